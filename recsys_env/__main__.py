@@ -12,28 +12,28 @@ from .checks import unknown
 
 CORE = {  # name -> (module:function, what it does): commands that need no extra
     "tasks": ("recsys_env.listing:tasks", "list the tasks"),
-    "describe": ("recsys_env.listing:describe", "everything about one task"),
-    "policies": ("recsys_env.listing:policies", "list the policies that have a name"),
-    "metrics": ("recsys_env.listing:metrics", "list the metrics beside reward, with their definitions"),
-    "watch": ("recsys_env.evaluation.replay:command", "replay an episode in a browser, from one HTML file"),
+    "describe": ("recsys_env.listing:describe", "describe one task: agents, observations, actions, rewards, numbers"),
+    "policies": ("recsys_env.listing:policies", "list the policies by name"),
+    "metrics": ("recsys_env.listing:metrics", "list the metrics with their definitions"),
+    "watch": ("recsys_env.evaluation.replay:command", "write a replay of an episode as an HTML file"),
 }
-EXTRA = {  # the same, of commands that need one
-    "evaluate": ("recsys_env.evaluation.report:command", "put policies next to each other on any tasks"),
-    "tournament": ("recsys_env.evaluation.tournaments:tournament", "play every policy against every other"),
+EXTRA = {  # the same for commands that need an extra
+    "evaluate": ("recsys_env.evaluation.report:command", "score policies on tasks and compare them"),
+    "tournament": ("recsys_env.evaluation.tournaments:tournament", "play every pair of policies against each other"),
     "solve": ("recsys_env.exact.report:solve", "solve a finite game exactly"),
-    "exploit": ("recsys_env.exact.exploit:exploit", "bound what an agent of a team could gain by playing otherwise"),
-    "tune": ("recsys_env.tuning:tune", "search a task's planner and static ranking on training seeds"),
+    "exploit": ("recsys_env.exact.exploit:exploit", "bound what an agent could gain by deviating from its team"),
+    "tune": ("recsys_env.tuning:tune", "search for a task's planner and static ranker on training seeds"),
 }
 COMMANDS = {**CORE, **EXTRA}  # a module is imported when its command is called
 
 
 def main(argv: Sequence[str]) -> None:
-    """Call the command that the first word names; `python -m recsys_env COMMAND --help` tells its arguments."""
+    """Call the command named by the first word; `python -m recsys_env COMMAND --help` shows its arguments."""
     try:
         try:
             _call(argv)
         finally:
-            sys.stdout.flush()  # what is left would go out, and fail, at the very end of the process
+            sys.stdout.flush()  # so that a closed pipe fails here and not at the end of the process
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -54,7 +54,7 @@ def _call(argv: Sequence[str]) -> None:
     module, _, function = COMMANDS[name][0].partition(":")
     try:
         found = importlib.import_module(module)
-    except ImportError as error:  # says what to install
+    except ImportError as error:  # the message says what to install
         cli.fail(error)
     run = cli.run_core if name in CORE else cli.run
     result = run(getattr(found, function), f"recsys_env {name}", words)
@@ -63,7 +63,7 @@ def _call(argv: Sequence[str]) -> None:
 
 
 def script() -> None:
-    """`recsys-env`: as `python -m recsys_env`, modules of the current folder included (`my_file:MyPolicy`)."""
+    """Entry point `recsys-env`: like `python -m recsys_env`, including modules of the current folder."""
     sys.path.insert(0, "")
     main(sys.argv[1:])
 

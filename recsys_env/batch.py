@@ -1,7 +1,7 @@
-"""What a batch of copies offers, whoever plays them: the part that policies, adapters, metrics and learners use.
+"""The interface of a batch of copies, which policies, adapters, metrics and learners use.
 
-GameBatch (game_batch.py)   plays the copies in arrays of its own: `VectorEnv` on the CPU, `CudaVectorEnv` on a GPU
-FocalBatch (focal.py)       holds a batch, and shows it as some of its agents see it
+GameBatch (game_batch.py)   plays the copies in its own arrays: `VectorEnv` on the CPU, `CudaVectorEnv` on a GPU
+FocalBatch (focal.py)       holds a batch, and shows only some of its agents
 Worlds (worlds.py)          holds batches of several worlds, and joins what they return
 """
 
@@ -31,10 +31,10 @@ _MAKE = "make one with recsys_env.vector_env(task, num_envs)"
 
 
 def copy_seed(seed: int, b: int) -> int:
-    """Seed of copy b of a batch; copy 0 has the batch's own.
+    """Return the seed of copy b of a batch; copy 0 has the seed of the batch.
 
     Raises:
-        ValueError, TypeError: no seed, or no number of a copy.
+        ValueError, TypeError: the seed or the number of the copy is not such an integer.
     """
     from .kernels.rng import copy_seeds
 
@@ -43,11 +43,12 @@ def copy_seed(seed: int, b: int) -> int:
 
 
 class Snapshot:
-    """The saved state of one copy or of all: made by `VectorEnv.save`, put back by `VectorEnv.restore`; it may be
-    copied and pickled.
+    """The saved state of one copy or of all copies, made by `VectorEnv.save` and restored by `VectorEnv.restore`.
+
+    It may be copied and pickled.
 
     Args:
-        config: the task it was taken in.
+        config: the task in which it was saved.
         arrays: the state.
         world: digest of the task's items and people (`VectorEnv.world_digest`).
     """
@@ -85,22 +86,22 @@ Told = TypeVar("Told", bound=Mapping[str, Any])  # infos
 
 
 class Batch(ABC, Generic[Array, Told]):
-    """B copies of a task: their spaces and layouts, how they are played, and what the last page has brought.
+    """B copies of a task: their spaces and layouts, how they are stepped, and the results of the last page.
 
     Attributes:
-        device: where the game is played and its arrays lie, "cpu" or "cuda".
+        device: device of the game and its arrays, "cpu" or "cuda".
         config: the task.
-        catalogue: fitted items and users, if the world is made of some.
+        catalogue: fitted items and users, if the world has them.
         num_envs: B.
-        possible_agents, num_agents: names of the N agents that act here.
+        possible_agents, num_agents: names and number of the N agents that act here.
         shape: sizes of the world.
-        observation_space, action_space: of one agent; all agents of a task share them.
-        action_fields: name -> slice of a continuous action (`query` or `weights`); empty where actions are discrete.
+        observation_space, action_space: spaces of one agent; all agents of a task share them.
+        action_fields: name -> slice of a continuous action (`query` or `weights`); empty if actions are discrete.
         observation_fields: name -> slice of the flat observation.
-        candidate_features: names of the features that each candidate shows, in order; empty only without candidates.
-        state_space: of `state()`.
+        candidate_features: names of the features of each candidate, in order; empty only without candidates.
+        state_space: space of `state()`.
         state_fields: name -> slice of the global state.
-        busy: held by the thread that is in a call; another one is refused with RuntimeError.
+        busy: flag that is held by the thread in a call; a call from another thread raises RuntimeError.
     """
 
     device: str
@@ -141,15 +142,15 @@ class Batch(ABC, Generic[Array, Told]):
 
     @abstractmethod
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
-        """One tick of every copy; see `GameBatch.step`."""
+        """Play one tick of every copy; see `GameBatch.step`."""
 
     @abstractmethod
     def look(self) -> tuple[Any, Told]:
-        """Observations and infos of the present page once more, as after a reset; nothing changes."""
+        """Return observations and infos of the current page once more, as after a reset; nothing changes."""
 
     @abstractmethod
     def save(self, copy: int | None = None) -> Snapshot:
-        """The state of one copy, or of all (None); see `GameBatch.save`."""
+        """Return the state of one copy, or of all copies (None); see `GameBatch.save`."""
 
     @abstractmethod
     def restore(
@@ -158,7 +159,7 @@ class Batch(ABC, Generic[Array, Told]):
         """Continue from a snapshot, bit for bit; see `GameBatch.restore`."""
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is nothing to release."""
 
     # -------------------------------------------------------------------------------------------- the last page
 
@@ -173,7 +174,7 @@ class Batch(ABC, Generic[Array, Told]):
 
     @property
     def observations(self) -> Any:
-        """What the last reset, step or restore returned."""
+        """The observations that the last reset, step or restore returned."""
         report = self._last_report()
         return self._with_mask(report.observations, report.masks)
 
@@ -185,41 +186,45 @@ class Batch(ABC, Generic[Array, Told]):
 
     @property
     def next_visitor(self) -> Array:
-        """Person [B, N] whose page is about to be shown, -1 if idle or inactive. Equal only for the same person of a
-        copy."""
+        """Visitor ids [B, N] of the page about to be shown, -1 if idle or inactive.
+
+        Two ids are equal only for the same person of a copy.
+        """
         return self._column(self._last_report().agents, "next_visitor")
 
     @property
     @abstractmethod
     def next_places(self) -> Array:
-        """Where the person lives [B] whose page is about to be shown, -1 if idle; the next step overwrites it."""
+        """Place [B] of the person whose page is about to be shown, -1 if idle; the next step overwrites it."""
 
     @property
     def active(self) -> Array:
-        """Agents [B, N] whose slots will be on the page about to be shown."""
+        """Whether each agent's slots will be on the page about to be shown, bool [B, N]."""
         return self._column(self._last_report().agents, "active")
 
     @property
     def truncated(self) -> Array:
-        """Copies [B] whose episode ended in the last step."""
+        """Whether the episode of each copy ended in the last step, bool [B]."""
         truncated: Array = self._last_report().truncated
         return truncated
 
     @abstractmethod
     def state(self) -> Array:
-        """Global state [B, S] for centralised critics; see `GameBatch.state`."""
+        """Return the global state [B, S] for centralised critics; see `GameBatch.state`."""
 
     @abstractmethod
     def final_state(self) -> Array:
-        """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
-        truncated."""
+        """Return `state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`.
+
+        It is valid where truncated.
+        """
 
     def field(self, observations: Array, name: str) -> Array:
-        """The view `observations[..., name]` of one field of flat observations [..., O].
+        """Return the view `observations[..., name]` of one field of flat observations [..., O].
 
         Raises:
             KeyError: there is no such field.
-            TypeError, ValueError: something else than flat observations.
+            TypeError, ValueError: these are not flat observations.
         """
         if not isinstance(name, str) or name not in self.observation_fields:
             raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
@@ -237,16 +242,16 @@ class Batch(ABC, Generic[Array, Told]):
     # -------------------------------------------------------------------------------------------- actions
 
     def checked_action(self, n: int, action: Any) -> np.ndarray:
-        """An action of agent number n, 0..N-1, as an array of the action space's shape.
+        """Return an action of agent number n, 0..N-1, as an array of the action space's shape.
 
         Raises:
-            ValueError, TypeError: it lies outside the space; the message names agent, value and space.
+            ValueError, TypeError: it is outside the space; the message names agent, value and space.
         """
         check_count("n", n, 0, self.num_agents - 1)
         return self._actions.read_one(n, action)
 
     def empty_actions(self) -> np.ndarray:
-        """A joint action [B, N, ...] to be filled in: the first of everything, or vectors of zero."""
+        """Return a joint action [B, N, ...] to be filled in: the first choices, or vectors of zeros."""
         return np.zeros((self.num_envs, self.num_agents, *(self.action_space.shape or ())), self.action_space.dtype)
 
     def _column(self, records: Any, name: str) -> Array:
@@ -256,7 +261,7 @@ class Batch(ABC, Generic[Array, Told]):
 
 
 def checked_seeds(seed: Any, num_envs: int) -> list[int]:
-    """The seed of each copy, of one for the whole batch or one for each."""
+    """Return the seed of each copy, from one seed for the whole batch or one for each copy."""
     if is_number(seed, int, np.integer):
         from .kernels.rng import copy_seeds
 
@@ -277,7 +282,7 @@ CpuBatch = Batch[np.ndarray, Infos]
 
 
 def checked_batch(envs: Any) -> AnyBatch:
-    """The batch, on the CPU or on a GPU, if it is one.
+    """Return the batch, on the CPU or on a GPU, if it is one.
 
     Raises:
         TypeError: it is something else, such as a `parallel_env`.
@@ -288,7 +293,7 @@ def checked_batch(envs: Any) -> AnyBatch:
 
 
 def checked_cpu_batch(envs: Any) -> CpuBatch:
-    """The batch on the CPU, if it is one.
+    """Return the batch if it is one on the CPU.
 
     Raises:
         TypeError: it is something else.

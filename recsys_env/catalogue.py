@@ -1,7 +1,7 @@
-"""A fitted catalogue: the items and customers of a real platform, as arrays.
+"""Fitted catalogues: the items and customers of a real platform, as arrays.
 
-`recsys_env.fitting.fit` makes one from a purchase log; `World.build` reads it in place of the synthetic
-items and users. It holds only NumPy arrays, so a shipped catalogue needs no more than the core dependencies.
+`recsys_env.fitting.fit` makes a catalogue from a purchase log; `World.build` uses it in place of synthetic items and
+users. It contains only NumPy arrays, so a shipped catalogue needs only the core dependencies.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ SHIPPED = ("grocery",)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Catalogue:
-    """Items and users of one platform; M items, U users, D taste dimensions, T topics, X domains, H habit
-    entries.
+    """Items and users of one platform; M items, U users, D taste dimensions, T topics, X domains, H habit entries.
 
-    Raises `ValueError` that names the array when shapes or kinds disagree, a value is not finite, or a vector is not
-    of unit norm.
+    Raises a `ValueError` that names the array if shapes or kinds disagree, a value is not finite, or a vector does not
+    have unit norm.
 
-    Its arrays are copies of those given, and cannot be written to.
+    Its arrays are copies of the given ones, and read-only.
     """
 
     item_vectors: np.ndarray  # [M, D] float32, unit norm: q_j
@@ -119,7 +118,7 @@ class Catalogue:
         self.__post_init__()  # copied and unpickled arrays come writeable
 
     def save(self, path: str | Path) -> None:
-        """Write the catalogue to a compressed `.npz`; vectors and counts are kept at half precision."""
+        """Write the catalogue to a compressed `.npz`; vectors and counts are stored at half precision."""
         path = checked_path("path", path)
         path = path if path.suffix == ".npz" else Path(f"{path}.npz")
         arrays = self.arrays()
@@ -128,25 +127,26 @@ class Catalogue:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Its arrays by name."""
+        """The arrays by name."""
         return {name: getattr(self, name) for name in _ARRAYS}
 
     def digest(self) -> str:
-        """SHA-256 of all that it holds."""
+        """Return the SHA-256 of all contents."""
         return digest_of_arrays({**self.arrays(), "values": np.array(digest_of_value(self.values()))})
 
     def values(self) -> dict[str, Any]:
-        """All else of it, as JSON."""
+        """All other contents, as JSON values."""
         return {name: getattr(self, name) for name in _VALUES}
 
     @classmethod
     def load(cls, name: str | Path | Catalogue) -> Catalogue:
-        """Read a shipped catalogue by name (`"grocery"`) or any one by path; one is returned as it is. Nothing in the
-        file is executed.
+        """Read a catalogue by name (`"grocery"`, which is shipped) or by path; a `Catalogue` is returned unchanged.
+
+        Nothing in the file is executed.
 
         Raises:
-            ValueError: there is none, or the file is damaged or holds something else.
-            TypeError: no name, path or catalogue.
+            ValueError: there is no such catalogue, or the file is damaged or has other contents.
+            TypeError: the argument is not a name, path or catalogue.
         """
         if isinstance(name, Catalogue):
             return name
@@ -167,10 +167,10 @@ class Catalogue:
 
     @classmethod
     def among(cls, path: Path, arrays: dict[str, np.ndarray]) -> Catalogue:
-        """The catalogue that these arrays of a file are.
+        """Create the catalogue from the arrays of a file.
 
         Raises:
-            FileError: one is missing, of no catalogue, or cannot be used.
+            FileError: an array is missing, does not belong to a catalogue, or cannot be used.
         """
         values = {name: value_among(path, arrays, name, form) for name, form in _VALUES.items()}
         for name in _ARRAYS:
@@ -190,11 +190,12 @@ class Catalogue:
 
 
 def check_sizes(path: Path, declared: Mapping[str, Declared]) -> None:
-    """Refuse a file before it is unpacked whose arrays do not agree about the sizes of a catalogue, or have longer
-    texts than `LONGEST_TEXT` letters.
+    """Refuse a file before it is unpacked if its arrays disagree about the sizes of a catalogue.
+
+    Texts of more than `LONGEST_TEXT` letters are refused as well.
 
     Raises:
-        FileError: such a file.
+        FileError: the file is refused.
     """
     if unknown := declared.keys() - {*_AXES, *_VALUES, "world"}:  # the last is a `FittedWorld`'s
         raise FileError(f"{path} holds no catalogue: it has {min(unknown)!r}, which is none of its arrays")
@@ -238,7 +239,7 @@ _NORM_TOLERANCE = 1e-2
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    """Numbers in the types that the kernels are compiled for."""
+    """Convert numbers to the types for which the kernels are compiled."""
     if array.dtype.kind not in "fi":
         return array
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""What the command lines share: tasks by name with changed fields, options checked, and errors in one line."""
+"""Shared parts of the command lines: tasks with changed fields, checks of options, and errors in one line."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from .tasks import task_config
 
 
 def fail(message: object) -> NoReturn:
-    """End with one line on stderr and exit code 2."""
+    """Print one line to stderr and exit with status 2."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2)
 
 
 def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> Any:
-    """Call a command's function with the arguments that its signature declares (a dataclass: its fields); those without
-    a default are given by their place.
+    """Parse the command line by the signature of a function (a dataclass: by its fields), and call the function.
+
+    Parameters without a default are positional arguments.
 
     Args:
-        name: what stands behind `python -m`.
-        argv: the arguments, by default of this process.
+        name: name of the command, as after `python -m`.
+        argv: the arguments; by default those of this process.
 
     Returns:
-        what the function returns.
+        the result of the function.
 
     Raises:
-        SystemExit: it raised a ValueError, ImportError, OSError or MemoryError, which is said in one line, or a
-            RuntimeError, whose cause is shown before; or Ctrl-C.
-        BrokenPipeError: nobody reads what it prints.
+        SystemExit: the function raised a ValueError, ImportError, OSError or MemoryError, which is printed in one line,
+            or a RuntimeError, which is printed after its cause; or the user pressed Ctrl-C.
+        BrokenPipeError: the reader of the output has closed the pipe.
     """
 
     def call() -> Any:
@@ -61,7 +62,7 @@ _KINDS: dict[str, dict[str, Any]] = {  # annotation -> how argparse reads it
 
 
 def run_core(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> Any:
-    """As `run`, for commands that need nothing but the core: without tyro, of parameters of a few kinds (`_KINDS`)."""
+    """Like `run`, for commands that need only the core: without tyro, with parameters of a few kinds (`_KINDS`)."""
     about, _, args = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
     meanings = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", args, re.MULTILINE))
     parser = argparse.ArgumentParser(f"python -m {name}", description=about, allow_abbrev=False)
@@ -78,16 +79,16 @@ def run_core(function: Callable[..., Any], name: str, argv: Sequence[str] | None
 def _with_errors_in_one_line(call: Callable[[], Any]) -> Any:
     try:
         return call()
-    except BrokenPipeError:  # nobody reads on, which is no mistake
+    except BrokenPipeError:  # the reader has closed the pipe, which is no error
         raise
     except (ValueError, ImportError, OSError, MemoryError) as error:
         fail(error)
-    except RuntimeError as error:  # a mistake in somebody's own code: show where it is
+    except RuntimeError as error:  # a mistake in the user's own code: show where it is
         traceback.print_exception(error.__cause__ or error)
         fail(error)
     except KeyboardInterrupt:
         print(
-            "\nstopped; the same command with --resume goes on from what is stored, where it has that option",
+            "\nstopped; the same command with --resume goes on from what is stored, if it has that option",
             file=sys.stderr,
         )
         raise SystemExit(130) from None
@@ -97,10 +98,10 @@ def _with_errors_in_one_line(call: Callable[[], Any]) -> Any:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Make sure that the libraries of an extra are there before anything is played.
+    """Check that the libraries of an extra are installed, before anything is played.
 
     Raises:
-        ImportError: one is missing; the message says which `pip install` brings it.
+        ImportError: a library is missing; the message says which `pip install` installs it.
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
@@ -108,7 +109,7 @@ def require(extra: str, *modules: str) -> None:
 
 
 def at_least(least: int, **counts: int) -> None:
-    """Raise ValueError if one of these options is below `least`, TypeError if it is no whole number."""
+    """Raise ValueError if one of these options is below `least`, and TypeError if it is not an integer."""
     for option, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int):
             raise TypeError(f"--{option} = {shown(count)} must be an integer")
@@ -117,7 +118,7 @@ def at_least(least: int, **counts: int) -> None:
 
 
 def not_empty(**lists: Sequence[str]) -> None:
-    """Raise ValueError if one of these options names nothing."""
+    """Raise ValueError if one of these options is empty."""
     for option, words in lists.items():
         if not is_sequence(words) or not all(isinstance(word, str) for word in words):
             raise ValueError(f"{option} = {shown(words)} must be a list of names")
@@ -128,19 +129,20 @@ def not_empty(**lists: Sequence[str]) -> None:
 # ------------------------------------------------------------------------------------------------ tasks by name
 
 
-CATALOGUES = {"train": range(16), "unseen": range(16, 32)}  # world seeds to learn on, and to be measured on
+CATALOGUES = {"train": range(16), "unseen": range(16, 32)}  # world seeds for training and for evaluation
 
 
 def config_of(task: str, run: int = 0) -> WorldConfig:
-    """The config of a task named with changed fields: `duel-v1`, `streaming-v1,observability=full,users.number=16`,
-    `duel-v1,choice.v_0_by_mood=(1,2,5)`. `catalogues=train` or `catalogues=unseen` among them gives every run a world
-    of its own (`CATALOGUES`).
+    """Return the config of a task given by name and changed fields, such as `duel-v1`,
+    `streaming-v1,observability=full,users.number=16` or `duel-v1,choice.v_0_by_mood=(1,2,5)`.
+
+    `catalogues=train` or `catalogues=unseen` among the fields gives every run its own world (`CATALOGUES`).
 
     Args:
         run: number of the run.
 
     Raises:
-        ValueError: no such task, field or value; the message names the nearest.
+        ValueError: the task, field or value does not exist; the message names the nearest one.
     """
     name, *words = split_task(task)
     try:
@@ -159,7 +161,7 @@ def config_of(task: str, run: int = 0) -> WorldConfig:
 
 
 def split_task(task: str) -> list[str]:
-    """Split a task's name and its changed fields: at the commas that are in no brackets."""
+    """Split a task's name and its changed fields at the commas that are not inside brackets."""
     parts, depth = [""], 0
     for letter in task:
         depth += (letter in "([{") - (letter in ")]}")
@@ -171,10 +173,10 @@ def split_task(task: str) -> list[str]:
 
 
 def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
-    """The tasks, if there are such.
+    """Return the tasks if all of them exist.
 
     Raises:
-        ValueError: no such task, field or value.
+        ValueError: a task, field or value does not exist.
     """
     for task in tasks:
         config_of(task)
@@ -182,8 +184,10 @@ def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
 
 
 def assignments(changes: Sequence[str]) -> dict[str, Any]:
-    """["users.number=16", "page=rows"] as nested fields of a config; values are Python literals, other words are
-    strings."""
+    """Convert changes such as ["users.number=16", "page=rows"] to nested fields of a config.
+
+    Values are Python literals; other words are strings.
+    """
     fields: dict[str, Any] = {}
     for change in changes:
         name, _, word = change.partition("=")

@@ -1,8 +1,8 @@
 """`WorldConfig`: every number that defines a task, in one frozen, self-validating dataclass.
 
-Each field carries its meaning, unit, allowed range, source and whether a catalogue takes its place where it is
-declared; its check, the error messages, `describe()` and the parameter record that the kernels read all follow from
-that (`settings.py`). Symbols are those of the equations: `beta_*` enter the utility of a slot, `a_*` the experienced
+A field is declared with its meaning, unit, allowed range, source and whether a catalogue replaces it. Its check, the
+error messages, `describe()` and the parameter record that the kernels read are derived from this declaration
+(`settings.py`). Symbols are those of the equations: `beta_*` enter the utility of a slot, `a_*` the experienced
 utility, `b_*` the cart logit, `k_*` staying, `r_*` returning, `d_*` leaving for good.
 """
 
@@ -43,17 +43,22 @@ PROTOTYPE = "prototype simulation"
 @frozen
 @dataclass(frozen=True)
 class UserConfig(Settings):
-    """Who visits. A catalogue brings its users: number, tastes, price sensitivity, activity and initial habits."""
+    """The users. A catalogue determines their number, tastes, price sensitivity, activity and initial habits."""
 
     number: int = number_field(8, "U, users (places) per copy", 1, 10**8, from_catalogue=True)
     population: str = choice_field(
-        "fresh", "fresh: new people for every seed and episode; fixed: the same people in every one", "fresh", "fixed"
+        "fresh", "fresh: new people in every seed and episode; fixed: always the same people", "fresh", "fixed"
     )
     groups: int = number_field(
-        2, "group labels; users of group g take their main topic from the topics t with t mod groups = g", 1, 64
+        2, "number of user groups; the main topic t of a user in group g satisfies t mod groups = g", 1, 64
     )
     topics: int = number_field(
-        3, "topics mixed into one taste, with uniform Dirichlet weights", 1, 64, source=PROTOTYPE, from_catalogue=True
+        3,
+        "topics that are mixed into one taste, with uniform Dirichlet weights",
+        1,
+        64,
+        source=PROTOTYPE,
+        from_catalogue=True,
     )
     price_sensitivity_log_sd: float = number_field(
         0.5, "log-sd of rho_u (log-normal, mean 1)", 0, 3, source=PROTOTYPE, from_catalogue=True
@@ -67,13 +72,13 @@ class UserConfig(Settings):
     )
     habit_size: int = number_field(0, "entries in a user's table of recently consumed items; 0 = no table", 0, 256)
     habit_decay: float = number_field(
-        0.98, "factor on the counts n_{u,j} at each of the user's pages", 0, 1, unit="per page"
+        0.98, "factor by which the counts n_{u,j} fade at each page of the user", 0, 1, unit="per page"
     )
     habit: str = choice_field("click", "what counts as consumption in the table", "click", "purchase")
     z_init: float = number_field(0.0, "satisfaction z at the start", -1, 1)
     trust_init: float = number_field(0.0, "trust tau at the start", -1, 1)
     wallet_init: float = number_field(
-        0.0, "wallet at the start and its cap; 0 = unlimited", 0, 1e6, unit="mean list prices"
+        0.0, "content of the wallet at the start, and its maximum; 0 = unlimited", 0, 1e6, unit="mean list prices"
     )
     wallet_refill: float = number_field(0.0, "wallet refill", 0, 1e6, unit="mean list prices per tick")
 
@@ -81,8 +86,8 @@ class UserConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class ItemConfig(Settings):
-    """What can be shown. A catalogue brings its items: number, vectors, topics, intercepts, prices and popularity;
-    their quality and clickbait are 0 then, their length is 1."""
+    """The items. A catalogue determines their number, vectors, topics, intercepts, prices and popularity; their quality
+    and clickbait are then 0, and their length is 1."""
 
     number: int = number_field(200, "M, items", 1, 10**8, from_catalogue=True)
     dims: int = number_field(16, "D, taste dimensions", 1, 512, from_catalogue=True)
@@ -96,7 +101,7 @@ class ItemConfig(Settings):
         1.5, "clickbait c_j ~ Beta(shape, shape)", 0.1, 50, source=PROTOTYPE, from_catalogue=True
     )
     bait_topic_share: float = number_field(
-        0.0, "part of clickbait that is a property of the topic", 0, 1, from_catalogue=True
+        0.0, "share of clickbait that is determined by the topic", 0, 1, from_catalogue=True
     )
     price_log_sd: float = number_field(
         0.5, "sd of log price within a topic", 0, 3, source=PROTOTYPE, from_catalogue=True
@@ -108,10 +113,10 @@ class ItemConfig(Settings):
     providers: int = number_field(1, "providers; item j belongs to provider j mod providers", 1, 10**6)
     domains: int = number_field(1, "domains; item j belongs to domain j mod domains", 1, 10**6, from_catalogue=True)
     domain_topics: bool = number_field(
-        False, "each domain has topics of its own: items of topic t belong to domain t mod domains", from_catalogue=True
+        False, "each domain has its own topics: items of topic t belong to domain t mod domains", from_catalogue=True
     )
     popularity_mean: float = number_field(
-        20.0, "mean historical count an item starts with", 0, 1e9, unit="clicks", from_catalogue=True
+        20.0, "mean of the historical clicks that an item starts with", 0, 1e9, unit="clicks", from_catalogue=True
     )
     popularity_log_sd: float = number_field(
         1.0, "log-sd of historical counts", 0, 5, source="item Gini .50-.81", from_catalogue=True
@@ -140,8 +145,8 @@ class ItemConfig(Settings):
     promotion_period: int = number_field(100, "length of a promotion", 1, 10**9, unit="ticks")
     stock_init: int = number_field(0, "units in stock after each restock; 0 = unlimited", 0, 10**9)
     restock_period: int = number_field(500, "ticks between restocks", 1, 10**9, unit="ticks")
-    life: int = number_field(0, "ticks an availability window lasts; 0 = always available", 0, 10**9, unit="ticks")
-    period: int = number_field(0, "ticks from one window to the next; 0 = life", 0, 10**9, unit="ticks")
+    life: int = number_field(0, "length of an availability window; 0 = always available", 0, 10**9, unit="ticks")
+    period: int = number_field(0, "time from one window to the next; 0 = life", 0, 10**9, unit="ticks")
 
 
 # ---------------------------------------------------------------------------------------------- behaviour
@@ -154,7 +159,7 @@ class ChoiceConfig(Settings):
 
     v_0: float = number_field(5.0, "utility of clicking nothing", -50, 50, unit="utils")
     v_0_by_mood: tuple[float, ...] = numbers_field(
-        (), "finite games: utility of clicking nothing by mood, best first; empty = no moods", -50, 50
+        (), "finite games: utility of clicking nothing in each mood, best mood first; empty = no moods", -50, 50
     )
     beta_taste: float = number_field(4.0, "weight of <p_u, q_j>", -50, 50)
     beta_quality: float = number_field(0.3, "weight of quality g_j", -50, 50)
@@ -166,7 +171,9 @@ class ChoiceConfig(Settings):
         50,
         source="trivago .70",
     )
-    beta_fresh: float = number_field(0.0, "weight of exp(-age / tau_fresh); no effect without windows", -50, 50)
+    beta_fresh: float = number_field(
+        0.0, "weight of exp(-age / tau_fresh); no effect without availability windows", -50, 50
+    )
     tau_fresh: float = number_field(100.0, "freshness time constant", 1e-3, 1e9, unit="ticks")
     beta_pop: float = number_field(0.0, "weight of log(1 + popularity)", -50, 50)
     beta_intent: float = number_field(0.0, "weight of [topic = session intent]", -50, 50)
@@ -197,8 +204,8 @@ class FeedbackConfig(Settings):
     )
     b_topic: float = number_field(
         0.0,
-        "topic intercepts of the cart logit run from +b_topic to -b_topic over the topics in a random order; it is "
-        "that of rising clickbait with items.bait_topic_share > 0, and unrelated to the items' clickbait without",
+        "topic intercepts of the cart logit run from +b_topic to -b_topic over the topics: in the order of rising "
+        "clickbait with items.bait_topic_share > 0, and else in a random order unrelated to the items' clickbait",
         -50,
         50,
         source=PROTOTYPE,
@@ -206,11 +213,18 @@ class FeedbackConfig(Settings):
     b_taste: float = number_field(2.0, "weight of <p_u, q_j> in the cart logit", -50, 50)
     b_quality: float = number_field(0.3, "weight of quality in the cart logit", -50, 50)
     b_price: float = number_field(0.0, "weight of -rho_u x_j in the cart logit", -50, 50)
-    instant: bool = number_field(False, "the cart draw is itself the purchase")
+    instant: bool = number_field(False, "an item that would go into the cart is bought at once")
     cart_hazard: float = number_field(
-        0.08, "h, a cart item is bought at a page", 0, 1, unit="per page", source="RetailRocket: 32 % of carts bought"
+        0.08,
+        "h, probability that a cart item is bought at a page",
+        0,
+        1,
+        unit="per page",
+        source="RetailRocket: 32 % of carts bought",
     )
-    cart_abandon: float = number_field(0.16, "h', else it is abandoned", 0, 1, unit="per page", source="RetailRocket")
+    cart_abandon: float = number_field(
+        0.16, "h', probability that it is abandoned otherwise", 0, 1, unit="per page", source="RetailRocket"
+    )
     rating_after_click: float = number_field(0.0, "probability that a click is rated", 0, 1)
     rating_after_purchase: float = number_field(0.0, "probability that a purchase not rated before is rated", 0, 1)
     rating_cutpoints: tuple[float, ...] = numbers_field(
@@ -220,13 +234,13 @@ class FeedbackConfig(Settings):
         50,
         source="MovieLens shares 6/11/27/34/21 %",
     )
-    like: bool = number_field(False, "a click may be liked or shared, with probability sigmoid(e)")
+    like: bool = number_field(False, "a clicked item may be liked, with probability sigmoid(e)")
 
 
 @frozen
 @dataclass(frozen=True)
 class DynamicsConfig(Settings):
-    """How a visit changes the visitor."""
+    """How pages and clicks change the visitor."""
 
     drift: float = number_field(
         0.02, "delta in p <- norm(p + delta tanh(e) q_j)", 0, 1, unit="per click", source=PROTOTYPE
@@ -235,9 +249,11 @@ class DynamicsConfig(Settings):
         0.9, "factor on satiation at each page", 0, 1, unit="per page", source=PROTOTYPE
     )
     satiation_session: float = number_field(
-        0.3, "further factor at the start of a session", 0, 1, unit="per session", source=PROTOTYPE
+        0.3, "further factor on satiation at the start of a session", 0, 1, unit="per session", source=PROTOTYPE
     )
-    satiation_shown: float = number_field(0.0, "rise of a topic's satiation per shown item of it (a click: 1)", 0, 1)
+    satiation_shown: float = number_field(
+        0.0, "rise of a topic's satiation per shown item of the topic (a click adds 1)", 0, 1
+    )
     z_rate: float = number_field(
         0.2, "weight of tanh(e) in satisfaction after a click", 0, 1, unit="per click", source=PROTOTYPE
     )
@@ -251,7 +267,9 @@ class DynamicsConfig(Settings):
     trust_rate_rival: float = number_field(
         0.0, "pull to the baseline of the other shown agents' trust after a click (loyalty)", 0, 1, unit="per click"
     )
-    baseline: float = number_field(-0.3, "where satisfaction and trust drift without clicks", -1, 1, source=PROTOTYPE)
+    baseline: float = number_field(
+        -0.3, "level that satisfaction and trust approach without clicks", -1, 1, source=PROTOTYPE
+    )
     mood_up: tuple[float, ...] = numbers_field(
         (), "finite games: probability that the mood improves after a click on topic t", 0, 1
     )
@@ -265,7 +283,7 @@ class DynamicsConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class ArrivalConfig(Settings):
-    """Who comes, stays, returns and leaves for good."""
+    """How users visit, stay, return and leave for good."""
 
     k_0: float = number_field(
         2.0,
@@ -282,23 +300,25 @@ class ArrivalConfig(Settings):
     d_0: float = number_field(
         0.0, "at the end of a session the user is lost with probability d_0 + d_1 sigmoid(-d_2 z)", 0, 1
     )
-    d_1: float = number_field(0.0, "part of the loss that depends on satisfaction", 0, 1)
+    d_1: float = number_field(0.0, "part of the loss probability that depends on satisfaction", 0, 1)
     d_2: float = number_field(0.0, "effect of satisfaction on being lost", 0, 50)
 
 
 @frozen
 @dataclass(frozen=True)
 class RewardConfig(Settings):
-    """own_n = sum of weight * value over the events credited to agent n; values are 1 per click, cart and like, price
-    paid / mean list price per purchase (with offers: less the unit cost, in mean margins), (rating - 3) / 2 per rating,
-    length * softplus(e) per dwell. The objectives diversity, novelty and fairness are paid per page of agent n, beside
-    own_n (`kernels/objectives.py`)."""
+    """What agents are paid: own_n = sum of weight * value over the events credited to agent n.
 
-    sharing: float = number_field(0.0, "s: 0 selfish, 1 team, -1 zero-sum", -1, 1)
+    Values are 1 per click, cart and like, price paid / mean list price per purchase (with offers: minus the unit cost,
+    in mean margins), (rating - 3) / 2 per rating, and length * softplus(e) per dwell. The objectives diversity, novelty
+    and fairness are paid per page of agent n, in addition to own_n (`kernels/objectives.py`).
+    """
+
+    sharing: float = number_field(0.0, "s, reward sharing: 0 selfish, 1 team, -1 zero-sum", -1, 1)
     margin_rate: float = number_field(
         0.3,
-        "mu, margin per unit of price; the reward unit is the mean margin, from which it cancels where agents set no "
-        "prices; where they do, an item costs them (1 - mu) times its list price",
+        "mu, margin per unit of price. Rewards are in mean margins, so it cancels where agents set no prices; where "
+        "they do, an item costs the agent (1 - mu) times its list price",
         1e-6,
         1,
     )
@@ -333,22 +353,21 @@ class RewardConfig(Settings):
     )
     fairness_target: str = choice_field(
         "inventory",
-        "what a provider's share of an agent's exposure ought to be: its share of the items that the agent may show, "
-        "or (merit) of their historical clicks, each plus one",
+        "target of a provider's share of an agent's exposure: its share of the items that the agent may show "
+        "(inventory), or of their historical clicks, each plus one (merit)",
         "inventory",
         "merit",
     )
     fairness_half_life: float = number_field(
-        200.0, "half-life of exposure, in pages that the agent was on", 1, 1e9, unit="pages"
+        200.0, "half-life of exposure, in pages on which the agent was active", 1, 1e9, unit="pages"
     )
 
 
 EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
-OBJECTIVES = ("diversity", "novelty", "fairness")  # of a page, whatever follows from it
+OBJECTIVES = ("diversity", "novelty", "fairness")  # paid for the page itself, whatever the visitor does
 
 
-# ---------------------------------------------------------------------------------------------- page, agents, what they
-# see
+# ---------------------------------------------------------------------------------------------- page, agents, views
 
 
 @frozen
@@ -356,7 +375,7 @@ OBJECTIVES = ("diversity", "novelty", "fairness")  # of a page, whatever follows
 class SceneConfig(Settings):
     """One page of the journey (entrance page -> item page -> cart page)."""
 
-    name: str = text_field("page", "what roles call it")
+    name: str = text_field("page", "name, by which roles refer to the scene")
     beta_context: float = number_field(0.0, "weight of <q_anchor, q_j>; no effect at the entrance", -50, 50)
     cart: bool = number_field(False, "items can be put in the cart here")
 
@@ -364,31 +383,31 @@ class SceneConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class RoleConfig(Settings):
-    """A kind of agent. With a single role it is repeated `num_agents` times; with several each is one agent."""
+    """A kind of agent. A single role has `num_agents` agents; of several roles each has one agent."""
 
     name: str = text_field("recommender", "its agents are called <name>_0, <name>_1, ...")
-    scene: str = text_field("", "the scene it owns; '' = shows in every scene that has no owner")
-    domains: tuple[int, ...] = integers_field("inventory by domain; empty = all", 0, 10**6)
-    items: tuple[int, ...] = integers_field("inventory by item id; empty = all", 0, 10**8)
+    scene: str = text_field("", "the scene that the role owns; '' = active in every scene that has no owner")
+    domains: tuple[int, ...] = integers_field("domains in the inventory; empty = all", 0, 10**6)
+    items: tuple[int, ...] = integers_field("item ids in the inventory; empty = all", 0, 10**8)
     rewards: Mapping[str, float] = weights_field(
-        "weight of each event and objective in this role's reward, those not named weigh 0; empty = those of `reward`",
+        "weight of each event and objective in this role's reward; others weigh 0; empty = the weights of `reward`",
         -100,
         100,
         *EVENTS,
         *OBJECTIVES,
     )
     static_weights: Mapping[str, float] = weights_field(
-        "what the policy `static` ranks by in this role; empty = `static_weights` of the task",
+        "feature weights of the policy `static` in this role; empty = `static_weights` of the task",
         -1,
         1,
         *(feature.name for feature in CANDIDATE_FEATURES),
         PRICE_LEVEL,
     )
     hidden: tuple[str, ...] = words_field(
-        "observation fields that this role does not see (zeros); what its candidates are does not change", *HIDEABLE
+        "observation fields that are 0 for this role; its candidates do not change", *HIDEABLE
     )
     knows: tuple[int, ...] = integers_field(
-        "information partition: a label of each topic; the role sees that of the session's intent; empty = nothing",
+        "information partition: a label for each topic; the role sees the label of the session's intent; empty = none",
         0,
         1023,
     )
@@ -397,20 +416,20 @@ class RoleConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class OfferConfig(Settings):
-    """What an agent sets at each page beside its items: with `kind="price"` a level, from 0 to L - 1, that multiplies
-    the prices of all its slots by m = low^(1 - l / (L - 1)) * high^(l / (L - 1)).
+    """Prices that agents set. With `kind="price"` an agent chooses at each page, in addition to its items, a level l
+    from 0 to L - 1, which multiplies the prices of all its slots by m = low^(1 - l / (L - 1)) * high^(l / (L - 1)).
 
-    With continuous actions (query, weights) y in [-1, 1] takes the place of the level: l / (L - 1) = (1 + y) / 2.
+    With continuous actions (query, weights) y in [-1, 1] replaces the level: l / (L - 1) = (1 + y) / 2.
     """
 
-    kind: str = choice_field("none", "whether agents set the prices of what they show", "none", "price")
-    levels: int = number_field(7, "L, levels of prices", 2, 101)
-    low: float = number_field(0.5, "m of the lowest level, in prices now", 0.01, 100)
-    high: float = number_field(2.0, "m of the highest level, in prices now", 0.01, 100)
+    kind: str = choice_field("none", "price: agents set the prices of the items that they show", "none", "price")
+    levels: int = number_field(7, "L, number of price levels", 2, 101)
+    low: float = number_field(0.5, "m of the lowest level, a factor on the current price", 0.01, 100)
+    high: float = number_field(2.0, "m of the highest level, a factor on the current price", 0.01, 100)
 
     @property
     def list_level(self) -> int:
-        """The level whose prices are nearest to those of the list, in log m."""
+        """The level whose prices are nearest to the list prices, in log m."""
         place = -math.log(self.low) / (math.log(self.high) - math.log(self.low))
         return min(max(round(place * (self.levels - 1)), 0), self.levels - 1)
 
@@ -421,10 +440,12 @@ class CandidateConfig(Settings):
     """The retrieval stage behind `action="candidates"` and `action="weights"`."""
 
     number: int = number_field(20, "C, candidates per agent", 1, 1024)
-    topic_scale: float = number_field(4.0, "topic ~ exp(topic_scale * <noisy profile, centre>)", 0, 50)
+    topic_scale: float = number_field(
+        4.0, "topics are drawn with P(topic) ~ exp(topic_scale * <noisy profile, centre>)", 0, 50
+    )
     order: str = choice_field(
         "shuffled",
-        "shuffled: the position of a candidate says nothing; score: best first, by profile match and known habits",
+        "shuffled: positions carry no information; score: best first, by profile match and known habits",
         "shuffled",
         "score",
     )
@@ -433,33 +454,33 @@ class CandidateConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class ObservationConfig(Settings):
-    """What an agent may know about its visitor."""
+    """What agents may know about their visitor."""
 
     profile_noise: float = number_field(
-        0.5, "expected norm of the noise on the profile, fixed per incarnation: the privacy knob", 0, 100
+        0.5, "expected norm of the noise on the profile, drawn once per person; more noise = more privacy", 0, 100
     )
     history_decay: float = number_field(
-        0.9, "factor on the clicked-vector mean and topic counts at each click", 0, 1, unit="per click"
+        0.9, "factor by which the clicked-vector mean and topic counts fade at each click", 0, 1, unit="per click"
     )
-    share: bool = number_field(False, "agents see the platform-wide history instead of that of their own slots")
+    share: bool = number_field(False, "agents see the history of all agents' slots instead of only their own")
     mood: str = choice_field(
-        "own", "own: agents see the visitor's mood on their own pages; platform: on everybody's", "own", "platform"
+        "own", "own: the mood is estimated from the agent's own pages; platform: from all pages", "own", "platform"
     )
     privacy_epsilon: float = number_field(
         0.0,
-        "what an agent's observations say of a person is (epsilon, delta)-differentially private: noise on its profile "
-        "(`profile_noise` if that is more) and its history, and the rest of it withheld; 0 = no promise",
+        "makes what an agent's observations reveal of a person (epsilon, delta)-differentially private: noise on the "
+        "profile (`profile_noise` if that is more) and history, other personal fields withheld; 0 = no guarantee",
         0,
         1000,
     )
-    privacy_delta: float = number_field(1e-5, "delta of that promise", 1e-12, 0.1)
+    privacy_delta: float = number_field(1e-5, "delta of that guarantee", 1e-12, 0.1)
     privacy_pages: int = number_field(
-        20, "pages of a person on which an agent is told its history anew; later ones repeat the last", 1, 10**6
+        20, "pages of a person on which an agent sees an updated history; later pages repeat the last one", 1, 10**6
     )
     delay: float = number_field(
         0.0,
-        "time that a visitor waits for a policy: where it takes longer for a page, on average over the batch, its "
-        "first candidates are shown; 0 = for ever. Of what acts through `step` only `text_env` is timed",
+        "time that a visitor waits for a page; if a policy takes longer, on average over the batch, its first "
+        "candidates are shown; 0 = no limit. Actions given to `step` are timed only in `text_env`",
         0,
         1e6,
         unit="seconds",
@@ -469,53 +490,57 @@ class ObservationConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class WorldConfig(Settings):
-    """A complete game. Frozen; building one validates it, and nested groups may be given as dicts of their fields."""
+    """A complete game. It is frozen and validated when created; nested groups may be given as dicts of their fields."""
 
-    description: str = text_field("", "what the task stresses and which published numbers it was set to", repr=False)
+    description: str = text_field(
+        "", "what the task demands and which published numbers it is calibrated to", repr=False
+    )
     num_agents: int = number_field(2, "N, recommender agents", 1, 512, also=("n_agents", "agents"))
     slots: int = number_field(5, "K, slots per agent and page", 1, 256, also=("slate_size",))
     horizon: int = number_field(
         1000, "ticks per episode", 1, 10**8, unit="ticks", also=("max_cycles", "max_steps", "episode_length")
     )
     world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1, also=("seed",))
-    page: str = choice_field("shared", "shared feed, one row per agent, or rival platforms", "shared", "rows", "rival")
+    page: str = choice_field(
+        "shared", "layout: a shared feed, one row per agent, or rival platforms", "shared", "rows", "rival"
+    )
     action: str = choice_field(
         "candidates",
-        "pick candidates, name items, give a query vector, or weights of the candidates' features",
+        "what agents choose: candidates, items, a query vector, or weights of the candidates' features",
         "candidates",
         "items",
         "query",
         "weights",
         also=("action_type",),
     )
-    messages: int = number_field(0, "V, message vocabulary; 0 = agents do not talk", 0, 256)
-    mask_actions: bool = number_field(False, "observations are {'observation', 'action_mask'}")
+    messages: int = number_field(0, "V, size of the message vocabulary; 0 = agents do not talk", 0, 256)
+    mask_actions: bool = number_field(False, "observations become dicts of 'observation' and 'action_mask'")
     observability: str = choice_field("partial", "full adds the latent visitor to the observation", "partial", "full")
     catalogue: str = text_field(
-        "", "a shipped catalogue by name or a saved one by path; '' = synthetic items and users"
+        "", "name of a shipped catalogue or path of a saved one; '' = synthetic items and users"
     )
     discount: float = number_field(0.997, "recommended discount per tick", 0, 1)
     planner_price: float = number_field(
         0.0,
-        "lambda: to the `planner` oracle a click is worth lambda * max(theta - z, 0) * e more than its reward; where "
-        "agents set prices, lambda times the trust in it that the click adds",
+        "lambda: the `planner` oracle values a click by its reward plus lambda * max(theta - z, 0) * e; where agents "
+        "set prices, by its reward plus lambda times the trust that the click adds",
         0,
         1000,
         unit="reward",
     )
     planner_target: float = number_field(
-        1.0, "theta in it: the satisfaction z above which experience adds nothing; 100: the same whatever z", -1, 100
+        1.0, "theta: satisfaction z above which good experience adds no value; 100: nearly the same for all z", -1, 100
     )
     static_weights: Mapping[str, float] = weights_field(
-        "features of candidates that the policy `static` ranks by, with their weights; those not named weigh 0. Where "
-        "agents set prices also `price_level`, where its prices lie: -1 the lowest level, 0 the middle, 1 the highest",
+        "feature weights by which the policy `static` ranks candidates; other features weigh 0. Where agents set "
+        "prices, `price_level` is the level that it sets: -1 the lowest, 0 the middle, 1 the highest",
         -1,
         1,
         *(feature.name for feature in CANDIDATE_FEATURES),
         PRICE_LEVEL,
     )
-    scale_zero: str = text_field("random", "the policy that is 0 on this task's scale of scores, playing as a team")
-    scale_hundred: str = text_field("planner", "the policy that is 100 on it")
+    scale_zero: str = text_field("random", "policy whose play as a team defines score 0 of the task")
+    scale_hundred: str = text_field("planner", "policy whose play as a team defines score 100")
     users: UserConfig = group_field(UserConfig)
     items: ItemConfig = group_field(ItemConfig)
     choice: ChoiceConfig = group_field(ChoiceConfig)
@@ -538,7 +563,7 @@ class WorldConfig(Settings):
             check_catalogue_fields(self)
 
     def _conflicts(self) -> list[tuple[bool, str]]:
-        """Combinations of fields that make no sense, each with a message that names the fields and their values."""
+        """Invalid combinations of fields, each with a message that names the fields and their values."""
         names = [scene.name for scene in self.scenes]
         owners = [role.scene for role in self.roles if role.scene]
         moods = len(self.choice.v_0_by_mood)
@@ -642,7 +667,7 @@ class WorldConfig(Settings):
         ]
 
     def _broken_promises(self) -> list[tuple[bool, str]]:
-        """What would tell an agent of a person, whatever noise its observations have."""
+        """Settings that would reveal personal data in spite of the noise on observations."""
         promise = f"observation.privacy_epsilon = {self.observation.privacy_epsilon:g}"
         scenes, knowing = [scene.name for scene in self.scenes], [role.name for role in self.roles if role.knows]
         return [
@@ -697,21 +722,21 @@ class WorldConfig(Settings):
 
     @property
     def private(self) -> bool:
-        """Whether agents see people through a mechanism of differential privacy (`privacy.py`)."""
+        """Whether observations are differentially private (`privacy.py`)."""
         return self.observation.privacy_epsilon > 0
 
     def hidden(self, n: int) -> tuple[str, ...]:
-        """Fields of the observation that agent n does not see: what its role hides, and what privacy withholds."""
+        """Observation fields that agent n does not see, because its role or privacy hides them."""
         return (*self.role_of(n).hidden, *(WITHHELD if self.private else ()))
 
     @property
     def continuous(self) -> bool:
-        """Whether an action is a vector: a query, or weights."""
+        """Whether actions are vectors (queries or weights)."""
         return self.action in ("query", "weights")
 
     @property
     def retrieves(self) -> bool:
-        """Whether agents choose among candidates, which a retrieval stage draws."""
+        """Whether agents choose among candidates drawn by a retrieval stage."""
         return self.action in ("candidates", "weights")
 
     def role_of(self, n: int) -> RoleConfig:
@@ -743,7 +768,7 @@ _ARGUMENTS = {
 
 
 def plain_config(config: WorldConfig) -> dict[str, Any]:
-    """All fields as JSON has them, for keeping beside results; of a fitted world the catalogue's digest."""
+    """Return all fields as JSON values, to be stored with results; a catalogue is replaced by its digest."""
     kept = {f.name: getattr(config, f.name) for f in fields(config)}
     plain: dict[str, Any] = json.loads(json.dumps(kept, default=_plain))
     return plain
@@ -754,15 +779,15 @@ def _plain(value: Any) -> Any:
 
 
 def _catalogue_fields(config: WorldConfig) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
-    """Group and field of every number whose place a catalogue takes."""
+    """Group and field of every number that a catalogue replaces."""
     return ((group, f) for group in GROUPS for f in fields(getattr(config, group)) if f.metadata.get("from_catalogue"))
 
 
 def check_catalogue_fields(config: WorldConfig) -> None:
-    """Refuse numbers that a world with a catalogue would ignore.
+    """Refuse fields that a world with a catalogue would ignore.
 
     Raises:
-        ValueError: a field that the catalogue gives has another value than its default.
+        ValueError: a field that the catalogue determines differs from its default.
     """
     changed = {
         f"{group}.{f.name}": (value, f.default)
@@ -778,7 +803,7 @@ def check_catalogue_fields(config: WorldConfig) -> None:
 
 
 def for_catalogue(config: WorldConfig) -> WorldConfig:
-    """The config without what describes synthetic items and users: what a catalogue gives is at its default.
+    """Return the config with all fields that a catalogue determines at their defaults.
 
     Raises:
         ValueError: it has moods, which move by its own topics.

@@ -1,4 +1,4 @@
-"""One copy of a task as a PettingZoo environment: a `VectorEnv` of one copy behind dictionaries, nothing else."""
+"""One copy of a task as a PettingZoo environment: a `VectorEnv` of one copy, with dictionaries by agent."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from .vector import VectorEnv
 
 
 class RecommendationEnv(ParallelEnv):
-    """Several recommender agents, one visitor per tick, as a PettingZoo parallel environment.
+    """Several recommender agents and one visitor per tick, as a PettingZoo parallel environment.
 
     Args:
         config: the task.
-        catalogue: fitted items and users, in place of the one that `config.catalogue` names.
+        catalogue: fitted items and users, in place of those that `config.catalogue` names.
         render_mode: "ansi" (`render()` returns the page as text), "human" (prints it after every step), "rgb_array"
             (returns a picture of it, which needs Pillow) or None.
-        name: what `str(env)` and the rendered page call the task.
+        name: name of the task in `str(env)` and on rendered pages.
 
     Attributes:
         possible_agents, agents: names of the N agents; `agents` is empty once the episode is over.
         vector: the batch of one copy behind this environment, for policies and array access.
         observation_fields: name -> slice of the flat observation.
-        state_space: of `state()`.
+        state_space: space of `state()`.
         state_fields: name -> slice of the global state.
-        np_random: a random stream for wrappers that draw, such as SuperSuit's frame skip; `reset(seed)` starts it anew.
+        np_random: a random stream for wrappers that draw, such as SuperSuit's frame skip; `reset(seed)` restarts it.
             The game never draws from it.
 
     Every episode has exactly `config.horizon` steps and ends by truncation of all agents together.
@@ -85,16 +85,16 @@ class RecommendationEnv(ParallelEnv):
 
     @property
     def busy(self) -> Busy:
-        """That of the batch."""
+        """The flag of the batch; see `Batch.busy`."""
         return self.vector.busy
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        """The space of an agent's observations; the same object for all agents."""
+        """Return the space of an agent's observations; the same object for all agents."""
         self._check_agent(agent)
         return self.vector.observation_space
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
-        """The space of an agent's actions; each agent's own object, so that each can be seeded."""
+        """Return the space of an agent's actions; each agent has its own object, so that each can be seeded."""
         self._check_agent(agent)
         return self._action_spaces[agent]
 
@@ -104,7 +104,7 @@ class RecommendationEnv(ParallelEnv):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode: episode 0 of a seed, or with None the next one of the present seed.
+        """Start an episode: episode 0 of a seed, or with None the next episode of the current seed.
 
         Args:
             seed: integer in [0, 2^64); None before any seed takes one from the operating system.
@@ -114,9 +114,9 @@ class RecommendationEnv(ParallelEnv):
             observations and infos by agent.
 
         Raises:
-            ValueError, TypeError: another seed; nothing has changed.
+            ValueError, TypeError: the seed is not such an integer; nothing has changed.
 
-        Interrupted (Ctrl-C) before the episode has begun, it changes nothing either; see `VectorEnv.reset`.
+        If it is interrupted (Ctrl-C) before the episode has begun, nothing has changed either; see `VectorEnv.reset`.
         """
         if seed is not None:
             seed = checked_seed(seed)
@@ -133,22 +133,22 @@ class RecommendationEnv(ParallelEnv):
     def step(
         self, actions: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
-        """One tick.
+        """Play one tick.
 
         Args:
-            actions: one action of its space for every agent, on the page or not.
+            actions: an action of its space for every agent, whether it is on the page or not.
 
         Returns:
-            observations, rewards, terminations (always False), truncations (all True at the end) and infos by agent,
-            as arrays of their own. Five empty dictionaries for `step({})` after the end.
+            observations, rewards, terminations (always False), truncations (all True at the end) and infos by agent, as
+            separate arrays. After the end, `step({})` returns five empty dictionaries.
 
         Raises:
-            KeyError: missing or unknown agents.
-            ValueError, TypeError: an action outside its space, or something else than a dict of actions.
-            RuntimeError: actions after the end, or before the first `reset`, or while another thread is in a call of
-                this environment. Nothing has changed after any of these.
+            KeyError: agents are missing or unknown.
+            ValueError, TypeError: an action is outside its space, or `actions` is not a dict.
+            RuntimeError: the episode is over, `reset` was not called, or another thread is in a call of this
+                environment. Nothing has changed after any of these errors.
 
-        Interrupted (Ctrl-C), it has played the whole tick or nothing; see `VectorEnv.step`.
+        If it is interrupted (Ctrl-C), either the whole tick has been played or nothing; see `VectorEnv.step`.
         """
         with self.vector.busy:
             if not self.agents:
@@ -252,7 +252,7 @@ class RecommendationEnv(ParallelEnv):
     # -------------------------------------------------------------------------------------------- views
 
     def field(self, observation: Any, name: str) -> np.ndarray:
-        """The view of one named field (see `observation_fields`) of one agent's observation, masked or not.
+        """Return the view of one field (see `observation_fields`) of an agent's observation, with or without mask.
 
         Raises:
             KeyError, TypeError, ValueError: as in `VectorEnv.field`.
@@ -261,18 +261,18 @@ class RecommendationEnv(ParallelEnv):
         return self.vector.field(flat, name)
 
     def state(self) -> np.ndarray:
-        """Global state [S] for centralised critics; after the end, that beside the last observations.
+        """Return the global state [S] for centralised critics; after the end, the one beside the last observations.
 
         See `VectorEnv.state`.
         """
         return (self.vector.state() if self.agents else self.vector.final_state())[0]
 
     def expected_feedback(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Exact expectations of the page about to be shown, given a joint action; nothing changes.
+        """Return the exact expectations of the page about to be shown, given a joint action; nothing changes.
 
         Returns:
-            "click", "cart", "purchase": agent -> probability of each of its slots [K]; "own", "objectives", "reward":
-            agent -> expected own reward of this step, what the page is paid beside it, and their sum after sharing.
+            "click", "cart", "purchase": agent -> probability for each of its slots [K]; "own", "objectives", "reward":
+            agent -> expected own reward of this step, reward for objectives, and their sum after sharing.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.
@@ -286,13 +286,14 @@ class RecommendationEnv(ParallelEnv):
         }
 
     def explain(self, actions: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
+        """Explain the page about to be shown, given a joint action; nothing changes and nothing is drawn.
 
-        `recsys_env.render.explanation` makes a table of it.
+        `recsys_env.render.explanation` formats the result as a table.
 
         Returns:
             agent -> item, rank, utility, position, click: arrays [K]; terms: name -> [K], whose sum is the utility;
-            offer, trust, outside: numbers. What they mean and their units: `VectorEnv.explain`.
+            offer,
+            trust, outside: numbers. `VectorEnv.explain` documents meanings and units.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.
@@ -320,7 +321,7 @@ class RecommendationEnv(ParallelEnv):
     # -------------------------------------------------------------------------------------------- save, restore, render
 
     def save(self) -> Snapshot:
-        """The present state; after the end, that of the next episode's first page.
+        """Return the current state; after the end, that of the next episode's first page.
 
         Raises:
             RuntimeError: before the first `reset`.
@@ -329,7 +330,7 @@ class RecommendationEnv(ParallelEnv):
 
     @one_at_a_time
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Continue from a snapshot, bit for bit, or with a seed for the events from here on.
+        """Continue from a snapshot, bit for bit, or with a new seed for the events from here on.
 
         People stay those of the snapshot.
 
@@ -344,13 +345,14 @@ class RecommendationEnv(ParallelEnv):
 
     @one_at_a_time
     def render(self) -> str | np.ndarray | None:
-        """The page that was shown last.
+        """Return or print the page that was shown last.
 
-        Returned as text in mode "ansi", as a picture [H, W, 3] uint8 in mode "rgb_array"; printed in mode "human".
+        It is returned as text in mode "ansi", and as a picture [H, W, 3] uint8 in mode "rgb_array"; it is printed in
+        mode "human".
 
         Raises:
             RuntimeError: before the first `reset`.
-            ImportError: a picture without Pillow.
+            ImportError: a picture needs Pillow.
         """
         if self.render_mode is None:
             logger.warn(
@@ -371,7 +373,7 @@ class RecommendationEnv(ParallelEnv):
         return text
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is nothing to release."""
         self.vector.close()
 
 
@@ -390,18 +392,19 @@ def parallel_env(
     render_mode: str | None = None,
     **overrides: Any,
 ) -> RecommendationEnv:
-    """A task as a PettingZoo parallel environment.
+    """Create a task as a PettingZoo parallel environment.
 
-    Keywords override config fields, nested ones as dicts: `reward={"sharing": 1.0}`.
+    Keywords override config fields; nested fields are given as dicts: `reward={"sharing": 1.0}`.
 
     Args:
         task: name of a task (`recsys_env.TASKS`), or a config.
-        catalogue: fitted items and users (see `recsys_env.fitting`), a shipped one by name or a saved one by path. They
-            take the place of a named task's own; fields that describe synthetic ones cannot be overridden beside them.
+        catalogue: fitted items and users (see `recsys_env.fitting`), the name of a shipped catalogue or the path of a
+            saved one. They replace those of a named task; fields that describe synthetic items and users cannot be
+            overridden beside them.
         render_mode: "ansi", "human", "rgb_array" or None.
 
     Raises:
-        ValueError, TypeError: no such task, field or value; the message names what is allowed.
+        ValueError, TypeError: there is no such task, field or value; the message names what is allowed.
     """
     name = task if isinstance(task, str) else "recsys"
     return RecommendationEnv(task_config(task, overrides, catalogue), catalogue, render_mode, name)

@@ -1,9 +1,9 @@
-"""A batch as some of its agents see it: they learn, the others are policies.
+"""Batches in which some agents learn and policies act for the others.
 
 batch = recsys_env.vector_env("social-v1", num_envs=64, num_agents=4)
 envs = FocalBatch(batch, {"recommender_2": "content", "recommender_3": "popularity"})
-envs.possible_agents    # ["recommender_0", "recommender_1"]: whom `others` leave out
-envs.step(actions)      # [B, 2, ...]; every adapter takes it for a batch
+envs.possible_agents    # ["recommender_0", "recommender_1"], the agents that `others` leaves out
+envs.step(actions)      # [B, 2, ...]; every adapter accepts it as a batch
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ def checked_agent(agent: str, agents: Sequence[str]) -> str:
 def policies_of(
     agents: Sequence[str], others: Others, learners: Sequence[str] | None = None
 ) -> dict[str, str | Policy]:
-    """The policy of each agent that does not learn.
+    """Return the policy of each agent that does not learn.
 
     Args:
         agents: all agents of the task.
-        others: one policy for all of them (a name, folder or module:factory; an object where it is one agent), or one
-            for each by agent.
-        learners: those that learn; None: whom `others`, given by agent, leave out.
+        others: one policy for all of them (a name, folder or module:factory; an object if there is one), or one for
+            each by agent.
+        learners: the agents that learn; None: those that `others`, given by agent, leaves out.
 
     Raises:
-        TypeError: `others` or `learners` is nothing of the kind.
-        ValueError: an unknown agent, an agent that is both or neither, or nobody who learns.
+        TypeError: `others` or `learners` is of another kind.
+        ValueError: an agent is unknown, an agent is both or neither, or no agent learns.
     """
     if not isinstance(others, (str, Policy, Mapping)):
         raise TypeError(f"others = {shown(others)} must be a policy, its name, or one of these for each other agent")
@@ -84,28 +84,28 @@ def policies_of(
 
 
 def _of_batch(name: str) -> Any:
-    """An attribute or method that is the batch's own."""
+    """Create an attribute or method that forwards to the batch."""
     return property(attrgetter(f"batch.{name}"), doc=getattr(VectorEnv, name, property()).__doc__)
 
 
 class FocalBatch(Batch[np.ndarray, Infos]):
-    """A batch as its learners see it: N' learners in place of N agents.
+    """A batch of the learners alone: N' learners in place of N agents, while policies act for the others.
 
-    The others act in all copies at once, before the learners do, so that a learner's mistake costs them nothing; they
-    learn from `observe`, are told of every episode's end, and start anew, with random streams of the same seed,
-    whenever `reset` is given one. `state()` stays that of the whole batch, for critics. `later_agent` counts learners;
+    The others act in all copies at once, before the learners do, so a wrong action of a learner does not affect them.
+    They learn from `observe`, are told when an episode ends, and are bound again, with random streams of the same seed,
+    whenever `reset` gets a seed. `state()` is that of the whole batch, for critics. `later_agent` counts learners;
     later sales of the others are left out of infos.
 
     Args:
-        envs: the batch; step it through this object alone.
+        envs: the batch; step it only through this object.
         others, learners: as in `policies_of`.
 
     Attributes:
-        batch: the batch.
+        batch: the batch of all agents.
         team: the others.
 
-    A policy may be bound to a learner: it looks the world up in `batch`, by the learner's number there, and acts on
-    what is returned here.
+    A policy may be bound to a learner. It looks up the world in `batch`, by the learner's number there, and acts on the
+    observations that this object returns.
     """
 
     def __init__(self, envs: VectorEnv, others: Others, learners: Sequence[str] | None = None) -> None:
@@ -172,10 +172,10 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
     @one_at_a_time
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """One tick of every copy with the learners' actions [B, N', ...]; as `VectorEnv.step`.
+        """Play one tick of every copy with the learners' actions [B, N', ...]; as `VectorEnv.step`.
 
-        Interrupted (Ctrl-C) where the others have not chosen for the next page yet, the next `step` asks for a `reset`;
-        so it does where the batch was moved by itself.
+        If it is interrupted (Ctrl-C) before the others have chosen for the next page, or if the batch was stepped
+        directly, the next `step` asks for a `reset`.
         """
         self._require_reset("step()")
         _, rewards, terminated, truncated, infos = self.batch.step(self._join(actions))
@@ -193,18 +193,18 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Infos]:
-        """As `VectorEnv.restore`; what the others remember is not part of a snapshot."""
+        """As `VectorEnv.restore`; the memory of the other agents is not part of a snapshot."""
         self.batch.restore(snapshot, copy, seed)
         return self._go_on()
 
     def _join(self, actions: Any) -> np.ndarray:
-        """The learners' actions beside those that the others have chosen."""
+        """Combine the learners' actions with those that the others have chosen."""
         read = self._actions.read(actions)
         self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
         return self._joint
 
     def _go_on(self) -> tuple[Any, Infos]:
-        """Let the others choose for the page about to be shown; what the learners see of it."""
+        """Let the others choose for the page about to be shown, and return what the learners see of it."""
         self.team.act(self.batch.observations, self._joint)
         self._chosen_at = self.batch._moves
         return self.observations, self.infos
@@ -217,7 +217,7 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     # -------------------------------------------------------------------------------------------- the last page
 
     def _last_report(self) -> Report:
-        """The batch's report as the learners see it: views of its arrays if they sit evenly spaced, else copies."""
+        """Return the batch's report for the learners: views of its arrays if they are evenly spaced, else copies."""
         report = self.batch.report
         later = report.later
         if later.size and self.team.policies:
@@ -233,29 +233,29 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
     @property
     def candidates(self) -> np.ndarray:
-        """As `VectorEnv.candidates`, of the learners."""
+        """`VectorEnv.candidates` of the learners."""
         return self.batch.candidates[:, self._learners]
 
     @property
     def utilities(self) -> np.ndarray:
-        """As `VectorEnv.utilities`, of the learners."""
+        """`VectorEnv.utilities` of the learners."""
         return self.batch.utilities[:, self._learners]
 
     @property
     def inclusive_values(self) -> np.ndarray:
-        """As `VectorEnv.inclusive_values`, of the learners."""
+        """`VectorEnv.inclusive_values` of the learners."""
         return self.batch.inclusive_values[:, self._learners]
 
     @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
-        """As `VectorEnv.expected_feedback`, with what the others have chosen for this page beside the actions."""
+        """As `VectorEnv.expected_feedback`, with the actions that the others have chosen for this page."""
         self._require_reset("expected_feedback()")
         expected = self.batch.expected_feedback(self._join(actions))
         return {name: array[:, self._learners] for name, array in expected.items()}
 
     @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:
-        """As `VectorEnv.explain`, of the learners' actions beside those that the others have chosen for this page."""
+        """As `VectorEnv.explain`, with the learners' actions and those that the others have chosen for this page."""
         self._require_reset("explain()")
         explained = self.batch.explain(self._join(actions))
         mine = {name: array[:, self._learners] for name, array in explained.items() if name not in ("terms", "outside")}
@@ -264,7 +264,7 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
 
 def _evenly_spaced(places: list[int]) -> slice | list[int]:
-    """The places as a slice, which makes views, where there is one."""
+    """Return the places as a slice, which makes views, if they are evenly spaced."""
     step = places[1] - places[0] if len(places) > 1 else 1
     even = places == list(range(places[0], places[-1] + 1, step))
     return slice(places[0], places[-1] + 1, step) if even else places

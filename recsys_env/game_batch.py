@@ -1,5 +1,7 @@
-"""A batch that plays its copies itself: the world it builds, episodes, steps, saved states. `VectorEnv` does so on the
-CPU, `CudaVectorEnv` on a GPU."""
+"""A batch that plays its copies itself: it builds the world and handles episodes, steps and saved states.
+
+`VectorEnv` plays on the CPU, and `CudaVectorEnv` on a GPU.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +33,16 @@ QUERY_SCAN_WARNING = 50_000
 
 
 class GameBatch(Batch[Array, Told]):
-    """B copies of a task that are played here: their world, their state, and how they go on.
+    """B copies of a task that are played in this object's own arrays.
 
     Args:
         config: the task.
         num_envs: B.
-        catalogue: fitted items and users, a shipped one by name or a saved one by path, in place of the one that
-            `config.catalogue` names. The fields that describe synthetic items and users must be at their defaults then.
+        catalogue: fitted items and users, the name of a shipped catalogue or the path of a saved one, in place of the
+            one that `config.catalogue` names. The fields that describe synthetic items and users must then be at their
+            defaults.
 
-    Attributes beside those of `Batch`:
+    Attributes in addition to those of `Batch`:
         world: its items and people.
     """
 
@@ -101,8 +104,11 @@ class GameBatch(Batch[Array, Told]):
 
     @cached_property
     def world_digest(self) -> str:
-        """SHA-256 of the world's items and people. With an equal config it says whether two worlds are the same: all
-        else in a `World` follows from these and the config."""
+        """SHA-256 of the world's items and people.
+
+        If the configs are equal, two worlds are the same if their digests are, because everything else in a `World`
+        follows from these and the config.
+        """
         names = ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits")
         return digest_of_arrays({name: getattr(self.world, name) for name in names})
 
@@ -113,7 +119,7 @@ class GameBatch(Batch[Array, Told]):
 
     @cached_property
     def texts(self) -> Texts:
-        """What the world's items, topics and domains are called."""
+        """Texts of the world's items, topics and domains."""
         return texts_of(self.world, self.catalogue)
 
     # -------------------------------------------------------------------------------------------- reset and step
@@ -125,19 +131,19 @@ class GameBatch(Batch[Array, Told]):
         """Start an episode in every copy.
 
         Args:
-            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives one
-                seed per copy; None keeps the seed and goes to the next episode (a never seeded environment takes one
-                from the operating system).
+            seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives each
+                copy its own seed. None keeps the seed and goes to the next episode (an environment that was never
+                seeded takes a seed from the operating system).
             options: ignored.
 
         Returns:
-            observations [B, N, O] (or a dict of them and masks), infos.
+            observations [B, N, O] (or a dict of observations and masks), infos.
 
         Raises:
-            ValueError, TypeError: another seed; nothing has changed.
+            ValueError, TypeError: the seed is something else; nothing has changed.
 
-        Interrupted (Ctrl-C) before the episode has begun, as while the step is compiled, it changes nothing either: the
-        game before goes on, or there is none.
+        If it is interrupted (Ctrl-C) before the episode has begun, for example during compilation, nothing has changed
+        either: the previous game continues, or there is none.
         """
         if seed is None and self._seed is None:
             seed = secrets.randbits(63)
@@ -169,7 +175,7 @@ class GameBatch(Batch[Array, Told]):
                 self._moves += 1
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
-        """One tick of every copy.
+        """Play one tick of every copy.
 
         Args:
             actions: [B, N, ...] of the action space's shape and kind.
@@ -178,11 +184,11 @@ class GameBatch(Batch[Array, Told]):
             observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B], infos.
 
         Raises:
-            ValueError, TypeError: an action outside its space; nothing has changed.
+            ValueError, TypeError: an action is outside its space; nothing has changed.
             RuntimeError: before the first `reset`, or while another thread is in a call of this batch.
 
-        Interrupted (Ctrl-C) before its compiled code runs, it changes nothing. That code itself is not interrupted: the
-        tick is played then, and `observations` and `infos` tell of it.
+        If it is interrupted (Ctrl-C) before its compiled code runs, nothing has changed. The compiled code is not
+        interrupted: the tick is played to its end, and `observations` and `infos` describe it.
         """
         with self.busy:
             self._require_reset("step()")
@@ -201,14 +207,14 @@ class GameBatch(Batch[Array, Told]):
 
     @one_at_a_time
     def look(self) -> tuple[Any, Told]:
-        """Observations and infos of the present page once more, as after a reset; nothing changes."""
+        """Return observations and infos of the current page once more, as after a reset; nothing changes."""
         self._require_reset("look()")
         self._advance(self._sent(self._actions.empty()), mode=2)
         return self._observed()
 
     @one_at_a_time
     def save(self, copy: int | None = None) -> Snapshot:
-        """The state of one copy, or of all (None).
+        """Return the state of one copy, or of all copies (None).
 
         Raises:
             RuntimeError: before the first `reset`.
@@ -224,20 +230,20 @@ class GameBatch(Batch[Array, Told]):
         """Continue from a snapshot, bit for bit.
 
         Args:
-            snapshot: of one copy (restored into `copy`, or into every copy if None) or of as many copies as there are
-                here.
-            copy: which copy to overwrite; None = all.
+            snapshot: of one copy (restored into `copy`, or into every copy if None), or of as many copies as this batch
+                has.
+            copy: the copy to overwrite; None = all.
             seed: new seed(s) for the events from here on; people stay those of the snapshot.
 
         Returns:
             observations and infos, as after a reset.
 
         Raises:
-            ValueError: a snapshot of another task, world or number of copies, one that holds what no game comes to (see
-                `snapshots.Contents`), or a wrong copy or seed.
-            TypeError: something else than a snapshot.
-            RuntimeError: a single copy, where the others have not begun. Nothing has changed after any of these, nor
-                where it is interrupted, as `reset` may be.
+            ValueError: the snapshot is of another task, world or number of copies, or has impossible contents (see
+                `snapshots.Contents`), or the copy or seed is wrong.
+            TypeError: it is not a snapshot.
+            RuntimeError: a single copy is restored, but the other copies have not begun. Nothing has changed after any
+                of these errors, nor if the call is interrupted, as for `reset`.
         """
         check_belongs(snapshot, self.config, self.world_digest, self._state)
         chosen = self._chosen(copy)
@@ -282,18 +288,21 @@ class GameBatch(Batch[Array, Told]):
 
     @one_at_a_time
     def state(self) -> Array:
-        """Global state [B, S] for centralised critics: latent visitor, platform means, private parts of the
-        observations; the mood once where all see the same. On a GPU the next call fills the same array.
+        """Return the global state [B, S] for centralised critics.
 
-        It costs time proportional to the users who have come in this episode.
+        It contains the latent visitor, platform means and the private parts of the observations; a mood that all agents
+        see alike is included once. On a GPU the next call overwrites the array. The call takes time proportional to the
+        number of users who have come in this episode.
         """
         self._require_reset("state()")
         return self._states()
 
     @one_at_a_time
     def final_state(self) -> Array:
-        """`state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`; valid where
-        truncated."""
+        """Return `state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`.
+
+        It is valid where truncated.
+        """
         self._require_reset("final_state()")
         return self._final_states()
 
@@ -341,7 +350,7 @@ def check_belongs(snapshot: Any, config: WorldConfig, world: str, state: Any) ->
     """Raise unless a snapshot was taken in this world, and its arrays are like these, for any number of copies.
 
     Raises:
-        TypeError, ValueError: as of `GameBatch.restore`.
+        TypeError, ValueError: as for `GameBatch.restore`.
     """
     whole = (
         isinstance(snapshot, Snapshot)

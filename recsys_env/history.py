@@ -1,11 +1,11 @@
-"""What an agent remembers of its visitors: the last pages that it showed each of them, and what came of them.
+"""The memory of an agent: the last pages that it showed to each visitor, and what followed.
 
     history = History(envs.world.q, rows=envs.num_envs, length=8)
     tokens = history.recall(envs.next_visitor[:, n])           # [B, 8, F] before the page
     history.observe(feedback(infos, n))                        # after it
     history.clear()                                            # when an episode has ended
 
-It knows no more than `Policy.observe` tells: an agent's own slots, and which pages had the same visitor.
+It uses only what `Policy.observe` receives: an agent's own slots, and which pages had the same visitor.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class History:
         vectors: q [M, D] of the items.
         rows: R, agents times copies.
         length: L, pages remembered of each visitor.
-        visitors: S, visitors remembered in each row; the one not seen for longest makes room for a new one.
+        visitors: S, visitors remembered in each row; a new visitor replaces the one that was not seen for longest.
 
     Attributes:
-        width: F, numbers per page: `FLAGS`, then the mean vector of what was shown, then the vector of what was
-            clicked.
+        width: F, numbers per page: `FLAGS`, then the mean vector of the shown items, then the vector of the clicked
+            item.
 
     Raises:
-        ValueError, TypeError: no vectors of numbers, or no counts of 1 or more.
+        ValueError, TypeError: the vectors are not numbers, or a count is not an integer of at least 1.
     """
 
     def __init__(self, vectors: np.ndarray, rows: int, length: int, visitors: int = 16) -> None:
@@ -55,13 +55,13 @@ class History:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everybody."""
+        """Forget all visitors."""
         self._who[:] = -1
         self._last[:] = -1
         self._tick = 0
 
     def _find(self, visitor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each row keeps its visitor, and whether it does (it keeps nobody for -1)."""
+        """Return the position of the visitor in each row, and whether the row has it (-1 is never found)."""
         same = self._who == visitor[:, None]
         return same.argmax(1), same.any(1) & (visitor >= 0)
 
@@ -72,8 +72,8 @@ class History:
             feedback: visitor [R] (-1: no page), shown, clicked, cart, bought [R, K].
 
         Raises:
-            KeyError: something of this is missing.
-            ValueError, TypeError: it is something else, or of other rows; nothing is remembered.
+            KeyError: an entry is missing.
+            ValueError, TypeError: an entry is of another kind or has another number of rows; nothing is remembered.
         """
         visitor, items, *events = self._checked(feedback)
         place, known = self._find(visitor)
@@ -88,7 +88,7 @@ class History:
         self._tick += 1
 
     def _checked(self, feedback: Any) -> list[np.ndarray]:
-        """What `observe` is told, as arrays."""
+        """Return the entries that `observe` reads, as checked arrays."""
         if not isinstance(feedback, Mapping):
             raise TypeError(f"feedback = {shown(feedback)} must be what happened at a page, by name")
         for name in ("visitor", "shown", *_EVENTS):
@@ -111,7 +111,7 @@ class History:
         return [visitor, items, *events]
 
     def _visitors(self, visitor: Any) -> np.ndarray:
-        """A visitor of each row."""
+        """Return the visitor of each row, checked."""
         array = as_numbers("visitor", visitor, "iu")
         if array.shape != self._rows.shape:
             raise ValueError(
@@ -121,7 +121,7 @@ class History:
         return array
 
     def _describe(self, shown: np.ndarray, clicked: np.ndarray, cart: np.ndarray, bought: np.ndarray) -> np.ndarray:
-        """Pages [R, F]; the gap is filled in when they are recalled."""
+        """Return pages as [R, F]; the gap is filled in when they are recalled."""
         real = (shown >= 0)[:, :, None]
         vectors = np.where(real, self._vectors[shown], 0)
         mean = vectors.sum(1) / real.sum(1).clip(1)
@@ -131,12 +131,12 @@ class History:
         return np.concatenate((flags, mean, (vectors * clicked[:, :, None]).sum(1)), 1)
 
     def recall(self, visitor: np.ndarray) -> np.ndarray:
-        """The last pages [R, L, F] of these visitors [R], oldest first, zeros where there are fewer.
+        """Return the last pages [R, L, F] of these visitors [R], oldest first, zeros where there are fewer.
 
-        All numbers lie in [-1, 1]. The gap of a page is log(1 + ticks since) / 10, at most 1.
+        All numbers are in [-1, 1]. The gap of a page is log(1 + ticks since) / 10, at most 1.
 
         Raises:
-            ValueError, TypeError: something else than one visitor for each row.
+            ValueError, TypeError: `visitors` is not one visitor for each row.
         """
         place, known = self._find(self._visitors(visitor))
         seen = np.where(known, self._seen[self._rows, place], 0)

@@ -1,4 +1,4 @@
-"""What is told of a step beside observations and rewards: of a batch, of one agent, or in Python's own words."""
+"""Infos of a step, in addition to observations and rewards: of a batch, of one agent, or as plain Python values."""
 
 from __future__ import annotations
 
@@ -52,27 +52,27 @@ _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
 
 
 class Infos(Mapping[str, np.ndarray]):
-    """What a user would log of the last step, as arrays with leading axes [B, N]; a value is only built when asked for.
+    """Infos of the last step, as arrays with leading axes [B, N]; a value is built only when it is asked for.
 
     shown [B, N, K]     item in each slot, -1 = hole
     rank [B, N, K]      rank - 1 of each slot on the page, -1 = not on it
-    clicked, cart, bought, liked [B, N, K]  bool, what happened to it at this page
+    clicked, cart, bought, liked [B, N, K]  bool, what happened to the slot on this page
     rating [B, N, K]    1..5, 0 = none
     dwell [B, N, K]     float32, in mean lengths
-    empty [B, N]        holes among the agent's slots
+    empty [B, N]        number of holes among the agent's slots
     own [B, N]          the agent's own reward, before sharing
-    objectives [B, N]   what the page is paid beside it for diversity, novelty and fairness, before sharing
-    visitor [B, N]      person whose page this was, -1 = idle tick or inactive agent
-    next_visitor [B, N] person whose page the returned observation is about
-    place, next_place [B, N]  where these people live, 0..U-1, -1 alike: a place goes on with a new person when one is
-                        lost, so that pages of a place follow each other through the episode, for credit in training
-    active [B, N]       bool, whose slots will be on that page
-    offer [B, N]        what multiplied the prices of the agent's slots at this page, 1 = prices as they are
-    later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items at this page: item
+    objectives [B, N]   reward for diversity, novelty and fairness of the page, before sharing
+    visitor [B, N]      visitor id of this page, -1 = idle tick or inactive agent
+    next_visitor [B, N] visitor id of the page that the returned observation is about
+    place, next_place [B, N]  places of these people, 0..U-1, -1 likewise. When a person is lost a new one takes its
+                        place, so the pages of a place form a chain through the episode, for credit assignment
+    active [B, N]       bool, whether the agent's slots will be on the next page
+    offer [B, N]        factor on the prices of the agent's slots on this page, 1 = unchanged prices
+    later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items on this page: item
                         (-1 = none), the credited agent, the price paid in mean list prices, its rating (0 = none)
     final_obs [B, N, O], final_mask: valid where truncated
 
-    `plain(infos)` makes a dictionary of lists of them.
+    `plain(infos)` converts them to a dictionary of lists.
     """
 
     ENTRIES = _ENTRIES
@@ -92,12 +92,12 @@ class Infos(Mapping[str, np.ndarray]):
         return len(self.ENTRIES)
 
     def copy(self) -> Infos:
-        """The same report, for keeping: later steps do not overwrite it. Without the final observations."""
+        """Return a copy that later steps do not overwrite, without the final observations."""
         return _KeptInfos(self._report)
 
 
 class _KeptInfos(Infos):
-    """A report copied as raw bytes, 20 times faster than as records; arrays are made of them when first asked for."""
+    """A report copied as raw bytes, which is 20 times as fast as copying records; arrays are made on first use."""
 
     ENTRIES = _KEPT
 
@@ -177,7 +177,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
 
 
 def by_agent(report: Report, agents: list[str], over: bool) -> dict[str, AgentInfo]:
-    """What each agent is told of the last step of a batch of one copy; later steps do not overwrite it.
+    """Return the infos of each agent about the last step of a batch of one copy; later steps do not overwrite them.
 
     Args:
         over: whether the episode has ended with this step, so that no page follows.
@@ -189,10 +189,10 @@ def by_agent(report: Report, agents: list[str], over: bool) -> dict[str, AgentIn
 
 
 def plain(value: Any) -> Any:
-    """Infos, observations or rewards of any of our environments in Python's own types, which `json.dumps` takes.
+    """Convert infos, observations or rewards of any environment of this package to Python types, for `json.dumps`.
 
     Raises:
-        ValueError: it is nested deeper than any of these.
+        ValueError: the value is nested deeper than any of these.
     """
     try:
         return _plain(value)

@@ -1,4 +1,4 @@
-"""What there is, as text: tasks, one task with everything about it, policies, metrics."""
+"""Lists of tasks, policies and metrics, and the description of one task, as text."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .world import shape_of
 
 
 def tasks() -> None:
-    """List the tasks; `describe` tells everything about one of them."""
+    """List the tasks. `describe` shows the details of one task."""
     for name, task in TASKS.items():
         sizes = f"{_count(task.num_agents, 'agent')} with {_count(task.slots, 'slot')}, {task.horizon} ticks"
         _entry(name, f"{task.description.splitlines()[0]} ({sizes}; page {task.page}, actions {task.action})")
 
 
 def describe(task: str) -> None:
-    """Tell everything about a task, which may have fields changed after commas (duel-v1,horizon=50): agents, page,
-    actions, observation, reward, and every field of its config with value, meaning, unit, range, default and source."""
+    """Describe a task: agents, page, actions, observation, reward, and every field of its config with value, meaning,
+    unit, range, default and source. Fields may be changed after the name: duel-v1,horizon=50."""
     settings = cli.config_of(task)
     catalogue = Catalogue.load(settings.catalogue) if settings.catalogue else None
     shape = shape_of(settings, catalogue)  # no world is built, which would compile
@@ -49,7 +49,7 @@ def describe(task: str) -> None:
 
 
 def policies() -> None:
-    """List the policies that have a name; the folder of a trained one and any module:factory will do as well."""
+    """List the policies by name. Commands also accept the folder of a trained policy, and module:factory."""
     classes = dict(_classes())
     families = {f"{name}:MODEL": path for name, path in FAMILIES.items()}
     for name, path in (POLICIES | TASK_POLICIES | families).items():
@@ -60,7 +60,7 @@ def policies() -> None:
 
 
 def metrics() -> None:
-    """List the metrics beside reward, with their definitions, units and sources."""
+    """List the metrics that are measured in addition to reward, with their definitions, units and sources."""
     for name, metric in METRICS.items():
         better = f", {metric.better} is better" if metric.better else ""
         _entry(name, f"{metric.definition} [{metric.unit}{better}; {metric.source}]")
@@ -96,7 +96,7 @@ def _weights(settings: WorldConfig) -> str:
 
 
 def _role(role: RoleConfig) -> str:
-    """What a role has of its own."""
+    """Describe what distinguishes a role."""
     parts = [f"owns the scene {role.scene}"] if role.scene else []
     parts += [f"may show the domains {', '.join(map(str, role.domains))}"] if role.domains else []
     parts += [f"may show {_count(len(role.items), 'item')}"] if role.items else []
@@ -117,8 +117,10 @@ def _contents(catalogue: Catalogue) -> str:
 
 
 def _classes() -> Iterator[tuple[str, ast.ClassDef]]:
-    """The classes of the packages that hold policies, by name, read without importing them: their libraries may be slow
-    or missing."""
+    """Yield name and syntax tree of each class in the packages that contain policies.
+
+    The files are read without importing them, because their libraries may be slow or missing.
+    """
     here = Path(__file__).parent
     for file in sorted(
         [*(here / "policies").glob("*.py"), *(here / "exact").glob("*.py"), *(here / "language").glob("*.py")]
@@ -129,7 +131,7 @@ def _classes() -> Iterator[tuple[str, ast.ClassDef]]:
 
 
 def _learns(name: str, classes: dict[str, ast.ClassDef]) -> bool:
-    """What a class, or the nearest of its bases, sets `learns` to."""
+    """Return the value of `learns` that a class, or the nearest of its bases, sets."""
     for node in classes[name].body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["learns"]:
             return bool(ast.literal_eval(node.value))
@@ -140,7 +142,7 @@ def _learns(name: str, classes: dict[str, ast.ClassDef]) -> bool:
 
 
 def _entry(name: str, text: str) -> None:
-    """Print a name and, beside it, as many lines of text as it takes."""
+    """Print a name and, beside it, a text wrapped to the terminal's width."""
     for i, line in enumerate(textwrap.wrap(text, _width() - 23) or [""]):
         print(f"  {name if i == 0 else '':20} {line}")
 

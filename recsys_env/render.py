@@ -1,4 +1,4 @@
-"""One page as text or as a picture: who came, what each agent showed, what came of it; and why, term by term."""
+"""A page as text or as a picture, with visitor, slots and outcomes; and the explanation of its clicks, term by term."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Slot(NamedTuple):
 
 
 def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
-    """The slots [K] that agent n showed at the last page of copy 0, which was that of this tick."""
+    """Return the slots [K] that agent n showed at the last page of copy 0."""
     infos = {name: envs.infos[name][0, n] for name in ("shown", "rank", "rating", *_EVENTS)}
     prices, promoted = envs.prices_at(np.maximum(infos["shown"], 0), tick, envs.infos["offer"][0, n])
     return [
@@ -53,14 +53,14 @@ def _events(infos: Mapping[str, Any]) -> list[str]:
 
 
 def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bool, name: str) -> str:
-    """Text of the page that copy 0 was shown last.
+    """Return the page that copy 0 was shown last, as text.
 
     Args:
         envs: the batch.
         page: `envs.next_page[0]` from before the step, None if no page has been shown yet.
         scores: sum of each agent's own reward so far.
         over: whether that step ended the episode.
-        name: what to call the task.
+        name: name of the task to print.
     """
     if page is None:
         return f"{_title(envs, page, name)}\n{_coming(envs, over)}"
@@ -89,7 +89,7 @@ def _title(envs: VectorEnv, page: Any, name: str) -> str:
 
 
 def _visit(envs: VectorEnv, page: Any) -> str:
-    """Who is on the page of this record."""
+    """Describe the visitor of the page of this record."""
     if page["visitor"] < 0:
         return "nobody came (idle tick)"
     parts = [f"user {page['visitor']}", f"page {page['session_page'] + 1} of the session"]
@@ -109,7 +109,7 @@ def _coming(envs: VectorEnv, over: bool) -> str:
 
 
 def _slot_line(envs: VectorEnv, slot: Slot, columns: tuple[int, int]) -> str:
-    """Columns are the widths of the names of items and topics."""
+    """Format a slot; `columns` are the widths of the names of items and topics."""
     rank = f"    {slot.rank:>3}  "
     if slot.item < 0:
         return f"{rank}(empty)"
@@ -119,7 +119,7 @@ def _slot_line(envs: VectorEnv, slot: Slot, columns: tuple[int, int]) -> str:
 
 
 def _later_sales(envs: VectorEnv) -> list[str]:
-    """What was bought from the cart at the last page."""
+    """List the purchases from the cart at the last page."""
     parts = (envs.infos[f"later_{part}"][0] for part in ("item", "agent", "price", "rating"))
     return [
         f"from the cart: bought {item_name(envs, item)} for {price:.2f}, credit to {envs.possible_agents[by]}"
@@ -130,26 +130,28 @@ def _later_sales(envs: VectorEnv) -> list[str]:
 
 
 def item_name(envs: VectorEnv | None, j: int) -> str:
-    """What to call item j: its number and title."""
+    """Return the printed name of item j: its number and title."""
     return f"item {j}" if envs is None else f"item {j} {str(envs.texts.titles[j])[:_NAME]}"
 
 
 def topic_name(envs: VectorEnv, t: int) -> str:
-    """What to call topic t."""
+    """Return the printed name of topic t."""
     return str(envs.texts.topics[t])[:_NAME]
 
 
 def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | None = None) -> str:
-    """Table of what `RecommendationEnv.explain` returned: a line for each standing slot, best rank first, a column for
-    each term that has a say anywhere on the page; then v (their sum), log theta of the position, trust in the agent if
-    it counts, and the probability of a click.
+    """Return the result of `RecommendationEnv.explain` as a table.
+
+    It has a line for each slot that is not a hole, best rank first, and a column for each term that is not 0 everywhere
+    on the page. Then follow v (their sum), log theta of the position, trust in the agent if it counts, and the
+    probability of a click.
 
     Args:
-        explained: of `env.explain(actions)`.
+        explained: result of `env.explain(actions)`.
         envs: `env.vector`, for the titles of its items.
 
     Raises:
-        TypeError: these are no explanations by agent.
+        TypeError: `explained` is not an explanation by agent.
     """
     if not isinstance(explained, Mapping) or not explained or not isinstance(next(iter(explained.values())), Mapping):
         raise TypeError(f"explained = {shown(explained)} must be what env.explain(actions) returned")
@@ -193,18 +195,18 @@ _SALE = "#b42318"
 
 
 def topic_colour(t: int) -> tuple[int, int, int]:
-    """Red, green and blue of topic t: hues by the golden ratio, so that neighbours differ."""
+    """Return red, green and blue of topic t; hues follow the golden ratio, so that neighbours differ."""
     red, green, blue = colorsys.hls_to_rgb((0.58 + 0.618034 * t) % 1, 0.37, 0.6)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def draw_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bool, name: str) -> np.ndarray:
-    """Picture of the page that copy 0 was shown last: a column of cards for each agent, four columns side by side.
+    """Return the page that copy 0 was shown last as a picture: a column of cards per agent, four columns per row.
 
-    Arguments as in `render_page`.
+    Arguments are those of `render_page`.
 
     Returns:
-        [H, W, 3] uint8; H and W are even, as video codecs want them, and the same for all pages of a task.
+        [H, W, 3] uint8; H and W are even, as video codecs require, and equal for all pages of a task.
 
     Raises:
         ImportError: Pillow is missing.
@@ -233,7 +235,7 @@ def draw_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bool
 
 
 def _draw_header(draw: Any, envs: VectorEnv, page: Any, over: bool, name: str, width: int) -> None:
-    """The task, how far its episode is, who visits and who comes next."""
+    """Draw the task, the progress of its episode, the visitor and the next visitor."""
     played = 0 if page is None else int(page["tick"]) + 1
     draw.rectangle((0, 0, width, 5), fill=_LINE)
     draw.rectangle((0, 0, width * played // envs.config.horizon, 5), fill=_COLOURS["clicked"])
@@ -245,7 +247,7 @@ def _draw_header(draw: Any, envs: VectorEnv, page: Any, over: bool, name: str, w
 
 
 def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at: tuple[int, int]) -> None:
-    """One agent: its name and rewards, then a card for each of its slots."""
+    """Draw one agent: its name and rewards, then a card for each of its slots."""
     x, y = at
     _write(draw, (x, y + 4), envs.possible_agents[n], 18, _INK, _WIDTH // 2)
     earned = 0.0 if page is None else float(envs.infos["own"][0, n])
@@ -264,7 +266,7 @@ def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at:
 
 
 def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int, int]) -> None:
-    """One shown item: framed in the colour of the best that happened to it."""
+    """Draw one shown item, framed in the colour of its best outcome."""
     x, top, right, bottom = box
     marks = [(word, _COLOURS.get(word, _INK)) for word in slot.events]
     frame = next((_COLOURS[word] for word in reversed(_COLOURS) if word in slot.events), _LINE)
@@ -283,7 +285,7 @@ def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int,
 
 
 def _write(draw: Any, at: tuple[int, int], text: str, size: int, colour: Any, room: int, anchor: str = "la") -> None:
-    """Text of this size, cut where it would be wider than `room`."""
+    """Draw text of this size, cut to the width `room`."""
     font = _font(size)
     if font.getlength(text) > room:
         while text and font.getlength(f"{text}...") > room:

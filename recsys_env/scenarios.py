@@ -1,7 +1,7 @@
-"""Held-out populations: who is focal, whom the others are played by (Melting Pot; Leibo et al. 2021).
+"""Scenarios: tasks in which held-out policies play some agents, the background (Melting Pot; Leibo et al. 2021).
 
-A policy that was trained in one company shows in scenarios what it does in another. They may not be in the company that
-it was trained in, nor may their seeds: that is a rule of the protocol.
+Scenarios show how a trained policy acts among agents that it was not trained with. By the rules of the protocol,
+neither the background policies nor the seeds may be used in training.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ PACKAGE = Path(__file__).parent  # its folders learned/TASK/KIND are policies th
 
 @dataclass(frozen=True)
 class Scenario:
-    """A task in which some agents are played by given policies.
+    """A task in which given policies play some of the agents.
 
     Args:
         task: its name.
-        background: agent -> policy (a name, the folder of a trained one, or module:factory); all other agents are
-            focal, and played by the policy that is measured.
-        about: whom the focal agents meet.
+        background: agent -> policy (a name, the folder of a trained policy, or module:factory). All other agents are
+            focal: the measured policy plays them.
+        about: a description of the background agents.
 
     Raises:
-        ValueError, TypeError: an unknown task or agent, or something else than names.
+        ValueError, TypeError: a task or agent is unknown, or something else than a name was given.
     """
 
     task: str
@@ -54,14 +54,14 @@ class Scenario:
 
     @property
     def focal(self) -> list[str]:
-        """The agents that are measured."""
+        """The agents that the measured policy plays."""
         return [agent for agent in self.config.agents if agent not in self.background]
 
     def team(self, policy: str) -> str:
-        """The team in which this policy plays the focal agents: `agent=policy,agent=policy`.
+        """Return the team in which this policy plays the focal agents: `agent=policy,agent=policy`.
 
         Raises:
-            TypeError: something else than the name of a policy.
+            TypeError: `policy` is not a name.
         """
         _check_text("policy", policy)
         return ",".join(f"{agent}={self.background.get(agent, policy)}" for agent in self.config.agents)
@@ -73,7 +73,7 @@ def _check_text(name: str, value: Any) -> None:
 
 
 def _met_in(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]:
-    """Policies that the others of a task may have, and how they are."""
+    """Return the background policies of a task, and their descriptions."""
     yield "greedy", "myopic ones"
     yield "content", "ones that look at the profile alone"
     yield "popularity", "ones that show everybody the same"
@@ -96,8 +96,10 @@ def _met_in(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]:
 
 
 def _held_out() -> Iterator[tuple[str, Scenario]]:
-    """One focal agent among others of each kind, and, where there are more than two agents, all of them but one beside
-    a myopic one."""
+    """Return scenarios with one focal agent among each kind of others.
+
+    With more than two agents there is also one with all agents focal but one, which is myopic.
+    """
     for task, config in TASKS.items():
         _, *others = config.agents
         for policy, met in _met_in(task, config) if others else ():
@@ -112,11 +114,11 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(ByName("scenario", dict(_he
 
 
 def scenarios_of(names: tuple[str, ...]) -> dict[str, Scenario]:
-    """Scenarios by their names, or by that of a task, which stands for all of its own.
+    """Return scenarios by name, or by the name of a task, which stands for all of its scenarios.
 
     Raises:
-        ValueError: there are none of that name.
-        TypeError: something else than names.
+        ValueError: there is no scenario of that name.
+        TypeError: something else than names was given.
     """
     if not is_sequence(names):
         raise TypeError(f"names = {shown(names)} must be a list of names of scenarios or tasks")

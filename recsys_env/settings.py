@@ -1,7 +1,7 @@
-"""Frozen dataclasses that check themselves: each field says what it means and what it may hold.
+"""Frozen dataclasses that validate themselves: each field declares its meaning and its allowed values.
 
-From a declaration (`number_field`, `choice_field`, ...) follow the check of a value, its error message, `describe` and,
-of a task's config, the record of parameters that the kernels read.
+The check of a value, its error message, `describe` and, for a task's config, the parameter record of the kernels are
+derived from the declaration (`number_field`, `choice_field`, ...).
 """
 
 from __future__ import annotations
@@ -31,63 +31,63 @@ def number_field(
     from_catalogue: bool = False,
     also: tuple[str, ...] = (),
 ) -> Any:
-    """A scalar field.
+    """Declare a scalar field.
 
     Args:
-        doc: what it means.
-        low, high: the closed interval that it may lie in.
-        source: where the default comes from.
-        from_catalogue: it describes what a catalogue brings itself, so that it has no effect beside one.
-        also: what others call it, for a hint to who does.
+        doc: its meaning.
+        low, high: closed interval of allowed values.
+        source: source of the default.
+        from_catalogue: a catalogue determines this value, so the field has no effect beside a catalogue.
+        also: other names by which users may look for the field, used in hints.
     """
     metadata = {"doc": doc, "low": low, "high": high, "unit": unit, "source": source, "from_catalogue": from_catalogue}
     return field(default=default, metadata={**metadata, "also": also})
 
 
 def text_field(default: str, doc: str, **options: Any) -> Any:
-    """A field that takes any string."""
+    """Declare a field that takes any string."""
     return field(default=default, metadata={"doc": doc}, **options)
 
 
 def choice_field(default: str, doc: str, *allowed: str, also: tuple[str, ...] = ()) -> Any:
-    """A field that takes one of a few words; the kernels see its index."""
+    """Declare a field that takes one of a few words; the kernels see its index."""
     return field(default=default, metadata={"doc": doc, "allowed": allowed, "also": also})
 
 
 def numbers_field(
     default: tuple[float, ...], doc: str, low: float = -math.inf, high: float = math.inf, *, source: str = ""
 ) -> Any:
-    """A field that holds a tuple of numbers."""
+    """Declare a field that holds a tuple of numbers."""
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "item": float, "source": source})
 
 
 def integers_field(doc: str, low: int, high: int) -> Any:
-    """A field that holds a tuple of integers, empty by default."""
+    """Declare a field that holds a tuple of integers, empty by default."""
     return field(default=(), metadata={"doc": doc, "low": low, "high": high, "item": int})
 
 
 def words_field(doc: str, *allowed: str) -> Any:
-    """A field that holds some of a few words, none by default."""
+    """Declare a field that holds some of a few words, none by default."""
     return field(default=(), metadata={"doc": doc, "item": str, "words": allowed})
 
 
 def weights_field(doc: str, low: float, high: float, *names: str) -> Any:
-    """A field that maps some of a few names to numbers, none by default."""
+    """Declare a field that maps some of a few names to numbers, none by default."""
     return field(default=Weights(), metadata={"doc": doc, "low": low, "high": high, "names": names})
 
 
 def group_field(kind: type) -> Any:
-    """A field that holds other fields."""
+    """Declare a field that holds a group of fields."""
     return field(default_factory=kind, metadata={"group": kind})
 
 
 def parts_field(kind: type) -> Any:
-    """A field that holds a tuple of groups, one by default."""
+    """Declare a field that holds a tuple of groups, one by default."""
     return field(default=(kind(),), metadata={"item": kind})
 
 
 class Weights(dict[str, float]):
-    """Name -> weight: a dictionary that cannot be changed, so that the config that holds it has a hash."""
+    """Mapping from name to weight, a dictionary that cannot be changed, so that its config can be hashed."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
@@ -123,22 +123,24 @@ def frozen(kind: type[T]) -> type[T]:
 
 
 class Settings:
-    """Base of a frozen dataclass that checks every field against its declaration, with messages that name field, value
-    and range."""
+    """Base of frozen dataclasses that check every field against its declaration.
+
+    Error messages name the field, its value and its range.
+    """
 
     def __post_init__(self) -> None:
         for f in _fields_of(self):
             object.__setattr__(self, f.name, _checked(type(self).__name__, f, getattr(self, f.name)))
 
     def _suggestion(self, name: str) -> str:
-        """What a field of this name, which there is not, may have meant."""
+        """Suggest which field was meant by this unknown name."""
         for f in _fields_of(self):
             if name in f.metadata.get("also", ()):
                 return f" (did you mean {f.name!r}?)"
         return did_you_mean(name, (f.name for f in _fields_of(self)))
 
     def _check_changes(self, changes: Mapping[str, Any]) -> None:
-        """Refuse changes that would not do what they say; `replace` asks."""
+        """Refuse changes that would have no effect; called by `replace`."""
 
 
 def _checked(owner: str, f: dataclasses.Field[Any], value: Any) -> Any:
@@ -224,12 +226,12 @@ def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
 
 
 def replace(config: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy of a config with some fields changed; nested dicts change single fields of a group.
+    """Return a copy of a config with some fields changed; nested dicts change single fields of a group.
 
     Raises:
-        TypeError: an unknown field, with the nearest known one; a value of a wrong type; or something else than a
-            config and a dict.
-        ValueError: a value out of range, or fields that contradict each other.
+        TypeError: a field is unknown (the message names the nearest one), a value has a wrong type, or the arguments
+            are not a config and a dict.
+        ValueError: a value is out of range, or fields contradict each other.
     """
     known = {f.name: f for f in _fields_of(config)}
     if not isinstance(changes, Mapping):
@@ -260,7 +262,7 @@ def _fields_of(config: Any) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def difference(config: Any, other: Any) -> str:
-    """The first field in which two unequal configs differ, with the value there and here."""
+    """Return the first field in which two unequal configs differ, with both values."""
     f = next(f for f in fields(config) if getattr(config, f.name) != getattr(other, f.name))
     there, here = getattr(config, f.name), getattr(other, f.name)
     return (
@@ -274,10 +276,10 @@ def difference(config: Any, other: Any) -> str:
 
 
 def describe(config: Any) -> str:
-    """Everything about a config, one line per field: name, value, meaning, unit, allowed range, default, source.
+    """Describe a config, one line per field: name, value, meaning, unit, allowed range, default, source.
 
     Args:
-        config: a `WorldConfig`, all groups, scenes and roles of which are described, or one of its groups.
+        config: a `WorldConfig`, described with all groups, scenes and roles, or one of its groups.
     """
     return "\n".join(_lines(config, "", bool(getattr(config, "catalogue", ""))))
 
@@ -298,7 +300,7 @@ def _lines(config: Any, prefix: str, catalogue: bool) -> Iterator[str]:
 
 
 def _notes(f: dataclasses.Field[Any]) -> Iterator[str]:
-    """Unit, what is allowed, default and source of a field."""
+    """Return unit, allowed values, default and source of a field."""
     meta = f.metadata
     if meta.get("unit"):
         yield meta["unit"]

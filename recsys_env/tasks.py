@@ -1,5 +1,5 @@
-"""The named tasks: frozen, versioned `WorldConfig`s, each with what it stresses and which published numbers it was set
-to."""
+"""The named tasks: frozen, versioned `WorldConfig`s. Each description says what the task demands and which published
+numbers it is calibrated to."""
 
 from __future__ import annotations
 
@@ -56,16 +56,17 @@ _STRONG_MOODS = DynamicsConfig(z_rate=0.3, baseline=-0.4)
 
 _SHIPPED: dict[str, WorldConfig] = {
     "duel-v1": WorldConfig(
-        description="""Harvest or repair: one slot each, items X (0, fair) and Y (1, a hook), three moods.
+        description="""Harvest or repair: two agents share one visitor, whose mood item Y exploits and item X repairs.
 
-        A click is an instant purchase that pays its recommender 1. Y attracts (utility 2 against 0), disappoints and
-        now and then spoils the mood, X repairs it; in the worst mood hardly anybody clicks. Exact average rewards per
-        tick: constant strategies are a dilemma, Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S)
-        .021. Pure strategies that see the mood (best, middle, worst) have exactly two symmetric equilibria, both
-        strict: YXX (harvest in the best mood, repair else), which is also what a team would play, .231, and YYY, .066;
-        to answer the wrong one costs 36 to 43 %. Question: which of the two equilibria do learners select, the one that
-        harvests what both repaired, or the one in which nobody repairs? Stresses: equilibrium selection, state
-        dependence, credit over time. Discount .997.
+        A click is an instant purchase and pays its recommender 1. Item Y attracts clicks (utility 2 against 0) but
+        disappoints and sometimes worsens the mood; item X repairs it. The mood has three levels, and in the worst one
+        the visitor hardly ever clicks. Constant strategies form a prisoner's dilemma. Exact average rewards per tick
+        are: Y against X (T) .155, both X (R) .143, both Y (P) .066, X against Y (S) .021. Pure strategies that see the
+        mood (best, middle, worst) have exactly two symmetric equilibria, both strict. One is YXX: harvest in the best
+        mood and repair in the others. This is also what a team would play, .231. The other is YYY, .066. Playing one
+        against the other costs 36 to 43 % of the best response. Question: which of the two equilibria do learners
+        select, the one that harvests what both repaired, or the one in which nobody repairs? Stresses: equilibrium
+        selection, state dependence, credit over time. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -98,19 +99,19 @@ _SHIPPED: dict[str, WorldConfig] = {
         reward=RewardConfig(click=0.0, purchase=1.0),
     ),
     "pricing-duel-v0": WorldConfig(
-        description="""Two sellers of the same good, seven prices, one visitor who is loyal to whom it bought from last.
+        description="""Two sellers of the same good choose among seven prices; the visitor is loyal to the last seller.
 
-        A click is a purchase, which pays the price less the unit cost of half the list price. Three states of the
-        visitor matter: mine, the rival's, nobody's. There are 7^3 pure stationary strategies of these, among which
-        `recsys_env.exact` finds the Markov perfect equilibria. Reward per agent and tick when both play levels (mine,
-        rival's, nobody's): of four such equilibria the worst (3, 0, 1) .2316 and the best symmetric one (3, 0, 2)
-        .2692, prices at random .3219, myopic (5, 3, 3) .5903, joint optimum (6, 6, 3) .6986: foresight alone makes
-        rivals fight for every new customer. Agents also see both prices of the visitor's last page (`offers`), and
-        strategies that react to them sustain more: to play (6, 6, 3) while both did so at the last page, and (2, 0, 1)
-        else, is an equilibrium too, tacit collusion at the joint optimum, as learners have been found to reach (Calvano
-        et al. 2020). Question: where between the far-sighted Markov equilibrium and the joint optimum do learners
-        settle, and does seeing or shaping the rival's policy move them? Stresses: collusion, opponent shaping,
-        foresight. Discount .997.
+        A click is a purchase and pays the price minus the unit cost, which is half of the list price. The visitor is in
+        one of three states: loyal to this seller, to the rival, or to nobody. There are 7^3 pure stationary strategies
+        of these states, and `recsys_env.exact` finds the Markov perfect equilibria among them. Rewards per agent and
+        tick when both play levels (mine, rival's, nobody's) are: of four such equilibria the worst (3, 0, 1) .2316 and
+        the best symmetric one (3, 0, 2) .2692, prices at random .3219, myopic (5, 3, 3) .5903, joint optimum (6, 6, 3)
+        .6986. Foresight alone makes rivals fight for every new customer. Agents also see both prices of the visitor's
+        last page (`offers`), and strategies that react to these prices can earn more. Playing (6, 6, 3) while both did
+        so at the last page, and (2, 0, 1) otherwise, is an equilibrium, too: tacit collusion at the joint optimum,
+        which learners have been found to reach (Calvano et al. 2020). Question: where between the far-sighted Markov
+        equilibrium and the joint optimum do learners settle, and do they change when they see or shape the rival's
+        policy? Stresses: collusion, opponent shaping, foresight. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -151,17 +152,18 @@ _SHIPPED: dict[str, WorldConfig] = {
         candidates=CandidateConfig(number=1),
     ),
     "market-v0": WorldConfig(
-        description="""Three sellers' rows on one screen: each chooses two items and the level of their prices, 1 of 7.
+        description="""Three sellers share one screen; each shows two items and sets one of seven price levels.
 
-        A click is a purchase, which pays the price less half the list price. People differ in taste and in how they
-        mind prices, some items are on promotion, and whoever buys grows loyal to the seller at the others' cost. The
-        dilemma of `pricing-duel-v0` at size, in a world that no table holds: a seller who looks ahead (`planner`, which
-        pays .3 per unit of trust in itself) gains by undercutting myopic rivals for loyalty, and when all look ahead
-        all earn less than if none did. Own reward per agent and episode: random 68, planner 198, greedy 256, central
-        301; a planner among greedy rivals 282, a greedy one among planners 178. Question: do sellers that learn fight
-        for loyal customers or leave each other the prices that pay all, and who profits from looking further ahead than
-        the others? Stresses: collusion, foresight, slates and prices at once. Set to no published funnel: more pages
-        end in a purchase than in shops, so that prices matter at every page. Discount .997.
+        A click is a purchase and pays the price minus half of the list price. People differ in taste and in price
+        sensitivity, some items are on promotion, and buyers become loyal to the seller at the expense of its rivals.
+        This is the dilemma of `pricing-duel-v0` in a world that is too large to be solved exactly. A seller that looks
+        ahead (`planner`, which pays .3 per unit of trust in itself) gains loyal customers by undercutting myopic
+        rivals, but when all look ahead, all earn less than if none did. Own reward per agent and episode: random 68,
+        planner 198, greedy 256, central 301; a planner among greedy rivals 282, a greedy one among planners 178.
+        Question: do learning sellers fight for loyal customers or settle on prices that pay all of them, and who
+        profits from looking further ahead than the others? Stresses: collusion, foresight, slates and prices at once.
+        The task is not calibrated to a published funnel: more pages end in a purchase than in real shops, so that
+        prices matter at every page. Discount .997.
         """,
         num_agents=3,
         slots=2,
@@ -192,16 +194,16 @@ _SHIPPED: dict[str, WorldConfig] = {
         candidates=CandidateConfig(number=10, topic_scale=1.0),
     ),
     "ecommerce-v1": WorldConfig(
-        description="""A shop window of two sellers: price, stock, wallet, cart, slates of five, mixed motives.
+        description="""Two sellers fill one shop window: slates of five, prices, stock, wallets, carts, mixed motives.
 
-        Pays .05 per click and the margin of purchases, which come pages after the cart, if at all. One unit of each of
-        100 items in 500 ticks and wallets of one mean price: without these limits the planner earns far more.
-        Clickbait wins the click, and a bad one costs about .5 of satisfaction, so how much bait pays depends on the
-        visitor. Question: how much of the next click is worth giving up for what a visitor buys pages later and comes
-        back for, while the other seller fills the rest of the page and takes the last unit? Stresses: delayed reward,
-        budgets, scarcity, retention. Set to: clicks per page under random .20 (Virtual Taobao .206), a third of carts
-        bought (RetailRocket .324); carts per click (.10) are about 4 times RetailRocket's .026, raised to keep learning
-        practical. Discount .997.
+        Pays .05 per click and the margin of purchases. A purchase happens pages after the item was carted, if at all.
+        There is one unit of each of 100 items in 500 ticks, and a wallet holds one mean price; without these limits the
+        planner earns far more. Clickbait attracts clicks, but a bad one costs about .5 of satisfaction, so how much
+        bait pays depends on the visitor. Question: how much of the next click should an agent give up for later
+        purchases and return visits, while the other seller fills the rest of the page and may sell the last unit?
+        Stresses: delayed reward, budgets, scarcity, retention. Calibration: clicks per page under random .20 (Virtual
+        Taobao .206), a third of carts bought (RetailRocket .324); carts per click (.10) are about 4 times
+        RetailRocket's .026, raised to keep learning practical. Discount .997.
         """,
         num_agents=2,
         slots=5,
@@ -239,17 +241,18 @@ _SHIPPED: dict[str, WorldConfig] = {
         reward=RewardConfig(click=0.05, purchase=1.0),
     ),
     "coverage-v0": WorldConfig(
-        description="""Each of two agents knows half of what the visitor wants: its row or its column in a grid.
+        description="""Each of two agents knows half of what the visitor wants: the row or the column of its topic.
 
-        Three rows, four columns, one item for each of the 12 topics; one slot each, one shared reward: the click. An
-        item shown by both is a hole, so who guesses alone collides with the other. Coordination comes in steps, each of
-        which a scripted team takes: leaving to the other what it would show (`coverage-convention`), learning from the
-        clicks of the session's pages before (`coverage-memory`), telling what one knows in a word that is heard at the
-        visitor's next page (`coverage-talk`), and a page arranged by one who knows it all (`central`, 100 of the
-        scale). Expected clicks of a page, exactly: .147 at random, .276 each alone, .354 the best pair of rules, .523
-        with all known. Question: do a convention, memory and a language emerge, and how much of what each is worth?
-        Stresses: team play, split information, memory, communication. Set to: each step worth 10 to 25 %, sessions of
-        2.7 pages; no data behind it. Discount .997.
+        The 12 topics form a grid of three rows and four columns, with one item for each topic. Each agent has one slot,
+        and both share one reward: the click. An item shown by both is a hole, so agents that guess independently
+        collide. Coordination improves in steps, and a scripted team plays each step: leaving to the other agent what it
+        would show (`coverage-convention`), learning from the clicks on earlier pages of the session
+        (`coverage-memory`), and telling what it knows in a word that the other agent hears at the visitor's next page
+        (`coverage-talk`). `central` arranges the page with the knowledge of both and is 100 of the scale. Exact
+        expected clicks per page: .147 at random, .276 each alone, .354 the best pair of rules, .523 with all known.
+        Question: do learners discover a convention, memory or a language, and how much of the available gain do they
+        realise? Stresses: team play, split information, memory, communication. The parameters were set by hand: each
+        step is worth 10 to 25 % and sessions have 2.7 pages. The task is not calibrated to data. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -276,14 +279,15 @@ _SHIPPED: dict[str, WorldConfig] = {
         ),
     ),
     "journey-v1": WorldConfig(
-        description="""Entrance, item and cart page, one agent each, one shared reward: cooperation across scenarios.
+        description="""Three agents own the entrance, item and cart page of a shop and share one reward.
 
-        Only purchases count (the entrance's click weight of .02 gives its myopic oracle something to aim at). Topics
-        that attract clicks at the entrance are those that are never put in carts: the door has a bait. The team's
-        entrance (`planner`, which adds what the item page would sell to a click) sells a third more than the selfish
-        one (`greedy`). Question: does the entrance, which sells nothing itself, learn to send visitors where the pages
-        of the others sell? Stresses: credit across agents and pages. Clicks per page (.52 under random) and carts are
-        raised several times to keep learning practical; a third of carts bought (RetailRocket). Discount .997.
+        Only purchases count. (The entrance has a click weight of .02, so that its myopic oracle has something to
+        optimise.) Topics that attract clicks at the entrance are never put into carts, so clickbait is tempting there.
+        An entrance that plans for the team (`planner`, which adds what the item page would sell to the value of a
+        click) sells a third more than a selfish one (`greedy`). Question: does the entrance, which sells nothing
+        itself, learn to send visitors where the other agents sell? Stresses: credit across agents and pages. Clicks per
+        page (.52 under random) and carts are several times those of real shops, to keep learning practical. A third of
+        carts is bought, as in RetailRocket. Discount .997.
         """,
         num_agents=3,
         slots=4,
@@ -340,15 +344,15 @@ _SHIPPED: dict[str, WorldConfig] = {
     "social-v1": replace(
         _FEED,
         {
-            "description": """Harvest or repair: two teams' rows before the users that both live on. A stag hunt.
+            "description": """Two teams fill a row each for the same users, whom clickbait drives away. A stag hunt.
 
-        Pays clicks. Whether a user comes back has a threshold in its satisfaction, and one click on bait costs most of
-        the way down to it; so bait pays while the user is content, and must be made good when it is not, by either
-        team. The myopic oracle drives users away and earns little more than random play. With num_agents=1 it is a task
-        of planning alone, with num_agents=4 a tragedy of the commons. Both teams see the visitor's mood on all pages.
-        Question: can two selfish learners sustain the repair from which both harvest? Stresses: state dependence, long
-        credit, social dilemmas. Clicks per page (.27 under random, .62 under content) lie above KuaiRand's .176 and
-        .379 to .451. Discount .997.
+        Pays clicks. Users return only while their satisfaction is above a threshold, and one clickbait click uses up
+        most of the margin. Bait therefore pays on satisfied users; afterwards one of the two teams has to repair the
+        damage with good items. The myopic oracle drives users away and earns little more than random play. With
+        num_agents=1 this is a task of planning alone, with num_agents=4 a tragedy of the commons. Both teams see the
+        visitor's mood on all pages. Question: can two selfish learners sustain the repair that lets both harvest?
+        Stresses: state dependence, long credit, social dilemmas. Clicks per page (.27 under random, .62 under content)
+        are above KuaiRand's .176 and .379 to .451. Discount .997.
         """,
             "page": "rows",
             "users": {"z_init": 0.8},
@@ -361,15 +365,15 @@ _SHIPPED: dict[str, WorldConfig] = {
         },
     ),
     "news-v1": WorldConfig(
-        description="""A news page: items are born and go within the episode, freshness, eight providers.
+        description="""A news page of eight providers, whose items appear, age and expire within the episode.
 
         Pays clicks, and a little for diversity (.01 of a slate's dissimilarity) and for fairness of exposure (.1 of
-        theta times what is due to a provider and it has not had, over about the last 50 pages): `own` and scores are of
-        clicks alone. A ranker that makes up for all past neglect gives up some of its clicks. Each item lives 400 ticks
-        and is then reborn as another piece of the same desk; clickbait wins the click and drives the unsatisfied away.
-        Question: how fast can a policy find out what a new item is worth, before the item is gone, and what does a fair
+        theta times the exposure that a provider is due and has not had, over about the last 50 pages). `own` and scores
+        count clicks only. A ranker that makes up for all past neglect loses some of its clicks. Each item lives 400
+        ticks and then returns as a new item of the same desk. Clickbait attracts clicks and drives unsatisfied users
+        away. Question: how fast can a policy learn the value of a new item before it expires, and what does a fair
         share for every provider cost in clicks? Stresses: non-stationarity, cold items, fairness against clicks,
-        retention. Set to: clicks per impression under random .015 (Upworthy .0152). Discount .997.
+        retention. Calibration: clicks per impression under random .015 (Upworthy .0152). Discount .997.
         """,
         num_agents=3,
         slots=3,
@@ -405,13 +409,13 @@ _SHIPPED: dict[str, WorldConfig] = {
         reward=RewardConfig(click=1.0, diversity=0.01, fairness=0.1, fairness_half_life=50.0),
     ),
     "streaming-v1": WorldConfig(
-        description="""Three rows on a streaming home screen, paid by watch time: attention to a topic wears out slowly.
+        description="""Three rows on a streaming home screen are paid by watch time; users tire of a topic.
 
-        Each click satiates its topic for many pages, whichever row it was in: topics are a pasture that recharges, and
-        three rows graze on it. Satiation keeps people from clicking and spoils what they watch. All rows see the
-        platform's history of the visitor. Question: does a row remember what the visitor has had enough of, and leave
-        topics time to recover? Stresses: memory, a commons of attention. Clicks per page .21 under random (KuaiRand
-        .176) and .29 under content (KuaiRand .379 to .451: with satiation it cannot be had). Discount .997.
+        Each click satiates its topic for many pages, in all rows. Topics are a common resource that recovers slowly.
+        Satiated users click less and enjoy less what they watch. All rows see the platform's history of the visitor.
+        Question: do the rows remember what the visitor has had enough of, and leave topics time to recover? Stresses:
+        memory, a commons of attention. Clicks per page .21 under random (KuaiRand .176) and .29 under content (KuaiRand
+        .379 to .451; unreachable here because users get satiated). Discount .997.
         """,
         num_agents=3,
         slots=2,
@@ -439,14 +443,15 @@ _SHIPPED: dict[str, WorldConfig] = {
         observation=ObservationConfig(history_decay=0.85, share=True),
     ),
     "coldstart-v1": WorldConfig(
-        description="""New users and items all the time: 1 to 4 in 10 sessions end in a new person.
+        description="""New users and items arrive all the time: 1 to 4 in 10 sessions end in a new person.
 
-        Pays clicks. Items live 600 ticks. Privacy blurs the profiles (their noise has twice the norm of a taste) and an
-        agent's history of a visitor is its own, so that what it lacks its rivals may know (`observation.share` pools
-        the histories). A new person comes undecided (z 0): the first pages decide whether it comes back, and only who
-        is satisfied forgives bait. Question: what does an agent show to a person of whom it knows almost nothing, and
-        how soon does it know more than its rivals? Stresses: exploration, private information, fast adaptation,
-        retention. Set to: clicks per page under random .17 (KuaiRand .176). Discount .997.
+        Pays clicks. Items live 600 ticks. Profiles are blurred for privacy: their noise has twice the norm of a taste.
+        An agent knows only its own history of a visitor, so its rivals may know what it lacks (`observation.share`
+        pools the histories). A new person starts with neutral satisfaction (z 0). The first pages decide whether it
+        comes back, and only satisfied users forgive bait. Question: what should an agent show to a person of whom it
+        knows almost nothing, and how soon does it know more than its rivals? Stresses: exploration, private
+        information, fast adaptation, retention. Calibration: clicks per page under random .17 (KuaiRand .176). Discount
+        .997.
         """,
         num_agents=4,
         slots=2,
@@ -480,14 +485,14 @@ _SHIPPED: dict[str, WorldConfig] = {
         observation=ObservationConfig(profile_noise=2.0),
     ),
     "grocery-v1": WorldConfig(
-        description="""The same 2,434 households every episode: habits, prices, promotions; slates of ten.
+        description="""The same 2,434 households shop in every episode: habits, prices, promotions; slates of ten.
 
         A click may be an instant purchase, which pays its margin. Tastes, habits, prices and their weights are fitted
-        to 84.51 Complete Journey (`Catalogue.load("grocery").settings`); v_0 and the cart intercept are set so that
-        clicks are unsaturated: .28 a page under random, .49 under content. Profiles are noisier than elsewhere. No
-        satiation: in the data a purchase makes its topic hardly rarer at the next trip. Question: how much of what a
-        household will click and buy can be learnt from its past purchases, the prices and the promotions? Stresses:
-        learning from a fixed population, price and promotion. Nearly every tick is a visit. Discount .997.
+        to 84.51 Complete Journey (`Catalogue.load("grocery").settings`). v_0 and the cart intercept are set so that
+        clicks do not saturate: .28 a page under random, .49 under content. Profiles are noisier than in other tasks.
+        There is no satiation: in the data a purchase makes its topic hardly rarer at the next trip. Question: how much
+        of what a household will click and buy can be learned from its past purchases, the prices and the promotions?
+        Stresses: learning from a fixed population, price and promotion. Nearly every tick is a visit. Discount .997.
         """,
         num_agents=2,
         slots=10,
@@ -504,16 +509,16 @@ _SHIPPED: dict[str, WorldConfig] = {
         observation=ObservationConfig(profile_noise=1.0),
     ),
     "crossdomain-v0": WorldConfig(
-        description="""Three domains, one taste: news, videos and a shop with users in common, and topics of their own.
+        description="""Three domains (news, videos, a shop) serve the same users; each domain has its own topics.
 
-        Pays clicks, to the team. At each session a person opens one domain at random, for a page or two, and every
-        domain knows it by its own pages alone; profiles say next to nothing (their noise has four times the norm of a
-        taste). Tastes lie in four dimensions that all domains share, so that what somebody clicks in one tells of the
-        others. Levers: `observation.share` pools the histories (`content` and `nearest` earn a sixth to a fifth more),
-        `messages` lets the domain that a person leaves tell the next one, and a model may be pre-trained on pages of
-        other domains. Question: how much of what one domain knows of a person reaches the others, and by which way?
-        Stresses: transfer, cold start between domains, communication, privacy. Clicks per page .17 under random
-        (KuaiRand .176). Discount .997.
+        Pays clicks, to the team. In each session a person opens one domain at random, for a page or two, and each
+        domain knows the person only from its own pages. Profiles say next to nothing: their noise has four times the
+        norm of a taste. Tastes lie in four dimensions that all domains share, so clicks in one domain are informative
+        for the others. There are three ways to use them: `observation.share` pools the histories (`content` and
+        `nearest` earn a sixth to a fifth more), `messages` lets the domain that a person leaves inform the next one,
+        and a model may be pre-trained on pages of other domains. Question: how much of what one domain knows about a
+        person reaches the others, and by which way? Stresses: transfer, cold start between domains, communication,
+        privacy. Clicks per page .17 under random (KuaiRand .176). Discount .997.
         """,
         num_agents=3,
         slots=2,
@@ -556,16 +561,16 @@ _SHIPPED: dict[str, WorldConfig] = {
     "rivals-v1": replace(
         _FEED,
         {
-            "description": """Two rival platforms: at each session a user opens one, by what it remembers of them.
+            "description": """Two rival platforms: each session opens one of them, the more trusted one more often.
 
-        Pays clicks. A platform invests in attention by sparing users its bait: they trust it more and open it more
-        often, which the other loses. Against a myopic rival a small investment is the best answer known. Symmetric
-        equilibria among constant investments are no isolated points: on the grid of the evidence card nothing tried
-        beats 1.25 to 4 times the price that `planner` pays, and two platforms that invest there earn less the more
-        they invest (own reward from 93 down to 50; both myopic 113). `planner` itself invests a little less than that.
-        100 of the scale is myopic play, which is best for both. Question: does a learner answer the investment of
-        the rival that it meets, and where do two of them end? Stresses: opponent modelling, competition for
-        retention. Clicks per page .12 under random and .39 under content (KuaiRand .176 and .379 to .451). Discount
+        Pays clicks. A platform can invest in future visits by sparing users its bait: users then trust it more and open
+        it more often, at the rival's expense. Against a myopic rival a small investment is the best response known. The
+        symmetric equilibria among constant investments are not isolated points. On the grid of the evidence card
+        nothing tried beats 1.25 to 4 times the price that `planner` pays, and two platforms that invest there earn less
+        the more they invest (own reward from 93 down to 50; both myopic 113). `planner` itself invests a little less
+        than that. Myopic play is best for both and is 100 of the scale. Question: does a learner respond to the
+        investment of the rival that it meets, and where do two learners end? Stresses: opponent modelling, competition
+        for retention. Clicks per page .12 under random and .39 under content (KuaiRand .176 and .379 to .451). Discount
         .997.
         """,
             "page": "rival",
@@ -591,22 +596,24 @@ def _tuned(name: str, config: WorldConfig) -> WorldConfig:
 _FOUND: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "tuned.json").read_text(encoding="utf-8"))
 _TASKS = ByName("task", {name: _tuned(name, config) for name, config in _SHIPPED.items()})
 TASKS: Mapping[str, WorldConfig] = MappingProxyType(_TASKS)
-"""The tasks by name, read-only: those above, which never change under their name, and what `register_task` added."""
+"""Read-only mapping from name to task: the tasks of the package, which never change under their name, and those that
+`register_task` added."""
 
 
 def register_task(name: str, config: WorldConfig) -> None:
-    """Make a config of your own a task, for this process: it stands in `TASKS`, and its name wherever that of a task
-    does, as in `parallel_env("my-shop-v0")`, `pettingzoo.make("parallel", "recsys/my-shop-v0")` and
-    `gymnasium.make("recsys/my-shop-v0")`.
+    """Register a config of your own as a task, for this process.
+
+    It is added to `TASKS`, and its name can be used wherever a task's can, as in `parallel_env("my-shop-v0")`,
+    `pettingzoo.make("parallel", "recsys/my-shop-v0")` and `gymnasium.make("recsys/my-shop-v0")`.
 
     Args:
         name: letters, digits, `_` and `-`, with a version at the end, as in "my-shop-v0".
         config: the task.
 
     Raises:
-        ValueError: a name of another form, or one that is taken. A task never changes under its name: give it the next
+        ValueError: the name has another form or is taken. A task never changes under its name: give it the next
             version.
-        TypeError: `config` is no `WorldConfig`.
+        TypeError: `config` is not a `WorldConfig`.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
@@ -642,17 +649,18 @@ for _name in _TASKS:
 def task_config(
     task: str | WorldConfig, overrides: Mapping[str, Any], catalogue: Catalogue | str | Path | None = None
 ) -> WorldConfig:
-    """The config of a task, by name or as given, with some fields replaced.
+    """Return the config of a task, with some fields replaced.
 
     Args:
-        task: name of a task, or a config. Of a task of one's own the module that registers it may stand before a colon,
-            as Gymnasium has it: `my_file:my-shop-v0` imports `my_file` first.
-        overrides: fields, nested ones as dicts.
-        catalogue: what takes the place of a named task's items and users; the fields that it gives are at their
-            defaults then.
+        task: name of a task, or a config. The name of your own task may be preceded by the module that registers it,
+            as in Gymnasium: `my_file:my-shop-v0` imports `my_file` first.
+        overrides: fields to replace; nested ones are given as dicts.
+        catalogue: replaces the items and users of a named task. The fields that the catalogue determines return to
+            their defaults.
 
     Raises:
-        ValueError, TypeError: no such task, module, field or value; the message names the nearest.
+        ValueError, TypeError: the task, module, field or value does not exist or is not allowed; the message names the
+            nearest one.
     """
     if isinstance(task, str):
         module, _, task = task.rpartition(":")

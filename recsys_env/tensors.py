@@ -21,11 +21,11 @@ _WORTH_PINNING = 1 << 16  # bytes; smaller arrays may share memory pages, which 
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of this name; "auto" is a GPU where there is one.
+    """Return the device of this name; "auto" is a GPU if there is one.
 
     Raises:
-        ValueError: torch knows no such device.
-        TypeError: no name of one.
+        ValueError: torch has no such device.
+        TypeError: `device` is not a name.
     """
     if not isinstance(device, str | torch.device):
         raise TypeError(f"device = {shown(device)} must be the name of a device or a torch.device")
@@ -40,10 +40,10 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on one thread of the CPU.
+    """Make torch use one thread of the CPU.
 
-    Small networks are faster so (by tens of times where other processes want the cores too), and sums come in the same
-    order on every machine.
+    Small networks are faster on one thread (by tens of times if other processes use the cores too), and sums have the
+    same order on every machine.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -54,19 +54,19 @@ def one_thread() -> Iterator[None]:
 
 
 class Tensors:
-    """Turns arrays that a batch returns into tensors on a device, and tensors into actions.
+    """Converts arrays that a batch returns to tensors on a device, and tensors to actions.
 
-    On the CPU a tensor shares the array's memory: it is valid for as long as the array, until the step after the next.
-    So it is where the batch itself is on the GPU. For a GPU with the batch on the CPU the batch's own buffers are
-    pinned once, so that each array crosses in one asynchronous transfer; what is computed from it on the same stream
-    waits for it, and reading an action back ends every transfer before the buffers are written again.
+    On the CPU a tensor shares the array's memory, and is valid as long as the array: until the step after the next. The
+    same holds if the batch itself is on the GPU. For a GPU with the batch on the CPU, the batch's own buffers are
+    pinned once, so that each array crosses in one asynchronous transfer. Computations on the same stream wait for the
+    transfer, and reading an action back ends every transfer before the buffers are written again.
 
     Args:
-        envs: the batch, on the CPU or on a GPU, which then works on torch's present stream.
+        envs: the batch, on the CPU or on a GPU; on a GPU it works on torch's current stream.
         device: as in `choose_device`.
 
     Raises:
-        ValueError: a batch on a GPU whose tensors shall be elsewhere.
+        ValueError: the batch is on a GPU and its tensors are wanted elsewhere.
     """
 
     def __init__(self, envs: AnyBatch, device: str | torch.device = "auto") -> None:
@@ -89,16 +89,16 @@ class Tensors:
         return tensor if self.device.type == "cpu" else tensor.to(self.device, non_blocking=True)
 
     def kept(self, array: Any) -> torch.Tensor:
-        """The same, in memory that no later step overwrites."""
+        """Return the same tensor in memory that no later step overwrites."""
         tensor = self(array)
         return tensor.clone() if self._resident or self.device.type == "cpu" else tensor
 
     def host(self, array: Any) -> np.ndarray:
-        """A small array of the batch on the host, where it is copied to only if it is not there."""
+        """Return a small array of the batch in host memory, copied only if it is not there already."""
         return array.copy_to_host() if self._resident else array  # type: ignore[no-any-return]
 
     def actions(self, tensor: torch.Tensor) -> Any:
-        """What the batch steps with, of a tensor [B, N, ...]."""
+        """Return the actions for `step`, from a tensor [B, N, ...]."""
         tensor = tensor.detach()
         return tensor.contiguous() if self._resident else tensor.cpu().numpy()
 

@@ -1,9 +1,9 @@
-"""What items, topics and domains are called: the words of a fitted catalogue, or those that a synthetic world makes.
+"""Texts of items, topics and domains: those of a fitted catalogue, or generated ones of a synthetic world.
 
-Synthetic words say what a shop may print on a box: what an item is about, how its price stands among those of its topic
-and how long it is. They are a pure function of vectors, topics, domains, list prices and lengths, so they tell nothing
-of quality or clickbait; and a word is the same direction of taste in every world, so that who has learned to read one
-catalogue can read another.
+Generated texts say what could be printed on a box: what an item is about, how its price compares with others of its
+topic, and how long it is. They are a pure function of vectors, topics, domains, list prices and lengths, so they reveal
+nothing about quality or clickbait. A word means the same direction of taste in every world, so an agent that has
+learned to read one catalogue can read another.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ TOPIC_WORDS = 2  # an item has one more
 
 @dataclass(frozen=True)
 class Texts:
-    """The words of a world; M items, T topics, X domains.
+    """The texts of a world; M items, T topics, X domains.
 
     Attributes:
-        titles: [M], not always different.
-        descriptions: [M], what else may be said of an item; empty where nothing is.
-        topics: [T].
-        domains: [X].
+        titles: [M], not necessarily unique.
+        descriptions: [M] further texts of the items; empty where there are none.
+        topics: [T] names.
+        domains: [X] names.
     """
 
     titles: np.ndarray
@@ -50,18 +50,18 @@ class Texts:
     domains: np.ndarray
 
     def full(self) -> list[str]:
-        """Title and description of each item [M] in one text."""
+        """Return title and description of each item [M] as one text."""
         return full_texts(self.titles, self.descriptions)
 
 
 def full_texts(titles: np.ndarray, descriptions: np.ndarray) -> list[str]:
-    """Title and description of each item [M] in one text."""
+    """Return title and description of each item [M] as one text."""
     pairs = zip(titles.tolist(), descriptions.tolist(), strict=True)
     return [f"{title}. {said}" if said else str(title) for title, said in pairs]
 
 
 def texts_of(world: World, catalogue: Catalogue | None) -> Texts:
-    """The words of a world: its catalogue's, or, where items are synthetic, made ones."""
+    """Return the texts of a world: its catalogue's, or generated ones if its items are synthetic."""
     if catalogue is not None:
         return Texts(catalogue.item_name, catalogue.item_text, catalogue.topic_name, catalogue.domain_name)
     items = world.items
@@ -79,7 +79,7 @@ def texts_of(world: World, catalogue: Catalogue | None) -> Texts:
 
 
 def _words(vectors: np.ndarray) -> list[list[str]]:
-    """What each vector is about: the ends that it points to, of its largest coordinates first."""
+    """Return the words of each vector: the signed directions of its largest coordinates, largest first."""
     largest = np.argsort(-np.abs(vectors), axis=1, kind="stable")[:, : TOPIC_WORDS + 1]
     negative = np.take_along_axis(vectors < 0, largest, axis=1).astype(int)
     return [
@@ -89,12 +89,12 @@ def _words(vectors: np.ndarray) -> list[list[str]]:
 
 
 def _levels(values: np.ndarray, words: Sequence[str]) -> list[str] | None:
-    """How large each value is, in words; nothing where all are the same."""
+    """Return a word for the size of each value; empty where all values are equal."""
     return [words[level] for level in np.digitize(values, (-MIDDLE, MIDDLE))] if np.ptp(values) > 0 else None
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """The names, with a number from the second of each on."""
+    """Make names unique by numbering repeated names from the second one on."""
     seen: Counter[str] = Counter()
     found = []
     for name in names:
@@ -104,5 +104,5 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def _numbered(name: str, before: int) -> str:
-    """A name that so many had before."""
+    """Append a number to a name that occurred `before` times already."""
     return f"{name} {before + 1}" if before else name

@@ -1,7 +1,7 @@
-"""Searches on training seeds: the two numbers of a task's `planner`, and the weights of rankers, of which the best
-fixed ones are a task's `static`.
+"""Searches on training seeds for the numbers of a task's `planner`, and for the weights of linear rankers.
 
-Episodes of a search begin with seeds below `recsys_env.evaluation.UNSEEN`, as all training does.
+The best fixed ranker of a task is its policy `static`. Episodes of a search have seeds below
+`recsys_env.evaluation.UNSEEN`, as in all training.
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ def tune_planner(
     catalogue: Catalogue | str | Path | None = None,
     **overrides: Any,
 ) -> dict[tuple[float, float], tuple[float, float]]:
-    """What a team of planners earns at prices and targets: on a grid, then at the neighbours of the best of it, of the
-    best of these, and so on until none is better. All on the same episodes.
+    """Measure what a team of planners earns at pairs of price and target, and search for the best pair.
 
-    The best is `max(found, key=lambda place: found[place][0])`; it goes into the fields `planner_price` and
-    `planner_target`. Where it does not lie above (0, 0), which is `greedy`, beyond its interval, planning of this kind
-    does not pay.
+    The search begins on a grid and continues at the neighbours of the best pair, until no neighbour is better. All
+    pairs play the same episodes. The best pair is `max(found, key=lambda place: found[place][0])`; it belongs into the
+    fields `planner_price` and `planner_target`. If it is not better than (0, 0), which is `greedy`, by more than its
+    interval, this kind of planning does not pay.
 
     Args:
-        task: a task by name or its config; keywords override its fields.
+        task: name of a task, or a config; keywords override its fields.
         prices, targets: lambda and theta of the grid, each in the range of its field.
         episodes: E, for each pair.
-        seed: of the episodes.
+        seed: seed of the episodes.
         catalogue: as in `vector_env`.
 
     Returns:
         (price, target) -> mean own reward per agent and episode, and the half-width of its 95 % interval.
 
     Raises:
-        ValueError, TypeError: no price or target, or one out of range, or as in `episode_returns`.
+        ValueError, TypeError: there is no price or target, or one is out of range; or as in `episode_returns`.
     """
     config = task_config(task, overrides, catalogue)
     (lowest, highest), (low, high) = _range("planner_price", prices), _range("planner_target", targets)
@@ -97,11 +97,11 @@ def tune_planner(
 
 
 def _range(field: str, values: Sequence[float]) -> tuple[float, float]:
-    """The range of a config field, in which these values lie.
+    """Return the range of a config field, after checking that these values are in it.
 
     Raises:
-        ValueError: they do not, or there are none.
-        TypeError: they are no numbers in a row.
+        ValueError: a value is out of range, or there are none.
+        TypeError: they are not a sequence of numbers.
     """
     meta = WorldConfig.__dataclass_fields__[field].metadata
     low, high = meta["low"], meta["high"]
@@ -118,10 +118,10 @@ def _range(field: str, values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a search of rankers may cost: `searches * generations * population * episodes` episodes in all.
+    """Budget of a search for rankers: it plays `searches * generations * population * episodes` episodes in all.
 
     Raises:
-        ValueError, TypeError: a population below 4, or anything else below 1 or no integer.
+        ValueError, TypeError: the population is below 4, or another number is below 1 or not an integer.
     """
 
     population: int = 32
@@ -143,20 +143,20 @@ def cross_entropy(
     generations: int,
     spread: float = 1.0,
 ) -> np.ndarray:
-    """The mean [D] of a diagonal Gaussian that has moved to where the score is high (Rubinstein & Kroese 2004).
+    """Maximise a score by the cross-entropy method (Rubinstein & Kroese 2004); return the final mean [D].
 
-    Each generation draws candidates, the mean among them, and fits the Gaussian to the best quarter; noise that dies
-    away keeps it from collapsing early (Szita & Lorincz 2006).
+    Each generation draws candidates from a diagonal Gaussian, including its mean, and fits the Gaussian to the best
+    quarter. Decreasing noise prevents an early collapse (Szita & Lorincz 2006).
 
     Args:
-        score: of candidates [population, D] in a generation -> [population], higher is better. Noise that all of a
-            generation share does no harm.
-        start: [D] mean at first.
-        population, generations: candidates of a generation, at least 4, and generations.
-        spread: standard deviation at first, on which the noise is scaled.
+        score: function of the candidates [population, D] of a generation -> [population], higher is better. Noise that
+            all candidates of a generation share does no harm.
+        start: [D] initial mean.
+        population, generations: number of candidates in a generation, at least 4, and of generations.
+        spread: initial standard deviation; the noise is proportional to it.
 
     Raises:
-        ValueError, TypeError: fewer candidates, or anything else of a wrong kind.
+        ValueError, TypeError: there are fewer candidates, or another argument is of a wrong kind.
     """
     if not callable(score):
         raise TypeError(f"score = {shown(score)} must be a function of candidates and the number of a generation")
@@ -179,15 +179,15 @@ def cross_entropy(
 
 
 class Found(NamedTuple):
-    """What searches of rankers found.
+    """Result of searches for rankers.
 
     Attributes:
-        weights: of each role [R, 1 + X, W] as `LinearRanker` takes them, the largest of a role's features 1 in size; of
-            the best search.
-        states: fields of the observation that move them.
-        names: of the W weights: the features, and `price_level` where agents set prices.
-        scores: mean and half-width of its 95 % interval of each search, all on the same fresh episodes, best first: own
-            reward of the learners per agent and episode.
+        weights: of the best search, for each role [R, 1 + X, W] as in `LinearRanker`; scaled so that the largest
+            feature weight of a role is 1 in size.
+        states: fields of the observation that change the weights.
+        names: names of the W weights: the features, and `price_level` where agents set prices.
+        scores: mean and half-width of the 95 % interval of each search, best first: own reward of the learners per
+            agent and episode. All searches are measured on the same fresh episodes.
     """
 
     weights: np.ndarray
@@ -196,11 +196,11 @@ class Found(NamedTuple):
     scores: tuple[tuple[float, float], ...]
 
     def policy(self, config: WorldConfig, n: int) -> LinearRanker:
-        """The policy of agent n."""
+        """Return the policy of agent n."""
         return LinearRanker(self.weights[config.role_index(n)], self.states)
 
     def save(self, config: WorldConfig, folder: Path) -> None:
-        """Make a folder that is a policy by its path; see `save_ranker`."""
+        """Save the rankers as a folder that can be used as a policy by its path; see `save_ranker`."""
         of_role = {role.name: weights for role, weights in zip(config.roles, self.weights, strict=True)}
         save_ranker(folder, self.names, of_role, self.states)
 
@@ -216,29 +216,29 @@ def best_ranker(
     shared: bool = False,
     seed: int = 0,
 ) -> Found:
-    """The best linear rankers that cross-entropy searches find for some agents, the others' policies being fixed.
+    """Search by cross-entropy for the best linear rankers of some agents, while the policies of the others are fixed.
 
     All learners of a role have the same weights, and all candidates of a generation play the same episodes.
 
     Args:
-        task: a task by name or its config.
+        task: name of a task, or a config.
         others: a policy for each agent whose ranker is not searched for.
-        states: fields of the observation that move the weights; none: fixed weights. What the world does not have is
+        states: fields of the observation that change the weights; none: fixed weights. Fields that the world lacks are
             left out.
-        without: features that may not count: their weights are 0.
-        start: [R, 1 or 1 + X, W] weights, such as those of a `Found`, near which searches begin, fixed ones or such as
-            move with the same states; None: each begins at the best single one.
-        budget: of the search.
-        shared: by the rewards that the learners are paid, after sharing, in place of their own.
-        seed: of the searches and their episodes.
+        without: features whose weights stay 0.
+        start: [R, 1 or 1 + X, W] weights near which searches begin, such as those of a `Found`, either fixed or with
+            the same states; None: each search begins at the best single weight.
+        budget: budget of the search.
+        shared: maximise the rewards after sharing instead of own rewards.
+        seed: seed of the searches and their episodes.
 
     Returns:
-        the best of the searches on fresh episodes. Where their scores differ by more than a few percent they have not
-        converged: give them more generations.
+        the best of the searches on fresh episodes. If their scores differ by more than a few percent they have not
+        converged: use more generations.
 
     Raises:
-        ValueError, TypeError: others who are no agents or all of them, or an unknown task, policy, field or feature, or
-            anything else of a wrong kind or shape.
+        ValueError, TypeError: `others` are not agents or are all of them; a task, policy, field or feature is unknown;
+            or another argument is of a wrong kind or shape.
     """
     config = task_config(task, {})
     if not isinstance(budget, Budget):
@@ -281,8 +281,10 @@ def best_ranker(
 
 
 def canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The weights [R, 1 + X, W] that play alike of which the largest of a role's features is 1 in size, and a fixed
-    place of prices lies in [-1, 1]."""
+    """Return the equivalent weights [R, 1 + X, W] in which the largest feature weight of a role is 1 in size.
+
+    A fixed price level is clipped to [-1, 1].
+    """
     features = np.array([name != PRICE_LEVEL for name in names])
     largest = abs(weights[..., features]).max(axis=(1, 2), keepdims=True)
     weights = np.where(features, weights / np.maximum(largest, 1e-12), weights)
@@ -290,22 +292,22 @@ def canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 
 class Arena:
-    """Where rankers play the same episodes, side by side as copies of one batch.
+    """Plays many rankers on the same episodes, side by side as copies of one batch.
 
     Args:
-        config: of the game.
+        config: config of the game.
         others: a policy for each agent whose ranker is not given.
-        states: fields of the observation that move the weights; those that the world does not have are left out.
-        without: features that may not count.
-        make: a batch of so many copies.
+        states: fields of the observation that change the weights; fields that the world lacks are left out.
+        without: features whose weights are 0.
+        make: creates a batch of a number of copies.
 
     Attributes:
-        size: of a candidate: [R, 1 + X, W], roles, numbers of the states, weights.
-        names: of the W weights.
+        size: shape of a candidate: [R, 1 + X, W], roles, numbers of the states, weights.
+        names: names of the W weights.
 
     Raises:
-        ValueError: others who are no agents or all of them, or an unknown field or feature.
-        TypeError: no config, or others, states or features that are of a wrong kind.
+        ValueError: `others` are not agents or are all of them, or a field or feature is unknown.
+        TypeError: `config` is not a config, or others, states or features are of a wrong kind.
     """
 
     def __init__(
@@ -335,8 +337,10 @@ class Arena:
         self._batches: dict[int, CpuBatch] = {}
 
     def play(self, candidates: np.ndarray, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """What the learners earn on average with each of the candidates [P, ...] on E episodes of this seed: own reward
-        [P, E], and what they are paid after sharing [P, E]."""
+        """Play candidates [P, ...] on E episodes of this seed, and return the mean rewards of the learners.
+
+        Returns own rewards [P, E], and rewards after sharing [P, E].
+        """
         count = len(candidates)
         if (batch := count * episodes) not in self._batches:
             self._batches[batch] = self._make(self.config, batch)
@@ -355,7 +359,7 @@ class Arena:
         return own, paid
 
     def single_weights(self) -> np.ndarray:
-        """[2 W, R, 1 + X, W] fixed weights of which all but one are 0, which is 1 or -1, the same in all roles."""
+        """Return [2 W, R, 1 + X, W] fixed weights with a single nonzero weight, 1 or -1, the same in all roles."""
         single = np.zeros((2 * len(self.names), *self.size))
         for f in range(len(self.names)):
             single[2 * f, :, 0, f], single[2 * f + 1, :, 0, f] = 1, -1
@@ -366,8 +370,7 @@ class Arena:
 
 
 class Tuned(NamedTuple):
-    """What `tune` found: the best price and target of `planner` with what a team of them earns, and the searches of
-    fixed rankers."""
+    """Result of `tune`: the best price and target of `planner`, its team's reward, and the searches for `static`."""
 
     planner: tuple[float, float]
     earned: tuple[float, float]
@@ -376,14 +379,14 @@ class Tuned(NamedTuple):
 
 
 def tune(task: str, episodes: int = 50, generations: int = 24, searches: int = 2, seed: int = 0) -> Tuned:
-    """Search the numbers that the policies `planner` and `static` use in a task, on training seeds.
+    """Search for the numbers that the policies `planner` and `static` use in a task, on training seeds.
 
     Args:
-        task: name of a task, with fields changed if need be: social-v1,num_agents=4.
-        episodes: for each price and target of `planner`.
-        generations: of each search of `static`, of 32 candidates on 16 episodes.
-        searches: of `static`; they should agree.
-        seed: of the searches.
+        task: name of a task, optionally with changed fields: social-v1,num_agents=4.
+        episodes: episodes for each price and target of `planner`.
+        generations: generations of each search for `static`, of 32 candidates on 16 episodes.
+        searches: number of searches for `static`; their results should agree.
+        seed: seed of the searches.
     """
     cli.at_least(2, episodes=episodes)
     cli.at_least(1, generations=generations, searches=searches)
@@ -396,7 +399,7 @@ def tune(task: str, episodes: int = 50, generations: int = 24, searches: int = 2
 
 
 def show(found: Tuned) -> None:
-    """Print the fields as they stand in a config, and what teams earned in the search."""
+    """Print the fields as they are written in a config, and the rewards of teams in the search."""
     (price, target), (mean, width) = found.planner, found.earned
     print(f"planner_price={price:g}, planner_target={target:g},  # {mean:.2f} ±{width:.2f} per agent and episode")
     scores = " and ".join(f"{mean:.2f} ±{width:.2f}" for mean, width in found.static.scores)

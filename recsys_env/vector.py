@@ -1,14 +1,14 @@
-"""The batch as an environment: B copies of a task stepped by one compiled call. Everything else is a view of this.
+"""The batch as an environment: one compiled call steps B copies of a task. All other interfaces are views of it.
 
     envs = VectorEnv(config, num_envs=1024)
     observations, infos = envs.reset(seed=0)                                     # [B, N, O]
     observations, rewards, terminations, truncations, infos = envs.step(actions) # [B, N] rewards, [B] ends
 
-`step` returns views of two alternating sets of arrays. What a step returned stays valid until the step after the next,
-so an observation and its successor coexist; copy what must live longer.
+`step` returns views of two alternating sets of arrays. They stay valid until the step after the next, so an observation
+and its successor exist at the same time. Copy what you keep longer.
 
-Episodes begin anew in the same step: where `truncations[b]`, the observation is already the first of the next episode,
-and `final_obs[b]` is the last of the one that ended.
+Episodes restart in the same step: where `truncations[b]` is true, the observation is already the first one of the next
+episode, and `final_obs[b]` is the last one of the finished episode.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             not depend on it.
 
     Raises:
-        ValueError: a batch that does not fit into the memory that is available, beside what `GameBatch` refuses.
+        ValueError: the batch does not fit into the available memory, or as in `GameBatch`.
 
     Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save`,
     `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
@@ -150,8 +150,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @property
     def world(self) -> World:  # type: ignore[override]
-        """Items and people, as the kernels read them, which write nothing there; once another one is assigned, that is
-        played in."""
+        """Items and people, read by the kernels and never written. If another world is assigned, the game uses that."""
         return self._world
 
     @world.setter
@@ -167,32 +166,35 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @property
     def arrays(self) -> State:
-        """Everything that changes in the game, as the arrays themselves, whose layout is the engine's own: for compiled
-        code, which takes them whole. All else reads `next_page`, `latent_users`, `utilities` and `inclusive_values`.
-        Read, never write."""
+        """All arrays of the game's state, in the engine's own layout, for compiled code.
+
+        Other code reads `next_page`, `latent_users`, `utilities` and `inclusive_values`. Do not write to them.
+        """
         return self._state
 
     @property
     def report(self) -> Report:
-        """What the last reset, step or restore reported, as the arrays themselves, from which `infos`, observations
-        and rewards are taken: for compiled code, as `arrays`. Read, never write."""
+        """The arrays of the last reset, step or restore, from which infos, observations and rewards are taken.
+
+        They are meant for compiled code, like `arrays`. Do not write to them.
+        """
         return self._report
 
     def output_arrays(self) -> list[np.ndarray]:
-        """The arrays behind everything that `reset` and `step` return, of both alternating sets."""
+        """Return the arrays behind everything that `reset` and `step` return, of both alternating sets."""
         return [array for report in self._buffers for array in report]
 
     def prices_at(
         self, items: np.ndarray, tick: int, offers: np.ndarray | float = 1.0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Prices of items [I] at a tick, after promotion and in mean list prices, and whether each is promoted.
+        """Return prices of items [I] at a tick, after promotion and in mean list prices, and whether each is promoted.
 
         Args:
             tick: 0 to the horizon.
-            offers: [I] what an agent multiplies them by (`infos["offer"]`), or one number for all.
+            offers: [I] factors by which an agent multiplies the prices (`infos["offer"]`), or one number for all.
 
         Raises:
-            ValueError, TypeError: no such item or tick, offers that are not positive, or of another shape.
+            ValueError, TypeError: there is no such item or tick, or offers are not positive or have another shape.
         """
         from .kernels.page import read_prices
 
@@ -215,11 +217,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         return which
 
     def purchase_values(self, items: np.ndarray, paid: np.ndarray) -> np.ndarray:
-        """What purchases of items [I] at prices paid [I], in mean list prices, count in rewards: values [I], in mean
-        margins, to be multiplied by the weight of a purchase.
+        """Return the reward values of purchases of items [I] at paid prices [I], which are in mean list prices.
+
+        The values [I] are in mean margins, and are multiplied by the weight of a purchase.
 
         Raises:
-            ValueError, TypeError: no such item, or something else than one price of 0 or more for each.
+            ValueError, TypeError: there is no such item, or the prices are not one number of at least 0 for each.
         """
         from .kernels.page import read_purchase_values
 
@@ -232,12 +235,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @one_at_a_time
     def public_items(self) -> dict[str, np.ndarray]:
-        """What everybody may know of the items at the page about to be shown, beside `world.items` and `world.q`.
+        """Return the public statistics of items at the page about to be shown, beside `world.items` and `world.q`.
 
         Returns:
             arrays [B, M]: price (after promotion, in mean list prices), promoted (bool), available (bool), stock (units
             left, -1 = unlimited), age (ticks since its availability window opened, 0 without windows), popularity
-            (decayed clicks of everybody), ctr and satisfaction (as in the features of candidates).
+            (decayed clicks on all agents' slots), ctr and satisfaction (as in the features of candidates).
 
         Raises:
             RuntimeError: before the first `reset`.
@@ -255,13 +258,15 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @property
     def candidates(self) -> np.ndarray:
-        """Items [B, N, C] that the agents' retrieval found for the page about to be shown, -1 = none; of no meaning
-        where inactive. A read-only view, which the next step overwrites."""
+        """Item ids [B, N, C] of the candidates for the page about to be shown, -1 = none.
+
+        They have no meaning where an agent is inactive. This is a read-only view, which the next step overwrites.
+        """
         return _read_only(self._state.candidates)
 
     @property
     def tick(self) -> np.ndarray:
-        """Ticks [B] played in the present episode: a read-only view, which the next step overwrites."""
+        """Ticks [B] played in the current episode: a read-only view, which the next step overwrites."""
         return _read_only(self._state.copies["tick"])
 
     @property
@@ -280,24 +285,23 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @one_at_a_time
     def latent_users(self, places: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
-        """One user of each copy, as the simulator knows it.
+        """Return the latent variables of one user of each copy.
 
         Args:
-            places: [B] of the users, or one for all copies; None = those whose page is about to be shown (in an idle
-                tick the one at place 0).
+            places: [B] places of the users, or one for all copies; None = the users whose page is about to be shown (in
+                an idle tick the user at place 0).
 
         Returns:
-            incarnation [B]: how many people held this place before; group, mood [B]; sessions [B] that the person has
-                begun; last_visit [B]: tick of the last page before this session, -1 = none;
-            satisfaction z, price_sensitivity rho [B];
-            wallet [B]: money in mean list prices, infinite where it is unlimited;
-            taste [B, D], satiation [B, T], trust [B, N]: p_u, s_u, tau_u;
-            cart_item, cart_agent [B, Q]: what lies in the cart and whose slot it is from, oldest first, -1 = nothing.
+            incarnation [B]: number of people who held this place before; group, mood [B]; sessions [B] that the person
+            has begun; last_visit [B]: tick of the last page before this session, -1 = none; satisfaction z,
+            price_sensitivity rho [B]; wallet [B]: money in mean list prices, infinite where it is unlimited; taste [B,
+            D], satiation [B, T], trust [B, N]: p_u, s_u, tau_u; cart_item, cart_agent [B, Q]: items in the cart and the
+            agents that are credited, oldest first, -1 = none.
 
         Raises:
             RuntimeError: before the first `reset`.
-            IndexError: a place beyond the number of users.
-            ValueError, TypeError: something else than places.
+            IndexError: a place is not below the number of users.
+            ValueError, TypeError: `places` are not places.
         """
         from .kernels.page import read_wallets
 
@@ -336,13 +340,15 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @property
     def utilities(self) -> np.ndarray:
-        """Utility v [B, N, K] of what each slot of the last page showed; of no meaning at a hole."""
+        """Utility v [B, N, K] of each slot of the last page; it has no meaning at a hole."""
         return self._report.slots["utility"].copy()
 
     @property
     def inclusive_values(self) -> np.ndarray:
-        """lambda I_n + trust [B, N]: what each agent's slots were worth to the visitor at the last page that was shown,
-        in utils; -inf where it showed nothing."""
+        """Inclusive value lambda I_n + trust [B, N] of each agent's slots on the last page, in utils.
+
+        It is -inf where an agent showed nothing.
+        """
         return self._state.inclusive.copy()
 
     # -------------------------------------------------------------------------------------------- global state
@@ -372,12 +378,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
-        """Exact expectations of the page about to be shown, given a joint action; nothing changes.
+        """Return the exact expectations of the page about to be shown, given a joint action; nothing changes.
 
         Returns:
             click, cart, purchase: probabilities [B, N, K] of each slot (purchase: instant ones);
-            own [B, N]: expected own reward of this step, purchases of earlier cart items included;
-            objectives [B, N]: what the page is paid beside it for diversity, novelty and fairness, which is certain;
+            own [B, N]: expected own reward of this step, including purchases of earlier cart items;
+            objectives [B, N]: reward for diversity, novelty and fairness of the page, which is certain;
             reward [B, N]: their sum after sharing.
         """
         from .kernels.expected import expect
@@ -396,24 +402,23 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:
-        """The page about to be shown, given a joint action, taken apart; nothing changes and nothing is drawn.
+        """Explain the page about to be shown, given a joint action; nothing changes and nothing is drawn.
 
         Returns:
-            item [B, N, K]: in each slot, -1 = hole or not on the page, where all else is 0;
+            item [B, N, K]: item in each slot, -1 = hole or not on the page; there all other values are 0;
             rank [B, N, K]: rank - 1 on the page, -1 = not on it;
             terms: name -> [B, N, K], in utils: intercept, taste, quality, bait, price (as the agent offers it),
                 freshness, popularity, intent, context, satiation, repeat;
-            utility [B, N, K]: v, their sum;
-            position [B, N, K]: log theta of the rank, which multiplies the odds of a click by theta;
-            offer [B, N]: what multiplies the prices of the agent's slots, 1 = prices as they are;
-            trust [B, N]: what trust adds to the utility of an agent on the page (0 on rival pages, where it has chosen
-                the agent already);
-            outside [B]: v_0, the utility of no click, 0 in an idle tick;
-            click [B, N, K]: probability of a click.
+            utility [B, N, K]: v, the sum of the terms;
+            position [B, N, K]: log theta of the rank; theta multiplies the odds of a click;
+            offer [B, N]: factor on the prices of the agent's slots, 1 = unchanged prices;
+            trust [B, N]: contribution of trust to the utility of an agent on the page (0 on rival pages, where trust
+            has already chosen the agent); outside [B]: v_0, the utility of no click, 0 in an idle tick; click [B, N,
+            K]: probability of a click.
 
         Raises:
             RuntimeError: before the first `reset`.
-            ValueError, TypeError: an action outside its space.
+            ValueError, TypeError: an action is outside its space.
         """
         from .kernels.explain import TERMS, explain
 

@@ -1,4 +1,4 @@
-"""The game as Gymnasium sees it: one learning agent among policies, or every agent as a row of one shared policy.
+"""Gymnasium views of the game: one learning agent among policies, or every agent as a row of one shared policy.
 
 RecommendationEnv + Team  ->  SingleAgentEnv          gymnasium.Env
 VectorEnv                 ->  SharedPolicyVectorEnv   gymnasium.vector.VectorEnv, one row per copy and agent
@@ -35,12 +35,12 @@ _AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 
 
 class SingleAgentEnv(gymnasium.Env[Any, Any]):
-    """One agent learns, the others are policies.
+    """A Gymnasium environment in which one agent learns, and the others are policies.
 
     Args:
         config: the task.
         agent: name of the learning agent; default: the first.
-        others: policy of all other agents (a name, or an object where there is one other), or one for each by agent
+        others: policy of all other agents (a name, or an object if there is one other agent), or one for each by agent
             name.
         catalogue, render_mode, name: as in `RecommendationEnv`.
 
@@ -48,8 +48,8 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         env: the parallel environment behind this one.
         agent: name of the learning agent.
 
-    Rewards are the agent's share (`reward.sharing`); infos are those of `parallel_env`. Every episode ends by
-    truncation after `horizon` steps; a step after that raises RuntimeError.
+    The reward is the agent's reward after sharing (`reward.sharing`); infos are those of `parallel_env`. Every episode
+    ends by truncation after `horizon` steps; a further step raises RuntimeError.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -80,15 +80,15 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
     @property
     def busy(self) -> Busy:
-        """That of the batch."""
+        """The flag of the batch; see `Batch.busy`."""
         return self.env.busy
 
     @one_at_a_time
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; seed as in `RecommendationEnv.reset`, options are ignored.
+        """Start an episode; the seed is as in `RecommendationEnv.reset`, options are ignored.
 
-        Interrupted (Ctrl-C) before the episode has begun, it changes nothing; where the others have not chosen yet,
-        `step` asks for another `reset`.
+        If it is interrupted (Ctrl-C) before the episode has begun, nothing has changed. If the other agents have not
+        chosen yet, `step` asks for another `reset`.
         """
         observations, infos = self.env.reset(seed=seed, options=options)
         # after ours, which names a wrong seed and changes nothing
@@ -109,15 +109,15 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
     @one_at_a_time
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """One tick.
+        """Play one tick.
 
         Raises:
-            ValueError, TypeError: an action outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, after the end, where the environment behind this one was moved by
-                itself, or while another thread is in a call.
+            ValueError, TypeError: the action is outside its space; nothing has changed.
+            RuntimeError: before the first `reset`, after the end, if the environment behind this one was stepped
+                directly, or while another thread is in a call.
 
-        Interrupted (Ctrl-C) before its compiled code runs, it changes nothing; where the others have not chosen for the
-        next page yet, the next `step` asks for a `reset`.
+        If it is interrupted (Ctrl-C) before its compiled code runs, nothing has changed. If the other agents have not
+        chosen for the next page yet, the next `step` asks for a `reset`.
         """
         if self._chosen_at != self.env.vector._moves:
             raise RuntimeError("call reset() before step(): the others have not chosen for this page")
@@ -128,7 +128,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         return observations[self.agent], rewards[self.agent], False, truncations[self.agent], infos[self.agent]
 
     def render(self) -> Any:
-        """The page that was shown last; see `RecommendationEnv.render`."""
+        """Return the page that was shown last; see `RecommendationEnv.render`."""
         return self.env.render()
 
     def close(self) -> None:
@@ -136,19 +136,18 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
 
 class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
-    """Every agent of every copy is a row: one policy shared by all.
+    """A Gymnasium vector environment in which every agent of every copy is a row of one shared policy.
 
-    Row b·N + n is agent n of copy b; its role and id are observed.
+    Row b·N + n is agent n of copy b; its role and id are part of the observation.
 
     Args:
-        envs: the batch, or a `FocalBatch`, whose learners are the rows then.
-        autoreset_mode: "NextStep" (Gymnasium's own default): the step that ends an episode returns its last
-            observation, and the one after that ignores its actions and returns the first of the next episode with
-            reward 0 and infos as after a reset.
-            "SameStep": the step that ends an episode already returns the first of the next one and `infos["final_obs"]`
-            the last, no tick is wasted.
+        envs: the batch, or a `FocalBatch`, whose learners are then the rows.
+        autoreset_mode: "NextStep" (Gymnasium's default): the step that ends an episode returns its last observation.
+            The next step ignores its actions and returns the first observation of the next episode, with reward 0 and
+            infos as after a reset. "SameStep": the step that ends an episode returns the first observation of the next
+            one, and the last observation in `infos["final_obs"]`, so no step is lost.
 
-    All episodes of a batch end together. Observations and rewards are copies, infos (see `infos.Infos`) are arrays
+    All episodes of a batch end together. Observations and rewards are copies. Infos (see `infos.Infos`) are arrays
     [rows, ...] that stay valid until the step after the next, each with its mask `_<name>`.
     """
 
@@ -199,7 +198,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     @property
     def busy(self) -> Busy:
-        """That of the batch."""
+        """The flag of the batch; see `Batch.busy`."""
         return self.envs.busy
 
     def _pick(self, array: np.ndarray) -> np.ndarray:
@@ -219,10 +218,10 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Start an episode in every copy; seed as in `VectorEnv.reset`, one integer or one for each copy.
+        """Start an episode in every copy; the seed is as in `VectorEnv.reset`, one integer or one for each copy.
 
         Raises:
-            ValueError: `options["reset_mask"]`, since the copies of a batch begin and end together.
+            ValueError: `options["reset_mask"]` is given; the copies of a batch begin and end together.
         """
         if isinstance(options, Mapping) and "reset_mask" in options:
             raise ValueError(
@@ -234,10 +233,10 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     @one_at_a_time
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One tick of every copy.
+        """Play one tick of every copy.
 
         Raises:
-            ValueError, TypeError: an action outside its space; nothing has changed.
+            ValueError, TypeError: an action is outside its space; nothing has changed.
             RuntimeError: before the first `reset`, or while another thread is in a call of the batch.
         """
         if self._over:
@@ -274,7 +273,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
 
 class SingleAgentVectorEnv(SharedPolicyVectorEnv):
-    """One agent learns in all copies of a batch, the others are policies that act for all copies at once.
+    """A Gymnasium vector environment in which one agent learns in all copies, and policies act for the others.
 
     Row b is copy b.
 
@@ -307,7 +306,7 @@ def single_agent_env(
     render_mode: str | None = None,
     **overrides: Any,
 ) -> SingleAgentEnv:
-    """A task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies.
+    """Create a task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies.
 
     Keywords override config fields.
     """
@@ -326,7 +325,7 @@ def single_agent_vector_env(
     catalogue: Catalogue | str | Path | None = None,
     **overrides: Any,
 ) -> SingleAgentVectorEnv:
-    """What `gymnasium.make_vec("recsys/<task>")` makes: B copies of `single_agent_env` as one batch."""
+    """Create B copies of `single_agent_env` as one batch; `gymnasium.make_vec("recsys/<task>")` calls this."""
     return SingleAgentVectorEnv(
         VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue),
         agent,
@@ -344,7 +343,7 @@ def shared_policy_env(
     catalogue: Catalogue | str | Path | None = None,
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
-    """B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
+    """Create B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
     check_count("num_copies", num_copies, 1, 2**31)
     return SharedPolicyVectorEnv(
         VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode

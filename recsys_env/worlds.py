@@ -1,4 +1,4 @@
-"""Copies of a task in several worlds as one batch: what is learned in it cannot be the numbers of one world's items.
+"""Copies of a task in several worlds as one batch, so that learners cannot memorise the items of a single world.
 
 envs = Worlds(config, num_envs=64, seeds=range(16))     # 4 copies in each of 16 worlds
 for envs_of_a_world in envs.parts: ...                   # each with its `world`, texts and views
@@ -27,23 +27,23 @@ from .world import Report, State
 
 
 class Worlds(Batch[np.ndarray, Infos]):
-    """B copies of a task in W worlds, the same number in each.
+    """B copies of a task in W worlds, with the same number of copies in each.
 
     Args:
         config: the task.
         num_envs: B, a multiple of W.
         seeds: `world_seed` of each world.
-        num_threads: of each part.
+        num_threads: threads of each part.
 
     Attributes:
-        parts: W batches, of the copies of one world each, in order; step them through this object alone.
+        parts: W batches, each with the copies of one world, in order; step them only through this object.
 
-    What needs to know a copy's world (`world`, `texts`, `public_items`, `prices_at`, `explain`, policies) is asked of
-    the parts.
+    Functions that need to know a copy's world (`world`, `texts`, `public_items`, `prices_at`, `explain`, policies) are
+    available on the parts.
 
     Raises:
-        ValueError: copies that cannot be shared out evenly, seeds that are the same, or a task with a catalogue, of
-            which there is one world.
+        ValueError: copies cannot be distributed evenly, seeds are equal, or the task has a catalogue, which has only
+            one world.
     """
 
     catalogue = None
@@ -95,7 +95,7 @@ class Worlds(Batch[np.ndarray, Infos]):
 
     @cached_property
     def world_digest(self) -> str:
-        """Of all of its worlds."""
+        """Digest of all worlds."""
         return digest_of_value([part.world_digest for part in self.parts])
 
     # -------------------------------------------------------------------------------------------- playing
@@ -112,10 +112,9 @@ class Worlds(Batch[np.ndarray, Infos]):
 
     @one_at_a_time
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """One tick of every copy; as `VectorEnv.step`.
+        """Play one tick of every copy; as `VectorEnv.step`.
 
-        Interrupted (Ctrl-C) where some worlds have played the tick and others have not, the next `step` asks for a
-        `reset`.
+        If it is interrupted (Ctrl-C) when only some worlds have played the tick, the next `step` asks for a `reset`.
         """
         self._require_reset("step()")
         read = self._read(actions)
@@ -130,7 +129,7 @@ class Worlds(Batch[np.ndarray, Infos]):
 
     @one_at_a_time
     def save(self, copy: int | None = None) -> Snapshot:
-        """The state of all copies, or of one, which is that of a batch of its own world.
+        """Return the state of all copies, or of one, as a snapshot of a batch of its own world.
 
         Raises:
             RuntimeError: before the first `reset`.
@@ -146,8 +145,10 @@ class Worlds(Batch[np.ndarray, Infos]):
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Infos]:
-        """Continue from a snapshot, bit for bit; as `VectorEnv.restore`, but that a snapshot of all copies goes into
-        all, and one of a single copy into a copy of its own world."""
+        """Continue from a snapshot, bit for bit; as `VectorEnv.restore`.
+
+        A snapshot of all copies is restored into all, and one of a single copy into a copy of its own world.
+        """
         if copy is not None:
             part, place = self._part_of(copy)
             self._require_reset(f"restore(copy={copy})")
@@ -160,10 +161,10 @@ class Worlds(Batch[np.ndarray, Infos]):
         )
 
     def _shared_out(self, snapshot: Any) -> dict[int, Snapshot]:
-        """First copy of a part -> its part of a snapshot of all copies, which could be restored into it.
+        """Split a snapshot of all copies into the parts: first copy of a part -> a snapshot that it can restore.
 
         Raises:
-            TypeError, ValueError: as of `VectorEnv.restore`.
+            TypeError, ValueError: as for `VectorEnv.restore`.
         """
         check_belongs(snapshot, self.config, self.world_digest, self.parts[0].arrays)
         if snapshot.num_envs != self.num_envs:
@@ -176,13 +177,13 @@ class Worlds(Batch[np.ndarray, Infos]):
         return parts
 
     def _part_of(self, copy: Any) -> tuple[VectorEnv, int]:
-        """The part that a copy plays in, and its number there."""
+        """Return the part in which a copy plays, and the number of the copy there."""
         check_count("copy", copy, 0, self.num_envs - 1)
         part, place = divmod(int(copy), self.parts[0].num_envs)
         return self.parts[part], place
 
     def _go_on(self, call: Callable[[VectorEnv, slice], Any]) -> tuple[Any, Infos]:
-        """Call this for every part and its copies, and join what they report."""
+        """Call a function for every part and its copies, and join their reports."""
         before = [part.report for part in self.parts]
         try:
             for part, rows in self._each():
@@ -198,7 +199,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         return list(zip(self.parts, self._rows, strict=True))
 
     def _read(self, actions: Any) -> np.ndarray:
-        """Actions [B, N, ...] that lie in their space, those of all parts."""
+        """Return the checked actions [B, N, ...] of all parts."""
         return self._actions.read(actions).reshape(self.empty_actions().shape)
 
     def _require_reset(self, call: str) -> None:
@@ -256,7 +257,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         return _by_name([part.expected_feedback(read[rows]) for part, rows in self._each()])
 
     def _joined(self, call: Callable[[VectorEnv, slice], np.ndarray]) -> np.ndarray:
-        """What this gives for every part and its copies, as one array."""
+        """Call a function for every part and its copies, and join the results to one array."""
         return np.concatenate([call(part, rows) for part, rows in self._each()])
 
 

@@ -85,7 +85,7 @@ def test_a_metric_is_listed_with_its_definition(capsys: pytest.CaptureFixture[st
 def test_policies_are_listed_with_their_first_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     shown = said(capsys, "policies")
     drawn = "the picks of a slate are drawn without replacement."
-    assert f"random Uniform over the action space, or over what the mask allows; {drawn} blind Always" in shown
+    assert f"random Uniformly random actions among those that the mask allows; {drawn} blind Always" in shown
     assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
 
 
@@ -112,7 +112,7 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     words = " ".join(text.split())
     assert words.count("Stresses:") == 1  # the description is above, and only there
     for fact in (
-        "journey-v1: Entrance, item and cart page, one agent each",
+        "journey-v1: Three agents own the entrance, item and cart page of a shop",
         "agents 3: entrance_0, item_0, cart_0 page rows, 4 slots for each agent",
         "action MultiDiscrete([20 20 20 20]): candidates",
         "observation Box(-1.0, 1.0, (257,), float32), observability partial",

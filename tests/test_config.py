@@ -507,7 +507,7 @@ def test_describe_says_what_has_no_effect() -> None:
     assert lines["users.number"].startswith("users.number comes from the catalogue: U, users")
     assert lines["users.habit_size"].startswith("users.habit_size = 64: ")
     assert "it cancels where agents set no prices" in lines["reward.margin_rate"]
-    assert "unrelated to the items' clickbait without" in lines["feedback.b_topic"]
+    assert "unrelated to the items' clickbait" in lines["feedback.b_topic"]
 
 
 def test_every_scalar_field_has_a_meaning() -> None:

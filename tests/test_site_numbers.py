@@ -218,7 +218,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     "docs/data.md": {
         "more than 10,000 letters": LIMIT,
         "at most 32 factors": "the largest size of the ALS variants that were compared",
-        "the 20 most bought products": "a definition",
+        "The 20 most bought products": "a definition",
         "the other 15 products": "twenty less five",
     },
     "docs/exact.md": {
@@ -240,9 +240,9 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     "docs/policies.md": {"64 MiB": LIMIT},
     "docs/interfaces.md": {"512 rows": BLOCK},
     "docs/speed.md": {
-        "with 1,024 copies than with 64": SIZES,
-        "From 1,024 copies on the memory": SIZES,
-        "with 4,096 beyond it": SIZES,
+        "with 64 and with 1,024 copies": SIZES,
+        "From 1,024 copies on, the state": SIZES,
+        "With 4,096 copies": SIZES,
         "4,096 copies were not measured": SIZES,
         "aim: 30 %": "an aim",
     },
@@ -307,7 +307,7 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
     "duel-v1": [
         lambda: f"Y against X (T) {duel_of('Y', 'X')}, both X (R) {duel_of('X', 'X')}, both Y (P) {duel_of('Y', 'Y')}",
         lambda: f"X against Y (S) {duel_of('X', 'Y')}",
-        lambda: f"would play, {three(against('YXX', 'YXX')[0])}, and YYY, {three(against('YYY', 'YYY')[0])}",
+        lambda: f"would play, {three(against('YXX', 'YXX')[0])}. The other is YYY, {three(against('YYY', 'YYY')[0])}",
         of_wrong_answers,
     ],
     "market-v0": [
@@ -329,7 +329,7 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
         ),
     ],
     "coverage-v0": [
-        lambda: f"the {TASKS['coverage-v0'].items.number} topics",
+        lambda: f"The {TASKS['coverage-v0'].items.number} topics",
     ],
     "journey-v1": [lambda: f"({per_page('journey-v1', 'random')} under random)"],
     "social-v1": [
@@ -379,7 +379,7 @@ GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
         ".147 at random, .276 each alone, .354 the best pair of rules, .523 with all known": ELSEWHERE.format(
             "coverage"
         ),
-        "each step worth 10 to 25 %, sessions of 2.7 pages": "what the task was set to",
+        "each step is worth 10 to 25 % and sessions have 2.7 pages": "what the task was set to",
     },
     "journey-v1": {"click weight of .02": "a weight of the role's config"},
     "coldstart-v1": {"1 to 4 in 10 sessions": "what the task was set to"},

@@ -1,11 +1,11 @@
-"""Scoring: what an episode is measured by, runs of teams on tasks, what follows from them, and how it is shown.
+"""Evaluation: play teams of policies on tasks, compute scores and metrics, and show the results.
 
-log.py          EpisodeLog, what is taken down of an episode      ->  metrics.py  METRICS, functions of it
+log.py          EpisodeLog, the record of an episode              ->  metrics.py  METRICS, functions of the log
 episodes.py     whole episodes of a team                          ->  runs.py     one team, task and seed, in a file
 statistics.py   from runs to scores with intervals                ->  report.py, scenarios.py, tournaments.py
-impressions.py  an episode as a table of impressions              replay.py    an episode as a page that replays it
-surrogate.py    what a policy goes by                             ->  replay.py
-stored.py       what stored results look like                     ->  tables.py, plots.py
+impressions.py  an episode as a table of impressions              replay.py    an episode as an HTML replay
+surrogate.py    which features explain a policy's slates          ->  replay.py
+stored.py       the form of stored results                        ->  tables.py, plots.py
 """
 
 from .episodes import COMPARED, UNSEEN, compared, episode_returns, play_episode

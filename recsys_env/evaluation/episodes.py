@@ -1,4 +1,4 @@
-"""Episodes played to their end: who acts, on which seeds, and what each agent earns."""
+"""Whole episodes: which policies act, on which seeds, and what each agent earns."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ nor on people, unless `users.population` is "fixed"."""
 def play_episode(
     envs: AnyBatch, team: Team, observations: Any, log: EpisodeLog | None = None, paid: np.ndarray | None = None
 ) -> np.ndarray:
-    """Play the episode that every copy of a batch has begun with these observations, to its end.
+    """Play the episode that every copy of a batch has begun, starting from these observations, to its end.
 
     Args:
-        log: takes down what the metrics beside reward need.
-        paid: [B, N] to which the rewards that agents are paid, after sharing, are added.
+        log: records what metrics need.
+        paid: [B, N] array to which the rewards after sharing are added.
 
     Returns:
         [B, N] sum of each agent's own reward (`infos["own"]`, before sharing).
 
     Raises:
-        TypeError: no batch, team or log, or `paid` is no such array.
-        ValueError: the team or the log is of another batch, or an agent has no policy.
+        TypeError: the batch, team or log is something else, or `paid` is not such an array.
+        ValueError: the team or the log belongs to another batch, or an agent has no policy.
         RuntimeError: the batch is not at the beginning of an episode.
     """
     checked_batch(envs)
@@ -90,23 +90,24 @@ def episode_returns(
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
 ) -> np.ndarray:
-    """Play whole episodes, all at once as copies of one batch.
+    """Play whole episodes, all at once as copies of one batch, and return the own rewards.
 
     Args:
-        task: a task by name, its config, or an environment whose config and catalogue are taken (it is not touched).
-        policies: one for every agent (an object only where there is one), one for each in their order, or one for
-            each by agent name (as text: `agent=policy,agent=policy`): a name, the folder of a trained one,
-            module:factory, or an object of its own.
+        task: the name of a task, a config, or an environment whose config and catalogue are used (it is not changed).
+        policies: one for all agents (an object only if there is one agent), one for each agent in order, or one for
+            each by agent name (as text: `agent=policy,agent=policy`). A policy is a name, the folder of a trained
+            policy, module:factory, or an object of its own for each agent.
         episodes: E, one copy each.
-        seed: of the episodes and of the policies' own streams; the same seed gives every policy the same visitors.
-        num_threads: of the batch.
+        seed: seed of the episodes and of the policies' random streams; the same seed gives every policy the same
+            visitors.
+        num_threads: threads of the batch.
         catalogue: fitted items and users, as in `parallel_env`.
 
     Returns:
         [E, N] sum of each agent's own reward (`infos["own"]`, before sharing).
 
     Raises:
-        ValueError, TypeError: anything of this is of a wrong kind or unknown.
+        ValueError, TypeError: an argument is of a wrong kind or unknown.
     """
     return play_episode(*begin_episodes(task, policies, episodes, seed, num_threads, catalogue))
 
@@ -119,9 +120,9 @@ def begin_episodes(
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
 ) -> tuple[VectorEnv, Team, Any]:
-    """A batch at the start of its episodes, the policies that are to play them, and the first observations.
+    """Return a batch at the start of its episodes, the team that is to play them, and the first observations.
 
-    Arguments and errors as in `episode_returns`.
+    Arguments and errors are those of `episode_returns`.
     """
     check_count("episodes", episodes, 1, 2**31)
     checked_seed(seed)
@@ -135,10 +136,10 @@ def begin_episodes(
 
 
 def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Policy]:
-    """The policy of each agent.
+    """Return the policy of each agent.
 
     Raises:
-        ValueError: not one for all, nor one for each agent.
+        ValueError: there is neither one policy for all agents nor one for each.
     """
     given: Any = policies
     if is_sequence(given) and not isinstance(given, range):
@@ -164,10 +165,10 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
 
 
 def compared(config: WorldConfig) -> tuple[str, ...]:
-    """`COMPARED`, without `static` where the world has none.
+    """Return `COMPARED`, without `static` if the world has no `static`.
 
     Raises:
-        TypeError: no config.
+        TypeError: `config` is not a config.
     """
     check_config(config)
     ranked = all(static_weights(config, n) for n in range(config.num_agents))

@@ -30,31 +30,31 @@ def record(
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
 ) -> pandas.DataFrame:
-    """Play whole episodes as `episode_returns` does, and write down every item that was shown.
+    """Play whole episodes as `episode_returns` does, and return a table of all shown items.
 
     Args:
         task, policies, episodes, seed, num_threads, catalogue: as in `episode_returns`.
-        out: a Parquet file to write the table to as well; its folder is made.
+        out: a Parquet file to which the table is also written; its folder is created.
 
     Returns:
-        a table with a row for each impression (holes are none), in the order of ticks, copies, agents and slots:
+        a table with a row for each impression (holes have none), in the order of ticks, copies, agents and slots:
 
         tick: 0 .. horizon - 1
-        copy: of the batch, one episode each
+        copy: copy of the batch, one episode each
         person: the visitor, equal only for the same person of a copy (`infos["visitor"]`)
-        agent, slot: who showed it, and in which of its slots, 0 .. K - 1
+        agent, slot: the agent that showed the item, and its slot, 0 .. K - 1
         rank: on the page, 1 = best (`infos` and logs count from 0)
-        item, topic: numbers, those of the catalogue
-        price: asked, after promotion and as the agent offers it, in mean list prices
+        item, topic: numbers, as in the catalogue
+        price: price asked, after promotion and the agent's offer, in mean list prices
         promoted, clicked, cart, liked: truth values
-        bought: truth value; at this page, or later from the cart, the purchase being credited to the impression that
+        bought: truth value; on this page, or later from the cart. A later purchase is credited to the impression that
             last put the item there
         bought_tick: tick of the purchase, -1 = none
-        paid: price of the purchase, which may be another day's, in mean list prices, 0 = none
+        paid: price of the purchase, which may differ from `price` at a later tick, in mean list prices, 0 = none
         rating: 1 .. 5, after the click or a purchase, 0 = none
         dwell: in mean lengths
-        reward: own reward (before sharing) of all that came of this impression, the later purchase included, so that
-            its sum over a copy and an agent is what `episode_returns` says
+        reward: own reward (before sharing) for everything that followed from this impression, including a later
+            purchase; the sum over a copy and an agent is the value of `episode_returns`
 
     Raises:
         ValueError, TypeError: as in `episode_returns`.
@@ -88,7 +88,7 @@ def record(
 
 
 class _Impressions:
-    """The impressions of a batch so far, tick by tick, and which of them the items in carts came from."""
+    """Collects the impressions of a batch, tick by tick, and remembers which of them put items into carts."""
 
     def __init__(self, envs: VectorEnv) -> None:
         self._envs, self._agents = envs, envs.world.agents

@@ -1,9 +1,9 @@
-"""What an evaluation takes down of an episode, beside reward.
+"""The log of an episode, from which metrics are computed.
 
     log = EpisodeLog(envs)
     log.look(); ...step...; log.record(infos)          at every tick of one episode of every copy
 
-It keeps what infos say and what only the world knows; metrics (`recsys_env.evaluation.metrics`) are functions of it.
+It keeps the infos and what only the simulator knows. Metrics (`recsys_env.evaluation.metrics`) are functions of it.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed coun
 
 
 class EpisodeLog:
-    """One episode of every copy. Axes: t < horizon, b < B copies, n < N agents, k < K slots.
+    """The log of one episode of every copy. Axes: t < horizon, b < B copies, n < N agents, k < K slots.
 
-    - `visitor` int64 [t, b]: person, -1 in an idle tick
-    - `group` int32 [t, b]: the person's label
-    - `z` float32 [t, b]: the person's satisfaction before the page
-    - `first_session` bool [t, b]: it is the person's first session of this episode
+    - `visitor` int64 [t, b]: id of the person, -1 in an idle tick
+    - `group` int32 [t, b]: group label of the person
+    - `z` float32 [t, b]: satisfaction of the person before the page
+    - `first_session` bool [t, b]: the person is in its first session of this episode
     - `new_session` bool [t, b]: this page begins a session
-    - `seen` bool [t, b]: a person served in earlier episodes
+    - `seen` bool [t, b]: the person was served in earlier episodes
     - `active` bool [t, b, n]: the agent's slots were on the page
     - `ideal` float32 [t, b, n, 3]: the agent's best discounted gain among all, cold and warm items
-    - `objectives` float32 [t, b, n]: paid for diversity, novelty and fairness of the page, beside own reward
+    - `objectives` float32 [t, b, n]: reward for diversity, novelty and fairness of the page, beside own reward
     - `revenue` float32 [t, b, n]: price paid, in mean list prices
-    - `purchases` float32 [t, b, n]: items bought, those that were carted earlier included
-    - `ratings`, `stars` float32 [t, b, n]: number and sum of ratings, those of earlier items included
+    - `purchases` float32 [t, b, n]: items bought, including those that were carted earlier
+    - `ratings`, `stars` float32 [t, b, n]: number and sum of ratings, including those of earlier items
     - `item` int32 [t, b, n, k]: -1 = hole
     - `rank` int32 [t, b, n, k]: rank - 1 on the page, as in `infos`; -1 = not on it
-    - `clicked`, `cart` bool [t, b, n, k]: what happened to the slot
+    - `clicked`, `cart` bool [t, b, n, k]: whether the slot was clicked, and its item carted
     - `cold` bool [t, b, n, k]: the item has fewer than 5 clicks, by public decayed counts
     - `dwell` float32 [t, b, n, k]: time spent, in mean lengths
     - `gain` float32 [t, b, n, k]: probability of a click on the item alone, 0 at a hole
 
     Args:
-        envs: the batch, at the beginning of an episode; its copies move in step.
-        seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes; only with
-            `users.population="fixed"` are they met again.
+        envs: the batch, at the beginning of an episode; all copies must stay at the same tick.
+        seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes. They come again
+            only with `users.population="fixed"`.
 
     Raises:
-        TypeError: no batch, or ids that are no whole numbers.
+        TypeError: `envs` is not a batch, or the ids are not integers.
     """
 
     def __init__(self, envs: VectorEnv, seen: Collection[int] = ()) -> None:
@@ -86,11 +86,10 @@ class EpisodeLog:
         return np.isin(self.visitor, self._served)
 
     def look(self) -> None:
-        """Before the step: who is about to be served, and what each agent could show.
+        """Record, before the step, who is about to be served, and what each agent could show.
 
         Raises:
-            RuntimeError: the episode is over, none has begun, or the batch is at another tick than the next one of this
-                log.
+            RuntimeError: the episode is over, none has begun, or the batch is not at the next tick of this log.
         """
         self._going_on("look()")
         self._at("look()", self.t)
@@ -107,14 +106,14 @@ class EpisodeLog:
         self._tick = int(page["tick"][0])
 
     def record(self, infos: Any) -> None:
-        """After the step: what was shown and what followed.
+        """Record, after the step, what was shown and what followed.
 
         Args:
-            infos: of the step.
+            infos: infos of the step.
 
         Raises:
-            RuntimeError: the episode is over, or this is no step after `look`.
-            TypeError, ValueError: these are not the infos of a step of this batch; nothing is taken down.
+            RuntimeError: the episode is over, or `look` was not called before this step.
+            TypeError, ValueError: these are not the infos of a step of this batch; nothing is recorded.
         """
         self._going_on("record()")
         if not isinstance(infos, Infos):

@@ -1,8 +1,7 @@
-"""What is measured beside reward: who was shown what, how good it was for the user, and for whom.
+"""Metrics: what users, items and providers get out of an episode, beside the agents' reward.
 
-Each metric is one function of an `EpisodeLog`, registered in `METRICS` by the decorator `metric` with its definition
-(the docstring), unit, direction and source; `evaluate` and `measure` take up whatever is registered. A metric of one's
-own:
+Each metric is one function of an `EpisodeLog`. The decorator `metric` registers it in `METRICS` with its definition
+(the docstring), unit, direction and source. `evaluate` and `measure` compute all registered metrics. Your own metric:
 
     from recsys_env.evaluation.metrics import metric, total
 
@@ -11,8 +10,8 @@ own:
         \"\"\"Items bought, at once or later from the cart.\"\"\"
         return total(log.purchases)                         # [B, N + 1]
 
-The module that holds it has to be imported: by the script that evaluates, or as the module of a policy that is
-evaluated (`--policies my_file:MyPolicy`). A value is NaN where an episode has nothing to divide by (no click, one
+The module that contains it must be imported, either by the script that evaluates, or as the module of an evaluated
+policy (`--policies my_file:MyPolicy`). A value is NaN where an episode has nothing to divide by (no click, one
 provider, no cold item).
 """
 
@@ -40,23 +39,23 @@ class Metric(NamedTuple):
     definition: str
     source: str
     unit: str
-    better: str  # "higher", "lower", or "" where neither is
+    better: str  # "higher", "lower", or "" if neither is better
 
 
 METRICS = ByName[Metric]("metric", {})
 
 
 def metric(unit: str, better: str, source: str) -> Callable[[Measured], Measured]:
-    """Register a function of an `EpisodeLog` as a metric, under its own name; its docstring is the definition.
+    """Register a function of an `EpisodeLog` as a metric. Its name is the metric's, its docstring the definition.
 
     Args:
-        unit: of its values.
-        better: "higher", "lower", or "" where neither is.
-        source: who defined it.
+        unit: unit of the values.
+        better: "higher", "lower", or "" if neither is better.
+        source: publication that defines it.
 
     Raises:
-        ValueError: another metric has this name, `better` is none of these, or the function has no docstring.
-        TypeError: `unit` or `source` is no text, or what is registered is no function.
+        ValueError: another metric has this name, `better` has another value, or the function has no docstring.
+        TypeError: `unit` or `source` is not a text, or the decorated object is not a function.
     """
     for name, text in {"unit": unit, "source": source}.items():
         if not isinstance(text, str):
@@ -83,11 +82,11 @@ def _place(of: Measured) -> str:
 
 
 def measure(log: EpisodeLog) -> dict[str, np.ndarray]:
-    """Every metric of a complete log: name -> [B, N + 1], the last column for the platform.
+    """Compute all metrics of a complete log: name -> [B, N + 1], with the platform in the last column.
 
     Raises:
-        ValueError: the log holds no whole episode, or a metric returned something else.
-        TypeError: no log.
+        ValueError: the log does not contain a whole episode, or a metric returned another shape or dtype.
+        TypeError: `log` is not an `EpisodeLog`.
     """
     if not isinstance(log, EpisodeLog):
         raise TypeError(f"log = {shown(log)} must be an EpisodeLog")
@@ -111,18 +110,18 @@ def _checked(name: str, values: np.ndarray, log: EpisodeLog) -> np.ndarray:
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Quotient, NaN where there is nothing to divide by."""
+    """Return the quotient, or NaN where the denominator is not positive."""
     numerator, denominator = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
 
 
 def _with_platform(agents: np.ndarray) -> np.ndarray:
-    """[..., N] -> [..., N + 1]: the platform's is the sum."""
+    """Append the platform's value, the sum over agents: [..., N] -> [..., N + 1]."""
     return np.concatenate((agents, agents.sum(-1, keepdims=True)), axis=-1)
 
 
 def total(values: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
-    """Sum of [t, b, n] or [t, b, n, k] over an episode (of the pages [t, b] `where`) -> [B, N + 1]."""
+    """Sum values [t, b, n] or [t, b, n, k] over an episode, or over its pages `where` [t, b] -> [B, N + 1]."""
     if values.ndim == 4:
         values = values.sum(-1, dtype=np.float64)
     if where is not None:
@@ -131,7 +130,7 @@ def total(values: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
 
 
 def _on_page(log: EpisodeLog) -> np.ndarray:
-    """[t, b, N + 1] whether an agent's slots, or (last) anything, stood on the page."""
+    """Whether each agent's slots, or (last) those of any agent, were on the page [t, b, N + 1]."""
     return np.concatenate((log.active, log.active.any(-1, keepdims=True)), axis=-1)
 
 
@@ -140,7 +139,7 @@ def _ctr(log: EpisodeLog, where: np.ndarray) -> np.ndarray:
 
 
 def _ndcg(log: EpisodeLog, which: int, counts: np.ndarray | bool = True, where: np.ndarray | None = None) -> np.ndarray:
-    """Mean over the slates for which there was something to gain; only slots that `counts` [t, b, n, k] give."""
+    """Mean NDCG of the slates whose ideal gain is positive; only slots with `counts` [t, b, n, k] have gain."""
     ideal = log.ideal[..., which]
     scored = log.active & (ideal > 0)
     if where is not None:
@@ -150,8 +149,8 @@ def _ndcg(log: EpisodeLog, which: int, counts: np.ndarray | bool = True, where: 
 
 
 def _exposure(log: EpisodeLog) -> np.ndarray:
-    """[B, N + 1, M] exposure of each item: examination odds of the ranks it was shown at, in units of the first
-    rank's."""
+    """Exposure of each item [B, N + 1, M]: the sum of the examination odds of its ranks, relative to the first
+    rank."""
     _, batch, agents, _ = log.item.shape
     items = log.envs.shape.items
     t, b, n, k = np.nonzero(log.item >= 0)
@@ -162,7 +161,7 @@ def _exposure(log: EpisodeLog) -> np.ndarray:
 
 
 def _inventories(log: EpisodeLog) -> np.ndarray:
-    """[N + 1, M] bool: items that each agent, or anyone, may show."""
+    """Items that each agent, or (last) any agent, may show: bool [N + 1, M]."""
     shape, allowed = log.envs.shape, log.envs.world.allowed
     own = allowed if allowed.shape[1] else np.ones((shape.agents, shape.items), np.bool_)
     return np.concatenate((own, own.any(0, keepdims=True)))
@@ -178,7 +177,7 @@ def _gini(values: np.ndarray) -> np.ndarray:
 
 
 def _by_provider(log: EpisodeLog, values: np.ndarray) -> np.ndarray:
-    """[..., M] summed by provider -> [..., P]."""
+    """Sum values of items by provider: [..., M] -> [..., P]."""
     return values @ (log.envs.world.items["provider"][:, None] == np.arange(log.envs.config.items.providers))
 
 
@@ -205,13 +204,13 @@ def cart_rate(log: EpisodeLog) -> np.ndarray:
 
 @metric("purchases per click", "higher", "Ma et al. 2018 (ESMM)")
 def cvr(log: EpisodeLog) -> np.ndarray:
-    """Purchases, at once or later from the cart, per click."""
+    """Purchases per click, whether instant or later from the cart."""
     return ratio(total(log.purchases), total(log.clicked))
 
 
 @metric("mean list prices per episode", "higher", "prices paid")
 def revenue(log: EpisodeLog) -> np.ndarray:
-    """Sum of the prices paid in an episode, credited to the agent that recommended the item."""
+    """Sum of the prices paid in an episode; a purchase is credited to the agent that recommended the item."""
     return total(log.revenue)
 
 
@@ -223,7 +222,7 @@ def dwell(log: EpisodeLog) -> np.ndarray:
 
 @metric("stars, 1 to 5", "higher", "Harper & Konstan 2015 (MovieLens)")
 def rating(log: EpisodeLog) -> np.ndarray:
-    """Mean rating of rated clicks and purchases."""
+    """Mean rating over rated clicks and purchases."""
     return ratio(total(log.stars), total(log.ratings))
 
 
@@ -233,15 +232,15 @@ def rating(log: EpisodeLog) -> np.ndarray:
 @metric("0 to 1", "higher", "Järvelin & Kekäläinen 2002")
 def ndcg(log: EpisodeLog) -> np.ndarray:
     """NDCG@K of a slate against the user's true utility: gain = P(click on the item alone against no click) =
-    sigmoid(v - v_0), discount 1 / log2(slot + 1), ideal = the best K of what the agent could show (its candidates, or
-    all available items). The platform's is the mean slate's."""
+    sigmoid(v - v_0), discount 1 / log2(slot + 1), ideal = the best K items that the agent could show (of its
+    candidates, or of all available items). The platform's value is the mean over all slates."""
     return _ndcg(log, 0)
 
 
 @metric("0 to 2", "higher", "Ziegler et al. 2005")
 def diversity(log: EpisodeLog) -> np.ndarray:
-    """Intra-list diversity: 1 - mean <q, q'> over the pairs of items of a slate (of the whole page for the
-    platform), of slates with at least two items: what `reward.diversity` weighs."""
+    """Intra-list diversity, the quantity that `reward.diversity` pays: 1 - mean <q, q'> over the pairs of items of a
+    slate (for the platform: of the whole page), over slates with at least two items."""
     shown = log.item >= 0
     sums = np.zeros((*log.item.shape[:3], log.envs.shape.dims), np.float32)
     for k in range(shown.shape[-1]):  # over slots, not copies: all at once would hold K times the memory
@@ -254,17 +253,17 @@ def diversity(log: EpisodeLog) -> np.ndarray:
 
 @metric("0 to 1", "", "Vargas & Castells 2011")
 def novelty(log: EpisodeLog) -> np.ndarray:
-    """Mean novelty of the shown items: self-information -log2 of an item's share of the public historical counts (each
-    plus one), scaled to 0 = the most and 1 = the least popular item; as `reward.novelty` weighs it. The counts are
-    those the episode starts from, so that no policy moves the yardstick."""
+    """Mean novelty of the shown items, the quantity that `reward.novelty` pays: self-information -log2 of an item's
+    share of the public historical counts (each plus one), scaled to 0 = the most and 1 = the least popular item. The
+    counts are those at the start of the episode, so no policy can change the scale."""
     shown = log.item >= 0
     return ratio(total(log.envs.world.items["novelty"][log.item] * shown), total(shown))
 
 
 @metric("share of people's impressions", "", "Anderson et al. 2014 (repeat consumption)")
 def repetition(log: EpisodeLog) -> np.ndarray:
-    """Share of impressions that the same person already had in this episode, from the same agent (for the platform:
-    from any)."""
+    """Share of impressions that repeat an earlier impression: the same agent (for the platform: any agent) already
+    showed the item to the same person in this episode."""
     t, b, n, k = np.nonzero(log.item >= 0)
     batch, agents = log.item.shape[1:3]
     person = np.unique(np.stack((b, log.visitor[t, b])), axis=1, return_inverse=True)[1].reshape(-1)
@@ -281,13 +280,13 @@ def repetition(log: EpisodeLog) -> np.ndarray:
 
 @metric("share of the inventory", "higher", "Herlocker et al. 2004")
 def coverage(log: EpisodeLog) -> np.ndarray:
-    """Catalogue coverage: share of the items that an agent may show which it showed at all."""
+    """Catalogue coverage: share of an agent's inventory that it showed at least once."""
     return (_exposure(log) > 0).sum(-1) / _inventories(log).sum(-1)
 
 
 @metric("0 to 1", "lower", "Fleder & Hosanagar 2009")
 def item_gini(log: EpisodeLog) -> np.ndarray:
-    """Gini coefficient of exposure (examination odds of the ranks shown at) over the items that an agent may show."""
+    """Gini coefficient of exposure (examination odds of the shown ranks) over the items that an agent may show."""
     exposure = _exposure(log)
     return np.stack([_gini(exposure[:, n, may_show]) for n, may_show in enumerate(_inventories(log))], axis=1)
 
@@ -312,9 +311,9 @@ def provider_parity(log: EpisodeLog) -> np.ndarray:
 
 @metric("theta per page", "higher", "Biega, Gummadi & Weikum 2018")
 def fairness(log: EpisodeLog) -> np.ndarray:
-    """Equity of amortised attention: sum over the shown items of theta * (share of the agent's exposure that is due to
-    the provider - the share that it had so far), per page; what `reward.fairness` weighs. The platform's is the sum
-    over the agents of a page."""
+    """Equity of amortised attention, the quantity that `reward.fairness` pays: per page, the sum over the shown items
+    of theta * (target share of the provider in the agent's exposure - its share so far). The platform's value is the
+    sum over the agents of a page."""
     providers = log.envs.config.items.providers
     if providers < 2:
         return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
@@ -330,8 +329,8 @@ def fairness(log: EpisodeLog) -> np.ndarray:
 
 @metric("reward per episode", "higher", "`reward.diversity`, `reward.novelty`, `reward.fairness`")
 def objectives(log: EpisodeLog) -> np.ndarray:
-    """What an agent is paid beside its own reward, before sharing: the weighted diversity, novelty and fairness of its
-    pages."""
+    """Reward for objectives, paid in addition to the own reward, before sharing: the weighted diversity, novelty and
+    fairness of the agent's pages."""
     return total(log.objectives)
 
 
@@ -340,9 +339,9 @@ def objectives(log: EpisodeLog) -> np.ndarray:
 
 @metric("clicks per page", "lower", "Ekstrand et al. 2018")
 def group_gap(log: EpisodeLog) -> np.ndarray:
-    """Clicks per page of the best-served user group minus those of the worst-served one. Which they are is decided on
-    all episodes together, so that the noise of single episodes does not add to the gap; the mean over episodes is the
-    gap of all of them together."""
+    """Clicks per page of the best-served user group minus those of the worst-served group. The two groups are chosen
+    over all episodes together, so the noise of single episodes does not widen the gap. The mean over episodes is the
+    gap over all episodes together."""
     groups = log.envs.config.users.groups
     if groups < 2:
         return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
@@ -356,8 +355,8 @@ def group_gap(log: EpisodeLog) -> np.ndarray:
 
 
 def _sessions(log: EpisodeLog, column: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The sessions on whose pages agent `column` (N = anyone) stood, by person and time: copy, person, first page's
-    tick, ticks since the person's last page before (-1 = none)."""
+    """Sessions with agent `column` (N = any agent) on their pages, by person and time: copy, person, tick of the first
+    page, and ticks since the person's previous page (-1 = none)."""
     b, t = np.nonzero(_on_page(log)[..., column].T)
     number = np.cumsum(log.new_session, axis=0).T[b, t]
     visitor = log.visitor.T[b, t]
@@ -373,7 +372,7 @@ def _sessions(log: EpisodeLog, column: int) -> tuple[np.ndarray, np.ndarray, np.
 
 @metric("share of people", "higher", "Zou et al. 2019; Cai et al. 2023 (RLUR)")
 def returning(log: EpisodeLog) -> np.ndarray:
-    """Retention: share of the people served who come back for another session within the episode."""
+    """Retention: share of the served people who return for another session within the episode."""
     batch, columns = log.item.shape[1], log.item.shape[2] + 1
     shares = np.zeros((batch, columns))
     for n in range(columns):
@@ -398,15 +397,15 @@ def visit_gap(log: EpisodeLog) -> np.ndarray:
 
 @metric("-1 to 1", "higher", "satisfaction z of the game")
 def satisfaction(log: EpisodeLog) -> np.ndarray:
-    """User welfare: mean satisfaction z of the visitors, before their pages."""
+    """User welfare: mean satisfaction z of the visitors, measured before each of their pages."""
     pages = _on_page(log)
     return ratio((pages * log.z[..., None]).sum(0), pages.sum(0))
 
 
 @metric("utils per click", "higher", "experienced utility, Kahneman, Wakker & Sarin 1997")
 def experience(log: EpisodeLog) -> np.ndarray:
-    """User welfare: mean experienced utility e of the clicked items, which the dwell time length * softplus(e)
-    reveals."""
+    """User welfare: mean experienced utility e of the clicked items, computed from the dwell time
+    length * softplus(e)."""
     length = log.envs.world.items["length"][log.item]
     relative = np.where(log.clicked, log.dwell / length, 1.0).astype(np.float64)
     felt = relative + np.log(-np.expm1(-np.maximum(relative, 1e-30)))  # inverse of softplus
@@ -442,37 +441,37 @@ def ndcg_known_users(log: EpisodeLog) -> np.ndarray:
 
 @metric("clicks per impression", "higher", "Schein et al. 2002")
 def ctr_cold_items(log: EpisodeLog) -> np.ndarray:
-    """CTR of cold items: those with fewer than five clicks by public decayed counts when shown."""
+    """CTR of cold items, which have fewer than five clicks (public decayed count) when they are shown."""
     return ratio(total(log.clicked & log.cold), total((log.item >= 0) & log.cold))
 
 
 @metric("clicks per impression", "higher", "Schein et al. 2002")
 def ctr_warm_items(log: EpisodeLog) -> np.ndarray:
-    """CTR of all other items."""
+    """CTR of items that are not cold."""
     return ratio(total(log.clicked & ~log.cold), total((log.item >= 0) & ~log.cold))
 
 
 @metric("0 to 1", "higher", "Schein et al. 2002")
 def ndcg_cold_items(log: EpisodeLog) -> np.ndarray:
-    """What the cold items of a slate gave, of what the best K cold items at hand would have: NDCG@K in which only cold
-    items have gain."""
+    """NDCG@K in which only cold items have gain: the gain of a slate's cold items, relative to that of the best K cold
+    items that could be shown."""
     return _ndcg(log, 1, counts=log.cold)
 
 
 @metric("0 to 1", "higher", "Schein et al. 2002")
 def ndcg_warm_items(log: EpisodeLog) -> np.ndarray:
-    """The same for all other items."""
+    """NDCG@K in which only items that are not cold have gain."""
     return _ndcg(log, 2, counts=~log.cold)
 
 
 @metric("clicks per impression", "higher", "`users.population`")
 def ctr_seen_users(log: EpisodeLog) -> np.ndarray:
-    """CTR on people whom the policy has served in its warm-up, with `users.population="fixed"`; whom it was trained on
-    is not known here."""
+    """CTR on people that the policy served in its warm-up, with `users.population="fixed"`. The people that it was
+    trained on are not known."""
     return _ctr(log, log.seen)
 
 
 @metric("clicks per impression", "higher", "`users.population`")
 def ctr_unseen_users(log: EpisodeLog) -> np.ndarray:
-    """CTR on all other people, with `users.population="fixed"`; of a fresh population all are unseen."""
+    """CTR on people that the policy did not serve in its warm-up, with `users.population="fixed"`."""
     return _ctr(log, ~log.seen & (log.envs.config.users.population == "fixed"))

@@ -1,9 +1,9 @@
-"""An episode as one HTML file that replays it: what everybody saw and did, and what only the simulator knows.
+"""Replays: an episode as one HTML file that shows what all agents saw and did, and what only the simulator knows.
 
     python -m recsys_env watch --task ecommerce-v1 --policies content greedy --out episode.html
 
-The file needs nothing but a browser: no server, no network. `replay.html` beside this module is what draws it; its data
-are columns of numbers, one value or row for each tick, rounded to what can be seen, packed and compressed.
+The file needs only a browser: no server and no network. `replay.html` beside this module draws it. Its data are columns
+of numbers, one value or row for each tick, rounded to the visible precision, packed and compressed.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ def watch(
 
     Args:
         task, policies, seed, catalogue: as in `episode_returns`.
-        out: the HTML file, whose folder is made. 2,000 ticks of any shipped task take less than 3 MB.
-        ticks: how much of the episode to play; None = all of it.
-        title: what to call the task; None = its name.
+        out: the HTML file; its folder is created. 2,000 ticks of any shipped task take less than 3 MB.
+        ticks: number of ticks to play; None = the whole episode.
+        title: title of the page; None = the task's name.
 
     Returns:
         the path of the file.
 
     Raises:
-        ValueError, TypeError: as in `episode_returns`, or `ticks` outside 1 .. horizon.
+        ValueError, TypeError: as in `episode_returns`, or `ticks` is outside 1 .. horizon.
         OSError: the file cannot be written; nothing has been played then.
     """
     path = checked_path("out", out)
@@ -103,11 +103,11 @@ def command(
     """Play an episode and write one HTML file that replays it in a browser.
 
     Args:
-        task: name of a task, with fields changed if need be: streaming-v1,observability=full.
-        policies: one for all agents, or one for each in their order: names, folders of trained policies,
+        task: name of a task, optionally with changed fields: streaming-v1,observability=full.
+        policies: one for all agents, or one for each agent in order: names, folders of trained policies,
             module:factory; or a mixed team agent=policy,agent=policy.
-        seed: of the episode and of the policies.
-        ticks: how much of the episode to play; all of it by default.
+        seed: seed of the episode and of the policies.
+        ticks: number of ticks to play; by default the whole episode.
         out: the file.
     """
     (task,) = cli.known_tasks((task,))
@@ -115,12 +115,12 @@ def command(
 
 
 def show(path: Path) -> None:
-    """Say where the replay is."""
+    """Print the path of the replay."""
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 class _Episode:
-    """What is taken down of a batch of one copy, tick by tick: the page about to be shown, then what came of it."""
+    """Records a batch of one copy, tick by tick: the page about to be shown, and then what came of it."""
 
     def __init__(self, envs: VectorEnv) -> None:
         self._envs = envs
@@ -221,7 +221,7 @@ class _Episode:
         return {**columns, **self._reasons(columns["item"]), "centres": self._envs.world.centres}
 
     def _reasons(self, shown: np.ndarray) -> dict[str, np.ndarray]:
-        """What each feature adds, by its policy's surrogate, to what stands in each slot, [ticks, N K]."""
+        """Return what each feature contributes to each slot by the policy's surrogate model, [ticks, N K]."""
         names = candidate_features(self._envs.config, self._envs.shape)
         reasons = np.zeros((*shown.shape, len(names)))
         for n, (surrogate, pages) in enumerate(self._surrogates):
@@ -233,7 +233,7 @@ class _Episode:
 
     @cached_property
     def _surrogates(self) -> list[tuple[Surrogate, Options]]:
-        """Of each agent's policy, with the pages of all ticks, once they have been played."""
+        """Fit a surrogate model of each agent's policy to all pages, after the last tick."""
         whole = [Options(*map(np.concatenate, zip(*pages, strict=True))) for pages in self._options]
         return [(Surrogate.fit(pages), pages) for pages in whole]
 
@@ -274,13 +274,13 @@ class _Episode:
 
 
 class _Page(string.Template):
-    """`replay.html`: what is put in is not looked at again, whatever it holds."""
+    """Template `replay.html`. Values that are filled in are not scanned for placeholders again."""
 
     delimiter = "%%"  # a $ is JavaScript's
 
 
 def _filled(head: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> str:
-    """The replay with its data in place."""
+    """Return the replay with its data filled in."""
     layout, packed = _packed(columns)
     text = json.dumps({**head, "columns": layout}, separators=(",", ":")).replace("<", "\\u003c")  # ends no script
     template = resources.files("recsys_env.evaluation").joinpath("replay.html").read_text(encoding="utf-8")
@@ -310,6 +310,6 @@ def _packed(columns: Mapping[str, np.ndarray]) -> tuple[list[Sequence[Any]], byt
 
 
 def _rounded(column: np.ndarray, step: float) -> tuple[float, np.ndarray]:
-    """The step of a column of floats, at least this one, and how many of them make up each number."""
+    """Return the step to which a column of floats is rounded, at least this one, and the number of floats per value."""
     step = max(step, float(np.abs(column).max(initial=0)) / 32_000)
     return step, np.rint(column / step).astype(np.int64)

@@ -1,13 +1,13 @@
-"""Put policies next to each other on any tasks: reward, normalised score and metrics, with intervals
-(`recsys_env.evaluation.statistics` says which).
+"""Compare policies on tasks: reward, normalised score and metrics, with intervals
+(`recsys_env.evaluation.statistics` defines them).
 
     python -m recsys_env evaluate --policies random content greedy my_file:MyPolicy --tasks ecommerce-v1 duel-v1
     python -m recsys_env evaluate --policies "runs/ippo-{task}-{seed}" recommender_0=content,recommender_1=popularity
 
-A policy is a name of `recsys_env.policies.POLICIES`, the folder of a trained one, or `module:factory` of one's own; a
-team is the same policy for every agent, each with an object of its own, or a mixed team for one task,
-`agent=policy,agent=policy`. `{task}` and `{seed}` in it stand for the name of the task and the number of the run, so
-that every run plays what was trained with a seed of its own. A task may have fields changed:
+A policy is a name in `recsys_env.policies.POLICIES`, the folder of a trained policy, or your own `module:factory`. A
+team is the same policy for every agent, with a separate object for each, or a mixed team for one task,
+`agent=policy,agent=policy`. `{task}` and `{seed}` are replaced by the name of the task and the number of the run, so
+that every run can play a policy trained with its own seed. Fields of a task may be changed:
 `streaming-v1,observability=full`.
 """
 
@@ -44,12 +44,12 @@ def evaluate(
 
     Args:
         policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
-        tasks: names of tasks, with fields changed if need be: streaming-v1,observability=full. With catalogues=train or
-            catalogues=unseen among them every run has a world of its own (`cli.CATALOGUES`).
-        episodes: per run.
-        seeds: runs, each on a seed of its own that training never uses.
+        tasks: names of tasks, optionally with changed fields: streaming-v1,observability=full. catalogues=train or
+            catalogues=unseen among the fields gives every run its own world (`cli.CATALOGUES`).
+        episodes: episodes per run.
+        seeds: number of runs, each on its own held-out seed, which training never uses.
         warmup: episodes that a policy which learns while it serves plays before each run.
-        metrics: measure CTR, NDCG, diversity and the like beside reward.
+        metrics: also measure CTR, NDCG, diversity and other metrics.
         out: folder for one file per run, and for evaluation.json.
         resume: keep the runs that are already in the folder. A second process may share the work: give it the tasks or
             policies in another order.
@@ -59,7 +59,7 @@ def evaluate(
         and differences; aggregate: the same over the tasks. `show` prints it.
 
     Raises:
-        ValueError, ImportError, RuntimeError: nothing of that name, or as in `recsys_env.evaluation.runs.play_all`.
+        ValueError, ImportError, RuntimeError: a name is unknown, or as in `recsys_env.evaluation.runs.play_all`.
     """
     cli.require("evaluate", "rliable", "scipy", "rich", "tqdm")
     out = checked_path("out", out)
@@ -80,7 +80,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Command:
-    """Put policies next to each other on any tasks, or among the held-out others of scenarios."""
+    """Score policies on tasks and compare them, or score them in scenarios with held-out opponents and teammates."""
 
     policies: tuple[str, ...] = COMPARED
     """Names, folders of trained policies, module:factory, or (on tasks) mixed teams agent=policy,agent=policy."""
@@ -107,7 +107,7 @@ class Command:
 
 
 def command(asked: Command) -> dict[str, Any]:
-    """Put policies next to each other on any tasks, or among the held-out others of scenarios."""
+    """Score policies on tasks and compare them, or score them in scenarios with held-out opponents and teammates."""
     shared = {name: getattr(asked, name) for name in ("episodes", "seeds", "warmup", "out", "resume")}
     if asked.scenarios:
         return play_scenarios(asked.policies, asked.scenarios, **shared)
@@ -117,10 +117,10 @@ def command(asked: Command) -> dict[str, Any]:
 
 
 def show(report: Mapping[str, Any]) -> None:
-    """Print the tables of what `evaluate`, or `play_scenarios`, returns.
+    """Print the tables of a result of `evaluate` or `play_scenarios`.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: the result is something else.
     """
     if not isinstance(report, Mapping) or not {"tasks", "scenarios"} & set(report):
         raise TypeError(f"report = {shown(report)} must be what evaluate or play_scenarios returned")

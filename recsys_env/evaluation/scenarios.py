@@ -1,10 +1,10 @@
-"""Policies in held-out company: the reward of the focal agents per capita, between random and the best answer known.
+"""Scenarios: the reward per capita of focal agents among held-out opponents and teammates.
 
     python -m recsys_env evaluate --scenarios social-v1 duel-v1/reciprocal --policies content my_file:MyPolicy
 
-Every policy plays the focal agents of each scenario (`recsys_env.SCENARIOS`) on the same unseen seeds. 0 is `random` in
-their place, 100 the best of `answers_of` the task, which is a lower bound of the best response. Where rewards are
-shared, a focal agent's reward is the team's mean.
+Every policy plays the focal agents of each scenario (`recsys_env.SCENARIOS`) on the same held-out seeds. Score 0 is
+`random` in their place. Score 100 is the best policy of `answers_of` the task, which is a lower bound of the best
+response. Where rewards are shared, a focal agent's reward is the team's mean.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def play_scenarios(
 
     Args:
         policies: names, folders of trained policies, or module:factory.
-        scenarios: by name, or by that of a task for all of its own.
+        scenarios: names of scenarios, or of tasks for all of their scenarios.
         episodes, seeds, warmup, out, resume: as in `evaluate`; the summary is scenarios.json.
 
     Returns:
@@ -47,7 +47,7 @@ def play_scenarios(
         score, score_ci95, best first. `show` prints it.
 
     Raises:
-        ValueError, ImportError, RuntimeError: nothing of that name, or as in `recsys_env.evaluation.runs.play_all`.
+        ValueError, ImportError, RuntimeError: a name is unknown, or as in `recsys_env.evaluation.runs.play_all`.
     """
     cli.require("evaluate", "scipy", "rich", "tqdm")
     cli.at_least(1, episodes=episodes, seeds=seeds)
@@ -85,7 +85,7 @@ def play_scenarios(
 
 
 def answers_of(config: WorldConfig) -> list[str]:
-    """Policies of which the best is 100 in a task's scenarios, as far as they play it."""
+    """Return the policies of which the best one is 100 in a task's scenarios, as far as they can play it."""
     priced = ("matcher", "undercutter") if config.offer.kind == "price" else ()
     known = ("greedy", "planner", "static", "equilibrium", "joint", config.scale_hundred)
     return list(dict.fromkeys((*known, *priced)))
@@ -94,10 +94,10 @@ def answers_of(config: WorldConfig) -> list[str]:
 def standings(
     scenario: Scenario, runs: Mapping[str, Sequence[Mapping[str, Any]]], answers: Sequence[str]
 ) -> dict[str, Any]:
-    """What each policy's runs in a scenario say; see `play_scenarios`.
+    """Return the scores of each policy in a scenario; see `play_scenarios`.
 
     Args:
-        runs: policy -> results of `runs.play`, on the same seeds; random and the answers are among them.
+        runs: policy -> results of `runs.play`, on the same seeds, including `random` and the answers.
     """
     earned = {policy: np.array([per_capita(scenario, run["own"]) for run in of]) for policy, of in runs.items()}
     best = max(answers, key=lambda policy: earned[policy].mean())
@@ -124,7 +124,7 @@ def standings(
 
 
 def per_capita(scenario: Scenario, own: Sequence[Sequence[float]]) -> float:
-    """Mean reward of the focal agents from own rewards [E][N]; of all where rewards are shared."""
+    """Return the mean reward of the focal agents from own rewards [E][N]; where rewards are shared, of all agents."""
     agents = scenario.config.agents
     shared = scenario.config.reward.sharing == 1
     columns = [n for n, agent in enumerate(agents) if shared or agent in scenario.focal]
@@ -132,7 +132,7 @@ def per_capita(scenario: Scenario, own: Sequence[Sequence[float]]) -> float:
 
 
 def show(report: Mapping[str, Any]) -> None:
-    """Print the table of each scenario of what `play_scenarios` returns."""
+    """Print the table of each scenario of a result of `play_scenarios`."""
     for name, found in report["scenarios"].items():
         low, high = found["ends"]
         grid(

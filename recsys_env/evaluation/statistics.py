@@ -33,13 +33,13 @@ _SOURCES = ("command", "commit", "date", "processor")
 
 
 def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
-    """Mean of independent samples [E] and the half-width of its 95 % interval (Student's t), NaN for a single one.
+    """Return the mean of independent samples [E] and the half-width of its 95 % interval (Student's t, NaN for one).
 
     Args:
-        among: how many intervals are to hold together with 95 %, as where the best of several is shown (Bonferroni).
+        among: number of intervals that hold together with 95 %, as when the best of several is shown (Bonferroni).
 
     Raises:
-        TypeError, ValueError: these are no samples, or no number of intervals.
+        TypeError, ValueError: the samples are not numbers [E], or `among` is not a positive integer.
         ImportError: scipy, which has Student's t, is missing.
     """
     samples = _checked_samples("samples", samples)
@@ -72,11 +72,11 @@ def interval(samples: np.ndarray, among: int = 1) -> dict[str, float | None]:
 
 
 def scale_ends(config: WorldConfig) -> tuple[str, str]:
-    """The policies that, playing as a team, stand at 0 and 100 of the normalised score of a task.
+    """Return the policies whose play as a team defines normalised scores 0 and 100 of a task.
 
     Raises:
-        ValueError: the config names one that there is not.
-        TypeError: no config.
+        ValueError: the config names a policy that does not exist.
+        TypeError: `config` is not a config.
     """
     check_config(config)
     known = POLICIES | TASK_POLICIES
@@ -90,8 +90,9 @@ def scale_ends(config: WorldConfig) -> tuple[str, str]:
 def score_table(
     config: WorldConfig, trained: Mapping[str, str | Policy], episodes: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Mean own reward per agent and episode of the trained policies, and of each of `compared` and of the ends of the
-    scale playing all agents.
+    """Return mean own reward per agent and episode, and the score, of trained policies and of policies to compare with.
+
+    The policies of `compared` and the ends of the scale play all agents.
 
     Args:
         config: the task.
@@ -99,10 +100,10 @@ def score_table(
         episodes, seed: as in `episode_returns`; the same for all.
 
     Returns:
-        of `place_on_scale`, 0 and 100 being `scale_ends`.
+        as `place_on_scale`, with the ends of `scale_ends`.
 
     Raises:
-        ValueError, TypeError: no config, or as in `episode_returns`.
+        ValueError, TypeError: `config` is not a config, or as in `episode_returns`.
     """
     check_config(config)
     if not isinstance(trained, Mapping):
@@ -115,14 +116,13 @@ def score_table(
 
 
 def place_on_scale(samples: Mapping[str, np.ndarray], low: str, high: str) -> dict[str, dict[str, float]]:
-    """Mean and normalised score of each of some samples [E] from the same episodes, of which those of `low` are 0 and
-    those of `high` 100.
+    """Place samples [E] from the same episodes on the scale on which those of `low` are 0 and those of `high` 100.
 
     Returns:
         name -> mean, ci95, and, where `high` earns more than `low`, score, score_ci95.
 
     Raises:
-        TypeError, ValueError: no samples by name, samples of different numbers of episodes, or none of `low` or `high`.
+        TypeError, ValueError: these are not samples by name, their numbers differ, or `low` or `high` is missing.
     """
     if not isinstance(samples, Mapping):
         raise TypeError(f"samples = {shown(samples)} must be samples [E] by name")
@@ -140,12 +140,12 @@ def place_on_scale(samples: Mapping[str, np.ndarray], low: str, high: str) -> di
 
 
 def normalised_score(samples: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
-    """Where `samples` stand if the mean of `low` is 0 and that of `high` is 100, with a 95 % half-width.
+    """Return the score of `samples`, if the mean of `low` is 0 and that of `high` is 100, with a 95 % half-width.
 
     All three [E] come from the same episodes, so the interval is that of the ratio of paired means (delta method).
 
     Raises:
-        TypeError, ValueError: these are no samples, or they differ in number.
+        TypeError, ValueError: these are not samples, or they differ in number.
     """
     samples, low, high = map(_checked_samples, ("samples", "low", "high"), (samples, low, high))
     if not len(samples) == len(low) == len(high):

@@ -1,22 +1,21 @@
-"""Every policy against every other: payoff matrix, ratings, evolutionary ranking; cross-play where agents share one
-reward.
+"""Tournaments: payoff matrix, ratings and evolutionary ranking of policies, and cross-play in cooperative tasks.
 
     python -m recsys_env tournament --policies random greedy my_file:MyPolicy --tasks duel-v1 ecommerce-v1 journey-v1
 
-Row policy against column policy: the row's policy has one seat, the column's has all others; its own reward, averaged
-over the seats, on the same seeds for all. With two agents both change seats; with more, whose roles are alike, the row
-plays the first seat among N - 1 of the column's; with several roles it plays each role in turn. In a cooperative task
-(`reward.sharing = 1`) the matrix holds the team's mean reward instead (cross-play, Hu et al. 2020): what is lost off
-the diagonal is what partners that were not made together cannot do. It is worked out for all policies, and by itself
-for the seeds of each learner, where no difference of skill mixes with it:
+Each row policy plays each column policy. The row's policy has one seat, and the column's policy has all others. The
+payoff is the row's own reward, averaged over the seats, on the same seeds for all. With two agents the policies also
+change seats. With more agents of the same role, the row plays the first seat among N - 1 of the column's. With several
+roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`) the matrix contains the team's mean
+reward (cross-play, Hu et al. 2020): the loss off the diagonal shows how badly policies cooperate that were not trained
+together. It is computed for all policies, and separately for the seeds of each learner, among which skill is equal:
 
     python -m recsys_env tournament --policies "runs/ppo-torch-{task}-0" "runs/ppo-torch-{task}-1" --tasks journey-v1
 
-Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011), each episode being a match between the row's
-agent and the mean of the others: who earns more in the same world, not who earns much. Alpha-rank (Omidshafiei et al.
-2019, `open_spiel`) takes the matrix for a symmetric game of two populations, in the limit of strong selection: its mass
-is where one-sided improvements lead, and what a policy earns against its own kind counts. Since that limit takes any
-difference for real, the mass is averaged over bootstrap resamples of the runs. Intervals: see
+Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011). Each episode is a match between the row's agent
+and the mean of the others, so ratings compare rewards within the same world. Alpha-rank (Omidshafiei et al. 2019,
+`open_spiel`) treats the matrix as a symmetric game of two populations, in the limit of strong selection. Its mass is
+where one-sided improvements lead, and the payoff of a policy against itself counts. That limit treats every difference
+as real, so the mass is averaged over bootstrap resamples of the runs. Intervals: see
 `recsys_env.evaluation.statistics`.
 """
 
@@ -51,14 +50,14 @@ def tournament(
     out: Path = Path("runs/tournament"),
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Play every policy against (or, in cooperative tasks, with) every other.
+    """Play every pair of policies against each other (in cooperative tasks: with each other).
 
     Args:
         policies: names, folders of trained policies, or module:factory.
-        tasks: names of tasks, with fields changed if need be.
-        episodes: per run.
-        seeds: runs of each pair, each on a seed of its own that training never uses.
-        warmup: episodes that a game with a policy which learns while it serves is played before each run.
+        tasks: names of tasks, optionally with changed fields.
+        episodes: episodes per run.
+        seeds: runs of each pair, each on its own held-out seed, which training never uses.
+        warmup: episodes that a pair plays before each run, if one of its policies learns while it serves.
         out: folder for one file per run, tournament.json and a heat map for each task.
         resume: keep the runs that are already in the folder.
 
@@ -66,7 +65,7 @@ def tournament(
         task -> `standings`; `show` prints it.
 
     Raises:
-        ValueError, ImportError, RuntimeError: nothing of that name, a task of one agent, or as in
+        ValueError, ImportError, RuntimeError: a name is unknown, a task has one agent, or as in
             `recsys_env.evaluation.runs.play_all`.
     """
     cli.require("evaluate", "openskill", "open_spiel", "networkx", "scipy", "rich", "tqdm", "matplotlib")
@@ -96,7 +95,7 @@ def tournament(
 
 
 def games(config: WorldConfig, row: str, column: str) -> list[tuple[int, str]]:
-    """The games of a row policy against a column policy: its seat, and the team (see `Run`)."""
+    """Return the games of a row policy against a column policy: its seat, and the team (see `Run`)."""
     agents = config.agents
     if row == column:
         return [(seat, row) for seat in range(len(agents))]
@@ -107,13 +106,13 @@ def games(config: WorldConfig, row: str, column: str) -> list[tuple[int, str]]:
 
 
 def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The payoff matrix of a task and what follows from it.
+    """Return the payoff matrix of a task and the rankings computed from it.
 
     Args:
-        results: of `runs.play` on this task, every game of every pair on the same seeds.
+        results: results of `runs.play` on this task, every game of every pair on the same seeds.
 
     Returns:
-        origin, with the settings and the digests of policies of one's own; cooperative, agents; payoff: row -> column
+        origin, with the settings and the digests of your own policies; cooperative, agents; payoff: row -> column
         -> mean, ci95, runs; and ratings (policy -> mu, sigma) and alpha_rank (policy -> mass), or, in a cooperative
         task, `cross_play`.
     """
@@ -155,11 +154,11 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
 
 
 def cross_play(policies: Sequence[str], payoffs: np.ndarray) -> dict[str, dict[str, Any]]:
-    """What partners that were not made together lose, from payoffs [S, S, runs].
+    """Compute the cost of mixing partners that were not trained together, from payoffs [S, S, runs].
 
     Returns:
-        "all", and each learner that is there with several seeds (`learner_of`) -> diagonal (mean reward of teams of one
-        policy), off_diagonal (of mixed ones), gap; for one policy alone the diagonal is all.
+        "all", and each learner with several seeds (`learner_of`) -> diagonal (mean reward of teams of one policy),
+        off_diagonal (of mixed teams), gap; with a single policy only the diagonal.
     """
     seeds: dict[str, list[int]] = {}
     for i, policy in enumerate(policies):
@@ -183,7 +182,7 @@ def _diagonal_and_off(payoffs: np.ndarray) -> dict[str, Any]:
 def rate(
     config: WorldConfig, policies: Sequence[str], played: Mapping[tuple[str, int], np.ndarray]
 ) -> dict[str, dict[str, float]]:
-    """Rating of each policy, mu and its standard error sigma, from every episode as a match, in random order."""
+    """Return the rating of each policy, mu and its standard error sigma; each episode is a match, in random order."""
     from openskill.models import PlackettLuce
 
     matches: dict[tuple[str, int], tuple[str, str, np.ndarray, np.ndarray]] = {}
@@ -209,7 +208,7 @@ def rate(
 
 
 def alpha_rank(payoffs: np.ndarray) -> np.ndarray:
-    """Mass of each policy [S] in the long run of two evolving populations, from payoffs [S, S, runs] of the row."""
+    """Return the long-run mass of each policy [S] in two evolving populations, from the row's payoffs [S, S, runs]."""
     from open_spiel.python.egt import alpharank
 
     policies, _, runs = payoffs.shape

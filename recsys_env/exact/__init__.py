@@ -1,14 +1,14 @@
-"""Known answers: finite games as exact tables, their solutions, and what an action is worth against another.
+"""Exact solutions: finite games as tables, their optima and equilibria, and the effect of single actions.
 
 game.py            MarkovGame: states, joint actions, P(s', r | s, a)
-states.py          what of the engine's state matters, what else agents can react to, and which worlds are finite
+states.py          the payoff-relevant part of the engine's state, what agents can react to, which worlds are finite
 tables.py          from a config to its game, by the engine's own functions (kernels/outcomes.py)
 solve.py           optimum, best responses, equilibria, distances from them
 report.py          the command `python -m recsys_env solve`
-policies.py        the policies `equilibrium` and `joint`, which look the state up
-placing.py         from a policy that plays to its table, if it goes by the table's state
-action_values.py   what a joint action is worth against another, in any world
-exploit.py         what an agent gains by its best reply, a lower bound in any world: `python -m recsys_env exploit`
+policies.py        the policies `equilibrium` and `joint`, which look up the state
+placing.py         from a policy object to its table, if it depends on nothing but the table's state
+action_values.py   the effect of a joint action against an alternative, in any world
+exploit.py         a lower bound of an agent's gain from its best response, in any world: `python -m recsys_env exploit`
 """
 
 from .action_values import Counterfactual, counterfactual

@@ -1,4 +1,4 @@
-"""What a joint action is worth against another, in any world: both are played on the same luck, from the same state."""
+"""The effect of a joint action against an alternative, in any world, on common random numbers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MOST_AGENTS = 8  # of which every coalition is played
 
 @dataclass(frozen=True, eq=False)
 class Counterfactual:
-    """Effects of a joint action against an alternative on the own rewards (before sharing) of the ticks that follow.
+    """Effects of a joint action, relative to an alternative, on own rewards (before sharing) of the ticks that follow.
 
-    Each comes with the half-width of its 95 % interval (t over the n paired differences).
+    Each effect comes with the half-width of its 95 % interval (t over the n paired differences).
     """
 
     effect: np.ndarray  # [N]: on the own reward of each agent, had all acted otherwise
@@ -51,24 +51,25 @@ def counterfactual(
 ) -> Counterfactual:
     """Play a joint action and an alternative n times each from a state, on common random numbers.
 
-    Pair i of them shares all events of luck (`restore(snapshot, seed=...)`), so what differs follows from the actions.
-    After the first tick the same policies go on in both; they know nothing of what was before. Rewards end with the
-    episode. All 2^N coalitions are played, in which some agents take the joint action and the others the alternative.
+    Both games of a pair share all random events (`restore(snapshot, seed=...)`), so they differ only by the effect of
+    the actions. After the first tick the same policies continue in both; they know nothing of earlier ticks. Rewards
+    end with the episode. All 2^N coalitions are played, in which some agents take the joint action and the others the
+    alternative.
 
     Args:
-        state: a batch of one copy, a single environment, or what `save` returned of one copy.
+        state: a batch of one copy, a single environment, or a snapshot of one copy.
         joint_action: [N, ...] of the action space, or a dict by agent.
         alternative: the same.
-        horizon: ticks, the first one included.
-        n: pairs.
-        policies: who acts from the second tick on, as in `recsys_env.evaluation.episode_returns`.
-        seed: of the events and of the policies' own streams.
+        horizon: ticks, including the first.
+        n: number of pairs.
+        policies: policies from the second tick on, as in `recsys_env.evaluation.episode_returns`.
+        seed: seed of the events and of the policies' own streams.
 
     Raises:
-        ValueError: an action outside its space, several copies, more than 8 agents, unknown policies, or numbers out of
-            range.
-        TypeError: no state, or anything else of a wrong kind.
-        RuntimeError: an environment before its first `reset`, or after the end of an episode.
+        ValueError: an action is outside its space, there are several copies or more than 8 agents, policies are
+            unknown, or a number is out of range.
+        TypeError: `state` is something else, or another argument is of a wrong kind.
+        RuntimeError: the environment has not been reset, or its episode has ended.
     """
     check_count("horizon", horizon, 1, 10**8)
     check_count("n", n, 2, 2**31)

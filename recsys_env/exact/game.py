@@ -32,15 +32,15 @@ def _array(value: Any) -> np.ndarray:
 
 
 def is_list(value: Any) -> bool:
-    """Whether it is a row of things, an array of one dimension or more included; texts and bytes are none."""
+    """Whether the value is a sequence or an array with at least one dimension; texts and bytes are not."""
     return is_sequence(value) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def checked_numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
-    """The value as an array of numbers of this shape; None: any size but 0.
+    """Return the value as an array of numbers of this shape; None stands for any size but 0.
 
     Raises:
-        TypeError: it holds something else than numbers.
+        TypeError: it contains something else than numbers.
         ValueError: it has another shape, or numbers that are not finite.
     """
     array = _array(value)
@@ -57,11 +57,11 @@ def checked_numbers(name: str, value: Any, shape: tuple[int | None, ...]) -> np.
 
 
 def checked_discount(name: str, value: Any) -> float:
-    """The discount, if it is a number in [0, 1).
+    """Return the discount if it is a number in [0, 1).
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it lies outside.
+        TypeError: it is not a number.
+        ValueError: it is outside this range.
     """
     if not is_number(value):
         raise TypeError(f"{name} = {shown(value)} must be a number in [0, 1)")
@@ -71,7 +71,7 @@ def checked_discount(name: str, value: Any) -> float:
 
 
 def checked_game(game: Any) -> MarkovGame:
-    """The game, if it is one.
+    """Return the game if it is a `MarkovGame`.
 
     Raises:
         TypeError: it is something else.
@@ -86,11 +86,11 @@ class MarkovGame:
     """A finite Markov game (Shapley 1953); with one agent a Markov decision process.
 
     All agents have the same actions. A joint action is one number: `joint_actions[a]` are the actions of its agents,
-    of which the last one's changes fastest.
+    where the last agent's action varies fastest.
 
     Raises:
-        TypeError: names that are no texts, tables that are no numbers.
-        ValueError: sizes that do not fit together, or numbers that are out of range.
+        TypeError: names are not texts, or tables are not numbers.
+        ValueError: sizes do not fit together, or numbers are out of range.
     """
 
     states: tuple[str, ...]  # S readable names
@@ -177,10 +177,10 @@ class MarkovGame:
 
     @cached_property
     def payoff_relevant(self) -> MarkovGame:
-        """The game of C states in which nothing is told of the past on which no transition and no reward depends.
+        """The game of C states without the part of the past on which no transition and no reward depends.
 
-        Its stationary strategies are those that Markov perfect equilibria consist of (Maskin & Tirole 2001): whoever
-        plays against one needs no more. Where the table holds nothing else it is the game itself.
+        Markov perfect equilibria consist of its stationary strategies (Maskin & Tirole 2001), because the best response
+        to such a strategy needs no more. If the table contains nothing else, this is the game itself.
         """
         if self.classes is None:
             return self
@@ -200,16 +200,16 @@ class MarkovGame:
         )
 
     def lift(self, policy: np.ndarray) -> np.ndarray:
-        """A policy [C] or [C, A] of `payoff_relevant` as one of this game, [S] or [S, A]."""
+        """Extend a policy [C] or [C, A] of `payoff_relevant` to this game, [S] or [S, A]."""
         policy = self.payoff_relevant.checked_policy(policy)
         return policy if self.classes is None else policy[self.classes]
 
     def checked_policy(self, policy: Any, name: str = "policy") -> np.ndarray:
-        """The policy, if it is one of this game: actions [S], or distributions over actions [S, A].
+        """Return the policy if it is valid in this game: actions [S], or distributions over actions [S, A].
 
         Raises:
-            TypeError: it is no array of numbers.
-            ValueError: it has another shape, or names actions that there are not, or its rows do not sum to 1.
+            TypeError: it is not an array of numbers.
+            ValueError: it has another shape, an action does not exist, or a row does not sum to 1.
         """
         shape = len(self.states), len(self.actions)
         wanted = f"actions below {shape[1]} [{shape[0]}] or distributions {list(shape)}"
@@ -224,16 +224,16 @@ class MarkovGame:
         raise ValueError(f"{name} = {told} must be {wanted}")
 
     def mixed(self, policy: Any, name: str = "policy") -> np.ndarray:
-        """A policy as distributions [S, A], with the errors of `checked_policy`."""
+        """Return a policy as distributions [S, A], with the errors of `checked_policy`."""
         array = self.checked_policy(policy, name)
         return np.eye(len(self.actions))[array] if array.ndim == 1 else array
 
     def checked_policies(self, policies: Any, but: int | None = None) -> list[Any]:
-        """One policy for each agent, all of this game; that of agent number `but` may be None.
+        """Return one valid policy for each agent; that of agent number `but` may be None.
 
         Raises:
-            TypeError: they are no sequence.
-            ValueError: there are more or fewer of them, or one is none of this game.
+            TypeError: they are not a sequence.
+            ValueError: their number is wrong, or one is not valid in this game.
         """
         if not is_list(policies):
             raise TypeError(f"policies = {shown(policies)} must be a sequence of policies, one for each agent")
@@ -247,11 +247,11 @@ class MarkovGame:
         ]
 
     def states_of(self, envs: VectorEnv) -> np.ndarray:
-        """The number [B] of the state that every copy of a batch of this task is in.
+        """Return the number [B] of the state that each copy of a batch of this task is in.
 
         Raises:
-            TypeError: no batch.
-            ValueError: the game is only tables, or a copy is in none of its states.
+            TypeError: `envs` is not a batch.
+            ValueError: the game consists of tables only, or a copy is in none of its states.
             RuntimeError: the batch has not been reset.
         """
         if self.reader is None:
@@ -264,11 +264,11 @@ class MarkovGame:
         return self.reader.states(envs.arrays)
 
     def engine_actions(self, actions: np.ndarray) -> np.ndarray:
-        """Actions [...] of the table as the engine takes them: [...] for one slot, [..., K] for slates.
+        """Convert actions [...] of the table to those of the engine: [...] for one slot, [..., K] for slates.
 
         Raises:
-            TypeError: they are no whole numbers.
-            ValueError: the game is only tables, or it has no such action.
+            TypeError: they are not integers.
+            ValueError: the game consists of tables only, or has no such action.
         """
         if self.choices is None:
             raise ValueError(_ONLY_TABLES)
@@ -279,7 +279,7 @@ class MarkovGame:
         return chosen[..., 0] if self.choices.shape[1] == 1 else chosen
 
     def table_actions(self, actions: np.ndarray) -> np.ndarray:
-        """The inverse of `engine_actions`, with the same errors."""
+        """Convert actions of the engine to those of the table, as the inverse of `engine_actions`, with its errors."""
         if self.choices is None:
             raise ValueError(_ONLY_TABLES)
         actions = _whole("actions", actions)
@@ -291,12 +291,12 @@ class MarkovGame:
         return np.ravel_multi_index(tuple(np.moveaxis(columns, -1, 0)), sizes)
 
     def label(self, policy: np.ndarray) -> str:
-        """A pure policy [S] in one word, the action of each state in turn, as in YXX.
+        """Return a pure policy [S] as one word with the action of each state in turn, as in YXX.
 
-        Of a policy that does not react to the past on which nothing depends, the states of `payoff_relevant`.
+        If the policy does not react to irrelevant parts of the past, the states are those of `payoff_relevant`.
 
         Raises:
-            TypeError, ValueError: it is no pure policy of this game.
+            TypeError, ValueError: it is not a pure policy of this game.
         """
         policy = self.checked_policy(policy)
         if policy.ndim > 1:
@@ -309,11 +309,11 @@ class MarkovGame:
         return ("" if max(map(len, self.actions)) == 1 else " ").join(words)
 
     def policy(self, label: str) -> np.ndarray:
-        """The pure policy [S] of a label.
+        """Return the pure policy [S] of a label.
 
         Raises:
-            TypeError: it is no text.
-            ValueError: it does not name one of the actions for each state, or for each one of `payoff_relevant`.
+            TypeError: it is not a text.
+            ValueError: it does not name an action for each state, or for each state of `payoff_relevant`.
         """
         if not isinstance(label, str):
             raise TypeError(
@@ -330,7 +330,7 @@ class MarkovGame:
         return numbers if len(words) == len(self.states) else self.lift(numbers)
 
     def is_markov(self, policy: np.ndarray) -> bool:
-        """Whether a policy, [S] or [S, A], goes by the states of `payoff_relevant` alone."""
+        """Whether a policy, [S] or [S, A], depends on nothing but the states of `payoff_relevant`."""
         policy = self.checked_policy(policy)
         if self.classes is None:
             return True
@@ -338,22 +338,22 @@ class MarkovGame:
         return bool((policy == policy[first][self.classes]).all())
 
     def seen_by(self, agent: int, policy: np.ndarray) -> np.ndarray:
-        """A policy [S] or [S, A] of an agent with the states in the order in which it sees them: its own ones first.
+        """Reorder a policy [S] or [S, A] of agent 0 to the states as another agent sees them, its own first.
 
-        The same for agent 0, and where the agents are not alike.
+        The policy stays the same for agent 0, and if the agents are not alike.
 
         Raises:
-            TypeError, ValueError: no such agent, or it is no policy of this game.
+            TypeError, ValueError: there is no such agent, or it is not a policy of this game.
         """
         check_count("agent", agent, 0, len(self.agents) - 1)
         policy = self.checked_policy(policy)
         return policy if self.mirror is None or agent == 0 else policy[self.mirror]
 
     def is_symmetric(self, policies: Policies) -> bool:
-        """Whether two agents that are alike do the same in the same situation.
+        """Whether two agents that are alike act alike in the same situation.
 
         Raises:
-            TypeError, ValueError: the policies are none of this game.
+            TypeError, ValueError: these are not policies of this game.
         """
         first, *others = self.checked_policies(policies)
         return self.mirror is not None and bool(np.array_equal(first, self.seen_by(1, others[0])))
@@ -368,10 +368,10 @@ def _whole(name: str, value: Any) -> np.ndarray:
 
 
 def textbook_example() -> MarkovGame:
-    """The example that the project began with: one agent, three states, actions X and Y, a reward for the next state.
+    """Return a small Markov decision process: one agent, three states, actions X and Y, a reward for the next state.
 
-    R(s, a) = sum over s' of P(s' | s, a) r(s'), r = (0, 1, 10). At once Y brings most in s0 and X in s2; in the long
-    run X and Y do, which lead to s1.
+    R(s, a) = sum over s' of P(s' | s, a) r(s'), r = (0, 1, 10). The immediate reward is highest for Y in s0 and for X
+    in s2. In the long run X and Y are better there, because they lead to s1.
     """
     reward = np.array([0.0, 1.0, 10.0])
     transitions = np.array(

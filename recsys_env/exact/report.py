@@ -1,4 +1,4 @@
-"""The solution of a finite game, printed.
+"""The command `solve`, which prints the solution of a finite game.
 
 python -m recsys_env solve duel-v1
 python -m recsys_env solve pricing-duel-v0 --criterion discounted --json solution.json
@@ -50,23 +50,23 @@ def solve(
 ) -> dict[str, Any]:
     """Solve a finite game: states, team optimum, equilibria, distances of policies from equilibrium, price of anarchy.
 
-    Equilibria are the Markov perfect ones in pure stationary strategies, which go by the payoff-relevant state alone.
-    Strategies that react to past prices may sustain more, up to the joint optimum. Policies are measured against all
-    that the table holds, past prices too; those that react to anything else are refused.
+    Equilibria are Markov perfect, in pure stationary strategies of the payoff-relevant state. Strategies that react to
+    past prices may sustain higher rewards, up to the joint optimum. Policies are compared with best responses to
+    everything in the table, including past prices; policies that react to anything else are refused.
 
     Args:
-        task: a task, with fields changed if need be: duel-v1,reward.sharing=1; or "example", the textbook's.
+        task: a task, optionally with changed fields: duel-v1,reward.sharing=1; or "example", the textbook's.
         criterion: average (reward per tick in the long run), discounted (by the task's discount) or finite (its
             horizon); equilibria are listed for the first two.
-        policies: whose distance from equilibrium is measured, each playing as a team: names, folders of trained
-            ones, or module:factory.
-        json: file to write everything to, with the tables P and R.
+        policies: policies whose distance from equilibrium is measured, each playing as a team: names, folders of
+            trained policies, or module:factory.
+        json: file to which everything is written, including the tables P and R.
 
     Returns:
-        everything as JSON has it; `show` prints it.
+        everything as JSON values; `show` prints it.
 
     Raises:
-        ValueError: no such task, criterion or policy, or a world that has no finite table.
+        ValueError: the task, criterion or policy does not exist, or the world has no finite table.
     """
     config = None if task == "example" else cli.config_of(task)
     game = textbook_example() if config is None else tabulate(config)
@@ -85,10 +85,10 @@ def solve(
 
 
 def criterion_of(game: MarkovGame, name: str) -> Criterion:
-    """The criterion of this name, with the game's own discount or horizon.
+    """Return the criterion of this name, with the game's own discount or horizon.
 
     Raises:
-        ValueError: no such criterion.
+        ValueError: there is no such criterion.
     """
     known = {"average": AVERAGE, "discounted": discounted(game.discount), "finite": finite(game.horizon)}
     if name not in known:
@@ -99,8 +99,7 @@ def criterion_of(game: MarkovGame, name: str) -> Criterion:
 
 
 def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
-    """What is known of a game of payoff-relevant states: optimum, equilibria, prices, and a table of who earns what
-    against whom."""
+    """Return the solution of a game of payoff-relevant states: optimum, equilibria, prices and a payoff table."""
     value, joint = team_optimum(game, criterion)
     optimum = float(game.initial @ value)
     first = joint if joint.ndim == 2 else joint[0]  # of a finite horizon the first tick's
@@ -138,8 +137,7 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
 
 
 def _over_constant(pure: PurePolicies, equilibrium: Equilibrium) -> float | None:
-    """What agent 0 earns in an equilibrium over the best that one action in all states would earn it there, minus 1;
-    None where that is no gain."""
+    """Return agent 0's relative gain in an equilibrium over its best constant action; None if it gains nothing."""
     constants = [pure.index(np.full(len(pure.game.states), a)) for a in range(len(pure.game.actions))]
     others = tuple(pure.index(policy) for policy in equilibrium.policies[1:])
     best = pure.payoffs[0][(constants, *others)].max()
@@ -149,10 +147,10 @@ def _over_constant(pure: PurePolicies, equilibrium: Equilibrium) -> float | None
 def _dilemmas(
     pure: PurePolicies, equilibria: Sequence[Equilibrium], optimum: np.ndarray
 ) -> dict[str, dict[str, float]]:
-    """T (a lone defector), R (all cooperate), P (all defect), S (a lone cooperator) of a symmetric game of two.
+    """Return T (lone defector), R (all cooperate), P (all defect), S (lone cooperator) of a symmetric two-agent game.
 
-    Among constant strategies, where there are two actions; and between the team optimum and the best response to it, if
-    that is another policy, where P is the worst symmetric equilibrium.
+    They are computed among constant strategies, if there are two actions; and between the team optimum and the best
+    response to it, if that is another policy, where P is the worst symmetric equilibrium.
     """
     game, payoffs = pure.game, pure.payoffs[0]
     found = {}
@@ -184,7 +182,7 @@ def _labels(game: MarkovGame, policies: Policies) -> list[str]:
 
 
 def _cast(pure: PurePolicies, optimum: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """What each is, and the policy [S] of agent 0, by which a symmetric game of two is told."""
+    """Return the roles, and the policy [S] of agent 0 in each, by which a symmetric two-agent game is summarised."""
     game, cast = pure.game, list[tuple[str, np.ndarray]]()
     if game.is_symmetric(list(optimum.T)):
         cast.append(("optimum", optimum[:, 0]))
@@ -201,8 +199,7 @@ def _cast(pure: PurePolicies, optimum: np.ndarray) -> list[tuple[str, np.ndarray
 
 
 def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict[str, Any]:
-    """Reward of each of the cast (rows) against each (columns), and the part that a best response to the row loses
-    against the column."""
+    """Return rewards of roles (rows) against roles (columns), and what a best response to the row loses there."""
     game, rows, columns = pure.game, [], []
     for _, policy in cast:
         rows.append(pure.index(policy))
@@ -226,7 +223,7 @@ def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict
 
 
 def _check_equilibrium(config: WorldConfig, name: str) -> None:
-    """Raise Refused where `equilibrium` has none to play."""
+    """Raise Refused if `equilibrium` has no equilibrium to play."""
     try:
         if name == "equilibrium":
             equilibrium_of(config)
@@ -235,9 +232,11 @@ def _check_equilibrium(config: WorldConfig, name: str) -> None:
 
 
 def _placed(game: MarkovGame, config: WorldConfig, names: Sequence[str], criterion: Criterion) -> list[dict[str, Any]]:
-    """What teams of these policies earn, and how far they are from an equilibrium; or why that is missing: of
-    `equilibrium` where equilibria are too many to list, or there is none, and of policies that react to what the table
-    does not hold."""
+    """Return the rewards of teams of these policies and their distance from equilibrium, or why they are missing.
+
+    They are missing for `equilibrium` if equilibria do not exist or are too many to list, and for policies that react
+    to something outside the table.
+    """
     placed: list[dict[str, Any]] = []
     for name in names:
         try:
@@ -265,7 +264,7 @@ def _placed(game: MarkovGame, config: WorldConfig, names: Sequence[str], criteri
 
 
 def show(found: Mapping[str, Any]) -> None:
-    """Print what `solve` returns."""
+    """Print a result of `solve`."""
     alike = "; policies of the second agent as it sees the states" if "against" in found else ""
     past = found["table"] > len(found["states"])
     states = _count(found["states"], "payoff-relevant state" if past else "state")

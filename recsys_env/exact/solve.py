@@ -1,8 +1,8 @@
-"""Solutions of a finite Markov game: optimum, best responses, equilibria, and how far a team is from them.
+"""Solutions of a finite Markov game: optimum, best responses, equilibria, and a team's distance from equilibrium.
 
 A policy of an agent is stationary: an action for each state, [S] integers, or a distribution over actions for each,
-[S, A]. It may react to all that a state holds; best responses do, and equilibria are listed of those that react to what
-matters alone (`MarkovGame.payoff_relevant`). Values are per tick, whatever the criterion:
+[S, A]. A policy may react to everything in a state, and best responses do. Equilibria are listed among policies that
+react only to what is payoff-relevant (`MarkovGame.payoff_relevant`). Values are per tick for all criteria:
 
     AVERAGE               lim 1/T E sum of rewards (the default: an episode is long)
     discounted(gamma)     (1 - gamma) E sum of gamma^t rewards
@@ -32,7 +32,7 @@ _ENTRIES = 50_000_000  # of a linear program
 
 @dataclass(frozen=True)
 class Criterion:
-    """What the rewards of a game are worth together: AVERAGE, `discounted(gamma)` or `finite(horizon)`."""
+    """How rewards over time are added up: AVERAGE, `discounted(gamma)` or `finite(horizon)`."""
 
     kind: str
     discount: float = 1.0
@@ -53,20 +53,20 @@ AVERAGE = Criterion("average")
 
 
 def discounted(discount: float) -> Criterion:
-    """Discounted reward, times 1 - discount; at 0 an agent is myopic.
+    """Return the criterion of discounted reward, times 1 - discount; at 0 an agent is myopic.
 
     Raises:
-        TypeError: the discount is no number.
+        TypeError: the discount is not a number.
         ValueError: it is not in [0, 1).
     """
     return Criterion("discounted", discount)
 
 
 def finite(horizon: int) -> Criterion:
-    """Mean reward of so many ticks.
+    """Return the criterion of the mean reward over a number of ticks.
 
     Raises:
-        TypeError: the horizon is no whole number.
+        TypeError: the horizon is not an integer.
         ValueError: it is below 1.
     """
     return Criterion("finite", 1.0, horizon)
@@ -85,7 +85,7 @@ def _check(game: MarkovGame, criterion: Criterion = AVERAGE) -> None:
 
 
 def chain(game: MarkovGame, policies: Policies, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The Markov chain [S, S] of a policy for each agent, and its expected rewards [N, S]."""
+    """Return the Markov chain [S, S] of a policy for each agent, and its expected rewards [N, S]."""
     weight = np.ones((len(game.states), 1))
     for policy in game.checked_policies(policies):
         weight = (weight[:, :, None] * game.mixed(policy)[:, None, :]).reshape(len(game.states), -1)
@@ -93,10 +93,10 @@ def chain(game: MarkovGame, policies: Policies, rewards: np.ndarray) -> tuple[np
 
 
 def evaluate(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE, own: bool = False) -> np.ndarray:
-    """Value [N, S] of a policy for each agent, from every state: of its reward, or of its own one before sharing.
+    """Return the value [N, S] of a policy for each agent, from every state: of its reward, or of its own reward.
 
     Raises:
-        TypeError, ValueError: no game or criterion, or policies that are none of the game's.
+        TypeError, ValueError: the game or criterion is something else, or the policies are not valid in the game.
     """
     _check(game, criterion)
     if not isinstance(own, bool | np.bool_):
@@ -121,9 +121,9 @@ def _value(transitions: np.ndarray, rewards: np.ndarray, criterion: Criterion) -
 
 
 def long_run(transitions: np.ndarray) -> np.ndarray:
-    """lim 1/T sum of P^t [..., S, S], the share of time in each state, for any chains [..., S, S].
+    """Return lim 1/T sum of P^t [..., S, S], the share of time in each state, for any chains [..., S, S].
 
-    That of the lazy chain (1 + P)/2, which has no periods, so that its powers converge to it.
+    It is computed from the lazy chain (1 + P)/2, which has no periods, so its powers converge.
     """
     power = (np.eye(transitions.shape[-1]) + transitions) / 2
     for _ in range(60):
@@ -138,14 +138,13 @@ def long_run(transitions: np.ndarray) -> np.ndarray:
 
 
 def team_optimum(game: MarkovGame, criterion: Criterion = AVERAGE) -> tuple[np.ndarray, np.ndarray]:
-    """The most that a team which sees the state can earn. It needs no past on which nothing depends.
+    """Return the optimum of a team that sees the state. It needs no part of the past that is irrelevant.
 
     Returns:
-        value [S] of the sum of own rewards; the actions [S, N] of its members, or [H, S, N] where the horizon is
-        finite.
+        value [S] of the sum of own rewards; the actions [S, N] of its members, or [H, S, N] with a finite horizon.
 
     Raises:
-        TypeError: no game or criterion.
+        TypeError: the game or criterion is something else.
     """
     _check(game, criterion)
     core = game.payoff_relevant
@@ -158,17 +157,18 @@ def team_optimum(game: MarkovGame, criterion: Criterion = AVERAGE) -> tuple[np.n
 def best_response(
     game: MarkovGame, policies: Policies, agent: int, criterion: Criterion = AVERAGE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best answer of an agent to the policies of the others, a Markov decision process.
+    """Return the best response of an agent to the policies of the others, by solving a Markov decision process.
 
     Args:
-        policies: of all agents; that of `agent` itself does not count and may be None.
+        policies: of all agents; that of `agent` itself is ignored and may be None.
         agent: its number, n < N.
 
     Returns:
-        value [S] of its reward; its actions [S], or [H, S] where the horizon is finite.
+        value [S] of its reward; its actions [S], or [H, S] with a finite horizon.
 
     Raises:
-        TypeError, ValueError: no game, agent or criterion, or policies that are none of the game's.
+        TypeError, ValueError: the game, agent or criterion is something else, or the policies are not valid in the
+            game.
     """
     _check(game, criterion)
     check_count("agent", agent, 0, len(game.agents) - 1)
@@ -239,10 +239,10 @@ def _decide_average(rewards: np.ndarray, transitions: np.ndarray) -> tuple[np.nd
 
 
 def regrets(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE) -> np.ndarray:
-    """What each agent [N] would gain by its best response, from the start of an episode.
+    """Return the gain [N] of each agent from its best response, from the start of an episode.
 
     Raises:
-        TypeError, ValueError: no game or criterion, or policies that are none of the game's.
+        TypeError, ValueError: the game or criterion is something else, or the policies are not valid in the game.
     """
     values = evaluate(game, policies, criterion)
     return np.array(
@@ -251,17 +251,17 @@ def regrets(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE
 
 
 def nash_conv(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE) -> float:
-    """The sum of all regrets; 0 in an equilibrium (Lanctot et al. 2017). Its errors are those of `regrets`."""
+    """Return the sum of all regrets; 0 in an equilibrium (Lanctot et al. 2017). Its errors are those of `regrets`."""
     return float(regrets(game, policies, criterion).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class Equilibrium:
-    """Pure stationary strategies of the payoff-relevant state of which each is a best response to the others in every
-    state: a Markov perfect equilibrium (Maskin & Tirole 2001).
+    """A Markov perfect equilibrium (Maskin & Tirole 2001) in pure strategies.
 
-    Nobody gains by a strategy that reacts to more, so it is an equilibrium among those as well. They may have further
-    ones, which pay more: threats to punish a price of the past (Friedman 1971).
+    Each strategy depends on the payoff-relevant state alone, and is a best response to the others in every state. No
+    strategy that reacts to more would gain, so this is also an equilibrium among such strategies. They may have other
+    equilibria that pay more, by threats to punish a past price (Friedman 1971).
     """
 
     policies: np.ndarray  # [N, S], of the states of the game that was asked about
@@ -272,7 +272,7 @@ class Equilibrium:
 
 @dataclass(frozen=True, eq=False)
 class PurePolicies:
-    """Every pure stationary policy of the payoff-relevant states C of a small game against every other."""
+    """All profiles of pure stationary policies of the C payoff-relevant states of a small game."""
 
     whole: MarkovGame  # as it was given
     game: MarkovGame  # its `payoff_relevant`, of the states C
@@ -287,10 +287,10 @@ class PurePolicies:
         return self.values @ self.game.initial
 
     def index(self, policy: np.ndarray) -> int:
-        """The number of a policy [C].
+        """Return the number of a policy [C].
 
         Raises:
-            TypeError, ValueError: it is no pure policy of the payoff-relevant game.
+            TypeError, ValueError: it is not a pure policy of the payoff-relevant game.
         """
         policy = self.game.checked_policy(policy)
         if policy.ndim > 1:
@@ -298,7 +298,7 @@ class PurePolicies:
         return int(np.flatnonzero((self.policies == policy).all(1))[0])
 
     def equilibria(self) -> list[Equilibrium]:
-        """All Markov perfect ones in pure strategies, the highest sum of own rewards first."""
+        """Return all Markov perfect equilibria in pure strategies, the highest sum of own rewards first."""
         agents = len(self.game.agents)
         stable = np.ones(self.own.shape[1:], np.bool_)
         strict = stable.copy()
@@ -320,11 +320,11 @@ class PurePolicies:
 
 
 def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolicies:
-    """The values of all profiles of pure stationary policies of the payoff-relevant state (`game.payoff_relevant`).
+    """Evaluate all profiles of pure stationary policies of the payoff-relevant states (`game.payoff_relevant`).
 
     Raises:
-        TypeError: no game or criterion.
-        ValueError: there are too many, or the horizon is finite, for which equilibria are not stationary.
+        TypeError: the game or criterion is something else.
+        ValueError: there are too many profiles, or the horizon is finite, for which equilibria are not stationary.
     """
     _check(game, criterion)
     whole, game = game, game.payoff_relevant
@@ -354,10 +354,12 @@ def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolic
 
 
 def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, float]:
-    """(of anarchy, of stability): the worst and the best equilibrium's sum of own rewards, over the team optimum.
+    """Return the prices of anarchy and of stability.
+
+    They are the sums of own rewards in the worst and in the best equilibrium, divided by the team optimum.
 
     Raises:
-        TypeError: something else than equilibria and a number.
+        TypeError: the arguments are not equilibria and a number.
         ValueError: there is no equilibrium, or the optimum is not a positive number.
     """
     if not is_number(optimum):
@@ -378,17 +380,17 @@ def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, fl
 def empirical_game(
     game: MarkovGame, policies: Sequence[Sequence[np.ndarray]], criterion: Criterion = AVERAGE
 ) -> np.ndarray:
-    """What each agent earns, from the start of an episode, where everybody has chosen one of some policies (Wellman
-    2006).
+    """Return the payoffs of a game in which each agent chooses one of some policies (Wellman 2006).
 
     Args:
-        policies: for each agent those that it may choose from, Q_n each.
+        policies: for each agent the Q_n policies that it may choose from.
 
     Returns:
-        payoffs [N, Q_0, Q_1, ...], a game in normal form.
+        payoffs [N, Q_0, Q_1, ...] from the start of an episode, a game in normal form.
 
     Raises:
-        TypeError, ValueError: no game or criterion, an agent without policies, or policies that are none of the game's.
+        TypeError, ValueError: the game or criterion is something else, an agent has no policies, or policies are not
+            valid in the game.
     """
     _check(game, criterion)
     for options in (policies, *(policies if is_list(policies) else ())):
@@ -419,12 +421,12 @@ def _checked_payoffs(payoffs: Any, shape: tuple[int | None, ...]) -> np.ndarray:
 
 
 def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """All equilibria of a nondegenerate two-player game [2, A, B], by the vertices.
+    """Return all equilibria of a nondegenerate two-player game [2, A, B], such as an `empirical_game`.
 
-    Such as an `empirical_game`.
+    They are found by enumerating vertices.
 
     Raises:
-        TypeError, ValueError: these are no payoffs of two players, or they have too many actions.
+        TypeError, ValueError: these are not payoffs of two players, or they have too many actions.
     """
     payoffs = _checked_payoffs(payoffs, (2, None, None))
     if 1 in payoffs.shape[1:]:  # one of them has nothing to choose, and the other's best action is pure
@@ -454,12 +456,12 @@ def _clean(mix: np.ndarray) -> np.ndarray:
 
 
 def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
-    """The correlated equilibrium [A, B, ...] with the largest sum of payoffs [N, A, B, ...] (Aumann 1974).
+    """Return the correlated equilibrium [A, B, ...] with the largest sum of payoffs [N, A, B, ...] (Aumann 1974).
 
-    A linear program: whoever is told an action gains by no other.
+    It solves a linear program: an agent that is told an action does not gain from any other action.
 
     Raises:
-        TypeError, ValueError: these are no payoffs of N players, each with one action or more, or they have too many.
+        TypeError, ValueError: these are not payoffs of N players with at least one action each, or there are too many.
         RuntimeError: the program found no solution.
     """
     agents = max(len(payoffs), 1) if is_list(payoffs) else 1
@@ -492,10 +494,10 @@ def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
 
 
 def matrix_value(payoffs: np.ndarray) -> tuple[float, np.ndarray]:
-    """Value of a zero-sum game [A, B] to the row player, and its maximin mix [A]: a linear program.
+    """Return the value of a zero-sum game [A, B] to the row player, and its maximin mix [A], by a linear program.
 
     Raises:
-        TypeError, ValueError: these are no payoffs [A, B].
+        TypeError, ValueError: these are not payoffs [A, B].
         RuntimeError: the program found no solution.
     """
     payoffs = _checked_payoffs(payoffs, (None, None))
@@ -517,15 +519,15 @@ def matrix_value(payoffs: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def zero_sum_value(game: MarkovGame, discount: float) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Value [S] to agent 0 of a discounted zero-sum game (Shapley 1953), per tick, and optimal policies [S, A] of both.
+    """Solve a discounted zero-sum game (Shapley 1953): value [S] to agent 0 per tick, and both policies [S, A].
 
-    By policy iteration (Hoffman & Karp 1966): agent 1 plays its minimax mix of the stage games, agent 0 its best
-    response to it, until nothing moves.
+    Policy iteration (Hoffman & Karp 1966): agent 1 plays its minimax mix of the stage games and agent 0 its best
+    response to it, until convergence.
 
     Raises:
-        TypeError: no game or discount.
-        ValueError: the game has not two agents, or their rewards do not cancel, or the discount is not in [0, 1).
-        RuntimeError: no convergence.
+        TypeError: the game or discount is something else.
+        ValueError: the game does not have two agents, their rewards do not cancel, or the discount is not in [0, 1).
+        RuntimeError: there is no convergence.
     """
     _check(game)
     criterion = discounted(discount)

@@ -1,7 +1,7 @@
-"""From a finite world to its tables, by the engine's own functions.
+"""Computes the tables of a finite world with the engine's own functions.
 
-A tick is taken apart at its draws (`kernels/outcomes.py`). A row of the batch is one way that the tick may go; at each
-draw it becomes one row for every outcome, weighted by the outcome's probability.
+A tick is taken apart at its random draws (`kernels/outcomes.py`). Each row of the batch is one possible course of the
+tick. At each draw a row is replaced by one row per outcome, weighted by the outcome's probability.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ _ROWS = 20_000  # rows of the batch at a time
 
 
 def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: Any) -> MarkovGame:
-    """The Markov game of a finite world: P(s', r | s, a) for every state that can be reached.
+    """Return the Markov game of a finite world: P(s', r | s, a) for every reachable state.
 
-    A state holds what matters for what comes next and what it pays: whose page it is, and of each user mood or
-    satisfaction, trust, satiation and habits, as far as the config gives them weight. It also holds what the agents
-    themselves did, where they see it: the prices of all at the visitor's last page (`offers`), to which a strategy can
-    react though nothing else depends on them; `MarkovGame.payoff_relevant` is the game without. What else agents see of
-    the past (counts of visits, clicks, popularity) and of chance has no bounds and is not in the table. The tick is no
-    part of it either: the game goes on for ever. The order of agents on a shared page, which they do not know when they
-    act, is averaged over.
+    A state contains what determines the next state and the rewards: the agent whose page it is, and each user's mood or
+    satisfaction, trust, satiation and habits, as far as the config gives them weight. It also contains what agents
+    themselves did and can observe: the prices of all agents at the visitor's last page (`offers`). A strategy can react
+    to these prices, although nothing else depends on them; `MarkovGame.payoff_relevant` is the game without them. The
+    table leaves out what else agents observe of the past (numbers of visits, clicks, popularity), which has no bounds,
+    and of chance. The tick is not part of a state, so the game goes on for ever. Agents do not know their order on a
+    shared page when they act, so the table averages over it.
 
     Args:
-        task: a task by name or its config; keywords override its fields.
-        max_states: more are an error.
+        task: name of a task, or a config; keywords override its fields.
+        max_states: largest number of states that is allowed.
 
     Returns:
         the game; its `reader` finds the state of copies of the engine.
 
     Raises:
-        ValueError: the world is infinite, in which case the message names what makes it so, or too large, and how
-            large.
-        TypeError: no task.
+        ValueError: the world is infinite, and the message names what makes it so; or it is too large, and the message
+            says how large.
+        TypeError: `task` is neither a name nor a config.
     """
     check_count("max_states", max_states, 1, 10**6)
     config = task_config(task, overrides)

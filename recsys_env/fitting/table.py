@@ -1,4 +1,4 @@
-"""The purchase log as it is handed in -> checked lines and items. Every row is used or the log is refused."""
+"""Checks a purchase log and converts it to lines and items. Every row is used, or the log is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_KINDS = 1024  # ItemConfig.topics
 EARLIEST = "1980-01-01"  # purchase logs are younger; 1900 and 1970 are what a missing or misread date turns into
 LONGEST_YEARS = 20
 FEWEST_UNITS, MOST_UNITS = 1e-6, 1e9  # in a row
-COLUMNS: dict[str, str | None] = {  # role -> the column that has it where `fit` is not told otherwise
+COLUMNS: dict[str, str | None] = {  # role -> its default column
     "user": "household_id",
     "item": "product_id",
     "time": "transaction_timestamp",
@@ -34,11 +34,11 @@ LABELS = ("topic", "name", "text", "domain")  # of an item
 
 
 def named_columns(columns: Mapping[str, str | None] | None) -> dict[str, str | None]:
-    """The column of every role: the given ones, else the defaults.
+    """Return the column of every role: the given ones, or else the defaults.
 
     Raises:
-        TypeError: no mapping.
-        ValueError: no such role.
+        TypeError: `columns` is not a mapping.
+        ValueError: there is no such role.
     """
     if not isinstance(columns, Mapping | None):
         raise TypeError(f"columns = {shown(columns)} must be a dict of columns by role; roles are {', '.join(COLUMNS)}")
@@ -56,11 +56,11 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
 
     Args:
         table: one row per purchase.
-        columns: role -> its column or None, of all in `COLUMNS`.
+        columns: role -> its column or None, for all roles in `COLUMNS`.
 
     Returns:
         lines (user and item as codes in order of id, day, date, paid and list price per unit), items (`LABELS`), and
-        how many items had several labels of a kind, of which the most frequent counts.
+        the number of items with several labels of a kind, of which the most frequent counts.
     """
     pd = library("pandas", "fit")
     _check_table(pd, table)
@@ -93,11 +93,11 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
 
 
 def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Series) -> pd.DataFrame:
-    """Check a table of items that the log has no purchases of: their labels and list `price`, in order of their ids.
+    """Check a table of items that the log lacks; return their labels and list `price`, in order of their ids.
 
     Args:
-        table: one row per item, in the columns of the log; it needs those of item, topic, price and text.
-        columns: as of `tidy`.
+        table: one row per item, in the columns of the log; those of item, topic, price and text are required.
+        columns: as for `tidy`.
         known: ids of the items in the log.
     """
     pd = library("pandas", "fit")
@@ -128,7 +128,7 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
 
 
 def kinds(items: pd.DataFrame, label: str, column: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Codes [M] and names of the topics or domains that this column gives, in order of the names."""
+    """Return codes [M] and names of the topics or domains in this column, in order of the names."""
     names, codes = np.unique(items[label].to_numpy().astype(str), return_inverse=True)
     if len(names) > MAX_KINDS or len(names) > len(items) / 2:
         raise ValueError(

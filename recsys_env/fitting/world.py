@@ -1,9 +1,9 @@
-"""`FittedWorld`: the config of a world made from a purchase log, its catalogue, and what the log could not tell.
+"""`FittedWorld`: the config of a world made from a purchase log, its catalogue, and what the log cannot tell.
 
     world = fit(purchases, origin="free_choice")       print(world.summary())
     env = recsys_env.parallel_env(world)               world.save("shop.npz"); world = FittedWorld.load("shop.npz")
 
-Reading and playing one needs no more than the core dependencies.
+Loading and playing a world needs only the core dependencies.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NOT_COMPARABLE = (
 
 
 class RecommenderLogWarning(UserWarning):
-    """The world was fitted to the outcomes of a recommender's own pages: policies must not be compared in it."""
+    """The world was fitted to a log of a recommender's own pages: policies must not be compared in it."""
 
 
 # What the log says about fields of the config; everything else in the config is assumed.
@@ -89,7 +89,7 @@ _UNKNOWN = (
 
 @dataclass(frozen=True)
 class LogFacts(Settings):
-    """The log behind a fitted world, in numbers."""
+    """Numbers that describe the log of a fitted world."""
 
     rows: int = number_field(0, "rows, all of which were used", 0)
     users: int = number_field(0, "users", 0)
@@ -109,9 +109,9 @@ class LogFacts(Settings):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FittedWorld(WorldConfig):
-    """A `WorldConfig` that runs and sells as it is, wherever a task's name or config is taken; made by `fit`.
+    """A `WorldConfig` made by `fit`, which can be used wherever a task's name or config can.
 
-    Two are equal if their configs and catalogues are.
+    Two of them are equal if their configs and catalogues are.
     """
 
     catalogue: Catalogue = field(metadata={"doc": "items and users", "kind": Catalogue})  # type: ignore[assignment]
@@ -120,11 +120,11 @@ class FittedWorld(WorldConfig):
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """What a purchase log cannot tell; of some logs the first entry is that policies must not be compared."""
+        """What a purchase log cannot tell. For some logs the first entry is that policies must not be compared."""
         return ((_NOT_COMPARABLE,) if self.origin == "recommender" else ()) + _UNKNOWN
 
     def summary(self) -> str:
-        """What of this world comes from the log, what is assumed, and what cannot be known."""
+        """Return a text about what comes from the log, what is assumed, and what cannot be known."""
         log, fitted = self.log, _flat(fitted_fields(self.catalogue, self.log))
         lines = [
             f"A world fitted to {log.rows:,} purchases by {log.users:,} users of {log.items:,} items "
@@ -162,7 +162,7 @@ class FittedWorld(WorldConfig):
     def save(self, path: str | Path) -> None:
         """Write the world to one `.npz` file without pickled objects.
 
-        What is loaded from it plays the same trajectories, bit for bit.
+        The loaded world plays the same trajectories, bit for bit.
         """
         config = plain_config(self)
         del config["catalogue"]  # which lies beside it
@@ -176,11 +176,11 @@ class FittedWorld(WorldConfig):
 
     @classmethod
     def load(cls, path: str | Path) -> FittedWorld:
-        """Read what `save` wrote. Nothing in the file is executed.
+        """Read a file written by `save`. Nothing in the file is executed.
 
         Raises:
-            ValueError: there is no such file, or it is another's or damaged.
-            TypeError: no path.
+            ValueError: there is no such file, or it is damaged or has other contents.
+            TypeError: `path` is not a path.
         """
         path = checked_path("path", path)
         arrays = read_arrays(path, partial(check_sizes, path))
@@ -199,7 +199,7 @@ class FittedWorld(WorldConfig):
 
 
 def fitted_world(catalogue: Catalogue, origin: str, log: LogFacts) -> FittedWorld:
-    """The world of a fitted catalogue: what the log says, assumptions as in `grocery-v1`, and what makes it sell."""
+    """Create the world of a fitted catalogue: facts of the log, assumptions as in `grocery-v1`, and calibration."""
     world = FittedWorld(
         description="Fitted to a purchase log; see summary().",
         catalogue=catalogue,
@@ -223,7 +223,7 @@ def fitted_world(catalogue: Catalogue, origin: str, log: LogFacts) -> FittedWorl
 
 
 def fitted_fields(catalogue: Catalogue, log: LogFacts) -> dict[str, dict[str, Any]]:
-    """The config fields that a log determines, by group."""
+    """Return the config fields that a log determines, by group."""
     pages = CLICKS_PER_PAGE * PURCHASES_PER_CLICK  # purchases per page
     settings = catalogue.settings
     # another purchase follows in the same visit with probability s·pages / (1 - s + s·pages), s = P(one more page)
@@ -242,7 +242,7 @@ def fitted_fields(catalogue: Catalogue, log: LogFacts) -> dict[str, dict[str, An
 
 
 def checked_origin(origin: Any) -> str:
-    """The origin of a log, if it is one of `ORIGINS`."""
+    """Return the origin of a log if it is one of `ORIGINS`."""
     choices = "; ".join(f"{name!r}: {meaning}" for name, meaning in ORIGINS.items())
     if origin is None:
         raise TypeError(f"fit needs origin=, how the log came about; not every log can tell policies apart. {choices}")

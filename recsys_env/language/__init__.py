@@ -1,12 +1,12 @@
-"""Text: what items say as vectors, pages as prompts, and language models as policies.
+"""Language: texts of items as vectors, pages as prompts, and language models as policies.
 
 encode.py       texts -> vectors, by a sentence encoder on this machine or by hashing words
-projection.py   vectors of texts -> vectors of taste, for items that nobody has bought yet
+projection.py   vectors of texts -> taste vectors, for items without purchases
 pages.py        the page about to be shown, as an agent may know it; an answer to it -> an action
 prompts.py      page -> prompt, text -> answer
-environment.py  a task with prompts for observations and texts for actions
-policy.py       what reads prompts as a policy; models.py: language models behind one interface
-nearest.py      the nearest items by what they say
+environment.py  a task with prompts as observations and texts as actions
+policy.py       policies that read prompts; models.py: language models behind one interface
+nearest.py      a policy that shows the items with the most similar texts
 """
 
 from .encode import encode

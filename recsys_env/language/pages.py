@@ -1,4 +1,4 @@
-"""The page about to be shown, as an agent may know it, in values with names: what prompts are written from.
+"""Pages about to be shown, as an agent may know them, with named values. Prompts are written from them.
 
 reader = Reader(); reader.bind(envs, agent, seed)
 pages = reader.read(observations)                     # [B]: a Page, or None where there is nothing to show
@@ -50,7 +50,7 @@ def _by_text(form: Form) -> Form:
 
 
 def _check(part: Any, **forms: Form) -> None:
-    """Raise TypeError unless the fields of a part are of these forms."""
+    """Raise TypeError unless the fields of a dataclass have these forms."""
     for name, (what, fits) in forms.items():
         if not fits(value := getattr(part, name)):
             raise TypeError(f"{type(part).__name__}: {name} = {shown(value)} must be {what}")
@@ -64,13 +64,13 @@ class Candidate:
     """An item that may be shown.
 
     Attributes:
-        place: among the agent's candidates, or the items where it has none, counted from 0.
+        place: position among the agent's candidates (or item id, if it has no candidates), counted from 0.
         title, said: its texts.
-        price: now, in mean list prices; None where prices do not differ.
-        features: what the agent sees of it, by the names of `VectorEnv.candidate_features`, without the squashing.
+        price: current price, in mean list prices; None if prices do not differ.
+        features: what the agent observes of it, by the names of `VectorEnv.candidate_features`, without squashing.
 
     Raises:
-        TypeError: one of these is of another kind.
+        TypeError: a value is of another kind.
     """
 
     place: int
@@ -102,22 +102,24 @@ class Page:
 
     Attributes:
         agent: its name.
-        slots: K, how many candidates it shows.
-        scene: of the page; empty where there is one kind.
-        visits, session_page, gap: sessions of the person with this one, pages before in this one, ticks since the last.
-        mood: how the person liked what it clicked, from -1 to 1, on pages that the agent knows of.
-        likes: topics nearest to the person's profile, the nearest first.
-        clicked: what the person clicked in this agent's slots, and what came of it; the newest last.
-        wants: topics among which the session's intent is known to lie.
-        anchor: title of the item that led here; empty if none did.
-        heard: what the others said at this person's last page: agent -> word, of the vocabulary.
+        slots: K, number of candidates that it shows.
+        scene: name of the scene; empty if there is only one.
+        visits, session_page, gap: number of the person's sessions including this one, earlier pages of this session,
+            and ticks since the previous session.
+        mood: estimate of the person's satisfaction with what it clicked, from -1 to 1, on pages that the agent knows
+            of.
+        likes: topics nearest to the person's profile, nearest first.
+        clicked: items that the person clicked in this agent's slots, and what followed; newest last.
+        wants: topics among which the session's intent is known to be.
+        anchor: title of the item that led to this page; empty if there is none.
+        heard: messages of the other agents at this person's last page: agent -> word of the vocabulary.
         offers: prices of all agents at this person's last page: agent -> level.
-        candidates: [C], one or more, in no order that says anything.
-        levels: L, of prices, where the agent sets one for its page; else 0.
-        vocabulary: [V] words that agents talk with; empty where they do not talk.
+        candidates: [C], at least one; their order carries no information.
+        levels: L, number of price levels, if the agent sets prices; else 0.
+        vocabulary: [V] words of the messages; empty if agents do not talk.
 
     Raises:
-        TypeError: one of these is of another kind.
+        TypeError: a value is of another kind.
         ValueError: `slots` or `levels` are out of range, or there are no candidates.
     """
 
@@ -166,14 +168,14 @@ class Answer:
     """What to do with a page.
 
     Attributes:
-        picks: [1 to K] candidates of the page, counted from 0, best first; where there are fewer than K, the first
-            stands for those that are missing.
-        level: of the prices; None = the one nearest to the list's.
-        word: to be said, counted from 0 in the vocabulary.
-        repairs: what had to be repaired in the text that it was read from (`prompts.REPAIRS`).
+        picks: [1 to K] candidates of the page, counted from 0, best first; if there are fewer than K, the first one
+            fills the missing places.
+        level: price level; None = the level nearest to the list prices.
+        word: message, counted from 0 in the vocabulary.
+        repairs: the repairs that the text needed when it was parsed (`prompts.REPAIRS`).
 
     Raises:
-        TypeError: one of these is of another kind.
+        TypeError: a value is of another kind.
     """
 
     picks: tuple[int, ...]
@@ -186,7 +188,7 @@ class Answer:
 
 
 def checked_page(page: Any) -> Page:
-    """The page, if it is one.
+    """Return the page if it is a `Page`.
 
     Raises:
         TypeError: it is something else.
@@ -197,18 +199,18 @@ def checked_page(page: Any) -> Page:
 
 
 def as_retrieved(page: Page) -> Answer:
-    """The first candidates, as the retrieval stage gave them: what is shown without an answer."""
+    """Return the first candidates, in the order of retrieval: what is shown without an answer."""
     return Answer(tuple(range(min(page.slots, len(page.candidates)))))
 
 
 class Reader(Ranker):
-    """Reads pages for an agent, and writes its actions; a subclass that gives `answer` is a policy.
+    """Reads pages for an agent, and writes its actions; a subclass that defines `answer` is a policy.
 
     Args:
-        words: that agents talk with [V]; by default the numbers from 0 on.
+        words: vocabulary of the messages [V]; by default the numbers from 0 on.
 
     Raises:
-        TypeError: `words` is no list.
+        TypeError: `words` is not a list.
     """
 
     def __init__(self, words: Sequence[str] = ()) -> None:
@@ -232,7 +234,7 @@ class Reader(Ranker):
         self._pages: list[Page | None] = []
 
     def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
-        """Answers [B] to pages [B]; None where there is no page."""
+        """Return answers [B] to pages [B]; None where there is no page."""
         raise NotImplementedError(f"{type(self).__name__} has no answer(pages)")
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -241,10 +243,10 @@ class Reader(Ranker):
     # -------------------------------------------------------------------------------------------- reading
 
     def read(self, observations: np.ndarray) -> list[Page | None]:
-        """The pages [B] about to be shown, given the agent's observations [B, O].
+        """Return the pages [B] about to be shown, given the agent's observations [B, O].
 
         Raises:
-            TypeError, ValueError: these are no observations of all copies.
+            TypeError, ValueError: these are not observations of all copies.
             RuntimeError: the batch has not been reset.
         """
         self.envs._require_reset("read()")
@@ -335,11 +337,11 @@ class Reader(Ranker):
     # -------------------------------------------------------------------------------------------- writing
 
     def write(self, answers: Sequence[Answer | None]) -> np.ndarray:
-        """Actions [B, ...] that do what answers [B] to the pages last read say.
+        """Return actions [B, ...] that carry out answers [B] to the pages that were read last.
 
         Raises:
-            TypeError, ValueError: there are more or fewer answers than pages, one is none, or it names what the page
-                does not have.
+            TypeError, ValueError: there are more or fewer answers than pages, an answer is of another kind, or it names
+                something that the page does not have.
             RuntimeError: no pages have been read.
         """
         if not self._pages:
@@ -386,10 +388,10 @@ class Reader(Ranker):
 
 
 def vocabulary(words: Sequence[str], size: int) -> tuple[str, ...]:
-    """The words of a game with so many messages.
+    """Return the words of a game with this many messages.
 
     Raises:
-        ValueError: another number of words, or some that are the same, empty or of several lines.
+        ValueError: the number of words is wrong, or words are equal, empty or of several lines.
     """
     said = tuple(words) or tuple(map(str, range(size)))
     if not all(map(_is_word, said)) or not len(said) == size == len({word.casefold() for word in said}):
@@ -402,18 +404,18 @@ def _is_word(word: object) -> bool:
 
 
 def plain(envs: VectorEnv, observations: np.ndarray, name: str) -> np.ndarray:
-    """A field of observations [..., O] without its squashing."""
+    """Return a field of observations [..., O] without squashing."""
     found: np.ndarray = unsquashed(envs.field(observations, name), _HALF[name])
     return found
 
 
 def unsquashed(value: Any, half: float | None) -> Any:
-    """x of y = x / (half + |x|)."""
+    """Return x, given y = x / (half + |x|)."""
     return value if half is None else half * value / (1 - np.minimum(np.abs(value), 1 - 1e-6))
 
 
 def _outcome(feedback: Mapping[str, np.ndarray], b: int, k: int) -> str:
-    """What came of a click."""
+    """Describe what followed a click."""
     words = ["bought"] if feedback["bought"][b, k] else ["into the cart"] if feedback["cart"][b, k] else []
     words += ["liked"] if feedback["liked"][b, k] else []
     rating = int(feedback["rating"][b, k])

@@ -1,7 +1,7 @@
 """Policies that read pages in words: functions from prompt to answer, and language models.
 
 TextPolicy(answer)                      answer(prompt) -> text
-LanguagePolicy("smollm2")               ranks candidates by how likely their titles are to be chosen next
+LanguagePolicy("smollm2")               ranks candidates by the likelihood that their titles are chosen next
 LanguagePolicy(model, rank="list")      asks for a list
 """
 
@@ -27,17 +27,17 @@ NOBODY = "A visitor chose:"  # what the likelihood of a title is compared with
 
 
 class TextPolicy(Reader):
-    """A function from prompt to answer as a policy, for evaluations, tournaments and as company.
+    """A function from prompt to answer as a policy, for evaluations, tournaments and as a fixed agent.
 
     Args:
-        answer: called with each page's prompt (`describe`); what it returns is read by `parse`.
-        words: that agents talk with, as many as `messages`; by default the numbers from 0 on.
+        answer: called with each page's prompt (`describe`); `parse` reads what it returns.
+        words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
 
     Attributes:
         repairs: how often each of `prompts.REPAIRS` was needed.
 
     Raises:
-        TypeError: `answer` cannot be called, or `words` is no list of words.
+        TypeError: `answer` is not a function, or `words` is not a list of words.
     """
 
     def __init__(self, answer: Callable[[str], str], words: Sequence[str] = ()) -> None:
@@ -60,16 +60,16 @@ class TextPolicy(Reader):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a policy may spend in all; beyond, pages show what the retrieval stage gave, in its order.
+    """Limits on what a policy may spend in total; beyond them, pages show what retrieval returned, in its order.
 
     Attributes:
-        calls: of the model.
-        tokens: read and written.
-        seconds: of the model's time.
-        page_seconds: that one page may take; None: any time.
+        calls: calls of the model.
+        tokens: tokens read and written.
+        seconds: seconds of the model's time.
+        page_seconds: seconds that one page may take; None: no limit.
 
     Raises:
-        TypeError: a limit is no number.
+        TypeError: a limit is not a number.
         ValueError: it is not above 0.
     """
 
@@ -89,30 +89,31 @@ class Limits:
 
 
 class LanguagePolicy(Reader):
-    """A language model that ranks the candidates of each page, as it is: it does not learn.
+    """A language model that ranks the candidates of each page. It does not learn.
 
-    By likelihood, which takes one pass: candidates are in the order of log P(title | what is known of the visitor) -
-    log P(title | a visitor), so that titles gain nothing from being likely anyway (Holtzman et al. 2021); word 0 is
-    said. By list: the model reads the whole prompt (`describe`) and writes numbers, which `parse` reads. Where it fails
-    or a limit is reached, the page shows what the retrieval stage gave, in its order, which is counted.
+    Ranking by likelihood takes one pass: candidates are in the order of log P(title | what is known of the visitor) -
+    log P(title | a visitor), so titles do not gain from being likely in general (Holtzman et al. 2021). It always sends
+    word 0. Ranking by list: the model reads the whole prompt (`describe`) and writes numbers, which `parse` reads. If
+    the model fails or a limit is reached, the page shows what retrieval returned, in its order, and is counted in
+    `fallbacks`.
 
     Args:
         model: a name, path or address (`models.open_model`), or a model.
-        rank: "likelihood" or "list"; by default likelihood where the model has it.
-        limits: on what it may spend.
-        prices: of a million tokens read and of a million written, in any currency.
-        words: that agents talk with, as many as `messages`; by default the numbers from 0 on.
+        rank: "likelihood" or "list"; by default likelihood if the model supports it.
+        limits: limits on what it may spend.
+        prices: prices of a million tokens read and of a million tokens written, in any currency.
+        words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
 
     Attributes:
         usage: calls of the model for this agent, tokens read and written.
-        seconds: that they took.
+        seconds: time of these calls.
         repairs: how often each of `prompts.REPAIRS` was needed.
         remembered: pages whose prompt had been answered before.
         fallbacks: pages without an answer of the model.
-        error: why the last page failed that did; None if none did.
+        error: why the last failed page failed; None if none did.
 
     Raises:
-        TypeError, ValueError: any of the arguments is of a wrong kind, or there is no such model.
+        TypeError, ValueError: an argument is of a wrong kind, or there is no such model.
         ImportError: the model's library is missing.
     """
 
@@ -169,13 +170,13 @@ class LanguagePolicy(Reader):
 
     @property
     def failure(self) -> str | None:  # type: ignore[override]
-        """Why no page has been answered; None where one was, or none was asked about."""
+        """Why no page has been answered; None if one was, or if no page was asked about."""
         if self._answers or not self.usage.calls:
             return None
         return f"{self.model.name} has answered none of {self.fallbacks} pages: {self.error or 'it was too late'}"
 
     def _ask(self, prompt: str, page: Page) -> Answer | None:
-        """The model's answer; None where it has none in time or must not be asked."""
+        """Return the model's answer; None if it has none in time or a limit is reached."""
         if self._spent():
             return None
         began, before = time.perf_counter(), replace(self.model.usage)
@@ -206,10 +207,10 @@ class LanguagePolicy(Reader):
         return Answer(tuple(best.tolist()))
 
     def _rated(self, method: str, context: str, titles: list[str]) -> np.ndarray:
-        """The model's `log_likelihoods` or `prior` of titles [I].
+        """Return the model's `log_likelihoods` or `prior` of titles [I].
 
         Raises:
-            TypeError, ValueError: it returned something else than so many finite numbers.
+            TypeError, ValueError: it did not return this many finite numbers.
         """
         name = f"{method}() of the model {shown(self.model.name)}"
         found = as_numbers(name, getattr(self.model, method)(context, [f" {title}" for title in titles]))
@@ -224,7 +225,7 @@ class LanguagePolicy(Reader):
 
 
 def story(page: Page) -> str:
-    """What is known of the visitor, as a text that a title goes on from."""
+    """Return what is known of the visitor, as a text that a title continues."""
     lines = [f"A visitor likes: {'; '.join(page.likes)}."] if page.likes else []
     lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []
     lines += [f"Came from: {page.anchor}."] if page.anchor else []
@@ -233,7 +234,7 @@ def story(page: Page) -> str:
 
 
 class ListingPolicy(LanguagePolicy):
-    """A language model that is asked to list the candidates to show; else as `LanguagePolicy`."""
+    """A language model that is asked to list the candidates to show; otherwise like `LanguagePolicy`."""
 
     def __init__(
         self,

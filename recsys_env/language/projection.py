@@ -1,4 +1,4 @@
-"""From what an item says to where it lies: a linear map, fitted on items whose taste vectors are known."""
+"""Linear maps from text vectors to taste vectors, fitted on items whose taste vectors are known."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ PENALTIES = tuple(10.0**power for power in range(-3, 4))
 
 @dataclass(frozen=True)
 class Projection:
-    """Ridge regression of item vectors on vectors of their texts; its penalty is the one that predicts left-out items
-    best.
+    """Ridge regression of item vectors on the vectors of their texts.
+
+    The penalty is the one that predicts left-out items best.
 
     Attributes:
         slopes: [E, D].
-        means: [D], where an item lies of which nothing is known.
-        penalty: chosen.
+        means: [D], the vector of an item of which nothing is known.
+        penalty: the chosen penalty.
     """
 
     slopes: np.ndarray
@@ -29,10 +30,10 @@ class Projection:
 
     @classmethod
     def fit(cls, texts: np.ndarray, vectors: np.ndarray) -> Projection:
-        """Args: texts [M, E], vectors [M, D], of the same items.
+        """Fit the map to texts [M, E] and vectors [M, D] of the same items.
 
         Raises:
-            ValueError, TypeError: of different numbers of items, or fewer than two, or no finite numbers.
+            ValueError, TypeError: their numbers of items differ or are below two, or values are not finite numbers.
             ImportError: the extra `language` is missing.
         """
         texts, vectors = as_numbers("texts", texts), as_numbers("vectors", vectors)
@@ -46,7 +47,7 @@ class Projection:
         return cls(slopes.astype(np.float32), np.ravel(model.intercept_).astype(np.float32), float(model.alpha_))
 
     def place(self, texts: np.ndarray) -> np.ndarray:
-        """What is expected of items with texts [I, E]: [I, D]."""
+        """Return the expected vectors [I, D] of items with texts [I, E]."""
         found: np.ndarray = texts @ self.slopes + self.means
         return found
 

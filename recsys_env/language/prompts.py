@@ -35,10 +35,10 @@ MOST_DIGITS = 9  # of a number; a longer one names no candidate
 
 
 def describe(page: Page) -> str:
-    """A prompt that says what the agent may know of the page, and what is asked of it.
+    """Return a prompt with what the agent may know of the page, and the question that it has to answer.
 
     Raises:
-        TypeError: no page.
+        TypeError: `page` is not a page.
     """
     page = checked_page(page)
     items = f"{page.slots} items" if page.slots > 1 else "an item"
@@ -81,7 +81,7 @@ def _candidate(candidate: Candidate) -> str:
 
 
 def _facts(candidate: Candidate) -> Iterator[str]:
-    """How it fits, what it costs, and how it fared."""
+    """Describe a candidate's fit, price and statistics."""
     of = candidate.features
     if candidate.price is not None:
         yield f"price {candidate.price:.2f}" + (" (reduced)" if of.get("promotion") else "")
@@ -118,15 +118,15 @@ def _asked(page: Page) -> Iterator[str]:
 
 
 def parse(answer: str, page: Page) -> Answer:
-    """The picks that a text names, and the price and word that it gives.
+    """Return the picks that a text names, and its price level and word.
 
-    As asked for is: K different candidates by number, with commas or spaces between them, or by title, one on a line or
-    with semicolons between them; then, where they are asked for, lines `price: L` and `message: W`. A title that
-    several candidates have stands for the first of them that was not named before. All else is repaired (`REPAIRS`),
-    and what had to be is in the answer.
+    A correct answer names K different candidates: by number, separated by commas or spaces, or by title, one per line
+    or separated by semicolons. Where they are asked for, lines `price: L` and `message: W` follow. A title of several
+    candidates stands for the first of them that was not named before. Everything else is repaired (`REPAIRS`), and the
+    answer lists the repairs.
 
     Raises:
-        TypeError: no text, or no page.
+        TypeError: `text` is not a text, or `page` is not a page.
     """
     if not isinstance(answer, str):
         raise TypeError(f"answer = {shown(answer)} must be a string")
@@ -156,7 +156,7 @@ def parse(answer: str, page: Page) -> Answer:
 
 
 def _labelled(text: str, label: str, words: Sequence[str]) -> tuple[str, int | None]:
-    """The text without its lines `label: word`, and which word the first of them gives that gives one."""
+    """Return the text without lines `label: word`, and the word of the first such line that has one."""
     if not words:
         return text, None
     line = re.compile(rf"^[ \t]*{label}[ \t]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
@@ -166,7 +166,7 @@ def _labelled(text: str, label: str, words: Sequence[str]) -> tuple[str, int | N
 
 
 def _strictly(text: str, page: Page) -> list[int | str] | None:
-    """Numbers from 0, or titles, of a text that holds nothing else."""
+    """Return the numbers (from 0) or titles of a text that contains nothing else."""
     if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
         return [_place(number) for number in re.findall(r"\d+", text)]
     parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
@@ -175,7 +175,7 @@ def _strictly(text: str, page: Page) -> list[int | str] | None:
 
 
 def _loosely(text: str, page: Page) -> list[int | str]:
-    """What names candidates anywhere in a text, in its order: titles, and between them whole numbers."""
+    """Return the candidates named anywhere in a text, in order: by titles, and between them by integers."""
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
     pattern = "|".join([*(re.escape(title) for title in titles if title), r"(?<![\w.])\d+(?![\w]|\.\d)"])
     found = re.findall(pattern, text.casefold())
@@ -183,7 +183,7 @@ def _loosely(text: str, page: Page) -> list[int | str]:
 
 
 def _place(number: str) -> int:
-    """Of the candidate with this number, counted from 0; -1 where no page has so many."""
+    """Return the index of the candidate with this number, counted from 0; -1 if there is none."""
     return int(number) - 1 if len(number) <= MOST_DIGITS else -1
 
 
@@ -192,7 +192,7 @@ def _bare(text: str) -> str:
 
 
 def _once(named: Sequence[int | str], page: Page, repairs: list[str]) -> list[int]:
-    """The candidates that are named, each once."""
+    """Return the named candidates without repetitions."""
     titles = [_bare(candidate.title) for candidate in page.candidates]
     picks: list[int] = []
     for name in named:

@@ -1,21 +1,21 @@
-"""Policies that do not learn by gradient: opponents, teammates, baselines, and the ends of each task's scale.
+"""Policies by name: opponents, teammates, baselines, and the policies that define scores 0 and 100.
 
 A policy acts for one agent in all copies at once:
 
     policy.bind(envs, agent, seed)          once, before the first reset
     policy.act(observations, mask=None)     -> actions [B, ...] for the page about to be shown
-    policy.observe(feedback)                after the step: what happened to its own slots, and later purchases; see
+    policy.observe(feedback)                after the step: events in its own slots, and later purchases; see
                                             `feedback`
     policy.reset(done)                      [B] bool: these copies have begun another episode
 
-One that learns from feedback (`learns`) is one recommender that serves all copies: what it is told in one, it uses in
-all, and of an episode that ended it keeps what it knows of items.
+A policy that learns from feedback (`learns`) is one recommender that serves all copies. It uses the feedback of one
+copy in all of them, and keeps its knowledge of items when an episode ends.
 
-Everyone may read the public catalogue: `VectorEnv.world.q`, of `world.items` topic, provider, domain, price (the list
-price), x, length and popularity (historical), `world.allowed` (inventories), and `VectorEnv.public_items()`: price,
-promotion, availability, stock, age, popularity, click-through rate and satisfaction now. Only the oracles `greedy`,
-`planner` and `central`, tables of finite games, and who answers to the others' bait read what is latent: intercepts,
-quality, clickbait and users.
+All policies may read the public catalogue: `VectorEnv.world.q`, of `world.items` topic, provider, domain, price (the
+list price), x, length and popularity (historical), `world.allowed` (inventories), and `VectorEnv.public_items()`:
+current price, promotion, availability, stock, age, popularity, click-through rate and satisfaction. Latent variables
+(intercepts, quality, clickbait and users) are read only by the oracles `greedy`, `planner` and `central`, the tables of
+finite games, and the policies that react to other agents' bait.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Policies that choose a slate by what they believe of each item: popularity, content, and the oracles.
+"""Policies that estimate the utility of each item and choose the best slate: popularity, content, and the oracles.
 
-What is compiled of them lies in `kernels`: beliefs.py gives v and R of each item, slates.py the best slate for them,
-and assortment.py does both for an agent in all copies.
+Their compiled parts are in `kernels`: beliefs.py estimates v and R of each item, slates.py finds the best slate, and
+assortment.py does both for an agent in all copies.
 
-Oracles hold rivals at the inclusive value of the last page shown; `content`, which sees neither their pages nor whom
-the visitor trusts, leaves rivals out. On shared pages, where the agents' items compete for ranks and may collide, and
-for queries and weights, which name no slate (`slate_action`), this is a heuristic. `popularity` shows the best items as
-they are. Where agents set prices, oracles search all levels for the best pair of slate and level; the others take the
-level that is nearest to the list's prices.
+Oracles assume that rivals keep the inclusive value of the last shown page. `content` sees neither the rivals' pages nor
+the visitor's trust, and ignores rivals. The chosen slate is a heuristic on shared pages, where the agents' items
+compete for ranks and may collide, and for queries and weights, which cannot name a slate (`slate_action`). `popularity`
+shows the best single items. Where agents set prices, oracles search all levels for the best pair of slate and level;
+the other policies take the level that is nearest to the list prices.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .slates import slate_action
 
 
 class _Assortment(Policy):
-    """Scores every item it may show by its belief and fills the slate accordingly."""
+    """Estimates the value of every item that the agent may show, and fills the slate accordingly."""
 
     belief: int
     price = target = 0.0  # lambda and theta of the planner
@@ -64,7 +64,7 @@ class _Assortment(Policy):
         self._sizes, self._levels = np.zeros(envs.num_envs, np.int64), np.zeros(envs.num_envs, np.int64)
 
     def levels(self) -> tuple[int, int]:
-        """(first, stop) of the levels of prices that it chooses from; (0, 1) where agents set none."""
+        """Range (first, stop) of the price levels that it chooses from; (0, 1) where agents set no prices."""
         first = self.envs.config.offer.list_level if self.envs.shape.levels else 0
         return first, first + 1
 
@@ -81,8 +81,8 @@ class _Assortment(Policy):
 def popularity_slope(envs: VectorEnv) -> float:
     """Regression slope of an item's appeal on the log of its historical popularity.
 
-    The appeal is alpha + beta_quality g + beta_bait c. One number, as a platform's log would give it: the fitted one of
-    a catalogue, else what the config implies. No item's own is read.
+    The appeal is alpha + beta_quality g + beta_bait c. The slope is a single number, which a platform could estimate
+    from its log: the fitted one of a catalogue, or else the one that the config implies. No item's own appeal is read.
     """
     if envs.catalogue is not None:
         return envs.catalogue.popularity_slope
@@ -91,39 +91,39 @@ def popularity_slope(envs: VectorEnv) -> float:
 
 
 class Popularity(_Assortment):
-    """The most popular items first, by public decayed counts; a new item counts at least as its provider's mean."""
+    """Shows the most popular items first, by public decayed counts. A new item counts at least its provider's mean."""
 
     belief = POPULARITY
 
 
 class Content(_Assortment):
-    """Myopic content-based recommender: the best slate for the visitor it believes in.
+    """Myopic content-based recommender: shows the best slate for its estimate of the visitor.
 
-    It believes the noisy profile and the history it sees by their precision.
+    The estimate combines the noisy profile and the observed history, weighted by their precision.
     """
 
     belief = CONTENT
 
 
 class _Oracle(_Assortment):
-    """Knows the true visitor, and sets the best price where agents set prices."""
+    """Base of oracles, which know the true visitor, and set the best price where agents set prices."""
 
     def levels(self) -> tuple[int, int]:
         return 0, max(self.envs.shape.levels, 1)
 
 
 class Greedy(_Oracle):
-    """Myopic oracle: maximises the own reward expected from this page, given the true visitor."""
+    """Myopic oracle: maximises the expected own reward of the current page, given the true visitor."""
 
     belief = ORACLE
 
 
 class Central(Policy):
-    """Myopic oracle of the team: arranges the whole page for what all earn together, and plays its agent's part.
+    """Myopic oracle of the team: plans the whole page for the sum of own rewards, and plays its agent's part of it.
 
-    It knows the true visitor and where every agent's slots will stand, and counts on the others playing their parts. It
-    fills every slot, though a hole might be worth more, and on a shared page shows nothing twice. Where agents set
-    prices, no change of one agent's alone would earn all together more.
+    It knows the true visitor and the positions of every agent's slots, and assumes that the other agents play their
+    parts. It fills every slot, even if a hole would be worth more, and shows no item twice on a shared page. Where
+    agents set prices, no single agent's change of price would raise the sum.
     """
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
@@ -158,18 +158,19 @@ def _say_that_planner_is_greedy() -> None:
 
 
 class Planner(_Oracle):
-    """Planning oracle: greedy with a price on the experience that a click brings, by the visitor's satisfaction z.
+    """Planning oracle: like `greedy`, but also values the visitor's experience after a click.
 
-    A click is worth lambda max(theta - z, 0) e more than its reward: harvest while the visitor is content, repair when
-    it is not. Where agents set prices it is worth lambda times the trust that it is expected to add instead. At an
-    entrance it is also worth what the same item would sell on the next page: there it is the team's oracle, greedy the
-    selfish one. Elsewhere it is `greedy` at a price of 0, which a log line says once. `recsys_env.tuning.tune_planner`
-    searches for both numbers.
+    A click is worth its reward plus lambda max(theta - z, 0) e, where z is the visitor's satisfaction and e the
+    experienced utility. The planner thus harvests satisfied visitors and repairs the satisfaction of others. Where
+    agents set prices, a click is worth its reward plus lambda times the trust that it is expected to add. At an
+    entrance a click is also worth what the same item would sell on the next page; there `planner` is the oracle of the
+    team, and `greedy` the selfish one. Elsewhere a planner with lambda = 0 equals `greedy`, and logs this once.
+    `recsys_env.tuning.tune_planner` searches for both numbers.
 
     Args:
         price: lambda, reward per util of experience and unit of satisfaction (or reward per unit of trust); None =
             `WorldConfig.planner_price`.
-        target: theta, the satisfaction from which on experience adds nothing; None = `WorldConfig.planner_target`.
+        target: theta, the satisfaction above which experience adds no value; None = `WorldConfig.planner_target`.
     """
 
     belief = PLANNER

@@ -1,6 +1,6 @@
-"""Bandits: which items pay, learned while playing.
+"""Bandits, which learn the value of items while they play.
 
-One learner serves all copies of a batch; each slot is an arm that was pulled.
+One learner serves all copies of a batch. Each shown slot is a pulled arm.
 
 features -> LinearBandit (hybrid linear model)  -> LinUCB, LinearThompson, EpsilonGreedy
 no features -> ItemBandit (a mean for each item) -> UCB1, Thompson
@@ -18,7 +18,7 @@ from .ranking import Appraiser, Ranker
 
 
 class Bandit(Ranker):
-    """Credits every slot that was shown with what it was worth; a subclass keeps the statistics."""
+    """Base of bandits: gives every shown slot its value (`Appraiser`); a subclass keeps the statistics."""
 
     learns = True
 
@@ -37,16 +37,16 @@ class Bandit(Ranker):
         self.learn(shown[pulled], features[pulled].astype(float), value[pulled])
 
     def learn(self, items: np.ndarray, features: np.ndarray, values: np.ndarray) -> None:
-        """Learn that items [P] with features [P, F] were worth `values` [P]."""
+        """Update the statistics with items [P], their features [P, F] and their `values` [P]."""
         raise NotImplementedError
 
 
 class LinearBandit(Bandit):
-    """Hybrid linear model (Li et al. 2010, algorithm 2): value = <theta, features> + an intercept of the item's own.
+    """Hybrid linear model (Li et al. 2010, algorithm 2): value = <theta, features> + the item's intercept.
 
-    Features and item intercepts are ridge-regressed jointly; with the intercept as the item's only own feature, the
-    blocks of the paper's algorithm are numbers, and all items are solved at once. Widths are in units of the standard
-    deviation of prediction errors.
+    Coefficients and item intercepts are estimated jointly by ridge regression. The intercept is an item's only feature
+    of its own, so the blocks of the paper's algorithm are single numbers, and all items are solved at once. Widths are
+    in units of the standard deviation of prediction errors.
     """
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
@@ -73,13 +73,13 @@ class LinearBandit(Bandit):
         self._shared, self._inverse = self._solve()
 
     def _solve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Shared coefficients [d] and the inverse [d, d] of their precision, the items' intercepts taken out."""
+        """Return shared coefficients [d] and the inverse [d, d] of their precision, without the items' intercepts."""
         per_item = self._feature_sum / self._count[:, None]
         inverse = np.linalg.inv(self._gram - self._feature_sum.T @ per_item)
         return inverse @ (self._target - per_item.T @ self._sum), inverse
 
     def _intercepts(self, items: np.ndarray, shared: np.ndarray) -> np.ndarray:
-        """Intercepts of items [...] given shared coefficients [d], or [B, d] for items [B, C]."""
+        """Return the intercepts of items [...], given shared coefficients [d], or [B, d] for items [B, C]."""
         explained = np.einsum(
             "...d,...d->...", self._feature_sum[items], shared if shared.ndim == 1 else shared[:, None]
         )
@@ -90,12 +90,12 @@ class LinearBandit(Bandit):
 
     @property
     def _scale(self) -> float:
-        """Standard deviation of what the model did not expect."""
+        """Standard deviation of the prediction errors."""
         return float(np.sqrt(self._squares / self._pulls)) if self._pulls else 1.0
 
 
 class LinUCB(LinearBandit):
-    """Upper confidence bound of the hybrid linear model (Li et al. 2010).
+    """Ranks by the upper confidence bound of the hybrid linear model (Li et al. 2010).
 
     Args:
         alpha: width of the bound, in standard deviations.
@@ -114,10 +114,10 @@ class LinUCB(LinearBandit):
 
 
 class LinearThompson(LinearBandit):
-    """Thompson sampling in the hybrid linear model (Agrawal & Goyal 2013): one draw of all coefficients for each page.
+    """Thompson sampling in the hybrid linear model (Agrawal & Goyal 2013), with one draw of coefficients per page.
 
     Args:
-        width: of the posterior, in standard deviations.
+        width: width of the posterior, in standard deviations.
     """
 
     def __init__(self, width: float = 1.0) -> None:
@@ -134,7 +134,7 @@ class LinearThompson(LinearBandit):
 
 
 class EpsilonGreedy(LinearBandit):
-    """The best by the hybrid linear model, a uniform slate on one page in ten (Sutton & Barto 2018, section 2.2)."""
+    """Ranks by the hybrid linear model; one page in ten is a uniform slate (Sutton & Barto 2018, section 2.2)."""
 
     exploration = 0.1
 
@@ -143,7 +143,7 @@ class EpsilonGreedy(LinearBandit):
 
 
 class ItemBandit(Bandit):
-    """A mean for each item, whoever the visitor is; values are put on [0, 1] by the largest seen so far."""
+    """Base of bandits with one mean value per item for all visitors; values are divided by the largest one so far."""
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
@@ -157,7 +157,7 @@ class ItemBandit(Bandit):
 
 
 class UCB1(ItemBandit):
-    """Mean plus sqrt(2 ln t / pulls) (Auer et al. 2002); an item never shown comes first."""
+    """Ranks by mean plus sqrt(2 ln t / pulls) (Auer et al. 2002); items that were never shown come first."""
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         items = np.maximum(self.items, 0)
@@ -167,7 +167,7 @@ class UCB1(ItemBandit):
 
 
 class Thompson(ItemBandit):
-    """A draw from each item's Beta posterior (Agrawal & Goyal 2012), values counting as that part of a success."""
+    """Ranks by a draw from each item's Beta posterior (Agrawal & Goyal 2012); a value counts as a partial success."""
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         items = np.maximum(self.items, 0)

@@ -1,4 +1,4 @@
-"""The interface that opponents, baselines and user code share."""
+"""The interface of policies: opponents, baselines and your own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..vector import VectorEnv
 
 
 class NotBound(RuntimeError, AttributeError):
-    """A policy lacks what `bind` gives it. Also an AttributeError, so that `hasattr` says no."""
+    """The policy was used before `bind`. It is also an AttributeError, so that `hasattr` returns False."""
 
 
 class Policy:
@@ -28,25 +28,25 @@ class Policy:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """What `bind` sets is missing before it.
+            """Explain which attributes exist only after `bind`.
 
             Raises:
                 NotBound: the policy was not bound.
-                AttributeError: there is nothing of this name.
+                AttributeError: there is no attribute of this name.
             """
             if "envs" not in vars(self) and not name.startswith("__"):
                 raise NotBound(f"{type(self).__name__}: call bind(envs, agent, seed) first; it sets {name!r}")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
-        """Attach to one agent of a batch, with a random stream of its own.
+        """Bind the policy to one agent of a batch, with its own random stream.
 
-        `self.envs` is the batch that plays the task with all of its agents, and `self.index` the agent's number there,
-        also where `envs` shows that batch as some of its agents see it (`FocalBatch`).
+        Sets `self.envs` to the batch of all agents and `self.index` to the agent's number in it. If `envs` shows only
+        some agents of a batch (`FocalBatch`), they refer to the full batch.
 
         Raises:
             ValueError: the batch has no such agent, its copies play in several worlds, or the seed is out of range.
-            TypeError: no batch, or no seed.
+            TypeError: `envs` is not a batch, or `seed` is not an integer.
         """
         checked_batch(envs)
         if not isinstance(agent, str) or agent not in envs.possible_agents:
@@ -57,22 +57,22 @@ class Policy:
         self.rng = np.random.default_rng([seed, self.index])
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """Actions of the bound agent's action space in every copy, given its observations [B, O].
+        """Return the agent's actions in all copies, given its observations [B, O].
 
-        They are whole numbers [B, K] for K slots, places among the candidates or items as `config.action` says, [B]
-        where there is one slot (with messages as in `recsys_env.spaces.action_space`), or vectors [B, ...] whose parts
-        are named in `VectorEnv.action_fields`.
+        Discrete actions are integers [B, K] for K slots, or [B] for one slot: positions of candidates or item ids,
+        depending on `config.action` (with messages as in `recsys_env.spaces.action_space`). Continuous actions are
+        vectors [B, ...] whose parts are named in `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
-        """Learn from what happened to the agent's own slots; see `feedback`."""
+        """Learn from the events in the agent's own slots; see `feedback`."""
 
     def reset(self, done: np.ndarray) -> None:
-        """Forget the copies [B] that have begun another episode."""
+        """Forget the state of the copies `done` [B], which have begun another episode."""
 
     def costs(self) -> dict[str, float]:
-        """What acting has cost since `bind` beside time, in all: such as "tokens", by any name and unit."""
+        """Return the total cost of acting since `bind`, other than time: name -> amount, such as "tokens"."""
         return {}
 
 
@@ -85,10 +85,10 @@ _TOLD = {
 
 
 def check_infos(infos: Any) -> None:
-    """Raise unless these are a step's infos, as a batch returns them or alike.
+    """Raise unless these are infos of a step, as a batch returns them.
 
     Raises:
-        TypeError, ValueError, KeyError: as of `feedback`.
+        TypeError, ValueError, KeyError: as for `feedback`.
     """
     if isinstance(infos, Infos):
         return
@@ -108,15 +108,15 @@ def check_infos(infos: Any) -> None:
 
 
 def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
-    """What agent number `index` learns from a step's infos.
+    """Return what agent number `index` may learn from the infos of a step.
 
-    visitor, own [B]                                           whose page it was; the agent's reward before sharing
+    visitor, own [B]                                           visitor id; the agent's reward before sharing
     shown, clicked, cart, bought, liked, rating, dwell [B, K]  of its own slots
-    later_item, later_price, later_rating [B, Q]               purchases of earlier cart items that it is credited
-                                                               with, -1 = none
+    later_item, later_price, later_rating [B, Q]               purchases of earlier cart items that are credited to
+                                                               the agent, -1 = none
 
     Raises:
-        TypeError, ValueError, KeyError: no infos of a batch, or no such agent.
+        TypeError, ValueError, KeyError: these are not infos of a batch, or there is no such agent.
     """
     check_infos(infos)
     check_count("index", index, 0, infos["own"].shape[1] - 1)

@@ -1,4 +1,4 @@
-"""A constant action, whoever visits: what a task pays to a policy that looks at nothing."""
+"""A constant action: the reward of a policy that ignores its observations."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .slates import slate_action
 
 
 class Blind(Policy):
-    """Always the first K candidates, or items, in their order, at the list's prices; a query or weights of zeros. Says
-    the first word.
+    """Always shows the first K candidates (or items) in their order, at list prices, and sends the first word.
 
-    Where candidates come sorted by a score, it is a ranker by that score: a task in which it earns much asks little.
+    A query or weights are zeros. Where candidates come sorted by a score, it ranks by that score. A task in which it
+    earns much demands little.
     """
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:

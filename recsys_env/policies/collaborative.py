@@ -1,4 +1,4 @@
-"""Collaborative filtering by the libraries that people use, trained again and again on what the agent has logged.
+"""Collaborative filtering with well-known libraries, retrained repeatedly on the agent's own log.
 
 implicit   ALS, BPR, item-kNN    (Hu, Koren & Volinsky 2008; Rendle et al. 2009; Sarwar et al. 2001)
 LightFM    WARP hybrid           (Kula 2015; Weston, Bengio & Usunier 2011)
@@ -20,13 +20,13 @@ FACTORS = 16
 
 
 class Collaborative(Trained):
-    """Ranks by an item bias and the inner product of a person's and an item's factors; a subclass fits them.
+    """Base: ranks by item bias plus the inner product of a person's and an item's factors; a subclass fits them.
 
     Attributes:
-        item_factors, item_bias: [M, F], [M].
+        item_factors, item_bias: factors [M, F] and biases [M] of the items.
 
     Raises:
-        ImportError: the library is missing; the message names the extra that brings it.
+        ImportError: the library is missing; the message names the extra that installs it.
     """
 
     requires, extra = "implicit", "recommenders"
@@ -37,7 +37,7 @@ class Collaborative(Trained):
         library(self.requires, self.extra)  # now, not pages later
 
     def person_factors(self, rows: np.ndarray) -> np.ndarray:
-        """[P, F] of persons [P]."""
+        """Return the factors [P, F] of persons [P]."""
         raise NotImplementedError
 
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -47,13 +47,13 @@ class Collaborative(Trained):
         return int(self.rng.integers(2**31))
 
     def _clicks_by_pair(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> Any:
-        """Sparse [R, M]: what each person's clicks on each item were worth, in units of the mean click."""
+        """Sparse matrix [R, M] of the value of each person's clicks on each item, in units of the mean click."""
         some = values > 0
         self._scale = values[some].mean() if some.any() else 1.0
         return self._sparse(rows[some], items[some], values[some] / self._scale, len(self.people))
 
     def _present_clicks(self, rows: np.ndarray) -> Any:
-        """Sparse [P, M] of the persons' last clicks, as in `_clicks_by_pair`, also of whom the model does not know."""
+        """Sparse matrix [P, M] of the last clicks, as in `_clicks_by_pair`, including persons new to the model."""
         clicked, worth = self.clicked[rows], self.worth[rows]
         at, which = np.nonzero((clicked >= 0) & (worth > 0))
         return self._sparse(at, clicked[at, which], worth[at, which] / self._scale, len(rows))
@@ -66,10 +66,9 @@ class Collaborative(Trained):
 
 
 class ImplicitALS(Collaborative):
-    """`implicit`'s alternating least squares; a visitor's factors are solved anew from its last clicks on every page.
+    """`implicit`'s alternating least squares; a visitor's factors are computed on every page from its last clicks.
 
-    Factors of somebody without clicks are 0: the options stay in their order then, which in candidates is that of the
-    profile match.
+    The factors of a visitor without clicks are 0. Its options then stay in their order.
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
@@ -85,9 +84,9 @@ class ImplicitALS(Collaborative):
 
 
 class ImplicitBPR(Collaborative):
-    """`implicit`'s Bayesian personalised ranking; whom it has not been trained on gets what has been clicked most.
+    """`implicit`'s Bayesian personalised ranking; new visitors get the most clicked items.
 
-    Negatives are drawn by popularity, so biases and mean factors say nothing of what people like on average.
+    Negatives are drawn by popularity, so biases and mean factors do not tell what people like on average.
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
@@ -108,7 +107,7 @@ class ImplicitBPR(Collaborative):
 
 
 class ImplicitKNN(Collaborative):
-    """`implicit`'s item-item neighbours by cosine, summed over a visitor's last clicks."""
+    """`implicit`'s item-item nearest neighbours (cosine similarity), summed over a visitor's last clicks."""
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
         model = library("implicit.nearest_neighbours", self.extra).CosineRecommender(K=50, num_threads=1)
@@ -127,9 +126,9 @@ class ImplicitKNN(Collaborative):
 
 
 class LightFM(Collaborative):
-    """LightFM with WARP loss; new persons are known by their profile.
+    """LightFM with WARP loss; new persons are represented by their profile.
 
-    A person is an id and its profile, an item an id and its topic.
+    The features of a person are its id and profile; those of an item are its id and topic.
 
     Args:
         epochs: passes over the log at each training.
@@ -161,7 +160,7 @@ class LightFM(Collaborative):
 
 
 class SurpriseSVD(Collaborative):
-    """Surprise's biased matrix factorisation of what impressions of items were worth to persons, misses counting 0."""
+    """Surprise's biased matrix factorisation of the values of impressions; impressions without a click count 0."""
 
     requires = "surprise"
 
@@ -175,7 +174,7 @@ class SurpriseSVD(Collaborative):
         return _known(self._persons, rows)
 
     def _trainset(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> tuple[Any, np.ndarray]:
-        """Surprise's form of the mean value of each pair of person and item, in mean clicks; which items [M] occur."""
+        """Surprise's training set of the mean value of each person and item, in mean clicks; which items [M] occur."""
         size, count = self.envs.shape.items, len(self.people)
         pairs, which = np.unique(rows * size + items, return_inverse=True)
         click = values[values > 0].mean() if (values > 0).any() else 1.0
@@ -192,10 +191,10 @@ class SurpriseSVD(Collaborative):
 
 
 class SurpriseKNN(SurpriseSVD):
-    """Surprise's item-item neighbours (mean-centred Pearson) of what impressions were worth.
+    """Surprise's item-item nearest neighbours (mean-centred Pearson) on the values of impressions.
 
-    New persons get the items' means. For all persons and items at once, so from all alike items that a person was
-    shown, not the 40 most alike.
+    New persons get the items' means. Predictions for all persons and items are computed at once, and therefore use all
+    similar items that a person was shown, not the 40 most similar ones.
     """
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
@@ -220,5 +219,5 @@ class SurpriseKNN(SurpriseSVD):
 
 
 def _known(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """table[rows], zeros for persons who came after it was made."""
+    """Return table[rows], with zeros for persons who came after the table was made."""
     return np.where((rows < len(table))[:, None], table[np.minimum(rows, len(table) - 1)], 0)

@@ -1,7 +1,7 @@
-"""Policies whose play depends on what the others did: who cooperates with those who do, who follows their prices.
+"""Policies that react to the other agents: conditional cooperation and price matching.
 
-They are the scripted company of scenarios (`recsys_env.SCENARIOS`), and read what is latent, as do the oracles between
-which they choose.
+They are the scripted opponents of scenarios (`recsys_env.SCENARIOS`). Like the oracles that they switch between, they
+read latent variables.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ BAD_MOOD = 0.0  # satisfaction up to which a visitor should be spared
 
 
 class Reciprocal(Policy):
-    """Repairs while the others repair: plays for the team until another agent baits a visitor in a bad mood, then
-    `greedy` until a page on which none does.
+    """Cooperates until another agent baits a dissatisfied visitor, then plays `greedy` until a page without bait.
 
-    For the team plays what is 100 on the task's scale, or `planner` where that is `greedy`. Baiting: the mean clickbait
-    of what an agent shows lies above that of its inventory. A bad mood: no satisfaction above 0. It is tit for tat
-    (Axelrod 1984) in each copy.
+    This is tit for tat (Axelrod 1984) in each copy. To cooperate means to play the policy that is 100 of the task's
+    scale, or `planner` if that is `greedy`. To bait means to show items whose mean clickbait is above that of the
+    agent's inventory. A visitor is dissatisfied if its satisfaction is not above 0.
     """
 
     forgives = True
@@ -66,18 +65,18 @@ class Reciprocal(Policy):
 
 
 class Grim(Reciprocal):
-    """Repairs until another agent baits a visitor in a bad mood, and never again in that episode.
+    """Cooperates until another agent baits a dissatisfied visitor, and never again in that episode.
 
-    A grim trigger (Friedman 1971).
+    This is a grim trigger (Friedman 1971).
     """
 
     forgives = False
 
 
 class Matcher(Greedy):
-    """Matches prices: shows what `greedy` shows, at the lowest of the others' prices at this visitor's last page.
+    """Matches prices: shows what `greedy` shows, at the other agents' lowest price at this visitor's last page.
 
-    Before there was one it takes theirs to lie in the middle. Where agents set no prices it is `greedy`.
+    At a visitor's first page it assumes the middle level. Where agents set no prices it equals `greedy`.
     """
 
     below = 0  # levels below the others
@@ -94,6 +93,6 @@ class Matcher(Greedy):
 
 
 class Undercutter(Matcher):
-    """Undercuts: as `matcher`, one level below."""
+    """Undercuts prices: like `matcher`, but one level below."""
 
     below = 1

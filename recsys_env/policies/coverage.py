@@ -1,10 +1,12 @@
-"""Teams whose roles know different parts of the visitor's intent (`RoleConfig.knows`): what each step of coordination
-adds. All take the world's coefficients as a platform would have estimated them, and read nothing latent.
+"""Scripted teams for tasks whose roles know different parts of the visitor's intent (`RoleConfig.knows`).
 
-Alone       each shows what its own label makes likely
-Convention  and leaves to the agents before it what these would show
-Memory      and learns from the clicks in its own slots during a session
-Talk        and says its label; from a session's second page on, what was heard is known to all
+Each team adds one step of coordination. All know the world's coefficients, as a platform would have estimated them, and
+read no latent variables.
+
+Alone       each agent shows what its own label makes likely
+Convention  each agent also leaves to the agents before it what these would show
+Memory      each agent also learns from the clicks in its own slots during a session
+Talk        each agent also sends its label; from a session's second page on, all know the labels
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from .slates import say
 
 
 class Alone(Ranker):
-    """Shows the option of the best odds, given its own label of the intent and the visitor's profile."""
+    """Shows the option with the best odds of a click, given its own label of the intent and the visitor's profile."""
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
@@ -33,22 +35,22 @@ class Alone(Ranker):
         return self.log_odds(self.believed(observations))
 
     def told(self, observations: np.ndarray) -> np.ndarray:
-        """Topics [B, T] that its label leaves possible, as 0 and 1."""
+        """Topics [B, T] that the agent's label leaves possible, as 0 and 1."""
         if not self._informed:
             return np.ones((len(observations), self._labels.shape[1]))
         known = self.envs.field(observations, "knows")
         return known[:, self._labels[self.index]].astype(float)
 
     def believed(self, observations: np.ndarray) -> np.ndarray:
-        """Probability of each topic [B, T] to be the session's intent."""
+        """Probability [B, T] that each topic is the session's intent."""
         return normalised(self.told(observations))
 
     def log_odds(self, belief: np.ndarray, left: np.ndarray | float = 1.0) -> np.ndarray:
-        """Log of the odds [B, C] that each option adds to a click, up to a constant: in expectation over the intent.
+        """Log odds [B, C] that each option adds to a click, in expectation over the intent, up to a constant.
 
         Args:
-            belief: [B, T] probability of each topic to be the intent.
-            left: [B, T] 0 where others show the topic if it is the intent, so that to show it adds nothing then.
+            belief: [B, T] probability that each topic is the intent.
+            left: [B, T] 0 where other agents show the topic if it is the intent, so that showing it adds nothing.
         """
         choice = self.envs.config.choice
         match = self.features[:, :, self.feature_names.index("profile_match")]
@@ -58,8 +60,7 @@ class Alone(Ranker):
 
 
 class Convention(Alone):
-    """Leaves to the agents before it the topics that they would show if these were the intent, which all can work
-    out."""
+    """Leaves to the agents before it the topics that they would show, which all agents can compute."""
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         common = self.common(observations)
@@ -69,11 +70,11 @@ class Convention(Alone):
         return self.log_odds(self.believed(observations), left)
 
     def common(self, observations: np.ndarray) -> np.ndarray:
-        """Topics [B, T] that remain possible by what all know, as 0 and 1."""
+        """Topics [B, T] that remain possible by common knowledge, as 0 and 1."""
         return np.ones((len(observations), self._labels.shape[1]))
 
     def _shows(self, m: int, possible: np.ndarray) -> np.ndarray:
-        """Whether agent m, told its label alone, would show the topic [B, T] if it were the intent."""
+        """Whether agent m, who knows only its own label, would show each topic [B, T] if it were the intent."""
         shows, rows = np.zeros_like(possible), np.arange(len(possible))
         for label in np.unique(self._labels[m]):
             odds = self.log_odds(normalised(possible * (self._labels[m] == label)))
@@ -84,7 +85,7 @@ class Convention(Alone):
 
 
 class Memory(Convention):
-    """Updates what it believes of the intent, by Bayes' rule, with the clicks in its own slots during a session."""
+    """Updates its belief about the intent, by Bayes' rule, with the clicks in its own slots during a session."""
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
@@ -100,7 +101,7 @@ class Memory(Convention):
         return normalised(self.told(observations) * np.exp(self._log - self._log.max(1, keepdims=True)))
 
     def begins(self, observations: np.ndarray) -> np.ndarray:
-        """Whether [B] this is a session's first page."""
+        """Whether this is a session's first page [B]."""
         return self.envs.field(observations, "session_page")[:, 0] == 0
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
@@ -111,7 +112,7 @@ class Memory(Convention):
 
 
 class Talk(Memory):
-    """Says its label, and believes what the others say from a session's second page on, when all know it."""
+    """Sends its label as a message, and uses the other agents' labels from a session's second page on."""
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         actions = super().act(observations, mask)
@@ -126,7 +127,7 @@ class Talk(Memory):
         return np.where(heard.all(1, keepdims=True), 1.0, heard * self.told(observations))
 
     def _heard(self, observations: np.ndarray) -> np.ndarray:
-        """Topics [B, T] that what the others said in this session leaves possible, as 0 and 1."""
+        """Topics [B, T] that the other agents' messages in this session leave possible, as 0 and 1."""
         heard = np.ones((len(observations), self._labels.shape[1]))
         if self.envs.shape.vocabulary:
             words = self.envs.field(observations, "messages").reshape(len(heard), self.envs.num_agents, -1)
@@ -137,5 +138,5 @@ class Talk(Memory):
 
 
 def normalised(weights: np.ndarray) -> np.ndarray:
-    """Probabilities [B, T]; zeros where nothing is possible."""
+    """Normalise weights to probabilities [B, T]; zeros where no topic is possible."""
     return weights / np.maximum(weights.sum(1, keepdims=True), 1e-300)

@@ -1,4 +1,4 @@
-"""Deep recommenders in PyTorch, trained on what the agent has logged: a two-tower model, a transformer over clicks."""
+"""Deep recommenders in PyTorch, trained on the agent's own log: a two-tower model and a transformer over clicks."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ WIDTH = 32
 
 
 class Deep(Trained):
-    """A network trained on each person's clicks in their order, going on from its last weights at every training.
+    """Base of networks trained on each person's click sequence; each training continues from the last weights.
 
     Args:
-        device: "auto" is a GPU where there is one.
-        passes: over the sequences at each training.
+        device: "auto" uses a GPU if there is one.
+        passes: passes over the sequences at each training.
     """
 
     network: Any
@@ -46,21 +46,21 @@ class Deep(Trained):
 
     @contextlib.contextmanager
     def _seeded(self) -> Iterator[None]:
-        """A stretch of this policy's own random stream for torch, whose global one stays as it was."""
+        """Let torch use this policy's own random stream, and restore torch's global one afterwards."""
         with torch.random.fork_rng():
             torch.manual_seed(int(self.rng.integers(2**31)))
             yield
 
     def build(self) -> nn.Module:
-        """The network.
+        """Create the network.
 
-        `forward(clicked [P, T], profiles [P, D]) -> [P, T + 1, F]` after each prefix;
-        `items() -> [M, F], [M]` vectors and biases.
+        Its `forward(clicked [P, T], profiles [P, D])` returns person vectors [P, T + 1, F] after each prefix, and its
+        `items()` returns vectors [M, F] and biases [M] of the items.
         """
         raise NotImplementedError
 
     def loss(self, persons: torch.Tensor, targets: torch.Tensor, frequency: torch.Tensor) -> torch.Tensor:
-        """Loss of the next clicks `targets` [E] after persons' vectors [E, F].
+        """Return the loss of predicting the next clicks `targets` [E] from persons' vectors [E, F].
 
         frequency [M] is each item's share of the clicks.
         """
@@ -95,7 +95,7 @@ class Deep(Trained):
         return scores.cpu().numpy()
 
     def _refresh(self, rows: np.ndarray) -> None:
-        """Bring the vectors of persons up to date who have clicked since, or whom a newer network has not seen."""
+        """Update the vectors of persons who have clicked since their last update, or whom the newest network lacks."""
         missing = len(self.clicked) - len(self._current)
         if missing > 0:
             self._vectors = torch.cat((self._vectors, self._vectors.new_zeros(missing, WIDTH)))
@@ -117,10 +117,10 @@ class Deep(Trained):
 
 
 class SASRec(Deep):
-    """Causal transformer over a person's last clicks that predicts the next (Kang & McAuley 2018).
+    """Causal transformer over a person's last clicks that predicts the next click (Kang & McAuley 2018).
 
-    A softmax over the catalogue. A person without clicks is a sequence that has only begun, so it gets what people
-    click first.
+    The loss is a softmax over the catalogue. A person without clicks is an empty sequence, and gets the items that
+    people click first.
     """
 
     def build(self) -> Any:
@@ -132,9 +132,9 @@ class SASRec(Deep):
 
 
 class TwoTower(Deep):
-    """A tower for the person (profile and clicks) and one for the item (vector, topic, id).
+    """Two-tower model: one network for the person (profile and clicks), one for the item (vector, topic, id).
 
-    Trained on in-batch negatives: sampled softmax with the correction for how often an item is a negative (Yi et al.
+    It is trained on in-batch negatives, by a sampled softmax corrected for the frequency of each negative (Yi et al.
     2019).
     """
 
@@ -153,7 +153,7 @@ class TwoTower(Deep):
 
 
 class _SASRecNetwork(nn.Module):
-    """Clicks come first and padding after them, so that the causal mask keeps padding from every prefix."""
+    """Network of `SASRec`. Padding comes after the clicks, so the causal mask keeps it out of every prefix."""
 
     def __init__(self, items: int, history: int) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class _TwoTowers(nn.Module):
 
 
 def _sequences(rows: np.ndarray, items: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Persons [P] with clicks, and the last `length` items [P, length] of each, the newest last, -1 behind it."""
+    """Persons [P] with clicks, and the last `length` items [P, length] of each, newest last and then -1."""
     order = np.argsort(rows, kind="stable")
     people, first, counts = np.unique(rows[order], return_index=True, return_counts=True)
     person = np.repeat(np.arange(len(people)), counts)

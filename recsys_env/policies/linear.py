@@ -1,4 +1,4 @@
-"""Rankers by a weighted sum of what an agent sees of its options; the weights are fixed, or move with the state."""
+"""Rankers by a weighted sum of the options' features; the weights are fixed or depend on the observed state."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[flo
 
 
 class LinearRanker(Ranker):
-    """Ranks options by <w, features> with w = weights[0] + sum_i x_i weights[1 + i], x being fields of the observation.
+    """Ranks options by <w, features> with w = weights[0] + sum_i x_i weights[1 + i], where x are observed numbers.
 
-    Where agents set prices the last number of w is not a feature's weight but where its prices lie in log m, -1 being
-    the lowest level and 1 the highest: it sets the level nearest to that, and beyond them the lowest or the highest.
+    Where agents set prices, the last number of w is not a feature weight but the agent's price level in log m, from -1
+    (lowest) to 1 (highest). It is rounded to the nearest level, and clipped to the lowest and highest.
 
     Args:
-        weights: [1 + X, W], or [B, 1 + X, W] with weights of each copy's own; W as in `fields.ranker_weights`.
-        states: fields of the observation whose X numbers move the weights; none: the ranking is fixed.
+        weights: [1 + X, W], or [B, 1 + X, W] with separate weights for each copy; W as in `fields.ranker_weights`.
+        states: fields of the observation whose X numbers change the weights; none: the ranking is fixed.
 
     Raises:
-        TypeError, ValueError: weights that are no such numbers, or a field of no world's observation.
+        TypeError, ValueError: the weights have another shape or are not finite numbers, or no world has such a field.
     """
 
     def __init__(self, weights: np.ndarray, states: tuple[str, ...] = ()) -> None:
@@ -60,7 +60,7 @@ class LinearRanker(Ranker):
         return np.broadcast_to(level_at(self.envs, places.clip(-1.0, 1.0)), len(observations))
 
     def _moved(self, observations: np.ndarray, part: slice) -> np.ndarray:
-        """This part of w, [W], or [B, W] where it is not the same in all copies."""
+        """Return this part of w: [W], or [B, W] if it differs between copies."""
         weights = self.weights[..., 0, part]
         if self._columns.size:
             weights = weights + (observations[:, self._columns, None] * self.weights[..., 1:, part]).sum(-2)
@@ -68,10 +68,10 @@ class LinearRanker(Ranker):
 
 
 def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> np.ndarray:
-    """Where [X] the numbers of these fields lie in an observation; those that the world does not have are left out.
+    """Return the columns [X] of these fields in an observation; fields that the world does not have are left out.
 
-    Of a field with numbers of each agent, those of agent number `index` come first and the next one's after them, so
-    that agents that share weights mean the same by them.
+    If a field has numbers for each agent, those of agent number `index` come first, followed by those of the next
+    agents. Agents that share weights therefore use them in the same way.
 
     Raises:
         ValueError: no world has a field of that name.
@@ -88,7 +88,7 @@ def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> n
 
 
 def check_states(states: tuple[str, ...]) -> None:
-    """Raise `TypeError` unless these are names, `ValueError` if one is a field of no world's observation."""
+    """Raise `TypeError` unless these are names, and `ValueError` if no world's observation has such a field."""
     if not is_sequence(states):
         raise TypeError(f"states = {shown(states)} must be names of fields of the observation")
     for name in states:
@@ -97,10 +97,10 @@ def check_states(states: tuple[str, ...]) -> None:
 
 
 class SavedRanker(LinearRanker):
-    """A ranker by the folder that `save_ranker` wrote; it plays any agent of a world with the same roles and features.
+    """A ranker loaded from a folder of `save_ranker`; it plays any agent of a world with the same roles and features.
 
     Raises:
-        FileError: the folder's file is damaged, was altered or holds something else.
+        FileError: the folder's file is damaged, was altered or has other contents.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -134,15 +134,15 @@ class SavedRanker(LinearRanker):
 def save_ranker(
     folder: Path, names: tuple[str, ...], weights: Mapping[str, np.ndarray], states: tuple[str, ...] = ()
 ) -> None:
-    """Make a folder that is a policy by its path (`SavedRanker`); to load it executes nothing.
+    """Save a ranker as a folder that can be used as a policy by its path (`SavedRanker`); loading executes no code.
 
     Args:
-        names: of the W weights, as in `fields.ranker_weights`.
-        weights: role -> [1 + X, W] as `LinearRanker` takes them.
-        states: fields of the observation that move them.
+        names: names of the W weights, as in `fields.ranker_weights`.
+        weights: role -> [1 + X, W], as for `LinearRanker`.
+        states: fields of the observation that change the weights.
 
     Raises:
-        TypeError, ValueError: no path.
+        TypeError, ValueError: `folder` is not a path.
     """
     folder = checked_path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,10 +152,10 @@ def save_ranker(
 
 
 class Static(LinearRanker):
-    """The best fixed ranking of what agents see that a search has found, the same for all visitors and times.
+    """Ranks by the best fixed feature weights that a search has found, the same for all visitors and times.
 
-    Its weights are the task's, `WorldConfig.static_weights` (or its role's): what a policy must beat to have used any
-    state at all. `python -m recsys_env tune` finds them.
+    The weights are those of the task or role (`static_weights` in the config); `python -m recsys_env tune` finds them.
+    A policy must beat this one to show that it uses any state.
     """
 
     def __init__(self) -> None:
@@ -175,5 +175,5 @@ class Static(LinearRanker):
 
 
 def static_weights(config: WorldConfig, n: int) -> dict[str, float]:
-    """What the policy `static` ranks agent n's options by: the weights of its role, else those of the task."""
+    """Return the feature weights of the policy `static` for agent n: those of its role, or else of the task."""
     return dict(config.role_of(n).static_weights or config.static_weights)

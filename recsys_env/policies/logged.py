@@ -1,7 +1,7 @@
-"""What policies share that learn from a log of what they showed: who is who, what was clicked, when to train again.
+"""Base of policies that train on their own log: who visited, what was clicked, when to train again.
 
 act:      visitors -> rows of `People` -> scores of the options
-observe:  feedback -> `Log`, histories -> train again, once the log has three times as many clicks as last time
+observe:  feedback -> `Log` and histories -> retraining, once the log has three times as many clicks as last time
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _MEMORY = 1_000_000  # impressions that training looks back on
 
 
 class People:
-    """Numbers 0, 1, 2... for the persons that an agent has served, in the order of their first page.
+    """Numbers the persons that an agent has served 0, 1, 2..., in the order of their first page.
 
-    A person is a visitor of one copy until its episode ends where the population is fresh; where it is fixed the same
-    customers come back in every episode and copy.
+    In a fresh population a person belongs to one copy and one episode. In a fixed population the same persons return in
+    every episode and copy.
     """
 
     def __init__(self, envs: VectorEnv) -> None:
@@ -36,13 +36,13 @@ class People:
         return self._count
 
     def begin(self, done: np.ndarray) -> None:
-        """Another episode in these copies [B]: whoever was there is gone, unless the population is fixed."""
+        """Begin another episode in the copies `done` [B]: their persons are gone, unless the population is fixed."""
         if not self._fixed:
             stay = ~done[self._keys % len(done)]
             self._keys, self._rows = self._keys[stay], self._rows[stay]
 
     def rows(self, visitors: np.ndarray) -> np.ndarray:
-        """Rows [B] of the visitors [B] of all copies; -1 where there is none."""
+        """Return the rows [B] of the visitors [B] of all copies; -1 where nobody visits."""
         keys = visitors if self._fixed else visitors * len(visitors) + np.arange(len(visitors))
         present = visitors >= 0
         new = np.setdiff1d(keys[present], self._keys)
@@ -57,7 +57,7 @@ class People:
 
 
 class Log:
-    """Impressions in the order of time: person (row), item, and what it was worth."""
+    """Impressions in order of time: person (row), item and value."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -68,21 +68,20 @@ class Log:
             self._parts.append((rows, items, values))
 
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows, items, values of the last impressions: [I] each."""
+        """Return rows, items and values of the last impressions, [I] each."""
         rows, items, values = (np.concatenate(parts)[-_MEMORY:] for parts in zip(*self._parts, strict=True))
         self._parts = [(rows, items, values)]
         return rows, items, values
 
 
 class Trained(Ranker):
-    """Trains a model on its own log.
+    """Base of policies that train a model on their own log; a subclass defines `fit` and `predict`.
 
-    Again whenever the log holds three times as many clicks, and at the end of an episode. Until the first training it
-    shows what is popular. A subclass gives `fit` and `predict`.
+    The model is trained whenever the log has three times as many clicks as at the last training, and at the end of an
+    episode. Until the first training the policy shows popular items.
 
     Attributes:
-        clicked, worth: [R, L] the last L items that each person clicked and what they were worth, the newest last; item
-            -1 = none.
+        clicked, worth: [R, L] the last L items that each person clicked and their values, newest last; item -1 = none.
         profiles: [R, D] the noisy profile of each person, as observed; zeros for a role that does not see it.
     """
 
@@ -104,11 +103,11 @@ class Trained(Ranker):
     # -------------------------------------------------------------------------------------------- the model
 
     def fit(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        """Train on impressions [I] of persons below `len(self.people)`."""
+        """Train on impressions [I]; rows are below `len(self.people)`."""
         raise NotImplementedError
 
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Scores [P, C] of items [P, C] for persons [P], who may be newer than the model."""
+        """Return scores [P, C] of items [P, C] for persons [P], who may be newer than the model."""
         raise NotImplementedError
 
     # -------------------------------------------------------------------------------------------- serving and logging
@@ -123,7 +122,7 @@ class Trained(Ranker):
         return scores
 
     def _meet(self, observations: np.ndarray) -> None:
-        """Make room for new persons, and note the profiles of those present."""
+        """Make room for new persons, and store the profiles of the present visitors."""
         missing = len(self.people) - len(self.clicked)
         if missing > 0:
             room = max(missing, len(self.clicked))
@@ -144,7 +143,7 @@ class Trained(Ranker):
             self._train()
 
     def _remember(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> None:
-        """Append clicks to the persons' histories; one of a fixed population may click in several copies at once."""
+        """Append clicks to histories; a person of a fixed population may click in several copies at once."""
         while len(rows):
             _, first = np.unique(rows, return_index=True)
             person, later = rows[first], np.delete(np.arange(len(rows)), first)

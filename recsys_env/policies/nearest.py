@@ -1,4 +1,4 @@
-"""The classical content-based recommender: what is nearest to what the visitor has clicked."""
+"""The classical content-based recommender: items similar to those that the visitor has clicked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from .ranking import Ranker
 
 
 class Nearest(Ranker):
-    """Shows the items nearest to the decayed mean of the clicked ones (to the profile before the first click).
+    """Shows the items nearest to the decayed mean of the clicked items (before the first click: to the profile).
 
-    A uniform slate on one page in twenty. Content-based filtering with a vector profile (Lops, de Gemmis & Semeraro
-    2011, section 3.3.1). What `content` knows beside that, of prices, clicks' odds and the slate as a whole, it does
-    not.
+    This is content-based filtering with a vector profile (Lops, de Gemmis & Semeraro 2011, section 3.3.1). One page in
+    twenty is a uniform slate. Unlike `content`, it ignores prices, click odds and the composition of the slate.
     """
 
     exploration = 0.05

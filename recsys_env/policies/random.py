@@ -1,4 +1,4 @@
-"""Uniform actions."""
+"""Uniformly random actions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .base import Policy
 
 
 class Random(Policy):
-    """Uniform over the action space, or over what the mask allows; the picks of a slate are drawn without
+    """Uniformly random actions among those that the mask allows; the picks of a slate are drawn without
     replacement."""
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -29,8 +29,8 @@ class Random(Policy):
         return np.concatenate((picks, self.rng.integers(0, beside, (batch, len(beside)))), axis=1)
 
     def _distinct(self, batch: int, slots: int, options: int, mask: np.ndarray | None) -> np.ndarray:
-        """Picks [batch, slots] among the options that mask [batch, options] allows, drawn without replacement; where
-        fewer are allowed than there are slots, each of the last slots gets any of them."""
+        """Draw picks [batch, slots] among the options that mask [batch, options] allows, without replacement. If fewer
+        options than slots are allowed, the remaining slots get any of them."""
         allowed = np.full((batch, 1), options) if mask is None else np.count_nonzero(mask, axis=1, keepdims=True)
         left = allowed - np.arange(slots)
         places = np.ascontiguousarray(self.rng.integers(0, np.where(left > 0, left, allowed)).T)

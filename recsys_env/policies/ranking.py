@@ -1,4 +1,4 @@
-"""What policies share that score each option and show the best: the options, the slate, and what a slot was worth."""
+"""Base of policies that score each option and show the best ones; and the value of a slot after the step."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .slates import slate_action
 
 
 class Ranker(Policy):
-    """Shows the K options of the highest score, best first; a subclass gives the scores.
+    """Shows the K options with the highest scores, best first; a subclass defines `score`.
 
     Attributes:
-        items: [B, C] what may be shown on the page about to be shown, -1 = nothing.
-        features: [B, C, F] what the agent sees of each, as in the candidates of its observation (`feature_names`);
-            where options are items, what follows from fields that its role hides is 0.
+        items: [B, C] item ids of the options for the page about to be shown, -1 = none.
+        features: [B, C, F] features of the options, as in the candidates of the agent's observation (`feature_names`);
+            where options are items, features derived from fields that the role hides are 0.
         picks: [B, K] positions of the last slate in `items`.
     """
 
@@ -39,14 +39,14 @@ class Ranker(Policy):
         self._blind = hidden_features(envs, self.index)
 
     def score(self, observations: np.ndarray) -> np.ndarray:
-        """Scores [B, C] of the options, given the agent's observations [B, O].
+        """Return scores [B, C] of the options, given the agent's observations [B, O].
 
-        Those of places without an item do not count.
+        Scores of options without an item are ignored.
         """
         raise NotImplementedError(f"{type(self).__name__} has no score(observations)")
 
     def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
-        """Levels [B] of the agent's prices, where agents set prices; None = the level nearest to the list's prices."""
+        """Return the agent's price levels [B], where agents set prices; None = the level nearest to the list prices."""
         return None
 
     def look(self) -> None:
@@ -71,7 +71,7 @@ class Ranker(Policy):
         return self._show(np.where(self.items >= 0, scores, -np.inf), self.price_levels(observations))
 
     def _show(self, scores: np.ndarray, levels: np.ndarray | None) -> np.ndarray:
-        """The action that shows the best options, at these levels of prices; equals stay in their order."""
+        """Return the action that shows the best options at these price levels; ties keep their order."""
         slots = min(self.picks.shape[1], scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
         there = np.take_along_axis(scores, best, 1) > -np.inf
@@ -81,7 +81,7 @@ class Ranker(Policy):
 
 
 def hidden_features(envs: VectorEnv, index: int) -> list[int]:
-    """Places of the features of its options that agent number `index` does not see."""
+    """Return the indices of the option features that agent number `index` does not see."""
     names, hidden = candidate_features(envs.config, envs.shape), envs.config.hidden(index)
     if "candidates" in hidden:
         return list(range(len(names)))
@@ -92,10 +92,10 @@ def hidden_features(envs: VectorEnv, index: int) -> list[int]:
 
 
 class Appraiser:
-    """What slots are worth to an agent: its own reward, credited to the slot that earned it.
+    """Computes the value of slots to an agent: its own reward, credited to the slot that earned it.
 
-    A cart counts, when it is filled, with what carts have brought so far on average, because its purchase comes pages
-    later if at all (a surrogate for delayed feedback, cf. Chapelle 2014).
+    The purchase of a carted item comes pages later, if at all. An item that goes into the cart is therefore valued by
+    the average reward of carts so far (a surrogate for delayed feedback, cf. Chapelle 2014).
     """
 
     def __init__(self, envs: VectorEnv, index: int) -> None:
@@ -103,7 +103,7 @@ class Appraiser:
         self._carts, self._sales = 0, 0.0
 
     def __call__(self, told: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Values [B, K] of the slots of the page just shown, given the agent's `feedback`."""
+        """Return the values [B, K] of the slots of the page just shown, given the agent's `feedback`."""
         w = self._weights
         rating = np.where(told["later_rating"] > 0, (told["later_rating"] - 3) / 2, 0)
         later = w["purchase"] * told["later_price"] + w["rating"] * rating

@@ -1,4 +1,4 @@
-"""Policies by name, by the folder of a trained one, or by `module:factory`."""
+"""Finds policies by name, by the folder of a trained policy, or by `module:factory`."""
 
 from __future__ import annotations
 
@@ -70,17 +70,17 @@ LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and tho
 
 
 def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
-    """Let folders whose `policy.json` holds {"loader": name} be policies.
+    """Register a loader for policy folders whose `policy.json` contains {"loader": name}.
 
-    A file only names a loader; what that is, is said here, in code, so that a folder from somebody else can execute
-    nothing.
+    The file only names a loader, and the loader itself is registered here, in code. A folder from somebody else can
+    therefore not execute anything.
 
     Args:
-        loader: called with the folder; "module:function" is imported when it is needed.
+        loader: function that is called with the folder; "module:function" is imported when it is needed.
 
     Raises:
         ValueError: the name is taken.
-        TypeError: no name, or nothing that could be called with a folder.
+        TypeError: `name` is not a text, or `loader` is neither a function nor "module:function".
     """
     if not isinstance(name, str) or not name:
         raise TypeError(f"name = {shown(name)} must be the name of a loader")
@@ -93,11 +93,10 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
 
 
 def loaders() -> dict[str, str | Callable[[Path], Policy]]:
-    """All loaders of trained policies by the name that `policy.json` gives: a function of the folder, or its
-    "module:function".
+    """Return all loaders of policy folders: name -> function that is called with the folder, or "module:function".
 
-    They are the package's own (`recsys_env.trained`), those of `register_loader`, and those that other installed
-    packages declare as entry points of the group "recsys_env.loaders".
+    They are the package's own (`recsys_env.trained`), those of `register_loader`, and the entry points
+    "recsys_env.loaders" of other installed packages.
     """
     return {**{point.name: point.value for point in entry_points(group="recsys_env.loaders")}, **LOADERS}
 
@@ -106,13 +105,13 @@ def import_policies(words: Iterable[str]) -> tuple[str, ...]:
     """Import the modules of policies named as module:factory, which may register tasks and metrics.
 
     Args:
-        words: policies, or teams of them, `agent=policy,agent=policy`.
+        words: policies, or teams of the form `agent=policy,agent=policy`.
 
     Returns:
-        their names: the words, without the passwords and keys of addresses (`addresses.without_secrets`).
+        the names of the policies: the words, without passwords and keys of addresses (`addresses.without_secrets`).
 
     Raises:
-        ValueError, ImportError: there is no such module, or it needs one that is missing.
+        ValueError, ImportError: the module does not exist, or imports a module that is missing.
     """
     names = tuple(map(without_secrets, words))
     for name in names:
@@ -124,21 +123,21 @@ def import_policies(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_team(policy: str) -> bool:
-    """Whether this says who plays which agent; the name of a folder and the address of a model may have a = too."""
+    """Whether this is a team, `agent=policy,...`; folder names and addresses of models may contain a = as well."""
     return "=" in policy.partition(":")[0] and not os.path.isdir(policy)
 
 
 def make_policy(policy: str | Path | Policy) -> Policy:
-    """A policy by its name, by the folder of a trained one, or by the `module:factory` that returns it; or itself.
+    """Create a policy from its name, from the folder of a trained policy, or from `module:factory`.
 
-    The names of `FAMILIES` take what stands behind the colon: `llm:smollm2`.
-
-    A folder is one of the file system, or `learned/TASK/KIND` of those that come along.
+    A `Policy` is returned unchanged. For the names of `FAMILIES` the text after the colon is an argument:
+    `llm:smollm2`. A folder is a path, or `learned/TASK/KIND` for a policy that ships with the package.
 
     Raises:
-        TypeError: something else, such as a class.
-        ValueError: nothing of that name, a folder that holds no usable policy, or what makes no `Policy`.
-        ImportError: the policy's library is missing; the message says which extra brings it.
+        TypeError: `policy` is something else, such as a class.
+        ValueError: there is no policy of that name, the folder contains no usable policy, or the factory does not
+            return a `Policy`.
+        ImportError: the policy's library is missing; the message says which extra installs it.
     """
     if isinstance(policy, Policy):
         return policy
@@ -168,7 +167,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
 
 
 def _made(policy: str) -> Any:
-    """What a `module:factory` returns.
+    """Return what a `module:factory` returns.
 
     Raises:
         ValueError: it cannot be called without arguments, or ends the process.
@@ -182,7 +181,7 @@ def _made(policy: str) -> Any:
 
 
 def _instead_of(given: Any) -> str:
-    """What somebody who gave this may have meant."""
+    """Suggest what may have been meant by an argument of the wrong kind."""
     if inspect.isclass(given) and issubclass(given, Policy):
         return f"; give an instance: {given.__name__}()"
     if any(kind.__module__.startswith(("stable_baselines3.", "sb3_contrib.")) for kind in type(given).__mro__):
@@ -196,10 +195,10 @@ def _instead_of(given: Any) -> str:
 
 
 def _loader(checkpoint: Path) -> Callable[[Path], Any]:
-    """What loads the policy of a folder.
+    """Return the loader of a policy folder.
 
     Raises:
-        FileError: a damaged file, or one that names no loader.
+        FileError: the file is damaged, or names no loader.
         ImportError: its loader's module is missing.
     """
     name, known = read_json(checkpoint, {"loader": str}, "trained policy")["loader"], loaders()
@@ -223,7 +222,7 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
 
 
 def _import(path: str) -> Callable[..., Any]:
-    """The object that "module:attribute" names."""
+    """Import the object that "module:attribute" names."""
     module, _, name = path.partition(":")
     if module.startswith("."):
         raise ValueError(f"policy {shown(path)}: module {shown(module)} is relative to nothing; give its whole name")

@@ -1,4 +1,4 @@
-"""The action that shows a slate, whatever kind of action a task has."""
+"""Actions that show a given slate, for every kind of action."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..vector import VectorEnv
 def slate_action(
     envs: VectorEnv, index: int, slates: np.ndarray, filled: np.ndarray, levels: np.ndarray | None = None
 ) -> np.ndarray:
-    """Actions [B, ...] by which agent number `index` shows slates on the page about to be shown, and says word 0.
+    """Return actions [B, ...] by which agent number `index` shows slates on the next page and sends word 0.
 
-    Picks show them as they are. A query, the direction of the slate's mean vector, and weights, which `separate` finds,
-    are heuristics: what they show may be another slate.
+    Discrete actions show exactly these slates. A query is the direction of the slate's mean vector, and weights are
+    found by `separate`. These two are heuristics: they may show another slate.
 
     Args:
-        slates: [B, K] places among the candidates, or items where the agent has no candidates, best first.
-        filled: [B] how many of a slate's places count; the others repeat its first.
-        levels: [B] of the agent's prices, where agents set prices; None = the level nearest to the list's prices.
+        slates: [B, K] positions of candidates, or item ids if the agent has no candidates, best first.
+        filled: [B] number of entries of each slate that count; the others repeat the first one.
+        levels: [B] the agent's price levels, where agents set prices; None = the level nearest to the list prices.
     """
     config = envs.config
     counts = np.arange(slates.shape[1]) < filled[:, None]
@@ -43,7 +43,7 @@ def slate_action(
 
 
 def first_candidates(envs: VectorEnv, index: int) -> np.ndarray:
-    """Actions [B, ...] by which agent number `index` shows its first candidates, as retrieval gave them."""
+    """Return actions [B, ...] by which agent number `index` shows its first candidates, in the order of retrieval."""
     slates = np.tile(np.arange(envs.shape.slots), (envs.num_envs, 1))
     if not envs.shape.candidates:
         slates = np.minimum(slates, envs.shape.items - 1)
@@ -51,17 +51,17 @@ def first_candidates(envs: VectorEnv, index: int) -> np.ndarray:
 
 
 def place_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
-    """Where levels of prices lie in [-1, 1], as continuous actions and observations tell them."""
+    """Convert price levels to numbers in [-1, 1], as in continuous actions and observations."""
     return 2.0 * levels / (envs.shape.levels - 1) - 1.0
 
 
 def level_at(envs: VectorEnv, places: np.ndarray) -> np.ndarray:
-    """The levels of prices that are nearest to places in [-1, 1]."""
+    """Convert numbers in [-1, 1] to the nearest price levels."""
     return np.rint((places + 1.0) / 2.0 * (envs.shape.levels - 1)).astype(np.int64)
 
 
 def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """The actions of `slate_action`, with words [B] said where agents talk."""
+    """Add words [B] to the actions of `slate_action`, where agents talk."""
     if envs.shape.vocabulary == 0:
         return actions
     if envs.config.continuous:
@@ -74,7 +74,7 @@ def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:
 
 
 def _picks(envs: VectorEnv, slates: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Discrete actions, as `spaces.action_space` lays them out."""
+    """Return discrete actions in the layout of `spaces.action_space`."""
     beside = np.stack((levels, np.zeros_like(levels)), 1)[:, [envs.shape.levels > 0, envs.shape.vocabulary > 0]]
     if envs.shape.slots > 1:
         return np.concatenate((slates, beside), axis=1)
@@ -85,7 +85,7 @@ def _picks(envs: VectorEnv, slates: np.ndarray, levels: np.ndarray) -> np.ndarra
 
 
 def _weights(envs: VectorEnv, index: int, slates: np.ndarray, filled: np.ndarray) -> np.ndarray:
-    """Weights [B, F] that rank slates first, by what the agent sees of its candidates."""
+    """Return weights [B, F] that rank the slates first, by the features of the agent's candidates."""
     size = envs.num_envs, envs.shape.candidates
     items, features = np.zeros(size, np.int64), np.zeros((*size, envs.shape.features), np.float32)
     weights = np.zeros((envs.num_envs, envs.shape.features))

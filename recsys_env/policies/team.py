@@ -1,4 +1,4 @@
-"""Policies acting together on one batch."""
+"""Policies that act together on one batch."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .slates import first_candidates
 
 
 class Team:
-    """A policy for each of some agents of a batch: all of them, or all but those that learn.
+    """Policies for all agents of a batch, or for all agents that do not learn.
 
     Args:
         envs: the batch.
-        policies: for each of these agents a policy, by name or as an object of its own.
-        seed: of the policies' random streams.
+        policies: agent -> policy, by name or as an object; each agent needs its own object.
+        seed: seed of the policies' random streams.
 
     Raises:
-        ValueError: an unknown agent or policy, or one policy object for several agents.
-        TypeError: no batch, no policies by agent, or no seed.
+        ValueError: an agent or policy is unknown, or several agents share a policy object.
+        TypeError: `envs` is not a batch, `policies` is not a mapping by agent, or `seed` is not an integer.
     """
 
     def __init__(self, envs: AnyBatch, policies: Mapping[str, str | Policy], seed: int) -> None:
@@ -65,7 +65,7 @@ class Team:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Start every policy anew, with the random stream of this seed."""
+        """Bind every policy again, with random streams of this seed."""
         for agent, policy in self.policies.items():
             policy.bind(self.envs, agent, seed)
         self._pages, self._late, self._seconds = 0, 0, 0.0  # of all members
@@ -74,9 +74,9 @@ class Team:
         """Write the members' actions into actions[B, N, ...], given the batch's observations.
 
         Raises:
-            ValueError: a policy's actions have another shape, or are no whole numbers where these are asked for; or
-                `observations` or `actions` have another shape than the batch's.
-            TypeError: they are no such arrays.
+            ValueError: a policy's actions have a wrong shape, or are not integers where integers are required; or
+                `observations` or `actions` do not have the batch's shape.
+            TypeError: `observations` or `actions` are not such arrays.
         """
         flat, masks = observations, None
         if self.envs.config.mask_actions:
@@ -111,7 +111,7 @@ class Team:
             self._seconds += took
 
     def _check(self, name: str, array: Any) -> None:
-        """Raise unless this array has the shape, and numbers of the kind, that the batch gives it."""
+        """Raise unless this array has the shape and kind of dtype of the batch."""
         shape, kinds = self._given[name]
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
             found = f" of dtype {array.dtype}" if isinstance(array, np.ndarray) else ""
@@ -123,9 +123,10 @@ class Team:
             )
 
     def costs(self) -> dict[str, float]:
-        """What a page of one member has cost since the policies were bound: "ms" (milliseconds of acting), where
-        visitors do not wait for ever "late" (the share for which they did not), and what `Policy.costs` tells; nothing
-        before the first page."""
+        """Return the cost per page of one member since the policies were bound; empty before the first page.
+
+        "ms" is the milliseconds of acting, "late" the share of pages for which the visitor did not wait (if
+        `observation.delay` is set). The rest is that of `Policy.costs`."""
         spent = Counter({"ms": 1000 * self._seconds})
         if self.envs.config.observation.delay:
             spent["late"] = self._late
@@ -134,21 +135,21 @@ class Team:
         return {name: value / self._pages for name, value in spent.items()} if self._pages else {}
 
     def check(self) -> None:
-        """Look, at the end of a run, whether every member has played.
+        """Check, at the end of a run, that every member has played.
 
         Raises:
-            ValueError: one has not, such as a language model that has answered nothing (`Policy.failure`).
+            ValueError: a member has not, such as a language model that never answered (`Policy.failure`).
         """
         for agent, policy in self.policies.items():
             if policy.failure is not None:
                 raise ValueError(f"{agent}: {policy.failure}")
 
     def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:
-        """Let the members learn from a step; truncated[B] copies have begun another episode.
+        """Let the members learn from a step; the copies `truncated` [B] have begun another episode.
 
         Raises:
-            TypeError, ValueError, KeyError: these are not the infos and ends of a step of this batch; nobody has
-                learned.
+            TypeError, ValueError, KeyError: these are not the infos and `truncated` of a step of this batch; no member
+                has learned from them.
         """
         check_infos(infos)
         self._check("infos['shown']", infos["shown"])
@@ -159,6 +160,6 @@ class Team:
                 policy.reset(truncated)
 
     def reset(self) -> None:
-        """Every copy begins another episode."""
+        """Tell all members that every copy begins another episode."""
         for _, policy in self._members:
             policy.reset(np.ones(self.envs.num_envs, np.bool_))
