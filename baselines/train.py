@@ -147,15 +147,21 @@ def _check_devices(algorithm: Algorithm) -> None:
 def _try_policies(training: Training) -> None:
     """Make every policy that is named, and let each act once, so that a mistake is found before hours of training."""
     from recsys_env.evaluation import scale_ends
-    from recsys_env.evaluation.runs import try_out
+    from recsys_env.evaluation.runs import obstacle, try_out
 
-    scale_ends(training.config)
+    ends = scale_ends(training.config)
     others = [(agent, policy) for agent, policy in training.others.items() if policy != SELF]
     named = [*others, *((training.learners[0], policy) for policy in training.compare)]
     for _, policy in named:  # a wrong name is found before the first one acts, which may have to be compiled
         make_policy(policy)
     for agent, policy in named:
         try_out(VectorEnv(training.config), agent, policy)
+    for end in ends if training.compare else ():
+        if why := obstacle(training.config, training.learners[0], end):
+            raise ValueError(
+                f"{end!r} is an end of the scale of scores and does not play here: {why}; give other ends "
+                "(--set scale_zero=random scale_hundred=planner), or --compare without a name"
+            )
 
 
 def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:

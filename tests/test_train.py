@@ -274,6 +274,8 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused("unknown policy 'gredy'", compare=("gredy",), **TINY)
     refused("unknown task 'easy-v1'", task="easy-v1")
     refused("WorldConfig.scale_hundred = 'planer' is no policy", set=("scale_hundred=planer",))
+    infinite = {"task": "duel-v1", "set": ("action=query",), "compare": ("random",), **TINY}
+    refused("'equilibrium' is an end of the scale .* does not play here: .* no finite table", "ppo-torch", **infinite)
     refused("unknown policy 'contend'", others=("contend",), **TINY)
     refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", others=("recomender_1=content",))
     refused("names content and random for all that are left", others=("content", "random"))
