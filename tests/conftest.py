@@ -39,6 +39,15 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_watch)
 
 
+# Files of few tests that take minutes. xdist hands files out in the order of collection (--no-loadscope-reorder): begun
+# last, these would keep one worker busy while the others wait.
+_LONG = ("test_cuda", "test_docs", "test_kernels", "test_extending", "test_results", "test_policies", "test_train")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+
+
 def _allow(*folders: str | os.PathLike[str] | None) -> None:
     _allowed.extend(os.path.join(os.path.abspath(folder), "") for folder in folders if folder)
 

@@ -29,7 +29,7 @@ from recsys_env.adapters import skrl, torchrl
 from recsys_env.tensors import Tensors
 from recsys_env.trained import pages
 
-COPIES, TICKS, HORIZON = 2, 6, 4  # an episode ends on the way
+COPIES, TICKS, HORIZON = 2, 5, 3  # an episode ends on the way
 
 warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # which the hash counts on
 
