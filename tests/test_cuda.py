@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -17,10 +18,23 @@ from recsys_env import vector_env
 ROOT = Path(__file__).parents[1]
 
 
-def test_every_game_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
-    done = subprocess.run([sys.executable, "-m", "tests.simulated"], cwd=ROOT, capture_output=True, text=True)
+def simulated(module: str) -> list[str]:
+    """What a module prints that plays in numba's simulator."""
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}  # read when numba is imported
+    command = [sys.executable, "-m", f"tests.{module}"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines() == [*(name for name, _ in games()), "refusals", "adapters", "rollouts"]
+    return done.stdout.splitlines()
+
+
+def test_every_game_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
+    assert simulated("simulated") == [*(name for name, _ in games()), "refusals"]
+
+
+def test_trainers_are_told_the_same_as_on_the_cpu() -> None:
+    for library in ("torch", "torchrl", "skrl"):
+        pytest.importorskip(library)
+    assert simulated("simulated_training") == ["adapters", "rollouts"]
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
