@@ -315,8 +315,8 @@ def compatibility() -> str:
     how = (
         "Reward per agent and tick of `duel-v1` as a team, with moods that follow the last click at once "
         "(`benchmarks.compat.DILEMMA`), untrained → trained; learned: above "
-        f"{result['settings']['learned_above']}, by the first of three seeds with which it is (both agents showing Y is an "
-        f"equilibrium as well, in which training may end). {whence_rows(result['libraries'], 'compatibility.json')}"
+        f"{result['settings']['learned_above']}, with the first of three seeds that does (both agents showing Y is "
+        f"an equilibrium as well, in which training may end). {whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
     extras = [[f"`{extra}`", row.get("ended") or "failed, see the raw file"] for extra, row in result["extras"].items()]
