@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,14 +24,13 @@ from recsys_env.policies import ORACLES
 
 SOLVED = ("equilibrium", "joint")  # policies that play the exact solution of a finite game
 BENCHMARKS = Path(benchmarks.__file__).parent
+RENAMED = {"speed": "step", "compatibility": "table"}  # modules whose own names have changed as well
 EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
 MEASURED_BY = {  # result -> the command, where no module of the benchmarks has the name of the result
     "evaluation": EVALUATE,
     "tournament": EVALUATE.replace("evaluate", "tournament"),
     "training": "`python -m baselines reference`",
     "tuning": "`python -m baselines language --model smollm2 --task grocery-v1 --out FOLDER`",
-    "speed": "`python -m benchmarks.speed.step`",
-    "compatibility": "`python -m benchmarks.compat.table`",
     "first_runs": "`PYTHONPATH=.:docs python -m first_runs`",
     "ray": "`python -m baselines cluster --out benchmarks/results/ray-two-nodes.json`",
 }
@@ -48,8 +48,13 @@ def measured_by(name: str) -> str:
     kind = name.partition("-")[0]
     if kind in MEASURED_BY:
         return MEASURED_BY[kind]
-    path = next(BENCHMARKS.rglob(f"{kind}.py"))
-    return f"`python -m {'.'.join(path.relative_to(BENCHMARKS.parent).with_suffix('').parts)}`"
+    return f"`python -m {module_of(kind)}`"
+
+
+def module_of(name: str) -> str:
+    """The module of benchmarks/ that measures a result of this name, wherever it lies; empty if there is none."""
+    path = next(BENCHMARKS.rglob(f"{RENAMED.get(name, name)}.py"), None)
+    return ".".join(path.relative_to(BENCHMARKS.parent).with_suffix("").parts) if path else ""
 
 
 def if_measured(section: Callable[[], str]) -> str:
@@ -161,10 +166,15 @@ def whence(origin: Mapping[str, Any], name: str) -> str:
     said = {
         key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
     }
-    commands = said["command"]
+    commands = [as_today(command) for command in said["command"]]
     command = f"`{commands[0]}`" if len(commands) == 1 else f"Made by {len(commands)} commands (the raw file has them)"
     cores = f", {origin['cores']} cores" if "cores" in origin else ""
     return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; raw: `benchmarks/results/{name}`."
+
+
+def as_today(command: str) -> str:
+    """A stored command with the name that its module has now, so that it can be run again."""
+    return re.sub(r"\bbenchmarks\.(\w+)(?=\s|$)", lambda found: module_of(found[1]) or found[0], command)
 
 
 def whence_rows(rows: Mapping[str, Any], name: str) -> str:

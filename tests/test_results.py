@@ -648,3 +648,10 @@ def test_what_is_no_other_algorithm_of_teams_does_not_differ(
     assert differ("coverage-v0") is None
     learners["b"] |= {"algorithm": "ppo-torch", "settings": {"centralised": True, "sharing": 1.0}}
     assert differ("coverage-v0") == ("`b` / `a` 99.5 ±6.3 %", True, "100 %")
+
+
+def test_a_stored_command_names_the_module_as_it_is_called_now() -> None:
+    assert measured.as_today("python -m benchmarks.speed --rounds 15") == "python -m benchmarks.speed.step --rounds 15"
+    assert measured.as_today("python -m benchmarks.evidence duel-v1") == "python -m benchmarks.studies.evidence duel-v1"
+    for command in ("python -m benchmarks.speed.step", "python -m recsys_env evaluate --out benchmarks.x/runs"):
+        assert measured.as_today(command) == command
