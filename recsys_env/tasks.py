@@ -252,7 +252,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         expected clicks per page: .147 at random, .276 each alone, .354 the best pair of rules, .523 with all known.
         Question: do learners discover a convention, memory or a language, and how much of the available gain do they
         realise? Stresses: team play, split information, memory, communication. The parameters were set by hand: each
-        step is worth 10 to 25 % and sessions have 2.7 pages. The task is not calibrated to data. Discount .997.
+        step is worth 10 to 30 % and sessions have 2.7 pages. The task is not calibrated to data. Discount .997.
         """,
         num_agents=2,
         slots=1,
@@ -367,13 +367,14 @@ _SHIPPED: dict[str, WorldConfig] = {
     "news-v1": WorldConfig(
         description="""A news page of eight providers, whose items appear, age and expire within the episode.
 
-        Pays clicks, and a little for diversity (.01 of a slate's dissimilarity) and for fairness of exposure (.1 of
-        theta times the exposure that a provider is due and has not had, over about the last 50 pages). `own` and scores
-        count clicks only. A ranker that makes up for all past neglect loses some of its clicks. Each item lives 400
-        ticks and then returns as a new item of the same desk. Clickbait attracts clicks and drives unsatisfied users
-        away. Question: how fast can a policy learn the value of a new item before it expires, and what does a fair
-        share for every provider cost in clicks? Stresses: non-stationarity, cold items, fairness against clicks,
-        retention. Calibration: clicks per impression under random .015 (Upworthy .0152). Discount .997.
+        Pays clicks, and a little for diversity (.01 of a slate's dissimilarity) and for fairness: to show a provider
+        that got less than its due share of exposure over about the last 50 pages earns a little, to show one that got
+        more costs as much (.1 of theta times the difference). `own` and scores count clicks only. A ranker that always
+        corrects the exposure loses some of its clicks. Each item lives 400 ticks and then returns as a new item of the
+        same desk. Clickbait attracts clicks and drives unsatisfied users away. Question: how fast can a policy learn
+        the value of a new item before it expires, and what does a fair share for every provider cost in clicks?
+        Stresses: non-stationarity, cold items, fairness against clicks, retention. Calibration: clicks per impression
+        under random .015 (Upworthy .0152). Discount .997.
         """,
         num_agents=3,
         slots=3,
@@ -564,10 +565,10 @@ _SHIPPED: dict[str, WorldConfig] = {
             "description": """Two rival platforms: each session opens one of them, the more trusted one more often.
 
         Pays clicks. A platform can invest in future visits by sparing users its bait: users then trust it more and open
-        it more often, at the rival's expense. Against a myopic rival a small investment is the best response known. The
-        symmetric equilibria among constant investments are not isolated points. On the grid of the evidence card
-        nothing tried beats 1.25 to 4 times the price that `planner` pays, and two platforms that invest there earn less
-        the more they invest (own reward from 93 down to 50; both myopic 113). `planner` itself invests a little less
+        it more often, at the rival's expense. Against a myopic rival a small investment is the best response known. If
+        both platforms invest the same constant amount, a whole range of amounts is in equilibrium: on the grid of the
+        evidence card nothing tried beats 1.25 to 4 times the price that `planner` pays. Two platforms earn less the
+        more both invest there (own reward from 93 down to 50; both myopic 113). `planner` itself invests a little less
         than that. Myopic play is best for both and is 100 of the scale. Question: does a learner respond to the
         investment of the rival that it meets, and where do two learners end? Stresses: opponent modelling, competition
         for retention. Clicks per page .12 under random and .39 under content (KuaiRand .176 and .379 to .451). Discount

@@ -379,7 +379,7 @@ GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
         ".147 at random, .276 each alone, .354 the best pair of rules, .523 with all known": ELSEWHERE.format(
             "coverage"
         ),
-        "each step is worth 10 to 25 % and sessions have 2.7 pages": "what the task was set to",
+        "each step is worth 10 to 30 % and sessions have 2.7 pages": "what the task was set to",
     },
     "journey-v1": {"click weight of .02": "a weight of the role's config"},
     "coldstart-v1": {"1 to 4 in 10 sessions": "what the task was set to"},
