@@ -12,6 +12,8 @@ import recsys_env
 from recsys_env.exact.game import MarkovGame
 from recsys_env.exact.tables import tabulate
 from recsys_env.kernels import outcomes
+from recsys_env.kernels.compiler import kernel
+from recsys_env.kernels.equations import TERMS, popularity_term
 from recsys_env.world import State, allocate_scratch
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
@@ -212,6 +214,18 @@ def test_readable_states() -> None:
 def test_what_is_not_finite_says_why(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         tabulate(recsys_env.replace(world(page="rows"), changes))
+
+
+def test_what_a_term_reads_through_another_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A term that hands the whole alternative on depends on what the kernel reads that it calls."""
+
+    @kernel
+    def outer_term(c, a):  # type: ignore[no-untyped-def]
+        return popularity_term(c, a)
+
+    monkeypatch.setitem(TERMS, "popularity", outer_term)
+    with pytest.raises(ValueError, match=r"choice.beta_pop = 1 weighs popularity"):
+        tabulate(recsys_env.replace(world(page="rows"), {"choice": {"beta_pop": 1.0}}))
 
 
 def test_too_many_states_say_how_many() -> None:

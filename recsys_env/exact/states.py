@@ -44,11 +44,20 @@ def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
     """The terms of the utility of which not all coefficients are 0 in this world."""
     found = []
     for name, formula in TERMS.items():
-        words = formula.py_func.__code__.co_names  # type: ignore[attr-defined]
+        words = _words(formula)
         weights = {word: getattr(config.choice, word) for word in words if hasattr(config.choice, word)}
         if not weights or any(weights.values()):
             found.append(WeightedTerm(name, weights, [word for word in words if word in Alternative._fields]))
     return found
+
+
+def _words(formula: Any) -> dict[str, None]:
+    """The names in a formula, and in the kernels that it calls: it may hand them the whole alternative."""
+    words = dict.fromkeys(formula.py_func.__code__.co_names)
+    called = (formula.py_func.__globals__.get(word) for word in list(words))
+    for kernel in (kernel for kernel in called if hasattr(kernel, "py_func")):
+        words |= _words(kernel)
+    return words
 
 
 @dataclass(frozen=True)
