@@ -155,7 +155,7 @@ def _find_outside(kind: str) -> Any:
     """The search for an action outside its space, for contiguous actions of this kind of number, which is named by
     NumPy's letter: to look up a dtype takes longer than a small search."""
     from .kernels.actions import find_outside
-    from .kernels.compiler import compiled
+    from .kernels.machine.compiler import compiled
 
     return compiled(find_outside, np.zeros((1, 1, 1), kind), np.zeros(1, np.int64), 0)
 

@@ -36,7 +36,7 @@ def copy_seed(seed: int, b: int) -> int:
     Raises:
         ValueError, TypeError: the seed or the number of the copy is not such an integer.
     """
-    from .kernels.rng import copy_seeds
+    from .kernels.machine.rng import copy_seeds
 
     check_count("b", b, 0, 2**31)
     return int(copy_seeds(checked_seed(seed), np.array([b]))[0])
@@ -263,7 +263,7 @@ class Batch(ABC, Generic[Array, Told]):
 def checked_seeds(seed: Any, num_envs: int) -> list[int]:
     """Return the seed of each copy, from one seed for the whole batch or one for each copy."""
     if is_number(seed, int, np.integer):
-        from .kernels.rng import copy_seeds
+        from .kernels.machine.rng import copy_seeds
 
         return copy_seeds(checked_seed(seed), np.arange(num_envs)).tolist()
     if not is_sequence(seed):

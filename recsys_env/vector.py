@@ -69,7 +69,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     _world: World
     _compiled: Any  # the step, once there was one
-    _handles: list[Any]  # of our arrays, with each report
+    _packed: list[Any]  # of our arrays, with each report
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._scratch = allocate_scratch(self.world, self.num_envs)
 
     def __getstate__(self) -> dict[str, Any]:
-        held = {"_compiled": None, "_handles": [None, None], "_report": None, "busy": None}
+        held = {"_compiled": None, "_packed": [None, None], "_report": None, "busy": None}
         return {**self.__dict__, **held, "_current": int(self._report is self._buffers[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         second = self._report is self._buffers[0]
-        handle = self._handles[second] or self._handle(second)
+        packed = self._packed[second] or self._pack(second)
         if self._compiled is None:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
@@ -122,28 +122,28 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             numba.set_num_threads(self.num_threads)
         # From here on there is no way back: Ctrl-C comes before, or after the compiled code.
         self._report = self._buffers[second]
-        self._compiled(handle.address, actions, mode, self._starts)
+        self._compiled(packed.address, actions, mode, self._starts)
         for n, columns in self._hidden:
             self._report.observations[:, n, columns] = 0
             if mode == 0:
                 self._report.final_observations[:, n, columns] = 0
 
-    def _handle(self, second: bool) -> Any:
+    def _pack(self, second: bool) -> Any:
         """Our arrays, with the first or second report, as the compiled step takes them."""
-        from .kernels.handle import Handle
+        from .kernels.machine.packed import PackedArrays
 
-        self._handles[second] = Handle(self.world, self._state, self._buffers[second], self._scratch)
-        return self._handles[second]
+        self._packed[second] = PackedArrays(self.world, self._state, self._buffers[second], self._scratch)
+        return self._packed[second]
 
     def _compile(self, actions: np.ndarray) -> Any:
         """The step for arrays like ours."""
-        from .kernels.constants import specialised_type
-        from .kernels.handle import HandleType
-        from .kernels.references import typeof
-        from .kernels.threads import compiled_step
+        from .kernels.machine.packed import PackedArraysType
+        from .kernels.machine.pointers import typeof
+        from .kernels.machine.specialize import specialised_type
+        from .kernels.machine.threads import compiled_step
 
         world = typeof(self.world) if self.num_envs < SPECIALISED else specialised_type(self.world)
-        parts = HandleType(world, *map(typeof, (self._state, self._report, self._scratch)))
+        parts = PackedArraysType(world, *map(typeof, (self._state, self._report, self._scratch)))
         return compiled_step(parts, actions, self._starts, self.num_threads)
 
     # -------------------------------------------------------------------------------------------- views
@@ -160,7 +160,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             if any(array.flags.writeable for array in world):  # another type to compiled code
                 world = read_only(World(*map(aligned, world)))
         self._world = world
-        self._compiled, self._handles = None, [None, None]
+        self._compiled, self._packed = None, [None, None]
         for made_of_it in ("world_digest", "texts", "_contents"):
             vars(self).pop(made_of_it, None)
 

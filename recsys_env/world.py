@@ -445,7 +445,7 @@ def _set_prices(items: np.ndarray, price: np.ndarray, shape: Shape) -> None:
 
 def _alias(weights: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Alias tables of weights[starts[i]:starts[i + 1]] for every i, side by side: (probability, alias row)."""
-    from .kernels.rng import build_alias
+    from .kernels.machine.rng import build_alias
 
     weights = weights.astype(np.float64)
     probability, alias = np.zeros(len(weights)), np.zeros(len(weights), np.int64)
@@ -691,7 +691,7 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
 
 def allocate_scratch(world: World, num_envs: int) -> Scratch:
     """Working arrays for B copies."""
-    from .kernels.numeric import whole
+    from .kernels.machine.numeric import whole
     from .kernels.retrieval import MARKS
 
     p, b = world.params["shape"][0], num_envs

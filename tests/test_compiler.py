@@ -24,11 +24,11 @@ from numba.core.dispatcher import Dispatcher
 
 import recsys_env
 from recsys_env import kernels
-from recsys_env.kernels import compiler
-from recsys_env.kernels.compiler import entry, source_stamp
+from recsys_env.kernels.machine import compiler
+from recsys_env.kernels.machine.compiler import entry, source_stamp
 
 INNER = """
-from recsys_env.kernels.compiler import kernel
+from recsys_env.kernels.machine.compiler import kernel
 
 SHIFT = 1
 
@@ -38,7 +38,7 @@ def shifted(x):
 """
 OUTER = """
 import inner
-from recsys_env.kernels.compiler import entry, kernel
+from recsys_env.kernels.machine.compiler import entry, kernel
 
 FACTOR = 10
 
@@ -204,7 +204,8 @@ def dispatchers() -> dict[str, Dispatcher]:
 
 
 def test_all_compiled_code_is_in_kernels() -> None:
-    assert {value.py_func.__module__.rpartition(".")[0] for value in dispatchers().values()} == {"recsys_env.kernels"}
+    packages = {value.py_func.__module__.rpartition(".")[0] for value in dispatchers().values()}
+    assert packages == {f"recsys_env.kernels{part}" for part in ("", ".machine", ".planners")}
 
 
 def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ import recsys_env
 from recsys_env.exact.game import MarkovGame
 from recsys_env.exact.tables import tabulate
 from recsys_env.kernels import outcomes
-from recsys_env.kernels.compiler import kernel
 from recsys_env.kernels.equations import TERMS, popularity_term
+from recsys_env.kernels.machine.compiler import kernel
 from recsys_env.world import State, allocate_scratch
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.

@@ -19,14 +19,14 @@ from recsys_env.catalogue import Catalogue
 from recsys_env.config import WorldConfig
 from recsys_env.fields import candidate_features
 from recsys_env.kernels import step
-from recsys_env.kernels.appraisal import appraise
 from recsys_env.kernels.expected import expect
-from recsys_env.kernels.handle import Handle, HandleType
-from recsys_env.kernels.options import list_options
+from recsys_env.kernels.machine.packed import PackedArrays, PackedArraysType
+from recsys_env.kernels.machine.pointers import typeof
+from recsys_env.kernels.machine.threads import compiled_step
 from recsys_env.kernels.page import read_prices
 from recsys_env.kernels.past import respond
-from recsys_env.kernels.references import typeof
-from recsys_env.kernels.threads import compiled_step
+from recsys_env.kernels.planners.appraisal import appraise
+from recsys_env.kernels.planners.options import list_options
 from recsys_env.settings import replace
 from recsys_env.spaces import beside_picks, mask_size
 from recsys_env.vector import chunks
@@ -60,8 +60,8 @@ class Kernels:
     def _run(self, actions: np.ndarray, mode: int) -> None:
         self.reports.reverse()
         parts = self.world, self.state, self.report, self.scratch
-        play = compiled_step(HandleType(*map(typeof, parts)), actions, self.starts, self.threads)
-        handle = Handle(*parts)
+        play = compiled_step(PackedArraysType(*map(typeof, parts)), actions, self.starts, self.threads)
+        handle = PackedArrays(*parts)
         play(handle.address, actions, mode, self.starts)
 
     def reset(self) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys_env.kernels.compiler import entry
-from recsys_env.kernels.numeric import cos, exp, log, log1p
-from recsys_env.kernels.vectors import dot, squash_row, squash_vector
+from recsys_env.kernels.machine.compiler import entry
+from recsys_env.kernels.machine.numeric import cos, exp, log, log1p
+from recsys_env.kernels.machine.vectors import dot, squash_row, squash_vector
 
 
 @entry

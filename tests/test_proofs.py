@@ -101,7 +101,8 @@ def test_every_compiled_entry_has_tests_that_mutants_are_tried_with() -> None:
 
 
 def test_what_depends_on_a_kernel_is_compiled_again() -> None:
-    from recsys_env.kernels import equations, numeric, page, step
+    from recsys_env.kernels import equations, page, step
+    from recsys_env.kernels.machine import numeric
 
     compiled = mutants.Compiled()
     found = {function.py_func.__name__ for function in compiled.dependents({equations.freshness})}

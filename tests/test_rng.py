@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from recsys_env.kernels import rng as kernels_rng
-from recsys_env.kernels.rng import copy_seeds, uniforms
+from recsys_env.kernels.machine import rng as kernels_rng
+from recsys_env.kernels.machine.rng import copy_seeds, uniforms
 
 AXES = ("copies", "episodes", "ticks", "events", "indices")
 SPLITMIX64_1234567 = (

@@ -801,7 +801,8 @@ names = lambda: {name.partition(".")[0] for name in sys.modules}
 before = names()
 import recsys_env
 print(*sorted(names() - before - sys.stdlib_module_names))
-from recsys_env.kernels import step, threads
+from recsys_env.kernels import step
+from recsys_env.kernels.machine import threads
 print(sum(len(entry.overloads) for entry in (step.run, threads.run_parallel, step.global_state)))
 """
     imported, compiled = run_python(code).split("\n")[:2]

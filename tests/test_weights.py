@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from recsys_env import VectorEnv, WorldConfig, vector_env
-from recsys_env.kernels.compiler import entry
-from recsys_env.kernels.weights import _score, separate
+from recsys_env.kernels.machine.compiler import entry
+from recsys_env.kernels.planners.weights import _score, separate
 from recsys_env.policies import make_policy
 
 B, N, K, C = 4, 2, 3, 8

@@ -40,13 +40,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recsys_env.kernels.compiler import MACHINERY
+from recsys_env.kernels.machine.compiler import MACHINERY
 
 ROOT = Path(__file__).parent.parent.parent
 KERNELS = ROOT / "recsys_env" / "kernels"
 FILES = {
-    path.name: f"recsys_env.kernels.{path.stem}"
-    for path in sorted(KERNELS.glob("*.py"))
+    path.name: ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted(KERNELS.rglob("*.py"))
     if path.name not in ("__init__.py", *MACHINERY)
 }
 SEED = 12
@@ -493,7 +493,7 @@ def run_tests(entries: set[str] | None, limit: float = 0.0, parallel: bool = Fal
 def tested_code() -> str:
     """Digest of everything that decides a result: the kernels and their tests."""
     files = [source_of(file) for file in FILES] + [
-        *(KERNELS / name for name in MACHINERY),
+        *(KERNELS / "machine" / name for name in MACHINERY),
         ROOT / "tests" / "plain_game.py",
         ROOT / "tests" / "comparison.py",
         Path(__file__),

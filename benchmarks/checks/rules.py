@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.kernels.compiler import entry, kernel
+from recsys_env.kernels.machine.compiler import entry, kernel
 from recsys_env.kernels.page import read_prices
 from recsys_env.spaces import choices
 

@@ -45,7 +45,8 @@ ROADS = 2**14  # copies behind adapters and learners
 
 def tick(capability: tuple[int, int]) -> str:
     """Assembly of the whole tick. It is the same code for every task whose actions are integers."""
-    from recsys_env.cuda.compiler import ptx
+    from recsys_env.cuda.machine.compiler import ptx
+
     from recsys_env.cuda.threads import step_copies
 
     envs = vector_env(TIMED[0])

@@ -13,12 +13,12 @@ import numba
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.kernels import rng
 from recsys_env.kernels.actions import read_actions
 from recsys_env.kernels.choice import draw_click, weigh_slots
-from recsys_env.kernels.compiler import entry
-from recsys_env.kernels.constants import specialised_type
-from recsys_env.kernels.numeric import exp
+from recsys_env.kernels.machine import rng
+from recsys_env.kernels.machine.compiler import entry
+from recsys_env.kernels.machine.numeric import exp
+from recsys_env.kernels.machine.specialize import specialised_type
 from recsys_env.kernels.observation import observe
 from recsys_env.kernels.page import fill_slots
 from recsys_env.kernels.retrieval import draw_candidates

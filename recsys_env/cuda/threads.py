@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import cuda
 
 from .actions import place_outside
-from .compiler import kernel, thread
+from .machine.compiler import kernel, thread
 from .step import advance, write_state
 
 

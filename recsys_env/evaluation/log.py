@@ -93,7 +93,7 @@ class EpisodeLog:
         """
         self._going_on("look()")
         self._at("look()", self.t)
-        from ..kernels.appraisal import appraise
+        from ..kernels.planners.appraisal import appraise
 
         t, page, user = self.t, self.envs.next_page, self.envs.latent_users()
         best, items, ideal, outside, cold = self._scratch

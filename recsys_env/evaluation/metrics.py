@@ -317,7 +317,7 @@ def fairness(log: EpisodeLog) -> np.ndarray:
     providers = log.envs.config.items.providers
     if providers < 2:
         return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
-    from ..kernels.appraisal import appraise_fairness
+    from ..kernels.planners.appraisal import appraise_fairness
 
     exposure, values = np.zeros((*log.item.shape[1:3], providers)), np.zeros(log.active.shape)
     slots = np.zeros(log.item.shape[1:], SLOT)

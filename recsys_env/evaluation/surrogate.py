@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..fields import candidate_features
-from ..kernels.options import list_options
+from ..kernels.planners.options import list_options
 from ..policies.ranking import hidden_features
 from ..vector import VectorEnv
 

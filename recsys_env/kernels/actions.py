@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiler import entry, kernel
 from .equations import log_multiplier, place_of_level
-from .numeric import insert, is_better
+from .machine.compiler import entry, kernel
+from .machine.numeric import insert, is_better
 from .observation import describe_candidates
 from .page import CANDIDATES, QUERY, WEIGHTS, actions_of_pick, can_show, is_active, is_continuous
 

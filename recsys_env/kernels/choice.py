@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiler import kernel
 from .equations import Alternative, freshness, inclusive_value, slot_weight, trust_bonus, utility
-from .numeric import exp_all, log_all
+from .machine.compiler import kernel
+from .machine.numeric import exp_all, log_all
+from .machine.vectors import dot, row_dot
 from .page import RIVAL, active_agents, age_of, log_price_now, popularity_now, window_of
-from .vectors import dot, row_dot
 
 
 @kernel

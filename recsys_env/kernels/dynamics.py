@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 
-from . import rng
-from .compiler import kernel
 from .equations import (
     acceptance_probability,
     approach,
@@ -16,9 +14,11 @@ from .equations import (
     topic_weight,
     trust_bonus,
 )
-from .numeric import exp, log, whole
+from .machine import rng
+from .machine.compiler import kernel
+from .machine.numeric import exp, log, whole
+from .machine.vectors import dot, match_topics, prefetch_user
 from .page import RIVAL, SHARED, active_agents, is_private, touch_item, view_of, window_of
-from .vectors import dot, match_topics, prefetch_user
 
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .compiler import kernel
-from .numeric import exp, log, log1p, sigmoid, softplus, tanh
+from .machine.compiler import kernel
+from .machine.numeric import exp, log, log1p, sigmoid, softplus, tanh
 
 # ------------------------------------------------------------------------------------------------ prices and items
 

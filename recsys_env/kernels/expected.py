@@ -6,10 +6,10 @@ import numpy as np
 
 from .actions import read_actions
 from .choice import fill_clicks, weigh_slots
-from .compiler import entry, kernel
 from .equations import rating_value, stars
 from .feedback import cart_chance, expected_experience
-from .numeric import sigmoid, softplus, tanh
+from .machine.compiler import entry, kernel
+from .machine.numeric import sigmoid, softplus, tanh
 from .objectives import page_objectives
 from .page import (
     active_agents,

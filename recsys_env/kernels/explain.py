@@ -7,8 +7,8 @@ from typing import Any
 
 from .actions import read_actions
 from .choice import alternative, fill_clicks, outside_utility, trust_term, weigh_slots
-from .compiler import entry, kernel
 from .equations import TERMS
+from .machine.compiler import entry, kernel
 from .page import active_agents, clear_slots, fill_slots
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from . import rng
-from .compiler import kernel
 from .equations import cart_probability, dwell_time, experience, like_probability, pleasure, rating_value, stars
-from .numeric import log_softplus
+from .machine import rng
+from .machine.compiler import kernel
+from .machine.numeric import log_softplus
+from .machine.vectors import dot
 from .page import (
     can_pay,
     in_stock,
@@ -17,7 +18,6 @@ from .page import (
     touch_item,
     wallet_now,
 )
-from .vectors import dot
 
 
 @kernel

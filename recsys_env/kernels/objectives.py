@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiler import kernel
+from .machine.compiler import kernel
 
 
 @kernel

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..fields import OBSERVATION
-from .compiler import kernel
 from .dynamics import visitor_id
 from .equations import freshness, relative_ctr, relative_satisfaction
-from .numeric import squash, whole
+from .machine.compiler import kernel
+from .machine.numeric import squash, whole
+from .machine.vectors import dot, match_items, row_dot, squash_row, squash_vector
 from .objectives import exposure_of, share_of
 from .page import (
     RIVAL,
@@ -28,7 +29,6 @@ from .page import (
     wallet_now,
 )
 from .retrieval import count_seen
-from .vectors import dot, match_items, row_dot, squash_row, squash_vector
 
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}

@@ -11,7 +11,6 @@ import numpy as np
 
 from .actions import read_actions
 from .choice import fill_clicks, weigh_slots
-from .compiler import entry, kernel
 from .dynamics import (
     begin_session,
     end_session,
@@ -25,7 +24,8 @@ from .dynamics import (
 )
 from .equations import acceptance_probability, loss_probability, pleasure, stay_probability
 from .feedback import cart_chance, expected_experience
-from .numeric import log_softplus
+from .machine.compiler import entry, kernel
+from .machine.numeric import log_softplus
 from .page import RIVAL, clear_slots, fill_slots
 from .retrieval import draw_candidates
 from .step import take_effect

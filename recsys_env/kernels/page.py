@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import rng
-from .compiler import entry, kernel
 from .equations import margin_value, relative_ctr, relative_satisfaction, wallet_after
-from .numeric import exp
+from .machine import rng
+from .machine.compiler import entry, kernel
+from .machine.numeric import exp
 
 SHARED, ROWS, RIVAL = 0, 1, 2
 CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3

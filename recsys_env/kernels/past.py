@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import rng
 from .choice import outside_utility, utility_of
-from .compiler import entry, kernel
 from .dynamics import create_person, draw_topic, person_key, weigh_topics
 from .feedback import expected_experience
-from .numeric import log_softplus, sigmoid
+from .machine import rng
+from .machine.compiler import entry, kernel
+from .machine.numeric import log_softplus, sigmoid
 from .page import retrieves
 
 _BEFORE = -1  # incarnation of people who are in no episode, whatever its seed

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import rng
 from .actions import read_actions
 from .choice import draw_click, weigh_slots
-from .compiler import entry, kernel, stage
 from .dynamics import (
     CLICKS,
     PLACES,
@@ -32,12 +30,14 @@ from .dynamics import (
 )
 from .equations import shared_reward, stay_probability
 from .feedback import consume, experience_clicks, put_in_cart, settle_cart
-from .handle import parts_of
+from .machine import rng
+from .machine.compiler import entry, kernel, stage
+from .machine.packed import parts_of
+from .machine.vectors import prefetch, prefetch_user
 from .objectives import page_objectives, show_providers
 from .observation import observe, write_latent, write_mood
 from .page import RIVAL, active_agents, clear_slots, fill_slots, is_active, is_private
 from .retrieval import draw_candidates
-from .vectors import prefetch, prefetch_user
 
 STEP, RESET, LOOK = 0, 1, 2
 _NONE, _ONE = np.uint64(0), np.uint64(1)
@@ -346,9 +346,9 @@ def advance(world, state, report, scratch, p, first, stop, actions, mode):
 
 
 @entry
-def run(handle, actions, mode, starts):
-    """Advance the copies of the batch whose arrays this `Handle` names: those from one start to the next together."""
-    world, state, report, scratch = parts_of(handle)
+def run(packed, actions, mode, starts):
+    """Advance all copies of the batch with these packed arrays: those from one start to the next together."""
+    world, state, report, scratch = parts_of(packed)
     for i in range(starts.size - 1):
         advance(world, state, report, scratch, world.params[0], starts[i], starts[i + 1], actions, mode)
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from ..batch import AnyBatch
 from ..checks import check_finite
-from ..kernels.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, Page, arrange, choose
-from ..kernels.beliefs import Sees
-from ..kernels.compiler import compiled
-from ..kernels.slates import Scratch
+from ..kernels.machine.compiler import compiled
+from ..kernels.planners.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, Page, arrange, choose
+from ..kernels.planners.beliefs import Sees
+from ..kernels.planners.slates import Scratch
 from ..vector import VectorEnv
 from .base import Policy
 from .slates import slate_action

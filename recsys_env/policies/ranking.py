@@ -8,7 +8,7 @@ import numpy as np
 
 from ..batch import AnyBatch
 from ..fields import candidate_features, unseen_features
-from ..kernels.options import list_options
+from ..kernels.planners.options import list_options
 from ..privacy import WITHHELD_FEATURES
 from ..vector import VectorEnv
 from .base import Policy

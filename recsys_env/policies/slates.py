@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.options import list_options
-from ..kernels.weights import separate
+from ..kernels.planners.options import list_options
+from ..kernels.planners.weights import separate
 from ..spaces import beside_picks
 from ..vector import VectorEnv
 

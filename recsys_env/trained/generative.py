@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from ..batch import AnyBatch, CpuBatch
-from ..kernels.options import list_options
+from ..kernels.planners.options import list_options
 from ..policies import Policy
 from ..tensors import one_thread
 from ..vector import checked_vector_env

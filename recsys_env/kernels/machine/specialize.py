@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
-from .references import Row, typeof
+from .pointers import Row, typeof
 
 # Whole numbers that stay variables: worlds of other sizes, lengths and seeds are played by the same code.
 _VARIABLES = ("users", "items", "number", "horizon", "world_seed")

@@ -20,7 +20,7 @@ from numba.core import types
 from numba.core.base import BaseContext
 from numba.np import arrayobj
 
-from .references import Reference, Row, short_name
+from .pointers import Pointer, Row, short_name
 
 _NUMBER = types.Number | types.Boolean
 _I64 = ir.IntType(64)
@@ -73,7 +73,7 @@ def _store(context: Any, builder: Any, kind: Any, value: Any, place: Any) -> Any
 
 def _get(context: Any, kind: Any, name: str) -> Any:
     get = _getter(context, kind, name)
-    if isinstance(kind, Reference):
+    if isinstance(kind, Pointer):
         tag: Callable[..., None] = _tag_place
     elif isinstance(kind, types.Record | Row):
         tag = partial(_tag_field, kind, name)

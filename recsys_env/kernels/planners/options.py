@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiler import entry
-from .observation import write_item
-from .page import can_show, is_active, retrieves
-from .retrieval import seen_count
-from .vectors import dot
+from ..machine.compiler import entry
+from ..machine.vectors import dot
+from ..observation import write_item
+from ..page import can_show, is_active, retrieves
+from ..retrieval import seen_count
 
 
 @entry

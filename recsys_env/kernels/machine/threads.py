@@ -11,13 +11,13 @@ import numba
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from ..step import run
 from .compiler import entry
-from .step import run
 
 
 @intrinsic
-def _run_at(typing_context: Any, address: Any, handle: Any, actions: Any, mode: Any, starts: Any) -> Any:
-    """Call `run`, whose machine code is at an address, with the handle at another one."""
+def _run_at(typing_context: Any, address: Any, packed: Any, actions: Any, mode: Any, starts: Any) -> Any:
+    """Call `run`, whose machine code is at an address, with the packed arrays at another one."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         convention, kinds = context.call_conv, (types.voidptr, *signature.args[2:])
@@ -32,15 +32,16 @@ def _run_at(typing_context: Any, address: Any, handle: Any, actions: Any, mode: 
 
 
 @entry(parallel=True)
-def run_parallel(address, handle, actions, mode, starts):
+def run_parallel(address, packed, actions, mode, starts):
     """`run`, whose machine code is at an address, each chunk of copies in the next thread that is free."""
     for i in numba.prange(starts.size - 1):
-        _run_at(address, handle, actions, mode, starts[i : i + 2])
+        _run_at(address, packed, actions, mode, starts[i : i + 2])
 
 
 def compiled_step(kinds: Any, actions: Any, starts: Any, threads: int) -> Callable[..., None]:
-    """`run`, or `run_parallel` of it, for arrays like these and a handle of these kinds, whose address it takes; with
-    the other arguments of `run`."""
+    """`run`, or `run_parallel` of it, for arrays like these and packed arrays of these kinds.
+
+    It takes the address of the packed arrays, and the other arguments of `run`."""
     others = numba.typeof(actions), numba.int64, numba.typeof(starts)
     step: Callable[..., None] = run.compile((kinds, *others))
     if threads == 1:

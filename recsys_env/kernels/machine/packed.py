@@ -13,10 +13,10 @@ from numba.core import cgutils, types
 from numba.core.datamodel.models import OpaqueModel
 from numba.extending import NativeValue, intrinsic, register_model, unbox
 
-from .references import short_name, taken
+from .pointers import short_name, taken
 
 
-class Handle:
+class PackedArrays:
     """Writes down where the arrays of named tuples lie, and keeps them alive.
 
     Attributes:
@@ -36,35 +36,36 @@ def _words(array: np.ndarray) -> tuple[int, ...]:
     return 0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides
 
 
-class HandleType(types.Type):
-    """The type of a `Handle`'s address, whose parts have these types. Compiled code takes the number alone, since to
-    ask an object for it takes longer than to look at an array."""
+class PackedArraysType(types.Type):
+    """The type of the address of `PackedArrays` whose parts have these types.
+
+    Compiled code takes the number alone, since to ask an object for it takes longer than to look at an array."""
 
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
-        super().__init__(short_name("handle", parts))
+        super().__init__(short_name("packed arrays", parts))
 
 
-register_model(HandleType)(OpaqueModel)
+register_model(PackedArraysType)(OpaqueModel)
 
 
-@unbox(HandleType)
-def _unbox(kind: HandleType, address: Any, c: Any) -> Any:
+@unbox(PackedArraysType)
+def _unbox(kind: PackedArraysType, address: Any, c: Any) -> Any:
     return NativeValue(c.pyapi.long_as_voidptr(address))
 
 
 @intrinsic
-def parts_of(typing_context: Any, handle: Any) -> Any:
-    """The named tuples of a handle, as kernels take them: by their addresses."""
+def parts_of(typing_context: Any, packed: Any) -> Any:
+    """The named tuples of packed arrays, as kernels take them: by their addresses."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        layout = ir.LiteralStructType([context.get_value_type(part) for part in handle.parts])
+        layout = ir.LiteralStructType([context.get_value_type(part) for part in packed.parts])
         address = builder.bitcast(arguments[0], layout.as_pointer())
-        places = [cgutils.gep_inbounds(builder, address, 0, i) for i in range(len(handle.parts))]
+        places = [cgutils.gep_inbounds(builder, address, 0, i) for i in range(len(packed.parts))]
         told = [
             builder.load(place) if kind == wanted else builder.bitcast(place, ir.IntType(8).as_pointer())
-            for place, kind, wanted in zip(places, handle.parts, signature.return_type, strict=True)
+            for place, kind, wanted in zip(places, packed.parts, signature.return_type, strict=True)
         ]
         return context.make_tuple(builder, signature.return_type, told)
 
-    return types.Tuple([taken(part) for part in handle.parts])(handle), code
+    return types.Tuple([taken(part) for part in packed.parts])(packed), code

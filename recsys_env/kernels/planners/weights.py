@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .compiler import entry, kernel
+from ..machine.compiler import entry, kernel
 
 _ROUNDS = 100
 

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from recsys_env.kernels.compiler import entry, kernel
+from recsys_env.kernels.machine.compiler import entry, kernel
 from recsys_env.world import PLACE
 
 

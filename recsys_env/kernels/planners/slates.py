@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .choice import outside_utility, trust_term
-from .compiler import kernel
-from .equations import inclusive_value, slot_weight, trust_bonus
-from .numeric import exp, insert, log, sigmoid
-from .page import RIVAL, SHARED, active_agents
+from ..choice import outside_utility, trust_term
+from ..equations import inclusive_value, slot_weight, trust_bonus
+from ..machine.compiler import kernel
+from ..machine.numeric import exp, insert, log, sigmoid
+from ..page import RIVAL, SHARED, active_agents
 
 _ROUNDS = 8  # the iteration for x converges in three or four
 _STARTS = 12  # of it, where lambda < 1

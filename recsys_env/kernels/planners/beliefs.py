@@ -15,17 +15,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..fields import HISTORY
-from .choice import freshness_now, outside_utility, utility_of
-from .compiler import kernel
-from .dynamics import mood_probabilities
-from .equations import Alternative, approach, cart_probability, experience, later_sale, utility
-from .expected import click_value, mean_over_noise
-from .feedback import cart_chance, expected_experience
-from .numeric import exp, log1p
-from .page import log_price_now, popularity_now, price_asked, price_now, purchase_value, view_of
-from .retrieval import seen_count
-from .vectors import row_dot
+from ...fields import HISTORY
+from ..choice import freshness_now, outside_utility, utility_of
+from ..dynamics import mood_probabilities
+from ..equations import Alternative, approach, cart_probability, experience, later_sale, utility
+from ..expected import click_value, mean_over_noise
+from ..feedback import cart_chance, expected_experience
+from ..machine.compiler import kernel
+from ..machine.numeric import exp, log1p
+from ..machine.vectors import row_dot
+from ..page import log_price_now, popularity_now, price_asked, price_now, purchase_value, view_of
+from ..retrieval import seen_count
 
 _MEAN_BAIT = 0.5
 _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show under this policy

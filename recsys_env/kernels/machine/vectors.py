@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .accesses import tag_array
+from .aliasing import tag_array
 from .compiler import kernel
 
 _SINGLE, _EIGHT = ir.FloatType(), ir.VectorType(ir.FloatType(), 8)

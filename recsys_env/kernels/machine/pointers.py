@@ -38,7 +38,7 @@ def short_name(what: str, *facts: Any) -> str:
     return f"{what} {hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
 
 
-class Reference(types.Type):  # type: ignore[misc]
+class Pointer(types.Type):  # type: ignore[misc]
     """The type of a named tuple of arrays."""
 
     def __init__(self, parts: Any) -> None:
@@ -73,7 +73,7 @@ class Row(types.Type):  # type: ignore[misc]
         return int(self.record.size)
 
 
-register_model(Reference)(OpaqueModel)
+register_model(Pointer)(OpaqueModel)
 register_model(Row)(RecordModel)
 
 
@@ -82,7 +82,7 @@ def taken(kind: Any) -> Any:
     """What a kernel takes in place of an argument of this type: addresses as above, and whole numbers in one width, so
     that it is compiled once for all of them."""
     if isinstance(kind, types.NamedTuple) and all(isinstance(part, types.Array) for part in kind.types):
-        return Reference(kind)
+        return Pointer(kind)
     if isinstance(kind, types.Record):
         return Row(kind)
     if isinstance(kind, types.IntegerLiteral) or kind in types.signed_domain:
@@ -100,27 +100,27 @@ class KernelDispatcher(CPUDispatcher):  # type: ignore[misc]
 # ------------------------------------------------------------------------------------------------ named tuples
 
 
-def size_of(context: Any, reference: Reference) -> int:
+def size_of(context: Any, reference: Pointer) -> int:
     """Bytes of the named tuple at an address."""
     return int(context.get_abi_sizeof(context.get_value_type(reference.parts)))
 
 
-@lower_cast(types.NamedTuple, Reference)  # type: ignore[misc]
-def _cast_tuple(context: Any, builder: Any, kind: Any, reference: Reference, parts: Any) -> Any:
+@lower_cast(types.NamedTuple, Pointer)  # type: ignore[misc]
+def _cast_tuple(context: Any, builder: Any, kind: Any, reference: Pointer, parts: Any) -> Any:
     place = cgutils.alloca_once_value(builder, parts)  # in the frame of the function that is being compiled
     return builder.bitcast(place, ir.IntType(8).as_pointer())
 
 
 @infer_getattr  # type: ignore[misc]
 class _Arrays(AttributeTemplate):  # type: ignore[misc]
-    key = Reference
+    key = Pointer
 
-    def generic_resolve(self, reference: Reference, name: str) -> Any:  # type: ignore[override]
+    def generic_resolve(self, reference: Pointer, name: str) -> Any:  # type: ignore[override]
         return dict(zip(reference.parts.fields, reference.parts.types, strict=True))[name]
 
 
-@lower_getattr_generic(Reference)  # type: ignore[misc]
-def _lower_array(context: Any, builder: Any, reference: Reference, address: Any, name: str) -> Any:
+@lower_getattr_generic(Pointer)  # type: ignore[misc]
+def _lower_array(context: Any, builder: Any, reference: Pointer, address: Any, name: str) -> Any:
     parts = builder.bitcast(address, context.get_value_type(reference.parts).as_pointer())
     return builder.load(cgutils.gep_inbounds(builder, parts, 0, reference.parts.fields.index(name)))
 

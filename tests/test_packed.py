@@ -8,9 +8,9 @@ import numba
 import numpy as np
 
 import recsys_env
-from recsys_env.kernels.compiler import entry, stage
-from recsys_env.kernels.handle import Handle, HandleType, parts_of
-from recsys_env.kernels.references import typeof
+from recsys_env.kernels.machine.compiler import entry, stage
+from recsys_env.kernels.machine.packed import PackedArrays, PackedArraysType, parts_of
+from recsys_env.kernels.machine.pointers import typeof
 from recsys_env.world import PLACE
 
 
@@ -30,11 +30,11 @@ def test_a_handle_names_its_parts_and_keeps_them_alive() -> None:
     places["probability"] = [1, 2, 3]
     numbers = np.array([10.0, 20.0, 30.0])
     parts = (numbers,), (places,)
-    sums = add_up.compile((HandleType(*map(numba.typeof, parts)), numba.float64))
-    handle = Handle(*parts)
+    sums = add_up.compile((PackedArraysType(*map(numba.typeof, parts)), numba.float64))
+    handle = PackedArrays(*parts)
     assert sums(handle.address, 2.0) == 126.0
     assert numbers.tolist() == [11.0, 21.0, 31.0]
-    handle = Handle((np.full(1000, 7.0),), (np.zeros(1000, PLACE),))
+    handle = PackedArrays((np.full(1000, 7.0),), (np.zeros(1000, PLACE),))
     gc.collect()
     np.zeros(1000)  # would lie where the array of sevens was
     assert sums(handle.address, 1.0) == 7000.0
@@ -57,8 +57,8 @@ def test_a_stage_is_a_function_of_its_own() -> None:
     """That gets addresses, of which it knows that what it writes changes nothing there."""
     scratch = recsys_env.vector_env("ecommerce-v1", 1)._scratch
     scratch.scores[:] = 3.0
-    signature = (HandleType(typeof(scratch)), numba.int64)
-    handle = Handle(scratch)
+    signature = (PackedArraysType(typeof(scratch)), numba.int64)
+    handle = PackedArrays(scratch)
     double_all.compile(signature)(handle.address, 2)
     assert scratch.scores[0, :4].tolist() == [6.0, 6.0, 3.0, 3.0]
     text = double_all.inspect_llvm(signature)

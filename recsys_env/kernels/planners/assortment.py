@@ -6,6 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..choice import outside_utility, trust_term
+from ..equations import inclusive_value, log_multiplier, place_of_level, slot_weight
+from ..machine.compiler import entry, kernel
+from ..machine.numeric import exp, log
+from ..page import SHARED, active_agents, can_show, is_active, retrieves
 from .beliefs import (
     content_belief,
     estimate_taste,
@@ -14,11 +19,6 @@ from .beliefs import (
     popularity_belief,
     trust_loss,
 )
-from .choice import outside_utility, trust_term
-from .compiler import entry, kernel
-from .equations import inclusive_value, log_multiplier, place_of_level, slot_weight
-from .numeric import exp, log
-from .page import SHARED, active_agents, can_show, is_active, retrieves
 from .slates import best_slate, expected_page, fill_top, log_theta, true_page
 
 POPULARITY, CONTENT, ORACLE, PLANNER = 0, 1, 2, 3  # beliefs

@@ -11,7 +11,7 @@ import pytest
 import recsys_env
 from benchmarks.checks.unchanged import digests
 from recsys_env import vector
-from recsys_env.kernels.constants import specialised_type
+from recsys_env.kernels.machine.specialize import specialised_type
 from recsys_env.tasks import task_config
 from recsys_env.vector import VectorEnv
 

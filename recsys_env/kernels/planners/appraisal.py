@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .choice import outside_utility, utility_of
-from .compiler import entry
-from .numeric import insert, sigmoid
-from .objectives import fairness, show_providers
-from .page import can_show, is_active, popularity_now, retrieves
+from ..choice import outside_utility, utility_of
+from ..machine.compiler import entry
+from ..machine.numeric import insert, sigmoid
+from ..objectives import fairness, show_providers
+from ..page import can_show, is_active, popularity_now, retrieves
 
 ALL, COLD, WARM = 0, 1, 2  # which items count
 

@@ -32,8 +32,8 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 from numba.np import arrayobj
 
-from .accesses import tagged_accesses
-from .references import KernelDispatcher, Reference, size_of
+from .aliasing import tagged_accesses
+from .pointers import KernelDispatcher, Pointer, size_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 _njit: Any = numba.njit  # its published types leave out options that it takes
@@ -55,10 +55,10 @@ def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
     _digests[file] = hashlib.sha256("".join(linecache.getlines(file, namespace)).encode()).hexdigest()
 
 
-MACHINERY = ("accesses.py", "compiler.py", "constants.py", "handle.py", "references.py")  # the files without kernels
+MACHINERY = ("aliasing.py", "compiler.py", "packed.py", "pointers.py", "specialize.py")  # the files without kernels
 _HERE = Path(__file__).parent
 # Of world.py too: in which order its named tuples have their fields is in no signature.
-_ALWAYS = (*(str(_HERE / name) for name in MACHINERY), str(_HERE.parent / "world.py"))
+_ALWAYS = (*(str(_HERE / name) for name in MACHINERY), str(_HERE.parent.parent / "world.py"))
 for _file in _ALWAYS:
     _take_down(_file)
 
@@ -215,7 +215,7 @@ class _Lower(Lower):  # type: ignore[misc]
         if not self.fndesc.inline:
             self.function.attributes.add("noinline")
             for value, kind in zip(values, self.fndesc.argtypes, strict=True):
-                if isinstance(kind, Reference):
+                if isinstance(kind, Pointer):
                     value.add_attribute("noalias")
                     value.attributes.dereferenceable = size_of(self.context, kind)
         return values
