@@ -311,3 +311,14 @@ def span(where: dict[str, slice], fields: Iterable[Field]) -> slice:
     if whole.stop - whole.start != sum(part.stop - part.start for part in parts):
         raise ValueError(f"{', '.join(names)} are handled in one pass; declare them side by side")
     return whole
+
+
+def runs_of(parts: Iterable[slice]) -> list[list[int]]:
+    """Return the runs of places that parts of a vector fill, as pairs: first place, and one past the last."""
+    runs: list[list[int]] = []
+    for part in parts:
+        if runs and runs[-1][1] == part.start:
+            runs[-1][1] = part.stop
+        else:
+            runs.append([part.start, part.stop])
+    return runs

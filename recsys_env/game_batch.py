@@ -20,7 +20,7 @@ from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import check_count, shown
 from .config import WorldConfig, check_catalogue_fields
-from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields
+from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields, runs_of
 from .files import digest_of_arrays
 from .privacy import WITHHELD_FEATURES
 from .settings import difference
@@ -79,7 +79,7 @@ class GameBatch(Batch[Array, Told]):
         self.state_space = unit_box(max(place.stop for place in self.state_fields.values()))
         self._hidden = [(n, columns) for n in range(config.num_agents) for columns in self._hidden_columns(n)]
         private = (self.observation_fields.get(field.name) for field in private_fields(config, self.shape))
-        self._private = np.r_[tuple(place for place in private if place)]
+        self._private = np.array(runs_of(filter(None, private)), np.int64).reshape(-1, 2)
         self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
         self._state: Any
         self._report: Any

@@ -13,9 +13,10 @@ episode, and `final_obs[b]` is the last one of the finished episode.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -43,7 +44,9 @@ from .world import (
 )
 
 CHUNK = 64  # copies that go through the stages of a tick together, at most: more leave the processor's first cache
-SPECIALISED = 1_024  # copies from which on a batch's step is compiled for its world alone
+# When a batch's step is compiled for its world alone, unless one says: from this many copies on at the first step, and
+# in smaller batches after this many agent-steps, which take about as long as the compiler does.
+SPECIALISED, PAYS_OFF = 1_024, 20_000_000
 _threads: dict[str, int] = {}  # "process": the one in which threads have started
 
 
@@ -59,9 +62,13 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         config, num_envs, catalogue: as in `GameBatch`; `Batch` lists the attributes.
         num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do
             not depend on it.
+        specialize: whether the step is compiled for the structure of this world, which takes 20 to 40 s once, is kept
+            on disk and saves a fifth to a half of the time of every step. True: at the first step. False: never; the
+            batch uses the code for all worlds. "auto": at the first step from 1,024 copies on, and in smaller batches
+            when they have played 20 million agent-steps. Results do not depend on it.
 
     Raises:
-        ValueError: the batch does not fit into the available memory, or as in `GameBatch`.
+        ValueError: `specialize` is something else, the batch does not fit into the available memory, or as in `GameBatch`.
 
     Before the first `reset` or `restore` there is no game: `step`, `look`, `state`, `final_state`, `save`,
     `expected_feedback`, `explain`, `public_items` and `latent_users` raise RuntimeError.
@@ -69,6 +76,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     _world: World
     _compiled: Any  # the step, once there was one
+    _until_specialised: float  # how many steps come before it is compiled for our world alone
+    _writers: dict[str, Any]  # entry that writes global states -> the same compiled, once there was one
     _packed: list[Any]  # of our arrays, with each report
 
     def __init__(
@@ -77,10 +86,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         num_envs: int = 1,
         num_threads: int = 1,
         catalogue: Catalogue | str | Path | None = None,
+        specialize: bool | Literal["auto"] = "auto",
     ) -> None:
         super().__init__(config, num_envs, catalogue)
         check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.num_threads = int(num_threads)
+        self._until_specialised = _steps_until_specialised(specialize, self.num_envs, self.num_agents)
         masks = mask_size(config, self.shape)
         check_fits(self.num_envs, bytes_of_copies(self.world, self.num_envs, masks), available(), "in memory")
         self._starts = chunks(self.num_envs, self.num_threads)
@@ -90,7 +101,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._scratch = allocate_scratch(self.world, self.num_envs)
 
     def __getstate__(self) -> dict[str, Any]:
-        held = {"_compiled": None, "_packed": [None, None], "_report": None, "busy": None}
+        held = {"_compiled": None, "_packed": [None, None], "_writers": {}, "_report": None, "busy": None}
         return {**self.__dict__, **held, "_current": int(self._report is self._buffers[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -114,37 +125,44 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         second = self._report is self._buffers[0]
-        packed = self._packed[second] or self._pack(second)
-        if self._compiled is None:
+        packed = self._packed_with(second)
+        if self._compiled is None or self._until_specialised == 0:
             self._compiled = self._compile(actions)
         if self.num_threads > 1:
             _check_fork(self.num_threads)
             numba.set_num_threads(self.num_threads)
         # From here on there is no way back: Ctrl-C comes before, or after the compiled code.
         self._report = self._buffers[second]
+        self._until_specialised -= 1
         self._compiled(packed.address, actions, mode, self._starts)
         for n, columns in self._hidden:
             self._report.observations[:, n, columns] = 0
             if mode == 0:
                 self._report.final_observations[:, n, columns] = 0
 
-    def _pack(self, second: bool) -> Any:
-        """Our arrays, with the first or second report, as the compiled step takes them."""
-        from .kernels.machine.packed import PackedArrays
+    def _packed_with(self, second: bool) -> Any:
+        """Our arrays, with the first or second report, as compiled code takes them."""
+        if self._packed[second] is None:
+            from .kernels.machine.packed import PackedArrays
 
-        self._packed[second] = PackedArrays(self.world, self._state, self._buffers[second], self._scratch)
+            self._packed[second] = PackedArrays(self.world, self._state, self._buffers[second], self._scratch)
         return self._packed[second]
 
     def _compile(self, actions: np.ndarray) -> Any:
         """The step for arrays like ours."""
+        from .kernels.machine.threads import compiled_step
+
+        kinds = self._kinds(specialised=self._until_specialised <= 0)
+        return compiled_step(kinds, actions, self._starts, self.num_threads)
+
+    def _kinds(self, specialised: bool = False) -> Any:
+        """The type of our packed arrays, of all worlds or of this one alone."""
         from .kernels.machine.packed import PackedArraysType
         from .kernels.machine.pointers import typeof
         from .kernels.machine.specialize import specialised_type
-        from .kernels.machine.threads import compiled_step
 
-        world = typeof(self.world) if self.num_envs < SPECIALISED else specialised_type(self.world)
-        parts = PackedArraysType(world, *map(typeof, (self._state, self._report, self._scratch)))
-        return compiled_step(parts, actions, self._starts, self.num_threads)
+        world = specialised_type(self.world) if specialised else typeof(self.world)
+        return PackedArraysType(world, *map(typeof, (self._state, self._report, self._scratch)))
 
     # -------------------------------------------------------------------------------------------- views
 
@@ -160,7 +178,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             if any(array.flags.writeable for array in world):  # another type to compiled code
                 world = read_only(World(*map(aligned, world)))
         self._world = world
-        self._compiled, self._packed = None, [None, None]
+        self._compiled, self._packed, self._writers = None, [None, None], {}
         for made_of_it in ("world_digest", "texts", "_contents"):
             vars(self).pop(made_of_it, None)
 
@@ -354,25 +372,24 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     # -------------------------------------------------------------------------------------------- global state
 
     def _states(self) -> np.ndarray:
-        from .kernels.step import global_state
-
-        rows = self._private_rows(self._report.observations)
-        global_state(self.world, self._state, rows)
-        return rows
+        return self._written("global_state")
 
     def _final_states(self) -> np.ndarray:
-        rows = self._private_rows(self._report.final_observations)
-        rows[:, : self._report.final_states.shape[1]] = self._report.final_states
+        return self._written("final_state")
+
+    def _written(self, entry: str) -> np.ndarray:
+        """States [B, S] as an entry of `kernels.step` writes them."""
+        rows = np.empty((self.num_envs, *self.state_space.shape), np.float32)
+        write = self._writers.get(entry) or self._compile_writer(entry, rows)
+        write(self._packed_with(self._report is self._buffers[1]).address, self._private, rows)
         return rows
 
-    def _private_rows(self, observations: np.ndarray) -> np.ndarray:
-        """States [B, S] with the private parts of the observations filled in."""
-        rows = np.empty((self.num_envs, *self.state_space.shape), np.float32)
-        private = rows[:, self.state_fields["private"]].reshape(
-            self.num_envs, self.num_agents, self.shape.private
-        )  # a view
-        private[:] = observations[..., self._private]
-        return rows
+    def _compile_writer(self, entry: str, rows: np.ndarray) -> Any:
+        from .kernels import step
+        from .kernels.machine.packed import compiled_for
+
+        self._writers[entry] = compiled_for(self._kinds(), getattr(step, entry), self._private, rows)
+        return self._writers[entry]
 
     # -------------------------------------------------------------------------------------------- save, restore, expect
 
@@ -445,6 +462,17 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             "outside": outside,
             "click": click,
         }
+
+
+def _steps_until_specialised(specialize: Any, num_envs: int, num_agents: int) -> float:
+    """Return how many steps a batch plays before its step is compiled for its world alone; infinity = all."""
+    if not isinstance(specialize, (bool, np.bool_)) and not (isinstance(specialize, str) and specialize == "auto"):
+        raise ValueError(f"specialize = {shown(specialize)} is not allowed; choose True, False or 'auto'")
+    if not specialize:
+        return math.inf
+    if specialize == "auto" and num_envs < SPECIALISED:
+        return -(-PAYS_OFF // (num_envs * num_agents))
+    return 0
 
 
 def _check_fork(threads: int) -> None:

@@ -20,7 +20,7 @@ from recsys_env.config import WorldConfig
 from recsys_env.fields import candidate_features
 from recsys_env.kernels import step
 from recsys_env.kernels.expected import expect
-from recsys_env.kernels.machine.packed import PackedArrays, PackedArraysType
+from recsys_env.kernels.machine.packed import PackedArrays, PackedArraysType, compiled_for
 from recsys_env.kernels.machine.pointers import typeof
 from recsys_env.kernels.machine.threads import compiled_step
 from recsys_env.kernels.page import read_prices
@@ -72,6 +72,13 @@ class Kernels:
 
     def look(self) -> None:
         self._run(self.idle, step.LOOK)
+
+    def write_states(self, rows: np.ndarray) -> None:
+        """Write the global states without their private part."""
+        parts, runs = (self.world, self.state, self.report, self.scratch), np.zeros((0, 2), np.int64)
+        write = compiled_for(PackedArraysType(*map(typeof, parts)), step.global_state, runs, rows)
+        packed = PackedArrays(*parts)
+        write(packed.address, runs, rows)
 
 
 def action_shape(config: WorldConfig) -> tuple[int, int]:
@@ -374,7 +381,7 @@ def compare_views(game: Game, kernels: Kernels, copies: list[Copy], actions: np.
         world, state, COLD_BELOW, discount, np.zeros((3, slots)), np.zeros((3, slots), np.int64), ideal, outside, cold
     )
     rows = np.full((COPIES, kernels.report.final_states.shape[1]), 7, np.float32)
-    step.global_state(world, state, rows)
+    kernels.write_states(rows)
     tick, prices, promoted = copies[0].tick, np.zeros(shape.items), np.zeros(shape.items, np.bool_)
     read_prices(world, np.arange(shape.items), tick, prices, promoted)
     comparison.close([game.price(j, tick) for j in range(shape.items)], prices, "prices")

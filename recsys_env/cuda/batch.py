@@ -100,7 +100,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         self._buffers = [_on_device(allocate_report(self.world, self.num_envs, masks)) for _ in range(2)]
         self._report = self._buffers[0]
         self._scratch = _on_device(allocate_scratch(self.world, self.num_envs))
-        self._hides, self._places = cuda.to_device(hidden), cuda.to_device(self._private.astype(np.int64))
+        self._hides, self._runs = cuda.to_device(hidden), cuda.to_device(self._private)
         self._highest = cuda.to_device(self._actions.highest)
         self._found = cuda.to_device(np.array([_NOWHERE]))
         self._never = cuda.to_device(np.zeros(self.num_envs, np.bool_))
@@ -150,12 +150,11 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         return DeviceInfos(self._report)
 
     def _states(self) -> Any:
-        self._run(write_states, self._world, self._state, self._report.observations, self._places, self._rows)
+        self._run(write_states, self._world, self._state, self._report.observations, self._runs, self._rows)
         return self._rows
 
     def _final_states(self) -> Any:
-        report = self._report
-        self._run(write_final_states, report.final_states, report.final_observations, self._places, self._final_rows)
+        self._run(write_final_states, self._report, self._runs, self._final_rows)
         return self._final_rows
 
     # -------------------------------------------------------------------------------------------- where the arrays are

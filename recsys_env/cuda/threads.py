@@ -5,8 +5,8 @@ from __future__ import annotations
 from numba import cuda
 
 from .actions import place_outside
-from .machine.compiler import kernel, thread
-from .step import advance, write_state
+from .machine.compiler import thread
+from .step import advance, write_final_state, write_private, write_state
 
 
 @thread
@@ -23,32 +23,21 @@ def step_copies(world, state, report, scratch, hidden, actions, mode):
 
 
 @thread
-def write_states(world, state, observations, private, rows):
-    """`state()` of every copy into rows[B, S]; private[P] are the places of each agent's private part in its
-    observation, which stand behind what the agents share."""
+def write_states(world, state, observations, runs, rows):
+    """`state()` of every copy into rows[B, S] (`step.global_state`)."""
     b = cuda.grid(1)
     if b < state.copies.size:
         p = world.params[0]
         write_state(state, p, b, rows[b])
-        write_private(observations, private, b, rows, p.state_fields.private)
+        write_private(observations, runs, b, rows, p.state_fields.private)
 
 
 @thread
-def write_final_states(shared, observations, private, rows):
-    """The same of the last pages of the episodes that ended: of shared[B, S'] and the last observations."""
+def write_final_states(report, runs, rows):
+    """The same of the last pages of the episodes that ended (`step.final_state`)."""
     b = cuda.grid(1)
     if b < rows.shape[0]:
-        for s in range(shared.shape[1]):
-            rows[b, s] = shared[b, s]
-        write_private(observations, private, b, rows, shared.shape[1])
-
-
-@kernel
-def write_private(observations, private, b, rows, first):
-    """What agents alone see of copy b, from place `first` on."""
-    for n in range(observations.shape[1]):
-        for i in range(private.size):
-            rows[b, first + n * private.size + i] = observations[b, n, private[i]]
+        write_final_state(report, runs, b, rows)
 
 
 @thread

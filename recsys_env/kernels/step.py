@@ -265,6 +265,20 @@ def _add_user(state, p, b, u, row):
         row[at.mean_trust + n] += state.vectors[b, u, p.shape.trust + n]
 
 
+@kernel
+def write_private(observations, runs, b, rows, at):
+    """The private part of `state()`, into rows[b, at:]: of each agent's observation, columns runs[:, 0] to runs[:, 1].
+
+    Runs of columns are copied several times as fast as columns that are looked up one by one.
+    """
+    for n in range(observations.shape[1]):
+        for r in range(runs.shape[0]):
+            first, size = runs[r, 0], runs[r, 1] - runs[r, 0]
+            for i in range(size):
+                rows[b, at + i] = observations[b, n, first + i]
+            at += size
+
+
 @stage
 def begin_ticks(world, state, report, scratch, p, first, stop, actions, mode):
     """Make copies first .. stop - 1 ready for a tick."""
@@ -354,8 +368,27 @@ def run(packed, actions, mode, starts):
 
 
 @entry
-def global_state(world, state, rows):
-    """`write_state` for every copy, into rows[B, S]."""
+def global_state(packed, runs, rows):
+    """`state()` of every copy of the batch with these packed arrays, into rows[B, S]; `runs` as in `write_private`."""
+    world, state, report, _ = parts_of(packed)
     p = world.params[0]
     for b in range(state.copies.size):
         write_state(state, p, b, rows[b])
+        write_private(report.observations, runs, b, rows, p.state_fields.private)
+
+
+@entry
+def final_state(packed, runs, rows):
+    """The same of the last pages of the episodes that ended."""
+    _, _, report, _ = parts_of(packed)
+    for b in range(rows.shape[0]):
+        write_final_state(report, runs, b, rows)
+
+
+@kernel
+def write_final_state(report, runs, b, rows):
+    """`final_state` of copy b."""
+    shared = report.final_states.shape[1]
+    for s in range(shared):
+        rows[b, s] = report.final_states[b, s]
+    write_private(report.final_observations, runs, b, rows, shared)
