@@ -76,7 +76,7 @@ def log_pages(
         pages: how many pages to show, those without a click included.
         of: agents whose pages count and are kept; by default all.
     """
-    envs = VectorEnv(config, LOGGED_COPIES)
+    envs = VectorEnv(config, LOGGED_COPIES, copy=False)
     kept_of = np.isin(envs.possible_agents, of or envs.possible_agents)
     observer, team = HistoryObserver(envs, ids, events), Team(envs, dict.fromkeys(envs.possible_agents, policy), seed)
     observations, _ = envs.reset(seed=seed)

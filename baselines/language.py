@@ -103,7 +103,7 @@ class RandomLog(Reader):
 def logged(tuning: Tuning) -> list[Example]:
     """Play at random and return pages with a click, of all agents."""
     config = replace(cli.config_of(tuning.task), {"mask_actions": False})
-    envs = VectorEnv(config, COPIES)
+    envs = VectorEnv(config, COPIES, copy=False)
     team = Team(envs, {agent: RandomLog(tuning.beside) for agent in envs.possible_agents}, tuning.seed)
     observations, _ = envs.reset(seed=tuning.seed % UNSEEN)
     actions = envs.empty_actions()

@@ -120,10 +120,10 @@ class Timed:
 
     clock: Clock
 
-    def step(self, actions: Any) -> Any:
+    def _play(self, actions: Any) -> None:
         with self.clock:
             batch: Any = super()
-            return batch.step(actions)
+            batch._play(actions)
 
 
 class TimedBatch(Timed, VectorEnv):
@@ -261,7 +261,7 @@ class Training:
             past: dict[str, str | Policy] = {
                 agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.others.items()
             }
-            envs = TimedFocalBatch(VectorEnv(config, num_envs), past)
+            envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=False), past)
             envs.clock = self.clock
             return envs
         return self.timed_batch(config, num_envs)
@@ -273,7 +273,7 @@ class Training:
             on_gpu.clock = self.clock
             return on_gpu  # type: ignore[no-any-return]
         worlds = range(config.world_seed, config.world_seed + self.algorithm.catalogues)
-        envs = TimedBatch(config, num_envs) if len(worlds) == 1 else TimedWorlds(config, num_envs, worlds)
+        envs = TimedBatch(config, num_envs, copy=False) if len(worlds) == 1 else TimedWorlds(config, num_envs, worlds)
         envs.clock = self.clock
         return envs
 

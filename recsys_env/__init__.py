@@ -93,6 +93,8 @@ def vector_env(
     *,
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
+    specialize: bool | Literal["auto"] = "auto",
+    copy: bool = True,
     device: Literal["cpu"] = "cpu",
     **overrides: Any,
 ) -> VectorEnv: ...
@@ -115,6 +117,8 @@ def vector_env(
     *,
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
+    specialize: bool | Literal["auto"] = "auto",
+    copy: bool = True,
     device: str = "cpu",
     **overrides: Any,
 ) -> VectorEnv | CudaVectorEnv:
@@ -125,20 +129,26 @@ def vector_env(
         num_envs: B.
         num_threads: 1 runs serially; results do not depend on it.
         catalogue: fitted items and users, as in `parallel_env`.
+        specialize: whether the step is compiled for the structure of this world alone, which makes it faster; "auto":
+            where that pays off (see `VectorEnv`). Results do not depend on it.
+        copy: whether results are copies, as in Gymnasium's vector environments. With False they are the batch's own
+            arrays, which the step after the next overwrites; on a GPU they always are.
         device: "cpu" gives a `VectorEnv`; "cuda" a `recsys_env.cuda.batch.CudaVectorEnv`, whose arrays stay on the GPU
             and whose results are the same.
 
     Raises:
         ImportError, RuntimeError: "cuda" without the library or a GPU.
-        ValueError: another device, or threads on a GPU.
+        ValueError: another device, or threads or specialised code on a GPU.
     """
     config = task_config(task, overrides, catalogue)
     if not isinstance(device, str) or device not in ("cpu", "cuda"):
         raise ValueError(f"device = {shown(device)} is not allowed; choose 'cpu' or 'cuda'")
     if device == "cpu":
-        return VectorEnv(config, num_envs, num_threads, catalogue)
+        return VectorEnv(config, num_envs, num_threads, catalogue, specialize, copy)
     if num_threads != 1:
         raise ValueError(f"num_threads = {shown(num_threads)}: a GPU has threads of its own; leave it out")
+    if specialize != "auto":
+        raise ValueError(f"specialize = {shown(specialize)}: a GPU plays the code for all worlds; leave it out")
     from .cuda.batch import CudaVectorEnv
 
     return CudaVectorEnv(config, num_envs, catalogue)

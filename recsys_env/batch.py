@@ -93,6 +93,8 @@ class Batch(ABC, Generic[Array, Told]):
         config: the task.
         catalogue: fitted items and users, if the world has them.
         num_envs: B.
+        copy: whether `reset`, `step`, `look` and `restore` return copies. Without, they return the batch's own arrays,
+            which the step after the next overwrites.
         possible_agents, num_agents: names and number of the N agents that act here.
         shape: sizes of the world.
         observation_space, action_space: spaces of one agent; all agents of a task share them.
@@ -108,6 +110,7 @@ class Batch(ABC, Generic[Array, Told]):
     config: WorldConfig
     catalogue: Catalogue | None
     num_envs: int
+    copy: bool
     possible_agents: list[str]
     num_agents: int
     shape: Shape
@@ -140,9 +143,40 @@ class Batch(ABC, Generic[Array, Told]):
     ) -> tuple[Any, Told]:
         """Start an episode in every copy; see `GameBatch.reset`."""
 
-    @abstractmethod
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
-        """Play one tick of every copy; see `GameBatch.step`."""
+        """Play one tick of every copy.
+
+        Args:
+            actions: [B, N, ...] of the action space's shape and kind.
+
+        Returns:
+            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B], infos.
+
+        Raises:
+            ValueError, TypeError: an action is outside its space; nothing has changed.
+            RuntimeError: before the first `reset`, or while another thread is in a call of this batch.
+
+        If it is interrupted (Ctrl-C) before its compiled code runs, nothing has changed. The compiled code is not
+        interrupted: the tick is played to its end, and `observations` and `infos` describe it.
+        """
+        with self.busy:
+            results = self._step(actions)
+            if not self.copy:
+                return results
+            observations, rewards, terminations, truncations, infos = results
+            return _copied(observations), _copied(rewards), terminations, _copied(truncations), _copied(infos)
+
+    def _step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
+        """`step` without copies, for callers that keep none of the results."""
+        with self.busy:
+            self._play(actions)
+            report = self._last_report()
+            observations = self._with_mask(report.observations, report.masks)
+            return observations, report.rewards, self._nobody(), report.truncated, self._infos(report)
+
+    @abstractmethod
+    def _play(self, actions: Any) -> None:
+        """Play one tick of every copy."""
 
     @abstractmethod
     def look(self) -> tuple[Any, Told]:
@@ -161,6 +195,20 @@ class Batch(ABC, Generic[Array, Told]):
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
+    def _observed(self) -> tuple[Any, Told]:
+        """What `reset` returns, given the last report."""
+        report = self._last_report()
+        observations, infos = self._with_mask(report.observations, report.masks), self._infos(report)
+        return (_copied(observations), _copied(infos)) if self.copy else (observations, infos)
+
+    @abstractmethod
+    def _infos(self, report: Any) -> Told:
+        """The infos of a report."""
+
+    @abstractmethod
+    def _nobody(self) -> Array:
+        """[B] of False."""
+
     # -------------------------------------------------------------------------------------------- the last page
 
     @abstractmethod
@@ -168,13 +216,13 @@ class Batch(ABC, Generic[Array, Told]):
         """The report of the last reset, step or restore, from which the following are read."""
 
     @property
-    @abstractmethod
     def infos(self) -> Told:
-        """The report of the last reset, step or restore."""
+        """The infos of the last reset, step or restore; the step after the next overwrites them."""
+        return self._infos(self._last_report())
 
     @property
     def observations(self) -> Any:
-        """The observations that the last reset, step or restore returned."""
+        """The observations of the last reset, step or restore; the step after the next overwrites them."""
         report = self._last_report()
         return self._with_mask(report.observations, report.masks)
 
@@ -258,6 +306,11 @@ class Batch(ABC, Generic[Array, Told]):
         """One field of an array of records."""
         column: Array = records[name]
         return column
+
+
+def _copied(results: Any) -> Any:
+    """A copy of what a batch returns: an array, arrays by name, or infos."""
+    return {name: array.copy() for name, array in results.items()} if type(results) is dict else results.copy()
 
 
 def checked_seeds(seed: Any, num_envs: int) -> list[int]:

@@ -67,7 +67,7 @@ class RecommendationEnv(ParallelEnv):
             )
         self.metadata = {**self.metadata, "name": name}
         self.render_mode = render_mode
-        self.vector = VectorEnv(config, catalogue=catalogue)
+        self.vector = VectorEnv(config, catalogue=catalogue, copy=False)
         self.config = config
         self.possible_agents = list(self.vector.possible_agents)
         self.agents = self.possible_agents[:]

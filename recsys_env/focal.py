@@ -93,7 +93,8 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
     The others act in all copies at once, before the learners do, so a wrong action of a learner does not affect them.
     They learn from `observe`, are told when an episode ends, and are bound again, with random streams of the same seed,
-    whenever `reset` gets a seed. `state()` is that of the whole batch, for critics. `later_agent` counts learners;
+    whenever `reset` gets a seed. If a step is interrupted (Ctrl-C) before the others have chosen for the next page, or if
+    the batch was stepped directly, the next `step` asks for a `reset`. `state()` is that of the whole batch, for critics. `later_agent` counts learners;
     later sales of the others are left out of infos.
 
     Args:
@@ -128,6 +129,7 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     config = _of_batch("config")
     catalogue = _of_batch("catalogue")
     num_envs = _of_batch("num_envs")
+    copy = _of_batch("copy")
     shape = _of_batch("shape")
     observation_space = _of_batch("observation_space")
     action_space = _of_batch("action_space")
@@ -168,26 +170,20 @@ class FocalBatch(Batch[np.ndarray, Infos]):
             self._seeded = True
         else:
             self.team.reset()
-        return self._go_on()
+        self._let_others_choose()
+        return self._observed()
 
-    @one_at_a_time
-    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """Play one tick of every copy with the learners' actions [B, N', ...]; as `VectorEnv.step`.
-
-        If it is interrupted (Ctrl-C) before the others have chosen for the next page, or if the batch was stepped
-        directly, the next `step` asks for a `reset`.
-        """
+    def _play(self, actions: Any) -> None:
         self._require_reset("step()")
-        _, rewards, terminated, truncated, infos = self.batch.step(self._join(actions))
-        self.team.observe(infos, truncated)
-        observations, learners_infos = self._go_on()
-        return observations, rewards[:, self._learners], terminated, truncated, learners_infos
+        self.batch._play(self._join(actions))
+        self.team.observe(self.batch.infos, self.batch.truncated)
+        self._let_others_choose()
 
     @one_at_a_time
     def look(self) -> tuple[Any, Infos]:
         self._require_reset("look()")
         self.batch.look()
-        return self.observations, self.infos
+        return self._observed()
 
     @one_at_a_time
     def restore(
@@ -195,7 +191,8 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     ) -> tuple[Any, Infos]:
         """As `VectorEnv.restore`; the memory of the other agents is not part of a snapshot."""
         self.batch.restore(snapshot, copy, seed)
-        return self._go_on()
+        self._let_others_choose()
+        return self._observed()
 
     def _join(self, actions: Any) -> np.ndarray:
         """Combine the learners' actions with those that the others have chosen."""
@@ -203,11 +200,13 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
         return self._joint
 
-    def _go_on(self) -> tuple[Any, Infos]:
-        """Let the others choose for the page about to be shown, and return what the learners see of it."""
+    def _let_others_choose(self) -> None:
+        """Let the others choose for the page about to be shown."""
         self.team.act(self.batch.observations, self._joint)
         self._chosen_at = self.batch._moves
-        return self.observations, self.infos
+
+    def _nobody(self) -> np.ndarray:
+        return self.batch._nobody()
 
     def _require_reset(self, call: str) -> None:
         self.batch._require_reset(call)
@@ -227,9 +226,8 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         by_agent = {name: getattr(report, name)[:, self._learners] for name in _BY_AGENT}
         return report._replace(later=later, **by_agent)
 
-    @property
-    def infos(self) -> Infos:
-        return Infos(self._last_report())
+    def _infos(self, report: Report) -> Infos:
+        return Infos(report)
 
     @property
     def candidates(self) -> np.ndarray:

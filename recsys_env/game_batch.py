@@ -174,30 +174,12 @@ class GameBatch(Batch[Array, Told]):
                 self._seed = seeds
                 self._moves += 1
 
-    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
-        """Play one tick of every copy.
-
-        Args:
-            actions: [B, N, ...] of the action space's shape and kind.
-
-        Returns:
-            observations [B, N, O], rewards [B, N], terminations [B] (always False), truncations [B], infos.
-
-        Raises:
-            ValueError, TypeError: an action is outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, or while another thread is in a call of this batch.
-
-        If it is interrupted (Ctrl-C) before its compiled code runs, nothing has changed. The compiled code is not
-        interrupted: the tick is played to its end, and `observations` and `infos` describe it.
-        """
-        with self.busy:
-            self._require_reset("step()")
-            report = self._tick(self._read(actions))
-            observations, infos = self._observed()
-            return observations, report.rewards, self._nobody(), report.truncated, infos
+    def _play(self, actions: Any) -> None:
+        self._require_reset("step()")
+        self._tick(self._read(actions))
 
     def _tick(self, actions: Any) -> Any:
-        """`step` with actions that have been read, and the report of it."""
+        """Play a tick with actions that have been read, and return the report of it."""
         told = self._report
         try:
             self._advance(actions, mode=0)
@@ -306,9 +288,6 @@ class GameBatch(Batch[Array, Told]):
         self._require_reset("final_state()")
         return self._final_states()
 
-    def _observed(self) -> tuple[Any, Told]:
-        return self.observations, self.infos
-
     # -------------------------------------------------------------------------------------------- where the arrays are
     # Of this class, on the host.
 
@@ -328,10 +307,6 @@ class GameBatch(Batch[Array, Told]):
     def _read(self, actions: Any) -> Any:
         """Actions that lie in their space, as the kernels read them: [B, N, A]."""
         return self._actions.read(actions)
-
-    def _nobody(self) -> Array:
-        """[B] of False."""
-        raise NotImplementedError
 
     def _states(self) -> Array:
         """`state()` of the present page."""

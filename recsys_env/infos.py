@@ -92,8 +92,8 @@ class Infos(Mapping[str, np.ndarray]):
         return len(self.ENTRIES)
 
     def copy(self) -> Infos:
-        """Return a copy that later steps do not overwrite, without the final observations."""
-        return _KeptInfos(self._report)
+        """Return a copy that later steps do not overwrite."""
+        return _CopiedInfos(self._report)
 
 
 class _KeptInfos(Infos):
@@ -114,6 +114,22 @@ class _KeptInfos(Infos):
             for raw, like in zip(self._raw, likes, strict=True)
         )
         return self._like._replace(**dict(zip(names, arrays, strict=True)))
+
+
+class _CopiedInfos(_KeptInfos):
+    """The same with the final observations, which are zeros where no episode has ended."""
+
+    ENTRIES = _ENTRIES
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self._ends = (report.final_observations.copy(), report.final_masks.copy()) if report.truncated.any() else None
+
+    @cached_property
+    def _report(self) -> Report:  # type: ignore[override]
+        like = self._like
+        observations, masks = self._ends or map(np.zeros_like, (like.final_observations, like.final_masks))
+        return super()._report._replace(final_observations=observations, final_masks=masks)
 
 
 class AgentInfo(UserDict[str, Any], dict[str, Any]):

@@ -4,8 +4,9 @@
     observations, infos = envs.reset(seed=0)                                     # [B, N, O]
     observations, rewards, terminations, truncations, infos = envs.step(actions) # [B, N] rewards, [B] ends
 
-`step` returns views of two alternating sets of arrays. They stay valid until the step after the next, so an observation
-and its successor exist at the same time. Copy what you keep longer.
+The results are copies, which may be kept. With `copy=False` they are views of two alternating sets of arrays, which saves
+a few percent of the time. They stay valid until the step after the next, so an observation and its successor exist at
+the same time.
 
 Episodes restart in the same step: where `truncations[b]` is true, the observation is already the first one of the next
 episode, and `final_obs[b]` is the last one of the finished episode.
@@ -66,6 +67,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             on disk and saves a fifth to a half of the time of every step. True: at the first step. False: never; the
             batch uses the code for all worlds. "auto": at the first step from 1,024 copies on, and in smaller batches
             when they have played 20 million agent-steps. Results do not depend on it.
+        copy: whether results are copies; see `Batch.copy`.
 
     Raises:
         ValueError: `specialize` is something else, the batch does not fit into the available memory, or as in `GameBatch`.
@@ -87,8 +89,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         num_threads: int = 1,
         catalogue: Catalogue | str | Path | None = None,
         specialize: bool | Literal["auto"] = "auto",
+        copy: bool = True,
     ) -> None:
         super().__init__(config, num_envs, catalogue)
+        if not isinstance(copy, (bool, np.bool_)):
+            raise TypeError(f"copy = {shown(copy)} must be True or False")
+        self.copy = bool(copy)
         check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.num_threads = int(num_threads)
         self._until_specialised = _steps_until_specialised(specialize, self.num_envs, self.num_agents)
@@ -119,9 +125,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     def _nobody(self) -> np.ndarray:
         return np.zeros(self.num_envs, np.bool_)
 
-    @property
-    def infos(self) -> Infos:
-        return Infos(self._report)
+    def _infos(self, report: Report) -> Infos:
+        return Infos(report)
 
     def _advance(self, actions: np.ndarray, mode: int) -> None:
         second = self._report is self._buffers[0]

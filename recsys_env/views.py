@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -147,8 +147,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             infos as after a reset. "SameStep": the step that ends an episode returns the first observation of the next
             one, and the last observation in `infos["final_obs"]`, so no step is lost.
 
-    All episodes of a batch end together. Observations and rewards are copies. Infos (see `infos.Infos`) are arrays
-    [rows, ...] that stay valid until the step after the next, each with its mask `_<name>`.
+    All episodes of a batch end together. Infos (see `infos.Infos`) are arrays [rows, ...], each with its mask `_<name>`.
+    Observations and infos are copies unless the batch was made with `copy=False`.
     """
 
     INFOS: tuple[str, ...] = (
@@ -207,8 +207,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def _observed(self, observations: Any) -> Any:
         if self.envs.config.mask_actions:
-            return {name: self._pick(array).copy() for name, array in observations.items()}
-        return self._pick(observations).copy()
+            return {name: self._pick(array) for name, array in observations.items()}
+        return self._pick(observations)
 
     def _infos(self, infos: Infos) -> dict[str, Any]:
         named = {name: self._pick(infos[name]) for name in self.INFOS}
@@ -251,7 +251,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         ended = self._none.copy()
         if truncated.any():
             ended[:] = True
-            final = self._observed(self.envs.final_obs)
+            final = self._observed(self.envs._with_mask(report["final_obs"], report["final_mask"]))
             if self._same_step:
                 infos["final_obs"], infos["_final_obs"] = self._objects(final), self._all
             else:
@@ -323,11 +323,16 @@ def single_agent_vector_env(
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
+    specialize: bool | Literal["auto"] = "auto",
+    copy: bool = True,
     **overrides: Any,
 ) -> SingleAgentVectorEnv:
-    """Create B copies of `single_agent_env` as one batch; `gymnasium.make_vec("recsys/<task>")` calls this."""
+    """Create B copies of `single_agent_env` as one batch; `gymnasium.make_vec("recsys/<task>")` calls this.
+
+    `num_threads`, `specialize` and `copy` are as in `VectorEnv`.
+    """
     return SingleAgentVectorEnv(
-        VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue),
+        VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue, specialize, copy),
         agent,
         others,
         autoreset_mode,
@@ -341,10 +346,14 @@ def shared_policy_env(
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
+    specialize: bool | Literal["auto"] = "auto",
+    copy: bool = True,
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
-    """Create B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy."""
+    """Create B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy.
+
+    `num_threads`, `specialize` and `copy` are as in `VectorEnv`.
+    """
     check_count("num_copies", num_copies, 1, 2**31)
-    return SharedPolicyVectorEnv(
-        VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue), autoreset_mode
-    )
+    envs = VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue, specialize, copy)
+    return SharedPolicyVectorEnv(envs, autoreset_mode)

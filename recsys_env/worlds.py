@@ -47,6 +47,7 @@ class Worlds(Batch[np.ndarray, Infos]):
     """
 
     catalogue = None
+    copy = False  # the reports of the parts are joined into new arrays at every step
 
     def __init__(self, config: WorldConfig, num_envs: int, seeds: Sequence[int], num_threads: int = 1) -> None:
         check_config(config)
@@ -62,7 +63,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         if config.catalogue:
             raise ValueError(f"catalogue = {config.catalogue!r} is one world; several are made of synthetic items")
         each = num_envs // len(seeds)
-        self.parts = [VectorEnv(replace(config, {"world_seed": seed}), each, num_threads) for seed in seeds]
+        self.parts = [VectorEnv(replace(config, {"world_seed": seed}), each, num_threads, copy=False) for seed in seeds]
         self.config, self.num_envs, self.busy = config, int(num_envs), Busy()
         first = self.parts[0]  # layouts and spaces do not depend on a world's seed
         self.device, self.shape = first.device, first.shape
@@ -110,17 +111,10 @@ class Worlds(Batch[np.ndarray, Infos]):
         seeds = None if seed is None else checked_seeds(seed, self.num_envs)
         return self._go_on(lambda part, rows: part.reset(seed=None if seeds is None else seeds[rows]))
 
-    @one_at_a_time
-    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """Play one tick of every copy; as `VectorEnv.step`.
-
-        If it is interrupted (Ctrl-C) when only some worlds have played the tick, the next `step` asks for a `reset`.
-        """
+    def _play(self, actions: Any) -> None:
         self._require_reset("step()")
         read = self._read(actions)
-        observations, infos = self._go_on(lambda part, rows: part.step(read[rows]))
-        report = self._report
-        return observations, report.rewards, np.zeros(self.num_envs, np.bool_), report.truncated, infos
+        self._go_on(lambda part, rows: part._step(read[rows]))
 
     @one_at_a_time
     def look(self) -> tuple[Any, Infos]:
@@ -214,9 +208,11 @@ class Worlds(Batch[np.ndarray, Infos]):
     def _joined_report(self) -> Report:
         return Report(*map(np.concatenate, zip(*(part.report for part in self.parts), strict=True)))
 
-    @property
-    def infos(self) -> Infos:
-        return Infos(self._report)
+    def _infos(self, report: Report) -> Infos:
+        return Infos(report)
+
+    def _nobody(self) -> np.ndarray:
+        return np.zeros(self.num_envs, np.bool_)
 
     @property
     def next_places(self) -> np.ndarray:

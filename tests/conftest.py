@@ -120,5 +120,8 @@ def _one_torch_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def _one_code_for_all_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large batches too play what is compiled for all worlds: half a minute for each of hundreds would be hours."""
+    """Large batches too play what is compiled for all worlds: half a minute for each of hundreds would be hours.
+
+    Small ones come to their own code only after millions of agent-steps (`vector.PAYS_OFF`), which no test plays.
+    """
     monkeypatch.setattr("recsys_env.vector.SPECIALISED", sys.maxsize)

@@ -38,12 +38,10 @@ def test_from_how_many_copies_on_a_world_has_its_own_code(monkeypatch: pytest.Mo
     assert worlds == [numba.typeof(world), specialised_type(world)]
 
 
-def test_a_world_that_is_replaced_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_world_that_is_replaced_is_compiled_for(
+    compiled_worlds: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(vector, "SPECIALISED", 3)
-    worlds: list[Any] = []
-    monkeypatch.setattr(
-        "recsys_env.kernels.step.run.compile", lambda kinds: worlds.append(kinds[0].parts[0]) or (lambda *_: None)
-    )
     envs = recsys_env.vector_env("ecommerce-v1", 3)
     envs.reset(seed=0)
     first, params = envs.world, envs.world.params.copy()
@@ -54,8 +52,57 @@ def test_a_world_that_is_replaced_is_compiled_for(monkeypatch: pytest.MonkeyPatc
     envs.world = first._replace(params=params)
     for _ in range(3):
         envs.step(envs.empty_actions())
-    assert set(worlds) == {specialised_type(first), specialised_type(envs.world)}
-    assert worlds[-1] == specialised_type(envs.world)
+    assert set(compiled_worlds) == {specialised_type(first), specialised_type(envs.world)}
+    assert compiled_worlds[-1] == specialised_type(envs.world)
+
+
+@pytest.fixture
+def compiled_worlds(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The types of the worlds that steps are compiled for; these steps play nothing."""
+    worlds: list[Any] = []
+
+    def compile_step(kinds: Any) -> Any:
+        worlds.append(kinds[0].parts[0])
+        return lambda *_: None
+
+    monkeypatch.setattr("recsys_env.kernels.step.run.compile", compile_step)
+    return worlds
+
+
+@pytest.mark.parametrize(
+    ("specialize", "special"), [("auto", [False, True]), (True, [True]), (False, [False]), (np.True_, [True])]
+)
+def test_when_a_small_batch_has_its_own_code(
+    specialize: Any, special: list[bool], compiled_worlds: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector, "PAYS_OFF", 2 * 2 * 3)  # three steps of two copies of two agents
+    envs = recsys_env.vector_env("duel-v1", 2, specialize=specialize)
+    envs.reset(seed=0)
+    for _ in range(2):
+        envs.step(envs.empty_actions())
+    assert len(compiled_worlds) == 1
+    for _ in range(5):
+        envs.step(envs.empty_actions())
+    assert compiled_worlds == [specialised_type(envs.world) if own else numba.typeof(envs.world) for own in special]
+
+
+def test_a_batch_whose_compilation_is_interrupted_compiles_later(
+    compiled_worlds: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector, "PAYS_OFF", 2 * 2)
+    envs = recsys_env.vector_env("duel-v1", 2)
+    envs.reset(seed=0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("recsys_env.kernels.step.run.compile", lambda kinds: (_ for _ in ()).throw(KeyboardInterrupt))
+        envs.step(envs.empty_actions())
+    envs.step(envs.empty_actions())
+    assert compiled_worlds[1:] == [specialised_type(envs.world)]
+
+
+def test_what_specialize_may_be() -> None:
+    for wrong in ("always", 1, None, np.array([True])):
+        with pytest.raises(ValueError, match=r"specialize = .* is not allowed; choose True, False or 'auto'"):
+            recsys_env.vector_env("duel-v1", specialize=wrong)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(

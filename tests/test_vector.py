@@ -92,7 +92,7 @@ def test_shapes_types_and_bounds() -> None:
 
 
 def test_an_observation_and_its_successor_coexist() -> None:
-    envs = batch()
+    envs = batch(copy=False)
     before, _ = envs.reset()
     for _ in range(BUSY.horizon + 5):
         kept = before.copy()
@@ -100,6 +100,27 @@ def test_an_observation_and_its_successor_coexist() -> None:
         np.testing.assert_array_equal(before, kept)
         assert not np.shares_memory(before, after)
         before = after
+
+
+def test_results_are_copies_unless_one_says_otherwise() -> None:
+    copied, shared = batch(mask_actions=True), batch(mask_actions=True, copy=False)
+    kept, expected = [], []
+    for _ in range(BUSY.horizon + 3):
+        actions = sampled(copied)
+        results, (observations, rewards, _, truncated, infos) = copied.step(actions), shared.step(actions)
+        ends = {"final_obs": infos["final_obs"], "final_mask": infos["final_mask"]} if truncated.any() else {}
+        told = {**observations, "rewards": rewards, "truncated": truncated, **infos.copy(), **ends}
+        kept.append(results)
+        expected.append({name: np.array(array) for name, array in told.items()})
+    ours = [array for report in copied._buffers for array in report if array.size]
+    for (observations, rewards, _, truncated, infos), told in zip(kept, expected, strict=True):
+        found = {**infos, **observations, "rewards": rewards, "truncated": truncated}
+        for name, array in told.items():
+            np.testing.assert_array_equal(found[name], array, name)
+            assert not any(np.shares_memory(found[name], other) for other in ours), name
+    assert np.shares_memory(shared.step(actions)[1], shared.report.rewards)
+    with pytest.raises(TypeError, match="copy = 1 must be True or False"):
+        vector_env(BUSY, 1, copy=1)  # type: ignore[call-overload]
 
 
 def test_episodes_end_by_truncation_at_the_horizon() -> None:
@@ -150,18 +171,16 @@ def test_infos_are_a_mapping_of_the_last_step() -> None:
 
 
 def test_kept_infos_outlive_the_buffers() -> None:
-    envs = batch()
+    envs = batch(copy=False)
     kept, expected = [], []
     for _ in range(6):
         infos = envs.step(sampled(envs))[4]
         kept.append(infos.copy())
-        expected.append({key: infos[key].copy() for key in kept[-1]})
+        expected.append({key: infos[key].copy() for key in set(infos) - {"final_obs", "final_mask"}})
     for infos, values in zip(kept, expected, strict=True):
-        assert set(infos) == set(values)
-        for key in infos:
+        assert set(infos) == {*values, "final_obs", "final_mask"}
+        for key in values:
             np.testing.assert_array_equal(infos[key], values[key])
-    with pytest.raises(KeyError, match="'final_obs'; these infos hold"):
-        kept[0]["final_obs"]
 
 
 def test_infos_agree_with_themselves_and_with_rewards() -> None:

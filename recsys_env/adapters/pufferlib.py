@@ -73,7 +73,7 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
         by_row = as_array(actions, (self.num_agents, *self._action), "one for each of the {} rows", self.num_agents)
         joint = by_row.reshape(self.envs.num_envs, self.envs.num_agents, *self._action)
-        observations, rewards, _, truncated, infos = self.envs.step(joint)
+        observations, rewards, _, truncated, infos = self.envs._step(joint)
         self.observations[:] = observations.reshape(self.observations.shape)
         self.rewards[:] = rewards.ravel()
         self.truncations[:] = np.repeat(truncated, self.envs.num_agents)

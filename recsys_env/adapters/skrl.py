@@ -88,7 +88,7 @@ class SkrlEnv(MultiAgentEnvWrapper):
             joint = joint.clamp(-1, 1)
         elif not space.shape and joint.dim() == 3:
             joint = joint.squeeze(2)
-        observations, rewards, *ends, infos = self.envs.step(self._tensors.actions(joint))
+        observations, rewards, *ends, infos = self.envs._step(self._tensors.actions(joint))
         report: dict[str, Any] = {"active": self._tensors(infos["active"])}
         ends = [self._tensors(flags) for flags in ends]
         if ends[1].any():

@@ -133,7 +133,7 @@ class TorchRLEnv(EnvBase):
     def _step(self, tensordict: TensorDictBase) -> TensorDict:
         actions = [tensordict[role, "action"] for role in self.group_map]
         joint = actions[0] if len(actions) == 1 else torch.cat(actions, 1)
-        observations, rewards, _, truncated, infos = self.envs.step(self._tensors.actions(joint))
+        observations, rewards, _, truncated, infos = self.envs._step(self._tensors.actions(joint))
         self._over, state = bool(self._tensors(truncated).all()), self.envs.state
         if self._over:
             observations, state = self.envs.final_obs, self.envs.final_state

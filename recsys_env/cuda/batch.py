@@ -5,8 +5,8 @@
     torch.as_tensor(observations, device="cuda")            # shares their memory; JAX and CuPy take them alike
 
 Actions are taken from the device too (whatever has `__cuda_array_interface__`, such as a tensor of PyTorch), and
-nothing crosses to the host but a word that says whether they were allowed. As on the CPU, arrays are those of two
-alternating sets.
+nothing crosses to the host but a word that says whether they were allowed. Results are never copied, as by
+`copy=False` on the CPU: they are arrays of two alternating sets, which the step after the next overwrites.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
     """
 
     device = "cuda"
+    copy = False
 
     def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
         if not cuda.is_available():
@@ -145,9 +146,8 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
     def _nobody(self) -> Any:
         return self._never
 
-    @property
-    def infos(self) -> DeviceInfos:
-        return DeviceInfos(self._report)
+    def _infos(self, report: Report) -> DeviceInfos:
+        return DeviceInfos(report)
 
     def _states(self) -> Any:
         self._run(write_states, self._world, self._state, self._report.observations, self._runs, self._rows)

@@ -127,9 +127,10 @@ def begin_episodes(
     check_count("episodes", episodes, 1, 2**31)
     checked_seed(seed)
     if isinstance(task, VectorEnv):
-        envs = VectorEnv(task.config, episodes, num_threads, task.catalogue if catalogue is None else catalogue)
+        config, catalogue = task.config, task.catalogue if catalogue is None else catalogue
     else:
-        envs = VectorEnv(task_config(task, {}, catalogue), episodes, num_threads, catalogue)
+        config = task_config(task, {}, catalogue)
+    envs = VectorEnv(config, episodes, num_threads, catalogue, copy=False)
     team = Team(envs, by_agent(envs.possible_agents, policies), seed)
     observations, _ = envs.reset(seed=seed)
     return envs, team, observations

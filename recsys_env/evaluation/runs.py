@@ -152,7 +152,7 @@ def play(run: Run) -> dict[str, Any]:
         none has), the platform last; costs: of a page, as of `Team.costs`; seconds; where it comes from.
     """
     began = time.perf_counter()
-    envs = VectorEnv(run.config, run.episodes)
+    envs = VectorEnv(run.config, run.episodes, copy=False)
     team = Team(envs, run.members(), UNSEEN + run.seed)
     learns = any(policy.learns for policy in team.policies.values())
     seen: set[int] = set()

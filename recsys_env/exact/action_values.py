@@ -127,7 +127,7 @@ def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
         raise TypeError(f"state = {shown(state)} must be an environment, a batch of one copy, or what save() returned")
     if snapshot.num_envs != 1:
         raise ValueError(f"state has {snapshot.num_envs} copies; give one of them, as save(copy) returns it")
-    return snapshot, VectorEnv(snapshot.config, n, catalogue=catalogue)
+    return snapshot, VectorEnv(snapshot.config, n, catalogue=catalogue, copy=False)
 
 
 def _joint(batch: VectorEnv, name: str, action: Any) -> np.ndarray:

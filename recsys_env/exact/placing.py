@@ -37,7 +37,7 @@ def played(game: MarkovGame, config: WorldConfig, name: str) -> list[np.ndarray]
         Refused: the policy reacts to what the table does not hold, or not all states have been met.
         ValueError: there is no such policy, or it does not play this world.
     """
-    envs = VectorEnv(config, 2 * _PASTS)
+    envs = VectorEnv(config, 2 * _PASTS, copy=False)
     team = Team(envs, dict.fromkeys(envs.possible_agents, name), seed=0)
     policies = list(team.policies.values())
     states, actions = len(game.states), len(game.actions)
