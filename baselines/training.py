@@ -125,6 +125,11 @@ class Timed:
             batch: Any = super()
             batch._play(actions)
 
+    def _roll_out(self, *arguments: Any) -> None:
+        with self.clock:
+            batch: Any = super()
+            batch._roll_out(*arguments)
+
 
 class TimedBatch(Timed, VectorEnv):
     """A timed batch of one world."""

@@ -93,9 +93,9 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
     The others act in all copies at once, before the learners do, so a wrong action of a learner does not affect them.
     They learn from `observe`, are told when an episode ends, and are bound again, with random streams of the same seed,
-    whenever `reset` gets a seed. If a step is interrupted (Ctrl-C) before the others have chosen for the next page, or if
-    the batch was stepped directly, the next `step` asks for a `reset`. `state()` is that of the whole batch, for critics. `later_agent` counts learners;
-    later sales of the others are left out of infos.
+    whenever `reset` gets a seed. If a step is interrupted (Ctrl-C) before the others have chosen for the next page, or
+    if the batch was stepped directly, the next `step` asks for a `reset`. `state()` is that of the whole batch, for
+    critics. `later_agent` counts learners; later sales of the others are left out of infos.
 
     Args:
         envs: the batch; step it only through this object.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from .catalogue import Catalogue
 from .checks import as_numbers, check_count, check_finite, is_number, is_sequence, shown, unknown
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
-from .evaluation.episodes import play_episode
+from .evaluation.episodes import episode_rewards
 from .fields import PRICE_LEVEL, ranker_weights
 from .policies import Planner, Policy, Team
 from .policies.linear import LinearRanker, save_ranker, state_columns
@@ -299,7 +299,7 @@ class Arena:
         others: a policy for each agent whose ranker is not given.
         states: fields of the observation that change the weights; fields that the world lacks are left out.
         without: features whose weights are 0.
-        make: creates a batch of a number of copies.
+        make: creates a batch of a number of copies; None: a `VectorEnv`.
 
     Attributes:
         size: shape of a candidate: [R, 1 + X, W], roles, numbers of the states, weights.
@@ -316,14 +316,14 @@ class Arena:
         others: Mapping[str, str | Policy],
         states: tuple[str, ...],
         without: Collection[str] = (),
-        make: Callable[[WorldConfig, int], CpuBatch] = VectorEnv,
+        make: Callable[[WorldConfig, int], CpuBatch] | None = None,
     ) -> None:
         probe = VectorEnv(config, 1)
         if not isinstance(others, Mapping):
             raise TypeError(f"others = {shown(others)} must be policies by the names of their agents")
         if not (is_sequence(without) or isinstance(without, Set)) or not all(isinstance(name, str) for name in without):
             raise TypeError(f"without = {shown(without)} must be names of features")
-        self.config, self._make = config, make
+        self.config, self._make = config, make or partial(VectorEnv, copy=False)
         self.learners = [agent for agent in config.agents if agent not in others]
         if not self.learners or not set(others) <= set(config.agents):
             raise ValueError(f"others = {shown(list(others))} must be some of {config.agents}, and not all")
@@ -353,9 +353,8 @@ class Arena:
         }
         team = Team(envs, {**self.others, **rankers}, seed)
         observations, _ = envs.reset(seed=[copy_seed(seed, e) for e in range(episodes)] * count)
-        all_paid = np.zeros((envs.num_envs, envs.num_agents))
-        all_own = play_episode(envs, team, observations, paid=all_paid)
-        own, paid = (of[:, places].mean(axis=1).reshape(count, episodes) for of in (all_own, all_paid))
+        earned = episode_rewards(envs, team, observations)
+        own, paid = (of[:, places].mean(axis=1).reshape(count, episodes) for of in earned)
         return own, paid
 
     def single_weights(self) -> np.ndarray:

@@ -147,8 +147,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             infos as after a reset. "SameStep": the step that ends an episode returns the first observation of the next
             one, and the last observation in `infos["final_obs"]`, so no step is lost.
 
-    All episodes of a batch end together. Infos (see `infos.Infos`) are arrays [rows, ...], each with its mask `_<name>`.
-    Observations and infos are copies unless the batch was made with `copy=False`.
+    All episodes of a batch end together. Infos (see `infos.Infos`) are arrays [rows, ...], each with its mask
+    `_<name>`. Observations and infos are copies unless the batch was made with `copy=False`.
     """
 
     INFOS: tuple[str, ...] = (
@@ -324,15 +324,14 @@ def single_agent_vector_env(
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
     specialize: bool | Literal["auto"] = "auto",
-    copy: bool = True,
     **overrides: Any,
 ) -> SingleAgentVectorEnv:
     """Create B copies of `single_agent_env` as one batch; `gymnasium.make_vec("recsys/<task>")` calls this.
 
-    `num_threads`, `specialize` and `copy` are as in `VectorEnv`.
+    `num_threads` and `specialize` are as in `VectorEnv`.
     """
     return SingleAgentVectorEnv(
-        VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue, specialize, copy),
+        VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue, specialize),
         agent,
         others,
         autoreset_mode,
@@ -347,13 +346,12 @@ def shared_policy_env(
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
     specialize: bool | Literal["auto"] = "auto",
-    copy: bool = True,
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
     """Create B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy.
 
-    `num_threads`, `specialize` and `copy` are as in `VectorEnv`.
+    `num_threads` and `specialize` are as in `VectorEnv`.
     """
     check_count("num_copies", num_copies, 1, 2**31)
-    envs = VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue, specialize, copy)
+    envs = VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue, specialize)
     return SharedPolicyVectorEnv(envs, autoreset_mode)

@@ -45,7 +45,7 @@ from recsys_env.evaluation.report import Command
 from recsys_env.fitting.world import CLICKS_PER_PAGE
 from recsys_env.kernels.dynamics import MOOD_RATE
 from recsys_env.language import pages as prompts
-from recsys_env.vector import SPECIALISED
+from recsys_env.vector import PAYS_OFF, SPECIALISED
 
 DEFINITIONS = re.compile(
     r"\b(?:19|20)\d\d\b"  # years
@@ -144,6 +144,7 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
     ],
     "docs/speed.md": [
         lambda: f"From {SPECIALISED:,} copies on, a batch's step",
+        lambda: f"have played {PAYS_OFF:,} agent-steps",
         lambda: f"{catalogue()[0]:,} people and {catalogue()[1]:,} products",
     ],
     "docs/observations.md": [

@@ -38,9 +38,7 @@ def test_from_how_many_copies_on_a_world_has_its_own_code(monkeypatch: pytest.Mo
     assert worlds == [numba.typeof(world), specialised_type(world)]
 
 
-def test_a_world_that_is_replaced_is_compiled_for(
-    compiled_worlds: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_world_that_is_replaced_is_compiled_for(compiled_worlds: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector, "SPECIALISED", 3)
     envs = recsys_env.vector_env("ecommerce-v1", 3)
     envs.reset(seed=0)
@@ -86,15 +84,20 @@ def test_when_a_small_batch_has_its_own_code(
     assert compiled_worlds == [specialised_type(envs.world) if own else numba.typeof(envs.world) for own in special]
 
 
+def interrupt(kinds: Any) -> Any:
+    raise KeyboardInterrupt
+
+
 def test_a_batch_whose_compilation_is_interrupted_compiles_later(
     compiled_worlds: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vector, "PAYS_OFF", 2 * 2)
     envs = recsys_env.vector_env("duel-v1", 2)
     envs.reset(seed=0)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("recsys_env.kernels.step.run.compile", lambda kinds: (_ for _ in ()).throw(KeyboardInterrupt))
-        envs.step(envs.empty_actions())
+    with monkeypatch.context() as patch:
+        patch.setattr("recsys_env.kernels.step.run.compile", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            envs.step(envs.empty_actions())
     envs.step(envs.empty_actions())
     assert compiled_worlds[1:] == [specialised_type(envs.world)]
 

@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium
 import numba
@@ -38,6 +38,7 @@ import numpy as np
 import recsys_env
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace
 from recsys_env.batch import CpuBatch
+from recsys_env.policies import Team
 from recsys_env.provenance import provenance
 from recsys_env.vector import chunks
 
@@ -86,13 +87,20 @@ def games() -> dict[str, tuple[str | WorldConfig, dict[str, Any]]]:
     return {**found, **{name: (config, {}) for name, config in LIKE.items()}}
 
 
-def started(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, threads: int = 1) -> VectorEnv:
+def started(
+    world: str | WorldConfig,
+    overrides: dict[str, Any],
+    num_envs: int,
+    threads: int = 1,
+    specialize: bool | Literal["auto"] = "auto",
+) -> VectorEnv:
     """A batch whose copies are spread evenly over the ticks of an episode.
 
     The first copies are farthest. All are in the state that `actions_for` leads to from the start of an episode. This
     matters because ticks take longer early in an episode, when most people still come.
     """
-    envs = recsys_env.vector_env(world, num_envs, num_threads=threads, **overrides)
+    settings: dict[str, Any] = {"num_threads": threads, "specialize": specialize, "copy": False}
+    envs = recsys_env.vector_env(world, num_envs, **settings, **overrides)
     envs.reset(seed=0)
     read, all_copies = envs._actions.read(actions_for(envs)), envs._starts
     ticks = envs.config.horizon * np.arange(num_envs - 1, -1, -1) // num_envs
@@ -128,19 +136,21 @@ def pages(envs: VectorEnv) -> float:
 
 
 def batch(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, rounds: int) -> dict[str, Any]:
-    """Nanoseconds per copy of the compiled call and of `step`. With 1,024 copies also the rate as a share of
-    `CartPoleVectorEnv`'s."""
+    """Nanoseconds per copy of the compiled call, of `step` and of `state()`, and `state()` as a share of a step. With
+    1,024 copies also the rate as a share of `CartPoleVectorEnv`'s."""
     envs = started(world, overrides, num_envs)
     actions = actions_for(envs)
     read = envs._actions.read(actions)
     calls: dict[str, Call] = {
         "kernel": lambda: envs._advance(read, mode=0),
         "step": lambda: envs.step(actions),
+        "state": envs.state,
     }
     if num_envs == 1024:
         calls["yard"] = many_cartpoles()
     found = take_turns(calls, rounds)
-    row: dict[str, Any] = {f"{name}_ns": quartiles(found[name] / num_envs) for name in ("kernel", "step")}
+    row: dict[str, Any] = {f"{name}_ns": quartiles(found[name] / num_envs) for name in ("kernel", "step", "state")}
+    row["state_of_step"] = quartiles(found["state"] / found["step"])
     if "yard" in found:
         row["of_CartPoleVectorEnv"] = quartiles(found["yard"] / found["step"])
     row["pages"] = pages(envs)
@@ -166,6 +176,36 @@ def taken_apart(
         "operations": operations(envs),
         "over_bound": tick / (share * sum(bound.values())),
     }
+
+
+def own_code(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> Quartiles:
+    """How many times as fast 64 copies are with code of this world's own as with the code for all worlds."""
+    calls: dict[str, Call] = {}
+    for name, specialize in (("all", False), ("own", True)):
+        envs = started(world, overrides, 64, specialize=specialize)
+        actions = actions_for(envs)
+        calls[name] = lambda envs=envs, actions=actions: envs.step(actions)  # type: ignore[misc]
+    found = take_turns(calls, rounds)
+    return quartiles(found["all"] / found["own"])
+
+
+def rolled_out(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Quartiles]:
+    """How many times as fast a tick of `blind` is in a rollout as by `step`, by number of copies."""
+    found, ticks = {}, 100
+    for num_envs in (1, 64, 1024):
+        envs = started(world, overrides, num_envs)
+        team, actions = Team(envs, dict.fromkeys(envs.possible_agents, "blind"), 0), envs.empty_actions()
+
+        def step(envs: VectorEnv = envs, team: Team = team, actions: np.ndarray = actions) -> None:
+            for _ in range(ticks):
+                team.act(envs.observations, actions)
+                *_, truncated, infos = envs.step(actions)
+                team.observe(infos, truncated)
+
+        calls: dict[str, Call] = {"step": step, "rollout": lambda envs=envs: envs.rollout("blind", ticks)}  # type: ignore[misc]
+        rates = take_turns(calls, rounds)
+        found[str(num_envs)] = quartiles(rates["step"] / rates["rollout"])
+    return found
 
 
 def threads(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Quartiles]:
@@ -327,6 +367,17 @@ def aims(tasks: Mapping[str, Any], million: Mapping[str, Quartiles], starts: Map
     def over_bound(label: str) -> float:
         return float(tasks[label]["apart"]["over_bound"])
 
+    own = [label for label in tasks if label in {f"{task} {config.action}" for task, config in TASKS.items()}]
+
+    def slowest_alone() -> float:
+        return min(alone(label) for label in own)
+
+    def of_step(copies: int) -> float:
+        return max(tasks[label][f"B={copies}"]["state_of_step"][1] for label in own)
+
+    def faster_by_own_code() -> float:
+        return sum(tasks[label]["own_code"][1] >= 1.2 for label in own)
+
     rows: list[tuple[str, str, Callable[[], float], bool]] = [
         ("duel-v1, 1,024 copies ÷ CartPoleVectorEnv", "0.50", lambda: share("duel-v1 items"), True),
         ("ecommerce-v1, items ÷ the same", "0.30", lambda: share("ecommerce-v1 items"), True),
@@ -342,6 +393,10 @@ def aims(tasks: Mapping[str, Any], million: Mapping[str, Quartiles], starts: Map
         ("a million users and items ÷ 8 and 200, candidates", "2", lambda: million["candidates"][1], False),
         ("parallel_env of duel-v1 ÷ CartPole-v1", "1", lambda: alone("duel-v1 items"), True),
         ("parallel_env of ecommerce-v1 ÷ the same", "1", lambda: alone("ecommerce-v1 candidates"), True),
+        ("parallel_env of the slowest task measured ÷ the same", "0.8", slowest_alone, True),
+        ("state() ÷ step, 64 copies, the most of any task measured", "0.25", lambda: of_step(64), False),
+        ("state() ÷ step, 1,024 copies, likewise", "0.25", lambda: of_step(1024), False),
+        ("tasks whose 64 copies are 1.2 times as fast by code of their own", "6", faster_by_own_code, True),
         ("first start, s", "25", lambda: starts["first"], False),
         ("second start, s", "1", lambda: starts["second"], False),
     ]  # fmt: skip
@@ -349,7 +404,7 @@ def aims(tasks: Mapping[str, Any], million: Mapping[str, Quartiles], starts: Map
     for what, aim, measure, at_least in rows:
         try:
             value = measure()
-        except KeyError:  # not measured
+        except (KeyError, ValueError):  # not measured, or of no task
             continue
         found.append([what, float(aim), value, value >= float(aim) if at_least else value <= float(aim)])
     return found
@@ -379,6 +434,8 @@ def main() -> None:
             row["apart"] = taken_apart(world, overrides, 1024, unit, rounds)
         if task in TASKS and action == TASKS[task].action:
             row["interfaces"] = interfaces(world, overrides, rounds)
+            row["own_code"] = own_code(world, overrides, rounds)
+            row["rollout"] = rolled_out(world, overrides, rounds)
             if numba.get_num_threads() > 1:
                 row["two_threads"] = threads(world, overrides, rounds)
         tasks[label] = row

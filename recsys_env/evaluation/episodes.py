@@ -15,6 +15,7 @@ from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
 from ..policies.registry import is_team
+from ..rollout import Rollout, play_team
 from ..tasks import task_config
 from ..vector import VectorEnv
 from .log import EpisodeLog
@@ -77,6 +78,20 @@ def play_episode(
     return returns
 
 
+def episode_rewards(envs: AnyBatch, team: Team, observations: Any) -> Rollout:
+    """Play an episode as `play_episode` does, in one compiled call where all policies are compiled.
+
+    Returns:
+        the sums over the episode of each agent's rewards before and after sharing.
+    """
+    compiled = all(policy.compiled for policy in team.policies.values())
+    timed = envs.config.observation.delay > 0  # how long policies take to act counts
+    if compiled and not timed and isinstance(envs, VectorEnv) and envs.num_threads == 1:  # several threads are faster
+        return play_team(envs, team, envs.config.horizon)
+    paid = np.zeros((envs.num_envs, envs.num_agents))
+    return Rollout(play_episode(envs, team, observations, paid=paid), paid)
+
+
 COMPARED = ("random", "blind", "content", "static", "greedy", "planner")  # unless one says otherwise
 
 Policies = str | Policy | Mapping[str, str | Policy] | Sequence[str | Policy]
@@ -109,7 +124,7 @@ def episode_returns(
     Raises:
         ValueError, TypeError: an argument is of a wrong kind or unknown.
     """
-    return play_episode(*begin_episodes(task, policies, episodes, seed, num_threads, catalogue))
+    return episode_rewards(*begin_episodes(task, policies, episodes, seed, num_threads, catalogue)).own
 
 
 def begin_episodes(

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from .assortment import Central, Content, Greedy, Planner, Popularity
 from .base import Policy, feedback
+from .compiled import CompiledPolicy, uniform
 from .random import Random
 from .registry import (
     CHECKPOINT,
@@ -44,6 +45,7 @@ __all__ = [
     "POLICIES",
     "TASK_POLICIES",
     "Central",
+    "CompiledPolicy",
     "Content",
     "Greedy",
     "Planner",
@@ -55,4 +57,5 @@ __all__ = [
     "loaders",
     "make_policy",
     "register_loader",
+    "uniform",
 ]

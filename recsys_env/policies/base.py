@@ -21,6 +21,7 @@ class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
     learns: bool = False  # from `observe`: its score depends on what it has been told before
+    compiled: bool = False  # whether `VectorEnv.rollout` can play it: what it needs of the bound policy is its `actor`
     failure: str | None = None  # why nothing that it has shown so far was its own choice; a run ends with that error
     envs: VectorEnv  # with all agents of the task
     index: int  # of the bound agent in it
@@ -64,6 +65,10 @@ class Policy:
         vectors [B, ...] whose parts are named in `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
+
+    def actor(self, ticks: int) -> Any:
+        """Return the bound policy's next actions, at so many ticks, in compiled form (`policies.compiled.Actor`)."""
+        raise NotImplementedError(f"{type(self).__name__} is not compiled")
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         """Learn from the events in the agent's own slots; see `feedback`."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..batch import AnyBatch
 from .base import Policy
+from .compiled import Actor, planned
 from .slates import slate_action
 
 
@@ -22,6 +23,13 @@ class Blind(Policy):
         slots = 0 if envs.config.continuous else envs.config.slots
         first = np.broadcast_to(np.arange(envs.config.slots), (envs.num_envs, envs.config.slots))
         self._action = slate_action(envs, self.index, first, np.full(envs.num_envs, slots))
+
+    @property
+    def compiled(self) -> bool:  # type: ignore[override]
+        return type(self) is Blind
+
+    def actor(self, ticks: int) -> Actor:
+        return planned(self._action[None], self.envs.config.continuous)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         return self._action

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,13 +13,29 @@ from ..checks import as_numbers, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..fields import OBSERVATION, ranker_weights
 from ..files import FileError, checked_path, read_json, signed, write_json
+from ..kernels.planners.ranking import score_options
+from ..kernels.rollout import rank
 from ..vector import VectorEnv
+from .compiled import Actor
 from .ranking import Ranker
 from .registry import CHECKPOINT
 from .slates import level_at
 
 _FIELDS = {field.name: field for field in OBSERVATION}
 _SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[float]]}, "digest": str}
+
+
+class Ranked(NamedTuple):
+    """Arrays of a ranker in a rollout."""
+
+    items: np.ndarray  # [B, C] as of `Ranker`
+    features: np.ndarray  # [B, C, F] likewise
+    columns: np.ndarray  # [X] of the observation, that change the weights
+    weights: np.ndarray  # [1 or B, 1 + X, F]
+    unseen: np.ndarray  # the features that the agent does not see
+    scores: np.ndarray  # [B, C]
+    best: np.ndarray  # [K] scores of the picks
+    picks: np.ndarray  # [K]
 
 
 class LinearRanker(Ranker):
@@ -49,9 +66,25 @@ class LinearRanker(Ranker):
         envs = self.envs
         self._columns = state_columns(envs, self.states, self.index)
 
+    @property
+    def compiled(self) -> bool:  # type: ignore[override]
+        own = type(self) in (LinearRanker, SavedRanker, Static) and not self.exploration
+        return own and not self.envs.config.continuous and not self.envs.shape.levels
+
+    def actor(self, ticks: int) -> Actor:
+        slots = self.envs.shape.slots
+        arrays = (self.items, self.features, self._columns, self._rows(), np.array(self._blind, np.int64))
+        return Actor(rank, Ranked(*arrays, np.zeros(self.items.shape), np.zeros(slots), np.zeros(slots, np.int64)))
+
     def score(self, observations: np.ndarray) -> np.ndarray:
-        weights = self._moved(observations, slice(len(self.feature_names)))
-        return (self.features @ weights[..., None])[..., 0]
+        scores = np.zeros(self.items.shape)
+        score_options(observations, self._columns, self._rows(), self.features, scores)
+        return scores
+
+    def _rows(self) -> np.ndarray:
+        """Weights of the features [1 or B, 1 + X, F]."""
+        rows = self.weights[..., : len(self.feature_names)]
+        return np.ascontiguousarray(rows.reshape(-1, *rows.shape[-2:]))
 
     def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
         if not self.envs.shape.levels:

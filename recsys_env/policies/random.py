@@ -8,11 +8,29 @@ import numpy as np
 from gymnasium import spaces
 
 from .base import Policy
+from .compiled import Actor, planned
 
 
 class Random(Policy):
     """Uniformly random actions among those that the mask allows; the picks of a slate are drawn without
     replacement."""
+
+    @property
+    def compiled(self) -> bool:  # type: ignore[override]
+        return type(self) is Random and not self.envs.config.mask_actions
+
+    def actor(self, ticks: int) -> Actor:
+        space: Any = self.envs.action_space
+        batch, shape = self.envs.num_envs, space.shape
+        if isinstance(space, spaces.Box):
+            drawn = self.rng.uniform(-1, 1, (ticks, batch, *shape))
+        elif isinstance(space, spaces.Discrete):
+            drawn = self._distinct(ticks * batch, 1, int(space.n), None).reshape(ticks, batch)
+        elif shape[0] == self.envs.shape.slots:
+            drawn = self._distinct(ticks * batch, shape[0], int(space.nvec[0]), None).reshape(ticks, batch, -1)
+        else:  # what stands beside the picks is drawn after them, tick by tick
+            drawn = np.stack([self.act(np.zeros((batch, 0))) for _ in range(ticks)])
+        return planned(drawn, self.envs.config.continuous)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         batch = len(observations)

@@ -55,7 +55,14 @@ def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
     _digests[file] = hashlib.sha256("".join(linecache.getlines(file, namespace)).encode()).hexdigest()
 
 
-MACHINERY = ("aliasing.py", "compiler.py", "packed.py", "pointers.py", "specialize.py")  # the files without kernels
+MACHINERY = (
+    "addresses.py",
+    "aliasing.py",
+    "compiler.py",
+    "packed.py",
+    "pointers.py",
+    "specialize.py",
+)  # the files without kernels
 _HERE = Path(__file__).parent
 # Of world.py too: in which order its named tuples have their fields is in no signature.
 _ALWAYS = (*(str(_HERE / name) for name in MACHINERY), str(_HERE.parent.parent / "world.py"))

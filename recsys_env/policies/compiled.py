@@ -1,0 +1,122 @@
+"""Policies in compiled code, which `VectorEnv.rollout` plays without Python between ticks: your own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba.core.registry import CPUDispatcher
+
+from ..batch import AnyBatch
+from ..checks import shown
+from ..kernels.machine import rng
+from .base import Policy
+
+
+class Actor(NamedTuple):
+    """A bound policy as `rollout` calls it.
+
+    Attributes:
+        function: compiled function, as described in `kernels.rollout`.
+        arrays: named tuple of the arrays that it reads.
+    """
+
+    function: Any
+    arrays: Any
+
+
+class Plan(NamedTuple):
+    """Arrays of a policy whose actions do not depend on what it observes."""
+
+    plan: np.ndarray  # [T, B, A]
+
+
+class Base(NamedTuple):
+    """Arrays of a function's random numbers."""
+
+    base: np.ndarray  # [2] u8: the policy's own seed, and how often it has acted
+
+
+def planned(actions: np.ndarray, continuous: bool) -> Actor:
+    """Return the actor that repeats actions [T, B, ...]."""
+    from ..kernels.rollout import follow
+
+    kind = np.float32 if continuous else np.int64
+    return Actor(follow, Plan(np.ascontiguousarray(actions.reshape(*actions.shape[:2], -1), kind)))
+
+
+def is_compiled(function: Any) -> bool:
+    """Whether this is a function of `numba.njit`."""
+    return isinstance(function, CPUDispatcher)
+
+
+class CompiledPolicy(Policy):
+    """Acts by a compiled function of an agent's observation in one copy.
+
+    It acts alike in `step`-by-step play, in `evaluate` and in `VectorEnv.rollout`, bit by bit.
+
+    Args:
+        function: function of `numba.njit` that fills in the action: function(observation, mask, action, key), with
+            observation [O] float32; mask [A] int8 (empty without `mask_actions`); action int64 [K] picks and what comes
+            after them in the action space, [1] for one number, or float32 [A] for vectors; key uint64, random bits that
+            are different at every tick, copy and agent (`recsys_env.policies.uniform` makes numbers of them).
+
+    Raises:
+        TypeError: it is not such a function.
+    """
+
+    compiled = True
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        if not is_compiled(function):
+            raise TypeError(f"function = {shown(function)} must be a function of numba.njit")
+        self._function = function
+
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self._base = Base(np.array([self.rng.integers(2**63), 0], np.uint64))
+        self._joint = np.zeros((self.envs.num_envs, self.envs._actions.highest.size), self.envs._actions.empty().dtype)
+        self._no_mask = np.zeros((self.envs.num_envs, 0), np.int8)
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        rows = np.ascontiguousarray(observations), self._no_mask if mask is None else np.ascontiguousarray(mask)
+        _functions(self._function)[0](*rows, self._joint, self._base.base)
+        self._base.base[1] += np.uint64(1)
+        return self._joint.reshape(self.envs.empty_actions()[:, 0].shape).copy()
+
+    def actor(self, ticks: int) -> Actor:
+        before = Base(self._base.base.copy())
+        self._base.base[1] += np.uint64(ticks)
+        return Actor(_functions(self._function)[1], before)
+
+
+@numba.njit(error_model="numpy", nogil=True)
+def uniform(key, index):  # type: ignore[no-untyped-def]
+    """Return a random number in [0, 1): number `index` of those that a key makes. For functions of numba.njit."""
+    return rng.uniform(key, 0, index)
+
+
+@cache
+def _functions(function: Any) -> tuple[Any, Any]:
+    """The loops over copies that call a function: on rows of arrays, and in a rollout."""
+    from ..kernels.machine.packed import parts_of
+    from ..kernels.rollout import row_key
+
+    @numba.njit(error_model="numpy", nogil=True)
+    def act(observations, masks, actions, base):  # type: ignore[no-untyped-def]
+        for b in range(observations.shape[0]):
+            function(observations[b], masks[b], actions[b], row_key(base[0], np.int64(base[1]), b))
+
+    @numba.njit(error_model="numpy", nogil=True)
+    def act_in_rollout(packed, own, n, t, chunk, actions):  # type: ignore[no-untyped-def]
+        _, _, report, _ = parts_of(packed)
+        (parts,) = parts_of(own)
+        base = parts.base
+        for b in range(chunk[0], chunk[1]):
+            key = row_key(base[0], np.int64(base[1]) + t, b)
+            function(report.observations[b, n], report.masks[b, n], actions[b, n], key)
+
+    return act, act_in_rollout

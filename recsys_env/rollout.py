@@ -1,0 +1,57 @@
+"""Rollouts: many ticks of a batch in one compiled call, with policies that are compiled too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .checks import check_count, shown
+from .policies import Team
+from .policies.compiled import CompiledPolicy, is_compiled
+
+if TYPE_CHECKING:
+    from .vector import VectorEnv
+
+
+BLOCK = 256  # ticks whose random actions are drawn ahead
+
+
+class Rollout(NamedTuple):
+    """What agents earned in a rollout, [B, N] each, as sums over its ticks."""
+
+    own: np.ndarray  # individual rewards, before sharing
+    rewards: np.ndarray  # after sharing
+
+
+def rollout(envs: VectorEnv, policies: Any, ticks: int, seed: int) -> Rollout:
+    """`VectorEnv.rollout`."""
+    check_count("ticks", ticks, 1, 10**9)
+    by_agent = policies if isinstance(policies, Mapping) else dict.fromkeys(envs.possible_agents, policies)
+    missing = [agent for agent in envs.possible_agents if agent not in by_agent]
+    if missing:
+        raise ValueError(f"policies = {shown(policies)} have none for {', '.join(missing)}")
+    members = {agent: CompiledPolicy(policy) if is_compiled(policy) else policy for agent, policy in by_agent.items()}
+    return play_team(envs, Team(envs, members, seed), ticks)
+
+
+def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
+    """A rollout with a team of compiled policies, bound to this batch.
+
+    Raises:
+        ValueError: a policy is not compiled, or chooses an action outside its space.
+    """
+    for agent, policy in team.policies.items():
+        if not policy.compiled:
+            raise ValueError(
+                f"policy {shown(policy)} of {agent} is not compiled, so rollout() cannot play it in this task; choose "
+                "'random' (without masks), 'blind', 'static', a LinearRanker, a function of numba.njit, or call step()"
+            )
+    rows = envs.num_envs, envs.num_agents
+    result = Rollout(np.zeros(rows), np.zeros(rows))
+    for begun in range(0, ticks, BLOCK):
+        block = min(BLOCK, ticks - begun)
+        actors = [team.policies[agent].actor(block) for agent in envs.possible_agents]
+        envs._roll_out(actors, block, *result)
+    return result

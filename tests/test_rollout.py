@@ -1,0 +1,135 @@
+"""Rollouts: the same game as step by step, without Python between ticks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+import recsys_env
+from recsys_env.policies import CompiledPolicy, Team, uniform
+from recsys_env.policies.linear import LinearRanker
+
+HORIZON = 30
+
+
+@numba.njit
+def spread(observation: Any, mask: Any, action: Any, key: Any) -> None:
+    """Some candidates that depend on all that a function is given."""
+    for k in range(action.size):
+        action[k] = int((uniform(key, k) + abs(observation.sum())) * 7 + mask.sum()) % 3
+
+
+@numba.njit
+def outside(observation: Any, mask: Any, action: Any, key: Any) -> None:
+    action[:] = 10_000
+
+
+@numba.njit
+def failing(observation: Any, mask: Any, action: Any, key: Any) -> None:
+    raise ValueError("no idea")
+
+
+def ranker(task: str) -> LinearRanker:
+    envs = recsys_env.vector_env(task)
+    names = len(envs.candidate_features)
+    return LinearRanker(np.random.default_rng(0).normal(size=(2, names)), ("mood",))
+
+
+def played(
+    envs: recsys_env.VectorEnv, policies: dict[str, Any], ticks: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    team = Team(envs, policies, seed)
+    own, paid, actions = *(np.zeros((envs.num_envs, envs.num_agents)) for _ in range(2)), envs.empty_actions()
+    for _ in range(ticks):
+        team.act(envs.observations, actions)
+        _, rewards, _, truncated, infos = envs.step(actions)
+        own += infos["own"]
+        paid += rewards
+        team.observe(infos, truncated)
+    return own, paid
+
+
+CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "random": ("ecommerce-v1", {}, "random"),
+    "random items, one slot": ("duel-v1", {}, "random"),
+    "random vectors": ("ecommerce-v1", {"action": "query"}, "random"),
+    "random with prices": ("market-v0", {}, "random"),
+    "blind": ("ecommerce-v1", {}, "blind"),
+    "blind weights": ("social-v1", {"action": "weights"}, "blind"),
+    "static": ("social-v1", {}, "static"),
+    "static items": ("journey-v1", {}, "static"),
+    "ranker": ("ecommerce-v1", {}, lambda: ranker("ecommerce-v1")),
+    "function": ("ecommerce-v1", {}, spread),
+    "function with masks": ("ecommerce-v1", {"mask_actions": True}, spread),
+    "team": ("ecommerce-v1", {}, {"recommender_0": "random", "recommender_1": spread}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("copies", [1, 70])
+def test_a_rollout_plays_the_game_of_step(name: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also across the ends of episodes, of chunks and of blocks, and with what roles hide."""
+    monkeypatch.setattr("recsys_env.rollout.BLOCK", 32)
+    task, changes, policy = CASES[name]
+    hidden = {"roles": ({"name": "recommender", "hidden": ("profile",)},)} if name == "function" else {}
+    one, other = (recsys_env.vector_env(task, copies, horizon=HORIZON, **changes, **hidden) for _ in range(2))
+    given = [
+        policy
+        if isinstance(policy, dict)
+        else {agent: policy() if name == "ranker" else policy for agent in one.possible_agents}
+        for _ in range(2)
+    ]
+    for envs in (one, other):
+        envs.reset(seed=3)
+    found = one.rollout(given[0], 2 * HORIZON + 7, seed=5)
+    wrapped = {
+        agent: CompiledPolicy(p) if callable(p) and not isinstance(p, str) else p for agent, p in given[1].items()
+    }
+    own, paid = played(other, wrapped, 2 * HORIZON + 7, 5)
+    np.testing.assert_array_equal(found.own, own)
+    np.testing.assert_array_equal(found.rewards, paid)
+    assert found.own.any() or name == "blind weights"
+    for mine, theirs in zip(one.arrays, other.arrays, strict=True):
+        assert mine.tobytes() == theirs.tobytes()
+    for key in set(other.infos) - {"final_obs", "final_mask"}:  # which only mean something where an episode has ended
+        np.testing.assert_array_equal(one.infos[key], other.infos[key], key)
+    actions = one.empty_actions()
+    for mine, theirs in zip(one.step(actions)[:2], other.step(actions)[:2], strict=True):
+        assert repr(mine) == repr(theirs)
+
+
+def test_a_rollout_counts_towards_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    envs = recsys_env.vector_env("duel-v1", 2)
+    envs.reset(seed=0)
+    before = envs._until_specialised
+    envs.rollout("blind", 10)
+    assert envs._until_specialised == before - 10
+
+
+@pytest.mark.parametrize(
+    ("policies", "what"),
+    [
+        ("greedy", r"policy .* of recommender_0 is not compiled, so rollout\(\) cannot play it in this task; choose"),
+        ({"recommender_0": "random"}, "policies = .* have none for recommender_1"),
+        (outside, "action of recommender_0 in copy 0 is .*10000.*, outside its space"),
+        (failing, "no idea"),
+    ],
+)
+def test_what_rollout_refuses(policies: Any, what: str) -> None:
+    envs = recsys_env.vector_env("ecommerce-v1", 2)
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before rollout\(\)"):
+        envs.rollout("blind", 1)
+    envs.reset(seed=0)
+    with pytest.raises(ValueError, match=what):
+        envs.rollout(policies, 3)
+    if callable(policies):
+        with pytest.raises(RuntimeError, match="call reset"):
+            envs.step(envs.empty_actions())
+    envs.reset(seed=0)
+    with pytest.raises(ValueError, match="ticks"):
+        envs.rollout("blind", 0)
+    with pytest.raises(TypeError, match=r"function = .* must be a function of numba.njit"):
+        CompiledPolicy(len)
