@@ -128,6 +128,8 @@ class _CacheFile(IndexDataCacheFile):
 class _Cache(FunctionCache):
     """Compiled code of an entry on disk. Where there is no place for it, or no room, the game goes on without."""
 
+    _place_told = False  # whether this process has said where compiled code is kept
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._cache_path = None
@@ -143,7 +145,7 @@ class _Cache(FunctionCache):
         except Exception:  # a damaged file
             found = None
         if found is None:
-            self._waiting = threading.Timer(PATIENCE, _tell, [self._notice()])
+            self._waiting = threading.Timer(PATIENCE, lambda: _tell(self._notice()))
             self._waiting.daemon = True
             self._waiting.start()
         return found
@@ -163,11 +165,16 @@ class _Cache(FunctionCache):
             _tell_once(f"compiled code cannot be kept {where}, so every process compiles it; {_ELSEWHERE}")
 
     def _notice(self) -> str:
+        """Say what is compiled; the first time in a process also how long it takes and where compiled code is kept."""
         name = f"{Path(self._function.__code__.co_filename).stem}.{self._function.__name__}"
-        what = f"compiling the game ({name}), which takes up to 40 s on an idle machine"
+        what = f"compiling the game ({name})"
+        if _Cache._place_told:
+            return what
+        _Cache._place_told = True
+        what += ", which takes up to 40 s on an idle machine"
         if self._cache_path is None:
             return f"{what}; in every process, because no folder for compiled code can be written to: {_ELSEWHERE}"
-        return f"{what}; only this once, compiled code is kept in {self._cache_path}"
+        return f"{what}; only once, because compiled code is kept in {self._cache_path}"
 
 
 def _tell(text: str) -> None:
