@@ -45,14 +45,16 @@ ROADS = 2**14  # copies behind adapters and learners
 
 def tick(capability: tuple[int, int]) -> str:
     """Assembly of the whole tick. It is the same code for every task whose actions are integers."""
+    from recsys_env.cuda.batch import innermost
     from recsys_env.cuda.machine.compiler import ptx
-
+    from recsys_env.cuda.machine.table import unpacker
     from recsys_env.cuda.threads import step_copies
 
-    envs = vector_env(TIMED[0])
-    game = envs.world, envs.arrays, envs.report, allocate_scratch(envs.world, 1)
-    arguments = *game, np.zeros((1, 1), np.bool_), envs.empty_actions(), 0
-    return ptx(step_copies, tuple(numba.typeof(argument) for argument in arguments), capability)
+    envs = vector_env(TIMED[0], 2)
+    game = envs.world, innermost(envs.arrays), envs.report, innermost(allocate_scratch(envs.world, 2))
+    arguments = np.zeros(1, np.int64), np.zeros((1, 1), np.bool_), envs.empty_actions(), 0
+    step = step_copies(unpacker(tuple(numba.typeof(part) for part in game)))
+    return ptx(step, tuple(numba.typeof(argument) for argument in arguments), capability)
 
 
 def compiled(capability: tuple[int, int]) -> dict[str, Any]:

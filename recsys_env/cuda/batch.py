@@ -25,6 +25,7 @@ from ..memory import bytes_of_copies, check_fits
 from ..spaces import mask_size
 from ..vector import VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
+from .machine.table import ArrayTable
 from .threads import find_outside, step_copies, write_final_states, write_states
 
 THREADS = 128  # of a block
@@ -96,10 +97,12 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         hidden = np.zeros((self.num_agents, int(self.world.params["shape"]["observation"][0])), np.bool_)
         for n, columns in self._hidden:
             hidden[n, columns] = True
-        self._world, self._state = _on_device(self.world), _on_device(allocate_state(self.world, self.num_envs))
+        self._world = _on_device(self.world)
+        self._state = _on_device(innermost(allocate_state(self.world, self.num_envs)))
         self._buffers = [_on_device(allocate_report(self.world, self.num_envs, masks)) for _ in range(2)]
         self._report = self._buffers[0]
-        self._scratch = _on_device(allocate_scratch(self.world, self.num_envs))
+        self._scratch = _on_device(innermost(allocate_scratch(self.world, self.num_envs)))
+        self._tables = [ArrayTable(self._world, self._state, report, self._scratch) for report in self._buffers]
         self._hides, self._places = cuda.to_device(hidden), cuda.to_device(self._private.astype(np.int64))
         self._highest = cuda.to_device(self._actions.highest)
         self._found = cuda.to_device(np.array([_NOWHERE]))
@@ -129,9 +132,10 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         return array
 
     def _advance(self, actions: Any, mode: int) -> None:
-        report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
-        self._run(step_copies, self._world, self._state, report, self._scratch, self._hides, actions, mode)
-        self._report = report
+        second = self._report is self._buffers[0]
+        table = self._tables[second]
+        self._run(step_copies(table.unpack), table.words, self._hides, actions, mode)
+        self._report = self._buffers[second]
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
         kernel[-(-self.num_envs // THREADS), THREADS, self._queue](*arguments)
@@ -150,7 +154,8 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         return DeviceInfos(self._report)
 
     def _states(self) -> Any:
-        self._run(write_states, self._world, self._state, self._report.observations, self._places, self._rows)
+        table = self._tables[self._report is self._buffers[1]]
+        self._run(write_states(table.unpack), table.words, self._places, self._rows)
         return self._rows
 
     def _final_states(self) -> Any:
@@ -167,13 +172,14 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         return sum(int(array.size) * array.dtype.itemsize for part in arrays for array in part)
 
     def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
-        rows: np.ndarray = array[chosen].copy_to_host()
+        rows: np.ndarray = array.copy_to_host()[chosen]  # of one copy alone the numbers lie far apart
         return rows
 
     def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
-        place = array[chosen]
-        if place.size:
-            place.copy_to_device(np.array(np.broadcast_to(rows, place.shape)))
+        if array.size:
+            there = array.copy_to_host()
+            there[chosen] = rows
+            array.copy_to_device(there)
 
     def _sent(self, array: np.ndarray) -> Any:
         return cuda.to_device(array)
@@ -186,6 +192,14 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
             there = "a batch on the CPU has it: vector_env(task, num_envs).restore(envs.save())"
             raise AttributeError(f"{name} is not there on a GPU; {there}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def innermost(arrays: Any) -> Any:
+    """The same named tuple of arrays [B, ...], in whose memory the copies of each number lie side by side.
+
+    Neighbouring threads, which play neighbouring copies, then read neighbouring memory.
+    """
+    return type(arrays)(*map(np.asfortranarray, arrays))
 
 
 def _on_device(arrays: World | State | Report | Scratch) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from numba import cuda
 
 from .actions import place_outside
@@ -9,28 +12,42 @@ from .machine.compiler import kernel, thread
 from .step import advance, write_state
 
 
-@thread
-def step_copies(world, state, report, scratch, hidden, actions, mode):
-    """A tick of every copy (`step.advance`); what an agent's role hides in hidden[N, O] is not told to it."""
-    b = cuda.grid(1)
-    if b < state.copies.size:
-        advance(world, state, report, scratch, world.params[0], b, b + 1, actions, mode)
-        for n in range(hidden.shape[0]):
-            for o in range(hidden.shape[1]):
-                if hidden[n, o]:
-                    report.observations[b, n, o] = 0.0
-                    report.final_observations[b, n, o] = 0.0
+@cache
+def step_copies(unpack: Any) -> Any:
+    """The step for batches whose arrays are taken apart by this function (`ArrayTable.unpack`)."""
+
+    @thread
+    def step(table, hidden, actions, mode):
+        """A tick of every copy (`step.advance`); what an agent's role hides in hidden[N, O] is not told to it."""
+        b = cuda.grid(1)
+        if b < actions.shape[0]:
+            world, state, report, scratch = unpack(table)
+            advance(world, state, report, scratch, world.params[0], b, b + 1, actions, mode)
+            for n in range(hidden.shape[0]):
+                for o in range(hidden.shape[1]):
+                    if hidden[n, o]:
+                        report.observations[b, n, o] = 0.0
+                        report.final_observations[b, n, o] = 0.0
+
+    return step
 
 
-@thread
-def write_states(world, state, observations, private, rows):
-    """`state()` of every copy into rows[B, S]; private[P] are the places of each agent's private part in its
-    observation, which stand behind what the agents share."""
-    b = cuda.grid(1)
-    if b < state.copies.size:
-        p = world.params[0]
-        write_state(state, p, b, rows[b])
-        write_private(observations, private, b, rows, p.state_fields.private)
+@cache
+def write_states(unpack: Any) -> Any:
+    """`state()` for such batches."""
+
+    @thread
+    def write(table, private, rows):
+        """`state()` of every copy into rows[B, S]; private[P] are the places of each agent's private part in its
+        observation, which stand behind what the agents share."""
+        b = cuda.grid(1)
+        if b < rows.shape[0]:
+            world, state, report, _ = unpack(table)
+            p = world.params[0]
+            write_state(state, p, b, rows[b])
+            write_private(report.observations, private, b, rows, p.state_fields.private)
+
+    return write
 
 
 @thread
