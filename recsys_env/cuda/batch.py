@@ -4,9 +4,9 @@
     observations, infos = envs.reset(seed=0)                # arrays on the GPU
     torch.as_tensor(observations, device="cuda")            # shares their memory; JAX and CuPy take them alike
 
-Actions are taken from the device too (whatever has `__cuda_array_interface__`, such as a tensor of PyTorch), and
-nothing crosses to the host but a word that says whether they were allowed. As on the CPU, arrays are those of two
-alternating sets.
+Actions are taken from the device too (whatever has `__cuda_array_interface__`, such as a tensor of PyTorch). They are
+checked there, and no step waits for the device: after an action outside its space no copy plays on, and the next call
+of `step`, `reset`, `save` or `restore` raises the error. As on the CPU, arrays are those of two alternating sets.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from ..spaces import mask_size
 from ..vector import VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
 from .machine.table import ArrayTable
-from .threads import find_outside, step_copies, write_final_states, write_states
+from .threads import NOWHERE, find_outside, step_copies, write_final_states, write_states
 
 THREADS = 128  # of a block
-_NOWHERE = np.iinfo(np.int64).max
 
 
 class DeviceInfos(Mapping[str, Any]):
@@ -105,7 +104,10 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         self._tables = [ArrayTable(self._world, self._state, report, self._scratch) for report in self._buffers]
         self._hides, self._places = cuda.to_device(hidden), cuda.to_device(self._private.astype(np.int64))
         self._highest = cuda.to_device(self._actions.highest)
-        self._found = cuda.to_device(np.array([_NOWHERE]))
+        self._found = cuda.to_device(np.array([NOWHERE]))
+        # Of the host's memory, to which the device writes: the place of an action that it refused, and the action.
+        self._refused = cuda.mapped_array(1 + self._highest.size, np.float64)
+        self._refused[0] = -1
         self._never = cuda.to_device(np.zeros(self.num_envs, np.bool_))
         rows = np.zeros((self.num_envs, *self.state_space.shape), np.float32)
         self._rows, self._final_rows = cuda.to_device(rows), cuda.to_device(rows)
@@ -113,7 +115,9 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
     # -------------------------------------------------------------------------------------------- a step
 
     def _read(self, actions: Any) -> Any:
-        """Actions [B, N, A] on the device, where they are checked if they are there already."""
+        """Actions [B, N, A] on the device. Those that are there already are checked there, and nobody waits for it."""
+        if self._refused[0] >= 0:
+            self._reject_refused()
         if not hasattr(actions, "__cuda_array_interface__"):
             return cuda.to_device(self._actions.read(actions))
         array = cuda.as_cuda_array(actions)
@@ -124,17 +128,24 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
             )
         array = array.reshape(*shape[:2], self._highest.size)
         self._run(find_outside, array, self._highest, self._actions.low, self._found)
-        place = int(self._found.copy_to_host(stream=self._queue)[0])
-        if place != _NOWHERE:
-            self._found.copy_to_device(np.array([_NOWHERE]))
-            b, n = divmod(place // self._highest.size, self.num_agents)
-            self._actions.reject(place, array[b, n].copy_to_host().reshape(shape[2:]))
         return array
+
+    def _reject_refused(self) -> NoReturn:
+        """Raise for the action that an earlier step has refused. The page is still the one before that step."""
+        cuda.synchronize()
+        place, action = int(self._refused[0]), self._refused[1:].astype(self.action_space.dtype or np.int64)
+        self._refused[0] = -1
+        self._found.copy_to_device(np.array([NOWHERE]))
+        self._advance(self._sent(self._actions.empty()), mode=2)
+        try:
+            self._actions.reject(place, action.reshape(self.action_space.shape or ()))
+        except ValueError as error:
+            raise ValueError(f"{error}; neither that step nor a later one was played") from None
 
     def _advance(self, actions: Any, mode: int) -> None:
         second = self._report is self._buffers[0]
         table = self._tables[second]
-        self._run(step_copies(table.unpack), table.words, self._hides, actions, mode)
+        self._run(step_copies(table.unpack), table.words, self._hides, actions, mode, self._found, self._refused)
         self._report = self._buffers[second]
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
@@ -173,6 +184,8 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
 
     def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
         rows: np.ndarray = array.copy_to_host()[chosen]  # of one copy alone the numbers lie far apart
+        if self._refused[0] >= 0:
+            self._reject_refused()
         return rows
 
     def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
