@@ -18,7 +18,12 @@ from numba import config, cuda, types
 from numba.core import cgutils
 from numba.core.datamodel.models import OpaqueModel
 from numba.core.typing.templates import AttributeTemplate
-from numba.cuda.extending import infer_getattr, intrinsic, lower_getattr_generic, register_model
+from numba.cuda.extending import (  # type: ignore[attr-defined]
+    infer_getattr,
+    intrinsic,
+    lower_getattr_generic,
+    register_model,
+)
 
 
 class ArrayTable:
@@ -32,10 +37,11 @@ class ArrayTable:
 
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
-        words = [] if config.ENABLE_CUDASIM else [word for part in parts for array in part for word in _words(array)]
+        simulated: bool = config.ENABLE_CUDASIM  # type: ignore[attr-defined]
+        words = [] if simulated else [word for part in parts for array in part for word in _words(array)]
         self.words = cuda.to_device(np.array(words, np.int64))
         self.unpack: Callable[[Any], Any]
-        if config.ENABLE_CUDASIM:  # which runs Python
+        if simulated:  # by a simulator which runs Python
             self.unpack = lambda words: parts
         else:
             self.unpack = unpacker(tuple(numba.typeof(part) for part in parts))
@@ -70,7 +76,7 @@ register_model(Part)(OpaqueModel)
 class _PartAttributes(AttributeTemplate):  # type: ignore[misc]
     key = Part
 
-    def generic_resolve(self, part: Part, name: str) -> Any:
+    def generic_resolve(self, part: Part, name: str) -> Any:  # type: ignore[override]
         return part.arrays.get(name)
 
 
