@@ -1,4 +1,5 @@
-"""The compiler of a GPU; all other files are those of the CPU without the package's own compiler."""
+"""What the kernels are compiled with on a GPU. All files that are not here are those of the plain compiler of the
+CPU."""
 
 from __future__ import annotations
 
