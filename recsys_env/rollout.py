@@ -48,10 +48,26 @@ def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
                 f"policy {shown(policy)} of {agent} is not compiled, so rollout() cannot play it in this task; choose "
                 "'random' (without masks), 'blind', 'static', a LinearRanker, a function of numba.njit, or call step()"
             )
+    from .kernels.machine import COMPILER
+    from .kernels.machine.selection import PLAIN
+
     rows = envs.num_envs, envs.num_agents
     result = Rollout(np.zeros(rows), np.zeros(rows))
+    if COMPILER == PLAIN:  # where nothing can be called by its address
+        _step(envs, team, ticks, result)
+        return result
     for begun in range(0, ticks, BLOCK):
         block = min(BLOCK, ticks - begun)
         actors = [team.policies[agent].actor(block) for agent in envs.possible_agents]
         envs._roll_out(actors, block, *result)
     return result
+
+
+def _step(envs: VectorEnv, team: Team, ticks: int, result: Rollout) -> None:
+    """The same, tick by tick."""
+    actions = envs.empty_actions()
+    for _ in range(ticks):
+        team.act(envs.observations, actions)
+        _, rewards, _, _, infos = envs._step(actions)
+        result.own[:] += infos["own"]
+        result.rewards[:] += rewards

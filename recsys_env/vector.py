@@ -112,7 +112,13 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._scratch = allocate_scratch(self.world, self.num_envs)
 
     def __getstate__(self) -> dict[str, Any]:
-        held = {"_compiled": None, "_packed": [None, None], "_writers": {}, "_report": None, "busy": None}
+        held: dict[str, Any] = {
+            "_compiled": None,
+            "_packed": [None, None],
+            "_writers": {},
+            "_report": None,
+            "busy": None,
+        }
         return {**self.__dict__, **held, "_current": int(self._report is self._buffers[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -207,7 +213,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     def _roll_out(self, actors: Sequence[Any], ticks: int, own: np.ndarray, rewards: np.ndarray) -> None:
         """Play so many ticks with a compiled policy for each agent, and add rewards [B, N] to these arrays."""
         from .kernels.machine.addresses import address_for
-        from .kernels.machine.packed import PackedArrays, PackedArraysType, compiled_for
+        from .kernels.machine.compiler import compiled_for
+        from .kernels.machine.packed import PackedArrays, PackedArraysType
         from .kernels.machine.pointers import typeof
         from .kernels.rollout import play
         from .kernels.step import run
@@ -457,7 +464,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     def _compile_writer(self, entry: str, rows: np.ndarray) -> Any:
         from .kernels import step
-        from .kernels.machine.packed import compiled_for
+        from .kernels.machine.compiler import compiled_for
 
         self._writers[entry] = compiled_for(self._kinds(), getattr(step, entry), self._private, rows)
         return self._writers[entry]

@@ -20,7 +20,8 @@ from recsys_env.config import WorldConfig
 from recsys_env.fields import candidate_features
 from recsys_env.kernels import step
 from recsys_env.kernels.expected import expect
-from recsys_env.kernels.machine.packed import PackedArrays, PackedArraysType, compiled_for
+from recsys_env.kernels.machine.compiler import compiled_for
+from recsys_env.kernels.machine.packed import PackedArrays, PackedArraysType
 from recsys_env.kernels.machine.pointers import typeof
 from recsys_env.kernels.machine.threads import compiled_step
 from recsys_env.kernels.page import read_prices

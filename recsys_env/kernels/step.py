@@ -382,13 +382,12 @@ def final_state(packed, runs, rows):
     """The same of the last pages of the episodes that ended."""
     _, _, report, _ = parts_of(packed)
     for b in range(rows.shape[0]):
-        write_final_state(report, runs, b, rows)
+        write_final_state(report.final_states, report.final_observations, runs, b, rows)
 
 
 @kernel
-def write_final_state(report, runs, b, rows):
-    """`final_state` of copy b."""
-    shared = report.final_states.shape[1]
-    for s in range(shared):
-        rows[b, s] = report.final_states[b, s]
-    write_private(report.final_observations, runs, b, rows, shared)
+def write_final_state(shared, observations, runs, b, rows):
+    """`final_state` of copy b, of shared[B, S'] and the last observations."""
+    for s in range(shared.shape[1]):
+        rows[b, s] = shared[b, s]
+    write_private(observations, runs, b, rows, shared.shape[1])

@@ -14,7 +14,6 @@ from ..config import WorldConfig
 from ..fields import OBSERVATION, ranker_weights
 from ..files import FileError, checked_path, read_json, signed, write_json
 from ..kernels.planners.ranking import score_options
-from ..kernels.rollout import rank
 from ..vector import VectorEnv
 from .compiled import Actor
 from .ranking import Ranker
@@ -72,6 +71,8 @@ class LinearRanker(Ranker):
         return own and not self.envs.config.continuous and not self.envs.shape.levels
 
     def actor(self, ticks: int) -> Actor:
+        from ..kernels.rollout import rank
+
         slots = self.envs.shape.slots
         arrays = (self.items, self.features, self._columns, self._rows(), np.array(self._blind, np.int64))
         return Actor(rank, Ranked(*arrays, np.zeros(self.items.shape), np.zeros(slots), np.zeros(slots, np.int64)))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -70,9 +69,3 @@ def parts_of(typing_context: Any, packed: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, told)
 
     return types.Tuple([taken(part) for part in packed.parts])(packed), code
-
-
-def compiled_for(kinds: PackedArraysType, entry: Any, *arguments: Any) -> Any:
-    """An entry compiled for packed arrays of these kinds and other arguments like these. It takes the address of the
-    packed arrays, and is called past numba's dispatcher."""
-    return entry.compile((kinds, *(numba.typeof(argument) for argument in arguments)))
