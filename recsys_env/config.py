@@ -596,8 +596,8 @@ class WorldConfig(Settings):
                 f"with several scenes {names} each needs exactly one owner among the roles, got {owners}",
             ),
             (
-                len(self.scenes) > 1 and self.page == "rival",
-                f"page = 'rival' cannot have several scenes {names}; one is allowed",
+                len(self.scenes) > 1 and self.opens_agent,
+                f"page = {self.page!r} cannot have several scenes {names}; one is allowed",
             ),
             (
                 self.page != "rows" and choice.dissimilarity != 1,
@@ -721,6 +721,16 @@ class WorldConfig(Settings):
         return [f"{role.name}_0" for role in self.roles]
 
     @property
+    def one_feed(self) -> bool:
+        """Whether all agents' slots stand in one feed, in an order that is drawn for each page."""
+        return self.page == "shared"
+
+    @property
+    def opens_agent(self) -> bool:
+        """Whether a visitor opens one agent for a session and sees the slots of no other."""
+        return self.page == "rival"
+
+    @property
     def private(self) -> bool:
         """Whether observations are differentially private (`privacy.py`)."""
         return self.observation.privacy_epsilon > 0
@@ -753,6 +763,7 @@ class WorldConfig(Settings):
         return 0 if len(self.roles) == 1 else n
 
 
+PAGE_PROPERTIES = ("one_feed", "opens_agent")  # what kinds of page differ in, for `kernels/page_kinds.py`
 GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "offer", "candidates", "observation")
 
 # Arguments of the constructors that are no fields, and which constructors take them.

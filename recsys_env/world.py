@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import EVENTS, GROUPS, OBJECTIVES, WorldConfig
+from .config import EVENTS, GROUPS, OBJECTIVES, PAGE_PROPERTIES, WorldConfig
 from .fields import (
     ACTION,
     CANDIDATE_FEATURES,
@@ -131,7 +131,8 @@ TURN = _record(  # of one copy's tick, between its stages
 )  # fmt: skip
 SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
-    *((name, "i8") for name in ("horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods")),
+    *((name, "i8") for name in ("horizon", "world_seed", "action", "full", "windows", "restricted", "moods")),
+    *((name, "i8") for name in PAGE_PROPERTIES),
     # offsets in State.vectors and its width W
     *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "mood", "mood_pages")),
     *((name, "i8") for name in ("told", "releases", "width")),
@@ -303,7 +304,7 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         if config.observation.mood == "platform"
         else config.num_agents,
         released_views=0 if not config.private else 1 if config.observation.share else config.num_agents,
-        visit_views=config.num_agents if config.page == "rival" else 0,
+        visit_views=config.num_agents if config.opens_agent else 0,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
         levels=config.offer.levels if config.offer.kind == "price" else 0,
@@ -569,9 +570,11 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p = params["shape"][0]
     for name in Shape._fields:
         p[name] = getattr(shape, name)
-    kinds = {f.name: f.metadata.get("allowed", ()) for f in fields(config)}
-    p["page"], p["action"] = kinds["page"].index(config.page), kinds["action"].index(config.action)
-    p["horizon"], p["world_seed"], p["full"] = config.horizon, config.world_seed, config.observability == "full"
+    (actions,) = (f.metadata["allowed"] for f in fields(config) if f.name == "action")
+    p["action"], p["full"] = actions.index(config.action), config.observability == "full"
+    for name in PAGE_PROPERTIES:
+        p[name] = getattr(config, name)
+    p["horizon"], p["world_seed"] = config.horizon, config.world_seed
     p["windows"], p["moods"] = config.items.life > 0, len(config.choice.v_0_by_mood)
     p["restricted"] = any(role.domains or role.items for role in config.roles)
     d, t, n = shape.dims, shape.topics, shape.agents

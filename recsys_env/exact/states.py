@@ -81,7 +81,7 @@ class Relevance:
         utility = {DEPENDS_ON.get(attribute) for term in weighted_terms(config) for attribute in term.attributes}
         carts = any(scene.cart for scene in config.scenes)
         z = not choice.v_0_by_mood and (arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0))
-        trust = choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
+        trust = choice.beta_trust != 0 and (not config.opens_agent or config.num_agents > 1)
         experience = z or trust or bool({"rating", "like", "dwell"} & rewards)
         intent = "intent" in utility and config.items.topics > 1
         taste = "taste" in utility or (feedback.a_taste != 0 and experience)
@@ -184,7 +184,7 @@ class StateReader:
         matters, several = Relevance.of(config), len(config.scenes) > 1
         self._agents, self._config = envs.possible_agents, config
         page = {"visitor": True, "scene": several, "anchor": several, "intent": matters.intent}
-        page["opened"] = config.page == "rival"
+        page["opened"] = config.opens_agent
         self._page = [name for name, there in page.items() if there]
         self._users = ["mood"] * bool(config.choice.v_0_by_mood) + ["z"] * matters.z
         stretches = {

@@ -8,7 +8,8 @@ from .equations import Alternative, freshness, inclusive_value, slot_weight, tru
 from .machine.compiler import kernel
 from .machine.numeric import exp_all, log_all
 from .machine.vectors import dot, row_dot
-from .page import RIVAL, active_agents, age_of, log_price_now, popularity_now, window_of
+from .page import age_of, log_price_now, popularity_now, window_of
+from .page_kinds import active_agents
 
 
 @kernel
@@ -75,8 +76,8 @@ def outside_utility(world, p, user):
 
 @kernel
 def trust_term(state, p, b, u, n):
-    """What trust adds to an agent's nest; on rival pages it has already chosen the agent."""
-    return 0.0 if p.shape.page == RIVAL else trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n])
+    """What trust adds to an agent's nest; where the visitor has opened one, trust has already chosen it."""
+    return 0.0 if p.shape.opens_agent else trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n])
 
 
 @kernel

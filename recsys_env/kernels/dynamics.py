@@ -18,7 +18,8 @@ from .machine import rng
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, whole
 from .machine.vectors import dot, match_topics, prefetch_user
-from .page import RIVAL, SHARED, active_agents, is_private, touch_item, view_of, window_of
+from .page import is_private, touch_item, view_of, window_of
+from .page_kinds import active_agents
 
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
@@ -397,12 +398,12 @@ def draw_visitors(world, state, scratch, p, first, stop):
 
 @kernel
 def _welcome(world, state, scratch, p, b, u, key):
-    """The user at place u comes, with an intent, and opens an agent on rival pages."""
+    """The user at place u comes, with an intent, and opens an agent where pages are of one."""
     copy = state.copies[b]
     begin_session(state, p, b, u)
     weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
     copy.intent = draw_topic(scratch, p, b, rng.uniform(key, rng.INTENT, 0))
-    if p.shape.page == RIVAL:
+    if p.shape.opens_agent:
         copy.opened = _open_agent(state, p, b, u, rng.uniform(key, rng.OPEN, 0))
         visits = state.visits[b, u, copy.opened]
         visits.last_visit = visits.last_page
@@ -495,7 +496,7 @@ def draw_topic(scratch, p, b, u01):
 
 @kernel
 def opening_weight(state, p, b, u, n):
-    """Rival pages: P(open n) is proportional to exp(beta_trust * tau_n)."""
+    """Where a visitor opens an agent: P(open n) is proportional to exp(beta_trust * tau_n)."""
     return exp(trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n]))
 
 
@@ -514,10 +515,10 @@ def _open_agent(state, p, b, u, u01):
 
 @kernel
 def draw_order(world, state, p, b, key):
-    """Shared pages: a new random order of the active agents for each round (team-draft interleaving)."""
+    """One feed: a new random order of the active agents for each round (team-draft interleaving)."""
     first, stop = active_agents(world, p, state.copies[b])
     count = stop - first
-    if p.shape.page != SHARED or count == 0:
+    if not p.shape.one_feed or count == 0:
         return
     for k in range(p.shape.slots):
         for i in range(count):

@@ -15,11 +15,9 @@ from .machine.numeric import squash, whole
 from .machine.vectors import dot, match_items, row_dot, squash_row, squash_vector
 from .objectives import exposure_of, share_of
 from .page import (
-    RIVAL,
     actions_of_pick,
     age_of,
     can_show,
-    is_active,
     is_continuous,
     is_promoted,
     item_statistics,
@@ -28,6 +26,7 @@ from .page import (
     view_of,
     wallet_now,
 )
+from .page_kinds import is_active
 from .retrieval import count_seen
 
 _ONE = np.float32(1.0)
@@ -83,7 +82,7 @@ def _observe_visit(state, p, b, n, observations):
     copy, at = state.copies[b], p.fields
     user = state.users[b, copy.visitor]
     sessions, last_visit = user.sessions, user.last_visit
-    if p.shape.page == RIVAL:  # each platform knows its own
+    if p.shape.opens_agent:  # each platform knows its own
         visits = state.visits[b, copy.visitor, n]
         sessions, last_visit = visits.sessions, visits.last_visit
     observations[b, n, at.is_active] = 1.0

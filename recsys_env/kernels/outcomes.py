@@ -26,7 +26,7 @@ from .equations import acceptance_probability, loss_probability, pleasure, stay_
 from .feedback import cart_chance, expected_experience
 from .machine.compiler import entry, kernel
 from .machine.numeric import log_softplus
-from .page import RIVAL, clear_slots, fill_slots
+from .page import clear_slots, fill_slots
 from .retrieval import draw_candidates
 from .step import take_effect
 
@@ -137,7 +137,7 @@ def begin_sessions(world, state, places, intents, opens):
                 total += intents[b, t]
         for t in range(p.shape.topics):
             intents[b, t] /= total
-        if p.shape.page == RIVAL:
+        if p.shape.opens_agent:
             total = 0.0
             for n in range(p.shape.agents):
                 opens[b, n] = opening_weight(state, p, b, places[b], n)

@@ -9,7 +9,8 @@ from .machine import rng
 from .machine.compiler import kernel
 from .machine.numeric import insert, is_better, log1p, whole
 from .machine.vectors import match_items, prefetch_item
-from .page import active_agents, can_show, is_active, retrieves, view_of, window_of
+from .page import can_show, retrieves, view_of, window_of
+from .page_kinds import active_agents, is_active
 
 MARKS = 1024  # bits that tell which items are among the candidates
 _LAST_MARK, _S6, _LAST_BIT, _ONE = np.int64(MARKS - 1), np.int64(6), np.int64(63), np.uint64(1)

@@ -36,7 +36,8 @@ from .machine.packed import parts_of
 from .machine.vectors import prefetch, prefetch_user
 from .objectives import page_objectives, show_providers
 from .observation import observe, write_latent, write_mood
-from .page import RIVAL, active_agents, clear_slots, fill_slots, is_active, is_private
+from .page import clear_slots, fill_slots, is_private
+from .page_kinds import active_agents, is_active
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -137,7 +138,7 @@ def take_effect(world, state, report, p, b, n, k, pull, log_dwell):
         sense_mood(world, state, p, b, n, pull)
     copy = state.copies[b]
     state.users[b, copy.visitor].last_page = copy.tick
-    if p.shape.page == RIVAL:
+    if p.shape.opens_agent:
         state.visits[b, copy.visitor, copy.opened].last_page = copy.tick
 
 

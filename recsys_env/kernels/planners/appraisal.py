@@ -9,7 +9,8 @@ from ..choice import outside_utility, utility_of
 from ..machine.compiler import entry
 from ..machine.numeric import insert, sigmoid
 from ..objectives import fairness, show_providers
-from ..page import can_show, is_active, popularity_now, retrieves
+from ..page import can_show, popularity_now, retrieves
+from ..page_kinds import is_active
 
 ALL, COLD, WARM = 0, 1, 2  # which items count
 
