@@ -697,7 +697,7 @@ class Game:
         if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j, offer):
             return 0.0
         logit = (
-            float(self.world.topics[item.topic, 0])
+            float(self.world.topics["cart_intercept"][item.topic])
             + f.b_taste * float(person.taste @ self.q[j])
             + f.b_quality * item.quality
         )

@@ -278,7 +278,7 @@ def sense_mood(world, state, p, b, clicked, pull):
 def mood_probabilities(world, p, topic):
     """Finite games: probabilities that the mood improves and worsens, given the clicked topic (-1 = no click)."""
     if topic >= 0:
-        return world.topics[topic, 1], world.topics[topic, 2]
+        return world.topics[topic].mood_up, world.topics[topic].mood_down
     return p.dynamics.mood_up_none, p.dynamics.mood_down_none
 
 
@@ -386,13 +386,13 @@ def draw_visitors(world, state, scratch, p, first, stop):
         b = scratch.queue[i]
         place = scratch.turns[b].place
         touch_user(world, state, p, b, place)
-        scratch.chances[i] = state.users[b, place].z
+        scratch.satisfaction[i] = state.users[b, place].z
     for i in range(first, asked):
-        scratch.chances[i] = acceptance_probability(p.arrival, scratch.chances[i])
+        scratch.acceptance_probability[i] = acceptance_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, asked):
         b = scratch.queue[i]
         turn = scratch.turns[b]
-        if rng.uniform(turn.key, rng.ACCEPT, 0) < scratch.chances[i]:
+        if rng.uniform(turn.key, rng.ACCEPT, 0) < scratch.acceptance_probability[i]:
             _welcome(world, state, scratch, p, b, turn.place, turn.key)
 
 
@@ -471,13 +471,14 @@ def topic_odds(world, state, p, b, u, t, offset, scale):
 @kernel
 def weigh_topics(world, state, scratch, p, b, u, offset, scale):
     """Fill the scratch with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
-    mass, total = scratch.topic_mass[scratch.turns[b].row], 0.0
-    match_topics(world, state, p, b, u, offset, mass)
+    row, total = scratch.turns[b].row, 0.0
+    matches, weights, mass = scratch.topic_matches[row], scratch.topic_weights[row], scratch.topic_mass[row]
+    match_topics(world, state, p, b, u, offset, matches)
     for t in range(whole(p.shape.topics)):  # alone, so that it vectorises
-        mass[t] = topic_weight(scale, mass[t])
+        weights[t] = topic_weight(scale, matches[t])
     for t in range(p.shape.topics):
         if world.topic_start[t + 1] > world.topic_start[t]:
-            total += mass[t]
+            total += weights[t]
         mass[t] = total
     for t in range(p.shape.topics, whole(p.shape.topics)):
         mass[t] = _UNREACHED

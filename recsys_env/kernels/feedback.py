@@ -43,7 +43,7 @@ def cart_chance(world, state, p, b, j, log_offer):
         return 0.0
     match = dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
     x = log_price_now(world, p, j, copy.tick) + log_offer if p.feedback.b_price != 0.0 else 0.0
-    return cart_probability(p.feedback, world.topics[item.topic, 0], match, item.quality, user.rho, x)
+    return cart_probability(p.feedback, world.topics[item.topic].cart_intercept, match, item.quality, user.rho, x)
 
 
 @kernel
@@ -57,13 +57,14 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
         b = scratch.queue[i]
         turn = scratch.turns[b]
         j, log_offer = report.slots[b, turn.agent, turn.slot].item, report.agents[b, turn.agent].log_offer
-        scratch.experience[i] = expected_experience(world, state, p, b, j, log_offer)
-        scratch.dwell[i] = world.items[j].length
-        scratch.noise[i] = rng.uniform(turn.key, rng.NOISE, 0)
+        scratch.expected_experience[i] = expected_experience(world, state, p, b, j, log_offer)
+        scratch.length[i] = world.items[j].length
+        scratch.noise_quantile[i] = rng.uniform(turn.key, rng.NOISE, 0)
     for i in range(first, stop):
-        scratch.experience[i] += p.feedback.noise_scale * rng.logistic_quantile(scratch.noise[i])
+        noise = p.feedback.noise_scale * rng.logistic_quantile(scratch.noise_quantile[i])
+        scratch.experience[i] = scratch.expected_experience[i] + noise
     for i in range(first, stop):
-        scratch.dwell[i] = dwell_time(scratch.dwell[i], scratch.experience[i])
+        scratch.dwell[i] = dwell_time(scratch.length[i], scratch.experience[i])
     for i in range(first, stop):
         scratch.pleasure[i] = pleasure(scratch.experience[i])
     for i in range(first, stop):

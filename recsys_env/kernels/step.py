@@ -59,16 +59,16 @@ def serve_pages(world, state, report, scratch, p, first, stop):
     experience_clicks(world, state, report, scratch, p, first, clicked)
     for i in range(first, stop):
         b = scratch.queue[i]
-        scratch.chances[i] = 0.0
+        scratch.satisfaction[i] = 0.0
         if state.copies[b].visitor >= 0:
             _respond(world, state, report, scratch, p, b, i)
-            scratch.chances[i] = state.users[b, state.copies[b].visitor].z
+            scratch.satisfaction[i] = state.users[b, state.copies[b].visitor].z
     for i in range(first, stop):
-        scratch.chances[i] = stay_probability(p.arrival, scratch.chances[i])
+        scratch.stay_probability[i] = stay_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, stop):
         b = scratch.queue[i]
         if state.copies[b].visitor >= 0:
-            _go_on(world, state, report, scratch, p, b, scratch.chances[i])
+            _go_on(world, state, report, scratch, p, b, scratch.stay_probability[i])
 
 
 @kernel
