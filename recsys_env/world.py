@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -353,6 +354,8 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         config: the task.
         catalogue: fitted items and users; default: the one that `config.catalogue` names, if any.
     """
+    from .kernels.equations import examination
+
     if catalogue is None and config.catalogue:
         catalogue = Catalogue.load(config.catalogue)
     shape = shape_of(config, catalogue)
@@ -374,8 +377,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     topics["cart_intercept"] = config.feedback.b_0 - config.feedback.b_topic * bait_level
     if config.choice.v_0_by_mood:
         topics["mood_up"], topics["mood_down"] = config.dynamics.mood_up, config.dynamics.mood_down
-    rank = np.arange(1, shape.agents * shape.slots + 1)
-    theta = _rounded(np.power, rank, -config.choice.eta) * (1 + config.choice.kappa * (rank == 1))
+    theta = _rounded(partial(examination, config.choice), np.arange(1, shape.agents * shape.slots + 1))
     taste, rho, habits = _priors(config, catalogue, shape)
     allowed = _inventory(config, shape, items)
     world = World(

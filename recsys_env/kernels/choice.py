@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .equations import Alternative, freshness, inclusive_value, slot_weight, trust_bonus, utility
+from .equations import Alternative, click_probability, freshness, inclusive_value, slot_weight, trust_bonus, utility
 from .machine.compiler import kernel
 from .machine.numeric import exp_all, log_all
 from .machine.vectors import dot, row_dot
@@ -197,11 +197,11 @@ def fill_clicks(world, state, report, scratch, p, b, click):
     for n in range(first, stop):
         total += nest_mass(state, scratch, p, b, n)
     for n in range(first, stop):
-        nest = nest_mass(state, scratch, p, b, n) / total
+        mass = nest_mass(state, scratch, p, b, n)
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
-                click[b, n, k] = nest * slot.weight / slot_total(report, p, b, n)
+                click[b, n, k] = click_probability(mass, total, slot.weight, slot_total(report, p, b, n))
 
 
 @kernel

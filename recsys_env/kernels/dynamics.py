@@ -9,6 +9,7 @@ import numpy as np
 from .equations import (
     acceptance_probability,
     approach,
+    drifted_taste,
     loss_probability,
     satisfaction_of_mood,
     topic_weight,
@@ -207,7 +208,8 @@ def enjoy(world, state, p, b, n, j, pull, log_dwell):
             for d in range(dims):
                 state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d]
         for d in range(dims):
-            state.vectors[b, u, p.shape.taste + d] += dyn.drift * pull * world.q[j, d]
+            taste = state.vectors[b, u, p.shape.taste + d]
+            state.vectors[b, u, p.shape.taste + d] = drifted_taste(dyn, taste, pull, world.q[j, d])
         _normalise(state, p, b, u)
         if follows:
             for d in range(dims):

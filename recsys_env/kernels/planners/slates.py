@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..choice import outside_utility, trust_term
-from ..equations import inclusive_value, slot_weight, trust_bonus
+from ..equations import choice_probability, inclusive_value, slot_weight, trust_bonus
 from ..machine.compiler import kernel
-from ..machine.numeric import exp, insert, log, sigmoid
+from ..machine.numeric import exp, insert, log
 from ..page_kinds import active_agents, slot_at
 
 _ROUNDS = 8  # the iteration for x converges in three or four
@@ -90,7 +90,7 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratc
     if total <= 0.0:
         return none, none
     inclusive = inclusive_value(p.choice, scale + log(total), trust)
-    share = sigmoid(inclusive - rest)
+    share = choice_probability(inclusive, rest)
     return share * value / total + (1.0 - share) * none, value / total
 
 
