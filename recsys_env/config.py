@@ -502,7 +502,11 @@ class WorldConfig(Settings):
     )
     world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1, also=("seed",))
     page: str = choice_field(
-        "shared", "layout: a shared feed, one row per agent, or rival platforms", "shared", "rows", "rival"
+        "shared",
+        "layout: a shared feed, one row per agent, or rival platforms",
+        "shared",
+        "rows",
+        "rival",
     )
     action: str = choice_field(
         "candidates",
@@ -763,7 +767,9 @@ class WorldConfig(Settings):
         return 0 if len(self.roles) == 1 else n
 
 
-PAGE_PROPERTIES = ("one_feed", "opens_agent")  # what kinds of page differ in, for `kernels/page_kinds.py`
+# What kinds of page differ in, for `kernels/page_kinds.py`.
+PAGE_PROPERTIES = ("one_feed", "opens_agent")
+
 GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "offer", "candidates", "observation")
 
 # Arguments of the constructors that are no fields, and which constructors take them.
