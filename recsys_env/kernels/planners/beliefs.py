@@ -204,7 +204,7 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
         soft, sig, _ = mean_over_noise(p, e)
         value += agent.dwell * item.length * soft + (agent.like * sig if f.like else 0.0)
     if world.scenes[copy.scene].cart > 0:
-        cart = cart_probability(f, world.topics[item.topic, 0], match, 0.0, 1.0, x)
+        cart = cart_probability(f, world.topics[item.topic].cart_intercept, match, 0.0, 1.0, x)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
         if f.instant:
             value += cart * agent.purchase * purchase_value(world, p, j, price_asked(world, p, j, tick, log_offer))
