@@ -400,7 +400,7 @@ def draw_visitors(world, state, scratch, p, first, stop):
 
 @kernel
 def _welcome(world, state, scratch, p, b, u, key):
-    """The user at place u comes, with an intent, and opens an agent where pages are of one."""
+    """The user at place u comes, with an intent, and opens an agent if it sees only one."""
     copy = state.copies[b]
     begin_session(state, p, b, u)
     weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
@@ -499,7 +499,7 @@ def draw_topic(scratch, p, b, u01):
 
 @kernel
 def opening_weight(state, p, b, u, n):
-    """Where a visitor opens an agent: P(open n) is proportional to exp(beta_trust * tau_n)."""
+    """Where a visitor opens one agent: P(open n) is proportional to exp(beta_trust * tau_n)."""
     return exp(trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n]))
 
 
@@ -518,7 +518,7 @@ def _open_agent(state, p, b, u, u01):
 
 @kernel
 def draw_order(world, state, p, b, key):
-    """One feed: a new random order of the active agents for each round (team-draft interleaving)."""
+    """In one feed: a new random order of the active agents for each round (team-draft interleaving)."""
     first, stop = active_agents(world, p, state.copies[b])
     count = stop - first
     if not p.shape.one_feed or count == 0:

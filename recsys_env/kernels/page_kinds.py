@@ -15,7 +15,7 @@ from .machine.compiler import kernel
 
 @kernel
 def active_agents(world, p, copy):
-    """(first, stop): the agents whose slots are on the page about to be shown, which are one, or all. Empty in an idle
+    """(first, stop): the agents whose slots are on the page about to be shown: one of them, or all. None in an idle
     tick."""
     if copy.visitor < 0:
         return 0, 0
@@ -36,8 +36,8 @@ def is_active(world, p, copy, n):
 
 @kernel
 def slot_at(state, p, b, k, place, first, stop):
-    """(agent, rank - 1) of the slot that is filled at this place, from 0 on, of round k: in round k each of the active
-    agents fills its slot k."""
+    """(agent, rank - 1) of the slot that is filled at this place of round k, in which each of the active agents
+    `first` .. `stop` - 1 fills its slot k. Places and rounds begin at 0."""
     if p.shape.one_feed:
         return state.order[b, k, place], k * (stop - first) + place
     return first + place, k
@@ -45,8 +45,9 @@ def slot_at(state, p, b, k, place, first, stop):
 
 @kernel
 def competitors(p, n, first, stop):
-    """(first, stop): whom agent n competes with for items, itself included, of the active agents `first` .. `stop` - 1.
-    Where several ask for the same item, the slot that is filled first shows it and the others stay empty."""
+    """(first, stop): the agents with which agent n competes for items, itself included, among the active agents
+    `first` .. `stop` - 1. If several ask for the same item, the slot that is filled first shows it and the others stay
+    empty."""
     if p.shape.one_feed:
         return first, stop
     return n, n + 1
