@@ -35,7 +35,7 @@ def read(game: Game, state: State, b: int) -> Copy:
         copy.statistics[j] = item["window"], own, item["touched"]
         copy.stock[j] = item["window"], item["restock"] // game.config.items.restock_period - 1, item["stock"]
     copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
-    size = len(game.active(copy)) if game.config.page == "shared" else 0
+    size = len(game.active(copy)) if game.config.one_feed else 0
     copy.order = [row[:size] for row in state.order[b].tolist()] if size else []
     copy.exposure = [Counter(dict(enumerate(row))) for row in state.exposure[b].tolist() if row]
     copy.inclusive = {n: x for n, x in enumerate(state.inclusive[b].tolist()) if x > -math.inf}

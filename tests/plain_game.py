@@ -593,8 +593,8 @@ class Game:
     def fill_page(
         self, copy: Copy, wanted: dict[int, list[int | None]], offers: dict[int, float]
     ) -> dict[int, list[Slot]]:
-        """Ranks and holes: slots are filled from the best rank on."""
-        active, shared = self.active(copy), self.config.page == "shared"
+        """Ranks and holes: slots are filled round by round."""
+        active, shared = self.active(copy), self.config.one_feed
         page: dict[int, list[Slot]] = {n: [] for n in active}
         for k in range(self.config.slots):
             for place, n in enumerate(copy.order[k] if shared else active):
@@ -697,7 +697,7 @@ class Game:
         if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j, offer):
             return 0.0
         logit = (
-            float(self.world.topics[item.topic, 0])
+            float(self.world.topics["cart_intercept"][item.topic])
             + f.b_taste * float(person.taste @ self.q[j])
             + f.b_quality * item.quality
         )
@@ -925,7 +925,7 @@ class Game:
                 self.tell_history(self.person(copy, copy.visitor), view)
         copy.candidates = [self.retrieve(copy, n) if n in active else [] for n in self.agents]
         copy.order = []
-        if self.config.page == "shared":
+        if self.config.one_feed:
             copy.order = [self.shuffled(active, k) for k in range(self.config.slots)] if active else []
 
     def tell_history(self, person: Person, view: int) -> None:

@@ -52,12 +52,17 @@ def first_candidates(envs: VectorEnv, index: int) -> np.ndarray:
 
 def place_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
     """Convert price levels to numbers in [-1, 1], as in continuous actions and observations."""
-    return 2.0 * levels / (envs.shape.levels - 1) - 1.0
+    from ..kernels.equations import in_python, place_of_level
+
+    places: np.ndarray = in_python(place_of_level)(envs.shape.levels, levels)
+    return places
 
 
 def level_at(envs: VectorEnv, places: np.ndarray) -> np.ndarray:
     """Convert numbers in [-1, 1] to the nearest price levels."""
-    return np.rint((places + 1.0) / 2.0 * (envs.shape.levels - 1)).astype(np.int64)
+    from ..kernels.equations import in_python, level_of_place
+
+    return np.rint(in_python(level_of_place)(envs.shape.levels, places)).astype(np.int64)
 
 
 def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:
