@@ -543,7 +543,7 @@ class Game:
         levels = c.offer.levels if c.offer.kind == "price" else 0
         if c.action in ("query", "weights"):
             size = self.shape.dims if c.action == "query" else self.shape.features
-            vector, level = action[:size], float(action[size]) if levels else None
+            vector, level = action[:size].astype(float), float(action[size]) if levels else None
             said = [float(x) for x in action[size + (levels > 0) :]]
             wanted = self.nearest(copy, n, vector) if c.action == "query" else self.ranked(copy, n, vector)
             return wanted, level, said.index(max(said)) if words else None
