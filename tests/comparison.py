@@ -94,9 +94,15 @@ def none_if_negative(i: int) -> int | None:
 
 
 def close(a: Any, b: Any, what: str) -> None:
+    if isinstance(a, float):  # a third of the time of all comparisons, if NumPy did it
+        b = float(b)
+        assert a == b or abs(a - b) <= 1e-5 + 1e-4 * min(abs(a), abs(b)), f"{what}: plain game {a}, kernels {b}"
+        return
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     assert a.shape == b.shape, f"{what}: shapes {a.shape} and {b.shape}"
-    agree = (a == b) | (np.abs(np.where(a == b, 0, a) - np.where(a == b, 0, b)) <= 1e-5 + 1e-4 * np.abs(b))
+    equal = a == b
+    gap = np.abs(np.where(equal, 0, a) - np.where(equal, 0, b))  # equal infinities have none
+    agree = gap <= 1e-5 + 1e-4 * np.minimum(np.abs(a), np.abs(b))
     assert agree.all(), f"{what}: plain game {a[~agree]}, kernels {b[~agree]} at {np.argwhere(~agree).tolist()}"
 
 
