@@ -48,7 +48,7 @@ _njit: Any = numba.njit  # its published types leave out options that it takes
 
 
 PATIENCE = 1.0  # seconds of compiling until somebody is told
-LONGEST_WAIT = 120.0  # seconds for another process that compiles the same
+LONGEST_WAIT = 300.0  # seconds for another process that compiles the same
 _ELSEWHERE = "the environment variable NUMBA_CACHE_DIR can name a folder for it"
 
 
