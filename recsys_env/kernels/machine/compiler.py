@@ -167,6 +167,8 @@ class _Lock:
 class _Cache(FunctionCache):
     """Compiled code of an entry on disk. Where there is no place for it, or no room, the game goes on without."""
 
+    _place_told = False  # whether `_announce` has said where compiled code is kept: once in a process
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._cache_path = None
@@ -181,7 +183,7 @@ class _Cache(FunctionCache):
         `entry` calls `release`."""
         found = self._stored(sig, target_context)
         if found is None:
-            self._waiting = threading.Timer(PATIENCE, _tell, [self._notice()])
+            self._waiting = threading.Timer(PATIENCE, self._announce)
             self._waiting.daemon = True
             self._waiting.start()
             if self._acquire(sig):
@@ -228,12 +230,17 @@ class _Cache(FunctionCache):
             where = f"in {self._cache_path} ({error.strerror})"
             _tell_once(f"compiled code cannot be kept {where}, so every process compiles it; {_ELSEWHERE}")
 
-    def _notice(self) -> str:
-        name = f"{Path(self._function.__code__.co_filename).stem}.{self._function.__name__}"
-        what = f"compiling the game ({name}), which takes up to 40 s on an idle machine"
-        if self._cache_path is None:
-            return f"{what}; in every process, because no folder for compiled code can be written to: {_ELSEWHERE}"
-        return f"{what}; only this once, compiled code is kept in {self._cache_path}"
+    def _announce(self) -> None:
+        """Tell whoever waits what is compiled; the first time also how long that takes and where the code is kept."""
+        what = f"compiling the game ({Path(self._function.__code__.co_filename).stem}.{self._function.__name__})"
+        if not _Cache._place_told:
+            _Cache._place_told = True
+            what += ", which takes up to 40 s on an idle machine; "
+            if self._cache_path is None:
+                what += f"in every process, because no folder for compiled code can be written to: {_ELSEWHERE}"
+            else:
+                what += f"only once, because compiled code is kept in {self._cache_path}"
+        _tell(what)
 
 
 def _tell(text: str) -> None:
