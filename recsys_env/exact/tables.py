@@ -83,7 +83,8 @@ class _Rows:
     def split(self, probability: np.ndarray) -> tuple[_Rows, np.ndarray, np.ndarray]:
         """One row for each outcome of a draw of probability [B, outcomes]; also the row it comes from, and the
         outcome."""
-        which, outcome = np.nonzero(probability > NEVER)
+        # Columns of one array: compiled code would be compiled once more for arrays that are not contiguous.
+        which, outcome = map(np.ascontiguousarray, np.nonzero(probability > NEVER))
         rows = self.take(which)
         rows.weight = rows.weight * probability[which, outcome]
         return rows, which, outcome

@@ -96,5 +96,6 @@ def _weights(envs: VectorEnv, index: int, slates: np.ndarray, filled: np.ndarray
     weights = np.zeros((envs.num_envs, envs.shape.features))
     if "candidates" not in envs.config.hidden(index):
         list_options(envs.world, envs.arrays, index, items, features)
+        filled = np.ascontiguousarray(filled)  # for other layouts it would be compiled once more
         separate(features, items, slates, filled, np.zeros(2 * sum(features.shape[1:])), weights)
     return weights
