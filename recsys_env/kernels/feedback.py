@@ -43,7 +43,7 @@ def consumed(world, state, p, b, j, log_offer, priced):
         satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
         sensitivity=np.float64(state.users[b, u].rho),
         log_price=log_price_now(world, p, j, state.copies[b].tick) + log_offer if priced else 0.0,
-        cart_intercept=world.topics[item.topic, 0],
+        cart_intercept=world.topics[item.topic].cart_intercept,
     )
 
 
@@ -75,13 +75,14 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
         b = scratch.queue[i]
         turn = scratch.turns[b]
         j, log_offer = report.slots[b, turn.agent, turn.slot].item, report.agents[b, turn.agent].log_offer
-        scratch.experience[i] = expected_experience(world, state, p, b, j, log_offer)
-        scratch.dwell[i] = world.items[j].length
-        scratch.noise[i] = rng.uniform(turn.key, rng.NOISE, 0)
+        scratch.expected_experience[i] = expected_experience(world, state, p, b, j, log_offer)
+        scratch.length[i] = world.items[j].length
+        scratch.noise_quantile[i] = rng.uniform(turn.key, rng.NOISE, 0)
     for i in range(first, stop):
-        scratch.experience[i] += p.feedback.noise_scale * rng.logistic_quantile(scratch.noise[i])
+        noise = p.feedback.noise_scale * rng.logistic_quantile(scratch.noise_quantile[i])
+        scratch.experience[i] = scratch.expected_experience[i] + noise
     for i in range(first, stop):
-        scratch.dwell[i] = dwell_time(scratch.dwell[i], scratch.experience[i])
+        scratch.dwell[i] = dwell_time(scratch.length[i], scratch.experience[i])
     for i in range(first, stop):
         scratch.pleasure[i] = pleasure(scratch.experience[i])
     for i in range(first, stop):
