@@ -14,6 +14,7 @@ worlds.py       batches of several worlds side by side
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
+rollouts.py     many ticks in one compiled call
 focal.py        a batch as some of its agents see it, the others are policies
 views.py        the game as Gymnasium sees it
 texts.py        what items are called; language/: text as vectors, pages as prompts, language agents
@@ -40,6 +41,7 @@ from .environment import RecommendationEnv, parallel_env
 from .focal import FocalBatch
 from .infos import plain
 from .language import text_env
+from .rollouts import rollout
 from .scenarios import SCENARIOS, Scenario
 from .settings import replace
 from .tasks import TASKS, register_task, task_config
@@ -78,6 +80,7 @@ __all__ = [
     "plain",
     "register_task",
     "replace",
+    "rollout",
     "shared_policy_env",
     "single_agent_env",
     "single_agent_vector_env",

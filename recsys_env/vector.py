@@ -17,7 +17,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -43,9 +43,6 @@ from .world import (
     allocate_state,
     read_only,
 )
-
-if TYPE_CHECKING:
-    from .rollout import Rollout
 
 CHUNK = 64  # copies that go through the stages of a tick together, at most: more leave the processor's first cache
 # When a batch's step is compiled for its world alone, unless one says: from this many copies on at the first step, and
@@ -183,35 +180,9 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     # -------------------------------------------------------------------------------------------- rollouts
 
     @one_at_a_time
-    def rollout(self, policies: Any, ticks: int, seed: int = 0) -> Rollout:
-        """Play many ticks of every copy in one compiled call, without Python between them.
-
-        The results equal those of `step` with a `Team` of the same policies and seed, bit by bit. Episodes restart as
-        in `step`. Afterwards `observations`, `infos` and so on describe the last tick.
-
-        Args:
-            policies: one for all agents, or one for each by agent name: "random" (without masks), "blind", "static", a
-                `LinearRanker` or a function of `numba.njit` (see `recsys_env.policies.CompiledPolicy`), where they name
-                their picks.
-            ticks: T, for instance the horizon.
-            seed: seed of the policies' random streams.
-
-        Returns:
-            `own` and `rewards` [B, N]: sums over the ticks of each agent's reward before and after sharing.
-
-        Raises:
-            ValueError: a policy is not compiled, is missing, or chooses an action outside its space.
-            RuntimeError: before the first `reset`.
-
-        After an action outside its space, or an error in a function, the copies are at different ticks: call `reset`.
-        """
-        from .rollout import rollout
-
-        self._require_reset("rollout()")
-        return rollout(self, policies, ticks, seed)
-
     def _roll_out(self, actors: Sequence[Any], ticks: int, own: np.ndarray, rewards: np.ndarray) -> None:
         """Play so many ticks with a compiled policy for each agent, and add rewards [B, N] to these arrays."""
+        self._require_reset("rollout()")
         from .kernels.machine.addresses import address_for
         from .kernels.machine.compiler import compiled_for
         from .kernels.machine.packed import PackedArrays, PackedArraysType

@@ -48,6 +48,7 @@ LAYERS = (
     "aec",
     "policies",
     "language",
+    "rollouts",
     "focal",
     "views",
     "recsys_env",  # the package's own face: the constructors

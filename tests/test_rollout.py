@@ -72,7 +72,7 @@ CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
 @pytest.mark.parametrize("copies", [1, 70])
 def test_a_rollout_plays_the_game_of_step(name: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also across the ends of episodes, of chunks and of blocks, and with what roles hide."""
-    monkeypatch.setattr("recsys_env.rollout.BLOCK", 32)
+    monkeypatch.setattr("recsys_env.rollouts.BLOCK", 32)
     task, changes, policy = CASES[name]
     hidden = {"roles": ({"name": "recommender", "hidden": ("profile",)},)} if name == "function" else {}
     one, other = (recsys_env.vector_env(task, copies, horizon=HORIZON, **changes, **hidden) for _ in range(2))
@@ -84,7 +84,7 @@ def test_a_rollout_plays_the_game_of_step(name: str, copies: int, monkeypatch: p
     ]
     for envs in (one, other):
         envs.reset(seed=3)
-    found = one.rollout(given[0], 2 * HORIZON + 7, seed=5)
+    found = recsys_env.rollout(one, given[0], 2 * HORIZON + 7, seed=5)
     wrapped = {
         agent: CompiledPolicy(p) if callable(p) and not isinstance(p, str) else p for agent, p in given[1].items()
     }
@@ -105,7 +105,7 @@ def test_a_rollout_counts_towards_code_of_its_own(monkeypatch: pytest.MonkeyPatc
     envs = recsys_env.vector_env("duel-v1", 2)
     envs.reset(seed=0)
     before = envs._until_specialised
-    envs.rollout("blind", 10)
+    recsys_env.rollout(envs, "blind", 10)
     assert envs._until_specialised == before - 10
 
 
@@ -121,15 +121,15 @@ def test_a_rollout_counts_towards_code_of_its_own(monkeypatch: pytest.MonkeyPatc
 def test_what_rollout_refuses(policies: Any, what: str) -> None:
     envs = recsys_env.vector_env("ecommerce-v1", 2)
     with pytest.raises(RuntimeError, match=r"call reset\(\) before rollout\(\)"):
-        envs.rollout("blind", 1)
+        recsys_env.rollout(envs, "blind", 1)
     envs.reset(seed=0)
     with pytest.raises(ValueError, match=what):
-        envs.rollout(policies, 3)
+        recsys_env.rollout(envs, policies, 3)
     if callable(policies):
         with pytest.raises(RuntimeError, match="call reset"):
             envs.step(envs.empty_actions())
     envs.reset(seed=0)
     with pytest.raises(ValueError, match="ticks"):
-        envs.rollout("blind", 0)
+        recsys_env.rollout(envs, "blind", 0)
     with pytest.raises(TypeError, match=r"function = .* must be a function of numba.njit"):
         CompiledPolicy(len)

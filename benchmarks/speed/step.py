@@ -202,7 +202,7 @@ def rolled_out(world: str | WorldConfig, overrides: dict[str, Any], rounds: int)
                 *_, truncated, infos = envs.step(actions)
                 team.observe(infos, truncated)
 
-        calls: dict[str, Call] = {"step": step, "rollout": lambda envs=envs: envs.rollout("blind", ticks)}  # type: ignore[misc]
+        calls: dict[str, Call] = {"step": step, "rollout": lambda envs=envs: recsys_env.rollout(envs, "blind", ticks)}  # type: ignore[misc]
         rates = take_turns(calls, rounds)
         found[str(num_envs)] = quartiles(rates["step"] / rates["rollout"])
     return found

@@ -15,7 +15,7 @@ from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
 from ..policies.registry import is_team
-from ..rollout import Rollout, play_team
+from ..rollouts import Rollout, play_team
 from ..tasks import task_config
 from ..vector import VectorEnv
 from .log import EpisodeLog

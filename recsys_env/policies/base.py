@@ -21,7 +21,7 @@ class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
     learns: bool = False  # from `observe`: its score depends on what it has been told before
-    compiled: bool = False  # whether `VectorEnv.rollout` can play it: what it needs of the bound policy is its `actor`
+    compiled: bool = False  # whether `recsys_env.rollout` can play it: what it needs of the bound policy is its `actor`
     failure: str | None = None  # why nothing that it has shown so far was its own choice; a run ends with that error
     envs: VectorEnv  # with all agents of the task
     index: int  # of the bound agent in it

@@ -1,4 +1,4 @@
-"""Policies in compiled code, which `VectorEnv.rollout` plays without Python between ticks: your own functions."""
+"""Policies in compiled code, which `recsys_env.rollout` plays without Python between ticks: your own functions."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def is_compiled(function: Any) -> bool:
 class CompiledPolicy(Policy):
     """Acts by a compiled function of an agent's observation in one copy.
 
-    It acts alike in `step`-by-step play, in `evaluate` and in `VectorEnv.rollout`, bit by bit.
+    It acts alike in `step`-by-step play, in `evaluate` and in `recsys_env.rollout`, bit by bit.
 
     Args:
         function: function of `numba.njit` that fills in the action: function(observation, mask, action, key), with

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .checks import check_count, shown
 from .policies import Team
 from .policies.compiled import CompiledPolicy, is_compiled
-
-if TYPE_CHECKING:
-    from .vector import VectorEnv
-
+from .vector import VectorEnv, checked_vector_env
 
 BLOCK = 256  # ticks whose random actions are drawn ahead
 
@@ -25,8 +22,27 @@ class Rollout(NamedTuple):
     rewards: np.ndarray  # after sharing
 
 
-def rollout(envs: VectorEnv, policies: Any, ticks: int, seed: int) -> Rollout:
-    """`VectorEnv.rollout`."""
+def rollout(envs: VectorEnv, policies: Any, ticks: int, seed: int = 0) -> Rollout:
+    """Play many ticks of every copy in one compiled call, without Python between them.
+
+    The results equal those of `step` with a `Team` of the same policies and seed, bit by bit. Episodes restart as in
+    `step`. Afterwards `envs.observations`, `envs.infos` and so on describe the last tick.
+
+    Args:
+        envs: the batch, after its first `reset`.
+        policies: one for all agents, or one for each by agent name: "random" (without masks), "blind", "static", a
+            `LinearRanker` (where they name their picks and set no prices) or a function of `numba.njit` (see
+            `recsys_env.policies.CompiledPolicy`).
+        ticks: T, for instance the horizon.
+        seed: seed of the policies' random streams.
+
+    Raises:
+        ValueError: a policy is not compiled, is missing, or chooses an action outside its space.
+        RuntimeError: before the first `reset`.
+
+    After an action outside its space, or an error in a function, the copies are at different ticks: call `reset`.
+    """
+    checked_vector_env(envs)._require_reset("rollout()")
     check_count("ticks", ticks, 1, 10**9)
     by_agent = policies if isinstance(policies, Mapping) else dict.fromkeys(envs.possible_agents, policies)
     missing = [agent for agent in envs.possible_agents if agent not in by_agent]
