@@ -83,9 +83,11 @@ def test_every_function_of_every_kernel_file_gets_a_mutant() -> None:
             mutants.mutants_of(file, source, "".join(mutants.source_of(f).read_text() for f in mutants.FILES))
         )
         assert {mutant.function for mutant in chosen if mutant.file == file} == changeable
-        assert (
-            len(set(mutants.compiled_functions(ast.parse(source))) - changeable) <= 2
-        )  # nothing can be changed in very few
+        functions = mutants.compiled_functions(ast.parse(source))
+        unchanged = [functions[name] for name in set(functions) - changeable]
+        # Nothing can be changed in very few, such as a term that is an attribute as it stands.
+        assert len(unchanged) <= 3
+        assert all(len(function.body) - (ast.get_docstring(function) is not None) <= 2 for function in unchanged)
 
 
 def test_every_compiled_entry_has_tests_that_mutants_are_tried_with() -> None:
