@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .checks import shown
+from .responses import NAMES
 from .world import Report
 
 
@@ -37,7 +38,7 @@ def offers(report: Report) -> np.ndarray:
 
 _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "shown": partial(_slots, "item"),
-    **{name: partial(_slots, name) for name in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")},
+    **{name: partial(_slots, name) for name in ("rank", *NAMES)},
     "empty": _holes,
     **{name: partial(_agents, name) for name in ("own", "objectives", "visitor", "next_visitor")},
     **{name: partial(_agents, name) for name in ("place", "next_place", "active")},
@@ -56,9 +57,8 @@ class Infos(Mapping[str, np.ndarray]):
 
     shown [B, N, K]     item in each slot, -1 = hole
     rank [B, N, K]      rank - 1 of each slot on the page, -1 = not on it
-    clicked, cart, bought, liked [B, N, K]  bool, what happened to the slot on this page
-    rating [B, N, K]    1..5, 0 = none
-    dwell [B, N, K]     float32, in mean lengths
+    clicked, dwell, ... [B, N, K]  what happened to the slot on this page: one entry for each of `responses.RESPONSES`,
+                        where their meanings stand
     empty [B, N]        number of holes among the agent's slots
     own [B, N]          the agent's own reward, before sharing
     objectives [B, N]   reward for diversity, novelty and fairness of the page, before sharing
@@ -119,7 +119,7 @@ class _KeptInfos(Infos):
 class AgentInfo(UserDict[str, Any], dict[str, Any]):
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
-    shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
+    shown, rank, and what happened to the slots: arrays [K], as in `Infos`
     empty, own, objectives, visitor, next_visitor, place, next_place, active, offer: numbers, as in `Infos`; no page
         follows the last step of an episode
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
@@ -134,7 +134,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     `dict.keys(info)`, meets that alone; `dict(info)`, `{**info}`, `info | ...`, `json`, `copy` and `pickle` do not.
     """
 
-    SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
+    SLOTS = ("shown", "rank", *NAMES)
     SCALARS = ("empty", "own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "offer")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 

@@ -28,6 +28,7 @@ from .environment import RecommendationEnv
 from .focal import FocalBatch, Others, checked_agent, policies_of
 from .infos import Infos
 from .policies import Team
+from .responses import NAMES
 from .tasks import task_config
 from .vector import VectorEnv, checked_vector_env
 
@@ -154,12 +155,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     INFOS: tuple[str, ...] = (
         "shown",
         "rank",
-        "clicked",
-        "cart",
-        "bought",
-        "liked",
-        "rating",
-        "dwell",
+        *NAMES,
         "own",
         "objectives",
         "visitor",

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import EVENTS, GROUPS, OBJECTIVES, WorldConfig
+from .config import GROUPS, OBJECTIVES, WorldConfig
 from .fields import (
     ACTION,
     CANDIDATE_FEATURES,
@@ -31,6 +31,7 @@ from .fields import (
     with_fields,
 )
 from .privacy import noise
+from .responses import EVENTS, RESPONSES
 
 CART_SIZE = 3
 SAMPLE = 64  # people behind the historical log, fewer in catalogues so large that asking them would take long
@@ -104,9 +105,8 @@ SLOT = _record(
     ("rank", "i4"),          # rank - 1 on the page
     ("utility", "f8"),       # v
     ("weight", "f8"),        # w / exp(m_n): examination times exp(v / lambda), scaled by the agent's largest
-    ("dwell", "f4"),
-    ("rating", "i4"),        # 0 = none
-    ("clicked", "?"), ("cart", "?"), ("bought", "?"), ("liked", "?"),
+    ("sale", "f8"),          # what an instant purchase counts, in mean margins
+    *((response.name, response.kind) for response in RESPONSES),
 )  # fmt: skip
 AGENT_REPORT = _record(  # what is told of one agent's last page, and of the one that comes next
     ("own", "f4"),  # own_n

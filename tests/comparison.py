@@ -16,6 +16,7 @@ from plain_game import CartItem, Copy, Game, Habit, Person, Report, Slot, Visits
 
 from recsys_env import world
 from recsys_env.fields import OBSERVATION, places
+from recsys_env.responses import RESPONSES
 from recsys_env.world import State
 
 # ------------------------------------------------------------------------------------------------ the kernels' arrays
@@ -192,7 +193,8 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
 def compare_slots(expected: Slot, actual: np.void, what: str) -> None:
     same(-1 if expected.item is None else expected.item, actual["item"], f"item of {what}")
     same(expected.rank - 1, actual["rank"], f"rank of {what}")
-    for name in ("clicked", "cart", "bought", "liked", "rating"):
-        same(getattr(expected, name), actual[name], f"{name} of {what}")
-    for name in ("utility", "weight", "dwell"):
+    for response in RESPONSES:
+        agree = close if response.kind == "f4" else same
+        agree(getattr(expected, response.name), actual[response.name], f"{response.name} of {what}")
+    for name in ("utility", "weight"):
         close(getattr(expected, name), actual[name], f"{name} of {what}")

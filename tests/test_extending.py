@@ -12,18 +12,26 @@ from test_vector import PACKAGE, run_python
 
 from recsys_env import vector_env
 
-HERE, DIFFS = Path(__file__).parent, ("new_field.diff", "new_term.diff")
+HERE, DIFFS = Path(__file__).parent, ("new_field.diff", "new_term.diff", "new_event.diff")
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package with both changes, beside the tests' slow reference with the same."""
+    """The package with all changes, beside the tests' slow reference with the same."""
     folder = tmp_path_factory.mktemp("extended")
     for source in (PACKAGE, HERE):
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
     for diff in DIFFS:
         subprocess.run(["git", "apply", str(HERE / diff)], cwd=folder, check=True, capture_output=True)
     return folder / PACKAGE.name
+
+
+@pytest.mark.parametrize("diff", DIFFS)
+def test_a_recipe_changes_four_files_at_most(diff: str) -> None:
+    stat = subprocess.run(["git", "apply", "--stat", str(HERE / diff)], check=True, capture_output=True, text=True)
+    print(f"\n{diff}\n{stat.stdout}")
+    changed = [line.split("|")[0].strip() for line in stat.stdout.splitlines() if "|" in line]
+    assert len([file for file in changed if not file.startswith("tests/")]) <= 4
 
 
 def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(package: Path) -> None:
@@ -103,3 +111,59 @@ print(*obstacles(task_config("duel-v1", {"choice": {"beta_length": 1.0}})))
     none, refused = run_python(code, package).splitlines()
     assert none == "[]"
     assert refused.startswith("choice.beta_length = 1 weighs 'length', of which exact/states.py does not say what")
+
+
+def test_a_new_event_is_a_declaration_a_formula_and_a_draw(package: Path) -> None:
+    """Everything that tells of an event, or pays for it, follows new_event.diff."""
+    code = """
+import re, tempfile
+from pathlib import Path
+
+import numpy as np, recsys_env
+from recsys_env.cuda.batch import DeviceInfos
+from recsys_env.evaluation import EpisodeLog, watch
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.evaluation.impressions import _Impressions
+from recsys_env.language.pages import _outcome
+from recsys_env.policies.base import feedback
+from recsys_env.views import SharedPolicyVectorEnv
+
+config = recsys_env.task_config("social-v1", {"reward": {"click": 0.0, "dislike": -2.0}, "horizon": 60})
+envs, team, seen = begin_episodes(config, "greedy", 64, 0)
+log, table, total, expected, told = EpisodeLog(envs), _Impressions(envs), 0, 0.0, set()
+for tick in range(60):
+    log.look()
+    team.act(seen, actions := envs.empty_actions())
+    expected += envs.expected_feedback(actions)["own"].sum()
+    seen, rewards, _, truncated, infos = envs.step(actions)
+    assert infos["clicked"][infos["disliked"]].all()
+    np.testing.assert_array_equal(infos["own"], -2.0 * infos["disliked"].sum(-1))
+    assert rewards.any() == infos["disliked"].any()
+    table.add(tick, infos)
+    own = feedback(infos, 0)
+    np.testing.assert_array_equal(own["disliked"], infos["disliked"][:, 0])
+    told |= {_outcome(own, b, k) for b, k in np.argwhere(own["disliked"])}
+    log.record(infos)
+    total += infos["disliked"].sum()
+assert total > 100, total
+assert abs(expected / -2.0 - total) < 4 * np.sqrt(total), (expected, total)
+assert log.disliked.sum() == total
+columns = table.columns()
+assert columns["disliked"].sum() == total
+np.testing.assert_array_equal(columns["reward"], -2.0 * columns["disliked"])
+assert told == {"disliked"}
+assert "disliked" in DeviceInfos._SLOTS and "disliked" in SharedPolicyVectorEnv.INFOS
+
+env = recsys_env.parallel_env(config, render_mode="ansi")
+_, infos = env.reset(seed=0)
+while not any(info["disliked"].any() for info in infos.values()):
+    actions = {agent: env.action_space(agent).sample() for agent in env.agents}
+    infos = env.step(actions)[4]
+assert ", disliked" in env.render()
+
+with tempfile.TemporaryDirectory() as folder:
+    page = watch(config, "greedy", out=Path(folder) / "episode.html").read_text(encoding="utf-8")
+assert re.search(r'"flags":[^]]*"disliked"', page) and '"disliked":["disliked","#7a3e9d",""]' in page
+print("follows")
+"""
+    assert run_python(code, package).split() == ["follows"]

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys_env import VectorEnv
+from recsys_env.kernels.equations import later_reward, slot_reward, sum_of
 from recsys_env.kernels.machine.compiler import entry, kernel
 from recsys_env.kernels.page import read_prices
+from recsys_env.responses import RESPONSES
 from recsys_env.spaces import choices
 
 CHECKS = (
@@ -154,6 +156,17 @@ class Watch:
         envs = self._envs
         read = envs._actions.read(actions)
         check_tick(envs.world, envs.arrays, envs.report, read, self._flags, self.books, tick)
+
+
+def _happened(name: str) -> Any:
+    @kernel
+    def happened(slot: Any) -> int:
+        return 1 if slot[name] else 0
+
+    return happened
+
+
+count_responses = sum_of([_happened(response.name) for response in RESPONSES])  # to a slot
 
 
 @kernel
@@ -325,7 +338,7 @@ def check_slots(
     for n in range(p.shape.agents):
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
-            some = slot.clicked or slot.cart or slot.bought or slot.liked or slot.rating != 0 or slot.dwell != 0.0
+            some = count_responses(slot) > 0
             if not active[b, n]:
                 if some or slot.item != -1:
                     complain(books, OFF_PAGE, tick, b, n)
@@ -481,20 +494,20 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.clicked:
-                own += agent.click + agent.dwell * slot.dwell + agent.like * slot.liked + agent.cart * slot.cart
+                own += slot_reward(agent, slot)
+                sale, most = 0.0, 0.0
                 if slot.bought:
                     price = books.prices[slot.item] * np.exp(report.agents[b, n].log_offer)
                     margin = p.reward.margin_rate if p.shape.levels > 0 else 1.0
-                    own += agent.purchase * (price - (1.0 - margin) * world.items[slot.item].price) / margin
-                    size += abs(agent.purchase * price / margin)
-                own += agent.rating * (slot.rating - 3) / 2 if slot.rating > 0 else 0.0
+                    sale, most = (price - (1.0 - margin) * world.items[slot.item].price) / margin, price / margin
+                    size += abs(agent.purchase * most)
+                if not abs(slot.sale - sale) <= 1e-5 * (1.0 + most):
+                    complain(books, OWN, tick, b, n)
                 size += abs(agent.dwell * slot.dwell) + abs(agent.click)
         for i in range(report.later.shape[1]):
             later = report.later[b, i]
             if later.item >= 0 and later.agent == n:
-                own += agent.purchase * later.price + (
-                    agent.rating * (later.rating - 3) / 2 if later.rating > 0 else 0.0
-                )
+                own += later_reward(agent, later.price, later.rating)
                 size += abs(agent.purchase * later.price)
         if not abs(report.agents[b, n].own - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)

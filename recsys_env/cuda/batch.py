@@ -22,6 +22,7 @@ from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..game_batch import GameBatch
 from ..memory import bytes_of_copies, check_fits
+from ..responses import NAMES
 from ..spaces import mask_size
 from ..vector import VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
@@ -35,7 +36,7 @@ class DeviceInfos(Mapping[str, Any]):
     """`Infos` of a batch on a GPU: those that are arrays of the report, as they lie there."""
 
     _AGENTS = ("own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "log_offer")
-    _SLOTS = ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
+    _SLOTS = ("rank", *NAMES)
     _LATER = ("item", "agent", "price", "rating")
 
     def __init__(self, report: Report) -> None:

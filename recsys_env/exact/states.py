@@ -12,7 +12,7 @@ import numpy as np
 
 from ..checks import shown
 from ..config import WorldConfig
-from ..kernels.equations import TERMS, Alternative, cart_probability, experience
+from ..kernels.equations import REACTIONS, TERMS, Alternative, cart_probability, experience
 from ..vector import VectorEnv
 from ..world import State
 
@@ -82,7 +82,7 @@ class Relevance:
         carts = any(scene.cart for scene in config.scenes)
         z = not choice.v_0_by_mood and (arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0))
         trust = choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
-        experience = z or trust or bool({"rating", "like", "dwell"} & rewards)
+        experience = z or trust or bool({"rating", *REACTIONS} & rewards)
         intent = "intent" in utility and config.items.topics > 1
         taste = "taste" in utility or (feedback.a_taste != 0 and experience)
         taste = taste or (feedback.b_taste != 0 and carts) or (intent and config.users.intent_scale != 0)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import responses
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, log1p, sigmoid, softplus, tanh
 
@@ -159,21 +160,21 @@ TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added
 }
 
 
-def _sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
-    """The function (c, a) that is the sum of these, from the first to the last."""
+def sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    """The function that is the sum of these functions of the same arguments, from the first to the last."""
     last = terms[-1]
     if len(terms) == 1:
         return last
-    others = _sum_of(terms[:-1])
+    others = sum_of(terms[:-1])
 
     @kernel
-    def total(c, a):
-        return others(c, a) + last(c, a)
+    def total(*arguments):
+        return others(*arguments) + last(*arguments)
 
     return total
 
 
-utility = _sum_of(tuple(TERMS.values()))  # v (c, a), before examination and trust
+utility = sum_of(tuple(TERMS.values()))  # v (c, a), before examination and trust
 
 
 @kernel
@@ -214,8 +215,20 @@ def dwell_time(length, e):
 
 
 @kernel
-def like_probability(e):
-    return sigmoid(e)
+def mean_dwell(f, item, e):
+    return dwell_time(item.length, e)
+
+
+@kernel
+def like_probability(f, item, e):
+    return sigmoid(e) if f.like else 0.0
+
+
+# Events that a click brings by its experience e alone: how much of each on average.
+REACTIONS: dict[str, Callable[..., Any]] = {
+    "dwell": mean_dwell,
+    "like": like_probability,
+}
 
 
 @kernel
@@ -236,11 +249,6 @@ def stars(f, e, bias):
         if e + bias >= f.rating_cutpoints[i]:
             rating += 1
     return rating
-
-
-@kernel
-def rating_value(rating):
-    return np.float64((rating - 3.0) / 2.0)
 
 
 @kernel
@@ -296,6 +304,61 @@ def topic_weight(scale, match):
 
 
 # ------------------------------------------------------------------------------------------------ rewards
+
+
+# All events, in the order in which they are added up. `expected.click_value` has the chances of the others.
+PAID = ("click", *REACTIONS, "cart", "purchase", "rating")
+if set(PAID) != set(responses.EVENTS):
+    raise NotImplementedError(f"responses.py declares the events {responses.EVENTS}, and {PAID} have formulas here")
+
+rating_value: Any = kernel(responses.rating_value)
+
+
+@kernel
+def _once(slot):
+    return np.float32(1.0)
+
+
+@kernel
+def _sale(slot):
+    return slot.sale
+
+
+@kernel
+def _stars(slot):
+    return rating_value(slot.rating)
+
+
+def _amount(column: str) -> Callable[..., Any]:
+    @kernel
+    def amount(slot):
+        return slot[column]
+
+    return amount
+
+
+def _payment(event: str) -> Callable[..., Any]:
+    """The function (weights, slot) that is what an agent is paid for this event."""
+    response = responses.RESPONSES[responses.EVENTS.index(event)]
+    column = response.name
+    special = {"purchase": _sale, "rating": _stars}.get(event)
+    value = special or (_once if response.kind == "?" else _amount(column))
+
+    @kernel
+    def payment(weights, slot):
+        return weights[event] * value(slot) if slot[column] else np.float32(0.0)
+
+    return payment
+
+
+# What an agent of these weights is paid for what happened to a slot of its own.
+slot_reward = sum_of([_payment(event) for event in PAID])
+
+
+@kernel
+def later_reward(weights, price, rating):
+    """What the purchase of an earlier cart item pays, as `responses.later_reward`."""
+    return weights.purchase * price + weights.rating * rating_value(rating)
 
 
 @kernel

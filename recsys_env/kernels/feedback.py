@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from .equations import cart_probability, dwell_time, experience, like_probability, pleasure, rating_value, stars
+from .equations import (
+    cart_probability,
+    dwell_time,
+    experience,
+    later_reward,
+    like_probability,
+    pleasure,
+    slot_reward,
+    stars,
+)
 from .machine import rng
-from .machine.compiler import kernel
+from .machine.compiler import entry, kernel
 from .machine.numeric import log_softplus
 from .machine.vectors import dot
 from .page import (
@@ -74,26 +83,22 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
 def consume(world, state, report, p, b, n, k, key, e, dwell):
     """Everything that a click on slot k of agent n brings at once, of which come the experience e and the dwell
     time."""
-    copy, slot, agent = state.copies[b], report.slots[b, n, k], world.agents[n]
+    copy, slot = state.copies[b], report.slots[b, n, k]
     j, user, log_offer = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_offer
+    item = world.items[j]
     slot.clicked = True
     slot.dwell = dwell
-    own = agent.click + agent.dwell * slot.dwell
-    if p.feedback.like and rng.uniform(key, rng.LIKE, 0) < like_probability(e):
-        slot.liked = True
-        own += agent.like
+    slot.liked = rng.uniform(key, rng.LIKE, 0) < like_probability(p.feedback, item, e)
     rated = rng.uniform(key, rng.RATING, 0) < p.feedback.rating_after_click
     if rng.uniform(key, rng.CART, 0) < cart_chance(world, state, p, b, j, log_offer):
         slot.cart = True
-        own += agent.cart
         if p.feedback.instant:
             slot.bought = True
-            own += agent.purchase * purchase_value(world, p, j, purchase(world, state, p, b, j, log_offer))
+            slot.sale = purchase_value(world, p, j, purchase(world, state, p, b, j, log_offer))
             rated = rated or rng.uniform(key, rng.RATING, 1) < p.feedback.rating_after_purchase
     if rated:
         slot.rating = stars(p.feedback, e, user.rating_bias)
-        own += agent.rating * rating_value(slot.rating)
-    report.agents[b, n].own += own
+    report.agents[b, n].own += slot_reward(world.agents[n], slot)
 
 
 @kernel
@@ -175,11 +180,15 @@ def settle_cart(world, state, report, p, b, old, key):
 def _buy_later(world, state, report, p, b, i, key):
     copy = state.copies[b]
     cart, later = state.carts[b, copy.visitor, i], report.later[b, i]
-    agent = world.agents[cart.agent]
     later.item, later.agent, later.rating = cart.item, cart.agent, 0
     later.price = purchase(world, state, p, b, cart.item, 0.0)  # prices are offered only where purchases are instant
-    own = agent.purchase * later.price
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
         later.rating = stars(p.feedback, cart.experience, state.users[b, copy.visitor].rating_bias)
-        own += agent.rating * rating_value(later.rating)
-    report.agents[b, cart.agent].own += own
+    report.agents[b, cart.agent].own += later_reward(world.agents[cart.agent], later.price, later.rating)
+
+
+@entry
+def read_rewards(world, agents, slots, rewards):
+    """rewards[i] of agents[i] for what happened to slots[i]: for what takes rewards apart."""
+    for i in range(slots.size):
+        rewards[i] = slot_reward(world.agents[agents[i]], slots[i])
