@@ -173,7 +173,7 @@ class Rollout:
         for t in range(steps):
             self._look(t)
             host = self.to_device.host
-            place, visitor = host(self.envs.next_places).copy(), host(self.envs.next_visitor).copy()
+            place, visitor = host(self.envs.next_user_slots).copy(), host(self.envs.next_visitor).copy()
             self.active[t], self.visitors[t], self.episodes[t] = host(self.envs.active), visitor, self._episode
             if self._memory:
                 self.remembered[t], self.echoes[t] = self._memory.recall(place, visitor)
@@ -188,7 +188,7 @@ class Rollout:
             space: Any = self.envs.action_space
             actions = to_actions(self.chosen[t], self.layout).view(copies, per_copy, *space.shape)
             _, earned, _, over, infos = self.envs.step(self.to_device.actions(actions))
-            rewards, truncated, self.own[t] = host(earned), host(over), host(infos["own"])
+            rewards, truncated, self.own[t] = host(earned), host(over), host(infos["individual_reward"])
             self.observer.record(infos, truncated)
             self.links.add(t, place, self.active[t], rewards)
             if self._memory:

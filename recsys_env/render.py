@@ -30,7 +30,7 @@ class Slot(NamedTuple):
 def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
     """Return the slots [K] that agent n showed at the last page of copy 0."""
     infos = {name: envs.infos[name][0, n] for name in ("shown", "rank", *NAMES)}
-    prices, promoted = envs.prices_at(np.maximum(infos["shown"], 0), tick, envs.infos["offer"][0, n])
+    prices, promoted = envs.prices_at(np.maximum(infos["shown"], 0), tick, envs.infos["price_multiplier"][0, n])
     return [
         Slot(
             int(infos["rank"][k]) + 1,
@@ -73,7 +73,9 @@ def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bo
     )
     for n, agent in enumerate(envs.possible_agents):
         note = "" if page["visitor"] < 0 or infos["visitor"][0, n] >= 0 else "  not on this page"
-        lines.append(f"  {agent:<{width}}  score {scores[n]:9.3f}  this tick {infos['own'][0, n]:+7.3f}{note}")
+        lines.append(
+            f"  {agent:<{width}}  score {scores[n]:9.3f}  this tick {infos['individual_reward'][0, n]:+7.3f}{note}"
+        )
         if infos["visitor"][0, n] >= 0:
             lines += [_slot_line(envs, slot, columns) for slot in slots[n]]
     lines += [f"  {sale}" for sale in _later_sales(envs)]
@@ -249,7 +251,7 @@ def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at:
     """Draw one agent: its name and rewards, then a card for each of its slots."""
     x, y = at
     _write(draw, (x, y + 4), envs.possible_agents[n], 18, _INK, _WIDTH // 2)
-    earned = 0.0 if page is None else float(envs.infos["own"][0, n])
+    earned = 0.0 if page is None else float(envs.infos["individual_reward"][0, n])
     text = f"{score:.2f}" + (f"  ({earned:+.2f})" if earned else "")
     _write(draw, (x + _WIDTH, y + 4), text, 18, _GAIN if earned > 0 else _FAINT, _WIDTH // 2, anchor="ra")
     present = page is not None and envs.infos["visitor"][0, n] >= 0

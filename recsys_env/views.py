@@ -156,14 +156,14 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         "shown",
         "rank",
         *NAMES,
-        "own",
+        "individual_reward",
         "objectives",
         "visitor",
         "next_visitor",
-        "place",
-        "next_place",
+        "user_slot",
+        "next_user_slot",
         "active",
-        "offer",
+        "price_multiplier",
     )
 
     closed = True  # until there is a batch: Gymnasium 1.1 closes even what could not be made
@@ -253,7 +253,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             else:
                 self._over, result = True, final
                 # no page follows the last observation
-                infos |= {name: np.full(self.num_envs, -1) for name in ("next_visitor", "next_place")}
+                infos |= {name: np.full(self.num_envs, -1) for name in ("next_visitor", "next_user_slot")}
                 infos |= {"active": self._none.copy()}
         return result, self._pick(rewards).astype(np.float64), self._none.copy(), ended, infos
 

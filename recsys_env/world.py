@@ -109,13 +109,13 @@ SLOT = _record(
     *((response.name, response.kind) for response in RESPONSES),
 )  # fmt: skip
 AGENT_REPORT = _record(  # what is told of one agent's last page, and of the one that comes next
-    ("own", "f4"),  # own_n
+    ("individual_reward", "f4"),  # own_n
     ("objectives", "f4"),  # weighted diversity, novelty and fairness of the page, beside own_n
-    ("log_offer", "f8"),  # log m of the agent's prices at the page, 0 = prices as they are
+    ("log_price_multiplier", "f8"),  # log m of the agent's prices at the page, 0 = prices as they are
     ("visitor", "i8"),  # person whose page it was, -1 = idle or inactive
     ("next_visitor", "i8"),  # person whose page comes next
-    ("place", "i8"),  # where the visitor lives, -1 alike
-    ("next_place", "i8"),
+    ("user_slot", "i8"),  # where the visitor lives, -1 alike
+    ("next_user_slot", "i8"),
     ("active", "?"),  # whether the agent's slots will be on the page that comes next
 )
 # purchase of an old cart item; item -1 = none
@@ -125,7 +125,7 @@ TURN = _record(  # of one copy's tick, between its stages
     ("key", "u8"),           # of its random numbers
     ("agent", "i8"), ("slot", "i8"),  # clicked, -1 = none
     ("stays", "?"),          # whether the visitor does
-    ("place", "i8"),         # else who is asked to come
+    ("user_slot", "i8"),         # else who is asked to come
     ("open", "?"),           # whether the copy is still to be advanced to a next page
     ("row", "i8"),           # of `Scratch` in which it is worked: the first copy of those advanced together
 )  # fmt: skip
@@ -671,7 +671,7 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
     p, b = world.params["shape"][0], num_envs
     n, o = p["agents"], p["observation"]
     agents, masks = zeros((b, n), AGENT_REPORT), [zeros((b, n, mask_size), np.int8) for _ in range(2)]
-    for name in ("visitor", "next_visitor", "place", "next_place"):
+    for name in ("visitor", "next_visitor", "user_slot", "next_user_slot"):
         agents[name] = -1
     for mask in masks:
         mask[:] = 1

@@ -164,13 +164,13 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
     same(expected.truncated, bool(actual.truncated[b]), "truncated")
     same(expected.visitor, actual.agents["visitor"][b].tolist(), "visitor")
     same(expected.next_visitor, actual.agents["next_visitor"][b].tolist(), "next_visitor")
-    same(expected.place, actual.agents["place"][b].tolist(), "place")
-    same(expected.next_place, actual.agents["next_place"][b].tolist(), "next_place")
+    same(expected.place, actual.agents["user_slot"][b].tolist(), "user_slot")
+    same(expected.next_place, actual.agents["next_user_slot"][b].tolist(), "next_user_slot")
     same(expected.active, np.flatnonzero(actual.agents["active"][b]).tolist(), "active")
-    close(expected.own, actual.agents["own"][b], "own")
+    close(expected.own, actual.agents["individual_reward"][b], "individual_reward")
     close(expected.objectives, actual.agents["objectives"][b], "objectives")
     close(expected.rewards, actual.rewards[b], "rewards")
-    close(np.log(expected.offer), actual.agents["log_offer"][b], "log offers")
+    close(np.log(expected.offer), actual.agents["log_price_multiplier"][b], "log offers")
     pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
     if expected.final_observations is not None:
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]

@@ -128,29 +128,29 @@ from recsys_env.language.pages import _outcome
 from recsys_env.policies.base import feedback
 from recsys_env.views import SharedPolicyVectorEnv
 
-config = recsys_env.task_config("social-v1", {"reward": {"click": 0.0, "dislike": -2.0}, "horizon": 60})
+config = recsys_env.task_config("social-v1", {"reward": {"dislike": -2.0}, "horizon": 60})
 envs, team, seen = begin_episodes(config, "greedy", 64, 0)
-log, table, total, expected, told = EpisodeLog(envs), _Impressions(envs), 0, 0.0, set()
+log, table, total, clicks, expected, told = EpisodeLog(envs), _Impressions(envs), 0, 0, 0.0, set()
 for tick in range(60):
     log.look()
     team.act(seen, actions := envs.empty_actions())
-    expected += envs.expected_feedback(actions)["own"].sum()
+    expected += envs.expected_feedback(actions)["individual_reward"].sum()
     seen, rewards, _, truncated, infos = envs.step(actions)
     assert infos["clicked"][infos["disliked"]].all()
-    np.testing.assert_array_equal(infos["own"], -2.0 * infos["disliked"].sum(-1))
-    assert rewards.any() == infos["disliked"].any()
+    earned = infos["clicked"].sum(-1) - 2.0 * infos["disliked"].sum(-1)
+    np.testing.assert_array_equal(infos["individual_reward"], earned)
     table.add(tick, infos)
     own = feedback(infos, 0)
     np.testing.assert_array_equal(own["disliked"], infos["disliked"][:, 0])
     told |= {_outcome(own, b, k) for b, k in np.argwhere(own["disliked"])}
     log.record(infos)
-    total += infos["disliked"].sum()
-assert total > 100, total
-assert abs(expected / -2.0 - total) < 4 * np.sqrt(total), (expected, total)
+    total, clicks = total + infos["disliked"].sum(), clicks + infos["clicked"].sum()
+assert total > 20, total
+assert abs(expected - (clicks - 2.0 * total)) < 4 * np.sqrt(clicks + 4 * total), (expected, clicks, total)
 assert log.disliked.sum() == total
 columns = table.columns()
 assert columns["disliked"].sum() == total
-np.testing.assert_array_equal(columns["reward"], -2.0 * columns["disliked"])
+np.testing.assert_array_equal(columns["reward"], columns["clicked"] - 2.0 * columns["disliked"])
 assert told == {"disliked"}
 assert "disliked" in DeviceInfos._SLOTS and "disliked" in SharedPolicyVectorEnv.INFOS
 

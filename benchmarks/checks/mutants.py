@@ -100,9 +100,6 @@ REASONS = {
     "(start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer | _STARTS - 1 -> _STARTS + 1": (
         "a setting of a search: starts that lie a little closer find equally good slates"
     ),
-    "_mean_payment: return weights[event] * mean_of(f, item, mean) if weights[event] != 0.0 else 0.0": (
-        "equivalent: the condition only avoids computing the integral, whose weight is 0"
-    ),
     "for _ in range(_ROUNDS): | range(_ROUNDS)": "a setting of a search: one round less finds equally good slates",
     "_fill_page: page.means[n] = 0.0": (
         "a setting of a search: rounds that begin with the means of another page find equally good slates"

@@ -160,7 +160,7 @@ class Watch:
 
 def _happened(name: str) -> Any:
     @kernel
-    def happened(slot: Any) -> int:
+    def happened(flags: Any, slot: Any) -> int:
         return 1 if slot[name] else 0
 
     return happened
@@ -338,7 +338,7 @@ def check_slots(
     for n in range(p.shape.agents):
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
-            some = count_responses(slot) > 0
+            some = count_responses(flags, slot) > 0
             if not active[b, n]:
                 if some or slot.item != -1:
                     complain(books, OFF_PAGE, tick, b, n)
@@ -407,7 +407,7 @@ def check_money(
     if n >= 0:
         slot = report.slots[b, n, k]
         if slot.bought:
-            price = books.prices[slot.item] * np.exp(report.agents[b, n].log_offer)
+            price = books.prices[slot.item] * np.exp(report.agents[b, n].log_price_multiplier)
             pay(world, books, b, u, slot.item, price, stamp, tick, n)
         elif slot.cart and not flags.instant:
             old = put_in(books, b, u, slot.item, n, slot.rating > 0)
@@ -488,7 +488,7 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
     p = world.params[0]
     total = 0.0
     for n in range(p.shape.agents):
-        total += report.agents[b, n].own + report.agents[b, n].objectives
+        total += report.agents[b, n].individual_reward + report.agents[b, n].objectives
     for n in range(p.shape.agents):
         agent, own, size = world.agents[n], 0.0, 1.0
         for k in range(p.shape.slots):
@@ -497,7 +497,7 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
                 own += slot_reward(agent, slot)
                 sale, most = 0.0, 0.0
                 if slot.bought:
-                    price = books.prices[slot.item] * np.exp(report.agents[b, n].log_offer)
+                    price = books.prices[slot.item] * np.exp(report.agents[b, n].log_price_multiplier)
                     margin = p.reward.margin_rate if p.shape.levels > 0 else 1.0
                     sale, most = (price - (1.0 - margin) * world.items[slot.item].price) / margin, price / margin
                     size += abs(agent.purchase * most)
@@ -509,10 +509,10 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
             if later.item >= 0 and later.agent == n:
                 own += later_reward(agent, later.price, later.rating)
                 size += abs(agent.purchase * later.price)
-        if not abs(report.agents[b, n].own - own) <= 1e-5 * size:
+        if not abs(report.agents[b, n].individual_reward - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)
         s = p.reward.sharing
-        earned = report.agents[b, n].own + report.agents[b, n].objectives
+        earned = report.agents[b, n].individual_reward + report.agents[b, n].objectives
         shared = (1.0 - max(s, 0.0)) * earned + s * total / p.shape.agents
         if not (near(report.rewards[b, n], shared) and abs(report.rewards[b, n]) < np.inf):
             complain(books, REWARDS, tick, b, n)

@@ -35,7 +35,16 @@ _NOWHERE = np.iinfo(np.int64).max
 class DeviceInfos(Mapping[str, Any]):
     """`Infos` of a batch on a GPU: those that are arrays of the report, as they lie there."""
 
-    _AGENTS = ("own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "log_offer")
+    _AGENTS = (
+        "individual_reward",
+        "objectives",
+        "visitor",
+        "next_visitor",
+        "user_slot",
+        "next_user_slot",
+        "active",
+        "log_price_multiplier",
+    )
     _SLOTS = ("rank", *NAMES)
     _LATER = ("item", "agent", "price", "rating")
 

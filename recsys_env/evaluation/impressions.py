@@ -103,7 +103,7 @@ class _Impressions:
         shown = infos["shown"]
         copy, agent, slot = np.nonzero(shown >= 0)
         item = shown[copy, agent, slot].astype(np.int64)
-        price, promoted = self._envs.prices_at(item, tick, infos["offer"][copy, agent])
+        price, promoted = self._envs.prices_at(item, tick, infos["price_multiplier"][copy, agent])
         page = {
             "tick": np.full(len(item), tick, np.int32),
             "copy": copy.astype(np.int32),

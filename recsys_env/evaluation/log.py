@@ -165,7 +165,7 @@ class EpisodeLog:
         self.purchases[t], self.ratings[t], self.stars[t] = bought.sum(-1), (rating > 0).sum(-1), rating.sum(-1)
         if bought.any():
             sellers = np.nonzero(bought)[:2]
-            prices, _ = self.envs.prices_at(infos["shown"][bought], self._tick, infos["offer"][sellers])
+            prices, _ = self.envs.prices_at(infos["shown"][bought], self._tick, infos["price_multiplier"][sellers])
             np.add.at(self.revenue[t], sellers, prices)
         if later.any():
             credited = np.nonzero(later)[0], infos["later_agent"][later]

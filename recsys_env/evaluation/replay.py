@@ -155,7 +155,7 @@ class _Episode:
         self._take(
             item=explained["item"][0].ravel(),
             rank=explained["rank"][0].ravel(),
-            price=public["price"] * np.repeat(explained["offer"][0], explained["item"].shape[2]),
+            price=public["price"] * np.repeat(explained["price_multiplier"][0], explained["item"].shape[2]),
             stock=public["stock"],
             flags=public["promoted"].astype(np.int64) << len(FLAGS),
             click=explained["click"][0].ravel(),
@@ -184,7 +184,7 @@ class _Episode:
         for bit, name in enumerate(FLAGS):
             flags |= infos[name][0].ravel().astype(np.int64) << bit
         amounts = {name: infos[name][0].ravel() for name in NAMES if name not in FLAGS}
-        self._take(**amounts, own=infos["own"][0])
+        self._take(**amounts, individual_reward=infos["individual_reward"][0])
         if self._page["visitor"] < 0:
             return
         tick, place = int(self._page["tick"]), int(self._page["visitor"])

@@ -161,15 +161,15 @@ TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added
 
 
 def sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
-    """The function that is the sum of these functions of the same arguments, from the first to the last."""
+    """The function (c, a) that is the sum of these, from the first to the last."""
     last = terms[-1]
     if len(terms) == 1:
         return last
     others = sum_of(terms[:-1])
 
     @kernel
-    def total(*arguments):
-        return others(*arguments) + last(*arguments)
+    def total(c, a):
+        return others(c, a) + last(c, a)
 
     return total
 

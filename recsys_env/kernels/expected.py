@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .actions import read_actions
 from .choice import fill_clicks, weigh_slots
-from .equations import REACTIONS, later_reward, pleasure, rating_value, stars, sum_of
+from .equations import REACTIONS, later_reward, pleasure, rating_value, stars
 from .feedback import cart_chance, expected_experience
 from .machine.compiler import entry, kernel
 from .machine.numeric import sigmoid
@@ -64,19 +64,26 @@ def _pleasure(f, item, e):
 mean_pleasure = mean_over_noise(_pleasure)
 
 
-def _mean_payment(event: str) -> Callable[..., Any]:
-    """The function (f, weights, item, mean) that is what a click pays on average for this reaction to it."""
-    mean_of = mean_over_noise(REACTIONS[event])
+@kernel
+def _nothing(f, weights, item, mean):
+    return 0.0
+
+
+def _mean_payments(events: Sequence[str]) -> Callable[..., Any]:
+    """The function (f, weights, item, mean) that is what a click pays on average for these reactions to it."""
+    if not events:
+        return _nothing
+    event, others, mean_of = events[-1], _mean_payments(events[:-1]), mean_over_noise(REACTIONS[events[-1]])
 
     @kernel
-    def payment(f, weights, item, mean):
-        return weights[event] * mean_of(f, item, mean) if weights[event] != 0.0 else 0.0
+    def payments(f, weights, item, mean):
+        paid = others(f, weights, item, mean)
+        return paid + weights[event] * mean_of(f, item, mean) if weights[event] != 0.0 else paid
 
-    return payment
+    return payments
 
 
-# What a click on an item pays on average for the reactions to it, given its mean experience.
-reaction_reward = sum_of([_mean_payment(event) for event in REACTIONS])
+reaction_reward = _mean_payments(tuple(REACTIONS))
 
 
 @kernel
@@ -93,17 +100,17 @@ def mean_rating_value(p, mean, bias):
 
 
 @kernel
-def click_value(world, state, p, b, n, j, log_offer):
-    """Expected own reward of agent n, at this page, from a click on its item j, offered at exp(log_offer) times its
-    price; and P(cart | click)."""
+def click_value(world, state, p, b, n, j, log_price_multiplier):
+    """Expected own reward of agent n, at this page, from a click on its item j, offered at exp(log_price_multiplier)
+    times its price; and P(cart | click)."""
     copy, agent, f = state.copies[b], world.agents[n], p.feedback
-    mean = expected_experience(world, state, p, b, j, log_offer)
+    mean = expected_experience(world, state, p, b, j, log_price_multiplier)
     value = np.float64(agent.click) + reaction_reward(f, agent, world.items[j], mean)
-    cart = cart_chance(world, state, p, b, j, log_offer)
+    cart = cart_chance(world, state, p, b, j, log_price_multiplier)
     value += cart * agent.cart
     rated = f.rating_after_click
     if f.instant:
-        paid = price_asked(world, p, j, copy.tick, log_offer)
+        paid = price_asked(world, p, j, copy.tick, log_price_multiplier)
         value += cart * agent.purchase * purchase_value(world, p, j, paid)
         rated += (1.0 - rated) * cart * f.rating_after_purchase
     if rated > 0.0:
@@ -218,7 +225,7 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
                     value, carts = click_value(
-                        world, state, p, b, n, np.int64(slot.item), report.agents[b, n].log_offer
+                        world, state, p, b, n, np.int64(slot.item), report.agents[b, n].log_price_multiplier
                     )
                     cart[b, n, k] = click[b, n, k] * carts
                     own[b, n] += click[b, n, k] * value

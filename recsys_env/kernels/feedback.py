@@ -30,28 +30,28 @@ from .page import (
 
 
 @kernel
-def expected_experience(world, state, p, b, j, log_offer):
-    """e of item j, offered at exp(log_offer) times its price, for the present visitor, before noise."""
+def expected_experience(world, state, p, b, j, log_price_multiplier):
+    """e of item j, offered at exp(log_price_multiplier) times its price, for the present visitor, before noise."""
     copy, item = state.copies[b], world.items[j]
     u = copy.visitor
     match = dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
     sated, rho = state.vectors[b, u, p.shape.satiation + item.topic], state.users[b, u].rho
-    x = log_price_now(world, p, j, copy.tick) + log_offer if p.feedback.a_price != 0.0 else 0.0
+    x = log_price_now(world, p, j, copy.tick) + log_price_multiplier if p.feedback.a_price != 0.0 else 0.0
     return experience(p.feedback, match, item.quality, item.bait, sated, rho, x)
 
 
 @kernel
-def cart_chance(world, state, p, b, j, log_offer):
-    """P(cart | click on item j, offered at exp(log_offer) times its price) in the present scene; 0 where it has no cart
-    or the wallet cannot pay."""
+def cart_chance(world, state, p, b, j, log_price_multiplier):
+    """P(cart | click on item j, offered at exp(log_price_multiplier) times its price) in the present scene; 0 where it
+    has no cart or the wallet cannot pay."""
     copy, item = state.copies[b], world.items[j]
     u = copy.visitor
     user = state.users[b, u]
-    price = price_asked(world, p, j, copy.tick, log_offer)
+    price = price_asked(world, p, j, copy.tick, log_price_multiplier)
     if world.scenes[copy.scene].cart == 0 or not can_pay(p, user, price, copy.tick):
         return 0.0
     match = dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
-    x = log_price_now(world, p, j, copy.tick) + log_offer if p.feedback.b_price != 0.0 else 0.0
+    x = log_price_now(world, p, j, copy.tick) + log_price_multiplier if p.feedback.b_price != 0.0 else 0.0
     return cart_probability(p.feedback, world.topics[item.topic, 0], match, item.quality, user.rho, x)
 
 
@@ -65,8 +65,11 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
     for i in range(first, stop):
         b = scratch.queue[i]
         turn = scratch.turns[b]
-        j, log_offer = report.slots[b, turn.agent, turn.slot].item, report.agents[b, turn.agent].log_offer
-        scratch.experience[i] = expected_experience(world, state, p, b, j, log_offer)
+        j, log_price_multiplier = (
+            report.slots[b, turn.agent, turn.slot].item,
+            report.agents[b, turn.agent].log_price_multiplier,
+        )
+        scratch.experience[i] = expected_experience(world, state, p, b, j, log_price_multiplier)
         scratch.dwell[i] = world.items[j].length
         scratch.noise[i] = rng.uniform(turn.key, rng.NOISE, 0)
     for i in range(first, stop):
@@ -84,29 +87,29 @@ def consume(world, state, report, p, b, n, k, key, e, dwell):
     """Everything that a click on slot k of agent n brings at once, of which come the experience e and the dwell
     time."""
     copy, slot = state.copies[b], report.slots[b, n, k]
-    j, user, log_offer = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_offer
+    j, user, log_price_multiplier = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_price_multiplier
     item = world.items[j]
     slot.clicked = True
     slot.dwell = dwell
     slot.liked = rng.uniform(key, rng.LIKE, 0) < like_probability(p.feedback, item, e)
     rated = rng.uniform(key, rng.RATING, 0) < p.feedback.rating_after_click
-    if rng.uniform(key, rng.CART, 0) < cart_chance(world, state, p, b, j, log_offer):
+    if rng.uniform(key, rng.CART, 0) < cart_chance(world, state, p, b, j, log_price_multiplier):
         slot.cart = True
         if p.feedback.instant:
             slot.bought = True
-            slot.sale = purchase_value(world, p, j, purchase(world, state, p, b, j, log_offer))
+            slot.sale = purchase_value(world, p, j, purchase(world, state, p, b, j, log_price_multiplier))
             rated = rated or rng.uniform(key, rng.RATING, 1) < p.feedback.rating_after_purchase
     if rated:
         slot.rating = stars(p.feedback, e, user.rating_bias)
-    report.agents[b, n].own += slot_reward(world.agents[n], slot)
+    report.agents[b, n].individual_reward += slot_reward(world.agents[n], slot)
 
 
 @kernel
-def purchase(world, state, p, b, j, log_offer):
+def purchase(world, state, p, b, j, log_price_multiplier):
     """Take one unit from stock and its price from the visitor's wallet; returns the price, in mean list prices."""
     copy = state.copies[b]
     user = state.users[b, copy.visitor]
-    price = price_asked(world, p, j, copy.tick, log_offer)
+    price = price_asked(world, p, j, copy.tick, log_price_multiplier)
     if p.items.stock_init > 0:
         touch_item(world, state, p, b, j, copy.stamp, copy.tick)
         state.items[b, j].stock -= 1
@@ -184,7 +187,7 @@ def _buy_later(world, state, report, p, b, i, key):
     later.price = purchase(world, state, p, b, cart.item, 0.0)  # prices are offered only where purchases are instant
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
         later.rating = stars(p.feedback, cart.experience, state.users[b, copy.visitor].rating_bias)
-    report.agents[b, cart.agent].own += later_reward(world.agents[cart.agent], later.price, later.rating)
+    report.agents[b, cart.agent].individual_reward += later_reward(world.agents[cart.agent], later.price, later.rating)
 
 
 @entry

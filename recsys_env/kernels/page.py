@@ -89,10 +89,10 @@ def price_now(world, p, j, tick):
 
 
 @kernel
-def price_asked(world, p, j, tick, log_offer):
-    """Price of item j where an agent offers it at exp(log_offer) times its price now, in mean list prices."""
+def price_asked(world, p, j, tick, log_price_multiplier):
+    """Price that an agent asks for item j, in mean list prices: exp(log_price_multiplier) times its price now."""
     price = price_now(world, p, j, tick)
-    return price * exp(log_offer) if p.shape.levels > 0 else price
+    return price * exp(log_price_multiplier) if p.shape.levels > 0 else price
 
 
 @kernel

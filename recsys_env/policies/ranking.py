@@ -109,5 +109,5 @@ class Appraiser:
         later = np.where(told["later_item"] >= 0, later, 0).sum(1)
         self._carts += int(told["cart"].sum())
         self._sales += float(later.sum())
-        value = told["clicked"] * (told["own"] - later)[:, None]  # at most one slot of a page is clicked
+        value = told["clicked"] * (told["individual_reward"] - later)[:, None]  # at most one slot of a page is clicked
         return value + told["cart"] * (self._sales / max(self._carts, 1))
