@@ -15,13 +15,13 @@ with that visitor.
 
 from __future__ import annotations
 
-import numpy as np
+import torch
 
 
 class Links:
-    """The pages of B copies and N agents over the last T ticks.
+    """The pages of B copies and N agents over the last T ticks, on a device.
 
-    Page (t, b, n) has the number (t % T)·B·N + b·N + n in these arrays [T·B·N]:
+    Page (t, b, n) has the number (t % T)·B·N + b·N + n in these tensors [T·B·N]:
 
     Attributes:
         following: number of the next page of its chain. The last page of a chain has its own number, and stands for
@@ -35,17 +35,26 @@ class Links:
         gamma: discount per tick.
     """
 
-    def __init__(self, steps: int, copies: int, agents: int, places: int, gamma: float) -> None:
+    def __init__(
+        self, steps: int, copies: int, agents: int, places: int, gamma: float, device: torch.device | str = "cpu"
+    ) -> None:
+        def number(*shape: int, fill: int = 0) -> torch.Tensor:
+            return torch.full(shape, fill, dtype=torch.int64, device=device)
+
         self.steps, self.rows, self._places, self._gamma = steps, copies * agents, places, gamma
-        self.following = np.full(steps * self.rows, -1, np.int64)
-        self.reward, self.ticks = np.zeros(steps * self.rows), np.zeros(steps * self.rows, np.int64)
-        self._open = np.full((copies, agents, places), -1, np.int64)  # last page of each chain
-        self._since = np.zeros((copies, agents, places), np.int64)  # and its tick
-        self._lane = np.zeros(copies, np.int64)  # place of each copy's last page
-        self._b, self._n = np.arange(copies)[:, None], np.arange(agents)
+        self._nowhere = steps * self.rows  # a last entry takes what counts for no page: a device would wait for a mask
+        self._following, self._ticks = number(self._nowhere + 1, fill=-1), number(self._nowhere + 1)
+        self._reward = torch.zeros(self._nowhere + 1, dtype=torch.float64, device=device)
+        self.following, self.ticks, self.reward = (
+            whole[: self._nowhere] for whole in (self._following, self._ticks, self._reward)
+        )
+        self._open = number(copies, agents, places, fill=-1)  # last page of each chain
+        self._since = number(copies, agents, places)  # and its tick
+        self._lane = number(copies)  # place of each copy's last page
+        self._rows = torch.arange(self.rows, device=device).view(copies, agents)
         self._now = 0
 
-    def add(self, t: int, place: np.ndarray, active: np.ndarray, rewards: np.ndarray) -> None:
+    def add(self, t: int, place: torch.Tensor, active: torch.Tensor, rewards: torch.Tensor) -> None:
         """Add a tick.
 
         Args:
@@ -57,19 +66,21 @@ class Links:
         first = t % self.steps * self.rows
         self.following[first : first + self.rows], self.reward[first : first + self.rows] = -1, 0.0
         if self._places > 1:
-            self._lane = np.where(place >= 0, place, self._lane)
-        lane = self._b, self._n, self._lane[:, None]
-        page, before, since = first + np.arange(self.rows).reshape(active.shape), self._open[lane], self._since[lane]
-        followed = active & (before >= 0)
-        self.following[before[followed]] = page[followed]
-        self.ticks[before[followed]] = t - since[followed]
-        self._open[lane], self._since[lane] = np.where(active, page, before), np.where(active, t, since)
-        credited = self._open[lane] >= 0
-        self.reward[self._open[lane][credited]] += (self._gamma ** (t - self._since[lane]) * rewards)[credited]
+            self._lane = torch.where(place >= 0, place, self._lane)
+        lane = self._lane[:, None, None].expand(-1, active.shape[1], 1)
+        page, before = first + self._rows, self._open.gather(2, lane)[..., 0]
+        since = self._since.gather(2, lane)[..., 0]
+        followed = torch.where(active & (before >= 0), before, self._nowhere).flatten()
+        self._following[followed], self._ticks[followed] = page.flatten(), (t - since).flatten()
+        before, since = torch.where(active, page, before), torch.where(active, t, since)
+        self._open.scatter_(2, lane, before[..., None])
+        self._since.scatter_(2, lane, since[..., None])
+        credited = torch.where(before >= 0, before, self._nowhere).flatten()
+        self._reward.index_add_(0, credited, (self._gamma ** (t - since).double() * rewards).flatten())
         self._now = t + 1
 
     def end(self) -> None:
         """End every chain: its last page stands for the next one, as if that came now."""
         last, since = self._open[self._open >= 0], self._since[self._open >= 0]
         self.following[last], self.ticks[last] = last, self._now - since
-        self._open[:] = -1
+        self._open.fill_(-1)

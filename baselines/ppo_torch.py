@@ -134,7 +134,7 @@ class Rollout:
     """T steps of R rows, on the device, and the batch at its present step.
 
     Args:
-        envs: the batch.
+        envs: the batch, which has just been reset.
         options: of the algorithm.
         gamma: discount per tick.
         observer: reads what agents act on; by default their observations.
@@ -156,11 +156,12 @@ class Rollout:
         )
         self.chosen = buffer(parts, dtype=kind)
         self.states = buffer(envs.state_space.shape[0] if options.centralised else 0)
-        self.active = np.zeros(self.shape, bool)
-        self.visitors, self.episodes, self._episode = np.zeros(self.shape, np.int64), np.zeros(steps, np.int64), 0
-        self.own = np.zeros(self.shape, np.float32)
+        self.active = torch.zeros(self.shape, dtype=torch.bool, device=device)
+        self.visitors = torch.zeros(self.shape, dtype=torch.int64, device=device)
+        self.own = torch.zeros(self.shape, device=device)
+        self.episodes, self._ticks = np.zeros(steps, np.int64), 0
         places = envs.shape.users if options.credit == "places" else 1
-        self.links = Links(steps, copies, agents, places, gamma)
+        self.links = Links(steps, copies, agents, places, gamma, device)
         self.remembered, self.echoes, self._memory = buffer(options.memory), buffer(layout.echo), None
         if options.memory:
             sizes = options.memory, layout.echo
@@ -172,11 +173,13 @@ class Rollout:
         steps, copies, per_copy = self.shape
         for t in range(steps):
             self._look(t)
-            host = self.to_device.host
-            place, visitor = host(self.envs.next_user_slots).copy(), host(self.envs.next_visitor).copy()
-            self.active[t], self.visitors[t], self.episodes[t] = host(self.envs.active), visitor, self._episode
+            page = self.envs.next_user_slots, self.envs.active, self.envs.next_visitor
+            place, self.active[t], self.visitors[t] = map(self.to_device.kept, page)
+            episode, tick = divmod(self._ticks, self.envs.config.horizon)
+            self.episodes[t], self._ticks = episode, self._ticks + 1
             if self._memory:
-                self.remembered[t], self.echoes[t] = self._memory.recall(place, visitor)
+                whose = place.cpu().numpy(), self.visitors[t].cpu().numpy()
+                self.remembered[t], self.echoes[t] = self._memory.recall(*whose)
             state, pages = torch.empty_like(self.remembered[t]), []
             for agent, rows in agents:
                 page = agent.actor.read(self.observations[t, rows], None if self.masks is None else self.masks[t, rows])
@@ -188,19 +191,18 @@ class Rollout:
             space: Any = self.envs.action_space
             actions = to_actions(self.chosen[t], self.layout).view(copies, per_copy, *space.shape)
             _, earned, _, over, infos = self.envs.step(self.to_device.actions(actions))
-            rewards, truncated, self.own[t] = host(earned), host(over), host(infos["individual_reward"])
-            self.observer.record(infos, truncated)
-            self.links.add(t, place, self.active[t], rewards)
+            self.own[t] = self.to_device(infos["individual_reward"])
+            self.observer.record(infos, over)
+            self.links.add(t, place, self.active[t], self.to_device(earned))
             if self._memory:
-                own, echo = torch.from_numpy(self.own[t]).to(state.device).view(-1), torch.empty_like(self.echoes[t])
+                own, echo = self.own[t].view(-1), torch.empty_like(self.echoes[t])
                 for page, rows in pages:
                     echo[rows] = echo_of(own[rows], self.chosen[t, rows], page, self.layout)
-                self._memory.keep(place, visitor, state, echo)
-            if truncated.any():  # the copies of a batch end together
+                self._memory.keep(*whose, state, echo)
+            if tick + 1 == self.envs.config.horizon:  # the copies of a batch end together
                 self.links.end()
-                self._episode += 1
                 if self._memory:
-                    self._memory.forget(truncated)
+                    self._memory.forget(np.ones(copies, np.bool_))
         self.links.end()
 
     def _look(self, t: int) -> None:
@@ -215,8 +217,10 @@ class Rollout:
 
     def pages(self, rows: slice) -> np.ndarray:
         """Numbers [P] of the pages of these rows, T·R in all."""
-        numbers = np.arange(self.active.size).reshape(len(self.active), -1)[:, rows]
-        return numbers[self.active.reshape(len(self.active), -1)[:, rows]]
+        active = self.active.flatten(1)
+        numbers = torch.arange(active.numel(), device=active.device).view_as(active)
+        found: np.ndarray = numbers[:, rows][active[:, rows]].cpu().numpy()
+        return found
 
     def sequences(self, pages: np.ndarray) -> np.ndarray:
         """Arrange pages [P] as sequences [M, L] of one visitor each, in the order of time, padded with -1.
@@ -226,8 +230,9 @@ class Rollout:
         if self._memory is None:
             return pages[:, None]
         steps, rows = np.divmod(pages, self.observations.shape[1])
-        order = np.lexsort((steps, self.visitors.reshape(-1)[pages], self.episodes[steps], rows))
-        whose = np.stack((rows, self.episodes[steps], self.visitors.reshape(-1)[pages]))[:, order]
+        visitors = self.visitors.cpu().numpy().reshape(-1)[pages]
+        order = np.lexsort((steps, visitors, self.episodes[steps], rows))
+        whose = np.stack((rows, self.episodes[steps], visitors))[:, order]
         begins = np.append(True, (whose[:, 1:] != whose[:, :-1]).any(0))
         place = np.arange(len(order)) - np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
         place %= SEQUENCE
@@ -251,18 +256,18 @@ def remember(agent: Agent, page: Page, echoes: torch.Tensor, begin: torch.Tensor
 # ------------------------------------------------------------------------------------------------ learning
 
 
-def advantages(values: np.ndarray, links: Links, page_gamma: float, gamma: float, gae_lambda: float) -> np.ndarray:
+def advantages(values: torch.Tensor, links: Links, page_gamma: float, gamma: float, gae_lambda: float) -> torch.Tensor:
     """Generalised advantages [T·R] of pages with values [T·R], each against the page that follows in its chain.
 
     The discount to the next page is `page_gamma` · `gamma`^ticks (a semi-Markov process). The last page of a chain
     stands for the next one, which was not seen.
     """
-    numbers = np.arange(len(values))
-    following = np.where(links.following < 0, numbers, links.following)
-    discount = np.where(links.following < 0, 0.0, page_gamma * gamma ** links.ticks.astype(float))
+    values, numbers = values.double(), torch.arange(len(values), device=values.device)
+    following = torch.where(links.following < 0, numbers, links.following)
+    discount = (page_gamma * gamma ** links.ticks.double()).masked_fill(links.following < 0, 0.0)
     error = links.reward + discount * values[following] - values
-    carried = np.where(following == numbers, 0.0, gae_lambda * discount)
-    result = np.zeros(len(values))
+    carried = (gae_lambda * discount).masked_fill(following == numbers, 0.0)
+    result = torch.zeros_like(values)
     for t in reversed(range(links.steps)):
         rows = slice(t * links.rows, (t + 1) * links.rows)
         result[rows] = error[rows] + carried[rows] * result[following[rows]]
@@ -294,14 +299,13 @@ def assess(agent: Agent, rollout: Rollout, rows: slice, discounts: tuple[float, 
     Args:
         discounts: per page, per tick.
     """
-    device, size = rollout.observations.device, rollout.active.size
+    device, size = rollout.observations.device, rollout.active.numel()
     sequences = torch.from_numpy(rollout.sequences(rollout.pages(rows))).to(device)
     old, values = torch.zeros(size, device=device), torch.zeros(size, device=device)
     for some in sequences.split(max(1, AT_ONCE // sequences.shape[1])):
         numbers, log_probability, _, value = evaluate(agent, rollout, some)
         old[numbers], values[numbers] = log_probability, value
-    found = advantages(values.cpu().numpy(), rollout.links, *discounts, gae_lambda)
-    gains = torch.from_numpy(found).to(device, torch.float32)
+    gains = advantages(values, rollout.links, *discounts, gae_lambda).float()
     return Batch(rollout, sequences, old, gains, gains + values)
 
 
@@ -402,13 +406,13 @@ class PPOLearner:
         while self.agent_steps < timesteps:
             left = 1 - self.agent_steps / timesteps
             self.rollout.collect([(agent, self.rows[name]) for name, agent in self.agents.items()])
-            returns.add(self.rollout.own)
+            returns.add(self.rollout.own.cpu().numpy())
             for name in self.agents:
                 if self.agent_steps == 0:
                     self._measure(name)
                 else:
                     self._update(name, left)
-            self.agent_steps += self.rollout.own.size
+            self.agent_steps += self.rollout.own.numel()
             returns.end(self.agent_steps)
 
     def _assess(self, name: str) -> Batch:

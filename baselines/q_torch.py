@@ -164,7 +164,7 @@ class Replay:
         self.chosen[self.ticks % self.steps] = chosen.view_as(self.chosen[0])
         if self.together:
             active, rewards = active.max(1, keepdims=True), rewards.mean(1, keepdims=True)
-        self.links.add(self.ticks, place, active, rewards)
+        self.links.add(self.ticks, *map(torch.from_numpy, (place, active, rewards)))
         self.ticks += 1
 
     def pages(self, numbers: np.ndarray, network: PageNetwork) -> tuple[Page, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -193,11 +193,11 @@ def targets(
         discounts: per page, per tick.
     """
     links = replay.links
-    page, _, active, states = replay.pages(links.following[numbers], online.network)
+    page, _, active, states = replay.pages(links.following.numpy()[numbers], online.network)
     values = target(page, online.best(page)).view_as(active)
     following = target.total(values, active, states)
-    discount = discounts[0] * discounts[1] ** links.ticks[numbers].astype(float)
-    reward, discount = (torch.from_numpy(part).to(following) for part in (links.reward[numbers], discount))
+    discount = discounts[0] * discounts[1] ** links.ticks[numbers].double()
+    reward, discount = links.reward[numbers].to(following), discount.to(following)
     return reward + discount * following
 
 
@@ -265,7 +265,7 @@ class QLearner:
     def _update(self) -> None:
         """Take a gradient step on decisions whose next one is known."""
         options = self.options
-        known = np.flatnonzero(self.replay.links.following >= 0)
+        known = np.flatnonzero(self.replay.links.following.numpy() >= 0)
         if not len(known):
             return
         numbers = self._rng.choice(known, options.batch_size)

@@ -90,8 +90,12 @@ class Tensors:
 
     def kept(self, array: Any) -> torch.Tensor:
         """Return the same tensor in memory that no later step overwrites."""
-        tensor = self(array)
-        return tensor.clone() if self._resident or self.device.type == "cpu" else tensor
+        if self._resident:
+            return self(array).clone()
+        copied = (
+            self.device.type == "cpu" or not array.flags.writeable
+        )  # torch warns of memory that it may not write to
+        return self(array.copy() if copied else array)
 
     def host(self, array: Any) -> np.ndarray:
         """Return a small array of the batch in host memory, copied only if it is not there already."""

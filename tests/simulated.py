@@ -114,14 +114,16 @@ def refusals() -> None:
     refused(lambda: envs.step(Tensor(actions + 0.5)), ValueError, "dtype float64")
     actions[1, 0, 2] = 99
     where = "action of recommender_0 in copy 1 is [0, 0, 99, 0, 0], outside its space"
-    refused(lambda: envs.step(Tensor(actions)), ValueError, where)
     refused(lambda: envs.step(actions), ValueError, where)
-    actions[1, 0, 2] = 0
-    for one, other in zip(before.arrays, envs.save().arrays, strict=True):
-        assert np.array_equal(one, other)
     here = vector_env(config, 2)
-    here.restore(before)
-    equal(envs.step(Tensor(actions))[0], here.step(actions)[0], "actions on the device")
+    allowed = np.zeros_like(actions)
+    for call in (lambda: envs.step(Tensor(allowed)), envs.reset, envs.save, lambda: envs.restore(before)):
+        envs.step(Tensor(actions))  # nobody waits for the device, so the next call says so
+        refused(call, ValueError, where)
+        equal(envs.observations, here.restore(before)[0], "observations after a refused action")
+        for one, other in zip(before.arrays, envs.save().arrays, strict=True):
+            assert np.array_equal(one, other)
+    equal(envs.step(Tensor(allowed))[0], here.step(allowed)[0], "actions on the device")
     refused(lambda: envs.explain(actions), AttributeError, "explain is not there on a GPU; a batch on the CPU has it")
     refused(lambda: envs.nothing, AttributeError, "no attribute 'nothing'")
     refused(lambda: envs.restore(vector_env("duel-v1").reset() and None), TypeError, "must be what save() returns")

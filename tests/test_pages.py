@@ -38,7 +38,7 @@ def played(rng: np.random.Generator, ends: tuple[int, ...] = (25,)) -> dict[str,
 def linked(played: dict[str, Any], places: int, gamma: float) -> Links:
     links = Links(STEPS, COPIES, AGENTS, places, gamma)
     for t in range(STEPS):
-        links.add(t, played["place"][t], played["active"][t], played["rewards"][t])
+        links.add(t, *(torch.from_numpy(played[what][t]) for what in ("place", "active", "rewards")))
         if t in played["ends"]:
             links.end()
     links.end()
@@ -96,7 +96,7 @@ def test_advantages_are_those_of_each_chain_by_itself(places: int) -> None:
     rng = np.random.default_rng(7)
     play, gamma, page_gamma, decay, rows = played(rng), 0.95, 0.9, 0.8, COPIES * AGENTS
     values = rng.normal(size=STEPS * rows)
-    found = advantages(values, linked(play, places, gamma), page_gamma, gamma, decay)
+    found = advantages(torch.from_numpy(values), linked(play, places, gamma), page_gamma, gamma, decay)
     for ticks, earned, end, b, n in chains(play, places):
         numbers = [t * rows + b * AGENTS + n for t in ticks]
         errors, discounts = [], []
@@ -115,15 +115,16 @@ def test_without_foresight_a_page_is_credited_with_its_own_reward_alone() -> Non
     rng = np.random.default_rng(1)
     play, values = played(rng), rng.normal(size=STEPS * COPIES * AGENTS)
     for places in (1, PLACES):
-        found = advantages(values, linked(play, places, gamma=0.0), page_gamma=0.97, gamma=0.0, gae_lambda=0.98)
+        links = linked(play, places, gamma=0.0)
+        found = advantages(torch.from_numpy(values), links, page_gamma=0.97, gamma=0.0, gae_lambda=0.98)
         active = play["active"].reshape(-1)
         np.testing.assert_allclose(found[active], (play["rewards"].reshape(-1) - values)[active])
 
 
 def test_a_replay_that_is_full_forgets_its_oldest_pages() -> None:
-    links, nobody = Links(3, 1, 1, 1, gamma=0.5), np.array([0])
+    links, nobody = Links(3, 1, 1, 1, gamma=0.5), torch.tensor([0])
     for t in range(5):
-        links.add(t, nobody, np.array([[t != 3]]), np.array([[1.0]]))
+        links.add(t, nobody, torch.tensor([[t != 3]]), torch.tensor([[1.0]]))
     # ticks 3, 4, 2 lie in places 0, 1, 2; nothing is shown at 3, so 4 follows 2
     assert links.following.tolist() == [-1, -1, 1]
     assert links.ticks[2] == 2

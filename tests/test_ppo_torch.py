@@ -96,7 +96,7 @@ def test_nothing_is_picked_that_the_mask_forbids(tmp_path: Path) -> None:
         tmp_path, roles=({"items": (1, 3, 4, 6)},), task="ecommerce-v1", set=("action=items", "items.number=20")
     )
     assert rollout.masks is not None
-    active = torch.from_numpy(rollout.active).flatten(1)
+    active = rollout.active.flatten(1)
     assert (rollout.masks[active].sum(1) == 4).all()
     assert (rollout.masks.gather(2, rollout.chosen).sum(2) == 4)[active].all()  # four of five slots can be filled
     assert rollout.chosen.sort(2).values.diff(dim=2).gt(0).all()  # without replacement
@@ -106,12 +106,12 @@ def test_sequences_hold_every_page_once_and_one_visitor_each(tmp_path: Path) -> 
     rollout, _, _ = rollout_of(tmp_path, task="ecommerce-v1", memory=4, n_steps=50)
     sequences = rollout.sequences(rollout.pages(slice(None)))
     there = sequences[sequences >= 0]
-    assert sorted(there) == np.flatnonzero(rollout.active.reshape(-1)).tolist()
+    assert sorted(there) == rollout.active.flatten().nonzero().flatten().tolist()
     for sequence in sequences:
         numbers = sequence[sequence >= 0]
         assert (sequence[: len(numbers)] >= 0).all()
         assert (np.diff(numbers) > 0).all()
-        assert len(set(rollout.visitors.reshape(-1)[numbers])) == 1
+        assert len(set(rollout.visitors.flatten()[numbers].tolist())) == 1
         assert len(set(numbers % rollout.observations.shape[1])) == 1
         assert len(set(rollout.episodes[numbers // rollout.observations.shape[1]])) == 1
     assert (sequences >= 0).sum(1).max() > 2

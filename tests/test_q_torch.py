@@ -59,12 +59,12 @@ def test_a_target_is_what_a_page_brought_and_the_best_choice_at_the_next(kind: s
             for parameter in values.parameters():
                 parameter.add_(size * torch.randn_like(parameter))
     replay, links = learner.replay, learner.replay.links
-    numbers = np.flatnonzero(links.following >= 0)
+    numbers = np.flatnonzero(links.following.numpy() >= 0)
     assert len(numbers) > 10
     with torch.no_grad():
         found = targets(learner.online, learner.target, replay, numbers, (0.9, 0.8))
         for at, number in enumerate(numbers):
-            page, _, active, states = replay.pages(links.following[[number]], learner.online.network)
+            page, _, active, states = replay.pages(links.following.numpy()[[number]], learner.online.network)
             choices = range(replay.layout.options)
             members = active.shape[1]
             by_choice = [
@@ -75,7 +75,7 @@ def test_a_target_is_what_a_page_brought_and_the_best_choice_at_the_next(kind: s
             online = online.masked_fill(~page.allowed, -1e9)
             best = target.gather(1, online.argmax(1, keepdim=True)).view(1, members)
             after = learner.target.total(best, active, states)
-            expected = links.reward[number] + 0.9 * 0.8 ** links.ticks[number] * after.item()
+            expected = (links.reward[number] + 0.9 * 0.8 ** links.ticks[number] * after).item()
             assert found[at].item() == pytest.approx(expected, abs=1e-4)
 
 

@@ -4,9 +4,10 @@
     python -m benchmarks.speed.gpu --compile      # only what needs no GPU
 
 compiled    for each compute capability: registers per thread and bytes that they spill (from `ptxas`, if it is
-            installed), contracted operations (there must be none), and seconds
+            installed), contracted operations (there must be none), numbers that a launch hands over, and seconds
 equal       whether 100,000 ticks of every task with every kind of action return the same bits as on the CPU and end in
             the same state
+launch      microseconds of a step of one copy, of which nearly all is the launch
 rates       agent-steps per second by number of copies, with the actions on the device, and bytes per copy
 adapters    the same through the environments of TorchRL and skrl, if they are installed
 training    agent-steps per second of the one-file PPO with its batch on the device, and the environment's share of the
@@ -45,21 +46,34 @@ ROADS = 2**14  # copies behind adapters and learners
 
 def tick(capability: tuple[int, int]) -> str:
     """Assembly of the whole tick. It is the same code for every task whose actions are integers."""
+    from recsys_env.cuda.batch import innermost
     from recsys_env.cuda.machine.compiler import ptx
-
+    from recsys_env.cuda.machine.table import unpacker
     from recsys_env.cuda.threads import step_copies
 
-    envs = vector_env(TIMED[0])
-    game = envs.world, envs.arrays, envs.report, allocate_scratch(envs.world, 1)
-    arguments = *game, np.zeros((1, 1), np.bool_), envs.empty_actions(), 0
-    return ptx(step_copies, tuple(numba.typeof(argument) for argument in arguments), capability)
+    envs = vector_env(TIMED[0], 2)
+    game = envs.world, innermost(envs.arrays), envs.report, innermost(allocate_scratch(envs.world, 2))
+    arguments = (
+        np.zeros(1, np.int64),
+        np.zeros((1, 1), np.bool_),
+        envs.empty_actions(),
+        0,
+        np.zeros(1, np.int64),
+        np.zeros(2),
+    )
+    step = step_copies(unpacker(tuple(numba.typeof(part) for part in game)))
+    return ptx(step, tuple(numba.typeof(argument) for argument in arguments), capability)
 
 
 def compiled(capability: tuple[int, int]) -> dict[str, Any]:
     """How the tick is compiled for one compute capability."""
     began = time.perf_counter()
     text = tick(capability)
-    found = {"seconds": time.perf_counter() - began, "contracted": len(re.findall(r"\bfma\.", text))}
+    found = {
+        "seconds": time.perf_counter() - began,
+        "contracted": len(re.findall(r"\bfma\.", text)),
+        "parameters": len(set(re.findall(r"^\s*\.param .*_param_(\d+)", text[text.index(".entry") :], re.M))),
+    }
     return {**found, **assembled(text, capability)}
 
 
@@ -125,6 +139,10 @@ def rate(task: str, copies: int) -> dict[str, float]:
     return {"agent_steps_per_second": steps, "bytes_per_copy": envs.nbytes / copies}
 
 
+def agents_of(task: str) -> int:
+    return vector_env(task).num_agents
+
+
 def per_second(step: Callable[[], Any]) -> float:
     """Calls per second, including everything that they queue."""
     from numba import cuda
@@ -143,8 +161,7 @@ def per_second(step: Callable[[], Any]) -> float:
 
 def adapters() -> dict[str, float]:
     """Agent-steps per second of each adapter that takes the batch on the device."""
-    found, copies = {}, ROADS
-    agents = vector_env(TIMED[0]).num_agents
+    found, copies, agents = {}, ROADS, agents_of(TIMED[0])
     if importlib.util.find_spec("torchrl"):
         from recsys_env.adapters.torchrl import TorchRLEnv
 
@@ -184,6 +201,7 @@ def main() -> None:
     }
     if not args.compile:
         result["equal"] = {name: differences(config) for name, config in games()}
+        result["launch"] = {task: 1e6 / (rate(task, 1)["agent_steps_per_second"] / agents_of(task)) for task in TIMED}
         result["rates"] = {task: {copies: rate(task, copies) for copies in BATCHES} for task in TIMED}
         result |= {"adapters": adapters(), "training": training()}
     settings = {"copies": COPIES, "ticks": TICKS, "horizon": HORIZON, "seconds": SECONDS}

@@ -4,9 +4,9 @@
     observations, infos = envs.reset(seed=0)                # arrays on the GPU
     torch.as_tensor(observations, device="cuda")            # shares their memory; JAX and CuPy take them alike
 
-Actions are taken from the device too (whatever has `__cuda_array_interface__`, such as a tensor of PyTorch), and
-nothing crosses to the host but a word that says whether they were allowed. As on the CPU, arrays are those of two
-alternating sets.
+Actions are taken from the device too (whatever has `__cuda_array_interface__`, such as a tensor of PyTorch). They are
+checked there, and no step waits for the device: after an action outside its space no copy plays on, and the next call
+of `step`, `reset`, `save` or `restore` raises the error. As on the CPU, arrays are those of two alternating sets.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ..responses import NAMES
 from ..spaces import mask_size
 from ..vector import VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
-from .threads import find_outside, step_copies, write_final_states, write_states
+from .machine.table import ArrayTable
+from .threads import NOWHERE, find_outside, step_copies, write_final_states, write_states
 
 THREADS = 128  # of a block
-_NOWHERE = np.iinfo(np.int64).max
 
 
 class DeviceInfos(Mapping[str, Any]):
@@ -106,13 +106,18 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         hidden = np.zeros((self.num_agents, int(self.world.params["shape"]["observation"][0])), np.bool_)
         for n, columns in self._hidden:
             hidden[n, columns] = True
-        self._world, self._state = _on_device(self.world), _on_device(allocate_state(self.world, self.num_envs))
+        self._world = _on_device(self.world)
+        self._state = _on_device(innermost(allocate_state(self.world, self.num_envs)))
         self._buffers = [_on_device(allocate_report(self.world, self.num_envs, masks)) for _ in range(2)]
         self._report = self._buffers[0]
-        self._scratch = _on_device(allocate_scratch(self.world, self.num_envs))
+        self._scratch = _on_device(innermost(allocate_scratch(self.world, self.num_envs)))
+        self._tables = [ArrayTable(self._world, self._state, report, self._scratch) for report in self._buffers]
         self._hides, self._places = cuda.to_device(hidden), cuda.to_device(self._private.astype(np.int64))
         self._highest = cuda.to_device(self._actions.highest)
-        self._found = cuda.to_device(np.array([_NOWHERE]))
+        self._found = cuda.to_device(np.array([NOWHERE]))
+        # Of the host's memory, to which the device writes: the place of an action that it refused, and the action.
+        self._refused = cuda.mapped_array(1 + self._highest.size, np.float64)
+        self._refused[0] = -1
         self._never = cuda.to_device(np.zeros(self.num_envs, np.bool_))
         rows = np.zeros((self.num_envs, *self.state_space.shape), np.float32)
         self._rows, self._final_rows = cuda.to_device(rows), cuda.to_device(rows)
@@ -120,7 +125,9 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
     # -------------------------------------------------------------------------------------------- a step
 
     def _read(self, actions: Any) -> Any:
-        """Actions [B, N, A] on the device, where they are checked if they are there already."""
+        """Actions [B, N, A] on the device. Those that are there already are checked there, and nobody waits for it."""
+        if self._refused[0] >= 0:
+            self._reject_refused()
         if not hasattr(actions, "__cuda_array_interface__"):
             return cuda.to_device(self._actions.read(actions))
         array = cuda.as_cuda_array(actions)
@@ -131,17 +138,25 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
             )
         array = array.reshape(*shape[:2], self._highest.size)
         self._run(find_outside, array, self._highest, self._actions.low, self._found)
-        place = int(self._found.copy_to_host(stream=self._queue)[0])
-        if place != _NOWHERE:
-            self._found.copy_to_device(np.array([_NOWHERE]))
-            b, n = divmod(place // self._highest.size, self.num_agents)
-            self._actions.reject(place, array[b, n].copy_to_host().reshape(shape[2:]))
         return array
 
+    def _reject_refused(self) -> NoReturn:
+        """Raise for the action that an earlier step has refused. The page is still the one before that step."""
+        cuda.synchronize()
+        place, action = int(self._refused[0]), self._refused[1:].astype(self.action_space.dtype or np.int64)
+        self._refused[0] = -1
+        self._found.copy_to_device(np.array([NOWHERE]))
+        self._advance(self._sent(self._actions.empty()), mode=2)
+        try:
+            self._actions.reject(place, action.reshape(self.action_space.shape or ()))
+        except ValueError as error:
+            raise ValueError(f"{error}; neither that step nor a later one was played") from None
+
     def _advance(self, actions: Any, mode: int) -> None:
-        report = self._buffers[0] if self._report is self._buffers[1] else self._buffers[1]
-        self._run(step_copies, self._world, self._state, report, self._scratch, self._hides, actions, mode)
-        self._report = report
+        second = self._report is self._buffers[0]
+        table = self._tables[second]
+        self._run(step_copies(table.unpack), table.words, self._hides, actions, mode, self._found, self._refused)
+        self._report = self._buffers[second]
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
         kernel[-(-self.num_envs // THREADS), THREADS, self._queue](*arguments)
@@ -160,7 +175,8 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         return DeviceInfos(self._report)
 
     def _states(self) -> Any:
-        self._run(write_states, self._world, self._state, self._report.observations, self._places, self._rows)
+        table = self._tables[self._report is self._buffers[1]]
+        self._run(write_states(table.unpack), table.words, self._places, self._rows)
         return self._rows
 
     def _final_states(self) -> Any:
@@ -177,13 +193,16 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         return sum(int(array.size) * array.dtype.itemsize for part in arrays for array in part)
 
     def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
-        rows: np.ndarray = array[chosen].copy_to_host()
+        rows: np.ndarray = array.copy_to_host()[chosen]  # of one copy alone the numbers lie far apart
+        if self._refused[0] >= 0:
+            self._reject_refused()
         return rows
 
     def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
-        place = array[chosen]
-        if place.size:
-            place.copy_to_device(np.array(np.broadcast_to(rows, place.shape)))
+        if array.size:
+            there = array.copy_to_host()
+            there[chosen] = rows
+            array.copy_to_device(there)
 
     def _sent(self, array: np.ndarray) -> Any:
         return cuda.to_device(array)
@@ -196,6 +215,14 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
             there = "a batch on the CPU has it: vector_env(task, num_envs).restore(envs.save())"
             raise AttributeError(f"{name} is not there on a GPU; {there}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def innermost(arrays: Any) -> Any:
+    """The same named tuple of arrays [B, ...], in whose memory the copies of each number lie side by side.
+
+    Neighbouring threads, which play neighbouring copies, then read neighbouring memory.
+    """
+    return type(arrays)(*map(np.asfortranarray, arrays))
 
 
 def _on_device(arrays: World | State | Report | Scratch) -> Any:

@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
+import numpy as np
 from numba import cuda
 
 from .actions import place_outside
 from .machine.compiler import kernel, thread
-from .step import advance, write_state
+from .step import STEP, advance, write_state
+
+NOWHERE = np.iinfo(np.int64).max  # no action is outside its space
 
 
-@thread
-def step_copies(world, state, report, scratch, hidden, actions, mode):
-    """A tick of every copy (`step.advance`); what an agent's role hides in hidden[N, O] is not told to it."""
-    b = cuda.grid(1)
-    if b < state.copies.size:
-        advance(world, state, report, scratch, world.params[0], b, b + 1, actions, mode)
-        for n in range(hidden.shape[0]):
-            for o in range(hidden.shape[1]):
-                if hidden[n, o]:
-                    report.observations[b, n, o] = 0.0
-                    report.final_observations[b, n, o] = 0.0
+@cache
+def step_copies(unpack: Any) -> Any:
+    """The step for batches whose arrays are taken apart by this function (`ArrayTable.unpack`)."""
+
+    @thread
+    def step(table, hidden, actions, mode, found, refused):
+        """A tick of every copy (`step.advance`); what an agent's role hides in hidden[N, O] is not told to it.
+
+        If `find_outside` has found an action that is not allowed, no copy plays, and refused[1 + A] is told which.
+        """
+        b = cuda.grid(1)
+        if mode == STEP and found[0] != NOWHERE:
+            if b == 0:
+                row, agents, width = found[0] // actions.shape[2], actions.shape[1], actions.shape[2]
+                for a in range(width):
+                    refused[1 + a] = actions[row // agents, row % agents, a]
+                refused[0] = found[0]
+            return
+        if b < actions.shape[0]:
+            world, state, report, scratch = unpack(table)
+            advance(world, state, report, scratch, world.params[0], b, b + 1, actions, mode)
+            for n in range(hidden.shape[0]):
+                for o in range(hidden.shape[1]):
+                    if hidden[n, o]:
+                        report.observations[b, n, o] = 0.0
+                        report.final_observations[b, n, o] = 0.0
+
+    return step
 
 
-@thread
-def write_states(world, state, observations, private, rows):
-    """`state()` of every copy into rows[B, S]; private[P] are the places of each agent's private part in its
-    observation, which stand behind what the agents share."""
-    b = cuda.grid(1)
-    if b < state.copies.size:
-        p = world.params[0]
-        write_state(state, p, b, rows[b])
-        write_private(observations, private, b, rows, p.state_fields.private)
+@cache
+def write_states(unpack: Any) -> Any:
+    """`state()` for such batches."""
+
+    @thread
+    def write(table, private, rows):
+        """`state()` of every copy into rows[B, S]; private[P] are the places of each agent's private part in its
+        observation, which stand behind what the agents share."""
+        b = cuda.grid(1)
+        if b < rows.shape[0]:
+            world, state, report, _ = unpack(table)
+            p = world.params[0]
+            write_state(state, p, b, rows[b])
+            write_private(report.observations, private, b, rows, p.state_fields.private)
+
+    return write
 
 
 @thread
@@ -53,7 +83,7 @@ def write_private(observations, private, b, rows, first):
 
 @thread
 def find_outside(actions, limits, low, found):
-    """`actions.find_outside` into found[0]; what it holds beforehand stands for none."""
+    """`actions.find_outside` into found[0], which is `NOWHERE` beforehand."""
     b = cuda.grid(1)
     if b < actions.shape[0]:
         place = place_outside(actions, b, limits, low)
