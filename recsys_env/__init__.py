@@ -1,4 +1,4 @@
-"""recsys_env: a Markov game of recommendation.
+"""recsys_env: recommendation by several agents, as a partially observable stochastic game (POSG).
 
 Several recommender agents share one population of users and one catalogue of items. In reading order:
 

@@ -1,9 +1,9 @@
-"""What agents and centralised critics see, number by number: every field declared once.
+"""The fields of observations, candidates, continuous actions and the global state, each declared once.
 
-From these declarations follow the Gymnasium spaces, the offsets that the kernels write at (`World.params`), the named
-views (`VectorEnv.observation_fields`, `.state_fields`, `.candidate_features`), the private part of `state()`, what a
-role may hide and the tables of the documentation; and, of continuous actions, the space and the offsets that are read.
-A new field is one more declaration, and the line of `kernels/observation.py` that writes it.
+The rest of the package derives from these declarations: the Gymnasium spaces, the offsets at which the kernels read and
+write (`World.params`), the named views (`VectorEnv.observation_fields`, `.state_fields`, `.candidate_features`), the
+private part of `state()`, the fields that a role may hide, the fields that privacy withholds, and the tables of the
+documentation. To add a field, declare it here and write it in `kernels/observation.py`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from .config import WorldConfig
 
 
 class Shape(NamedTuple):
-    """Sizes of a world, after the catalogue has had its say."""
+    """Sizes of a world. Where the config names a catalogue, the catalogue determines some of them."""
 
     users: int  # U
     items: int  # M
@@ -31,20 +31,20 @@ class Shape(NamedTuple):
     roles: int  # R
     habits: int  # H
     views: int  # P: separate histories, N or (observation.share) 1
-    mood_views: int  # separate moods of a visitor: N, (observation.mood="platform") 1, or (finite games) 0
-    released_views: int  # histories that are told with noise: all of them, or 0 without a promise of privacy
+    mood_views: int  # separate observed satisfactions: N, 1 (observation.mood="platform"), or 0 (finite games)
+    released_views: int  # histories that are released with noise: `views`, or 0 without differential privacy
     visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
-    cart: int  # Q: cart places, 0 where nothing is ever carted for later
-    vocabulary: int  # V
-    levels: int  # L, of prices; 0 where agents set none
-    providers: int  # of items, 0 unless some agent is paid for fairness
-    labels: int  # of topics, that roles know of the intent; 0 where none knows anything
-    features: int = 0  # F, of a candidate
-    private: int = 0  # numbers in the private part of an observation
+    cart: int  # Q: size of the cart, 0 where nothing is put in a cart for later
+    vocabulary: int  # V: words that an agent can send
+    levels: int  # L: price levels, 0 where agents do not set prices
+    providers: int  # G: providers of items, 0 unless some agent is rewarded for fairness
+    labels: int  # Y: labels of the intent that roles are told, 0 where no role is told any
+    features: int = 0  # F: features of a candidate
+    private: int = 0  # P: numbers in the private part of an observation
 
 
 class When(NamedTuple):
-    """Which worlds have a field: in words, and as a test."""
+    """The worlds that have a field: a description and a predicate."""
 
     text: str
     holds: Callable[[WorldConfig, Shape], bool]
@@ -60,7 +60,7 @@ CONTINUOUS_OFFERS = When(
 CONTINUOUS = When('with action="query" or "weights"', lambda config, shape: config.continuous)
 FULL = When('with observability="full"', lambda config, shape: config.observability == "full")
 SCENES = When("with several scenes", lambda config, shape: shape.scenes > 1)
-CART = When("where items can be carted", lambda config, shape: shape.cart > 0)
+CART = When("where items can be put in a cart for later", lambda config, shape: shape.cart > 0)
 HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 0)
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
@@ -71,8 +71,8 @@ PLATFORM_MOOD = When(
 )
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
 OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
-FAIRNESS = When("where fairness is paid", lambda config, shape: shape.providers > 0)
-KNOWS = When("where a role knows something of the intent", lambda config, shape: shape.labels > 0)
+FAIRNESS = When("where fairness is rewarded", lambda config, shape: shape.providers > 0)
+KNOWS = When("where a role is told something about the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 
 
@@ -82,16 +82,19 @@ class Field:
 
     Attributes:
         name: its key in named views.
-        meaning: one sentence for users.
-        low, high: closed interval that each of its numbers lies in.
-        axes: its shape, as names of sizes in `Shape`; none for a single number.
-        half: it is squashed to x / (half + |x|), smooth and onto (-1, 1); None: it is as it is.
-        when: the worlds that have it.
-        private: each agent has its own version, so that `state()` holds one of each agent; but for worlds in which all
-            have the same, which `STATE` then declares by itself.
-        hideable: a role may be denied it (`RoleConfig.hidden`).
-        history: it is part of what an agent keeps of a visitor's clicks, which the kernels copy in one pass.
-        follows_from: of a candidate's feature, the fields of the observation that it is worked out from: who does not
+        meaning: its definition, for users.
+        low, high: closed interval that contains each of its numbers, after squashing.
+        axes: its shape, as names of sizes in `Shape`; empty for a single number.
+        half: a number x is squashed to x / (half + |x|), which is smooth and lies in (-1, 1); None: not squashed.
+        when: the worlds that have the field.
+        reveals: what it tells about the visitor, which decides what differential privacy does with it. "nothing": it is
+            shown as it is. "noised": it is computed only from numbers that privacy adds noise to, and shown. "personal"
+            (the default): it is withheld.
+        private: each agent has its own version, and `state()` contains all of them, except in worlds where all agents
+            see the same, for which `STATE` declares the field itself.
+        hideable: a role may hide it (`RoleConfig.hidden`).
+        history: it belongs to what an agent remembers of a visitor's clicks, which the kernels copy in one pass.
+        follows_from: for a candidate's feature, the observation fields that it is computed from; an agent that does not
             see one of them does not see the feature either.
     """
 
@@ -102,6 +105,7 @@ class Field:
     axes: tuple[str, ...] = ()
     half: float | None = None
     when: When = ALWAYS
+    reveals: Literal["nothing", "noised", "personal"] = "personal"
     private: bool = False
     hideable: bool = False
     history: bool = False
@@ -117,180 +121,212 @@ class Field:
 
     @property
     def latent(self) -> bool:
-        """Whether only the simulator knows it: no agent sees it, unless everything is told."""
+        """Whether only the simulator knows it; agents see it only with observability="full"."""
         return self.when is FULL
 
+    @property
+    def withheld(self) -> bool:
+        """Whether differential privacy hides it from agents."""
+        return self.reveals not in ("nothing", "noised")
+
     def size(self, config: WorldConfig, shape: Shape) -> int:
-        """How many numbers it has in a world; 0: the world does not have it."""
+        """Return how many numbers it has in a world; 0 if the world does not have it."""
         return math.prod(getattr(shape, axis) for axis in self.axes) if self.when.holds(config, shape) else 0
 
 
 OBSERVATION = (
-    Field("is_active", "1 if this agent's slots will be on the page that comes next; all else of a visit is 0 if not"),
-    Field("visitor_present", "1 if somebody visits and this agent is active, 0 in an idle tick"),
-    Field("role", "one-hot: the agent's role", axes=("roles",)),
-    Field("agent_id", "one-hot: the agent's place in `possible_agents`", axes=("agents",)),
-    Field("scene", "one-hot: the scene of the page", axes=("scenes",), when=SCENES),
-    Field("session_page", "pages that the visitor has seen before in this session", half=5.0, hideable=True),
     Field(
-        "visits", "sessions of this person so far, this one included; on rival pages those with this agent", half=5.0,
+        "is_active", "1 if this agent's slots will be on the next page; if 0, all fields about the visit are 0 as well",
+        reveals="nothing",
+    ),
+    Field("visitor_present", "1 if somebody visits and this agent is active, 0 otherwise", reveals="nothing"),
+    Field("role", "one-hot: the agent's role", axes=("roles",), reveals="nothing"),
+    Field("agent_id", "one-hot: the agent's index in `possible_agents`", axes=("agents",), reveals="nothing"),
+    Field("scene", "one-hot: the scene of the page", axes=("scenes",), when=SCENES),
+    Field(
+        "session_page", "number of pages that the visitor has seen earlier in this session", half=5.0, hideable=True
+    ),
+    Field(
+        "visits", "number of this person's sessions, including this one; on rival pages only those with this agent",
+        half=5.0, hideable=True,
+    ),
+    Field(
+        "visit_gap", "ticks since the last page of the person's previous session; 1 in the first session", half=50.0,
         hideable=True,
     ),
-    Field("visit_gap", "ticks since the last one's last page; 1 in the first session", half=50.0, hideable=True),
-    Field("cart", "share of the cart's places that are taken", when=CART, hideable=True),
+    Field("cart", "share of the cart that is taken", when=CART, hideable=True),
     Field(
-        "anchor", "vector of the item that led to this scene, 0 if none did", -0.5, 0.5, ("dims",), half=1.0,
+        "anchor", "vector of the item that led to this scene; 0 if there is none", -0.5, 0.5, ("dims",), half=1.0,
         when=SCENES, hideable=True,
     ),
     Field(
-        "profile", "taste of the visitor with a noise that is fixed per person", -1.0, 1.0, ("dims",), half=1.0,
-        hideable=True,
+        "profile", "the visitor's taste plus noise that is drawn once per person", -1.0, 1.0, ("dims",), half=1.0,
+        reveals="noised", hideable=True,
     ),
     Field(
         "clicked_mean", "decayed mean of the vectors of the items that the visitor clicked in this agent's slots",
-        -0.5, 0.5, ("dims",), half=1.0, private=True, hideable=True, history=True,
+        -0.5, 0.5, ("dims",), half=1.0, reveals="noised", private=True, hideable=True, history=True,
     ),
     Field(
-        "topic_counts", "decayed clicks of the visitor on each topic in this agent's slots", axes=("topics",), half=1.0,
-        private=True, hideable=True, history=True,
+        "topic_counts", "decayed number of the visitor's clicks on each topic in this agent's slots", axes=("topics",),
+        half=1.0, reveals="noised", private=True, hideable=True, history=True,
+    ),
+    Field(  # retrieved by the noisy profile; each feature declares what it reveals itself
+        "candidates", "features of the candidates, one candidate after another; 0 where there is no candidate",
+        -1.0, 1.0, ("candidates", "features"), half=1.0, reveals="noised", private=True, hideable=True,
     ),
     Field(
-        "candidates", "features of each candidate, candidate after candidate; 0 for an empty place", -1.0, 1.0,
-        ("candidates", "features"), half=1.0, private=True, hideable=True,
-    ),
-    Field(
-        "mood", "how the visitor liked what it clicked, as dwell tells, on the pages that the agent knows of "
-        "(`observation.mood`): decayed mean of tanh e",
+        "mood", "observed satisfaction: decayed mean of tanh(e) over the pages that the agent knows of "
+        "(`observation.mood`); the experienced utility e of a click follows from its dwell time",
         -1.0, 1.0, when=MOOD, private=True, hideable=True,
     ),
-    Field("mood_pages", "pages that `mood` is of", half=5.0, when=MOOD, private=True, hideable=True),
     Field(
-        "exposure", "share that each provider has of this agent's decayed exposure; before any, the share due to it",
-        axes=("providers",), when=FAIRNESS, private=True, hideable=True,
+        "mood_pages", "number of pages that the observed satisfaction is based on", half=5.0, when=MOOD, private=True,
+        hideable=True,
     ),
     Field(
-        "knows", "one-hot: what the role knows of the topic of the session's intent, its label in `RoleConfig.knows`",
+        "exposure", "each provider's share of this agent's decayed exposure; before any exposure its target share",
+        axes=("providers",), when=FAIRNESS, reveals="nothing", private=True, hideable=True,
+    ),
+    Field(
+        "knows", "one-hot: the label of the session's intent that the role is told (`RoleConfig.knows`)",
         axes=("labels",), when=KNOWS, private=True,
     ),
     Field(
-        "messages", "one-hot for each agent: what the others said at this visitor's last page, 0 if nothing",
+        "messages", "one-hot for each other agent: the word that it sent at this visitor's last page; 0 if none",
         axes=("agents", "vocabulary"), hideable=True,
     ),
     Field(
-        "offers", "levels of all agents' prices at this visitor's last page, -1 lowest, 1 highest, 0 if none",
+        "offers", "price level of each agent at this visitor's last page: -1 lowest, 1 highest, 0 if it set none",
         -1.0, 1.0, ("agents",), when=OFFERS, hideable=True,
     ),
-    Field("latent_taste", "true taste p_u of the visitor", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
-    Field("latent_satiation", "satiation s_u of the visitor with each topic", axes=("topics",), half=1.0, when=FULL),
-    Field("latent_trust", "trust tau_u of the visitor in each agent", -1.0, 1.0, ("agents",), when=FULL),
+    Field("latent_taste", "the visitor's true taste p_u", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
+    Field("latent_satiation", "the visitor's satiation s_u with each topic", axes=("topics",), half=1.0, when=FULL),
+    Field("latent_trust", "the visitor's trust tau_u in each agent", -1.0, 1.0, ("agents",), when=FULL),
     Field("latent_intent", "one-hot: the topic of the session's intent", axes=("topics",), when=FULL),
-    Field("latent_satisfaction", "satisfaction z_u of the visitor", -1.0, 1.0, when=FULL),
-    Field("latent_price_sensitivity", "price sensitivity rho_u of the visitor", half=1.0, when=FULL),
-    Field("latent_wallet", "money of the visitor in mean list prices; 0 where it is unlimited", half=1.0, when=FULL),
+    Field("latent_satisfaction", "the visitor's satisfaction z_u", -1.0, 1.0, when=FULL),
+    Field("latent_price_sensitivity", "the visitor's price sensitivity rho_u", half=1.0, when=FULL),
+    Field(
+        "latent_wallet", "the visitor's money, in mean list prices; 0 where wallets are unlimited", half=1.0, when=FULL
+    ),
 )  # fmt: skip
 
-# In the order that candidates show them.
+# In the order in which each candidate shows them.
 CANDIDATE_FEATURES = (
     Field(
-        "profile_match", "<profile, q_j>: the noisy taste times the item's vector", -1.0, 1.0, half=1.0,
-        follows_from=("profile",),
+        "profile_match", "<profile, q_j>: inner product of the noisy profile and the item's vector", -1.0, 1.0,
+        half=1.0, reveals="noised", follows_from=("profile",),
     ),
     Field(
-        "history_match", "<clicked_mean, q_j>: what was clicked times the item's vector", -0.5, 0.5, half=1.0,
-        follows_from=("clicked_mean",),
+        "history_match", "<clicked_mean, q_j>: inner product of the mean clicked vector and the item's vector",
+        -0.5, 0.5, half=1.0, reveals="noised", follows_from=("clicked_mean",),
     ),
     Field(
-        "topic_count", "decayed clicks of the visitor on the item's topic, as in `topic_counts`", half=1.0,
-        follows_from=("topic_counts",),
-    ),
-    Field("popularity", "decayed clicks of everybody on the item, in mean historical counts", half=1.0),
-    Field(
-        "ctr", "tanh log(its clicks per examined impression / the catalogue's mean), of everybody", -1.0, 1.0
+        "topic_count", "decayed number of the visitor's clicks on the item's topic, as in `topic_counts`", half=1.0,
+        reveals="noised", follows_from=("topic_counts",),
     ),
     Field(
-        "satisfaction", "tanh 2 (mean log(dwell / length) of its clicks - that of all items), of everybody",
-        -1.0, 1.0,
+        "popularity", "decayed number of all users' clicks on the item, divided by the mean historical count", half=1.0,
+        reveals="nothing",
     ),
-    Field("price", "log(price now / geometric mean list price of its topic)", -1.0, 1.0, half=1.0, when=PRICES),
     Field(
-        "repeat", "decayed count of the visitor's consumption of it that the agent knows of", half=1.0, when=HABITS,
-        follows_from=("clicked_mean",),
+        "ctr", "tanh(log r): r is all users' clicks on the item per examined impression, over the catalogue's mean",
+        -1.0, 1.0, reveals="nothing",
     ),
-    Field("freshness", "exp(-age / tau_fresh): 1 when the item's availability window opens", when=WINDOWS),
     Field(
-        "context", "<anchor, q_j>: match with the item that led here, if any", -0.5, 0.5, half=1.0, when=SCENES,
-        follows_from=("anchor",),
+        "satisfaction", "tanh(2 d): d is the mean log(dwell / length) of all users' clicks on the item, minus the mean "
+        "of all items",
+        -1.0, 1.0, reveals="nothing",
     ),
-    Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS),
-    Field("promotion", "1 if the item's price is cut now", when=PROMOTIONS),
+    Field(
+        "price", "log(current price / geometric mean list price of the item's topic)", -1.0, 1.0, half=1.0, when=PRICES,
+        reveals="nothing",
+    ),
+    Field(
+        "repeat", "decayed number of times that the visitor consumed the item, as far as the agent knows", half=1.0,
+        when=HABITS, follows_from=("clicked_mean",),
+    ),
+    Field(
+        "freshness", "exp(-age / tau_fresh): age is the number of ticks since the item's availability window opened",
+        when=WINDOWS, reveals="nothing",
+    ),
+    Field(
+        "context", "<anchor, q_j>: inner product of the item's vector and that of the item that led to this scene",
+        -0.5, 0.5, half=1.0, when=SCENES, follows_from=("anchor",),
+    ),
+    Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS, reveals="nothing"),
+    Field("promotion", "1 if the item's price is reduced now, 0 otherwise", when=PROMOTIONS, reveals="nothing"),
 )  # fmt: skip
 
-# What rankers weigh beside the features where agents set prices: where the prices lie in [-1, 1], from the lowest level
-# to the highest; 0 is the middle.
+# Where agents set prices, rankers have one more weight beside those of the features: their price level, from -1
+# (lowest) to 1 (highest).
 PRICE_LEVEL = "price_level"
 
-# The parts of a continuous action, in order. Discrete ones are laid out by `spaces.action_space`.
+# The parts of a continuous action, in order. `spaces.action_space` lays out discrete actions.
 ACTION = (
-    Field("query", "the items of the largest inner product with it are shown", -1.0, 1.0, ("dims",), when=QUERY),
     Field(
-        "weights", "weights of the candidates' features: those of the largest sum are shown", -1.0, 1.0, ("features",),
-        when=WEIGHTS,
+        "query", "the items with the largest inner product with this vector are shown", -1.0, 1.0, ("dims",), when=QUERY
     ),
-    Field("price", "level of the agent's prices: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_OFFERS),
     Field(
-        "message", "one number for each word, of which the largest is said", -1.0, 1.0, ("vocabulary",), when=CONTINUOUS
+        "weights", "weights of the candidates' features; the candidates with the largest weighted sums are shown",
+        -1.0, 1.0, ("features",), when=WEIGHTS,
+    ),
+    Field("price", "price level of the agent's slots: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_OFFERS),
+    Field(
+        "message", "one number for each word; the word with the largest number is sent", -1.0, 1.0, ("vocabulary",),
+        when=CONTINUOUS,
     ),
 )  # fmt: skip
 
 STATE = (
     *(replace(field, when=ALWAYS) for field in OBSERVATION if field.latent),
     Field("scene", "one-hot: the scene of the page", axes=("scenes",)),
-    Field("mean_z", "mean satisfaction of the users seen in this episode", -1.0, 1.0),
-    Field("mean_trust", "their mean trust in each agent", -1.0, 1.0, ("agents",)),
-    Field("visitor_present", "0 in an idle tick, where all that describes a visitor is 0"),
+    Field("mean_z", "mean satisfaction of the users who have visited in this episode", -1.0, 1.0),
+    Field("mean_trust", "mean trust of the same users in each agent", -1.0, 1.0, ("agents",)),
+    Field("visitor_present", "1 if somebody visits, 0 in an idle tick; all fields about the visitor are then 0"),
     Field(
-        "episode_share", "share of the episode that has passed: (ticks played + 1) / (horizon + 1), never 0 and 1 at "
-        "the end"
+        "episode_share", "share of the episode that has passed, (ticks played + 1) / (horizon + 1): above 0 at the "
+        "start, 1 at the end"
     ),
     *(replace(field, when=PLATFORM_MOOD, private=False) for field in OBSERVATION if field.when is MOOD),
-    Field("private", "the private fields of each agent, agent after agent", -1.0, 1.0, ("agents", "private")),
+    Field("private", "the private fields of all agents, one agent after another", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip
 
-# Taken by the kernels in one pass, so `span` sees to it that they lie side by side.
+# The kernels copy these fields in one pass; `span` checks that they lie side by side.
 HISTORY = tuple(field for field in OBSERVATION if field.history)
 
 HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
 
 
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
-    """Names of the features that a candidate shows in this world: those that can differ between its items."""
+    """Return the names of a candidate's features in this world: those that can differ between its items."""
     return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))
 
 
 def ranker_weights(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
-    """What a linear ranker has a weight for in this world: the features, and last, where agents set prices, these."""
+    """Return the names of a linear ranker's weights: the features, and last the price level where agents set prices."""
     return (*candidate_features(config, shape), *((PRICE_LEVEL,) if shape.levels else ()))
 
 
 def unseen_features(hidden: Collection[str]) -> frozenset[str]:
-    """Features of an item that are not to be had without these fields of the observation, which they follow from."""
+    """Return the features that cannot be computed without these hidden fields of the observation."""
     return frozenset(field.name for field in CANDIDATE_FEATURES if not set(field.follows_from).isdisjoint(hidden))
 
 
 def private_fields(config: WorldConfig, shape: Shape) -> tuple[Field, ...]:
-    """The fields of which `state()` holds one of each agent, in this world."""
+    """Return the fields that `state()` contains once for each agent in this world."""
     shared = {field.name for field in STATE if field.when.holds(config, shape)}
     return tuple(field for field in OBSERVATION if field.private and field.name not in shared)
 
 
 def with_fields(config: WorldConfig, shape: Shape) -> Shape:
-    """The sizes of a world, with those that follow from the declarations filled in."""
+    """Return the sizes of a world, including those that follow from the declarations."""
     shape = shape._replace(features=len(candidate_features(config, shape)))
     return shape._replace(private=sum(field.size(config, shape) for field in private_fields(config, shape)))
 
 
 def places(fields: Iterable[Field], config: WorldConfig, shape: Shape) -> dict[str, slice]:
-    """Where each field that a world has lies in the flat vector of all of them."""
+    """Return the slice of each field that a world has in the flat vector of all of them."""
     where, start = {}, 0
     for field in fields:
         if size := field.size(config, shape):
@@ -300,10 +336,10 @@ def places(fields: Iterable[Field], config: WorldConfig, shape: Shape) -> dict[s
 
 
 def span(where: dict[str, slice], fields: Iterable[Field]) -> slice:
-    """The stretch of the vector that these fields take up.
+    """Return the slice of the flat vector that these fields fill together.
 
     Raises:
-        ValueError: others lie between them.
+        ValueError: other fields lie between them.
     """
     names = [field.name for field in fields]
     parts = [where[name] for name in names if name in where]

@@ -28,23 +28,10 @@ from .fields import CANDIDATE_FEATURES, OBSERVATION
 PROFILE = 2.0  # by how much the profiles of two people differ at most
 HISTORY = math.sqrt(6.0)  # their histories
 
-# Fields of the observation and features of candidates that say nothing of the visitor.
-IMPERSONAL = frozenset(
-    ("is_active", "visitor_present", "role", "agent_id", "exposure")
-    + ("popularity", "ctr", "satisfaction", "price", "freshness", "length", "promotion")
-)
-BLURRED = frozenset(("profile", "clicked_mean", "topic_counts"))  # fields that the noise is added to
-
-# Whatever else there is says something of the visitor and is withheld where a promise is made: a new field or feature
-# too, until it is named above. A feature is as private as the blurred fields that it follows from.
-WITHHELD = tuple(
-    field.name for field in OBSERVATION if field.name not in IMPERSONAL | BLURRED and field.name != "candidates"
-)
-WITHHELD_FEATURES = frozenset(
-    feature.name
-    for feature in CANDIDATE_FEATURES
-    if feature.name not in IMPERSONAL and not (feature.follows_from and BLURRED.issuperset(feature.follows_from))
-)
+# Fields of the observation and features of candidates that agents do not see where a promise is made. Each declares
+# what it reveals (`fields.Field.reveals`); one that declares nothing is withheld.
+WITHHELD = tuple(field.name for field in OBSERVATION if field.withheld)
+WITHHELD_FEATURES = frozenset(feature.name for feature in CANDIDATE_FEATURES if feature.withheld)
 
 
 class Noise(NamedTuple):

@@ -1,9 +1,9 @@
 """The arrays of the game: `World` (read-only, shared by all copies), and with a leading axis B `State` (what changes),
-`Report` (what a step tells) and `Scratch` (what it works in).
+`Report` (the results of a step) and `Scratch` (its working memory).
 
-What one step touches together lies together: an item is one 64-byte record and one row of `q`; a user is one record and
-one row of `State.vectors` (taste | profile | satiation | trust | histories | moods | histories as they are told with
-noise, at the offsets in `params.shape`).
+Numbers that a step reads together lie together in memory: an item is one 64-byte record and one row of `q`; a user is
+one record and one row of `State.vectors` (taste | profile | satiation | trust | histories | observed satisfactions |
+noisy histories, at the offsets in `params.shape`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .privacy import noise
 from .responses import EVENTS, RESPONSES
 
 CART_SIZE = 3
-SAMPLE = 64  # people behind the historical log, fewer in catalogues so large that asking them would take long
+SAMPLE = 64  # people whose clicks make up the historical log; fewer in very large catalogues, to save time
 
 # ------------------------------------------------------------------------------------------------ records
 
@@ -45,112 +45,115 @@ def _record(*columns: Any) -> np.dtype[Any]:
 
 ITEM = _record(  # a line of the cache
     ("topic", "i4"), ("provider", "i4"), ("domain", "i4"),
-    ("offset", "i4"),        # ticks by which its availability windows are shifted
-    ("intercept", "f4"),     # alpha_j
+    ("offset", "i4"),        # shift of its availability windows, in ticks
+    ("intercept", "f4"),     # alpha_j: how attractive it is to everybody, in utils
     ("quality", "f4"),       # g_j
-    ("bait", "f4"),          # c_j
+    ("bait", "f4"),          # c_j: clickbait
     ("x", "f4"),             # log(list price / geometric mean list price of the topic)
     ("price", "f4"),         # list price, in mean list prices
-    ("length", "f4"),
-    ("popularity", "f4"),    # historical count
+    ("length", "f4"),        # in mean lengths
+    ("popularity", "f4"),    # historical count of clicks
     ("novelty", "f4"),       # self-information of historical popularity, 0 = most popular item, 1 = least
-    # the historical log, of items.log_impressions impressions each: clicks, and their sum of log(dwell / length)
+    # in the historical log of items.log_impressions impressions: its clicks, and their sum of log(dwell / length)
     ("log_clicks", "f4"), ("log_satisfaction", "f4"),
     ("probability", "f4"), ("alias", "i4"),  # alias table over all items ~ historical popularity
 )  # fmt: skip
-POPULAR = _record(("item", "i4"), ("probability", "f4"), ("alias", "i4"))  # alias table over a topic's, by items
-PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over places ~ base activity
+POPULAR = _record(("item", "i4"), ("probability", "f4"), ("alias", "i4"))  # alias table over the items of a topic
+PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over user slots ~ base activity
 SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
 AGENT = _record(("role", "i4"), *((name, "f4") for name in (*EVENTS, *OBJECTIVES)))
 
 COPY = _record(
-    ("seed", "u8"),          # of the events; restore(seed=...) replaces it
-    ("population", "u8"),    # key of fresh people; stays with a snapshot
-    ("key", "u8"),           # of the events of this episode, worked out of `seed` and `episode`
+    ("seed", "u8"),          # seed of the events; restore(seed=...) replaces it
+    ("population", "u8"),    # key of fresh people; a snapshot keeps it
+    ("key", "u8"),           # key of this episode's events, a hash of `seed` and `episode`
     ("episode", "i4"), ("tick", "i4"),
-    # episodes this copy has begun, ever: rows of users and items that carry another one are untouched
+    # number of episodes that this copy has begun; rows of users and items with another stamp are not initialised yet
     ("stamp", "i4"),
-    ("visitor", "i4"),       # place of the visitor of the page about to be shown, -1 = idle tick
-    ("intent", "i4"),        # topic
+    ("visitor", "i4"),       # user slot of the visitor of the page about to be shown, -1 = idle tick
+    ("intent", "i4"),        # topic that the session is about
     ("scene", "i4"),
     ("anchor", "i4"),        # item that led to this scene, -1 = none
-    ("opened", "i4"),        # rival pages: the agent opened in this session
+    ("opened", "i4"),        # on rival pages, the agent whose platform is open in this session
     ("session_page", "i8"),  # 0 on the first page of a session
 )  # fmt: skip
 USER = _record(
     ("stamp", "i4"),         # the copy's stamp at the last initialisation, 0 = never
-    ("incarnation", "i4"),
+    ("incarnation", "i4"),   # number of people who have left this user slot for good
     ("last_visit", "i4"),    # tick of the last page before this session, -1 = none
     ("last_page", "i4"),     # tick of the last page
     ("sessions", "i4"),      # sessions started by this person
-    ("group", "i4"), ("mood", "i4"),
+    ("group", "i4"),
+    ("mood", "i4"),          # in finite games, 0 = best
     ("cart", "i4"),          # items in the cart
     ("z", "f4"),             # satisfaction
-    ("wallet", "f4"), ("wallet_tick", "i4"),  # wallet in mean list prices, as of that tick
+    ("wallet", "f4"), ("wallet_tick", "i4"),  # money in mean list prices, as of that tick
     ("rho", "f4"),           # price sensitivity
     ("rating_bias", "f4"),
 )  # fmt: skip
-MET = _record(("stamp", "i8"), ("bits", "u8"))  # which of 64 places carry the copy's stamp, if this one is it too
-VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, with one agent
+# bit i: user slot i of 64 is initialised in this episode; valid only if `stamp` is the copy's
+MET = _record(("stamp", "i8"), ("bits", "u8"))
+VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, for one agent
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
 STOCK = _record(
     ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
     ("stock", "i4"), ("restock", "i4"),   # units left until the restock at tick `restock`
-    # what the episode adds to the historical log, decayed up to the tick of the last touch
+    # the episode's additions to the historical log, decayed up to the tick `touched` of the last update
     ("clicks", "f4"), ("impressions", "f4"), ("satisfaction", "f4"), ("touched", "i4"),
 )  # fmt: skip
 SLOT = _record(
     ("item", "i4"),          # shown item, -1 = hole
     ("rank", "i4"),          # rank - 1 on the page
     ("utility", "f8"),       # v
-    ("weight", "f8"),        # w / exp(m_n): examination times exp(v / lambda), scaled by the agent's largest
+    # w / exp(m_n): examination probability times exp(v / lambda), divided by the agent's largest
+    ("weight", "f8"),
     ("sale", "f8"),          # what an instant purchase counts, in mean margins
     *((response.name, response.kind) for response in RESPONSES),
 )  # fmt: skip
-AGENT_REPORT = _record(  # what is told of one agent's last page, and of the one that comes next
-    ("individual_reward", "f4"),  # own_n
-    ("objectives", "f4"),  # weighted diversity, novelty and fairness of the page, beside own_n
+AGENT_REPORT = _record(  # one agent's results of the page just shown, and whether it acts on the next one
+    ("individual_reward", "f4"),  # own_n: its individual reward
+    ("objectives", "f4"),  # weighted diversity, novelty and fairness of the page, which are not part of own_n
     ("log_price_multiplier", "f8"),  # log m of the agent's prices at the page, 0 = prices as they are
     ("visitor", "i8"),  # person whose page it was, -1 = idle or inactive
     ("next_visitor", "i8"),  # person whose page comes next
-    ("user_slot", "i8"),  # where the visitor lives, -1 alike
+    ("user_slot", "i8"),  # user slot of the visitor, -1 likewise
     ("next_user_slot", "i8"),
     ("active", "?"),  # whether the agent's slots will be on the page that comes next
 )
 # purchase of an old cart item; item -1 = none
 LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))
 
-TURN = _record(  # of one copy's tick, between its stages
-    ("key", "u8"),           # of its random numbers
-    ("agent", "i8"), ("slot", "i8"),  # clicked, -1 = none
-    ("stays", "?"),          # whether the visitor does
-    ("user_slot", "i8"),         # else who is asked to come
-    ("open", "?"),           # whether the copy is still to be advanced to a next page
-    ("row", "i8"),           # of `Scratch` in which it is worked: the first copy of those advanced together
+TURN = _record(  # one copy's tick, passed from stage to stage
+    ("key", "u8"),           # key of its random numbers
+    ("agent", "i8"), ("slot", "i8"),  # agent and slot of the click, -1 = no click
+    ("stays", "?"),          # whether the visitor stays
+    ("user_slot", "i8"),     # if not, the user slot that is invited next
+    ("open", "?"),           # whether the copy still has to advance to its next page
+    ("row", "i8"),           # its row of `Scratch`: the first copy of those that advance together
 )  # fmt: skip
 SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
     *((name, "i8") for name in ("horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods")),
-    # offsets in State.vectors and its width W
+    # offsets in the rows of State.vectors, and their width W
     *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "mood", "mood_pages")),
     *((name, "i8") for name in ("told", "releases", "width")),
     ("observation", "i8"),  # O
-    ("profile_noise", "f8"), ("history_noise", "f8"),  # standard deviations of each number
-    ("profile_error", "f8"),  # expected square of the profile's error
-    ("log_promotion", "f8"),
-    ("popularity_scale", "f8"),
-    ("mean_ctr", "f8"), ("mean_satisfaction", "f8"),  # of the historical log: per examined impression, per click
+    ("profile_noise", "f8"), ("history_noise", "f8"),  # standard deviations of the noise on each number
+    ("profile_error", "f8"),  # expected squared error of the profile
+    ("log_promotion", "f8"),  # log of the factor on prices during a promotion
+    ("popularity_scale", "f8"),  # 1 / mean historical count
+    ("mean_ctr", "f8"), ("mean_satisfaction", "f8"),  # means of the historical log: per examined impression, per click
     ("exposure_decay", "f8"),  # factor on an agent's exposure at each of its pages
 )  # fmt: skip
 
 
 def _offsets(fields: Iterable[Field], *more: str) -> np.dtype[Any]:
-    """Where each field starts in its vector, -1 = this world does not have it."""
+    """Return the record of where each field starts in its vector; -1 = this world does not have it."""
     return _record(*((name, "i8") for name in (*(field.name for field in fields), *more)))
 
 
-# With the beginning of the history, which is copied in one pass.
+# "history" is where the fields of the history start, which are copied in one pass.
 OBSERVATION_OFFSETS = _offsets(OBSERVATION, "history")
 STATE_OFFSETS = _offsets(STATE)
 FEATURE_OFFSETS = _offsets(CANDIDATE_FEATURES)
@@ -158,7 +161,7 @@ ACTION_OFFSETS = _offsets(ACTION)
 
 
 def _group_record(group: Any) -> np.dtype[Any]:
-    """The scalar fields of a config group, as a record: words become their index."""
+    """Return the record of a config group's numbers; a word becomes its index among the allowed ones."""
     columns: list[Any] = []
     for f in fields(group):
         value = getattr(group, f.name)
@@ -187,8 +190,9 @@ class World(NamedTuple):
     params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation, state and action
     items: np.ndarray  # [M] ITEM
     q: np.ndarray  # [M, D] f4, unit norm
-    allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all may show all
-    labels: np.ndarray  # [N, T] i4: label of each topic that the agent knows of the intent, -1 = none; [N, 0] without
+    allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all agents may show all items
+    # [N, T] i4: the label that the agent is told where the intent is this topic, -1 = none; [N, 0] without labels
+    labels: np.ndarray
     centres: np.ndarray  # [T, D] f4: topic centres, unit norm
     topics: np.ndarray  # [T, 3] f8: cart intercept b_t, mood_up, mood_down
     popular: np.ndarray  # [M] POPULAR, topic by topic
@@ -211,24 +215,26 @@ class State(NamedTuple):
 
     copies: np.ndarray  # [B] COPY
     users: np.ndarray  # [B, U] USER
-    met: np.ndarray  # [B, ceil(U / 64)] MET: who has come in this episode, to be found among a million
+    met: np.ndarray  # [B, ceil(U / 64)] MET: users initialised in this episode, found quickly even among a million
     vectors: np.ndarray  # [B, U, W] f4
     visits: np.ndarray  # [B, U, N] VISITS on rival pages, else [B, U, 0]
     carts: np.ndarray  # [B, U, Q] CART
     habits: np.ndarray  # [B, U, H] HABIT
-    seen: np.ndarray  # [B, U, H, P] f4: the part of each habit count that agent n may know of
-    messages: np.ndarray  # [B, U, N] i2: said at the last page, -1 = nothing; [B, U, 0] without messages
-    offers: np.ndarray  # [B, U, N] f4: levels of prices at the last page in [-1, 1], 0 = none; [B, U, 0] without offers
+    seen: np.ndarray  # [B, U, H, P] f4: the part of each habit count that is known in each view
+    messages: np.ndarray  # [B, U, N] i2: words sent at the user's last page, -1 = none; [B, U, 0] without messages
+    # [B, U, N] f4: price levels at the user's last page, in [-1, 1], 0 = none; [B, U, 0] where agents set no prices
+    offers: np.ndarray
     items: np.ndarray  # [B, M] STOCK
     candidates: np.ndarray  # [B, N, C] i4: item, -1 = none
     matches: np.ndarray  # [B, N, C] f4: <noisy profile, vector> of each candidate
-    order: np.ndarray  # [B, K, N] i4: who fills which place of round k (shared pages)
+    order: np.ndarray  # [B, K, N] i4: on shared pages, the order in which the agents' slots of round k are ranked
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
-    exposure: np.ndarray  # [B, N, P] f4: decayed examination that agent n gave each provider; P = 0 unless paid
+    # [B, N, G] f4: decayed examination that agent n gave each of G providers; G = 0 unless fairness is rewarded
+    exposure: np.ndarray
 
 
 class Report(NamedTuple):
-    """What a step reports, for B copies. Two of these alternate."""
+    """The results of a step, for B copies. Two reports alternate from step to step."""
 
     observations: np.ndarray  # [B, N, O] f4
     masks: np.ndarray  # [B, N, A] i1; [B, N, 0] unless mask_actions
@@ -243,36 +249,37 @@ class Report(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What the kernels work in, for B copies. Of no meaning between two steps."""
+    """Working memory of the kernels, for B copies. It carries nothing from one step to the next."""
 
-    shown: np.ndarray  # [B, N, K] i4: what the actions ask for, before holes
-    features: np.ndarray  # [B, 1, C F] f4: of an agent's candidates, where weights rank them; else [B, 1, 0]
-    # Work of one copy at a time: those advanced together share a row, `turns[b].row`, which stays in the cache.
-    # C' and T' are C and T in whole vectors (`numeric.whole`).
+    shown: np.ndarray  # [B, N, K] i4: items that the actions ask for, before some become holes
+    features: np.ndarray  # [B, 1, C F] f4: features of an agent's candidates with action="weights"; else [B, 1, 0]
+    # Used for one copy at a time: copies that advance together share a row, `turns[b].row`, which stays in the cache.
+    # C' and T' are C and T rounded up to whole vectors (`numeric.whole`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
-    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or of the best of a query or weights so far
+    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or the best scores of a query or weights so far
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
-    matches: np.ndarray  # [B, C] f4: matches of draws with the profile, of candidates with the history
-    marks: np.ndarray  # [B, 16] u8: bits of the items drawn so far
-    uniforms: np.ndarray  # [B, 2, C'] f8: random numbers behind the draws
+    matches: np.ndarray  # [B, C] f4: inner products of draws with the profile, or of candidates with the history
+    marks: np.ndarray  # [B, 16] u8: bit set of the items drawn so far
+    uniforms: np.ndarray  # [B, 2, C'] f8: random numbers for the draws
     seen: np.ndarray  # [B, C] f4: how often the visitor consumed each draw or candidate, as far as the agent knows
     known: np.ndarray  # [B, 5, C'] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
-    bounded: np.ndarray  # [B, 4, C'] f4: their ctr, satisfaction, freshness and promotion, as features
+    bounded: np.ndarray  # [B, 4, C'] f4: the features ctr, satisfaction, freshness and promotion of the same candidates
     topic_mass: np.ndarray  # [B, T'] f8: cumulative topic weights of the visitor
-    # Of every copy again.
+    # Used for all copies at once.
     turns: np.ndarray  # [B] TURN
-    queue: np.ndarray  # [B] i8: copies of a chunk, in the order in which the stage takes them
-    weights: np.ndarray  # [B * N * K] f8: of the slots at the click
+    queue: np.ndarray  # [B] i8: copies of a chunk, in the order in which the stage processes them
+    weights: np.ndarray  # [B * N * K] f8: choice weights of the slots
     largest: np.ndarray  # [B, N] f8: log of the agent's largest weight
-    masses: np.ndarray  # [B * N] f8: weights of the agents at the click
-    outside: np.ndarray  # [B] f8: weight of no click
-    # of the clicks, in the order of the queue: [B] f8 each
-    noise: np.ndarray
+    masses: np.ndarray  # [B * N] f8: choice weights of the agents
+    outside: np.ndarray  # [B] f8: choice weight of no click
+    # [B] f8 each: for every click, in the order of the queue
+    noise: np.ndarray  # uniform random number for the noise of e
     experience: np.ndarray  # e
-    dwell: np.ndarray  # the item's length at first, then the dwell time
-    pleasure: np.ndarray
-    log_dwell: np.ndarray  # log of the dwell time over the item's length
-    chances: np.ndarray  # [B] f8, in its order too: satisfaction, then the probability to stay, or to come
+    dwell: np.ndarray  # first the item's length, then the dwell time
+    pleasure: np.ndarray  # tanh(e)
+    log_dwell: np.ndarray  # log(dwell time / item's length)
+    # [B] f8, for every copy in the queue: first satisfaction, then the probability to stay or to come
+    chances: np.ndarray
 
 
 # ------------------------------------------------------------------------------------------------ build

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import recsys_env
+from recsys_env.exact import states
 from recsys_env.exact.game import MarkovGame
+from recsys_env.exact.states import Relevance, obstacles
 from recsys_env.exact.tables import tabulate
 from recsys_env.kernels import outcomes
-from recsys_env.kernels.equations import TERMS, popularity_term
+from recsys_env.kernels.equations import CART_TERMS, EXPERIENCE_TERMS, TERMS, Habits, Popularity, popularity_term
 from recsys_env.kernels.machine.compiler import kernel
 from recsys_env.world import State, allocate_scratch
 
@@ -226,6 +228,53 @@ def test_what_a_term_reads_through_another_kernel_is_found(monkeypatch: pytest.M
     monkeypatch.setitem(TERMS, "popularity", outer_term)
     with pytest.raises(ValueError, match=r"choice.beta_pop = 1 weighs popularity"):
         tabulate(recsys_env.replace(world(page="rows"), {"choice": {"beta_pop": 1.0}}))
+
+
+class Clicked(NamedTuple):
+    """In place of `equations.Consumed`: attributes that no term reads as it is."""
+
+    crowd: Popularity
+    kept: Habits
+    mine: float
+
+
+@pytest.mark.parametrize(
+    ("terms", "needless"),
+    [
+        (EXPERIENCE_TERMS, {"arrival": {"k_1": 0.0, "r_1": 0.0, "d_1": 0.0}, "reward": {"rating": 0.0}}),
+        (CART_TERMS, {"scenes": ({"cart": False},)}),
+    ],
+)
+def test_terms_of_the_experience_and_the_cart_declare_what_they_depend_on(
+    terms: dict[str, Any], needless: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As terms of the utility do; where nothing depends on their sum, they do not matter."""
+
+    @kernel
+    def crowd(f, a):  # type: ignore[no-untyped-def]
+        return f.a_quality * f.b_quality * a.crowd
+
+    @kernel
+    def kept(f, a):  # type: ignore[no-untyped-def]
+        return f.a_quality * f.b_quality * a.kept
+
+    @kernel
+    def mine(f, a):  # type: ignore[no-untyped-def]
+        return f.a_quality * f.b_quality * a.mine
+
+    monkeypatch.setattr(states, "Consumed", Clicked)
+    config = world(num_agents=2, page="rows", users={"habit_size": 2}, feedback={"a_quality": 2.0, "b_quality": 2.0})
+    for term, refused in (
+        (crowd, " weighs popularity, which never stands still; needed is 0"),
+        (mine, "feedback.a_quality = 2, feedback.b_quality = 2 weighs 'mine', which does not declare"),
+    ):
+        monkeypatch.setitem(terms, "quality", term)
+        assert any(refused in obstacle for obstacle in obstacles(config))
+        assert not any(refused in obstacle for obstacle in obstacles(recsys_env.replace(config, needless)))
+    assert not Relevance.of(config).habits
+    monkeypatch.setitem(terms, "quality", kept)
+    assert Relevance.of(config).habits
+    assert not Relevance.of(recsys_env.replace(config, needless)).habits
 
 
 def test_too_many_states_say_how_many() -> None:

@@ -1,5 +1,5 @@
-"""The diffs that the documentation shows (`docs/extending.md`) do what it says, in a copy of the package that takes
-them together and is compiled once. A new task is in test_site.py."""
+"""The recipes of the documentation (`docs/extending.md`), each of them a diff, do what it says. They are applied
+together to a copy of the package, which is compiled once. A new task is in test_site.py."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from test_vector import PACKAGE, run_python
 
 from recsys_env import vector_env
 
-HERE, DIFFS = Path(__file__).parent, ("new_field.diff", "new_term.diff", "new_event.diff")
+HERE = Path(__file__).parent
+DIFFS = ("new_field.diff", "new_term.diff", "new_event.diff", "new_metric.diff", "new_policy.diff")
+MOST_FILES = 4  # that a recipe touches outside the tests
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package with all changes, beside the tests' slow reference with the same."""
+    """The package with all changes, beside the tests with the same."""
     folder = tmp_path_factory.mktemp("extended")
     for source in (PACKAGE, HERE):
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", "catalogues"))
@@ -26,12 +28,23 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / PACKAGE.name
 
 
-@pytest.mark.parametrize("diff", DIFFS)
-def test_a_recipe_changes_four_files_at_most(diff: str) -> None:
-    stat = subprocess.run(["git", "apply", "--stat", str(HERE / diff)], check=True, capture_output=True, text=True)
-    print(f"\n{diff}\n{stat.stdout}")
-    changed = [line.split("|")[0].strip() for line in stat.stdout.splitlines() if "|" in line]
-    assert len([file for file in changed if not file.startswith("tests/")]) <= 4
+def replace_in(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def git_apply(option: str, diff: Path) -> str:
+    """What `git apply` says of a diff, which it does not apply."""
+    return subprocess.run(["git", "apply", option, str(diff)], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("diff", sorted(HERE.glob("new_*.diff")), ids=lambda diff: diff.stem)
+def test_a_recipe_touches_few_files(diff: Path) -> None:
+    print(f"{diff.stem}\n{git_apply('--stat', diff)}")
+    files = [line.split("\t")[2] for line in git_apply("--numstat", diff).splitlines()]
+    assert 1 <= len([file for file in files if not file.startswith("tests/")]) <= MOST_FILES
+    assert f"```{{literalinclude}} ../tests/{diff.name}\n" in (HERE.parent / "docs" / "extending.md").read_text()
 
 
 def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(package: Path) -> None:
@@ -53,16 +66,26 @@ for tick in range(1, 11):
     rest = np.arange(size) != envs.observation_fields["progress"].start
     np.testing.assert_array_equal(seen[..., rest], hidden[..., rest])
     assert not envs.field(hidden, "progress").any()
-blurred = recsys_env.vector_env("rivals-v1", 4, horizon=10, observation={"privacy_epsilon": 8.0})
-blurred.reset(seed=0)
-for tick in range(5):
-    seen = blurred.step(blurred.empty_actions())[0]
-    assert not blurred.field(seen, "progress").any()  # nobody said that it says nothing of the visitor
-    assert blurred.field(seen, "profile").any()
 print(size, active.any())
 """
     before = vector_env("social-v1").observation_space.shape[0]
     assert run_python(code, package).split() == [str(before + 1), "True"]
+
+
+def test_a_new_field_is_withheld_until_it_declares_that_it_reveals_nothing(package: Path) -> None:
+    code = """
+import recsys_env
+noisy = recsys_env.vector_env("rivals-v1", 4, horizon=10, observation={"privacy_epsilon": 0.1})
+noisy.reset(seed=0)
+for tick in range(5):
+    seen = noisy.step(noisy.empty_actions())[0]
+    print(bool(noisy.field(seen, "progress").any()), bool(noisy.field(seen, "profile").any()))
+"""
+    assert set(run_python(code, package).splitlines()) == {"False True"}
+    fields, declaration = package / "fields.py", 'Field("progress", "share of the episode that is over", hideable=True'
+    replace_in(fields, f"{declaration})", f'{declaration}, reveals="nothing")')
+    assert set(run_python(code, package).splitlines()) == {"True True"}
+    replace_in(fields, f'{declaration}, reveals="nothing")', f"{declaration})")
 
 
 def test_a_new_term_is_a_formula_and_what_it_is_made_of(package: Path) -> None:
@@ -99,8 +122,19 @@ for policy in ("greedy", "content"):
     assert run_python(code, package).split() == ["greedy", "True", "content", "True"]
 
 
-def test_a_term_that_nobody_declared_is_refused_by_the_exact_solver(package: Path) -> None:
-    """Tables may not hold what it depends on; without a weight it does not matter."""
+@pytest.mark.parametrize(
+    ("declared", "refused"),
+    [
+        ("Item", ""),  # as in new_term.diff
+        ("float", "'length', which does not declare in kernels/equations.py what it depends on"),
+        ('Annotated[float, "clock"]', "clock, which never stands still; needed is 0"),
+        ('Annotated[float, "item", "clock"]', "clock, which never stands still; needed is 0"),
+    ],
+)
+def test_the_exact_solver_refuses_a_term_unless_it_declares_that_tables_can_follow_it(
+    package: Path, declared: str, refused: str
+) -> None:
+    """Without a weight it does not matter."""
     code = """
 from recsys_env import task_config
 from recsys_env.exact.states import obstacles
@@ -108,9 +142,43 @@ from recsys_env.exact.states import obstacles
 print(list(obstacles(task_config("duel-v1", {}))))
 print(*obstacles(task_config("duel-v1", {"choice": {"beta_length": 1.0}})))
 """
-    none, refused = run_python(code, package).splitlines()
-    assert none == "[]"
-    assert refused.startswith("choice.beta_length = 1 weighs 'length', of which exact/states.py does not say what")
+    replace_in(package / "kernels" / "equations.py", "    length: Item  #", f"    length: {declared}  #")
+    unweighted, weighted = run_python(code, package).split("\n")[:2]
+    replace_in(package / "kernels" / "equations.py", f"    length: {declared}  #", "    length: Item  #")
+    assert unweighted == "[]"
+    assert weighted == (f"choice.beta_length = 1 weighs {refused}" if refused else "")
+
+
+def test_a_new_metric_is_a_decorated_function(package: Path) -> None:
+    """The test of new_metric.diff passes in the copy."""
+    code = """
+import sys
+sys.path.insert(0, "tests")
+import test_metrics
+test_metrics.test_pages_with_two_purchases_or_more()
+test_metrics.test_every_metric_is_documented()
+print(test_metrics.METRICS["two_or_more_bought"].unit)
+"""
+    assert run_python(code, package) == "shares of pages\n"
+
+
+def test_a_new_policy_is_a_class_and_a_line_of_the_registry(package: Path) -> None:
+    code = """
+import numpy as np, recsys_env
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.policies import POLICIES
+
+envs, team, seen = begin_episodes(recsys_env.task_config("ecommerce-v1", {}), "cheapest", 4, 0)
+team.act(seen, actions := envs.empty_actions())
+price = envs.world.items["price"]
+for options, picks in zip(envs.candidates.reshape(-1, envs.shape.candidates), actions.reshape(-1, envs.shape.slots)):
+    if (options >= 0).all():
+        np.testing.assert_allclose(price[options[picks]], np.sort(price[options])[: len(picks)])
+        print("cheapest" in POLICIES)
+"""
+    assert "True" in run_python(code, package)
+    listed = "from recsys_env.__main__ import main; main(['policies'])"
+    assert "  cheapest             Shows the cheapest of its options first." in run_python(listed, package)
 
 
 def test_a_new_event_is_a_declaration_a_formula_and_a_draw(package: Path) -> None:

@@ -207,7 +207,7 @@ def test_a_team_learns_from_its_own_batch() -> None:
 def test_feedback_names_what_infos_lack() -> None:
     envs, _, _ = spied()
     told = dict(envs.infos)
-    with pytest.raises(KeyError, match=r"infos = \{\} have no visitor, own, shown"):
+    with pytest.raises(KeyError, match=r"infos = \{\} have no visitor, individual_reward, shown"):
         feedback({}, 0)
     parallel = recsys_env.parallel_env(SMALL)
     one = parallel.reset(seed=0)[1]["recommender_0"]

@@ -19,6 +19,7 @@ import recsys_env
 from benchmarks.studies.regret import enumerated, one_swap
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.evaluation import episode_returns, mean_interval, normalised_score, place_on_scale
+from recsys_env.kernels.equations import Alternative, Consumed, depends_on
 from recsys_env.policies import (
     CHECKPOINT,
     LOADERS,
@@ -36,6 +37,7 @@ from recsys_env.policies import (
 )
 
 BATCH = 3
+LATENT = [name for name, parts in depends_on(Alternative).items() if "latent item" in parts]
 NEEDS = {
     "lightfm": "lightfm",
     "surprise": "surprise",
@@ -263,12 +265,13 @@ def test_one_swap_does_not_improve_greedy_on_streaming() -> None:
 def test_only_oracles_read_what_is_latent_of_items(policy: str) -> None:
     """Two worlds that differ in intercept, quality and clickbait of the items, always in the same state: the same
     choices."""
+    assert LATENT == ["intercept", "quality", "bait"]
     for task in ("ecommerce-v1", "grocery-v1"):
         worlds = [vector_env(task, 2, horizon=20, static_weights={"popularity": 1.0}) for _ in range(2)]
         items = worlds[1].world.items
         items.flags.writeable = True
         order = np.random.default_rng(0).permutation(len(items))
-        for latent in ("intercept", "quality", "bait"):
+        for latent in LATENT:
             items[latent] = items[latent][order] + 1
         items.flags.writeable = False
         players = [make_policy(policy) for _ in worlds]
@@ -428,6 +431,48 @@ def test_content_knows_no_more_than_its_role_sees() -> None:
             envs.arrays.vectors[:, :, p[part] : p[part] + envs.shape.dims] *= -3
         same = (content.act(observations[:, 0]) == before).all(1)
         assert same.all() if blind else same.mean() < 0.5
+
+
+LATENT_OF_VISITORS = ("taste", "satiation", "price sensitivity", "intent", "habits")
+
+
+def change_visitors(envs: VectorEnv, part: str) -> None:
+    """Give this latent part of every visitor, on which attributes of items depend, another value."""
+    state, at = envs.arrays, envs.world.params[0]["shape"]
+    if part == "taste":
+        state.vectors[:, :, at["taste"] : at["taste"] + envs.shape.dims] *= -1.0
+    elif part == "satiation":
+        state.vectors[:, :, at["satiation"]] += 3.0
+    elif part == "price sensitivity":
+        state.users["rho"] *= 20.0
+    elif part == "intent":
+        state.copies["intent"] = (state.copies["intent"] + 1) % envs.shape.topics
+    else:
+        state.habits["count"] = 50.0
+
+
+@pytest.mark.parametrize(("policy", "knows"), [("content", False), ("greedy", True)])
+@pytest.mark.parametrize("part", LATENT_OF_VISITORS)
+def test_only_oracles_know_what_attributes_depend_on_of_the_visitor(policy: str, knows: bool, part: str) -> None:
+    """A part of the visitor's latent state that changes behind its back changes nothing for `content`."""
+    choice = {"beta_satiation": 3.0, "beta_price": 1.0, "beta_intent": 3.0, "beta_repeat": 2.0}
+    envs = vector_env(SMALL, 200, num_agents=1, choice=choice, users={"habit_size": 4}, items={"price_log_sd": 1.0})
+    player = make_policy(policy)
+    player.bind(envs, "recommender_0", 0)
+    observations, _ = envs.reset(seed=0)
+    for _ in range(5):
+        observations = envs.step(envs.empty_actions())[0]
+    before = player.act(observations[:, 0]).copy()
+    change_visitors(envs, part)
+    same = (player.act(observations[:, 0]) == before).all(1)
+    assert not same.all() if knows else same.all()
+
+
+def test_every_part_that_attributes_depend_on_is_public_or_known_to_oracles_alone() -> None:
+    declared = {part for item in (Alternative, Consumed) for parts in depends_on(item).values() for part in parts}
+    public = {"item", "page", "price", "age", "popularity"}
+    assert declared | public == {*public, "latent item", *LATENT_OF_VISITORS}
+    assert all(parts for item in (Alternative, Consumed) for parts in depends_on(item).values())
 
 
 def test_content_counts_on_the_trust_that_people_start_with() -> None:

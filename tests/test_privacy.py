@@ -12,12 +12,10 @@ from scipy.stats import norm
 
 from benchmarks.studies.privacy import second_account
 from recsys_env import VectorEnv, WorldConfig, vector_env
-from recsys_env.fields import OBSERVATION
+from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION, Field
 from recsys_env.policies.ranking import hidden_features
 from recsys_env.privacy import (
-    BLURRED,
     HISTORY,
-    IMPERSONAL,
     PROFILE,
     WITHHELD,
     WITHHELD_FEATURES,
@@ -160,7 +158,7 @@ def test_the_rest_of_the_person_is_withheld() -> None:
     assert listed[..., features.index("profile_match")].any()
 
 
-def test_a_feature_that_nobody_called_impersonal_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feature_that_is_withheld_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
     """From observations and from rankers alike; other features stay as they are."""
     settings = private(num_agents=2)
     before = vector_env(settings, 4)
@@ -180,13 +178,33 @@ def test_a_feature_that_nobody_called_impersonal_is_withheld(monkeypatch: pytest
     assert hidden_features(vector_env("social-v1"), 0) == []
 
 
+def test_what_declares_nothing_is_withheld() -> None:
+    assert Field("mine", "my field").withheld
+    assert Field("mine", "my field", reveals="Nothing").withheld  # type: ignore[arg-type]  # a slip of the pen
+
+
 def test_what_is_withheld_is_all_that_is_not_declared() -> None:
-    """Where a promise is made; the fields that such worlds do not have are of no matter."""
-    there = {field.name for field in OBSERVATION if not field.latent}
+    """A slip that lets something personal through fails here: these are all that may be shown."""
+    shown = {field.name: field.reveals for field in OBSERVATION if field.name not in WITHHELD}
+    assert {name for name, reveals in shown.items() if reveals == "nothing"} == {
+        "is_active", "visitor_present", "role", "agent_id", "exposure",
+    }  # fmt: skip
+    assert {name for name, reveals in shown.items() if reveals == "noised"} == {
+        "profile", "clicked_mean", "topic_counts", "candidates",
+    }  # fmt: skip
     assert {"session_page", "visits", "visit_gap", "cart", "mood", "mood_pages"} <= set(WITHHELD)
-    assert there - set(WITHHELD) == there & (IMPERSONAL | BLURRED | {"candidates"})
     assert {"scene", "anchor", "knows", "messages", "offers"} <= set(WITHHELD)
-    assert {"context"} == WITHHELD_FEATURES
+    assert {"context", "repeat"} == WITHHELD_FEATURES
+
+
+def test_a_noised_feature_follows_from_noised_fields_and_an_impersonal_one_from_none() -> None:
+    noised = {field.name for field in OBSERVATION if field.reveals == "noised"}
+    for feature in CANDIDATE_FEATURES:
+        if feature.reveals == "noised":
+            assert feature.follows_from, feature.name
+            assert noised.issuperset(feature.follows_from), feature.name
+        elif feature.reveals == "nothing":
+            assert not feature.follows_from, feature.name
 
 
 def test_agents_of_one_page_are_told_alike_where_they_share() -> None:

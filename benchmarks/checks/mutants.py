@@ -47,7 +47,7 @@ KERNELS = ROOT / "recsys_env" / "kernels"
 FILES = {
     path.name: ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for path in sorted(KERNELS.rglob("*.py"))
-    if path.name not in ("__init__.py", *MACHINERY)
+    if path.name not in ("__init__.py", *MACHINERY) and path.parent.name != "plain"
 }
 SEED = 12
 

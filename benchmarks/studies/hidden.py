@@ -6,7 +6,8 @@
 
 taste       replaced by the posterior mean that `content` computes from the profile and from the clicks that the agent
             has seen (`estimate_taste`)
-items       the intercept, quality and clickbait of each item are replaced by the means of the catalogue
+items       the attributes that only oracles know of an item, its intercept, quality and clickbait, are replaced by the
+            means of the catalogue
 
 The planner still knows everything else exactly, such as satisfaction, satiation and the rivals' last page. Its scores
 are therefore no bound on what a policy can earn that only observes. All agents play the same policy, on the same
@@ -24,6 +25,7 @@ from recsys_env import TASKS, VectorEnv, WorldConfig, cli
 from recsys_env.batch import AnyBatch
 from recsys_env.evaluation import scale_ends
 from recsys_env.evaluation.statistics import interval, place_on_scale
+from recsys_env.kernels.equations import Alternative, depends_on
 from recsys_env.kernels.machine.compiler import entry
 from recsys_env.kernels.planners.beliefs import Sees, estimate_taste
 from recsys_env.policies import Planner, Policy
@@ -54,10 +56,11 @@ def estimate(world, state, n, sees, taste):
 
 
 def with_mean_items(world: World) -> World:
-    """The same world, in which every item has the catalogue's mean intercept, quality and clickbait."""
+    """The same world, in which every item has the catalogue's mean of each latent attribute."""
     items = aligned(world.items)
-    for name in ("intercept", "quality", "bait"):
-        items[name] = items[name].mean()
+    for name, parts in depends_on(Alternative).items():
+        if "latent item" in parts:
+            items[name] = items[name].mean()
     return read_only(world._replace(items=items))
 
 

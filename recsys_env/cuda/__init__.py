@@ -2,10 +2,10 @@
 
     batch.py      `CudaVectorEnv`, the batch whose arrays stay on the device
     threads.py    what runs there: a thread for each copy
-    compiler.py   `kernel` of the CPU's files as a function of the device;  vectors.py: sums in the CPU's order
+    machine/      `kernel` of the CPU's files as a function of the device; the arrays of a batch as one table
 
 A module that is not in this folder is taken from `kernels`, and executed under this package's name: its relative
-imports find the two files above in place of the CPU's.
+imports find the files above in place of the CPU's. Of `kernels/machine` it takes those of `plain/` first.
 """
 
 from __future__ import annotations

@@ -5,54 +5,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..checks import shown
 from ..config import WorldConfig
-from ..kernels.equations import REACTIONS, TERMS, Alternative, cart_probability, experience
+from ..kernels.equations import CART_TERMS, EXPERIENCE_TERMS, REACTIONS, TERMS, Alternative, Consumed, depends_on
 from ..vector import VectorEnv
 from ..world import State
 
-# Attribute of an alternative, of which utilities are made -> what of the state it depends on. Items do not change where
-# `obstacles` finds none, so what describes an item alone depends on nothing.
-DEPENDS_ON: dict[str, str] = {
-    **dict.fromkeys(("intercept", "quality", "bait", "log_price", "freshness", "context_weight"), ""),
-    "context": "page",
-    "match": "taste",
-    "satiation": "satiation",
-    "sensitivity": "price sensitivity",
-    "popularity": "popularity",
-    "wanted": "intent",
-    "repeats": "habits",
-}
-_OF_THE_WORLD = frozenset(("f", "topic_intercept"))  # arguments of formulas that never change
-_IN_TABLES = frozenset(("", "page", "taste", "satiation", "price sensitivity", "intent", "habits"))
+# What the attributes of items may depend on in a finite world. These parts never change there (`obstacles` excludes
+# promotions and availability windows, which would change prices and ages) ...
+_CONSTANT = frozenset(("item", "latent item", "price", "age", "taste", "price sensitivity"))
+_IN_STATES = frozenset(("page", "satiation", "intent", "habits"))  # ... and the states of the tables hold these.
 
 
 class WeightedTerm(NamedTuple):
-    """A term of the utility that counts in a world, and what its formula reads."""
+    """A term that counts in a world, and what it reads."""
 
     name: str
-    weights: dict[str, float]  # coefficients of `ChoiceConfig`
-    attributes: list[str]  # of the alternative
+    weights: dict[str, float]  # its coefficients, by their names in the config
+    attributes: dict[str, tuple[str, ...]]  # of the item -> what each depends on; () if it does not declare that
+
+    @property
+    def depends_on(self) -> set[str]:
+        return {part for parts in self.attributes.values() for part in parts}
 
 
 def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
-    """The terms of the utility of which not all coefficients are 0 in this world."""
+    """Return the terms that matter in this world: not all of their coefficients are 0, and something depends on their
+    sum. These sums are the utility, the experience, and the log odds of the cart."""
+    sums: list[tuple[dict[str, Any], type, str]] = [(TERMS, Alternative, "choice")]
+    if experience_matters(config):
+        sums.append((EXPERIENCE_TERMS, Consumed, "feedback"))
+    if any(scene.cart for scene in config.scenes):
+        sums.append((CART_TERMS, Consumed, "feedback"))
     found = []
-    for name, formula in TERMS.items():
-        words = _words(formula)
-        weights = {word: getattr(config.choice, word) for word in words if hasattr(config.choice, word)}
-        if not weights or any(weights.values()):
-            found.append(WeightedTerm(name, weights, [word for word in words if word in Alternative._fields]))
+    for terms, item, group in sums:
+        declared, coefficients = depends_on(item), getattr(config, group)
+        for name, formula in terms.items():
+            words = _words(formula)
+            weights = {f"{group}.{word}": getattr(coefficients, word) for word in words if hasattr(coefficients, word)}
+            if not weights or any(weights.values()):
+                attributes = {word: declared[word] for word in words if word in declared}
+                found.append(WeightedTerm(name, weights, attributes))
     return found
 
 
 def _words(formula: Any) -> dict[str, None]:
-    """The names in a formula, and in the kernels that it calls: it may hand them the whole alternative."""
+    """Return the names in a formula and in the kernels that it calls, to which it may pass the whole item."""
     words = dict.fromkeys(formula.py_func.__code__.co_names)
     called = (formula.py_func.__globals__.get(word) for word in list(words))
     for kernel in (kernel for kernel in called if hasattr(kernel, "py_func")):
@@ -60,11 +62,29 @@ def _words(formula: Any) -> dict[str, None]:
     return words
 
 
+def satisfaction_matters(config: WorldConfig) -> bool:
+    """Whether visits depend on satisfaction z; in finite games they depend on moods instead."""
+    arrival = config.arrival
+    moves = arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0)
+    return moves and not config.choice.v_0_by_mood
+
+
+def trust_matters(config: WorldConfig) -> bool:
+    """Whether trust decides between agents."""
+    return config.choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
+
+
+def experience_matters(config: WorldConfig) -> bool:
+    """Whether the experience of a click moves the visitor or is paid for."""
+    paid = {"rating", *REACTIONS} & paid_for(config)
+    return satisfaction_matters(config) or trust_matters(config) or bool(paid)
+
+
 @dataclass(frozen=True)
 class Relevance:
-    """Which parts of the state what happens next, and what it pays, depends on, by the weights of a config.
+    """The parts of the state that transitions and rewards depend on, given the weights of a config.
 
-    Tastes and price sensitivities never change in a world that is finite (`obstacles`), so they are in no state.
+    Tastes and price sensitivities never change in a finite world (`obstacles`), so no state holds them.
     """
 
     z: bool
@@ -77,25 +97,16 @@ class Relevance:
 
     @staticmethod
     def of(config: WorldConfig) -> Relevance:
-        choice, feedback, arrival, rewards = config.choice, config.feedback, config.arrival, paid_for(config)
-        utility = {DEPENDS_ON.get(attribute) for term in weighted_terms(config) for attribute in term.attributes}
-        carts = any(scene.cart for scene in config.scenes)
-        z = not choice.v_0_by_mood and (arrival.k_1 != 0 or arrival.r_1 != 0 or (arrival.d_1 != 0 and arrival.d_2 != 0))
-        trust = choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
-        experience = z or trust or bool({"rating", *REACTIONS} & rewards)
-        intent = "intent" in utility and config.items.topics > 1
-        taste = "taste" in utility or (feedback.a_taste != 0 and experience)
-        taste = taste or (feedback.b_taste != 0 and carts) or (intent and config.users.intent_scale != 0)
+        parts = {part for term in weighted_terms(config) for part in term.depends_on}
+        intent = "intent" in parts and config.items.topics > 1
         return Relevance(
-            z=z,
-            trust=trust,
-            satiation="satiation" in utility or (feedback.a_satiation != 0 and experience),
-            taste=taste,
+            z=satisfaction_matters(config),
+            trust=trust_matters(config),
+            satiation="satiation" in parts,
+            taste="taste" in parts or (intent and config.users.intent_scale != 0),
             intent=intent,
-            habits="habits" in utility and config.users.habit_size > 0,
-            prices="price sensitivity" in utility
-            or (feedback.a_price != 0 and experience)
-            or (feedback.b_price != 0 and carts),
+            habits="habits" in parts and config.users.habit_size > 0,
+            prices="price sensitivity" in parts,
         )
 
 
@@ -155,19 +166,17 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
 
 
 def _undeclared(config: WorldConfig) -> Iterator[str]:
-    """What the utility and the formulas of a click depend on that tables do not hold, or that nobody said."""
-    for name, weights, attributes in weighted_terms(config):
-        said = ", ".join(f"choice.{word} = {weight:g}" for word, weight in weights.items()) or f"its term {name!r}"
-        for attribute in attributes:
-            if attribute not in DEPENDS_ON:
-                yield f"{said} weighs {attribute!r}, of which exact/states.py does not say what it depends on"
-            elif DEPENDS_ON[attribute] not in _IN_TABLES:
-                yield f"{said} weighs {DEPENDS_ON[attribute]}, which never stands still; needed is 0"
-    formulas: tuple[Any, ...] = experience, cart_probability
-    for formula in formulas:
-        arguments = signature(formula.py_func).parameters
-        for argument in arguments.keys() - DEPENDS_ON.keys() - _OF_THE_WORLD:
-            yield f"{formula.__name__} reads {argument!r}, of which exact/states.py does not say what it depends on"
+    """What terms depend on that tables do not hold, and attributes that do not declare what they depend on."""
+    for term in weighted_terms(config):
+        weighed = ", ".join(f"{word} = {weight:g}" for word, weight in term.weights.items()) or f"term {term.name!r}"
+        for attribute, parts in term.attributes.items():
+            if not parts:
+                yield (
+                    f"{weighed} weighs {attribute!r}, which does not declare in kernels/equations.py what it depends on"
+                )
+            for part in parts:
+                if part not in _CONSTANT | _IN_STATES:
+                    yield f"{weighed} weighs {part}, which never stands still; needed is 0"
 
 
 class StateReader:

@@ -8,7 +8,7 @@ takes its coefficients from.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -69,22 +69,57 @@ def freshness(c, age):
 # ------------------------------------------------------------------------------------------------ utility and click
 
 
-class Alternative(NamedTuple):
-    """An item as it is offered to a visitor: the attributes that its utility is made of."""
+# The type of an attribute declares what it depends on. From these declarations `exact/states.py` derives which worlds
+# are finite and what their states hold. It refuses an attribute that is a plain `float`, and one that depends on a part
+# of the state that tables do not hold, such as `Popularity` or `Annotated[float, "clock"]`.
+Item = Annotated[float, "item"]  # never changes
+LatentItem = Annotated[float, "latent item"]  # never changes, and only oracles know it
+Page = Annotated[float, "page"]  # scene and anchor
+Price = Annotated[float, "price"]  # the level that the agent sets; moves with promotions
+Age = Annotated[float, "age"]  # ticks since the availability window opened
+Popularity = Annotated[float, "popularity"]  # everybody's clicks
+# of the visitor; agents have at most estimates
+Taste = Annotated[float, "taste"]
+Satiation = Annotated[float, "satiation"]
+PriceSensitivity = Annotated[float, "price sensitivity"]
+Intent = Annotated[float, "intent"]
+Habits = Annotated[float, "habits"]
 
-    intercept: float  # alpha_j
-    quality: float  # g_j
-    bait: float  # c_j
-    match: float  # <p_u, q_j>
-    satiation: float  # s_{u,t} of its topic
-    sensitivity: float  # rho_u
-    log_price: float  # x_j, with what the agent multiplies it by
-    freshness: float  # 0 where items have no availability windows
-    popularity: float  # decayed clicks of everybody
-    wanted: float  # 1 if its topic is the session's intent, else 0
-    context_weight: float  # beta_context of the scene
-    context: float  # <q_anchor, q_j>, 0 without an anchor
-    repeats: float  # n_{u,j}
+
+def depends_on(attributes: type) -> dict[str, tuple[str, ...]]:
+    """Return what each attribute of `Alternative` or `Consumed` declares to depend on; () if it declares nothing."""
+    hints = get_type_hints(attributes, include_extras=True)
+    return {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+
+
+class Alternative(NamedTuple):
+    """An item as it is offered to a visitor: the attributes that determine its utility."""
+
+    intercept: LatentItem  # alpha_j
+    quality: LatentItem  # g_j
+    bait: LatentItem  # c_j
+    match: Taste  # <p_u, q_j>
+    satiation: Satiation  # s_{u,t} of its topic
+    sensitivity: PriceSensitivity  # rho_u
+    log_price: Price  # x_j, with the agent's multiplier
+    freshness: Age  # 0 where items have no availability windows
+    popularity: Popularity  # decayed clicks of everybody
+    wanted: Intent  # 1 if its topic is the session's intent, else 0
+    context_weight: Page  # beta_context of the scene
+    context: Page  # <q_anchor, q_j>, 0 without an anchor
+    repeats: Habits  # n_{u,j}
+
+
+class Consumed(NamedTuple):
+    """An item that a visitor clicked: the attributes that determine the experience and the odds of the cart."""
+
+    quality: LatentItem  # g_j
+    bait: LatentItem  # c_j
+    match: Taste  # <p_u, q_j>
+    satiation: Satiation  # s_{u,t} of its topic
+    sensitivity: PriceSensitivity  # rho_u
+    log_price: Price  # x_j, with the agent's multiplier
+    cart_intercept: LatentItem  # b_t of its topic
 
 
 # Each term of the utility, in utils.
@@ -198,15 +233,88 @@ def trust_bonus(c, trust):
 # ------------------------------------------------------------------------------------------------ what a click brings
 
 
+# Each term of the experience e, in utils.
+
+
 @kernel
-def experience(f, match, quality, bait, satiation, sensitivity, log_price):
-    """e of an item that is clicked, before noise."""
-    e = f.e_0 + f.a_quality * quality - f.a_bait * bait
-    e += f.a_taste * match
-    e -= f.a_satiation * satiation
-    if f.a_price != 0.0:
-        e -= f.a_price * sensitivity * log_price
-    return e
+def base_experience(f, a):
+    return f.e_0
+
+
+@kernel
+def quality_experience(f, a):
+    return f.a_quality * a.quality
+
+
+@kernel
+def bait_experience(f, a):
+    return -f.a_bait * a.bait
+
+
+@kernel
+def taste_experience(f, a):
+    return f.a_taste * a.match
+
+
+@kernel
+def satiation_experience(f, a):
+    return -f.a_satiation * a.satiation
+
+
+@kernel
+def price_experience(f, a):
+    return -f.a_price * a.sensitivity * a.log_price if f.a_price != 0.0 else 0.0
+
+
+EXPERIENCE_TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added up
+    "base": base_experience,
+    "quality": quality_experience,
+    "bait": bait_experience,
+    "taste": taste_experience,
+    "satiation": satiation_experience,
+    "price": price_experience,
+}
+
+experience = sum_of(tuple(EXPERIENCE_TERMS.values()))  # e (f, a) of a clicked item, before noise
+
+
+# Each term of the log odds that a clicked item is put in the cart.
+
+
+@kernel
+def topic_cart(f, a):
+    return a.cart_intercept
+
+
+@kernel
+def quality_cart(f, a):
+    return f.b_quality * a.quality
+
+
+@kernel
+def taste_cart(f, a):
+    return f.b_taste * a.match
+
+
+@kernel
+def price_cart(f, a):
+    return -f.b_price * a.sensitivity * a.log_price if f.b_price != 0.0 else 0.0
+
+
+CART_TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added up
+    "topic": topic_cart,
+    "quality": quality_cart,
+    "taste": taste_cart,
+    "price": price_cart,
+}
+
+cart_log_odds = sum_of(tuple(CART_TERMS.values()))
+
+
+@kernel
+def cart_probability(f, a):
+    """P(cart | click), where the scene has a cart and the wallet can pay."""
+    return sigmoid(cart_log_odds(f, a))
 
 
 @kernel
@@ -229,16 +337,6 @@ REACTIONS: dict[str, Callable[..., Any]] = {
     "dwell": mean_dwell,
     "like": like_probability,
 }
-
-
-@kernel
-def cart_probability(f, topic_intercept, match, quality, sensitivity, log_price):
-    """P(cart | click), where the scene has a cart and the wallet can pay."""
-    x = f.b_taste * match
-    x += topic_intercept + f.b_quality * quality
-    if f.b_price != 0.0:
-        x -= f.b_price * sensitivity * log_price
-    return sigmoid(x)
 
 
 @kernel

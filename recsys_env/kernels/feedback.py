@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .equations import (
+    Consumed,
     cart_probability,
     dwell_time,
     experience,
@@ -30,29 +33,38 @@ from .page import (
 
 
 @kernel
+def consumed(world, state, p, b, j, log_price_multiplier, priced):
+    """Item j, offered at exp(log_price_multiplier) times its price, as the present visitor of copy b consumes it. Its
+    price is looked up only if `priced`."""
+    item, u = world.items[j], state.copies[b].visitor
+    return Consumed(
+        quality=np.float64(item.quality),
+        bait=np.float64(item.bait),
+        match=dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims),
+        satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
+        sensitivity=np.float64(state.users[b, u].rho),
+        log_price=log_price_now(world, p, j, state.copies[b].tick) + log_price_multiplier if priced else 0.0,
+        cart_intercept=world.topics[item.topic, 0],
+    )
+
+
+@kernel
 def expected_experience(world, state, p, b, j, log_price_multiplier):
     """e of item j, offered at exp(log_price_multiplier) times its price, for the present visitor, before noise."""
-    copy, item = state.copies[b], world.items[j]
-    u = copy.visitor
-    match = dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
-    sated, rho = state.vectors[b, u, p.shape.satiation + item.topic], state.users[b, u].rho
-    x = log_price_now(world, p, j, copy.tick) + log_price_multiplier if p.feedback.a_price != 0.0 else 0.0
-    return experience(p.feedback, match, item.quality, item.bait, sated, rho, x)
+    return experience(p.feedback, consumed(world, state, p, b, j, log_price_multiplier, p.feedback.a_price != 0.0))
 
 
 @kernel
 def cart_chance(world, state, p, b, j, log_price_multiplier):
     """P(cart | click on item j, offered at exp(log_price_multiplier) times its price) in the present scene; 0 where it
     has no cart or the wallet cannot pay."""
-    copy, item = state.copies[b], world.items[j]
-    u = copy.visitor
-    user = state.users[b, u]
+    copy = state.copies[b]
     price = price_asked(world, p, j, copy.tick, log_price_multiplier)
-    if world.scenes[copy.scene].cart == 0 or not can_pay(p, user, price, copy.tick):
+    if world.scenes[copy.scene].cart == 0 or not can_pay(p, state.users[b, copy.visitor], price, copy.tick):
         return 0.0
-    match = dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims)
-    x = log_price_now(world, p, j, copy.tick) + log_price_multiplier if p.feedback.b_price != 0.0 else 0.0
-    return cart_probability(p.feedback, world.topics[item.topic, 0], match, item.quality, user.rho, x)
+    return cart_probability(
+        p.feedback, consumed(world, state, p, b, j, log_price_multiplier, p.feedback.b_price != 0.0)
+    )
 
 
 @kernel

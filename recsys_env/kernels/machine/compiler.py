@@ -1,4 +1,4 @@
-"""How the kernels are compiled, and where compiled code is kept: the machinery around numba.
+"""What kernels and entries are, and where compiled code is kept. `dispatchers.py` says how they are compiled.
 
 Inner functions are `kernel`s, inlined into the few `entry` points, which are the only ones called from Python and the
 only ones cached on disk, or into the `stage`s of an entry that would otherwise be too long. A change in any file whose
@@ -19,25 +19,17 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
-from unittest import mock
 
 import numba
 import numpy as np
-from numba.core import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.lowering import Lower
-from numba.core.typed_passes import NativeLowering
-from numba.np import arrayobj
 
-from .aliasing import tagged_accesses
-from .pointers import KernelDispatcher, Pointer, size_of
+from . import COMPILER, FALLBACK_REASON
+from . import __path__ as folders
+from .dispatchers import entry_dispatcher, kernel_dispatcher
+from .selection import SETTING
 
 F = TypeVar("F", bound=Callable[..., Any])
-_njit: Any = numba.njit  # its published types leave out options that it takes
-
 
 PATIENCE = 1.0  # seconds of compiling until somebody is told
 _ELSEWHERE = "the environment variable NUMBA_CACHE_DIR can name a folder for it"
@@ -55,10 +47,26 @@ def _take_down(file: str, namespace: dict[str, Any] | None = None) -> None:
     _digests[file] = hashlib.sha256("".join(linecache.getlines(file, namespace)).encode()).hexdigest()
 
 
-MACHINERY = ("aliasing.py", "compiler.py", "packed.py", "pointers.py", "specialize.py")  # the files without kernels
-_HERE = Path(__file__).parent
+# The files without kernels.
+MACHINERY = (
+    "aliasing.py",
+    "compiler.py",
+    "dispatchers.py",
+    "internals.py",
+    "packed.py",
+    "pointers.py",
+    "selection.py",
+    "specialize.py",
+)
+
+
+def _file_of(name: str) -> str:
+    """The file that a module of this package is imported from: `plain/` can come first."""
+    return next(str(path) for folder in folders if (path := Path(folder) / name).is_file())
+
+
 # Of world.py too: in which order its named tuples have their fields is in no signature.
-_ALWAYS = (*(str(_HERE / name) for name in MACHINERY), str(_HERE.parent.parent / "world.py"))
+_ALWAYS = (*map(_file_of, MACHINERY), str(Path(__file__).parents[2] / "world.py"))
 for _file in _ALWAYS:
     _take_down(_file)
 
@@ -128,6 +136,8 @@ class _CacheFile(IndexDataCacheFile):
 class _Cache(FunctionCache):
     """Compiled code of an entry on disk. Where there is no place for it, or no room, the game goes on without."""
 
+    _place_told = False  # whether `_announce` has said where compiled code is kept: once in a process
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._cache_path = None
@@ -143,14 +153,15 @@ class _Cache(FunctionCache):
         except Exception:  # a damaged file
             found = None
         if found is None:
-            self._waiting = threading.Timer(PATIENCE, _tell, [self._notice()])
+            self._waiting = threading.Timer(PATIENCE, self._announce)
             self._waiting.daemon = True
             self._waiting.start()
         return found
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         if self._enabled:  # only now is every kernel defined
-            self._cache_file = _CacheFile(self._cache_path, self._impl.filename_base, source_stamp(self._function))
+            name = f"{self._impl.filename_base}.{COMPILER}"  # so that one compiler keeps what the other has stored
+            self._cache_file = _CacheFile(self._cache_path, name, source_stamp(self._function))
         return super()._load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -162,12 +173,17 @@ class _Cache(FunctionCache):
             where = f"in {self._cache_path} ({error.strerror})"
             _tell_once(f"compiled code cannot be kept {where}, so every process compiles it; {_ELSEWHERE}")
 
-    def _notice(self) -> str:
-        name = f"{Path(self._function.__code__.co_filename).stem}.{self._function.__name__}"
-        what = f"compiling the game ({name}), which takes up to 40 s on an idle machine"
-        if self._cache_path is None:
-            return f"{what}; in every process, because no folder for compiled code can be written to: {_ELSEWHERE}"
-        return f"{what}; only this once, compiled code is kept in {self._cache_path}"
+    def _announce(self) -> None:
+        """Tell whoever waits what is compiled; the first time also how long that takes and where the code is kept."""
+        what = f"compiling the game ({Path(self._function.__code__.co_filename).stem}.{self._function.__name__})"
+        if not _Cache._place_told:
+            _Cache._place_told = True
+            what += ", which takes up to 40 s on an idle machine; "
+            if self._cache_path is None:
+                what += f"in every process, because no folder for compiled code can be written to: {_ELSEWHERE}"
+            else:
+                what += f"only once, because compiled code is kept in {self._cache_path}"
+        _tell(what)
 
 
 def _tell(text: str) -> None:
@@ -184,96 +200,14 @@ def _tell(text: str) -> None:
 
 _tell_once = cache(_tell)
 
+if FALLBACK_REASON:
+    _tell(
+        f"{FALLBACK_REASON}: the game is compiled without the package's own compiler, which takes longer and gives "
+        f"slower code with the same results; the environment variable {SETTING} chooses the compiler"
+    )
+
 
 # ------------------------------------------------------------------------------------------------ how it is compiled
-
-
-class _InlinedLibrary(JITCodeLibrary):
-    """LLVM code that is only ever linked into an entry: optimising it, or emitting machine code for it, would be
-    wasted."""
-
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
-        self._finalized = True
-
-
-def _as_it_is(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
-    """An index of a kernel: no kernel counts from the end, and to ask at every access whether it does costs a tenth of
-    the step, and hides from the compiler that loops run through memory in order."""
-    return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
-
-
-class _Lower(Lower):  # type: ignore[misc]
-    """Writes a function's LLVM code."""
-
-    def extract_function_arguments(self) -> Any:
-        """The arguments. A stage is told that what it writes into arrays does not change where they lie, and that this
-        may be read at any time."""
-        values = super().extract_function_arguments()
-        if not self.fndesc.inline:
-            self.function.attributes.add("noinline")
-            for value, kind in zip(values, self.fndesc.argtypes, strict=True):
-                if isinstance(kind, Pointer):
-                    value.add_attribute("noalias")
-                    value.attributes.dereferenceable = size_of(self.context, kind)
-        return values
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _InlinedLowering(NativeLowering):
-    """Lowers a kernel to LLVM code and stops there. Compiling each of a hundred kernels on its own took three times as
-    long."""
-
-    _name = "inlined_lowering"
-
-    @property
-    def lowering_class(self) -> type[Lower]:
-        return _Lower
-
-    def run_pass(self, state: Any) -> bool:
-        state.library = _InlinedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.flags.no_compile = True
-        with mock.patch.object(arrayobj, "fix_integer_index", _as_it_is), tagged_accesses():
-            super().run_pass(state)
-        state.library.finalize()
-        lowered = state["cr"]
-        # the dispatcher files its versions under a builtin function; each call of `append` is a new one
-        stand_in: Any = [].append
-        state.targetctx.insert_user_function(stand_in, lowered.fndesc, [state.library])
-        state["cr"] = lowered._replace(cfunc=stand_in)
-        return True
-
-
-# Steps for what no kernel has: contexts, closures, inlined overloads, loops over types, whole arrays in a formula.
-_UNUSED = {
-    "WithLifting",
-    "InlineClosureLikes",
-    "RewriteDynamicRaises",
-    "MakeFunctionToJitFunction",
-    "InlineInlinables",
-    "FindLiterallyCalls",
-    "LiteralUnroll",
-    "LiteralPropagationSubPipelinePass",
-    "InlineOverloads",
-    "NopythonRewrites",
-    "AnnotateTypes",
-    "DumpParforDiagnostics",
-}
-
-
-class _InlinedCompiler(CompilerBase):
-    """Numba's default pipeline without what is of no use here, and with another last step."""
-
-    def define_pipelines(self) -> list[Any]:
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.passes = [
-            (_InlinedLowering, text) if step is NativeLowering else (step, text)
-            for step, text in pipeline.passes
-            if step.__name__ not in _UNUSED
-        ]
-        return [pipeline]
 
 
 def kernel(function: F) -> F:
@@ -289,16 +223,7 @@ def stage(function: F) -> F:
 
 def _inner(function: F, inline: bool) -> F:
     _take_down(function.__code__.co_filename, function.__globals__)
-    options = {
-        "nopython": True,
-        "boundscheck": None,  # as the environment variable NUMBA_BOUNDSCHECK has it
-        "error_model": "numpy",
-        "forceinline": inline,
-        "_nrt": False,
-        "no_cpython_wrapper": True,
-        "no_cfunc_wrapper": True,
-    }
-    return KernelDispatcher(function, targetoptions=options, pipeline_class=_InlinedCompiler)  # type: ignore[return-value]
+    return kernel_dispatcher(function, inline)  # type: ignore[no-any-return]
 
 
 def entry(function: F | None = None, *, parallel: bool = False) -> Any:
@@ -307,7 +232,7 @@ def entry(function: F | None = None, *, parallel: bool = False) -> Any:
     if function is None:
         return lambda f: entry(f, parallel=parallel)
     _take_down(function.__code__.co_filename, function.__globals__)
-    dispatcher = _njit(function, error_model="numpy", nogil=True, parallel=parallel, _nrt=False)
+    dispatcher = entry_dispatcher(function, parallel)
     dispatcher._cache = _Cache(function)
     return dispatcher
 

@@ -18,7 +18,7 @@ import numpy as np
 from ...fields import HISTORY
 from ..choice import freshness_now, outside_utility, utility_of
 from ..dynamics import mood_probabilities
-from ..equations import Alternative, approach, cart_probability, experience, later_sale, utility
+from ..equations import Alternative, Consumed, approach, cart_probability, experience, later_sale, utility
 from ..expected import click_value, mean_pleasure, reaction_reward
 from ..feedback import cart_chance, expected_experience
 from ..machine.compiler import kernel
@@ -198,10 +198,19 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
         context=row_dot(world.q, copy.anchor, world.q, j, dims) if sees.anchor and copy.anchor >= 0 else 0.0,
         repeats=seen,
     )
-    e = experience(f, match, 0.0, _MEAN_BAIT, satiation, 1.0, x)
+    clicked = Consumed(
+        quality=0.0,
+        bait=_MEAN_BAIT,
+        match=match,
+        satiation=satiation,
+        sensitivity=1.0,
+        log_price=x,
+        cart_intercept=world.topics[item.topic, 0],
+    )
+    e = experience(f, clicked)
     value = np.float64(agent.click) + reaction_reward(f, agent, item, e)
     if world.scenes[copy.scene].cart > 0:
-        cart = cart_probability(f, world.topics[item.topic, 0], match, 0.0, 1.0, x)
+        cart = cart_probability(f, clicked)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
         if f.instant:
             value += cart * agent.purchase * purchase_value(world, p, j, price_asked(world, p, j, tick, log_offer))

@@ -1,4 +1,5 @@
-"""Sums over vectors and squashing as plain loops: the same eight running sums as on the CPU, in the same order."""
+"""Sums over vectors and squashing as plain loops: the same eight running sums as in the package's own compiler, in the
+same order. A GPU compiles this file too."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ _ZERO = np.float32(0.0)
 
 @kernel
 def prefetch(rows, b, j):
-    """A GPU hides its waiting behind other threads."""
+    """Nothing: numba has no public way to ask for memory in advance, and a GPU hides its waiting behind other
+    threads."""
 
 
 @kernel
