@@ -64,6 +64,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("tests/test_public_items.py", ("read_items", "respond")),
     ("tests/test_environment.py", ("find_outside",)),
+    ("tests/test_record.py", ("read_rewards",)),
     ("tests/test_weights.py", ("separate", "scored")),
     ("tests/test_assortment.py", ("choose",)),
     ("tests/test_expected.py", ("expect",)),

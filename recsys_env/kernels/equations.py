@@ -318,23 +318,18 @@ def cart_probability(f, a):
 
 
 @kernel
-def dwell_time(length, e):
+def dwell_time(f, length, e):
     return length * softplus(e)
 
 
 @kernel
-def mean_dwell(f, item, e):
-    return dwell_time(item.length, e)
-
-
-@kernel
-def like_probability(f, item, e):
+def like_probability(f, length, e):
     return sigmoid(e) if f.like else 0.0
 
 
 # Events that a click brings by its experience e alone: how much of each on average.
 REACTIONS: dict[str, Callable[..., Any]] = {
-    "dwell": mean_dwell,
+    "dwell": dwell_time,
     "like": like_probability,
 }
 
@@ -413,40 +408,25 @@ rating_value: Any = kernel(responses.rating_value)
 
 
 @kernel
-def _once(slot):
+def _once(happened):
     return np.float32(1.0)
-
-
-@kernel
-def _sale(slot):
-    return slot.sale
-
-
-@kernel
-def _stars(slot):
-    return rating_value(slot.rating)
-
-
-def _amount(column: str) -> Callable[..., Any]:
-    @kernel
-    def amount(slot):
-        return slot[column]
-
-    return amount
 
 
 def _payment(event: str) -> Callable[..., Any]:
     """The function (weights, slot) that is what an agent is paid for this event."""
     response = responses.RESPONSES[responses.EVENTS.index(event)]
-    column = response.name
-    special = {"purchase": _sale, "rating": _stars}.get(event)
-    value = special or (_once if response.kind == "?" else _amount(column))
+    column = "sale" if event == "purchase" else response.name
+    value = rating_value if event == "rating" else _once
 
     @kernel
-    def payment(weights, slot):
-        return weights[event] * value(slot) if slot[column] else np.float32(0.0)
+    def paid_for_amount(weights, slot):
+        return weights[event] * slot[column]
 
-    return payment
+    @kernel
+    def paid_if_happened(weights, slot):
+        return weights[event] * value(slot[column]) if slot[column] else np.float32(0.0)
+
+    return paid_if_happened if event == "rating" or (column != "sale" and response.kind == "?") else paid_for_amount
 
 
 # What an agent of these weights is paid for what happened to a slot of its own.

@@ -31,17 +31,17 @@ _STEP = 1.0  # the poles of tanh(noise_scale x) lie pi / (2 noise_scale) from th
 
 
 def mean_over_noise(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """The function (f, item, mean) that is E formula(f, item, e) for e = mean + noise_scale * logistic noise.
+    """The function (f, length, mean) that is E formula(f, length, e) for e = mean + noise_scale * logistic noise.
 
     Trapezoid rule on the whole line, which converges exponentially for analytic integrands (Trefethen & Weideman 2014);
     absolute error below 1e-6 for any scale.
     """
 
     @kernel
-    def expectation(f, item, mean):
+    def expectation(f, length, mean):
         scale = f.noise_scale
         if scale == 0.0:
-            return formula(f, item, mean)
+            return formula(f, length, mean)
         step = _STEP / max(1.0, 2.0 * scale)
         count = np.int64(_RANGE / step)
         weighted, total = 0.0, 0.0
@@ -49,7 +49,7 @@ def mean_over_noise(formula: Callable[..., Any]) -> Callable[..., Any]:
             x = i * step
             s = sigmoid(x)
             density = s * (1.0 - s)
-            weighted += density * formula(f, item, mean + scale * x)
+            weighted += density * formula(f, length, mean + scale * x)
             total += density
         return weighted / total
 
@@ -57,7 +57,7 @@ def mean_over_noise(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @kernel
-def _pleasure(f, item, e):
+def _pleasure(f, length, e):
     return pleasure(e)
 
 
@@ -65,20 +65,20 @@ mean_pleasure = mean_over_noise(_pleasure)
 
 
 @kernel
-def _nothing(f, weights, item, mean):
+def _nothing(f, weights, length, mean):
     return 0.0
 
 
 def _mean_payments(events: Sequence[str]) -> Callable[..., Any]:
-    """The function (f, weights, item, mean) that is what a click pays on average for these reactions to it."""
+    """The function (f, weights, length, mean) that is what a click pays on average for these reactions to it."""
     if not events:
         return _nothing
     event, others, mean_of = events[-1], _mean_payments(events[:-1]), mean_over_noise(REACTIONS[events[-1]])
 
     @kernel
-    def payments(f, weights, item, mean):
-        paid = others(f, weights, item, mean)
-        return paid + weights[event] * mean_of(f, item, mean) if weights[event] != 0.0 else paid
+    def payments(f, weights, length, mean):
+        paid = others(f, weights, length, mean)
+        return paid + weights[event] * mean_of(f, length, mean) if weights[event] != 0.0 else paid
 
     return payments
 
@@ -105,7 +105,7 @@ def click_value(world, state, p, b, n, j, log_price_multiplier):
     times its price; and P(cart | click)."""
     copy, agent, f = state.copies[b], world.agents[n], p.feedback
     mean = expected_experience(world, state, p, b, j, log_price_multiplier)
-    value = np.float64(agent.click) + reaction_reward(f, agent, world.items[j], mean)
+    value = np.float64(agent.click) + reaction_reward(f, agent, world.items[j].length, mean)
     cart = cart_chance(world, state, p, b, j, log_price_multiplier)
     value += cart * agent.cart
     rated = f.rating_after_click

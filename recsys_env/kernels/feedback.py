@@ -87,7 +87,7 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
     for i in range(first, stop):
         scratch.experience[i] += p.feedback.noise_scale * rng.logistic_quantile(scratch.noise[i])
     for i in range(first, stop):
-        scratch.dwell[i] = dwell_time(scratch.dwell[i], scratch.experience[i])
+        scratch.dwell[i] = dwell_time(p.feedback, scratch.dwell[i], scratch.experience[i])
     for i in range(first, stop):
         scratch.pleasure[i] = pleasure(scratch.experience[i])
     for i in range(first, stop):
@@ -100,10 +100,9 @@ def consume(world, state, report, p, b, n, k, key, e, dwell):
     time."""
     copy, slot = state.copies[b], report.slots[b, n, k]
     j, user, log_price_multiplier = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_price_multiplier
-    item = world.items[j]
     slot.clicked = True
     slot.dwell = dwell
-    slot.liked = rng.uniform(key, rng.LIKE, 0) < like_probability(p.feedback, item, e)
+    slot.liked = rng.uniform(key, rng.LIKE, 0) < like_probability(p.feedback, world.items[j].length, e)
     rated = rng.uniform(key, rng.RATING, 0) < p.feedback.rating_after_click
     if rng.uniform(key, rng.CART, 0) < cart_chance(world, state, p, b, j, log_price_multiplier):
         slot.cart = True

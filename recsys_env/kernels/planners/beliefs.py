@@ -112,7 +112,7 @@ def _lead_value(world, state, p, b, j):
 def trust_gain(world, state, p, b, n, j, log_offer):
     """Expected change of trust in agent n from a click on its item j."""
     trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
-    pull = mean_pleasure(p.feedback, world.items[j], expected_experience(world, state, p, b, j, log_offer))
+    pull = mean_pleasure(p.feedback, world.items[j].length, expected_experience(world, state, p, b, j, log_offer))
     return approach(trust, p.dynamics.trust_rate, pull)
 
 
@@ -208,7 +208,7 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
         cart_intercept=world.topics[item.topic, 0],
     )
     e = experience(f, clicked)
-    value = np.float64(agent.click) + reaction_reward(f, agent, item, e)
+    value = np.float64(agent.click) + reaction_reward(f, agent, item.length, e)
     if world.scenes[copy.scene].cart > 0:
         cart = cart_probability(f, clicked)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
