@@ -114,7 +114,7 @@ class ActionReader:
         """The same numbers, contiguous, as one of the kinds that they are checked in. What overflows comes out
         negative."""
         if array.dtype is self._dtype:
-            return array if array.flags.c_contiguous else array.copy()
+            return array if array.flags.carray else array.copy()  # read-only arrays are another type to compiled code
         return array.astype(np.float64 if self._continuous else np.int64, order="C")
 
     def read_one(self, n: int, action: Any) -> np.ndarray:

@@ -509,7 +509,11 @@ class WorldConfig(Settings):
     )
     world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1, also=("seed",))
     page: str = choice_field(
-        "shared", "layout: a shared feed, one row per agent, or rival platforms", "shared", "rows", "rival"
+        "shared",
+        "layout: a shared feed, one row per agent, or rival platforms",
+        "shared",
+        "rows",
+        "rival",
     )
     action: str = choice_field(
         "candidates",
@@ -603,8 +607,8 @@ class WorldConfig(Settings):
                 f"with several scenes {names} each needs exactly one owner among the roles, got {owners}",
             ),
             (
-                len(self.scenes) > 1 and self.page == "rival",
-                f"page = 'rival' cannot have several scenes {names}; one is allowed",
+                len(self.scenes) > 1 and self.opens_agent,
+                f"page = {self.page!r} cannot have several scenes {names}; one is allowed",
             ),
             (
                 self.page != "rows" and choice.dissimilarity != 1,
@@ -728,6 +732,16 @@ class WorldConfig(Settings):
         return [f"{role.name}_0" for role in self.roles]
 
     @property
+    def one_feed(self) -> bool:
+        """Whether all agents' slots stand in one feed, in an order that is drawn for each page."""
+        return self.page == "shared"
+
+    @property
+    def opens_agent(self) -> bool:
+        """Whether a visitor opens one agent for a session and sees the slots of no other."""
+        return self.page == "rival"
+
+    @property
     def private(self) -> bool:
         """Whether observations are differentially private (`privacy.py`)."""
         return self.observation.privacy_epsilon > 0
@@ -759,6 +773,9 @@ class WorldConfig(Settings):
         check_count("n", n, 0, self.num_agents - 1)
         return 0 if len(self.roles) == 1 else n
 
+
+# What kinds of page differ in, for `kernels/page_kinds.py`.
+PAGE_PROPERTIES = ("one_feed", "opens_agent")
 
 GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "offer", "candidates", "observation")
 

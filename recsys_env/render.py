@@ -98,7 +98,7 @@ def _visit(envs: VectorEnv, page: Any) -> str:
         parts.append(f"scene {envs.config.scenes[page['scene']].name}")
     if page["anchor"] >= 0:
         parts.append(f"came from {item_name(envs, page['anchor'])}")
-    if envs.config.page == "rival":
+    if envs.config.opens_agent:
         parts.append(f"opened {envs.possible_agents[page['opened']]}")
     if envs.config.observability == "full":
         parts.append(f"wants {topic_name(envs, page['intent'])}")

@@ -184,7 +184,7 @@ class Contents:
 
     def __init__(self, config: WorldConfig, shape: Shape, world: World) -> None:
         self.columns = columns(config, shape, world)
-        self._rival = config.page == "rival"
+        self._opens_agent = config.opens_agent
         width = int(world.params["shape"]["width"][0])
         self._lowest, self._highest = np.full(width, np.inf), np.full(width, -np.inf)  # of the numbers of `vectors`
         for column in self.columns:
@@ -208,7 +208,7 @@ class Contents:
                 numbers = getattr(arrays, column.array)[column.place]
                 inside = (numbers >= column.low) & (numbers <= column.high)
                 _reject(column.told, numbers, ~inside, f"[{column.low:.9g}, {column.high:.9g}]")
-        _check_relations(arrays, self._rival)
+        _check_relations(arrays, self._opens_agent)
 
 
 def _check_relations(arrays: State, rival: bool) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import GROUPS, OBJECTIVES, WorldConfig
+from .config import GROUPS, OBJECTIVES, PAGE_PROPERTIES, WorldConfig
 from .fields import (
     ACTION,
     CANDIDATE_FEATURES,
@@ -57,6 +58,10 @@ ITEM = _record(  # a line of the cache
     # in the historical log of items.log_impressions impressions: its clicks, and their sum of log(dwell / length)
     ("log_clicks", "f4"), ("log_satisfaction", "f4"),
     ("probability", "f4"), ("alias", "i4"),  # alias table over all items ~ historical popularity
+)  # fmt: skip
+TOPIC = _record(
+    ("cart_intercept", "f8"),  # b_t
+    ("mood_up", "f8"), ("mood_down", "f8"),  # finite games: probabilities after a click on it
 )  # fmt: skip
 POPULAR = _record(("item", "i4"), ("probability", "f4"), ("alias", "i4"))  # alias table over the items of a topic
 PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over user slots ~ base activity
@@ -134,7 +139,8 @@ TURN = _record(  # one copy's tick, passed from stage to stage
 )  # fmt: skip
 SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
-    *((name, "i8") for name in ("horizon", "world_seed", "page", "action", "full", "windows", "restricted", "moods")),
+    *((name, "i8") for name in ("horizon", "world_seed", "action", "full", "windows", "restricted", "moods")),
+    *((name, "i8") for name in PAGE_PROPERTIES),
     # offsets in the rows of State.vectors, and their width W
     *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "mood", "mood_pages")),
     *((name, "i8") for name in ("told", "releases", "width")),
@@ -194,7 +200,7 @@ class World(NamedTuple):
     # [N, T] i4: the label that the agent is told where the intent is this topic, -1 = none; [N, 0] without labels
     labels: np.ndarray
     centres: np.ndarray  # [T, D] f4: topic centres, unit norm
-    topics: np.ndarray  # [T, 3] f8: cart intercept b_t, mood_up, mood_down
+    topics: np.ndarray  # [T] TOPIC
     popular: np.ndarray  # [M] POPULAR, topic by topic
     topic_start: np.ndarray  # [T + 1] i4: where each topic begins in `popular`
     places: np.ndarray  # [U] PLACE
@@ -256,30 +262,53 @@ class Scratch(NamedTuple):
     # Used for one copy at a time: copies that advance together share a row, `turns[b].row`, which stays in the cache.
     # C' and T' are C and T rounded up to whole vectors (`numeric.whole`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
-    scores: np.ndarray  # [B, max(C, K)] f8: scores of the candidates, or the best scores of a query or weights so far
+    scores: np.ndarray  # [B, max(C, K)] f8: what the best candidates, items or habits so far are ranked by
+    habits: np.ndarray  # [B, C] i4: places of the visitor's largest habits so far
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
-    matches: np.ndarray  # [B, C] f4: inner products of draws with the profile, or of candidates with the history
+    profile_matches: np.ndarray  # [B, C] f4: <noisy profile, vector> of the draws
     marks: np.ndarray  # [B, 16] u8: bit set of the items drawn so far
-    uniforms: np.ndarray  # [B, 2, C'] f8: random numbers for the draws
+    first_uniforms: np.ndarray  # [B, C'] f8: random numbers for the draws
+    second_uniforms: np.ndarray  # [B, C'] f8
+    shuffle_uniforms: np.ndarray  # [B, C'] f8: random numbers for their order
     seen: np.ndarray  # [B, C] f4: how often the visitor consumed each draw or candidate, as far as the agent knows
-    known: np.ndarray  # [B, 5, C'] f8: clicks, impressions, satisfaction, age and promotion of an agent's candidates
-    bounded: np.ndarray  # [B, 4, C'] f4: the features ctr, satisfaction, freshness and promotion of the same candidates
-    topic_mass: np.ndarray  # [B, T'] f8: cumulative topic weights of the visitor
+    # of an agent's candidates
+    history_matches: np.ndarray  # [B, C] f4: <clicked mean, vector>
+    item_clicks: np.ndarray  # [B, C'] f8: of everybody, decayed, as in `page.item_statistics`
+    item_impressions: np.ndarray  # [B, C'] f8
+    item_satisfaction: np.ndarray  # [B, C'] f8: sum of log(dwell / length) over the clicks
+    item_age: np.ndarray  # [B, C'] f8: ticks since the item's window opened
+    promotion: np.ndarray  # [B, C'] f8: 1 if the item is promoted, else 0
+    relative_ctr: np.ndarray  # [B, C'] f4: the features of these names
+    relative_satisfaction: np.ndarray  # [B, C'] f4
+    freshness: np.ndarray  # [B, C'] f4
+    # of the visitor
+    topic_matches: np.ndarray  # [B, T'] f8: <vector, centre> of each topic
+    topic_weights: np.ndarray  # [B, T'] f8
+    topic_mass: np.ndarray  # [B, T'] f8: cumulative weights
     # Used for all copies at once.
     turns: np.ndarray  # [B] TURN
     queue: np.ndarray  # [B] i8: copies of a chunk, in the order in which the stage processes them
-    weights: np.ndarray  # [B * N * K] f8: choice weights of the slots
     largest: np.ndarray  # [B, N] f8: log of the agent's largest weight
-    masses: np.ndarray  # [B * N] f8: choice weights of the agents
-    outside: np.ndarray  # [B] f8: choice weight of no click
+    slot_log_weights: np.ndarray  # [B * N * K] f8: of the slots at the click, less the agent's largest
+    slot_weights: np.ndarray  # [B * N * K] f8
+    agent_sums: np.ndarray  # [B * N] f8: of the weights of an agent's slots
+    agent_log_sums: np.ndarray  # [B * N] f8
+    agent_log_masses: np.ndarray  # [B * N] f8: what agents weigh at the click, less the largest of them and no click
+    agent_masses: np.ndarray  # [B * N] f8
+    outside_log_mass: np.ndarray  # [B] f8: the same of no click
+    outside_mass: np.ndarray  # [B] f8
     # [B] f8 each: for every click, in the order of the queue
-    noise: np.ndarray  # uniform random number for the noise of e
+    expected_experience: np.ndarray  # e before noise
+    noise_quantile: np.ndarray  # uniform random number for the noise of e
     experience: np.ndarray  # e
-    dwell: np.ndarray  # first the item's length, then the dwell time
+    length: np.ndarray  # of the item
+    dwell: np.ndarray
     pleasure: np.ndarray  # tanh(e)
     log_dwell: np.ndarray  # log(dwell time / item's length)
-    # [B] f8, for every copy in the queue: first satisfaction, then the probability to stay or to come
-    chances: np.ndarray
+    # [B] f8 each: for every visitor, or user who is asked to come, in the order of the queue
+    satisfaction: np.ndarray
+    stay_probability: np.ndarray
+    acceptance_probability: np.ndarray
 
 
 # ------------------------------------------------------------------------------------------------ build
@@ -310,7 +339,7 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         if config.observation.mood == "platform"
         else config.num_agents,
         released_views=0 if not config.private else 1 if config.observation.share else config.num_agents,
-        visit_views=config.num_agents if config.page == "rival" else 0,
+        visit_views=config.num_agents if config.opens_agent else 0,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
         levels=config.offer.levels if config.offer.kind == "price" else 0,
@@ -331,6 +360,8 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         config: the task.
         catalogue: fitted items and users; default: the one that `config.catalogue` names, if any.
     """
+    from .kernels.equations import examination
+
     if catalogue is None and config.catalogue:
         catalogue = Catalogue.load(config.catalogue)
     shape = shape_of(config, catalogue)
@@ -348,12 +379,11 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     items["offset"] = rng.integers(0, max(config.items.period, config.items.life, 1), shape.items)
     items["novelty"] = _novelty(items)
     popular, topic_start = _alias_tables(items, shape)
-    topics = np.zeros((shape.topics, 3))
-    topics[:, 0] = config.feedback.b_0 - config.feedback.b_topic * bait_level
+    topics = np.zeros(shape.topics, TOPIC)
+    topics["cart_intercept"] = config.feedback.b_0 - config.feedback.b_topic * bait_level
     if config.choice.v_0_by_mood:
-        topics[:, 1], topics[:, 2] = config.dynamics.mood_up, config.dynamics.mood_down
-    rank = np.arange(1, shape.agents * shape.slots + 1)
-    theta = _rounded(np.power, rank, -config.choice.eta) * (1 + config.choice.kappa * (rank == 1))
+        topics["mood_up"], topics["mood_down"] = config.dynamics.mood_up, config.dynamics.mood_down
+    theta = _rounded(partial(examination, config.choice), np.arange(1, shape.agents * shape.slots + 1))
     taste, rho, habits = _priors(config, catalogue, shape)
     allowed = _inventory(config, shape, items)
     world = World(
@@ -576,9 +606,11 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p = params["shape"][0]
     for name in Shape._fields:
         p[name] = getattr(shape, name)
-    kinds = {f.name: f.metadata.get("allowed", ()) for f in fields(config)}
-    p["page"], p["action"] = kinds["page"].index(config.page), kinds["action"].index(config.action)
-    p["horizon"], p["world_seed"], p["full"] = config.horizon, config.world_seed, config.observability == "full"
+    (actions,) = (f.metadata["allowed"] for f in fields(config) if f.name == "action")
+    p["action"], p["full"] = actions.index(config.action), config.observability == "full"
+    for name in PAGE_PROPERTIES:
+        p[name] = getattr(config, name)
+    p["horizon"], p["world_seed"] = config.horizon, config.world_seed
     p["windows"], p["moods"] = config.items.life > 0, len(config.choice.v_0_by_mood)
     p["restricted"] = any(role.domains or role.items for role in config.roles)
     d, t, n = shape.dims, shape.topics, shape.agents
@@ -704,31 +736,52 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
     p, b = world.params["shape"][0], num_envs
     n = p["agents"]
     in_vectors: Any = whole.py_func  # type: ignore[attr-defined]
-    places = in_vectors(p["candidates"])
+    places, topics = in_vectors(p["candidates"]), in_vectors(p["topics"])
     described = p["candidates"] * p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0
     return Scratch(
         shown=zeros((b, n, p["slots"]), np.int32),
         features=zeros((b, 1, described), np.float32),
         picks=zeros((b, p["slots"]), np.int32),
         scores=zeros((b, max(p["candidates"], p["slots"]))),
+        habits=zeros((b, p["candidates"]), np.int32),
         draws=zeros((b, p["candidates"]), np.int32),
-        matches=zeros((b, p["candidates"]), np.float32),
+        profile_matches=zeros((b, p["candidates"]), np.float32),
         marks=zeros((b, MARKS // 64), np.uint64),
-        uniforms=zeros((b, 2, places)),
+        first_uniforms=zeros((b, places)),
+        second_uniforms=zeros((b, places)),
+        shuffle_uniforms=zeros((b, places)),
         seen=zeros((b, p["candidates"]), np.float32),
-        known=zeros((b, 5, places)),
-        bounded=zeros((b, 4, places), np.float32),
-        topic_mass=zeros((b, in_vectors(p["topics"]))),
+        history_matches=zeros((b, p["candidates"]), np.float32),
+        item_clicks=zeros((b, places)),
+        item_impressions=zeros((b, places)),
+        item_satisfaction=zeros((b, places)),
+        item_age=zeros((b, places)),
+        promotion=zeros((b, places)),
+        relative_ctr=zeros((b, places), np.float32),
+        relative_satisfaction=zeros((b, places), np.float32),
+        freshness=zeros((b, places), np.float32),
+        topic_matches=zeros((b, topics)),
+        topic_weights=zeros((b, topics)),
+        topic_mass=zeros((b, topics)),
         turns=zeros(b, TURN),
         queue=zeros(b, np.int64),
-        weights=zeros(b * n * p["slots"]),
         largest=zeros((b, n)),
-        masses=zeros(b * n),
-        outside=zeros(b),
-        noise=zeros(b),
+        slot_log_weights=zeros(b * n * p["slots"]),
+        slot_weights=zeros(b * n * p["slots"]),
+        agent_sums=zeros(b * n),
+        agent_log_sums=zeros(b * n),
+        agent_log_masses=zeros(b * n),
+        agent_masses=zeros(b * n),
+        outside_log_mass=zeros(b),
+        outside_mass=zeros(b),
+        expected_experience=zeros(b),
+        noise_quantile=zeros(b),
         experience=zeros(b),
+        length=zeros(b),
         dwell=zeros(b),
         pleasure=zeros(b),
         log_dwell=zeros(b),
-        chances=zeros(b),
+        satisfaction=zeros(b),
+        stay_probability=zeros(b),
+        acceptance_probability=zeros(b),
     )

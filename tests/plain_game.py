@@ -367,8 +367,9 @@ class Game:
         """Clicks, examined impressions and summed log(dwell / length) of everybody: the historical log's and the
         episode's, halved every half-life; an item that opened within the episode started from nothing."""
         c, now = self.config.items, self.window(j, copy.tick)
-        clicks, satisfaction = self.world.items[["log_clicks", "log_satisfaction"]][j].item()
-        log = np.array([clicks if past_clicks is None else past_clicks, c.log_impressions, satisfaction])
+        item = self.items[j]
+        clicks = item.log_clicks if past_clicks is None else past_clicks
+        log = np.array([clicks, c.log_impressions, item.log_satisfaction])
         log = log * (now == self.window(j, 0)) * 0.5 ** (copy.tick / c.popularity_half_life)
         window, own, since = copy.statistics.get(j, (now, np.zeros(3), 0))
         own = own * (window == now) * 0.5 ** ((copy.tick - since) / c.popularity_half_life)
@@ -544,7 +545,7 @@ class Game:
         levels = c.offer.levels if c.offer.kind == "price" else 0
         if c.action in ("query", "weights"):
             size = self.shape.dims if c.action == "query" else self.shape.features
-            vector, level = action[:size], float(action[size]) if levels else None
+            vector, level = action[:size].astype(float), float(action[size]) if levels else None
             said = [float(x) for x in action[size + (levels > 0) :]]
             wanted = self.nearest(copy, n, vector) if c.action == "query" else self.ranked(copy, n, vector)
             return wanted, level, said.index(max(said)) if words else None
@@ -594,8 +595,8 @@ class Game:
     def fill_page(
         self, copy: Copy, wanted: dict[int, list[int | None]], offers: dict[int, float]
     ) -> dict[int, list[Slot]]:
-        """Ranks and holes: slots are filled from the best rank on."""
-        active, shared = self.active(copy), self.config.page == "shared"
+        """Ranks and holes: slots are filled round by round."""
+        active, shared = self.active(copy), self.config.one_feed
         page: dict[int, list[Slot]] = {n: [] for n in active}
         for k in range(self.config.slots):
             for place, n in enumerate(copy.order[k] if shared else active):
@@ -698,7 +699,7 @@ class Game:
         if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j, offer):
             return 0.0
         logit = (
-            float(self.world.topics[item.topic, 0])
+            float(self.world.topics["cart_intercept"][item.topic])
             + f.b_taste * float(person.taste @ self.q[j])
             + f.b_quality * item.quality
         )
@@ -926,7 +927,7 @@ class Game:
                 self.tell_history(self.person(copy, copy.visitor), view)
         copy.candidates = [self.retrieve(copy, n) if n in active else [] for n in self.agents]
         copy.order = []
-        if self.config.page == "shared":
+        if self.config.one_feed:
             copy.order = [self.shuffled(active, k) for k in range(self.config.slots)] if active else []
 
     def tell_history(self, person: Person, view: int) -> None:

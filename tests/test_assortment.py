@@ -140,7 +140,7 @@ class Beliefs(Game):
         worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(softplus, e)
         worth += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
         if self.config.scenes[copy.scene].cart:
-            cart = sigmoid(float(self.world.topics[item.topic, 0]) + f.b_taste * match - f.b_price * x)
+            cart = sigmoid(float(self.world.topics["cart_intercept"][item.topic]) + f.b_taste * match - f.b_price * x)
             worth += weight["cart"] * cart + self.later_sale(copy, n, j, cart)
             worth += weight["purchase"] * cart * self.sale(j, self.price(j, copy.tick, offer)) if f.instant else 0.0
         v_0 = float(np.mean(c.v_0_by_mood)) if c.v_0_by_mood else c.v_0

@@ -19,21 +19,15 @@ from recsys_env.batch import Batch
 from recsys_env.busy import Busy
 from recsys_env.worlds import Worlds
 
-
-def views() -> dict[str, Any]:
-    batch = recsys_env.vector_env(SMALL, 2)
-    views = {
-        "batch": batch,
-        "parallel": recsys_env.parallel_env(SMALL),
-        "aec": recsys_env.env(SMALL),
-        "single": recsys_env.single_agent_env(SMALL),
-        "rows": recsys_env.shared_policy_env(SMALL, 2),
-        "focal": recsys_env.FocalBatch(recsys_env.vector_env(SMALL, 2), {"recommender_1": "random"}),
-        "worlds": Worlds(SMALL, 2, (1, 2)),
-    }
-    for view in views.values():
-        view.reset(seed=0)
-    return views
+VIEWS: dict[str, Callable[[], Any]] = {
+    "batch": lambda: recsys_env.vector_env(SMALL, 2),
+    "parallel": lambda: recsys_env.parallel_env(SMALL),
+    "aec": lambda: recsys_env.env(SMALL),
+    "single": lambda: recsys_env.single_agent_env(SMALL),
+    "rows": lambda: recsys_env.shared_policy_env(SMALL, 2),
+    "focal": lambda: recsys_env.FocalBatch(recsys_env.vector_env(SMALL, 2), {"recommender_1": "random"}),
+    "worlds": lambda: Worlds(SMALL, 2, (1, 2)),
+}
 
 
 def action(view: Any) -> Any:
@@ -70,9 +64,10 @@ def in_another_thread(call: Callable[[], Any]) -> Any:
         return pool.submit(call).result()
 
 
-@pytest.mark.parametrize("name", views())
+@pytest.mark.parametrize("name", VIEWS)
 def test_a_call_is_refused_while_another_thread_is_in_one(name: str) -> None:
-    view = views()[name]
+    view = VIEWS[name]()
+    view.reset(seed=0)
 
     def arrays() -> list[bytes]:
         return [array.tobytes() for game in games_of(view) for array in game.arrays]

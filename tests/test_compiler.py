@@ -7,8 +7,10 @@ import errno
 import importlib
 import io
 import logging
+import os
 import pkgutil
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 import pytest
 from numba.core.caching import IndexDataCacheFile, _CacheLocator
 from numba.core.dispatcher import Dispatcher
+from test_vector import PACKAGE
 
 import recsys_env
 from recsys_env import kernels
@@ -288,6 +291,59 @@ def test_a_damaged_file_is_compiled_anew(code: Code, ending: str, damage: Callab
     file.write_bytes(damage(file.read_bytes()))
     assert code.run() == (20, 0)
     assert code.run() == (20, 1)
+
+
+# ------------------------------------------------------------------------------------------------ several processes
+
+
+def test_of_processes_that_start_at_once_one_compiles(code: Code) -> None:
+    code.fill()  # writes the modules
+    script = "import numpy, outer\nouter.fill(1, numpy.zeros(2, int))\nprint(sum(outer.fill.stats.cache_hits.values()))"
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(code.cache),
+        "PYTHONPATH": os.pathsep.join((str(code.folder), str(PACKAGE.parent))),
+    }
+    started = [
+        subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert sorted(process.communicate()[0] for process in started) == ["0\n", "1\n"]
+    assert not code.files("lock")
+
+
+def test_a_process_that_holds_the_lock_for_too_long_is_not_waited_for(
+    code: Code, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fcntl")
+    waits: list[float] = []
+
+    def held(file: int, operation: int) -> None:
+        if operation & compiler.fcntl.LOCK_NB:
+            raise BlockingIOError
+
+    monkeypatch.setattr(compiler.fcntl, "flock", held)
+    monkeypatch.setattr(compiler, "time", SimpleNamespace(sleep=waits.append))
+    assert code.run() == (20, 0)
+    assert sum(waits) == pytest.approx(compiler.LONGEST_WAIT, abs=0.2)
+
+
+def test_code_that_does_not_compile_frees_the_lock(code: Code) -> None:
+    with pytest.raises(numba.TypingError):
+        code.fill()("text", np.zeros(2, np.int64))
+    assert not code.files("lock")
+    assert code.run() == (20, 0)
+
+
+def test_without_a_lock_every_process_compiles(code: Code, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, and in a folder that can only be read."""
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler, "fcntl", None)
+        assert code.run(1) == (20, 0)
+    shutil.rmtree(code.cache)
+    monkeypatch.setattr(compiler._Lock, "__init__", full_disk)
+    assert code.run(1) == (20, 0)
+    assert code.run(1) == (20, 1)
 
 
 # ------------------------------------------------------------------------------------------------ whoever waits is told

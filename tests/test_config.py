@@ -848,7 +848,7 @@ def test_moods_beside_a_catalogue_need_its_topics() -> None:
     ):
         vector_env(WorldConfig(**moods), catalogue=small_catalogue())
     moods["dynamics"] = {"mood_up": (0.1,) * 35, "mood_down": (0.1,) * 35}
-    assert vector_env(WorldConfig(catalogue="grocery", **moods)).world.topics.shape == (35, 3)
+    assert vector_env(WorldConfig(catalogue="grocery", **moods)).world.topics.shape == (35,)
     with pytest.raises(ValueError, match="have 35 and 0 entries, but the catalogue has 35 topics"):
         vector_env(replace(WorldConfig(catalogue="grocery", **moods), {"dynamics": {"mood_down": ()}}))
 

@@ -132,7 +132,7 @@ def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: i
 def expected(envs: recsys_env.VectorEnv, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`expected_feedback`, own and shared [B, N]; on a shared page its mean over all orders of the agents."""
     agents, order = envs.num_agents, envs.arrays.order
-    if envs.config.page != "shared" or len(envs.config.scenes) > 1:  # no order, or that of the owner alone
+    if not envs.config.one_feed or len(envs.config.scenes) > 1:  # no order, or that of the owner alone
         told = envs.expected_feedback(actions)
         return told["individual_reward"], told["reward"]
     rounds = list(itertools.permutations(range(agents)))

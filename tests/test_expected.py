@@ -10,6 +10,7 @@ import pytest
 from scipy.integrate import quad
 
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
+from recsys_env.kernels.expected import expect
 
 COPIES, ROUNDS = 20_000, 5
 SIGMAS = 5.0
@@ -283,3 +284,16 @@ def test_quadrature_over_the_noise(scale: float, event: str) -> None:
         parts = [quad(integrand, a, a + 15, epsabs=1e-11, limit=200)[0] for a in (-60, -45, -30, -15, 0, 15, 30, 45)]
         exact = sum(parts) if scale > 0 else 4 * integrand(0.0)  # the density of logistic noise is 1/4 at 0
         assert value == pytest.approx(exact, abs=1e-6 * max(1.0, scale)), (e_0, scale)
+
+
+def test_actions_of_every_layout_use_the_same_compiled_code() -> None:
+    """Those that cannot be written to, as JAX and `numpy.broadcast_to` make them, were compiled for once more."""
+    envs = vector_env("ecommerce-v1", 2)
+    envs.reset(seed=0)
+    actions = envs.empty_actions()
+    expected, compiled = envs.expected_feedback(actions)["own"], expect.signatures
+    fixed = actions.copy()
+    fixed.flags.writeable = False
+    for same in (fixed, np.asfortranarray(actions), np.broadcast_to(actions[0], actions.shape)):
+        np.testing.assert_array_equal(envs.expected_feedback(same)["own"], expected)
+    assert expect.signatures == compiled

@@ -13,7 +13,10 @@ from test_vector import PACKAGE, run_python
 from recsys_env import vector_env
 
 HERE = Path(__file__).parent
-DIFFS = ("new_field.diff", "new_term.diff", "new_event.diff", "new_metric.diff", "new_policy.diff")
+DIFFS = (
+    *("new_field.diff", "new_term.diff", "new_event.diff"),
+    *("new_page_kind.diff", "new_metric.diff", "new_policy.diff"),
+)
 MOST_FILES = 4  # that a recipe touches outside the tests
 
 
@@ -235,3 +238,44 @@ assert re.search(r'"flags":[^]]*"disliked"', page) and '"disliked":["disliked","
 print("follows")
 """
     assert run_python(code, package).split() == ["follows"]
+
+
+def test_a_new_kind_of_page_is_what_it_is_like_and_how_its_slots_are_ranked(package: Path) -> None:
+    """Pages of new_page_kind.diff: the slots of each agent follow one another, and whatever looks at a page knows."""
+    code = """
+import sys
+sys.path.insert(0, "tests")
+import comparison, itertools, numpy as np, plain_game, recsys_env
+
+envs = recsys_env.vector_env("social-v1", 16, page="blocks", num_agents=3, slots=2)
+game, rng, orders, holes = plain_game.Game(envs.config, envs.world), np.random.default_rng(0), set(), 0
+envs.reset(seed=0)
+actions = envs.empty_actions()
+for tick in range(20):
+    actions[...] = rng.integers(0, envs.config.candidates.number, actions.shape)
+    found, expected = envs.explain(actions), envs.expected_feedback(actions)["click"]
+    np.testing.assert_array_equal(found["click"], expected)
+    for b in np.flatnonzero(envs.next_page["visitor"] >= 0):
+        ranks = found["rank"][b]
+        np.testing.assert_array_equal(ranks[:, 1], ranks[:, 0] + 1)
+        orders.add(tuple(ranks[:, 0]))
+        copy = comparison.read(game, envs.arrays, b)
+        wanted = {n: game.read_action(copy, n, actions[b, n])[0] for n in game.active(copy)}
+        page = game.fill_page(copy, wanted, dict.fromkeys(wanted, 1.0))
+        slots = [page[n] for n in range(3)]
+        np.testing.assert_array_equal([[slot.rank - 1 for slot in row] for row in slots], ranks)
+        items = [[-1 if slot.item is None else slot.item for slot in row] for row in slots]
+        np.testing.assert_array_equal(items, found["item"][b])
+        outcomes, weights = game.click_odds(copy, copy.people[copy.visitor], page)
+        odds = np.zeros((3, 2))
+        for outcome, weight in zip(outcomes, weights):
+            if outcome is not None:
+                odds[outcome[0], page[outcome[0]].index(outcome[1])] = weight / sum(weights)
+        np.testing.assert_allclose(odds, found["click"][b], atol=1e-5)
+        holes += (found["item"][b] < 0).sum()
+    envs.step(actions)
+    np.testing.assert_array_equal(envs.report.slots["item"], found["item"])
+    np.testing.assert_array_equal(envs.report.slots["rank"], found["rank"])
+print(sorted(orders) == sorted(itertools.permutations((0, 2, 4))), holes > 0)
+"""
+    assert run_python(code, package).split() == ["True", "True"]

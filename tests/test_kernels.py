@@ -83,13 +83,13 @@ def action_shape(config: WorldConfig) -> tuple[int, int]:
 
 
 def action_dtype(config: WorldConfig) -> type:
-    return np.float64 if config.continuous else np.int64
+    return np.float32 if config.continuous else np.int64
 
 
 def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -> np.ndarray:
     shape, beside = (copies, *action_shape(config)), beside_picks(shape_of(config, None))
     if config.continuous:
-        return rng.uniform(-1, 1, shape)
+        return rng.uniform(-1, 1, shape).astype(np.float32)
     options = config.candidates.number if config.action == "candidates" else config.items.number
     if config.slots == 1:
         return rng.integers(0, options * math.prod(beside), shape)

@@ -110,7 +110,7 @@ def test_what_depends_on_a_kernel_is_compiled_again() -> None:
     assert not {"episode_key", "is_promoted", "squash"} & found
     found = {function.py_func.__name__ for function in compiled.dependents({equations.taste_term})}
     assert {"total", "utility_of", "run"} <= found  # through the sum of the terms
-    assert step.run in compiled.dependents(compiled.reading("recsys_env.kernels.page", "RIVAL"))
+    assert step.run in compiled.dependents(compiled.reading("recsys_env.kernels.page", "QUERY"))
     assert page.is_available not in compiled.dependents({numeric.exp})
 
 

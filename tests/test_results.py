@@ -23,7 +23,7 @@ import models
 import results
 
 from recsys_env import TASKS
-from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation import statistics
 from recsys_env.evaluation.tables import brief, markdown, spread
 from recsys_env.files import write_json
 
@@ -32,7 +32,9 @@ from recsys_env.files import write_json
 def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of small results in place of benchmarks/results."""
     folder = tmp_path_factory.mktemp("results")
-    examples.write_evaluation(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "REPETITIONS", 50)
+        examples.write_evaluation(folder)
     examples.write_tournament(folder)
     examples.write_training(folder / "training")
     (folder / "evidence").mkdir()
@@ -291,7 +293,7 @@ def test_differences_are_paired_and_signed() -> None:
     assert trained.keys() == {"coldstart-v1: ppo-torch"}
     gain = trained["coldstart-v1: ppo-torch"]
     assert gain["mean"] == pytest.approx(4.0)
-    alone, together = (interval(np.array([4, 4.1, 3.9]), among)["ci95"] for among in (1, 3))
+    alone, together = (statistics.interval(np.array([4, 4.1, 3.9]), among)["ci95"] for among in (1, 3))
     assert together > 1.5 * alone
     assert gain["ci95"] == pytest.approx(together)
     assert claims.verdict(trained) == "holds on 1 of 1, fails on 0"

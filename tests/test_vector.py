@@ -856,7 +856,7 @@ print(sum(read_prices.stats.cache_hits.values()), np.packbits(promoted).tobytes(
     second = run_python(code, package).split()
     assert (first[0], second[0]) == ("0", "1")
     assert first[1] == second[1]
-    rng = package / "kernels" / "rng.py"
+    rng = package / "kernels" / "machine" / "rng.py"
     changed = rng.read_text().replace(
         "GOLDEN = np.uint64(0x9E3779B97F4A7C15)", "GOLDEN = np.uint64(0x9E3779B97F4A7C17)"
     )

@@ -132,8 +132,8 @@ class Watch:
             tally=np.zeros(len(TALLY), np.int64),
         )
         self._flags = Flags(
-            c.page == "shared",
-            c.page == "rival",
+            c.one_feed,
+            c.opens_agent,
             c.retrieves,
             c.action == "items",
             c.feedback.instant,

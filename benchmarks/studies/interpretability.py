@@ -57,7 +57,7 @@ def played(task: str, policy: str) -> tuple[Options, Options, np.ndarray, list[n
     """Pages of the first agent: options with features, the same with the true terms as features, the copy of each, and
     the parts of a generative recommender's scores."""
     envs, team, observations = begin_episodes(task, policy, COPIES, UNSEEN)
-    if envs.config.page == "shared":
+    if envs.config.one_feed:
         raise ValueError(f"{task} has one page for all agents, where two may show the same; choose rows or rivals")
     actions, pages, copies, parts = envs.empty_actions(), [], [], []
     for tick in range(envs.config.horizon):

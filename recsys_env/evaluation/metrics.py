@@ -241,14 +241,17 @@ def ndcg(log: EpisodeLog) -> np.ndarray:
 def diversity(log: EpisodeLog) -> np.ndarray:
     """Intra-list diversity, the quantity that `reward.diversity` pays: 1 - mean <q, q'> over the pairs of items of a
     slate (for the platform: of the whole page), over slates with at least two items."""
+    from ..kernels.equations import in_python, mean_similarity
+
     shown = log.item >= 0
     sums = np.zeros((*log.item.shape[:3], log.envs.shape.dims), np.float32)
     for k in range(shown.shape[-1]):  # over slots, not copies: all at once would hold K times the memory
         sums += log.envs.world.q[log.item[..., k]] * shown[..., k, None]
     sums = np.concatenate((sums, sums.sum(2, keepdims=True)), axis=2)
     count = _with_platform(shown.sum(-1))
-    similarity = ratio(np.square(sums).sum(-1) - count, count * (count - 1))  # q have norm 1
-    return 1 - ratio(np.nansum(similarity, axis=0), (count > 1).sum(0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        similarity = in_python(mean_similarity)(count, np.square(sums).sum(-1))
+    return 1 - ratio(np.sum(similarity, axis=0, where=count > 1), (count > 1).sum(0))
 
 
 @metric("0 to 1", "", "Vargas & Castells 2011")

@@ -71,7 +71,7 @@ def satisfaction_matters(config: WorldConfig) -> bool:
 
 def trust_matters(config: WorldConfig) -> bool:
     """Whether trust decides between agents."""
-    return config.choice.beta_trust != 0 and (config.page != "rival" or config.num_agents > 1)
+    return config.choice.beta_trust != 0 and (not config.opens_agent or config.num_agents > 1)
 
 
 def experience_matters(config: WorldConfig) -> bool:
@@ -193,7 +193,7 @@ class StateReader:
         matters, several = Relevance.of(config), len(config.scenes) > 1
         self._agents, self._config = envs.possible_agents, config
         page = {"visitor": True, "scene": several, "anchor": several, "intent": matters.intent}
-        page["opened"] = config.page == "rival"
+        page["opened"] = config.opens_agent
         self._page = [name for name, there in page.items() if there]
         self._users = ["mood"] * bool(config.choice.v_0_by_mood) + ["z"] * matters.z
         stretches = {

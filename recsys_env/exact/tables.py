@@ -83,7 +83,8 @@ class _Rows:
     def split(self, probability: np.ndarray) -> tuple[_Rows, np.ndarray, np.ndarray]:
         """One row for each outcome of a draw of probability [B, outcomes]; also the row it comes from, and the
         outcome."""
-        which, outcome = np.nonzero(probability > NEVER)
+        # Columns of one array: compiled code would be compiled once more for arrays that are not contiguous.
+        which, outcome = map(np.ascontiguousarray, np.nonzero(probability > NEVER))
         rows = self.take(which)
         rows.weight = rows.weight * probability[which, outcome]
         return rows, which, outcome
@@ -130,7 +131,7 @@ class _Builder:
             )
 
     def _several_orders(self) -> bool:
-        return self.config.page == "shared" and len(self.config.scenes) == 1
+        return self.config.one_feed and len(self.config.scenes) == 1
 
     def _orders(self) -> np.ndarray:
         """Every order [R, K, N] of a page that several agents share, all equally probable."""
@@ -269,7 +270,7 @@ class _Builder:
         outcomes.begin_sessions(self.world, rows.state, place, intents, opens)
         rows, which, intent = rows.split(intents)
         rows.state.copies["intent"] = intent
-        if self.config.page == "rival":
+        if self.config.opens_agent:
             rows, _, opened = rows.split(opens[which])
             rows.state.copies["opened"] = opened
         outcomes.retrieve(self.world, rows.state, allocate_scratch(self.world, len(rows)))

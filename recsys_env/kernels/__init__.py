@@ -2,6 +2,7 @@
 
     equations.py    every formula of the game, once: functions of numbers
     actions.py      what the agents ask for
+    page_kinds.py   how shared, rows and rival pages differ: who is active, ranks, who competes
     page.py         what can stand on a page, prices, stock; which slots are real
     choice.py       utility of each slot, the click
     feedback.py     what follows a click: dwell, cart, purchases, rating

@@ -8,7 +8,8 @@ from .equations import log_multiplier, place_of_level
 from .machine.compiler import entry, kernel
 from .machine.numeric import insert, is_better
 from .observation import describe_candidates
-from .page import CANDIDATES, QUERY, WEIGHTS, actions_of_pick, can_show, is_active, is_continuous
+from .page import CANDIDATES, QUERY, WEIGHTS, actions_of_pick, can_show, is_continuous
+from .page_kinds import is_active
 
 
 @entry

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .equations import Alternative, freshness, inclusive_value, slot_weight, trust_bonus, utility
+from .equations import Alternative, click_probability, freshness, inclusive_value, slot_weight, trust_bonus, utility
 from .machine.compiler import kernel
 from .machine.numeric import exp_all, log_all
 from .machine.vectors import dot, row_dot
-from .page import RIVAL, active_agents, age_of, log_price_now, popularity_now, window_of
+from .page import age_of, log_price_now, popularity_now, window_of
+from .page_kinds import active_agents
 
 
 @kernel
@@ -75,8 +76,8 @@ def outside_utility(world, p, user):
 
 @kernel
 def trust_term(state, p, b, u, n):
-    """What trust adds to an agent's nest; on rival pages it has already chosen the agent."""
-    return 0.0 if p.shape.page == RIVAL else trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n])
+    """What trust adds to an agent's nest; where the visitor has opened one, trust has already chosen it."""
+    return 0.0 if p.shape.opens_agent else trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n])
 
 
 @kernel
@@ -90,16 +91,16 @@ def weigh_slots(world, state, report, scratch, p, first, stop):
     for b in range(first, stop):
         if state.copies[b].visitor >= 0:
             _weigh_utilities(world, state, report, scratch, p, b)
-    exp_all(scratch.weights, first * slots, stop * slots)
+    exp_all(scratch.slot_log_weights, scratch.slot_weights, first * slots, stop * slots)
     for b in range(first, stop):
         if state.copies[b].visitor >= 0:
             _sum_weights(world, state, report, scratch, p, b)
-    log_all(scratch.masses, first * agents, stop * agents)
+    log_all(scratch.agent_sums, scratch.agent_log_sums, first * agents, stop * agents)
     for b in range(first, stop):
         if state.copies[b].visitor >= 0:
             _weigh_agents(world, state, scratch, p, b)
-    exp_all(scratch.masses, first * agents, stop * agents)
-    exp_all(scratch.outside, first, stop)
+    exp_all(scratch.agent_log_masses, scratch.agent_masses, first * agents, stop * agents)
+    exp_all(scratch.outside_log_mass, scratch.outside_mass, first, stop)
 
 
 @kernel
@@ -110,7 +111,7 @@ def _agent(p, b, n):
 
 @kernel
 def _weigh_utilities(world, state, report, scratch, p, b):
-    """Into scratch.weights: log w of every standing slot, less the agent's largest."""
+    """Into `slot_log_weights` of the scratch: log w of every standing slot, less the agent's largest."""
     first, stop = active_agents(world, p, state.copies[b])
     for n in range(first, stop):
         largest = -np.inf
@@ -124,27 +125,27 @@ def _weigh_utilities(world, state, report, scratch, p, b):
         at = _agent(p, b, n) * p.shape.slots
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
-            scratch.weights[at + k] = slot.weight - largest if slot.item >= 0 else 0.0
+            scratch.slot_log_weights[at + k] = slot.weight - largest if slot.item >= 0 else 0.0
 
 
 @kernel
 def _sum_weights(world, state, report, scratch, p, b):
-    """Into scratch.masses: the sum of every agent's weights."""
+    """Into `agent_sums` of the scratch: the sum of every agent's weights."""
     first, stop = active_agents(world, p, state.copies[b])
     for n in range(first, stop):
         total, at = 0.0, _agent(p, b, n) * p.shape.slots
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
-                slot.weight = scratch.weights[at + k]
+                slot.weight = scratch.slot_weights[at + k]
                 total += slot.weight
-        scratch.masses[_agent(p, b, n)] = total if total > 0.0 else 1.0
+        scratch.agent_sums[_agent(p, b, n)] = total if total > 0.0 else 1.0
 
 
 @kernel
 def _weigh_agents(world, state, scratch, p, b):
-    """Inclusive values, from the logs of the sums; into scratch.masses and scratch.outside the logs of what each agent
-    and no click weigh, less the largest."""
+    """Inclusive values, from the logs of the sums; into `agent_log_masses` and `outside_log_mass` of the scratch the
+    logs of what each agent and no click weigh, less the largest."""
     copy = state.copies[b]
     u = copy.visitor
     first, stop = active_agents(world, p, copy)
@@ -156,13 +157,13 @@ def _weigh_agents(world, state, scratch, p, b):
         largest = scratch.largest[b, n]
         if largest > -np.inf:
             state.inclusive[b, n] = inclusive_value(
-                p.choice, largest + scratch.masses[_agent(p, b, n)], trust_term(state, p, b, u, n)
+                p.choice, largest + scratch.agent_log_sums[_agent(p, b, n)], trust_term(state, p, b, u, n)
             )
             best = max(best, state.inclusive[b, n])
     for n in range(first, stop):
         shown = state.inclusive[b, n] > -np.inf
-        scratch.masses[_agent(p, b, n)] = state.inclusive[b, n] - best if shown else 0.0
-    scratch.outside[b] = none - best
+        scratch.agent_log_masses[_agent(p, b, n)] = state.inclusive[b, n] - best if shown else 0.0
+    scratch.outside_log_mass[b] = none - best
 
 
 @kernel
@@ -170,7 +171,7 @@ def draw_click(world, state, report, scratch, p, b, u01):
     """(agent, slot) clicked, or (-1, -1), of what has been weighed: one uniform number against P(none), then
     P(n) P(i | n)."""
     first, stop = active_agents(world, p, state.copies[b])
-    none = scratch.outside[b]
+    none = scratch.outside_mass[b]
     total = none
     for n in range(first, stop):
         total += nest_mass(state, scratch, p, b, n)
@@ -192,20 +193,20 @@ def draw_click(world, state, report, scratch, p, b, u01):
 def fill_clicks(world, state, report, scratch, p, b, click):
     """Fill click[b, N, K] with the probability that each standing slot is clicked, of what has been weighed."""
     first, stop = active_agents(world, p, state.copies[b])
-    total = scratch.outside[b]
+    total = scratch.outside_mass[b]
     for n in range(first, stop):
         total += nest_mass(state, scratch, p, b, n)
     for n in range(first, stop):
-        nest = nest_mass(state, scratch, p, b, n) / total
+        mass = nest_mass(state, scratch, p, b, n)
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
-                click[b, n, k] = nest * slot.weight / slot_total(report, p, b, n)
+                click[b, n, k] = click_probability(mass, total, slot.weight, slot_total(report, p, b, n))
 
 
 @kernel
 def nest_mass(state, scratch, p, b, n):
-    return scratch.masses[_agent(p, b, n)] if state.inclusive[b, n] > -np.inf else 0.0
+    return scratch.agent_masses[_agent(p, b, n)] if state.inclusive[b, n] > -np.inf else 0.0
 
 
 @kernel

@@ -9,6 +9,7 @@ import numpy as np
 from .equations import (
     acceptance_probability,
     approach,
+    drifted_taste,
     loss_probability,
     satisfaction_of_mood,
     topic_weight,
@@ -18,7 +19,8 @@ from .machine import rng
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, whole
 from .machine.vectors import dot, match_topics, prefetch_user
-from .page import RIVAL, SHARED, active_agents, is_private, touch_item, view_of, window_of
+from .page import is_private, touch_item, view_of, window_of
+from .page_kinds import active_agents
 
 CLICKS, PURCHASES = 0, 1
 MOOD_RATE = 0.4  # weight of a click in the mood that agents see
@@ -206,7 +208,8 @@ def enjoy(world, state, p, b, n, j, pull, log_dwell):
             for d in range(dims):
                 state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d]
         for d in range(dims):
-            state.vectors[b, u, p.shape.taste + d] += dyn.drift * pull * world.q[j, d]
+            taste = state.vectors[b, u, p.shape.taste + d]
+            state.vectors[b, u, p.shape.taste + d] = drifted_taste(dyn, taste, pull, world.q[j, d])
         _normalise(state, p, b, u)
         if follows:
             for d in range(dims):
@@ -277,7 +280,7 @@ def sense_mood(world, state, p, b, clicked, pull):
 def mood_probabilities(world, p, topic):
     """Finite games: probabilities that the mood improves and worsens, given the clicked topic (-1 = no click)."""
     if topic >= 0:
-        return world.topics[topic, 1], world.topics[topic, 2]
+        return world.topics[topic].mood_up, world.topics[topic].mood_down
     return p.dynamics.mood_up_none, p.dynamics.mood_down_none
 
 
@@ -385,24 +388,24 @@ def draw_visitors(world, state, scratch, p, first, stop):
         b = scratch.queue[i]
         place = scratch.turns[b].user_slot
         touch_user(world, state, p, b, place)
-        scratch.chances[i] = state.users[b, place].z
+        scratch.satisfaction[i] = state.users[b, place].z
     for i in range(first, asked):
-        scratch.chances[i] = acceptance_probability(p.arrival, scratch.chances[i])
+        scratch.acceptance_probability[i] = acceptance_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, asked):
         b = scratch.queue[i]
         turn = scratch.turns[b]
-        if rng.uniform(turn.key, rng.ACCEPT, 0) < scratch.chances[i]:
+        if rng.uniform(turn.key, rng.ACCEPT, 0) < scratch.acceptance_probability[i]:
             _welcome(world, state, scratch, p, b, turn.user_slot, turn.key)
 
 
 @kernel
 def _welcome(world, state, scratch, p, b, u, key):
-    """The user at place u comes, with an intent, and opens an agent on rival pages."""
+    """The user at place u comes, with an intent, and opens an agent if it sees only one."""
     copy = state.copies[b]
     begin_session(state, p, b, u)
     weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
     copy.intent = draw_topic(scratch, p, b, rng.uniform(key, rng.INTENT, 0))
-    if p.shape.page == RIVAL:
+    if p.shape.opens_agent:
         copy.opened = _open_agent(state, p, b, u, rng.uniform(key, rng.OPEN, 0))
         visits = state.visits[b, u, copy.opened]
         visits.last_visit = visits.last_page
@@ -470,13 +473,14 @@ def topic_odds(world, state, p, b, u, t, offset, scale):
 @kernel
 def weigh_topics(world, state, scratch, p, b, u, offset, scale):
     """Fill the scratch with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
-    mass, total = scratch.topic_mass[scratch.turns[b].row], 0.0
-    match_topics(world, state, p, b, u, offset, mass)
+    row, total = scratch.turns[b].row, 0.0
+    matches, weights, mass = scratch.topic_matches[row], scratch.topic_weights[row], scratch.topic_mass[row]
+    match_topics(world, state, p, b, u, offset, matches)
     for t in range(whole(p.shape.topics)):  # alone, so that it vectorises
-        mass[t] = topic_weight(scale, mass[t])
+        weights[t] = topic_weight(scale, matches[t])
     for t in range(p.shape.topics):
         if world.topic_start[t + 1] > world.topic_start[t]:
-            total += mass[t]
+            total += weights[t]
         mass[t] = total
     for t in range(p.shape.topics, whole(p.shape.topics)):
         mass[t] = _UNREACHED
@@ -495,7 +499,7 @@ def draw_topic(scratch, p, b, u01):
 
 @kernel
 def opening_weight(state, p, b, u, n):
-    """Rival pages: P(open n) is proportional to exp(beta_trust * tau_n)."""
+    """Where a visitor opens one agent: P(open n) is proportional to exp(beta_trust * tau_n)."""
     return exp(trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n]))
 
 
@@ -514,10 +518,10 @@ def _open_agent(state, p, b, u, u01):
 
 @kernel
 def draw_order(world, state, p, b, key):
-    """Shared pages: a new random order of the active agents for each round (team-draft interleaving)."""
+    """In one feed: a new random order of the active agents for each round (team-draft interleaving)."""
     first, stop = active_agents(world, p, state.copies[b])
     count = stop - first
-    if p.shape.page != SHARED or count == 0:
+    if not p.shape.one_feed or count == 0:
         return
     for k in range(p.shape.slots):
         for i in range(count):

@@ -16,6 +16,13 @@ from .. import responses
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, log1p, sigmoid, softplus, tanh
 
+
+def in_python(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """The formula as Python runs it, of numbers or arrays of them."""
+    function: Callable[..., Any] = formula.py_func  # type: ignore[attr-defined]
+    return function
+
+
 # ------------------------------------------------------------------------------------------------ prices and items
 
 _PRIOR_IMPRESSIONS, _PRIOR_CLICKS = 10.0, 5.0  # of an average item, added to what is known of each
@@ -25,6 +32,12 @@ _PRIOR_IMPRESSIONS, _PRIOR_CLICKS = 10.0, 5.0  # of an average item, added to wh
 def place_of_level(levels, level):
     """Where level 0 .. L - 1 of prices lies in [-1, 1]."""
     return 2.0 * level / (levels - 1) - 1.0
+
+
+@kernel
+def level_of_place(levels, place):
+    """The level, in general between two, whose prices lie at this place."""
+    return (place + 1.0) / 2.0 * (levels - 1)
 
 
 @kernel
@@ -212,6 +225,11 @@ def sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
 utility = sum_of(tuple(TERMS.values()))  # v (c, a), before examination and trust
 
 
+def examination(c, rank):
+    """theta = r^-eta (1 + kappa [r = 1]) of rank r, from 1 on. Python works it out once, when it builds a world."""
+    return rank**-c.eta * (1.0 + c.kappa * (rank == 1))
+
+
 @kernel
 def slot_weight(c, v, log_theta):
     """log w = v / lambda + log theta of the slot's rank."""
@@ -228,6 +246,19 @@ def inclusive_value(c, log_sum, trust):
 def trust_bonus(c, trust):
     """What trust adds to an agent's nest; also the log odds that a visitor opens it on rival pages."""
     return c.beta_trust * trust
+
+
+@kernel
+def click_probability(mass, masses, weight, weights):
+    """P(n) P(i | n): the agent's mass among those of all agents and no click, the slot's weight among its agent's."""
+    return mass / masses * weight / weights
+
+
+@kernel
+def choice_probability(inclusive, rest):
+    """P(n) of an agent of this inclusive value, or of an item alone on its page of this utility, where everything else
+    together has a mass of which this is the log."""
+    return sigmoid(inclusive - rest)
 
 
 # ------------------------------------------------------------------------------------------------ what a click brings
@@ -369,6 +400,12 @@ def pleasure(e):
 
 
 @kernel
+def drifted_taste(d, taste, pull, vector):
+    """A number of p_u after a click on an item whose vector has this number there, before p_u is normalised."""
+    return taste + d.drift * pull * vector
+
+
+@kernel
 def satisfaction_of_mood(mood, moods):
     """Finite games: z = 1 - 2 m / (L - 1)."""
     return 1.0 - 2.0 * mood / (moods - 1)
@@ -437,6 +474,25 @@ slot_reward = sum_of([_payment(event) for event in PAID])
 def later_reward(weights, price, rating):
     """What the purchase of an earlier cart item pays, as `responses.later_reward`."""
     return weights.purchase * price + weights.rating * rating_value(rating)
+
+
+@kernel
+def mean_similarity(count, square):
+    """Mean <q, q'> over the pairs of `count` unit vectors, from the square of the norm of their sum; 1 less this is the
+    diversity of a slate."""
+    return (square - count) / (count * (count - 1.0))
+
+
+@kernel
+def fairness_gain(theta, due, share):
+    """What a slot of this examination adds to fairness: by how much its provider had less than its due share."""
+    return theta * (due - share)
+
+
+@kernel
+def exposure_share(given, total, due):
+    """A provider's share of the exposure so far; before any, the share that is due to it."""
+    return given / total if total > 0.0 else due
 
 
 @kernel

@@ -15,7 +15,6 @@ from .machine.compiler import entry, kernel
 from .machine.numeric import sigmoid
 from .objectives import page_objectives
 from .page import (
-    active_agents,
     fill_slots,
     in_stock,
     is_available,
@@ -24,6 +23,7 @@ from .page import (
     purchase_value,
     wallet_now,
 )
+from .page_kinds import active_agents
 from .step import share_rewards
 
 _RANGE = 18.0  # logistic noise beyond this has probability 3e-8

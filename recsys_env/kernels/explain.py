@@ -9,7 +9,8 @@ from .actions import read_actions
 from .choice import alternative, fill_clicks, outside_utility, trust_term, weigh_slots
 from .equations import TERMS
 from .machine.compiler import entry, kernel
-from .page import active_agents, clear_slots, fill_slots
+from .page import clear_slots, fill_slots
+from .page_kinds import active_agents
 
 
 def _filling(terms: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:

@@ -44,7 +44,7 @@ def consumed(world, state, p, b, j, log_price_multiplier, priced):
         satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
         sensitivity=np.float64(state.users[b, u].rho),
         log_price=log_price_now(world, p, j, state.copies[b].tick) + log_price_multiplier if priced else 0.0,
-        cart_intercept=world.topics[item.topic, 0],
+        cart_intercept=world.topics[item.topic].cart_intercept,
     )
 
 
@@ -81,13 +81,14 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
             report.slots[b, turn.agent, turn.slot].item,
             report.agents[b, turn.agent].log_price_multiplier,
         )
-        scratch.experience[i] = expected_experience(world, state, p, b, j, log_price_multiplier)
-        scratch.dwell[i] = world.items[j].length
-        scratch.noise[i] = rng.uniform(turn.key, rng.NOISE, 0)
+        scratch.expected_experience[i] = expected_experience(world, state, p, b, j, log_price_multiplier)
+        scratch.length[i] = world.items[j].length
+        scratch.noise_quantile[i] = rng.uniform(turn.key, rng.NOISE, 0)
     for i in range(first, stop):
-        scratch.experience[i] += p.feedback.noise_scale * rng.logistic_quantile(scratch.noise[i])
+        noise = p.feedback.noise_scale * rng.logistic_quantile(scratch.noise_quantile[i])
+        scratch.experience[i] = scratch.expected_experience[i] + noise
     for i in range(first, stop):
-        scratch.dwell[i] = dwell_time(p.feedback, scratch.dwell[i], scratch.experience[i])
+        scratch.dwell[i] = dwell_time(p.feedback, scratch.length[i], scratch.experience[i])
     for i in range(first, stop):
         scratch.pleasure[i] = pleasure(scratch.experience[i])
     for i in range(first, stop):

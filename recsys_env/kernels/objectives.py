@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .equations import exposure_share, fairness_gain, mean_similarity
 from .machine.compiler import kernel
 
 
@@ -35,7 +36,7 @@ def _standing_count(report, p, b, n):
 @kernel
 def _diversity(world, report, p, b, n):
     """Intra-list diversity (Ziegler et al. 2005): mean of 1 - <q, q'> over the pairs of standing items, in [0, 2]; 0
-    with fewer than two. The inner products are found from the square of their sum, since every q has norm 1."""
+    with fewer than two. Every q has norm 1."""
     count, square = _standing_count(report, p, b, n), 0.0
     if count < 2:
         return 0.0
@@ -46,7 +47,7 @@ def _diversity(world, report, p, b, n):
             if j >= 0:
                 total += np.float64(world.q[j, d])
         square += total * total
-    return 1.0 - (square - count) / (count * (count - 1.0))
+    return 1.0 - mean_similarity(count, square)
 
 
 @kernel
@@ -74,7 +75,8 @@ def fairness(world, exposure, slots, b, n):
         slot = slots[b, n, k]
         if slot.item >= 0:
             i = world.items[slot.item].provider
-            value += world.theta[slot.rank] * (world.targets[n, i] - share_of(world, exposure, b, n, i, total))
+            share = share_of(world, exposure, b, n, i, total)
+            value += fairness_gain(world.theta[slot.rank], world.targets[n, i], share)
     return value
 
 
@@ -90,7 +92,7 @@ def exposure_of(exposure, b, n):
 @kernel
 def share_of(world, exposure, b, n, i, total):
     """Provider i's share of the exposure that agent n has given, `total` in all; before any, the share due to it."""
-    return np.float64(exposure[b, n, i]) / total if total > 0.0 else np.float64(world.targets[n, i])
+    return exposure_share(np.float64(exposure[b, n, i]), total, np.float64(world.targets[n, i]))
 
 
 @kernel

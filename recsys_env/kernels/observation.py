@@ -15,11 +15,9 @@ from .machine.numeric import squash, whole
 from .machine.vectors import dot, match_items, row_dot, squash_row, squash_vector
 from .objectives import exposure_of, share_of
 from .page import (
-    RIVAL,
     actions_of_pick,
     age_of,
     can_show,
-    is_active,
     is_continuous,
     is_promoted,
     item_statistics,
@@ -28,6 +26,7 @@ from .page import (
     view_of,
     wallet_now,
 )
+from .page_kinds import is_active
 from .retrieval import count_seen
 
 _ONE = np.float32(1.0)
@@ -44,6 +43,15 @@ class Candidate(NamedTuple):
     recall: float  # <clicked mean, q_j>
     seen: float  # `seen_count`
     promoted: bool
+
+
+class Bounded(NamedTuple):
+    """The features of a candidate that are not squashed, because they are bounded as they are."""
+
+    ctr: float
+    satisfaction: float
+    freshness: float
+    promotion: float
 
 
 @kernel
@@ -83,7 +91,7 @@ def _observe_visit(state, p, b, n, observations):
     copy, at = state.copies[b], p.fields
     user = state.users[b, copy.visitor]
     sessions, last_visit = user.sessions, user.last_visit
-    if p.shape.page == RIVAL:  # each platform knows its own
+    if p.shape.opens_agent:  # each platform knows its own
         visits = state.visits[b, copy.visitor, n]
         sessions, last_visit = visits.sessions, visits.last_visit
     observations[b, n, at.is_active] = 1.0
@@ -124,21 +132,27 @@ def describe_candidates(world, state, scratch, p, b, n, rows, r, at):
     row = scratch.turns[b].row
     if p.features.repeat >= 0:
         count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[row])
-    items, known, copy = state.candidates[b, n], scratch.known[row], state.copies[b]
+    items, copy = state.candidates[b, n], state.copies[b]
     count = 0
     for c in range(p.shape.candidates):
         count += items[c] >= 0
-    recalls = scratch.matches[row]
-    match_items(world, state, p, b, _history(p, n), items, count, recalls)
+    match_items(world, state, p, b, _history(p, n), items, count, scratch.history_matches[row])
     if p.features.promotion >= 0:
         for c in range(p.shape.candidates):  # also of empty places, so that it vectorises
-            known[4, c] = 1.0 if is_promoted(p, items[c], copy.tick) else 0.0
+            scratch.promotion[row, c] = 1.0 if is_promoted(p, items[c], copy.tick) else 0.0
     for c in range(count):
-        j, seen, promoted = np.int64(items[c]), np.float64(scratch.seen[row, c]), known[4, c] > 0.0
-        candidate = Candidate(j, state.matches[b, n, c], recalls[c], seen, promoted)
-        known[0, c], known[1, c], known[2, c], known[3, c] = _write_features(
+        candidate = Candidate(
+            item=np.int64(items[c]),
+            match=state.matches[b, n, c],
+            recall=scratch.history_matches[row, c],
+            seen=np.float64(scratch.seen[row, c]),
+            promoted=scratch.promotion[row, c] > 0.0,
+        )
+        clicks, impressions, satisfaction, age = _write_features(
             world, state, p, b, n, candidate, rows, r, at + c * p.shape.features
         )
+        scratch.item_clicks[row, c], scratch.item_impressions[row, c] = clicks, impressions
+        scratch.item_satisfaction[row, c], scratch.item_age[row, c] = satisfaction, age
     squash_row(rows, b, r, at, at + p.shape.candidates * p.shape.features)
     _describe_bounded(scratch, p, b, count, rows, r, at)
     return count
@@ -154,18 +168,23 @@ def _history(p, n):
 def _describe_bounded(scratch, p, b, count, rows, r, at):
     """The features of the candidates that are bounded as they are. First all of one kind, which vectorises."""
     row = scratch.turns[b].row
-    known, bounded = scratch.known[row], scratch.bounded[row]
+    clicks, impressions, satisfaction = (
+        scratch.item_clicks[row],
+        scratch.item_impressions[row],
+        scratch.item_satisfaction[row],
+    )
+    ctr, pleased, fresh = scratch.relative_ctr[row], scratch.relative_satisfaction[row], scratch.freshness[row]
     mean_ctr, mean_satisfaction = p.shape.mean_ctr, p.shape.mean_satisfaction
     for c in range(whole(count)):
-        bounded[0, c] = relative_ctr(mean_ctr, known[0, c], known[1, c])
+        ctr[c] = relative_ctr(mean_ctr, clicks[c], impressions[c])
     for c in range(whole(count)):
-        bounded[1, c] = relative_satisfaction(mean_satisfaction, known[0, c], known[2, c])
+        pleased[c] = relative_satisfaction(mean_satisfaction, clicks[c], satisfaction[c])
     if p.features.freshness >= 0:
         for c in range(whole(count)):
-            bounded[2, c] = freshness(p.choice, known[3, c])
+            fresh[c] = freshness(p.choice, scratch.item_age[row, c])
     for c in range(count):
-        bounded[3, c] = known[4, c]
-        _write_bounded(p, bounded[:, c], rows, b, r, at + c * p.shape.features)
+        values = Bounded(ctr[c], pleased[c], fresh[c], scratch.promotion[row, c])
+        _write_bounded(p, values, rows, b, r, at + c * p.shape.features)
 
 
 @kernel
@@ -194,11 +213,11 @@ def _write_features(world, state, p, b, n, candidate, rows, r, at):
 @kernel
 def _write_bounded(p, values, rows, b, r, at):
     feature = p.features
-    rows[b, r, at + feature.ctr], rows[b, r, at + feature.satisfaction] = values[0], values[1]
+    rows[b, r, at + feature.ctr], rows[b, r, at + feature.satisfaction] = values.ctr, values.satisfaction
     if feature.freshness >= 0:
-        rows[b, r, at + feature.freshness] = values[2]
+        rows[b, r, at + feature.freshness] = values.freshness
     if feature.promotion >= 0:
-        rows[b, r, at + feature.promotion] = values[3]
+        rows[b, r, at + feature.promotion] = values.promotion
 
 
 @kernel
@@ -211,7 +230,8 @@ def write_item(world, state, p, b, n, j, match, seen, rows, r):
     squash_row(rows, b, r, 0, p.shape.features)
     ctr = relative_ctr(p.shape.mean_ctr, clicks, impressions)
     pleased = relative_satisfaction(p.shape.mean_satisfaction, clicks, satisfaction)
-    _write_bounded(p, (ctr, pleased, freshness(p.choice, age), 1.0 if candidate.promoted else 0.0), rows, b, r, 0)
+    values = Bounded(ctr, pleased, freshness(p.choice, age), 1.0 if candidate.promoted else 0.0)
+    _write_bounded(p, values, rows, b, r, 0)
 
 
 @kernel

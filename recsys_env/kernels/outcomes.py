@@ -26,11 +26,12 @@ from .equations import acceptance_probability, loss_probability, pleasure, stay_
 from .feedback import cart_chance, expected_experience
 from .machine.compiler import entry, kernel
 from .machine.numeric import log_softplus
-from .page import RIVAL, clear_slots, fill_slots
+from .page import clear_slots, fill_slots
 from .retrieval import draw_candidates
 from .step import take_effect
 
-STAYS, LEAVES, IS_LOST = 0, 1, 2
+IMPROVES, PERSISTS, WORSENS = 0, 1, 2  # outcomes of a mood
+STAYS, LEAVES, IS_LOST = 0, 1, 2  # of a page's end
 
 
 @entry
@@ -66,7 +67,7 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
     out.
 
     Fills items[B] with the clicked item, cart[B, 2] with the probabilities that it stays out of the cart and goes into
-    it, and mood[B, 3] with those that the mood improves, stays and worsens.
+    it, and mood[B, 3] with those that the mood improves, persists and worsens.
     """
     p = world.params[0]
     for b in range(state.copies.size):
@@ -83,8 +84,8 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
         items[b], cart[b, 0], cart[b, 1] = j, 1.0 - carts, carts
         take_effect(world, state, report, p, b, n, k, pleasure(e), log_softplus(e))
         if p.shape.moods > 0:
-            mood[b, 0], mood[b, 2] = mood_probabilities(world, p, topic)
-        mood[b, 1] = 1.0 - mood[b, 0] - mood[b, 2]
+            mood[b, IMPROVES], mood[b, WORSENS] = mood_probabilities(world, p, topic)
+        mood[b, PERSISTS] = 1.0 - mood[b, IMPROVES] - mood[b, WORSENS]
 
 
 @entry
@@ -137,7 +138,7 @@ def begin_sessions(world, state, places, intents, opens):
                 total += intents[b, t]
         for t in range(p.shape.topics):
             intents[b, t] /= total
-        if p.shape.page == RIVAL:
+        if p.shape.opens_agent:
             total = 0.0
             for n in range(p.shape.agents):
                 opens[b, n] = opening_weight(state, p, b, places[b], n)

@@ -12,8 +12,8 @@ from .equations import margin_value, relative_ctr, relative_satisfaction, wallet
 from .machine import rng
 from .machine.compiler import entry, kernel
 from .machine.numeric import exp
+from .page_kinds import active_agents, competitors, slot_at
 
-SHARED, ROWS, RIVAL = 0, 1, 2
 CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3
 
 
@@ -172,30 +172,6 @@ def can_pay(p, user, price, tick):
 
 
 @kernel
-def is_active(world, p, copy, n):
-    """Whether agent n's slots are on the page about to be shown."""
-    if copy.visitor < 0:
-        return False
-    if p.shape.page == RIVAL:
-        return copy.opened == n
-    owner = world.scenes[copy.scene].owner
-    return owner < 0 or owner == n
-
-
-@kernel
-def active_agents(world, p, copy):
-    """(first, stop): active agents are one, or all. Empty in an idle tick."""
-    if copy.visitor < 0:
-        return 0, 0
-    if p.shape.page == RIVAL:
-        return copy.opened, copy.opened + 1
-    owner = world.scenes[copy.scene].owner
-    if owner >= 0:
-        return owner, owner + 1
-    return 0, p.shape.agents
-
-
-@kernel
 def is_private(p):
     """Whether agents see people through a mechanism of differential privacy."""
     return p.shape.released_views > 0
@@ -255,7 +231,7 @@ def clear_slots(report, p, b):
 
 @kernel
 def fill_slots(world, state, report, p, b, shown):
-    """Put the shown[b, N, K] items on the page in rank order; those that cannot stand there leave holes."""
+    """Put the shown[b, N, K] items on the page, round by round; those that cannot stand there leave holes."""
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
     for n in range(first, stop):
@@ -265,9 +241,9 @@ def fill_slots(world, state, report, p, b, shown):
                 shown[b, n, k] = -1
     for k in range(p.shape.slots):
         for place in range(stop - first):
-            n = state.order[b, k, place] if p.shape.page == SHARED else first + place
+            n, rank = slot_at(state, p, b, k, place, first, stop)
             slot = report.slots[b, n, k]
-            slot.rank = k * (stop - first) + place if p.shape.page == SHARED else k
+            slot.rank = rank
             slot.item = _standing(report, p, b, n, k, shown[b, n, k], first, stop)
 
 
@@ -282,17 +258,13 @@ def can_show(world, state, p, b, n, j):
 
 @kernel
 def _standing(report, p, b, n, k, j, first, stop):
-    """Item j if no slot of a better rank shows it (on a shared page anyone's, else the agent's own), else -1."""
+    """Item j if no slot that has been filled, of an agent that competes with agent n, shows it, else -1."""
     if j < 0:
         return -1
-    if p.shape.page == SHARED:
-        for m in range(first, stop):
-            for i in range(k + 1):
-                if report.slots[b, m, i].item == j:
-                    return -1
-    else:
-        for i in range(k):
-            if report.slots[b, n, i].item == j:
+    first, stop = competitors(p, n, first, stop)
+    for m in range(first, stop):
+        for i in range(k + 1):
+            if report.slots[b, m, i].item == j:
                 return -1
     return j
 

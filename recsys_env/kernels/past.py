@@ -6,10 +6,11 @@ import numpy as np
 
 from .choice import outside_utility, utility_of
 from .dynamics import create_person, draw_topic, person_key, weigh_topics
+from .equations import choice_probability
 from .feedback import expected_experience
 from .machine import rng
 from .machine.compiler import entry, kernel
-from .machine.numeric import log_softplus, sigmoid
+from .machine.numeric import log_softplus
 from .page import retrieves
 
 _BEFORE = -1  # incarnation of people who are in no episode, whatever its seed
@@ -42,8 +43,8 @@ def respond(world, state, scratch, sample, rate, mean, variance):
         for u in range(intent.size):
             copy.visitor, copy.intent = u, intent[u]
             weight = exposure[u, world.items[j].topic]
-            click = weight * sigmoid(
-                utility_of(world, state, p, 0, j, 0.0) - outside_utility(world, p, state.users[0, u])
+            click = weight * choice_probability(
+                utility_of(world, state, p, 0, j, 0.0), outside_utility(world, p, state.users[0, u])
             )
             satisfaction = log_softplus(expected_experience(world, state, p, 0, j, 0.0) + noise[u])
             shown += weight

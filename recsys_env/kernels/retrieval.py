@@ -9,7 +9,8 @@ from .machine import rng
 from .machine.compiler import kernel
 from .machine.numeric import insert, is_better, log1p, whole
 from .machine.vectors import match_items, prefetch_item
-from .page import active_agents, can_show, is_active, retrieves, view_of, window_of
+from .page import can_show, retrieves, view_of, window_of
+from .page_kinds import active_agents, is_active
 
 MARKS = 1024  # bits that tell which items are among the candidates
 _LAST_MARK, _S6, _LAST_BIT, _ONE = np.int64(MARKS - 1), np.int64(6), np.int64(63), np.uint64(1)
@@ -48,13 +49,13 @@ def _draw_for(world, state, scratch, p, b, n, key):
         scratch.marks[row, word] = 0
     known = _by_topic(copy, size) // 2
     filled = _take_habits(world, state, scratch, p, b, n, known) if p.choice.beta_repeat > 0.0 and known > 0 else 0
-    uniforms = scratch.uniforms[row]
+    first, second = scratch.first_uniforms[row], scratch.second_uniforms[row]
     for c in range(whole(size)):
-        uniforms[0, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0))
+        first[c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0))
     for c in range(whole(_by_topic(copy, size))):
-        uniforms[1, c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0) + 1)
+        second[c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0) + 1)
     for c in range(filled, size):
-        scratch.draws[row, c] = _draw(world, state, scratch, p, b, c, uniforms[0, c], uniforms[1, c])
+        scratch.draws[row, c] = _draw(world, state, scratch, p, b, c, first[c], second[c])
         prefetch_item(world, state, b, scratch.draws[row, c])
     for c in range(filled, size):
         if not can_show(world, state, p, b, n, np.int64(scratch.draws[row, c])):
@@ -64,8 +65,8 @@ def _draw_for(world, state, scratch, p, b, n, key):
         attempt = 1
         while (j < 0 or _is_drawn(scratch, p, b, j, filled)) and attempt < _TRIES:
             index = _index(p, n, filled, attempt)
-            first, second = rng.uniform(key, rng.RETRIEVE, index), rng.uniform(key, rng.RETRIEVE, index + 1)
-            j = _draw(world, state, scratch, p, b, filled, first, second)
+            u01, v01 = rng.uniform(key, rng.RETRIEVE, index), rng.uniform(key, rng.RETRIEVE, index + 1)
+            j = _draw(world, state, scratch, p, b, filled, u01, v01)
             if not can_show(world, state, p, b, n, j):
                 j = np.int64(-1)
             attempt += 1
@@ -114,16 +115,16 @@ def _take_habits(world, state, scratch, p, b, n, limit):
     """The items that this agent has seen the visitor consume most, most first; returns how many there are."""
     row = scratch.turns[b].row
     u, view, tick = state.copies[b].visitor, view_of(p, n), state.copies[b].tick
-    counts, places, filled = scratch.scores[row], scratch.draws[row], 0
+    counts, habits, filled = scratch.scores[row], scratch.habits[row], 0
     for h in range(p.shape.habits):
         count = np.float64(state.seen[b, u, h, view])
         if count > 0.0 and is_better(counts, filled, limit, count):
             habit = state.habits[b, u, h]
             j = np.int64(habit.item)
             if j >= 0 and habit.window == window_of(world, p, j, tick) and can_show(world, state, p, b, n, j):
-                filled = insert(counts, places, filled, limit, count, h)
+                filled = insert(counts, habits, filled, limit, count, h)
     for c in range(filled):
-        _take(scratch, b, np.int64(state.habits[b, u, places[c]].item), c)
+        _take(scratch, b, np.int64(state.habits[b, u, habits[c]].item), c)
     return filled
 
 
@@ -226,23 +227,23 @@ def count_seen(world, state, p, b, n, items, seen):
 def _match(world, state, scratch, p, b, filled):
     """Profile matches of the draws."""
     row = scratch.turns[b].row
-    match_items(world, state, p, b, p.shape.profile, scratch.draws[row], filled, scratch.matches[row])
+    match_items(world, state, p, b, p.shape.profile, scratch.draws[row], filled, scratch.profile_matches[row])
 
 
 @kernel
 def _shuffle(world, state, scratch, p, b, n, filled, key):
     """Put the draws in an order that says nothing of them (Fisher & Yates, inside out)."""
     row = scratch.turns[b].row
-    uniforms = scratch.uniforms[row]
+    uniforms = scratch.shuffle_uniforms[row]
     _match(world, state, scratch, p, b, filled)
     for c in range(whole(filled)):
-        uniforms[0, c] = rng.uniform(key, rng.SHUFFLE, n * p.shape.candidates + c)
+        uniforms[c] = rng.uniform(key, rng.SHUFFLE, n * p.shape.candidates + c)
     for c in range(filled):
-        j, place = np.int64(scratch.draws[row, c]), np.int64(uniforms[0, c] * (c + 1))
+        j, place = np.int64(scratch.draws[row, c]), np.int64(uniforms[c] * (c + 1))
         state.candidates[b, n, c] = state.candidates[b, n, place]
         state.matches[b, n, c] = state.matches[b, n, place]
         state.candidates[b, n, place] = j
-        state.matches[b, n, place] = scratch.matches[row, c]
+        state.matches[b, n, place] = scratch.profile_matches[row, c]
 
 
 @kernel
@@ -259,10 +260,10 @@ def _sort(world, state, scratch, p, b, n, filled):
         count_seen(world, state, p, b, n, scratch.draws[row], scratch.seen[row])
     for c in range(filled):
         known = p.choice.beta_repeat > 0.0 and scratch.seen[row, c] > 0.0  # of most there is nothing to take a log of
-        scores[c] = scratch.matches[row, c] + (log1p(np.float64(scratch.seen[row, c])) if known else 0.0)
+        scores[c] = scratch.profile_matches[row, c] + (log1p(np.float64(scratch.seen[row, c])) if known else 0.0)
     for c in range(filled):
         place, score = 0, scores[c]
         for i in range(filled):
             place += (scores[i] > score) | ((scores[i] == score) & (i < c))
         state.candidates[b, n, place] = scratch.draws[row, c]
-        state.matches[b, n, place] = scratch.matches[row, c]
+        state.matches[b, n, place] = scratch.profile_matches[row, c]

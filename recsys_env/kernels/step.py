@@ -36,7 +36,8 @@ from .machine.packed import parts_of
 from .machine.vectors import prefetch, prefetch_user
 from .objectives import page_objectives, show_providers
 from .observation import observe, write_latent, write_mood
-from .page import RIVAL, active_agents, clear_slots, fill_slots, is_active, is_private
+from .page import clear_slots, fill_slots, is_private
+from .page_kinds import active_agents, is_active
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -58,16 +59,16 @@ def serve_pages(world, state, report, scratch, p, first, stop):
     experience_clicks(world, state, report, scratch, p, first, clicked)
     for i in range(first, stop):
         b = scratch.queue[i]
-        scratch.chances[i] = 0.0
+        scratch.satisfaction[i] = 0.0
         if state.copies[b].visitor >= 0:
             _respond(world, state, report, scratch, p, b, i)
-            scratch.chances[i] = state.users[b, state.copies[b].visitor].z
+            scratch.satisfaction[i] = state.users[b, state.copies[b].visitor].z
     for i in range(first, stop):
-        scratch.chances[i] = stay_probability(p.arrival, scratch.chances[i])
+        scratch.stay_probability[i] = stay_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, stop):
         b = scratch.queue[i]
         if state.copies[b].visitor >= 0:
-            _go_on(world, state, report, scratch, p, b, scratch.chances[i])
+            _go_on(world, state, report, scratch, p, b, scratch.stay_probability[i])
 
 
 @kernel
@@ -137,7 +138,7 @@ def take_effect(world, state, report, p, b, n, k, pull, log_dwell):
         sense_mood(world, state, p, b, n, pull)
     copy = state.copies[b]
     state.users[b, copy.visitor].last_page = copy.tick
-    if p.shape.page == RIVAL:
+    if p.shape.opens_agent:
         state.visits[b, copy.visitor, copy.opened].last_page = copy.tick
 
 

@@ -52,12 +52,17 @@ def first_candidates(envs: VectorEnv, index: int) -> np.ndarray:
 
 def place_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
     """Convert price levels to numbers in [-1, 1], as in continuous actions and observations."""
-    return 2.0 * levels / (envs.shape.levels - 1) - 1.0
+    from ..kernels.equations import in_python, place_of_level
+
+    places: np.ndarray = in_python(place_of_level)(envs.shape.levels, levels)
+    return places
 
 
 def level_at(envs: VectorEnv, places: np.ndarray) -> np.ndarray:
     """Convert numbers in [-1, 1] to the nearest price levels."""
-    return np.rint((places + 1.0) / 2.0 * (envs.shape.levels - 1)).astype(np.int64)
+    from ..kernels.equations import in_python, level_of_place
+
+    return np.rint(in_python(level_of_place)(envs.shape.levels, places)).astype(np.int64)
 
 
 def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:
@@ -91,5 +96,6 @@ def _weights(envs: VectorEnv, index: int, slates: np.ndarray, filled: np.ndarray
     weights = np.zeros((envs.num_envs, envs.shape.features))
     if "candidates" not in envs.config.hidden(index):
         list_options(envs.world, envs.arrays, index, items, features)
+        filled = np.ascontiguousarray(filled)  # for other layouts it would be compiled once more
         separate(features, items, slates, filled, np.zeros(2 * sum(features.shape[1:])), weights)
     return weights

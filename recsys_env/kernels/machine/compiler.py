@@ -8,12 +8,15 @@ a terminal or in a notebook by a line, elsewhere by one for the logger "recsys_e
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import linecache
 import logging
+import os
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -29,9 +32,15 @@ from . import __path__ as folders
 from .dispatchers import entry_dispatcher, kernel_dispatcher
 from .selection import SETTING
 
+try:
+    import fcntl
+except ImportError:  # Windows, where processes that start at once all compile
+    fcntl = None  # type: ignore[assignment]
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATIENCE = 1.0  # seconds of compiling until somebody is told
+LONGEST_WAIT = 300.0  # seconds for another process that compiles the same
 _ELSEWHERE = "the environment variable NUMBA_CACHE_DIR can name a folder for it"
 
 
@@ -133,6 +142,36 @@ class _CacheFile(IndexDataCacheFile):
         return pickle.loads(payload) if sound else None
 
 
+class _Lock:
+    """A lock file: of several processes that need the same code, the first one compiles it, and the others wait.
+
+    The operating system frees the lock when the process ends, for whatever reason.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT)
+
+    def acquire(self) -> None:
+        """Wait until no other process holds the lock, but no longer than `LONGEST_WAIT`."""
+        waited = 0.0
+        while waited < LONGEST_WAIT:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
+                waited += 0.1
+
+    def release(self) -> None:
+        """Free the lock. Processes that wait for it keep the file open; the next one makes a new file."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # also for a process that was forked meanwhile
+        os.close(self._file)
+
+
 class _Cache(FunctionCache):
     """Compiled code of an entry on disk. Where there is no place for it, or no room, the game goes on without."""
 
@@ -141,22 +180,49 @@ class _Cache(FunctionCache):
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._cache_path = None
+        self._lock: _Lock | None = None
         try:
             super().__init__(function)
         except RuntimeError:  # no folder can be written to
             self.disable()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """What is kept for a signature; if nothing, numba compiles it next, and calls `save_overload`."""
-        try:
-            found = super().load_overload(sig, target_context)
-        except Exception:  # a damaged file
-            found = None
+        """Return the stored code for a signature. If there is none, numba compiles it next, calls `save_overload`, and
+        `entry` calls `release`."""
+        found = self._stored(sig, target_context)
         if found is None:
             self._waiting = threading.Timer(PATIENCE, self._announce)
             self._waiting.daemon = True
             self._waiting.start()
+            if self._acquire(sig):
+                found = self._stored(sig, target_context)  # by a process that had the lock before
+            if found is not None:
+                self._waiting.cancel()
         return found
+
+    def _stored(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a damaged file
+            return None
+
+    def _acquire(self, sig: Any) -> bool:
+        """Wait for the lock of a signature. Returns whether there is one: not on Windows, and not without a folder."""
+        if fcntl is None or not self._enabled:
+            return False
+        name = f"{self._impl.filename_base}.{hashlib.sha256(repr(sig).encode()).hexdigest()[:16]}.lock"
+        try:
+            self._lock = _Lock(os.path.join(self._cache_path, name))
+            self._lock.acquire()
+        except OSError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let other processes go on that wait for what this one compiles."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         if self._enabled:  # only now is every kernel defined
@@ -233,7 +299,16 @@ def entry(function: F | None = None, *, parallel: bool = False) -> Any:
         return lambda f: entry(f, parallel=parallel)
     _take_down(function.__code__.co_filename, function.__globals__)
     dispatcher = entry_dispatcher(function, parallel)
-    dispatcher._cache = _Cache(function)
+    dispatcher._cache = stored = _Cache(function)
+    compile_it = dispatcher.compile
+
+    def compile_and_release(signature: Any) -> Any:
+        try:
+            return compile_it(signature)
+        finally:
+            stored.release()
+
+    dispatcher.compile = compile_and_release
     return dispatcher
 
 

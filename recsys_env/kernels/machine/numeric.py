@@ -76,19 +76,19 @@ def log1p(x):
     return log(1.0 + x)
 
 
-# Of many numbers in place, x[first:stop], which vectorises.
+# Of many numbers, from x[first:stop] into y[first:stop], which vectorises.
 
 
 @kernel
-def exp_all(x, first, stop):
+def exp_all(x, y, first, stop):
     for i in range(first, stop):
-        x[i] = exp(x[i])
+        y[i] = exp(x[i])
 
 
 @kernel
-def log_all(x, first, stop):
+def log_all(x, y, first, stop):
     for i in range(first, stop):
-        x[i] = log(x[i])
+        y[i] = log(x[i])
 
 
 @kernel

@@ -6,10 +6,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..choice import outside_utility, utility_of
+from ..equations import choice_probability
 from ..machine.compiler import entry
-from ..machine.numeric import insert, sigmoid
+from ..machine.numeric import insert
 from ..objectives import fairness, show_providers
-from ..page import can_show, is_active, popularity_now, retrieves
+from ..page import can_show, popularity_now, retrieves
+from ..page_kinds import is_active
 
 ALL, COLD, WARM = 0, 1, 2  # which items count
 
@@ -46,7 +48,7 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
             for i in range(p.shape.candidates if by_position else p.shape.items):
                 j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
                 if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
-                    gain = sigmoid(utility_of(world, state, p, b, j, 0.0) - outside[b])
+                    gain = choice_probability(utility_of(world, state, p, b, j, 0.0), outside[b])
                     part = COLD if cold[b, j] else WARM
                     insert(best[ALL], items[ALL], slots, slots, gain, j)
                     insert(best[part], items[part], slots, slots, gain, j)

@@ -10,7 +10,8 @@ from ..choice import outside_utility, trust_term
 from ..equations import inclusive_value, log_multiplier, place_of_level, slot_weight
 from ..machine.compiler import entry, kernel
 from ..machine.numeric import exp, log
-from ..page import SHARED, active_agents, can_show, is_active, retrieves
+from ..page import can_show, retrieves
+from ..page_kinds import active_agents, competitors, is_active
 from .beliefs import (
     content_belief,
     estimate_taste,
@@ -228,14 +229,14 @@ def _best_free(state, p, b, n, x, first, stop, page):
 
 @kernel
 def _on_page(state, p, b, n, i, first, stop, page):
-    """Whether the item of agent n's option i stands on the page already: in its own slots, on a shared page in any."""
+    """Whether the item of agent n's option i stands in a slot of its own or of a competitor already."""
     j = item_of(state, p, b, n, page.options[n, i])
+    first, stop = competitors(p, n, first, stop)
     for m in range(first, stop):
-        if m == n or p.shape.page == SHARED:
-            for k in range(p.shape.slots):
-                other = page.chosen[m, k]
-                if other >= 0 and item_of(state, p, b, m, page.options[m, other]) == j:
-                    return True
+        for k in range(p.shape.slots):
+            other = page.chosen[m, k]
+            if other >= 0 and item_of(state, p, b, m, page.options[m, other]) == j:
+                return True
     return False
 
 

@@ -205,7 +205,7 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
         satiation=satiation,
         sensitivity=1.0,
         log_price=x,
-        cart_intercept=world.topics[item.topic, 0],
+        cart_intercept=world.topics[item.topic].cart_intercept,
     )
     e = experience(f, clicked)
     value = np.float64(agent.click) + reaction_reward(f, agent, item.length, e)

@@ -8,7 +8,8 @@ import numpy as np
 from ..machine.compiler import entry
 from ..machine.vectors import dot
 from ..observation import write_item
-from ..page import can_show, is_active, retrieves
+from ..page import can_show, retrieves
+from ..page_kinds import is_active
 from ..retrieval import seen_count
 
 

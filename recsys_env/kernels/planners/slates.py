@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..choice import outside_utility, trust_term
-from ..equations import inclusive_value, slot_weight, trust_bonus
+from ..equations import choice_probability, inclusive_value, slot_weight, trust_bonus
 from ..machine.compiler import kernel
-from ..machine.numeric import exp, insert, log, sigmoid
-from ..page import RIVAL, SHARED, active_agents
+from ..machine.numeric import exp, insert, log
+from ..page_kinds import active_agents, slot_at
 
 _ROUNDS = 8  # the iteration for x converges in three or four
 _STARTS = 12  # of it, where lambda < 1
@@ -55,18 +55,17 @@ def true_page(world, state, p, b, n):
 @kernel
 def expected_page(world, p):
     """The same as far as an observer knows: no click in the average mood, no rivals, and trust as it starts."""
-    return np.mean(world.v_0), 0.0 if p.shape.page == RIVAL else trust_bonus(p.choice, p.users.trust_init)
+    return np.mean(world.v_0), 0.0 if p.shape.opens_agent else trust_bonus(p.choice, p.users.trust_init)
 
 
 @kernel
 def log_theta(world, state, p, b, n, k):
     """Log examination of slot k of agent n, whose rank on the page about to be shown is already drawn."""
-    if p.shape.page != SHARED:
-        return world.log_theta[k]
     first, stop = active_agents(world, p, state.copies[b])
     for place in range(stop - first):
-        if state.order[b, k, place] == n:
-            return world.log_theta[k * (stop - first) + place]
+        m, rank = slot_at(state, p, b, k, place, first, stop)
+        if m == n:
+            return world.log_theta[rank]
     return -np.inf
 
 
@@ -91,7 +90,7 @@ def _slate_value(world, state, p, b, n, filled, rest, trust, none, scale, scratc
     if total <= 0.0:
         return none, none
     inclusive = inclusive_value(p.choice, scale + log(total), trust)
-    share = sigmoid(inclusive - rest)
+    share = choice_probability(inclusive, rest)
     return share * value / total + (1.0 - share) * none, value / total
 
 

@@ -1,0 +1,53 @@
+"""What differs between the kinds of page: which agents are on it, how their slots are ranked, who competes with whom.
+
+`WorldConfig.page` names the kind. What it is like are properties of the config, which kernels read from `p.shape`:
+
+    page      one_feed  opens_agent
+    shared    yes       no           all agents' slots in one feed, mixed in an order that is drawn for each page
+    rows      no        no           a row of slots for each agent, beside the others
+    rival     no        yes          platforms of their own, of which the visitor opens one for a session
+"""
+
+from __future__ import annotations
+
+from .machine.compiler import kernel
+
+
+@kernel
+def active_agents(world, p, copy):
+    """(first, stop): the agents whose slots are on the page about to be shown: one of them, or all. None in an idle
+    tick."""
+    if copy.visitor < 0:
+        return 0, 0
+    if p.shape.opens_agent:
+        return copy.opened, copy.opened + 1
+    owner = world.scenes[copy.scene].owner
+    if owner >= 0:
+        return owner, owner + 1
+    return 0, p.shape.agents
+
+
+@kernel
+def is_active(world, p, copy, n):
+    """Whether agent n's slots are on the page about to be shown."""
+    first, stop = active_agents(world, p, copy)
+    return first <= n < stop
+
+
+@kernel
+def slot_at(state, p, b, k, place, first, stop):
+    """(agent, rank - 1) of the slot that is filled at this place of round k, in which each of the active agents
+    `first` .. `stop` - 1 fills its slot k. Places and rounds begin at 0."""
+    if p.shape.one_feed:
+        return state.order[b, k, place], k * (stop - first) + place
+    return first + place, k
+
+
+@kernel
+def competitors(p, n, first, stop):
+    """(first, stop): the agents with which agent n competes for items, itself included, among the active agents
+    `first` .. `stop` - 1. If several ask for the same item, the slot that is filled first shows it and the others stay
+    empty."""
+    if p.shape.one_feed:
+        return first, stop
+    return n, n + 1
