@@ -71,7 +71,7 @@ class Monitor(Callback):
 
     def on_batch_collected(self, batch: Any) -> None:
         groups = self.experiment.group_map
-        self._rollout.add(torch.cat([batch["next", group, "info", "own"] for group in groups], -2))
+        self._rollout.add(torch.cat([batch["next", group, "info", "individual_reward"] for group in groups], -2))
         self._rollout.end(self.experiment.total_frames * sum(map(len, groups.values())))
 
 

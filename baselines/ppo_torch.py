@@ -173,7 +173,7 @@ class Rollout:
         steps, copies, per_copy = self.shape
         for t in range(steps):
             self._look(t)
-            page = self.envs.next_places, self.envs.active, self.envs.next_visitor
+            page = self.envs.next_user_slots, self.envs.active, self.envs.next_visitor
             place, self.active[t], self.visitors[t] = map(self.to_device.kept, page)
             episode, tick = divmod(self._ticks, self.envs.config.horizon)
             self.episodes[t], self._ticks = episode, self._ticks + 1
@@ -191,7 +191,7 @@ class Rollout:
             space: Any = self.envs.action_space
             actions = to_actions(self.chosen[t], self.layout).view(copies, per_copy, *space.shape)
             _, earned, _, over, infos = self.envs.step(self.to_device.actions(actions))
-            self.own[t] = self.to_device(infos["own"])
+            self.own[t] = self.to_device(infos["individual_reward"])
             self.observer.record(infos, over)
             self.links.add(t, place, self.active[t], self.to_device(earned))
             if self._memory:

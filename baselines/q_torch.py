@@ -253,13 +253,13 @@ class QLearner:
         tried[0] = tried[0].masked_fill(~page.allowed, EXCLUDED)
         random = best_slates(tried[0], tried[1:], network.layout.slots)
         chosen = torch.where(torch.rand(len(chosen), 1, device=chosen.device) < epsilon, random, chosen)
-        place, active, space = envs.next_places.copy(), envs.active.copy(), envs.action_space
+        place, active, space = envs.next_user_slots.copy(), envs.active.copy(), envs.action_space
         actions = to_actions(chosen, network.layout).view(envs.num_envs, envs.num_agents, *(space.shape or ()))
         _, rewards, _, truncated, infos = envs.step(self.replay.to_device.actions(actions))
         self.replay.add(chosen, place, active, rewards)
         if truncated.any():  # the copies of a batch end together
             self.replay.links.end()
-        own: np.ndarray = infos["own"]
+        own: np.ndarray = infos["individual_reward"]
         return own
 
     def _update(self) -> None:

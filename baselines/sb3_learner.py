@@ -46,7 +46,7 @@ class Monitor(BaseCallback):
         self._rollout = rollout
 
     def _on_step(self) -> bool:
-        self._rollout.add(self.training_env.own)  # type: ignore[attr-defined]
+        self._rollout.add(self.training_env.individual_reward)  # type: ignore[attr-defined]
         return True
 
     def _on_rollout_end(self) -> None:

@@ -34,6 +34,7 @@ from recsys_env.evaluation import METRICS, scale_ends, watch
 from recsys_env.evaluation.tables import markdown
 from recsys_env.fitting import FitSettings
 from recsys_env.policies import ORACLES, POLICIES
+from recsys_env.responses import RESPONSES
 
 OUT = Path(__file__).parent / "_generated"
 LIBRARIES = (
@@ -59,6 +60,8 @@ def main() -> None:
         "observation_fields": observation_fields,
         "candidate_features": candidate_features,
         "state_fields": state_fields,
+        "responses": responses,
+        "events": events,
         "policies": policies,
         "metrics": metrics,
         "config": config_fields,
@@ -156,6 +159,17 @@ def candidate_features() -> str:
 def state_fields() -> str:
     rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.STATE]
     return markdown(["field", "size", "meaning", "range", "squashed", "notes"], rows)
+
+
+def responses() -> str:
+    kinds = {"?": "bool", "i4": "int32", "f4": "float32"}
+    rows = [[code(r.name), kinds[r.kind], r.meaning] for r in RESPONSES]
+    return markdown(["entry", "type", "meaning"], rows)
+
+
+def events() -> str:
+    rows = [[r.event, r.paid, code(f"reward.{r.event}"), code(r.name)] for r in RESPONSES]
+    return markdown(["event", "the weight is paid", "field", "in infos"], rows)
 
 
 def policies() -> str:
@@ -397,12 +411,7 @@ def reward_text(config: WorldConfig) -> str:
 
 
 PER_EVENT = {
-    "click": "per click",
-    "cart": "per cart",
-    "purchase": "· price ÷ mean list price per purchase",
-    "rating": "· (rating − 3) / 2 per rating",
-    "like": "per like",
-    "dwell": "per mean length watched",
+    **{response.event: response.paid for response in RESPONSES},
     "diversity": "· diversity of its slate per page",
     "novelty": "· novelty of its slate per page",
     "fairness": "· fairness of exposure per page",

@@ -242,7 +242,7 @@ class Batch(ABC, Generic[Array, Told]):
 
     @property
     @abstractmethod
-    def next_places(self) -> Array:
+    def next_user_slots(self) -> Array:
         """Place [B] of the person whose page is about to be shown, -1 if idle; the next step overwrites it."""
 
     @property

@@ -18,6 +18,7 @@ from typing import Any
 from .checks import check_count, did_you_mean, shown
 from .fields import CANDIDATE_FEATURES, HIDEABLE, PRICE_LEVEL
 from .privacy import WITHHELD
+from .responses import EVENTS, RESPONSES
 from .settings import (
     Settings,
     choice_field,
@@ -304,16 +305,8 @@ class ArrivalConfig(Settings):
     d_2: float = number_field(0.0, "effect of satisfaction on being lost", 0, 50)
 
 
-@frozen
 @dataclass(frozen=True)
-class RewardConfig(Settings):
-    """What agents are paid: own_n = sum of weight * value over the events credited to agent n.
-
-    Values are 1 per click, cart and like, price paid / mean list price per purchase (with offers: minus the unit cost,
-    in mean margins), (rating - 3) / 2 per rating, and length * softplus(e) per dwell. The objectives diversity, novelty
-    and fairness are paid per page of agent n, in addition to own_n (`kernels/objectives.py`).
-    """
-
+class _SharingConfig(Settings):
     sharing: float = number_field(0.0, "s, reward sharing: 0 selfish, 1 team, -1 zero-sum", -1, 1)
     margin_rate: float = number_field(
         0.3,
@@ -322,12 +315,27 @@ class RewardConfig(Settings):
         1e-6,
         1,
     )
-    click: float = number_field(1.0, "per click", -100, 100)
-    cart: float = number_field(0.0, "per cart", -100, 100)
-    purchase: float = number_field(0.0, "per purchase, in mean margins", -100, 100)
-    rating: float = number_field(0.0, "per rating, on (rating - 3) / 2", -100, 100)
-    like: float = number_field(0.0, "per like", -100, 100)
-    dwell: float = number_field(0.0, "per mean length watched", -100, 100)
+
+
+# A weight for each event that `responses.py` declares.
+_EventConfig: Any = dataclasses.make_dataclass(
+    "_EventConfig",
+    [(response.event, float, number_field(response.weight, response.paid, -100, 100)) for response in RESPONSES],
+    bases=(_SharingConfig,),
+    frozen=True,
+)
+
+
+@frozen
+@dataclass(frozen=True)
+class RewardConfig(_EventConfig):  # type: ignore[misc]
+    """What agents are paid: own_n = sum of weight * value over the events credited to agent n.
+
+    Values are 1 per click, cart and like, price paid / mean list price per purchase (with offers: minus the unit cost,
+    in mean margins), (rating - 3) / 2 per rating, and length * softplus(e) per dwell. The objectives diversity, novelty
+    and fairness are paid per page of agent n, in addition to own_n (`kernels/objectives.py`).
+    """
+
     diversity: float = number_field(
         0.0,
         "per page, on the mean of 1 - <q, q'> over the pairs of items of the agent's slate, in [0, 2]; not in own_n",
@@ -363,7 +371,6 @@ class RewardConfig(Settings):
     )
 
 
-EVENTS = ("click", "cart", "purchase", "rating", "like", "dwell")
 OBJECTIVES = ("diversity", "novelty", "fairness")  # paid for the page itself, whatever the visitor does
 
 

@@ -177,7 +177,7 @@ class RecommendationEnv(ParallelEnv):
         rewards = report.rewards.tolist()[0]
         if page is not None:
             self._page = page
-            self._score += report.agents["own"][0]
+            self._score += report.agents["individual_reward"][0]
             if self.render_mode == "human":
                 self.render()
         return (
@@ -271,8 +271,9 @@ class RecommendationEnv(ParallelEnv):
         """Return the exact expectations of the page about to be shown, given a joint action; nothing changes.
 
         Returns:
-            "click", "cart", "purchase": agent -> probability for each of its slots [K]; "own", "objectives", "reward":
-            agent -> expected own reward of this step, reward for objectives, and their sum after sharing.
+            "click", "cart", "purchase": agent -> probability for each of its slots [K]; "individual_reward",
+            "objectives", "reward": agent -> expected own reward of this step, reward for objectives, and their sum
+            after sharing.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.
@@ -292,7 +293,7 @@ class RecommendationEnv(ParallelEnv):
 
         Returns:
             agent -> item, rank, utility, position, click: arrays [K]; terms: name -> [K], whose sum is the utility;
-            offer,
+            price_multiplier,
             trust, outside: numbers. `VectorEnv.explain` documents meanings and units.
 
         Raises:
@@ -305,7 +306,7 @@ class RecommendationEnv(ParallelEnv):
             agent: {
                 **{name: result[name][0, n] for name in ("item", "rank", "utility", "position", "click")},
                 "terms": {name: values[0, n] for name, values in result["terms"].items()},
-                "offer": float(result["offer"][0, n]),
+                "price_multiplier": float(result["price_multiplier"][0, n]),
                 "trust": float(result["trust"][0, n]),
                 "outside": float(result["outside"][0]),
             }

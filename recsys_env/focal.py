@@ -140,7 +140,7 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     state_fields = _of_batch("state_fields")
     busy = _of_batch("busy")
     game = _of_batch("game")
-    next_places = _of_batch("next_places")
+    next_user_slots = _of_batch("next_user_slots")
     state = _of_batch("state")
     final_state = _of_batch("final_state")
     save = _of_batch("save")

@@ -265,7 +265,7 @@ class GameBatch(Batch[Array, Told]):
         return self._report
 
     @property
-    def next_places(self) -> Array:
+    def next_user_slots(self) -> Array:
         return self._column(self._state.copies, "visitor")
 
     @one_at_a_time

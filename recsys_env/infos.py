@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .checks import shown
+from .responses import NAMES
 from .world import Report
 
 
@@ -29,19 +30,19 @@ def _holes(report: Report) -> np.ndarray:
     return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
 
 
-def offers(report: Report) -> np.ndarray:
+def price_multipliers(report: Report) -> np.ndarray:
     """What multiplies the prices of an agent's slots, [B, N]. It is worked out in extended precision, because the last
     bit of NumPy's exponential in float64 differs between its versions and between processors."""
-    return np.exp(report.agents["log_offer"].astype(np.longdouble)).astype(np.float64)
+    return np.exp(report.agents["log_price_multiplier"].astype(np.longdouble)).astype(np.float64)
 
 
 _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "shown": partial(_slots, "item"),
-    **{name: partial(_slots, name) for name in ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")},
+    **{name: partial(_slots, name) for name in ("rank", *NAMES)},
     "empty": _holes,
-    **{name: partial(_agents, name) for name in ("own", "objectives", "visitor", "next_visitor")},
-    **{name: partial(_agents, name) for name in ("place", "next_place", "active")},
-    "offer": offers,
+    **{name: partial(_agents, name) for name in ("individual_reward", "objectives", "visitor", "next_visitor")},
+    **{name: partial(_agents, name) for name in ("user_slot", "next_user_slot", "active")},
+    "price_multiplier": price_multipliers,
     **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
 }
 _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
@@ -56,18 +57,18 @@ class Infos(Mapping[str, np.ndarray]):
 
     shown [B, N, K]     item in each slot, -1 = hole
     rank [B, N, K]      rank - 1 of each slot on the page, -1 = not on it
-    clicked, cart, bought, liked [B, N, K]  bool, what happened to the slot on this page
-    rating [B, N, K]    1..5, 0 = none
-    dwell [B, N, K]     float32, in mean lengths
+    clicked, dwell, ... [B, N, K]  what happened to the slot on this page: one entry for each of `responses.RESPONSES`,
+                        where their meanings stand
     empty [B, N]        number of holes among the agent's slots
-    own [B, N]          the agent's own reward, before sharing
+    individual_reward [B, N]  the agent's own reward, before sharing
     objectives [B, N]   reward for diversity, novelty and fairness of the page, before sharing
     visitor [B, N]      visitor id of this page, -1 = idle tick or inactive agent
     next_visitor [B, N] visitor id of the page that the returned observation is about
-    place, next_place [B, N]  places of these people, 0..U-1, -1 likewise. When a person is lost a new one takes its
-                        place, so the pages of a place form a chain through the episode, for credit assignment
+    user_slot, next_user_slot [B, N]  places of these people among the users of the copy, 0..U-1, -1 likewise. When a
+                        person is lost a new one takes its place, so the pages of a place form a chain through the
+                        episode, for credit assignment
     active [B, N]       bool, whether the agent's slots will be on the next page
-    offer [B, N]        factor on the prices of the agent's slots on this page, 1 = unchanged prices
+    price_multiplier [B, N]  factor on the prices of the agent's slots on this page, 1 = unchanged prices
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items on this page: item
                         (-1 = none), the credited agent, the price paid in mean list prices, its rating (0 = none)
     final_obs [B, N, O], final_mask: valid where truncated
@@ -135,9 +136,9 @@ class _CopiedInfos(_KeptInfos):
 class AgentInfo(UserDict[str, Any], dict[str, Any]):
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
-    shown, rank, clicked, cart, bought, liked, rating, dwell: arrays [K], as in `Infos`
-    empty, own, objectives, visitor, next_visitor, place, next_place, active, offer: numbers, as in `Infos`; no page
-        follows the last step of an episode
+    shown, rank, and what happened to the slots: arrays [K], as in `Infos`
+    empty, individual_reward, objectives, visitor, next_visitor, user_slot, next_user_slot, active, price_multiplier:
+        numbers, as in `Infos`; no page follows the last step of an episode
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
         agent; item -1 = none
 
@@ -150,8 +151,18 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     `dict.keys(info)`, meets that alone; `dict(info)`, `{**info}`, `info | ...`, `json`, `copy` and `pickle` do not.
     """
 
-    SLOTS = ("shown", "rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
-    SCALARS = ("empty", "own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "offer")
+    SLOTS = ("shown", "rank", *NAMES)
+    SCALARS = (
+        "empty",
+        "individual_reward",
+        "objectives",
+        "visitor",
+        "next_visitor",
+        "user_slot",
+        "next_user_slot",
+        "active",
+        "price_multiplier",
+    )
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     __init__ = dict.__init__  # type: ignore[assignment]  # in C, since every step makes some
@@ -159,11 +170,11 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     @cached_property
     def data(self) -> dict[str, Any]:  # type: ignore[override]
         """The entries, which `UserDict` serves: to make them takes as long as a step."""
-        infos, n, over = dict.__getitem__(self, "own")
+        infos, n, over = dict.__getitem__(self, "individual_reward")
         entries: dict[str, Any] = {name: infos[name][0, n] for name in self.SLOTS}
         entries |= {name: infos[name][0, n].item() for name in self.SCALARS}
         if over:
-            entries |= {"next_visitor": -1, "next_place": -1, "active": False}
+            entries |= {"next_visitor": -1, "next_user_slot": -1, "active": False}
         mine = (infos["later_item"][0] >= 0) & (infos["later_agent"][0] == n)
         for name, none in self.LATER:
             entries[name] = np.where(mine, infos[name][0], infos[name].dtype.type(none))
@@ -200,7 +211,7 @@ def by_agent(report: Report, agents: list[str], over: bool) -> dict[str, AgentIn
     """
     kept, told = _KeptInfos(report), {}
     for n, agent in enumerate(agents):
-        told[agent] = AgentInfo(own=(kept, n, over))
+        told[agent] = AgentInfo(individual_reward=(kept, n, over))
     return told
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
-from .config import EVENTS, OBJECTIVES, RoleConfig
+from .config import OBJECTIVES, RoleConfig
 from .evaluation import METRICS
 from .policies import FAMILIES, POLICIES, TASK_POLICIES
+from .responses import EVENTS
 from .settings import describe as describe_config
 from .world import shape_of
 

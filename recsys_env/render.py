@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .checks import shown
+from .responses import NAMES, to_be_told
 from .vector import VectorEnv
 
 _NAME = 36  # characters of an item or topic name that are shown
-_EVENTS = {"clicked": "clicked", "cart": "in the cart", "bought": "bought", "liked": "liked"}
 
 
 class Slot(NamedTuple):
@@ -24,13 +24,13 @@ class Slot(NamedTuple):
     topic: int
     price: float  # asked, after promotion and as the agent offers it, in mean list prices
     promoted: bool
-    events: list[str]  # what happened to it, in words
+    events: dict[str, str]  # what happened to it, in words -> their colour
 
 
 def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
     """Return the slots [K] that agent n showed at the last page of copy 0."""
-    infos = {name: envs.infos[name][0, n] for name in ("shown", "rank", "rating", *_EVENTS)}
-    prices, promoted = envs.prices_at(np.maximum(infos["shown"], 0), tick, envs.infos["offer"][0, n])
+    infos = {name: envs.infos[name][0, n] for name in ("shown", "rank", *NAMES)}
+    prices, promoted = envs.prices_at(np.maximum(infos["shown"], 0), tick, envs.infos["price_multiplier"][0, n])
     return [
         Slot(
             int(infos["rank"][k]) + 1,
@@ -44,9 +44,8 @@ def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
     ]
 
 
-def _events(infos: Mapping[str, Any]) -> list[str]:
-    events = [text for name, text in _EVENTS.items() if infos[name] and not (name == "cart" and infos["bought"])]
-    return events + [f"rated {infos['rating']}"] * bool(infos["rating"])
+def _events(infos: Mapping[str, Any]) -> dict[str, str]:
+    return {r.words.format(value): r.colour for r, value in to_be_told(infos) if r.words}
 
 
 # ------------------------------------------------------------------------------------------------ text
@@ -74,7 +73,9 @@ def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bo
     )
     for n, agent in enumerate(envs.possible_agents):
         note = "" if page["visitor"] < 0 or infos["visitor"][0, n] >= 0 else "  not on this page"
-        lines.append(f"  {agent:<{width}}  score {scores[n]:9.3f}  this tick {infos['own'][0, n]:+7.3f}{note}")
+        lines.append(
+            f"  {agent:<{width}}  score {scores[n]:9.3f}  this tick {infos['individual_reward'][0, n]:+7.3f}{note}"
+        )
         if infos["visitor"][0, n] >= 0:
             lines += [_slot_line(envs, slot, columns) for slot in slots[n]]
     lines += [f"  {sale}" for sale in _later_sales(envs)]
@@ -190,7 +191,7 @@ def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | No
 
 _WIDTH, _CARD, _GAP, _HEADER, _TITLE, _SALE_LINE = 340, 64, 8, 96, 44, 22  # pixels
 _PAPER, _INK, _FAINT, _LINE, _WHITE = "#f4f5f7", "#1c2430", "#6b7684", "#d5dae1", "#ffffff"
-_COLOURS = {"clicked": "#1f6feb", "in the cart": "#b26a00", "bought": "#1a7f37", "liked": "#bf3989"}
+_PROGRESS, _GAIN = "#1f6feb", "#1a7f37"
 _SALE = "#b42318"
 
 
@@ -230,7 +231,7 @@ def draw_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bool
         _draw_agent(draw, envs, n, page, scores[n], at)
     sales = [] if page is None else _later_sales(envs)
     for i, text in enumerate(sales):
-        _write(draw, (2 * _GAP, foot + i * _SALE_LINE), text, 15, _COLOURS["bought"], image.width - 4 * _GAP)
+        _write(draw, (2 * _GAP, foot + i * _SALE_LINE), text, 15, _GAIN, image.width - 4 * _GAP)
     return np.array(image)
 
 
@@ -238,7 +239,7 @@ def _draw_header(draw: Any, envs: VectorEnv, page: Any, over: bool, name: str, w
     """Draw the task, the progress of its episode, the visitor and the next visitor."""
     played = 0 if page is None else int(page["tick"]) + 1
     draw.rectangle((0, 0, width, 5), fill=_LINE)
-    draw.rectangle((0, 0, width * played // envs.config.horizon, 5), fill=_COLOURS["clicked"])
+    draw.rectangle((0, 0, width * played // envs.config.horizon, 5), fill=_PROGRESS)
     room = width - 4 * _GAP
     _write(draw, (2 * _GAP, 12), _title(envs, page, name), 20, _INK, room)
     if page is not None:
@@ -250,9 +251,9 @@ def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at:
     """Draw one agent: its name and rewards, then a card for each of its slots."""
     x, y = at
     _write(draw, (x, y + 4), envs.possible_agents[n], 18, _INK, _WIDTH // 2)
-    earned = 0.0 if page is None else float(envs.infos["own"][0, n])
+    earned = 0.0 if page is None else float(envs.infos["individual_reward"][0, n])
     text = f"{score:.2f}" + (f"  ({earned:+.2f})" if earned else "")
-    _write(draw, (x + _WIDTH, y + 4), text, 18, _COLOURS["bought"] if earned > 0 else _FAINT, _WIDTH // 2, anchor="ra")
+    _write(draw, (x + _WIDTH, y + 4), text, 18, _GAIN if earned > 0 else _FAINT, _WIDTH // 2, anchor="ra")
     present = page is not None and envs.infos["visitor"][0, n] >= 0
     slots = slots_of(envs, n, int(page["tick"])) if present else [None] * envs.config.slots
     for k, slot in enumerate(slots):
@@ -268,17 +269,16 @@ def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at:
 def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int, int]) -> None:
     """Draw one shown item, framed in the colour of its best outcome."""
     x, top, right, bottom = box
-    marks = [(word, _COLOURS.get(word, _INK)) for word in slot.events]
-    frame = next((_COLOURS[word] for word in reversed(_COLOURS) if word in slot.events), _LINE)
-    draw.rounded_rectangle(box, 8, fill=_WHITE, outline=frame, width=3 if marks else 1)
+    frame = next(filter(None, reversed(slot.events.values())), _LINE)
+    draw.rounded_rectangle(box, 8, fill=_WHITE, outline=frame, width=3 if slot.events else 1)
     draw.rounded_rectangle((x + 7, top + 9, x + 12, bottom - 9), 2, fill=topic_colour(slot.topic))
     price = f"{slot.price:.2f}" + (" sale" if slot.promoted else "")
     _write(draw, (right - 12, top + 10), price, 16, _SALE if slot.promoted else _INK, 90, anchor="ra")
     _write(draw, (x + 20, top + 10), f"{slot.rank}. {item_name(envs, slot.item)}", 16, _INK, _WIDTH - 120)
     left = x + 20
-    for word, colour in marks:
+    for word, colour in slot.events.items():
         wide = int(_font(13).getlength(word)) + 14
-        draw.rounded_rectangle((left, top + 36, left + wide, top + 56), 9, fill=colour)
+        draw.rounded_rectangle((left, top + 36, left + wide, top + 56), 9, fill=colour or _INK)
         _write(draw, (left + 7, top + 39), word, 13, _WHITE, wide)
         left += wide + 5
     _write(draw, (left, top + 38), topic_name(envs, slot.topic), 14, topic_colour(slot.topic), right - 12 - left)

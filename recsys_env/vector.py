@@ -28,7 +28,7 @@ from .catalogue import Catalogue
 from .checks import as_numbers, as_places, check_count, shown
 from .config import WorldConfig
 from .game_batch import GameBatch
-from .infos import Infos, offers
+from .infos import Infos, price_multipliers
 from .memory import available, bytes_of_copies, check_fits
 from .snapshots import check_world
 from .spaces import mask_size
@@ -258,7 +258,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
         Args:
             tick: 0 to the horizon.
-            offers: [I] factors by which an agent multiplies the prices (`infos["offer"]`), or one number for all.
+            offers: [I] factors by which an agent multiplies the prices (`infos["price_multiplier"]`), or one number for
+                all.
 
         Raises:
             ValueError, TypeError: there is no such item or tick, or offers are not positive or have another shape.
@@ -337,7 +338,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         return _read_only(self._state.copies["tick"])
 
     @property
-    def next_places(self) -> np.ndarray:
+    def next_user_slots(self) -> np.ndarray:
         return _read_only(self._state.copies["visitor"])
 
     # -------------------------------------------------------------------------------------------- latent views
@@ -351,12 +352,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         return self._state.copies.copy()
 
     @one_at_a_time
-    def latent_users(self, places: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
+    def latent_users(self, user_slots: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
         """Return the latent variables of one user of each copy.
 
         Args:
-            places: [B] places of the users, or one for all copies; None = the users whose page is about to be shown (in
-                an idle tick the user at place 0).
+            user_slots: [B] places of the users, or one for all copies; None = the users whose page is about to be shown
+                (in an idle tick the user at place 0).
 
         Returns:
             incarnation [B]: number of people who held this place before; group, mood [B]; sessions [B] that the person
@@ -368,18 +369,18 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         Raises:
             RuntimeError: before the first `reset`.
             IndexError: a place is not below the number of users.
-            ValueError, TypeError: `places` are not places.
+            ValueError, TypeError: `user_slots` are not places of users.
         """
         from .kernels.page import read_wallets
 
         self._require_reset("latent_users()")
         state, shape, at = self._state, self.shape, self.world.params["shape"][0]
-        if places is None:
-            places = np.maximum(state.copies["visitor"], 0)
-        places = self._places(places, self.num_envs)
+        if user_slots is None:
+            user_slots = np.maximum(state.copies["visitor"], 0)
+        which = self._user_slots(user_slots, self.num_envs)
         rows, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
-        users, vectors, carts = (array[rows, places] for array in (state.users, state.vectors, state.carts))
-        read_wallets(self.world, state, places, wallet)
+        users, vectors, carts = (array[rows, which] for array in (state.users, state.vectors, state.carts))
+        read_wallets(self.world, state, which, wallet)
         filled = np.arange(shape.cart) < users["cart"][:, None]
         parts = {"taste": shape.dims, "satiation": shape.topics, "trust": shape.agents}
         return {
@@ -391,16 +392,16 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             **{f"cart_{name}": np.where(filled, carts[name], -1) for name in ("item", "agent")},
         }
 
-    def _places(self, places: Any, num_envs: int) -> np.ndarray:
+    def _user_slots(self, user_slots: Any, num_envs: int) -> np.ndarray:
         """A place in each of so many copies [num_envs], of one for all or one for each.
 
         Raises:
             IndexError, ValueError, TypeError: as of `latent_users`.
         """
-        which = as_places("places", places, self.shape.users, IndexError)
+        which = as_places("user_slots", user_slots, self.shape.users, IndexError)
         if which.shape not in ((), (num_envs,)):
             raise ValueError(
-                f"places = {shown(places)} of shape {which.shape} must be one for all copies, "
+                f"user_slots = {shown(user_slots)} of shape {which.shape} must be one for all copies, "
                 f"or one for each of the {num_envs}"
             )
         return np.array(np.broadcast_to(which, num_envs))
@@ -448,7 +449,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
         Returns:
             click, cart, purchase: probabilities [B, N, K] of each slot (purchase: instant ones);
-            own [B, N]: expected own reward of this step, including purchases of earlier cart items;
+            individual_reward [B, N]: expected own reward of this step, including purchases of earlier cart items;
             objectives [B, N]: reward for diversity, novelty and fairness of the page, which is certain;
             reward [B, N]: their sum after sharing.
         """
@@ -464,7 +465,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         expect(self.world, state, report, self._scratch, read, click, cart, own, objectives, reward)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
         by_slot = {"click": click, "cart": cart, "purchase": purchase}
-        return {**by_slot, "own": own, "objectives": objectives, "reward": reward}
+        return {**by_slot, "individual_reward": own, "objectives": objectives, "reward": reward}
 
     @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:
@@ -477,7 +478,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
                 freshness, popularity, intent, context, satiation, repeat;
             utility [B, N, K]: v, the sum of the terms;
             position [B, N, K]: log theta of the rank; theta multiplies the odds of a click;
-            offer [B, N]: factor on the prices of the agent's slots, 1 = unchanged prices;
+            price_multiplier [B, N]: factor on the prices of the agent's slots, 1 = unchanged prices;
             trust [B, N]: contribution of trust to the utility of an agent on the page (0 on rival pages, where trust
             has already chosen the agent); outside [B]: v_0, the utility of no click, 0 in an idle tick; click [B, N,
             K]: probability of a click.
@@ -506,7 +507,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             "terms": {name: terms[..., i] for i, name in enumerate(TERMS)},
             "utility": report.slots["utility"],
             "position": position,
-            "offer": offers(report),
+            "price_multiplier": price_multipliers(report),
             "trust": trust,
             "outside": outside,
             "click": click,

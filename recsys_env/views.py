@@ -28,6 +28,7 @@ from .environment import RecommendationEnv
 from .focal import FocalBatch, Others, checked_agent, policies_of
 from .infos import Infos
 from .policies import Team
+from .responses import NAMES
 from .tasks import task_config
 from .vector import VectorEnv, checked_vector_env
 
@@ -154,20 +155,15 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     INFOS: tuple[str, ...] = (
         "shown",
         "rank",
-        "clicked",
-        "cart",
-        "bought",
-        "liked",
-        "rating",
-        "dwell",
-        "own",
+        *NAMES,
+        "individual_reward",
         "objectives",
         "visitor",
         "next_visitor",
-        "place",
-        "next_place",
+        "user_slot",
+        "next_user_slot",
         "active",
-        "offer",
+        "price_multiplier",
     )
 
     closed = True  # until there is a batch: Gymnasium 1.1 closes even what could not be made
@@ -257,7 +253,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             else:
                 self._over, result = True, final
                 # no page follows the last observation
-                infos |= {name: np.full(self.num_envs, -1) for name in ("next_visitor", "next_place")}
+                infos |= {name: np.full(self.num_envs, -1) for name in ("next_visitor", "next_user_slot")}
                 infos |= {"active": self._none.copy()}
         return result, self._pick(rewards).astype(np.float64), self._none.copy(), ended, infos
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .catalogue import Catalogue
-from .config import EVENTS, GROUPS, OBJECTIVES, PAGE_PROPERTIES, WorldConfig
+from .config import GROUPS, OBJECTIVES, PAGE_PROPERTIES, WorldConfig
 from .fields import (
     ACTION,
     CANDIDATE_FEATURES,
@@ -32,6 +32,7 @@ from .fields import (
     with_fields,
 )
 from .privacy import noise
+from .responses import EVENTS, RESPONSES
 
 CART_SIZE = 3
 SAMPLE = 64  # people whose clicks make up the historical log; fewer in very large catalogues, to save time
@@ -112,18 +113,17 @@ SLOT = _record(
     ("utility", "f8"),       # v
     # w / exp(m_n): examination probability times exp(v / lambda), divided by the agent's largest
     ("weight", "f8"),
-    ("dwell", "f4"),
-    ("rating", "i4"),        # 0 = none
-    ("clicked", "?"), ("cart", "?"), ("bought", "?"), ("liked", "?"),
+    ("sale", "f8"),          # what an instant purchase counts, in mean margins
+    *((response.name, response.kind) for response in RESPONSES),
 )  # fmt: skip
 AGENT_REPORT = _record(  # one agent's results of the page just shown, and whether it acts on the next one
-    ("own", "f4"),  # own_n: its individual reward
+    ("individual_reward", "f4"),  # own_n: its individual reward
     ("objectives", "f4"),  # weighted diversity, novelty and fairness of the page, which are not part of own_n
-    ("log_offer", "f8"),  # log m of the agent's prices at the page, 0 = prices as they are
+    ("log_price_multiplier", "f8"),  # log m of the agent's prices at the page, 0 = prices as they are
     ("visitor", "i8"),  # person whose page it was, -1 = idle or inactive
     ("next_visitor", "i8"),  # person whose page comes next
-    ("place", "i8"),  # user slot of the visitor, -1 likewise
-    ("next_place", "i8"),
+    ("user_slot", "i8"),  # user slot of the visitor, -1 likewise
+    ("next_user_slot", "i8"),
     ("active", "?"),  # whether the agent's slots will be on the page that comes next
 )
 # purchase of an old cart item; item -1 = none
@@ -133,7 +133,7 @@ TURN = _record(  # one copy's tick, passed from stage to stage
     ("key", "u8"),           # key of its random numbers
     ("agent", "i8"), ("slot", "i8"),  # agent and slot of the click, -1 = no click
     ("stays", "?"),          # whether the visitor stays
-    ("place", "i8"),         # if not, the user slot that is invited next
+    ("user_slot", "i8"),     # if not, the user slot that is invited next
     ("open", "?"),           # whether the copy still has to advance to its next page
     ("row", "i8"),           # its row of `Scratch`: the first copy of those that advance together
 )  # fmt: skip
@@ -710,7 +710,7 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
     p, b = world.params["shape"][0], num_envs
     n, o = p["agents"], p["observation"]
     agents, masks = zeros((b, n), AGENT_REPORT), [zeros((b, n, mask_size), np.int8) for _ in range(2)]
-    for name in ("visitor", "next_visitor", "place", "next_place"):
+    for name in ("visitor", "next_visitor", "user_slot", "next_user_slot"):
         agents[name] = -1
     for mask in masks:
         mask[:] = 1

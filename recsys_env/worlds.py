@@ -215,8 +215,8 @@ class Worlds(Batch[np.ndarray, Infos]):
         return np.zeros(self.num_envs, np.bool_)
 
     @property
-    def next_places(self) -> np.ndarray:
-        return self._joined(lambda part, rows: part.next_places)
+    def next_user_slots(self) -> np.ndarray:
+        return self._joined(lambda part, rows: part.next_user_slots)
 
     @property
     def tick(self) -> np.ndarray:
@@ -239,10 +239,10 @@ class Worlds(Batch[np.ndarray, Infos]):
         return self._joined(lambda part, rows: part.final_state())
 
     @one_at_a_time
-    def latent_users(self, places: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
+    def latent_users(self, user_slots: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
         """As `VectorEnv.latent_users`."""
         self._require_reset("latent_users()")
-        which = None if places is None else self.parts[0]._places(places, self.num_envs)
+        which = None if user_slots is None else self.parts[0]._user_slots(user_slots, self.num_envs)
         return _by_name([part.latent_users(None if which is None else which[rows]) for part, rows in self._each()])
 
     @one_at_a_time

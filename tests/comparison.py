@@ -16,6 +16,7 @@ from plain_game import CartItem, Copy, Game, Habit, Person, Report, Slot, Visits
 
 from recsys_env import world
 from recsys_env.fields import OBSERVATION, places
+from recsys_env.responses import RESPONSES
 from recsys_env.world import State
 
 # ------------------------------------------------------------------------------------------------ the kernels' arrays
@@ -174,13 +175,13 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
     same(expected.truncated, bool(actual.truncated[b]), "truncated")
     same(expected.visitor, actual.agents["visitor"][b].tolist(), "visitor")
     same(expected.next_visitor, actual.agents["next_visitor"][b].tolist(), "next_visitor")
-    same(expected.place, actual.agents["place"][b].tolist(), "place")
-    same(expected.next_place, actual.agents["next_place"][b].tolist(), "next_place")
+    same(expected.place, actual.agents["user_slot"][b].tolist(), "user_slot")
+    same(expected.next_place, actual.agents["next_user_slot"][b].tolist(), "next_user_slot")
     same(expected.active, np.flatnonzero(actual.agents["active"][b]).tolist(), "active")
-    close(expected.own, actual.agents["own"][b], "own")
+    close(expected.own, actual.agents["individual_reward"][b], "individual_reward")
     close(expected.objectives, actual.agents["objectives"][b], "objectives")
     close(expected.rewards, actual.rewards[b], "rewards")
-    close(np.log(expected.offer), actual.agents["log_offer"][b], "log offers")
+    close(np.log(expected.offer), actual.agents["log_price_multiplier"][b], "log offers")
     pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
     if expected.final_observations is not None:
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]
@@ -203,7 +204,8 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
 def compare_slots(expected: Slot, actual: np.void, what: str) -> None:
     same(-1 if expected.item is None else expected.item, actual["item"], f"item of {what}")
     same(expected.rank - 1, actual["rank"], f"rank of {what}")
-    for name in ("clicked", "cart", "bought", "liked", "rating"):
-        same(getattr(expected, name), actual[name], f"{name} of {what}")
-    for name in ("utility", "weight", "dwell"):
+    for response in RESPONSES:
+        agree = close if response.kind == "f4" else same
+        agree(getattr(expected, response.name), actual[response.name], f"{response.name} of {what}")
+    for name in ("utility", "weight"):
         close(getattr(expected, name), actual[name], f"{name} of {what}")

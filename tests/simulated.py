@@ -85,7 +85,7 @@ def play(name: str, config: WorldConfig) -> None:
         for what in set(infos) & set(told):
             equal(infos[what], told[what], f"{name}: infos[{what!r}] of tick {tick}")
         equal(there.state(), here.state(), f"{name}: state of tick {tick}")
-        for what in ("observations", "final_obs", "next_visitor", "next_places", "active", "truncated"):
+        for what in ("observations", "final_obs", "next_visitor", "next_user_slots", "active", "truncated"):
             equal(getattr(there, what), getattr(here, what), f"{name}: {what} after tick {tick}")
         if here.truncated.any():
             equal(there.final_state(), here.final_state(), f"{name}: final state of tick {tick}")

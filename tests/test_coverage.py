@@ -30,7 +30,7 @@ def page_values(envs: VectorEnv) -> np.ndarray:
     for intent, i, j in itertools.product(range(TOPICS), repeat=3):
         envs.arrays.copies["intent"] = intent
         actions = np.tile(item[[i, j]] * envs.config.messages, (envs.num_envs, 1))
-        values[:, intent, i, j] = envs.expected_feedback(actions)["own"].sum(1)
+        values[:, intent, i, j] = envs.expected_feedback(actions)["individual_reward"].sum(1)
     envs.arrays.copies["intent"] = intents
     return values
 
@@ -97,7 +97,7 @@ def test_central_arranges_slates_as_well(page: str) -> None:
     for _ in range(3):  # so that trust differs
         envs.step(np.random.default_rng(0).integers(0, 5, (8, 2, 2)))
     own = {
-        pages: envs.expected_feedback(np.tile(np.reshape(pages, (2, 2)), (8, 1, 1)))["own"].sum(1)
+        pages: envs.expected_feedback(np.tile(np.reshape(pages, (2, 2)), (8, 1, 1)))["individual_reward"].sum(1)
         for pages in itertools.product(range(5), repeat=4)
     }
     full = [
@@ -110,7 +110,7 @@ def test_central_arranges_slates_as_well(page: str) -> None:
     for agent, policy in zip(envs.possible_agents, team, strict=True):
         policy.bind(envs, agent, 0)
     mine = envs.expected_feedback(np.stack([policy.act(envs.observations[:, n]) for n, policy in enumerate(team)], 1))
-    np.testing.assert_allclose(mine["own"].sum(1), every.max(0), rtol=1e-6)
+    np.testing.assert_allclose(mine["individual_reward"].sum(1), every.max(0), rtol=1e-6)
 
 
 def test_what_is_heard_counts_from_a_sessions_second_page_on() -> None:

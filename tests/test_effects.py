@@ -136,7 +136,7 @@ def test_knowing_the_intent_pays() -> None:
     of = np.array([np.flatnonzero(topic == t)[:2] for t in range(T)])
     wanted = latent(envs, "intent").argmax(1)
     slates = [np.pad(of[t], ((0, 0), (0, M - 2)), mode="edge")[:, None] for t in (wanted, (wanted + 1) % T)]
-    right, wrong = (envs.expected_feedback(slate)["own"][:, 0] for slate in slates)
+    right, wrong = (envs.expected_feedback(slate)["individual_reward"][:, 0] for slate in slates)
     assert (right > 3 * wrong).all()
 
 
@@ -430,7 +430,7 @@ def test_dwell_scales_with_length() -> None:
     for item in (0, 1, 2):
         infos = click_on(envs, item)
         same(infos["dwell"].max((1, 2)), length[item] * np.log1p(np.e), 1e-4)
-        same(infos["own"][:, 0], 2 * length[item] * np.log1p(np.e), 1e-4)
+        same(infos["individual_reward"][:, 0], 2 * length[item] * np.log1p(np.e), 1e-4)
 
 
 def test_ratings_and_likes_rise_with_quality() -> None:
@@ -442,7 +442,7 @@ def test_ratings_and_likes_rise_with_quality() -> None:
         rating, liked = infos["rating"].max((1, 2)), infos["liked"].any((1, 2))
         assert set(np.unique(rating)) <= {0, 1, 2, 3, 4, 5}
         assert near((rating > 0).sum(), 5000, 0.7)
-        same(infos["own"][:, 0], np.where(rating > 0, (rating - 3) / 2, 0) + 10 * liked)
+        same(infos["individual_reward"][:, 0], np.where(rating > 0, (rating - 3) / 2, 0) + 10 * liked)
         assert infos["clicked"].sum() == 5000
         e = 0.8 * float(envs.world.items["quality"][item])
         x = np.linspace(-30, 30, 6001)
@@ -464,7 +464,7 @@ def test_the_rating_bias_affects_nothing_else() -> None:
         )
         results.append(click_on(envs, 3).copy())
     assert not np.array_equal(results[0]["rating"], results[1]["rating"])
-    for key in ("clicked", "liked", "dwell", "own"):
+    for key in ("clicked", "liked", "dwell", "individual_reward"):
         np.testing.assert_array_equal(results[0][key], results[1][key])
 
 
@@ -763,7 +763,7 @@ def test_sharing(sharing: float) -> None:
     envs.reset(seed=0)
     rng = np.random.default_rng(0)
     _, rewards, _, _, infos = envs.step(rng.integers(0, M, (2000, 3, 2)))
-    own = infos["own"]
+    own = infos["individual_reward"]
     assert (own.sum(1) > 0).any()
     same(rewards, (1 - max(sharing, 0)) * own + sharing * own.mean(1, keepdims=True), 1e-6)
     if sharing == -1:
@@ -784,7 +784,7 @@ def objectives(envs: VectorEnv, *slates: Any) -> np.ndarray:
     found = infos["objectives"]
     same(found, expected, 1e-6)
     same(found, np.broadcast_to(found[0], found.shape), 0)
-    same(rewards, infos["own"] + found, 1e-6)
+    same(rewards, infos["individual_reward"] + found, 1e-6)
     return np.asarray(found[0])
 
 
@@ -868,7 +868,7 @@ def test_only_pages_that_somebody_sees_are_paid_and_counted() -> None:
 def test_objectives_are_shared_like_own_rewards() -> None:
     envs = batch(5, num_agents=3, slots=2, choice=NEVER, reward={"sharing": 1.0, "diversity": 1.0})
     _, rewards, _, _, infos = envs.step(np.broadcast_to([[0, 1], [2, 3], [4, 4]], (5, 3, 2)))
-    assert (infos["own"] == 0).all()
+    assert (infos["individual_reward"] == 0).all()
     assert (infos["objectives"][:, 2] == 0).all()
     same(rewards, np.broadcast_to(infos["objectives"].mean(1, keepdims=True), (5, 3)), 1e-6)
 
@@ -886,9 +886,11 @@ def test_instant_purchases_pay_the_price() -> None:
     for item in range(4):
         infos = click_on(envs, item)
         np.testing.assert_array_equal(infos["bought"], infos["clicked"])
-        same(infos["own"][:, 0], 2 * price[item], 1e-5)
+        same(infos["individual_reward"][:, 0], 2 * price[item], 1e-5)
     cheap = batch(choice=ALWAYS, feedback=BUY, reward={"click": 0.0, "purchase": 2.0, "margin_rate": 0.1})
-    same(click_on(cheap, 3)["own"], infos["own"], 0)  # the unit of reward is the mean margin, so its rate cancels
+    same(
+        click_on(cheap, 3)["individual_reward"], infos["individual_reward"], 0
+    )  # the unit of reward is the mean margin, so its rate cancels
 
 
 def test_cart_probability_term_by_term() -> None:
@@ -953,7 +955,11 @@ def test_promotions_lower_prices_and_raise_clicks() -> None:
         same(gain, np.broadcast_to(np.where(promoted, -2 * np.log(0.7), 0), gain.shape), 1e-4)
         on.append(promoted)
         item = tick % M
-        same(click_on(paying, item)["own"], paying.world.items["price"][item] * (0.7 if promoted[item] else 1), 1e-5)
+        same(
+            click_on(paying, item)["individual_reward"],
+            paying.world.items["price"][item] * (0.7 if promoted[item] else 1),
+            1e-5,
+        )
         envs.step(fixed(envs, 0))
         plain.step(fixed(plain, 0))
     periods = np.array(on).reshape(10, 7, M)
@@ -986,7 +992,7 @@ def test_carts_are_bought_or_abandoned_eventually(h: float, leave: float) -> Non
     assert (infos["cart"].sum((1, 2)) == 1).all()
     assert not infos["bought"].any()
     assert (infos["later_item"] < 0).all()
-    assert (infos["own"] == 0).all()
+    assert (infos["individual_reward"] == 0).all()
     same(envs.field(envs.observations, "cart"), 1 / 3, 1e-6)
     agent = infos["cart"].any(2).argmax(1)
     waiting, total, left = 10_000, np.zeros(10_000), (1 - h) * (1 - leave)
@@ -997,8 +1003,8 @@ def test_carts_are_bought_or_abandoned_eventually(h: float, leave: float) -> Non
         assert (infos["later_item"][sold] == good).all()
         assert (infos["later_agent"][sold] == agent[sold.any(1)]).all()
         same(infos["later_price"][sold], envs.world.items["price"][good], 1e-6)
-        same(infos["own"][np.arange(10_000), agent], sold.any(1) * envs.world.items["price"][good], 1e-5)
-        same(infos["own"][np.arange(10_000), 1 - agent], 0)
+        same(infos["individual_reward"][np.arange(10_000), agent], sold.any(1) * envs.world.items["price"][good], 1e-5)
+        same(infos["individual_reward"][np.arange(10_000), 1 - agent], 0)
         if tick < 3:
             assert near(sold.sum(), waiting, h)
             remain = int((envs.field(envs.observations, "cart")[:, 0, 0] > 0).sum())
@@ -1024,10 +1030,10 @@ def test_a_wallet_that_holds_exactly_the_price_pays() -> None:
     )
     assert (envs.world.items["price"] == 1).all()
     assert click_on(envs, 0)["cart"].any((1, 2)).all()
-    same(envs.expected_feedback(fixed(envs, 1))["own"], 1)
+    same(envs.expected_feedback(fixed(envs, 1))["individual_reward"], 1)
     infos = click_on(envs, 1)
     assert (infos["later_item"].max(1) == 0).all()
-    same(infos["own"], 1)
+    same(infos["individual_reward"], 1)
 
 
 def test_a_wallet_that_cannot_pay_refuses_the_cart() -> None:
@@ -1214,7 +1220,7 @@ def test_the_mood_that_agents_see(page: str, mood: str) -> None:
     clicks = others = 0
     for tick in range(40):
         at, b = envs.active, np.arange(200)
-        place = envs.infos["next_place"].max(1)
+        place = envs.infos["next_user_slot"].max(1)
         shown, of = (envs.field(envs.observations, name)[..., 0] for name in ("mood", "mood_pages"))
         same(shown, np.where(at, seen[b, place], 0), 1e-5)
         same(of, np.where(at, pages[b, place] / (5 + pages[b, place]), 0), 1e-5)
@@ -1266,7 +1272,7 @@ def test_rival_platforms_know_their_own_visits_only() -> None:
         gap, before = np.ones((300, 2)), np.full((300, 3, 2), -1.0)
         b = np.arange(300)
         for _ in range(60):
-            at, place = envs.active, envs.infos["next_place"].max(1)
+            at, place = envs.active, envs.infos["next_user_slot"].max(1)
             begins = unsquash(envs.field(envs.observations, "session_page")[..., 0]).max(1) == 0
             counted = at & begins[:, None]
             sessions[b, place] += counted
@@ -1289,11 +1295,11 @@ def test_places_are_told_of_the_page_shown_and_the_next() -> None:
     envs.reset(seed=0)
     places, people = set(), set()
     for _ in range(100):
-        coming, latent_place = envs.infos["next_place"].copy(), envs.next_page["visitor"]
+        coming, latent_place = envs.infos["next_user_slot"].copy(), envs.next_page["visitor"]
         np.testing.assert_array_equal(coming, np.where(envs.active, latent_place[:, None], -1))
         infos = envs.step(envs.empty_actions())[4]
-        np.testing.assert_array_equal(infos["place"], coming)
-        np.testing.assert_array_equal(infos.copy()["next_place"], infos["next_place"])
+        np.testing.assert_array_equal(infos["user_slot"], coming)
+        np.testing.assert_array_equal(infos.copy()["next_user_slot"], infos["next_user_slot"])
         places |= set(coming[coming >= 0].tolist())
         people |= set(infos["visitor"][infos["visitor"] >= 0].tolist())
     assert places == set(range(envs.shape.users))
@@ -1357,7 +1363,7 @@ def test_prices_enter_the_utility() -> None:
     for level in range(5):
         click = envs.expected_feedback(at_level(envs, level))["click"][:, 0]
         explained = envs.explain(at_level(envs, level))
-        same(explained["offer"], MULTIPLIERS[level])
+        same(explained["price_multiplier"], MULTIPLIERS[level])
         odds.append(np.log(click / (1 - click.sum(1, keepdims=True))))
         terms.append(explained["terms"]["price"][:, 0])
         same(sum(explained["terms"].values()), explained["utility"], 1e-9)
@@ -1375,7 +1381,7 @@ def test_prices_enter_experience_and_cart() -> None:
     for level, m in enumerate(MULTIPLIERS):
         found = envs.expected_feedback(at_level(envs, level))
         e = 1.0 - 0.7 * rho * (x + np.log(m))
-        same(found["own"][:, 0], (found["click"][:, 0] * np.log1p(np.exp(e))).sum(1), 1e-4)
+        same(found["individual_reward"][:, 0], (found["click"][:, 0] * np.log1p(np.exp(e))).sum(1), 1e-4)
         logit = 0.2 - 0.9 * rho * (x + np.log(m))
         same(found["cart"][:, 0] / found["click"][:, 0], 1 / (1 + np.exp(-logit)), 1e-4)
 
@@ -1398,8 +1404,8 @@ def test_a_purchase_pays_price_less_unit_cost() -> None:
         slate = np.append(np.broadcast_to(ALL, (300, 1, M)), level[:, None], 2)
         own, infos = envs.step(slate)[1], envs.infos
         prices, cut = envs.prices_at(ALL, tick)
-        asked = infos["offer"] * prices
-        same(infos["offer"][:, 0], MULTIPLIERS[level[:, 0]])
+        asked = infos["price_multiplier"] * prices
+        same(infos["price_multiplier"][:, 0], MULTIPLIERS[level[:, 0]])
         worth = np.where(infos["bought"][:, 0], (asked - 0.6 * envs.world.items["price"]) / 0.4, 0)
         same(own[:, 0], worth.sum(1), 1e-4)
         paid = np.where(infos["bought"][:, 0], asked, 0).sum(1)
@@ -1416,11 +1422,11 @@ def test_a_purchase_pays_price_less_unit_cost() -> None:
 def test_the_price_of_the_list_pays_as_ever() -> None:
     """At m = 1 and without a promotion the value of a purchase is its price, whatever the margin."""
     free = {"choice": {"v_0": -50.0}, "feedback": {**INSTANT, "b_0": 50.0}, "reward": {"click": 0.0, "purchase": 1.0}}
-    plain = batch(**free).expected_feedback(np.broadcast_to(ALL, (50, 1, M)))["own"]
+    plain = batch(**free).expected_feedback(np.broadcast_to(ALL, (50, 1, M)))["individual_reward"]
     for margin in (0.2, 1.0):
         reward = {**free["reward"], "margin_rate": margin}
         envs = batch(**{**free, "reward": reward}, offer={"kind": "price", "levels": 7})
-        same(envs.expected_feedback(at_level(envs, 3))["own"], plain)
+        same(envs.expected_feedback(at_level(envs, 3))["individual_reward"], plain)
 
 
 @pytest.mark.parametrize("page", ["rows", "shared", "rival"])
@@ -1474,7 +1480,7 @@ def test_offers_are_seen_at_the_same_visitors_next_page(page: str, slots: int) -
         picks, level, word = (rng.integers(0, n, (200, 2, k)) for n, k in ((M, slots), (5, 1), (words, 1)))
         one = (picks * 5 + level) * words + word
         infos = envs.step(one[..., 0] if slots == 1 else np.concatenate([picks, level, word], 2))[4]
-        same(infos["offer"], np.where(active, MULTIPLIERS[level[..., 0]], 1.0))
+        same(infos["price_multiplier"], np.where(active, MULTIPLIERS[level[..., 0]], 1.0))
         for b in np.flatnonzero(person >= 0):
             made[b][int(person[b])] = np.where(active[b], level[b, :, 0] / 2 - 1, 0)
     assert seen > 1000
@@ -1487,7 +1493,7 @@ def test_a_query_offers_any_price_between() -> None:
     envs.reset(seed=0)
     actions = np.random.default_rng(0).uniform(-1, 1, (50, 1, D + 3)).astype(np.float32)
     infos = envs.step(actions)[4]
-    same(infos["offer"], 0.6 ** ((1 - actions[..., D]) / 2) * 2 ** ((1 + actions[..., D]) / 2), 1e-6)
+    same(infos["price_multiplier"], 0.6 ** ((1 - actions[..., D]) / 2) * 2 ** ((1 + actions[..., D]) / 2), 1e-6)
 
 
 def test_masks_never_forbid_a_level() -> None:

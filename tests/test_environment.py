@@ -338,13 +338,13 @@ def test_infos_say_what_the_batch_says() -> None:
         theirs = env.vector.infos
         for n, agent in enumerate(env.possible_agents):
             info = result[4][agent]
-            for name in (*AgentInfo.SLOTS, "empty", "own", "visitor"):
+            for name in (*AgentInfo.SLOTS, "empty", "individual_reward", "visitor"):
                 np.testing.assert_array_equal(info[name], theirs[name][0, n])
             assert info["empty"] == int(((info["shown"] < 0) & (info["rank"] >= 0)).sum())
             later = zip(theirs["later_item"][0], theirs["later_agent"][0], strict=True)
             assert list(info["later_item"]) == [j if m == n else -1 for j, m in later]
             assert not info["clicked"][info["shown"] < 0].any()
-            assert result[1][agent] == pytest.approx(info["own"])
+            assert result[1][agent] == pytest.approx(info["individual_reward"])
             for name, happened in (
                 ("later", (info["later_item"] >= 0).sum()),
                 ("rated", (info["rating"] > 0).sum()),
@@ -372,24 +372,26 @@ def test_infos_are_dictionaries() -> None:
     assert same(copy.copy(fresh()), plain)
     assert same(pickle.loads(pickle.dumps(fresh())), plain)
     assert same(fresh() | {"a": 1}, plain | {"a": 1})
-    assert json.loads(json.dumps(fresh(), default=lambda a: a.tolist()))["own"] == plain["own"]
+    assert (
+        json.loads(json.dumps(fresh(), default=lambda a: a.tolist()))["individual_reward"] == plain["individual_reward"]
+    )
     assert "shown" in fresh()
     assert "action_mask" not in fresh()
-    assert fresh().get("own") == plain["own"]
+    assert fresh().get("individual_reward") == plain["individual_reward"]
     assert repr(fresh()) == repr(plain)
     assert bool(fresh())
     assert list(fresh().values())[-1].shape == started(steps=0).vector.infos["later_rating"][0].shape
     info = fresh()
-    info["own"] = 7  # what wrappers write stays
-    assert info["own"] == 7
+    info["individual_reward"] = 7  # what wrappers write stays
+    assert info["individual_reward"] == 7
     assert len(info) == len(plain)
-    info.pop("own")
-    assert "own" not in info
+    info.pop("individual_reward")
+    assert "individual_reward" not in info
     assert list(reversed(fresh())) == list(plain)[::-1]
-    made = AgentInfo.fromkeys(("own", "empty"), 0)
+    made = AgentInfo.fromkeys(("individual_reward", "empty"), 0)
     assert type(made) is dict
-    assert made == {"own": 0, "empty": 0}
-    assert list(dict.keys(fresh())) == ["own"]  # past the object's own methods, as its docstring says
+    assert made == {"individual_reward": 0, "empty": 0}
+    assert list(dict.keys(fresh())) == ["individual_reward"]  # past the object's own methods, as its docstring says
 
 
 def only_pythons_own(value: Any) -> bool:
@@ -433,7 +435,7 @@ def test_one_call_makes_infos_plain(overrides: dict[str, Any]) -> None:
     for name, value in infos[1]["recommender_1"].items():
         np.testing.assert_array_equal(made[name], value)
     assert type(made["clicked"][0]) is bool
-    assert type(made["own"]) is float
+    assert type(made["individual_reward"]) is float
     everything = plain(env.step(sampled(env)))  # observations, rewards and ends as well
     assert only_pythons_own(everything)
 
@@ -651,7 +653,7 @@ def test_expected_feedback() -> None:
     env = started(feedback={"instant": True})
     before, actions = env.save(), sampled(env)
     expected = env.expected_feedback(actions)
-    assert set(expected) == {"click", "cart", "purchase", "own", "objectives", "reward"}
+    assert set(expected) == {"click", "cart", "purchase", "individual_reward", "objectives", "reward"}
     assert all(list(by_agent) == env.agents for by_agent in expected.values())
     clicks = np.array(list(expected["click"].values()))
     assert clicks.shape == (2, 3)
@@ -677,7 +679,7 @@ def test_the_page_as_text() -> None:
         page = str(env.render())
         text += page + "\n"
         for agent in env.possible_agents:
-            score[agent] += infos[agent]["own"]
+            score[agent] += infos[agent]["individual_reward"]
             assert f"{agent}  score {score[agent]:9.3f}" in page
             assert all(f"item {j} " in page for j in infos[agent]["shown"] if j >= 0)
     events = ("clicked", "in the cart", "liked", "rated", "from the cart: bought item", "credit to recommender_")

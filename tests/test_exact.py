@@ -124,7 +124,7 @@ def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: i
         after = game.reader.states(envs.arrays)
         np.add.at(counts, (before, number, after), 1)
         for n in range(len(game.agents)):
-            np.add.at(own[n], (before, number), infos["own"][:, n])
+            np.add.at(own[n], (before, number), infos["individual_reward"][:, n])
         before = after
     return counts, own
 
@@ -134,13 +134,13 @@ def expected(envs: recsys_env.VectorEnv, actions: np.ndarray) -> tuple[np.ndarra
     agents, order = envs.num_agents, envs.arrays.order
     if not envs.config.one_feed or len(envs.config.scenes) > 1:  # no order, or that of the owner alone
         told = envs.expected_feedback(actions)
-        return told["own"], told["reward"]
+        return told["individual_reward"], told["reward"]
     rounds = list(itertools.permutations(range(agents)))
     drawn, sums = order.copy(), []
     for orders in itertools.product(rounds, repeat=envs.config.slots):
         order[:] = np.array([list(each) for each in orders])
         told = envs.expected_feedback(actions)
-        sums.append((told["own"], told["reward"]))
+        sums.append((told["individual_reward"], told["reward"]))
     order[:] = drawn
     own, reward = np.mean(sums, axis=0)
     return own, reward
@@ -303,7 +303,7 @@ def test_candidates_are_retrieved_in_every_row() -> None:
     one = world(num_agents=1, action="candidates", candidates={"number": 1}, roles=({"name": "a", "items": (1,)},))
     envs = recsys_env.vector_env(one, 3)
     envs.reset(seed=0)
-    while (envs.next_places < 0).any():
+    while (envs.next_user_slots < 0).any():
         envs.step(envs.empty_actions())
     state = State(*(array.copy() for array in envs.arrays))
     state.candidates[:] = -7

@@ -147,14 +147,14 @@ def compare(envs: VectorEnv, copy: int, actions: np.ndarray, seed: int) -> dict[
         _, reward, _, _, infos = many.step(joint)
         for key in count:
             count[key] += infos[key].sum(0)
-        own.append(infos["own"].astype(float))
+        own.append(infos["individual_reward"].astype(float))
         rewards.append(reward.astype(float))
     total = ROUNDS * COPIES
     assert_counts(count["clicked"], expected["click"], total)
     assert_counts(count["cart"], expected["cart"], total)
     assert_counts(count["bought"], expected["purchase"], total)
     np.testing.assert_allclose(infos["objectives"], np.broadcast_to(expected["objectives"], reward.shape), atol=1e-6)
-    for key, sample in (("own", np.concatenate(own)), ("reward", np.concatenate(rewards))):
+    for key, sample in (("individual_reward", np.concatenate(own)), ("reward", np.concatenate(rewards))):
         error = np.abs(sample.mean(0) - expected[key])
         assert (error <= SIGMAS * sample.std(0) / total**0.5 + 1e-6).all(), (key, error, sample.std(0) / total**0.5)
     return expected
@@ -202,7 +202,7 @@ def test_expecting_changes_nothing(config: WorldConfig) -> None:
     for _ in range(5):
         actions = drawn(envs, rng, envs.num_envs)
         before = [array.copy() for array in envs.save().arrays]
-        observations, own = envs.observations.copy(), envs.infos["own"].copy()
+        observations, own = envs.observations.copy(), envs.infos["individual_reward"].copy()
         first = envs.expected_feedback(drawn(envs, rng, envs.num_envs))
         again = envs.expected_feedback(actions)
         for key, value in envs.expected_feedback(actions).items():
@@ -211,7 +211,7 @@ def test_expecting_changes_nothing(config: WorldConfig) -> None:
         for one, two in zip(before, envs.save().arrays, strict=True):
             np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(observations, envs.observations)
-        np.testing.assert_array_equal(own, envs.infos["own"])
+        np.testing.assert_array_equal(own, envs.infos["individual_reward"])
         a, b = envs.step(actions), other.step(actions)
         np.testing.assert_array_equal(a[0], b[0])
         np.testing.assert_array_equal(a[1], b[1])
@@ -236,7 +236,7 @@ def test_probabilities_are_probabilities_and_idle_ticks_expect_nothing(config: W
         assert (expected["cart"] <= expected["click"]).all()
         assert (expected["purchase"] == (expected["cart"] if config.feedback.instant else 0)).all()
         assert (expected["click"][~envs.active] == 0).all()
-        s, earned = config.reward.sharing, expected["own"] + expected["objectives"]
+        s, earned = config.reward.sharing, expected["individual_reward"] + expected["objectives"]
         np.testing.assert_allclose(
             expected["reward"], (1 - max(s, 0)) * earned + s * earned.mean(1, keepdims=True), rtol=1e-12, atol=1e-15
         )
@@ -274,7 +274,7 @@ def test_quadrature_over_the_noise(scale: float, event: str) -> None:
         )
         envs.reset(seed=0)
         expected = envs.expected_feedback(np.zeros((1, 1), int))
-        value = expected["own"][0, 0] / expected["click"][0, 0, 0]
+        value = expected["individual_reward"][0, 0] / expected["click"][0, 0, 0]
 
         def integrand(x: float, e_0: float = e_0) -> float:
             e = e_0 + scale * x

@@ -120,7 +120,7 @@ def test_every_term_and_their_sum(name: str) -> None:
                 rank, c = int(page["rank"][k]) + 1, config.choice
                 assert page["position"][k] == pytest.approx(math.log(rank**-c.eta * (1 + c.kappa * (rank == 1))))
                 person = copy.people[copy.visitor]
-                for term, value in terms_of(game, copy, person, int(j), page["offer"]).items():
+                for term, value in terms_of(game, copy, person, int(j), page["price_multiplier"]).items():
                     assert page["terms"][term][k] == pytest.approx(value, abs=2e-5), term
                     largest[term] = max(largest[term], abs(value))
     if name == "everything":

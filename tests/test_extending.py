@@ -13,7 +13,10 @@ from test_vector import PACKAGE, run_python
 from recsys_env import vector_env
 
 HERE = Path(__file__).parent
-DIFFS = ("new_field.diff", "new_term.diff", "new_page_kind.diff", "new_metric.diff", "new_policy.diff")
+DIFFS = (
+    *("new_field.diff", "new_term.diff", "new_event.diff"),
+    *("new_page_kind.diff", "new_metric.diff", "new_policy.diff"),
+)
 MOST_FILES = 4  # that a recipe touches outside the tests
 
 
@@ -179,6 +182,62 @@ for options, picks in zip(envs.candidates.reshape(-1, envs.shape.candidates), ac
     assert "True" in run_python(code, package)
     listed = "from recsys_env.__main__ import main; main(['policies'])"
     assert "  cheapest             Shows the cheapest of its options first." in run_python(listed, package)
+
+
+def test_a_new_event_is_a_declaration_a_formula_and_a_draw(package: Path) -> None:
+    """Everything that tells of an event, or pays for it, follows new_event.diff."""
+    code = """
+import re, tempfile
+from pathlib import Path
+
+import numpy as np, recsys_env
+from recsys_env.cuda.batch import DeviceInfos
+from recsys_env.evaluation import EpisodeLog, watch
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.evaluation.impressions import _Impressions
+from recsys_env.language.pages import _outcome
+from recsys_env.policies.base import feedback
+from recsys_env.views import SharedPolicyVectorEnv
+
+config = recsys_env.task_config("social-v1", {"reward": {"dislike": -2.0}, "horizon": 60})
+envs, team, seen = begin_episodes(config, "greedy", 64, 0)
+log, table, total, clicks, expected, told = EpisodeLog(envs), _Impressions(envs), 0, 0, 0.0, set()
+for tick in range(60):
+    log.look()
+    team.act(seen, actions := envs.empty_actions())
+    expected += envs.expected_feedback(actions)["individual_reward"].sum()
+    seen, rewards, _, truncated, infos = envs.step(actions)
+    assert infos["clicked"][infos["disliked"]].all()
+    earned = infos["clicked"].sum(-1) - 2.0 * infos["disliked"].sum(-1)
+    np.testing.assert_array_equal(infos["individual_reward"], earned)
+    table.add(tick, infos)
+    own = feedback(infos, 0)
+    np.testing.assert_array_equal(own["disliked"], infos["disliked"][:, 0])
+    told |= {_outcome(own, b, k) for b, k in np.argwhere(own["disliked"])}
+    log.record(infos)
+    total, clicks = total + infos["disliked"].sum(), clicks + infos["clicked"].sum()
+assert total > 20, total
+assert abs(expected - (clicks - 2.0 * total)) < 4 * np.sqrt(clicks + 4 * total), (expected, clicks, total)
+assert log.disliked.sum() == total
+columns = table.columns()
+assert columns["disliked"].sum() == total
+np.testing.assert_array_equal(columns["reward"], columns["clicked"] - 2.0 * columns["disliked"])
+assert told and all("disliked" in each for each in told), told
+assert "disliked" in DeviceInfos._SLOTS and "disliked" in SharedPolicyVectorEnv.INFOS
+
+env = recsys_env.parallel_env(config, render_mode="ansi")
+_, infos = env.reset(seed=0)
+while not any(info["disliked"].any() for info in infos.values()):
+    actions = {agent: env.action_space(agent).sample() for agent in env.agents}
+    infos = env.step(actions)[4]
+assert ", disliked" in env.render()
+
+with tempfile.TemporaryDirectory() as folder:
+    page = watch(config, "greedy", out=Path(folder) / "episode.html").read_text(encoding="utf-8")
+assert re.search(r'"flags":[^]]*"disliked"', page) and '"disliked":["disliked","#7a3e9d",""]' in page
+print("follows")
+"""
+    assert run_python(code, package).split() == ["follows"]
 
 
 def test_a_new_kind_of_page_is_what_it_is_like_and_how_its_slots_are_ranked(package: Path) -> None:

@@ -92,8 +92,8 @@ def test_learners_see_what_they_would_in_the_batch(learners: list[str]) -> None:
         actions = actions_of(focal, rng)
         team.act(observations, joint)
         joint[:, places] = actions
-        expected = envs.expected_feedback(joint)["own"][:, places]
-        np.testing.assert_array_equal(focal.expected_feedback(actions)["own"], expected)
+        expected = envs.expected_feedback(joint)["individual_reward"][:, places]
+        np.testing.assert_array_equal(focal.expected_feedback(actions)["individual_reward"], expected)
         observations, rewards, _, truncated, infos = envs.step(joint)
         team.observe(infos, truncated)
         seen, mine, _, over, report = focal.step(actions)
@@ -201,8 +201,8 @@ def test_a_policy_that_is_bound_to_a_learner_plays_as_in_the_batch(policy: str) 
         whole.observe(infos, truncated)
         _, _, _, over, report = focal.step(mine)
         alone.observe(report, over)
-        np.testing.assert_array_equal(report["own"][:, 0], infos["own"][:, number])
-        earned += report["own"].sum()
+        np.testing.assert_array_equal(report["individual_reward"][:, 0], infos["individual_reward"][:, number])
+        earned += report["individual_reward"].sum()
     assert earned > 0
 
 
@@ -274,7 +274,7 @@ def test_stable_baselines3_takes_it() -> None:
         assert rows.action_masks().shape == (9, focal.observations["action_mask"].shape[2])
         observations, rewards, _, infos = rows.step(np.zeros((9, 2), int))
     assert infos[8]["terminal_observation"].shape == observations[0].shape
-    np.testing.assert_array_equal(rewards, focal.infos["own"].ravel())
+    np.testing.assert_array_equal(rewards, focal.infos["individual_reward"].ravel())
 
 
 def test_torchrl_takes_it() -> None:

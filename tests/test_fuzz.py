@@ -258,7 +258,7 @@ TAKEN: dict[str, Callable[[Any], bool]] = {
     "tick": lambda value: whole(value, 0, 30),
     "offers": offers,
     "paid": paid,
-    "places": places,
+    "user_slots": places,
     "max_iter": lambda value: whole(value, 0, 2**63),
     "observe": lambda value: True,  # PettingZoo's own: a truth value
 }
@@ -276,7 +276,7 @@ def good(subject: Any, name: str) -> Any:
         "tick": lambda: 3,
         "offers": lambda: 1.0,
         "paid": lambda: [1.0, 2.0],
-        "places": lambda: None,
+        "user_slots": lambda: None,
         "max_iter": lambda: 1,
         "observe": lambda: True,
         "name": lambda: "role",

@@ -478,7 +478,7 @@ def test_kernels_follow_the_plain_game(page: str) -> None:
 # ------------------------------------------------------------------------------------------------ batches are copies
 
 
-_NEXT = ("active", "next_visitor", "next_place")  # what agents are told of the page about to be shown
+_NEXT = ("active", "next_visitor", "next_user_slot")  # what agents are told of the page about to be shown
 
 
 def contents(kernels: Kernels, b: int) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ LAYERS = (
     "settings",
     "fields",
     "privacy",
+    "responses",
     "config",
     "catalogue",
     "tasks",

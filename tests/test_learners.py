@@ -56,7 +56,7 @@ def play(
             team.act(observations, joint)
             taken.append(joint[:, 0].copy())
             observations, _, _, truncated, infos = envs.step(joint)
-            own[episode] += infos["own"][:, 0]
+            own[episode] += infos["individual_reward"][:, 0]
             team.observe(infos, truncated)
     return team.policies[envs.possible_agents[0]], own, taken
 
@@ -177,7 +177,7 @@ def test_slots_are_worth_what_the_agent_earns() -> None:
         bought = told["later_item"] >= 0
         later += told["later_price"][bought].sum()
         advance += told["cart"].sum() * appraise._sales / max(appraise._carts, 1)
-        own += infos["own"][:, 0].sum()
+        own += infos["individual_reward"][:, 0].sum()
     assert later > 1
     assert total - advance + later == pytest.approx(own, rel=1e-5)
 

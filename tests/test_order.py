@@ -207,7 +207,7 @@ def test_a_team_learns_from_its_own_batch() -> None:
 def test_feedback_names_what_infos_lack() -> None:
     envs, _, _ = spied()
     told = dict(envs.infos)
-    with pytest.raises(KeyError, match=r"infos = \{\} have no visitor, own, shown"):
+    with pytest.raises(KeyError, match=r"infos = \{\} have no visitor, individual_reward, shown"):
         feedback({}, 0)
     parallel = recsys_env.parallel_env(SMALL)
     one = parallel.reset(seed=0)[1]["recommender_0"]
@@ -216,11 +216,15 @@ def test_feedback_names_what_infos_lack() -> None:
     rows = recsys_env.shared_policy_env(SMALL, 2).reset(seed=0)[1]
     with pytest.raises(KeyError, match="have no later_item, later_agent"):
         feedback(rows, 0)
-    for name, wrong in (("own", told["own"].ravel()), ("clicked", told["clicked"][:, :, :1]), ("dwell", told["own"])):
+    for name, wrong in (
+        ("individual_reward", told["individual_reward"].ravel()),
+        ("clicked", told["clicked"][:, :, :1]),
+        ("dwell", told["individual_reward"]),
+    ):
         with pytest.raises(ValueError, match=rf"infos\['{name}'\] = .* of shape .* must be an array \[B, N"):
             feedback(told | {name: wrong}, 0)
-    with pytest.raises(TypeError, match=r"infos\['own'\] = \[\[.* must be an array \[B, N\]"):
-        feedback(told | {"own": told["own"].tolist()}, 0)
+    with pytest.raises(TypeError, match=r"infos\['individual_reward'\] = \[\[.* must be an array \[B, N\]"):
+        feedback(told | {"individual_reward": told["individual_reward"].tolist()}, 0)
     same = feedback(told, 1)
     assert all((same[name] == value).all() for name, value in feedback(envs.infos, 1).items())
 

@@ -239,9 +239,12 @@ def test_greedy_is_the_best_of_all_slates(overrides: dict[str, Any]) -> None:
         slates = slates[:, 0]
     for _ in range(2):
         chosen = greedy.act(observations[:, 0])[:, None]
-        mine = envs.expected_feedback(chosen)["own"][:, 0]
+        mine = envs.expected_feedback(chosen)["individual_reward"][:, 0]
         values = np.stack(
-            [envs.expected_feedback(np.broadcast_to(slate, chosen.shape))["own"][:, 0] for slate in slates]
+            [
+                envs.expected_feedback(np.broadcast_to(slate, chosen.shape))["individual_reward"][:, 0]
+                for slate in slates
+            ]
         )
         assert (np.ptp(values, axis=0)[envs.active[:, 0]] > 1e-3).all()
         np.testing.assert_allclose(mine, values.max(0), rtol=1e-7, atol=1e-9)
@@ -314,11 +317,11 @@ def test_greedy_against_a_rival_at_its_last_page() -> None:
     joint = np.empty((batch, 2, 3), int)
     joint[:, 1] = rival
     joint[:, 0] = greedy.act(observations[:, 0])
-    mine = envs.expected_feedback(joint)["own"][:, 0]
+    mine = envs.expected_feedback(joint)["individual_reward"][:, 0]
     values = []
     for slate in permutations(range(7), 3):
         joint[:, 0] = slate
-        values.append(envs.expected_feedback(joint)["own"][:, 0])
+        values.append(envs.expected_feedback(joint)["individual_reward"][:, 0])
     np.testing.assert_allclose(mine[quiet], np.max(values, axis=0)[quiet], rtol=1e-7)
 
 
@@ -658,7 +661,9 @@ def test_what_a_policy_is_told() -> None:
     assert [done.tolist() for done in mine.resets] == [[True] * 7]
     clicks = sum(told["clicked"].sum(1) for told in mine.told)
     np.testing.assert_allclose(returns[:, 0], clicks, rtol=1e-6)  # a click pays 1 and nothing else does
-    assert {"visitor", "own", "shown", "clicked", "cart", "bought", "rating", "later_item"} <= set(mine.told[0])
+    assert {"visitor", "individual_reward", "shown", "clicked", "cart", "bought", "rating", "later_item"} <= set(
+        mine.told[0]
+    )
     assert all((told["visitor"][(told["shown"] >= 0).any(1)] >= 0).all() for told in mine.told)
 
 

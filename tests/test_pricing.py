@@ -136,7 +136,7 @@ def test_the_engine_plays_the_game_that_was_solved(policy: tuple[int, int, int])
         expected = envs.expected_feedback(levels)
         buys = sales()[state, levels, levels[:, ::-1]]
         np.testing.assert_allclose(expected["purchase"][..., 0], buys, atol=1e-6)
-        np.testing.assert_allclose(expected["own"], buys * profit()[levels], atol=1e-6)
+        np.testing.assert_allclose(expected["individual_reward"], buys * profit()[levels], atol=1e-6)
         own += envs.step(levels)[1]
     mean = own.mean(1) / 200
     assert abs(mean.mean() - PUBLISHED[policy]) < 5 * mean.std() / 500**0.5 + 1e-3
@@ -223,11 +223,11 @@ def test_no_other_price_of_one_seller_would_earn_all_together_more() -> None:
     for _ in range(25):  # until visitors trust the sellers differently
         observations = envs.step(rng.integers(0, 4 * levels, (64, 3)))[0]
     chosen = central_actions(envs, observations)
-    value = envs.expected_feedback(chosen)["own"].sum(1)
+    value = envs.expected_feedback(chosen)["individual_reward"].sum(1)
     for n in range(3):
         for level in range(levels):
             prices = chosen % levels
             prices[:, n] = level
-            others = [envs.expected_feedback(slate * levels + prices)["own"].sum(1) for slate in slates]
+            others = [envs.expected_feedback(slate * levels + prices)["individual_reward"].sum(1) for slate in slates]
             assert (np.max(others, 0) <= value * (1 + 1e-6) + 1e-9).all()
     assert len(np.unique(chosen % levels)) > 1

@@ -234,7 +234,7 @@ SPOILT: dict[str, Callable[[Any], None]] = {
     "events": _set("slots", "bought", lambda x: ~x),
     "dwell": _set("slots", "dwell", lambda x: -x),
     "rating": _set("slots", "rating", lambda x: x + 6),
-    "own": _set("agents", "own", lambda x: x * 1.01),
+    "own": _set("agents", "individual_reward", lambda x: x * 1.01),
     "rewards": _set("rewards", "", lambda x: x + 0.01),
     "later": _set("later", "item", lambda x: np.where(x >= 0, (x + 1) % 15, x)),
     "credit": _set("later", "agent", lambda x: np.where(x >= 0, 1 - x, x)),

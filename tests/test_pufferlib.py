@@ -47,7 +47,7 @@ def test_buffers_hold_the_agents_of_the_copies(task: str, changes: dict[str, Any
         assert rows.actions.shape == actions.shape
         returned = rows.step(actions)
         expected, rewards, _, ended, infos = envs.step(actions.reshape(envs.empty_actions().shape))
-        total, own = total + rewards.mean(), own + infos["own"].mean()
+        total, own = total + rewards.mean(), own + infos["individual_reward"].mean()
         assert all(mine is buffer for mine, buffer in zip(returned, buffers, strict=False))
         np.testing.assert_array_equal(rows.rewards, rewards.ravel())
         np.testing.assert_array_equal(rows.truncations, np.repeat(ended, envs.num_agents))
@@ -56,7 +56,9 @@ def test_buffers_hold_the_agents_of_the_copies(task: str, changes: dict[str, Any
         if tick % 7:
             assert returned[4] == []
         else:
-            assert returned[4] == [pytest.approx({"episode_return": total, "episode_own": own, "episode_length": 7})]
+            assert returned[4] == [
+                pytest.approx({"episode_return": total, "episode_individual_reward": own, "episode_length": 7})
+            ]
             total = own = 0.0
 
 

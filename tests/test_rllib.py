@@ -83,7 +83,9 @@ def test_it_is_the_batch_of_one_copy(task: str) -> None:
             assert list(rewards.values()) == pytest.approx(expected[0])
             assert terminated == {"__all__": False}
             assert truncated == {"__all__": tick == SHORT - 1} == {"__all__": bool(ended[0])}
-            assert [info["own"] for info in infos.values()] == pytest.approx(report["own"][0])
+            assert [info["individual_reward"] for info in infos.values()] == pytest.approx(
+                report["individual_reward"][0]
+            )
         for n, agent in enumerate(env.agents):
             same(mine[agent], batch.final_obs, (0, n))
         mine, _ = env.reset()
@@ -216,7 +218,7 @@ def test_rows_are_the_agents_of_the_copies() -> None:
     )
     mine, infos = env.reset(seed=2)
     np.testing.assert_array_equal(mine, batch.reset(seed=2)[0].reshape(6, -1))
-    assert {"own", "active"} == {name for name in infos if not name.startswith("_")}
+    assert {"individual_reward", "active"} == {name for name in infos if not name.startswith("_")}
     joint = joint_actions(batch)
     np.testing.assert_array_equal(env.step(joint.reshape(6, -1))[0], batch.step(joint)[0].reshape(6, -1))
 

@@ -58,7 +58,7 @@ def test_rows_are_the_agents_of_the_copies() -> None:
         expected, expected_rewards, _, truncated, infos = envs.step(picks.reshape(B, N, 3))
         np.testing.assert_array_equal(observations, expected.reshape(B * N, -1))
         np.testing.assert_array_equal(rewards, expected_rewards.ravel())
-        np.testing.assert_array_equal(rows.own, infos["own"].ravel())
+        np.testing.assert_array_equal(rows.individual_reward, infos["individual_reward"].ravel())
         np.testing.assert_array_equal(ended, np.repeat(truncated, N))
         assert rows.observation_space.contains(observations[0])
 

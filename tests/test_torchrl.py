@@ -83,7 +83,7 @@ def test_rollouts_hold_what_the_batch_says(changes: dict) -> None:
         np.testing.assert_array_equal(step[ROLE, "observation"], both["observation"] if masked else both)
         np.testing.assert_array_equal(step["state"], envs.state())
         np.testing.assert_array_equal(step[ROLE, "active"][..., 0], envs.active)
-        np.testing.assert_array_equal(step[ROLE, "info", "own"][..., 0], earned)
+        np.testing.assert_array_equal(step[ROLE, "info", "individual_reward"][..., 0], earned)
         if masked:
             np.testing.assert_array_equal(step[ROLE, "action_mask"], both["action_mask"].astype(bool))
         both, rewards, _, truncated, infos = envs.step(step[ROLE, "action"].numpy())
@@ -96,8 +96,10 @@ def test_rollouts_hold_what_the_batch_says(changes: dict) -> None:
         np.testing.assert_array_equal(step["next", ROLE, "observation"], end["observation"] if masked else end)
         np.testing.assert_array_equal(step["next", "state"], envs.final_state() if over else envs.state())
         np.testing.assert_array_equal(step["next", ROLE, "reward"][..., 0], rewards)
-        np.testing.assert_array_equal(step["next", ROLE, "info", "own"][..., 0], infos["own"])
-        earned = np.zeros((B, N)) if over else infos["own"].copy()
+        np.testing.assert_array_equal(
+            step["next", ROLE, "info", "individual_reward"][..., 0], infos["individual_reward"]
+        )
+        earned = np.zeros((B, N)) if over else infos["individual_reward"].copy()
 
 
 def test_resets_begin_episodes_and_a_seed_begins_anew() -> None:

@@ -87,7 +87,13 @@ def test_shapes_types_and_bounds() -> None:
         assert np.abs(observations).max() <= 1
         assert np.isfinite(rewards).all()
         assert infos["shown"].shape == infos["clicked"].shape == infos["rating"].shape == (B, N, K)
-        assert infos["own"].shape == infos["visitor"].shape == infos["empty"].shape == infos["active"].shape == (B, N)
+        assert (
+            infos["individual_reward"].shape
+            == infos["visitor"].shape
+            == infos["empty"].shape
+            == infos["active"].shape
+            == (B, N)
+        )
         assert infos["later_item"].shape == infos["later_agent"].shape == (B, 3)
 
 
@@ -170,6 +176,25 @@ def test_infos_are_a_mapping_of_the_last_step() -> None:
         infos["later_"]
 
 
+@pytest.mark.parametrize(
+    ("earlier", "name"),
+    [
+        ("own", "individual_reward"),
+        ("place", "user_slot"),
+        ("next_place", "next_user_slot"),
+        ("offer", "price_multiplier"),
+    ],
+)
+def test_earlier_names_of_infos_are_refused_with_the_present_ones(earlier: str, name: str) -> None:
+    envs = batch()
+    with pytest.raises(KeyError, match=f"{earlier!r}; these infos hold .*, {name},"):
+        envs.infos[earlier]
+    one = recsys_env.parallel_env(BUSY)
+    info = one.reset(seed=0)[1]["recommender_0"]
+    with pytest.raises(KeyError, match=f"{earlier!r}; this agent's infos hold .*, {name},"):
+        info[earlier]
+
+
 def test_kept_infos_outlive_the_buffers() -> None:
     envs = batch(copy=False)
     kept, expected = [], []
@@ -206,7 +231,7 @@ def test_infos_agree_with_themselves_and_with_rewards() -> None:
         for b, q in np.argwhere(infos["later_item"] >= 0):
             own[b, infos["later_agent"][b, q]] += infos["later_price"][b, q]
             totals["later"] += 1
-        np.testing.assert_allclose(infos["own"], own, atol=1e-5)
+        np.testing.assert_allclose(infos["individual_reward"], own, atol=1e-5)
         np.testing.assert_allclose(rewards, own, atol=1e-5)
         totals["clicked"] += infos["clicked"].sum()
         totals["cart"] += infos["cart"].sum()
@@ -220,8 +245,10 @@ def test_shared_rewards(sharing: float) -> None:
     envs = batch(reward={"sharing": sharing})
     for _ in range(10):
         _, rewards, _, _, infos = envs.step(sampled(envs))
-        mean = infos["own"].mean(1, keepdims=True)
-        np.testing.assert_allclose(rewards, (1 - max(sharing, 0)) * infos["own"] + sharing * mean, atol=1e-6)
+        mean = infos["individual_reward"].mean(1, keepdims=True)
+        np.testing.assert_allclose(
+            rewards, (1 - max(sharing, 0)) * infos["individual_reward"] + sharing * mean, atol=1e-6
+        )
 
 
 # -------------------------------------------------------------------------------- seeds, batches, threads
@@ -784,7 +811,7 @@ def test_looking_changes_nothing() -> None:
     again, infos = envs.look()
     np.testing.assert_array_equal(again, observations)
     assert (infos["shown"] < 0).all()
-    assert not infos["own"].any()
+    assert not infos["individual_reward"].any()
     assert_equal(arrays(envs), before)
 
 
@@ -906,7 +933,7 @@ def test_threads_after_a_fork_are_refused() -> None:
     assert "num_threads = 2 is not possible here: this process was forked after threads had started" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["candidates", "tick", "next_places"])
+@pytest.mark.parametrize("name", ["candidates", "tick", "next_user_slots"])
 def test_views_of_the_state_cannot_be_written_through(name: str) -> None:
     envs = vector_env("ecommerce-v1", 2)
     envs.reset(seed=1)

@@ -42,7 +42,7 @@ def test_the_single_agent_is_one_agent_of_the_parallel_environment() -> None:
             == (rewards["recommender_1"], False, truncations["recommender_1"])
             == (reward, False, tick == SHORT - 1)
         )
-        assert info["own"] == infos["recommender_1"]["own"]
+        assert info["individual_reward"] == infos["recommender_1"]["individual_reward"]
     with pytest.raises(RuntimeError, match="over"):
         one.step(action)
 
@@ -115,7 +115,7 @@ def test_infos_of_the_step_that_only_resets_are_those_of_a_reset() -> None:
         for tick in range(SHORT + 1):
             observations, reward, _, ended, infos = rows.step(rows.action_space.sample())
             own, rewards = (
-                own + infos["own"].reshape(2, 3).mean(1).repeat(3),
+                own + infos["individual_reward"].reshape(2, 3).mean(1).repeat(3),
                 rewards + reward,
             )  # journey-v1 shares everything
             if ended.all():
@@ -162,7 +162,7 @@ def test_gymnasiums_wrappers_work_on_the_vector() -> None:
     total, lengths = np.zeros(4), []
     for _ in range(2 * (SHORT + 1)):
         _, _, _, ended, infos = wrapped.step(wrapped.action_space.sample())
-        total += infos["own"] if not lengths else 0
+        total += infos["individual_reward"] if not lengths else 0
         if ended.any():
             lengths.append(infos["episode"]["l"].tolist())
             if len(lengths) == 1:

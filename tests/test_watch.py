@@ -108,7 +108,7 @@ def test_it_holds_what_happened(episode: Path) -> None:
         np.testing.assert_array_equal(columns["item"][t].reshape(2, 3), infos["shown"][0])
         for bit, name in enumerate(FLAGS):
             np.testing.assert_array_equal(columns["flags"][t].astype(int) >> bit & 1, infos[name][0].ravel())
-        np.testing.assert_allclose(columns["own"][t], infos["own"][0], atol=1e-3)
+        np.testing.assert_allclose(columns["individual_reward"][t], infos["individual_reward"][0], atol=1e-3)
         total = sum(column[t] for name, column in columns.items() if name.startswith("term "))
         np.testing.assert_allclose(total, envs.utilities[0].ravel(), atol=11 * 0.5e-3 + 1e-6)
         later += [

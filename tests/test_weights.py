@@ -84,7 +84,7 @@ def test_weights_show_what_the_picks_of_the_best_scores_show(changes: dict[str, 
         seen, rewards, _, _, infos = ranked.step(actions)
         other, expected, _, _, told = picked.step(picks)
         np.testing.assert_array_equal(rewards, expected)
-        for name in ("shown", "clicked", "own", "next_visitor"):
+        for name in ("shown", "clicked", "individual_reward", "next_visitor"):
             np.testing.assert_array_equal(infos[name], told[name])
 
 

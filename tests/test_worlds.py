@@ -19,7 +19,7 @@ def played(envs: VectorEnv | Worlds, seeds: list[int], ticks: int = 45) -> dict[
     told: dict[str, list[np.ndarray]] = {"observation": [observations.copy()]}
     for _ in range(ticks):
         actions = np.broadcast_to(rng.integers(0, 20, (1, 3, 4)), (envs.num_envs, 3, 4))
-        told.setdefault("expected", []).append(envs.expected_feedback(actions)["own"])
+        told.setdefault("expected", []).append(envs.expected_feedback(actions)["individual_reward"])
         observations, rewards, _, truncated, infos = envs.step(actions)
         told.setdefault("state", []).append(envs.state())
         told.setdefault("latent", []).append(envs.latent_users()["taste"])

@@ -64,6 +64,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("tests/test_public_items.py", ("read_items", "respond")),
     ("tests/test_environment.py", ("find_outside",)),
+    ("tests/test_record.py", ("read_rewards",)),
     ("tests/test_weights.py", ("separate", "scored")),
     ("tests/test_assortment.py", ("choose",)),
     ("tests/test_expected.py", ("expect",)),
@@ -99,9 +100,6 @@ REASONS = {
     "slates.py:: _STARTS": "a setting of a search: another number of starts finds equally good slates",
     "(start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer | _STARTS - 1 -> _STARTS + 1": (
         "a setting of a search: starts that lie a little closer find equally good slates"
-    ),
-    "(f.like and agent.like != 0.0): | f.like and agent.like != 0.0 -> (f.like or": (
-        "equivalent: the condition only avoids computing the integral, whose weight is 0"
     ),
     "for _ in range(_ROUNDS): | range(_ROUNDS)": "a setting of a search: one round less finds equally good slates",
     "_fill_page: page.means[n] = 0.0": (

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from recsys_env import WorldConfig
-from recsys_env.config import EVENTS, GROUPS, OBJECTIVES
+from recsys_env.config import GROUPS, OBJECTIVES
+from recsys_env.responses import EVENTS
 from recsys_env.world import build
 
 SMALL = {  # ranges of sizes and periods in a small world

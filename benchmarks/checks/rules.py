@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys_env import VectorEnv
+from recsys_env.kernels.equations import later_reward, slot_reward, sum_of
 from recsys_env.kernels.machine.compiler import entry, kernel
 from recsys_env.kernels.page import read_prices
+from recsys_env.responses import RESPONSES
 from recsys_env.spaces import choices
 
 CHECKS = (
@@ -154,6 +156,17 @@ class Watch:
         envs = self._envs
         read = envs._actions.read(actions)
         check_tick(envs.world, envs.arrays, envs.report, read, self._flags, self.books, tick)
+
+
+def _happened(name: str) -> Any:
+    @kernel
+    def happened(flags: Any, slot: Any) -> int:
+        return 1 if slot[name] else 0
+
+    return happened
+
+
+count_responses = sum_of([_happened(response.name) for response in RESPONSES])  # to a slot
 
 
 @kernel
@@ -325,7 +338,7 @@ def check_slots(
     for n in range(p.shape.agents):
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
-            some = slot.clicked or slot.cart or slot.bought or slot.liked or slot.rating != 0 or slot.dwell != 0.0
+            some = count_responses(flags, slot) > 0
             if not active[b, n]:
                 if some or slot.item != -1:
                     complain(books, OFF_PAGE, tick, b, n)
@@ -394,7 +407,7 @@ def check_money(
     if n >= 0:
         slot = report.slots[b, n, k]
         if slot.bought:
-            price = books.prices[slot.item] * np.exp(report.agents[b, n].log_offer)
+            price = books.prices[slot.item] * np.exp(report.agents[b, n].log_price_multiplier)
             pay(world, books, b, u, slot.item, price, stamp, tick, n)
         elif slot.cart and not flags.instant:
             old = put_in(books, b, u, slot.item, n, slot.rating > 0)
@@ -475,31 +488,31 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
     p = world.params[0]
     total = 0.0
     for n in range(p.shape.agents):
-        total += report.agents[b, n].own + report.agents[b, n].objectives
+        total += report.agents[b, n].individual_reward + report.agents[b, n].objectives
     for n in range(p.shape.agents):
         agent, own, size = world.agents[n], 0.0, 1.0
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.clicked:
-                own += agent.click + agent.dwell * slot.dwell + agent.like * slot.liked + agent.cart * slot.cart
+                own += slot_reward(agent, slot)
+                sale, most = 0.0, 0.0
                 if slot.bought:
-                    price = books.prices[slot.item] * np.exp(report.agents[b, n].log_offer)
+                    price = books.prices[slot.item] * np.exp(report.agents[b, n].log_price_multiplier)
                     margin = p.reward.margin_rate if p.shape.levels > 0 else 1.0
-                    own += agent.purchase * (price - (1.0 - margin) * world.items[slot.item].price) / margin
-                    size += abs(agent.purchase * price / margin)
-                own += agent.rating * (slot.rating - 3) / 2 if slot.rating > 0 else 0.0
+                    sale, most = (price - (1.0 - margin) * world.items[slot.item].price) / margin, price / margin
+                    size += abs(agent.purchase * most)
+                if not abs(slot.sale - sale) <= 1e-5 * (1.0 + most):
+                    complain(books, OWN, tick, b, n)
                 size += abs(agent.dwell * slot.dwell) + abs(agent.click)
         for i in range(report.later.shape[1]):
             later = report.later[b, i]
             if later.item >= 0 and later.agent == n:
-                own += agent.purchase * later.price + (
-                    agent.rating * (later.rating - 3) / 2 if later.rating > 0 else 0.0
-                )
+                own += later_reward(agent, later.price, later.rating)
                 size += abs(agent.purchase * later.price)
-        if not abs(report.agents[b, n].own - own) <= 1e-5 * size:
+        if not abs(report.agents[b, n].individual_reward - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)
         s = p.reward.sharing
-        earned = report.agents[b, n].own + report.agents[b, n].objectives
+        earned = report.agents[b, n].individual_reward + report.agents[b, n].objectives
         shared = (1.0 - max(s, 0.0)) * earned + s * total / p.shape.agents
         if not (near(report.rewards[b, n], shared) and abs(report.rewards[b, n]) < np.inf):
             complain(books, REWARDS, tick, b, n)

@@ -30,6 +30,13 @@ from ..result_files import RESULTS, store
 from .random_worlds import random_world
 
 COPIES, TICKS, SEED = 50, 2_000, 20261127
+# Infos are hashed in the order of these names, which they had when the digests were stored.
+EARLIER_NAMES = {
+    "individual_reward": "own",
+    "user_slot": "place",
+    "next_user_slot": "next_place",
+    "price_multiplier": "offer",
+}
 WORLDS, WORLD_COPIES, WORLD_TICKS = 300, 5, 100
 ACTIONS = ("candidates", "items", "query", "weights")
 
@@ -78,7 +85,7 @@ def digests(config: WorldConfig, copies: int, ticks: int) -> dict[str, str]:
     def take_down(*arrays: Any) -> None:
         for array in arrays:
             if isinstance(array, Mapping):  # observations with masks, infos
-                take_down(*(array[name] for name in sorted(array)))
+                take_down(*(array[name] for name in sorted(array, key=lambda name: EARLIER_NAMES.get(name, name))))
             else:
                 told.update(array.tobytes())
 

@@ -81,7 +81,9 @@ def own_rewards(experiment: Experiment, episodes: int, seed: int) -> torch.Tenso
     with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
         for _ in range(task.world.horizon):
             played, state = env.step_and_maybe_reset(experiment.policy.to("cpu")(state))
-            total += torch.cat([played["next", group, "info", "own"] for group in env.group_map], 1).sum((1, 2))
+            total += torch.cat([played["next", group, "info", "individual_reward"] for group in env.group_map], 1).sum(
+                (1, 2)
+            )
     return total
 
 

@@ -77,7 +77,7 @@ def rewards(task: str, policy: str, shift: str, seed: int) -> tuple[np.ndarray, 
             newcomers.act(observations, actions)
         observations, _, _, truncated, infos = envs.step(actions)
         team.observe(infos, truncated)
-        own.append(infos["own"][:, 0].copy())
+        own.append(infos["individual_reward"][:, 0].copy())
         seen.append(infos["visitor"][:, 0] >= 0)
     paid, there = np.array(own).T, np.array(seen).T
     halves = [(paid[:, part], there[:, part]) for part in np.split(np.arange(HORIZON), 2)]

@@ -65,8 +65,8 @@ def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
         team.act(observations, actions)
         observations, _, _, truncated, infos = envs.step(actions)
         team.observe(infos, truncated)
-        own += infos["own"]
-        first += infos["own"] * new, new
+        own += infos["individual_reward"]
+        first += infos["individual_reward"] * new, new
     return own, first
 
 

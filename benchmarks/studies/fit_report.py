@@ -224,7 +224,7 @@ def simulated_statistics(
         bought = infos["bought"][0]
         if bought.any():
             n, k = divmod(int(bought.argmax()), bought.shape[1])
-            log.append((household, int(infos["shown"][0, n, k]), tick, float(infos["own"][0, n])))
+            log.append((household, int(infos["shown"][0, n, k]), tick, float(infos["individual_reward"][0, n])))
         if len(log) == purchases:
             break
     user, item, when, margin = (np.array(column) for column in zip(*log, strict=True))

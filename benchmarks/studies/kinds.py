@@ -51,7 +51,7 @@ def played(config: WorldConfig, first: str, others: str, episodes: int) -> dict[
         rest.act(observations, actions)
         focal.act(observations, actions)
         observations, _, _, truncated, infos = envs.step(actions)
-        own += infos["own"]
+        own += infos["individual_reward"]
         log.record(infos)
         for team in (rest, focal):
             team.observe(infos, truncated)

@@ -95,7 +95,7 @@ def play(
         members.act(observations, actions)
         observations, _, _, truncated, infos = envs.step(actions)
         members.observe(infos, truncated)
-        own += infos["own"]
+        own += infos["individual_reward"]
         happened = {
             "active": infos["visitor"] >= 0,
             "pages": infos["visitor"].max(axis=1) >= 0,

@@ -101,11 +101,11 @@ def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool)
         for n in range(envs.num_agents):
             trial = joint.copy()
             trial[:, n] = reply[:, n]
-            own = envs.expected_feedback(trial)["own"][:, n]
+            own = envs.expected_feedback(trial)["individual_reward"][:, n]
             best, mine, options = own, reply[:, n], envs.shape.candidates
             for slate in slates(mine.shape[1], options, envs.num_envs) if everything else neighbours(mine, options):
                 trial[:, n] = slate
-                best = np.maximum(best, envs.expected_feedback(trial)["own"][:, n])
+                best = np.maximum(best, envs.expected_feedback(trial)["individual_reward"][:, n])
             here = envs.active[:, n]
             lost.append((best - own)[here])
             earned.append(own[here])

@@ -40,8 +40,8 @@ class BenchMARLTask(TaskClass):
     Args:
         task: one of `recsys_env.TASKS` by name, or a config.
         config: fields of the task's `WorldConfig` to change, group by group.
-        reward_scale: factor on the rewards that training sees (not on the "own" of infos): most tasks pay about .01 a
-            tick, which is less than what an untrained critic makes up.
+        reward_scale: factor on the rewards that training sees (not on the "individual_reward" of infos): most tasks
+            pay about .01 a tick, which is less than what an untrained critic makes up.
         make_envs: makes a batch of a config and a number of copies, such as a `FocalBatch`; it has to be picklable.
         by_role: a group for each role instead, with its name.
     """

@@ -38,7 +38,7 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
     """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents, who observe their role and id.
 
     Terminals are never set, truncations where an episode ends; then `infos` is one dict for the whole batch, as the
-    dashboard wants it: `episode_return` and `episode_own` (mean over rows, after and before sharing),
+    dashboard wants it: `episode_return` and `episode_individual_reward` (mean over rows, after and before sharing),
     `episode_length`. Otherwise it is empty.
 
     Args:
@@ -56,13 +56,13 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
         self.single_action_space = envs.action_space
         self._action = envs.action_space.shape or ()
         self._next_seed = seed
-        self._return = self._own = 0.0
+        self._return = self._individual_reward = 0.0
         super().__init__(buf)
 
     def reset(self, seed: int | None = None) -> tuple[np.ndarray, list[dict[str, float]]]:
         observations, _ = self.envs.reset(seed=self._next_seed if seed is None else seed)
         self._next_seed = None
-        self._return = self._own = 0.0
+        self._return = self._individual_reward = 0.0
         self.observations[:] = observations.reshape(self.observations.shape)
         for array in (self.rewards, self.terminals, self.truncations):
             array[:] = 0
@@ -78,17 +78,17 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
         self.rewards[:] = rewards.ravel()
         self.truncations[:] = np.repeat(truncated, self.envs.num_agents)
         self._return += float(rewards.mean())
-        self._own += float(infos["own"].mean())
+        self._individual_reward += float(infos["individual_reward"].mean())
         report = self._report() if truncated.any() else []
         return self.observations, self.rewards, self.terminals, self.truncations, report
 
     def _report(self) -> list[dict[str, float]]:
         report = {
             "episode_return": self._return,
-            "episode_own": self._own,
+            "episode_individual_reward": self._individual_reward,
             "episode_length": float(self.envs.config.horizon),
         }
-        self._return = self._own = 0.0
+        self._return = self._individual_reward = 0.0
         return [report]
 
     def close(self) -> None:

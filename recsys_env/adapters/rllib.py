@@ -61,7 +61,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
     With `only_active` an agent is observed, and acts, only when its slots will be on the page. Ticks without such an
     agent are played at once, and what an agent earns until it is seen again is added to the reward of its last action:
     the discount is per page, and what it earns before its first page in an episode is left out.
-    Infos: "own" (reward before sharing) and "active" of each observed agent. Episodes end by truncation.
+    Infos: "individual_reward" (reward before sharing) and "active" of each observed agent. Episodes end by truncation.
     """
 
     def __init__(self, env_config: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         """Play the joint action: rewards and own rewards [2, N]."""
         self._env.step(actions)
         report = self._envs.report
-        return np.stack([report.rewards[0], report.agents["own"][0]])
+        return np.stack([report.rewards[0], report.agents["individual_reward"][0]])
 
     def _play_until_somebody_acts(self, earned: np.ndarray) -> np.ndarray:
         while not (self._over or self._shown().any()):
@@ -148,7 +148,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         for n in np.flatnonzero(shown):
             agent = self.possible_agents[n]
             observations[agent] = {"observation": flat[n], "action_mask": masks[n]} if masked else flat[n]
-            infos[agent] = {"own": float(own[n]), "active": bool(active[n])}
+            infos[agent] = {"individual_reward": float(own[n]), "active": bool(active[n])}
         return observations, infos
 
 
@@ -160,7 +160,7 @@ class Rows(SharedPolicyVectorEnv):
             override config fields.
     """
 
-    INFOS: tuple[str, ...] = ("own", "active")
+    INFOS: tuple[str, ...] = ("individual_reward", "active")
 
     def __init__(self, env_config: dict[str, Any]) -> None:
         settings = _checked_settings(env_config)

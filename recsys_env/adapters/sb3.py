@@ -52,7 +52,7 @@ class SB3VecEnv(VecEnv):
         both: Any = envs.observation_space
         space = both["observation"] if self._masked else both
         super().__init__(rows, space, envs.action_space)
-        self.own = np.zeros(rows, np.float32)
+        self.individual_reward = np.zeros(rows, np.float32)
         self._no_infos: list[dict[str, Any]] = [{}] * rows
         self._returns = np.zeros(rows)
         self._lengths = np.zeros(envs.num_envs, np.int64)
@@ -96,7 +96,7 @@ class SB3VecEnv(VecEnv):
             raise RuntimeError("call step_async() before step_wait()")
         observations, rewards, _, truncated, infos = self.envs.step(actions)
         rewards = self.by_row(rewards).copy()
-        self.own = self.by_row(infos["own"])
+        self.individual_reward = self.by_row(infos["individual_reward"])
         self._returns += rewards
         self._lengths += 1
         ended = np.repeat(truncated, self.envs.num_agents)

@@ -8,7 +8,7 @@ One tensordict of batch size [B]; with n agents in a group:
     (role, "observation") [B, n, O]    (role, "action_mask") [B, n, A], with `mask_actions`
     (role, "active") [B, n, 1]         whose slots will be on the page about to be shown: for losses, which may leave
                                        the others out
-    (role, "info", "own") [B, n, 1]    rewards of the last tick before sharing
+    (role, "info", "individual_reward") [B, n, 1]    rewards of the last tick before sharing
     (role, "action") [B, n, ...]       `Categorical`, `MultiCategorical` (slates) or `Bounded` (queries)
     (role, "reward") [B, n, 1]         "state" [B, S]   "done", "terminated", "truncated" [B, 1]
 
@@ -98,7 +98,7 @@ class TorchRLEnv(EnvBase):
         parts: Any = space if masked else {"observation": space}
 
         def leaves(n: int) -> dict[str, Any]:
-            own = Composite({"own": Unbounded((size, n, 1))}, shape=(size, n))
+            own = Composite({"individual_reward": Unbounded((size, n, 1))}, shape=(size, n))
             specs = {
                 "observation": Bounded(-1.0, 1.0, (size, n, *parts["observation"].shape)),
                 "active": Binary(1, (size, n, 1), dtype=torch.bool),
@@ -137,7 +137,7 @@ class TorchRLEnv(EnvBase):
         self._over, state = bool(self._tensors(truncated).all()), self.envs.state
         if self._over:
             observations, state = self.envs.final_obs, self.envs.final_state
-        return self._tensordict(observations, state, (infos["own"], rewards))
+        return self._tensordict(observations, state, (infos["individual_reward"], rewards))
 
     def _tensordict(self, observations: Any, state: Any, earned: tuple[Any, Any] | None = None) -> TensorDict:
         """What the batch says, by group, in memory of its own; `earned` before and after sharing [B, N].
@@ -160,7 +160,7 @@ class TorchRLEnv(EnvBase):
         start = 0
         for role, n in zip(self.group_map, self._sizes, strict=True):
             place, shape = slice(start, start + n), (*self.batch_size, n)
-            info = TensorDict({"own": own[:, place]}, shape, self.device)
+            info = TensorDict({"individual_reward": own[:, place]}, shape, self.device)
             result[role] = TensorDict(
                 {**{key: tensor[:, place] for key, tensor in whole.items()}, "info": info}, shape, self.device
             )

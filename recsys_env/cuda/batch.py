@@ -23,6 +23,7 @@ from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..game_batch import GameBatch
 from ..memory import bytes_of_copies, check_fits
+from ..responses import NAMES
 from ..spaces import mask_size
 from ..vector import VectorEnv
 from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
@@ -35,8 +36,17 @@ THREADS = 128  # of a block
 class DeviceInfos(Mapping[str, Any]):
     """`Infos` of a batch on a GPU: those that are arrays of the report, as they lie there."""
 
-    _AGENTS = ("own", "objectives", "visitor", "next_visitor", "place", "next_place", "active", "log_offer")
-    _SLOTS = ("rank", "clicked", "cart", "bought", "liked", "rating", "dwell")
+    _AGENTS = (
+        "individual_reward",
+        "objectives",
+        "visitor",
+        "next_visitor",
+        "user_slot",
+        "next_user_slot",
+        "active",
+        "log_price_multiplier",
+    )
+    _SLOTS = ("rank", *NAMES)
     _LATER = ("item", "agent", "price", "rating")
 
     def __init__(self, report: Report) -> None:

@@ -37,7 +37,7 @@ def play_episode(
         paid: [B, N] array to which the rewards after sharing are added.
 
     Returns:
-        [B, N] sum of each agent's own reward (`infos["own"]`, before sharing).
+        [B, N] sum of each agent's own reward (`infos["individual_reward"]`, before sharing).
 
     Raises:
         TypeError: the batch, team or log is something else, or `paid` is not such an array.
@@ -69,7 +69,7 @@ def play_episode(
             log.look()
         team.act(observations, actions)
         observations, rewards, _, truncated, infos = envs.step(actions)
-        returns += infos["own"]
+        returns += infos["individual_reward"]
         if paid is not None:
             paid += rewards
         if log is not None:
@@ -119,7 +119,7 @@ def episode_returns(
         catalogue: fitted items and users, as in `parallel_env`.
 
     Returns:
-        [E, N] sum of each agent's own reward (`infos["own"]`, before sharing).
+        [E, N] sum of each agent's own reward (`infos["individual_reward"]`, before sharing).
 
     Raises:
         ValueError, TypeError: an argument is of a wrong kind or unknown.

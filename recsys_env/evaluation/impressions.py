@@ -11,13 +11,12 @@ from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..files import check_writable, checked_path, replacing
 from ..infos import Infos
+from ..responses import NAMES, later_reward
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes
 
 if TYPE_CHECKING:
     import pandas
-
-_OF_SLOT = ("clicked", "cart", "bought", "rating", "dwell", "liked")
 
 
 def record(
@@ -46,13 +45,13 @@ def record(
         rank: on the page, 1 = best (`infos` and logs count from 0)
         item, topic: numbers, as in the catalogue
         price: price asked, after promotion and the agent's offer, in mean list prices
-        promoted, clicked, cart, liked: truth values
+        promoted: truth value
+        clicked, dwell, ...: what happened to the slot, a column for each of `responses.RESPONSES`; of these
         bought: truth value; on this page, or later from the cart. A later purchase is credited to the impression that
             last put the item there
         bought_tick: tick of the purchase, -1 = none
         paid: price of the purchase, which may differ from `price` at a later tick, in mean list prices, 0 = none
         rating: 1 .. 5, after the click or a purchase, 0 = none
-        dwell: in mean lengths
         reward: own reward (before sharing) for everything that followed from this impression, including a later
             purchase; the sum over a copy and an agent is the value of `episode_returns`
 
@@ -91,7 +90,7 @@ class _Impressions:
     """Collects the impressions of a batch, tick by tick, and remembers which of them put items into carts."""
 
     def __init__(self, envs: VectorEnv) -> None:
-        self._envs, self._agents = envs, envs.world.agents
+        self._envs = envs
         self._pages: list[dict[str, np.ndarray]] = []
         self._rows = 0
         self._in_cart: dict[tuple[int, int, int], int] = {}  # (copy, person, item) -> row of the impression
@@ -99,10 +98,12 @@ class _Impressions:
 
     def add(self, tick: int, infos: Infos) -> None:
         """Take down what a step reports."""
+        from ..kernels.feedback import read_rewards
+
         shown = infos["shown"]
         copy, agent, slot = np.nonzero(shown >= 0)
         item = shown[copy, agent, slot].astype(np.int64)
-        price, promoted = self._envs.prices_at(item, tick, infos["offer"][copy, agent])
+        price, promoted = self._envs.prices_at(item, tick, infos["price_multiplier"][copy, agent])
         page = {
             "tick": np.full(len(item), tick, np.int32),
             "copy": copy.astype(np.int32),
@@ -114,23 +115,17 @@ class _Impressions:
             "topic": self._envs.world.items["topic"][item],
             "price": price,
             "promoted": promoted,
-            **{name: infos[name][copy, agent, slot] for name in _OF_SLOT},
+            **{name: infos[name][copy, agent, slot] for name in NAMES},
         }
         page["bought_tick"] = np.where(page["bought"], np.int32(tick), np.int32(-1))
         page["paid"] = np.where(page["bought"], price, 0.0)
-        page["reward"] = self._reward(page)
+        page["reward"] = np.zeros(len(item))
+        read_rewards(self._envs.world, agent, self._envs.report.slots[copy, agent, slot], page["reward"])
         self._pages.append(page)
         for i in np.flatnonzero(page["cart"] & ~page["bought"]):
             self._in_cart[int(copy[i]), int(page["person"][i]), int(item[i])] = self._rows + int(i)
         self._rows += len(item)
         self._join(tick, infos)
-
-    def _reward(self, page: dict[str, np.ndarray]) -> np.ndarray:
-        weights = self._agents[page["agent"]]
-        reward = sum(weights[event] * page[column] for event, column in (("cart", "cart"), ("like", "liked")))
-        reward = reward + weights["click"] * page["clicked"] + weights["dwell"] * page["dwell"].astype(np.float64)
-        sale = np.where(page["bought"], self._envs.purchase_values(page["item"], page["paid"]), 0.0)
-        return reward + weights["purchase"] * sale + weights["rating"] * _rating_value(page["rating"])
 
     def _join(self, tick: int, infos: Infos) -> None:
         """Purchases from the cart, each to the impression that put the item there."""
@@ -138,12 +133,8 @@ class _Impressions:
         for b, i in zip(*np.nonzero(item >= 0), strict=True):
             person = int(infos["visitor"][b].max())
             row = self._in_cart.pop((int(b), person, int(item[b, i])))
-            price, rating, weights = (
-                float(infos["later_price"][b, i]),
-                infos["later_rating"][b, i],
-                self._agents[agent[b, i]],
-            )
-            reward = weights["purchase"] * price + weights["rating"] * _rating_value(rating)
+            price, rating = float(infos["later_price"][b, i]), infos["later_rating"][b, i]
+            reward = later_reward(self._envs.world.agents[agent[b, i]], price, rating)
             self._later.append((row, tick, price, int(rating), float(reward)))
 
     def columns(self) -> dict[str, Any]:
@@ -154,7 +145,3 @@ class _Impressions:
             table["rating"][row] = rating or table["rating"][row]
             table["reward"][row] += reward
         return table
-
-
-def _rating_value(rating: Any) -> Any:
-    return np.where(rating > 0, (rating - 3) / 2, 0.0)

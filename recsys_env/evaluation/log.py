@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import is_number, is_sequence, shown
+from ..checks import did_you_mean, is_number, is_sequence, shown
 from ..infos import Infos
+from ..responses import RESPONSES
 from ..vector import VectorEnv, checked_vector_env
 
 COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
@@ -37,9 +38,8 @@ class EpisodeLog:
     - `ratings`, `stars` float32 [t, b, n]: number and sum of ratings, including those of earlier items
     - `item` int32 [t, b, n, k]: -1 = hole
     - `rank` int32 [t, b, n, k]: rank - 1 on the page, as in `infos`; -1 = not on it
-    - `clicked`, `cart` bool [t, b, n, k]: whether the slot was clicked, and its item carted
+    - `clicked`, `dwell`, ... [t, b, n, k]: what happened to the slot, an array for each of `responses.RESPONSES`
     - `cold` bool [t, b, n, k]: the item has fewer than 5 clicks, by public decayed counts
-    - `dwell` float32 [t, b, n, k]: time spent, in mean lengths
     - `gain` float32 [t, b, n, k]: probability of a click on the item alone, 0 at a hole
 
     Args:
@@ -70,8 +70,8 @@ class EpisodeLog:
             np.zeros((h, b, n), np.float32) for _ in range(5)
         )
         self.item, self.rank = np.full((h, b, n, k), -1, np.int32), np.full((h, b, n, k), -1, np.int32)
-        self.clicked, self.cart, self.cold = (np.zeros((h, b, n, k), np.bool_) for _ in range(3))
-        self.dwell, self.gain = np.zeros((h, b, n, k), np.float32), np.zeros((h, b, n, k), np.float32)
+        vars(self).update({response.name: np.zeros((h, b, n, k), response.kind) for response in RESPONSES})
+        self.cold, self.gain = np.zeros((h, b, n, k), np.bool_), np.zeros((h, b, n, k), np.float32)
         self.discount = 1.0 / np.log2(np.arange(k) + 2.0)
         self._scratch = (
             np.zeros((3, k)),
@@ -80,6 +80,14 @@ class EpisodeLog:
             np.zeros(b),
             np.zeros((b, shape.items), np.bool_),
         )
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        """Refuse a column that there is not. For type checkers those of the responses are found here.
+
+        Raises:
+            AttributeError: always.
+        """
+        raise AttributeError(f"an EpisodeLog has no {name!r}{did_you_mean(name, vars(self))}")
 
     @property
     def seen(self) -> np.ndarray:
@@ -130,8 +138,9 @@ class EpisodeLog:
         *_, outside, cold = self._scratch
         item, there = infos["shown"], infos["shown"] >= 0
         self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
-        self.item[t], self.rank[t], self.clicked[t], self.cart[t] = item, infos["rank"], infos["clicked"], infos["cart"]
-        self.dwell[t], self.objectives[t] = infos["dwell"], infos["objectives"]
+        self.item[t], self.rank[t], self.objectives[t] = item, infos["rank"], infos["objectives"]
+        for response in RESPONSES:
+            getattr(self, response.name)[t] = infos[response.name]
         utility = self.envs.utilities
         self.gain[t] = np.where(there, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
         self.cold[t] = there & cold[np.arange(len(cold))[:, None, None], item]
@@ -156,7 +165,7 @@ class EpisodeLog:
         self.purchases[t], self.ratings[t], self.stars[t] = bought.sum(-1), (rating > 0).sum(-1), rating.sum(-1)
         if bought.any():
             sellers = np.nonzero(bought)[:2]
-            prices, _ = self.envs.prices_at(infos["shown"][bought], self._tick, infos["offer"][sellers])
+            prices, _ = self.envs.prices_at(infos["shown"][bought], self._tick, infos["price_multiplier"][sellers])
             np.add.at(self.revenue[t], sellers, prices)
         if later.any():
             credited = np.nonzero(later)[0], infos["later_agent"][later]

@@ -30,11 +30,13 @@ from ..fields import candidate_features
 from ..files import check_writable, checked_path, replacing
 from ..infos import Infos
 from ..render import item_name, topic_name
+from ..responses import NAMES, RESPONSES
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
 from .surrogate import Options, Surrogate, can_explain, list_page
 
-FLAGS = ("clicked", "cart", "bought", "liked")  # bit 0, 1, ... of a slot's flags; the next one says that it is promoted
+# Bit 0, 1, ... of a slot's flags; the next one says that it is promoted. Other responses are columns of numbers.
+FLAGS = tuple(response.name for response in RESPONSES if response.kind == "?")
 _STEP = 1e-3  # the smallest difference between two numbers that is kept
 _COARSE = {"observed": 1e-2, "taste": 1e-2, "satiation": 1e-2, "reason": 1e-2}  # and of those that are only drawn
 _RENAMED = {"satisfaction": "z", "price_sensitivity": "rho"}  # columns that go by their symbols
@@ -153,7 +155,7 @@ class _Episode:
         self._take(
             item=explained["item"][0].ravel(),
             rank=explained["rank"][0].ravel(),
-            price=public["price"] * np.repeat(explained["offer"][0], explained["item"].shape[2]),
+            price=public["price"] * np.repeat(explained["price_multiplier"][0], explained["item"].shape[2]),
             stock=public["stock"],
             flags=public["promoted"].astype(np.int64) << len(FLAGS),
             click=explained["click"][0].ravel(),
@@ -181,7 +183,8 @@ class _Episode:
         flags = self._rows["flags"][-1]
         for bit, name in enumerate(FLAGS):
             flags |= infos[name][0].ravel().astype(np.int64) << bit
-        self._take(rating=infos["rating"][0].ravel(), dwell=infos["dwell"][0].ravel(), own=infos["own"][0])
+        amounts = {name: infos[name][0].ravel() for name in NAMES if name not in FLAGS}
+        self._take(**amounts, individual_reward=infos["individual_reward"][0])
         if self._page["visitor"] < 0:
             return
         tick, place = int(self._page["tick"]), int(self._page["visitor"])
@@ -260,6 +263,7 @@ class _Episode:
             "wallet": config.users.wallet_init,
             "cart": shape.cart,
             "flags": [*FLAGS, "promoted"],
+            "responses": {r.name: [r.words, r.colour or "var(--faint)", r.unless] for r in RESPONSES if r.words},
             "events": self._events,
             "lost": self._lost,
             "fates": self._fates,

@@ -158,7 +158,7 @@ def _play(batch: VectorEnv, team: Team, first: np.ndarray, horizon: int) -> np.n
     actions[:] = first
     for _ in range(horizon):
         observations, _, _, truncated, infos = batch.step(actions)
-        own += infos["own"] * running[:, None]
+        own += infos["individual_reward"] * running[:, None]
         running &= ~truncated
         if not running.any():
             break

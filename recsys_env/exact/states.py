@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checks import shown
 from ..config import WorldConfig
-from ..kernels.equations import CART_TERMS, EXPERIENCE_TERMS, TERMS, Alternative, Consumed, depends_on
+from ..kernels.equations import CART_TERMS, EXPERIENCE_TERMS, REACTIONS, TERMS, Alternative, Consumed, depends_on
 from ..vector import VectorEnv
 from ..world import State
 
@@ -76,7 +76,7 @@ def trust_matters(config: WorldConfig) -> bool:
 
 def experience_matters(config: WorldConfig) -> bool:
     """Whether the experience of a click moves the visitor or is paid for."""
-    paid = {"rating", "like", "dwell"} & paid_for(config)
+    paid = {"rating", *REACTIONS} & paid_for(config)
     return satisfaction_matters(config) or trust_matters(config) or bool(paid)
 
 

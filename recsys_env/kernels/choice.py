@@ -118,7 +118,7 @@ def _weigh_utilities(world, state, report, scratch, p, b):
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
             if slot.item >= 0:
-                slot.utility = utility_of(world, state, p, b, slot.item, report.agents[b, n].log_offer)
+                slot.utility = utility_of(world, state, p, b, slot.item, report.agents[b, n].log_price_multiplier)
                 slot.weight = slot_weight(p.choice, slot.utility, world.log_theta[slot.rank])
                 largest = max(largest, slot.weight)
         scratch.largest[b, n] = largest

@@ -382,11 +382,11 @@ def draw_visitors(world, state, scratch, p, first, stop):
         end_session(state.copies[b])
         x = rng.uniform(turn.key, rng.VISITOR, 0) * p.shape.users
         place = world.places[np.int64(x)]
-        turn.place = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
-        prefetch_user(state, b, turn.place)
+        turn.user_slot = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
+        prefetch_user(state, b, turn.user_slot)
     for i in range(first, asked):
         b = scratch.queue[i]
-        place = scratch.turns[b].place
+        place = scratch.turns[b].user_slot
         touch_user(world, state, p, b, place)
         scratch.satisfaction[i] = state.users[b, place].z
     for i in range(first, asked):
@@ -395,7 +395,7 @@ def draw_visitors(world, state, scratch, p, first, stop):
         b = scratch.queue[i]
         turn = scratch.turns[b]
         if rng.uniform(turn.key, rng.ACCEPT, 0) < scratch.acceptance_probability[i]:
-            _welcome(world, state, scratch, p, b, turn.place, turn.key)
+            _welcome(world, state, scratch, p, b, turn.user_slot, turn.key)
 
 
 @kernel

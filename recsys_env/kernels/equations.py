@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
+from .. import responses
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, log1p, sigmoid, softplus, tanh
 
@@ -207,12 +208,12 @@ TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added
 }
 
 
-def _sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+def sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
     """The function (c, a) that is the sum of these, from the first to the last."""
     last = terms[-1]
     if len(terms) == 1:
         return last
-    others = _sum_of(terms[:-1])
+    others = sum_of(terms[:-1])
 
     @kernel
     def total(c, a):
@@ -221,7 +222,7 @@ def _sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
     return total
 
 
-utility = _sum_of(tuple(TERMS.values()))  # v (c, a), before examination and trust
+utility = sum_of(tuple(TERMS.values()))  # v (c, a), before examination and trust
 
 
 def examination(c, rank):
@@ -305,7 +306,7 @@ EXPERIENCE_TERMS: dict[str, Callable[..., Any]] = {  # in the order in which the
     "price": price_experience,
 }
 
-experience = _sum_of(tuple(EXPERIENCE_TERMS.values()))  # e (f, a) of a clicked item, before noise
+experience = sum_of(tuple(EXPERIENCE_TERMS.values()))  # e (f, a) of a clicked item, before noise
 
 
 # Each term of the log odds that a clicked item is put in the cart.
@@ -338,7 +339,7 @@ CART_TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are 
     "price": price_cart,
 }
 
-cart_log_odds = _sum_of(tuple(CART_TERMS.values()))
+cart_log_odds = sum_of(tuple(CART_TERMS.values()))
 
 
 @kernel
@@ -348,13 +349,20 @@ def cart_probability(f, a):
 
 
 @kernel
-def dwell_time(length, e):
+def dwell_time(f, length, e):
     return length * softplus(e)
 
 
 @kernel
-def like_probability(e):
-    return sigmoid(e)
+def like_probability(f, length, e):
+    return sigmoid(e) if f.like else 0.0
+
+
+# Events that a click brings by its experience e alone: how much of each on average.
+REACTIONS: dict[str, Callable[..., Any]] = {
+    "dwell": dwell_time,
+    "like": like_probability,
+}
 
 
 @kernel
@@ -365,11 +373,6 @@ def stars(f, e, bias):
         if e + bias >= f.rating_cutpoints[i]:
             rating += 1
     return rating
-
-
-@kernel
-def rating_value(rating):
-    return np.float64((rating - 3.0) / 2.0)
 
 
 @kernel
@@ -431,6 +434,46 @@ def topic_weight(scale, match):
 
 
 # ------------------------------------------------------------------------------------------------ rewards
+
+
+# All events, in the order in which they are added up. `expected.click_value` has the chances of the others.
+PAID = ("click", *REACTIONS, "cart", "purchase", "rating")
+if set(PAID) != set(responses.EVENTS):
+    raise NotImplementedError(f"responses.py declares the events {responses.EVENTS}, and {PAID} have formulas here")
+
+rating_value: Any = kernel(responses.rating_value)
+
+
+@kernel
+def _once(happened):
+    return np.float32(1.0)
+
+
+def _payment(event: str) -> Callable[..., Any]:
+    """The function (weights, slot) that is what an agent is paid for this event."""
+    response = responses.RESPONSES[responses.EVENTS.index(event)]
+    column = "sale" if event == "purchase" else response.name
+    value = rating_value if event == "rating" else _once
+
+    @kernel
+    def paid_for_amount(weights, slot):
+        return weights[event] * slot[column]
+
+    @kernel
+    def paid_if_happened(weights, slot):
+        return weights[event] * value(slot[column]) if slot[column] else np.float32(0.0)
+
+    return paid_if_happened if event == "rating" or (column != "sale" and response.kind == "?") else paid_for_amount
+
+
+# What an agent of these weights is paid for what happened to a slot of its own.
+slot_reward = sum_of([_payment(event) for event in PAID])
+
+
+@kernel
+def later_reward(weights, price, rating):
+    """What the purchase of an earlier cart item pays, as `responses.later_reward`."""
+    return weights.purchase * price + weights.rating * rating_value(rating)
 
 
 @kernel

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from .actions import read_actions
 from .choice import fill_clicks, weigh_slots
-from .equations import rating_value, stars
+from .equations import REACTIONS, later_reward, pleasure, rating_value, stars
 from .feedback import cart_chance, expected_experience
 from .machine.compiler import entry, kernel
-from .machine.numeric import sigmoid, softplus, tanh
+from .machine.numeric import sigmoid
 from .objectives import page_objectives
 from .page import (
     fill_slots,
@@ -27,29 +30,60 @@ _RANGE = 18.0  # logistic noise beyond this has probability 3e-8
 _STEP = 1.0  # the poles of tanh(noise_scale x) lie pi / (2 noise_scale) from the line, those of the density pi
 
 
-@kernel
-def mean_over_noise(p, mean):
-    """E softplus(e), E sigmoid(e), E tanh(e) for e = mean + noise_scale * logistic noise.
+def mean_over_noise(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """The function (f, length, mean) that is E formula(f, length, e) for e = mean + noise_scale * logistic noise.
 
     Trapezoid rule on the whole line, which converges exponentially for analytic integrands (Trefethen & Weideman 2014);
     absolute error below 1e-6 for any scale.
     """
-    scale = p.feedback.noise_scale
-    if scale == 0.0:
-        return softplus(mean), sigmoid(mean), tanh(mean)
-    step = _STEP / max(1.0, 2.0 * scale)
-    count = np.int64(_RANGE / step)
-    soft, sig, tan, total = 0.0, 0.0, 0.0, 0.0
-    for i in range(-count, count + 1):
-        x = i * step
-        s = sigmoid(x)
-        density = s * (1.0 - s)
-        e = mean + scale * x
-        soft += density * softplus(e)
-        sig += density * sigmoid(e)
-        tan += density * tanh(e)
-        total += density
-    return soft / total, sig / total, tan / total
+
+    @kernel
+    def expectation(f, length, mean):
+        scale = f.noise_scale
+        if scale == 0.0:
+            return formula(f, length, mean)
+        step = _STEP / max(1.0, 2.0 * scale)
+        count = np.int64(_RANGE / step)
+        weighted, total = 0.0, 0.0
+        for i in range(-count, count + 1):
+            x = i * step
+            s = sigmoid(x)
+            density = s * (1.0 - s)
+            weighted += density * formula(f, length, mean + scale * x)
+            total += density
+        return weighted / total
+
+    return expectation
+
+
+@kernel
+def _pleasure(f, length, e):
+    return pleasure(e)
+
+
+mean_pleasure = mean_over_noise(_pleasure)
+
+
+@kernel
+def _nothing(f, weights, length, mean):
+    return 0.0
+
+
+def _mean_payments(events: Sequence[str]) -> Callable[..., Any]:
+    """The function (f, weights, length, mean) that is what a click pays on average for these reactions to it."""
+    if not events:
+        return _nothing
+    event, others, mean_of = events[-1], _mean_payments(events[:-1]), mean_over_noise(REACTIONS[events[-1]])
+
+    @kernel
+    def payments(f, weights, length, mean):
+        paid = others(f, weights, length, mean)
+        return paid + weights[event] * mean_of(f, length, mean) if weights[event] != 0.0 else paid
+
+    return payments
+
+
+reaction_reward = _mean_payments(tuple(REACTIONS))
 
 
 @kernel
@@ -66,22 +100,17 @@ def mean_rating_value(p, mean, bias):
 
 
 @kernel
-def click_value(world, state, p, b, n, j, log_offer):
-    """Expected own reward of agent n, at this page, from a click on its item j, offered at exp(log_offer) times its
-    price; and P(cart | click)."""
+def click_value(world, state, p, b, n, j, log_price_multiplier):
+    """Expected own reward of agent n, at this page, from a click on its item j, offered at exp(log_price_multiplier)
+    times its price; and P(cart | click)."""
     copy, agent, f = state.copies[b], world.agents[n], p.feedback
-    mean = expected_experience(world, state, p, b, j, log_offer)
-    value = np.float64(agent.click)
-    if agent.dwell != 0.0 or (f.like and agent.like != 0.0):
-        soft, sig, _ = mean_over_noise(p, mean)
-        value += agent.dwell * world.items[j].length * soft
-        if f.like:
-            value += agent.like * sig
-    cart = cart_chance(world, state, p, b, j, log_offer)
+    mean = expected_experience(world, state, p, b, j, log_price_multiplier)
+    value = np.float64(agent.click) + reaction_reward(f, agent, world.items[j].length, mean)
+    cart = cart_chance(world, state, p, b, j, log_price_multiplier)
     value += cart * agent.cart
     rated = f.rating_after_click
     if f.instant:
-        paid = price_asked(world, p, j, copy.tick, log_offer)
+        paid = price_asked(world, p, j, copy.tick, log_price_multiplier)
         value += cart * agent.purchase * purchase_value(world, p, j, paid)
         rated += (1.0 - rated) * cart * f.rating_after_purchase
     if rated > 0.0:
@@ -138,7 +167,8 @@ def _later_value(world, state, p, b, n, e, moved, mean):
     """Own reward of agent n when cart entry e is bought now."""
     copy, agent = state.copies[b], world.agents[n]
     cart, bias = state.carts[b, copy.visitor, e], state.users[b, copy.visitor].rating_bias
-    value = agent.purchase * price_now(world, p, np.int64(cart.item), copy.tick)
+    price = price_now(world, p, np.int64(cart.item), copy.tick)
+    value = later_reward(agent, price, 0)
     if moved:
         unrated = 1.0 - p.feedback.rating_after_click
         value += agent.rating * unrated * p.feedback.rating_after_purchase * mean_rating_value(p, mean, bias)
@@ -195,7 +225,7 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
                     value, carts = click_value(
-                        world, state, p, b, n, np.int64(slot.item), report.agents[b, n].log_offer
+                        world, state, p, b, n, np.int64(slot.item), report.agents[b, n].log_price_multiplier
                     )
                     cart[b, n, k] = click[b, n, k] * carts
                     own[b, n] += click[b, n, k] * value

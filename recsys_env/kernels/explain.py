@@ -65,5 +65,5 @@ def explain(world, state, report, scratch, actions, terms, position, trust, outs
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:
                     position[b, n, k] = world.log_theta[slot.rank]
-                    offered = alternative(world, state, p, b, slot.item, report.agents[b, n].log_offer)
+                    offered = alternative(world, state, p, b, slot.item, report.agents[b, n].log_price_multiplier)
                     _fill_terms(p.choice, offered, terms[b, n, k])

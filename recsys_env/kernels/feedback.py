@@ -9,13 +9,14 @@ from .equations import (
     cart_probability,
     dwell_time,
     experience,
+    later_reward,
     like_probability,
     pleasure,
-    rating_value,
+    slot_reward,
     stars,
 )
 from .machine import rng
-from .machine.compiler import kernel
+from .machine.compiler import entry, kernel
 from .machine.numeric import log_softplus
 from .machine.vectors import dot
 from .page import (
@@ -32,9 +33,9 @@ from .page import (
 
 
 @kernel
-def consumed(world, state, p, b, j, log_offer, priced):
-    """Item j, offered at exp(log_offer) times its price, as the present visitor of copy b consumes it. Its price is
-    looked up only if `priced`."""
+def consumed(world, state, p, b, j, log_price_multiplier, priced):
+    """Item j, offered at exp(log_price_multiplier) times its price, as the present visitor of copy b consumes it. Its
+    price is looked up only if `priced`."""
     item, u = world.items[j], state.copies[b].visitor
     return Consumed(
         quality=np.float64(item.quality),
@@ -42,26 +43,28 @@ def consumed(world, state, p, b, j, log_offer, priced):
         match=dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims),
         satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
         sensitivity=np.float64(state.users[b, u].rho),
-        log_price=log_price_now(world, p, j, state.copies[b].tick) + log_offer if priced else 0.0,
+        log_price=log_price_now(world, p, j, state.copies[b].tick) + log_price_multiplier if priced else 0.0,
         cart_intercept=world.topics[item.topic].cart_intercept,
     )
 
 
 @kernel
-def expected_experience(world, state, p, b, j, log_offer):
-    """e of item j, offered at exp(log_offer) times its price, for the present visitor, before noise."""
-    return experience(p.feedback, consumed(world, state, p, b, j, log_offer, p.feedback.a_price != 0.0))
+def expected_experience(world, state, p, b, j, log_price_multiplier):
+    """e of item j, offered at exp(log_price_multiplier) times its price, for the present visitor, before noise."""
+    return experience(p.feedback, consumed(world, state, p, b, j, log_price_multiplier, p.feedback.a_price != 0.0))
 
 
 @kernel
-def cart_chance(world, state, p, b, j, log_offer):
-    """P(cart | click on item j, offered at exp(log_offer) times its price) in the present scene; 0 where it has no cart
-    or the wallet cannot pay."""
+def cart_chance(world, state, p, b, j, log_price_multiplier):
+    """P(cart | click on item j, offered at exp(log_price_multiplier) times its price) in the present scene; 0 where it
+    has no cart or the wallet cannot pay."""
     copy = state.copies[b]
-    price = price_asked(world, p, j, copy.tick, log_offer)
+    price = price_asked(world, p, j, copy.tick, log_price_multiplier)
     if world.scenes[copy.scene].cart == 0 or not can_pay(p, state.users[b, copy.visitor], price, copy.tick):
         return 0.0
-    return cart_probability(p.feedback, consumed(world, state, p, b, j, log_offer, p.feedback.b_price != 0.0))
+    return cart_probability(
+        p.feedback, consumed(world, state, p, b, j, log_price_multiplier, p.feedback.b_price != 0.0)
+    )
 
 
 @kernel
@@ -74,15 +77,18 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
     for i in range(first, stop):
         b = scratch.queue[i]
         turn = scratch.turns[b]
-        j, log_offer = report.slots[b, turn.agent, turn.slot].item, report.agents[b, turn.agent].log_offer
-        scratch.expected_experience[i] = expected_experience(world, state, p, b, j, log_offer)
+        j, log_price_multiplier = (
+            report.slots[b, turn.agent, turn.slot].item,
+            report.agents[b, turn.agent].log_price_multiplier,
+        )
+        scratch.expected_experience[i] = expected_experience(world, state, p, b, j, log_price_multiplier)
         scratch.length[i] = world.items[j].length
         scratch.noise_quantile[i] = rng.uniform(turn.key, rng.NOISE, 0)
     for i in range(first, stop):
         noise = p.feedback.noise_scale * rng.logistic_quantile(scratch.noise_quantile[i])
         scratch.experience[i] = scratch.expected_experience[i] + noise
     for i in range(first, stop):
-        scratch.dwell[i] = dwell_time(scratch.length[i], scratch.experience[i])
+        scratch.dwell[i] = dwell_time(p.feedback, scratch.length[i], scratch.experience[i])
     for i in range(first, stop):
         scratch.pleasure[i] = pleasure(scratch.experience[i])
     for i in range(first, stop):
@@ -93,34 +99,29 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
 def consume(world, state, report, p, b, n, k, key, e, dwell):
     """Everything that a click on slot k of agent n brings at once, of which come the experience e and the dwell
     time."""
-    copy, slot, agent = state.copies[b], report.slots[b, n, k], world.agents[n]
-    j, user, log_offer = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_offer
+    copy, slot = state.copies[b], report.slots[b, n, k]
+    j, user, log_price_multiplier = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_price_multiplier
     slot.clicked = True
     slot.dwell = dwell
-    own = agent.click + agent.dwell * slot.dwell
-    if p.feedback.like and rng.uniform(key, rng.LIKE, 0) < like_probability(e):
-        slot.liked = True
-        own += agent.like
+    slot.liked = rng.uniform(key, rng.LIKE, 0) < like_probability(p.feedback, world.items[j].length, e)
     rated = rng.uniform(key, rng.RATING, 0) < p.feedback.rating_after_click
-    if rng.uniform(key, rng.CART, 0) < cart_chance(world, state, p, b, j, log_offer):
+    if rng.uniform(key, rng.CART, 0) < cart_chance(world, state, p, b, j, log_price_multiplier):
         slot.cart = True
-        own += agent.cart
         if p.feedback.instant:
             slot.bought = True
-            own += agent.purchase * purchase_value(world, p, j, purchase(world, state, p, b, j, log_offer))
+            slot.sale = purchase_value(world, p, j, purchase(world, state, p, b, j, log_price_multiplier))
             rated = rated or rng.uniform(key, rng.RATING, 1) < p.feedback.rating_after_purchase
     if rated:
         slot.rating = stars(p.feedback, e, user.rating_bias)
-        own += agent.rating * rating_value(slot.rating)
-    report.agents[b, n].own += own
+    report.agents[b, n].individual_reward += slot_reward(world.agents[n], slot)
 
 
 @kernel
-def purchase(world, state, p, b, j, log_offer):
+def purchase(world, state, p, b, j, log_price_multiplier):
     """Take one unit from stock and its price from the visitor's wallet; returns the price, in mean list prices."""
     copy = state.copies[b]
     user = state.users[b, copy.visitor]
-    price = price_asked(world, p, j, copy.tick, log_offer)
+    price = price_asked(world, p, j, copy.tick, log_price_multiplier)
     if p.items.stock_init > 0:
         touch_item(world, state, p, b, j, copy.stamp, copy.tick)
         state.items[b, j].stock -= 1
@@ -194,11 +195,15 @@ def settle_cart(world, state, report, p, b, old, key):
 def _buy_later(world, state, report, p, b, i, key):
     copy = state.copies[b]
     cart, later = state.carts[b, copy.visitor, i], report.later[b, i]
-    agent = world.agents[cart.agent]
     later.item, later.agent, later.rating = cart.item, cart.agent, 0
     later.price = purchase(world, state, p, b, cart.item, 0.0)  # prices are offered only where purchases are instant
-    own = agent.purchase * later.price
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
         later.rating = stars(p.feedback, cart.experience, state.users[b, copy.visitor].rating_bias)
-        own += agent.rating * rating_value(later.rating)
-    report.agents[b, cart.agent].own += own
+    report.agents[b, cart.agent].individual_reward += later_reward(world.agents[cart.agent], later.price, later.rating)
+
+
+@entry
+def read_rewards(world, agents, slots, rewards):
+    """rewards[i] of agents[i] for what happened to slots[i]: for what takes rewards apart."""
+    for i in range(slots.size):
+        rewards[i] = slot_reward(world.agents[agents[i]], slots[i])

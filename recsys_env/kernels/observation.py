@@ -64,7 +64,7 @@ def observe(world, state, report, scratch, p, b, observations, masks):
         report.agents[b, n].next_visitor = (
             visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
         )
-        report.agents[b, n].next_place = copy.visitor if active else -1
+        report.agents[b, n].next_user_slot = copy.visitor if active else -1
         for o in range(p.shape.observation):
             observations[b, n, o] = 0.0
         observations[b, n, p.fields.role + world.agents[n].role] = 1.0

@@ -78,9 +78,9 @@ def take_effects(world, state, report, scratch, actions, clicked, items, cart, m
             n, k = np.int64(-1), np.int64(-1)
         else:
             j = np.int64(report.slots[b, n, k].item)
-            log_offer = report.agents[b, n].log_offer
-            topic, e = np.int64(world.items[j].topic), expected_experience(world, state, p, b, j, log_offer)
-            carts = cart_chance(world, state, p, b, j, log_offer)
+            log_price_multiplier = report.agents[b, n].log_price_multiplier
+            topic, e = np.int64(world.items[j].topic), expected_experience(world, state, p, b, j, log_price_multiplier)
+            carts = cart_chance(world, state, p, b, j, log_price_multiplier)
         items[b], cart[b, 0], cart[b, 1] = j, 1.0 - carts, carts
         take_effect(world, state, report, p, b, n, k, pleasure(e), log_softplus(e))
         if p.shape.moods > 0:

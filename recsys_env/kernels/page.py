@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
+from ..responses import RESPONSES, Response
 from .equations import margin_value, relative_ctr, relative_satisfaction, wallet_after
 from .machine import rng
 from .machine.compiler import entry, kernel
@@ -85,10 +89,10 @@ def price_now(world, p, j, tick):
 
 
 @kernel
-def price_asked(world, p, j, tick, log_offer):
-    """Price of item j where an agent offers it at exp(log_offer) times its price now, in mean list prices."""
+def price_asked(world, p, j, tick, log_price_multiplier):
+    """Price that an agent asks for item j, in mean list prices: exp(log_price_multiplier) times its price now."""
     price = price_now(world, p, j, tick)
-    return price * exp(log_offer) if p.shape.levels > 0 else price
+    return price * exp(log_price_multiplier) if p.shape.levels > 0 else price
 
 
 @kernel
@@ -191,15 +195,38 @@ def view_of(p, n):
     return 0 if p.shape.views == 1 else n
 
 
+def _clearing(responses: Sequence[Response]) -> Callable[..., Any]:
+    """The function that takes these responses back from a slot."""
+    name, nothing = responses[0].name, np.zeros((), responses[0].kind)[()]
+
+    @kernel
+    def clear_one(slot):
+        slot[name] = nothing
+
+    if len(responses) == 1:
+        return clear_one
+    clear_others = _clearing(responses[1:])
+
+    @kernel
+    def clear(slot):
+        clear_one(slot)
+        clear_others(slot)
+
+    return clear
+
+
+_clear_responses = _clearing(RESPONSES)
+
+
 @kernel
 def clear_slots(report, p, b):
     """All slots empty, as in an idle tick."""
     for n in range(p.shape.agents):
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
-            slot.item, slot.rank, slot.rating, slot.dwell = -1, -1, 0, 0.0
-            slot.weight, slot.utility = 0.0, 0.0
-            slot.clicked, slot.cart, slot.bought, slot.liked = False, False, False, False
+            slot.item, slot.rank = -1, -1
+            slot.weight, slot.utility, slot.sale = 0.0, 0.0, 0.0
+            _clear_responses(slot)
 
 
 @kernel

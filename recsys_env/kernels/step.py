@@ -211,7 +211,8 @@ def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
         told = report.agents[b, n]
-        told.own, told.objectives, told.log_offer, told.visitor, told.place = 0.0, 0.0, 0.0, -1, -1
+        told.individual_reward, told.objectives, told.log_price_multiplier = 0.0, 0.0, 0.0
+        told.visitor, told.user_slot = -1, -1
     for i in range(p.shape.cart):
         later = report.later[b, i]
         later.item, later.agent, later.price, later.rating = -1, -1, 0.0, 0
@@ -226,7 +227,7 @@ def name_visitor(world, state, report, p, b):
     person = visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation)
     for n in range(p.shape.agents):
         if is_active(world, p, copy, n):
-            report.agents[b, n].visitor, report.agents[b, n].place = person, copy.visitor
+            report.agents[b, n].visitor, report.agents[b, n].user_slot = person, copy.visitor
 
 
 @kernel
@@ -349,7 +350,7 @@ def advance(world, state, report, scratch, p, first, stop, actions, mode):
     if mode == STEP:
         serve_pages(world, state, report, scratch, p, first, stop)
     for b in range(first, stop):
-        share_rewards(p, b, report.agents["own"], report.agents["objectives"], report.rewards)
+        share_rewards(p, b, report.agents["individual_reward"], report.agents["objectives"], report.rewards)
     ends = True
     while ends:  # twice where episodes end: their last observations, then the first ones of the next
         if mode != LOOK:

@@ -20,6 +20,7 @@ from ..checks import as_numbers, check_count, is_number, is_sequence, shown
 from ..fields import CANDIDATE_FEATURES, OBSERVATION
 from ..policies.ranking import Ranker
 from ..policies.slates import level_at, say, slate_action
+from ..responses import NAMES, to_be_told
 from ..vector import VectorEnv
 
 REMEMBERED = 8  # clicks of each person
@@ -416,7 +417,5 @@ def unsquashed(value: Any, half: float | None) -> Any:
 
 def _outcome(feedback: Mapping[str, np.ndarray], b: int, k: int) -> str:
     """Describe what followed a click."""
-    words = ["bought"] if feedback["bought"][b, k] else ["into the cart"] if feedback["cart"][b, k] else []
-    words += ["liked"] if feedback["liked"][b, k] else []
-    rating = int(feedback["rating"][b, k])
-    return ", ".join([*words, *([f"rated {rating} of 5"] if rating else [])])
+    happened = to_be_told({name: feedback[name][b, k] for name in NAMES})
+    return ", ".join(response.told.format(value) for response, value in happened if response.told)

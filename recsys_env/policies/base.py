@@ -10,6 +10,7 @@ import numpy as np
 from ..batch import AnyBatch, checked_batch
 from ..checks import check_count, checked_seed, shown, unknown
 from ..infos import Infos
+from ..responses import NAMES
 from ..vector import VectorEnv
 
 
@@ -83,8 +84,8 @@ class Policy:
 
 # What an agent is told of a step, and the axes of each.
 _TOLD = {
-    **dict.fromkeys(("visitor", "own"), "BN"),
-    **dict.fromkeys(("shown", "clicked", "cart", "bought", "liked", "rating", "dwell"), "BNK"),
+    **dict.fromkeys(("visitor", "individual_reward"), "BN"),
+    **dict.fromkeys(("shown", *NAMES), "BNK"),
     **dict.fromkeys(("later_item", "later_agent", "later_price", "later_rating"), "BQ"),
 }
 
@@ -115,20 +116,18 @@ def check_infos(infos: Any) -> None:
 def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
     """Return what agent number `index` may learn from the infos of a step.
 
-    visitor, own [B]                                           visitor id; the agent's reward before sharing
-    shown, clicked, cart, bought, liked, rating, dwell [B, K]  of its own slots
-    later_item, later_price, later_rating [B, Q]               purchases of earlier cart items that are credited to
-                                                               the agent, -1 = none
+    visitor, individual_reward [B]                visitor id; the agent's reward before sharing
+    shown [B, K]                                  items in its own slots
+    clicked, dwell, ... [B, K]                    what happened to them: each of `responses.RESPONSES`
+    later_item, later_price, later_rating [B, Q]  purchases of earlier cart items that are credited to the agent,
+                                                  -1 = none
 
     Raises:
         TypeError, ValueError, KeyError: these are not infos of a batch, or there is no such agent.
     """
     check_infos(infos)
-    check_count("index", index, 0, infos["own"].shape[1] - 1)
-    told = {
-        key: infos[key][:, index]
-        for key in ("visitor", "own", "shown", "clicked", "cart", "bought", "liked", "rating", "dwell")
-    }
+    check_count("index", index, 0, infos["individual_reward"].shape[1] - 1)
+    told = {key: infos[key][:, index] for key in ("visitor", "individual_reward", "shown", *NAMES)}
     credited = infos["later_agent"] == index
     told["later_item"] = np.where(credited, infos["later_item"], -1)
     return {**told, "later_price": infos["later_price"], "later_rating": infos["later_rating"]}

@@ -10,6 +10,7 @@ from ..batch import AnyBatch
 from ..fields import candidate_features, unseen_features
 from ..kernels.planners.options import list_options
 from ..privacy import WITHHELD_FEATURES
+from ..responses import later_reward
 from ..vector import VectorEnv
 from .base import Policy
 from .slates import slate_action
@@ -104,11 +105,9 @@ class Appraiser:
 
     def __call__(self, told: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the values [B, K] of the slots of the page just shown, given the agent's `feedback`."""
-        w = self._weights
-        rating = np.where(told["later_rating"] > 0, (told["later_rating"] - 3) / 2, 0)
-        later = w["purchase"] * told["later_price"] + w["rating"] * rating
+        later = later_reward(self._weights, told["later_price"], told["later_rating"])
         later = np.where(told["later_item"] >= 0, later, 0).sum(1)
         self._carts += int(told["cart"].sum())
         self._sales += float(later.sum())
-        value = told["clicked"] * (told["own"] - later)[:, None]  # at most one slot of a page is clicked
+        value = told["clicked"] * (told["individual_reward"] - later)[:, None]  # at most one slot of a page is clicked
         return value + told["cart"] * (self._sales / max(self._carts, 1))

@@ -130,7 +130,7 @@ class HistoryObserver(Observer):
     def extended(self, observations: np.ndarray) -> np.ndarray:
         """What `read` returns, given the observations [B, A, O']."""
         rows = observations.shape[:2]
-        self._place = np.maximum(self.envs.next_places, 0)
+        self._place = np.maximum(self.envs.next_user_slots, 0)
         events = self._history.recall(self._place, self.envs.next_visitor[:, self._columns])
         for part, copies in zip(self._worlds, self._rows, strict=True):
             listed = np.zeros(self.items[copies, 0].shape, np.int64)

@@ -420,7 +420,7 @@ class PagePolicy(Policy):
         """States [B, H] of the memory after this page."""
         assert self.network.memory is not None
         infos = self.envs.infos
-        self._whose = infos["next_place"][:, self.index].copy(), infos["next_visitor"][:, self.index, None].copy()
+        self._whose = infos["next_user_slot"][:, self.index].copy(), infos["next_visitor"][:, self.index, None].copy()
         state, echo = self._memory.recall(*self._whose)
         _, state = self.network.memory(torch.cat((page.context, echo), 1).unsqueeze(1), state.unsqueeze(0))
         return state[0]
@@ -430,7 +430,7 @@ class PagePolicy(Policy):
         if self.network.memory:
             page, state, chosen = self._last
             assert state is not None
-            own = torch.from_numpy(np.asarray(feedback["own"], np.float32))
+            own = torch.from_numpy(np.asarray(feedback["individual_reward"], np.float32))
             self._memory.keep(*self._whose, state, echo_of(own, chosen, page, self.layout))
 
     def reset(self, done: np.ndarray) -> None:

@@ -73,7 +73,7 @@ def getter_case(rng: np.random.Generator, running: Running) -> Case:
             texts(items),
         ),
         (f"purchase_values(items, {short(paid)})", lambda: envs.purchase_values(good, paid), ("paid",), texts(paid)),
-        (f"latent_users({short(place)})", lambda: envs.latent_users(place), ("places",), texts(place)),
+        (f"latent_users({short(place)})", lambda: envs.latent_users(place), ("user_slots",), texts(place)),
     ]
     what, call, names, values = made[int(rng.integers(len(made)))]
     return Case(f"{kind}: {what}", call, names, values, running.state_of(envs))

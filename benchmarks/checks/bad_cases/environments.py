@@ -69,7 +69,7 @@ class Running:
             agents = getattr(env, "agents", None) or getattr(getattr(env, "env", None), "agents", None)
             parts = [array.tobytes() for array in envs.arrays] + [
                 envs.report.observations.tobytes(),
-                envs.report.agents["own"].tobytes(),
+                envs.report.agents["individual_reward"].tobytes(),
             ]
             return b"|".join([*parts, repr((envs._seed, agents)).encode()])
 

@@ -12,12 +12,12 @@ from functools import cache
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, types, typing
 from numba.core.datamodel.models import OpaqueModel, RecordModel
 from numba.core.imputils import lower_setattr_generic
 from numba.core.registry import CPUDispatcher
-from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, lower_cast, lower_getattr_generic, register_model
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate
+from numba.extending import infer, infer_getattr, lower_builtin, lower_cast, lower_getattr_generic, register_model
 from numba.np.arrayobj import record_getattr, record_setattr
 from numba.np.numpy_support import from_dtype, map_layout
 
@@ -153,3 +153,40 @@ def _lower_field(context: Any, builder: Any, row: Row, record: Any, name: str) -
 def _lower_change(context: Any, builder: Any, signature: Any, values: Any, name: str) -> None:
     row, kind = signature.args
     record_setattr(context, builder, signature.replace(args=(row.record, kind)), values, name)
+
+
+# A field whose name a kernel takes from an enclosing function, `row[name]`, is the attribute of that name.
+
+
+@infer  # type: ignore[misc]
+class _FieldByName(AbstractTemplate):  # type: ignore[misc]
+    key = "static_getitem"
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        row, name = args
+        if isinstance(row, Row) and isinstance(name, str):
+            return typing.signature(row.typeof(name), row, types.literal(name))
+        return None
+
+
+@infer  # type: ignore[misc]
+class _ChangeByName(AbstractTemplate):  # type: ignore[misc]
+    key = "static_setitem"
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        row, name, _ = args
+        if isinstance(row, Row) and isinstance(name, str):
+            return typing.signature(types.void, row, types.literal(name), row.typeof(name))
+        return None
+
+
+@lower_builtin("static_getitem", Row, types.StringLiteral)  # type: ignore[misc]
+def _lower_field_by_name(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    (row, _), (record, name) = signature.args, values
+    return context.get_getattr(row, name)(context, builder, row, record, name)
+
+
+@lower_builtin("static_setitem", Row, types.StringLiteral, types.Any)  # type: ignore[misc]
+def _lower_change_by_name(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    (row, _, kind), (record, name, value) = signature.args, values
+    return context.get_setattr(name, typing.signature(types.void, row, kind))(builder, (record, value))

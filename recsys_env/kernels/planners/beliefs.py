@@ -19,7 +19,7 @@ from ...fields import HISTORY
 from ..choice import freshness_now, outside_utility, utility_of
 from ..dynamics import mood_probabilities
 from ..equations import Alternative, Consumed, approach, cart_probability, experience, later_sale, utility
-from ..expected import click_value, mean_over_noise
+from ..expected import click_value, mean_pleasure, reaction_reward
 from ..feedback import cart_chance, expected_experience
 from ..machine.compiler import kernel
 from ..machine.numeric import exp, log1p
@@ -112,7 +112,7 @@ def _lead_value(world, state, p, b, j):
 def trust_gain(world, state, p, b, n, j, log_offer):
     """Expected change of trust in agent n from a click on its item j."""
     trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
-    _, _, pull = mean_over_noise(p, expected_experience(world, state, p, b, j, log_offer))
+    pull = mean_pleasure(p.feedback, world.items[j].length, expected_experience(world, state, p, b, j, log_offer))
     return approach(trust, p.dynamics.trust_rate, pull)
 
 
@@ -208,10 +208,7 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
         cart_intercept=world.topics[item.topic].cart_intercept,
     )
     e = experience(f, clicked)
-    value = np.float64(agent.click)
-    if agent.dwell != 0.0 or (f.like and agent.like != 0.0):
-        soft, sig, _ = mean_over_noise(p, e)
-        value += agent.dwell * item.length * soft + (agent.like * sig if f.like else 0.0)
+    value = np.float64(agent.click) + reaction_reward(f, agent, item.length, e)
     if world.scenes[copy.scene].cart > 0:
         cart = cart_probability(f, clicked)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)

@@ -1,0 +1,93 @@
+"""What can happen to a slot of a page, declared once.
+
+From these declarations follow the columns of the report and of infos, the feedback of policies, logs, recorded tables,
+pages in words and pictures, replays, the weights in `reward` and in roles, and the sum that agents are paid. How likely
+a response is stands in `kernels/equations.py`, and `kernels/feedback.py` draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Response:
+    """Something that can happen to a slot. All infos report it, and policies are told it of their own slots.
+
+    Attributes:
+        name: its key in infos, and its column in reports, logs and recorded tables.
+        kind: NumPy kind of its values: "?" whether it happened, "i4" or "f4" how much of it; 0 = it did not happen.
+        meaning: one sentence for users.
+        event: name of its weight in `reward` and `RoleConfig.rewards`.
+        paid: what the weight is paid for.
+        weight: default of `reward`.
+        words: what pages in words, pictures and replays say of it, with the value in place of {}; "" = nothing.
+        told: what language models are told of it beside a click, likewise.
+        colour: of the words and of the slot's frame, which goes by the last response that has one; "" = a plain one.
+        unless: name of a response that says more: where that happened too, it alone is put into words.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+    event: str
+    paid: str
+    weight: float = 0.0
+    words: str = ""
+    told: str = ""
+    colour: str = ""
+    unless: str = ""
+
+
+RESPONSES = (
+    Response(
+        "clicked", "?", "whether the item was clicked; at most one of a page is", "click", "per click", weight=1.0,
+        words="clicked", colour="#1f6feb",
+    ),
+    Response(
+        "cart", "?", "whether the item was put into the cart, or bought at once", "cart", "per cart",
+        words="in the cart", told="into the cart", colour="#9a5b00", unless="bought",
+    ),
+    Response(
+        "bought", "?", "whether the item was bought at once", "purchase", "per purchase, in mean margins",
+        words="bought", told="bought", colour="#1a7f37",
+    ),
+    Response(
+        "rating", "i4", "stars, 1 to 5; 0 = not rated", "rating", "per rating, on (rating - 3) / 2",
+        words="rated {}", told="rated {} of 5",
+    ),
+    Response(
+        "liked", "?", "whether the item was liked", "like", "per like", words="liked", told="liked", colour="#b03082"
+    ),
+    Response("dwell", "f4", "time spent with the item, in mean lengths", "dwell", "per mean length watched"),
+)  # fmt: skip
+
+NAMES = tuple(response.name for response in RESPONSES)
+EVENTS = tuple(response.event for response in RESPONSES)
+
+
+def to_be_told(values: Mapping[str, Any]) -> Iterator[tuple[Response, Any]]:
+    """Yield the responses that happened to a slot, each with its value, without those that another one says better.
+
+    Args:
+        values: name of each response -> its value at this slot.
+    """
+    for response in RESPONSES:
+        if values[response.name] and not (response.unless and values[response.unless]):
+            yield response, values[response.name]
+
+
+def rating_value(rating: Any) -> Any:
+    """Return what a weight of ratings is multiplied by: (rating - 3) / 2, or 0 where nothing was rated."""
+    return (rating > 0) * (rating - 3.0) / 2.0
+
+
+def later_reward(weights: Any, price: Any, rating: Any) -> Any:
+    """Return what the purchase of an earlier cart item pays, given its price and its rating (0 = none).
+
+    Args:
+        weights: of the events, by name (`World.agents`).
+    """
+    return weights["purchase"] * price + weights["rating"] * rating_value(rating)
