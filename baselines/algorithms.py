@@ -48,7 +48,7 @@ class PageLearner(GradientAlgorithm):
 
     def check(self) -> None:
         super().check()
-        if self.catalogues > 1 and (self.others or self.learners):
+        if self.catalogues > 1 and (self.background or self.learners):
             raise ValueError(f"--catalogues = {self.catalogues} is for runs in which all agents learn")
         if self.num_envs % self.catalogues:
             copies = f"--num-envs = {self.num_envs} copies cannot be shared out evenly"
@@ -95,7 +95,7 @@ class TorchPPO(PageLearner, PPO):
 
     def check(self) -> None:
         super().check()
-        if self.play_on == "cuda" and (self.others or self.learners or self.catalogues > 1):
+        if self.play_on == "cuda" and (self.background or self.learners or self.catalogues > 1):
             raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
 
 

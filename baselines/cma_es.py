@@ -30,7 +30,7 @@ class CMALearner:
 
     def __init__(self, training: Training, options: CMAES) -> None:
         self.training, self.agent_steps, self._generation = training, 0, 0
-        self.arena = Arena(training.config, training.others, options.states, make=training.timed_batch)
+        self.arena = Arena(training.config, training.background, options.states, make=training.timed_batch)
         settings = {"popsize": options.num_envs, "seed": options.seed + 1, "CMA_diagonal": True, "verbose": -9}
         size = int(np.prod(self.arena.size))
         self.search = cma.CMAEvolutionStrategy(np.zeros(size), options.deviation, settings)

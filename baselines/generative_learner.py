@@ -1,9 +1,9 @@
 """Train the generative recommender: first to predict next items of logged pages, then by PPO (`ppo_torch.py`).
 
     python -m baselines train generative --task streaming-v1 --size 1m
-    python -m baselines train generative --task streaming-v1 --others recommender_1=content recommender_2=random
+    python -m baselines train generative --task streaming-v1 --background recommender_1=content recommender_2=random
 
-It learns alone among policies (`--others`), in self-play of all agents, which is the default, and as a team
+It learns alone among policies (`--background`), in self-play of all agents, which is the default, and as a team
 (`--sharing 1`). The network and the policy are in `recsys_env/trained/generative.py`, the options in `algorithms.py`.
 """
 
@@ -172,7 +172,7 @@ class GenerativeLearner(PPOLearner):
 
     def _observer(self) -> HistoryObserver:
         games = self.envs.parts if isinstance(self.envs, Worlds) else [self.envs.game]
-        vectors = np.concatenate([game.world.q for game in games])
+        vectors = np.concatenate([game.world.item_vectors for game in games])
         base = SIZES[self.options.size]
         self.size = dataclasses.replace(base, tokens=min(base.tokens, len(vectors)), dims=vectors.shape[1])
         self.ids = SemanticIds.fit(vectors, self.size.levels, self.size.tokens)

@@ -43,13 +43,13 @@ class Options:
 
     task: str = "ecommerce-v1"
     """Name of the task; it may have fields of its config changed after commas: duel-v1,horizon=50."""
-    others: tuple[str, ...] = ()
+    background: tuple[str, ...] = ()
     """Policies of the agents that do not learn: agent=policy, or agent=policy,agent=policy, and at most one policy
     without an agent, for all that are left. A policy is a name, the folder of a trained one, module:factory, or self
     (past checkpoints of the learner)."""
     learners: tuple[str, ...] = ()
-    """Agents that learn; by default those that --others does not name, or the first one if it gives a policy for all
-    others."""
+    """Agents that learn; by default those that --background does not name, or the first one if it gives a policy for
+    all others."""
     set: tuple[str, ...] = ()
     """Fields of the task's config to change, such as users.number=16; the same as behind the task's name."""
     sharing: float | None = None
@@ -73,14 +73,14 @@ class Options:
     eval_episodes: Count = 32
     """Episodes of each evaluation. The results are measured on ten times as many other episodes (`final_episodes`)."""
     compare: tuple[str, ...] | None = None
-    """Policies to compare with, beside the same others. By default random, blind, content, static where the task has
-    one, greedy and planner."""
+    """Policies to compare with, beside the same background policies. By default random, blind, content, static where
+    the task has one, greedy and planner."""
 
     def __post_init__(self) -> None:
         task, *fields = cli.split_task(self.task)
         object.__setattr__(self, "task", task)
         object.__setattr__(self, "set", (*fields, *self.set))
-        for name in ("others", "compare"):  # they are stored and printed: without secrets in addresses of models
+        for name in ("background", "compare"):  # they are stored and printed: without secrets in addresses of models
             if isinstance(words := getattr(self, name), tuple):
                 object.__setattr__(self, name, tuple(without_secrets(w) if isinstance(w, str) else w for w in words))
 

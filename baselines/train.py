@@ -1,10 +1,10 @@
 """Train an algorithm on a task, alone or beside other policies, and report what it earns.
 
     python -m baselines train ppo-torch --task social-v1 --sharing 1
-    python -m baselines train ippo --task social-v1 --learners recommender_0 --others recommender_1=content popularity
-    python -m baselines train ippo --task duel-v1 --learners recommender_0 --others self
+    python -m baselines train ippo --task social-v1 --learners recommender_0 --background recommender_1=content
+    python -m baselines train ippo --task duel-v1 --learners recommender_0 --background self
 
-The folder of the run (`--out`) is a policy, the best one of the run: `make_policy(folder)` loads it, and `--others
+The folder of the run (`--out`) is a policy, the best one of the run: `make_policy(folder)` loads it, and `--background
 folder` trains against it. The folder also holds
 
     config.json            the settings that the run was begun with
@@ -61,7 +61,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         table: the policies to compare with, and the best policy as "trained".
         scale: the policies whose scores are 0 and 100.
         training: see `loop.TrainingLoop.run`.
-        others, learners, settings, seeds, versions and more: what it takes to repeat the run.
+        background, learners, settings, seeds, versions and more: what it takes to repeat the run.
 
     Raises:
         ValueError, TypeError: an unknown task, agent or policy, an option out of its range, or nothing to resume.
@@ -95,7 +95,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         "algorithm": algorithm.name,
         "library": algorithm.library,
         "learners": training.learners,
-        "others": training.others,
+        "background": training.background,
         "before": interval(before),
         "after": interval(after),
         "last": interval(last),
@@ -151,8 +151,8 @@ def _try_policies(training: Training) -> None:
     from recsys_env.evaluation.runs import obstacle, try_out
 
     ends = scale_ends(training.config)
-    others = [(agent, policy) for agent, policy in training.others.items() if policy != SELF]
-    named = [*others, *((training.learners[0], policy) for policy in training.compare)]
+    background = [(agent, policy) for agent, policy in training.background.items() if policy != SELF]
+    named = [*background, *((training.learners[0], policy) for policy in training.compare)]
     for _, policy in named:  # a wrong name is found before the first one acts, which may have to be compiled
         make_policy(policy)
     for agent, policy in named:
@@ -166,7 +166,7 @@ def _try_policies(training: Training) -> None:
 
 
 def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
-    """Measure the policies to compare with and the trained one, beside the same others and on common seeds.
+    """Measure the policies to compare with and the trained one: same background policies, common seeds.
 
     Returns:
         a row for each policy, and own rewards [E] of the trained one.
@@ -299,14 +299,14 @@ def _about(policy: str) -> str:
 def _next_steps(algorithm: Algorithm, result: dict[str, Any]) -> str:
     """Say where the run and its learning curve are, and how to watch the policy and compare it."""
     folder, task = str(algorithm.folder), algorithm.task_in_words()
-    others = {agent: folder if policy == SELF else policy for agent, policy in result["others"].items()}
+    background = {agent: folder if policy == SELF else policy for agent, policy in result["background"].items()}
 
-    def beside_others(policy: str) -> str:
+    def beside_background(policy: str) -> str:
         """The team in which a policy plays in place of the learners."""
-        agents = algorithm.world().agents if others else ()
-        return ",".join(f"{agent}={others.get(agent, policy)}" for agent in agents) or policy
+        agents = algorithm.world().agents if background else ()
+        return ",".join(f"{agent}={background.get(agent, policy)}" for agent in agents) or policy
 
-    compared = [beside_others(policy) for policy in (folder, *result["table"]) if policy != "trained"]
+    compared = [beside_background(policy) for policy in (folder, *result["table"]) if policy != "trained"]
     rewards = ", ".join(f"{np.mean(each['own']):.4g}" for each in result["evaluations"])
     watch = ["watch", "--task", task, "--policies", compared[0], "--out", str(Path(folder) / "episode.html")]
     compare = ["evaluate", "--policies", *compared, "--tasks", task]

@@ -29,7 +29,7 @@ from .checkpoints import RESUMED, Checkpoint, read_checkpoint
 from .options import Algorithm
 from .self_play import PastSelf, selves_in
 
-SELF = "self"  # as a policy of the others: past checkpoints of the learner
+SELF = "self"  # as a background policy: past checkpoints of the learner
 CONFIG, CURVE, RESULT, PICTURE = "config.json", "curve.json", "result.json", "learning_curve.png"
 _MAY_CHANGE = ("timesteps", "device", "play_on", "accumulate", "compile")  # options, when a run is resumed
 
@@ -167,7 +167,7 @@ class Training:
     Attributes:
         algorithm: with its options.
         config: the task as the algorithm plays it.
-        others: policy of each agent that does not learn; `SELF` for the learner's past.
+        background: policy of each agent that does not learn; `SELF` for the learner's past.
         out: folder of the run.
         checkpoint: where a resumed run continues.
         clock: counts the time inside the environment.
@@ -175,7 +175,7 @@ class Training:
 
     algorithm: Algorithm
     config: WorldConfig
-    others: dict[str, str]
+    background: dict[str, str]
     out: Path
     checkpoint: Checkpoint | None = None
     clock: Clock = field(default_factory=Clock)
@@ -188,7 +188,7 @@ class Training:
 
     @property
     def learners(self) -> list[str]:
-        return [agent for agent in self.config.agents if agent not in self.others]
+        return [agent for agent in self.config.agents if agent not in self.background]
 
     @property
     def compare(self) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ class Training:
 
     @property
     def self_play(self) -> bool:
-        return SELF in self.others.values()
+        return SELF in self.background.values()
 
     @property
     def pool(self) -> Path:
@@ -231,7 +231,7 @@ class Training:
                 {
                     "algorithm": algorithm.name,
                     "task": algorithm.task,
-                    "others": self.others,
+                    "background": self.background,
                     "seed": algorithm.seed,
                     "device": algorithm.device,
                     **algorithm.hyperparameters(),
@@ -262,9 +262,9 @@ class Training:
             num_envs: by default the algorithm's.
         """
         config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
-        if self.others:
+        if self.background:
             past: dict[str, str | Policy] = {
-                agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.others.items()
+                agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.background.items()
             }
             envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=False), past)
             envs.clock = self.clock
@@ -288,8 +288,8 @@ class Training:
         Under self-play the others play the first checkpoint, which is the untrained policy.
         """
         first = next(iter(selves_in(self.pool)), None) if self.self_play else None
-        others = {agent: str(first) if other == SELF else other for agent, other in self.others.items()}
-        return {**others, **dict.fromkeys(self.learners, policy)}
+        background = {agent: str(first) if other == SELF else other for agent, other in self.background.items()}
+        return {**background, **dict.fromkeys(self.learners, policy)}
 
 
 # ------------------------------------------------------------------------------------------------ from options to a run
@@ -304,7 +304,7 @@ def begin(algorithm: Algorithm) -> Training:
     algorithm.check()
     config = algorithm.world()
     out = algorithm.folder
-    others = others_of(algorithm, config.agents)
+    background = background_of(algorithm, config.agents)
     if algorithm.resume and not algorithm.resumes:
         library = algorithm.library
         raise ValueError(
@@ -314,10 +314,10 @@ def begin(algorithm: Algorithm) -> Training:
     if algorithm.resume and not (out / RESUMED).exists():
         raise ValueError(f"nothing to resume: {out} holds no {RESUMED}")
     checkpoint = read_checkpoint(out / RESUMED) if algorithm.resume else None
-    training = Training(algorithm, config, others, out, checkpoint)
+    training = Training(algorithm, config, background, out, checkpoint)
     if training.self_play and not algorithm.self_play:
         raise ValueError(f"{algorithm.name} does not play against its own past; ippo does")
-    for agent, policy in others.items():
+    for agent, policy in background.items():
         if Path(policy).resolve() == out.resolve():
             raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
     if checkpoint is not None:
@@ -325,25 +325,28 @@ def begin(algorithm: Algorithm) -> Training:
     return training
 
 
-def others_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
-    """The policy of each agent that does not learn, as `--others` and `--learners` say."""
+def background_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
+    """The policy of each agent that does not learn, as `--background` and `--learners` say."""
     named: dict[str, str] = {}
     rest = []
-    for word in (part for words in algorithm.others for part in (words.split(",") if is_team(words) else [words])):
+    for word in (part for words in algorithm.background for part in (words.split(",") if is_team(words) else [words])):
         agent, _, policy = word.partition("=")
         if is_team(word):
             if checked_agent(agent, agents) in named:
-                raise ValueError(f"--others names {agent} twice: {named[agent]} and {policy}")
+                raise ValueError(f"--background names {agent} twice: {named[agent]} and {policy}")
             named[agent] = policy
         else:
             rest.append(word)
     if len(rest) > 1:
         raise ValueError(
-            f"--others names {' and '.join(rest)} for all that are left; give each its agent: {agents[-1]}={rest[-1]}"
+            f"--background names {' and '.join(rest)} for all that are left; "
+            f"give each its agent: {agents[-1]}={rest[-1]}"
         )
     learners = list(algorithm.learners) or [agent for agent in agents if agent not in named][: 1 if rest else None]
     if rest and not set(agents) - named.keys() - set(learners):
-        raise ValueError(f"--others {rest[0]} plays for nobody: every other agent learns or has a policy of its own")
+        raise ValueError(
+            f"--background {rest[0]} plays for nobody: every other agent learns or has a policy of its own"
+        )
     for agent in agents if rest else ():
         if agent not in learners:
             named.setdefault(agent, rest[0])

@@ -422,8 +422,8 @@ def make_text(name: str) -> str:
     return f"""```py
 recsys_env.parallel_env("{name}")                              # PettingZoo, all agents
 recsys_env.vector_env("{name}", num_envs=256)                  # the batch
-recsys_env.single_agent_env("{name}", others="content")        # Gymnasium, one agent
-gymnasium.make("recsys/{name}", others="content")              # the same, registered
+recsys_env.single_agent_env("{name}", background="content")        # Gymnasium, one agent
+gymnasium.make("recsys/{name}", background="content")              # the same, registered
 pettingzoo.make("parallel", "recsys/{name}")
 ```"""
 

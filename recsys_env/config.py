@@ -470,8 +470,8 @@ class ObservationConfig(Settings):
         0.9, "factor by which the clicked-vector mean and topic counts fade at each click", 0, 1, unit="per click"
     )
     share: bool = number_field(False, "agents see the history of all agents' slots instead of only their own")
-    mood: str = choice_field(
-        "own", "own: the mood is estimated from the agent's own pages; platform: from all pages", "own", "platform"
+    observed_satisfaction: str = choice_field(
+        "own", "own: estimated from the agent's own pages; platform: from all pages", "own", "platform"
     )
     privacy_epsilon: float = number_field(
         0.0,
@@ -787,7 +787,7 @@ _ARGUMENTS = {
     "num_threads": "vector_env and the Gymnasium vectors",
     "autoreset_mode": "single_agent_vector_env and shared_policy_env",
     "agent": "single_agent_env and single_agent_vector_env",
-    "others": "single_agent_env and single_agent_vector_env",
+    "background": "single_agent_env and single_agent_vector_env",
 }
 
 

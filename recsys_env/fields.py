@@ -31,7 +31,9 @@ class Shape(NamedTuple):
     roles: int  # R
     habits: int  # H
     views: int  # P: separate histories, N or (observation.share) 1
-    mood_views: int  # separate observed satisfactions: N, 1 (observation.mood="platform"), or 0 (finite games)
+    satisfaction_views: (
+        int  # separate observed satisfactions: N, 1 (observation.observed_satisfaction="platform"), or 0 (finite games)
+    )
     released_views: int  # histories that are released with noise: `views`, or 0 without differential privacy
     visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
     cart: int  # Q: size of the cart, 0 where nothing is put in a cart for later
@@ -64,10 +66,10 @@ CART = When("where items can be put in a cart for later", lambda config, shape: 
 HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 0)
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
-MOOD = When("except in finite games (choice.v_0_by_mood)", lambda config, shape: shape.mood_views > 0)
-PLATFORM_MOOD = When(
-    'with observation.mood="platform", except in finite games',
-    lambda config, shape: shape.mood_views > 0 and config.observation.mood == "platform",
+SATISFACTION = When("except in finite games (choice.v_0_by_mood)", lambda config, shape: shape.satisfaction_views > 0)
+PLATFORM_SATISFACTION = When(
+    'with observation.observed_satisfaction="platform", except in finite games',
+    lambda config, shape: shape.satisfaction_views > 0 and config.observation.observed_satisfaction == "platform",
 )
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
 OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
@@ -176,13 +178,14 @@ OBSERVATION = (
         -1.0, 1.0, ("candidates", "features"), half=1.0, reveals="noised", private=True, hideable=True,
     ),
     Field(
-        "mood", "observed satisfaction: decayed mean of tanh(e) over the pages that the agent knows of "
-        "(`observation.mood`); the experienced utility e of a click follows from its dwell time",
-        -1.0, 1.0, when=MOOD, private=True, hideable=True,
+        "observed_satisfaction",
+        "observed satisfaction: decayed mean of tanh(e) over the pages that the agent knows of "
+        "(`observation.observed_satisfaction`); the experienced utility e of a click follows from its dwell time",
+        -1.0, 1.0, when=SATISFACTION, private=True, hideable=True,
     ),
     Field(
-        "mood_pages", "number of pages that the observed satisfaction is based on", half=5.0, when=MOOD, private=True,
-        hideable=True,
+        "satisfaction_pages", "number of pages that the observed satisfaction is based on", half=5.0,
+        when=SATISFACTION, private=True, hideable=True,
     ),
     Field(
         "exposure", "each provider's share of this agent's decayed exposure; before any exposure its target share",
@@ -281,14 +284,14 @@ ACTION = (
 STATE = (
     *(replace(field, when=ALWAYS) for field in OBSERVATION if field.latent),
     Field("scene", "one-hot: the scene of the page", axes=("scenes",)),
-    Field("mean_z", "mean satisfaction of the users who have visited in this episode", -1.0, 1.0),
+    Field("mean_satisfaction", "mean satisfaction of the users who have visited in this episode", -1.0, 1.0),
     Field("mean_trust", "mean trust of the same users in each agent", -1.0, 1.0, ("agents",)),
     Field("visitor_present", "1 if somebody visits, 0 in an idle tick; all fields about the visitor are then 0"),
     Field(
         "episode_share", "share of the episode that has passed, (ticks played + 1) / (horizon + 1): above 0 at the "
         "start, 1 at the end"
     ),
-    *(replace(field, when=PLATFORM_MOOD, private=False) for field in OBSERVATION if field.when is MOOD),
+    *(replace(field, when=PLATFORM_SATISFACTION, private=False) for field in OBSERVATION if field.when is SATISFACTION),
     Field("private", "the private fields of all agents, one agent after another", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip
 

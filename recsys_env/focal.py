@@ -2,7 +2,7 @@
 
 batch = recsys_env.vector_env("social-v1", num_envs=64, num_agents=4)
 envs = FocalBatch(batch, {"recommender_2": "content", "recommender_3": "popularity"})
-envs.possible_agents    # ["recommender_0", "recommender_1"], the agents that `others` leaves out
+envs.possible_agents    # ["recommender_0", "recommender_1"], the agents that `background` leaves out
 envs.step(actions)      # [B, 2, ...]; every adapter accepts it as a batch
 """
 
@@ -25,7 +25,7 @@ from .policies import Policy, Team
 from .vector import VectorEnv, checked_vector_env
 from .world import LATER, Report
 
-Others = str | Policy | Mapping[str, str | Policy]
+Background = str | Policy | Mapping[str, str | Policy]
 
 _BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "agents", "slots")
 _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave a place without a later sale
@@ -39,35 +39,37 @@ def checked_agent(agent: str, agents: Sequence[str]) -> str:
 
 
 def policies_of(
-    agents: Sequence[str], others: Others, learners: Sequence[str] | None = None
+    agents: Sequence[str], background: Background, learners: Sequence[str] | None = None
 ) -> dict[str, str | Policy]:
     """Return the policy of each agent that does not learn.
 
     Args:
         agents: all agents of the task.
-        others: one policy for all of them (a name, folder or module:factory; an object if there is one), or one for
+        background: one policy for all of them (a name, folder or module:factory; an object if there is one), or one for
             each by agent.
-        learners: the agents that learn; None: those that `others`, given by agent, leaves out.
+        learners: the agents that learn; None: those that `background`, given by agent, leaves out.
 
     Raises:
-        TypeError: `others` or `learners` is of another kind.
+        TypeError: `background` or `learners` is of another kind.
         ValueError: an agent is unknown, an agent is both or neither, or no agent learns.
     """
-    if not isinstance(others, (str, Policy, Mapping)):
-        raise TypeError(f"others = {shown(others)} must be a policy, its name, or one of these for each other agent")
+    if not isinstance(background, (str, Policy, Mapping)):
+        raise TypeError(
+            f"background = {shown(background)} must be a policy, its name, or one of these for each other agent"
+        )
     if learners is None:
-        if not isinstance(others, Mapping):
-            raise ValueError(f"others = {shown(others)} needs learners: one or several of {', '.join(agents)}")
-        learners = [agent for agent in agents if agent not in others]
+        if not isinstance(background, Mapping):
+            raise ValueError(f"background = {shown(background)} needs learners: one or several of {', '.join(agents)}")
+        learners = [agent for agent in agents if agent not in background]
     if not is_sequence(learners):
         raise TypeError(f"learners = {shown(learners)} must be a list of agents")
     learners = list(learners)
-    for agent in (*learners, *(others if isinstance(others, Mapping) else ())):
+    for agent in (*learners, *(background if isinstance(background, Mapping) else ())):
         checked_agent(agent, agents)
     if len(set(learners)) < len(learners):
         raise ValueError(f"learners = {shown(learners)} must be different agents")
     names = [agent for agent in agents if agent not in learners]
-    policies = dict(others) if isinstance(others, Mapping) else dict.fromkeys(names, others)
+    policies = dict(background) if isinstance(background, Mapping) else dict.fromkeys(names, background)
     for agent in agents:
         if agent in learners and agent in policies:
             raise ValueError(f"{agent} is to learn and to play {shown(policies[agent])}; it can do one of them")
@@ -77,7 +79,7 @@ def policies_of(
             )
     if not learners:
         raise ValueError(
-            f"others = {shown(others)} plays every agent, so nobody learns; "
+            f"background = {shown(background)} plays every agent, so nobody learns; "
             f"leave out at least one of {', '.join(agents)}"
         )
     return policies
@@ -99,19 +101,19 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
     Args:
         envs: the batch; step it only through this object.
-        others, learners: as in `policies_of`.
+        background, learners: as in `policies_of`.
 
     Attributes:
         batch: the batch of all agents.
-        team: the others.
+        team: the policies of the others.
 
     A policy may be bound to a learner. It looks up the world in `batch`, by the learner's number there, and acts on the
     observations that this object returns.
     """
 
-    def __init__(self, envs: VectorEnv, others: Others, learners: Sequence[str] | None = None) -> None:
+    def __init__(self, envs: VectorEnv, background: Background, learners: Sequence[str] | None = None) -> None:
         self.batch = checked_vector_env(envs)
-        self.team = Team(envs, policies_of(envs.possible_agents, others, learners), 0)
+        self.team = Team(envs, policies_of(envs.possible_agents, background, learners), 0)
         self.possible_agents = [agent for agent in envs.possible_agents if agent not in self.team.policies]
         self.num_agents = len(self.possible_agents)
         self._actions = ActionReader(self.config, self.num_envs, self.possible_agents, self.action_space)

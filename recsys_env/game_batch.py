@@ -109,7 +109,7 @@ class GameBatch(Batch[Array, Told]):
         If the configs are equal, two worlds are the same if their digests are, because everything else in a `World`
         follows from these and the config.
         """
-        names = ("items", "q", "places", "prior_taste", "prior_rho", "prior_habits")
+        names = ("items", "item_vectors", "places", "prior_taste", "prior_rho", "prior_habits")
         return digest_of_arrays({name: getattr(self.world, name) for name in names})
 
     @cached_property
@@ -272,9 +272,9 @@ class GameBatch(Batch[Array, Told]):
     def state(self) -> Array:
         """Return the global state [B, S] for centralised critics.
 
-        It contains the latent visitor, platform means and the private parts of the observations; a mood that all agents
-        see alike is included once. On a GPU the next call overwrites the array. The call takes time proportional to the
-        number of users who have come in this episode.
+        It contains the latent visitor, platform means and the private parts of the observations; an observed
+        satisfaction that all agents see alike is included once. On a GPU the next call overwrites the array. The
+        call takes time proportional to the number of users who have come in this episode.
         """
         self._require_reset("state()")
         return self._states()

@@ -1,6 +1,6 @@
 """The memory of an agent: the last pages that it showed to each visitor, and what followed.
 
-    history = History(envs.world.q, rows=envs.num_envs, length=8)
+    history = History(envs.world.item_vectors, rows=envs.num_envs, length=8)
     tokens = history.recall(envs.next_visitor[:, n])           # [B, 8, F] before the page
     history.observe(feedback(infos, n))                        # after it
     history.clear()                                            # when an episode has ended

@@ -98,13 +98,13 @@ def _records(config: WorldConfig, shape: Shape, world: World) -> dict[str, dict[
             "group": (0, users.groups - 1),
             "mood": (0, max(len(config.choice.v_0_by_mood) - 1, 0)),
             "cart": (0, shape.cart),
-            "z": (-1 - _ROUNDING, 1 + _ROUNDING),
+            "satisfaction": (-1 - _ROUNDING, 1 + _ROUNDING),
             "wallet": (-_ROUNDING * users.wallet_init, (1 + _ROUNDING) * users.wallet_init),
             "wallet_tick": _ticks(horizon),
             "rho": (0, rho * (1 + _ROUNDING)),
             "rating_bias": (-bias, bias),
         },
-        "met": {"stamp": (0, _MOST), "bits": every},
+        "touched_users": {"stamp": (0, _MOST), "bits": every},
         "visits": {"sessions": (0, horizon + 1), "last_visit": _ticks(horizon), "last_page": _ticks(horizon)},
         "carts": {
             "item": (0, shape.items - 1),
@@ -167,8 +167,13 @@ def _vectors(config: WorldConfig, shape: Shape, world: World) -> Iterator[tuple[
             start = at[name] + view * (shape.dims + shape.topics)
             yield f"{name} {view}, mean", start, shape.dims, (-_UNIT, _UNIT)
             yield f"{name} {view}, counts", start + shape.dims, shape.topics, (0, counts[name])
-    yield "mood", at["mood"], shape.mood_views, (-1 - _ROUNDING, 1 + _ROUNDING)
-    yield "mood_pages", at["mood_pages"], shape.mood_views, pages
+    yield (
+        "observed_satisfaction",
+        at["observed_satisfaction"],
+        shape.satisfaction_views,
+        (-1 - _ROUNDING, 1 + _ROUNDING),
+    )
+    yield "satisfaction_pages", at["satisfaction_pages"], shape.satisfaction_views, pages
     yield "releases", at["releases"], shape.released_views, (0, config.observation.privacy_pages)
 
 
@@ -216,7 +221,7 @@ def _check_relations(arrays: State, rival: bool) -> None:
     copies = arrays.copies
     stamp, tick, visitor = copies["stamp"], copies["tick"], copies["visitor"]
     users, items = arrays.users["stamp"], arrays.items["stamp"]
-    for name in ("users", "items", "met"):
+    for name in ("users", "items", "touched_users"):
         stamps = getattr(arrays, name)["stamp"]
         _reject(f"{name}.stamp", stamps, stamps > stamp[:, None], "at most the stamp of its copy")
     touched = users == stamp[:, None]
@@ -229,9 +234,9 @@ def _check_relations(arrays: State, rival: bool) -> None:
         _reject(f"visits.{name}", ticks, late, "at most the tick of its copy")
     ticks, mine = arrays.items["touched"], items == stamp[:, None]
     _reject("items.touched", ticks, mine & (ticks > tick[:, None]), "at most the tick of its copy")
-    bits = arrays.met["bits"]
-    met = np.where(arrays.met["stamp"] == stamp[:, None], bits, 0)
-    _reject("met.bits", bits, met != _words(touched), "the places whose users carry the stamp of their copy")
+    bits = arrays.touched_users["bits"]
+    met = np.where(arrays.touched_users["stamp"] == stamp[:, None], bits, 0)
+    _reject("touched_users.bits", bits, met != _words(touched), "the places whose users carry the stamp of their copy")
     comes, rows = visitor >= 0, np.arange(len(copies))
     _reject("copies.visitor", visitor, comes & ~touched[rows, visitor], "a place whose user has come in this episode")
     _reject("copies.intent", copies["intent"], comes & (copies["intent"] < 0), "a topic where somebody visits")

@@ -361,7 +361,7 @@ _SHIPPED: dict[str, WorldConfig] = {
             "feedback": {"e_0": 2.0, "a_bait": 6.0},
             "dynamics": {"z_rate": 0.4, "trust_rate": 0.15, "baseline": -0.5},
             "arrival": {"k_0": 1.0, "k_1": 4.0, "r_0": 6.0, "r_1": 15.0, "d_1": 0.5, "d_2": 6.0},
-            "observation": {"mood": "platform"},
+            "observation": {"observed_satisfaction": "platform"},
         },
     ),
     "news-v1": WorldConfig(

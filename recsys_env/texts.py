@@ -67,11 +67,11 @@ def texts_of(world: World, catalogue: Catalogue | None) -> Texts:
     items = world.items
     domains = [_numbered(DOMAINS[x % len(DOMAINS)], x // len(DOMAINS)) for x in range(items["domain"].max() + 1)]
     topics = _distinct([" and ".join(words[:TOPIC_WORDS]) for words in _words(world.centres)])
-    titles = [", ".join(words).capitalize() for words in _words(world.q)]
+    titles = [", ".join(words).capitalize() for words in _words(world.item_vectors)]
     parts = [
         [topics[t] for t in items["topic"]],
         [domains[x] for x in items["domain"]] if len(domains) > 1 else None,
-        _levels(items["x"], PRICES),
+        _levels(items["log_price"], PRICES),
         _levels(np.log(items["length"]), LENGTHS),
     ]
     said = ["; ".join(each) for each in zip(*filter(None, parts), strict=True)]

@@ -29,7 +29,15 @@ from .vector import VectorEnv
 
 # Fields that move the weights of a ranker, where agents see them: how satisfied the visitor is with the agent, where it
 # is in its visits, and what it was last asked for. In finite games agents are told what is latent.
-STATES = ("mood", "mood_pages", "session_page", "visit_gap", "offers", "latent_satisfaction", "latent_trust")
+STATES = (
+    "observed_satisfaction",
+    "satisfaction_pages",
+    "session_page",
+    "visit_gap",
+    "offers",
+    "latent_satisfaction",
+    "latent_trust",
+)
 PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGETS = (-0.2, 0.2, 0.6, 1.0)
 _ELITE = 4  # one candidate in so many is of the elite
@@ -208,7 +216,7 @@ class Found(NamedTuple):
 def best_ranker(
     task: str | WorldConfig,
     *,
-    others: Mapping[str, str | Policy] | None = None,
+    background: Mapping[str, str | Policy] | None = None,
     states: tuple[str, ...] = (),
     without: Collection[str] = (),
     start: np.ndarray | None = None,
@@ -222,7 +230,7 @@ def best_ranker(
 
     Args:
         task: name of a task, or a config.
-        others: a policy for each agent whose ranker is not searched for.
+        background: a policy for each agent whose ranker is not searched for.
         states: fields of the observation that change the weights; none: fixed weights. Fields that the world lacks are
             left out.
         without: features whose weights stay 0.
@@ -237,8 +245,8 @@ def best_ranker(
         converged: use more generations.
 
     Raises:
-        ValueError, TypeError: `others` are not agents or are all of them; a task, policy, field or feature is unknown;
-            or another argument is of a wrong kind or shape.
+        ValueError, TypeError: `background` names no agents, or all of them; a task, policy, field or feature is
+            unknown; or another argument is of a wrong kind or shape.
     """
     config = task_config(task, {})
     if not isinstance(budget, Budget):
@@ -246,7 +254,7 @@ def best_ranker(
     if not isinstance(shared, bool | np.bool_):
         raise TypeError(f"shared = {shown(shared)} must be True or False")
     check_count("seed", seed, 0, 10**12)
-    arena = Arena(config, {} if others is None else others, states, without)
+    arena = Arena(config, {} if background is None else background, states, without)
     if start is not None:
         start, (roles, rows, size) = as_numbers("start", start), arena.size
         if start.shape not in ((roles, 1, size), (roles, rows, size)):
@@ -296,7 +304,7 @@ class Arena:
 
     Args:
         config: config of the game.
-        others: a policy for each agent whose ranker is not given.
+        background: a policy for each agent whose ranker is not given.
         states: fields of the observation that change the weights; fields that the world lacks are left out.
         without: features whose weights are 0.
         make: creates a batch of a number of copies; None: a `VectorEnv`.
@@ -306,28 +314,28 @@ class Arena:
         names: names of the W weights.
 
     Raises:
-        ValueError: `others` are not agents or are all of them, or a field or feature is unknown.
-        TypeError: `config` is not a config, or others, states or features are of a wrong kind.
+        ValueError: `background` are not agents or are all of them, or a field or feature is unknown.
+        TypeError: `config` is not a config, or background, states or features are of a wrong kind.
     """
 
     def __init__(
         self,
         config: WorldConfig,
-        others: Mapping[str, str | Policy],
+        background: Mapping[str, str | Policy],
         states: tuple[str, ...],
         without: Collection[str] = (),
         make: Callable[[WorldConfig, int], CpuBatch] | None = None,
     ) -> None:
         probe = VectorEnv(config, 1)
-        if not isinstance(others, Mapping):
-            raise TypeError(f"others = {shown(others)} must be policies by the names of their agents")
+        if not isinstance(background, Mapping):
+            raise TypeError(f"background = {shown(background)} must be policies by the names of their agents")
         if not (is_sequence(without) or isinstance(without, Set)) or not all(isinstance(name, str) for name in without):
             raise TypeError(f"without = {shown(without)} must be names of features")
         self.config, self._make = config, make or partial(VectorEnv, copy=False)
-        self.learners = [agent for agent in config.agents if agent not in others]
-        if not self.learners or not set(others) <= set(config.agents):
-            raise ValueError(f"others = {shown(list(others))} must be some of {config.agents}, and not all")
-        self.others, self.states = others, states
+        self.learners = [agent for agent in config.agents if agent not in background]
+        if not self.learners or not set(background) <= set(config.agents):
+            raise ValueError(f"background = {shown(list(background))} must be some of {config.agents}, and not all")
+        self.background, self.states = background, states
         self.names = ranker_weights(config, probe.shape)
         for name in without:
             if name not in self.names:
@@ -351,7 +359,7 @@ class Arena:
             agent: LinearRanker(weights[:, self.config.role_index(n)], self.states)
             for agent, n in zip(self.learners, places, strict=True)
         }
-        team = Team(envs, {**self.others, **rankers}, seed)
+        team = Team(envs, {**self.background, **rankers}, seed)
         observations, _ = envs.reset(seed=[copy_seed(seed, e) for e in range(episodes)] * count)
         earned = episode_rewards(envs, team, observations)
         own, paid = (of[:, places].mean(axis=1).reshape(count, episodes) for of in earned)

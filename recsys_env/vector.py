@@ -303,7 +303,9 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @one_at_a_time
     def public_items(self) -> dict[str, np.ndarray]:
-        """Return the public statistics of items at the page about to be shown, beside `world.items` and `world.q`.
+        """Return the public statistics of items at the page about to be shown.
+
+        `world.items` and `world.item_vectors` hold what does not change.
 
         Returns:
             arrays [B, M]: price (after promotion, in mean list prices), promoted (bool), available (bool), stock (units
@@ -385,7 +387,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         parts = {"taste": shape.dims, "satiation": shape.topics, "trust": shape.agents}
         return {
             **{name: users[name].copy() for name in ("incarnation", "group", "mood", "sessions", "last_visit")},
-            "satisfaction": users["z"].copy(),
+            "satisfaction": users["satisfaction"].copy(),
             "price_sensitivity": users["rho"].copy(),
             "wallet": wallet,
             **{name: vectors[:, at[name] : at[name] + size] for name, size in parts.items()},

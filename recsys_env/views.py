@@ -25,7 +25,7 @@ from .catalogue import Catalogue
 from .checks import check_count, shown
 from .config import WorldConfig
 from .environment import RecommendationEnv
-from .focal import FocalBatch, Others, checked_agent, policies_of
+from .focal import Background, FocalBatch, checked_agent, policies_of
 from .infos import Infos
 from .policies import Team
 from .responses import NAMES
@@ -41,8 +41,8 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
     Args:
         config: the task.
         agent: name of the learning agent; default: the first.
-        others: policy of all other agents (a name, or an object if there is one other agent), or one for each by agent
-            name.
+        background: policy of all other agents (a name, or an object if there is one other agent), or one for each by
+            agent name.
         catalogue, render_mode, name: as in `RecommendationEnv`.
 
     Attributes:
@@ -61,7 +61,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self,
         config: WorldConfig,
         agent: str | None = None,
-        others: Others = "popularity",
+        background: Background = "popularity",
         catalogue: Catalogue | str | Path | None = None,
         render_mode: str | None = None,
         name: str = "recsys",
@@ -71,7 +71,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space = self.env.observation_space(self.agent)
         self.action_space = self.env.action_space(self.agent)
-        self._others = Team(self.env.vector, policies_of(self.env.possible_agents, others, [self.agent]), 0)
+        self._background = Team(self.env.vector, policies_of(self.env.possible_agents, background, [self.agent]), 0)
         # the others decide ahead of the learner, so that its mistakes cost them nothing
         self._joint = self.env.vector.empty_actions()
         self._seeded = False  # the others
@@ -96,16 +96,16 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self._chosen_at = -1
         super().reset(seed=None if seed is None else int(seed))
         if seed is not None or not self._seeded:
-            self._others.seed(secrets.randbits(63) if seed is None else seed)
+            self._background.seed(secrets.randbits(63) if seed is None else seed)
             self._seeded = True
         else:
-            self._others.reset()
+            self._background.reset()
         self._choose()
         return observations[self.agent], infos[self.agent]
 
     def _choose(self) -> None:
         """Let the others choose for the page about to be shown."""
-        self._others.act(self.env.vector.observations, self._joint)
+        self._background.act(self.env.vector.observations, self._joint)
         self._chosen_at = self.env.vector._moves
 
     @one_at_a_time
@@ -124,7 +124,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
             raise RuntimeError("call reset() before step(): the others have not chosen for this page")
         actions = {name: self._joint[0, n] for n, name in enumerate(self.env.possible_agents)}
         observations, rewards, _, truncations, infos = self.env.step({**actions, self.agent: action})
-        self._others.observe(self.env.vector.infos, self.env.vector.truncated)
+        self._background.observe(self.env.vector.infos, self.env.vector.truncated)
         self._choose()
         return observations[self.agent], rewards[self.agent], False, truncations[self.agent], infos[self.agent]
 
@@ -275,7 +275,7 @@ class SingleAgentVectorEnv(SharedPolicyVectorEnv):
 
     Args:
         envs: the batch.
-        agent, others: as in `SingleAgentEnv`.
+        agent, background: as in `SingleAgentEnv`.
         autoreset_mode: as in `SharedPolicyVectorEnv`.
     """
 
@@ -283,11 +283,11 @@ class SingleAgentVectorEnv(SharedPolicyVectorEnv):
         self,
         envs: VectorEnv,
         agent: str | None = None,
-        others: Others = "popularity",
+        background: Background = "popularity",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> None:
         self.agent = checked_vector_env(envs).possible_agents[0] if agent is None else agent
-        super().__init__(FocalBatch(envs, others, [self.agent]), autoreset_mode)
+        super().__init__(FocalBatch(envs, background, [self.agent]), autoreset_mode)
 
 
 # -------------------------------------------------------------------------------------------------- constructors
@@ -297,17 +297,17 @@ def single_agent_env(
     task: str | WorldConfig,
     *,
     agent: str | None = None,
-    others: Others = "popularity",
+    background: Background = "popularity",
     catalogue: Catalogue | str | Path | None = None,
     render_mode: str | None = None,
     **overrides: Any,
 ) -> SingleAgentEnv:
-    """Create a task as a Gymnasium environment: `agent` (default: the first) learns, `others` are policies.
+    """Create a task as a Gymnasium environment: `agent` (default: the first) learns, `background` are policies.
 
     Keywords override config fields.
     """
     name = task if isinstance(task, str) else "recsys"
-    return SingleAgentEnv(task_config(task, overrides, catalogue), agent, others, catalogue, render_mode, name)
+    return SingleAgentEnv(task_config(task, overrides, catalogue), agent, background, catalogue, render_mode, name)
 
 
 def single_agent_vector_env(
@@ -315,7 +315,7 @@ def single_agent_vector_env(
     num_envs: int = 1,
     *,
     agent: str | None = None,
-    others: Others = "popularity",
+    background: Background = "popularity",
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
@@ -329,7 +329,7 @@ def single_agent_vector_env(
     return SingleAgentVectorEnv(
         VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue, specialize),
         agent,
-        others,
+        background,
         autoreset_mode,
     )
 

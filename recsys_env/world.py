@@ -50,7 +50,7 @@ ITEM = _record(  # a line of the cache
     ("intercept", "f4"),     # alpha_j: how attractive it is to everybody, in utils
     ("quality", "f4"),       # g_j
     ("bait", "f4"),          # c_j: clickbait
-    ("x", "f4"),             # log(list price / geometric mean list price of the topic)
+    ("log_price", "f4"),     # log(list price / geometric mean list price of the topic)
     ("price", "f4"),         # list price, in mean list prices
     ("length", "f4"),        # in mean lengths
     ("popularity", "f4"),    # historical count of clicks
@@ -91,13 +91,13 @@ USER = _record(
     ("group", "i4"),
     ("mood", "i4"),          # in finite games, 0 = best
     ("cart", "i4"),          # items in the cart
-    ("z", "f4"),             # satisfaction
+    ("satisfaction", "f4"),
     ("wallet", "f4"), ("wallet_tick", "i4"),  # money in mean list prices, as of that tick
     ("rho", "f4"),           # price sensitivity
     ("rating_bias", "f4"),
 )  # fmt: skip
 # bit i: user slot i of 64 is initialised in this episode; valid only if `stamp` is the copy's
-MET = _record(("stamp", "i8"), ("bits", "u8"))
+TOUCHED = _record(("stamp", "i8"), ("bits", "u8"))
 VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, for one agent
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
@@ -142,8 +142,8 @@ SHAPE = _record(
     *((name, "i8") for name in ("horizon", "world_seed", "action", "full", "windows", "restricted", "moods")),
     *((name, "i8") for name in PAGE_PROPERTIES),
     # offsets in the rows of State.vectors, and their width W
-    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history", "mood", "mood_pages")),
-    *((name, "i8") for name in ("told", "releases", "width")),
+    *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history")),
+    *((name, "i8") for name in ("observed_satisfaction", "satisfaction_pages", "told", "releases", "width")),
     ("observation", "i8"),  # O
     ("profile_noise", "f8"), ("history_noise", "f8"),  # standard deviations of the noise on each number
     ("profile_error", "f8"),  # expected squared error of the profile
@@ -195,7 +195,7 @@ class World(NamedTuple):
 
     params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation, state and action
     items: np.ndarray  # [M] ITEM
-    q: np.ndarray  # [M, D] f4, unit norm
+    item_vectors: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all agents may show all items
     # [N, T] i4: the label that the agent is told where the intent is this topic, -1 = none; [N, 0] without labels
     labels: np.ndarray
@@ -221,7 +221,9 @@ class State(NamedTuple):
 
     copies: np.ndarray  # [B] COPY
     users: np.ndarray  # [B, U] USER
-    met: np.ndarray  # [B, ceil(U / 64)] MET: users initialised in this episode, found quickly even among a million
+    touched_users: (
+        np.ndarray
+    )  # [B, ceil(U / 64)] TOUCHED: users initialised in this episode, found quickly even among a million
     vectors: np.ndarray  # [B, U, W] f4
     visits: np.ndarray  # [B, U, N] VISITS on rival pages, else [B, U, 0]
     carts: np.ndarray  # [B, U, Q] CART
@@ -260,7 +262,7 @@ class Scratch(NamedTuple):
     shown: np.ndarray  # [B, N, K] i4: items that the actions ask for, before some become holes
     features: np.ndarray  # [B, 1, C F] f4: features of an agent's candidates with action="weights"; else [B, 1, 0]
     # Used for one copy at a time: copies that advance together share a row, `turns[b].row`, which stays in the cache.
-    # C' and T' are C and T rounded up to whole vectors (`numeric.whole`).
+    # C' and T' are C and T rounded up to whole vectors (`numeric.round_up_to_lanes`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
     scores: np.ndarray  # [B, max(C, K)] f8: what the best candidates, items or habits so far are ranked by
     habits: np.ndarray  # [B, C] i4: places of the visitor's largest habits so far
@@ -333,10 +335,10 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         roles=len(config.roles),
         habits=config.users.habit_size,
         views=1 if config.observation.share else config.num_agents,
-        mood_views=0
+        satisfaction_views=0
         if config.choice.v_0_by_mood
         else 1
-        if config.observation.mood == "platform"
+        if config.observation.observed_satisfaction == "platform"
         else config.num_agents,
         released_views=0 if not config.private else 1 if config.observation.share else config.num_agents,
         visit_views=config.num_agents if config.opens_agent else 0,
@@ -389,7 +391,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
     world = World(
         params=_params(config, shape, items),
         items=items,
-        q=np.ascontiguousarray(q, np.float32),
+        item_vectors=np.ascontiguousarray(q, np.float32),
         allowed=allowed,
         labels=_labels(config, shape),
         centres=centres.astype(np.float32),
@@ -477,7 +479,7 @@ def _set_prices(items: np.ndarray, price: np.ndarray, shape: Shape) -> None:
     count = np.bincount(items["topic"], minlength=shape.topics)
     mean = np.bincount(items["topic"], weights=log_price, minlength=shape.topics) / np.maximum(count, 1)
     items["price"] = price / price.mean()
-    items["x"] = log_price - mean[items["topic"]]
+    items["log_price"] = log_price - mean[items["topic"]]
 
 
 def _alias(weights: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -615,9 +617,9 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["restricted"] = any(role.domains or role.items for role in config.roles)
     d, t, n = shape.dims, shape.topics, shape.agents
     p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
-    p["mood"] = p["history"] + shape.views * (d + t)
-    p["mood_pages"] = p["mood"] + shape.mood_views
-    after = p["mood_pages"] + shape.mood_views
+    p["observed_satisfaction"] = p["history"] + shape.views * (d + t)
+    p["satisfaction_pages"] = p["observed_satisfaction"] + shape.satisfaction_views
+    after = p["satisfaction_pages"] + shape.satisfaction_views
     p["told"] = after if config.private else p["history"]
     p["releases"] = after + shape.released_views * (d + t)
     p["width"] = p["releases"] + shape.released_views
@@ -688,7 +690,7 @@ def allocate_state(world: World, num_envs: int, users: int | None = None) -> Sta
     return State(
         copies=zeros(b, COPY),
         users=zeros((b, u), USER),
-        met=zeros((b, int(-(-u // PLACES))), MET),
+        touched_users=zeros((b, int(-(-u // PLACES))), TOUCHED),
         vectors=zeros((b, u, p["width"]), np.float32),
         visits=zeros((b, u, p["visit_views"]), VISITS),
         carts=zeros((b, u, p["cart"]), CART),
@@ -730,12 +732,12 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
 
 def allocate_scratch(world: World, num_envs: int) -> Scratch:
     """Working arrays for B copies."""
-    from .kernels.machine.numeric import whole
+    from .kernels.machine.numeric import round_up_to_lanes
     from .kernels.retrieval import MARKS
 
     p, b = world.params["shape"][0], num_envs
     n = p["agents"]
-    in_vectors: Any = whole.py_func  # type: ignore[attr-defined]
+    in_vectors: Any = round_up_to_lanes.py_func  # type: ignore[attr-defined]
     places, topics = in_vectors(p["candidates"]), in_vectors(p["topics"])
     described = p["candidates"] * p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0
     return Scratch(

@@ -52,10 +52,10 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
     row, shape = fields_of(state.users[b, u]), game.shape
     vector = state.vectors[b, u].astype(np.float64)
     sizes = [shape.dims, shape.dims, shape.topics, shape.agents, *[shape.dims, shape.topics] * shape.views]
-    sizes += [shape.mood_views, shape.mood_views]
+    sizes += [shape.satisfaction_views, shape.satisfaction_views]
     sizes += [*[shape.dims, shape.topics] * shape.released_views, shape.released_views]
     taste, profile, satiation, trust, *rest = np.split(vector, np.cumsum(sizes)[:-1])
-    histories, (moods, mood_pages, *told, releases) = rest[: 2 * shape.views], rest[2 * shape.views :]
+    histories, (moods, satisfaction_pages, *told, releases) = rest[: 2 * shape.views], rest[2 * shape.views :]
     cart = [CartItem(*entry.item()) for entry in state.carts[b, u][: row["cart"]]]
     habits = [
         Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
@@ -68,7 +68,7 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
         rating_bias=row["rating_bias"],
         taste=taste,
         noise=profile - taste,
-        z=row["z"],
+        satisfaction=row["satisfaction"],
         trust=trust,
         satiation=satiation,
         wallet=row["wallet"],
@@ -81,7 +81,7 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
         told_mean=np.stack(told[0::2]) if told else np.zeros((0, shape.dims)),
         told_counts=np.stack(told[1::2]) if told else np.zeros((0, shape.topics)),
         releases=releases,
-        mood_pages=mood_pages,
+        satisfaction_pages=satisfaction_pages,
         visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, u].tolist()],
         offers=state.offers[b, u].tolist() or [0.0] * shape.agents,
         mood=row["mood"],
@@ -150,9 +150,19 @@ def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     a, b = expected.people[u], actual.people[u]
     for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "messages"):
         same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
-    names = ("rho", "rating_bias", "z", "taste", "profile", "satiation", "trust", "clicked_mean", "topic_counts")
+    names = (
+        "rho",
+        "rating_bias",
+        "satisfaction",
+        "taste",
+        "profile",
+        "satiation",
+        "trust",
+        "clicked_mean",
+        "topic_counts",
+    )
     names += ("told_mean", "told_counts", "releases")
-    for name in (*names, "moods", "mood_pages", "offers"):
+    for name in (*names, "moods", "satisfaction_pages", "offers"):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
     same(

@@ -188,7 +188,7 @@ class Person:
     told_mean: np.ndarray  # [view, D] what agents are told of the history where privacy is promised
     told_counts: np.ndarray  # [view, T]
     releases: np.ndarray  # [view] on how many pages they were told
-    z: float
+    satisfaction: float
     trust: np.ndarray
     satiation: np.ndarray
     wallet: float  # as of wallet_tick
@@ -198,7 +198,7 @@ class Person:
     habits: list[Habit | None]
     messages: list[int | None]  # by agent: what it said at the last page
     moods: np.ndarray  # by agent, or one for all: what is seen of the mood
-    mood_pages: np.ndarray  # and on how many pages
+    satisfaction_pages: np.ndarray  # and on how many pages
     visits: list[Visits]  # by platform, on rival pages
     offers: list[float]  # by agent: the level of its prices at the last page in [-1, 1], 0 = none
     mood: int = 0
@@ -308,7 +308,7 @@ class Game:
         self.items = [
             SimpleNamespace(**{name: row[name].item() for name in world.items.dtype.names}) for row in world.items
         ]
-        self.q = world.q.astype(np.float64)
+        self.item_vectors = world.item_vectors.astype(np.float64)
         self.centres = world.centres.astype(np.float64)
         self.roles = [config.role_of(n) for n in self.agents]
         seen, root = config.observation, math.sqrt(self.shape.dims)
@@ -350,7 +350,7 @@ class Game:
     def log_price(self, j: int, tick: int, offer: float = 1.0) -> float:
         """x_j, of an item whose price an agent multiplies by `offer`."""
         cut = 1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0
-        return self.items[j].x + math.log(cut * offer)
+        return self.items[j].log_price + math.log(cut * offer)
 
     def price(self, j: int, tick: int, offer: float = 1.0) -> float:
         """In mean list prices."""
@@ -447,7 +447,7 @@ class Game:
             told_mean=np.zeros((shape.released_views, shape.dims)),
             told_counts=np.zeros((shape.released_views, shape.topics)),
             releases=np.zeros(shape.released_views),
-            z=1.0 if self.config.choice.v_0_by_mood else c.z_init,
+            satisfaction=1.0 if self.config.choice.v_0_by_mood else c.z_init,
             trust=np.full(shape.agents, c.trust_init),
             satiation=np.zeros(shape.topics),
             wallet=c.wallet_init,
@@ -456,8 +456,8 @@ class Game:
             topic_counts=np.zeros((shape.views, shape.topics)),
             habits=habits,
             messages=[None] * shape.agents,
-            moods=np.full(shape.mood_views, c.z_init),
-            mood_pages=np.zeros(shape.mood_views),
+            moods=np.full(shape.satisfaction_views, c.z_init),
+            satisfaction_pages=np.zeros(shape.satisfaction_views),
             visits=[Visits() for _ in range(shape.visit_views)],
             offers=[0.0] * shape.agents,
         )
@@ -574,7 +574,7 @@ class Game:
 
     def nearest(self, copy: Copy, n: int, query: np.ndarray) -> list[int | None]:
         """The K items with the largest inner product with the query, of those that agent n can show."""
-        scores = {j: float(query @ self.q[j]) for j in range(self.shape.items) if self.can_stand(copy, n, j)}
+        scores = {j: float(query @ self.item_vectors[j]) for j in range(self.shape.items) if self.can_stand(copy, n, j)}
         return self.first_slots(scores)
 
     def ranked(self, copy: Copy, n: int, weights: np.ndarray) -> list[int | None]:
@@ -614,7 +614,7 @@ class Game:
         habit = self.habit_of(copy, person, j)
         v = (
             item.intercept
-            + c.beta_taste * float(person.taste @ self.q[j])
+            + c.beta_taste * float(person.taste @ self.item_vectors[j])
             + c.beta_quality * item.quality
             + c.beta_bait * item.bait
         )
@@ -623,7 +623,9 @@ class Game:
         v += c.beta_pop * math.log1p(self.popularity(copy, j))
         v += c.beta_intent * (item.topic == copy.intent)
         if copy.anchor is not None:
-            v += self.config.scenes[copy.scene].beta_context * float(self.q[copy.anchor] @ self.q[j])
+            v += self.config.scenes[copy.scene].beta_context * float(
+                self.item_vectors[copy.anchor] @ self.item_vectors[j]
+            )
         v -= c.beta_satiation * person.satiation[item.topic]
         return v + c.beta_repeat * math.log1p(habit.count if habit else 0.0)
 
@@ -686,7 +688,12 @@ class Game:
 
     def mean_experience(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
         f, item = self.config.feedback, self.items[j]
-        e = f.e_0 + f.a_taste * float(person.taste @ self.q[j]) + f.a_quality * item.quality - f.a_bait * item.bait
+        e = (
+            f.e_0
+            + f.a_taste * float(person.taste @ self.item_vectors[j])
+            + f.a_quality * item.quality
+            - f.a_bait * item.bait
+        )
         x = self.log_price(j, copy.tick, offer)
         return e - f.a_satiation * person.satiation[item.topic] - f.a_price * person.rho * x
 
@@ -700,7 +707,7 @@ class Game:
             return 0.0
         logit = (
             float(self.world.topics["cart_intercept"][item.topic])
-            + f.b_taste * float(person.taste @ self.q[j])
+            + f.b_taste * float(person.taste @ self.item_vectors[j])
             + f.b_quality * item.quality
         )
         return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick, offer))
@@ -794,7 +801,7 @@ class Game:
             self.count(copy, slot.item, 0, self.theta(slot), 0)
         topic = None
         if clicked is None:
-            person.z += d.z_rate_none * (d.baseline - person.z)
+            person.satisfaction += d.z_rate_none * (d.baseline - person.satisfaction)
             for n in copy.inclusive:
                 person.trust[n] += d.trust_rate_none * (d.baseline - person.trust[n])
         else:
@@ -802,16 +809,16 @@ class Game:
             assert j is not None
             topic = self.items[j].topic
             before = person.taste
-            person.taste = unit(person.taste + d.drift * math.tanh(e) * self.q[j])
+            person.taste = unit(person.taste + d.drift * math.tanh(e) * self.item_vectors[j])
             if self.config.private:  # the profile stays as it was
                 person.noise = person.noise + before - person.taste
             person.satiation[topic] += 1
-            person.z += d.z_rate * (math.tanh(e) - person.z)
+            person.satisfaction += d.z_rate * (math.tanh(e) - person.satisfaction)
             person.trust[n] += d.trust_rate * (math.tanh(e) - person.trust[n])
             for m in (m for m in copy.inclusive if m != n):
                 person.trust[m] += d.trust_rate_rival * (d.baseline - person.trust[m])
             view = self.view(n)
-            person.clicked_mean[view] = keep * person.clicked_mean[view] + (1 - keep) * self.q[j]
+            person.clicked_mean[view] = keep * person.clicked_mean[view] + (1 - keep) * self.item_vectors[j]
             person.topic_counts[view] = keep * person.topic_counts[view] + one_hot(topic, self.shape.topics)
             self.count(copy, j, 1, 0, math.log(softplus(e)))
         if self.config.choice.v_0_by_mood:
@@ -821,13 +828,13 @@ class Game:
 
     def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
         """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline."""
-        d, platform = self.config.dynamics, self.config.observation.mood == "platform"
+        d, platform = self.config.dynamics, self.config.observation.observed_satisfaction == "platform"
         for view in [0] if platform else self.active(copy):
             if clicked is not None and (platform or clicked == view):
                 person.moods[view] += 0.4 * (math.tanh(e) - person.moods[view])
             else:
                 person.moods[view] += d.z_rate_none * (d.baseline - person.moods[view])
-            person.mood_pages[view] += 1
+            person.satisfaction_pages[view] += 1
 
     def move_mood(self, person: Person, topic: int | None) -> None:
         """Finite games: mood 0 is the best; satisfaction follows it."""
@@ -836,7 +843,7 @@ class Game:
         down = d.mood_down_none if topic is None else d.mood_down[topic]
         step = (-1, 1, 0)[self.draws.choose([up, down, max(1 - up - down, 0.0)], events.MOOD)]
         person.mood = min(max(person.mood + step, 0), worst)
-        person.z = 1 - 2 * person.mood / worst
+        person.satisfaction = 1 - 2 * person.mood / worst
 
     def change_habits(self, copy: Copy, person: Person, consumed: list[tuple[int, int]]) -> None:
         """Counts decay by one page; each consumption (agent, item) counts 1."""
@@ -884,7 +891,7 @@ class Game:
         """The session ends, perhaps for good: then the place is reborn."""
         assert copy.visitor is not None
         a = self.config.arrival
-        if self.draws.happens(a.d_0 + a.d_1 * sigmoid(-a.d_2 * person.z), events.LOST):
+        if self.draws.happens(a.d_0 + a.d_1 * sigmoid(-a.d_2 * person.satisfaction), events.LOST):
             copy.people[copy.visitor] = self.new_person(copy, copy.visitor, person.incarnation + 1)
             self.events["lost"] += 1
 
@@ -898,7 +905,7 @@ class Game:
             self.draws.uniform(events.VISITOR), 0, len(places), everybody, places["probability"], places["alias"]
         )
         person = self.person(copy, u)
-        if not self.draws.happens(sigmoid(a.r_0 + a.r_1 * person.z), events.ACCEPT):
+        if not self.draws.happens(sigmoid(a.r_0 + a.r_1 * person.satisfaction), events.ACCEPT):
             self.events["idle"] += 1
             return
         copy.visitor = u
@@ -983,7 +990,7 @@ class Game:
             chosen.append(j)
         if self.config.candidates.order == "shuffled":
             return self.in_any_order(chosen, n)
-        scores = {j: float(person.profile @ self.q[j]) for j in chosen}
+        scores = {j: float(person.profile @ self.item_vectors[j]) for j in chosen}
         if repeats:
             scores = {j: score + math.log1p(self.seen_count(copy, n, j)) for j, score in scores.items()}
         return self.sorted(scores)
@@ -1076,7 +1083,7 @@ class Game:
             "visits": squash(visits.sessions / 5),
             "visit_gap": gap,
             "cart": len(person.cart) / CART_SIZE,
-            "anchor": np.zeros(self.shape.dims) if copy.anchor is None else squash(self.q[copy.anchor]),
+            "anchor": np.zeros(self.shape.dims) if copy.anchor is None else squash(self.item_vectors[copy.anchor]),
             "profile": squash(person.profile),
             "clicked_mean": squash(self.known(person)[0][view]),
             "topic_counts": squash(self.known(person)[1][view]),
@@ -1084,7 +1091,7 @@ class Game:
             "exposure": self.shares(copy, n) if self.shape.providers else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
-            **self.observe_mood(copy, 0 if self.shape.mood_views == 1 else n),
+            **self.observe_mood(copy, 0 if self.shape.satisfaction_views == 1 else n),
             "offers": person.offers,
         }
 
@@ -1093,8 +1100,8 @@ class Game:
         assert copy.visitor is not None
         person, view, item = self.person(copy, copy.visitor), self.view(n), self.items[j]
         values = {
-            "profile_match": squash(float(person.profile @ self.q[j])),
-            "history_match": squash(float(self.known(person)[0][view] @ self.q[j])),
+            "profile_match": squash(float(person.profile @ self.item_vectors[j])),
+            "history_match": squash(float(self.known(person)[0][view] @ self.item_vectors[j])),
             "topic_count": squash(self.known(person)[1][view][item.topic]),
             "popularity": squash(self.popularity(copy, j) / self.popularity_unit),
             "ctr": self.relative_ctr(copy, j),
@@ -1102,7 +1109,9 @@ class Game:
             "price": squash(self.log_price(j, copy.tick)),
             "repeat": squash(self.seen_count(copy, n, j)),
             "freshness": self.freshness(j, copy.tick),
-            "context": 0.0 if copy.anchor is None else squash(float(self.q[copy.anchor] @ self.q[j])),
+            "context": 0.0
+            if copy.anchor is None
+            else squash(float(self.item_vectors[copy.anchor] @ self.item_vectors[j])),
             "length": squash(item.length),
             "promotion": float(self.promoted(j, copy.tick)),
         }
@@ -1110,11 +1119,14 @@ class Game:
 
     def observe_mood(self, copy: Copy, view: int) -> dict[str, Any]:
         """The visitor's mood as it is known in a view, if at all."""
-        if not self.shape.mood_views:
+        if not self.shape.satisfaction_views:
             return {}
         assert copy.visitor is not None
         person = self.person(copy, copy.visitor)
-        return {"mood": person.moods[view], "mood_pages": squash(person.mood_pages[view] / 5)}
+        return {
+            "observed_satisfaction": person.moods[view],
+            "satisfaction_pages": squash(person.satisfaction_pages[view] / 5),
+        }
 
     def observe_latent(self, copy: Copy) -> dict[str, Any]:
         assert copy.visitor is not None
@@ -1125,7 +1137,7 @@ class Game:
             "latent_satiation": squash(person.satiation),
             "latent_trust": person.trust,
             "latent_intent": one_hot(copy.intent, self.shape.topics),
-            "latent_satisfaction": person.z,
+            "latent_satisfaction": person.satisfaction,
             "latent_price_sensitivity": squash(person.rho),
             "latent_wallet": wallet,
         }
@@ -1273,7 +1285,7 @@ class Game:
         people = list(copy.people.values())
         if people:
             values |= {
-                "mean_z": np.mean([person.z for person in people]),
+                "mean_satisfaction": np.mean([person.satisfaction for person in people]),
                 "mean_trust": np.mean([person.trust for person in people], axis=0),
             }
         where = places(STATE, self.config, self.shape)
@@ -1331,7 +1343,7 @@ class Game:
         weight = self.weights_of(n)
         standing = [slot for slot in slots if slot.item is not None]
         items = [slot.item for slot in standing]
-        pairs = [1 - float(self.q[i] @ self.q[j]) for i, j in combinations(items, 2)]
+        pairs = [1 - float(self.item_vectors[i] @ self.item_vectors[j]) for i, j in combinations(items, 2)]
         diversity = sum(pairs) / len(pairs) if pairs else 0.0
         novelty = sum(self.novelty(j) for j in items) / len(items) if items else 0.0
         fairness = 0.0
@@ -1419,7 +1431,7 @@ class Game:
             person.visits[copy.opened].last_page = copy.tick
         self.count_events(report, page, clicked)
         a = self.config.arrival
-        if self.draws.happens(sigmoid(a.k_0 + a.k_1 * person.z), events.CONTINUE):
+        if self.draws.happens(sigmoid(a.k_0 + a.k_1 * person.satisfaction), events.CONTINUE):
             self.stay(copy, clicked)
             return True
         self.leave(copy, person)

@@ -94,7 +94,7 @@ class Beliefs(Game):
         if worst > 0:
             topic = self.items[j].topic
             e = 2 * (d.mood_up[topic] - d.mood_down[topic]) / worst
-        return max(TARGET - person.z, 0) * e
+        return max(TARGET - person.satisfaction, 0) * e
 
     def lead(self, copy: Copy, j: int) -> float:
         """At an entrance: what the same item would sell on the next page."""
@@ -129,13 +129,15 @@ class Beliefs(Game):
     def content(self, copy: Copy, n: int, j: int, offer: float) -> tuple[float, float]:
         assert copy.visitor is not None
         c, f, item, weight = self.config.choice, self.config.feedback, self.items[j], self.weights_of(n)
-        match, x = float(self.taste(copy, n) @ self.q[j]), self.log_price(j, copy.tick, offer)
+        match, x = float(self.taste(copy, n) @ self.item_vectors[j]), self.log_price(j, copy.tick, offer)
         bored = min(float(self.known(self.person(copy, copy.visitor))[1][self.view(n)][item.topic]), 1.0)
         bored, seen = (x * self.knows(n, "clicked_mean") for x in (bored, self.seen_count(copy, n, j)))
         v = c.beta_taste * match - c.beta_price * x + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j))
         v += c.beta_fresh * self.freshness(j, copy.tick) + c.beta_repeat * math.log1p(seen) - c.beta_satiation * bored
         if copy.anchor is not None and self.knows(n, "anchor"):
-            v += self.config.scenes[copy.scene].beta_context * float(self.q[copy.anchor] @ self.q[j])
+            v += self.config.scenes[copy.scene].beta_context * float(
+                self.item_vectors[copy.anchor] @ self.item_vectors[j]
+            )
         e = f.e_0 + f.a_taste * match - f.a_bait / 2 - f.a_price * x - f.a_satiation * bored
         worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(softplus, e)
         worth += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
@@ -153,7 +155,7 @@ def named(game: Beliefs, copy: Copy, n: int, action: np.ndarray) -> tuple[set[in
     wanted, level, message = game.read_action(copy, n, action)
     assert message in (0, None)
     if game.config.action == "query":
-        near = game.q @ action[: game.shape.dims].astype(float)
+        near = game.item_vectors @ action[: game.shape.dims].astype(float)
         wanted = np.flatnonzero(near > near.max() - 1e-6).tolist()
     return set(wanted), game.multiplier(level)
 

@@ -128,7 +128,7 @@ def test_values_are_added_up_over_roles_too(tmp_path: Path) -> None:
 
 
 def test_it_learns_beside_others(tmp_path: Path) -> None:
-    learner = prepare(tmp_path, "qmix", "journey-v1", "horizon=20", "slots=1", others=("item_0=content",))
+    learner = prepare(tmp_path, "qmix", "journey-v1", "horizon=20", "slots=1", background=("item_0=content",))
     assert learner.experiment.group_map == {"agents": ["entrance_0", "cart_0"]}
     learner.learn(256, lambda point: None)
     learner.save(learner.training.out)

@@ -48,9 +48,9 @@ def test_a_seed_gives_one_policy_and_the_folder_plays_it(settings: dict[str, Any
 
 
 def test_a_role_has_weights_of_its_own_that_move_with_what_it_sees(tmp_path: Path) -> None:
-    train(options(tmp_path, task="journey-v1", states=("mood", "session_page")))
+    train(options(tmp_path, task="journey-v1", states=("observed_satisfaction", "session_page")))
     held = json.loads((tmp_path / "policy.json").read_text())
-    assert held["states"] == ["mood", "session_page"]
+    assert held["states"] == ["observed_satisfaction", "session_page"]
     assert {role: np.shape(rows) for role, rows in held["weights"].items()} == dict.fromkeys(
         ("entrance", "item", "cart"), (3, len(held["names"]))
     )
@@ -58,7 +58,7 @@ def test_a_role_has_weights_of_its_own_that_move_with_what_it_sees(tmp_path: Pat
 
 def test_all_candidates_play_the_same_episode_and_are_paid_after_sharing(tmp_path: Path) -> None:
     """Equal candidates earn the same, and a team's member what all earn on average."""
-    training = begin(options(tmp_path, task="ecommerce-v1", sharing=1.0, others=("recommender_1=content",)))
+    training = begin(options(tmp_path, task="ecommerce-v1", sharing=1.0, background=("recommender_1=content",)))
     arena = training.make_learner().arena  # type: ignore[attr-defined]
     one = np.random.default_rng(0).standard_normal(arena.size)
     own, paid = arena.play(np.stack([one, one, -one]), 2, 7)
@@ -70,8 +70,8 @@ def test_all_candidates_play_the_same_episode_and_are_paid_after_sharing(tmp_pat
 def test_it_is_refused_what_it_cannot_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cma-es cannot resume: what cma keeps"):
         train(options(tmp_path, resume=True))
-    with pytest.raises(ValueError, match=r"unknown field 'mod' \(did you mean 'mood'\?\)"):
-        train(options(tmp_path, states=("mod",)))
+    with pytest.raises(ValueError, match=r"unknown field 'visit' \(did you mean 'visits'\?\)"):
+        train(options(tmp_path, states=("visit",)))
     with pytest.raises(ValueError, match="--num-envs = 3 must be at least 4"):
         train(options(tmp_path, num_envs=3))
     with pytest.raises(ValueError, match="--deviation = 0 must be at least 1e-06"):

@@ -248,7 +248,7 @@ def test_commands_say_it_in_one_line(
         for main, command in (
             (recsys_env_main, ["evaluate", "--policies", "theirs", "--tasks", "duel-v1"]),
             (recsys_env_main, ["tournament", "--policies", "theirs", "--tasks", "duel-v1"]),
-            (baselines_main, ["train", "ippo", "--task", "duel-v1", "--others", "recommender_1=theirs"]),
+            (baselines_main, ["train", "ippo", "--task", "duel-v1", "--background", "recommender_1=theirs"]),
         ):
             with pytest.raises(SystemExit, match="2"):
                 main(command)
@@ -630,7 +630,7 @@ def test_a_catalogue_of_no_sizes_is_not_unpacked(tmp_path: Path, unpacked: list[
         unpacked.clear()
         with pytest.raises(FileError, match=r"theirs\.npz holds no catalogue: ") as error:
             Catalogue.load(file)
-        assert next(iter(changed)) in str(error.value) or "others" in str(error.value)
+        assert next(iter(changed)) in str(error.value) or "background" in str(error.value)
         assert not unpacked
 
 

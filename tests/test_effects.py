@@ -113,7 +113,7 @@ def test_weights_of_item_properties(name: str, column: str, sign: int) -> None:
 def test_price_sensitivity_differs_between_people() -> None:
     """beta_price rho_u x_j: mean-one log-normal rho, seen in the latent sensitivity and the slope of utility on x."""
     envs = batch(3000, users={"price_sensitivity_log_sd": 0.5}, choice={"beta_price": 1.0}, items={"price_log_sd": 0.2})
-    x = envs.world.items["x"].astype(float)
+    x = envs.world.items["log_price"].astype(float)
     slope = -(relative(utilities(envs)) @ (x - x.mean())) / ((x - x.mean()) ** 2).sum()
     rho = latent(envs, "price_sensitivity")[:, 0]
     same(slope, rho, 1e-3)
@@ -123,7 +123,7 @@ def test_price_sensitivity_differs_between_people() -> None:
 
 def test_taste_and_intent() -> None:
     plain, taste, intent = batch(), batch(choice={"beta_taste": 1.5}), batch(choice={"beta_intent": 0.9})
-    match = latent(plain, "taste") @ plain.world.q.T
+    match = latent(plain, "taste") @ plain.world.item_vectors.T
     same(np.linalg.norm(latent(plain, "taste"), axis=1), 1, 1e-4)
     same(relative(utilities(taste) - utilities(plain)), relative(1.5 * match), 1e-4)
     wanted = latent(plain, "intent")[:, plain.world.items["topic"]]
@@ -144,7 +144,7 @@ def test_intent_follows_taste() -> None:
     """P(topic) ~ exp(scale <p, centre>): the intended topic's items match the taste better than the others do."""
     for scale, better in ((0.0, False), (6.0, True)):
         envs = batch(3000, users={"intent_scale": scale})
-        match = latent(envs, "taste") @ envs.world.q.T
+        match = latent(envs, "taste") @ envs.world.item_vectors.T
         wanted = latent(envs, "intent")[:, envs.world.items["topic"]] > 0
         assert higher(match[wanted], match[~wanted]) is better
 
@@ -287,7 +287,7 @@ def test_the_nested_logit_of_rows(dissimilarity: float) -> None:
     choice = {"beta_taste": 2.0, "v_0": 0.7, "eta": 0.5, "kappa": 0.5}
     shape = {"page": "rows", "num_agents": 2, "slots": 3}
     envs = batch(choice={**choice, "dissimilarity": dissimilarity}, **shape)
-    v = 2.0 * (latent(envs, "taste") @ envs.world.q.T)
+    v = 2.0 * (latent(envs, "taste") @ envs.world.item_vectors.T)
     slates = np.array([[0, 3, 5], [3, 7, 9]])  # both show item 3: in rows both stay
     theta = np.arange(1, 4) ** -0.5 * np.array([1.5, 1, 1])
     w = theta * np.exp(v[:, slates] / dissimilarity)
@@ -412,12 +412,12 @@ def experience(e: dict[str, float], item: int, **overrides: Any) -> np.ndarray:
 def test_experienced_utility_term_by_term() -> None:
     envs = batch()
     items, item = envs.world.items, 4
-    match = latent(envs, "taste") @ envs.world.q[item]
+    match = latent(envs, "taste") @ envs.world.item_vectors[item]
     same(experience({}, item), 1.0, 1e-4)
     same(experience({"a_taste": 1.0}, item), 1 + match, 1e-4)
     same(experience({"a_quality": 0.5}, item), 1 + 0.5 * items["quality"][item], 1e-4)
     same(experience({"a_bait": 0.5}, item), 1 - 0.5 * items["bait"][item], 1e-4)
-    same(experience({"a_price": 0.5}, item), 1 - 0.5 * items["x"][item], 1e-4)
+    same(experience({"a_price": 0.5}, item), 1 - 0.5 * items["log_price"][item], 1e-4)
     envs = batch(choice=ALWAYS, feedback={"a_satiation": 0.5})
     first, second = (np.log(np.expm1(click_on(envs, item)["dwell"].max((1, 2)).astype(float))) for _ in range(2))
     same(first - second, 0.5, 1e-4)
@@ -471,7 +471,7 @@ def test_the_rating_bias_affects_nothing_else() -> None:
 def test_taste_drifts_toward_what_pleased() -> None:
     for e_0, sign in ((3.0, 1), (-3.0, -1)):
         envs = batch(choice=ALWAYS, feedback={"e_0": e_0}, dynamics={"drift": 0.1})
-        before, q = latent(envs, "taste"), envs.world.q[2]
+        before, q = latent(envs, "taste"), envs.world.item_vectors[2]
         profile = unsquash(envs.field(envs.observations, "profile")[:, 0])
         click_on(envs, 2)
         after = before + sign * 0.1 * np.tanh(3.0) * q
@@ -790,11 +790,11 @@ def objectives(envs: VectorEnv, *slates: Any) -> np.ndarray:
 
 def test_diversity_is_the_mean_dissimilarity_of_pairs() -> None:
     envs = batch(5, choice=NEVER, reward={"diversity": 0.5})
-    q = envs.world.q.astype(float)
+    q = envs.world.item_vectors.astype(float)
     same(objectives(envs, [0, 1, 2])[0], 0.5 * np.mean([1 - q[i] @ q[j] for i, j in ((0, 1), (0, 2), (1, 2))]), 1e-6)
     assert objectives(envs, [3])[0] == 0  # the rest of the slate are holes
     on_a_line = batch(5, choice=NEVER, reward={"diversity": 1.0}, items={"dims": 1}, world_seed=1)
-    side = on_a_line.world.q[:, 0] > 0
+    side = on_a_line.world.item_vectors[:, 0] > 0
     alike, unlike = np.flatnonzero(side), np.flatnonzero(~side)
     assert min(len(alike), len(unlike)) >= 2
     same(objectives(on_a_line, alike), 0)  # equal vectors
@@ -901,11 +901,11 @@ def test_cart_probability_term_by_term() -> None:
         return np.log(p / (1 - p))
 
     envs = batch()
-    items, match = envs.world.items, latent(envs, "taste") @ envs.world.q.T
+    items, match = envs.world.items, latent(envs, "taste") @ envs.world.item_vectors.T
     same(logit({}), 0.3)
     same(logit({"b_taste": 1.2}), 0.3 + 1.2 * match, 1e-4)
     same(logit({"b_quality": 0.7}), np.broadcast_to(0.3 + 0.7 * items["quality"], match.shape), 1e-4)
-    same(logit({"b_price": 0.7}), np.broadcast_to(0.3 - 0.7 * items["x"], match.shape), 1e-4)
+    same(logit({"b_price": 0.7}), np.broadcast_to(0.3 - 0.7 * items["log_price"], match.shape), 1e-4)
     bait = {"bait_topic_share": 1.0}
     level = 2 * batch(items=bait).world.items["bait"].astype(float) - 1
     assert {-1.0, 1.0} <= set(np.round(level, 5).tolist())
@@ -1074,10 +1074,10 @@ def test_the_way_through_the_scenes() -> None:
         assert (envs.active == (scene[:, None] == np.arange(3))).all()  # one owner each
         own = np.asarray(envs.observations)[rows, scene]
         assert (envs.field(own, "scene").argmax(1) == scene).all()
-        vectors = np.where(anchor[:, None] >= 0, envs.world.q[anchor], 0)
+        vectors = np.where(anchor[:, None] >= 0, envs.world.item_vectors[anchor], 0)
         same(unsquash(envs.field(own, "anchor")), vectors, 1e-5)
         expected = envs.expected_feedback(fixed(envs, ALL, ALL, ALL))
-        context = np.array([0.0, 2.0, -1.0])[scene][:, None] * (vectors @ envs.world.q.T)
+        context = np.array([0.0, 2.0, -1.0])[scene][:, None] * (vectors @ envs.world.item_vectors.T)
         same(relative(np.log(expected["click"][rows, scene])), relative(context), 1e-4)
         assert (expected["cart"][scene == 0] == 0).all()
         assert (expected["cart"][scene > 0].sum((1, 2)) > 0).all()
@@ -1181,7 +1181,7 @@ def test_history_is_private_unless_shared(share: bool) -> None:
     clicked = infos["clicked"].any(2)
     assert 5 < clicked[:, 0].sum() < 45
     mean, counts = (unsquash(envs.field(envs.observations, name)) for name in ("clicked_mean", "topic_counts"))
-    q, topic = envs.world.q, np.eye(T)[envs.world.items["topic"]]
+    q, topic = envs.world.item_vectors, np.eye(T)[envs.world.items["topic"]]
     for n in range(2):
         for m in range(2):
             known = 1.0 if share or n == m else 0.0
@@ -1208,12 +1208,14 @@ def test_the_mood_that_agents_see(page: str, mood: str) -> None:
         num_agents=2,
         slots=1,
         page=page,
-        observation={"mood": mood},
+        observation={"observed_satisfaction": mood},
         dynamics={"z_rate_none": 0.1},
         **PLEASED,
     )
     envs.reset(seed=0)
-    once = [envs.state_fields[name] for name in ("mood", "mood_pages") if name in envs.state_fields]
+    once = [
+        envs.state_fields[name] for name in ("observed_satisfaction", "satisfaction_pages") if name in envs.state_fields
+    ]
     assert len(once) == 2 * (mood == "platform")  # what all see alike stands in the global state once, else by agent
     assert envs.shape.private == envs.shape.dims + envs.shape.topics + 2 * (mood == "own")
     seen, pages = np.full((200, 3, 2), 0.8), np.zeros((200, 3, 2))
@@ -1221,7 +1223,9 @@ def test_the_mood_that_agents_see(page: str, mood: str) -> None:
     for tick in range(40):
         at, b = envs.active, np.arange(200)
         place = envs.infos["next_user_slot"].max(1)
-        shown, of = (envs.field(envs.observations, name)[..., 0] for name in ("mood", "mood_pages"))
+        shown, of = (
+            envs.field(envs.observations, name)[..., 0] for name in ("observed_satisfaction", "satisfaction_pages")
+        )
         same(shown, np.where(at, seen[b, place], 0), 1e-5)
         same(of, np.where(at, pages[b, place] / (5 + pages[b, place]), 0), 1e-5)
         for values, part in zip((seen, pages / (5 + pages)), once, strict=False):
@@ -1243,12 +1247,22 @@ def test_the_mood_that_agents_see(page: str, mood: str) -> None:
 def test_what_the_platform_sees_of_the_mood_is_satisfaction() -> None:
     """Where satisfaction moves as fast as agents take it to, it is what dwell tells them."""
     envs = vector_env(
-        BASE, 100, num_agents=2, slots=1, observation={"mood": "platform"}, dynamics={"z_rate": 0.4}, **PLEASED
+        BASE,
+        100,
+        num_agents=2,
+        slots=1,
+        observation={"observed_satisfaction": "platform"},
+        dynamics={"z_rate": 0.4},
+        **PLEASED,
     )
     envs.reset(seed=0)
     for tick in range(30):
         envs.step(fixed(envs, tick % M, (tick + 3) % M))
-    same(envs.field(envs.observations, "mood"), envs.field(envs.observations, "latent_satisfaction"), 1e-5)
+    same(
+        envs.field(envs.observations, "observed_satisfaction"),
+        envs.field(envs.observations, "latent_satisfaction"),
+        1e-5,
+    )
 
 
 def test_the_mood_of_a_new_person_and_of_finite_games() -> None:
@@ -1258,9 +1272,9 @@ def test_the_mood_of_a_new_person_and_of_finite_games() -> None:
     envs.reset(seed=0)
     for _ in range(3):
         envs.step(fixed(envs, 0))
-        same(envs.field(envs.observations, "mood"), -0.2 * envs.active[..., None])
-        assert not envs.field(envs.observations, "mood_pages").any()
-    assert not {"mood", "mood_pages"} & vector_env("duel-v1").observation_fields.keys()
+        same(envs.field(envs.observations, "observed_satisfaction"), -0.2 * envs.active[..., None])
+        assert not envs.field(envs.observations, "satisfaction_pages").any()
+    assert not {"observed_satisfaction", "satisfaction_pages"} & vector_env("duel-v1").observation_fields.keys()
 
 
 def test_rival_platforms_know_their_own_visits_only() -> None:
@@ -1377,7 +1391,7 @@ def test_prices_enter_experience_and_cart() -> None:
     reward = {"click": 0.0, "dwell": 1.0}
     feedback = {**INSTANT, "a_price": 0.7, "b_0": 0.2, "b_price": 0.9}
     envs = batch(offer=OFFER, feedback=feedback, reward=reward, users={"price_sensitivity_log_sd": 0.4})
-    rho, x = latent(envs, "price_sensitivity"), envs.world.items["x"].astype(float)
+    rho, x = latent(envs, "price_sensitivity"), envs.world.items["log_price"].astype(float)
     for level, m in enumerate(MULTIPLIERS):
         found = envs.expected_feedback(at_level(envs, level))
         e = 1.0 - 0.7 * rho * (x + np.log(m))

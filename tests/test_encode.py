@@ -111,7 +111,7 @@ def test_items_are_placed_by_what_they_say():
     """Of a catalogue whose words are its vectors' largest coordinates, left-out items come near to where they are."""
     pytest.importorskip("sklearn")
     envs = vector_env("streaming-v1")
-    texts, q = encode(envs.texts.full(), HASHING), envs.world.q
+    texts, q = encode(envs.texts.full(), HASHING), envs.world.item_vectors
     known = np.arange(len(q)) % 4 > 0
     place = Projection.fit(texts[known], q[known])
     found = place(texts[~known])

@@ -76,10 +76,12 @@ def terms_of(game: Game, copy: Copy, person: Person, j: int, offer: float) -> di
     c, item, habit = game.config.choice, game.items[j], game.habit_of(copy, person, j)
     context = 0.0
     if copy.anchor is not None:
-        context = game.config.scenes[copy.scene].beta_context * float(game.q[copy.anchor] @ game.q[j])
+        context = game.config.scenes[copy.scene].beta_context * float(
+            game.item_vectors[copy.anchor] @ game.item_vectors[j]
+        )
     return {
         "intercept": item.intercept,
-        "taste": c.beta_taste * float(person.taste @ game.q[j]),
+        "taste": c.beta_taste * float(person.taste @ game.item_vectors[j]),
         "quality": c.beta_quality * item.quality,
         "bait": c.beta_bait * item.bait,
         "price": -c.beta_price * person.rho * game.log_price(j, copy.tick, offer),

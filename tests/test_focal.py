@@ -77,8 +77,8 @@ def test_where_all_learn_it_is_the_batch(changes: dict[str, Any]) -> None:
 def test_learners_see_what_they_would_in_the_batch(learners: list[str]) -> None:
     """The same joint actions, given to a bare batch, lead to the same game."""
     envs, inner = batch("social-v1", num_agents=4), batch("social-v1", num_agents=4)
-    others = {agent: "content" for agent in inner.possible_agents if agent not in learners}
-    focal, team = FocalBatch(inner, others), Team(envs, others, 5)
+    background = {agent: "content" for agent in inner.possible_agents if agent not in learners}
+    focal, team = FocalBatch(inner, background), Team(envs, background, 5)
     places = [envs.possible_agents.index(agent) for agent in learners]
     assert focal.possible_agents == learners
     assert focal.num_agents == len(learners)
@@ -186,12 +186,12 @@ def test_a_policy_that_is_bound_to_a_learner_plays_as_in_the_batch(policy: str) 
     """It looks the world up by the agent's number in the task, which is not the learner's."""
     task = "rivals-v1" if policy == "matcher" else "ecommerce-v1"
     envs, inner = batch(task), batch(task)
-    others = {agent: "content" for agent in envs.possible_agents[:-1]}
-    learner, number = envs.possible_agents[-1], len(others)
-    focal = FocalBatch(inner, others)
+    background = {agent: "content" for agent in envs.possible_agents[:-1]}
+    learner, number = envs.possible_agents[-1], len(background)
+    focal = FocalBatch(inner, background)
     focal.reset(seed=2)
     observations, _ = envs.reset(seed=2)
-    whole, alone = Team(envs, {**others, learner: policy}, 2), Team(focal, {learner: policy}, 2)
+    whole, alone = Team(envs, {**background, learner: policy}, 2), Team(focal, {learner: policy}, 2)
     joint, mine, earned = envs.empty_actions(), focal.empty_actions(), 0.0
     for _ in range(SHORT):
         whole.act(observations, joint)
@@ -243,7 +243,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
             policies_of(agents, "random", learners)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs learners"):
         policies_of(agents, "random")
-    with pytest.raises(ValueError, match=r"others = {'a_0': 'random'.* plays every agent, so nobody learns"):
+    with pytest.raises(ValueError, match=r"background = {'a_0': 'random'.* plays every agent, so nobody learns"):
         policies_of(agents, dict.fromkeys(agents, "random"))
     focal = FocalBatch(batch("duel-v1"), {"recommender_0": "greedy"})
     with pytest.raises(RuntimeError, match="reset"):
@@ -306,7 +306,7 @@ def test_one_learner_is_the_single_agent() -> None:
         "social-v1",
         COPIES,
         agent="recommender_2",
-        others="content",
+        background="content",
         num_agents=4,
         horizon=SHORT,
         autoreset_mode="SameStep",

@@ -25,19 +25,19 @@ from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.infos import Infos
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "c95be0d8a5e95a7210a44ff74f347c1854e9bb04ceeae66db597dcf23cd1e4b9",
-    "pricing-duel-v0": "d7573498860b93082a414eb1588a824e986304dd03357cfc576e81bc98245540",
-    "market-v0": "89576c57958b9e359f5b167b02fb83e67d20c04d9f39558446fe64b419959455",
-    "ecommerce-v1": "758f162c2ecc4b69c55b8a8f6c526045347d21f3ff20839324b27a5937644e97",
-    "coverage-v0": "2bca1430e917a75d5b617108a43a36d80a7aba14458ce8855232c850cd6e6cbb",
-    "journey-v1": "159ad9872e8cc84f0e5b65015eab7478600950abcf1ab23178b58ce62c223ce8",
-    "social-v1": "eb01fa4e4e44756d066817a0611026f4182b0ee00a9c9297d8a07301a49b4815",
-    "news-v1": "4ad7fd8a22b2858ec5421442e53b2614867fe8d51ea450c2c78532fa93dc0384",
-    "streaming-v1": "e4e06f2ca06f369261a6ff219e0a224899f3ef0f356e445426cedae6d601fdb6",
-    "coldstart-v1": "f62b19f6bb9f9ceda9530d56a835f2a7385660037798b686356f1d60c972817f",
-    "grocery-v1": "0f678416199dbe5b74419b0709c2e2b98b5c69afd5b37d220164d7e4d1950599",
-    "crossdomain-v0": "cc6fc8f49a03c2d20b98996733f5e4b9c9c668a855976697fe6a62e45d9ba221",
-    "rivals-v1": "07194ad4004b86630484aea4b64759fd72e0d9d74eefa28aff2f5df980b198d2",
+    "duel-v1": "34226cd0aec4a83aaec68cd2dfc40f824418c8c09ccd0f857052fa9aeb6ccec0",
+    "pricing-duel-v0": "75caea6e4835478220af1727b67503bf561aad78be02774ea6447e3996932543",
+    "market-v0": "7a53807e0335a33b4fbed160a6681f9110e3b91e83c2fe11f6fbbe1df38827d9",
+    "ecommerce-v1": "3eeafb9c136a801639b7f92d3a26fd0a37076a5b02c6900d6960a9c173267dec",
+    "coverage-v0": "89644c2289ab7823d12fea89f365015b8343050ab2accbda6b13c8f47f874690",
+    "journey-v1": "808d9421e6c449bba9435bc75282e881e13714908ae55f23d24c07414d8ad205",
+    "social-v1": "d8ddd0f1307853629e71cbf6b7579d6a71b57a7c14089d61735a829c1153d170",
+    "news-v1": "862cd179c9ad8e5698bded7faf0ef1a1f61893952e6e0c495f2ea388b12fb4fe",
+    "streaming-v1": "b1c2ac33b39eaae904d132c8efe16ebe2fe387f2eb9e50086e99d98367a4d3a5",
+    "coldstart-v1": "66bd1ea2db897bd741484c1b4d7b9797bd2dd944a1cac647ff70440eb54060bd",
+    "grocery-v1": "c5b5afaac78de0b8e2a51c8bd3095735cb127aa1e36457d154ee0211f4cc5257",
+    "crossdomain-v0": "1a04025c9a6e37cd99e2c5acf8688a970fcff3799729fc7a21cf35365aac1fda",
+    "rivals-v1": "27cf8d86ff324170ebc21ba6dda73618f3bee64cc9b8d337dd2e2c9c1ba57aaf",
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v1": "edbcfec066c2bf2d9c62742faa5231fb2c11e9088ee46777ae4249d4ace12ab5",

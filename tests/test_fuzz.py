@@ -377,13 +377,12 @@ NAMED = {
     "actions": ("agent", "action"),
     "learners": ("agent", "recommender"),
     "policy": ("policies",),
-    "background": ("agent",),
+    "background": ("policy", "recommender", "agent", "policies"),
     "names": ("scenario",),
     "seeds": ("world_seed",),
     "b": ("copy",),
     "low": ("samples",),
     "high": ("samples",),
-    "others": ("policy", "recommender", "agent", "policies"),
     "trained": ("policies", "policy", "agent"),
     "states": ("field",),
     "without": ("feature",),
@@ -503,7 +502,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
     ),
     "single_agent_env": (
         recsys_env.single_agent_env,
-        {"task": SMALL, "agent": None, "others": "random", "render_mode": None, "catalogue": None},
+        {"task": SMALL, "agent": None, "background": "random", "render_mode": None, "catalogue": None},
         {
             "agent": lambda v: v is None,
             "render_mode": lambda v: v is None,
@@ -516,7 +515,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
             "task": SMALL,
             "num_envs": 1,
             "agent": None,
-            "others": "random",
+            "background": "random",
             "autoreset_mode": "NextStep",
             "num_threads": 1,
             "catalogue": None,
@@ -539,7 +538,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
     ),
     "FocalBatch": (
         recsys_env.FocalBatch,
-        {"envs": recsys_env.vector_env(SMALL), "others": "random", "learners": ["recommender_0"]},
+        {"envs": recsys_env.vector_env(SMALL), "background": "random", "learners": ["recommender_0"]},
         {"envs": lambda v: isinstance(v, VectorEnv), "learners": lambda v: v is None},
     ),
     "Worlds": (
@@ -785,11 +784,11 @@ MADE |= {
     "best_ranker": (
         tuning.best_ranker,
         {
-            **{"task": SMALL, "others": None, "states": (), "without": (), "start": None},
+            **{"task": SMALL, "background": None, "states": (), "without": (), "start": None},
             **{"budget": tuning.Budget(4, 1, 1, 1), "shared": False, "seed": 0},
         },
         {
-            "others": lambda v: v is None or (isinstance(v, Mapping) and not v),
+            "background": lambda v: v is None or (isinstance(v, Mapping) and not v),
             "states": lambda v: checks.is_sequence(v) and not len(v),
             "without": lambda v: (checks.is_sequence(v) or isinstance(v, set)) and not len(v),
             "start": lambda v: v is None,
@@ -851,7 +850,7 @@ PARTS = {  # of pages and answers
     **dict.fromkeys(("agent", "scene", "anchor", "title", "said"), is_text),
     **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("place", "word"), lambda v: whole(v, 0, 2**31 - 1)),
-    **dict.fromkeys(("gap", "mood", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
+    **dict.fromkeys(("gap", "satisfaction", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
     **dict.fromkeys(
         ("likes", "clicked", "wants", "vocabulary", "repairs"), lambda v: isinstance(v, tuple) and all(map(is_text, v))
     ),

@@ -55,7 +55,7 @@ def options(out: Path, **settings: Any) -> Generative:
 
 
 def test_tokens_go_from_coarse_to_fine() -> None:
-    vectors = recsys_env.vector_env("streaming-v1").world.q
+    vectors = recsys_env.vector_env("streaming-v1").world.item_vectors
     ids = SemanticIds.fit(vectors, levels=3, size=16)
     codes = ids(vectors)
     assert codes.shape == (len(vectors), 3)
@@ -105,7 +105,7 @@ def test_a_story_tells_what_came_of_the_last_pages() -> None:
 def test_a_policy_is_told_what_the_learner_was(tmp_path: Path) -> None:
     """Of the same game, column by column: observations, events, tokens of the candidates."""
     envs = recsys_env.vector_env("ecommerce-v1", 3, horizon=30)
-    ids = SemanticIds.fit(envs.world.q)
+    ids = SemanticIds.fit(envs.world.item_vectors)
     all_of_them = HistoryObserver(envs, ids, 4)
     one = HistoryObserver(envs, ids, 4, ["recommender_1"])
     observations, _ = envs.reset(seed=2)
@@ -130,7 +130,7 @@ def network_of(task: str = "streaming-v1", **sizes: int) -> tuple[GenerativeNetw
     size = Size(
         width=16, layers=1, heads=2, **{"levels": 2, "tokens": 5, "events": 3, "dims": envs.shape.dims, **sizes}
     )
-    observer = HistoryObserver(envs, SemanticIds.fit(envs.world.q, size.levels, size.tokens), size.events)
+    observer = HistoryObserver(envs, SemanticIds.fit(envs.world.item_vectors, size.levels, size.tokens), size.events)
     torch.manual_seed(0)
     network = GenerativeNetwork(observer.layout, size)
     with torch.no_grad():
@@ -193,10 +193,10 @@ def test_pre_training_finds_what_is_clicked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [{}, {"task": "journey-v1", "separate": True}, {"catalogues": 2}, {"others": ("random",), "pages": 0}]
+    "kind", [{}, {"task": "journey-v1", "separate": True}, {"catalogues": 2}, {"background": ("random",), "pages": 0}]
 )
 def test_it_trains_and_its_folder_is_a_policy(kind: dict[str, Any], tmp_path: Path) -> None:
-    first = train(options(tmp_path / "1", **kind)) if "others" in kind else check_training(options, tmp_path, kind)
+    first = train(options(tmp_path / "1", **kind)) if "background" in kind else check_training(options, tmp_path, kind)
     assert first["training"]["agent_steps"] >= 600
     policy: Any = make_policy(tmp_path / "1")
     assert len(policy.facts["pretraining"]) == (0 if kind.get("pages") == 0 else 2)

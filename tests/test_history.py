@@ -17,7 +17,7 @@ LENGTH, VISITORS = 3, 16
 
 def plain(envs: recsys_env.VectorEnv, pages: list[tuple[int, Any, int]], tick: int) -> np.ndarray:
     """The last pages of one visitor in one row, from a list of (tick, feedback, row)."""
-    dims = envs.world.q.shape[1]
+    dims = envs.world.item_vectors.shape[1]
     tokens = np.zeros((LENGTH, len(FLAGS) + 2 * dims), np.float32)
     for place, (when, told, b) in enumerate(pages[-LENGTH:], LENGTH - min(len(pages), LENGTH)):
         shown = [j for j in told["shown"][b] if j >= 0]
@@ -29,10 +29,10 @@ def plain(envs: recsys_env.VectorEnv, pages: list[tuple[int, Any, int]], tick: i
             told["bought"][b].any(),
         ]
         clicked = sum(
-            (envs.world.q[j] for j, hit in zip(told["shown"][b], told["clicked"][b], strict=True) if hit),
+            (envs.world.item_vectors[j] for j, hit in zip(told["shown"][b], told["clicked"][b], strict=True) if hit),
             np.zeros(dims),
         )
-        mean = np.mean([envs.world.q[j] for j in shown], 0) if shown else np.zeros(dims)
+        mean = np.mean([envs.world.item_vectors[j] for j in shown], 0) if shown else np.zeros(dims)
         tokens[place] = np.concatenate((flags, mean, clicked))
     return tokens
 
@@ -40,7 +40,10 @@ def plain(envs: recsys_env.VectorEnv, pages: list[tuple[int, Any, int]], tick: i
 def test_it_is_a_list_per_visitor() -> None:
     envs = recsys_env.vector_env("ecommerce-v1", 4, horizon=300, arrival={"d_0": 0.3}, choice={"v_0": 2.0})
     envs.reset(seed=0)
-    history, lists = History(envs.world.q, 4, LENGTH, VISITORS), [OrderedDict() for _ in range(4)]  # last seen last
+    history, lists = (
+        History(envs.world.item_vectors, 4, LENGTH, VISITORS),
+        [OrderedDict() for _ in range(4)],
+    )  # last seen last
     rng, met, forgotten = np.random.default_rng(0), 0, 0
     for tick in range(250):
         visitor = envs.next_visitor[:, 1]

@@ -25,9 +25,12 @@ VIEWS: dict[str, tuple[Callable[[], Any], Any]] = {
     ),
     "parallel": (lambda: recsys_env.parallel_env(SMALL), JOINT),
     "aec": (lambda: recsys_env.env(SMALL), NOTHING),
-    "single": (lambda: recsys_env.single_agent_env(SMALL, others="greedy"), NOTHING),
+    "single": (lambda: recsys_env.single_agent_env(SMALL, background="greedy"), NOTHING),
     "rows": (lambda: recsys_env.shared_policy_env(SMALL, 2), np.zeros((4, SMALL.slots), int)),
-    "one row": (lambda: recsys_env.single_agent_vector_env(SMALL, 2, others="greedy"), np.zeros((2, SMALL.slots), int)),
+    "one row": (
+        lambda: recsys_env.single_agent_vector_env(SMALL, 2, background="greedy"),
+        np.zeros((2, SMALL.slots), int),
+    ),
 }
 
 

@@ -78,7 +78,7 @@ def test_a_resumed_run_is_the_one_that_was_begun(task: str, tmp_path: Path) -> N
     train(settings(task, tmp_path, timesteps=128))
     for changes, said in (
         ({"learning_rate": 0.5}, r"was begun with learning_rate = 0\.001, not 0\.5"),
-        ({"others": ("recommender_1=random",)}, "was begun with others = {}, not {'recommender_1': 'random'}"),
+        ({"background": ("recommender_1=random",)}, "was begun with background = {}, not {'recommender_1': 'random'}"),
         ({"set": ("slots=3",)}, "was begun with another variant of tiny-v0"),
         ({"eval_episodes": 5}, "begun with other episodes; give --eval-episodes 3 again"),
     ):

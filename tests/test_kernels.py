@@ -275,7 +275,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             profile_noise=draw(one(0.0, 0.5, 2.0)),
             history_decay=draw(one(0.9, 0.5)),
             share=draw(st.booleans()),
-            mood=draw(one("own", "platform")),
+            observed_satisfaction=draw(one("own", "platform")),
             privacy_epsilon=draw(one(0.5, 8.0)) if private else 0.0,
             privacy_pages=draw(one(1, 3, 20)),
         ),

@@ -22,7 +22,9 @@ from recsys_env.policies import feedback, make_policy
 
 def page(slots: int = 2, titles: tuple[str, ...] = ("Sea, city", "Milk 2 oz", "Milk 2 oz", "War"), **changes) -> Page:
     candidates = tuple(Candidate(i, title, "", None, {}) for i, title in enumerate(titles))
-    facts = dict(agent="a", scene="", visits=1, session_page=0, gap=None, mood=None, likes=(), clicked=(), wants=())
+    facts = dict(
+        agent="a", scene="", visits=1, session_page=0, gap=None, satisfaction=None, likes=(), clicked=(), wants=()
+    )
     more = dict(anchor="", heard={}, offers={}, levels=0, vocabulary=())
     return Page(slots=slots, candidates=candidates, **{**facts, **more, **changes})
 
@@ -174,8 +176,8 @@ def test_a_prompt_says_what_the_agent_knows():
     assert f"Seems to like: {clicked.likes[0]}" in prompt
     assert f"price {clicked.candidates[0].price:.2f}" in prompt
     assert max(len(each.clicked) for each in pages) <= REMEMBERED
-    assert describe(dataclasses.replace(clicked, mood=0.5)).count("liked what was clicked (+0.50)") == 1
-    assert "disliked what was clicked" in describe(dataclasses.replace(clicked, mood=-0.5))
+    assert describe(dataclasses.replace(clicked, satisfaction=0.5)).count("liked what was clicked (+0.50)") == 1
+    assert "disliked what was clicked" in describe(dataclasses.replace(clicked, satisfaction=-0.5))
 
 
 def test_copies_and_episodes_do_not_know_of_each_other():
@@ -213,7 +215,7 @@ def test_features_are_told_without_their_squashing():
 
 
 def test_what_a_role_does_not_see_is_not_told():
-    hidden = ("profile", "mood", "visits", "session_page", "messages", "anchor")
+    hidden = ("profile", "observed_satisfaction", "visits", "session_page", "messages", "anchor")
     config = TASKS["coverage-v0"]
     roles = tuple(dataclasses.replace(role, hidden=hidden) for role in config.roles)
     _, seen = readers(replace(config, {"roles": roles}), 60)

@@ -149,7 +149,7 @@ def test_ndcg_by_hand() -> None:
 
 def test_diversity_by_hand() -> None:
     log = tiny_log()
-    q = log.envs.world.q
+    q = log.envs.world.item_vectors
     serve(log, 0, 0, 5, [[0, 1], [2, -1]])
     pairs = [1 - float(q[i] @ q[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
     np.testing.assert_allclose(value(log, "diversity")[0], [pairs[0], NAN, np.mean(pairs)], rtol=1e-5)
@@ -266,8 +266,8 @@ def test_returning_and_visit_gap() -> None:
         log.new_session[t, 0] = True  # person 5: ticks 0-1, 5, 7-8; persons 6 and 7 once
     np.testing.assert_allclose(value(log, "returning"), [[1 / 3, 1 / 2, 1 / 3], [NAN, NAN, NAN]])
     np.testing.assert_allclose(value(log, "visit_gap")[0], [((5 - 1) + (7 - 5)) / 2] * 3)
-    log.z[:, 0] = 0.5
-    log.z[2, 0] = -0.5
+    log.satisfaction[:, 0] = 0.5
+    log.satisfaction[2, 0] = -0.5
     np.testing.assert_allclose(value(log, "satisfaction")[0], [(6 * 0.5 - 0.5) / 7, 0.5, (6 * 0.5 - 0.5) / 7])
 
 

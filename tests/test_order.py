@@ -27,9 +27,9 @@ def focal(copies: int = 2) -> recsys_env.FocalBatch:
 VIEWS: dict[str, tuple[Callable[[], Any], Any, Callable[[Any], Any]]] = {
     "focal": (focal, np.zeros((2, 1, 2), int), lambda v: v.batch.step(v.batch.empty_actions())),
     "aec": (lambda: recsys_env.env(SMALL), NOTHING, lambda v: v.parallel.step(JOINT)),
-    "single": (lambda: recsys_env.single_agent_env(SMALL, others="random"), NOTHING, lambda v: v.env.step(JOINT)),
+    "single": (lambda: recsys_env.single_agent_env(SMALL, background="random"), NOTHING, lambda v: v.env.step(JOINT)),
     "one row": (
-        lambda: recsys_env.single_agent_vector_env(SMALL, 2, others="random"),
+        lambda: recsys_env.single_agent_vector_env(SMALL, 2, background="random"),
         np.zeros((2, 2), int),
         lambda v: v.envs.batch.step(v.envs.batch.empty_actions()),
     ),

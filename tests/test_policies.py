@@ -406,7 +406,7 @@ def test_nearest_shows_what_is_near_to_the_clicks() -> None:
         taste = np.where(
             clicked.any(1, keepdims=True), clicked / (1 - abs(clicked)), profile / (1 - abs(profile))
         )  # observed squashed: x / (1 + |x|)
-        near = taste @ envs.world.q.T
+        near = taste @ envs.world.item_vectors.T
         joint[:, 0] = policy.act(observations[:, 0])
         shown, best = np.take_along_axis(near, joint[:, 0], 1), -np.sort(-near, 1)[:, :2]
         present = envs.active[:, 0]

@@ -168,7 +168,7 @@ def test_a_batch_on_a_gpu_has_its_tensors_there() -> None:
 
 def test_the_game_on_a_gpu_needs_one_and_all_agents_to_learn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--play-on = 'cuda' is for runs in which all agents learn"):
-        TorchPPO("ecommerce-v1", play_on="cuda", others=("recommender_1=content",)).check()
+        TorchPPO("ecommerce-v1", play_on="cuda", background=("recommender_1=content",)).check()
     monkeypatch.setattr("numba.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="there is no NVIDIA GPU here"):
         train(TorchPPO("ecommerce-v1", play_on="cuda", out=tmp_path / "run"))

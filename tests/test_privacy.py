@@ -192,7 +192,9 @@ def test_what_is_withheld_is_all_that_is_not_declared() -> None:
     assert {name for name, reveals in shown.items() if reveals == "noised"} == {
         "profile", "clicked_mean", "topic_counts", "candidates",
     }  # fmt: skip
-    assert {"session_page", "visits", "visit_gap", "cart", "mood", "mood_pages"} <= set(WITHHELD)
+    assert {"session_page", "visits", "visit_gap", "cart", "observed_satisfaction", "satisfaction_pages"} <= set(
+        WITHHELD
+    )
     assert {"scene", "anchor", "knows", "messages", "offers"} <= set(WITHHELD)
     assert {"context", "repeat"} == WITHHELD_FEATURES
 

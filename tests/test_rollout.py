@@ -35,7 +35,7 @@ def failing(observation: Any, mask: Any, action: Any, key: Any) -> None:
 def ranker(task: str) -> LinearRanker:
     envs = recsys_env.vector_env(task)
     names = len(envs.candidate_features)
-    return LinearRanker(np.random.default_rng(0).normal(size=(2, names)), ("mood",))
+    return LinearRanker(np.random.default_rng(0).normal(size=(2, names)), ("observed_satisfaction",))
 
 
 def played(

@@ -355,7 +355,7 @@ def test_a_rollout_without_pages_teaches_nothing() -> None:
 
 def test_stable_baselines_makes_the_single_agent_by_name() -> None:
     assert PPO("MlpPolicy", "recsys/duel-v1", device="cpu").get_env().num_envs == 1
-    assert make_vec_env("recsys/duel-v1", 2, env_kwargs={"others": "random"}).num_envs == 2
+    assert make_vec_env("recsys/duel-v1", 2, env_kwargs={"background": "random"}).num_envs == 2
 
 
 def test_what_rows_and_models_are_not_is_said() -> None:

@@ -43,7 +43,7 @@ from recsys_env import TASKS, Catalogue, WorldConfig, exact, game_batch, world
 from recsys_env.cli import CATALOGUES
 from recsys_env.evaluation.report import Command
 from recsys_env.fitting.world import CLICKS_PER_PAGE
-from recsys_env.kernels.dynamics import MOOD_RATE
+from recsys_env.kernels.dynamics import SATISFACTION_RATE
 from recsys_env.language import pages as prompts
 from recsys_env.vector import PAYS_OFF, SPECIALISED
 
@@ -152,8 +152,8 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"`items.log_impressions` per item ({WorldConfig().items.log_impressions:g})",
         lambda: f"to {world.SAMPLE} people (down to {world.SAMPLE // 8} in catalogues beyond",
         lambda: f"{4_000_000 // world.SAMPLE:,} items) who are in no episode",
-        lambda: f"the mood moves .{MOOD_RATE * 10:.0f} of the way",
-        lambda: f"where `dynamics.z_rate` is .{MOOD_RATE * 10:.0f}",
+        lambda: f"the mood moves .{SATISFACTION_RATE * 10:.0f} of the way",
+        lambda: f"where `dynamics.z_rate` is .{SATISFACTION_RATE * 10:.0f}",
         lambda: "(2 to {meta[high]} words)".format(
             meta=next(f.metadata for f in dataclasses.fields(WorldConfig) if f.name == "messages")
         ),

@@ -128,8 +128,8 @@ def nobody(arrays: State) -> None:
 
 
 def bits_beyond(arrays: State) -> None:
-    arrays.met["stamp"][:, -1] = arrays.copies["stamp"]
-    arrays.met["bits"][:, -1] |= np.uint64(1) << np.uint64(63)
+    arrays.touched_users["stamp"][:, -1] = arrays.copies["stamp"]
+    arrays.touched_users["bits"][:, -1] |= np.uint64(1) << np.uint64(63)
 
 
 def ahead(name: str) -> Callable[[State], None]:

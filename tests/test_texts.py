@@ -16,7 +16,7 @@ def texts(task: str = SHOP, **changes) -> Texts:
 def test_words_are_those_of_the_largest_coordinates() -> None:
     envs = vector_env(SHOP)
     for j in (0, 7, 41):
-        q = envs.world.q[j]
+        q = envs.world.item_vectors[j]
         words = [POLES[d][int(q[d] < 0)] for d in np.argsort(-np.abs(q))[:3]]
         assert envs.texts.titles[j] == ", ".join(words).capitalize()
         assert envs.texts.descriptions[j].startswith(envs.texts.topics[envs.world.items["topic"][j]])
@@ -27,7 +27,7 @@ def test_a_word_is_the_same_direction_in_every_world() -> None:
     for seed in (1, 2):
         envs = vector_env(SHOP, world_seed=seed)
         near_the_sea = np.array([title.lower().startswith("sea") for title in envs.texts.titles])
-        assert envs.world.q[near_the_sea, 0].min() > 0.4 > envs.world.q[~near_the_sea, 0].mean()
+        assert envs.world.item_vectors[near_the_sea, 0].min() > 0.4 > envs.world.item_vectors[~near_the_sea, 0].mean()
 
 
 def test_prices_and_lengths_are_told_in_three_levels_where_they_differ() -> None:

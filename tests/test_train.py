@@ -103,25 +103,25 @@ def test_one_learns_beside_different_policies(tmp_path: Path) -> None:
     first = trained(
         "ippo",
         tmp_path / "first",
-        others=others,
+        background=others,
         learners=("recommender_0",),
         compare=("random",),
         **team,
         **QUICK["ippo"],
     )
     assert first["learners"] == ["recommender_0"]
-    assert first["others"] == {"recommender_1": "content", "recommender_2": "popularity"}
+    assert first["background"] == {"recommender_1": "content", "recommender_2": "popularity"}
     assert first["gain"]["mean"] > 2 * first["gain"]["ci95"]
     assert first["table"]["trained"]["score"] > 50
     second = trained(
         "ppo-torch",
         tmp_path / "second",
-        others=(str(tmp_path / "first"),),
+        background=(str(tmp_path / "first"),),
         **team,
         **{**QUICK["ppo-torch"], "timesteps": 8192},
     )
     assert second["learners"] == ["recommender_0"]
-    assert second["others"] == dict.fromkeys(("recommender_1", "recommender_2"), str(tmp_path / "first"))
+    assert second["background"] == dict.fromkeys(("recommender_1", "recommender_2"), str(tmp_path / "first"))
 
 
 def test_trained_others_keep_their_memory(tmp_path: Path) -> None:
@@ -134,10 +134,10 @@ def test_trained_others_keep_their_memory(tmp_path: Path) -> None:
 
 
 def test_self_play_meets_a_growing_pool(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"others": (SELF,), "snapshot_every": 2, **TINY}
+    settings: dict[str, Any] = {"background": (SELF,), "snapshot_every": 2, **TINY}
     first = trained("ippo", tmp_path, **settings)
     assert first["learners"] == ["recommender_0"]
-    assert first["others"] == {"recommender_1": SELF}
+    assert first["background"] == {"recommender_1": SELF}
     pool = sorted(path.name for path in (tmp_path / "pool").iterdir())
     assert pool == [f"{steps:012d}" for steps in (0, 128, 256, 384, 512)]
     again = trained("ippo", tmp_path / "again", **settings)
@@ -156,7 +156,7 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
     from baselines.self_play import AT_ONCE, PastSelf
     from recsys_env import vector_env
 
-    trained("ippo", tmp_path, others=(SELF,), snapshot_every=1, **{**TINY, "learning_rate": 0.1})
+    trained("ippo", tmp_path, background=(SELF,), snapshot_every=1, **{**TINY, "learning_rate": 0.1})
     envs = vector_env("short-v0", 64)
     past = PastSelf(tmp_path / "pool")
     past.bind(envs, "recommender_1", 3)
@@ -276,17 +276,19 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     refused("WorldConfig.scale_hundred = 'planer' is no policy", set=("scale_hundred=planer",))
     infinite = {"task": "duel-v1", "set": ("action=query",), "compare": ("random",), **TINY}
     refused("'equilibrium' is an end of the scale .* does not play here: .* no finite table", "ppo-torch", **infinite)
-    refused("unknown policy 'contend'", others=("contend",), **TINY)
-    refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", others=("recomender_1=content",))
-    refused("names content and random for all that are left", others=("content", "random"))
-    refused("the folder that this run writes to", others=(f"recommender_1={tmp_path}",))
+    refused("unknown policy 'contend'", background=("contend",), **TINY)
+    refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", background=("recomender_1=content",))
+    refused("names content and random for all that are left", background=("content", "random"))
+    refused("the folder that this run writes to", background=(f"recommender_1={tmp_path}",))
     refused(
-        "--others names recommender_1 twice: content and random",
-        others=("recommender_1=content", "recommender_1=random"),
+        "--background names recommender_1 twice: content and random",
+        background=("recommender_1=content", "recommender_1=random"),
     )
-    refused("--others content plays for nobody", others=("content",), learners=("recommender_0", "recommender_1"))
-    refused("nobody learns", others=("recommender_0=content", "recommender_1=random"))
-    refused("ppo-torch does not play against its own past; ippo does", "ppo-torch", others=(SELF,))
+    refused(
+        "--background content plays for nobody", background=("content",), learners=("recommender_0", "recommender_1")
+    )
+    refused("nobody learns", background=("recommender_0=content", "recommender_1=random"))
+    refused("ppo-torch does not play against its own past; ippo does", "ppo-torch", background=(SELF,))
     refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
     with pytest.raises(ValueError, match="qmix takes one pick per agent, and this is a slate of 5; set slots=1"):
         begin(ALGORITHMS["qmix"]("ecommerce-v1"))
@@ -368,7 +370,7 @@ COMMANDS = {  # and how they end
     "train ippo --task nope": 2,
     "train ippo --n-epochs 0": 2,
     "train ippo --device gpu": 2,
-    "train ippo --others contend": 2,
+    "train ippo --background contend": 2,
     "train ippo --compare gredy": 2,
     "train ippo --resume --out no_such_folder": 2,
     "reference --only ipo": 2,
@@ -448,13 +450,15 @@ for name in ("pages", "sb3"):
 def test_tasks_and_teams_are_named_as_by_other_commands() -> None:
     """A task with its changed fields behind commas, and a mixed team as one word."""
     one = begin(
-        parse(["ppo-torch", "--task", "news-v1,horizon=20", "--others", "recommender_1=content,recommender_2=random"])
+        parse(
+            ["ppo-torch", "--task", "news-v1,horizon=20", "--background", "recommender_1=content,recommender_2=random"]
+        )
     )
     other = begin(
-        parse(["ppo-torch", "--task=news-v1", "--set=horizon=20", "--others", "recommender_1=content", "random"])
+        parse(["ppo-torch", "--task=news-v1", "--set=horizon=20", "--background", "recommender_1=content", "random"])
     )
     assert one.config == other.config == config_of("news-v1,horizon=20")
-    assert one.others == other.others == {"recommender_1": "content", "recommender_2": "random"}
+    assert one.background == other.background == {"recommender_1": "content", "recommender_2": "random"}
 
 
 def test_the_task_in_words_is_what_was_played() -> None:
@@ -499,8 +503,8 @@ def test_commands_of_the_documentation_are_understood() -> None:
     for command in commands:
         algorithm = parse(shlex.split(command))
         training = begin(algorithm)
-        assert {*training.learners, *training.others} == set(training.config.agents)
-        assert bool(training.others) == bool(algorithm.others)
+        assert {*training.learners, *training.background} == set(training.config.agents)
+        assert bool(training.background) == bool(algorithm.background)
 
 
 @pytest.mark.parametrize(

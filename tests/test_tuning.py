@@ -153,14 +153,14 @@ def test_the_best_ranker_is_the_policy_static_of_a_config_that_has_its_weights()
     np.testing.assert_array_equal(own, episode_returns(SMALL, {a: found.policy(SMALL, 0) for a in SMALL.agents}, 50, 1))
     assert own.mean() > episode_returns(config, "random", 50, 1).mean()
     assert best_ranker(SMALL, budget=TINY).scores == found.scores
-    for others in ({"recommender_2": "content"}, dict.fromkeys(SMALL.agents, "content")):
+    for background in ({"recommender_2": "content"}, dict.fromkeys(SMALL.agents, "content")):
         with pytest.raises(
-            ValueError, match=r"others = .* must be some of \['recommender_0', 'recommender_1'\], and not"
+            ValueError, match=r"background = .* must be some of \['recommender_0', 'recommender_1'\], and not"
         ):
-            best_ranker(SMALL, others=others, budget=TINY)
+            best_ranker(SMALL, background=background, budget=TINY)
     with pytest.raises(ValueError, match=r"unknown feature 'prize' \(did you mean 'price'\?\)"):
         best_ranker(SMALL, without=("prize",), budget=TINY)
-    blind = best_ranker(SMALL, states=("mood",), without=("price", "popularity"), budget=TINY)
+    blind = best_ranker(SMALL, states=("observed_satisfaction",), without=("price", "popularity"), budget=TINY)
     silent = [name in ("price", "popularity") for name in blind.names]
     assert (blind.weights[..., silent] == 0).all()
     assert (blind.weights[..., ~np.array(silent)] != 0).all()
@@ -205,7 +205,7 @@ def test_rewards_after_sharing_are_what_a_search_may_go_by() -> None:
     paid = np.zeros((20, 2))
     own = play_episode(*begin_episodes(rivalry, "random", 20, 0), paid=paid)
     np.testing.assert_allclose(paid, own - own.mean(axis=1, keepdims=True), atol=1e-4)
-    alone = {"others": {"recommender_1": "content"}, "budget": TINY}
+    alone = {"background": {"recommender_1": "content"}, "budget": TINY}
     scores = [best_ranker(rivalry, **alone, shared=shared).scores[0][0] for shared in (False, True)]
     assert scores[1] < scores[0] / 4  # it is paid half of what it earns more than the other
 
@@ -219,13 +219,13 @@ def test_the_command_prints_fields_of_a_config(capsys: pytest.CaptureFixture[str
 
 
 def test_a_saved_ranker_is_a_policy_by_its_folder(tmp_path: Path) -> None:
-    found = best_ranker(SMALL, states=("mood", "visits"), budget=dataclasses.replace(TINY, searches=1))
+    found = best_ranker(SMALL, states=("observed_satisfaction", "visits"), budget=dataclasses.replace(TINY, searches=1))
     found = found._replace(weights=found.weights.round(3))
     found.save(SMALL, tmp_path / "mine")
     team = {agent: found.policy(SMALL, 0) for agent in SMALL.agents}
     own = episode_returns(SMALL, str(tmp_path / "mine"), 20, 1)
     np.testing.assert_array_equal(own, episode_returns(SMALL, team, 20, 1))
-    again = best_ranker(SMALL, states=("mood", "visits"), start=found.weights, budget=TINY)
+    again = best_ranker(SMALL, states=("observed_satisfaction", "visits"), start=found.weights, budget=TINY)
     assert again.weights.shape == found.weights.shape
 
 
@@ -243,7 +243,7 @@ def test_a_saved_ranker_is_a_policy_by_its_folder(tmp_path: Path) -> None:
 def test_a_ranker_for_another_world_is_refused(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     envs = vector_env(SMALL, 1)
     names = envs.candidate_features
-    save_ranker(tmp_path, tuple(names), {"recommender": np.ones((2, len(names)))}, ("mood",))
+    save_ranker(tmp_path, tuple(names), {"recommender": np.ones((2, len(names)))}, ("observed_satisfaction",))
     path = tmp_path / CHECKPOINT
     write_json(path, signed({**read_json(path), **change}))
     with pytest.raises(ValueError, match=re.escape(said)):

@@ -429,7 +429,7 @@ def test_action_kinds_show_what_they_name() -> None:
     np.testing.assert_array_equal(envs.step(picks)[4]["shown"], np.take_along_axis(candidates, picks, 2))
     envs = batch(action="query", arrival={"r_0": 50.0}, items={"stock_init": 0}, page="rows")
     query = np.random.default_rng(0).uniform(-1, 1, (B, N, 4)).astype(np.float32)
-    nearest = np.argsort(-query @ envs.world.q.T, axis=-1)[..., :K]
+    nearest = np.argsort(-query @ envs.world.item_vectors.T, axis=-1)[..., :K]
     np.testing.assert_array_equal(envs.step(query)[4]["shown"], nearest)  # weights: test_weights.py
 
 
@@ -538,7 +538,7 @@ def test_latent_users_may_be_others_than_the_visitors_and_are_copies() -> None:
     before = [array.copy() for array in envs.save().arrays]
     for place in range(3):
         latent = envs.latent_users(place)
-        np.testing.assert_array_equal(latent["satisfaction"], envs.arrays.users["z"][:, place])
+        np.testing.assert_array_equal(latent["satisfaction"], envs.arrays.users["satisfaction"][:, place])
         assert np.isinf(latent["wallet"]).all()
         for values in (*latent.values(), envs.next_page, envs.utilities, envs.inclusive_values):
             values[...] = np.zeros(1, values.dtype)[0]
@@ -590,11 +590,11 @@ def test_state_holds_the_means_over_the_users_seen(users: int) -> None:
         touched = people["stamp"] == envs.arrays.copies["stamp"][:, None]
         count = touched.sum(1)
         state = envs.state()
-        mean_z = np.where(touched, people["z"], 0).sum(1) / count
+        mean_satisfaction = np.where(touched, people["z"], 0).sum(1) / count
         mean_trust = (
             np.where(touched[:, :, None], envs.arrays.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
         )
-        np.testing.assert_allclose(state[:, envs.state_fields["mean_z"]][:, 0], mean_z, atol=1e-6)
+        np.testing.assert_allclose(state[:, envs.state_fields["mean_satisfaction"]][:, 0], mean_satisfaction, atol=1e-6)
         np.testing.assert_allclose(state[:, envs.state_fields["mean_trust"]], mean_trust, atol=1e-6)
         seen.update(count.tolist())
         reborn |= bool((touched & (people["incarnation"] > 0)).any())

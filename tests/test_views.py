@@ -25,7 +25,7 @@ def test_official_checkers_accept_the_single_agent(task: str) -> None:
 
 
 def test_the_single_agent_is_one_agent_of_the_parallel_environment() -> None:
-    one = recsys_env.single_agent_env("ecommerce-v1", agent="recommender_1", others="random", horizon=SHORT)
+    one = recsys_env.single_agent_env("ecommerce-v1", agent="recommender_1", background="random", horizon=SHORT)
     both = recsys_env.parallel_env("ecommerce-v1", horizon=SHORT)
     policy = Random()
     policy.bind(both.vector, "recommender_0", 5)
@@ -48,7 +48,7 @@ def test_the_single_agent_is_one_agent_of_the_parallel_environment() -> None:
 
 
 def test_an_unseeded_reset_goes_on_to_the_next_episode() -> None:
-    env = recsys_env.single_agent_env("ecommerce-v1", others="popularity", horizon=SHORT)
+    env = recsys_env.single_agent_env("ecommerce-v1", background="popularity", horizon=SHORT)
 
     def played(seed: int | None) -> np.ndarray:
         first, _ = env.reset(seed=seed)
@@ -174,14 +174,14 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     with pytest.raises(ValueError, match="did you mean 'recommender_1'"):
         recsys_env.single_agent_env("duel-v1", agent="recomender_1")
     with pytest.raises(ValueError, match="recommender_2 neither learns nor has a policy"):
-        recsys_env.single_agent_env("social-v1", others={"recommender_1": "random"}, num_agents=3)
+        recsys_env.single_agent_env("social-v1", background={"recommender_1": "random"}, num_agents=3)
     with pytest.raises(ValueError, match="one policy object"):
-        recsys_env.single_agent_env("social-v1", others=Random(), num_agents=3)
+        recsys_env.single_agent_env("social-v1", background=Random(), num_agents=3)
     for mode in ("Disabled", "same_step"):
         with pytest.raises(ValueError, match=f"'{mode}' is not allowed; .*'SameStep'"):
             gymnasium.make_vec("recsys/duel-v1", num_envs=2, autoreset_mode=mode)
-    with pytest.raises(TypeError, match="others = None must be a policy"):
-        recsys_env.single_agent_env("duel-v1", others=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="background = None must be a policy"):
+        recsys_env.single_agent_env("duel-v1", background=None)  # type: ignore[arg-type]
     envs = gymnasium.make_vec("recsys/duel-v1", num_envs=2)
     with pytest.raises(RuntimeError, match="reset"):
         envs.step(np.zeros(2, int))

@@ -99,7 +99,7 @@ def test_it_holds_what_happened(episode: Path) -> None:
         for name in ("visitor", "intent", "session_page"):
             assert columns[name][t, 0] == copy[name]
         if copy["visitor"] >= 0:
-            assert columns["z"][t, 0] == pytest.approx(person["satisfaction"][0], abs=1e-3)
+            assert columns["satisfaction"][t, 0] == pytest.approx(person["satisfaction"][0], abs=1e-3)
             money = game.wallet(rules, rules.people[rules.visitor])
             assert columns["wallet"][t, 0] == pytest.approx(money, abs=1e-3)
             shown = np.flatnonzero(columns["item"][t] >= 0)

@@ -107,7 +107,9 @@ REASONS = {
     ),
     "_prefetch_": "equivalent: memory that is not loaded ahead of time is loaded a little later",
     "u % PLACES -> u + PLACES": "equivalent on processors that shift by the remainder of 64, such as x86 and ARM",
-    "numeric.py:whole: return (n + LANES - 1) // LANES * LANES | 1 -> -1": "equivalent: more of a vector stays unused",
+    "numeric.py:round_up_to_lanes: return (n + LANES - 1) // LANES * LANES | 1 -> -1": (
+        "equivalent: more of a vector stays unused"
+    ),
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
     "p.features.freshness >= 0 -> p.features.freshness > 0": "equivalent: freshness is never the first feature",
     "p.features.promotion >= 0 -> p.features.promotion > 0": "equivalent: promotion is never the first feature",

@@ -66,7 +66,7 @@ def shared_policy(task: str) -> Callable[[], Any]:
 
 
 def single_agent(task: str) -> Callable[[], Any]:
-    rows: Any = gymnasium.make_vec(f"recsys/{task}", num_envs=COPIES, others="random")
+    rows: Any = gymnasium.make_vec(f"recsys/{task}", num_envs=COPIES, background="random")
     rows.reset(seed=0)
     actions = actions_for(rows.envs)[:, 0]
     return lambda: rows.step(actions)

@@ -38,7 +38,7 @@ def selfish(config: WorldConfig, found: Found) -> Found:
             company = {agent: found.policy(config, m) for m, agent in enumerate(config.agents) if agent != learner}
             reply = best_ranker(
                 config,
-                others=company,
+                background=company,
                 states=STATES,
                 start=found.weights,
                 budget=REPLY,

@@ -93,7 +93,7 @@ def pretrained(agent: str, on: tuple[str, ...], seed: int) -> dict[str, float]:
     """The result of a domain's generative recommender that was pre-trained on pages of these domains."""
     config = task_config(TASK, {})
     with tempfile.TemporaryDirectory() as folder:
-        run: dict[str, Any] = {"others": ("content",), "learners": (agent,), "num_envs": 1, "n_steps": 1}
+        run: dict[str, Any] = {"background": ("content",), "learners": (agent,), "num_envs": 1, "n_steps": 1}
         options = Generative(
             TASK, size=SIZE, pages=PAGES, pretrain_on=on, seed=seed, device="cpu", out=Path(folder), **run
         )

@@ -38,11 +38,11 @@ QUICK = 1.0  # milliseconds per page; no best reply is searched for slower polic
 BUDGET = Budget(generations=8, searches=1)
 
 
-def played(config: WorldConfig, first: str, others: str, episodes: int) -> dict[str, Any]:
+def played(config: WorldConfig, first: str, background: str, episodes: int) -> dict[str, Any]:
     """What the first agent and all agents earn, the platform's metrics, and the cost of the first agent's page."""
     envs = VectorEnv(config, episodes)
     agent, *seats = envs.possible_agents
-    focal, rest = Team(envs, {agent: first}, UNSEEN), Team(envs, dict.fromkeys(seats, others), UNSEEN)
+    focal, rest = Team(envs, {agent: first}, UNSEEN), Team(envs, dict.fromkeys(seats, background), UNSEEN)
     observations, _ = envs.reset(seed=UNSEEN)
     log = EpisodeLog(envs)
     actions, own = envs.empty_actions(), np.zeros((episodes, envs.num_agents))
@@ -75,7 +75,9 @@ def measured(
     policy = policies[name]
     config = task_config(task, {"horizon": ticks})
     began = time.perf_counter()
-    beside = {other: played(config, policy, others, episodes) for other, others in {name: policy, **company}.items()}
+    beside = {
+        other: played(config, policy, background, episodes) for other, background in {name: policy, **company}.items()
+    }
     row: dict[str, Any] = {"source": provenance(), "beside": beside}
     if beside[name]["costs"].get("ms", 0.0) <= QUICK:
         found = exploitability(policy, config, budget=BUDGET, episodes=64)

@@ -53,9 +53,9 @@ class Played:
         """The same on other episodes, a quarter as many, on which the best of several policies is chosen."""
         return replace(self, episodes=max(2, self.episodes // 4), seed=CHOSEN_ON, _own={}, _counts={})
 
-    def own(self, first: str, others: str | None = None) -> np.ndarray:
+    def own(self, first: str, background: str | None = None) -> np.ndarray:
         """Own returns [E, N] when the first agent plays one policy and all others another (by default the same)."""
-        return self._played(first, others)[0]
+        return self._played(first, background)[0]
 
     def counts(self, policy: str) -> dict[str, np.ndarray]:
         """What happened [E] in these episodes when all agents play one policy; see `play`."""
@@ -65,13 +65,13 @@ class Played:
         """Own return [E] per agent when all play one policy."""
         return np.asarray(self.own(policy).mean(axis=1))
 
-    def payoff(self, first: str, others: str) -> np.ndarray:
+    def payoff(self, first: str, background: str) -> np.ndarray:
         """Own return [E] of the first agent, or the team's mean if rewards are shared."""
-        own = self.own(first, others)
+        own = self.own(first, background)
         return np.asarray(own.mean(axis=1) if self.config.reward.sharing == 1 else own[:, 0])
 
-    def _played(self, first: str, others: str | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        team = (first, *[others or first] * (self.config.num_agents - 1))
+    def _played(self, first: str, background: str | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        team = (first, *[background or first] * (self.config.num_agents - 1))
         if team not in self._own:
             members = [
                 self.made[name].policy(self.config, n) if name in self.made else name for n, name in enumerate(team)

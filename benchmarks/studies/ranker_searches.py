@@ -39,7 +39,7 @@ def searches(config: WorldConfig, rivals: Sequence[str], generations: int) -> di
     for rival in rivals if others else ():
         company: dict[str, str | Policy] = dict.fromkeys(others, rival)
         found[f"answer to {rival}"] = best_ranker(
-            config, others=company, states=STATES, start=start, budget=budget, shared=True
+            config, background=company, states=STATES, start=start, budget=budget, shared=True
         )
     return found
 

@@ -6,7 +6,7 @@
 
 One learning agent among policies needs nothing of this, but
 
-    config.environment("recsys_env:recsys/ecommerce-v1", env_config={"others": "greedy"})
+    config.environment("recsys_env:recsys/ecommerce-v1", env_config={"background": "greedy"})
     config.env_runners(gym_env_vectorize_mode="vector_entry_point")
 
 The part before the colon is what an env runner elsewhere imports. Env runners make their environments themselves, on

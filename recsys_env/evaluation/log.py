@@ -26,7 +26,7 @@ class EpisodeLog:
 
     - `visitor` int64 [t, b]: id of the person, -1 in an idle tick
     - `group` int32 [t, b]: group label of the person
-    - `z` float32 [t, b]: satisfaction of the person before the page
+    - `satisfaction` float32 [t, b]: satisfaction of the person before the page
     - `first_session` bool [t, b]: the person is in its first session of this episode
     - `new_session` bool [t, b]: this page begins a session
     - `seen` bool [t, b]: the person was served in earlier episodes
@@ -62,7 +62,7 @@ class EpisodeLog:
         self._served = [] if envs.config.users.population == "fresh" else list(set(seen))
         self.visitor = np.full((h, b), -1, np.int64)
         self.group = np.zeros((h, b), np.int32)
-        self.z = np.zeros((h, b), np.float32)
+        self.satisfaction = np.zeros((h, b), np.float32)
         self.first_session, self.new_session = np.zeros((h, b), np.bool_), np.zeros((h, b), np.bool_)
         self.active = np.zeros((h, b, n), np.bool_)
         self.ideal = np.zeros((h, b, n, 3), np.float32)
@@ -107,7 +107,7 @@ class EpisodeLog:
         best, items, ideal, outside, cold = self._scratch
         appraise(self.envs.world, self.envs.arrays, COLD_CLICKS, self.discount, best, items, ideal, outside, cold)
         present = page["visitor"] >= 0
-        self.group[t], self.z[t] = user["group"], user["satisfaction"]
+        self.group[t], self.satisfaction[t] = user["group"], user["satisfaction"]
         self.first_session[t] = present & (user["sessions"] == 1)
         self.new_session[t] = present & (page["session_page"] == 0)
         self.ideal[t] = ideal

@@ -246,7 +246,7 @@ def diversity(log: EpisodeLog) -> np.ndarray:
     shown = log.item >= 0
     sums = np.zeros((*log.item.shape[:3], log.envs.shape.dims), np.float32)
     for k in range(shown.shape[-1]):  # over slots, not copies: all at once would hold K times the memory
-        sums += log.envs.world.q[log.item[..., k]] * shown[..., k, None]
+        sums += log.envs.world.item_vectors[log.item[..., k]] * shown[..., k, None]
     sums = np.concatenate((sums, sums.sum(2, keepdims=True)), axis=2)
     count = _with_platform(shown.sum(-1))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -402,7 +402,7 @@ def visit_gap(log: EpisodeLog) -> np.ndarray:
 def satisfaction(log: EpisodeLog) -> np.ndarray:
     """User welfare: mean satisfaction z of the visitors, measured before each of their pages."""
     pages = _on_page(log)
-    return ratio((pages * log.z[..., None]).sum(0), pages.sum(0))
+    return ratio((pages * log.satisfaction[..., None]).sum(0), pages.sum(0))
 
 
 @metric("utils per click", "higher", "experienced utility, Kahneman, Wakker & Sarin 1997")

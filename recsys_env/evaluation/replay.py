@@ -39,7 +39,6 @@ from .surrogate import Options, Surrogate, can_explain, list_page
 FLAGS = tuple(response.name for response in RESPONSES if response.kind == "?")
 _STEP = 1e-3  # the smallest difference between two numbers that is kept
 _COARSE = {"observed": 1e-2, "taste": 1e-2, "satiation": 1e-2, "reason": 1e-2}  # and of those that are only drawn
-_RENAMED = {"satisfaction": "z", "price_sensitivity": "rho"}  # columns that go by their symbols
 _UNSEEN = ("candidates",)  # fields of an observation that are left out
 
 
@@ -170,10 +169,9 @@ class _Episode:
         means = envs.state()[0]
         self._take(
             **{name: page[name] for name in ("visitor", "intent", "scene", "anchor", "opened", "session_page")},
-            **{name: value for name, value in person.items() if name not in (*_RENAMED, "wallet")},
-            **{short: person[name] for name, short in _RENAMED.items()},
+            **{name: value for name, value in person.items() if name != "wallet"},
             wallet=person["wallet"] if envs.config.users.wallet_init and page["visitor"] >= 0 else 0.0,
-            mean_z=means[envs.state_fields["mean_z"]],
+            mean_satisfaction=means[envs.state_fields["mean_satisfaction"]],
             mean_trust=means[envs.state_fields["mean_trust"]],
         )
         self._seen.update(int(j) for j in (*person["cart_item"], page["anchor"]) if j >= 0)

@@ -87,7 +87,7 @@ class Relevance:
     Tastes and price sensitivities never change in a finite world (`obstacles`), so no state holds them.
     """
 
-    z: bool
+    satisfaction: bool
     trust: bool
     satiation: bool
     taste: bool
@@ -100,7 +100,7 @@ class Relevance:
         parts = {part for term in weighted_terms(config) for part in term.depends_on}
         intent = "intent" in parts and config.items.topics > 1
         return Relevance(
-            z=satisfaction_matters(config),
+            satisfaction=satisfaction_matters(config),
             trust=trust_matters(config),
             satiation="satiation" in parts,
             taste="taste" in parts or (intent and config.users.intent_scale != 0),
@@ -150,8 +150,8 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
         yield "feedback.instant = False leaves items in carts; needed is True"
     if matters.habits and users.habit == "purchase" and any(scene.cart for scene in config.scenes):
         yield "users.habit = 'purchase' counts what is bought, which the tables do not follow; needed is 'click'"
-    if config.feedback.noise_scale > 0 and (matters.z or matters.trust):
-        what = " and ".join(["satisfaction z"] * matters.z + ["trust"] * matters.trust)
+    if config.feedback.noise_scale > 0 and (matters.satisfaction or matters.trust):
+        what = " and ".join(["satisfaction"] * matters.satisfaction + ["trust"] * matters.trust)
         yield f"feedback.noise_scale = {config.feedback.noise_scale:g} moves {what} continuously; needed is 0"
     if dynamics.drift > 0 and matters.taste:
         yield f"dynamics.drift = {dynamics.drift:g} moves the tastes continuously; needed is 0"
@@ -195,7 +195,7 @@ class StateReader:
         page = {"visitor": True, "scene": several, "anchor": several, "intent": matters.intent}
         page["opened"] = config.opens_agent
         self._page = [name for name, there in page.items() if there]
-        self._users = ["mood"] * bool(config.choice.v_0_by_mood) + ["z"] * matters.z
+        self._users = ["mood"] * bool(config.choice.v_0_by_mood) + ["satisfaction"] * matters.satisfaction
         stretches = {
             "trust": (matters.trust, int(at["trust"]), shape.agents),
             "satiation": (matters.satiation, int(at["satiation"]), shape.topics),
@@ -323,7 +323,7 @@ class StateReader:
         return words + ([f"opens {self._agents[page['opened']]}"] if "opened" in page else [])
 
 
-_LARGEST_FIRST = ("z", "trust")
+_LARGEST_FIRST = ("satisfaction", "trust")
 
 
 def _rows(keys: np.ndarray) -> np.ndarray:

@@ -123,7 +123,7 @@ def _nearest(world, state, scratch, p, b, n, actions):
     for j in range(p.shape.items):
         score = 0.0
         for d in range(p.shape.dims):
-            score += np.float64(actions[b, n, p.action_fields.query + d]) * world.q[j, d]
+            score += np.float64(actions[b, n, p.action_fields.query + d]) * world.item_vectors[j, d]
         if is_better(scores, filled, slots, score) and can_show(world, state, p, b, n, j):
             filled = insert(scores, scratch.shown[b, n], filled, slots, score, j)
     for k in range(filled, slots):

@@ -29,27 +29,28 @@ def freshness_now(world, p, j, tick):
 
 
 @kernel
-def alternative(world, state, p, b, j, log_offer):
-    """Item j, offered at exp(log_offer) times its price, as it is to the present visitor of copy b. What a task has no
-    use for is not looked up."""
+def alternative(world, state, p, b, j, log_price_multiplier):
+    """Item j, offered at exp(log_price_multiplier) times its price, as it is to the present visitor of copy b.
+
+    What a task has no use for is not looked up."""
     copy, item, c = state.copies[b], world.items[j], p.choice
     u, tick, dims = copy.visitor, copy.tick, p.shape.dims
     log_price, fresh, popular, context, repeats = 0.0, 0.0, 0.0, 0.0, 0.0
     if c.beta_price != 0.0:
-        log_price = log_price_now(world, p, j, tick) + log_offer
+        log_price = log_price_now(world, p, j, tick) + log_price_multiplier
     if c.beta_fresh != 0.0:
         fresh = freshness_now(world, p, j, tick)
     if c.beta_pop != 0.0:
         popular = popularity_now(world, state, p, b, j, copy.stamp, tick)
     if copy.anchor >= 0:
-        context = row_dot(world.q, copy.anchor, world.q, j, dims)
+        context = row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
     if c.beta_repeat != 0.0:
         repeats = habit_count(world, state, p, b, u, j, tick)
     return Alternative(
         intercept=np.float64(item.intercept),
         quality=np.float64(item.quality),
         bait=np.float64(item.bait),
-        match=dot(state.vectors, b, u, p.shape.taste, world.q, j, dims),
+        match=dot(state.vectors, b, u, p.shape.taste, world.item_vectors, j, dims),
         satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
         sensitivity=np.float64(state.users[b, u].rho),
         log_price=log_price,
@@ -63,9 +64,9 @@ def alternative(world, state, p, b, j, log_offer):
 
 
 @kernel
-def utility_of(world, state, p, b, j, log_offer):
-    """v of item j, offered at exp(log_offer) times its price, to the present visitor of copy b."""
-    return utility(p.choice, alternative(world, state, p, b, j, log_offer))
+def utility_of(world, state, p, b, j, log_price_multiplier):
+    """v of item j, offered at exp(log_price_multiplier) times its price, to the present visitor of copy b."""
+    return utility(p.choice, alternative(world, state, p, b, j, log_price_multiplier))
 
 
 @kernel

@@ -17,15 +17,15 @@ from .equations import (
 )
 from .machine import rng
 from .machine.compiler import kernel
-from .machine.numeric import exp, log, whole
+from .machine.numeric import exp, log, round_up_to_lanes
 from .machine.vectors import dot, match_topics, prefetch_user
 from .page import is_private, touch_item, view_of, window_of
 from .page_kinds import active_agents
 
 CLICKS, PURCHASES = 0, 1
-MOOD_RATE = 0.4  # weight of a click in the mood that agents see
+SATISFACTION_RATE = 0.4  # weight of a click in the satisfaction that agents observe
 FRESH = 0
-PLACES = np.int64(64)  # of a word in `State.met`
+PLACES = np.int64(64)  # of a word in `State.touched_users`
 _NONE, _ONE = np.uint64(0), np.uint64(1)
 _UNREACHED = np.finfo(np.float64).max  # above the mass of any draw; finite, so that a scale of 0 makes 0 of it
 
@@ -51,13 +51,13 @@ def touch_user(world, state, p, b, u):
         create_person(world, state, p, b, u, 0)
         word = u // PLACES
         bits = who_came(state, b, word) | _ONE << np.uint64(u % PLACES)
-        state.met[b, word].stamp, state.met[b, word].bits = stamp, bits
+        state.touched_users[b, word].stamp, state.touched_users[b, word].bits = stamp, bits
 
 
 @kernel
 def who_came(state, b, word):
     """Bit i says whether the user at place `PLACES` * word + i has come in this episode."""
-    met = state.met[b, word]
+    met = state.touched_users[b, word]
     return met.bits if met.stamp == state.copies[b].stamp else _NONE
 
 
@@ -68,7 +68,7 @@ def create_person(world, state, p, b, u, incarnation):
     key = person_key(p, copy, u, incarnation)
     user.stamp, user.incarnation = copy.stamp, incarnation
     user.last_visit, user.last_page, user.sessions, user.cart, user.mood = -1, -1, 0, 0, 0
-    user.z = 1.0 if p.shape.moods > 0 else p.users.z_init
+    user.satisfaction = 1.0 if p.shape.moods > 0 else p.users.z_init
     user.wallet, user.wallet_tick = p.users.wallet_init, copy.tick
     user.rating_bias = (
         p.users.rating_bias_sd * rng.normal(key, rng.PERSON_BIAS, 0) if p.users.rating_bias_sd > 0.0 else 0.0
@@ -92,8 +92,8 @@ def create_person(world, state, p, b, u, incarnation):
     for d in range(p.shape.dims):
         noise = sd * rng.normal(key, rng.PERSON_NOISE, d) if sd > 0.0 else 0.0
         state.vectors[b, u, p.shape.profile + d] = state.vectors[b, u, p.shape.taste + d] + noise
-    for view in range(p.shape.mood_views):
-        state.vectors[b, u, p.shape.mood + view] = p.users.z_init
+    for view in range(p.shape.satisfaction_views):
+        state.vectors[b, u, p.shape.observed_satisfaction + view] = p.users.z_init
     for n in range(p.shape.visit_views):
         visits = state.visits[b, u, n]
         visits.sessions, visits.last_visit, visits.last_page = 0, -1, -1
@@ -196,7 +196,7 @@ def show(world, state, report, p, b):
 
 
 @kernel
-def enjoy(world, state, p, b, n, j, pull, log_dwell):
+def after_click(world, state, p, b, n, j, pull, log_dwell):
     """A click on item j of agent n, of which `pleasure` makes this pull and the dwell time over the length has this
     log: drift, satiation, satisfaction, trust, history, statistics."""
     copy = state.copies[b]
@@ -209,13 +209,13 @@ def enjoy(world, state, p, b, n, j, pull, log_dwell):
                 state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d]
         for d in range(dims):
             taste = state.vectors[b, u, p.shape.taste + d]
-            state.vectors[b, u, p.shape.taste + d] = drifted_taste(dyn, taste, pull, world.q[j, d])
+            state.vectors[b, u, p.shape.taste + d] = drifted_taste(dyn, taste, pull, world.item_vectors[j, d])
         _normalise(state, p, b, u)
         if follows:
             for d in range(dims):
                 state.vectors[b, u, p.shape.profile + d] += state.vectors[b, u, p.shape.taste + d]
     state.vectors[b, u, p.shape.satiation + topic] += 1.0
-    user.z += approach(user.z, dyn.z_rate, pull)
+    user.satisfaction += approach(user.satisfaction, dyn.z_rate, pull)
     trust = p.shape.trust + n
     state.vectors[b, u, trust] += approach(state.vectors[b, u, trust], dyn.trust_rate, pull)
     if dyn.trust_rate_rival > 0.0:
@@ -223,7 +223,9 @@ def enjoy(world, state, p, b, n, j, pull, log_dwell):
     history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
     keep = p.observation.history_decay
     for d in range(dims):
-        state.vectors[b, u, history + d] = keep * state.vectors[b, u, history + d] + (1.0 - keep) * world.q[j, d]
+        state.vectors[b, u, history + d] = (
+            keep * state.vectors[b, u, history + d] + (1.0 - keep) * world.item_vectors[j, d]
+        )
     for t in range(p.shape.topics):
         state.vectors[b, u, history + dims + t] *= keep
     state.vectors[b, u, history + dims + topic] += 1.0
@@ -245,12 +247,12 @@ def _leave_rivals(world, state, p, b, n):
 
 
 @kernel
-def pass_by(world, state, p, b):
+def after_no_click(world, state, p, b):
     """A page without a click: satisfaction, and trust in every shown agent, sink towards the baseline."""
     copy = state.copies[b]
     u, dyn = copy.visitor, p.dynamics
     user = state.users[b, u]
-    user.z += approach(user.z, dyn.z_rate_none, dyn.baseline)
+    user.satisfaction += approach(user.satisfaction, dyn.z_rate_none, dyn.baseline)
     first, stop = active_agents(world, p, copy)
     for n in range(first, stop):
         if state.inclusive[b, n] > -np.inf:
@@ -259,20 +261,21 @@ def pass_by(world, state, p, b):
 
 
 @kernel
-def sense_mood(world, state, p, b, clicked, pull):
-    """What agents see of the mood: the pull of a click on their pages, which its dwell tells, else to the baseline.
+def observe_satisfaction(world, state, p, b, clicked, pull):
+    """Move the satisfaction that agents observe: by a click on their pages, whose dwell time shows it, else towards the
+    baseline.
 
     `clicked` is the agent whose slot was clicked, -1 = none. On the same page, an agent is not told of a click on
     another's slot: to it that is a page without a click.
     """
-    copy, everybody = state.copies[b], p.shape.mood_views == 1
+    copy, everybody = state.copies[b], p.shape.satisfaction_views == 1
     first, stop = (np.int64(0), np.int64(1)) if everybody else active_agents(world, p, copy)
     for view in range(first, stop):
-        mood, pages = p.shape.mood + view, p.shape.mood_pages + view
+        observed, pages = p.shape.observed_satisfaction + view, p.shape.satisfaction_pages + view
         rate, target = p.dynamics.z_rate_none, p.dynamics.baseline
         if clicked >= 0 and (everybody or clicked == view):
-            rate, target = MOOD_RATE, pull
-        state.vectors[b, copy.visitor, mood] += approach(state.vectors[b, copy.visitor, mood], rate, target)
+            rate, target = SATISFACTION_RATE, pull
+        state.vectors[b, copy.visitor, observed] += approach(state.vectors[b, copy.visitor, observed], rate, target)
         state.vectors[b, copy.visitor, pages] += 1.0
 
 
@@ -296,10 +299,10 @@ def draw_mood(world, p, topic, key):
 
 @kernel
 def move_mood(state, p, b, step):
-    """Finite games: the mood moves by a step as far as it can; z follows the mood."""
+    """Finite games: the mood moves by a step as far as it can; satisfaction follows the mood."""
     user = state.users[b, state.copies[b].visitor]
     user.mood = min(max(user.mood + step, 0), p.shape.moods - 1)
-    user.z = satisfaction_of_mood(user.mood, p.shape.moods)
+    user.satisfaction = satisfaction_of_mood(user.mood, p.shape.moods)
 
 
 @kernel
@@ -339,7 +342,7 @@ def leave_or_stay(world, state, p, b, stay, item, carted, key):
 
     `item` is the clicked item (-1 = none, which leads back to the entrance) and `carted` whether it went into the cart.
     """
-    z = np.float64(state.users[b, state.copies[b].visitor].z)
+    z = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
     if rng.uniform(key, rng.CONTINUE, 0) < stay:
         turn_page(state, p, b, item, carted)
         return True
@@ -388,7 +391,7 @@ def draw_visitors(world, state, scratch, p, first, stop):
         b = scratch.queue[i]
         place = scratch.turns[b].user_slot
         touch_user(world, state, p, b, place)
-        scratch.satisfaction[i] = state.users[b, place].z
+        scratch.satisfaction[i] = state.users[b, place].satisfaction
     for i in range(first, asked):
         scratch.acceptance_probability[i] = acceptance_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, asked):
@@ -476,13 +479,13 @@ def weigh_topics(world, state, scratch, p, b, u, offset, scale):
     row, total = scratch.turns[b].row, 0.0
     matches, weights, mass = scratch.topic_matches[row], scratch.topic_weights[row], scratch.topic_mass[row]
     match_topics(world, state, p, b, u, offset, matches)
-    for t in range(whole(p.shape.topics)):  # alone, so that it vectorises
+    for t in range(round_up_to_lanes(p.shape.topics)):  # alone, so that it vectorises
         weights[t] = topic_weight(scale, matches[t])
     for t in range(p.shape.topics):
         if world.topic_start[t + 1] > world.topic_start[t]:
             total += weights[t]
         mass[t] = total
-    for t in range(p.shape.topics, whole(p.shape.topics)):
+    for t in range(p.shape.topics, round_up_to_lanes(p.shape.topics)):
         mass[t] = _UNREACHED
 
 
@@ -492,7 +495,7 @@ def draw_topic(scratch, p, b, u01):
     above. What fills the last vector is above every draw."""
     last, row = p.shape.topics - 1, scratch.turns[b].row
     mass, topic = u01 * scratch.topic_mass[row, last], np.int64(0)
-    for t in range(whole(last)):
+    for t in range(round_up_to_lanes(last)):
         topic += mass >= scratch.topic_mass[row, t]
     return min(topic, last)
 

@@ -388,8 +388,8 @@ def later_sale(f, value):
 
 @kernel
 def approach(x, rate, target):
-    """Change of an exponential average that takes in one more observation: satisfaction, trust, mood as agents see
-    it."""
+    """Change of an exponential average that takes in one more observation: satisfaction, trust, observed
+    satisfaction."""
     return rate * (target - x)
 
 

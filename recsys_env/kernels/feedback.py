@@ -40,7 +40,7 @@ def consumed(world, state, p, b, j, log_price_multiplier, priced):
     return Consumed(
         quality=np.float64(item.quality),
         bait=np.float64(item.bait),
-        match=dot(state.vectors, b, u, p.shape.taste, world.q, j, p.shape.dims),
+        match=dot(state.vectors, b, u, p.shape.taste, world.item_vectors, j, p.shape.dims),
         satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
         sensitivity=np.float64(state.users[b, u].rho),
         log_price=log_price_now(world, p, j, state.copies[b].tick) + log_price_multiplier if priced else 0.0,

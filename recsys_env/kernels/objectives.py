@@ -45,7 +45,7 @@ def _diversity(world, report, p, b, n):
         for k in range(p.shape.slots):
             j = report.slots[b, n, k].item
             if j >= 0:
-                total += np.float64(world.q[j, d])
+                total += np.float64(world.item_vectors[j, d])
         square += total * total
     return 1.0 - mean_similarity(count, square)
 

@@ -11,7 +11,7 @@ from ..fields import OBSERVATION
 from .dynamics import visitor_id
 from .equations import freshness, relative_ctr, relative_satisfaction
 from .machine.compiler import kernel
-from .machine.numeric import squash, whole
+from .machine.numeric import round_up_to_lanes, squash
 from .machine.vectors import dot, match_items, row_dot, squash_row, squash_vector
 from .objectives import exposure_of, share_of
 from .page import (
@@ -32,7 +32,7 @@ from .retrieval import count_seen
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}
 _PAGES, _VISITS, _GAP = (np.float32(_HALF[name]) for name in ("session_page", "visits", "visit_gap"))
-_MOOD_PAGES = np.float32(_HALF["mood_pages"])
+_SATISFACTION_PAGES = np.float32(_HALF["satisfaction_pages"])
 
 
 class Candidate(NamedTuple):
@@ -105,13 +105,13 @@ def _observe_visit(state, p, b, n, observations):
 
 @kernel
 def _observe_history(state, p, b, n, observations):
-    """Noisy profile, and the history and mood of own slots (or of the platform)."""
+    """Noisy profile, and the history and the observed satisfaction of own slots (or of the platform)."""
     u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
     profile, history, at = p.shape.profile, _history(p, n), p.fields
     squash_vector(state.vectors, b, u, profile, dims, observations, n, at.profile)
     squash_vector(state.vectors, b, u, history, size, observations, n, at.history)
-    if at.mood >= 0:
-        write_mood(state, p, b, 0 if p.shape.mood_views == 1 else n, observations[b, n], at)
+    if at.observed_satisfaction >= 0:
+        write_observed_satisfaction(state, p, b, 0 if p.shape.satisfaction_views == 1 else n, observations[b, n], at)
 
 
 @kernel
@@ -122,7 +122,7 @@ def _observe_journey(world, state, p, b, n, observations):
     observations[b, n, p.fields.scene + copy.scene] = 1.0
     if copy.anchor >= 0:
         for d in range(p.shape.dims):
-            observations[b, n, p.fields.anchor + d] = squash(world.q[copy.anchor, d])
+            observations[b, n, p.fields.anchor + d] = squash(world.item_vectors[copy.anchor, d])
 
 
 @kernel
@@ -175,12 +175,12 @@ def _describe_bounded(scratch, p, b, count, rows, r, at):
     )
     ctr, pleased, fresh = scratch.relative_ctr[row], scratch.relative_satisfaction[row], scratch.freshness[row]
     mean_ctr, mean_satisfaction = p.shape.mean_ctr, p.shape.mean_satisfaction
-    for c in range(whole(count)):
+    for c in range(round_up_to_lanes(count)):
         ctr[c] = relative_ctr(mean_ctr, clicks[c], impressions[c])
-    for c in range(whole(count)):
+    for c in range(round_up_to_lanes(count)):
         pleased[c] = relative_satisfaction(mean_satisfaction, clicks[c], satisfaction[c])
     if p.features.freshness >= 0:
-        for c in range(whole(count)):
+        for c in range(round_up_to_lanes(count)):
             fresh[c] = freshness(p.choice, scratch.item_age[row, c])
     for c in range(count):
         values = Bounded(ctr[c], pleased[c], fresh[c], scratch.promotion[row, c])
@@ -203,7 +203,7 @@ def _write_features(world, state, p, b, n, candidate, rows, r, at):
     if feature.repeat >= 0:
         rows[b, r, at + feature.repeat] = candidate.seen
     if feature.context >= 0:
-        context = row_dot(world.q, copy.anchor, world.q, j, dims) if copy.anchor >= 0 else 0.0
+        context = row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims) if copy.anchor >= 0 else 0.0
         rows[b, r, at + feature.context] = context
     if feature.length >= 0:
         rows[b, r, at + feature.length] = world.items[j].length
@@ -224,7 +224,7 @@ def _write_bounded(p, values, rows, b, r, at):
 def write_item(world, state, p, b, n, j, match, seen, rows, r):
     """Write into rows[b, r] what the observation of agent n would hold of item j as a candidate."""
     copy = state.copies[b]
-    recall = dot(state.vectors, b, copy.visitor, _history(p, n), world.q, j, p.shape.dims)
+    recall = dot(state.vectors, b, copy.visitor, _history(p, n), world.item_vectors, j, p.shape.dims)
     candidate = Candidate(j, match, recall, seen, is_promoted(p, j, copy.tick))
     clicks, impressions, satisfaction, age = _write_features(world, state, p, b, n, candidate, rows, r, 0)
     squash_row(rows, b, r, 0, p.shape.features)
@@ -273,11 +273,11 @@ def _observe_exposure(world, state, p, b, n, observations):
 
 
 @kernel
-def write_mood(state, p, b, view, row, at):
-    """Write the visitor's mood, as it is known in this view, into the vector `row`, at its offsets in `at`."""
+def write_observed_satisfaction(state, p, b, view, row, at):
+    """Write the visitor's satisfaction, as this view observes it, into the vector `row`, at its offsets in `at`."""
     u = state.copies[b].visitor
-    row[at.mood] = state.vectors[b, u, p.shape.mood + view]
-    row[at.mood_pages] = squash(state.vectors[b, u, p.shape.mood_pages + view], _MOOD_PAGES)
+    row[at.observed_satisfaction] = state.vectors[b, u, p.shape.observed_satisfaction + view]
+    row[at.satisfaction_pages] = squash(state.vectors[b, u, p.shape.satisfaction_pages + view], _SATISFACTION_PAGES)
 
 
 @kernel
@@ -293,7 +293,7 @@ def write_latent(state, p, b, row, at):
     for m in range(p.shape.agents):
         row[at.latent_trust + m] = state.vectors[b, u, p.shape.trust + m]
     row[at.latent_intent + copy.intent] = 1.0
-    row[at.latent_satisfaction] = user.z
+    row[at.latent_satisfaction] = user.satisfaction
     row[at.latent_price_sensitivity] = squash(user.rho)
     wallet = squash(wallet_now(p, user, copy.tick)) if p.users.wallet_init > 0.0 else np.float32(0.0)
     row[at.latent_wallet] = wallet

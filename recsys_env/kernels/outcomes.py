@@ -96,7 +96,7 @@ def move_moods(world, state, steps, leaving):
     for b in range(state.copies.size):
         if p.shape.moods > 0:
             move_mood(state, p, b, steps[b])
-        z = np.float64(state.users[b, state.copies[b].visitor].z)
+        z = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
         stays, lost = stay_probability(p.arrival, z), loss_probability(p.arrival, z)
         leaving[b, STAYS] = stays
         leaving[b, LEAVES], leaving[b, IS_LOST] = (1.0 - stays) * (1.0 - lost), (1.0 - stays) * lost
@@ -121,7 +121,7 @@ def ask_users(world, state, places, accepts):
     p = world.params[0]
     for b in range(state.copies.size):
         touch_user(world, state, p, b, places[b])
-        accepts[b, 1] = acceptance_probability(p.arrival, np.float64(state.users[b, places[b]].z))
+        accepts[b, 1] = acceptance_probability(p.arrival, np.float64(state.users[b, places[b]].satisfaction))
         accepts[b, 0] = 1.0 - accepts[b, 1]
 
 

@@ -73,7 +73,7 @@ def is_promoted(p, j, tick):
 @kernel
 def log_price(world, p, j, promoted):
     """x_j: log(price / geometric mean list price of its topic)."""
-    return world.items[j].x + (p.shape.log_promotion if promoted else 0.0)
+    return world.items[j].log_price + (p.shape.log_promotion if promoted else 0.0)
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 from .dynamics import draw_topic, weigh_topics
 from .machine import rng
 from .machine.compiler import kernel
-from .machine.numeric import insert, is_better, log1p, whole
+from .machine.numeric import insert, is_better, log1p, round_up_to_lanes
 from .machine.vectors import match_items, prefetch_item
 from .page import can_show, retrieves, view_of, window_of
 from .page_kinds import active_agents, is_active
@@ -50,9 +50,9 @@ def _draw_for(world, state, scratch, p, b, n, key):
     known = _by_topic(copy, size) // 2
     filled = _take_habits(world, state, scratch, p, b, n, known) if p.choice.beta_repeat > 0.0 and known > 0 else 0
     first, second = scratch.first_uniforms[row], scratch.second_uniforms[row]
-    for c in range(whole(size)):
+    for c in range(round_up_to_lanes(size)):
         first[c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0))
-    for c in range(whole(_by_topic(copy, size))):
+    for c in range(round_up_to_lanes(_by_topic(copy, size))):
         second[c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0) + 1)
     for c in range(filled, size):
         scratch.draws[row, c] = _draw(world, state, scratch, p, b, c, first[c], second[c])
@@ -236,7 +236,7 @@ def _shuffle(world, state, scratch, p, b, n, filled, key):
     row = scratch.turns[b].row
     uniforms = scratch.shuffle_uniforms[row]
     _match(world, state, scratch, p, b, filled)
-    for c in range(whole(filled)):
+    for c in range(round_up_to_lanes(filled)):
         uniforms[c] = rng.uniform(key, rng.SHUFFLE, n * p.shape.candidates + c)
     for c in range(filled):
         j, place = np.int64(scratch.draws[row, c]), np.int64(uniforms[c] * (c + 1))

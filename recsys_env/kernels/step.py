@@ -13,16 +13,16 @@ from .choice import draw_click, weigh_slots
 from .dynamics import (
     CLICKS,
     PLACES,
+    after_click,
+    after_no_click,
     draw_mood,
     draw_order,
     draw_visitors,
-    enjoy,
     fade,
     form_habit,
     leave_or_stay,
     move_mood,
-    pass_by,
-    sense_mood,
+    observe_satisfaction,
     show,
     tell_history,
     visitor_id,
@@ -35,7 +35,7 @@ from .machine.compiler import entry, kernel, stage
 from .machine.packed import parts_of
 from .machine.vectors import prefetch, prefetch_user
 from .objectives import page_objectives, show_providers
-from .observation import observe, write_latent, write_mood
+from .observation import observe, write_latent, write_observed_satisfaction
 from .page import clear_slots, fill_slots, is_private
 from .page_kinds import active_agents, is_active
 from .retrieval import draw_candidates
@@ -62,7 +62,7 @@ def serve_pages(world, state, report, scratch, p, first, stop):
         scratch.satisfaction[i] = 0.0
         if state.copies[b].visitor >= 0:
             _respond(world, state, report, scratch, p, b, i)
-            scratch.satisfaction[i] = state.users[b, state.copies[b].visitor].z
+            scratch.satisfaction[i] = state.users[b, state.copies[b].visitor].satisfaction
     for i in range(first, stop):
         scratch.stay_probability[i] = stay_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, stop):
@@ -129,13 +129,13 @@ def take_effect(world, state, report, p, b, n, k, pull, log_dwell):
     fade(state, p, b)
     show(world, state, report, p, b)
     if n >= 0:
-        enjoy(world, state, p, b, n, j, pull, log_dwell)
+        after_click(world, state, p, b, n, j, pull, log_dwell)
     else:
-        pass_by(world, state, p, b)
+        after_no_click(world, state, p, b)
     if p.shape.habits > 0:
         _consumption(world, state, report, p, b, n, k, j)
-    if p.shape.mood_views > 0:
-        sense_mood(world, state, p, b, n, pull)
+    if p.shape.satisfaction_views > 0:
+        observe_satisfaction(world, state, p, b, n, pull)
     copy = state.copies[b]
     state.users[b, copy.visitor].last_page = copy.tick
     if p.shape.opens_agent:
@@ -233,7 +233,7 @@ def name_visitor(world, state, report, p, b):
 @kernel
 def write_state(state, p, b, row):
     """The shared part of `state()`, up to the private one: latent visitor, scene, platform means, how much of the
-    episode has passed, and the mood that everybody sees."""
+    episode has passed, and the satisfaction that everybody observes."""
     copy, at = state.copies[b], p.state_fields
     for s in range(at.private):
         row[s] = 0.0
@@ -242,10 +242,10 @@ def write_state(state, p, b, row):
         write_latent(state, p, b, row, at)
         row[at.scene + copy.scene] = 1.0
         row[at.visitor_present] = 1.0
-        if at.mood >= 0:
-            write_mood(state, p, b, 0, row, at)
+        if at.observed_satisfaction >= 0:
+            write_observed_satisfaction(state, p, b, 0, row, at)
     seen = 0
-    for word in range(state.met.shape[1]):
+    for word in range(state.touched_users.shape[1]):
         bits, u = who_came(state, b, word), PLACES * word
         while bits > _NONE:
             if bits & _ONE:
@@ -253,7 +253,7 @@ def write_state(state, p, b, row):
                 _add_user(state, p, b, u, row)
             bits, u = bits >> _ONE, u + 1
     if seen > 0:
-        row[at.mean_z] /= seen
+        row[at.mean_satisfaction] /= seen
         for n in range(p.shape.agents):
             row[at.mean_trust + n] /= seen
 
@@ -262,7 +262,7 @@ def write_state(state, p, b, row):
 def _add_user(state, p, b, u, row):
     """Add what a user counts to the sums behind the platform's means."""
     at = p.state_fields
-    row[at.mean_z] += state.users[b, u].z
+    row[at.mean_satisfaction] += state.users[b, u].satisfaction
     for n in range(p.shape.agents):
         row[at.mean_trust + n] += state.vectors[b, u, p.shape.trust + n]
 

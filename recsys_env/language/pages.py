@@ -107,8 +107,8 @@ class Page:
         scene: name of the scene; empty if there is only one.
         visits, session_page, gap: number of the person's sessions including this one, earlier pages of this session,
             and ticks since the previous session.
-        mood: estimate of the person's satisfaction with what it clicked, from -1 to 1, on pages that the agent knows
-            of.
+        satisfaction: observed satisfaction of the person with what it clicked, from -1 to 1, on pages that the agent
+            knows of.
         likes: topics nearest to the person's profile, nearest first.
         clicked: items that the person clicked in this agent's slots, and what followed; newest last.
         wants: topics among which the session's intent is known to be.
@@ -130,7 +130,7 @@ class Page:
     visits: int | None
     session_page: int | None
     gap: float | None
-    mood: float | None
+    satisfaction: float | None
     likes: tuple[str, ...]
     clicked: tuple[str, ...]
     wants: tuple[str, ...]
@@ -146,7 +146,7 @@ class Page:
             self,
             **dict.fromkeys(("agent", "scene", "anchor"), _IS_TEXT),
             **dict.fromkeys(("visits", "session_page"), _or_none(_IS_PLACE)),
-            **dict.fromkeys(("gap", "mood"), _or_none(_IS_NUMBER)),
+            **dict.fromkeys(("gap", "satisfaction"), _or_none(_IS_NUMBER)),
             **dict.fromkeys(("likes", "clicked", "wants", "vocabulary"), _ARE_TEXTS),
             heard=_by_text(_IS_TEXT),
             offers=_by_text(_IS_PLACE),
@@ -284,7 +284,7 @@ class Reader(Ranker):
             visits=None if visits is None else round(visits),
             session_page=None if page is None else round(page),
             gap=one("visit_gap") if visits is not None and visits > 1.5 else None,
-            mood=one("mood") if one("mood_pages") else None,
+            satisfaction=one("observed_satisfaction") if one("satisfaction_pages") else None,
             likes=self._likes(profile),
             clicked=() if envs.config.private else tuple(self._clicked.get((b, int(self._present[b])), ())),
             wants=() if knows is None else self._wants(int(knows.argmax())),

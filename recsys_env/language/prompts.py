@@ -48,7 +48,7 @@ def describe(page: Page) -> str:
     lines += [visit] if (visit := _visit(page)) else []
     lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []
     lines += [f"Seems to like: {'; '.join(page.likes)}."] if page.likes else []
-    lines += [mood] if (mood := _mood(page.mood)) else []
+    lines += [satisfied] if (satisfied := _satisfaction(page.satisfaction)) else []
     lines.append(f"Clicked before: {'; '.join(page.clicked)}." if page.clicked else "Has clicked nothing of yours yet.")
     lines += [f"{agent} said: {word}." for agent, word in page.heard.items()]
     lines += [f"{agent} asked price level {level}." for agent, level in page.offers.items()]
@@ -64,11 +64,11 @@ def _visit(page: Page) -> str:
     return f"{', '.join(parts)}.".capitalize() if parts else ""
 
 
-def _mood(mood: float | None) -> str:
-    if mood is None:
+def _satisfaction(value: float | None) -> str:
+    if value is None:
         return ""
-    how = ("disliked", "had mixed feelings about", "liked")[int(np.digitize(mood, (-0.2, 0.2)))]
-    return f"So far the visitor {how} what was clicked ({mood:+.2f})."
+    how = ("disliked", "had mixed feelings about", "liked")[int(np.digitize(value, (-0.2, 0.2)))]
+    return f"So far the visitor {how} what was clicked ({value:+.2f})."
 
 
 def _candidate(candidate: Candidate) -> str:

@@ -11,8 +11,9 @@ A policy acts for one agent in all copies at once:
 A policy that learns from feedback (`learns`) is one recommender that serves all copies. It uses the feedback of one
 copy in all of them, and keeps its knowledge of items when an episode ends.
 
-All policies may read the public catalogue: `VectorEnv.world.q`, of `world.items` topic, provider, domain, price (the
-list price), x, length and popularity (historical), `world.allowed` (inventories), and `VectorEnv.public_items()`:
+All policies may read the public catalogue: `VectorEnv.world.item_vectors`, of `world.items` topic, provider, domain,
+price (the list price), log_price, length and popularity (historical), `world.allowed` (inventories), and
+`VectorEnv.public_items()`:
 current price, promotion, availability, stock, age, popularity, click-through rate and satisfaction. Latent variables
 (intercepts, quality, clickbait and users) are read only by the oracles `greedy`, `planner` and `central`, the tables of
 finite games, and the policies that react to other agents' bait.

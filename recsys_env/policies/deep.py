@@ -140,7 +140,9 @@ class TwoTower(Deep):
 
     def build(self) -> Any:
         world = self.envs.world
-        described = np.concatenate((world.q, np.eye(self.envs.shape.topics, dtype=np.float32)[world.items["topic"]]), 1)
+        described = np.concatenate(
+            (world.item_vectors, np.eye(self.envs.shape.topics, dtype=np.float32)[world.items["topic"]]), 1
+        )
         return _TwoTowers(self._tensor(described), self.envs.shape.dims)
 
     def loss(self, persons: torch.Tensor, targets: torch.Tensor, frequency: torch.Tensor) -> torch.Tensor:

@@ -34,7 +34,7 @@ def slate_action(
     if "price" in envs.action_fields:
         actions[:, envs.action_fields["price"]] = place_of(envs, levels[:, None])
     if config.action == "query":
-        means = (envs.world.q[slates] * counts[..., None]).sum(1)
+        means = (envs.world.item_vectors[slates] * counts[..., None]).sum(1)
         norms = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
         actions[:, envs.action_fields["query"]] = np.clip(means / norms, -1.0, 1.0)  # rounding alone leads beyond
     elif filled.any():

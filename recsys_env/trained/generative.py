@@ -110,7 +110,7 @@ class HistoryObserver(Observer):
     def __init__(self, envs: CpuBatch, ids: SemanticIds, length: int, agents: Sequence[str] | None = None) -> None:
         super().__init__(envs)
         layout, self._worlds = self.layout, envs.parts if isinstance(envs, Worlds) else [checked_vector_env(envs.game)]
-        self._codes = [ids(part.world.q) for part in self._worlds]
+        self._codes = [ids(part.world.item_vectors) for part in self._worlds]
         extra = length * (ids.levels + 1) + layout.candidates * ids.levels
         self.layout = dataclasses.replace(layout, observation=layout.observation + extra)
         names = envs.possible_agents if agents is None else agents

@@ -1,7 +1,7 @@
 """Semantic ids: a few tokens for each item, coarse to fine, by residual quantisation of the items' vectors.
 
-    ids = SemanticIds.fit(envs.world.q, levels=3, size=16)
-    codes = ids(envs.world.q)                 # [M, L] from 1 to S; 0 stands for nothing
+    ids = SemanticIds.fit(envs.world.item_vectors, levels=3, size=16)
+    codes = ids(envs.world.item_vectors)                 # [M, L] from 1 to S; 0 stands for nothing
 
 The first token is the nearest of S centres; each further token is the nearest centre of the remaining difference
 (Rajput et al. 2023, with k-means in place of a learned quantiser). Similar items share their first tokens in every

@@ -88,7 +88,7 @@ CONTENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     ("copies", "anchor"): (-2, 12, 10**6),
     ("copies", "opened"): (-2, 2, 100),
     ("copies", "session_page"): (-1, 10**6),
-    ("users", "z"): (math.nan, math.inf, -3.0, 1e30),
+    ("users", "satisfaction"): (math.nan, math.inf, -3.0, 1e30),
     ("users", "rho"): (math.nan, -1.0, math.inf),
     ("users", "cart"): (-1, 100),
     ("users", "group"): (-1, 100),

@@ -206,9 +206,9 @@ def arguments_case(rng: np.random.Generator) -> Case:
             agent,
         ),
         (
-            f"single_agent_env(others={short(agent)})",
-            lambda: api.single_agent_env(task, others=agent),
-            ("others", "policy", "agent"),
+            f"single_agent_env(background={short(agent)})",
+            lambda: api.single_agent_env(task, background=agent),
+            ("background", "policy", "agent"),
             agent,
         ),
         (
@@ -226,7 +226,7 @@ def arguments_case(rng: np.random.Generator) -> Case:
         (
             f"FocalBatch(batch, {short(agent)})",
             lambda: api.FocalBatch(api.vector_env(task), agent),
-            ("others", "agent", "policy"),
+            ("background", "agent", "policy"),
             agent,
         ),
         ("FocalBatch(no batch)", lambda: api.FocalBatch(odd, {"recommender_0": "random"}), ("envs",), odd),

@@ -154,7 +154,7 @@ def prefetch_item(world, state, b, j):
     """Ask for what will be read of item j."""
     prefetch(state.items, b, j)
     _prefetch_flat(world.items, j)
-    _prefetch_flat(world.q, j * world.q.shape[1])
+    _prefetch_flat(world.item_vectors, j * world.item_vectors.shape[1])
 
 
 @kernel
@@ -249,9 +249,9 @@ def match_items(world, state, p, b, offset, items, count, matches):
     at = (np.int64(b) * state.vectors.shape[1] + u) * state.vectors.shape[2] + offset
     fours = count - count % 4
     for first in range(0, fours, 4):
-        _four_sums(state.vectors, at, world.q, items, first, p.shape.dims, matches)
+        _four_sums(state.vectors, at, world.item_vectors, items, first, p.shape.dims, matches)
     for c in range(fours, count):
-        matches[c] = dot(state.vectors, b, u, offset, world.q, items[c], p.shape.dims)
+        matches[c] = dot(state.vectors, b, u, offset, world.item_vectors, items[c], p.shape.dims)
 
 
 @kernel

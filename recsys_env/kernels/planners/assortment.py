@@ -63,19 +63,21 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
             if price > 0.0 and p.shape.levels > 0:
                 none = price * trust_loss(world, state, p, b, n, rest)
             for tried in range(levels[0], levels[1]):
-                log_offer = (
+                log_price_multiplier = (
                     log_multiplier(p.offer, place_of_level(p.shape.levels, tried)) if p.shape.levels > 0 else 0.0
                 )
                 for i in range(count):
                     j = item_of(state, p, b, n, options[i])
                     if belief == CONTENT:
                         weights[i], values[i] = content_belief(
-                            world, state, p, b, n, j, log_offer, sees, scratch.taste, slope
+                            world, state, p, b, n, j, log_price_multiplier, sees, scratch.taste, slope
                         )
                     elif belief == ORACLE:
-                        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
+                        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
                     else:
-                        weights[i], values[i] = planner_belief(world, state, p, b, n, j, log_offer, price, target)
+                        weights[i], values[i] = planner_belief(
+                            world, state, p, b, n, j, log_price_multiplier, price, target
+                        )
                 value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
                 if value > record:
                     record, chosen[b] = value, tried
@@ -191,10 +193,10 @@ def _weigh(world, state, p, b, n, level, page):
     """What agent n may show at a level of prices: weights and values, as the oracle knows them."""
     options, weights, values = page.options[n], page.weights[n, level], page.values[n, level]
     count, scale = page.counts[n], -np.inf
-    log_offer = log_multiplier(p.offer, place_of_level(p.shape.levels, level)) if p.shape.levels > 0 else 0.0
+    log_price_multiplier = log_multiplier(p.offer, place_of_level(p.shape.levels, level)) if p.shape.levels > 0 else 0.0
     for i in range(count):
         j = item_of(state, p, b, n, options[i])
-        v, values[i] = oracle_belief(world, state, p, b, n, j, log_offer)
+        v, values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
         weights[i] = slot_weight(p.choice, v, 0.0)
         scale = max(scale, weights[i])
     for i in range(count):

@@ -5,7 +5,7 @@ content_belief      what the agent may observe, given `estimate_taste`
 oracle_belief       the truth, unobserved parts included
 planner_belief      the same, with what a click does for later pages
 
-The last three are of an item offered at exp(log_offer) times its price.
+The last three are of an item offered at exp(log_price_multiplier) times its price.
 """
 
 from __future__ import annotations
@@ -63,24 +63,24 @@ def popularity_belief(world, state, p, b, j, newcomer):
 
 
 @kernel
-def oracle_belief(world, state, p, b, n, j, log_offer):
+def oracle_belief(world, state, p, b, n, j, log_price_multiplier):
     """(v, R) from the true visitor."""
-    value, cart = click_value(world, state, p, b, n, j, log_offer)
+    value, cart = click_value(world, state, p, b, n, j, log_price_multiplier)
     value += _later_sale(world, p, b, n, j, state.copies[b].tick, cart)
-    return utility_of(world, state, p, b, j, log_offer), value
+    return utility_of(world, state, p, b, j, log_price_multiplier), value
 
 
 @kernel
-def planner_belief(world, state, p, b, n, j, log_offer, price, target):
+def planner_belief(world, state, p, b, n, j, log_price_multiplier, price, target):
     """The same, a click being worth also what it does for later pages.
 
     That is lambda max(theta - z, 0) for each util of experience, the more the less satisfied the visitor is; where
     agents set prices, lambda for each unit of trust that it adds; and at an entrance what it leads to.
     """
-    v, value = oracle_belief(world, state, p, b, n, j, log_offer)
-    z = np.float64(state.users[b, state.copies[b].visitor].z)
+    v, value = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
+    z = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
     if p.shape.levels > 0:
-        value += price * trust_gain(world, state, p, b, n, j, log_offer) if price > 0.0 else 0.0
+        value += price * trust_gain(world, state, p, b, n, j, log_price_multiplier) if price > 0.0 else 0.0
     elif price > 0.0 and target > z:
         value += price * (target - z) * _experience(world, state, p, b, j)
     return v, value + _lead_value(world, state, p, b, j)
@@ -109,10 +109,12 @@ def _lead_value(world, state, p, b, j):
 
 
 @kernel
-def trust_gain(world, state, p, b, n, j, log_offer):
+def trust_gain(world, state, p, b, n, j, log_price_multiplier):
     """Expected change of trust in agent n from a click on its item j."""
     trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
-    pull = mean_pleasure(p.feedback, world.items[j].length, expected_experience(world, state, p, b, j, log_offer))
+    pull = mean_pleasure(
+        p.feedback, world.items[j].length, expected_experience(world, state, p, b, j, log_price_multiplier)
+    )
     return approach(trust, p.dynamics.trust_rate, pull)
 
 
@@ -134,7 +136,7 @@ def _match(world, p, j, taste):
     """<p-hat, q_j>: `taste` is the estimate of the visitor's taste."""
     total = 0.0
     for d in range(p.shape.dims):
-        total += taste[d] * world.q[j, d]
+        total += taste[d] * world.item_vectors[j, d]
     return total
 
 
@@ -166,7 +168,7 @@ def estimate_taste(state, p, b, n, sees, taste):
 
 
 @kernel
-def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
+def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, slope):
     """(v, R) from what agent n may observe.
 
     The coefficients are those of the world, as a platform would have estimated them. Unknown are the visitor's intent,
@@ -175,7 +177,7 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
     """
     copy, f, agent, item = state.copies[b], p.feedback, world.agents[n], world.items[j]
     u, view, tick, dims = copy.visitor, view_of(p, n), copy.tick, p.shape.dims
-    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_offer
+    match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_price_multiplier
     popularity = popularity_now(world, state, p, b, j, copy.stamp, tick)
     clicks, seen = 0.0, 0.0
     if sees.history:
@@ -195,7 +197,9 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
         popularity=popularity,
         wanted=0.0,
         context_weight=np.float64(world.scenes[copy.scene].beta_context),
-        context=row_dot(world.q, copy.anchor, world.q, j, dims) if sees.anchor and copy.anchor >= 0 else 0.0,
+        context=row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
+        if sees.anchor and copy.anchor >= 0
+        else 0.0,
         repeats=seen,
     )
     clicked = Consumed(
@@ -213,5 +217,9 @@ def content_belief(world, state, p, b, n, j, log_offer, sees, taste, slope):
         cart = cart_probability(f, clicked)
         value += cart * agent.cart + _later_sale(world, p, b, n, j, tick, cart)
         if f.instant:
-            value += cart * agent.purchase * purchase_value(world, p, j, price_asked(world, p, j, tick, log_offer))
+            value += (
+                cart
+                * agent.purchase
+                * purchase_value(world, p, j, price_asked(world, p, j, tick, log_price_multiplier))
+            )
     return utility(p.choice, offered), value

@@ -52,7 +52,7 @@ def match_items(world, state, p, b, offset, items, count, matches):
     """`dot` of the visitor's vector with that of every item of items[:count], into matches[:count]."""
     u = state.copies[b].visitor
     for c in range(count):
-        matches[c] = dot(state.vectors, b, u, offset, world.q, items[c], p.shape.dims)
+        matches[c] = dot(state.vectors, b, u, offset, world.item_vectors, items[c], p.shape.dims)
 
 
 @kernel
