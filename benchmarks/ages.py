@@ -46,7 +46,7 @@ ROOT = Path(__file__).parent.parent
 COMMITS = Path(__file__).parent / "commits.json"
 FROZEN = "tests/test_frozen_tasks.py"
 AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everything below them
-    "kernels": ("recsys_env/kernels/", "recsys_env/world.py", "recsys_env/fields.py"),
+    "kernels": ("recsys_env/kernels/", "recsys_env/arrays.py", "recsys_env/world.py", "recsys_env/fields.py"),
     "cuda": ("recsys_env/kernels/", "recsys_env/cuda/"),
     "fitting": ("recsys_env/fitting/",),
     "checks": (  # what refuses bad input, and what draws it

@@ -6,7 +6,8 @@ config.py       WorldConfig, every number of a task (settings.py: how it checks 
 tasks.py        the named ones (tuned.json: parameters of their policies); catalogue.py: fitted items and users;
                 tuning.py: the search for those parameters; scenarios.py: held-out teams
 fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
-world.py        World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
+arrays.py       World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
+world.py        builds the World of a config
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
 batch.py        what every batch of copies offers; actions.py: how it reads actions; infos.py: what it reports
 game_batch.py   a batch that plays its copies itself: vector.py on the CPU, cuda/ on a GPU by the same kernels

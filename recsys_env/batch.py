@@ -15,13 +15,13 @@ import numpy as np
 from gymnasium import spaces
 
 from .actions import ActionReader
+from .arrays import State
 from .busy import Busy
 from .catalogue import Catalogue
 from .checks import check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig
 from .fields import Shape
 from .infos import Infos
-from .world import State
 
 if TYPE_CHECKING:
     from .game_batch import GameBatch

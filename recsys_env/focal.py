@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from .actions import ActionReader
+from .arrays import LATER, Report
 from .batch import Batch, Snapshot
 from .busy import one_at_a_time
 from .checks import did_you_mean, is_sequence, shown
 from .infos import Infos
 from .policies import Policy, Team
 from .vector import VectorEnv, checked_vector_env
-from .world import LATER, Report
 
 Background = str | Policy | Mapping[str, str | Policy]
 

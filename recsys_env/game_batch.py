@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .actions import ActionReader
+from .arrays import State, World
 from .batch import Array, Batch, Snapshot, Told, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
@@ -27,7 +28,7 @@ from .settings import difference
 from .snapshots import Contents
 from .spaces import action_space, observation_space, unit_box
 from .texts import Texts, texts_of
-from .world import State, World, build, shape_of
+from .world import build, shape_of
 
 QUERY_SCAN_WARNING = 50_000
 

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .arrays import Report
 from .checks import shown
 from .responses import NAMES
-from .world import Report
 
 
 def _agents(name: str, report: Report) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .world import World, allocate_report, allocate_scratch, allocate_state
+from .arrays import World, allocate_report, allocate_scratch, allocate_state
 
 _GROUPS, _OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _UNLIMITED = 2**60  # a limit from here on is none

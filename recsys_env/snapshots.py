@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .arrays import State, World
 from .checks import shown
 from .config import WorldConfig
 from .fields import Shape
 from .kernels.dynamics import PLACES
-from .world import State, World
 
 _FINITE = float(np.finfo(np.float32).max)
 _MOST = 2**31 - 2  # of what is counted on, in 32 bits

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from .arrays import World
     from .catalogue import Catalogue
-    from .world import World
 
 # The two ends of each dimension of taste, and the kinds of things; beyond the last they begin anew with a number.
 POLES = (

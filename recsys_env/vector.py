@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numba
 import numpy as np
 
+from .arrays import Report, Scratch, State, World, aligned, allocate_report, allocate_scratch, allocate_state, read_only
 from .batch import Batch, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
@@ -32,17 +33,6 @@ from .infos import Infos, price_multipliers
 from .memory import available, bytes_of_copies, check_fits
 from .snapshots import check_world
 from .spaces import mask_size
-from .world import (
-    Report,
-    Scratch,
-    State,
-    World,
-    aligned,
-    allocate_report,
-    allocate_scratch,
-    allocate_state,
-    read_only,
-)
 
 CHUNK = 64  # copies that go through the stages of a tick together, at most: more leave the processor's first cache
 # When a batch's step is compiled for its world alone, unless one says: from this many copies on at the first step, and

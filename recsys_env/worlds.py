@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .actions import ActionReader
+from .arrays import Report, State
 from .batch import Batch, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .checks import check_count, checked_seed, is_sequence, shown
@@ -23,7 +24,6 @@ from .game_batch import GameBatch, check_belongs
 from .infos import Infos
 from .settings import replace
 from .vector import VectorEnv
-from .world import Report, State
 
 
 class Worlds(Batch[np.ndarray, Infos]):

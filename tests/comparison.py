@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from plain_game import CartItem, Copy, Game, Habit, Person, Report, Slot, Visits
 
-from recsys_env import world
+from recsys_env import arrays
+from recsys_env.arrays import State
 from recsys_env.fields import OBSERVATION, places
 from recsys_env.responses import RESPONSES
-from recsys_env.world import State
 
 # ------------------------------------------------------------------------------------------------ the kernels' arrays
 
@@ -180,7 +180,7 @@ def habit_counts(game: Game, copy: Copy, person: Person) -> list[list[float]]:
     return [[habit.count, *habit.seen] if habit else [0.0] * (1 + game.shape.views) for habit in habits]
 
 
-def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -> None:
+def compare_report(game: Game, expected: Report, actual: arrays.Report, b: int) -> None:
     """A report of the plain game agrees with row b of the kernels'."""
     same(expected.truncated, bool(actual.truncated[b]), "truncated")
     same(expected.visitor, actual.agents["visitor"][b].tolist(), "visitor")
@@ -196,8 +196,8 @@ def compare_report(game: Game, expected: Report, actual: world.Report, b: int) -
     if expected.final_observations is not None:
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]
         close(expected.final_state, actual.final_states[b], "final state")
-    for wanted, arrays in pairs:
-        close(wanted, arrays[b], f"observations or masks; fields {places(OBSERVATION, game.config, game.shape)}")
+    for wanted, found in pairs:
+        close(wanted, found[b], f"observations or masks; fields {places(OBSERVATION, game.config, game.shape)}")
     for n in game.agents:
         for k in range(game.config.slots):
             slot = expected.page[n][k] if n in expected.page else Slot(None, 0)

@@ -24,10 +24,11 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from recsys_env.arrays import CART_SIZE, World
 from recsys_env.config import OBJECTIVES, WorldConfig
 from recsys_env.fields import OBSERVATION, STATE, candidate_features, places
 from recsys_env.responses import EVENTS
-from recsys_env.world import CART_SIZE, World, shape_of
+from recsys_env.world import shape_of
 
 # ------------------------------------------------------------------------------------------------ random numbers
 

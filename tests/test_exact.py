@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import recsys_env
+from recsys_env.arrays import State, allocate_scratch
 from recsys_env.exact import states
 from recsys_env.exact.game import MarkovGame
 from recsys_env.exact.states import Relevance, obstacles
@@ -16,7 +17,6 @@ from recsys_env.exact.tables import tabulate
 from recsys_env.kernels import outcomes
 from recsys_env.kernels.equations import CART_TERMS, EXPERIENCE_TERMS, TERMS, Habits, Popularity, popularity_term
 from recsys_env.kernels.machine.compiler import kernel
-from recsys_env.world import State, allocate_scratch
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
 _PLAIN: dict[str, Any] = {

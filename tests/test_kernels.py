@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from plain_game import Copy, Game, Report
 
+from recsys_env.arrays import World, allocate_report, allocate_scratch, allocate_state
 from recsys_env.batch import copy_seed
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import WorldConfig
@@ -31,7 +32,7 @@ from recsys_env.kernels.planners.options import list_options
 from recsys_env.settings import replace
 from recsys_env.spaces import beside_picks, mask_size
 from recsys_env.vector import chunks
-from recsys_env.world import SAMPLE, World, allocate_report, allocate_scratch, allocate_state, build, shape_of
+from recsys_env.world import SAMPLE, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query", "weights")

@@ -31,6 +31,7 @@ LAYERS = (
     "spaces",
     "kernels",
     "actions",
+    "arrays",
     "world",
     "texts",
     "infos",

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numba import cuda
 
+from ..arrays import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
 from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..game_batch import GameBatch
@@ -26,7 +27,6 @@ from ..memory import bytes_of_copies, check_fits
 from ..responses import NAMES
 from ..spaces import mask_size
 from ..vector import VectorEnv
-from ..world import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
 from .machine.table import ArrayTable
 from .threads import NOWHERE, find_outside, step_copies, write_final_states, write_states
 

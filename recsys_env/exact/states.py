@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arrays import State
 from ..checks import shown
 from ..config import WorldConfig
 from ..kernels.equations import CART_TERMS, EXPERIENCE_TERMS, REACTIONS, TERMS, Alternative, Consumed, depends_on
 from ..vector import VectorEnv
-from ..world import State
 
 # What the attributes of items may depend on in a finite world. These parts never change there (`obstacles` excludes
 # promotions and availability windows, which would change prices and ages) ...

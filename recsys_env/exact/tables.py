@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import State, allocate_report, allocate_scratch
 from ..checks import check_count
 from ..config import WorldConfig
 from ..kernels import outcomes
 from ..kernels.expected import expect
 from ..tasks import task_config
 from ..vector import VectorEnv
-from ..world import State, allocate_report, allocate_scratch
 from .game import MarkovGame
 from .states import StateReader, obstacles
 

@@ -75,8 +75,8 @@ def _file_of(name: str) -> str:
     return next(str(path) for folder in folders if (path := Path(folder) / name).is_file())
 
 
-# Of world.py too: in which order its named tuples have their fields is in no signature.
-_ALWAYS = (*map(_file_of, MACHINERY), str(Path(__file__).parents[2] / "world.py"))
+# Of arrays.py too: in which order its named tuples have their fields is in no signature.
+_ALWAYS = (*map(_file_of, MACHINERY), str(Path(__file__).parents[2] / "arrays.py"))
 for _file in _ALWAYS:
     _take_down(_file)
 

@@ -19,7 +19,7 @@ from .compiler import kernel
 
 _SINGLE, _EIGHT = ir.FloatType(), ir.VectorType(ir.FloatType(), 8)
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
-_NUMBERS, _HABITS = 16, 5  # as many of float32 and of `world.HABIT` lie in a line of the cache
+_NUMBERS, _HABITS = 16, 5  # as many of float32 and of `arrays.HABIT` lie in a line of the cache
 
 
 class _Row(NamedTuple):
