@@ -53,10 +53,10 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         config, num_envs, catalogue: as in `GameBatch`; `Batch` lists the attributes.
         num_threads: 1 runs serially (safe in forked workers); more spread the copies over numba's threads. Results do
             not depend on it.
-        specialize: whether the step is compiled for the structure of this world, which takes 20 to 40 s once, is kept
-            on disk and saves a fifth to a half of the time of every step. True: at the first step. False: never; the
-            batch uses the code for all worlds. "auto": at the first step from 1,024 copies on, and in smaller batches
-            when they have played 20 million agent-steps. Results do not depend on it.
+        specialize: whether the step is compiled for the structure of this world, which makes every step faster. It is
+            compiled once and kept on disk. True: at the first step. False: never; the batch uses the code for all
+            worlds. "auto": at the first step in large batches (`SPECIALISED` copies), and in smaller ones when they
+            have played so much that it pays off (`PAYS_OFF` agent-steps). Results do not depend on it.
         copy: whether results are copies; see `Batch.copy`.
 
     Raises:

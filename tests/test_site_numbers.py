@@ -152,7 +152,7 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"`items.log_impressions` per item ({WorldConfig().items.log_impressions:g})",
         lambda: f"to {world.SAMPLE} people (down to {world.SAMPLE // 8} in catalogues beyond",
         lambda: f"{4_000_000 // world.SAMPLE:,} items) who are in no episode",
-        lambda: f"the mood moves .{SATISFACTION_RATE * 10:.0f} of the way",
+        lambda: f"the estimate moves .{SATISFACTION_RATE * 10:.0f} of the way",
         lambda: f"where `dynamics.z_rate` is .{SATISFACTION_RATE * 10:.0f}",
         lambda: "(2 to {meta[high]} words)".format(
             meta=next(f.metadata for f in dataclasses.fields(WorldConfig) if f.name == "messages")

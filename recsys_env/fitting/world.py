@@ -282,7 +282,7 @@ def _text(value: Any) -> str:
 
 def _outside_option(world: FittedWorld) -> float:
     """v_0 at which random pages get `CLICKS_PER_PAGE` clicks: the mean of sigmoid(log weight of a page - v_0)."""
-    envs, weight = VectorEnv(world, COPIES, copy=False), []
+    envs, weight = VectorEnv(world, COPIES), []
     for _ in _random_ticks(envs, CALIBRATION_TICKS):
         shown = envs.infos["visitor"].max(axis=1) >= 0
         weight.append(np.logaddexp.reduce(envs.inclusive_values, axis=1)[shown])
@@ -295,7 +295,7 @@ def _outside_option(world: FittedWorld) -> float:
 
 def _purchases_per_visit(world: FittedWorld) -> float:
     """Mean number of purchases of the visits in which something is bought, under the random policy; 0 if nothing is."""
-    envs, begins, bought = VectorEnv(replace(world, {"horizon": CHECK_TICKS + 1}), COPIES, copy=False), [], []
+    envs, begins, bought = VectorEnv(replace(world, {"horizon": CHECK_TICKS + 1}), COPIES), [], []
     first = envs.next_page["session_page"] == 0
     for _ in _random_ticks(envs, CHECK_TICKS):
         begins.append(first)
