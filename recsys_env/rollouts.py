@@ -85,5 +85,5 @@ def _step(envs: VectorEnv, team: Team, ticks: int, result: Rollout) -> None:
     for _ in range(ticks):
         team.act(envs.observations, actions)
         _, rewards, _, _, infos = envs._step(actions)
-        result.own[:] += infos["own"]
+        result.own[:] += infos["individual_reward"]
         result.rewards[:] += rewards

@@ -73,7 +73,7 @@ def equal(ours: Any, theirs: Any, what: str) -> None:
 
 def play(name: str, config: WorldConfig) -> None:
     """All that a few ticks return, and the state after them."""
-    there, here = CudaVectorEnv(config, COPIES), VectorEnv(config, COPIES)
+    there, here = CudaVectorEnv(config, COPIES), VectorEnv(config, COPIES, copy=False)
     bits = np.random.PCG64(0)
     equal(there.reset(seed=7)[0], here.reset(seed=7)[0], f"{name}: reset")
     for tick in range(TICKS):

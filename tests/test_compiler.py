@@ -185,9 +185,9 @@ def test_data_of_an_older_version_does_not_run(code: Code, monkeypatch: pytest.M
 
 
 def dispatchers() -> dict[str, Dispatcher]:
-    """Every kernel and entry of the package, but for modules whose libraries are not installed and the GPU's, which
-    are made of the same files."""
-    elsewhere = ("recsys_env.adapters.", "recsys_env.cuda")
+    """Every kernel and entry of the package, but for modules whose libraries are not installed, the GPU's, which are
+    made of the same files, and what policies of users call (`policies.uniform`)."""
+    elsewhere = ("recsys_env.adapters.", "recsys_env.cuda", "recsys_env.policies")
     for package in (kernels, recsys_env):  # a walk does not enter a folder twice, and the GPU's package names the first
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.startswith(elsewhere):
@@ -208,7 +208,8 @@ def dispatchers() -> dict[str, Dispatcher]:
 
 def test_all_compiled_code_is_in_kernels() -> None:
     packages = {value.py_func.__module__.rpartition(".")[0] for value in dispatchers().values()}
-    assert packages == {f"recsys_env.kernels{part}" for part in ("", ".machine", ".planners")}
+    # `responses.py` says what responses are worth.
+    assert packages == {"recsys_env", *(f"recsys_env.kernels{part}" for part in ("", ".machine", ".planners"))}
 
 
 def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:

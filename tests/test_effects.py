@@ -96,7 +96,12 @@ def near(count: float, total: float, probability: float) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "column", "sign"),
-    [("beta_price", "x", -1), ("beta_quality", "quality", 1), ("beta_bait", "bait", 1), ("intercept", "intercept", 1)],
+    [
+        ("beta_price", "log_price", -1),
+        ("beta_quality", "quality", 1),
+        ("beta_bait", "bait", 1),
+        ("intercept", "intercept", 1),
+    ],
 )
 def test_weights_of_item_properties(name: str, column: str, sign: int) -> None:
     items = {"intercept_sd": 0.7}

@@ -196,7 +196,7 @@ def test_readable_states() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"feedback": {"noise_scale": 0.5}}, "feedback.noise_scale = 0.5 moves satisfaction z continuously"),
+        ({"feedback": {"noise_scale": 0.5}}, "feedback.noise_scale = 0.5 moves satisfaction continuously"),
         ({"choice": {"beta_taste": 1.0}}, "tastes matter and are drawn with every person"),
         ({"choice": {"beta_taste": 1.0}, "dynamics": {"drift": 0.1}}, "dynamics.drift = 0.1 moves the tastes"),
         ({"choice": {"beta_price": 1.0}, "users": {"price_sensitivity_log_sd": 0.1}}, "price sensitivities matter"),
@@ -210,7 +210,7 @@ def test_readable_states() -> None:
         ({"choice": {"beta_repeat": 1.0}, "users": {"habit_size": 2, "habit": "purchase"}}, "users.habit = 'purchase'"),
         ({"action": "query"}, "action = 'query' has infinitely many actions"),
         ({"action": "candidates", "candidates": {"number": 2}}, "candidates.number = 2 are drawn from 2 items"),
-        ({"dynamics": {"z_rate": 0.3}}, r"more than 1000 states x 4 joint actions .*: visitor 2, z \d{3}"),
+        ({"dynamics": {"z_rate": 0.3}}, r"more than 1000 states x 4 joint actions .*: visitor 2, satisfaction \d{3}"),
     ],
 )
 def test_what_is_not_finite_says_why(changes: dict[str, Any], told: str) -> None:

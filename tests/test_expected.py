@@ -291,9 +291,9 @@ def test_actions_of_every_layout_use_the_same_compiled_code() -> None:
     envs = vector_env("ecommerce-v1", 2)
     envs.reset(seed=0)
     actions = envs.empty_actions()
-    expected, compiled = envs.expected_feedback(actions)["own"], expect.signatures
+    expected, compiled = envs.expected_feedback(actions)["individual_reward"], expect.signatures
     fixed = actions.copy()
     fixed.flags.writeable = False
     for same in (fixed, np.asfortranarray(actions), np.broadcast_to(actions[0], actions.shape)):
-        np.testing.assert_array_equal(envs.expected_feedback(same)["own"], expected)
+        np.testing.assert_array_equal(envs.expected_feedback(same)["individual_reward"], expected)
     assert expect.signatures == compiled

@@ -150,6 +150,10 @@ VALUES |= {
 }
 
 
+def truth(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
 def whole(value: Any, low: int, high: float) -> bool:
     """Whether it is a whole number in this range."""
     return checks.is_number(value, int, np.integer) and low <= value <= high
@@ -478,9 +482,14 @@ def test_snapshots_of_odd_parts_are_refused(name: str) -> None:
 MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[Any], bool]]]] = {
     "vector_env": (
         recsys_env.vector_env,
-        {"task": SMALL, "num_envs": 1, "num_threads": 1, "device": "cpu", "catalogue": None},
+        {
+            **{"task": SMALL, "num_envs": 1, "num_threads": 1, "device": "cpu", "catalogue": None},
+            **{"specialize": "auto", "copy": True},
+        },
         {
             "num_envs": lambda v: whole(v, 1, 2**31),
+            "specialize": lambda v: truth(v) or (isinstance(v, str) and v == "auto"),
+            "copy": truth,
             "num_threads": lambda v: whole(v, 1, 2),
             "catalogue": lambda v: v is None,
         },
@@ -519,18 +528,24 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
             "autoreset_mode": "NextStep",
             "num_threads": 1,
             "catalogue": None,
+            "specialize": "auto",
         },
         {
             "num_envs": lambda v: whole(v, 1, 2**31),
             "num_threads": lambda v: whole(v, 1, 2),
+            "specialize": lambda v: truth(v) or (isinstance(v, str) and v == "auto"),
             "agent": lambda v: v is None,
             "catalogue": lambda v: v is None,
         },
     ),
     "shared_policy_env": (
         recsys_env.shared_policy_env,
-        {"task": SMALL, "num_copies": 1, "autoreset_mode": "NextStep", "num_threads": 1, "catalogue": None},
         {
+            **{"task": SMALL, "num_copies": 1, "autoreset_mode": "NextStep", "num_threads": 1, "catalogue": None},
+            "specialize": "auto",
+        },
+        {
+            "specialize": lambda v: truth(v) or (isinstance(v, str) and v == "auto"),
             "num_copies": lambda v: whole(v, 1, 2**31),
             "num_threads": lambda v: whole(v, 1, 2),
             "catalogue": lambda v: v is None,

@@ -220,7 +220,7 @@ def test_what_a_role_does_not_see_is_not_told():
     roles = tuple(dataclasses.replace(role, hidden=hidden) for role in config.roles)
     _, seen = readers(replace(config, {"roles": roles}), 60)
     for _, each in seen:
-        assert (each.visits, each.session_page, each.gap, each.mood) == (None, None, None, None)
+        assert (each.visits, each.session_page, each.gap, each.satisfaction) == (None, None, None, None)
         assert not each.likes
         assert not each.heard
         assert each.wants

@@ -148,7 +148,7 @@ def test_tensors_share_the_memory_of_the_batch_on_the_cpu() -> None:
 
 
 def test_tensors_that_are_kept_are_not_overwritten() -> None:
-    envs = recsys_env.vector_env("ecommerce-v1", 2)
+    envs = recsys_env.vector_env("ecommerce-v1", 2, copy=False)
     observations, _ = envs.reset(seed=0)
     tensors = Tensors(envs, "cpu")
     shared, kept = tensors(observations), tensors.kept(observations)

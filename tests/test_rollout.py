@@ -46,7 +46,7 @@ def played(
     for _ in range(ticks):
         team.act(envs.observations, actions)
         _, rewards, _, truncated, infos = envs.step(actions)
-        own += infos["own"]
+        own += infos["individual_reward"]
         paid += rewards
         team.observe(infos, truncated)
     return own, paid

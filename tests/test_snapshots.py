@@ -150,7 +150,7 @@ def visiting(field: str) -> Callable[[State], None]:
 
 TOGETHER: dict[str, tuple[Callable[[State], None], str]] = {
     "a visitor who has not come": (nobody, "copies.visitor"),
-    "a user beyond the last": (bits_beyond, "met.bits"),
+    "a user beyond the last": (bits_beyond, "touched_users.bits"),
     "a user of a later episode": (ahead("users"), "users.stamp"),
     "an item of a later episode": (ahead("items"), "items.stamp"),
     "a page that is yet to come": (in_touched_rows("users", "last_page", lambda a: 29), "users.last_page"),
@@ -258,7 +258,7 @@ def with_first(world: World, array: str, field: str, value: float) -> World:
         ("places", "alias", 3, "places.alias holds 3, but must be from 0 to 2"),
         ("agents", "role", 9, "agents.role holds 9, but must be from 0 to 0"),
         ("scenes", "owner", 7, "scenes.owner holds 7, but must be from -1 to -1"),
-        ("q", "", np.inf, "q holds inf, but must be finite"),
+        ("item_vectors", "", np.inf, "item_vectors holds inf, but must be finite"),
         ("theta", "", np.nan, "theta holds nan, but must be finite"),
     ],
 )

@@ -71,8 +71,8 @@ def test_what_a_search_cannot_be_is_named() -> None:
         cross_entropy(lambda candidates, _: candidates[:, 0], np.zeros(1), np.random.default_rng(0), 3, 1)
     with pytest.raises(ValueError, match=r"searches = 0 is out of range; allowed is \[1, 1000000\]"):
         Budget(searches=0)
-    with pytest.raises(ValueError, match=r"unknown field 'mod' \(did you mean 'mood'\?\)"):
-        best_ranker(SMALL, states=("mod",), budget=TINY)
+    with pytest.raises(ValueError, match=r"unknown field 'visit' \(did you mean 'visits'\?\)"):
+        best_ranker(SMALL, states=("visit",), budget=TINY)
 
 
 def test_a_ranker_shows_what_its_weights_and_the_state_say() -> None:
@@ -235,7 +235,7 @@ def test_a_saved_ranker_is_a_policy_by_its_folder(tmp_path: Path) -> None:
         ({"names": ["price"]}, "has weights of price for recommender; here recommender_0 is a recommender with"),
         ({"weights": {"seller": [[1.0]]}}, "for seller; here recommender_0 is a recommender"),
         ({"states": []}, "must have 1 rows of"),
-        ({"states": ["moods"]}, "unknown field 'moods' (did you mean 'mood'?)"),
+        ({"states": ["visit"]}, "unknown field 'visit' (did you mean 'visits'?)"),
         ({"weights": {"recommender": [[float("nan")]]}}, "must be a finite number"),
         ({"weights": 3}, "weights must be an object"),
     ],

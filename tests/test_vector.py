@@ -590,7 +590,7 @@ def test_state_holds_the_means_over_the_users_seen(users: int) -> None:
         touched = people["stamp"] == envs.arrays.copies["stamp"][:, None]
         count = touched.sum(1)
         state = envs.state()
-        mean_satisfaction = np.where(touched, people["z"], 0).sum(1) / count
+        mean_satisfaction = np.where(touched, people["satisfaction"], 0).sum(1) / count
         mean_trust = (
             np.where(touched[:, :, None], envs.arrays.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
         )

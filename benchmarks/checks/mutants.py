@@ -64,6 +64,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("tests/test_public_items.py", ("read_items", "respond")),
     ("tests/test_environment.py", ("find_outside",)),
+    ("tests/test_vector.py", ("final_state",)),
     ("tests/test_record.py", ("read_rewards",)),
     ("tests/test_weights.py", ("separate", "scored")),
     ("tests/test_assortment.py", ("choose",)),
@@ -78,6 +79,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("tests/test_metrics.py", ("appraise", "appraise_fairness", "read_prices")),
+    ("tests/test_rollout.py", ("play", "follow", "rank", "score_options")),
     ("tests/test_policies.py", ("choose", "arrange")),
     ("tests/test_pricing.py", ("choose", "arrange")),
 )
@@ -86,6 +88,7 @@ PARALLEL = ("tests/test_kernels.py", "test_a_copy_does_not_depend_on_its_batch_n
 SELECTED = {  # test file -> which of its tests are run, where most of them are about other things
     "tests/test_policies.py": "greedy or planner or content or place or kind_of_action and (content or popularity)",
     "tests/test_environment.py": "wrong_action",
+    "tests/test_vector.py": "final_state",
     "tests/test_weights.py": "not policies_that_choose_slates",
     "tests/test_kernels.py": f"not {PARALLEL[1]}",
 }

@@ -50,7 +50,7 @@ def play(packed, step, actors, ticks, bounds, hidden, starts, actions, own, rewa
                 _hide(report.observations, hidden, b)
                 _hide(report.final_observations, hidden, b)
                 for n in range(actors.shape[0]):
-                    own[b, n] += report.agents[b, n].own
+                    own[b, n] += report.agents[b, n].individual_reward
                     rewards[b, n] += report.rewards[b, n]
     return -1
 
