@@ -42,7 +42,7 @@ from .environment import RecommendationEnv, parallel_env
 from .focal import FocalBatch
 from .infos import plain
 from .language import text_env
-from .rollouts import rollout
+from .rollouts import Rollout, rollout
 from .scenarios import SCENARIOS, Scenario
 from .settings import replace
 from .tasks import TASKS, register_task, task_config
@@ -68,6 +68,7 @@ __all__ = [
     "FocalBatch",
     "RecommendationAEC",
     "RecommendationEnv",
+    "Rollout",
     "Scenario",
     "SharedPolicyVectorEnv",
     "SingleAgentEnv",

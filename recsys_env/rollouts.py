@@ -18,7 +18,7 @@ BLOCK = 256  # ticks whose random actions are drawn ahead
 class Rollout(NamedTuple):
     """What agents earned in a rollout, [B, N] each, as sums over its ticks."""
 
-    own: np.ndarray  # individual rewards, before sharing
+    individual_rewards: np.ndarray  # before sharing
     rewards: np.ndarray  # after sharing
 
 
@@ -85,5 +85,5 @@ def _step(envs: VectorEnv, team: Team, ticks: int, result: Rollout) -> None:
     for _ in range(ticks):
         team.act(envs.observations, actions)
         _, rewards, _, _, infos = envs._step(actions)
-        result.own[:] += infos["individual_reward"]
+        result.individual_rewards[:] += infos["individual_reward"]
         result.rewards[:] += rewards

@@ -89,9 +89,9 @@ def test_a_rollout_plays_the_game_of_step(name: str, copies: int, monkeypatch: p
         agent: CompiledPolicy(p) if callable(p) and not isinstance(p, str) else p for agent, p in given[1].items()
     }
     own, paid = played(other, wrapped, 2 * HORIZON + 7, 5)
-    np.testing.assert_array_equal(found.own, own)
+    np.testing.assert_array_equal(found.individual_rewards, own)
     np.testing.assert_array_equal(found.rewards, paid)
-    assert found.own.any() or name == "blind weights"
+    assert found.individual_rewards.any() or name == "blind weights"
     for mine, theirs in zip(one.arrays, other.arrays, strict=True):
         assert mine.tobytes() == theirs.tobytes()
     for key in set(other.infos) - {"final_obs", "final_mask"}:  # which only mean something where an episode has ended

@@ -124,7 +124,7 @@ def episode_returns(
     Raises:
         ValueError, TypeError: an argument is of a wrong kind or unknown.
     """
-    return episode_rewards(*begin_episodes(task, policies, episodes, seed, num_threads, catalogue)).own
+    return episode_rewards(*begin_episodes(task, policies, episodes, seed, num_threads, catalogue)).individual_rewards
 
 
 def begin_episodes(
