@@ -48,7 +48,7 @@ TOPIC = _record(
     ("mood_up", "f8"), ("mood_down", "f8"),  # finite games: probabilities after a click on it
 )  # fmt: skip
 POPULAR = _record(("item", "i4"), ("probability", "f4"), ("alias", "i4"))  # alias table over the items of a topic
-PLACE = _record(("probability", "f4"), ("alias", "i4"))  # alias table over user slots ~ base activity
+ACTIVITY = _record(("probability", "f4"), ("alias", "i4"))  # alias table over user slots ~ base activity
 SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
 AGENT = _record(("role", "i4"), *((name, "f4") for name in (*EVENTS, *OBJECTIVES)))
 
@@ -127,7 +127,7 @@ SHAPE = _record(
     *((name, "i8") for name in PAGE_PROPERTIES),
     # offsets in the rows of State.vectors, and their width W
     *((name, "i8") for name in ("taste", "profile", "satiation", "trust", "history")),
-    *((name, "i8") for name in ("observed_satisfaction", "satisfaction_pages", "told", "releases", "width")),
+    *((name, "i8") for name in ("observed_satisfaction", "satisfaction_pages", "noisy_history", "releases", "width")),
     ("observation", "i8"),  # O
     ("profile_noise", "f8"), ("history_noise", "f8"),  # standard deviations of the noise on each number
     ("profile_error", "f8"),  # expected squared error of the profile
@@ -181,13 +181,13 @@ class World(NamedTuple):
     items: np.ndarray  # [M] ITEM
     item_vectors: np.ndarray  # [M, D] f4, unit norm
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all agents may show all items
-    # [N, T] i4: the label that the agent is told where the intent is this topic, -1 = none; [N, 0] without labels
+    # [N, T] i4: the label that the agent knows where the intent is this topic, -1 = none; [N, 0] without labels
     labels: np.ndarray
     centres: np.ndarray  # [T, D] f4: topic centres, unit norm
     topics: np.ndarray  # [T] TOPIC
     popular: np.ndarray  # [M] POPULAR, topic by topic
     topic_start: np.ndarray  # [T + 1] i4: where each topic begins in `popular`
-    places: np.ndarray  # [U] PLACE
+    activity: np.ndarray  # [U] ACTIVITY
     prior_taste: np.ndarray  # [A, D] f4: tastes of the catalogue's users; A = 0 without a catalogue
     prior_rho: np.ndarray  # [A] f4
     prior_habits: np.ndarray  # [A, H] HABIT
@@ -249,7 +249,7 @@ class Scratch(NamedTuple):
     # C' and T' are C and T rounded up to whole vectors (`numeric.round_up_to_lanes`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
     scores: np.ndarray  # [B, max(C, K)] f8: what the best candidates, items or habits so far are ranked by
-    habits: np.ndarray  # [B, C] i4: places of the visitor's largest habits so far
+    habits: np.ndarray  # [B, C] i4: entries of the visitor's largest habits so far
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     profile_matches: np.ndarray  # [B, C] f4: <noisy profile, vector> of the draws
     marks: np.ndarray  # [B, 16] u8: bit set of the items drawn so far
@@ -328,14 +328,14 @@ def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
 def allocate_state(world: World, num_envs: int, users: int | None = None) -> State:
     """A state of zeros for B copies of this many users (default: the world's); stamps of 0 mark every row as
     untouched."""
-    from .kernels.dynamics import PLACES
+    from .kernels.dynamics import USERS_PER_WORD
 
     p, b = world.params["shape"][0], num_envs
     u, n = p["users"] if users is None else users, p["agents"]
     return State(
         copies=zeros(b, COPY),
         users=zeros((b, u), USER),
-        touched_users=zeros((b, int(-(-u // PLACES))), TOUCHED),
+        touched_users=zeros((b, int(-(-u // USERS_PER_WORD))), TOUCHED),
         vectors=zeros((b, u, p["width"]), np.float32),
         visits=zeros((b, u, p["visit_views"]), VISITS),
         carts=zeros((b, u, p["cart"]), CART),
@@ -383,7 +383,7 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
     p, b = world.params["shape"][0], num_envs
     n = p["agents"]
     in_vectors: Any = round_up_to_lanes.py_func  # type: ignore[attr-defined]
-    places, topics = in_vectors(p["candidates"]), in_vectors(p["topics"])
+    candidates, topics = in_vectors(p["candidates"]), in_vectors(p["topics"])
     described = p["candidates"] * p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0
     return Scratch(
         shown=zeros((b, n, p["slots"]), np.int32),
@@ -394,19 +394,19 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
         draws=zeros((b, p["candidates"]), np.int32),
         profile_matches=zeros((b, p["candidates"]), np.float32),
         marks=zeros((b, MARKS // 64), np.uint64),
-        first_uniforms=zeros((b, places)),
-        second_uniforms=zeros((b, places)),
-        shuffle_uniforms=zeros((b, places)),
+        first_uniforms=zeros((b, candidates)),
+        second_uniforms=zeros((b, candidates)),
+        shuffle_uniforms=zeros((b, candidates)),
         seen=zeros((b, p["candidates"]), np.float32),
         history_matches=zeros((b, p["candidates"]), np.float32),
-        item_clicks=zeros((b, places)),
-        item_impressions=zeros((b, places)),
-        item_satisfaction=zeros((b, places)),
-        item_age=zeros((b, places)),
-        promotion=zeros((b, places)),
-        relative_ctr=zeros((b, places), np.float32),
-        relative_satisfaction=zeros((b, places), np.float32),
-        freshness=zeros((b, places), np.float32),
+        item_clicks=zeros((b, candidates)),
+        item_impressions=zeros((b, candidates)),
+        item_satisfaction=zeros((b, candidates)),
+        item_age=zeros((b, candidates)),
+        promotion=zeros((b, candidates)),
+        relative_ctr=zeros((b, candidates), np.float32),
+        relative_satisfaction=zeros((b, candidates), np.float32),
+        freshness=zeros((b, candidates), np.float32),
         topic_matches=zeros((b, topics)),
         topic_weights=zeros((b, topics)),
         topic_mass=zeros((b, topics)),

@@ -243,7 +243,7 @@ class Batch(ABC, Generic[Array, Told]):
     @property
     @abstractmethod
     def next_user_slots(self) -> Array:
-        """Place [B] of the person whose page is about to be shown, -1 if idle; the next step overwrites it."""
+        """User slot [B] of the person whose page is about to be shown, -1 if idle; the next step overwrites it."""
 
     @property
     def active(self) -> Array:

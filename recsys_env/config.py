@@ -46,7 +46,7 @@ PROTOTYPE = "prototype simulation"
 class UserConfig(Settings):
     """The users. A catalogue determines their number, tastes, price sensitivity, activity and initial habits."""
 
-    number: int = number_field(8, "U, users (places) per copy", 1, 10**8, from_catalogue=True)
+    number: int = number_field(8, "U, users (user slots) per copy", 1, 10**8, from_catalogue=True)
     population: str = choice_field(
         "fresh", "fresh: new people in every seed and episode; fixed: always the same people", "fresh", "fixed"
     )
@@ -65,7 +65,7 @@ class UserConfig(Settings):
         0.5, "log-sd of rho_u (log-normal, mean 1)", 0, 3, source=PROTOTYPE, from_catalogue=True
     )
     activity_log_sd: float = number_field(
-        1.0, "log-sd of a place's visit rate", 0, 3, source="activity Gini .52, data .47-.60", from_catalogue=True
+        1.0, "log-sd of a user slot's visit rate", 0, 3, source="activity Gini .52, data .47-.60", from_catalogue=True
     )
     intent_scale: float = number_field(4.0, "session intent: P(topic t) ~ exp(intent_scale * <p_u, centre_t>)", 0, 50)
     rating_bias_sd: float = number_field(

@@ -328,7 +328,7 @@ def with_fields(config: WorldConfig, shape: Shape) -> Shape:
     return shape._replace(private=sum(field.size(config, shape) for field in private_fields(config, shape)))
 
 
-def places(fields: Iterable[Field], config: WorldConfig, shape: Shape) -> dict[str, slice]:
+def field_slices(fields: Iterable[Field], config: WorldConfig, shape: Shape) -> dict[str, slice]:
     """Return the slice of each field that a world has in the flat vector of all of them."""
     where, start = {}, 0
     for field in fields:

@@ -21,7 +21,7 @@ from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import check_count, shown
 from .config import WorldConfig, check_catalogue_fields
-from .fields import ACTION, OBSERVATION, STATE, candidate_features, places, private_fields, runs_of
+from .fields import ACTION, OBSERVATION, STATE, candidate_features, field_slices, private_fields, runs_of
 from .files import digest_of_arrays
 from .privacy import WITHHELD_FEATURES
 from .settings import difference
@@ -70,10 +70,10 @@ class GameBatch(Batch[Array, Told]):
             warnings.warn(
                 f"action = 'query' scans all {self.shape.items} items for every agent in every step", stacklevel=4
             )
-        self.action_fields = places(ACTION, config, self.shape)
-        self.observation_fields = places(OBSERVATION, config, self.shape)
+        self.action_fields = field_slices(ACTION, config, self.shape)
+        self.observation_fields = field_slices(OBSERVATION, config, self.shape)
         self.candidate_features = candidate_features(config, self.shape)
-        self.state_fields = places(STATE, config, self.shape)
+        self.state_fields = field_slices(STATE, config, self.shape)
         width = int(self.world.params["shape"]["observation"][0])
         self.observation_space = observation_space(config, self.shape, width)
         self.action_space = action_space(config, self.shape)
@@ -85,6 +85,7 @@ class GameBatch(Batch[Array, Told]):
         self._state: Any
         self._report: Any
         self._seed: int | list[int] | None = None  # None = there is no game yet
+        self._torn = False  # whether a rollout ended while copies were at different ticks
         self._moves = 0  # resets, restores and steps: how often another page has come to be shown
         self.busy = Busy()
 
@@ -110,7 +111,7 @@ class GameBatch(Batch[Array, Told]):
         If the configs are equal, two worlds are the same if their digests are, because everything else in a `World`
         follows from these and the config.
         """
-        names = ("items", "item_vectors", "places", "prior_taste", "prior_rho", "prior_habits")
+        names = ("items", "item_vectors", "activity", "prior_taste", "prior_rho", "prior_habits")
         return digest_of_arrays({name: getattr(self.world, name) for name in names})
 
     @cached_property
@@ -172,7 +173,7 @@ class GameBatch(Batch[Array, Told]):
                 for name, array in before.items():
                     self._put(getattr(self._state, name), chosen, array)
             else:
-                self._seed = seeds
+                self._seed, self._torn = seeds, False
                 self._moves += 1
 
     def _play(self, actions: Any) -> None:
@@ -244,7 +245,7 @@ class GameBatch(Batch[Array, Told]):
         return self._observed()
 
     def _require_reset(self, call: str) -> None:
-        if self._seed is None:
+        if self._seed is None or self._torn:
             raise RuntimeError(f"call reset() before {call}")
 
     def _check_contents(self, snapshot: Snapshot) -> None:

@@ -65,7 +65,7 @@ class Infos(Mapping[str, np.ndarray]):
     visitor [B, N]      visitor id of this page, -1 = idle tick or inactive agent
     next_visitor [B, N] visitor id of the page that the returned observation is about
     user_slot, next_user_slot [B, N]  places of these people among the users of the copy, 0..U-1, -1 likewise. When a
-                        person is lost a new one takes its place, so the pages of a place form a chain through the
+                        person is lost a new one takes its slot, so the pages of a user slot form a chain through the
                         episode, for credit assignment
     active [B, N]       bool, whether the agent's slots will be on the next page
     price_multiplier [B, N]  factor on the prices of the agent's slots on this page, 1 = unchanged prices

@@ -12,7 +12,7 @@ from .policies import Team
 from .policies.compiled import CompiledPolicy, is_compiled
 from .vector import VectorEnv, checked_vector_env
 
-BLOCK = 256  # ticks whose random actions are drawn ahead
+BLOCK, LARGEST = 256, 2**20  # ticks whose random actions are drawn ahead; ticks of copies
 
 
 class Rollout(NamedTuple):
@@ -26,12 +26,13 @@ def rollout(envs: VectorEnv, policies: Any, ticks: int, seed: int = 0) -> Rollou
     """Play many ticks of every copy in one compiled call, without Python between them.
 
     The results equal those of `step` with a `Team` of the same policies and seed, bit by bit. Episodes restart as in
-    `step`. Afterwards `envs.observations`, `envs.infos` and so on describe the last tick.
+    `step`. Afterwards `envs.observations`, `envs.infos` and so on describe the last tick. With `copy=False`, the arrays
+    that the last `step` returned are overwritten at once.
 
     Args:
         envs: the batch, after its first `reset`.
-        policies: one for all agents, or one for each by agent name: "random" (without masks), "blind", "static", a
-            `LinearRanker` (where they name their picks and set no prices) or a function of `numba.njit` (see
+        policies: one for all agents, or one for each by agent name: "random" (without masks), "blind", "static" or a
+            `LinearRanker` (both where actions are picks and agents set no prices), or a function of `numba.njit` (see
             `recsys_env.policies.CompiledPolicy`).
         ticks: T, for instance the horizon.
         seed: seed of the policies' random streams.
@@ -69,11 +70,13 @@ def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
 
     rows = envs.num_envs, envs.num_agents
     result = Rollout(np.zeros(rows), np.zeros(rows))
-    if COMPILER == PLAIN:  # where nothing can be called by its address
+    # The plain compiler calls nothing by its address, and a team replaces actions that come too late.
+    if COMPILER == PLAIN or envs.config.observation.delay > 0:
         _step(envs, team, ticks, result)
         return result
-    for begun in range(0, ticks, BLOCK):
-        block = min(BLOCK, ticks - begun)
+    size = max(1, min(BLOCK, LARGEST // envs.num_envs))
+    for begun in range(0, ticks, size):
+        block = min(size, ticks - begun)
         actors = [team.policies[agent].actor(block) for agent in envs.possible_agents]
         envs._roll_out(actors, block, *result)
     return result

@@ -18,7 +18,7 @@ from .arrays import State, World
 from .checks import shown
 from .config import WorldConfig
 from .fields import Shape
-from .kernels.dynamics import PLACES
+from .kernels.dynamics import USERS_PER_WORD
 
 _FINITE = float(np.finfo(np.float32).max)
 _MOST = 2**31 - 2  # of what is counted on, in 32 bits
@@ -161,8 +161,8 @@ def _vectors(config: WorldConfig, shape: Shape, world: World) -> Iterator[tuple[
     yield "satiation", at["satiation"], shape.topics, (0, horizon * (1 + shown) * (1 + _ROUNDING))
     yield "trust", at["trust"], shape.agents, (-1 - _ROUNDING, 1 + _ROUNDING)
     noise = float(at["history_noise"]) / max(1 - config.observation.history_decay, 1e-9)
-    counts = {"history": horizon * (1 + _ROUNDING), "told": horizon * (1 + _ROUNDING) + _DEVIATIONS * noise}
-    for name, views in (("history", shape.views), ("told", shape.released_views)):
+    counts = {"history": horizon * (1 + _ROUNDING), "noisy_history": horizon * (1 + _ROUNDING) + _DEVIATIONS * noise}
+    for name, views in (("history", shape.views), ("noisy_history", shape.released_views)):
         for view in range(views):
             start = at[name] + view * (shape.dims + shape.topics)
             yield f"{name} {view}, mean", start, shape.dims, (-_UNIT, _UNIT)
@@ -235,8 +235,10 @@ def _check_relations(arrays: State, rival: bool) -> None:
     ticks, mine = arrays.items["touched"], items == stamp[:, None]
     _reject("items.touched", ticks, mine & (ticks > tick[:, None]), "at most the tick of its copy")
     bits = arrays.touched_users["bits"]
-    met = np.where(arrays.touched_users["stamp"] == stamp[:, None], bits, 0)
-    _reject("touched_users.bits", bits, met != _words(touched), "the places whose users carry the stamp of their copy")
+    noted = np.where(arrays.touched_users["stamp"] == stamp[:, None], bits, 0)
+    _reject(
+        "touched_users.bits", bits, noted != _words(touched), "the user slots whose users carry the stamp of their copy"
+    )
     comes, rows = visitor >= 0, np.arange(len(copies))
     _reject("copies.visitor", visitor, comes & ~touched[rows, visitor], "a place whose user has come in this episode")
     _reject("copies.intent", copies["intent"], comes & (copies["intent"] < 0), "a topic where somebody visits")
@@ -248,7 +250,7 @@ def _check_relations(arrays: State, rival: bool) -> None:
 def _words(touched: np.ndarray) -> np.ndarray:
     """[B, words] of the bits of [B, U]."""
     packed = np.packbits(touched, axis=1, bitorder="little")
-    missing = -packed.shape[1] % (int(PLACES) // 8)
+    missing = -packed.shape[1] % (int(USERS_PER_WORD) // 8)
     words: np.ndarray = np.ascontiguousarray(np.pad(packed, ((0, 0), (0, missing)))).view("<u8")
     return words
 
@@ -302,7 +304,7 @@ def _indices(shape: Shape) -> dict[str, Limits]:
         "popular.item": items,
         "popular.alias": items,
         "topic_start": (0, shape.items),
-        "places.alias": (0, shape.users - 1),
+        "activity.alias": (0, shape.users - 1),
         "prior_habits.item": (-1, shape.items - 1),
     }
 

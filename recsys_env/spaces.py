@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from .config import WorldConfig
-from .fields import ACTION, Shape, places
+from .fields import ACTION, Shape, field_slices
 
 
 def unit_box(size: int) -> spaces.Box:
@@ -44,7 +44,7 @@ def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
     """
     n, slots = choices(config, shape), shape.slots
     if config.continuous:
-        return unit_box(max(place.stop for place in places(ACTION, config, shape).values()))
+        return unit_box(max(place.stop for place in field_slices(ACTION, config, shape).values()))
     if slots == 1:
         return spaces.Discrete(n * math.prod(beside_picks(shape)))
     return Slate([n] * slots + beside_picks(shape))

@@ -58,7 +58,8 @@ class Tensors:
 
     On the CPU a tensor shares the array's memory, and is valid as long as the array: until the step after the next. The
     same holds if the batch itself is on the GPU. For a GPU with the batch on the CPU, the batch's own buffers are
-    pinned once, so that each array crosses in one asynchronous transfer. Computations on the same stream wait for the
+    pinned once, so that each array crosses in one asynchronous transfer; make the batch with `copy=False`, because
+    copies are not pinned. Computations on the same stream wait for the
     transfer, and reading an action back ends every transfer before the buffers are written again.
 
     Args:

@@ -35,8 +35,8 @@ from .snapshots import check_world
 from .spaces import mask_size
 
 CHUNK = 64  # copies that go through the stages of a tick together, at most: more leave the processor's first cache
-# When a batch's step is compiled for its world alone, unless one says: from this many copies on at the first step, and
-# in smaller batches after this many agent-steps, which take about as long as the compiler does.
+# The default of `specialize`: batches of this many copies at the first step, smaller ones after this many agent-steps,
+# which take about as long as compiling.
 SPECIALISED, PAYS_OFF = 1_024, 20_000_000
 _threads: dict[str, int] = {}  # "process": the one in which threads have started
 
@@ -193,13 +193,13 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         arguments = step, addresses, ticks, bounds, np.array(hidden, np.int64).reshape(-1, 4), self._starts, actions
         roll = compiled_for(kinds, play, *arguments, own, rewards)
         packed = self._packed_with(self._report is self._buffers[1])
-        seed, self._seed = self._seed, None  # no game, until all copies have come to the same tick
+        self._torn = True  # until all copies have come to the same tick
         self._moves += 1
-        place = roll(packed.address, *arguments, own, rewards)
-        if place >= 0:
+        outside = roll(packed.address, *arguments, own, rewards)
+        if outside >= 0:
             width = self._actions.highest.size
-            self._actions.reject(place, actions.reshape(-1, width)[place // width])
-        self._seed = seed
+            self._actions.reject(outside, actions.reshape(-1, width)[outside // width])
+        self._torn = False
         if self._until_specialised > 0:
             self._until_specialised = max(self._until_specialised - ticks, 0)
 
@@ -338,7 +338,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @property
     def next_page(self) -> np.ndarray:
-        """Records [B] (`world.COPY`) of the page about to be shown: `tick`; `visitor`, the place of its user, -1 in an
+        """Records [B] (`arrays.COPY`) of the page about to be shown: `tick`; `visitor`, the slot of its user, -1 in an
         idle tick; `intent`, a topic; `scene`; `anchor`, the item that led to the scene, -1 = none; `opened`, the agent
         of a rival page; `session_page`, 0 on the first of a session."""
         return self._state.copies.copy()
@@ -348,20 +348,20 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         """Return the latent variables of one user of each copy.
 
         Args:
-            user_slots: [B] places of the users, or one for all copies; None = the users whose page is about to be shown
-                (in an idle tick the user at place 0).
+            user_slots: [B] slots of the users, or one for all copies; None = the users whose page is about to be shown
+                (in an idle tick the user in slot 0).
 
         Returns:
-            incarnation [B]: number of people who held this place before; group, mood [B]; sessions [B] that the person
-            has begun; last_visit [B]: tick of the last page before this session, -1 = none; satisfaction z,
-            price_sensitivity rho [B]; wallet [B]: money in mean list prices, infinite where it is unlimited; taste [B,
+            incarnation [B]: number of people who held this slot before; group, mood [B]; sessions [B] that the person
+            has begun; last_visit [B]: tick of the last page before this session, -1 = none; satisfaction,
+            price_sensitivity [B]; wallet [B]: money in mean list prices, infinite where it is unlimited; taste [B,
             D], satiation [B, T], trust [B, N]: p_u, s_u, tau_u; cart_item, cart_agent [B, Q]: items in the cart and the
             agents that are credited, oldest first, -1 = none.
 
         Raises:
             RuntimeError: before the first `reset`.
-            IndexError: a place is not below the number of users.
-            ValueError, TypeError: `user_slots` are not places of users.
+            IndexError: a user slot is not below the number of users.
+            ValueError, TypeError: `user_slots` are not slots of users.
         """
         from .kernels.page import read_wallets
 
@@ -385,7 +385,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         }
 
     def _user_slots(self, user_slots: Any, num_envs: int) -> np.ndarray:
-        """A place in each of so many copies [num_envs], of one for all or one for each.
+        """A user slot in each of so many copies [num_envs], of one for all or one for each.
 
         Raises:
             IndexError, ValueError, TypeError: as of `latent_users`.

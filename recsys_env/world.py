@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from .arrays import (
+    ACTIVITY,
     AGENT,
     CART_SIZE,
     HABIT,
     ITEM,
     PARAMS,
-    PLACE,
     POPULAR,
     SCENE,
     TOPIC,
@@ -37,7 +37,7 @@ from .fields import (
     STATE,
     Shape,
     candidate_features,
-    places,
+    field_slices,
     span,
     with_fields,
 )
@@ -128,7 +128,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         topics=topics,
         popular=popular,
         topic_start=topic_start,
-        places=_places(activity),
+        activity=_activity(activity),
         prior_taste=taste,
         prior_rho=rho,
         prior_habits=habits,
@@ -221,10 +221,10 @@ def _alias_tables(items: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarr
     return popular, start.astype(np.int32)
 
 
-def _places(activity: np.ndarray) -> np.ndarray:
-    places = np.zeros(len(activity), PLACE)
-    places["probability"], places["alias"] = _alias(activity, np.array([0, len(activity)]))
-    return places
+def _activity(activity: np.ndarray) -> np.ndarray:
+    table = np.zeros(len(activity), ACTIVITY)
+    table["probability"], table["alias"] = _alias(activity, np.array([0, len(activity)]))
+    return table
 
 
 def _priors(
@@ -335,7 +335,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["observed_satisfaction"] = p["history"] + shape.views * (d + t)
     p["satisfaction_pages"] = p["observed_satisfaction"] + shape.satisfaction_views
     after = p["satisfaction_pages"] + shape.satisfaction_views
-    p["told"] = after if config.private else p["history"]
+    p["noisy_history"] = after if config.private else p["history"]
     p["releases"] = after + shape.released_views * (d + t)
     p["width"] = p["releases"] + shape.released_views
     seen = config.observation
@@ -348,13 +348,13 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     p["exposure_decay"] = 0.5 ** (1 / config.reward.fairness_half_life)
     # In float32 for every NumPy; without a history the unit is one click.
     p["popularity_scale"] = np.float32(1) / max(items["popularity"].mean(), np.float32(1))
-    where = places(OBSERVATION, config, shape)
+    where = field_slices(OBSERVATION, config, shape)
     p["observation"] = max(place.stop for place in where.values())
-    offsets = {name: place.start for name, place in where.items()}
+    offsets = {name: part.start for name, part in where.items()}
     offsets["history"] = span(where, HISTORY).start
     _fill(params["fields"], offsets)
-    _fill(params["state_fields"], {name: place.start for name, place in places(STATE, config, shape).items()})
-    _fill(params["action_fields"], {name: place.start for name, place in places(ACTION, config, shape).items()})
+    _fill(params["state_fields"], {name: part.start for name, part in field_slices(STATE, config, shape).items()})
+    _fill(params["action_fields"], {name: part.start for name, part in field_slices(ACTION, config, shape).items()})
     _fill(params["features"], {name: i for i, name in enumerate(candidate_features(config, shape))})
     return params
 
@@ -370,8 +370,8 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
     rate, mean, variance = np.zeros(items), np.zeros(items), np.zeros(items)
     people = max(SAMPLE // 8, min(SAMPLE, 4_000_000 // items))
     sample = np.zeros(people, np.int64), np.zeros(people), np.zeros((people, shape["topics"]))
-    told = read_only(world)
-    respond(told, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
+    known = read_only(world)
+    respond(known, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
     world.items["log_clicks"] = clicks
     world.items["log_satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)

@@ -16,7 +16,7 @@ from plain_game import CartItem, Copy, Game, Habit, Person, Report, Slot, Visits
 
 from recsys_env import arrays
 from recsys_env.arrays import State
-from recsys_env.fields import OBSERVATION, places
+from recsys_env.fields import OBSERVATION, field_slices
 from recsys_env.responses import RESPONSES
 
 # ------------------------------------------------------------------------------------------------ the kernels' arrays
@@ -197,7 +197,7 @@ def compare_report(game: Game, expected: Report, actual: arrays.Report, b: int) 
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]
         close(expected.final_state, actual.final_states[b], "final state")
     for wanted, found in pairs:
-        close(wanted, found[b], f"observations or masks; fields {places(OBSERVATION, game.config, game.shape)}")
+        close(wanted, found[b], f"observations or masks; fields {field_slices(OBSERVATION, game.config, game.shape)}")
     for n in game.agents:
         for k in range(game.config.slots):
             slot = expected.page[n][k] if n in expected.page else Slot(None, 0)

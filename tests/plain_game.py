@@ -26,7 +26,7 @@ from scipy.stats import norm
 
 from recsys_env.arrays import CART_SIZE, World
 from recsys_env.config import OBJECTIVES, WorldConfig
-from recsys_env.fields import OBSERVATION, STATE, candidate_features, places
+from recsys_env.fields import OBSERVATION, STATE, candidate_features, field_slices
 from recsys_env.responses import EVENTS
 from recsys_env.world import shape_of
 
@@ -897,13 +897,13 @@ class Game:
             self.events["lost"] += 1
 
     def draw_visitor(self, copy: Copy) -> None:
-        """A place by its activity, accepted by satisfaction; refused, the tick is idle."""
-        a, places = self.config.arrival, self.world.places
+        """A user slot by its activity, accepted by satisfaction; refused, the tick is idle."""
+        a, activity = self.config.arrival, self.world.activity
         copy.visitor = copy.intent = copy.anchor = copy.opened = None
         copy.scene = copy.session_page = 0
-        everybody = range(len(places))
+        everybody = range(len(activity))
         u = alias_draw(
-            self.draws.uniform(events.VISITOR), 0, len(places), everybody, places["probability"], places["alias"]
+            self.draws.uniform(events.VISITOR), 0, len(activity), everybody, activity["probability"], activity["alias"]
         )
         person = self.person(copy, u)
         if not self.draws.happens(sigmoid(a.r_0 + a.r_1 * person.satisfaction), events.ACCEPT):
@@ -1061,7 +1061,7 @@ class Game:
         if n in self.active(copy):
             values |= self.observe_visit(copy, n) | self.observe_latent(copy)
         parts = []
-        for name, place in places(OBSERVATION, self.config, self.shape).items():
+        for name, place in field_slices(OBSERVATION, self.config, self.shape).items():
             part = np.ravel(values.get(name, np.zeros(place.stop - place.start)))
             assert part.size == place.stop - place.start, name
             parts.append(part)
@@ -1289,7 +1289,7 @@ class Game:
                 "mean_satisfaction": np.mean([person.satisfaction for person in people]),
                 "mean_trust": np.mean([person.trust for person in people], axis=0),
             }
-        where = places(STATE, self.config, self.shape)
+        where = field_slices(STATE, self.config, self.shape)
         del where["private"]
         return np.concatenate(
             [np.ravel(values.get(k, np.zeros(place.stop - place.start))) for k, place in where.items()]

@@ -17,7 +17,7 @@ from recsys_env.fields import (
     OBSERVATION,
     STATE,
     Field,
-    places,
+    field_slices,
     span,
     unseen_features,
 )
@@ -95,7 +95,7 @@ def test_fields_that_are_handled_in_one_pass_lie_side_by_side(task: str) -> None
 def test_fields_that_are_torn_apart_are_refused() -> None:
     a, b, c = (Field(name, name, axes=("dims",)) for name in "abc")
     envs = vector_env("duel-v1")
-    where = places((a, b, c), envs.config, envs.shape)
+    where = field_slices((a, b, c), envs.config, envs.shape)
     assert span(where, (a, b)) == slice(0, 2 * envs.shape.dims)
     with pytest.raises(ValueError, match="a, c are handled in one pass; declare them side by side"):
         span(where, (a, c))

@@ -52,6 +52,14 @@ def played(
     return own, paid
 
 
+@numba.njit
+def sometimes(observation, mask, action, key):  # type: ignore[no-untyped-def]
+    """What it does not write is 0, whatever it wrote before."""
+    if uniform(key, 0) < 0.5:
+        for k in range(action.size):
+            action[k] = 1 + k
+
+
 CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
     "random": ("ecommerce-v1", {}, "random"),
     "random items, one slot": ("duel-v1", {}, "random"),
@@ -64,8 +72,13 @@ CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
     "ranker": ("ecommerce-v1", {}, lambda: ranker("ecommerce-v1")),
     "function": ("ecommerce-v1", {}, spread),
     "function with masks": ("ecommerce-v1", {"mask_actions": True}, spread),
+    "function that writes now and then": ("ecommerce-v1", {}, sometimes),
     "team": ("ecommerce-v1", {}, {"recommender_0": "random", "recommender_1": spread}),
 }
+
+
+class Otherwise(CompiledPolicy):
+    """A subclass may act otherwise."""
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -128,8 +141,31 @@ def test_what_rollout_refuses(policies: Any, what: str) -> None:
     if callable(policies):
         with pytest.raises(RuntimeError, match="call reset"):
             envs.step(envs.empty_actions())
+        other = recsys_env.vector_env("ecommerce-v1", 2)
+        other.reset(seed=0)
+        np.testing.assert_array_equal(envs.reset()[0], other.reset()[0])  # the seed is kept
     envs.reset(seed=0)
     with pytest.raises(ValueError, match="ticks"):
         recsys_env.rollout(envs, "blind", 0)
+    with pytest.raises(ValueError, match="is not compiled"):
+        recsys_env.rollout(envs, dict.fromkeys(envs.possible_agents, Otherwise(spread)), 3)
     with pytest.raises(TypeError, match=r"function = .* must be a function of numba.njit"):
         CompiledPolicy(len)
+
+
+def test_a_ranker_for_another_batch_is_refused() -> None:
+    """Compiled code would read beyond its weights."""
+    envs = recsys_env.vector_env("ecommerce-v1", 2)
+    envs.reset(seed=0)
+    size = len(envs.candidate_features)
+    for weights, states in (
+        (np.zeros((1, size - 1)), ()),
+        (np.zeros((1, size)), ("observed_satisfaction",)),
+        (np.zeros((3, 1, size)), ()),
+    ):
+        for play in (
+            recsys_env.rollout,
+            lambda envs, policies, _: Team(envs, policies, 0).act(envs.observations, envs.empty_actions()),
+        ):
+            with pytest.raises(ValueError, match=r"weights of shape .* must have the shape"):
+                play(envs, dict.fromkeys(envs.possible_agents, LinearRanker(weights, states)), 3)

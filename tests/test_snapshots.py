@@ -255,7 +255,7 @@ def with_first(world: World, array: str, field: str, value: float) -> World:
         ("items", "quality", np.nan, "items.quality holds nan, but must be finite"),
         ("popular", "item", 20, "popular.item holds 20, but must be from 0 to 19"),
         ("topic_start", "", 21, "topic_start holds 21, but must be from 0 to 20"),
-        ("places", "alias", 3, "places.alias holds 3, but must be from 0 to 2"),
+        ("activity", "alias", 3, "activity.alias holds 3, but must be from 0 to 2"),
         ("agents", "role", 9, "agents.role holds 9, but must be from 0 to 0"),
         ("scenes", "owner", 7, "scenes.owner holds 7, but must be from -1 to -1"),
         ("item_vectors", "", np.inf, "item_vectors holds inf, but must be finite"),

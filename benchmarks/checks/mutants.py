@@ -109,7 +109,9 @@ REASONS = {
         "a setting of a search: rounds that begin with the means of another page find equally good slates"
     ),
     "_prefetch_": "equivalent: memory that is not loaded ahead of time is loaded a little later",
-    "u % PLACES -> u + PLACES": "equivalent on processors that shift by the remainder of 64, such as x86 and ARM",
+    "u % USERS_PER_WORD -> u + USERS_PER_WORD": (
+        "equivalent on processors that shift by the remainder of 64, such as x86 and ARM"
+    ),
     "numeric.py:round_up_to_lanes: return (n + LANES - 1) // LANES * LANES | 1 -> -1": (
         "equivalent: more of a vector stays unused"
     ),

@@ -89,7 +89,7 @@ class Books(NamedTuple):
     people: np.ndarray  # [B, U] BOOK
     carts: np.ndarray  # [B, U, 3] ENTRY
     stock: np.ndarray  # [B, M] UNITS
-    before: np.ndarray  # [B] world.COPY; this and the next three are from before the step
+    before: np.ndarray  # [B] arrays.COPY; this and the next three are from before the step
     candidates: np.ndarray  # [B, N, C]
     active: np.ndarray  # [B, N]
     next_visitor: np.ndarray  # [B, N]

@@ -32,15 +32,15 @@ class SB3VecEnv(VecEnv):
     """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents (their role and id are in the
     observation).
 
-    Observations are views of the environment's alternating buffers: stable-baselines3 reads an observation last in the
-    step that follows it (`RolloutBuffer.add` copies), which is as long as they stay valid. Rewards are copied, because
-    it writes into them.
+    Observations may be views of the batch's alternating buffers (`copy=False`): stable-baselines3 reads an observation
+    last in the step that follows it (`RolloutBuffer.add` copies), which is as long as they stay valid. Rewards are
+    copied, because it writes into them.
 
     Args:
         envs: the batch. With `mask_actions` the observation is the flat part and the masks come from `action_masks()`.
 
     Attributes:
-        own: [B·N] own rewards of the last step, before sharing.
+        individual_reward: [B·N] individual rewards of the last step, before sharing.
     """
 
     render_mode = None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from .actions import place_outside
+from .actions import index_outside
 from .machine.compiler import thread
 from .step import STEP, advance, write_final_state, write_private, write_state
 
@@ -27,7 +27,7 @@ def step_copies(unpack: Any) -> Any:
         """
         b = cuda.grid(1)
         if mode == STEP and found[0] != NOWHERE:
-            if b == 0:
+            if b == 0 and refused[0] < 0:  # else a later step, whose actions are others
                 row, agents, width = found[0] // actions.shape[2], actions.shape[1], actions.shape[2]
                 for a in range(width):
                     refused[1 + a] = actions[row // agents, row % agents, a]
@@ -75,6 +75,6 @@ def find_outside(actions, limits, low, found):
     """`actions.find_outside` into found[0], which is `NOWHERE` beforehand."""
     b = cuda.grid(1)
     if b < actions.shape[0]:
-        place = place_outside(actions, b, limits, low)
-        if place >= 0:
-            cuda.atomic.min(found, 0, place)
+        index = index_outside(actions, b, limits, low)
+        if index >= 0:
+            cuda.atomic.min(found, 0, index)

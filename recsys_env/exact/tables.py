@@ -112,10 +112,10 @@ class _Builder:
         self.choices = np.array(list(itertools.product(*map(range, sizes))))  # [A, width]
         joint = list(itertools.product(range(len(self.choices)), repeat=self.shape.agents))
         self.joint = self.choices[np.array(joint)]  # [A^N, N, width]
-        places = np.zeros(self.shape.users)  # probability of each place, from its alias table
-        np.add.at(places, np.arange(self.shape.users), self.world.places["probability"] / self.shape.users)
-        np.add.at(places, self.world.places["alias"], (1 - self.world.places["probability"]) / self.shape.users)
-        self.places = places
+        drawn = np.zeros(self.shape.users)  # probability of each user slot, from its alias table
+        np.add.at(drawn, np.arange(self.shape.users), self.world.activity["probability"] / self.shape.users)
+        np.add.at(drawn, self.world.activity["alias"], (1 - self.world.activity["probability"]) / self.shape.users)
+        self.drawn = drawn
         self.orders = self._orders()
 
     def _check_size(self, actions: int) -> None:
@@ -259,7 +259,7 @@ class _Builder:
 
     def _arrive(self, rows: _Rows) -> _Rows:
         """The next visitors of these rows, where there is none."""
-        rows, _, place = rows.split(np.tile(self.places, (len(rows), 1)))
+        rows, _, place = rows.split(np.tile(self.drawn, (len(rows), 1)))
         accepts = np.zeros((len(rows), 2))
         outcomes.ask_users(self.world, rows.state, place, accepts)
         rows, which, comes = rows.split(accepts)

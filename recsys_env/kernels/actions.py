@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .equations import log_multiplier, place_of_level
+from .equations import log_multiplier, position_of_level
 from .machine.compiler import entry, kernel
 from .machine.numeric import insert, is_better
 from .observation import describe_candidates
@@ -14,16 +14,16 @@ from .page_kinds import is_active
 
 @entry
 def find_outside(actions, limits, low):
-    """The first place, counted through actions [B, N, A], of one that is not from `low` to limits[A]; -1 = none."""
+    """The first index, counted through actions [B, N, A], of one that is not from `low` to limits[A]; -1 = none."""
     for b in range(actions.shape[0]):
-        place = place_outside(actions, b, limits, low)
-        if place >= 0:
-            return place
+        index = index_outside(actions, b, limits, low)
+        if index >= 0:
+            return index
     return -1
 
 
 @kernel
-def place_outside(actions, b, limits, low):
+def index_outside(actions, b, limits, low):
     """`find_outside` in one copy. What is no number is outside."""
     agents, width = actions.shape[1], actions.shape[2]
     for n in range(agents):
@@ -76,7 +76,7 @@ def _level(p, actions, b, n):
         level = np.int64(actions[b, n, 0]) // max(p.shape.vocabulary, 1) % p.shape.levels
     else:
         level = np.int64(actions[b, n, p.shape.slots])
-    return place_of_level(p.shape.levels, level)
+    return position_of_level(p.shape.levels, level)
 
 
 @kernel

@@ -25,7 +25,7 @@ from .page_kinds import active_agents
 CLICKS, PURCHASES = 0, 1
 SATISFACTION_RATE = 0.4  # weight of a click in the satisfaction that agents observe
 FRESH = 0
-PLACES = np.int64(64)  # of a word in `State.touched_users`
+USERS_PER_WORD = np.int64(64)  # in `State.touched_users`
 _NONE, _ONE = np.uint64(0), np.uint64(1)
 _UNREACHED = np.finfo(np.float64).max  # above the mass of any draw; finite, so that a scale of 0 makes 0 of it
 
@@ -45,25 +45,25 @@ def person_key(p, copy, u, incarnation):
 
 @kernel
 def touch_user(world, state, p, b, u):
-    """Initialise place u on its first touch in this episode."""
+    """Initialise user slot u on its first touch in this episode."""
     stamp = state.copies[b].stamp
     if state.users[b, u].stamp != stamp:
         create_person(world, state, p, b, u, 0)
-        word = u // PLACES
-        bits = who_came(state, b, word) | _ONE << np.uint64(u % PLACES)
+        word = u // USERS_PER_WORD
+        bits = who_came(state, b, word) | _ONE << np.uint64(u % USERS_PER_WORD)
         state.touched_users[b, word].stamp, state.touched_users[b, word].bits = stamp, bits
 
 
 @kernel
 def who_came(state, b, word):
-    """Bit i says whether the user at place `PLACES` * word + i has come in this episode."""
-    met = state.touched_users[b, word]
-    return met.bits if met.stamp == state.copies[b].stamp else _NONE
+    """Bit i says whether the user in slot `USERS_PER_WORD` * word + i has come in this episode."""
+    touched = state.touched_users[b, word]
+    return touched.bits if touched.stamp == state.copies[b].stamp else _NONE
 
 
 @kernel
 def create_person(world, state, p, b, u, incarnation):
-    """Give place u a new person: a pure function of (population, user, incarnation)."""
+    """Give user slot u a new person: a pure function of (population, user, incarnation)."""
     copy, user = state.copies[b], state.users[b, u]
     key = person_key(p, copy, u, incarnation)
     user.stamp, user.incarnation = copy.stamp, incarnation
@@ -153,9 +153,9 @@ def _set_habits(world, state, p, b, u, row):
 
 @kernel
 def visitor_id(p, copy, u, incarnation):
-    """Equal only for the same person of a copy: (episode if fresh, place, incarnation).
+    """Equal only for the same person of a copy: (episode if fresh, user slot, incarnation).
 
-    A place is reborn at most once a tick, so incarnations are at most `horizon`. The largest world, 10^8 places and
+    A user slot is reborn at most once a tick, so incarnations are at most `horizon`. The largest world, 10^8 places and
     ticks, has ids for 900 episodes; 10^6 of each for 9 million.
     """
     episode = copy.episode if p.users.population == FRESH else 0
@@ -310,26 +310,26 @@ def form_habit(world, state, p, b, n, j):
     """Count one consumption of item j, credited to agent n; a new item takes the place of the smallest count."""
     copy = state.copies[b]
     u, window = copy.visitor, window_of(world, p, j, copy.tick)
-    place, smallest = -1, np.inf
+    entry, smallest = -1, np.inf
     for h in range(p.shape.habits):
         habit = state.habits[b, u, h]
         if habit.item == j and habit.window == window:
-            place = h
+            entry = h
             break
         live = habit.item >= 0 and habit.window == window_of(world, p, habit.item, copy.tick)
         size = np.float64(habit.count) if live else -1.0
         if size < smallest:
-            place, smallest = h, size
-    if place < 0:
+            entry, smallest = h, size
+    if entry < 0:
         return
-    habit = state.habits[b, u, place]
+    habit = state.habits[b, u, entry]
     if habit.item != j or habit.window != window:
         habit.item, habit.window, habit.count = j, window, 0.0
         for view in range(p.shape.views):
-            state.seen[b, u, place, view] = 0.0
+            state.seen[b, u, entry, view] = 0.0
     habit.count += 1.0
     if not is_private(p):
-        state.seen[b, u, place, view_of(p, n)] += 1.0
+        state.seen[b, u, entry, view_of(p, n)] += 1.0
 
 
 # ------------------------------------------------------------------------------------------------ who comes next
@@ -366,14 +366,14 @@ def turn_page(state, p, b, item, carted):
 
 @kernel
 def lose_visitor(world, state, p, b):
-    """A new person takes the visitor's place."""
+    """A new person takes the user slot of the visitor."""
     u = state.copies[b].visitor
     create_person(world, state, p, b, u, state.users[b, u].incarnation + 1)
 
 
 @kernel
 def draw_visitors(world, state, scratch, p, first, stop):
-    """Copies first .. stop - 1 whose visitor does not stay: a place is drawn by base activity and accepted by its
+    """Copies first .. stop - 1 whose visitor does not stay: a user slot is drawn by base activity and accepted by its
     satisfaction (thinning); a refusal is an idle tick."""
     asked = first  # how far the queue, which begins at `first`, is of copies where somebody is asked to come
     for b in range(first, stop):
@@ -384,14 +384,14 @@ def draw_visitors(world, state, scratch, p, first, stop):
         turn = scratch.turns[b]
         end_session(state.copies[b])
         x = rng.uniform(turn.key, rng.VISITOR, 0) * p.shape.users
-        place = world.places[np.int64(x)]
-        turn.user_slot = rng.alias_draw(x, np.int64(x), place.probability, place.alias)
+        row = world.activity[np.int64(x)]
+        turn.user_slot = rng.alias_draw(x, np.int64(x), row.probability, row.alias)
         prefetch_user(state, b, turn.user_slot)
     for i in range(first, asked):
         b = scratch.queue[i]
-        place = scratch.turns[b].user_slot
-        touch_user(world, state, p, b, place)
-        scratch.satisfaction[i] = state.users[b, place].satisfaction
+        u = scratch.turns[b].user_slot
+        touch_user(world, state, p, b, u)
+        scratch.satisfaction[i] = state.users[b, u].satisfaction
     for i in range(first, asked):
         scratch.acceptance_probability[i] = acceptance_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, asked):
@@ -403,7 +403,7 @@ def draw_visitors(world, state, scratch, p, first, stop):
 
 @kernel
 def _welcome(world, state, scratch, p, b, u, key):
-    """The user at place u comes, with an intent, and opens an agent if it sees only one."""
+    """The user in slot u comes, with an intent, and opens an agent if it sees only one."""
     copy = state.copies[b]
     begin_session(state, p, b, u)
     weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
@@ -422,7 +422,7 @@ def end_session(copy):
 
 @kernel
 def begin_session(state, p, b, u):
-    """The user at place u comes."""
+    """The user in slot u comes."""
     user = state.users[b, u]
     user.last_visit = user.last_page
     user.sessions += 1
@@ -443,13 +443,12 @@ def tell_history(world, state, p, b, key):
         release = p.shape.releases + view
         if state.vectors[b, copy.visitor, release] < p.observation.privacy_pages:
             state.vectors[b, copy.visitor, release] += 1.0
-            _blur(
-                state, p, b, copy.visitor, p.shape.history + view * size, p.shape.told + view * size, view * size, key
-            )
+            history, noisy = p.shape.history + view * size, p.shape.noisy_history + view * size
+            _blur(state, p, b, copy.visitor, history, noisy, view * size, key)
 
 
 @kernel
-def _blur(state, p, b, u, history, told, index, key):
+def _blur(state, p, b, u, history, noisy, index, key):
     """Noise on a history, brought back to where histories can be: a vector within the unit ball, counts of 0 or more.
 
     `index` is that of the first draw.
@@ -457,14 +456,14 @@ def _blur(state, p, b, u, history, told, index, key):
     dims, square = p.shape.dims, 0.0
     for d in range(dims):
         x = state.vectors[b, u, history + d] + p.shape.history_noise * rng.normal(key, rng.BLUR, index + d)
-        state.vectors[b, u, told + d] = x
+        state.vectors[b, u, noisy + d] = x
         square += x * x
     for d in range(dims):
-        state.vectors[b, u, told + d] /= max(math.sqrt(square), 1.0)
+        state.vectors[b, u, noisy + d] /= max(math.sqrt(square), 1.0)
     scale = p.shape.history_noise / (1.0 - p.observation.history_decay)
     for t in range(p.shape.topics):
         x = state.vectors[b, u, history + dims + t] + scale * rng.normal(key, rng.BLUR, index + dims + t)
-        state.vectors[b, u, told + dims + t] = max(x, 0.0)
+        state.vectors[b, u, noisy + dims + t] = max(x, 0.0)
 
 
 @kernel

@@ -29,21 +29,21 @@ _PRIOR_IMPRESSIONS, _PRIOR_CLICKS = 10.0, 5.0  # of an average item, added to wh
 
 
 @kernel
-def place_of_level(levels, level):
+def position_of_level(levels, level):
     """Where level 0 .. L - 1 of prices lies in [-1, 1]."""
     return 2.0 * level / (levels - 1) - 1.0
 
 
 @kernel
-def level_of_place(levels, place):
-    """The level, in general between two, whose prices lie at this place."""
-    return (place + 1.0) / 2.0 * (levels - 1)
+def level_of_position(levels, position):
+    """The level, in general between two, whose prices lie at this position."""
+    return (position + 1.0) / 2.0 * (levels - 1)
 
 
 @kernel
-def log_multiplier(offer, place):
-    """log m of a price at this place in [-1, 1]: from `offer.low` to `offer.high`, in even steps of log m."""
-    share = 0.5 * (1.0 + place)
+def log_multiplier(offer, position):
+    """log m of a price at this position in [-1, 1]: from `offer.low` to `offer.high`, in even steps of log m."""
+    share = 0.5 * (1.0 + position)
     return (1.0 - share) * log(offer.low) + share * log(offer.high)
 
 
@@ -206,6 +206,30 @@ TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added
     "context": context_term,
     "repeat": repeat_term,
 }
+
+# Attributes that `choice.alternative` looks up only where one of these coefficients is not 0.
+LOOKED_UP = {
+    "log_price": ("beta_price",),
+    "freshness": ("beta_fresh",),
+    "popularity": ("beta_pop",),
+    "repeats": ("beta_repeat",),
+}
+
+
+def _check_looked_up(terms: dict[str, Callable[..., Any]]) -> None:
+    """Raise TypeError for a term that would read 0 in place of an attribute that is not looked up for it."""
+    for name, term in terms.items():
+        read = getattr(getattr(term, "py_func", None), "__code__", None)
+        for attribute, coefficients in LOOKED_UP.items():
+            if read and attribute in read.co_names and not set(coefficients) & set(read.co_names):
+                raise TypeError(
+                    f"term {name!r} reads {attribute}, which kernels/choice.py looks up only where "
+                    f"{' or '.join(coefficients)} is not 0: look it up for this term too, and add its coefficient to "
+                    "LOOKED_UP"
+                )
+
+
+_check_looked_up(TERMS)
 
 
 def sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:

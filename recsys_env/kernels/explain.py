@@ -14,20 +14,20 @@ from .page_kinds import active_agents
 
 
 def _filling(terms: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
-    """The function (c, a, row) that puts each of these terms into its place of a row."""
-    place, last = len(terms) - 1, terms[-1]
-    others = _filling(terms[:-1]) if place else None
+    """The function (c, a, row) that puts each of these terms into its place in a row."""
+    index, last = len(terms) - 1, terms[-1]
+    others = _filling(terms[:-1]) if index else None
 
     @kernel
     def fill(c, a, row):
-        row[place] = last(c, a)
+        row[index] = last(c, a)
 
     @kernel
     def fill_all(c, a, row):
         others(c, a, row)
-        row[place] = last(c, a)
+        row[index] = last(c, a)
 
-    return fill_all if place else fill
+    return fill_all if index else fill
 
 
 _fill_terms = _filling(tuple(TERMS.values()))

@@ -161,7 +161,7 @@ def describe_candidates(world, state, scratch, p, b, n, rows, r, at):
 @kernel
 def _history(p, n):
     """Where the history that agent n is told begins among a person's vectors."""
-    return p.shape.told + view_of(p, n) * (p.shape.dims + p.shape.topics)
+    return p.shape.noisy_history + view_of(p, n) * (p.shape.dims + p.shape.topics)
 
 
 @kernel

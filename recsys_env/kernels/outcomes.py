@@ -36,7 +36,7 @@ STAYS, LEAVES, IS_LOST = 0, 1, 2  # of a page's end
 
 @entry
 def begin_world(world, state):
-    """Nobody visits, and every place has its first person."""
+    """Nobody visits, and every user slot has its first person."""
     p = world.params[0]
     for b in range(state.copies.size):
         end_session(state.copies[b])
@@ -116,32 +116,35 @@ def end_pages(world, state, left, items, carted):
 
 
 @entry
-def ask_users(world, state, places, accepts):
-    """The users at places[B] are drawn; fills accepts[B, 2] with the probabilities that they refuse and come."""
+def ask_users(world, state, user_slots, accepts):
+    """The users in user_slots[B] are drawn; fills accepts[B, 2] with the probabilities that they refuse and come."""
     p = world.params[0]
     for b in range(state.copies.size):
-        touch_user(world, state, p, b, places[b])
-        accepts[b, 1] = acceptance_probability(p.arrival, np.float64(state.users[b, places[b]].satisfaction))
+        touch_user(world, state, p, b, user_slots[b])
+        accepts[b, 1] = acceptance_probability(p.arrival, np.float64(state.users[b, user_slots[b]].satisfaction))
         accepts[b, 0] = 1.0 - accepts[b, 1]
 
 
 @entry
-def begin_sessions(world, state, places, intents, opens):
-    """The users at places[B] come; fills the probabilities of intents[B, T] and of the agents that they open[B, N]."""
+def begin_sessions(world, state, user_slots, intents, opens):
+    """The users in user_slots[B] come.
+
+    Fills the probabilities of intents[B, T] and of the agents that they open[B, N].
+    """
     p = world.params[0]
     for b in range(state.copies.size):
-        begin_session(state, p, b, places[b])
+        begin_session(state, p, b, user_slots[b])
         total = 0.0
         for t in range(p.shape.topics):
             if world.topic_start[t + 1] > world.topic_start[t]:
-                intents[b, t] = topic_odds(world, state, p, b, places[b], t, p.shape.taste, p.users.intent_scale)
+                intents[b, t] = topic_odds(world, state, p, b, user_slots[b], t, p.shape.taste, p.users.intent_scale)
                 total += intents[b, t]
         for t in range(p.shape.topics):
             intents[b, t] /= total
         if p.shape.opens_agent:
             total = 0.0
             for n in range(p.shape.agents):
-                opens[b, n] = opening_weight(state, p, b, places[b], n)
+                opens[b, n] = opening_weight(state, p, b, user_slots[b], n)
                 total += opens[b, n]
             for n in range(p.shape.agents):
                 opens[b, n] /= total

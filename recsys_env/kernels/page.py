@@ -307,10 +307,10 @@ def read_items(world, state, price, promoted, available, stock, age, popularity,
 
 
 @entry
-def read_wallets(world, state, places, wallets):
-    """wallets[b] of the user at places[b] of copy b: money at its present tick, in mean list prices, infinite where
+def read_wallets(world, state, user_slots, wallets):
+    """wallets[b] of the user in user_slots[b] of copy b: money at its present tick, in mean list prices, infinite where
     wallets are unlimited."""
     p = world.params[0]
-    for b in range(places.size):
-        user = state.users[b, places[b]]
+    for b in range(user_slots.size):
+        user = state.users[b, user_slots[b]]
         wallets[b] = wallet_now(p, user, state.copies[b].tick) if p.users.wallet_init > 0.0 else np.inf

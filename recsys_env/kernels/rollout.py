@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .actions import place_outside
+from .actions import index_outside
 from .machine import rng
 from .machine.addresses import act_at, run_at
 from .machine.compiler import entry, kernel
@@ -42,7 +42,7 @@ def play(packed, step, actors, ticks, bounds, hidden, starts, actions, own, rewa
             for n in range(actors.shape[0]):
                 act_at(actors[n, 0], packed, actors[n, 1], n, t, starts[i : i + 2], actions)
             for b in range(starts[i], starts[i + 1]):
-                place = place_outside(actions, b, bounds[1], bounds[0])
+                place = index_outside(actions, b, bounds[1], bounds[0])
                 if place >= 0:
                     return place
             run_at(step, packed, actions, 0, starts[i : i + 2])

@@ -12,7 +12,7 @@ from .actions import read_actions
 from .choice import draw_click, weigh_slots
 from .dynamics import (
     CLICKS,
-    PLACES,
+    USERS_PER_WORD,
     after_click,
     after_no_click,
     draw_mood,
@@ -246,7 +246,7 @@ def write_state(state, p, b, row):
             write_observed_satisfaction(state, p, b, 0, row, at)
     seen = 0
     for word in range(state.touched_users.shape[1]):
-        bits, u = who_came(state, b, word), PLACES * word
+        bits, u = who_came(state, b, word), USERS_PER_WORD * word
         while bits > _NONE:
             if bits & _ONE:
                 seen += 1

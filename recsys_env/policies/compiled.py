@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba.core.registry import CPUDispatcher
 
 from ..batch import AnyBatch
 from ..checks import shown
@@ -50,7 +49,7 @@ def planned(actions: np.ndarray, continuous: bool) -> Actor:
 
 def is_compiled(function: Any) -> bool:
     """Whether this is a function of `numba.njit`."""
-    return isinstance(function, CPUDispatcher)
+    return isinstance(function, type(uniform))
 
 
 class CompiledPolicy(Policy):
@@ -60,15 +59,18 @@ class CompiledPolicy(Policy):
 
     Args:
         function: function of `numba.njit` that fills in the action: function(observation, mask, action, key), with
-            observation [O] float32; mask [A] int8 (empty without `mask_actions`); action int64 [K] picks and what comes
-            after them in the action space, [1] for one number, or float32 [A] for vectors; key uint64, random bits that
-            are different at every tick, copy and agent (`recsys_env.policies.uniform` makes numbers of them).
+            observation [O] float32; mask [A] int8 (empty without `mask_actions`); action, zeros at first, int64 [K] of
+            picks and what comes after them in the action space, [1] for one number, or float32 [A] for vectors; key
+            uint64, random bits that are different at every tick, copy and agent (`recsys_env.policies.uniform` makes
+            numbers of them).
 
     Raises:
         TypeError: it is not such a function.
     """
 
-    compiled = True
+    @property
+    def compiled(self) -> bool:  # type: ignore[override]
+        return type(self) is CompiledPolicy  # a subclass may act otherwise
 
     def __init__(self, function: Callable[..., None]) -> None:
         if not is_compiled(function):
@@ -108,6 +110,7 @@ def _functions(function: Any) -> tuple[Any, Any]:
     @numba.njit(error_model="numpy", nogil=True)
     def act(observations, masks, actions, base):  # type: ignore[no-untyped-def]
         for b in range(observations.shape[0]):
+            actions[b, :] = 0
             function(observations[b], masks[b], actions[b], row_key(base[0], np.int64(base[1]), b))
 
     @numba.njit(error_model="numpy", nogil=True)
@@ -117,6 +120,7 @@ def _functions(function: Any) -> tuple[Any, Any]:
         base = parts.base
         for b in range(chunk[0], chunk[1]):
             key = row_key(base[0], np.int64(base[1]) + t, b)
+            actions[b, n, :] = 0
             function(report.observations[b, n], report.masks[b, n], actions[b, n], key)
 
     return act, act_in_rollout

@@ -83,8 +83,17 @@ class LinearRanker(Ranker):
         return scores
 
     def _rows(self) -> np.ndarray:
-        """Weights of the features [1 or B, 1 + X, F]."""
-        rows = self.weights[..., : len(self.feature_names)]
+        """Weights of the features [1 or B, 1 + X, F].
+
+        Raises:
+            ValueError: the weights are for other features, states or copies than those of the batch.
+        """
+        *copies, count, width = self.weights.shape
+        features, states = len(self.feature_names), self._columns.size
+        if width < features or (states and count != 1 + states) or copies not in ([], [1], [self.envs.num_envs]):
+            wanted = f"[{1 + states}, {features}] or [{self.envs.num_envs}, {1 + states}, {features}]"
+            raise ValueError(f"weights of shape {list(self.weights.shape)} must have the shape {wanted} in this batch")
+        rows = self.weights[..., :features]
         return np.ascontiguousarray(rows.reshape(-1, *rows.shape[-2:]))
 
     def price_levels(self, observations: np.ndarray) -> np.ndarray | None:

@@ -52,17 +52,17 @@ def first_candidates(envs: VectorEnv, index: int) -> np.ndarray:
 
 def place_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
     """Convert price levels to numbers in [-1, 1], as in continuous actions and observations."""
-    from ..kernels.equations import in_python, place_of_level
+    from ..kernels.equations import in_python, position_of_level
 
-    places: np.ndarray = in_python(place_of_level)(envs.shape.levels, levels)
+    places: np.ndarray = in_python(position_of_level)(envs.shape.levels, levels)
     return places
 
 
 def level_at(envs: VectorEnv, places: np.ndarray) -> np.ndarray:
     """Convert numbers in [-1, 1] to the nearest price levels."""
-    from ..kernels.equations import in_python, level_of_place
+    from ..kernels.equations import in_python, level_of_position
 
-    return np.rint(in_python(level_of_place)(envs.shape.levels, places)).astype(np.int64)
+    return np.rint(in_python(level_of_position)(envs.shape.levels, places)).astype(np.int64)
 
 
 def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
 
 from . import COMPILER, FALLBACK_REASON
 from . import __path__ as folders
@@ -182,6 +183,7 @@ class _Cache(FunctionCache):
         self._function = function
         self._cache_path = None
         self._lock: _Lock | None = None
+        self._waiting: threading.Timer | None = None
         try:
             super().__init__(function)
         except RuntimeError:  # no folder can be written to
@@ -197,8 +199,6 @@ class _Cache(FunctionCache):
             self._waiting.start()
             if self._acquire(sig):
                 found = self._stored(sig, target_context)  # by a process that had the lock before
-            if found is not None:
-                self._waiting.cancel()
         return found
 
     def _stored(self, sig: Any, target_context: Any) -> Any:
@@ -224,6 +224,8 @@ class _Cache(FunctionCache):
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.release()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         if self._enabled:  # only now is every kernel defined
@@ -233,7 +235,6 @@ class _Cache(FunctionCache):
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled, if there is room."""
-        self._waiting.cancel()
         try:
             super().save_overload(sig, data)
         except OSError as error:
@@ -304,10 +305,11 @@ def entry(function: F | None = None, *, parallel: bool = False) -> Any:
     compile_it = dispatcher.compile
 
     def compile_and_release(signature: Any) -> Any:
-        try:
-            return compile_it(signature)
-        finally:
-            stored.release()
+        with global_compiler_lock:  # else another thread could take the next lock before this one is released
+            try:
+                return compile_it(signature)
+            finally:
+                stored.release()
 
     dispatcher.compile = compile_and_release
     return dispatcher

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..choice import outside_utility, trust_term
-from ..equations import inclusive_value, log_multiplier, place_of_level, slot_weight
+from ..equations import inclusive_value, log_multiplier, position_of_level, slot_weight
 from ..machine.compiler import entry, kernel
 from ..machine.numeric import exp, log
 from ..page import can_show, retrieves
@@ -64,7 +64,7 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
                 none = price * trust_loss(world, state, p, b, n, rest)
             for tried in range(levels[0], levels[1]):
                 log_price_multiplier = (
-                    log_multiplier(p.offer, place_of_level(p.shape.levels, tried)) if p.shape.levels > 0 else 0.0
+                    log_multiplier(p.offer, position_of_level(p.shape.levels, tried)) if p.shape.levels > 0 else 0.0
                 )
                 for i in range(count):
                     j = item_of(state, p, b, n, options[i])
@@ -193,7 +193,9 @@ def _weigh(world, state, p, b, n, level, page):
     """What agent n may show at a level of prices: weights and values, as the oracle knows them."""
     options, weights, values = page.options[n], page.weights[n, level], page.values[n, level]
     count, scale = page.counts[n], -np.inf
-    log_price_multiplier = log_multiplier(p.offer, place_of_level(p.shape.levels, level)) if p.shape.levels > 0 else 0.0
+    log_price_multiplier = 0.0
+    if p.shape.levels > 0:
+        log_price_multiplier = log_multiplier(p.offer, position_of_level(p.shape.levels, level))
     for i in range(count):
         j = item_of(state, p, b, n, options[i])
         v, values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)

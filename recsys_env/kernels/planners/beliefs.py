@@ -150,7 +150,7 @@ def estimate_taste(state, p, b, n, sees, taste):
     and clicks soon outweigh a profile that is blurred. What `sees` says that the agent's role hides is left out.
     """
     u, view = state.copies[b].visitor, view_of(p, n)
-    history, dims, clicks = p.shape.told + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
+    history, dims, clicks = p.shape.noisy_history + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
     for t in range(p.shape.topics):
         clicks += state.vectors[b, u, history + dims + t] if sees.history else np.float32(0.0)
     variance = p.shape.profile_error if sees.profile else 1.0
@@ -181,7 +181,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
     popularity = popularity_now(world, state, p, b, j, copy.stamp, tick)
     clicks, seen = 0.0, 0.0
     if sees.history:
-        counts = p.shape.told + view * (dims + p.shape.topics) + dims
+        counts = p.shape.noisy_history + view * (dims + p.shape.topics) + dims
         clicks = np.float64(state.vectors[b, u, counts + item.topic])
         seen = seen_count(world, state, p, b, n, j)
     satiation = min(clicks, 1.0)
