@@ -578,7 +578,7 @@ def test_alias_tables_follow_popularity_and_activity(config: WorldConfig, key: i
         alias_shares(world.items["probability"], world.items["alias"]), shares(popularity), atol=1e-6
     )
     np.testing.assert_allclose(
-        alias_shares(world.places["probability"], world.places["alias"]), shares(catalogue.user_activity), atol=1e-6
+        alias_shares(world.activity["probability"], world.activity["alias"]), shares(catalogue.user_activity), atol=1e-6
     )
     for topic, (start, stop) in enumerate(zip(world.topic_start, world.topic_start[1:], strict=False)):
         table = world.popular[start:stop]

@@ -148,7 +148,7 @@ def test_what_rollout_refuses(policies: Any, what: str) -> None:
     with pytest.raises(ValueError, match="ticks"):
         recsys_env.rollout(envs, "blind", 0)
     with pytest.raises(ValueError, match="is not compiled"):
-        recsys_env.rollout(envs, dict.fromkeys(envs.possible_agents, Otherwise(spread)), 3)
+        recsys_env.rollout(envs, {agent: Otherwise(spread) for agent in envs.possible_agents}, 3)
     with pytest.raises(TypeError, match=r"function = .* must be a function of numba.njit"):
         CompiledPolicy(len)
 
@@ -168,4 +168,4 @@ def test_a_ranker_for_another_batch_is_refused() -> None:
             lambda envs, policies, _: Team(envs, policies, 0).act(envs.observations, envs.empty_actions()),
         ):
             with pytest.raises(ValueError, match=r"weights of shape .* must have the shape"):
-                play(envs, dict.fromkeys(envs.possible_agents, LinearRanker(weights, states)), 3)
+                play(envs, {agent: LinearRanker(weights, states) for agent in envs.possible_agents}, 3)
