@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from recsys_env.arrays import PLACE
+from recsys_env.arrays import ACTIVITY
 from recsys_env.kernels.machine.compiler import entry, kernel
 
 
@@ -39,7 +39,7 @@ def fill(places, numbers):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_column_of_records_is_the_records(size: int) -> None:
-    places, numbers = np.zeros(size, PLACE), np.zeros(size, np.float32)
+    places, numbers = np.zeros(size, ACTIVITY), np.zeros(size, np.float32)
     count(places, numbers)
     assert places["probability"].tolist() == [8.0] * size  # 1, + 1 + 2 by the column, + that
     assert numbers.tolist() == [2.0] * size
@@ -47,6 +47,6 @@ def test_a_column_of_records_is_the_records(size: int) -> None:
 
 def test_what_no_store_can_change_is_read_once() -> None:
     """Contiguous numbers are not in the records: no check while the code runs, no second way through the loop."""
-    signature = tuple(map(numba.typeof, (np.zeros(1, PLACE), np.zeros(40, np.float32))))
+    signature = tuple(map(numba.typeof, (np.zeros(1, ACTIVITY), np.zeros(40, np.float32))))
     fill.compile(signature)
     assert fill.inspect_llvm(signature).count("load float") == 1

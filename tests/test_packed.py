@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 import recsys_env
-from recsys_env.arrays import PLACE
+from recsys_env.arrays import ACTIVITY
 from recsys_env.kernels.machine.compiler import entry, stage
 from recsys_env.kernels.machine.packed import PackedArrays, PackedArraysType, parts_of
 from recsys_env.kernels.machine.pointers import typeof
@@ -26,7 +26,7 @@ def add_up(handle, factor):  # type: ignore[no-untyped-def]
 
 
 def test_a_handle_names_its_parts_and_keeps_them_alive() -> None:
-    places = np.zeros(3, PLACE)
+    places = np.zeros(3, ACTIVITY)
     places["probability"] = [1, 2, 3]
     numbers = np.array([10.0, 20.0, 30.0])
     parts = (numbers,), (places,)
@@ -34,7 +34,7 @@ def test_a_handle_names_its_parts_and_keeps_them_alive() -> None:
     handle = PackedArrays(*parts)
     assert sums(handle.address, 2.0) == 126.0
     assert numbers.tolist() == [11.0, 21.0, 31.0]
-    handle = PackedArrays((np.full(1000, 7.0),), (np.zeros(1000, PLACE),))
+    handle = PackedArrays((np.full(1000, 7.0),), (np.zeros(1000, ACTIVITY),))
     gc.collect()
     np.zeros(1000)  # would lie where the array of sevens was
     assert sums(handle.address, 1.0) == 7000.0

@@ -143,8 +143,8 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"On a page of {page_of_grocery()} products",
     ],
     "docs/speed.md": [
-        lambda: f"From {SPECIALISED:,} copies on, a batch's step",
-        lambda: f"have played {PAYS_OFF:,} agent-steps",
+        lambda: f"at the first step of a batch of {SPECIALISED:,} copies or more",
+        lambda: f"changes once after {PAYS_OFF:,} agent-steps",
         lambda: f"{catalogue()[0]:,} people and {catalogue()[1]:,} products",
     ],
     "docs/observations.md": [
