@@ -293,8 +293,7 @@ class RecommendationEnv(ParallelEnv):
 
         Returns:
             agent -> item, rank, utility, position, click: arrays [K]; terms: name -> [K], whose sum is the utility;
-            price_multiplier,
-            trust, outside: numbers. `VectorEnv.explain` documents meanings and units.
+            price_multiplier, trust, outside: numbers. `VectorEnv.explain` documents meanings and units.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.

@@ -36,12 +36,13 @@ def price_multipliers(report: Report) -> np.ndarray:
     return np.exp(report.agents["log_price_multiplier"].astype(np.longdouble)).astype(np.float64)
 
 
+# Entries that are columns of `Report.agents`, [B, N] each.
+OF_AGENTS = ("individual_reward", "objectives", "visitor", "next_visitor", "user_slot", "next_user_slot", "active")
 _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "shown": partial(_slots, "item"),
     **{name: partial(_slots, name) for name in ("rank", *NAMES)},
     "empty": _holes,
-    **{name: partial(_agents, name) for name in ("individual_reward", "objectives", "visitor", "next_visitor")},
-    **{name: partial(_agents, name) for name in ("user_slot", "next_user_slot", "active")},
+    **{name: partial(_agents, name) for name in OF_AGENTS},
     "price_multiplier": price_multipliers,
     **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
 }
@@ -152,17 +153,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     """
 
     SLOTS = ("shown", "rank", *NAMES)
-    SCALARS = (
-        "empty",
-        "individual_reward",
-        "objectives",
-        "visitor",
-        "next_visitor",
-        "user_slot",
-        "next_user_slot",
-        "active",
-        "price_multiplier",
-    )
+    SCALARS = ("empty", *OF_AGENTS, "price_multiplier")
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     __init__ = dict.__init__  # type: ignore[assignment]  # in C, since every step makes some

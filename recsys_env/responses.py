@@ -24,9 +24,10 @@ class Response:
         paid: what the weight is paid for.
         weight: default of `reward`.
         words: what pages in words, pictures and replays say of it, with the value in place of {}; "" = nothing.
-        told: what language models are told of it beside a click, likewise.
+        told: what language models are told of it beside a click, likewise: "into the cart".
         colour: of the words and of the slot's frame, which goes by the last response that has one; "" = a plain one.
-        unless: name of a response that says more: where that happened too, it alone is put into words.
+        unless: name of a response that says more: where that happened too, it alone is put into words. An item that was
+            `bought` is not also called "in the cart".
     """
 
     name: str

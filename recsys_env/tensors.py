@@ -98,10 +98,6 @@ class Tensors:
         )  # torch warns of memory that it may not write to
         return self(array.copy() if copied else array)
 
-    def host(self, array: Any) -> np.ndarray:
-        """Return a small array of the batch in host memory, copied only if it is not there already."""
-        return array.copy_to_host() if self._resident else array  # type: ignore[no-any-return]
-
     def actions(self, tensor: torch.Tensor) -> Any:
         """Return the actions for `step`, from a tensor [B, N, ...]."""
         tensor = tensor.detach()

@@ -15,7 +15,15 @@ from recsys_env.exact.game import MarkovGame
 from recsys_env.exact.states import Relevance, obstacles
 from recsys_env.exact.tables import tabulate
 from recsys_env.kernels import outcomes
-from recsys_env.kernels.equations import CART_TERMS, EXPERIENCE_TERMS, TERMS, Habits, Popularity, popularity_term
+from recsys_env.kernels.equations import (
+    CART_TERMS,
+    EXPERIENCE_TERMS,
+    TERMS,
+    Habits,
+    Popularity,
+    check_looked_up,
+    popularity_term,
+)
 from recsys_env.kernels.machine.compiler import kernel
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
@@ -216,6 +224,23 @@ def test_readable_states() -> None:
 def test_what_is_not_finite_says_why(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         tabulate(recsys_env.replace(world(page="rows"), changes))
+
+
+def test_a_term_of_what_is_not_looked_up_for_it_is_refused() -> None:
+    """It would read 0 where the other term's coefficient is 0."""
+
+    @kernel
+    def novelty(c, a):  # type: ignore[no-untyped-def]
+        return c.beta_novel * a.popularity
+
+    @kernel
+    def luxury(f, a):  # type: ignore[no-untyped-def]
+        return f.a_luxury * a.log_price
+
+    with pytest.raises(TypeError, match="term 'novelty' reads popularity, which is looked up only where beta_pop is"):
+        check_looked_up({**TERMS, "novelty": novelty})
+    with pytest.raises(TypeError, match=r"term 'luxury' reads log_price, which is looked up only where .* a_price"):
+        check_looked_up({**EXPERIENCE_TERMS, "luxury": luxury})
 
 
 def test_what_a_term_reads_through_another_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

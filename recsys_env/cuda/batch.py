@@ -6,8 +6,8 @@
 
 Actions are taken from the device too (whatever has `__cuda_array_interface__`, such as a tensor of PyTorch). They are
 checked there, and no step waits for the device: after an action outside its space no copy plays on, and the next call
-of `step`, `reset`, `save` or `restore` raises the error. Results are never copied, as by
-`copy=False` on the CPU: they are arrays of two alternating sets, which the step after the next overwrites.
+of `step`, `reset`, `save` or `restore` raises the error. Results are never copied, as with `copy=False` on the CPU:
+they are arrays of two alternating sets, which the step after the next overwrites.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..arrays import Report, Scratch, State, World, allocate_report, allocate_sc
 from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..game_batch import GameBatch
+from ..infos import OF_AGENTS
 from ..memory import bytes_of_copies, check_fits
 from ..responses import NAMES
 from ..spaces import mask_size
@@ -36,16 +37,7 @@ THREADS = 128  # of a block
 class DeviceInfos(Mapping[str, Any]):
     """`Infos` of a batch on a GPU: those that are arrays of the report, as they lie there."""
 
-    _AGENTS = (
-        "individual_reward",
-        "objectives",
-        "visitor",
-        "next_visitor",
-        "user_slot",
-        "next_user_slot",
-        "active",
-        "log_price_multiplier",
-    )
+    _AGENTS = (*OF_AGENTS, "log_price_multiplier")
     _SLOTS = ("rank", *NAMES)
     _LATER = ("item", "agent", "price", "rating")
 

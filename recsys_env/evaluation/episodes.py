@@ -85,8 +85,7 @@ def episode_rewards(envs: AnyBatch, team: Team, observations: Any) -> Rollout:
         the sums over the episode of each agent's rewards before and after sharing.
     """
     compiled = all(policy.compiled for policy in team.policies.values())
-    timed = envs.config.observation.delay > 0  # how long policies take to act counts
-    if compiled and not timed and isinstance(envs, VectorEnv) and envs.num_threads == 1:  # several threads are faster
+    if compiled and isinstance(envs, VectorEnv) and envs.num_threads == 1:  # several threads are faster
         return play_team(envs, team, envs.config.horizon)
     paid = np.zeros((envs.num_envs, envs.num_agents))
     return Rollout(play_episode(envs, team, observations, paid=paid), paid)

@@ -207,29 +207,30 @@ TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added
     "repeat": repeat_term,
 }
 
-# Attributes that `choice.alternative` looks up only where one of these coefficients is not 0.
+# Attributes that are looked up only where a coefficient is not 0, by `choice.alternative` and `feedback.consumed`.
 LOOKED_UP = {
-    "log_price": ("beta_price",),
+    "log_price": ("beta_price", "a_price", "b_price"),
     "freshness": ("beta_fresh",),
     "popularity": ("beta_pop",),
     "repeats": ("beta_repeat",),
 }
 
 
-def _check_looked_up(terms: dict[str, Callable[..., Any]]) -> None:
+def check_looked_up(terms: dict[str, Callable[..., Any]]) -> None:
     """Raise TypeError for a term that would read 0 in place of an attribute that is not looked up for it."""
     for name, term in terms.items():
-        read = getattr(getattr(term, "py_func", None), "__code__", None)
-        for attribute, coefficients in LOOKED_UP.items():
-            if read and attribute in read.co_names and not set(coefficients) & set(read.co_names):
+        code = getattr(getattr(term, "py_func", None), "__code__", None)  # none on a GPU's simulator
+        read = code.co_names if code else ()
+        for attribute in LOOKED_UP.keys() & read:
+            if not set(LOOKED_UP[attribute]) & set(read):
                 raise TypeError(
-                    f"term {name!r} reads {attribute}, which kernels/choice.py looks up only where "
-                    f"{' or '.join(coefficients)} is not 0: look it up for this term too, and add its coefficient to "
-                    "LOOKED_UP"
+                    f"term {name!r} reads {attribute}, which is looked up only where "
+                    f"{' or '.join(LOOKED_UP[attribute])} is not 0: let kernels/choice.py or kernels/feedback.py look "
+                    "it up for this term too, and add its coefficient to LOOKED_UP"
                 )
 
 
-_check_looked_up(TERMS)
+check_looked_up(TERMS)
 
 
 def sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
@@ -330,6 +331,7 @@ EXPERIENCE_TERMS: dict[str, Callable[..., Any]] = {  # in the order in which the
     "price": price_experience,
 }
 
+check_looked_up(EXPERIENCE_TERMS)
 experience = sum_of(tuple(EXPERIENCE_TERMS.values()))  # e (f, a) of a clicked item, before noise
 
 
@@ -363,6 +365,7 @@ CART_TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are 
     "price": price_cart,
 }
 
+check_looked_up(CART_TERMS)
 cart_log_odds = sum_of(tuple(CART_TERMS.values()))
 
 

@@ -80,14 +80,15 @@ class CompiledPolicy(Policy):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         self._base = Base(np.array([self.rng.integers(2**63), 0], np.uint64))
-        self._joint = np.zeros((self.envs.num_envs, self.envs._actions.highest.size), self.envs._actions.empty().dtype)
         self._no_mask = np.zeros((self.envs.num_envs, 0), np.int8)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         rows = np.ascontiguousarray(observations), self._no_mask if mask is None else np.ascontiguousarray(mask)
-        _functions(self._function)[0](*rows, self._joint, self._base.base)
+        like = self.envs.empty_actions()[:, 0]
+        actions = np.zeros((len(like), self.envs._actions.highest.size), like.dtype)
+        _functions(self._function)[0](*rows, actions, self._base.base)
         self._base.base[1] += np.uint64(1)
-        return self._joint.reshape(self.envs.empty_actions()[:, 0].shape).copy()
+        return actions.reshape(like.shape)
 
     def actor(self, ticks: int) -> Actor:
         before = Base(self._base.base.copy())
@@ -110,7 +111,6 @@ def _functions(function: Any) -> tuple[Any, Any]:
     @numba.njit(error_model="numpy", nogil=True)
     def act(observations, masks, actions, base):  # type: ignore[no-untyped-def]
         for b in range(observations.shape[0]):
-            actions[b, :] = 0
             function(observations[b], masks[b], actions[b], row_key(base[0], np.int64(base[1]), b))
 
     @numba.njit(error_model="numpy", nogil=True)
