@@ -75,10 +75,11 @@ def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
         _step(envs, team, ticks, result)
         return result
     size = max(1, min(BLOCK, LARGEST // envs.num_envs))
-    for begun in range(0, ticks, size):
-        block = min(size, ticks - begun)
+    while ticks > 0:
+        block = envs._make_rows(min(size, ticks))
         actors = [team.policies[agent].actor(block) for agent in envs.possible_agents]
         envs._roll_out(actors, block, *result)
+        ticks -= block
     return result
 
 

@@ -106,7 +106,7 @@ def started(
     ticks = envs.config.horizon * np.arange(num_envs - 1, -1, -1) // num_envs
     for tick in range(ticks[0]):
         envs._starts = chunks(int(np.count_nonzero(ticks > tick)), threads)
-        envs._advance(read, mode=0)
+        envs._tick(read)
     envs._starts = all_copies
     envs.look()
     return envs
@@ -142,7 +142,7 @@ def batch(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, ro
     actions = actions_for(envs)
     read = envs._actions.read(actions)
     calls: dict[str, Call] = {
-        "kernel": lambda: envs._advance(read, mode=0),
+        "kernel": lambda: envs._tick(read),
         "step": lambda: envs.step(actions),
         "state": envs.state,
     }
@@ -164,7 +164,7 @@ def taken_apart(
     """Nanoseconds per copy of a tick, of its stages, and of the lower bound."""
     envs = started(world, overrides, num_envs)
     read, share = envs._actions.read(actions_for(envs)), pages(envs)
-    calls = {**stages(envs, read), "tick": lambda: envs._advance(read, mode=0)}
+    calls = {**stages(envs, read), "tick": lambda: envs._tick(read)}
     found = {name: float(np.median(values)) / num_envs for name, values in take_turns(calls, rounds).items()}
     tick = found.pop("tick")
     bound = lower_bound(envs, unit)
@@ -308,7 +308,7 @@ def wandering(overrides: dict[str, Any]) -> Call:
 
     def tick() -> None:
         turn[0] = (turn[0] + 1) % len(pool)
-        envs._advance(pool[turn[0]], mode=0)
+        envs._tick(pool[turn[0]])
 
     return tick
 

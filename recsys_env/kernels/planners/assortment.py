@@ -209,11 +209,11 @@ def _weigh(world, state, p, b, n, level, page):
 @kernel
 def _next_slot(world, state, p, b, first, stop, page):
     """(agent, slot) of the unfilled slot whose odds are multiplied by most: by its rank's examination and by trust."""
-    u, best, agent, slot = state.copies[b].visitor, -np.inf, first, 0
+    best, agent, slot = -np.inf, first, 0
     for n in range(first, stop):
         for k in range(p.shape.slots):
             if page.chosen[n, k] == UNFILLED:
-                favour = log_theta(world, state, p, b, n, k) + trust_term(state, p, b, u, n)
+                favour = log_theta(world, state, p, b, n, k) + trust_term(state, p, b, n)
                 if favour > best:
                     best, agent, slot = favour, n, k
     return agent, slot
@@ -247,8 +247,7 @@ def _on_page(state, p, b, n, i, first, stop, page):
 @kernel
 def _page_value(world, state, p, b, first, stop, page):
     """V: what the page is expected to earn, and `means` of its agents."""
-    u = state.copies[b].visitor
-    v_0 = outside_utility(world, p, state.users[b, u])
+    v_0 = outside_utility(world, p, state.users[b, state.copies[b].visitor])
     mass, earned = 1.0, 0.0  # in units of exp(v_0)
     for n in range(first, stop):
         level, total, sum_of_values = page.levels[n], 0.0, 0.0
@@ -260,7 +259,7 @@ def _page_value(world, state, p, b, first, stop, page):
                 sum_of_values += w * page.values[n, level, i]
         page.means[n] = sum_of_values / total if total > 0.0 else 0.0
         if total > 0.0:
-            inclusive = inclusive_value(p.choice, page.scales[n, level] + log(total), trust_term(state, p, b, u, n))
+            inclusive = inclusive_value(p.choice, page.scales[n, level] + log(total), trust_term(state, p, b, n))
             share = exp(inclusive - v_0)
             mass += share
             earned += share * page.means[n]
