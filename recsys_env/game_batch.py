@@ -326,7 +326,7 @@ class GameBatch(Batch[Array, Told]):
 
         It contains the latent visitor, platform means and the private parts of the observations; an observed
         satisfaction that all agents see alike is included once. On a GPU the next call overwrites the array. The
-        call takes time proportional to the number of users who have come in this episode.
+        call takes time proportional to the number of users who were asked to come in this episode.
         """
         self._require_reset("state()")
         return self._states()

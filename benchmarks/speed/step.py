@@ -47,7 +47,7 @@ from .stages import lower_bound, operations, primitives, stages
 from .windows import WINDOW, Call, quartiles, take_turns
 
 BATCHES = (1, 64, 1024, 4096)
-MEMORY = 8e9  # bytes of a batch's state; two are held at once, and 4,096 copies of grocery-v1 would need 23 GB
+MEMORY = 8e9  # bytes of a batch's state; two are held at once
 THREADED = (64, 256, 1024, 4096)
 STARTS = 5  # number of fresh processes
 # Worlds like those of other packages, to run both side by side: one recommender that names items, users who always
@@ -113,8 +113,12 @@ def started(
 
 
 def affordable(world: str | WorldConfig, overrides: dict[str, Any], wanted: tuple[int, ...]) -> list[int]:
-    """The numbers of copies whose state fits into `MEMORY`."""
-    each = sum(array.nbytes for array in recsys_env.vector_env(world, 1, **overrides).arrays)
+    """The numbers of copies whose state, as it is after an episode, fits into `MEMORY`."""
+    envs = recsys_env.vector_env(world, 1, **overrides)
+    envs.reset(seed=0)
+    for _ in range(envs.config.horizon):
+        envs.step(envs.empty_actions())
+    each = sum(array.nbytes for array in envs.arrays)
     return [copies for copies in wanted if copies * each <= MEMORY]
 
 
@@ -296,7 +300,7 @@ def nested(field: str, value: int) -> dict[str, Any]:
 
 def wandering(overrides: dict[str, Any]) -> Call:
     """A tick of one copy of ecommerce-v1 with different actions each time, after all its users and items are in
-    memory."""
+    memory, and rows for those who come in an episode."""
     envs = recsys_env.vector_env("ecommerce-v1", 1, **overrides)
     for array in envs.arrays:  # the system zeroes a memory page at its first touch, which is not ours to time
         array.view(np.uint8).fill(0)
@@ -310,6 +314,8 @@ def wandering(overrides: dict[str, Any]) -> Call:
         turn[0] = (turn[0] + 1) % len(pool)
         envs._tick(pool[turn[0]])
 
+    for _ in range(envs.config.horizon):
+        tick()
     return tick
 
 
