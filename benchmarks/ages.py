@@ -56,7 +56,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
     "adapters": ("recsys_env/adapters/", "recsys_env/vector.py", "recsys_env/environment.py", "recsys_env/views.py"),
 }
 ABOUT = {  # stored file -> area; all other files are about the tasks and policies that they name
-    **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged"), "kernels"),
+    **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged", "recsim_ng"), "kernels"),
     "gpu": "cuda",
     **dict.fromkeys(("fit_origin", "fit_report", "new_items"), "fitting"),
     "bad_inputs": "checks",

@@ -3,7 +3,7 @@ add."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from measured import NotMeasured, stored, told, whence, whence_rows
@@ -15,16 +15,14 @@ SHOWN = 6  # kernels of a profile
 
 def parts() -> dict[str, Callable[[], str]]:
     """Name of a section -> function that returns it."""
-    return {"speed": speed, "stages": stages, "profile": profile, "growth": growth, "trainers": trainers}
+    sections = (speed, stages, profile, growth, trainers, recsim_ng)
+    return {section.__name__: section for section in sections}
 
 
 def speed() -> str:
     """The aims, and rates of all tasks and kinds of action."""
     result = stored("speed")
     tasks: Mapping[str, Any] = result["tasks"]
-    met = sum(row[-1] for row in result["aims"])
-    aims = [[what, f"{aim:,g}", f"{value:,.3g}" if value < 1000 else f"{value:,.0f}", "yes" if fine else "no"]
-            for what, aim, value, fine in result["aims"]]  # fmt: skip
     batches = [name for name in next(iter(tasks.values())) if name.startswith("B=")]
     rates = [
         [
@@ -45,8 +43,8 @@ def speed() -> str:
         else ""
     )
     return told(
-        f"{met} of {len(aims)} aims for speed are met.{begins}",
-        markdown(["", "aim", "measured", "met"], aims),
+        f"{_met(result['aims'])} aims for speed are met.{begins}",
+        _aims(result["aims"]),
         "The next table shows millions of ticks per second through `vector_env.step`, by the number of copies; the "
         "rate of 1,024 copies as a share of Gymnasium's `CartPoleVectorEnv` with as many (median [quartiles]); the "
         "share of ticks with a visitor; and the bytes of state:",
@@ -57,6 +55,18 @@ def speed() -> str:
         how=f"One core, windows of {result['settings']['window_s'] * 1000:g} ms that take turns, medians of "
         f"{result['settings']['rounds']}; without compile time. {whence_rows(tasks, 'speed.json')}",
     )
+
+
+def _met(aims: Sequence[Sequence[Any]]) -> str:
+    return f"{sum(row[-1] for row in aims)} of {len(aims)}"
+
+
+def _aims(aims: Sequence[Sequence[Any]]) -> str:
+    rows = [
+        [what, f"{aim:,g}", f"{value:,.3g}" if value < 1000 else f"{value:,.0f}", "yes" if fine else "no"]
+        for what, aim, value, fine in aims
+    ]
+    return markdown(["", "aim", "measured", "met"], rows)
 
 
 def _interfaces(tasks: Mapping[str, Any]) -> str:
@@ -181,4 +191,37 @@ def trainers() -> str:
         "With PPO training (64 ticks per rollout, 4 epochs of 8 minibatches, two hidden layers of 64):",
         markdown(["interface", "copies", "agent-steps/s", "time inside the environment"], learning),
         how=f"`{result['settings']['task']}`, one thread. {whence_rows(result['stepping'], 'trainers.json')}",
+    )
+
+
+def recsim_ng() -> str:
+    """Rates beside RecSim NG's."""
+    result = stored("recsim_ng")
+    rows = [
+        [
+            f"{kind}, {int(users):,} users, {threads}",
+            *(f"{1e3 / row[f'{who}_ns'][1]:.2f}" for who in ("ours", "graph", "xla")),
+            *(_spread(row[f"over_{who}"], "{:.2f}") for who in ("graph", "xla")),
+        ]
+        for threads, by_users in result["threads"].items()
+        for users, kinds in by_users.items()
+        for kind, row in kinds.items()
+    ]
+    ratios = {
+        kind: [kinds[kind]["over_graph"][1] for kinds in result["threads"]["one thread"].values()]
+        for kind in ("fused", "stepwise")
+    }
+    fused, stepwise = (f"{min(of):.1f} to {max(of):.1f}" for of in ratios.values())
+    head = ["calls, users, threads", "ours", "RecSim NG", "with XLA", "ours ÷ RecSim NG", "ours ÷ with XLA"]
+    return told(
+        f"With one thread, our game is {fused} times as fast as RecSim NG fused, and {stepwise} times stepwise. "
+        f"{_met(result['aims'])} aims are met.",
+        _aims(result["aims"]),
+        "The next table shows millions of pages per second, and how many times as fast our game is (median "
+        "[quartiles]). RecSim NG's runtime makes a TensorFlow graph; the code that XLA compiles from this graph is "
+        "measured too. TensorFlow has one thread, or by default one for each core; our game always has one:",
+        markdown(head, rows),
+        how=f"Fused: {result['settings']['ticks']} ticks in a call. Processor time with one thread, wall-clock time "
+        f"with default threads; windows that take turns, medians of {result['settings']['rounds']}; without compile "
+        f"time. {whence(result, 'recsim_ng.json')}",
     )

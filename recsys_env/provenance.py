@@ -38,6 +38,9 @@ LIBRARIES = (
     "rliable",
     "open_spiel",
     "openskill",
+    "recsim-ng",
+    "tensorflow",
+    "tensorflow-probability",
 )
 
 

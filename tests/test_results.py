@@ -21,6 +21,7 @@ import learners as learner_tables
 import measured
 import models
 import results
+import speeds
 
 from recsys_env import TASKS
 from recsys_env.evaluation import statistics
@@ -199,6 +200,27 @@ def test_rows_of_different_origin_are_told_apart() -> None:
     assert measured.whence_rows({"x": row("one"), "y": row("two")}, "f.json") == (
         "`one`, P, 2 cores, 2026-11-26 (`x`); `two`, P, 2 cores, 2026-11-26 (`y`); raw: `benchmarks/results/f.json`."
     )
+
+
+def test_speed_beside_recsim_ng_is_said_with_its_aims(nothing_measured: Path) -> None:
+    def row(ratio: float) -> dict[str, list[float]]:
+        times = {f"{who}_ns": [90.0, 100.0, 110.0] for who in ("ours", "graph", "xla")}
+        return {**times, "over_graph": [ratio - 0.1, ratio, ratio + 0.1], "over_xla": [0.9, 1.0, 1.1]}
+
+    by_users = {"1000": {"fused": row(2.1), "stepwise": row(5.0)}, "10000": {"fused": row(2.3), "stepwise": row(7.0)}}
+    found = {
+        "command": "python -m benchmarks.speed.recsim_ng",
+        "processor": "P",
+        "date": "2026-11-29",
+        "settings": {"rounds": 25, "ticks": 100},
+        "threads": {"one thread": by_users, "default threads": by_users},
+        "aims": [["fused, 1,000 users: ours ÷ RecSim NG", 2.0, 2.1, True], ["stepwise, 1,000 users", 6.0, 5.0, False]],
+    }
+    write_json(nothing_measured / "recsim_ng.json", found)
+    text = speeds.recsim_ng()
+    assert "2.1 to 2.3 times as fast as RecSim NG fused, and 5.0 to 7.0 times stepwise. 1 of 2 aims are met" in text
+    assert cells(text)["stepwise, 10,000 users, default threads"][3:] == ["7.00 [6.90, 7.10]", "1.00 [0.90, 1.10]"]
+    well_formed(text)
 
 
 # ------------------------------------------------------------------------------------------------ the README
