@@ -324,7 +324,7 @@ def compatibility() -> str:
     return told(
         f"{sum(tried)} of {len(tried)} pairs of library and algorithm learned to cooperate in a small dilemma.",
         markdown(head, rows),
-        markdown(["extra", "its tests"], extras),
+        markdown(["extra", "result of the tests that need it"], extras),
         how=how,
     )
 
