@@ -25,6 +25,7 @@ from recsys_env.kernels.equations import (
     popularity_term,
 )
 from recsys_env.kernels.machine.compiler import kernel
+from recsys_env.kernels.machine.numeric import log1p
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
 _PLAIN: dict[str, Any] = {
@@ -241,6 +242,36 @@ def test_a_term_of_what_is_not_looked_up_for_it_is_refused() -> None:
         check_looked_up({**TERMS, "novelty": novelty})
     with pytest.raises(TypeError, match=r"term 'luxury' reads log_price, which is looked up only where .* a_price"):
         check_looked_up({**EXPERIENCE_TERMS, "luxury": luxury})
+
+
+def test_a_term_is_refused_for_what_a_kernel_reads_that_it_calls() -> None:
+    """Wherever it finds the kernel: in its module, or in the function that defines it."""
+
+    @kernel
+    def of_this_function(c, a):  # type: ignore[no-untyped-def]
+        return log1p(a.popularity)
+
+    @kernel
+    def novelty(c, a):  # type: ignore[no-untyped-def]
+        return c.beta_novel * of_this_function(c, a)
+
+    @kernel
+    def of_this_module(c, a):  # type: ignore[no-untyped-def]
+        return c.beta_novel * _log_popularity(c, a)
+
+    @kernel
+    def weighed(c, a):  # type: ignore[no-untyped-def]
+        return c.beta_pop * of_this_function(c, a)
+
+    for term in (novelty, of_this_module):
+        with pytest.raises(TypeError, match="term 'novelty' reads popularity, which is looked up only where beta_pop"):
+            check_looked_up({"novelty": term})
+    check_looked_up({"novelty": weighed, "popularity": popularity_term})
+
+
+@kernel
+def _log_popularity(c, a):  # type: ignore[no-untyped-def]
+    return log1p(a.popularity)
 
 
 def test_what_a_term_reads_through_another_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
