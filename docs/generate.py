@@ -23,6 +23,8 @@ import cards
 import first_runs
 import measured
 import results
+from cards.aims import table_of_aims
+from cards.knowledge import hidden_knowledge
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
@@ -72,9 +74,9 @@ def main() -> None:
         "moving_pages": moving_pages,
         "first_agent_page": first_agent_page,
         "replay": replay,
-        "aims": cards.aims,
+        "aims": table_of_aims,
         "older_results": older_results,
-        "hidden": partial(measured.if_measured, cards.hidden),
+        "hidden": partial(measured.if_measured, hidden_knowledge),
         **results.parts(OUT / "plots"),
         **first_runs.parts(OUT / "plots"),
     }
