@@ -530,7 +530,7 @@ def test_what_the_planner_misses_more_is_said_by_the_numbers(items: float, said:
 def test_whether_credit_along_places_helps_is_said_by_the_numbers() -> None:
     ticks = {"runs": [1.0, 2.0, 3.0]}
     assert "do not tell" in results._credit_found("t", {"places": {"runs": [1.1, 1.8, 3.1]}, "ticks": ticks})
-    assert "places earn more" in results._credit_found("t", {"places": {"runs": [6.0, 7.1, 8.0]}, "ticks": ticks})
+    assert "user slots earn more" in results._credit_found("t", {"places": {"runs": [6.0, 7.1, 8.0]}, "ticks": ticks})
     assert "ticks earn more" in results._credit_found("t", {"places": {"runs": [-6.0, -5.1, -4.0]}, "ticks": ticks})
 
 

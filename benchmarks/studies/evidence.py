@@ -66,7 +66,8 @@ Card = dict[str, Any]
 
 
 def rows(played: Played, policies: Sequence[str]) -> Card:
-    """Own reward per agent and episode of each policy when all agents use it, and its place on the task's scale."""
+    """Individual reward per agent and episode of each policy when all agents use it, and its place on the task's
+    scale."""
     found: Card = {}
     able = []
     for policy in policies:

@@ -26,8 +26,8 @@ def exact_solution(found: Mapping[str, Any]) -> str:
         gain = "" if each["over_constant"] is None else f"{each['over_constant']:+.0%}"
         rows.append(["equilibrium", " ".join(each["policies"]), numbers(each["own"]), kinds, gain])
     text = [
-        "The table shows own reward per agent and tick in the long run. A policy names an action for each state: "
-        f"{', '.join(found['states'])}.",
+        "The table shows individual reward per agent and tick in the long run. A policy names an action for each "
+        f"state: {', '.join(found['states'])}.",
         markdown(["", "policies", "reward", "", "gain over the best constant action"], rows),
         "The equilibria are all those in pure stationary strategies of these states (Markov perfect equilibria)."
         + _PAST_PRICES * (found.get("table", 0) > len(found["states"])),

@@ -100,7 +100,7 @@ def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
         "it. A price is beaten if one of these gains is positive beyond its interval.",
         measured.folded(
             "Rewards and gains for each price",
-            markdown(["all pay", "own reward per agent", "gain of one that leaves", "beaten"], rows),
+            markdown(["all pay", "individual reward per agent", "gain of one that leaves", "beaten"], rows),
         ),
     ]
 

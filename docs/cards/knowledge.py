@@ -33,7 +33,7 @@ def hidden_knowledge() -> str:
         "`planner` knows the visitor's taste and the quality and clickbait of each item, which agents do not observe. "
         + said
     )
-    return measured.told(means, markdown(head, rows), how=how)
+    return measured.section(means, markdown(head, rows), how=how)
 
 
 def _rests_on(lost: Mapping[str, Mapping[str, float]]) -> str:

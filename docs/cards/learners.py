@@ -41,7 +41,7 @@ def learners_of(task: str) -> str:
         return f"Not run yet: {measured.MEASURED_BY['training']}."
     name, _, best = max(learners, key=lambda row: row[2]["reward"]["mean"])
     note = f"`{name}` earns the most of all learners, {spread(best['reward'])} per agent and episode."
-    return "\n\n".join([note, markdown(["what", "learners", "gain, or own reward"], rows), *_ends(task)])
+    return "\n\n".join([note, markdown(["what", "learners", "gain, or individual reward"], rows), *_ends(task)])
 
 
 def _ends(task: str) -> list[str]:
@@ -56,9 +56,9 @@ def _ends(task: str) -> list[str]:
         for placed in [in_table(runs)]
     ]
     return [
-        f"Exact own rewards per agent and tick in the long run: {marks}. The table shows what each seed of a learner "
-        "earns on the same scale, and how far its farthest seed is from an equilibrium. Seeds that react to what the "
-        "exact table does not hold are left out. Raw: `benchmarks/results/distances.json`.",
+        f"Exact individual rewards per agent and tick in the long run: {marks}. The table shows what each seed of a "
+        "learner earns on the same scale, and how far its farthest seed is from an equilibrium. Seeds that react to "
+        "what the exact table does not hold are left out. Raw: `benchmarks/results/distances.json`.",
         markdown(["learner", "seeds", "reward", "largest NashConv"], rows),
     ]
 

@@ -107,8 +107,8 @@ def opening(task: str) -> str:
 
 
 def figures(task: str) -> dict[str, str]:
-    """Name -> number or words that `OPENINGS` quotes: own reward per agent and episode where all agents play a policy
-    or a learner, the payoffs T, R, P and S, and what kind of game these make."""
+    """Name -> number or words that `OPENINGS` quotes: individual reward per agent and episode where all agents play a
+    policy or a learner, the payoffs T, R, P and S, and what kind of game these make."""
     found, play = measured.evidence(task), measured.evidence(task).get("play", {})
     rewards = {name: row["mean"] for name, row in found.get("rows", {}).items() if "mean" in row}
     rewards |= {name: row["reward"]["mean"] for name, _, row in trained(task)}

@@ -25,7 +25,7 @@ def scores(found: Mapping[str, Any]) -> str:
     ]
     strategy = constant_strategy(TASKS[found["settings"]["task"]])
     said = f" `blind` may differ from `random` here, because {strategy}." if strategy else ""
-    table = markdown(["policy", "own reward per agent", "score"], rows)
+    table = markdown(["policy", "individual reward per agent", "score"], rows)
     lead = ", ".join(bests)
     return f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}\n\n{table}"
 
@@ -90,7 +90,7 @@ def traffic(found: Mapping[str, Any]) -> str:
         "per impression",
         "carts per click",
     ]
-    head += ["purchases per click", "pages per session", "sessions per place"]
+    head += ["purchases per click", "pages per session", "sessions per user slot"]
     steps, played = found["speed"], list(found["levels"])
     ends = dict.fromkeys((played[0], played[-1]))
     pages = [f"{found['levels'][policy]['pages_per_session']:.1f} pages under `{policy}`" for policy in ends]

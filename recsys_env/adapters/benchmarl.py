@@ -126,7 +126,7 @@ class BenchMARLTask(TaskClass):
         return env.full_action_spec_unbatched
 
     def _by_group(self, env: TorchRLEnv, key: str) -> Composite:
-        whole = env.full_observation_spec_unbatched
+        spec = env.full_observation_spec_unbatched
         return Composite(
-            {group: Composite({key: whole[group, key].clone()}, shape=whole[group].shape) for group in env.group_map}
+            {group: Composite({key: spec[group, key].clone()}, shape=spec[group].shape) for group in env.group_map}
         )

@@ -90,8 +90,8 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         """
         self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker))
         self._acted[:] = False
-        own = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
-        return self._observed(self._shown(), own)
+        individual = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
+        return self._observed(self._shown(), individual)
 
     def step(
         self, action_dict: dict[str, Any]
@@ -115,10 +115,10 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
             actions = {**dict.fromkeys(unseen, self._any), **action_dict}
         first = self._tick(actions)
         self._acted |= [agent in action_dict for agent in self.possible_agents]
-        rewards, own = self._play_until_somebody_acts(first)
+        rewards, individual = self._play_until_somebody_acts(first)
         shown = self._acted if self._over else self._shown()  # all agents that acted get the last observation
         named = zip(self.possible_agents, rewards.tolist(), self._acted.tolist(), strict=True)
-        observations, infos = self._observed(shown, own)
+        observations, infos = self._observed(shown, individual)
         earned = {agent: reward for agent, reward, acted in named if acted}
         return observations, earned, {"__all__": False}, {"__all__": self._over}, infos
 
@@ -141,7 +141,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         """Return which agents [N] observe the page about to be shown."""
         return self._envs.active[0] if self._only_active else np.ones(len(self.agents), np.bool_)
 
-    def _observed(self, shown: np.ndarray, own: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _observed(self, shown: np.ndarray, individual: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return observations and infos of the agents that `shown` [N] selects."""
         both = self._envs.final_obs if self._over else self._envs.observations
         masked = self._envs.config.mask_actions
@@ -152,7 +152,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         for n in np.flatnonzero(shown):
             agent = self.possible_agents[n]
             observations[agent] = {"observation": flat[n], "action_mask": masks[n]} if masked else flat[n]
-            infos[agent] = {"individual_reward": float(own[n]), "active": bool(active[n])}
+            infos[agent] = {"individual_reward": float(individual[n]), "active": bool(active[n])}
         return observations, infos
 
 

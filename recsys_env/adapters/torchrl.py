@@ -98,14 +98,14 @@ class TorchRLEnv(EnvBase):
         parts: Any = space if masked else {"observation": space}
 
         def leaves(n: int) -> dict[str, Any]:
-            own = Composite({"individual_reward": Unbounded((size, n, 1))}, shape=(size, n))
+            individual = Composite({"individual_reward": Unbounded((size, n, 1))}, shape=(size, n))
             specs = {
                 "observation": Bounded(-1.0, 1.0, (size, n, *parts["observation"].shape)),
                 "active": Binary(1, (size, n, 1), dtype=torch.bool),
             }
             if masked:
                 specs["action_mask"] = Binary(shape=(size, n, *parts["action_mask"].shape), dtype=torch.bool)
-            return {**specs, "info": own}
+            return {**specs, "info": individual}
 
         state = {"state": Bounded(-1.0, 1.0, (size, *self.envs.state_space.shape))} if self._with_state else {}
         return self._by_group(leaves, **state)
@@ -147,22 +147,22 @@ class TorchRLEnv(EnvBase):
         """
         masked = isinstance(observations, dict)
         flat = self._tensors.kept(observations["observation"] if masked else observations)
-        whole = {"observation": flat, "active": flat[:, :, self._active] > 0}
+        leaves = {"observation": flat, "active": flat[:, :, self._active] > 0}
         if masked:
-            whole["action_mask"] = self._tensors(observations["action_mask"]).bool()
-        own = torch.zeros(*flat.shape[:2], 1, device=self.device)
+            leaves["action_mask"] = self._tensors(observations["action_mask"]).bool()
+        individual = torch.zeros(*flat.shape[:2], 1, device=self.device)
         if earned is not None:
-            own, whole["reward"] = torch.stack([self._tensors(array) for array in earned]).unsqueeze(3)
+            individual, leaves["reward"] = torch.stack([self._tensors(array) for array in earned]).unsqueeze(3)
         ends = torch.zeros((3, *self.batch_size, 1), dtype=torch.bool, device=self.device)
         if self._over:
             ends[:2] = True
         result: dict[str, Any] = dict(zip(("done", "truncated", "terminated"), ends.unbind(), strict=True))
         start = 0
         for role, n in zip(self.group_map, self._sizes, strict=True):
-            place, shape = slice(start, start + n), (*self.batch_size, n)
-            info = TensorDict({"individual_reward": own[:, place]}, shape, self.device)
+            agents, shape = slice(start, start + n), (*self.batch_size, n)
+            info = TensorDict({"individual_reward": individual[:, agents]}, shape, self.device)
             result[role] = TensorDict(
-                {**{key: tensor[:, place] for key, tensor in whole.items()}, "info": info}, shape, self.device
+                {**{key: tensor[:, agents] for key, tensor in leaves.items()}, "info": info}, shape, self.device
             )
             start += n
         if self._with_state:
