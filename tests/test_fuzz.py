@@ -864,7 +864,7 @@ NUMBER = {
 PARTS = {  # of pages and answers
     **dict.fromkeys(("agent", "scene", "anchor", "title", "said"), is_text),
     **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
-    **dict.fromkeys(("place", "word"), lambda v: whole(v, 0, 2**31 - 1)),
+    **dict.fromkeys(("position", "word"), lambda v: whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("gap", "satisfaction", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
     **dict.fromkeys(
         ("likes", "clicked", "wants", "vocabulary", "repairs"), lambda v: isinstance(v, tuple) and all(map(is_text, v))
