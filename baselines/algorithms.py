@@ -35,7 +35,7 @@ class PageLearner(GradientAlgorithm):
     install = 'pip install "recsys_env[train]"'
 
     num_envs: Count = 64
-    credit: Literal["places", "ticks"] = "places"
+    credit: Literal["user_slots", "ticks"] = "user_slots"
     """Which page follows another: places = the next page of the same user slot, also when another person has taken the
     slot; ticks = the agent's next page, whoever visits."""
     page_gamma: Fraction = 0.99
@@ -56,7 +56,7 @@ class PageLearner(GradientAlgorithm):
 
     def discounts(self, config: WorldConfig) -> tuple[float, float]:
         """Discounts on this task: per page of a chain, and per tick."""
-        return (self.page_gamma if self.credit == "places" else 1.0), self.discount(config)
+        return (self.page_gamma if self.credit == "user_slots" else 1.0), self.discount(config)
 
     def world(self) -> WorldConfig:
         config = super().world()

@@ -159,7 +159,7 @@ def reference(
     cli.known_tasks(tasks)
     results.mkdir(parents=True, exist_ok=True)
     wanted = jobs(only, tasks)
-    stored = _places(wanted, results)
+    stored = _files_of(wanted, results)
     if marl_eval is not None:
         write_json(marl_eval, training_results.marl_eval(stored.values()))
         return
@@ -180,7 +180,7 @@ def command(argv: Sequence[str]) -> None:
     cli.run(reference, "baselines reference", argv)
 
 
-def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
+def _files_of(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
     """Find the file of each learner and task by its settings, whatever it is called, or name a new one.
 
     Raises:

@@ -349,7 +349,12 @@ def messages() -> str:
 def credit() -> str:
     result = stored("credit")
     settings = result["settings"]
-    kinds = {"places": "along user slots", "ticks": "along ticks", "myopic": "gamma = 0", "gain": "gain over gamma = 0"}
+    kinds = {
+        "user_slots": "along user slots",
+        "ticks": "along ticks",
+        "myopic": "gamma = 0",
+        "gain": "gain over gamma = 0",
+    }
     rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
     how = (
         f"Individual reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
@@ -362,7 +367,7 @@ def credit() -> str:
 
 def _credit_found(task: str, row: Mapping[str, Any]) -> str:
     """Whether these runs tell the two ways of credit apart, paired by seed."""
-    apart = interval(np.array(row["places"]["runs"]) - np.array(row["ticks"]["runs"]))
+    apart = interval(np.array(row["user_slots"]["runs"]) - np.array(row["ticks"]["runs"]))
     mean, width = apart["mean"], apart["ci95"]
     if mean is None or width is None or abs(mean) <= width:
         return f"On `{task}` these seeds do not tell the two ways apart (user slots less ticks {spread(apart)})."

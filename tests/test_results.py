@@ -527,11 +527,13 @@ def test_what_the_planner_misses_more_is_said_by_the_numbers(items: float, said:
     assert cards.knowledge._rests_on(lost).startswith(said)
 
 
-def test_whether_credit_along_places_helps_is_said_by_the_numbers() -> None:
+def test_whether_credit_along_user_slots_helps_is_said_by_the_numbers() -> None:
     ticks = {"runs": [1.0, 2.0, 3.0]}
-    assert "do not tell" in results._credit_found("t", {"places": {"runs": [1.1, 1.8, 3.1]}, "ticks": ticks})
-    assert "user slots earn more" in results._credit_found("t", {"places": {"runs": [6.0, 7.1, 8.0]}, "ticks": ticks})
-    assert "ticks earn more" in results._credit_found("t", {"places": {"runs": [-6.0, -5.1, -4.0]}, "ticks": ticks})
+    assert "do not tell" in results._credit_found("t", {"user_slots": {"runs": [1.1, 1.8, 3.1]}, "ticks": ticks})
+    assert "user slots earn more" in results._credit_found(
+        "t", {"user_slots": {"runs": [6.0, 7.1, 8.0]}, "ticks": ticks}
+    )
+    assert "ticks earn more" in results._credit_found("t", {"user_slots": {"runs": [-6.0, -5.1, -4.0]}, "ticks": ticks})
 
 
 def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:

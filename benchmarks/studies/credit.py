@@ -25,7 +25,7 @@ from ..result_files import earlier, store
 
 EPISODES = TorchPPO().final_episodes
 KINDS: dict[str, dict[str, Any]] = {
-    "places": {},
+    "user_slots": {},
     "ticks": {"credit": "ticks"},
     "myopic": {"gamma": 0.0},
 }
@@ -53,7 +53,7 @@ def main() -> None:
             kind: np.array([score(task, seed, args.total_steps, tuple(args.set), kind) for seed in range(args.seeds)])
             for kind in KINDS
         }
-        named = {**runs, "gain": runs["places"] - runs["myopic"]}
+        named = {**runs, "gain": runs["user_slots"] - runs["myopic"]}
         tasks[task] = {name: {**interval(values), "runs": values.tolist()} for name, values in named.items()}
         tasks[task]["source"] = provenance()
         print(task, tasks[task], flush=True)

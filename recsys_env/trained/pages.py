@@ -141,8 +141,8 @@ def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:
     if layout.slots > 1:
         return chosen
     single = chosen[:, 0]
-    for place, size in enumerate(layout.words, 1):
-        single = single * size + chosen[:, place]
+    for position, size in enumerate(layout.words, 1):
+        single = single * size + chosen[:, position]
     return single
 
 
