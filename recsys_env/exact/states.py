@@ -304,12 +304,12 @@ class StateReader:
             words = self._page_words(dict(zip(self._page, key.astype(int).tolist(), strict=False)), several)
             people = key[len(self._page) :].reshape(changing.shape)
             for u, person in enumerate(people):
-                told = []
+                described = []
                 for part in dict.fromkeys(self._columns()):
                     columns = [i for i, name in enumerate(self._columns()) if name == part]
                     if changing[u, columns].any():
-                        told.append(f"{part} {' '.join(f'{value:.3g}' for value in person[columns])}")
-                words += [f"user {u}: " + ", ".join(told)] if several and told else told
+                        described.append(f"{part} {' '.join(f'{value:.3g}' for value in person[columns])}")
+                words += [f"user {u}: " + ", ".join(described)] if several and described else described
             names.append(", ".join(words) or "always")
         return tuple(names)
 
