@@ -2,8 +2,9 @@
 `Report` (the results of a step) and `Scratch` (its working memory).
 
 Numbers that a step reads together lie together in memory: an item is one 64-byte record and one row of `item_vectors`;
-a user is one record and one row of `State.vectors` (taste | profile | satiation | trust | histories | observed
-satisfactions | noisy histories, at the offsets in `params.shape`). `world.py` builds a `World`.
+a user is one record and, from the first visit of an episode on, one row of `State.vectors` (taste | profile | satiation
+| trust | histories | observed satisfactions | noisy histories, at the offsets in `params.shape`). `world.py` builds a
+`World`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ ACTIVITY = _record(("probability", "f4"), ("alias", "i4"))  # alias table over u
 SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
 AGENT = _record(("role", "i4"), *((name, "f4") for name in (*EVENTS, *OBJECTIVES)))
 
-COPY = _record(
+COPY = _record(  # a line of the cache
     ("seed", "u8"),          # seed of the events; restore(seed=...) replaces it
     ("population", "u8"),    # key of fresh people; a snapshot keeps it
     ("key", "u8"),           # key of this episode's events, a hash of `seed` and `episode`
@@ -60,14 +61,17 @@ COPY = _record(
     # number of episodes that this copy has begun; rows of users and items with another stamp are not initialised yet
     ("stamp", "i4"),
     ("visitor", "i4"),       # user slot of the visitor of the page about to be shown, -1 = idle tick
+    ("row", "i4"),           # row of the visitor in the arrays of `BY_ROW`, -1 = idle tick
+    ("rows", "i4"),          # number of rows taken in this episode
     ("intent", "i4"),        # topic that the session is about
-    ("scene", "i4"),
     ("anchor", "i4"),        # item that led to this scene, -1 = none
-    ("opened", "i4"),        # on rival pages, the agent whose platform is open in this session
-    ("session_page", "i8"),  # 0 on the first page of a session
+    ("session_page", "i4"),  # 0 on the first page of a session
+    ("scene", "i2"),
+    ("opened", "i2"),        # on rival pages, the agent whose platform is open in this session
 )  # fmt: skip
 USER = _record(
     ("stamp", "i4"),         # the copy's stamp at the last initialisation, 0 = never
+    ("row", "i4"),           # row in the arrays of `BY_ROW`, -1 = has not come in this episode
     ("incarnation", "i4"),   # number of people who have left this user slot for good
     ("last_visit", "i4"),    # tick of the last page before this session, -1 = none
     ("last_page", "i4"),     # tick of the last page
@@ -201,20 +205,21 @@ class World(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that changes, for B copies. User and item rows are initialised on first touch in an episode."""
+    """Everything that changes, for B copies. Records of users and items are initialised on first touch in an episode,
+    and rows when a user first comes. There are R rows, to which `GameBatch` adds more when they run out."""
 
     copies: np.ndarray  # [B] COPY
     users: np.ndarray  # [B, U] USER
-    touched_users: (
-        np.ndarray
-    )  # [B, ceil(U / 64)] TOUCHED: users initialised in this episode, found quickly even among a million
-    vectors: np.ndarray  # [B, U, W] f4
-    visits: np.ndarray  # [B, U, N] VISITS on rival pages, else [B, U, 0]
-    carts: np.ndarray  # [B, U, Q] CART
-    habits: np.ndarray  # [B, U, H] HABIT
-    seen: np.ndarray  # [B, U, H, P] f4: the part of each habit count that is known in each view
-    messages: np.ndarray  # [B, U, N] i2: words sent at the user's last page, -1 = none; [B, U, 0] without messages
-    # [B, U, N] f4: price levels at the user's last page, in [-1, 1], 0 = none; [B, U, 0] where agents set no prices
+    # [B, ceil(U / 64)] TOUCHED: users initialised in this episode, found quickly even among a million
+    touched_users: np.ndarray
+    # The arrays of `BY_ROW`: row by row what is kept of users who have come in this episode
+    vectors: np.ndarray  # [B, R, W] f4
+    visits: np.ndarray  # [B, R, N] VISITS on rival pages, else [B, R, 0]
+    carts: np.ndarray  # [B, R, Q] CART
+    habits: np.ndarray  # [B, R, H] HABIT
+    seen: np.ndarray  # [B, R, H, P] f4: the part of each habit count that is known in each view
+    messages: np.ndarray  # [B, R, N] i2: words sent at the user's last page, -1 = none; [B, R, 0] without messages
+    # [B, R, N] f4: price levels at the user's last page, in [-1, 1], 0 = none; [B, R, 0] where agents set no prices
     offers: np.ndarray
     items: np.ndarray  # [B, M] STOCK
     candidates: np.ndarray  # [B, N, C] i4: item, -1 = none
@@ -223,6 +228,9 @@ class State(NamedTuple):
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
     # [B, N, G] f4: decayed examination that agent n gave each of G providers; G = 0 unless fairness is rewarded
     exposure: np.ndarray
+
+
+BY_ROW = ("vectors", "visits", "carts", "habits", "seen", "messages", "offers")  # arrays of `State` [B, R, ...]
 
 
 class Report(NamedTuple):
@@ -325,24 +333,38 @@ def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     return memory[first : first + size].view(dtype).reshape(shape)
 
 
-def allocate_state(world: World, num_envs: int, users: int | None = None) -> State:
-    """A state of zeros for B copies of this many users (default: the world's); stamps of 0 mark every row as
-    untouched."""
+FIRST_ROWS = 32  # rows of a new state
+
+
+def most_rows(world: World) -> int:
+    """The largest number of rows that an episode may take: one visit a tick, the page after the last tick included."""
+    shape = world.params["shape"][0]
+    return int(min(shape["users"], shape["horizon"] + 1))
+
+
+def allocate_state(world: World, num_envs: int, users: int | None = None, rows: int | None = None) -> State:
+    """A state of zeros for B copies, whose stamps of 0 mark every record as untouched.
+
+    Args:
+        users: U, by default the world's.
+        rows: R, by default `FIRST_ROWS`, or all that an episode may take if these are fewer.
+    """
     from .kernels.dynamics import USERS_PER_WORD
 
     p, b = world.params["shape"][0], num_envs
     u, n = p["users"] if users is None else users, p["agents"]
+    r = min(FIRST_ROWS, most_rows(world)) if rows is None else rows
     return State(
         copies=zeros(b, COPY),
         users=zeros((b, u), USER),
         touched_users=zeros((b, int(-(-u // USERS_PER_WORD))), TOUCHED),
-        vectors=zeros((b, u, p["width"]), np.float32),
-        visits=zeros((b, u, p["visit_views"]), VISITS),
-        carts=zeros((b, u, p["cart"]), CART),
-        habits=zeros((b, u, p["habits"]), HABIT),
-        seen=zeros((b, u, p["habits"], p["views"]), np.float32),
-        messages=zeros((b, u, n if p["vocabulary"] else 0), np.int16),
-        offers=zeros((b, u, n if p["levels"] else 0), np.float32),
+        vectors=zeros((b, r, p["width"]), np.float32),
+        visits=zeros((b, r, p["visit_views"]), VISITS),
+        carts=zeros((b, r, p["cart"]), CART),
+        habits=zeros((b, r, p["habits"]), HABIT),
+        seen=zeros((b, r, p["habits"], p["views"]), np.float32),
+        messages=zeros((b, r, n if p["vocabulary"] else 0), np.int16),
+        offers=zeros((b, r, n if p["levels"] else 0), np.float32),
         items=zeros((b, p["items"]), STOCK),
         candidates=zeros((b, n, p["candidates"]), np.int32),
         matches=zeros((b, n, p["candidates"]), np.float32),
@@ -350,6 +372,16 @@ def allocate_state(world: World, num_envs: int, users: int | None = None) -> Sta
         inclusive=zeros((b, n)),
         exposure=zeros((b, n, p["providers"]), np.float32),
     )
+
+
+def with_rows(state: State, rows: int) -> State:
+    """The same state with at least so many rows of people."""
+    larger = {}
+    for name in BY_ROW:
+        array = getattr(state, name)
+        more = zeros((len(array), max(rows - array.shape[1], 0), *array.shape[2:]), array.dtype)
+        larger[name] = np.concatenate((array, more), axis=1)
+    return state._replace(**larger)
 
 
 def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:

@@ -160,7 +160,7 @@ class Batch(ABC, Generic[Array, Told]):
         interrupted: the tick is played to its end, and `observations` and `infos` describe it.
         """
         with self.busy:
-            results = self._step(actions)
+            results = self._played(actions)
             if not self.copy:
                 return results
             observations, rewards, terminations, truncations, infos = results
@@ -169,10 +169,14 @@ class Batch(ABC, Generic[Array, Told]):
     def _step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
         """`step` without copies, for callers that keep none of the results."""
         with self.busy:
-            self._play(actions)
-            report = self._last_report()
-            observations = self._with_mask(report.observations, report.masks)
-            return observations, report.rewards, self._nobody(), report.truncated, self._infos(report)
+            return self._played(actions)
+
+    def _played(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
+        """Play one tick, and return views of what `step` returns."""
+        self._play(actions)
+        report = self._last_report()
+        observations = self._with_mask(report.observations, report.masks)
+        return observations, report.rewards, self._nobody(), report.truncated, self._infos(report)
 
     @abstractmethod
     def _play(self, actions: Any) -> None:

@@ -20,20 +20,21 @@ class Busy:
         RuntimeError: another thread holds it.
     """
 
-    __slots__ = ("_lock",)
+    __slots__ = ("_acquire", "_release")  # looked up once, because every step takes the flag
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        lock = threading.RLock()
+        self._acquire, self._release = lock.acquire, lock.release
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
+        if not self._acquire(False):
             raise RuntimeError(
                 "another thread is in a call of this batch: give each thread a batch of its own, or let one wait for "
                 "the other"
             )
 
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._release()
 
 
 class _Shared(Protocol):

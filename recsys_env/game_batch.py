@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .actions import ActionReader
-from .arrays import State, World
+from .arrays import BY_ROW, State, World, allocate_state, most_rows
 from .batch import Array, Batch, Snapshot, Told, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
@@ -23,6 +24,7 @@ from .checks import check_count, shown
 from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, candidate_features, field_slices, private_fields, runs_of
 from .files import digest_of_arrays
+from .memory import bytes_of_rows
 from .privacy import WITHHELD_FEATURES
 from .settings import difference
 from .snapshots import Contents
@@ -87,6 +89,7 @@ class GameBatch(Batch[Array, Told]):
         self._seed: int | list[int] | None = None  # None = there is no game yet
         self._torn = False  # whether a rollout ended while copies were at different ticks
         self._moves = 0  # resets, restores and steps: how often another page has come to be shown
+        self._ticks_with_rows = 0.0  # for so many ticks every copy has a row for whoever may come
         self.busy = Busy()
 
     def _hidden_columns(self, n: int) -> Iterator[slice]:
@@ -162,18 +165,21 @@ class GameBatch(Batch[Array, Told]):
 
     def _go_on_from(self, rows: dict[str, np.ndarray], chosen: slice, mode: int, seeds: int | list[int] | None) -> None:
         """Put these rows into the state, and advance from there: both, or neither if something comes between."""
-        before = {name: self._fetched(getattr(self._state, name), chosen) for name in rows}
+        # A snapshot may have fewer rows of people than we have.
+        places = {name: (chosen, *map(slice, array.shape[1:2])) for name, array in rows.items()}
+        before = {name: self._fetched(getattr(self._state, name), places[name]) for name in rows}
         told = self._report
         try:
             for name, array in rows.items():
-                self._put(getattr(self._state, name), chosen, array)
+                self._put(getattr(self._state, name), places[name], array)
             self._advance(self._sent(self._actions.empty()), mode)
         finally:
             if self._report is told:
                 for name, array in before.items():
-                    self._put(getattr(self._state, name), chosen, array)
+                    self._put(getattr(self._state, name), places[name], array)
             else:
                 self._seed, self._torn = seeds, False
+                self._ticks_with_rows = 0
                 self._moves += 1
 
     def _play(self, actions: Any) -> None:
@@ -182,12 +188,48 @@ class GameBatch(Batch[Array, Told]):
 
     def _tick(self, actions: Any) -> Any:
         """Play a tick with actions that have been read, and return the report of it."""
+        self._make_rows(1)
         told = self._report
         try:
             self._advance(actions, mode=0)
         finally:
             self._moves += self._report is not told
         return self._report
+
+    def _make_rows(self, ticks: int) -> int:
+        """Give every copy a row for whoever may come in so many ticks, and return for how many it has been done: one
+        at least.
+
+        Raises:
+            MemoryError: there is no memory for more rows. Nothing has changed.
+        """
+        if self._ticks_with_rows < ticks:
+            size, most = self._state.vectors.shape[1], most_rows(self.world)
+            if size < most:
+                free = size - int(self._fetched(self._state.copies, slice(None))["rows"].max())
+                if free < min(ticks, size // 8 + 1):
+                    free += self._grow(min(most, 2 * size))
+            size = self._state.vectors.shape[1]
+            self._ticks_with_rows = math.inf if size == most else free
+        played = int(min(ticks, self._ticks_with_rows))
+        self._ticks_with_rows -= played
+        return played
+
+    def _grow(self, rows: int) -> int:
+        """Let every copy have so many rows, and return how many there are in addition.
+
+        Raises:
+            MemoryError: there is no memory for them. Nothing has changed.
+        """
+        before = self._state.vectors.shape[1]
+        if rows <= before:
+            return 0
+        self._check_memory(bytes_of_rows(self.world, self.num_envs, rows), MemoryError)
+        larger = allocate_state(self.world, self.num_envs, 0, rows)
+        for name in BY_ROW:
+            getattr(larger, name)[:, :before] = self._fetched(getattr(self._state, name), slice(None))
+        self._replace_state({name: getattr(larger, name) for name in BY_ROW})
+        return rows - before
 
     @one_at_a_time
     def look(self) -> tuple[Any, Told]:
@@ -205,7 +247,13 @@ class GameBatch(Batch[Array, Told]):
         """
         self._require_reset("save()")
         chosen = self._chosen(copy)
-        return Snapshot(self.config, State(*(self._fetched(array, chosen) for array in self._state)), self.world_digest)
+        copies = self._fetched(self._state.copies, chosen)
+        taken = max(int(copies["rows"].max()), 1)
+        arrays = {
+            name: self._fetched(array, (chosen, slice(taken)) if name in BY_ROW else chosen)
+            for name, array in self._state._asdict().items()
+        }
+        return Snapshot(self.config, State(**arrays), self.world_digest)
 
     @one_at_a_time
     def restore(
@@ -226,10 +274,11 @@ class GameBatch(Batch[Array, Told]):
             ValueError: the snapshot is of another task, world or number of copies, or has impossible contents (see
                 `snapshots.Contents`), or the copy or seed is wrong.
             TypeError: it is not a snapshot.
-            RuntimeError: a single copy is restored, but the other copies have not begun. Nothing has changed after any
-                of these errors, nor if the call is interrupted, as for `reset`.
+            RuntimeError: a single copy is restored, but the other copies have not begun.
+            MemoryError: there is no memory for what the snapshot holds of people. Nothing has changed after any of
+                these errors, nor if the call is interrupted, as for `reset`.
         """
-        check_belongs(snapshot, self.config, self.world_digest, self._state)
+        check_belongs(snapshot, self.config, self.world_digest, self._state, most_rows(self.world))
         chosen = self._chosen(copy)
         count = self.num_envs if copy is None else 1
         if snapshot.num_envs not in (1, count):
@@ -241,6 +290,7 @@ class GameBatch(Batch[Array, Told]):
         if seed is not None:
             copies["seed"] = np.array(checked_seeds(seed, count), np.uint64)
         seeds = copies["seed"].tolist() if self._seed is None else self._seed
+        self._grow(snapshot.arrays.vectors.shape[1])
         self._go_on_from({**snapshot.arrays._asdict(), "copies": copies}, chosen, 2, seeds)
         return self._observed()
 
@@ -276,7 +326,7 @@ class GameBatch(Batch[Array, Told]):
 
         It contains the latent visitor, platform means and the private parts of the observations; an observed
         satisfaction that all agents see alike is included once. On a GPU the next call overwrites the array. The
-        call takes time proportional to the number of users who have come in this episode.
+        call takes time proportional to the number of users who were asked to come in this episode.
         """
         self._require_reset("state()")
         return self._states()
@@ -293,14 +343,22 @@ class GameBatch(Batch[Array, Told]):
     # -------------------------------------------------------------------------------------------- where the arrays are
     # Of this class, on the host.
 
-    def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
-        """A copy of these rows, on the host."""
-        rows: np.ndarray = array[chosen].copy()
-        return rows
+    def _fetched(self, array: Any, place: Any) -> np.ndarray:
+        """A copy of this part, on the host."""
+        part: np.ndarray = array[place].copy()
+        return part
 
-    def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
-        """Overwrite these rows, all with the same if only one is given."""
-        array[chosen] = rows
+    def _put(self, array: Any, place: Any, part: np.ndarray) -> None:
+        """Overwrite this part; if `part` is of one copy, with the same in all copies."""
+        array[place] = part
+
+    def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Let these larger arrays take the place of those of our state."""
+        raise NotImplementedError
+
+    def _check_memory(self, needed: int, error: type[Exception] = ValueError) -> None:
+        """Raise this error if there are fewer bytes than these where the game is played."""
+        raise NotImplementedError
 
     def _sent(self, array: np.ndarray) -> Any:
         """An array where the game is played."""
@@ -323,8 +381,9 @@ class GameBatch(Batch[Array, Told]):
         raise NotImplementedError
 
 
-def check_belongs(snapshot: Any, config: WorldConfig, world: str, state: Any) -> None:
-    """Raise unless a snapshot was taken in this world, and its arrays are like these, for any number of copies.
+def check_belongs(snapshot: Any, config: WorldConfig, world: str, state: Any, most: int) -> None:
+    """Raise unless a snapshot was taken in this world, and its arrays are like these, for any number of copies, and for
+    as many rows of people as an episode may take at most.
 
     Raises:
         TypeError, ValueError: as for `GameBatch.restore`.
@@ -347,8 +406,13 @@ def check_belongs(snapshot: Any, config: WorldConfig, world: str, state: Any) ->
         raise ValueError(
             "the snapshot was taken in another world: its items and users are not those of the catalogue here"
         )
+    vectors: Any = snapshot.arrays.vectors
+    held = vectors.shape[1] if isinstance(vectors, np.ndarray) and vectors.ndim > 1 else 1
+    rows = min(max(held, 1), most)
     for name, saved, mine in zip(State._fields, snapshot.arrays, state, strict=True):
         shape = (snapshot.num_envs, *mine.shape[1:])
+        if name in BY_ROW:
+            shape = (snapshot.num_envs, rows, *mine.shape[2:])
         if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
             found = _described(saved.dtype, saved.shape) if isinstance(saved, np.ndarray) else shown(saved)
             raise ValueError(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .arrays import World, allocate_report, allocate_scratch, allocate_state
+from .arrays import BY_ROW, World, allocate_report, allocate_scratch, allocate_state
 
 _GROUPS, _OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _UNLIMITED = 2**60  # a limit from here on is none
@@ -30,13 +30,19 @@ def bytes_of_copies(world: World, num_envs: int, mask_size: int) -> int:
     return num_envs * each
 
 
-def check_fits(num_envs: int, needed: int, free: int | None, where: str) -> None:
-    """Raise ValueError if B copies need more bytes than are free; None = nobody knows how many are."""
+def bytes_of_rows(world: World, num_envs: int, rows: int) -> int:
+    """Bytes of so many rows of people in each of B copies."""
+    one = allocate_state(world, 1, 0, 1)
+    return num_envs * rows * sum(getattr(one, name).nbytes for name in BY_ROW)
+
+
+def check_fits(num_envs: int, needed: int, free: int | None, where: str, error: type[Exception] = ValueError) -> None:
+    """Raise this error if B copies need more bytes than are free; None = nobody knows how many are."""
     if free is None or needed <= free:
         return
     most = num_envs * free // needed
     allowed = f"the largest num_envs that fits is {most}" if most else "not one copy fits"
-    raise ValueError(
+    raise error(
         f"num_envs = {num_envs} copies of this task need {_told(needed)}, but {_told(free)} are free {where}; {allowed}"
     )
 

@@ -31,9 +31,9 @@ def rollout(envs: VectorEnv, policies: Any, ticks: int, seed: int = 0) -> Rollou
 
     Args:
         envs: the batch, after its first `reset`.
-        policies: one for all agents, or one for each by agent name: "random" (without masks), "blind", "static" or a
-            `LinearRanker` (both where actions are picks and agents set no prices), or a function of `numba.njit` (see
-            `recsys_env.policies.CompiledPolicy`).
+        policies: one for all agents, or one for each by agent name: "random" (without masks); "blind"; "popularity",
+            "content", "greedy" or "planner" (where actions are picks); "static" or a `LinearRanker` (where actions are
+            picks and agents set no prices); or a function of `numba.njit` (see `recsys_env.policies.CompiledPolicy`).
         ticks: T, for instance the horizon.
         seed: seed of the policies' random streams.
 
@@ -63,7 +63,8 @@ def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
         if not policy.compiled:
             raise ValueError(
                 f"policy {shown(policy)} of {agent} is not compiled, so rollout() cannot play it in this task; choose "
-                "'random' (without masks), 'blind', 'static', a LinearRanker, a function of numba.njit, or call step()"
+                "'random' (without masks), 'blind', 'popularity', 'content', 'greedy', 'planner', 'static', a "
+                "LinearRanker or a function of numba.njit, or call step()"
             )
     from .kernels.machine import COMPILER
     from .kernels.machine.selection import PLAIN
@@ -75,10 +76,11 @@ def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
         _step(envs, team, ticks, result)
         return result
     size = max(1, min(BLOCK, LARGEST // envs.num_envs))
-    for begun in range(0, ticks, size):
-        block = min(size, ticks - begun)
+    while ticks > 0:
+        block = envs._make_rows(min(size, ticks))
         actors = [team.policies[agent].actor(block) for agent in envs.possible_agents]
         envs._roll_out(actors, block, *result)
+        ticks -= block
     return result
 
 

@@ -2,8 +2,8 @@
 must agree with what.
 
 Kernels look nothing up that they have written themselves, so a state that no game comes to would make them read and
-write outside their arrays, or play on for ever. Ranges hold for all rows, those of users and items included that are
-untouched or of an earlier episode; what a game comes to lies within them always.
+write outside their arrays, or play on for ever. Ranges hold for all records and rows, also for those that are untouched
+or of an earlier episode; what a game comes to lies within them always.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arrays import State, World
+from .arrays import State, World, most_rows
 from .checks import shown
 from .config import WorldConfig
 from .fields import Shape
@@ -83,6 +83,8 @@ def _records(config: WorldConfig, shape: Shape, world: World) -> dict[str, dict[
             "tick": (0, horizon - 1),
             "stamp": (1, _MOST),
             "visitor": (-1, shape.users - 1),
+            "row": (-1, most_rows(world) - 1),
+            "rows": (0, most_rows(world)),
             "intent": (-1, shape.topics - 1),
             "scene": (0, shape.scenes - 1),
             "anchor": (-1, shape.items - 1),
@@ -91,6 +93,7 @@ def _records(config: WorldConfig, shape: Shape, world: World) -> dict[str, dict[
         },
         "users": {
             "stamp": (0, _MOST),
+            "row": (-1, most_rows(world) - 1),
             "incarnation": (0, horizon),
             "last_visit": _ticks(horizon),
             "last_page": _ticks(horizon),
@@ -228,9 +231,10 @@ def _check_relations(arrays: State, rival: bool) -> None:
     for name in ("last_visit", "last_page", "wallet_tick"):
         ticks = arrays.users[name]
         _reject(f"users.{name}", ticks, touched & (ticks > tick[:, None]), "at most the tick of its copy")
+    taken = np.arange(arrays.visits.shape[1]) < copies["rows"][:, None]
     for name in ("last_visit", "last_page"):
         ticks = arrays.visits[name]
-        late = touched[:, :, None] & (ticks > tick[:, None, None])
+        late = taken[:, :, None] & (ticks > tick[:, None, None])
         _reject(f"visits.{name}", ticks, late, "at most the tick of its copy")
     ticks, mine = arrays.items["touched"], items == stamp[:, None]
     _reject("items.touched", ticks, mine & (ticks > tick[:, None]), "at most the tick of its copy")
@@ -239,12 +243,30 @@ def _check_relations(arrays: State, rival: bool) -> None:
     _reject(
         "touched_users.bits", bits, noted != _words(touched), "the user slots whose users carry the stamp of their copy"
     )
-    comes, rows = visitor >= 0, np.arange(len(copies))
-    _reject("copies.visitor", visitor, comes & ~touched[rows, visitor], "a place whose user has come in this episode")
+    _check_rows(arrays, touched)
+    comes, each = visitor >= 0, np.arange(len(copies))
+    come = touched & (arrays.users["row"] >= 0)
+    _reject("copies.visitor", visitor, comes & ~come[each, visitor], "the slot of a user who has come in this episode")
+    row, own = copies["row"], np.where(comes, arrays.users["row"][each, visitor], -1)
+    _reject("copies.row", row, row != own, "the row of the visitor, -1 where there is none")
     _reject("copies.intent", copies["intent"], comes & (copies["intent"] < 0), "a topic where somebody visits")
     if rival:
         opened = copies["opened"]
         _reject("copies.opened", opened, comes & (opened < 0), "an agent where somebody visits")
+
+
+def _check_rows(arrays: State, touched: np.ndarray) -> None:
+    """Raise ValueError unless the users who have come have one row each, and the rows that are free are enough."""
+    rows, taken = arrays.users["row"], arrays.copies["rows"]
+    come = touched & (rows >= 0)
+    most = np.minimum(arrays.copies["tick"] + 1, arrays.vectors.shape[1])
+    _reject("copies.rows", taken, taken > most, "at most one for each page so far, and as many as there are")
+    _reject("copies.rows", taken, come.sum(1) != taken, "as many as users have come in this episode")
+    _reject("users.row", rows, come & (rows >= taken[:, None]), "below the number of rows that are taken")
+    holders = np.zeros((len(rows), max(arrays.vectors.shape[1], 1)), np.int64)
+    np.add.at(holders, (np.nonzero(come)[0], rows[come]), 1)
+    shared = np.any(holders > 1, axis=1)
+    _reject("copies.rows", taken, shared, "one row for each user who has come")
 
 
 def _words(touched: np.ndarray) -> np.ndarray:

@@ -91,7 +91,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self.num_threads = int(num_threads)
         self._until_specialised = _steps_until_specialised(specialize, self.num_envs, self.num_agents)
         masks = mask_size(config, self.shape)
-        check_fits(self.num_envs, bytes_of_copies(self.world, self.num_envs, masks), available(), "in memory")
+        self._check_memory(bytes_of_copies(self.world, self.num_envs, masks))
         self._starts = chunks(self.num_envs, self.num_threads)
         self._state = allocate_state(self.world, self.num_envs)
         self._buffers = [allocate_report(self.world, self.num_envs, masks) for _ in range(2)]
@@ -142,6 +142,13 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             self._report.observations[:, n, columns] = 0
             if mode == 0:
                 self._report.final_observations[:, n, columns] = 0
+
+    def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
+        self._state = self._state._replace(**arrays)
+        self._packed = [None, None]
+
+    def _check_memory(self, needed: int, error: type[Exception] = ValueError) -> None:
+        check_fits(self.num_envs, needed, available(), "in memory", error)
 
     def _packed_with(self, second: bool) -> Any:
         """Our arrays, with the first or second report, as compiled code takes them."""
@@ -225,7 +232,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     def arrays(self) -> State:
         """All arrays of the game's state, in the engine's own layout, for compiled code.
 
-        Other code reads `next_page`, `latent_users`, `utilities` and `inclusive_values`. Do not write to them.
+        Get them again after each step: when more users have come than the arrays have rows for, larger ones replace
+        them. Other code reads `next_page`, `latent_users`, `utilities` and `inclusive_values`. Do not write to them.
         """
         return self._state
 
@@ -349,7 +357,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
         Args:
             user_slots: [B] slots of the users, or one for all copies; None = the users whose page is about to be shown
-                (in an idle tick the user in slot 0).
+                (in an idle tick the user in slot 0). Of a user who has not come in this episode everything is 0, and
+                no item is in the cart.
 
         Returns:
             incarnation [B]: number of people who held this slot before; group, mood [B]; sessions [B] that the person
@@ -370,9 +379,13 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         if user_slots is None:
             user_slots = np.maximum(state.copies["visitor"], 0)
         which = self._user_slots(user_slots, self.num_envs)
-        rows, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
-        users, vectors, carts = (array[rows, which] for array in (state.users, state.vectors, state.carts))
+        copies, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
+        users = state.users[copies, which]
+        come = (users["stamp"] == state.copies["stamp"]) & (users["row"] >= 0)
+        vectors, carts = (array[copies, np.where(come, users["row"], 0)] for array in (state.vectors, state.carts))
         read_wallets(self.world, state, which, wallet)
+        for array in (users, vectors, wallet):
+            array[~come] = 0
         filled = np.arange(shape.cart) < users["cart"][:, None]
         parts = {"taste": shape.dims, "satiation": shape.topics, "trust": shape.agents}
         return {

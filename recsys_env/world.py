@@ -371,7 +371,7 @@ def _fill_log(world: World, rng: np.random.Generator) -> None:
     people = max(SAMPLE // 8, min(SAMPLE, 4_000_000 // items))
     sample = np.zeros(people, np.int64), np.zeros(people), np.zeros((people, shape["topics"]))
     known = read_only(world)
-    respond(known, allocate_state(world, 1, people), allocate_scratch(world, 1), sample, rate, mean, variance)
+    respond(known, allocate_state(world, 1, people, people), allocate_scratch(world, 1), sample, rate, mean, variance)
     clicks = rng.poisson(world.params["items"]["log_impressions"][0] * rate)
     world.items["log_clicks"] = clicks
     world.items["log_satisfaction"] = clicks * mean + np.sqrt(clicks * variance) * rng.standard_normal(items)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .actions import ActionReader
-from .arrays import Report, State
+from .arrays import Report, State, most_rows, with_rows
 from .batch import Batch, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .checks import check_count, checked_seed, is_sequence, shown
@@ -132,8 +132,10 @@ class Worlds(Batch[np.ndarray, Infos]):
         if copy is not None:
             part, place = self._part_of(copy)
             return part.save(place)
-        states = zip(*(part.save().arrays for part in self.parts), strict=True)
-        return Snapshot(self.config, State(*map(np.concatenate, states)), self.world_digest)
+        states = [part.save().arrays for part in self.parts]
+        rows = max(state.vectors.shape[1] for state in states)  # fewer in some parts than in others
+        joined = (np.concatenate(parts) for parts in zip(*(with_rows(state, rows) for state in states), strict=True))
+        return Snapshot(self.config, State(*joined), self.world_digest)
 
     @one_at_a_time
     def restore(
@@ -160,7 +162,8 @@ class Worlds(Batch[np.ndarray, Infos]):
         Raises:
             TypeError, ValueError: as for `VectorEnv.restore`.
         """
-        check_belongs(snapshot, self.config, self.world_digest, self.parts[0].arrays)
+        first = self.parts[0]
+        check_belongs(snapshot, self.config, self.world_digest, first.arrays, most_rows(first.world))
         if snapshot.num_envs != self.num_envs:
             raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {self.num_envs}")
         parts = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,9 @@ from recsys_env.responses import RESPONSES
 
 
 def read(game: Game, state: State, b: int) -> Copy:
-    """Copy b as the arrays have it: rows that carry the stamp of this episode."""
+    """Copy b as the arrays have it: records that carry the stamp of this episode."""
     row = fields_of(state.copies[b])
-    del row["stamp"], row["key"]
+    del row["stamp"], row["key"], row["row"], row["rows"]
     for name in ("visitor", "intent", "anchor", "opened"):
         row[name] = none_if_negative(row[name])
     copy = Copy(**row)
@@ -50,16 +51,19 @@ def fields_of(record: np.void) -> dict[str, Any]:
 
 def read_person(game: Game, state: State, b: int, u: int) -> Person:
     row, shape = fields_of(state.users[b, u]), game.shape
-    vector = state.vectors[b, u].astype(np.float64)
+    if row["row"] < 0:
+        return read_newcomer(game, state, b, u)
+    r = row["row"]
+    vector = state.vectors[b, r].astype(np.float64)
     sizes = [shape.dims, shape.dims, shape.topics, shape.agents, *[shape.dims, shape.topics] * shape.views]
     sizes += [shape.satisfaction_views, shape.satisfaction_views]
     sizes += [*[shape.dims, shape.topics] * shape.released_views, shape.released_views]
     taste, profile, satiation, trust, *rest = np.split(vector, np.cumsum(sizes)[:-1])
     histories, (moods, satisfaction_pages, *told, releases) = rest[: 2 * shape.views], rest[2 * shape.views :]
-    cart = [CartItem(*entry.item()) for entry in state.carts[b, u][: row["cart"]]]
+    cart = [CartItem(*entry.item()) for entry in state.carts[b, r][: row["cart"]]]
     habits = [
         Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
-        for habit, seen in zip(state.habits[b, u], state.seen[b, u], strict=True)
+        for habit, seen in zip(state.habits[b, r], state.seen[b, r], strict=True)
     ]
     return Person(
         incarnation=row["incarnation"],
@@ -76,20 +80,30 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
         clicked_mean=np.stack(histories[0::2]),
         topic_counts=np.stack(histories[1::2]),
         habits=habits,
-        messages=[none_if_negative(word) for word in state.messages[b, u].tolist()] or [None] * shape.agents,
+        messages=[none_if_negative(word) for word in state.messages[b, r].tolist()] or [None] * shape.agents,
         moods=moods,
         told_mean=np.stack(told[0::2]) if told else np.zeros((0, shape.dims)),
         told_counts=np.stack(told[1::2]) if told else np.zeros((0, shape.topics)),
         releases=releases,
         satisfaction_pages=satisfaction_pages,
-        visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, u].tolist()],
-        offers=state.offers[b, u].tolist() or [0.0] * shape.agents,
+        visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, r].tolist()],
+        offers=state.offers[b, r].tolist() or [0.0] * shape.agents,
         mood=row["mood"],
         sessions=row["sessions"],
         last_visit=none_if_negative(row["last_visit"]),
         last_page=none_if_negative(row["last_page"]),
         cart=cart,
     )
+
+
+def read_newcomer(game: Game, state: State, b: int, u: int) -> Person:
+    """A user who was asked to come and has not come yet: what the arrays do not hold is as it is of a new person."""
+    copy, row = state.copies[b], fields_of(state.users[b, u])
+    episode = Copy(seed=int(copy["seed"]), population=int(copy["population"]), episode=int(copy["episode"]))
+    held = {name: row[name] for name in ("incarnation", "group", "rho", "rating_bias", "satisfaction", "wallet")}
+    held |= {name: row[name] for name in ("wallet_tick", "mood", "sessions")}
+    ticks = {name: none_if_negative(row[name]) for name in ("last_visit", "last_page")}
+    return replace(game.new_person(episode, u, 0), **held, **ticks)
 
 
 def none_if_negative(i: int) -> int | None:

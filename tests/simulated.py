@@ -16,7 +16,7 @@ import pytest
 from numba import cuda
 
 from benchmarks.checks.unchanged import drawn, games
-from recsys_env import VectorEnv, WorldConfig, replace, vector_env
+from recsys_env import VectorEnv, WorldConfig, arrays, replace, vector_env
 
 COPIES, TICKS, HORIZON = 2, 5, 3  # an episode ends on the way
 
@@ -51,6 +51,8 @@ class Tensor:
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
 
+
+arrays.FIRST_ROWS = 1  # so that rows run out on the way
 
 to_device = cuda.to_device
 cuda.to_device = lambda array: to_device(array.view(as_rows(array.dtype)))

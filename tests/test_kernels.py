@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from plain_game import Copy, Game, Report
 
-from recsys_env.arrays import World, allocate_report, allocate_scratch, allocate_state
+from recsys_env.arrays import World, allocate_report, allocate_scratch, allocate_state, most_rows
 from recsys_env.batch import copy_seed
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import WorldConfig
@@ -45,7 +45,7 @@ class Kernels:
     """B copies of a world, driven directly: the one place that calls the kernels' entry."""
 
     def __init__(self, config: WorldConfig, world: World, seeds: np.ndarray, parallel: bool = False) -> None:
-        self.world, self.state = world, allocate_state(world, len(seeds))
+        self.world, self.state = world, allocate_state(world, len(seeds), rows=most_rows(world))
         size = mask_size(config, shape_of(config, None))
         self.reports = [allocate_report(world, len(seeds), size) for _ in range(2)]
         self.scratch = allocate_scratch(world, len(seeds))
@@ -550,7 +550,7 @@ def test_the_historical_log_is_what_people_made_of_the_items(config: WorldConfig
     world = build(config, small_catalogue(config, key) if fitted else None)
     rate, mean, variance = (np.zeros(len(world.items)) for _ in range(3))
     sample = np.zeros(SAMPLE, np.int64), np.zeros(SAMPLE), np.zeros((SAMPLE, config.items.topics))
-    respond(world, allocate_state(world, 1, SAMPLE), allocate_scratch(world, 1), sample, rate, mean, variance)
+    respond(world, allocate_state(world, 1, SAMPLE, SAMPLE), allocate_scratch(world, 1), sample, rate, mean, variance)
     game = Game(config, world)
     comparison.close(game.responses(SAMPLE), np.stack([rate, mean, variance]), "responses")
     clicks, shape = world.items["log_clicks"].astype(float), world.params["shape"][0]

@@ -74,6 +74,12 @@ CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
     "function with masks": ("ecommerce-v1", {"mask_actions": True}, spread),
     "function that writes now and then": ("ecommerce-v1", {}, sometimes),
     "team": ("ecommerce-v1", {}, {"recommender_0": "random", "recommender_1": spread}),
+    "greedy": ("social-v1", {}, "greedy"),
+    "greedy items, one slot": ("duel-v1", {}, "greedy"),
+    "planner": ("social-v1", {}, "planner"),
+    "planner with prices": ("market-v0", {}, "planner"),
+    "greedy against content": ("ecommerce-v1", {}, {"recommender_0": "greedy", "recommender_1": "content"}),
+    "popularity": ("ecommerce-v1", {}, "popularity"),
 }
 
 
@@ -125,7 +131,7 @@ def test_a_rollout_counts_towards_code_of_its_own(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("policies", "what"),
     [
-        ("greedy", r"policy .* of recommender_0 is not compiled, so rollout\(\) cannot play it in this task; choose"),
+        ("central", r"policy .* of recommender_0 is not compiled, so rollout\(\) cannot play it in this task; choose"),
         ({"recommender_0": "random"}, "policies = .* have none for recommender_1"),
         (outside, "action of recommender_0 in copy 0 is .*10000.*, outside its space"),
         (failing, "no idea"),

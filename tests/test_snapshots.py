@@ -52,7 +52,8 @@ def altered(snapshot: Snapshot) -> Snapshot:
 
 
 def held(envs: VectorEnv) -> list[bytes]:
-    return [array.tobytes() for array in envs.arrays] + [envs.report.observations.tobytes()]
+    """The state, without rows that nobody has taken, and the last observations."""
+    return [array.tobytes() for array in envs.save().arrays] + [envs.report.observations.tobytes()]
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -127,6 +128,25 @@ def nobody(arrays: State) -> None:
     arrays.copies["visitor"][0] = free[0]
 
 
+def a_shared_row(arrays: State) -> None:
+    come = (arrays.users["stamp"] == arrays.copies["stamp"][:, None]) & (arrays.users["row"] >= 0)
+    for b, here in enumerate(come):
+        one, other = np.flatnonzero(here)[:2]
+        arrays.users["row"][b, one] = arrays.users["row"][b, other]
+    own = arrays.users["row"][np.arange(len(come)), arrays.copies["visitor"]]
+    arrays.copies["row"] = np.where(arrays.copies["visitor"] >= 0, own, -1)
+
+
+def more_rows_than_pages(arrays: State) -> None:
+    """As if a user who has come had not had a page."""
+    arrays.copies["tick"] = tick = arrays.copies["rows"] - 2
+    users = [arrays.users[name] for name in ("last_visit", "last_page", "wallet_tick")]
+    for ticks in (*users, arrays.items["touched"]):
+        np.minimum(ticks, tick[:, None], out=ticks)
+    for name in ("last_visit", "last_page"):
+        np.minimum(arrays.visits[name], tick[:, None, None], out=arrays.visits[name])
+
+
 def bits_beyond(arrays: State) -> None:
     arrays.touched_users["stamp"][:, -1] = arrays.copies["stamp"]
     arrays.touched_users["bits"][:, -1] |= np.uint64(1) << np.uint64(63)
@@ -150,6 +170,10 @@ def visiting(field: str) -> Callable[[State], None]:
 
 TOGETHER: dict[str, tuple[Callable[[State], None], str]] = {
     "a visitor who has not come": (nobody, "copies.visitor"),
+    "another row than the visitor's": (visiting("row"), "copies.row"),
+    "a row for two users": (a_shared_row, "copies.rows"),
+    "fewer rows than users who have come": (lambda a: a.copies["rows"].__isub__(1), "(copies|users).rows?"),
+    "more rows than pages": (more_rows_than_pages, "copies.rows"),
     "a user beyond the last": (bits_beyond, "touched_users.bits"),
     "a user of a later episode": (ahead("users"), "users.stamp"),
     "an item of a later episode": (ahead("items"), "items.stamp"),
@@ -163,7 +187,7 @@ TOGETHER: dict[str, tuple[Callable[[State], None], str]] = {
 @pytest.mark.parametrize("what", TOGETHER)
 def test_what_does_not_go_together_is_refused(what: str) -> None:
     change, name = TOGETHER[what]
-    envs = playing(**WORLDS["rival"])
+    envs = playing(ticks=25, **WORLDS["rival"])
     before, broken = held(envs), altered(envs.save())
     change(broken.arrays)
     for chosen in (None, 1):

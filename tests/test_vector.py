@@ -535,13 +535,16 @@ def test_latent_users_are_those_that_a_full_observation_shows() -> None:
 
 def test_latent_users_may_be_others_than_the_visitors_and_are_copies() -> None:
     envs = batch(steps=5)
-    before = [array.copy() for array in envs.save().arrays]
+    before, visited = [array.copy() for array in envs.save().arrays], 0
     for place in range(3):
-        latent = envs.latent_users(place)
-        np.testing.assert_array_equal(latent["satisfaction"], envs.arrays.users["satisfaction"][:, place])
-        assert np.isinf(latent["wallet"]).all()
+        latent, users = envs.latent_users(place), envs.arrays.users[:, place]
+        come = (users["stamp"] == envs.arrays.copies["stamp"]) & (users["row"] >= 0)
+        np.testing.assert_array_equal(latent["satisfaction"], np.where(come, users["satisfaction"], 0))
+        np.testing.assert_array_equal(latent["wallet"], np.where(come, np.inf, 0))
+        visited += come.sum()
         for values in (*latent.values(), envs.next_page, envs.utilities, envs.inclusive_values):
             values[...] = np.zeros(1, values.dtype)[0]
+    assert visited
     assert all(map(np.array_equal, before, envs.save().arrays))
     with pytest.raises(IndexError):
         envs.latent_users(3)
@@ -589,11 +592,12 @@ def test_state_holds_the_means_over_the_users_seen(users: int) -> None:
         people, trust = envs.arrays.users, envs.world.params["shape"]["trust"][0]
         touched = people["stamp"] == envs.arrays.copies["stamp"][:, None]
         count = touched.sum(1)
+        rows = np.where(touched, people["row"], -1)
+        theirs = envs.arrays.vectors[np.arange(3)[:, None], rows, trust : trust + N]
+        theirs = np.where(rows[:, :, None] >= 0, theirs, envs.config.users.trust_init)
         state = envs.state()
         mean_satisfaction = np.where(touched, people["satisfaction"], 0).sum(1) / count
-        mean_trust = (
-            np.where(touched[:, :, None], envs.arrays.vectors[:, :, trust : trust + N], 0).sum(1) / count[:, None]
-        )
+        mean_trust = np.where(touched[:, :, None], theirs, 0).sum(1) / count[:, None]
         np.testing.assert_allclose(state[:, envs.state_fields["mean_satisfaction"]][:, 0], mean_satisfaction, atol=1e-6)
         np.testing.assert_allclose(state[:, envs.state_fields["mean_trust"]], mean_trust, atol=1e-6)
         seen.update(count.tolist())

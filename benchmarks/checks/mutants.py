@@ -65,6 +65,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_public_items.py", ("read_items", "respond")),
     ("tests/test_environment.py", ("find_outside",)),
     ("tests/test_vector.py", ("final_state",)),
+    ("tests/test_rows.py", ("run",)),
     ("tests/test_record.py", ("read_rewards",)),
     ("tests/test_weights.py", ("separate", "scored")),
     ("tests/test_assortment.py", ("choose",)),

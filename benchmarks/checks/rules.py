@@ -443,7 +443,7 @@ def check_money(
         complain(books, CART, tick, b, -1)
     at, holds = 0, False
     for i in range(min(user.cart, state.carts.shape[2])):
-        mine = state.carts[b, u, i]
+        mine = state.carts[b, user.row, i]
         holds = holds or mine.item == fresh
         while at < book.size and carts[b, u, at].item != mine.item:
             at += 1
@@ -454,7 +454,7 @@ def check_money(
         complain(books, CART, tick, b, n)
     book.size = user.cart  # nothing reports abandoned items
     for i in range(user.cart):
-        entry, mine = carts[b, u, i], state.carts[b, u, i]
+        entry, mine = carts[b, u, i], state.carts[b, user.row, i]
         entry.item, entry.agent, entry.rated = mine.item, mine.agent, mine.rated
     if p.users.wallet_init > 0.0:
         money = min(p.users.wallet_init, user.wallet + p.users.wallet_refill * (tick - user.wallet_tick))

@@ -30,13 +30,6 @@ from ..result_files import RESULTS, store
 from .random_worlds import random_world
 
 COPIES, TICKS, SEED = 50, 2_000, 20261127
-# Infos are hashed in the order of these names, which they had when the digests were stored.
-EARLIER_NAMES = {
-    "individual_reward": "own",
-    "user_slot": "place",
-    "next_user_slot": "next_place",
-    "price_multiplier": "offer",
-}
 WORLDS, WORLD_COPIES, WORLD_TICKS = 300, 5, 100
 ACTIONS = ("candidates", "items", "query", "weights")
 
@@ -82,16 +75,19 @@ def digests(config: WorldConfig, copies: int, ticks: int) -> dict[str, str]:
     (`states`)."""
     envs, bits, told, states = VectorEnv(config, copies), np.random.PCG64(SEED), hashlib.sha256(), hashlib.sha256()
 
-    def take_down(*arrays: Any) -> None:
-        for array in arrays:
-            if isinstance(array, Mapping):  # observations with masks, infos
-                take_down(*(array[name] for name in sorted(array, key=lambda name: EARLIER_NAMES.get(name, name))))
-            else:
-                told.update(array.tobytes())
+    def take_down(results: Any) -> None:
+        if isinstance(results, tuple):
+            for result in results:
+                take_down(result)
+        elif isinstance(results, Mapping):  # observations with masks, infos
+            for name in sorted(results):  # the last observations mean something only where an episode has ended
+                take_down(results[name][envs.truncated] if name.startswith("final_") else results[name])
+        else:
+            told.update(results.tobytes())
 
-    take_down(*envs.reset(seed=SEED))
+    take_down(envs.reset(seed=SEED))
     for _ in range(ticks):
-        take_down(*envs.step(drawn(envs, bits)))
+        take_down(envs.step(drawn(envs, bits)))
         states.update(envs.state().tobytes())
     return {"play": told.hexdigest(), "states": states.hexdigest()}
 

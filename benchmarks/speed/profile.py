@@ -69,7 +69,7 @@ def profile(label: str) -> dict[str, Any]:
         with subprocess.Popen([*command, str(os.getpid())], stderr=subprocess.DEVNULL) as recorder:
             stop = time.perf_counter() + SECONDS
             while time.perf_counter() < stop:
-                envs._advance(read, mode=0)
+                envs._tick(read)
             recorder.send_signal(signal.SIGINT)
         looks = _told("perf", "script", "-i", folder / "looks", "-F", "ip").split()
         start = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)

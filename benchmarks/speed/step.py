@@ -47,7 +47,7 @@ from .stages import lower_bound, operations, primitives, stages
 from .windows import WINDOW, Call, quartiles, take_turns
 
 BATCHES = (1, 64, 1024, 4096)
-MEMORY = 8e9  # bytes of a batch's state; two are held at once, and 4,096 copies of grocery-v1 would need 23 GB
+MEMORY = 8e9  # bytes of a batch's state; two are held at once
 THREADED = (64, 256, 1024, 4096)
 STARTS = 5  # number of fresh processes
 # Worlds like those of other packages, to run both side by side: one recommender that names items, users who always
@@ -106,15 +106,19 @@ def started(
     ticks = envs.config.horizon * np.arange(num_envs - 1, -1, -1) // num_envs
     for tick in range(ticks[0]):
         envs._starts = chunks(int(np.count_nonzero(ticks > tick)), threads)
-        envs._advance(read, mode=0)
+        envs._tick(read)
     envs._starts = all_copies
     envs.look()
     return envs
 
 
 def affordable(world: str | WorldConfig, overrides: dict[str, Any], wanted: tuple[int, ...]) -> list[int]:
-    """The numbers of copies whose state fits into `MEMORY`."""
-    each = sum(array.nbytes for array in recsys_env.vector_env(world, 1, **overrides).arrays)
+    """The numbers of copies whose state, as it is after an episode, fits into `MEMORY`."""
+    envs = recsys_env.vector_env(world, 1, **overrides)
+    envs.reset(seed=0)
+    for _ in range(envs.config.horizon):
+        envs.step(envs.empty_actions())
+    each = sum(array.nbytes for array in envs.arrays)
     return [copies for copies in wanted if copies * each <= MEMORY]
 
 
@@ -142,7 +146,7 @@ def batch(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, ro
     actions = actions_for(envs)
     read = envs._actions.read(actions)
     calls: dict[str, Call] = {
-        "kernel": lambda: envs._advance(read, mode=0),
+        "kernel": lambda: envs._tick(read),
         "step": lambda: envs.step(actions),
         "state": envs.state,
     }
@@ -164,7 +168,7 @@ def taken_apart(
     """Nanoseconds per copy of a tick, of its stages, and of the lower bound."""
     envs = started(world, overrides, num_envs)
     read, share = envs._actions.read(actions_for(envs)), pages(envs)
-    calls = {**stages(envs, read), "tick": lambda: envs._advance(read, mode=0)}
+    calls = {**stages(envs, read), "tick": lambda: envs._tick(read)}
     found = {name: float(np.median(values)) / num_envs for name, values in take_turns(calls, rounds).items()}
     tick = found.pop("tick")
     bound = lower_bound(envs, unit)
@@ -296,7 +300,7 @@ def nested(field: str, value: int) -> dict[str, Any]:
 
 def wandering(overrides: dict[str, Any]) -> Call:
     """A tick of one copy of ecommerce-v1 with different actions each time, after all its users and items are in
-    memory."""
+    memory, and rows for those who come in an episode."""
     envs = recsys_env.vector_env("ecommerce-v1", 1, **overrides)
     for array in envs.arrays:  # the system zeroes a memory page at its first touch, which is not ours to time
         array.view(np.uint8).fill(0)
@@ -308,8 +312,10 @@ def wandering(overrides: dict[str, Any]) -> Call:
 
     def tick() -> None:
         turn[0] = (turn[0] + 1) % len(pool)
-        envs._advance(pool[turn[0]], mode=0)
+        envs._tick(pool[turn[0]])
 
+    for _ in range(envs.config.horizon):
+        tick()
     return tick
 
 

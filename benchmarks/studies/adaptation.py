@@ -39,10 +39,10 @@ RESAMPLES = 200
 
 def other_tastes(envs: VectorEnv) -> None:
     shape, state = envs.world.params["shape"][0], envs.arrays
-    known = state.users["stamp"] == state.copies["stamp"][:, None]
-    moved = known & np.roll(known, 1, 0)
-    taste = state.vectors[..., shape["taste"] : shape["taste"] + shape["dims"]]
-    taste[moved] = np.roll(taste, 1, 0)[moved]
+    come = (state.users["stamp"] == state.copies["stamp"][:, None]) & (state.users["row"] >= 0)
+    to, users = np.nonzero(come & np.roll(come, 1, 0))
+    rows, taste = state.users["row"], slice(shape["taste"], shape["taste"] + shape["dims"])
+    state.vectors[to, rows[to, users], taste] = state.vectors[to - 1, rows[to - 1, users], taste]
 
 
 def other_bait(envs: VectorEnv) -> None:

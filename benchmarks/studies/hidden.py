@@ -48,11 +48,11 @@ def estimate(world, state, n, sees, taste):
     scratch."""
     p = world.params[0]
     for b in range(state.copies.size):
-        u = state.copies[b].visitor
-        if u >= 0:
+        row = state.copies[b].row
+        if row >= 0:
             estimate_taste(state, p, b, n, sees, taste)
             for d in range(p.shape.dims):
-                state.vectors[b, u, p.shape.taste + d] = taste[d]
+                state.vectors[b, row, p.shape.taste + d] = taste[d]
 
 
 def with_mean_items(world: World) -> World:
@@ -84,16 +84,16 @@ class Denied(Planner):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         game = self.envs
-        self._arrays = game.arrays
+        self._game = game
         world = with_mean_items(game.world) if self._denied_items else game.world
-        told = game.arrays._replace(vectors=aligned(game.arrays.vectors)) if self._denied_taste else game.arrays
         self._taste = np.zeros(envs.shape.dims)
         self._all = Sees.unless(envs.config.hidden(self.index))
-        self.envs: Any = _Told(game, world, told)
+        self.envs: Any = _Told(game, world, game.arrays)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        self.envs.arrays = self._game.arrays
         if self._denied_taste:
-            np.copyto(self.envs.arrays.vectors, self._arrays.vectors)
+            self.envs.arrays = self.envs.arrays._replace(vectors=aligned(self.envs.arrays.vectors))
             estimate(self.envs.world, self.envs.arrays, self.index, self._all, self._taste)
         return super().act(observations, mask)
 

@@ -96,7 +96,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         self._state: Any
         masks = mask_size(config, self.shape)
         needed = bytes_of_copies(self.world, self.num_envs, masks) + 8 * self.num_envs * self.state_space.shape[0]
-        check_fits(self.num_envs, needed, cuda.current_context().get_memory_info().free, "on the GPU")
+        self._check_memory(needed)
         hidden = np.zeros((self.num_agents, int(self.world.params["shape"]["observation"][0])), np.bool_)
         for n, columns in self._hidden:
             hidden[n, columns] = True
@@ -105,7 +105,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         self._buffers = [_on_device(allocate_report(self.world, self.num_envs, masks)) for _ in range(2)]
         self._report = self._buffers[0]
         self._scratch = _on_device(innermost(allocate_scratch(self.world, self.num_envs)))
-        self._tables = [ArrayTable(self._world, self._state, report, self._scratch) for report in self._buffers]
+        self._tables = self._array_tables()
         self._hides, self._runs = cuda.to_device(hidden), cuda.to_device(self._private)
         self._highest = cuda.to_device(self._actions.highest)
         self._found = cuda.to_device(np.array([NOWHERE]))
@@ -115,6 +115,10 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         self._never = cuda.to_device(np.zeros(self.num_envs, np.bool_))
         rows = np.zeros((self.num_envs, *self.state_space.shape), np.float32)
         self._rows, self._final_rows = cuda.to_device(rows), cuda.to_device(rows)
+
+    def _array_tables(self) -> list[ArrayTable]:
+        """Where our arrays are, with each report."""
+        return [ArrayTable(self._world, self._state, report, self._scratch) for report in self._buffers]
 
     # -------------------------------------------------------------------------------------------- a step
 
@@ -185,17 +189,26 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         arrays = (self._state, *self._buffers, self._scratch)
         return sum(int(array.size) * array.dtype.itemsize for part in arrays for array in part)
 
-    def _fetched(self, array: Any, chosen: slice) -> np.ndarray:
-        rows: np.ndarray = array.copy_to_host()[chosen]  # of one copy alone the numbers lie far apart
+    def _fetched(self, array: Any, place: Any) -> np.ndarray:
+        part: np.ndarray = array.copy_to_host()[place]  # of one copy alone the numbers lie far apart
         if self._refused[0] >= 0:
             self._reject_refused()
-        return rows
+        return part
 
-    def _put(self, array: Any, chosen: slice, rows: np.ndarray) -> None:
+    def _put(self, array: Any, place: Any, part: np.ndarray) -> None:
         if array.size:
             there = array.copy_to_host()
-            there[chosen] = rows
+            there[place] = part
             array.copy_to_device(there)
+
+    def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
+        self._state = self._state._replace(
+            **{name: cuda.to_device(np.asfortranarray(array)) for name, array in arrays.items()}
+        )
+        self._tables = self._array_tables()
+
+    def _check_memory(self, needed: int, error: type[Exception] = ValueError) -> None:
+        check_fits(self.num_envs, needed, cuda.current_context().get_memory_info().free, "on the GPU", error)
 
     def _sent(self, array: np.ndarray) -> Any:
         return cuda.to_device(array)

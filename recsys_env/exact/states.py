@@ -203,23 +203,24 @@ class StateReader:
         self._vectors = {name: slice(start, start + size) for name, (there, start, size) in stretches.items() if there}
         self._habits = shape.habits if matters.habits else 0
         self._prices = shape.agents if sees_prices(config) else 0
-        self._first = self._people(first)
+        self._first = self._people(first, first.users["row"])
         self._sorted: np.ndarray | None = None
 
     def keys(self, state: State) -> np.ndarray:
         """The state of every copy, as float32 [B, W]: what it holds of the page, then of each user."""
         copies = state.copies
         page = np.stack([copies[name] for name in self._page], axis=1).astype(np.float32)
-        untouched = state.users["stamp"] != copies["stamp"][:, None]
-        people = np.where(untouched[:, :, None], self._first, self._people(state))
+        come = (state.users["stamp"] == copies["stamp"][:, None]) & (state.users["row"] >= 0)
+        people = np.where(come[:, :, None], self._people(state, np.where(come, state.users["row"], 0)), self._first)
         return np.concatenate([page, people.reshape(len(copies), -1)], axis=1) + np.float32(0)  # no -0
 
-    def _people(self, state: State) -> np.ndarray:
-        """What the state holds of the users [B, U, w], as float32."""
+    def _people(self, state: State, rows: np.ndarray) -> np.ndarray:
+        """What the state holds of the users [B, U, w], of whom each has one of the rows [B, U], as float32."""
+        copies = np.arange(len(state.copies))[:, None]
         parts = [state.users[name][:, :, None] for name in self._users]
-        parts += [state.vectors[:, :, place] for place in self._vectors.values()]
-        parts += [state.habits["item"], state.habits["count"]] * (self._habits > 0)
-        parts += [state.offers] * (self._prices > 0)
+        parts += [state.vectors[:, :, place][copies, rows] for place in self._vectors.values()]
+        parts += [state.habits[name][copies, rows] for name in ("item", "count")] * (self._habits > 0)
+        parts += [state.offers[copies, rows]] * (self._prices > 0)
         return np.concatenate([np.zeros((*state.users.shape, 0)), *parts], axis=2).astype(np.float32)
 
     # ------------------------------------------------------------------------------------------------ numbers and names

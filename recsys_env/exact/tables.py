@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import State, allocate_report, allocate_scratch
+from ..arrays import State, allocate_report, allocate_scratch, with_rows
 from ..checks import check_count
 from ..config import WorldConfig
 from ..kernels import outcomes
@@ -144,7 +144,7 @@ class _Builder:
     def build(self) -> MarkovGame:
         """Breadth first over the states."""
         self.envs.reset(seed=0)
-        start = State(*(array.copy() for array in self.envs.arrays))
+        start = with_rows(State(*(array.copy() for array in self.envs.arrays)), self.shape.users)
         outcomes.begin_world(self.world, start)
         reader = StateReader(self.envs, start)
         first = self._arrive(_Rows(start, np.ones(1), np.zeros(1, np.int64)))

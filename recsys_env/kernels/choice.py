@@ -13,10 +13,11 @@ from .page_kinds import active_agents
 
 
 @kernel
-def habit_count(world, state, p, b, u, j, tick):
-    """n_{u,j}: decayed count of the user's consumption of item j in its present window."""
+def habit_count(world, state, p, b, j, tick):
+    """n_{u,j}: decayed count of the visitor's consumption of item j in its present window."""
+    row = state.copies[b].row
     for h in range(p.shape.habits):
-        habit = state.habits[b, u, h]
+        habit = state.habits[b, row, h]
         if habit.item == j:
             return np.float64(habit.count) if habit.window == window_of(world, p, j, tick) else 0.0
     return 0.0
@@ -34,7 +35,7 @@ def alternative(world, state, p, b, j, log_price_multiplier):
 
     What a task has no use for is not looked up."""
     copy, item, c = state.copies[b], world.items[j], p.choice
-    u, tick, dims = copy.visitor, copy.tick, p.shape.dims
+    row, tick, dims = copy.row, copy.tick, p.shape.dims
     log_price, fresh, popular, context, repeats = 0.0, 0.0, 0.0, 0.0, 0.0
     if c.beta_price != 0.0:
         log_price = log_price_now(world, p, j, tick) + log_price_multiplier
@@ -45,14 +46,14 @@ def alternative(world, state, p, b, j, log_price_multiplier):
     if copy.anchor >= 0:
         context = row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
     if c.beta_repeat != 0.0:
-        repeats = habit_count(world, state, p, b, u, j, tick)
+        repeats = habit_count(world, state, p, b, j, tick)
     return Alternative(
         intercept=np.float64(item.intercept),
         quality=np.float64(item.quality),
         bait=np.float64(item.bait),
-        match=dot(state.vectors, b, u, p.shape.taste, world.item_vectors, j, dims),
-        satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
-        sensitivity=np.float64(state.users[b, u].rho),
+        match=dot(state.vectors, b, row, p.shape.taste, world.item_vectors, j, dims),
+        satiation=np.float64(state.vectors[b, row, p.shape.satiation + item.topic]),
+        sensitivity=np.float64(state.users[b, copy.visitor].rho),
         log_price=log_price,
         freshness=fresh,
         popularity=popular,
@@ -76,9 +77,11 @@ def outside_utility(world, p, user):
 
 
 @kernel
-def trust_term(state, p, b, u, n):
+def trust_term(state, p, b, n):
     """What trust adds to an agent's nest; where the visitor has opened one, trust has already chosen it."""
-    return 0.0 if p.shape.opens_agent else trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n])
+    if p.shape.opens_agent:
+        return 0.0
+    return trust_bonus(p.choice, state.vectors[b, state.copies[b].row, p.shape.trust + n])
 
 
 @kernel
@@ -148,17 +151,16 @@ def _weigh_agents(world, state, scratch, p, b):
     """Inclusive values, from the logs of the sums; into `agent_log_masses` and `outside_log_mass` of the scratch the
     logs of what each agent and no click weigh, less the largest."""
     copy = state.copies[b]
-    u = copy.visitor
     first, stop = active_agents(world, p, copy)
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
-    none = outside_utility(world, p, state.users[b, u])
+    none = outside_utility(world, p, state.users[b, copy.visitor])
     best = none
     for n in range(first, stop):
         largest = scratch.largest[b, n]
         if largest > -np.inf:
             state.inclusive[b, n] = inclusive_value(
-                p.choice, largest + scratch.agent_log_sums[_agent(p, b, n)], trust_term(state, p, b, u, n)
+                p.choice, largest + scratch.agent_log_sums[_agent(p, b, n)], trust_term(state, p, b, n)
             )
             best = max(best, state.inclusive[b, n])
     for n in range(first, stop):

@@ -18,7 +18,7 @@ from .equations import (
 from .machine import rng
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, round_up_to_lanes
-from .machine.vectors import dot, match_topics, prefetch_user
+from .machine.vectors import dot, match_topics, prefetch, prefetch_person
 from .page import is_private, touch_item, view_of, window_of
 from .page_kinds import active_agents
 
@@ -45,25 +45,27 @@ def person_key(p, copy, u, incarnation):
 
 @kernel
 def touch_user(world, state, p, b, u):
-    """Initialise user slot u on its first touch in this episode."""
+    """Initialise the record of user slot u on its first touch in this episode. The row of the person follows when it
+    first comes (`give_row`), because a refusal depends on the record alone."""
     stamp = state.copies[b].stamp
     if state.users[b, u].stamp != stamp:
         create_person(world, state, p, b, u, 0)
+        state.users[b, u].row = -1
         word = u // USERS_PER_WORD
-        bits = who_came(state, b, word) | _ONE << np.uint64(u % USERS_PER_WORD)
+        bits = who_was_asked(state, b, word) | _ONE << np.uint64(u % USERS_PER_WORD)
         state.touched_users[b, word].stamp, state.touched_users[b, word].bits = stamp, bits
 
 
 @kernel
-def who_came(state, b, word):
-    """Bit i says whether the user in slot `USERS_PER_WORD` * word + i has come in this episode."""
+def who_was_asked(state, b, word):
+    """Bit i says whether the user in slot `USERS_PER_WORD` * word + i was asked to come in this episode."""
     touched = state.touched_users[b, word]
     return touched.bits if touched.stamp == state.copies[b].stamp else _NONE
 
 
 @kernel
 def create_person(world, state, p, b, u, incarnation):
-    """Give user slot u a new person: a pure function of (population, user, incarnation)."""
+    """Give the record of user slot u a new person: a pure function of (population, user, incarnation)."""
     copy, user = state.copies[b], state.users[b, u]
     key = person_key(p, copy, u, incarnation)
     user.stamp, user.incarnation = copy.stamp, incarnation
@@ -74,47 +76,71 @@ def create_person(world, state, p, b, u, incarnation):
         p.users.rating_bias_sd * rng.normal(key, rng.PERSON_BIAS, 0) if p.users.rating_bias_sd > 0.0 else 0.0
     )
     user.group = rng.integer(key, rng.PERSON_TOPIC, 0, p.users.groups)
-    row = -1
-    if world.prior_rho.size > 0:
-        row = (
-            u
-            if incarnation == 0 and p.users.population != FRESH
-            else rng.integer(key, rng.PERSON_ROW, 0, world.prior_rho.size)
-        )
-        user.rho = world.prior_rho[row]
+    known = _catalogue_user(world, p, u, incarnation, key)
+    if known >= 0:
+        user.rho = world.prior_rho[known]
     else:
         sd = p.users.price_sensitivity_log_sd
         user.rho = exp(sd * rng.normal(key, rng.PERSON_PRICE, 0) - 0.5 * sd * sd)
-    for w in range(p.shape.width):
-        state.vectors[b, u, w] = 0.0
-    _set_taste(world, state, p, b, u, row, key)
-    sd = p.shape.profile_noise
-    for d in range(p.shape.dims):
-        noise = sd * rng.normal(key, rng.PERSON_NOISE, d) if sd > 0.0 else 0.0
-        state.vectors[b, u, p.shape.profile + d] = state.vectors[b, u, p.shape.taste + d] + noise
-    for view in range(p.shape.satisfaction_views):
-        state.vectors[b, u, p.shape.observed_satisfaction + view] = p.users.z_init
-    for n in range(p.shape.visit_views):
-        visits = state.visits[b, u, n]
-        visits.sessions, visits.last_visit, visits.last_page = 0, -1, -1
-    for n in range(p.shape.agents):
-        state.vectors[b, u, p.shape.trust + n] = p.users.trust_init
-        if p.shape.vocabulary > 0:
-            state.messages[b, u, n] = -1
-        if p.shape.levels > 0:
-            state.offers[b, u, n] = 0.0
-    _set_habits(world, state, p, b, u, row if incarnation == 0 else -1)
 
 
 @kernel
-def _set_taste(world, state, p, b, u, row, key):
-    """p_u: the catalogue's, or a normalised mix of topic centres of which the first belongs to the user's group."""
+def _catalogue_user(world, p, u, incarnation, key):
+    """The user of the catalogue that a person is like, -1 = there is no catalogue."""
+    if world.prior_rho.size == 0:
+        return np.int64(-1)
+    if incarnation == 0 and p.users.population != FRESH:
+        return np.int64(u)
+    return np.int64(rng.integer(key, rng.PERSON_ROW, 0, world.prior_rho.size))
+
+
+@kernel
+def give_row(world, state, p, b, u):
+    """The person in user slot u comes for the first time in this episode and takes the next row of the copy."""
+    copy = state.copies[b]
+    state.users[b, u].row = copy.rows
+    copy.rows += 1
+    fill_row(world, state, p, b, u)
+
+
+@kernel
+def fill_row(world, state, p, b, u):
+    """Initialise the row of the person in user slot u: also a pure function of (population, user, incarnation)."""
+    copy, user = state.copies[b], state.users[b, u]
+    row, incarnation = user.row, np.int64(user.incarnation)
+    key = person_key(p, copy, u, incarnation)
+    known = _catalogue_user(world, p, u, incarnation, key)
+    for w in range(p.shape.width):
+        state.vectors[b, row, w] = 0.0
+    _set_taste(world, state, p, b, row, user.group, known, key)
+    sd = p.shape.profile_noise
+    for d in range(p.shape.dims):
+        noise = sd * rng.normal(key, rng.PERSON_NOISE, d) if sd > 0.0 else 0.0
+        state.vectors[b, row, p.shape.profile + d] = state.vectors[b, row, p.shape.taste + d] + noise
+    for view in range(p.shape.satisfaction_views):
+        state.vectors[b, row, p.shape.observed_satisfaction + view] = p.users.z_init
+    for n in range(p.shape.visit_views):
+        visits = state.visits[b, row, n]
+        visits.sessions, visits.last_visit, visits.last_page = 0, -1, -1
+    for n in range(p.shape.agents):
+        state.vectors[b, row, p.shape.trust + n] = p.users.trust_init
+        if p.shape.vocabulary > 0:
+            state.messages[b, row, n] = -1
+        if p.shape.levels > 0:
+            state.offers[b, row, n] = 0.0
+    _set_habits(world, state, p, b, row, known if incarnation == 0 else -1)
+
+
+@kernel
+def _set_taste(world, state, p, b, row, group, known, key):
+    """p_u: that of a user of the catalogue (-1 = none), or a normalised mix of topic centres of which the first belongs
+    to the person's group."""
     taste = p.shape.taste
-    if row >= 0:
+    if known >= 0:
         for d in range(p.shape.dims):
-            state.vectors[b, u, taste + d] = world.prior_taste[row, d]
+            state.vectors[b, row, taste + d] = world.prior_taste[known, d]
         return
-    group, groups, topics = state.users[b, u].group, p.users.groups, p.shape.topics
+    groups, topics = p.users.groups, p.shape.topics
     for i in range(p.users.topics):
         if i == 0 and group < topics:
             own = (topics - group + groups - 1) // groups
@@ -123,32 +149,32 @@ def _set_taste(world, state, p, b, u, row, key):
             topic = rng.integer(key, rng.PERSON_TOPIC, i + 1, topics)
         weight = -log(1.0 - rng.uniform(key, rng.PERSON_WEIGHT, i))
         for d in range(p.shape.dims):
-            state.vectors[b, u, taste + d] += weight * world.centres[topic, d]
-    _normalise(state, p, b, u)
+            state.vectors[b, row, taste + d] += weight * world.centres[topic, d]
+    _normalise(state, p, b, row)
 
 
 @kernel
-def _normalise(state, p, b, u):
+def _normalise(state, p, b, row):
     total = 0.0
     for d in range(p.shape.dims):
-        total += np.float64(state.vectors[b, u, p.shape.taste + d]) ** 2
+        total += np.float64(state.vectors[b, row, p.shape.taste + d]) ** 2
     scale = np.float64(1.0 / math.sqrt(max(total, 1e-24)))
     for d in range(p.shape.dims):
-        state.vectors[b, u, p.shape.taste + d] *= scale
+        state.vectors[b, row, p.shape.taste + d] *= scale
 
 
 @kernel
-def _set_habits(world, state, p, b, u, row):
-    """The catalogue's counts, known to every agent, or an empty table."""
+def _set_habits(world, state, p, b, row, known):
+    """The counts of a user of the catalogue, known to every agent, or an empty table (-1)."""
     for h in range(p.shape.habits):
-        habit = state.habits[b, u, h]
-        if row >= 0:
-            prior = world.prior_habits[row, h]
+        habit = state.habits[b, row, h]
+        if known >= 0:
+            prior = world.prior_habits[known, h]
             habit.item, habit.count, habit.window = prior.item, prior.count, 0
         else:
             habit.item, habit.count, habit.window = -1, 0.0, 0
         for view in range(p.shape.views):
-            state.seen[b, u, h, view] = np.float32(0.0) if is_private(p) else habit.count
+            state.seen[b, row, h, view] = np.float32(0.0) if is_private(p) else habit.count
 
 
 @kernel
@@ -168,14 +194,13 @@ def visitor_id(p, copy, u, incarnation):
 @kernel
 def fade(state, p, b):
     """Satiation and habits fade by one page."""
-    copy = state.copies[b]
-    u = copy.visitor
+    row = state.copies[b].row
     for t in range(p.shape.topics):
-        state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_page
+        state.vectors[b, row, p.shape.satiation + t] *= p.dynamics.satiation_page
     for h in range(p.shape.habits):
-        state.habits[b, u, h].count *= p.users.habit_decay
+        state.habits[b, row, h].count *= p.users.habit_decay
         for view in range(p.shape.views):
-            state.seen[b, u, h, view] *= p.users.habit_decay
+            state.seen[b, row, h, view] *= p.users.habit_decay
 
 
 @kernel
@@ -192,7 +217,7 @@ def show(world, state, report, p, b):
                 state.items[b, j].impressions += world.theta[slot.rank]
                 if p.dynamics.satiation_shown > 0.0:
                     topic = p.shape.satiation + world.items[j].topic
-                    state.vectors[b, copy.visitor, topic] += p.dynamics.satiation_shown
+                    state.vectors[b, copy.row, topic] += p.dynamics.satiation_shown
 
 
 @kernel
@@ -200,38 +225,38 @@ def after_click(world, state, p, b, n, j, pull, log_dwell):
     """A click on item j of agent n, of which `pleasure` makes this pull and the dwell time over the length has this
     log: drift, satiation, satisfaction, trust, history, statistics."""
     copy = state.copies[b]
-    u, topic = copy.visitor, world.items[j].topic
-    user, dims, dyn = state.users[b, u], p.shape.dims, p.dynamics
+    row, topic = copy.row, world.items[j].topic
+    user, dims, dyn = state.users[b, copy.visitor], p.shape.dims, p.dynamics
     if dyn.drift > 0.0:
         follows = not is_private(p)  # the profile is the taste plus a fixed noise; under a promise it stays
         if follows:
             for d in range(dims):
-                state.vectors[b, u, p.shape.profile + d] -= state.vectors[b, u, p.shape.taste + d]
+                state.vectors[b, row, p.shape.profile + d] -= state.vectors[b, row, p.shape.taste + d]
         for d in range(dims):
-            taste = state.vectors[b, u, p.shape.taste + d]
-            state.vectors[b, u, p.shape.taste + d] = drifted_taste(dyn, taste, pull, world.item_vectors[j, d])
-        _normalise(state, p, b, u)
+            taste = state.vectors[b, row, p.shape.taste + d]
+            state.vectors[b, row, p.shape.taste + d] = drifted_taste(dyn, taste, pull, world.item_vectors[j, d])
+        _normalise(state, p, b, row)
         if follows:
             for d in range(dims):
-                state.vectors[b, u, p.shape.profile + d] += state.vectors[b, u, p.shape.taste + d]
-    state.vectors[b, u, p.shape.satiation + topic] += 1.0
+                state.vectors[b, row, p.shape.profile + d] += state.vectors[b, row, p.shape.taste + d]
+    state.vectors[b, row, p.shape.satiation + topic] += 1.0
     user.satisfaction += approach(user.satisfaction, dyn.z_rate, pull)
     trust = p.shape.trust + n
-    state.vectors[b, u, trust] += approach(state.vectors[b, u, trust], dyn.trust_rate, pull)
+    state.vectors[b, row, trust] += approach(state.vectors[b, row, trust], dyn.trust_rate, pull)
     if dyn.trust_rate_rival > 0.0:
         _leave_rivals(world, state, p, b, n)
     history = p.shape.history + view_of(p, n) * (dims + p.shape.topics)
     keep = p.observation.history_decay
     for d in range(dims):
-        state.vectors[b, u, history + d] = (
-            keep * state.vectors[b, u, history + d] + (1.0 - keep) * world.item_vectors[j, d]
+        state.vectors[b, row, history + d] = (
+            keep * state.vectors[b, row, history + d] + (1.0 - keep) * world.item_vectors[j, d]
         )
     for t in range(p.shape.topics):
-        state.vectors[b, u, history + dims + t] *= keep
-    state.vectors[b, u, history + dims + topic] += 1.0
-    row = state.items[b, j]  # which `show` has touched
-    row.clicks += 1.0
-    row.satisfaction += log_dwell
+        state.vectors[b, row, history + dims + t] *= keep
+    state.vectors[b, row, history + dims + topic] += 1.0
+    item = state.items[b, j]  # which `show` has touched
+    item.clicks += 1.0
+    item.satisfaction += log_dwell
 
 
 @kernel
@@ -242,22 +267,22 @@ def _leave_rivals(world, state, p, b, n):
     for m in range(first, stop):
         if m != n and state.inclusive[b, m] > -np.inf:
             trust = p.shape.trust + m
-            before = state.vectors[b, copy.visitor, trust]
-            state.vectors[b, copy.visitor, trust] += approach(before, p.dynamics.trust_rate_rival, p.dynamics.baseline)
+            before = state.vectors[b, copy.row, trust]
+            state.vectors[b, copy.row, trust] += approach(before, p.dynamics.trust_rate_rival, p.dynamics.baseline)
 
 
 @kernel
 def after_no_click(world, state, p, b):
     """A page without a click: satisfaction, and trust in every shown agent, sink towards the baseline."""
     copy = state.copies[b]
-    u, dyn = copy.visitor, p.dynamics
-    user = state.users[b, u]
+    user, dyn = state.users[b, copy.visitor], p.dynamics
     user.satisfaction += approach(user.satisfaction, dyn.z_rate_none, dyn.baseline)
     first, stop = active_agents(world, p, copy)
     for n in range(first, stop):
         if state.inclusive[b, n] > -np.inf:
             trust = p.shape.trust + n
-            state.vectors[b, u, trust] += approach(state.vectors[b, u, trust], dyn.trust_rate_none, dyn.baseline)
+            before = state.vectors[b, copy.row, trust]
+            state.vectors[b, copy.row, trust] += approach(before, dyn.trust_rate_none, dyn.baseline)
 
 
 @kernel
@@ -275,8 +300,8 @@ def observe_satisfaction(world, state, p, b, clicked, pull):
         rate, target = p.dynamics.z_rate_none, p.dynamics.baseline
         if clicked >= 0 and (everybody or clicked == view):
             rate, target = SATISFACTION_RATE, pull
-        state.vectors[b, copy.visitor, observed] += approach(state.vectors[b, copy.visitor, observed], rate, target)
-        state.vectors[b, copy.visitor, pages] += 1.0
+        state.vectors[b, copy.row, observed] += approach(state.vectors[b, copy.row, observed], rate, target)
+        state.vectors[b, copy.row, pages] += 1.0
 
 
 @kernel
@@ -309,10 +334,10 @@ def move_mood(state, p, b, step):
 def form_habit(world, state, p, b, n, j):
     """Count one consumption of item j, credited to agent n; a new item takes the place of the smallest count."""
     copy = state.copies[b]
-    u, window = copy.visitor, window_of(world, p, j, copy.tick)
+    row, window = copy.row, window_of(world, p, j, copy.tick)
     entry, smallest = -1, np.inf
     for h in range(p.shape.habits):
-        habit = state.habits[b, u, h]
+        habit = state.habits[b, row, h]
         if habit.item == j and habit.window == window:
             entry = h
             break
@@ -322,14 +347,14 @@ def form_habit(world, state, p, b, n, j):
             entry, smallest = h, size
     if entry < 0:
         return
-    habit = state.habits[b, u, entry]
+    habit = state.habits[b, row, entry]
     if habit.item != j or habit.window != window:
         habit.item, habit.window, habit.count = j, window, 0.0
         for view in range(p.shape.views):
-            state.seen[b, u, entry, view] = 0.0
+            state.seen[b, row, entry, view] = 0.0
     habit.count += 1.0
     if not is_private(p):
-        state.seen[b, u, entry, view_of(p, n)] += 1.0
+        state.seen[b, row, entry, view_of(p, n)] += 1.0
 
 
 # ------------------------------------------------------------------------------------------------ who comes next
@@ -369,6 +394,7 @@ def lose_visitor(world, state, p, b):
     """A new person takes the user slot of the visitor."""
     u = state.copies[b].visitor
     create_person(world, state, p, b, u, state.users[b, u].incarnation + 1)
+    fill_row(world, state, p, b, u)
 
 
 @kernel
@@ -386,12 +412,14 @@ def draw_visitors(world, state, scratch, p, first, stop):
         x = rng.uniform(turn.key, rng.VISITOR, 0) * p.shape.users
         row = world.activity[np.int64(x)]
         turn.user_slot = rng.alias_draw(x, np.int64(x), row.probability, row.alias)
-        prefetch_user(state, b, turn.user_slot)
+        prefetch(state.users, b, turn.user_slot)
     for i in range(first, asked):
         b = scratch.queue[i]
         u = scratch.turns[b].user_slot
         touch_user(world, state, p, b, u)
-        scratch.satisfaction[i] = state.users[b, u].satisfaction
+        user = state.users[b, u]
+        scratch.satisfaction[i] = user.satisfaction
+        prefetch_person(state, b, user.row if user.row >= 0 else state.copies[b].rows)
     for i in range(first, asked):
         scratch.acceptance_probability[i] = acceptance_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, asked):
@@ -405,30 +433,33 @@ def draw_visitors(world, state, scratch, p, first, stop):
 def _welcome(world, state, scratch, p, b, u, key):
     """The user in slot u comes, with an intent, and opens an agent if it sees only one."""
     copy = state.copies[b]
-    begin_session(state, p, b, u)
-    weigh_topics(world, state, scratch, p, b, u, p.shape.taste, p.users.intent_scale)
+    begin_session(world, state, p, b, u)
+    weigh_topics(world, state, scratch, p, b, p.shape.taste, p.users.intent_scale)
     copy.intent = draw_topic(scratch, p, b, rng.uniform(key, rng.INTENT, 0))
     if p.shape.opens_agent:
-        copy.opened = _open_agent(state, p, b, u, rng.uniform(key, rng.OPEN, 0))
-        visits = state.visits[b, u, copy.opened]
+        copy.opened = _open_agent(state, p, b, rng.uniform(key, rng.OPEN, 0))
+        visits = state.visits[b, copy.row, copy.opened]
         visits.last_visit = visits.last_page
         visits.sessions += 1
 
 
 @kernel
 def end_session(copy):
-    copy.scene, copy.anchor, copy.opened, copy.session_page, copy.intent, copy.visitor = 0, -1, -1, 0, -1, -1
+    copy.scene, copy.anchor, copy.opened, copy.session_page, copy.intent = 0, -1, -1, 0, -1
+    copy.visitor, copy.row = -1, -1
 
 
 @kernel
-def begin_session(state, p, b, u):
+def begin_session(world, state, p, b, u):
     """The user in slot u comes."""
-    user = state.users[b, u]
+    copy, user = state.copies[b], state.users[b, u]
+    if user.row < 0:
+        give_row(world, state, p, b, u)
     user.last_visit = user.last_page
     user.sessions += 1
-    state.copies[b].visitor = u
+    copy.visitor, copy.row = u, user.row
     for t in range(p.shape.topics):
-        state.vectors[b, u, p.shape.satiation + t] *= p.dynamics.satiation_session
+        state.vectors[b, copy.row, p.shape.satiation + t] *= p.dynamics.satiation_session
 
 
 @kernel
@@ -441,43 +472,45 @@ def tell_history(world, state, p, b, key):
         first, stop = np.int64(0), np.int64(stop > first)
     for view in range(first, stop):
         release = p.shape.releases + view
-        if state.vectors[b, copy.visitor, release] < p.observation.privacy_pages:
-            state.vectors[b, copy.visitor, release] += 1.0
+        if state.vectors[b, copy.row, release] < p.observation.privacy_pages:
+            state.vectors[b, copy.row, release] += 1.0
             history, noisy = p.shape.history + view * size, p.shape.noisy_history + view * size
-            _blur(state, p, b, copy.visitor, history, noisy, view * size, key)
+            _blur(state, p, b, history, noisy, view * size, key)
 
 
 @kernel
-def _blur(state, p, b, u, history, noisy, index, key):
-    """Noise on a history, brought back to where histories can be: a vector within the unit ball, counts of 0 or more.
+def _blur(state, p, b, history, noisy, index, key):
+    """Noise on the visitor's history, brought back to where histories can be: a vector within the unit ball, counts of
+    0 or more.
 
     `index` is that of the first draw.
     """
-    dims, square = p.shape.dims, 0.0
+    row, dims, square = state.copies[b].row, p.shape.dims, 0.0
     for d in range(dims):
-        x = state.vectors[b, u, history + d] + p.shape.history_noise * rng.normal(key, rng.BLUR, index + d)
-        state.vectors[b, u, noisy + d] = x
+        x = state.vectors[b, row, history + d] + p.shape.history_noise * rng.normal(key, rng.BLUR, index + d)
+        state.vectors[b, row, noisy + d] = x
         square += x * x
     for d in range(dims):
-        state.vectors[b, u, noisy + d] /= max(math.sqrt(square), 1.0)
+        state.vectors[b, row, noisy + d] /= max(math.sqrt(square), 1.0)
     scale = p.shape.history_noise / (1.0 - p.observation.history_decay)
     for t in range(p.shape.topics):
-        x = state.vectors[b, u, history + dims + t] + scale * rng.normal(key, rng.BLUR, index + dims + t)
-        state.vectors[b, u, noisy + dims + t] = max(x, 0.0)
+        x = state.vectors[b, row, history + dims + t] + scale * rng.normal(key, rng.BLUR, index + dims + t)
+        state.vectors[b, row, noisy + dims + t] = max(x, 0.0)
 
 
 @kernel
-def topic_odds(world, state, p, b, u, t, offset, scale):
-    """Weight of topic t for the user's vector at this offset."""
-    return topic_weight(scale, dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims))
+def topic_odds(world, state, p, b, t, offset, scale):
+    """Weight of topic t for the visitor's vector at this offset."""
+    return topic_weight(scale, dot(state.vectors, b, state.copies[b].row, offset, world.centres, t, p.shape.dims))
 
 
 @kernel
-def weigh_topics(world, state, scratch, p, b, u, offset, scale):
-    """Fill the scratch with the cumulative weights of the topics, for `draw_topic`. Topics without items have none."""
+def weigh_topics(world, state, scratch, p, b, offset, scale):
+    """Fill the scratch with the cumulative weights of the topics for the visitor's vector at this offset, for
+    `draw_topic`. Topics without items have none."""
     row, total = scratch.turns[b].row, 0.0
     matches, weights, mass = scratch.topic_matches[row], scratch.topic_weights[row], scratch.topic_mass[row]
-    match_topics(world, state, p, b, u, offset, matches)
+    match_topics(world, state, p, b, offset, matches)
     for t in range(round_up_to_lanes(p.shape.topics)):  # alone, so that it vectorises
         weights[t] = topic_weight(scale, matches[t])
     for t in range(p.shape.topics):
@@ -500,19 +533,19 @@ def draw_topic(scratch, p, b, u01):
 
 
 @kernel
-def opening_weight(state, p, b, u, n):
+def opening_weight(state, p, b, n):
     """Where a visitor opens one agent: P(open n) is proportional to exp(beta_trust * tau_n)."""
-    return exp(trust_bonus(p.choice, state.vectors[b, u, p.shape.trust + n]))
+    return exp(trust_bonus(p.choice, state.vectors[b, state.copies[b].row, p.shape.trust + n]))
 
 
 @kernel
-def _open_agent(state, p, b, u, u01):
+def _open_agent(state, p, b, u01):
     agents, total = p.shape.agents, 0.0
     for n in range(agents):
-        total += opening_weight(state, p, b, u, n)
+        total += opening_weight(state, p, b, n)
     rest = u01 * total
     for n in range(agents - 1):
-        rest -= opening_weight(state, p, b, u, n)
+        rest -= opening_weight(state, p, b, n)
         if rest < 0.0:
             return n
     return agents - 1

@@ -127,14 +127,13 @@ def _settle(world, state, p, b, old, first, moved, agent, mean, weight, own):
     lightens the wallet.
     """
     copy = state.copies[b]
-    u = copy.visitor
-    user = state.users[b, u]
+    user = state.users[b, copy.visitor]
     for pattern in range(1 << old):
         probability = weight
         wallet = wallet_now(p, user, copy.tick)
         for i in range(old):
             e = _queued(first, moved, old, i)
-            j = np.int64(state.carts[b, u, e].item)
+            j = np.int64(state.carts[b, copy.row, e].item)
             price = price_now(world, p, j, copy.tick)
             buyable = is_available(world, p, j, copy.tick) and in_stock(world, state, p, b, j, copy.stamp, copy.tick)
             buyable = buyable and (p.users.wallet_init == 0.0 or wallet >= price)
@@ -148,7 +147,7 @@ def _settle(world, state, p, b, old, first, moved, agent, mean, weight, own):
         for i in range(old):
             if (pattern >> i) & 1:
                 e = _queued(first, moved, old, i)
-                n = np.int64(agent) if e == moved else np.int64(state.carts[b, u, e].agent)
+                n = np.int64(agent) if e == moved else np.int64(state.carts[b, copy.row, e].agent)
                 own[b, n] += probability * _later_value(world, state, p, b, n, e, e == moved, mean)
 
 
@@ -166,7 +165,7 @@ def _queued(first, moved, old, i):
 def _later_value(world, state, p, b, n, e, moved, mean):
     """Own reward of agent n when cart entry e is bought now."""
     copy, agent = state.copies[b], world.agents[n]
-    cart, bias = state.carts[b, copy.visitor, e], state.users[b, copy.visitor].rating_bias
+    cart, bias = state.carts[b, copy.row, e], state.users[b, copy.visitor].rating_bias
     price = price_now(world, p, np.int64(cart.item), copy.tick)
     value = later_reward(agent, price, 0)
     if moved:
@@ -183,8 +182,7 @@ def _later_value(world, state, p, b, n, e, moved, mean):
 def _expect_later(world, state, report, p, b, cart, own):
     """Purchases of items that were in the cart when the page began, over everything that may be carted at this page."""
     copy = state.copies[b]
-    u = copy.visitor
-    size = np.int64(state.users[b, u].cart)
+    size = np.int64(state.users[b, copy.visitor].cart)
     carted = 0.0
     for n in range(p.shape.agents):
         for k in range(p.shape.slots):
@@ -193,7 +191,7 @@ def _expect_later(world, state, report, p, b, cart, own):
             carted += cart[b, n, k]
             j, moved = report.slots[b, n, k].item, np.int64(-1)
             for i in range(size):
-                if state.carts[b, u, i].item == j:
+                if state.carts[b, copy.row, i].item == j:
                     moved = np.int64(i)
             mean = expected_experience(world, state, p, b, np.int64(j), 0.0)
             dropped = 1 if moved < 0 and size == p.shape.cart else 0

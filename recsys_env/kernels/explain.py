@@ -56,11 +56,10 @@ def explain(world, state, report, scratch, actions, terms, position, trust, outs
         fill_slots(world, state, report, p, b, scratch.shown)
         weigh_slots(world, state, report, scratch, p, b, b + 1)
         fill_clicks(world, state, report, scratch, p, b, click)
-        u = state.copies[b].visitor
-        outside[b] = outside_utility(world, p, state.users[b, u])
+        outside[b] = outside_utility(world, p, state.users[b, state.copies[b].visitor])
         first, stop = active_agents(world, p, state.copies[b])
         for n in range(first, stop):
-            trust[b, n] = trust_term(state, p, b, u, n)
+            trust[b, n] = trust_term(state, p, b, n)
             for k in range(p.shape.slots):
                 slot = report.slots[b, n, k]
                 if slot.item >= 0:

@@ -36,14 +36,14 @@ from .page import (
 def consumed(world, state, p, b, j, log_price_multiplier, priced):
     """Item j, offered at exp(log_price_multiplier) times its price, as the present visitor of copy b consumes it. Its
     price is looked up only if `priced`."""
-    item, u = world.items[j], state.copies[b].visitor
+    item, copy = world.items[j], state.copies[b]
     return Consumed(
         quality=np.float64(item.quality),
         bait=np.float64(item.bait),
-        match=dot(state.vectors, b, u, p.shape.taste, world.item_vectors, j, p.shape.dims),
-        satiation=np.float64(state.vectors[b, u, p.shape.satiation + item.topic]),
-        sensitivity=np.float64(state.users[b, u].rho),
-        log_price=log_price_now(world, p, j, state.copies[b].tick) + log_price_multiplier if priced else 0.0,
+        match=dot(state.vectors, b, copy.row, p.shape.taste, world.item_vectors, j, p.shape.dims),
+        satiation=np.float64(state.vectors[b, copy.row, p.shape.satiation + item.topic]),
+        sensitivity=np.float64(state.users[b, copy.visitor].rho),
+        log_price=log_price_now(world, p, j, copy.tick) + log_price_multiplier if priced else 0.0,
         cart_intercept=world.topics[item.topic].cart_intercept,
     )
 
@@ -141,16 +141,18 @@ def can_buy(world, state, p, b, j):
 
 
 @kernel
-def put_in_cart(state, p, b, u, j, n, experience, rated):
-    """Item j becomes the newest in the cart, credited to agent n. Returns how many entries count as old at this page.
+def put_in_cart(state, p, b, j, n, experience, rated):
+    """Item j becomes the newest in the visitor's cart, credited to agent n. Returns how many entries count as old at
+    this page.
 
     An item already there only moves (and is still an old one); from a full cart the oldest is dropped.
     """
-    user = state.users[b, u]
+    copy = state.copies[b]
+    user, cart = state.users[b, copy.visitor], state.carts[b, copy.row]
     size, old = user.cart, user.cart
     start = size
     for i in range(size):
-        if state.carts[b, u, i].item == j:
+        if cart[i].item == j:
             start = i
             break
     if start == size and size == p.shape.cart:
@@ -160,9 +162,9 @@ def put_in_cart(state, p, b, u, j, n, experience, rated):
         user.cart = size + 1
     last = user.cart - 1
     for i in range(start, last):
-        entry, after = state.carts[b, u, i], state.carts[b, u, i + 1]
+        entry, after = cart[i], cart[i + 1]
         entry.item, entry.agent, entry.experience, entry.rated = after.item, after.agent, after.experience, after.rated
-    entry = state.carts[b, u, last]
+    entry = cart[last]
     entry.item, entry.agent, entry.experience, entry.rated = j, n, experience, rated
     return old
 
@@ -172,11 +174,10 @@ def settle_cart(world, state, report, p, b, old, key):
     """The `old` oldest cart items are, in turn, bought (hazard h), else abandoned (h'), else kept; refused =
     abandoned."""
     copy = state.copies[b]
-    u = copy.visitor
-    user = state.users[b, u]
+    user = state.users[b, copy.visitor]
     kept = 0
     for i in range(user.cart):
-        cart = state.carts[b, u, i]
+        cart = state.carts[b, copy.row, i]
         keep = i >= old
         if not keep:
             if rng.uniform(key, rng.OLD_CART, 2 * i) < p.feedback.cart_hazard:
@@ -185,7 +186,7 @@ def settle_cart(world, state, report, p, b, old, key):
             else:
                 keep = rng.uniform(key, rng.OLD_CART, 2 * i + 1) >= p.feedback.cart_abandon
         if keep:
-            to = state.carts[b, u, kept]
+            to = state.carts[b, copy.row, kept]
             to.item, to.agent, to.experience, to.rated = cart.item, cart.agent, cart.experience, cart.rated
             kept += 1
     user.cart = kept
@@ -194,7 +195,7 @@ def settle_cart(world, state, report, p, b, old, key):
 @kernel
 def _buy_later(world, state, report, p, b, i, key):
     copy = state.copies[b]
-    cart, later = state.carts[b, copy.visitor, i], report.later[b, i]
+    cart, later = state.carts[b, copy.row, i], report.later[b, i]
     later.item, later.agent, later.rating = cart.item, cart.agent, 0
     later.price = purchase(world, state, p, b, cart.item, 0.0)  # prices are offered only where purchases are instant
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:

@@ -92,7 +92,7 @@ def _observe_visit(state, p, b, n, observations):
     user = state.users[b, copy.visitor]
     sessions, last_visit = user.sessions, user.last_visit
     if p.shape.opens_agent:  # each platform knows its own
-        visits = state.visits[b, copy.visitor, n]
+        visits = state.visits[b, copy.row, n]
         sessions, last_visit = visits.sessions, visits.last_visit
     observations[b, n, at.is_active] = 1.0
     observations[b, n, at.visitor_present] = 1.0
@@ -106,10 +106,10 @@ def _observe_visit(state, p, b, n, observations):
 @kernel
 def _observe_history(state, p, b, n, observations):
     """Noisy profile, and the history and the observed satisfaction of own slots (or of the platform)."""
-    u, dims, size = state.copies[b].visitor, p.shape.dims, p.shape.dims + p.shape.topics
+    row, dims, size = state.copies[b].row, p.shape.dims, p.shape.dims + p.shape.topics
     profile, history, at = p.shape.profile, _history(p, n), p.fields
-    squash_vector(state.vectors, b, u, profile, dims, observations, n, at.profile)
-    squash_vector(state.vectors, b, u, history, size, observations, n, at.history)
+    squash_vector(state.vectors, b, row, profile, dims, observations, n, at.profile)
+    squash_vector(state.vectors, b, row, history, size, observations, n, at.history)
     if at.observed_satisfaction >= 0:
         write_observed_satisfaction(state, p, b, 0 if p.shape.satisfaction_views == 1 else n, observations[b, n], at)
 
@@ -192,11 +192,11 @@ def _write_features(world, state, p, b, n, candidate, rows, r, at):
     """Write into rows[b, r, at:] the features of a candidate that are to be squashed; returns what the others are
     worked out from: clicks, impressions and satisfaction of everybody, and age."""
     copy, feature, dims = state.copies[b], p.features, p.shape.dims
-    u, tick, j = copy.visitor, copy.tick, candidate.item
+    tick, j = copy.tick, candidate.item
     popularity, clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, copy.stamp, tick)
     rows[b, r, at + feature.profile_match] = candidate.match
     rows[b, r, at + feature.history_match] = candidate.recall
-    rows[b, r, at + feature.topic_count] = state.vectors[b, u, _history(p, n) + dims + world.items[j].topic]
+    rows[b, r, at + feature.topic_count] = state.vectors[b, copy.row, _history(p, n) + dims + world.items[j].topic]
     rows[b, r, at + feature.popularity] = popularity * p.shape.popularity_scale
     if feature.price >= 0:
         rows[b, r, at + feature.price] = log_price(world, p, j, candidate.promoted)
@@ -224,7 +224,7 @@ def _write_bounded(p, values, rows, b, r, at):
 def write_item(world, state, p, b, n, j, match, seen, rows, r):
     """Write into rows[b, r] what the observation of agent n would hold of item j as a candidate."""
     copy = state.copies[b]
-    recall = dot(state.vectors, b, copy.visitor, _history(p, n), world.item_vectors, j, p.shape.dims)
+    recall = dot(state.vectors, b, copy.row, _history(p, n), world.item_vectors, j, p.shape.dims)
     candidate = Candidate(j, match, recall, seen, is_promoted(p, j, copy.tick))
     clicks, impressions, satisfaction, age = _write_features(world, state, p, b, n, candidate, rows, r, 0)
     squash_row(rows, b, r, 0, p.shape.features)
@@ -249,9 +249,9 @@ def _observe_messages(state, p, b, n, observations):
     """What the others said at this visitor's last page."""
     if p.shape.vocabulary == 0:
         return
-    u = state.copies[b].visitor
+    row = state.copies[b].row
     for m in range(p.shape.agents):
-        word = state.messages[b, u, m]
+        word = state.messages[b, row, m]
         if m != n and word >= 0:
             observations[b, n, p.fields.messages + m * p.shape.vocabulary + word] = 1.0
 
@@ -262,7 +262,7 @@ def _observe_offers(state, p, b, n, observations):
     if p.shape.levels == 0:
         return
     for m in range(p.shape.agents):
-        observations[b, n, p.fields.offers + m] = state.offers[b, state.copies[b].visitor, m]
+        observations[b, n, p.fields.offers + m] = state.offers[b, state.copies[b].row, m]
 
 
 @kernel
@@ -275,23 +275,22 @@ def _observe_exposure(world, state, p, b, n, observations):
 @kernel
 def write_observed_satisfaction(state, p, b, view, row, at):
     """Write the visitor's satisfaction, as this view observes it, into the vector `row`, at its offsets in `at`."""
-    u = state.copies[b].visitor
-    row[at.observed_satisfaction] = state.vectors[b, u, p.shape.observed_satisfaction + view]
-    row[at.satisfaction_pages] = squash(state.vectors[b, u, p.shape.satisfaction_pages + view], _SATISFACTION_PAGES)
+    vector = state.vectors[b, state.copies[b].row]
+    row[at.observed_satisfaction] = vector[p.shape.observed_satisfaction + view]
+    row[at.satisfaction_pages] = squash(vector[p.shape.satisfaction_pages + view], _SATISFACTION_PAGES)
 
 
 @kernel
 def write_latent(state, p, b, row, at):
     """Write the latent visitor into the vector `row`, each part at its offset in `at`."""
     copy = state.copies[b]
-    u = copy.visitor
-    user = state.users[b, u]
+    user, vector = state.users[b, copy.visitor], state.vectors[b, copy.row]
     for d in range(p.shape.dims):
-        row[at.latent_taste + d] = squash(state.vectors[b, u, p.shape.taste + d])
+        row[at.latent_taste + d] = squash(vector[p.shape.taste + d])
     for t in range(p.shape.topics):
-        row[at.latent_satiation + t] = squash(state.vectors[b, u, p.shape.satiation + t])
+        row[at.latent_satiation + t] = squash(vector[p.shape.satiation + t])
     for m in range(p.shape.agents):
-        row[at.latent_trust + m] = state.vectors[b, u, p.shape.trust + m]
+        row[at.latent_trust + m] = vector[p.shape.trust + m]
     row[at.latent_intent + copy.intent] = 1.0
     row[at.latent_satisfaction] = user.satisfaction
     row[at.latent_price_sensitivity] = squash(user.rho)

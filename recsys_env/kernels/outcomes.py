@@ -13,7 +13,9 @@ from .actions import read_actions
 from .choice import fill_clicks, weigh_slots
 from .dynamics import (
     begin_session,
+    create_person,
     end_session,
+    give_row,
     lose_visitor,
     mood_probabilities,
     move_mood,
@@ -36,12 +38,14 @@ STAYS, LEAVES, IS_LOST = 0, 1, 2  # of a page's end
 
 @entry
 def begin_world(world, state):
-    """Nobody visits, and every user slot has its first person."""
+    """Nobody visits, and every user slot has its first person, with a row."""
     p = world.params[0]
     for b in range(state.copies.size):
         end_session(state.copies[b])
+        state.copies[b].rows = 0
         for u in range(p.shape.users):
-            touch_user(world, state, p, b, u)
+            create_person(world, state, p, b, u, 0)
+            give_row(world, state, p, b, u)
 
 
 @kernel
@@ -133,18 +137,18 @@ def begin_sessions(world, state, user_slots, intents, opens):
     """
     p = world.params[0]
     for b in range(state.copies.size):
-        begin_session(state, p, b, user_slots[b])
+        begin_session(world, state, p, b, user_slots[b])
         total = 0.0
         for t in range(p.shape.topics):
             if world.topic_start[t + 1] > world.topic_start[t]:
-                intents[b, t] = topic_odds(world, state, p, b, user_slots[b], t, p.shape.taste, p.users.intent_scale)
+                intents[b, t] = topic_odds(world, state, p, b, t, p.shape.taste, p.users.intent_scale)
                 total += intents[b, t]
         for t in range(p.shape.topics):
             intents[b, t] /= total
         if p.shape.opens_agent:
             total = 0.0
             for n in range(p.shape.agents):
-                opens[b, n] = opening_weight(state, p, b, user_slots[b], n)
+                opens[b, n] = opening_weight(state, p, b, n)
                 total += opens[b, n]
             for n in range(p.shape.agents):
                 opens[b, n] /= total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .choice import outside_utility, utility_of
-from .dynamics import create_person, draw_topic, person_key, weigh_topics
+from .dynamics import create_person, draw_topic, fill_row, person_key, weigh_topics
 from .equations import choice_probability
 from .feedback import expected_experience
 from .machine import rng
@@ -21,7 +21,7 @@ def respond(world, state, scratch, sample, rate, mean, variance):
     """Show every item alone, at examination 1, to S people at tick 0, on the first page of a session.
 
     Args:
-        state: of one copy with S users, all zeros.
+        state: of one copy with S users and rows, all zeros.
         sample: scratch (intent [S], noise [S], exposure [S, T]) of int64, float64 and float64.
         rate: [M] filled with the mean click probability.
         mean, variance: [M] filled with those of log(dwell / length) over the clicks.
@@ -32,8 +32,10 @@ def respond(world, state, scratch, sample, rate, mean, variance):
     copy.stamp, copy.population, copy.anchor, copy.opened = 1, p.shape.world_seed, -1, -1
     for u in range(intent.size):
         create_person(world, state, p, 0, u, _BEFORE)
+        state.users[0, u].row, copy.row = u, u
+        fill_row(world, state, p, 0, u)
         key = rng.child(person_key(p, copy, u, _BEFORE), 0)
-        weigh_topics(world, state, scratch, p, 0, u, p.shape.taste, p.users.intent_scale)
+        weigh_topics(world, state, scratch, p, 0, p.shape.taste, p.users.intent_scale)
         intent[u] = draw_topic(scratch, p, 0, rng.uniform(key, rng.INTENT, 0))
         noise[u] = p.feedback.noise_scale * rng.logistic(key, rng.NOISE, 0)
         _expose(world, state, scratch, p, u, exposure)
@@ -41,7 +43,7 @@ def respond(world, state, scratch, sample, rate, mean, variance):
         j = np.int64(i)
         shown, clicks, total, squares = 0.0, 0.0, 0.0, 0.0
         for u in range(intent.size):
-            copy.visitor, copy.intent = u, intent[u]
+            copy.visitor, copy.row, copy.intent = u, u, intent[u]
             weight = exposure[u, world.items[j].topic]
             click = weight * choice_probability(
                 utility_of(world, state, p, 0, j, 0.0), outside_utility(world, p, state.users[0, u])
@@ -59,7 +61,7 @@ def respond(world, state, scratch, sample, rate, mean, variance):
 def _expose(world, state, scratch, p, u, exposure):
     """exposure[u, T]: how often person u is shown the items of each topic, up to a factor: of candidates, of which half
     are drawn by topic, twice as often where the person's share of the topic is that of the catalogue."""
-    weigh_topics(world, state, scratch, p, 0, u, p.shape.profile, p.candidates.topic_scale)
+    weigh_topics(world, state, scratch, p, 0, p.shape.profile, p.candidates.topic_scale)
     below = 0.0
     for t in range(p.shape.topics):
         mass = scratch.topic_mass[0, t]

@@ -31,7 +31,7 @@ def draw_candidates(world, state, scratch, p, b, key):
     copy = state.copies[b]
     first, stop = active_agents(world, p, copy)
     if stop > first and copy.anchor < 0:
-        weigh_topics(world, state, scratch, p, b, copy.visitor, p.shape.profile, p.candidates.topic_scale)
+        weigh_topics(world, state, scratch, p, b, p.shape.profile, p.candidates.topic_scale)
     for n in range(p.shape.agents):
         if is_active(world, p, copy, n):
             _draw_for(world, state, scratch, p, b, n, key)
@@ -113,18 +113,17 @@ def _draw(world, state, scratch, p, b, c, first, second):
 @kernel
 def _take_habits(world, state, scratch, p, b, n, limit):
     """The items that this agent has seen the visitor consume most, most first; returns how many there are."""
-    row = scratch.turns[b].row
-    u, view, tick = state.copies[b].visitor, view_of(p, n), state.copies[b].tick
+    row, copy, view = scratch.turns[b].row, state.copies[b], view_of(p, n)
     counts, habits, filled = scratch.scores[row], scratch.habits[row], 0
     for h in range(p.shape.habits):
-        count = np.float64(state.seen[b, u, h, view])
+        count = np.float64(state.seen[b, copy.row, h, view])
         if count > 0.0 and is_better(counts, filled, limit, count):
-            habit = state.habits[b, u, h]
+            habit = state.habits[b, copy.row, h]
             j = np.int64(habit.item)
-            if j >= 0 and habit.window == window_of(world, p, j, tick) and can_show(world, state, p, b, n, j):
+            if j >= 0 and habit.window == window_of(world, p, j, copy.tick) and can_show(world, state, p, b, n, j):
                 filled = insert(counts, habits, filled, limit, count, h)
     for c in range(filled):
-        _take(scratch, b, np.int64(state.habits[b, u, habits[c]].item), c)
+        _take(scratch, b, np.int64(state.habits[b, copy.row, habits[c]].item), c)
     return filled
 
 
@@ -200,11 +199,11 @@ def _search(world, state, scratch, p, b, n, filled, in_topic, u01):
 @kernel
 def seen_count(world, state, p, b, n, j):
     """The part of n_{u,j} that agent n knows of."""
-    u, view = state.copies[b].visitor, view_of(p, n)
+    copy, view = state.copies[b], view_of(p, n)
     for h in range(p.shape.habits):
-        habit = state.habits[b, u, h]
-        if habit.item == j and habit.window == window_of(world, p, j, state.copies[b].tick):
-            return np.float64(state.seen[b, u, h, view])
+        habit = state.habits[b, copy.row, h]
+        if habit.item == j and habit.window == window_of(world, p, j, copy.tick):
+            return np.float64(state.seen[b, copy.row, h, view])
     return 0.0
 
 
@@ -212,13 +211,13 @@ def seen_count(world, state, p, b, n, j):
 def count_seen(world, state, p, b, n, items, seen):
     """`seen_count` of all items[:] into seen[:]: one pass over them for each of the visitor's habits, which
     vectorises."""
-    u, view = state.copies[b].visitor, view_of(p, n)
+    copy, view = state.copies[b], view_of(p, n)
     for c in range(items.size):
         seen[c] = 0.0
     for h in range(p.shape.habits):
-        habit = state.habits[b, u, h]
-        if habit.item >= 0 and habit.window == window_of(world, p, habit.item, state.copies[b].tick):
-            count = state.seen[b, u, h, view]
+        habit = state.habits[b, copy.row, h]
+        if habit.item >= 0 and habit.window == window_of(world, p, habit.item, copy.tick):
+            count = state.seen[b, copy.row, h, view]
             for c in range(items.size):
                 seen[c] = count if items[c] == habit.item else seen[c]
 

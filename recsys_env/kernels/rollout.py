@@ -14,6 +14,8 @@ from .machine.addresses import act_at, run_at
 from .machine.compiler import entry, kernel
 from .machine.numeric import insert
 from .machine.packed import parts_of
+from .planners.assortment import choose_copy
+from .planners.beliefs import Sees
 from .planners.options import list_copy
 from .planners.ranking import score_copy
 
@@ -93,12 +95,36 @@ def rank(packed, own, n, t, chunk, actions):
         for i in range(r.items.shape[1]):
             if r.items[b, i] >= 0:
                 filled = insert(r.best, r.picks, filled, slots, r.scores[b, i], i)
-        beside = max(p.shape.vocabulary, 1)
-        for k in range(slots):
-            pick = r.picks[k] if k < filled else r.picks[0] if filled > 0 else np.int64(0)
-            actions[b, n, k] = pick * beside if slots == 1 else pick
-        for a in range(slots, actions.shape[2]):
-            actions[b, n, a] = 0
+        _show(p, r.picks, filled, np.int64(0), actions, b, n)
+
+
+@entry
+def choose_slates(packed, own, n, t, chunk, actions):
+    """The slates and the levels of prices that follow from a belief (`planners.assortment`), with word 0."""
+    world, state, _, _ = parts_of(packed)
+    (r,) = parts_of(own)
+    p = world.params[0]
+    believes = r.belief[0], r.settings[0], r.settings[1], r.settings[2], r.newcomer
+    levels, sees = (r.levels[0], r.levels[1]), Sees(r.sees[0], r.sees[1], r.sees[2])
+    for b in range(chunk[0], chunk[1]):
+        size, level = choose_copy(world, state, p, b, n, believes, levels, sees, r, r.slate)
+        _show(p, r.slate, size, level, actions, b, n)
+
+
+@kernel
+def _show(p, slate, size, level, actions, b, n):
+    """The picks that show slate[:size], of which the first one is repeated in the slots that are left, at a level of
+    prices and with word 0."""
+    slots = p.shape.slots
+    for k in range(slots):
+        actions[b, n, k] = slate[k if k < size else 0] if size > 0 else 0
+    if slots == 1:
+        actions[b, n, 0] = (actions[b, n, 0] * max(p.shape.levels, 1) + level) * max(p.shape.vocabulary, 1)
+        return
+    for a in range(slots, actions.shape[2]):
+        actions[b, n, a] = 0
+    if p.shape.levels > 0:
+        actions[b, n, slots] = level
 
 
 @kernel

@@ -26,14 +26,14 @@ from .dynamics import (
     show,
     tell_history,
     visitor_id,
-    who_came,
+    who_was_asked,
 )
 from .equations import shared_reward, stay_probability
 from .feedback import consume, experience_clicks, put_in_cart, settle_cart
 from .machine import rng
 from .machine.compiler import entry, kernel, stage
 from .machine.packed import parts_of
-from .machine.vectors import prefetch, prefetch_user
+from .machine.vectors import prefetch, prefetch_person
 from .objectives import page_objectives, show_providers
 from .observation import observe, write_latent, write_observed_satisfaction
 from .page import clear_slots, fill_slots, is_private
@@ -94,15 +94,15 @@ def _draw_clicks(world, state, report, scratch, p, first, stop):
 def _respond(world, state, report, scratch, p, b, i):
     """What follows from a page of copy b, at place i of the queue."""
     turn = scratch.turns[b]
-    n, k, u = turn.agent, turn.slot, state.copies[b].visitor
+    n, k = turn.agent, turn.slot
     j, topic = np.int64(-1), np.int64(-1)
-    old = np.int64(state.users[b, u].cart)
+    old = np.int64(state.users[b, state.copies[b].visitor].cart)
     if n >= 0:
         j = np.int64(report.slots[b, n, k].item)
         topic = np.int64(world.items[j].topic)
         consume(world, state, report, p, b, n, k, turn.key, scratch.experience[i], scratch.dwell[i])
         if p.shape.cart > 0 and report.slots[b, n, k].cart:
-            old = put_in_cart(state, p, b, u, j, n, scratch.experience[i], report.slots[b, n, k].rating > 0)
+            old = put_in_cart(state, p, b, j, n, scratch.experience[i], report.slots[b, n, k].rating > 0)
     if p.shape.cart > 0:
         settle_cart(world, state, report, p, b, old, turn.key)
     take_effect(world, state, report, p, b, n, k, scratch.pleasure[i], scratch.log_dwell[i])
@@ -139,7 +139,7 @@ def take_effect(world, state, report, p, b, n, k, pull, log_dwell):
     copy = state.copies[b]
     state.users[b, copy.visitor].last_page = copy.tick
     if p.shape.opens_agent:
-        state.visits[b, copy.visitor, copy.opened].last_page = copy.tick
+        state.visits[b, copy.row, copy.opened].last_page = copy.tick
 
 
 @kernel
@@ -197,8 +197,8 @@ def share_rewards(p, b, own, objectives, rewards):
 def begin_episode(state, p, b, episode):
     """Set the clock to the reset of an episode; its first page is then drawn like any other."""
     copy = state.copies[b]
-    copy.stamp += 1  # every row of users and items is now untouched
-    copy.episode, copy.tick, copy.visitor = episode, -1, -1
+    copy.stamp += 1  # every record of users and items is now untouched
+    copy.episode, copy.tick, copy.visitor, copy.row, copy.rows = episode, -1, -1, -1, 0
     copy.key = rng.episode_key(copy.seed, episode)
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
@@ -246,7 +246,7 @@ def write_state(state, p, b, row):
             write_observed_satisfaction(state, p, b, 0, row, at)
     seen = 0
     for word in range(state.touched_users.shape[1]):
-        bits, u = who_came(state, b, word), USERS_PER_WORD * word
+        bits, u = who_was_asked(state, b, word), USERS_PER_WORD * word
         while bits > _NONE:
             if bits & _ONE:
                 seen += 1
@@ -262,9 +262,11 @@ def write_state(state, p, b, row):
 def _add_user(state, p, b, u, row):
     """Add what a user counts to the sums behind the platform's means."""
     at = p.state_fields
-    row[at.mean_satisfaction] += state.users[b, u].satisfaction
+    user = state.users[b, u]
+    row[at.mean_satisfaction] += user.satisfaction
     for n in range(p.shape.agents):
-        row[at.mean_trust + n] += state.vectors[b, u, p.shape.trust + n]
+        trust = state.vectors[b, user.row, p.shape.trust + n] if user.row >= 0 else np.float32(p.users.trust_init)
+        row[at.mean_trust + n] += trust
 
 
 @kernel
@@ -300,7 +302,8 @@ def _begin_tick(world, state, report, scratch, p, b, actions, mode):
         copy.key = rng.episode_key(copy.seed, copy.episode)  # the seed may be another one
     turn.key, turn.stays, turn.open = rng.child(copy.key, copy.tick), False, True
     if mode == STEP and copy.visitor >= 0:
-        prefetch_user(state, b, copy.visitor)  # to be there when the other copies of the chunk have begun
+        prefetch(state.users, b, copy.visitor)  # to be there when the other copies of the chunk have begun
+        prefetch_person(state, b, copy.row)
         read_actions(world, state, report, scratch, p, b, actions)
         _prefetch_shown(world, state, scratch, p, b)
 

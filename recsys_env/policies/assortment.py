@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,26 @@ from ..kernels.planners.beliefs import Sees
 from ..kernels.planners.slates import Scratch
 from ..vector import VectorEnv
 from .base import Policy
+from .compiled import Actor
 from .slates import slate_action
+
+
+class Beliefs(NamedTuple):
+    """What a policy goes by in a rollout: the arguments of `kernels.planners.assortment.choose` and its scratch."""
+
+    belief: np.ndarray  # [1]
+    settings: np.ndarray  # [3] price, target, slope
+    newcomer: np.ndarray  # [M]
+    levels: np.ndarray  # [2]
+    sees: np.ndarray  # [3], as in `Sees`
+    slate: np.ndarray  # [K]
+    options: np.ndarray  # this and the following as in `Scratch`
+    weights: np.ndarray
+    values: np.ndarray
+    chosen: np.ndarray
+    best: np.ndarray
+    gains: np.ndarray
+    taste: np.ndarray
 
 
 class _Assortment(Policy):
@@ -62,6 +81,23 @@ class _Assortment(Policy):
         self._sees = Sees.unless(hidden)
         self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
         self._sizes, self._levels = np.zeros(envs.num_envs, np.int64), np.zeros(envs.num_envs, np.int64)
+
+    @property
+    def compiled(self) -> bool:  # type: ignore[override]
+        return type(self).act is _Assortment.act and not self.envs.config.continuous
+
+    def actor(self, ticks: int) -> Actor:
+        from ..kernels.rollout import choose_slates
+
+        beliefs = {
+            "belief": np.array([self.belief], np.int64),
+            "settings": np.array([self.price, self.target, self._slope]),
+            "newcomer": self._newcomer,
+            "levels": np.array(self.levels(), np.int64),
+            "sees": np.array(self._sees, np.bool_),
+            "slate": np.zeros(self.envs.shape.slots, np.int64),
+        }
+        return Actor(choose_slates, Beliefs(**beliefs, **self._scratch._asdict()))
 
     def levels(self) -> tuple[int, int]:
         """Range (first, stop) of the price levels that it chooses from; (0, 1) where agents set no prices."""

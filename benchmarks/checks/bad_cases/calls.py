@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, WorldConfig, exact
+from recsys_env.arrays import BY_ROW
 from recsys_env.batch import Snapshot
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import UserConfig
@@ -83,6 +84,8 @@ def getter_case(rng: np.random.Generator, running: Running) -> Case:
 CONTENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     ("copies", "tick"): (-1, 50, 10**6, -(2**30)),
     ("copies", "visitor"): (-2, 2, 10**6, -(2**30)),
+    ("copies", "row"): (-2, 2, 10**6, -(2**30)),
+    ("copies", "rows"): (-1, 3, 10**6, -(2**30)),
     ("copies", "intent"): (-2, 3, 10**4),
     ("copies", "scene"): (-1, 1, 100),
     ("copies", "anchor"): (-2, 12, 10**6),
@@ -90,6 +93,7 @@ CONTENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     ("copies", "session_page"): (-1, 10**6),
     ("users", "satisfaction"): (math.nan, math.inf, -3.0, 1e30),
     ("users", "rho"): (math.nan, -1.0, math.inf),
+    ("users", "row"): (-2, 2, 10**6, -(2**30)),
     ("users", "cart"): (-1, 100),
     ("users", "group"): (-1, 100),
     ("candidates", ""): (-2, 12, 10**6, -(2**30)),
@@ -115,6 +119,8 @@ def contents_case(rng: np.random.Generator, running: Running) -> Case:
     if changed.size == 0:
         raise Skipped
     at = changed[field][copy] if field else changed[copy]
+    if array in BY_ROW:
+        at = at[max(int(mine.arrays.copies["row"][copy]), 0)]
     if array == "users":
         changed[field][copy, max(int(mine.arrays.copies["visitor"][copy]), 0)] = value
     elif np.ndim(at):

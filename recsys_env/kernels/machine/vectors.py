@@ -158,10 +158,9 @@ def prefetch_item(world, state, b, j):
 
 
 @kernel
-def prefetch_user(state, b, u):
-    """Ask for what will be read of the user at place u, one line after the other."""
-    prefetch(state.users, b, u)
-    row = np.int64(b) * state.vectors.shape[1] + u
+def prefetch_person(state, b, row):
+    """Ask for what will be read of a row of the arrays of people who have come, one line after the other."""
+    row += np.int64(b) * state.vectors.shape[1]
     _prefetch_row(state.vectors, row, state.vectors.shape[2], _NUMBERS)
     _prefetch_row(state.habits, row, state.habits.shape[2], _HABITS)
     _prefetch_row(state.seen, row, state.seen.shape[2] * state.seen.shape[3], _NUMBERS)
@@ -222,17 +221,17 @@ def squash_row(rows, b, n, start, stop):
 
 
 @kernel
-def squash_vector(vectors, b, u, offset, size, rows, n, at):
-    """Into rows[b, n, at : at + size], vectors[b, u, offset : offset + size] squashed."""
-    vector = (np.int64(b) * vectors.shape[1] + u) * vectors.shape[2]
+def squash_vector(vectors, b, i, offset, size, rows, n, at):
+    """Into rows[b, n, at : at + size], vectors[b, i, offset : offset + size] squashed."""
+    vector = (np.int64(b) * vectors.shape[1] + i) * vectors.shape[2]
     row = (np.int64(b) * rows.shape[1] + n) * rows.shape[2]
     _squash_flat(vectors, vector + offset, rows, row + at, size)
 
 
 @kernel
-def dot(vectors, b, u, offset, q, j, size):
-    """<vectors[b, u, offset:offset+size], q[j]>."""
-    row = np.int64(b) * vectors.shape[1] + u
+def dot(vectors, b, i, offset, q, j, size):
+    """<vectors[b, i, offset:offset+size], q[j]>."""
+    row = np.int64(b) * vectors.shape[1] + i
     return np.float64(_sum_of_products(vectors, row * vectors.shape[2] + offset, q, np.int64(j) * q.shape[1], size))
 
 
@@ -245,21 +244,22 @@ def row_dot(a, i, b, j, size):
 @kernel
 def match_items(world, state, p, b, offset, items, count, matches):
     """`dot` of the visitor's vector with that of every item of items[:count], into matches[:count]."""
-    u = state.copies[b].visitor
-    at = (np.int64(b) * state.vectors.shape[1] + u) * state.vectors.shape[2] + offset
+    row = state.copies[b].row
+    at = (np.int64(b) * state.vectors.shape[1] + row) * state.vectors.shape[2] + offset
     fours = count - count % 4
     for first in range(0, fours, 4):
         _four_sums(state.vectors, at, world.item_vectors, items, first, p.shape.dims, matches)
     for c in range(fours, count):
-        matches[c] = dot(state.vectors, b, u, offset, world.item_vectors, items[c], p.shape.dims)
+        matches[c] = dot(state.vectors, b, row, offset, world.item_vectors, items[c], p.shape.dims)
 
 
 @kernel
-def match_topics(world, state, p, b, u, offset, matches):
-    """`dot` of the vector at an offset of the user at place u with the centre of every topic, into matches[:T]."""
-    at = (np.int64(b) * state.vectors.shape[1] + u) * state.vectors.shape[2] + offset
+def match_topics(world, state, p, b, offset, matches):
+    """`dot` of the visitor's vector at an offset with the centre of every topic, into matches[:T]."""
+    row = state.copies[b].row
+    at = (np.int64(b) * state.vectors.shape[1] + row) * state.vectors.shape[2] + offset
     fours = p.shape.topics - p.shape.topics % 4
     for first in range(0, fours, 4):
         _four_sums(state.vectors, at, world.centres, None, first, p.shape.dims, matches)
     for t in range(fours, p.shape.topics):
-        matches[t] = dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims)
+        matches[t] = dot(state.vectors, b, row, offset, world.centres, t, p.shape.dims)

@@ -40,49 +40,55 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
         chosen: [B] filled with levels of prices.
     """
     p = world.params[0]
+    for b in range(state.copies.size):
+        sizes[b], chosen[b] = choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slates[b])
+
+
+@kernel
+def choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slate):
+    """`choose` in copy b: fills the slate, and returns its size and the level of prices."""
+    if not is_active(world, p, state.copies[b], n):
+        return 0, 0
     belief, price, target, slope, newcomer = believes
     options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
-    for b in range(state.copies.size):
-        sizes[b], chosen[b] = 0, 0
-        if not is_active(world, p, state.copies[b], n):
-            continue
-        count = list_showable(world, state, p, b, n, options)
-        if count == 0:
-            continue
-        sizes[b], chosen[b] = min(p.shape.slots, count), levels[0]
-        if belief == POPULARITY:
+    count = list_showable(world, state, p, b, n, options)
+    if count == 0:
+        return 0, 0
+    size, level = min(p.shape.slots, count), levels[0]
+    if belief == POPULARITY:
+        for i in range(count):
+            j = item_of(state, p, b, n, options[i])
+            weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
+        fill_top(weights, values, 0.0, count, size, best, scratch.gains)
+    else:
+        if belief == CONTENT:
+            estimate_taste(state, p, b, n, sees, scratch.taste)
+        rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
+        none, record = 0.0, -np.inf
+        if price > 0.0 and p.shape.levels > 0:
+            none = price * trust_loss(world, state, p, b, n, rest)
+        for tried in range(levels[0], levels[1]):
+            log_price_multiplier = (
+                log_multiplier(p.offer, position_of_level(p.shape.levels, tried)) if p.shape.levels > 0 else 0.0
+            )
             for i in range(count):
                 j = item_of(state, p, b, n, options[i])
-                weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
-            fill_top(weights, values, 0.0, count, sizes[b], best, scratch.gains)
-        else:
-            if belief == CONTENT:
-                estimate_taste(state, p, b, n, sees, scratch.taste)
-            rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
-            none, record = 0.0, -np.inf
-            if price > 0.0 and p.shape.levels > 0:
-                none = price * trust_loss(world, state, p, b, n, rest)
-            for tried in range(levels[0], levels[1]):
-                log_price_multiplier = (
-                    log_multiplier(p.offer, position_of_level(p.shape.levels, tried)) if p.shape.levels > 0 else 0.0
-                )
-                for i in range(count):
-                    j = item_of(state, p, b, n, options[i])
-                    if belief == CONTENT:
-                        weights[i], values[i] = content_belief(
-                            world, state, p, b, n, j, log_price_multiplier, sees, scratch.taste, slope
-                        )
-                    elif belief == ORACLE:
-                        weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
-                    else:
-                        weights[i], values[i] = planner_belief(
-                            world, state, p, b, n, j, log_price_multiplier, price, target
-                        )
-                value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
-                if value > record:
-                    record, chosen[b] = value, tried
-        for k in range(sizes[b]):
-            slates[b, k] = options[best[k]]
+                if belief == CONTENT:
+                    weights[i], values[i] = content_belief(
+                        world, state, p, b, n, j, log_price_multiplier, sees, scratch.taste, slope
+                    )
+                elif belief == ORACLE:
+                    weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
+                else:
+                    weights[i], values[i] = planner_belief(
+                        world, state, p, b, n, j, log_price_multiplier, price, target
+                    )
+            value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
+            if value > record:
+                record, level = value, tried
+    for k in range(size):
+        slate[k] = options[best[k]]
+    return size, level
 
 
 @kernel
@@ -209,11 +215,11 @@ def _weigh(world, state, p, b, n, level, page):
 @kernel
 def _next_slot(world, state, p, b, first, stop, page):
     """(agent, slot) of the unfilled slot whose odds are multiplied by most: by its rank's examination and by trust."""
-    u, best, agent, slot = state.copies[b].visitor, -np.inf, first, 0
+    best, agent, slot = -np.inf, first, 0
     for n in range(first, stop):
         for k in range(p.shape.slots):
             if page.chosen[n, k] == UNFILLED:
-                favour = log_theta(world, state, p, b, n, k) + trust_term(state, p, b, u, n)
+                favour = log_theta(world, state, p, b, n, k) + trust_term(state, p, b, n)
                 if favour > best:
                     best, agent, slot = favour, n, k
     return agent, slot
@@ -247,8 +253,7 @@ def _on_page(state, p, b, n, i, first, stop, page):
 @kernel
 def _page_value(world, state, p, b, first, stop, page):
     """V: what the page is expected to earn, and `means` of its agents."""
-    u = state.copies[b].visitor
-    v_0 = outside_utility(world, p, state.users[b, u])
+    v_0 = outside_utility(world, p, state.users[b, state.copies[b].visitor])
     mass, earned = 1.0, 0.0  # in units of exp(v_0)
     for n in range(first, stop):
         level, total, sum_of_values = page.levels[n], 0.0, 0.0
@@ -260,7 +265,7 @@ def _page_value(world, state, p, b, first, stop, page):
                 sum_of_values += w * page.values[n, level, i]
         page.means[n] = sum_of_values / total if total > 0.0 else 0.0
         if total > 0.0:
-            inclusive = inclusive_value(p.choice, page.scales[n, level] + log(total), trust_term(state, p, b, u, n))
+            inclusive = inclusive_value(p.choice, page.scales[n, level] + log(total), trust_term(state, p, b, n))
             share = exp(inclusive - v_0)
             mass += share
             earned += share * page.means[n]

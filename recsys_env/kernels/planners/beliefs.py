@@ -111,7 +111,7 @@ def _lead_value(world, state, p, b, j):
 @kernel
 def trust_gain(world, state, p, b, n, j, log_price_multiplier):
     """Expected change of trust in agent n from a click on its item j."""
-    trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
+    trust = state.vectors[b, state.copies[b].row, p.shape.trust + n]
     pull = mean_pleasure(
         p.feedback, world.items[j].length, expected_experience(world, state, p, b, j, log_price_multiplier)
     )
@@ -125,7 +125,7 @@ def trust_loss(world, state, p, b, n, rest):
     `rest` is that of `slates.true_page`.
     """
     user = state.users[b, state.copies[b].visitor]
-    trust = state.vectors[b, state.copies[b].visitor, p.shape.trust + n]
+    trust = state.vectors[b, state.copies[b].row, p.shape.trust + n]
     nothing = exp(outside_utility(world, p, user) - rest)
     rate = nothing * p.dynamics.trust_rate_none + (1.0 - nothing) * p.dynamics.trust_rate_rival
     return approach(trust, rate, p.dynamics.baseline)
@@ -149,10 +149,10 @@ def estimate_taste(state, p, b, n, sees, taste):
     click counts as much less as it has faded from the history. So a new visitor's profile is believed by its precision,
     and clicks soon outweigh a profile that is blurred. What `sees` says that the agent's role hides is left out.
     """
-    u, view = state.copies[b].visitor, view_of(p, n)
+    row, view = state.copies[b].row, view_of(p, n)
     history, dims, clicks = p.shape.noisy_history + view * (p.shape.dims + p.shape.topics), p.shape.dims, 0.0
     for t in range(p.shape.topics):
-        clicks += state.vectors[b, u, history + dims + t] if sees.history else np.float32(0.0)
+        clicks += state.vectors[b, row, history + dims + t] if sees.history else np.float32(0.0)
     variance = p.shape.profile_error if sees.profile else 1.0
     fade = max(1.0 - p.observation.history_decay, 1e-6)
     weight = 0.0
@@ -161,9 +161,9 @@ def estimate_taste(state, p, b, n, sees, taste):
         weight = variance * _CLICK_MATCH / spread
     total = sees.profile + variance + weight * _CLICK_MATCH * clicks
     for d in range(dims):  # the history is the sum of clicked vectors times `fade`
-        known = np.float64(state.vectors[b, u, p.shape.profile + d]) if sees.profile else 0.0
+        known = np.float64(state.vectors[b, row, p.shape.profile + d]) if sees.profile else 0.0
         if sees.history:
-            known += weight * state.vectors[b, u, history + d] / fade
+            known += weight * state.vectors[b, row, history + d] / fade
         taste[d] = known / total
 
 
@@ -176,13 +176,13 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
     popularity predicts their sum with a regression `slope`.
     """
     copy, f, agent, item = state.copies[b], p.feedback, world.agents[n], world.items[j]
-    u, view, tick, dims = copy.visitor, view_of(p, n), copy.tick, p.shape.dims
+    view, tick, dims = view_of(p, n), copy.tick, p.shape.dims
     match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_price_multiplier
     popularity = popularity_now(world, state, p, b, j, copy.stamp, tick)
     clicks, seen = 0.0, 0.0
     if sees.history:
         counts = p.shape.noisy_history + view * (dims + p.shape.topics) + dims
-        clicks = np.float64(state.vectors[b, u, counts + item.topic])
+        clicks = np.float64(state.vectors[b, copy.row, counts + item.topic])
         seen = seen_count(world, state, p, b, n, j)
     satiation = min(clicks, 1.0)
     offered = Alternative(

@@ -38,7 +38,7 @@ def list_copy(world, state, p, b, n, items, features):
                 j = np.int64(-1)
         items[b, i] = j
         if j >= 0:
-            match = dot(state.vectors, b, state.copies[b].visitor, p.shape.profile, world.item_vectors, j, p.shape.dims)
+            match = dot(state.vectors, b, state.copies[b].row, p.shape.profile, world.item_vectors, j, p.shape.dims)
             seen = seen_count(world, state, p, b, n, j)
             write_item(world, state, p, b, n, j, match, seen, features, i)
         else:

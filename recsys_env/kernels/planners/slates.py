@@ -49,7 +49,7 @@ def true_page(world, state, p, b, n):
     for m in range(first, stop):
         if m != n and state.inclusive[b, m] > -np.inf:
             total += exp(state.inclusive[b, m] - v_0)
-    return v_0 + log(total), trust_term(state, p, b, copy.visitor, n)
+    return v_0 + log(total), trust_term(state, p, b, n)
 
 
 @kernel

@@ -23,7 +23,7 @@ def prefetch_item(world, state, b, j):
 
 
 @kernel
-def prefetch_user(state, b, u):
+def prefetch_person(state, b, row):
     """The same."""
 
 
@@ -35,31 +35,32 @@ def squash_row(rows, b, n, start, stop):
 
 
 @kernel
-def squash_vector(vectors, b, u, offset, size, rows, n, at):
-    """Into rows[b, n, at : at + size], vectors[b, u, offset : offset + size] squashed."""
+def squash_vector(vectors, b, i, offset, size, rows, n, at):
+    """Into rows[b, n, at : at + size], vectors[b, i, offset : offset + size] squashed."""
     for o in range(size):
-        rows[b, n, at + o] = squash(vectors[b, u, offset + o])
+        rows[b, n, at + o] = squash(vectors[b, i, offset + o])
 
 
 @kernel
-def dot(vectors, b, u, offset, q, j, size):
-    """<vectors[b, u, offset:offset+size], q[j]>."""
-    return _eight_sums(vectors[b, u], offset, q[j], size)
+def dot(vectors, b, i, offset, q, j, size):
+    """<vectors[b, i, offset:offset+size], q[j]>."""
+    return _eight_sums(vectors[b, i], offset, q[j], size)
 
 
 @kernel
 def match_items(world, state, p, b, offset, items, count, matches):
     """`dot` of the visitor's vector with that of every item of items[:count], into matches[:count]."""
-    u = state.copies[b].visitor
+    row = state.copies[b].row
     for c in range(count):
-        matches[c] = dot(state.vectors, b, u, offset, world.item_vectors, items[c], p.shape.dims)
+        matches[c] = dot(state.vectors, b, row, offset, world.item_vectors, items[c], p.shape.dims)
 
 
 @kernel
-def match_topics(world, state, p, b, u, offset, matches):
-    """`dot` of the vector at an offset of the user at place u with the centre of every topic, into matches[:T]."""
+def match_topics(world, state, p, b, offset, matches):
+    """`dot` of the visitor's vector at an offset with the centre of every topic, into matches[:T]."""
+    row = state.copies[b].row
     for t in range(p.shape.topics):
-        matches[t] = dot(state.vectors, b, u, offset, world.centres, t, p.shape.dims)
+        matches[t] = dot(state.vectors, b, row, offset, world.centres, t, p.shape.dims)
 
 
 @kernel
