@@ -16,6 +16,7 @@ from benchmarks.speed import gpu
 from recsys_env import vector_env
 
 ROOT = Path(__file__).parents[1]
+needs_numba_cuda = pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="needs numba-cuda")
 
 
 def simulated(module: str) -> list[str]:
@@ -27,10 +28,12 @@ def simulated(module: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@needs_numba_cuda
 def test_every_game_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
     assert simulated("simulated") == [*(name for name, _ in games()), "refusals"]
 
 
+@needs_numba_cuda
 def test_trainers_are_told_the_same_as_on_the_cpu() -> None:
     for library in ("torch", "torchrl", "skrl"):
         pytest.importorskip(library)
@@ -49,11 +52,10 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             vector_env("duel-v1", device="cuda")
 
 
+@needs_numba_cuda
 def test_the_whole_tick_compiles_without_contraction() -> None:
     """A product and a sum in one operation (fma) round once instead of twice. `benchmarks.speed.gpu` also compiles for
     the other compute capabilities, with the same option."""
-    if importlib.util.find_spec("numba_cuda") is None:
-        pytest.skip("needs numba-cuda")
     major, minor = max(gpu.CAPABILITIES)
     text = gpu.tick((major, minor))
     assert f".target sm_{major}{minor}" in text
