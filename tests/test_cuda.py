@@ -40,16 +40,24 @@ def test_trainers_are_told_the_same_as_on_the_cpu() -> None:
     assert simulated("simulated_training") == ["adapters", "rollouts"]
 
 
-def test_a_device_that_is_not_there_is_refused() -> None:
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"device = 'tpu' is not allowed; choose 'cpu' or 'cuda'"):
         vector_env("duel-v1", device="tpu")
     with pytest.raises(ValueError, match="a GPU has threads of its own"):
         vector_env("duel-v1", num_threads=2, device="cuda")
+    monkeypatch.setitem(sys.modules, "numba_cuda", None)
+    with pytest.raises(ImportError, match=r'this needs numba_cuda: pip install "recsys_env\[cuda\]"'):
+        vector_env("duel-v1", device="cuda")
+
+
+@needs_numba_cuda
+def test_a_machine_without_a_gpu_is_told() -> None:
     from numba import cuda
 
-    if not cuda.is_available():
-        with pytest.raises(RuntimeError, match="there is no NVIDIA GPU here"):
-            vector_env("duel-v1", device="cuda")
+    if cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(RuntimeError, match="there is no NVIDIA GPU here"):
+        vector_env("duel-v1", device="cuda")
 
 
 @needs_numba_cuda
