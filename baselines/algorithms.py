@@ -70,7 +70,7 @@ class TorchPPO(PageLearner, PPO):
 
     name = "ppo-torch"
     learner = "baselines.ppo_torch:PPOLearner"
-    reason = "It learns on every task and is the file to read and to change for an algorithm of one's own."
+    reason = "It learns on every task and is the file to read and to change for your own algorithm."
 
     learning_rate: NotNegative = 2e-3
     """Of Adam, at the beginning; it falls to 0."""
@@ -141,7 +141,7 @@ class Generative(TorchPPO):
 
     name = "generative"
     learner = "baselines.generative_learner:GenerativeLearner"
-    reason = "It shows what a large recommender, pre-trained on logs, brings to the game and learns in it."
+    reason = "It shows what a large recommender gains from pre-training on logs, and then from training in the game."
     install = 'pip install "recsys_env[generative]"'
 
     timesteps: Count = 600_000
@@ -304,7 +304,7 @@ def find_algorithm(name: str) -> type[Algorithm]:
         ValueError: there is none; the message names the nearest.
     """
     if name in _OPTIONS_OF:
-        raise ValueError(f"unknown algorithm {name!r}; it is {_OPTIONS_OF[name]} here")
+        raise ValueError(f"unknown algorithm {name!r}; train it as {_OPTIONS_OF[name]}")
     if name not in ALGORITHMS:
         raise ValueError(unknown("algorithm", name, ALGORITHMS))
     return ALGORITHMS[name]

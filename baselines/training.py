@@ -125,10 +125,11 @@ class Timed:
             batch: Any = super()
             batch._play(actions)
 
-    def _roll_out(self, *arguments: Any) -> None:
+    def _roll_out(self, *arguments: Any) -> int:
         with self.clock:
             batch: Any = super()
-            batch._roll_out(*arguments)
+            played: int = batch._roll_out(*arguments)
+            return played
 
 
 class TimedBatch(Timed, VectorEnv):

@@ -173,7 +173,9 @@ def whence(origin: Mapping[str, Any], name: str) -> str:
 
 
 def as_today(command: str) -> str:
-    """A stored command with the name that its module has now, so that it can be run again."""
+    """A stored command with the name that its module has now and without the folder that it kept, so that it can be run
+    again anywhere."""
+    command = re.sub(r" --keep \S+", "", command)
     return re.sub(r"\bbenchmarks\.(\w+)(?=\s|$)", lambda found: module_of(found[1]) or found[0], command)
 
 

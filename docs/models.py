@@ -330,7 +330,7 @@ def cold_start() -> str:
         teams = {team: value for team, value in zip(found["teams"], values, strict=True) if value}
         best = max((team for team in teams if team not in ORACLES), key=lambda team: teams[team]["mean"])
         means = (
-            f"In `{task}`, of the policies that use observations only `{best}` ranks best by `{name}`, "
+            f"In `{task}`, `{best}` has the best `{name}` of the policies that use observations only, "
             f"{spread(teams[best], 3)}."
         )
         sections.append(told(means, markdown(["policy", *columns], rows), how=how))

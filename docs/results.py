@@ -233,8 +233,8 @@ def _above_static() -> str:
     if not found:
         return ""
     return (
-        f"The best trained learner earns more than `static`, beyond its interval, on {claims.holds(found)} of "
-        f"{len(found)} tasks."
+        f"On {claims.holds(found)} of {len(found)} tasks the best trained learner earns more than `static`, by more "
+        "than the interval of the difference."
     )
 
 
@@ -313,17 +313,18 @@ def compatibility() -> str:
             rows.append([named, run["algorithm"], learned, reward, *steps])
     tried = [run["learned"] for row in result["libraries"].values() for run in row.get("rows", ())]
     how = (
-        "Reward per agent and tick of `duel-v1` as a team, with moods that follow the last click at once "
-        "(`benchmarks.compat.DILEMMA`), untrained → trained; learned: above "
-        f"{result['settings']['learned_above']}, with the first of three seeds that does (both agents showing Y is "
-        f"an equilibrium as well, in which training may end). {whence_rows(result['libraries'], 'compatibility.json')}"
+        "Reward: per agent and tick, untrained → trained, of a team in `duel-v1` whose moods follow the last click at "
+        f"once (`benchmarks.compat.DILEMMA`). Learned: the reward exceeds {result['settings']['learned_above']} with "
+        "one of three seeds, and the row shows the first that does. Several seeds are allowed because training may "
+        "also end in the other equilibrium, in which both agents show Y. "
+        f"{whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
     extras = [[f"`{extra}`", row.get("ended") or "failed, see the raw file"] for extra, row in result["extras"].items()]
     return told(
         f"{sum(tried)} of {len(tried)} pairs of library and algorithm learned to cooperate in a small dilemma.",
         markdown(head, rows),
-        markdown(["extra", "its tests"], extras),
+        markdown(["extra", "result of the tests that need it"], extras),
         how=how,
     )
 
@@ -440,8 +441,8 @@ def fit_origin() -> str:
         f"world. {whence(result, 'fit_origin.json')}"
     )
     means = (
-        f"A fitted world orders policies as the world does that its log comes from, with a Kendall's τ of "
-        f"{min(taus):.2f} to {max(taus):.2f}."
+        f"A fitted world and the world that its log comes from rank policies with a Kendall's τ of {min(taus):.2f} to "
+        f"{max(taus):.2f} (1 = the same order, 0 = unrelated orders)."
     )
     return told(means, markdown(["the log", "`origin`", "τ"], rows), how=how)
 

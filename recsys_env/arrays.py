@@ -53,16 +53,16 @@ ACTIVITY = _record(("probability", "f4"), ("alias", "i4"))  # alias table over u
 SCENE = _record(("beta_context", "f4"), ("cart", "i4"), ("owner", "i4"))  # owner: agent, -1 = everyone
 AGENT = _record(("role", "i4"), *((name, "f4") for name in (*EVENTS, *OBJECTIVES)))
 
-COPY = _record(  # a line of the cache
+COPY = _record(  # 64 bytes, a line of the cache
     ("seed", "u8"),          # seed of the events; restore(seed=...) replaces it
     ("population", "u8"),    # key of fresh people; a snapshot keeps it
     ("key", "u8"),           # key of this episode's events, a hash of `seed` and `episode`
     ("episode", "i4"), ("tick", "i4"),
-    # number of episodes that this copy has begun; rows of users and items with another stamp are not initialised yet
+    # number of episodes that this copy has begun; records of users and items with another stamp are not initialised yet
     ("stamp", "i4"),
     ("visitor", "i4"),       # user slot of the visitor of the page about to be shown, -1 = idle tick
-    ("row", "i4"),           # row of the visitor in the arrays of `BY_ROW`, -1 = idle tick
-    ("rows", "i4"),          # number of rows taken in this episode
+    ("row", "i4"),           # row of the visitor in the `ROW_ARRAYS`, -1 = idle tick
+    ("rows_taken", "i4"),    # number of users who have come in this episode, each of whom has a row
     ("intent", "i4"),        # topic that the session is about
     ("anchor", "i4"),        # item that led to this scene, -1 = none
     ("session_page", "i4"),  # 0 on the first page of a session
@@ -71,7 +71,7 @@ COPY = _record(  # a line of the cache
 )  # fmt: skip
 USER = _record(
     ("stamp", "i4"),         # the copy's stamp at the last initialisation, 0 = never
-    ("row", "i4"),           # row in the arrays of `BY_ROW`, -1 = has not come in this episode
+    ("row", "i4"),           # row in the `ROW_ARRAYS`, -1 = has not come in this episode; see `has_come`
     ("incarnation", "i4"),   # number of people who have left this user slot for good
     ("last_visit", "i4"),    # tick of the last page before this session, -1 = none
     ("last_page", "i4"),     # tick of the last page
@@ -123,7 +123,7 @@ TURN = _record(  # one copy's tick, passed from stage to stage
     ("stays", "?"),          # whether the visitor stays
     ("user_slot", "i8"),     # if not, the user slot that is invited next
     ("open", "?"),           # whether the copy still has to advance to its next page
-    ("row", "i8"),           # its row of `Scratch`: the first copy of those that advance together
+    ("scratch_row", "i8"),   # its row of `Scratch`: the first copy of those that advance together
 )  # fmt: skip
 SHAPE = _record(
     *((name, "i8") for name in Shape._fields),
@@ -212,7 +212,7 @@ class State(NamedTuple):
     users: np.ndarray  # [B, U] USER
     # [B, ceil(U / 64)] TOUCHED: users initialised in this episode, found quickly even among a million
     touched_users: np.ndarray
-    # The arrays of `BY_ROW`: row by row what is kept of users who have come in this episode
+    # The `ROW_ARRAYS`: what is kept of users who have come in this episode, in the order in which they came first
     vectors: np.ndarray  # [B, R, W] f4
     visits: np.ndarray  # [B, R, N] VISITS on rival pages, else [B, R, 0]
     carts: np.ndarray  # [B, R, Q] CART
@@ -230,7 +230,8 @@ class State(NamedTuple):
     exposure: np.ndarray
 
 
-BY_ROW = ("vectors", "visits", "carts", "habits", "seen", "messages", "offers")  # arrays of `State` [B, R, ...]
+# The arrays [B, R, ...] of `State` with a row for each user who has come in the episode.
+ROW_ARRAYS = ("vectors", "visits", "carts", "habits", "seen", "messages", "offers")
 
 
 class Report(NamedTuple):
@@ -253,8 +254,8 @@ class Scratch(NamedTuple):
 
     shown: np.ndarray  # [B, N, K] i4: items that the actions ask for, before some become holes
     features: np.ndarray  # [B, 1, C F] f4: features of an agent's candidates with action="weights"; else [B, 1, 0]
-    # Used for one copy at a time: copies that advance together share a row, `turns[b].row`, which stays in the cache.
-    # C' and T' are C and T rounded up to whole vectors (`numeric.round_up_to_lanes`).
+    # Used for one copy at a time: copies that advance together share a row, `turns[b].scratch_row`, which stays in the
+    # cache. C' and T' are C and T rounded up to whole vectors (`numeric.round_up_to_lanes`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
     scores: np.ndarray  # [B, max(C, K)] f8: what the best candidates, items or habits so far are ranked by
     habits: np.ndarray  # [B, C] i4: entries of the visitor's largest habits so far
@@ -374,14 +375,18 @@ def allocate_state(world: World, num_envs: int, users: int | None = None, rows: 
     )
 
 
-def with_rows(state: State, rows: int) -> State:
-    """The same state with at least so many rows of people."""
-    larger = {}
-    for name in BY_ROW:
-        array = getattr(state, name)
-        more = zeros((len(array), max(rows - array.shape[1], 0), *array.shape[2:]), array.dtype)
-        larger[name] = np.concatenate((array, more), axis=1)
-    return state._replace(**larger)
+def with_rows(array: np.ndarray, rows: int) -> np.ndarray:
+    """A copy of one of the `ROW_ARRAYS` with so many rows."""
+    larger = zeros((len(array), rows, *array.shape[2:]), array.dtype)
+    larger[:, : array.shape[1]] = array
+    return larger
+
+
+def has_come(users: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """Whether each of these users [B, ...] has come in the present episode of its copy [B], and so has a row."""
+    stamps = copies["stamp"].reshape(-1, *[1] * (users.ndim - 1))
+    come: np.ndarray = (users["stamp"] == stamps) & (users["row"] >= 0)
+    return come
 
 
 def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:

@@ -392,7 +392,7 @@ class SceneConfig(Settings):
 class RoleConfig(Settings):
     """A kind of agent. A single role has `num_agents` agents; of several roles each has one agent."""
 
-    name: str = text_field("recommender", "its agents are called <name>_0, <name>_1, ...")
+    name: str = text_field("recommender", "what its agents are called, before a number: recommender_0, recommender_1")
     scene: str = text_field("", "the scene that the role owns; '' = active in every scene that has no owner")
     domains: tuple[int, ...] = integers_field("domains in the inventory; empty = all", 0, 10**6)
     items: tuple[int, ...] = integers_field("item ids in the inventory; empty = all", 0, 10**8)

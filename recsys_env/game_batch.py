@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .actions import ActionReader
-from .arrays import BY_ROW, State, World, allocate_state, most_rows
+from .arrays import ROW_ARRAYS, State, World, most_rows, with_rows
 from .batch import Array, Batch, Snapshot, Told, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
@@ -24,7 +24,7 @@ from .checks import check_count, shown
 from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, candidate_features, field_slices, private_fields, runs_of
 from .files import digest_of_arrays
-from .memory import bytes_of_rows
+from .memory import bytes_of_rows, check_rows_fit
 from .privacy import WITHHELD_FEATURES
 from .settings import difference
 from .snapshots import Contents
@@ -89,7 +89,7 @@ class GameBatch(Batch[Array, Told]):
         self._seed: int | list[int] | None = None  # None = there is no game yet
         self._torn = False  # whether a rollout ended while copies were at different ticks
         self._moves = 0  # resets, restores and steps: how often another page has come to be shown
-        self._ticks_with_rows = 0.0  # for so many ticks every copy has a row for whoever may come
+        self._ticks_with_room = 0.0  # for so many ticks every copy has a free row for whoever may come
         self.busy = Busy()
 
     def _hidden_columns(self, n: int) -> Iterator[slice]:
@@ -179,7 +179,7 @@ class GameBatch(Batch[Array, Told]):
                     self._put(getattr(self._state, name), places[name], array)
             else:
                 self._seed, self._torn = seeds, False
-                self._ticks_with_rows = 0
+                self._ticks_with_room = 0
                 self._moves += 1
 
     def _play(self, actions: Any) -> None:
@@ -188,7 +188,8 @@ class GameBatch(Batch[Array, Told]):
 
     def _tick(self, actions: Any) -> Any:
         """Play a tick with actions that have been read, and return the report of it."""
-        self._make_rows(1)
+        self._make_room(1)
+        self._ticks_with_room -= 1
         told = self._report
         try:
             self._advance(actions, mode=0)
@@ -196,40 +197,32 @@ class GameBatch(Batch[Array, Told]):
             self._moves += self._report is not told
         return self._report
 
-    def _make_rows(self, ticks: int) -> int:
-        """Give every copy a row for whoever may come in so many ticks, and return for how many it has been done: one
-        at least.
+    def _make_room(self, ticks: int) -> int:
+        """Make sure that every copy has a free row for whoever may come in the next tick, and return for how many of
+        so many ticks that holds.
 
         Raises:
             MemoryError: there is no memory for more rows. Nothing has changed.
         """
-        if self._ticks_with_rows < ticks:
-            size, most = self._state.vectors.shape[1], most_rows(self.world)
-            if size < most:
-                free = size - int(self._fetched(self._state.copies, slice(None))["rows"].max())
-                if free < min(ticks, size // 8 + 1):
-                    free += self._grow(min(most, 2 * size))
-            size = self._state.vectors.shape[1]
-            self._ticks_with_rows = math.inf if size == most else free
-        played = int(min(ticks, self._ticks_with_rows))
-        self._ticks_with_rows -= played
-        return played
+        if self._ticks_with_room < ticks:
+            rows, most = self._state.vectors.shape[1], most_rows(self.world)
+            taken = int(self._fetched(self._state.copies, slice(None))["rows_taken"].max()) if rows < most else 0
+            if rows < most and rows - taken < min(ticks, rows // 8 + 1):
+                rows = min(most, 2 * rows)
+                self._grow(rows)
+            self._ticks_with_room = math.inf if rows == most else rows - taken
+        return int(min(ticks, self._ticks_with_room))
 
-    def _grow(self, rows: int) -> int:
-        """Let every copy have so many rows, and return how many there are in addition.
+    def _grow(self, rows: int) -> None:
+        """Let every copy have at least so many rows.
 
         Raises:
             MemoryError: there is no memory for them. Nothing has changed.
         """
-        before = self._state.vectors.shape[1]
-        if rows <= before:
-            return 0
-        self._check_memory(bytes_of_rows(self.world, self.num_envs, rows), MemoryError)
-        larger = allocate_state(self.world, self.num_envs, 0, rows)
-        for name in BY_ROW:
-            getattr(larger, name)[:, :before] = self._fetched(getattr(self._state, name), slice(None))
-        self._replace_state({name: getattr(larger, name) for name in BY_ROW})
-        return rows - before
+        if rows > self._state.vectors.shape[1]:
+            check_rows_fit(self.num_envs, rows, bytes_of_rows(self.world, self.num_envs, rows), *self._free_memory())
+            arrays = {name: with_rows(self._on_host(getattr(self._state, name)), rows) for name in ROW_ARRAYS}
+            self._replace_state(arrays)
 
     @one_at_a_time
     def look(self) -> tuple[Any, Told]:
@@ -248,9 +241,9 @@ class GameBatch(Batch[Array, Told]):
         self._require_reset("save()")
         chosen = self._chosen(copy)
         copies = self._fetched(self._state.copies, chosen)
-        taken = max(int(copies["rows"].max()), 1)
+        taken = max(int(copies["rows_taken"].max()), 1)
         arrays = {
-            name: self._fetched(array, (chosen, slice(taken)) if name in BY_ROW else chosen)
+            name: self._fetched(array, (chosen, slice(taken)) if name in ROW_ARRAYS else chosen)
             for name, array in self._state._asdict().items()
         }
         return Snapshot(self.config, State(**arrays), self.world_digest)
@@ -343,9 +336,14 @@ class GameBatch(Batch[Array, Told]):
     # -------------------------------------------------------------------------------------------- where the arrays are
     # Of this class, on the host.
 
+    def _on_host(self, array: Any) -> np.ndarray:
+        """An array of our state as it is now, on the host: the array itself if it is there."""
+        there: np.ndarray = array
+        return there
+
     def _fetched(self, array: Any, place: Any) -> np.ndarray:
-        """A copy of this part, on the host."""
-        part: np.ndarray = array[place].copy()
+        """A copy of a part of an array, on the host."""
+        part: np.ndarray = self._on_host(array)[place].copy()
         return part
 
     def _put(self, array: Any, place: Any, part: np.ndarray) -> None:
@@ -356,8 +354,8 @@ class GameBatch(Batch[Array, Told]):
         """Let these larger arrays take the place of those of our state."""
         raise NotImplementedError
 
-    def _check_memory(self, needed: int, error: type[Exception] = ValueError) -> None:
-        """Raise this error if there are fewer bytes than these where the game is played."""
+    def _free_memory(self) -> tuple[int | None, str]:
+        """How many bytes are free where the game is played (None = nobody knows), and where that is."""
         raise NotImplementedError
 
     def _sent(self, array: np.ndarray) -> Any:
@@ -411,7 +409,7 @@ def check_belongs(snapshot: Any, config: WorldConfig, world: str, state: Any, mo
     rows = min(max(held, 1), most)
     for name, saved, mine in zip(State._fields, snapshot.arrays, state, strict=True):
         shape = (snapshot.num_envs, *mine.shape[1:])
-        if name in BY_ROW:
+        if name in ROW_ARRAYS:
             shape = (snapshot.num_envs, rows, *mine.shape[2:])
         if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (shape, mine.dtype):
             found = _described(saved.dtype, saved.shape) if isinstance(saved, np.ndarray) else shown(saved)

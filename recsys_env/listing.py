@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
-from .config import OBJECTIVES, RoleConfig
+from .config import RoleConfig
 from .evaluation import METRICS
 from .policies import FAMILIES, POLICIES, TASK_POLICIES
-from .responses import EVENTS
 from .settings import describe as describe_config
 from .world import shape_of
 
@@ -77,9 +76,11 @@ def _facts(settings: WorldConfig, shape: fields.Shape) -> Iterator[tuple[str, st
     size = max(place.stop for place in fields.field_slices(fields.OBSERVATION, settings, shape).values())
     seen = spaces.observation_space(settings, shape, size)
     yield "observation", f"{seen}, observability {settings.observability}"
-    yield "reward", f"{_weights(settings)}; sharing {settings.reward.sharing:g}"
-    for role in settings.roles if len(settings.roles) > 1 else ():
-        yield f"role {role.name}", _role(role)
+    rewards = [_weights(settings.reward_weights(role)) for role in range(len(settings.roles))]
+    alike = len(set(rewards)) == 1
+    yield "reward", f"{rewards[0] if alike else 'differs between roles'}; sharing {settings.reward.sharing:g}"
+    for role, paid in zip(settings.roles, rewards, strict=True) if len(rewards) > 1 else ():
+        yield f"role {role.name}", _role(role, "" if alike else paid)
     yield (
         "episode",
         f"{settings.horizon} ticks, then all agents are truncated; recommended discount {settings.discount}",
@@ -91,17 +92,16 @@ def _meaning(field: fields.Field) -> str:
     return f"{field.meaning} (in {field.range}{squashed})"
 
 
-def _weights(settings: WorldConfig) -> str:
-    weights = {event: getattr(settings.reward, event) for event in (*EVENTS, *OBJECTIVES)}
-    return ", ".join(f"{weight:g} per {event}" for event, weight in weights.items() if weight)
+def _weights(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{weight:g} per {event}" for event, weight in weights.items() if weight) or "nothing"
 
 
-def _role(role: RoleConfig) -> str:
-    """Describe what distinguishes a role."""
+def _role(role: RoleConfig, paid: str) -> str:
+    """Describe what distinguishes a role, including what it is paid for if roles differ in that."""
     parts = [f"owns the scene {role.scene}"] if role.scene else []
     parts += [f"may show the domains {', '.join(map(str, role.domains))}"] if role.domains else []
     parts += [f"may show {_count(len(role.items), 'item')}"] if role.items else []
-    parts += [", ".join(f"{weight:g} per {event}" for event, weight in role.rewards.items())] if role.rewards else []
+    parts += [paid] if paid else []
     parts += [f"does not see {', '.join(role.hidden)}"] if role.hidden else []
     parts += [f"knows which of {1 + max(role.knows)} parts the intent lies in"] if role.knows else []
     return "; ".join(parts) or "as the task says"

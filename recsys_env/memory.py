@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .arrays import BY_ROW, World, allocate_report, allocate_scratch, allocate_state
+from .arrays import ROW_ARRAYS, World, allocate_report, allocate_scratch, allocate_state
 
 _GROUPS, _OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _UNLIMITED = 2**60  # a limit from here on is none
@@ -33,18 +33,27 @@ def bytes_of_copies(world: World, num_envs: int, mask_size: int) -> int:
 def bytes_of_rows(world: World, num_envs: int, rows: int) -> int:
     """Bytes of so many rows of people in each of B copies."""
     one = allocate_state(world, 1, 0, 1)
-    return num_envs * rows * sum(getattr(one, name).nbytes for name in BY_ROW)
+    return num_envs * rows * sum(getattr(one, name).nbytes for name in ROW_ARRAYS)
 
 
-def check_fits(num_envs: int, needed: int, free: int | None, where: str, error: type[Exception] = ValueError) -> None:
-    """Raise this error if B copies need more bytes than are free; None = nobody knows how many are."""
+def check_fits(num_envs: int, needed: int, free: int | None, where: str) -> None:
+    """Raise ValueError if B copies need more bytes than are free; None = nobody knows how many are."""
     if free is None or needed <= free:
         return
     most = num_envs * free // needed
     allowed = f"the largest num_envs that fits is {most}" if most else "not one copy fits"
-    raise error(
+    raise ValueError(
         f"num_envs = {num_envs} copies of this task need {_told(needed)}, but {_told(free)} are free {where}; {allowed}"
     )
+
+
+def check_rows_fit(num_envs: int, rows: int, needed: int, free: int | None, where: str) -> None:
+    """Raise MemoryError if so many rows of people in each of B copies need more bytes than are free."""
+    if free is not None and needed > free:
+        raise MemoryError(
+            f"num_envs = {num_envs} copies with room for {rows} users each, as many as have come so far or may come "
+            f"soon, need {_told(needed)}, but {_told(free)} are free {where}"
+        )
 
 
 def _told(size: int) -> str:

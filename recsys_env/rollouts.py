@@ -76,11 +76,12 @@ def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
         _step(envs, team, ticks, result)
         return result
     size = max(1, min(BLOCK, LARGEST // envs.num_envs))
+
+    def actors_for(ticks: int) -> list[Any]:
+        return [team.policies[agent].actor(ticks) for agent in envs.possible_agents]
+
     while ticks > 0:
-        block = envs._make_rows(min(size, ticks))
-        actors = [team.policies[agent].actor(block) for agent in envs.possible_agents]
-        envs._roll_out(actors, block, *result)
-        ticks -= block
+        ticks -= envs._roll_out(actors_for, min(size, ticks), *result)
     return result
 
 

@@ -74,25 +74,25 @@ def _check_text(name: str, value: Any) -> None:
 
 def _met_in(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]:
     """Return the background policies of a task, and their descriptions."""
-    yield "greedy", "myopic ones"
-    yield "content", "ones that look at the profile alone"
-    yield "popularity", "ones that show everybody the same"
+    yield "greedy", "myopic agents"
+    yield "content", "agents that look at the profile alone"
+    yield "popularity", "agents that show everybody the same"
     for kind, trained in (("team", "as a team"), ("selfish", "each for itself")):
         if (PACKAGE / "learned" / task / kind).is_dir():
-            yield f"learned/{task}/{kind}", f"ones that were trained {trained}"
+            yield f"learned/{task}/{kind}", f"agents that were trained {trained}"
     if config.scale_hundred not in ("greedy", "planner"):
-        yield config.scale_hundred, "ones that play for the team"
+        yield config.scale_hundred, "agents that play for the team"
     if config.planner_price > 0:
-        yield "planner", "ones that spare the visitor"
+        yield "planner", "agents that spare the visitor"
     if config.choice.beta_bait > 0 and (config.planner_price > 0 or config.scale_hundred != "planner"):
-        yield "reciprocal", "ones that repair while the others do"
-        yield "grim", "ones that repair until somebody baits"
+        yield "reciprocal", "agents that repair while the others do"
+        yield "grim", "agents that repair until somebody baits"
     if any(role.knows for role in config.roles):
-        yield "coverage-alone", "ones that show what their own label makes likely"
-        yield "coverage-convention", "ones that leave to the others what these would show"
+        yield "coverage-alone", "agents that show what their own label makes likely"
+        yield "coverage-convention", "agents that leave to the others what these would show"
     if config.offer.kind == "price":
-        yield "matcher", "ones that match the lowest price"
-        yield "undercutter", "ones that undercut the lowest price"
+        yield "matcher", "agents that match the lowest price"
+        yield "undercutter", "agents that undercut the lowest price"
 
 
 def _held_out() -> Iterator[tuple[str, Scenario]]:
@@ -104,9 +104,9 @@ def _held_out() -> Iterator[tuple[str, Scenario]]:
         _, *others = config.agents
         for policy, met in _met_in(task, config) if others else ():
             name = policy.replace(f"learned/{task}/", "learned-")
-            yield f"{task}/{name}", Scenario(task, dict.fromkeys(others, policy), f"one among {met}")
+            yield f"{task}/{name}", Scenario(task, dict.fromkeys(others, policy), met)
         if len(others) > 1:
-            yield f"{task}/one-greedy", Scenario(task, {others[-1]: "greedy"}, "all but one, which is myopic")
+            yield f"{task}/one-greedy", Scenario(task, {others[-1]: "greedy"}, "one myopic agent")
 
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(ByName("scenario", dict(_held_out())))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arrays import State, World, most_rows
+from .arrays import State, World, has_come, most_rows
 from .checks import shown
 from .config import WorldConfig
 from .fields import Shape
@@ -84,7 +84,7 @@ def _records(config: WorldConfig, shape: Shape, world: World) -> dict[str, dict[
             "stamp": (1, _MOST),
             "visitor": (-1, shape.users - 1),
             "row": (-1, most_rows(world) - 1),
-            "rows": (0, most_rows(world)),
+            "rows_taken": (0, most_rows(world)),
             "intent": (-1, shape.topics - 1),
             "scene": (0, shape.scenes - 1),
             "anchor": (-1, shape.items - 1),
@@ -231,7 +231,7 @@ def _check_relations(arrays: State, rival: bool) -> None:
     for name in ("last_visit", "last_page", "wallet_tick"):
         ticks = arrays.users[name]
         _reject(f"users.{name}", ticks, touched & (ticks > tick[:, None]), "at most the tick of its copy")
-    taken = np.arange(arrays.visits.shape[1]) < copies["rows"][:, None]
+    taken = np.arange(arrays.visits.shape[1]) < copies["rows_taken"][:, None]
     for name in ("last_visit", "last_page"):
         ticks = arrays.visits[name]
         late = taken[:, :, None] & (ticks > tick[:, None, None])
@@ -243,9 +243,13 @@ def _check_relations(arrays: State, rival: bool) -> None:
     _reject(
         "touched_users.bits", bits, noted != _words(touched), "the user slots whose users carry the stamp of their copy"
     )
-    _check_rows(arrays, touched)
+    _check_rows(arrays)
+    for name in ("incarnation", "sessions", "cart"):
+        counts = arrays.users[name]
+        absent = touched & (arrays.users["row"] < 0)
+        _reject(f"users.{name}", counts, absent & (counts > 0), "0 for a user who has not come in this episode")
     comes, each = visitor >= 0, np.arange(len(copies))
-    come = touched & (arrays.users["row"] >= 0)
+    come = has_come(arrays.users, copies)
     _reject("copies.visitor", visitor, comes & ~come[each, visitor], "the slot of a user who has come in this episode")
     row, own = copies["row"], np.where(comes, arrays.users["row"][each, visitor], -1)
     _reject("copies.row", row, row != own, "the row of the visitor, -1 where there is none")
@@ -255,18 +259,18 @@ def _check_relations(arrays: State, rival: bool) -> None:
         _reject("copies.opened", opened, comes & (opened < 0), "an agent where somebody visits")
 
 
-def _check_rows(arrays: State, touched: np.ndarray) -> None:
+def _check_rows(arrays: State) -> None:
     """Raise ValueError unless the users who have come have one row each, and the rows that are free are enough."""
-    rows, taken = arrays.users["row"], arrays.copies["rows"]
-    come = touched & (rows >= 0)
+    rows, taken = arrays.users["row"], arrays.copies["rows_taken"]
+    come = has_come(arrays.users, arrays.copies)
     most = np.minimum(arrays.copies["tick"] + 1, arrays.vectors.shape[1])
-    _reject("copies.rows", taken, taken > most, "at most one for each page so far, and as many as there are")
-    _reject("copies.rows", taken, come.sum(1) != taken, "as many as users have come in this episode")
+    _reject("copies.rows_taken", taken, taken > most, "at most one for each page so far, and as many as there are")
+    _reject("copies.rows_taken", taken, come.sum(1) != taken, "as many as users have come in this episode")
     _reject("users.row", rows, come & (rows >= taken[:, None]), "below the number of rows that are taken")
     holders = np.zeros((len(rows), max(arrays.vectors.shape[1], 1)), np.int64)
     np.add.at(holders, (np.nonzero(come)[0], rows[come]), 1)
     shared = np.any(holders > 1, axis=1)
-    _reject("copies.rows", taken, shared, "one row for each user who has come")
+    _reject("copies.rows_taken", taken, shared, "one row for each user who has come")
 
 
 def _words(touched: np.ndarray) -> np.ndarray:

@@ -668,7 +668,7 @@ def task_config(
         if module:
             _import(module)
         if task not in TASKS:
-            raise ValueError(unknown("task", task, TASKS))
+            raise ValueError(f"{unknown('task', task, TASKS)}; a task that my_file.py registers is my_file:my-task-v0")
         task = TASKS[task] if catalogue is None else for_catalogue(TASKS[task])
     if not isinstance(task, WorldConfig):
         hint = "; did you mean WorldConfig()?" if task is WorldConfig else ""

@@ -15,14 +15,25 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numba
 import numpy as np
 
-from .arrays import Report, Scratch, State, World, aligned, allocate_report, allocate_scratch, allocate_state, read_only
+from .arrays import (
+    Report,
+    Scratch,
+    State,
+    World,
+    aligned,
+    allocate_report,
+    allocate_scratch,
+    allocate_state,
+    has_come,
+    read_only,
+)
 from .batch import Batch, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
@@ -91,7 +102,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self.num_threads = int(num_threads)
         self._until_specialised = _steps_until_specialised(specialize, self.num_envs, self.num_agents)
         masks = mask_size(config, self.shape)
-        self._check_memory(bytes_of_copies(self.world, self.num_envs, masks))
+        check_fits(self.num_envs, bytes_of_copies(self.world, self.num_envs, masks), *self._free_memory())
         self._starts = chunks(self.num_envs, self.num_threads)
         self._state = allocate_state(self.world, self.num_envs)
         self._buffers = [allocate_report(self.world, self.num_envs, masks) for _ in range(2)]
@@ -144,11 +155,11 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
                 self._report.final_observations[:, n, columns] = 0
 
     def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
+        self._packed = [None, None]  # first, so that an interrupt leaves no addresses of arrays that are gone
         self._state = self._state._replace(**arrays)
-        self._packed = [None, None]
 
-    def _check_memory(self, needed: int, error: type[Exception] = ValueError) -> None:
-        check_fits(self.num_envs, needed, available(), "in memory", error)
+    def _free_memory(self) -> tuple[int | None, str]:
+        return available(), "in memory"
 
     def _packed_with(self, second: bool) -> Any:
         """Our arrays, with the first or second report, as compiled code takes them."""
@@ -177,8 +188,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     # -------------------------------------------------------------------------------------------- rollouts
 
     @one_at_a_time
-    def _roll_out(self, actors: Sequence[Any], ticks: int, own: np.ndarray, rewards: np.ndarray) -> None:
-        """Play so many ticks with a compiled policy for each agent, and add rewards [B, N] to these arrays."""
+    def _roll_out(
+        self, actors_for: Callable[[int], Sequence[Any]], ticks: int, own: np.ndarray, rewards: np.ndarray
+    ) -> int:
+        """Play up to so many ticks with compiled policies, and add rewards [B, N] to these arrays; returns how many
+        ticks have been played. `actors_for` gets that number and returns the actor of each agent.
+        """
         self._require_reset("rollout()")
         from .kernels.machine.addresses import address_for
         from .kernels.machine.compiler import compiled_for
@@ -187,6 +202,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         from .kernels.rollout import play
         from .kernels.step import run
 
+        ticks = self._make_room(ticks)
+        actors = actors_for(ticks)
         actions, kinds, int64 = self._actions.empty(), self._kinds(), numba.int64
         played, chunk = numba.typeof(actions), numba.typeof(self._starts)
         step = address_for(run, self._kinds(specialised=self._until_specialised <= 0), played, int64, chunk)
@@ -200,6 +217,9 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         arguments = step, addresses, ticks, bounds, np.array(hidden, np.int64).reshape(-1, 4), self._starts, actions
         roll = compiled_for(kinds, play, *arguments, own, rewards)
         packed = self._packed_with(self._report is self._buffers[1])
+        if self._ticks_with_room < ticks:
+            raise RuntimeError("a policy has played the batch of the rollout while it was asked to act")
+        self._ticks_with_room -= ticks
         self._torn = True  # until all copies have come to the same tick
         self._moves += 1
         outside = roll(packed.address, *arguments, own, rewards)
@@ -209,6 +229,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._torn = False
         if self._until_specialised > 0:
             self._until_specialised = max(self._until_specialised - ticks, 0)
+        return ticks
 
     # -------------------------------------------------------------------------------------------- views
 
@@ -381,7 +402,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         which = self._user_slots(user_slots, self.num_envs)
         copies, wallet = np.arange(self.num_envs), np.zeros(self.num_envs)
         users = state.users[copies, which]
-        come = (users["stamp"] == state.copies["stamp"]) & (users["row"] >= 0)
+        come = has_come(users, state.copies)
         vectors, carts = (array[copies, np.where(come, users["row"], 0)] for array in (state.vectors, state.carts))
         read_wallets(self.world, state, which, wallet)
         for array in (users, vectors, wallet):

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .actions import ActionReader
-from .arrays import Report, State, most_rows, with_rows
+from .arrays import ROW_ARRAYS, Report, State, most_rows, with_rows
 from .batch import Batch, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .checks import check_count, checked_seed, is_sequence, shown
@@ -114,6 +114,8 @@ class Worlds(Batch[np.ndarray, Infos]):
     def _play(self, actions: Any) -> None:
         self._require_reset("step()")
         read = self._read(actions)
+        for part in self.parts:  # if there is no memory for a part, none of them plays
+            part._make_room(1)
         self._go_on(lambda part, rows: part._step(read[rows]))
 
     @one_at_a_time
@@ -134,8 +136,11 @@ class Worlds(Batch[np.ndarray, Infos]):
             return part.save(place)
         states = [part.save().arrays for part in self.parts]
         rows = max(state.vectors.shape[1] for state in states)  # fewer in some parts than in others
-        joined = (np.concatenate(parts) for parts in zip(*(with_rows(state, rows) for state in states), strict=True))
-        return Snapshot(self.config, State(*joined), self.world_digest)
+        joined = {}
+        for name in State._fields:
+            parts = [getattr(state, name) for state in states]
+            joined[name] = np.concatenate([with_rows(array, rows) for array in parts] if name in ROW_ARRAYS else parts)
+        return Snapshot(self.config, State(**joined), self.world_digest)
 
     @one_at_a_time
     def restore(

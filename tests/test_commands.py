@@ -116,7 +116,7 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
         "agents 3: entrance_0, item_0, cart_0 page rows, 4 slots for each agent",
         "action MultiDiscrete([20 20 20 20]): candidates",
         "observation Box(-1.0, 1.0, (257,), float32), observability partial",
-        "reward 1 per purchase; sharing 1 role entrance owns the scene entrance; 0.02 per click",
+        "reward differs between roles; sharing 1 role entrance owns the scene entrance; 0.02 per click",
         "episode 1000 ticks, then all agents are truncated; recommended discount 0.997",
     ):
         assert fact in words
@@ -134,6 +134,14 @@ def test_a_task_may_have_fields_changed(capsys: pytest.CaptureFixture[str]) -> N
     changed = task_config("journey-v1", {"horizon": 50, "users": {"number": 16}})
     _, numbers = describe(changed).split("\n", 1)
     assert capsys.readouterr().out.endswith(f"\nconfig\n{numbers}\n")
+
+
+def test_the_reward_of_a_task_is_that_of_its_roles(capsys: pytest.CaptureFixture[str]) -> None:
+    role = {"name": "seller", "rewards": {"click": 0.1, "diversity": 2.0}}
+    main(["describe", f"ecommerce-v1,reward.sharing=1,roles=({role},)"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "agents 2: seller_0, seller_1 " in words
+    assert " reward 0.1 per click, 2 per diversity; sharing 1 " in words
 
 
 def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,6 +251,7 @@ def test_a_metric_in_the_module_of_a_policy_is_measured(tmp_path: Path, monkeypa
         (["evaluate", "--policies", "greedi"], "unknown policy 'greedi' (did you mean 'greedy'?)"),
         (["evaluate", "--tasks", "duel-v1,slot=2"], "WorldConfig has no field 'slot' (did you mean 'slots'?)"),
         (["evaluate", "--tasks", "duel-v0"], "unknown task 'duel-v0' (did you mean 'duel-v1'?)"),
+        (["evaluate", "--tasks", "mine-v0"], "; a task that my_file.py registers is my_file:my-task-v0"),
         (["tournament", "--policies", "contents"], "unknown policy 'contents' (did you mean 'content'?)"),
         (
             ["tournament", "--policies", "recommender_0=random,recommender_1=greedy"],

@@ -35,6 +35,7 @@ from recsys_env.policies import (
     register_loader,
     registry,
 )
+from recsys_env.policies.ranking import Ranker
 
 BATCH = 3
 LATENT = [name for name, parts in depends_on(Alternative).items() if "latent item" in parts]
@@ -721,6 +722,16 @@ def test_a_scale_without_length_gives_no_scores() -> None:
     even, apart = {"low": np.ones(3), "high": np.ones(3)}, {"low": np.zeros(3), "high": np.ones(3)}
     assert place_on_scale(even, "low", "high") == {name: {"mean": 1.0, "ci95": 0.0} for name in even}
     assert [row["score"] for row in place_on_scale(apart, "low", "high").values()] == [0, 100]
+
+
+def test_a_ranker_names_the_features_that_there_are() -> None:
+    class Mistyped(Ranker):
+        def score(self, observations: np.ndarray) -> np.ndarray:
+            return self.feature("profile_mach")
+
+    said = r"unknown feature 'profile_mach' \(did you mean 'profile_match'\?\); features are profile_match, "
+    with pytest.raises(ValueError, match=said):
+        episode_returns(SMALL, {"recommender_0": Mistyped(), "recommender_1": "random"}, 1, seed=0)
 
 
 def test_a_policy_of_ones_own() -> None:

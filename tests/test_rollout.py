@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env.policies import CompiledPolicy, Team, uniform
+from recsys_env.policies import CompiledPolicy, Content, Team, uniform
 from recsys_env.policies.linear import LinearRanker
 
 HORIZON = 30
@@ -85,6 +85,17 @@ CASES: dict[str, tuple[str, dict[str, Any], Any]] = {
 
 class Otherwise(CompiledPolicy):
     """A subclass may act otherwise."""
+
+
+class Learner(Content):
+    """Learns from what it is told, which a rollout does not tell."""
+
+
+def test_subclasses_of_compiled_policies_are_not_compiled() -> None:
+    envs = recsys_env.vector_env("ecommerce-v1", 2)
+    for policy in (Learner(), Otherwise(spread)):
+        policy.bind(envs, "recommender_0", 0)
+        assert not policy.compiled
 
 
 @pytest.mark.parametrize("name", CASES)

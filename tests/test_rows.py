@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from worlds import SMALL
 
 import recsys_env
 from recsys_env import VectorEnv, Worlds, vector_env
-from recsys_env.arrays import FIRST_ROWS, most_rows
+from recsys_env.arrays import FIRST_ROWS, has_come, most_rows
 from recsys_env.memory import bytes_of_copies, bytes_of_rows
+from recsys_env.policies import CompiledPolicy
 
 CROWD: dict[str, Any] = {  # so many users that rows run out
     "users": {"number": 90, "habit_size": 4, "wallet_init": 9.0},
@@ -88,7 +91,7 @@ def test_a_snapshot_holds_the_rows_that_are_taken(ample: VectorEnv, two_rows: No
     for tick in range(40):
         ample.step(drawn(ample, tick))
     saved = ample.save()
-    taken = saved.arrays.copies["rows"]
+    taken = saved.arrays.copies["rows_taken"]
     assert saved.arrays.vectors.shape[1] == taken.max() > 2
     envs = crowd()
     envs.restore(saved)
@@ -142,6 +145,58 @@ def test_when_there_is_no_memory_for_more_rows_nothing_changes(two_rows: None, m
         assert a.tobytes() == b.tobytes()
 
 
+def test_no_world_of_several_plays_if_one_has_no_memory(two_rows: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds = Worlds(recsys_env.replace(SMALL, CROWD), 4, range(2))
+    worlds.reset(seed=0)
+    answers = iter([10**12, 100])  # the second world is refused
+    for _ in range(40):
+        before = worlds.save()
+        with monkeypatch.context() as patch:
+            patch.setattr("recsys_env.vector.available", lambda: next(answers))
+            try:
+                worlds.step(worlds.empty_actions())
+            except MemoryError:
+                for one, other in zip(before.arrays, worlds.save().arrays, strict=True):
+                    np.testing.assert_array_equal(one, other)
+                break
+    else:
+        pytest.fail("there was memory")
+    worlds.step(worlds.empty_actions())
+
+
+class Meddler(CompiledPolicy):
+    """Steps the batch while a rollout asks it to act."""
+
+    compiled = True  # type: ignore[assignment]
+
+    def actor(self, ticks: int) -> Any:
+        for _ in range(ticks):
+            self.envs.step(self.envs.empty_actions())
+        return super().actor(ticks)
+
+
+@numba.njit
+def first(observation: Any, mask: Any, action: Any, key: Any) -> None:
+    """Leave the action at zeros."""
+
+
+def test_a_rollout_whose_rows_are_taken_meanwhile_is_refused(two_rows: None) -> None:
+    envs = crowd()
+    policies = {agent: Meddler(first) for agent in envs.possible_agents}
+    with pytest.raises(RuntimeError, match="a policy has played the batch of the rollout"):
+        recsys_env.rollout(envs, policies, 30)
+    envs.step(envs.empty_actions())
+
+
+def test_a_refused_rollout_of_another_thread_replaces_no_arrays(two_rows: None) -> None:
+    envs = crowd()
+    before = envs.arrays
+    with envs.busy, ThreadPoolExecutor(1) as other:
+        refused = other.submit(recsys_env.rollout, envs, "blind", 30).exception()
+    assert "another thread" in str(refused)
+    assert envs.arrays is before
+
+
 def test_only_who_has_come_has_a_row(two_rows: None) -> None:
     """Each user one, in the order in which they come; who was asked and has refused has none."""
     envs = crowd(arrival={"r_0": 0.0})
@@ -155,7 +210,7 @@ def test_only_who_has_come_has_a_row(two_rows: None) -> None:
                     come[b].append(visitor)
                 assert come[b][row] == visitor
                 assert state.users["row"][b, visitor] == row
-        np.testing.assert_array_equal(state.copies["rows"], [len(users) for users in come])
+        np.testing.assert_array_equal(state.copies["rows_taken"], [len(users) for users in come])
         asked = state.users["stamp"] == state.copies["stamp"][:, None]
         refused += int((asked & (state.users["row"] < 0)).sum())
         envs.step(drawn(envs, tick))
@@ -167,7 +222,7 @@ def test_a_user_who_has_not_come_has_no_latent_variables(two_rows: None) -> None
     for tick in range(10):
         envs.step(drawn(envs, tick))
     state = envs.arrays
-    come = (state.users["stamp"] == state.copies["stamp"][:, None]) & (state.users["row"] >= 0)
+    come = has_come(state.users, state.copies)
     for name, values in envs.latent_users(come.argmin(1)).items():
         assert (values == (-1 if name.startswith("cart") else 0)).all(), name
 
@@ -177,7 +232,7 @@ def test_large_batches_of_the_largest_task_fit_into_four_gigabytes() -> None:
     envs = vector_env("grocery-v1", 4)
     envs.reset(seed=0)
     recsys_env.rollout(envs, "random", envs.config.horizon - 1)
-    taken = int(envs.arrays.copies["rows"].max())
+    taken = int(envs.arrays.copies["rows_taken"].max())
     assert FIRST_ROWS < taken < rows_of(envs) < 256
     more = bytes_of_rows(envs.world, 4_096, rows_of(envs) - FIRST_ROWS)
     assert bytes_of_copies(envs.world, 4_096, 0) + more < 4e9

@@ -88,9 +88,7 @@ def test_the_command_plays_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert {"random", "greedy", "planner", "blind"} <= set(report["policies"])
     assert report["policies"][report["ends"][1]]["score"] == pytest.approx(100)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "ecommerce-v1/content: one among ones that look at the profile alone; focal recommender_0" in " ".join(
-        shown.split()
-    )
+    assert "ecommerce-v1/content: agents that look at the profile alone; focal recommender_0" in " ".join(shown.split())
     for words, said in (
         (["--scenarios", "duel-v1/contents"], "unknown scenario 'duel-v1/contents' (did you mean 'duel-v1/content'?)"),
         (["--scenarios", "duel-v1", "--policies", "recommender_0=content,recommender_1=content"], "is a team"),

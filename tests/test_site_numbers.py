@@ -256,6 +256,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
         "24 runs": TRIED,
     },
     "docs/training/rllib.md": {"32 copies": BLOCK},
+    "docs/trial.md": {"on 2026-11-29": "the day of the trial"},
     "docs/tutorials/stable_baselines3.md": {"makes an episode 100 ticks": BLOCK},
 }
 

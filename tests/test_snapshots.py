@@ -13,7 +13,7 @@ from worlds import SMALL
 
 from benchmarks.checks.random_worlds import playable_world
 from recsys_env import TASKS, VectorEnv, parallel_env, vector_env
-from recsys_env.arrays import State, World
+from recsys_env.arrays import State, World, has_come
 from recsys_env.batch import Snapshot
 from recsys_env.snapshots import Column
 
@@ -129,7 +129,7 @@ def nobody(arrays: State) -> None:
 
 
 def a_shared_row(arrays: State) -> None:
-    come = (arrays.users["stamp"] == arrays.copies["stamp"][:, None]) & (arrays.users["row"] >= 0)
+    come = has_come(arrays.users, arrays.copies)
     for b, here in enumerate(come):
         one, other = np.flatnonzero(here)[:2]
         arrays.users["row"][b, one] = arrays.users["row"][b, other]
@@ -139,12 +139,18 @@ def a_shared_row(arrays: State) -> None:
 
 def more_rows_than_pages(arrays: State) -> None:
     """As if a user who has come had not had a page."""
-    arrays.copies["tick"] = tick = arrays.copies["rows"] - 2
+    arrays.copies["tick"] = tick = arrays.copies["rows_taken"] - 2
     users = [arrays.users[name] for name in ("last_visit", "last_page", "wallet_tick")]
     for ticks in (*users, arrays.items["touched"]):
         np.minimum(ticks, tick[:, None], out=ticks)
     for name in ("last_visit", "last_page"):
         np.minimum(arrays.visits[name], tick[:, None, None], out=arrays.visits[name])
+
+
+def cart_of_nobody(arrays: State) -> None:
+    asked = (arrays.users["stamp"] == arrays.copies["stamp"][:, None]) & (arrays.users["row"] < 0)
+    assert asked[0].any()
+    arrays.users["cart"][asked] = 1
 
 
 def bits_beyond(arrays: State) -> None:
@@ -171,9 +177,10 @@ def visiting(field: str) -> Callable[[State], None]:
 TOGETHER: dict[str, tuple[Callable[[State], None], str]] = {
     "a visitor who has not come": (nobody, "copies.visitor"),
     "another row than the visitor's": (visiting("row"), "copies.row"),
-    "a row for two users": (a_shared_row, "copies.rows"),
-    "fewer rows than users who have come": (lambda a: a.copies["rows"].__isub__(1), "(copies|users).rows?"),
-    "more rows than pages": (more_rows_than_pages, "copies.rows"),
+    "a row for two users": (a_shared_row, "copies.rows_taken"),
+    "fewer rows than users who have come": (lambda a: a.copies["rows_taken"].__isub__(1), "(copies|users).rows?"),
+    "more rows than pages": (more_rows_than_pages, "copies.rows_taken"),
+    "a cart of a user who has not come": (cart_of_nobody, "users.cart"),
     "a user beyond the last": (bits_beyond, "touched_users.bits"),
     "a user of a later episode": (ahead("users"), "users.stamp"),
     "an item of a later episode": (ahead("items"), "items.stamp"),

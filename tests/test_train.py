@@ -299,7 +299,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     ("words", "said"),
     [
         ("ipo", r"unknown algorithm 'ipo' \(did you mean 'ippo'\?\); algorithms are ppo-torch, "),
-        ("vdn --task duel-v1", "unknown algorithm 'vdn'; it is q-torch --mixer vdn here"),
+        ("vdn --task duel-v1", "unknown algorithm 'vdn'; train it as q-torch --mixer vdn"),
         ("ippo --layers 3", "ippo takes no --layers; it takes --task, .*--timesteps, --num-envs"),
         ("ippo --layers=3", "ippo takes no --layers; it takes"),
         ("cma-es --batch-size 3", "cma-es takes no --batch-size; it takes .*--deviation"),

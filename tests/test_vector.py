@@ -20,6 +20,7 @@ import pytest
 
 import recsys_env
 from recsys_env import Catalogue, VectorEnv, WorldConfig, vector_env
+from recsys_env.arrays import has_come
 from recsys_env.batch import Snapshot, copy_seed
 from recsys_env.fields import OBSERVATION
 from recsys_env.game_batch import QUERY_SCAN_WARNING
@@ -538,7 +539,7 @@ def test_latent_users_may_be_others_than_the_visitors_and_are_copies() -> None:
     before, visited = [array.copy() for array in envs.save().arrays], 0
     for place in range(3):
         latent, users = envs.latent_users(place), envs.arrays.users[:, place]
-        come = (users["stamp"] == envs.arrays.copies["stamp"]) & (users["row"] >= 0)
+        come = has_come(users, envs.arrays.copies)
         np.testing.assert_array_equal(latent["satisfaction"], np.where(come, users["satisfaction"], 0))
         np.testing.assert_array_equal(latent["wallet"], np.where(come, np.inf, 0))
         visited += come.sum()

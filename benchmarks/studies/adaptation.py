@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv, task_config
+from recsys_env.arrays import has_come
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.policies import Team
@@ -39,7 +40,7 @@ RESAMPLES = 200
 
 def other_tastes(envs: VectorEnv) -> None:
     shape, state = envs.world.params["shape"][0], envs.arrays
-    come = (state.users["stamp"] == state.copies["stamp"][:, None]) & (state.users["row"] >= 0)
+    come = has_come(state.users, state.copies)
     to, users = np.nonzero(come & np.roll(come, 1, 0))
     rows, taste = state.users["row"], slice(shape["taste"], shape["taste"] + shape["dims"])
     state.vectors[to, rows[to, users], taste] = state.vectors[to - 1, rows[to - 1, users], taste]

@@ -5,9 +5,10 @@
     torch.as_tensor(observations, device="cuda")            # shares their memory; JAX and CuPy take them alike
 
 Actions are taken from the device too (whatever has `__cuda_array_interface__`, such as a tensor of PyTorch). They are
-checked there, and no step waits for the device: after an action outside its space no copy plays on, and the next call
-of `step`, `reset`, `save` or `restore` raises the error. Results are never copied, as with `copy=False` on the CPU:
-they are arrays of two alternating sets, which the step after the next overwrites.
+checked there. A step waits for the device only when it looks whether there is room for more users, once in many ticks.
+After an action outside its space no copy plays on, and the next call of `step`, `reset`, `save` or `restore` raises the
+error. Results are never copied, as with `copy=False` on the CPU: they are arrays of two alternating sets, which the
+step after the next overwrites.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         self._state: Any
         masks = mask_size(config, self.shape)
         needed = bytes_of_copies(self.world, self.num_envs, masks) + 8 * self.num_envs * self.state_space.shape[0]
-        self._check_memory(needed)
+        check_fits(self.num_envs, needed, *self._free_memory())
         hidden = np.zeros((self.num_agents, int(self.world.params["shape"]["observation"][0])), np.bool_)
         for n, columns in self._hidden:
             hidden[n, columns] = True
@@ -105,7 +106,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         self._buffers = [_on_device(allocate_report(self.world, self.num_envs, masks)) for _ in range(2)]
         self._report = self._buffers[0]
         self._scratch = _on_device(innermost(allocate_scratch(self.world, self.num_envs)))
-        self._tables = self._array_tables()
+        self._tables = self._array_tables(self._state)
         self._hides, self._runs = cuda.to_device(hidden), cuda.to_device(self._private)
         self._highest = cuda.to_device(self._actions.highest)
         self._found = cuda.to_device(np.array([NOWHERE]))
@@ -116,9 +117,9 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         rows = np.zeros((self.num_envs, *self.state_space.shape), np.float32)
         self._rows, self._final_rows = cuda.to_device(rows), cuda.to_device(rows)
 
-    def _array_tables(self) -> list[ArrayTable]:
-        """Where our arrays are, with each report."""
-        return [ArrayTable(self._world, self._state, report, self._scratch) for report in self._buffers]
+    def _array_tables(self, state: Any) -> list[ArrayTable]:
+        """Where the arrays are, with this state and each report."""
+        return [ArrayTable(self._world, state, report, self._scratch) for report in self._buffers]
 
     # -------------------------------------------------------------------------------------------- a step
 
@@ -126,6 +127,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         """Actions [B, N, A] on the device. Those that are there already are checked there, and nobody waits for it."""
         if self._refused[0] >= 0:
             self._reject_refused()
+        self._make_room(1)  # before anything is queued
         if not hasattr(actions, "__cuda_array_interface__"):
             return cuda.to_device(self._actions.read(actions))
         array = cuda.as_cuda_array(actions)
@@ -189,26 +191,27 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         arrays = (self._state, *self._buffers, self._scratch)
         return sum(int(array.size) * array.dtype.itemsize for part in arrays for array in part)
 
-    def _fetched(self, array: Any, place: Any) -> np.ndarray:
-        part: np.ndarray = array.copy_to_host()[place]  # of one copy alone the numbers lie far apart
+    def _on_host(self, array: Any) -> np.ndarray:
+        if self.stream:  # for which a copy on the default stream does not wait
+            self._queue.synchronize()
+        there: np.ndarray = array.copy_to_host()
         if self._refused[0] >= 0:
             self._reject_refused()
-        return part
+        return there
 
     def _put(self, array: Any, place: Any, part: np.ndarray) -> None:
         if array.size:
-            there = array.copy_to_host()
+            there = self._on_host(array)
             there[place] = part
             array.copy_to_device(there)
 
     def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
-        self._state = self._state._replace(
-            **{name: cuda.to_device(np.asfortranarray(array)) for name, array in arrays.items()}
-        )
-        self._tables = self._array_tables()
+        larger = {name: cuda.to_device(np.asfortranarray(array)) for name, array in arrays.items()}
+        state = self._state._replace(**larger)
+        self._state, self._tables = state, self._array_tables(state)
 
-    def _check_memory(self, needed: int, error: type[Exception] = ValueError) -> None:
-        check_fits(self.num_envs, needed, cuda.current_context().get_memory_info().free, "on the GPU", error)
+    def _free_memory(self) -> tuple[int | None, str]:
+        return cuda.current_context().get_memory_info().free, "on the GPU"
 
     def _sent(self, array: np.ndarray) -> Any:
         return cuda.to_device(array)

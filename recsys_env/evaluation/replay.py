@@ -83,7 +83,7 @@ def watch(
         episode.after(infos, over=bool(truncated[0]))
         team.observe(infos, truncated)
     team.check()
-    name = title or (task if isinstance(task, str) else "a task of one's own")
+    name = title or (task if isinstance(task, str) else "your own task")
     played = by_agent(envs.possible_agents, policies).values()
     named = [
         without_secrets(str(policy)) if isinstance(policy, str | Path) else type(policy).__name__ for policy in played

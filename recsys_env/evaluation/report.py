@@ -85,35 +85,35 @@ class Command:
     policies: tuple[str, ...] = COMPARED
     """Names, folders of trained policies, module:factory, or (on tasks) mixed teams agent=policy,agent=policy."""
     tasks: tuple[str, ...] = ("ecommerce-v1",)
-    """Names of tasks, with fields changed if need be: streaming-v1,observability=full."""
+    """Names of tasks, optionally with changed fields: streaming-v1,observability=full."""
     scenarios: tuple[str, ...] = ()
-    """Play the focal agents of these instead: names of scenarios, or of a task for all of its own."""
+    """Names of scenarios, or of tasks for all of their scenarios. They are played instead of the tasks."""
     episodes: int = 50
-    """Per run."""
+    """Episodes per run."""
     seeds: int = 5
-    """Runs, each on a seed of its own that training never uses."""
+    """Number of runs. Each has its own held-out seed, which training never uses."""
     warmup: int = 1
     """Episodes that a policy which learns while it serves plays before each run."""
     metrics: bool = True
-    """On tasks: measure CTR, NDCG, diversity and the like beside reward."""
+    """On tasks: also measure CTR, NDCG, diversity and other metrics."""
     out: Path = Path("runs/evaluation")
     """Folder for one file per run, and for evaluation.json or scenarios.json."""
     resume: bool = False
     """Keep the runs that are already in the folder. A second process may share the work: give it the tasks or policies
     in another order."""
     catalogues: Literal["train", "unseen"] | None = None
-    """On tasks: give every run a world of its own, of those to learn on (train: world seeds 0 to 15) or of others
-    (unseen: 16 to 31)."""
+    """On tasks: give every run its own world, from the training worlds (train: world seeds 0 to 15) or from the
+    held-out ones (unseen: 16 to 31)."""
 
 
-def command(asked: Command) -> dict[str, Any]:
+def command(evaluation: Command) -> dict[str, Any]:
     """Score policies on tasks and compare them, or score them in scenarios with held-out opponents and teammates."""
-    shared = {name: getattr(asked, name) for name in ("episodes", "seeds", "warmup", "out", "resume")}
-    if asked.scenarios:
-        return play_scenarios(asked.policies, asked.scenarios, **shared)
-    worlds = f",catalogues={asked.catalogues}" if asked.catalogues else ""
-    tasks = tuple(f"{task}{worlds}" for task in asked.tasks)
-    return evaluate(asked.policies, tasks, metrics=asked.metrics, **shared)
+    shared = {name: getattr(evaluation, name) for name in ("episodes", "seeds", "warmup", "out", "resume")}
+    if evaluation.scenarios:
+        return play_scenarios(evaluation.policies, evaluation.scenarios, **shared)
+    worlds = f",catalogues={evaluation.catalogues}" if evaluation.catalogues else ""
+    tasks = tuple(f"{task}{worlds}" for task in evaluation.tasks)
+    return evaluate(evaluation.policies, tasks, metrics=evaluation.metrics, **shared)
 
 
 def show(report: Mapping[str, Any]) -> None:

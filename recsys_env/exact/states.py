@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import State
+from ..arrays import State, has_come
 from ..checks import shown
 from ..config import WorldConfig
 from ..kernels.equations import CART_TERMS, EXPERIENCE_TERMS, REACTIONS, TERMS, Alternative, Consumed, depends_on
@@ -210,7 +210,7 @@ class StateReader:
         """The state of every copy, as float32 [B, W]: what it holds of the page, then of each user."""
         copies = state.copies
         page = np.stack([copies[name] for name in self._page], axis=1).astype(np.float32)
-        come = (state.users["stamp"] == copies["stamp"][:, None]) & (state.users["row"] >= 0)
+        come = has_come(state.users, copies)
         people = np.where(come[:, :, None], self._people(state, np.where(come, state.users["row"], 0)), self._first)
         return np.concatenate([page, people.reshape(len(copies), -1)], axis=1) + np.float32(0)  # no -0
 

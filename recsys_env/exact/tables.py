@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import State, allocate_report, allocate_scratch, with_rows
+from ..arrays import ROW_ARRAYS, State, allocate_report, allocate_scratch, allocate_state, with_rows
 from ..checks import check_count
 from ..config import WorldConfig
 from ..kernels import outcomes
@@ -122,7 +122,8 @@ class _Builder:
         """Raise ValueError if the pages that a single state may bring are more than are worked out at a time."""
         agents, slots = self.shape.agents, self.shape.slots
         joint, orders = actions**agents, math.factorial(agents) ** slots if self._several_orders() else 1
-        size = joint * orders * sum(array.nbytes for array in self.envs.arrays)
+        each = sum(array.nbytes for array in allocate_state(self.world, 1, rows=self.shape.users))
+        size = joint * orders * each
         if size > _BYTES:
             raise ValueError(
                 f"this world has {joint:,} joint actions ({actions} actions, {agents} agents) on {orders:,} orders of "
@@ -144,7 +145,12 @@ class _Builder:
     def build(self) -> MarkovGame:
         """Breadth first over the states."""
         self.envs.reset(seed=0)
-        start = with_rows(State(*(array.copy() for array in self.envs.arrays)), self.shape.users)
+        users = self.shape.users
+        held = {
+            name: with_rows(array[:, :0], users) if name in ROW_ARRAYS else array.copy()
+            for name, array in self.envs.arrays._asdict().items()
+        }
+        start = State(**held)
         outcomes.begin_world(self.world, start)
         reader = StateReader(self.envs, start)
         first = self._arrive(_Rows(start, np.ones(1), np.zeros(1, np.int64)))

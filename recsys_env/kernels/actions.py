@@ -96,7 +96,7 @@ def _message(p, actions, b, n):
 @kernel
 def _pick(state, scratch, p, b, n, actions):
     """Candidates by position; a repeated pick takes the next unused candidate, an empty one leaves a hole."""
-    size, row = p.shape.candidates, scratch.turns[b].row
+    size, row = p.shape.candidates, scratch.turns[b].scratch_row
     for k in range(p.shape.slots):
         c = np.int64(_named(p, actions[b, n, k]))
         steps = 0
@@ -119,7 +119,7 @@ def _picked(scratch, row, k, c):
 @kernel
 def _nearest(world, state, scratch, p, b, n, actions):
     """The K items with the largest inner product with the query, among those that agent n can show now (exact scan)."""
-    slots, filled, scores = p.shape.slots, 0, scratch.scores[scratch.turns[b].row]
+    slots, filled, scores = p.shape.slots, 0, scratch.scores[scratch.turns[b].scratch_row]
     for j in range(p.shape.items):
         score = 0.0
         for d in range(p.shape.dims):
@@ -134,7 +134,7 @@ def _nearest(world, state, scratch, p, b, n, actions):
 def _rank(world, state, scratch, p, b, n, actions):
     """The K candidates with the largest sum of weight times feature, as the observation holds them; equals in their
     order."""
-    slots, filled, row = p.shape.slots, 0, scratch.turns[b].row
+    slots, filled, row = p.shape.slots, 0, scratch.turns[b].scratch_row
     count = describe_candidates(world, state, scratch, p, b, n, scratch.features, 0, 0)
     for c in range(count):
         score = 0.0

@@ -98,8 +98,8 @@ def _catalogue_user(world, p, u, incarnation, key):
 def give_row(world, state, p, b, u):
     """The person in user slot u comes for the first time in this episode and takes the next row of the copy."""
     copy = state.copies[b]
-    state.users[b, u].row = copy.rows
-    copy.rows += 1
+    state.users[b, u].row = copy.rows_taken
+    copy.rows_taken += 1
     fill_row(world, state, p, b, u)
 
 
@@ -419,7 +419,7 @@ def draw_visitors(world, state, scratch, p, first, stop):
         touch_user(world, state, p, b, u)
         user = state.users[b, u]
         scratch.satisfaction[i] = user.satisfaction
-        prefetch_person(state, b, user.row if user.row >= 0 else state.copies[b].rows)
+        prefetch_person(state, b, user.row if user.row >= 0 else state.copies[b].rows_taken)
     for i in range(first, asked):
         scratch.acceptance_probability[i] = acceptance_probability(p.arrival, scratch.satisfaction[i])
     for i in range(first, asked):
@@ -451,7 +451,7 @@ def end_session(copy):
 
 @kernel
 def begin_session(world, state, p, b, u):
-    """The user in slot u comes."""
+    """The user in slot u comes, and takes a row at the first time."""
     copy, user = state.copies[b], state.users[b, u]
     if user.row < 0:
         give_row(world, state, p, b, u)
@@ -508,7 +508,7 @@ def topic_odds(world, state, p, b, t, offset, scale):
 def weigh_topics(world, state, scratch, p, b, offset, scale):
     """Fill the scratch with the cumulative weights of the topics for the visitor's vector at this offset, for
     `draw_topic`. Topics without items have none."""
-    row, total = scratch.turns[b].row, 0.0
+    row, total = scratch.turns[b].scratch_row, 0.0
     matches, weights, mass = scratch.topic_matches[row], scratch.topic_weights[row], scratch.topic_mass[row]
     match_topics(world, state, p, b, offset, matches)
     for t in range(round_up_to_lanes(p.shape.topics)):  # alone, so that it vectorises
@@ -525,7 +525,7 @@ def weigh_topics(world, state, scratch, p, b, offset, scale):
 def draw_topic(scratch, p, b, u01):
     """A topic by weight; counts all topics that end below the draw, which beats a search that stops at the first
     above. What fills the last vector is above every draw."""
-    last, row = p.shape.topics - 1, scratch.turns[b].row
+    last, row = p.shape.topics - 1, scratch.turns[b].scratch_row
     mass, topic = u01 * scratch.topic_mass[row, last], np.int64(0)
     for t in range(round_up_to_lanes(last)):
         topic += mass >= scratch.topic_mass[row, t]

@@ -129,7 +129,7 @@ def _observe_journey(world, state, p, b, n, observations):
 def describe_candidates(world, state, scratch, p, b, n, rows, r, at):
     """Write into rows[b, r, at:] the features of agent n's candidates, one after the other: first those that are to be
     squashed; what the others are worked out from waits in the scratch. Returns how many candidates there are."""
-    row = scratch.turns[b].row
+    row = scratch.turns[b].scratch_row
     if p.features.repeat >= 0:
         count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[row])
     items, copy = state.candidates[b, n], state.copies[b]
@@ -167,7 +167,7 @@ def _history(p, n):
 @kernel
 def _describe_bounded(scratch, p, b, count, rows, r, at):
     """The features of the candidates that are bounded as they are. First all of one kind, which vectorises."""
-    row = scratch.turns[b].row
+    row = scratch.turns[b].scratch_row
     clicks, impressions, satisfaction = (
         scratch.item_clicks[row],
         scratch.item_impressions[row],

@@ -42,7 +42,7 @@ def begin_world(world, state):
     p = world.params[0]
     for b in range(state.copies.size):
         end_session(state.copies[b])
-        state.copies[b].rows = 0
+        state.copies[b].rows_taken = 0
         for u in range(p.shape.users):
             create_person(world, state, p, b, u, 0)
             give_row(world, state, p, b, u)

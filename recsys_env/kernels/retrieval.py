@@ -43,7 +43,7 @@ def draw_candidates(world, state, scratch, p, b, key):
 @kernel
 def _draw_for(world, state, scratch, p, b, n, key):
     """The candidates of agent n: `scratch.draws` holds those found so far and, behind them, the others' first draws."""
-    row = scratch.turns[b].row
+    row = scratch.turns[b].scratch_row
     copy, size = state.copies[b], p.shape.candidates
     for word in range(scratch.marks.shape[1]):
         scratch.marks[row, word] = 0
@@ -113,7 +113,7 @@ def _draw(world, state, scratch, p, b, c, first, second):
 @kernel
 def _take_habits(world, state, scratch, p, b, n, limit):
     """The items that this agent has seen the visitor consume most, most first; returns how many there are."""
-    row, copy, view = scratch.turns[b].row, state.copies[b], view_of(p, n)
+    row, copy, view = scratch.turns[b].scratch_row, state.copies[b], view_of(p, n)
     counts, habits, filled = scratch.scores[row], scratch.habits[row], 0
     for h in range(p.shape.habits):
         count = np.float64(state.seen[b, copy.row, h, view])
@@ -148,7 +148,7 @@ def _popular(world, p, u01):
 @kernel
 def _take(scratch, b, j, place):
     """Item j becomes the candidate at this place."""
-    mark, row = j & _LAST_MARK, scratch.turns[b].row
+    mark, row = j & _LAST_MARK, scratch.turns[b].scratch_row
     scratch.draws[row, place] = j
     scratch.marks[row, mark >> _S6] |= _ONE << np.uint64(mark & _LAST_BIT)
 
@@ -157,7 +157,7 @@ def _take(scratch, b, j, place):
 def _is_drawn(scratch, p, b, j, filled):
     """Whether item j is among the candidates found so far. Its mark says so, which in a large catalogue it shares with
     others."""
-    row = scratch.turns[b].row
+    row = scratch.turns[b].scratch_row
     mark = j & _LAST_MARK
     if (scratch.marks[row, mark >> _S6] >> np.uint64(mark & _LAST_BIT)) & _ONE == 0:
         return False
@@ -225,14 +225,14 @@ def count_seen(world, state, p, b, n, items, seen):
 @kernel
 def _match(world, state, scratch, p, b, filled):
     """Profile matches of the draws."""
-    row = scratch.turns[b].row
+    row = scratch.turns[b].scratch_row
     match_items(world, state, p, b, p.shape.profile, scratch.draws[row], filled, scratch.profile_matches[row])
 
 
 @kernel
 def _shuffle(world, state, scratch, p, b, n, filled, key):
     """Put the draws in an order that says nothing of them (Fisher & Yates, inside out)."""
-    row = scratch.turns[b].row
+    row = scratch.turns[b].scratch_row
     uniforms = scratch.shuffle_uniforms[row]
     _match(world, state, scratch, p, b, filled)
     for c in range(round_up_to_lanes(filled)):
@@ -252,7 +252,7 @@ def _sort(world, state, scratch, p, b, n, filled):
     Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the
     fastest.
     """
-    row = scratch.turns[b].row
+    row = scratch.turns[b].scratch_row
     scores = scratch.scores[row]
     _match(world, state, scratch, p, b, filled)
     if p.choice.beta_repeat > 0.0:

@@ -198,7 +198,7 @@ def begin_episode(state, p, b, episode):
     """Set the clock to the reset of an episode; its first page is then drawn like any other."""
     copy = state.copies[b]
     copy.stamp += 1  # every record of users and items is now untouched
-    copy.episode, copy.tick, copy.visitor, copy.row, copy.rows = episode, -1, -1, -1, 0
+    copy.episode, copy.tick, copy.visitor, copy.row, copy.rows_taken = episode, -1, -1, -1, 0
     copy.key = rng.episode_key(copy.seed, episode)
     for n in range(p.shape.agents):
         state.inclusive[b, n] = -np.inf
@@ -287,7 +287,7 @@ def write_private(observations, runs, b, rows, at):
 def begin_ticks(world, state, report, scratch, p, first, stop, actions, mode):
     """Make copies first .. stop - 1 ready for a tick."""
     for b in range(first, stop):
-        scratch.turns[b].row = first
+        scratch.turns[b].scratch_row = first
         _begin_tick(world, state, report, scratch, p, b, actions, mode)
 
 

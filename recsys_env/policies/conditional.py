@@ -86,7 +86,8 @@ class Matcher(Greedy):
         if not self.envs.shape.levels or self.envs.num_agents == 1:
             return action
         state = self.envs.arrays
-        offers = state.offers[np.arange(self.envs.num_envs), state.copies["row"]]  # [B, N] in [-1, 1]
+        rows = np.maximum(state.copies["row"], 0)
+        offers = state.offers[np.arange(self.envs.num_envs), rows]  # [B, N] in [-1, 1]
         lowest = np.delete(offers, self.index, axis=1).min(axis=1)
         level = level_at(self.envs, lowest)
         return slate_action(self.envs, self.index, self._slates, self._sizes, np.maximum(level - self.below, 0))

@@ -116,7 +116,7 @@ class Trained(Ranker):
         self._present = self.people.rows(self.envs.next_visitor[:, self.index])
         served = self._present >= 0
         self._meet(observations[served])
-        scores = self.features[..., self.feature_names.index("popularity")].astype(float)
+        scores = self.feature("popularity").astype(float)
         if self._fitted and served.any():
             scores[served] = self.predict(self._present[served], np.maximum(self.items[served], 0))
         return scores

@@ -17,7 +17,5 @@ class Nearest(Ranker):
     exploration = 0.05
 
     def score(self, observations: np.ndarray) -> np.ndarray:
-        history, profile = (
-            self.features[:, :, self.feature_names.index(name)] for name in ("history_match", "profile_match")
-        )
+        history, profile = self.feature("history_match"), self.feature("profile_match")
         return np.where(history.any(1, keepdims=True), history, profile)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..batch import AnyBatch
+from ..checks import unknown
 from ..fields import candidate_features, unseen_features
 from ..kernels.planners.options import list_options
 from ..privacy import WITHHELD_FEATURES
@@ -21,8 +22,9 @@ class Ranker(Policy):
 
     Attributes:
         items: [B, C] item ids of the options for the page about to be shown, -1 = none.
-        features: [B, C, F] features of the options, as in the candidates of the agent's observation (`feature_names`);
-            where options are items, features derived from fields that the role hides are 0.
+        features: [B, C, F] features of the options, as in the candidates of the agent's observation; `feature` returns
+            one by its name. Where options are items, features derived from fields that the role hides are 0.
+        feature_names: the names of the F features.
         picks: [B, K] positions of the last slate in `items`.
     """
 
@@ -49,6 +51,16 @@ class Ranker(Policy):
     def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
         """Return the agent's price levels [B], where agents set prices; None = the level nearest to the list prices."""
         return None
+
+    def feature(self, name: str) -> np.ndarray:
+        """Return one feature [B, C] of the options.
+
+        Raises:
+            ValueError: the options have no feature of this name.
+        """
+        if name not in self.feature_names:
+            raise ValueError(unknown("feature", name, self.feature_names))
+        return self.features[:, :, self.feature_names.index(name)]
 
     def look(self) -> None:
         """Fill `items` and `features` with the options of the page about to be shown."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, WorldConfig, exact
-from recsys_env.arrays import BY_ROW
+from recsys_env.arrays import ROW_ARRAYS
 from recsys_env.batch import Snapshot
 from recsys_env.catalogue import Catalogue
 from recsys_env.config import UserConfig
@@ -119,7 +119,7 @@ def contents_case(rng: np.random.Generator, running: Running) -> Case:
     if changed.size == 0:
         raise Skipped
     at = changed[field][copy] if field else changed[copy]
-    if array in BY_ROW:
+    if array in ROW_ARRAYS:
         at = at[max(int(mine.arrays.copies["row"][copy]), 0)]
     if array == "users":
         changed[field][copy, max(int(mine.arrays.copies["visitor"][copy]), 0)] = value
