@@ -36,10 +36,10 @@ class PageLearner(GradientAlgorithm):
 
     num_envs: Count = 64
     credit: Literal["places", "ticks"] = "places"
-    """Which page follows another: places = the next one of the same seat in the population, also when another person
-    has taken the seat; ticks = the agent's next one, whoever visits."""
+    """Which page follows another: places = the next page of the same user slot, also when another person has taken the
+    slot; ticks = the agent's next page, whoever visits."""
     page_gamma: Fraction = 0.99
-    """Discount from one page of a place to its next, beside --gamma per tick between; none with --credit ticks."""
+    """Discount from one page of a user slot to its next, beside --gamma per tick between; none with --credit ticks."""
     width: Count = 64
     """Units of each hidden layer."""
     catalogues: Count = 1
@@ -60,7 +60,7 @@ class PageLearner(GradientAlgorithm):
 
     def world(self) -> WorldConfig:
         config = super().world()
-        # An empty place among candidates is all zeros, so that candidates need no mask.
+        # An empty candidate is all zeros, so that candidates need no mask.
         return replace(config, {"mask_actions": True}) if config.action == "items" else config
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from measured import NotMeasured, stored, told, whence, whence_rows
+from measured import NotMeasured, section, stored, whence, whence_rows
 
 from recsys_env.evaluation.tables import markdown
 
@@ -44,7 +44,7 @@ def speed() -> str:
         if starts
         else ""
     )
-    return told(
+    return section(
         f"{met} of {len(aims)} aims for speed are met.{begins}",
         markdown(["", "aim", "measured", "met"], aims),
         "The next table shows millions of ticks per second through `vector_env.step`, by the number of copies; the "
@@ -96,7 +96,7 @@ def stages() -> str:
     unit = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in result["primitives_ns"].items())
     copies, source = next(iter(apart.values()))["copies"], whence_rows(result["tasks"], "speed.json")
     over = [row["over_bound"] for row in apart.values()]
-    return told(
+    return section(
         f"A tick takes {min(over):.1f} to {max(over):.1f} times its lower bound.",
         markdown(["task, actions", "tick", *names, "bound", "tick ÷ bound"], rows),
         how=f"Nanoseconds per tick of one of {copies:,} copies. The bound is the time that the same primitive "
@@ -123,7 +123,7 @@ def profile() -> str:
         for name, share in row["shares"].items()
         if name not in ("others", "no kernel")
     )
-    return told(
+    return section(
         f"No kernel takes more than {share:.0%} of a tick (`{largest}`).",
         markdown(["task, actions", "kernels of 1 % or more", "smaller ones", "no line", "the largest"], rows),
         how=f"Samples of the processor in the step of {result['settings']['copies']:,} copies, by the kernel that is "
@@ -141,7 +141,7 @@ def growth() -> str:
         for name, sizes in result["growth_ns"].items()
     ]
     larger = " and ".join(f"{_spread(times, '{:.2f}')} (`{name}`)" for name, times in result["million"].items())
-    return told(
+    return section(
         f"A tick with a million users and a million items takes {larger} times as long as one with 8 users and 200 "
         "items.",
         markdown(["", "size: ns"], rows),
@@ -173,7 +173,7 @@ def trainers() -> str:
     added = {name: row["over_bare"][1] for name, row in result["stepping"].items() if row["over_bare"]}
     most = max(added, key=lambda name: added[name])
     inside = [row["environment_share"] for row in result["training"].values()]
-    return told(
+    return section(
         f"The costliest interface, {most}, adds {added[most]:.0%} to the time of the bare batch; in training the "
         f"environment takes {min(inside):.0%} to {max(inside):.0%} of the time.",
         "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows.",

@@ -281,7 +281,7 @@ class Batch(ABC, Generic[Array, Told]):
         if not isinstance(name, str) or name not in self.observation_fields:
             raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
         flat: Any = observations
-        shape, size = getattr(flat, "shape", None), max(place.stop for place in self.observation_fields.values())
+        shape, size = getattr(flat, "shape", None), max(columns.stop for columns in self.observation_fields.values())
         if not hasattr(flat, "dtype") or not isinstance(shape, tuple):
             raise TypeError(f"observations = {shown(flat)} must be an array [..., {size}] of flat observations")
         if shape[-1:] != (size,):

@@ -633,8 +633,8 @@ MADE |= {
             {},
         ),
         "evaluate": (
-            {"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE, "own": False},
-            {"own": lambda v: isinstance(v, (bool, np.bool_))},
+            {"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE, "individual": False},
+            {"individual": lambda v: isinstance(v, (bool, np.bool_))},
         ),
         "finite": ({"horizon": 3}, {"horizon": lambda v: whole(v, 1, math.inf)}),
         "matrix_value": ({"payoffs": PAYOFFS}, {"payoffs": lambda v: shape_of(v) in ((1, 2), (2, 2))}),
@@ -873,7 +873,7 @@ NUMBER = {
 PARTS = {  # of pages and answers
     **dict.fromkeys(("agent", "scene", "anchor", "title", "said"), is_text),
     **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
-    **dict.fromkeys(("place", "word"), lambda v: whole(v, 0, 2**31 - 1)),
+    **dict.fromkeys(("position", "word"), lambda v: whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("gap", "satisfaction", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
     **dict.fromkeys(
         ("likes", "clicked", "wants", "vocabulary", "repairs"), lambda v: isinstance(v, tuple) and all(map(is_text, v))
@@ -951,7 +951,7 @@ def test_any_text_is_read() -> None:
         "9" * 9000,
     ]
     titles = ("", "1", "a.*b(", "ß", "İ", "price: 1", "٣", "\n", "2; 3", "x" * 300)
-    candidates = tuple(replace(PAGE.candidates[0], place=i, title=title) for i, title in enumerate(titles * 10))
+    candidates = tuple(replace(PAGE.candidates[0], position=i, title=title) for i, title in enumerate(titles * 10))
     page = replace(PAGE, slots=4, candidates=candidates, levels=3, vocabulary=("a", "1", "ß"))
     for length in (1, 3, 10, 100, 1000) * 40:
         for text in (

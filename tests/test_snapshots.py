@@ -178,7 +178,7 @@ TOGETHER: dict[str, tuple[Callable[[State], None], str]] = {
     "a visitor who has not come": (nobody, "copies.visitor"),
     "another row than the visitor's": (visiting("row"), "copies.row"),
     "a row for two users": (a_shared_row, "copies.rows_taken"),
-    "fewer rows than users who have come": (lambda a: a.copies["rows_taken"].__isub__(1), "(copies|users).rows?"),
+    "fewer rows than users who have come": (lambda a: a.copies["rows_taken"].__isub__(1), "copies.rows_taken"),
     "more rows than pages": (more_rows_than_pages, "copies.rows_taken"),
     "a cart of a user who has not come": (cart_of_nobody, "users.cart"),
     "a user beyond the last": (bits_beyond, "touched_users.bits"),

@@ -3,8 +3,8 @@
     python -m benchmarks.studies.credit [--task social-v1] [--set horizon=400 ...] [--seeds 3] [--total-steps 2000000]
 
 Trains the one-file PPO (`baselines.ppo_torch`) from the same seeds in three ways: with advantages along the pages of
-each user slot, with advantages along ticks, and without foresight (gamma = 0). The result is own reward per agent and
-episode on unseen seeds.
+each user slot, with advantages along ticks, and without foresight (gamma = 0). The result is individual reward per
+agent and episode on unseen seeds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def score(task: str, seed: int, total_steps: int, changes: tuple[str, ...], kind: str) -> float:
-    """Own reward per agent and episode of a team trained from this seed."""
+    """Individual reward per agent and episode of a team trained from this seed."""
     run: dict[str, Any] = {"device": "cpu", "compare": (), **KINDS[kind]}
     with tempfile.TemporaryDirectory() as folder:
         result = train(TorchPPO(task, set=changes, seed=seed, timesteps=total_steps, out=Path(folder), **run))

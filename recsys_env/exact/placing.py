@@ -136,7 +136,7 @@ class _Trial:
         game, actions = self.game, len(self.game.actions)
         shape = (len(game.states), actions**n, actions, actions ** (len(game.agents) - n - 1))
         matters = np.zeros(shape[0], np.bool_)
-        for table in (game.transitions, *(rewards[..., None] for rewards in (*game.rewards, *game.own))):
+        for table in (game.transitions, *(rewards[..., None] for rewards in (*game.rewards, *game.individual_rewards))):
             by_action = table.reshape(*shape, -1)
             matters |= (np.abs(by_action - by_action[:, :, :1]) > 1e-12).any((1, 2, 3, 4))
         return matters
