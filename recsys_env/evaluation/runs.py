@@ -216,9 +216,9 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
             fails later; or a stored run is damaged or was played with other settings.
         RuntimeError: a policy raised another error, which is the cause.
     """
+    out = checked_path("out", out)
     from tqdm import tqdm
 
-    out = checked_path("out", out)
     runs = list(dict.fromkeys(runs))
     _check_policies(runs)
     out.mkdir(parents=True, exist_ok=True)
