@@ -43,7 +43,8 @@ def check_fits(num_envs: int, needed: int, free: int | None, where: str) -> None
     most = num_envs * free // needed
     allowed = f"the largest num_envs that fits is {most}" if most else "not one copy fits"
     raise ValueError(
-        f"num_envs = {num_envs} copies of this task need {_readable(needed)}, but {_readable(free)} are free {where}; {allowed}"
+        f"num_envs = {num_envs} copies of this task need {_readable(needed)}, but {_readable(free)} are free {where}; "
+        f"{allowed}"
     )
 
 

@@ -116,8 +116,8 @@ class _Trial:
         if (missing := asked & (visits < _VISITS)).any():
             unmet = self.game.states[int(np.flatnonzero(missing)[0])]
             raise Refused(
-                f"what {name!r} does in {missing.sum()} of the {len(visits)} states of the table, such as {unmet!r}, is "
-                f"not known: {_MOST} ticks of play do not meet them"
+                f"what {name!r} does in {missing.sum()} of the {len(visits)} states of the table, such as {unmet!r}, "
+                f"is not known: {_MOST} ticks of play do not meet them"
             )
         each = np.arange(len(visits))
         for groups in (each if self.game.classes is None else self.game.classes, each):
