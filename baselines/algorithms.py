@@ -35,11 +35,11 @@ class PageLearner(GradientAlgorithm):
     install = 'pip install "recsys_env[train]"'
 
     num_envs: Count = 64
-    credit: Literal["places", "ticks"] = "places"
-    """Which page follows another: places = the next one of the same seat in the population, also when another person
-    has taken the seat; ticks = the agent's next one, whoever visits."""
+    credit: Literal["user_slots", "ticks"] = "user_slots"
+    """Which page follows another: places = the next page of the same user slot, also when another person has taken the
+    slot; ticks = the agent's next page, whoever visits."""
     page_gamma: Fraction = 0.99
-    """Discount from one page of a place to its next, beside --gamma per tick between; none with --credit ticks."""
+    """Discount from one page of a user slot to its next, beside --gamma per tick between; none with --credit ticks."""
     width: Count = 64
     """Units of each hidden layer."""
     catalogues: Count = 1
@@ -56,11 +56,11 @@ class PageLearner(GradientAlgorithm):
 
     def discounts(self, config: WorldConfig) -> tuple[float, float]:
         """Discounts on this task: per page of a chain, and per tick."""
-        return (self.page_gamma if self.credit == "places" else 1.0), self.discount(config)
+        return (self.page_gamma if self.credit == "user_slots" else 1.0), self.discount(config)
 
     def world(self) -> WorldConfig:
         config = super().world()
-        # An empty place among candidates is all zeros, so that candidates need no mask.
+        # An empty candidate is all zeros, so that candidates need no mask.
         return replace(config, {"mask_actions": True}) if config.action == "items" else config
 
 

@@ -34,7 +34,7 @@ class Checkpoint:
         path: where it was read from.
         begun: settings that the run was begun with, as in config.json.
         seconds: of training so far.
-        before: [E] own rewards of the untrained policy.
+        before: [E] individual rewards of the untrained policy.
         curve: points so far, at least one.
         evaluations: so far.
         arrays: state of the learner (`Learner.resume_arrays`).

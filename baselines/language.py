@@ -94,7 +94,7 @@ class RandomLog(Reader):
             page, picks = shown
             item = feedback["shown"][b, clicked[0]]
             titles = [page.candidates[pick].title for pick in picks]
-            first = next(i for i, pick in enumerate(picks) if self.items[b, page.candidates[pick].place] == item)
+            first = next(i for i, pick in enumerate(picks) if self.items[b, page.candidates[pick].position] == item)
             others = [title for i, title in enumerate(titles) if i != first and title != titles[first]]
             self.examples.append(Example(story(page), [titles[first], *others[: self._beside]]))
         super().observe(feedback)

@@ -27,7 +27,7 @@ class TrainingLoop:
     """Trains on one run, and keeps its curve, evaluations and checkpoints.
 
     Attributes:
-        before: [E] own rewards of the untrained policy.
+        before: [E] individual rewards of the untrained policy.
         curve: a point for each rollout.
         evaluations: at least one after `run`.
     """
@@ -133,7 +133,7 @@ def evaluate(training: Training, policy: str, episodes: int, seed: int) -> np.nd
     """Play a policy in place of the learners, beside the run's others; the training is not disturbed.
 
     Returns:
-        own reward [E] per learner.
+        individual reward [E] per learner.
     """
     import torch
 

@@ -1,16 +1,16 @@
 """Links between pages: the chains along which credit flows.
 
-    links = Links(steps, copies, agents, places, gamma)
-    links.add(t, place, active, rewards)        after each tick
+    links = Links(steps, copies, agents, chains, gamma)
+    links.add(t, user_slot, active, rewards)        after each tick
     links.end()                                 at the end of an episode or of a rollout
 
-Along ticks, an agent's next page is the next one that it is on, whoever visits. What a page does to its visitor then
-mixes with what all other pages earn until that person returns.
+Along ticks, an agent's next page is the next one that it is on, whoever visits. The effect of a page on its visitor is
+then mixed with the rewards of all other pages until that person returns.
 
-Along places, the next page is that of the same seat in the population: of the same person or, once that person is lost,
-of whoever takes the seat. Losing a person then costs what a new one has to make up for. What is earned in an idle tick
-counts for the page before it. What is earned on a page that shows nothing of the agent counts for the agent's last page
-with that visitor.
+With a chain for each user slot, the next page is that of the same person or, once that person is lost, of whoever takes
+the user slot. Losing a person then costs what a new one has to make up for. Reward earned in an idle tick counts for
+the page before it. Reward earned on a page that shows nothing of the agent counts for the agent's last page with that
+visitor.
 """
 
 from __future__ import annotations
@@ -31,42 +31,42 @@ class Links:
 
     Args:
         steps: T.
-        places: U, the users' seats in a copy; 1 = along ticks.
+        chains: of an agent in a copy: one for each of U user slots, or 1 along ticks.
         gamma: discount per tick.
     """
 
     def __init__(
-        self, steps: int, copies: int, agents: int, places: int, gamma: float, device: torch.device | str = "cpu"
+        self, steps: int, copies: int, agents: int, chains: int, gamma: float, device: torch.device | str = "cpu"
     ) -> None:
         def number(*shape: int, fill: int = 0) -> torch.Tensor:
             return torch.full(shape, fill, dtype=torch.int64, device=device)
 
-        self.steps, self.rows, self._places, self._gamma = steps, copies * agents, places, gamma
+        self.steps, self.rows, self._chains, self._gamma = steps, copies * agents, chains, gamma
         self._nowhere = steps * self.rows  # a last entry takes what counts for no page: a device would wait for a mask
         self._following, self._ticks = number(self._nowhere + 1, fill=-1), number(self._nowhere + 1)
         self._reward = torch.zeros(self._nowhere + 1, dtype=torch.float64, device=device)
         self.following, self.ticks, self.reward = (
-            whole[: self._nowhere] for whole in (self._following, self._ticks, self._reward)
+            tensor[: self._nowhere] for tensor in (self._following, self._ticks, self._reward)
         )
-        self._open = number(copies, agents, places, fill=-1)  # last page of each chain
-        self._since = number(copies, agents, places)  # and its tick
-        self._lane = number(copies)  # place of each copy's last page
+        self._open = number(copies, agents, chains, fill=-1)  # last page of each chain
+        self._since = number(copies, agents, chains)  # and its tick
+        self._lane = number(copies)  # chain of each copy's last page
         self._rows = torch.arange(self.rows, device=device).view(copies, agents)
         self._now = 0
 
-    def add(self, t: int, place: torch.Tensor, active: torch.Tensor, rewards: torch.Tensor) -> None:
+    def add(self, t: int, user_slot: torch.Tensor, active: torch.Tensor, rewards: torch.Tensor) -> None:
         """Add a tick.
 
         Args:
             t: number of the tick.
-            place: [B] place of the visitor; -1 in an idle tick, whose reward counts for everybody's last page.
+            user_slot: [B] user slot of the visitor; -1 in an idle tick, whose reward counts for everybody's last page.
             active: [B, N] who was on the page.
             rewards: [B, N]
         """
         first = t % self.steps * self.rows
         self.following[first : first + self.rows], self.reward[first : first + self.rows] = -1, 0.0
-        if self._places > 1:
-            self._lane = torch.where(place >= 0, place, self._lane)
+        if self._chains > 1:
+            self._lane = torch.where(user_slot >= 0, user_slot, self._lane)
         lane = self._lane[:, None, None].expand(-1, active.shape[1], 1)
         page, before = first + self._rows, self._open.gather(2, lane)[..., 0]
         since = self._since.gather(2, lane)[..., 0]

@@ -158,10 +158,10 @@ class Rollout:
         self.states = buffer(envs.state_space.shape[0] if options.centralised else 0)
         self.active = torch.zeros(self.shape, dtype=torch.bool, device=device)
         self.visitors = torch.zeros(self.shape, dtype=torch.int64, device=device)
-        self.own = torch.zeros(self.shape, device=device)
+        self.individual_rewards = torch.zeros(self.shape, device=device)
         self.episodes, self._ticks = np.zeros(steps, np.int64), 0
-        places = envs.shape.users if options.credit == "places" else 1
-        self.links = Links(steps, copies, agents, places, gamma, device)
+        chains = envs.shape.users if options.credit == "user_slots" else 1
+        self.links = Links(steps, copies, agents, chains, gamma, device)
         self.remembered, self.echoes, self._memory = buffer(options.memory), buffer(layout.echo), None
         if options.memory:
             sizes = options.memory, layout.echo
@@ -174,11 +174,11 @@ class Rollout:
         for t in range(steps):
             self._look(t)
             page = self.envs.next_user_slots, self.envs.active, self.envs.next_visitor
-            place, self.active[t], self.visitors[t] = map(self.to_device.kept, page)
+            user_slot, self.active[t], self.visitors[t] = map(self.to_device.kept, page)
             episode, tick = divmod(self._ticks, self.envs.config.horizon)
             self.episodes[t], self._ticks = episode, self._ticks + 1
             if self._memory:
-                whose = place.cpu().numpy(), self.visitors[t].cpu().numpy()
+                whose = user_slot.cpu().numpy(), self.visitors[t].cpu().numpy()
                 self.remembered[t], self.echoes[t] = self._memory.recall(*whose)
             state, pages = torch.empty_like(self.remembered[t]), []
             for agent, rows in agents:
@@ -191,13 +191,13 @@ class Rollout:
             space: Any = self.envs.action_space
             actions = to_actions(self.chosen[t], self.layout).view(copies, per_copy, *space.shape)
             _, earned, _, over, infos = self.envs.step(self.to_device.actions(actions))
-            self.own[t] = self.to_device(infos["individual_reward"])
+            self.individual_rewards[t] = self.to_device(infos["individual_reward"])
             self.observer.record(infos, over)
-            self.links.add(t, place, self.active[t], self.to_device(earned))
+            self.links.add(t, user_slot, self.active[t], self.to_device(earned))
             if self._memory:
-                own, echo = self.own[t].view(-1), torch.empty_like(self.echoes[t])
+                individual, echo = self.individual_rewards[t].view(-1), torch.empty_like(self.echoes[t])
                 for page, rows in pages:
-                    echo[rows] = echo_of(own[rows], self.chosen[t, rows], page, self.layout)
+                    echo[rows] = echo_of(individual[rows], self.chosen[t, rows], page, self.layout)
                 self._memory.keep(*whose, state, echo)
             if tick + 1 == self.envs.config.horizon:  # the copies of a batch end together
                 self.links.end()
@@ -234,10 +234,10 @@ class Rollout:
         order = np.lexsort((steps, visitors, self.episodes[steps], rows))
         whose = np.stack((rows, self.episodes[steps], visitors))[:, order]
         begins = np.append(True, (whose[:, 1:] != whose[:, :-1]).any(0))
-        place = np.arange(len(order)) - np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
-        place %= SEQUENCE
-        found = np.full(((place == 0).sum(), SEQUENCE), -1)
-        found[(place == 0).cumsum() - 1, place] = pages[order]
+        position = np.arange(len(order)) - np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
+        position %= SEQUENCE
+        found = np.full(((position == 0).sum(), SEQUENCE), -1)
+        found[(position == 0).cumsum() - 1, position] = pages[order]
         return found
 
 
@@ -406,13 +406,13 @@ class PPOLearner:
         while self.agent_steps < timesteps:
             left = 1 - self.agent_steps / timesteps
             self.rollout.collect([(agent, self.rows[name]) for name, agent in self.agents.items()])
-            returns.add(self.rollout.own.cpu().numpy())
+            returns.add(self.rollout.individual_rewards.cpu().numpy())
             for name in self.agents:
                 if self.agent_steps == 0:
                     self._measure(name)
                 else:
                     self._update(name, left)
-            self.agent_steps += self.rollout.own.numel()
+            self.agent_steps += self.rollout.individual_rewards.numel()
             returns.end(self.agent_steps)
 
     def _assess(self, name: str) -> Batch:

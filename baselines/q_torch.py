@@ -91,7 +91,7 @@ class Values(nn.Module):
         """Values [R] of choices [R, K + words] on each page."""
         scores, words = self.network(page)
         picked = scores.gather(1, chosen[:, : self.network.layout.slots])
-        picked = torch.where(picked > EXCLUDED / 2, picked, 0.0)  # an empty place adds nothing
+        picked = torch.where(picked > EXCLUDED / 2, picked, 0.0)  # an empty slot adds nothing
         value: torch.Tensor = self.page(page.summary()) + picked.sum(1)
         for part, word in zip(words, chosen[:, self.network.layout.slots :].T, strict=True):
             value = value + part.gather(1, word.unsqueeze(1)).squeeze(1)
@@ -130,7 +130,7 @@ class Replay:
             options.mixer != "none",
         )
         copies, agents = envs.num_envs, envs.num_agents
-        # A page has to be here still when the next one of its place comes.
+        # A page must still be here when the next page of its user slot comes.
         self.steps = max(-(-options.replay // (copies * agents)), envs.config.horizon + 1)
         self.members = agents if self.together else 1  # of a decision
         layout, decisions = self.layout, copies * agents // self.members
@@ -143,8 +143,8 @@ class Replay:
         self.chosen = buffer(self.members, layout.slots + len(layout.words), dtype=torch.int64)
         self.active = buffer(self.members, dtype=torch.bool)
         self.states = buffer(envs.state_space.shape[0] if options.mixer == "qmix" else 0)
-        places = envs.shape.users if options.credit == "places" else 1
-        self.links = Links(self.steps, copies, agents // self.members, places, gamma)
+        chains = envs.shape.users if options.credit == "user_slots" else 1
+        self.links = Links(self.steps, copies, agents // self.members, chains, gamma)
         self.ticks = 0
 
     def look(self, envs: CpuBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -159,12 +159,12 @@ class Replay:
             self.states[at] = self.to_device(envs.state())
         return self.observations[at].flatten(0, 1), None if self.masks is None else self.masks[at].flatten(0, 1)
 
-    def add(self, chosen: torch.Tensor, place: np.ndarray, active: np.ndarray, rewards: np.ndarray) -> None:
+    def add(self, chosen: torch.Tensor, user_slot: np.ndarray, active: np.ndarray, rewards: np.ndarray) -> None:
         """Store choices [R, ...] on the pages that were looked at, and rewards [B, N]."""
         self.chosen[self.ticks % self.steps] = chosen.view_as(self.chosen[0])
         if self.together:
             active, rewards = active.max(1, keepdims=True), rewards.mean(1, keepdims=True)
-        self.links.add(self.ticks, *map(torch.from_numpy, (place, active, rewards)))
+        self.links.add(self.ticks, *map(torch.from_numpy, (user_slot, active, rewards)))
         self.ticks += 1
 
     def pages(self, numbers: np.ndarray, network: PageNetwork) -> tuple[Page, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -244,7 +244,7 @@ class QLearner:
 
     @torch.no_grad()
     def _play(self, epsilon: float) -> np.ndarray:
-        """Play one tick with this share of random choices; return the own rewards [B, N]."""
+        """Play one tick with this share of random choices; return the individual rewards [B, N]."""
         network, envs = self.online.network, self.envs
         page = network.read(*self.replay.look(envs))
         scores, words = network(page)
@@ -253,14 +253,14 @@ class QLearner:
         tried[0] = tried[0].masked_fill(~page.allowed, EXCLUDED)
         random = best_slates(tried[0], tried[1:], network.layout.slots)
         chosen = torch.where(torch.rand(len(chosen), 1, device=chosen.device) < epsilon, random, chosen)
-        place, active, space = envs.next_user_slots.copy(), envs.active.copy(), envs.action_space
+        user_slot, active, space = envs.next_user_slots.copy(), envs.active.copy(), envs.action_space
         actions = to_actions(chosen, network.layout).view(envs.num_envs, envs.num_agents, *(space.shape or ()))
         _, rewards, _, truncated, infos = envs.step(self.replay.to_device.actions(actions))
-        self.replay.add(chosen, place, active, rewards)
+        self.replay.add(chosen, user_slot, active, rewards)
         if truncated.any():  # the copies of a batch end together
             self.replay.links.end()
-        own: np.ndarray = infos["individual_reward"]
-        return own
+        individual: np.ndarray = infos["individual_reward"]
+        return individual
 
     def _update(self) -> None:
         """Take a gradient step on decisions whose next one is known."""

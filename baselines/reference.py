@@ -46,8 +46,8 @@ FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: whi
 TEAMS = ("coverage-v0", "journey-v1", "duel-v1", "social-v1")  # where algorithms for teams are compared
 # Where the generative recommender is trained.
 LARGE = ("streaming-v1", "ecommerce-v1", "news-v1", "rivals-v1", "crossdomain-v0")
-OWN = tuple(task for task, config in TASKS.items() if config.reward.sharing == 0)  # own reward against the team's
-SHARED = tuple(task for task in TASKS if task not in OWN)  # tasks that pay the team's reward
+SELFISH = tuple(task for task, config in TASKS.items() if config.reward.sharing == 0)  # tasks of selfish agents
+SHARED = tuple(task for task in TASKS if task not in SELFISH)  # tasks that pay the team's reward
 _TEAM: dict[str, Any] = {"sharing": 1.0}
 _BENCHMARL: dict[str, Any] = {**_TEAM, "reward_scale": 10.0}
 
@@ -87,8 +87,8 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "qmix-torch": ReferenceLearner("q-torch", TEAMS, {**_TEAM, "mixer": "qmix"}),
     "ppo-torch-memory": ReferenceLearner("ppo-torch", ("coverage-v0", "streaming-v1"), {"memory": 32}),
     "ppo-torch-silent": ReferenceLearner("ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}),
-    "ppo-torch-team": ReferenceLearner("ppo-torch", OWN, _TEAM),
-    "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", OWN, {**_TEAM, "gamma": 0.0}),
+    "ppo-torch-team": ReferenceLearner("ppo-torch", SELFISH, _TEAM),
+    "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", SELFISH, {**_TEAM, "gamma": 0.0}),
     "cma-es": ReferenceLearner("cma-es", tuple(TASKS), _TEAM),
     "generative": ReferenceLearner("generative", LARGE, {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}),
     "ippo": ReferenceLearner("ippo", ("pricing-duel-v0", *TEAMS), _TEAM),
@@ -159,7 +159,7 @@ def reference(
     cli.known_tasks(tasks)
     results.mkdir(parents=True, exist_ok=True)
     wanted = jobs(only, tasks)
-    stored = _places(wanted, results)
+    stored = _files_of(wanted, results)
     if marl_eval is not None:
         write_json(marl_eval, training_results.marl_eval(stored.values()))
         return
@@ -180,14 +180,14 @@ def command(argv: Sequence[str]) -> None:
     cli.run(reference, "baselines reference", argv)
 
 
-def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
+def _files_of(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
     """Find the file of each learner and task by its settings, whatever it is called, or name a new one.
 
     Raises:
         ValueError: the file of that name has the results of other settings.
     """
     found = read_folder(results)
-    places = {}
+    stored = {}
     for job in wanted:
         settings = job.algorithm.settings()
         same = next((stored for stored in found if job.algorithm.has_settings(stored.settings)), None)
@@ -198,8 +198,8 @@ def _places(wanted: Iterable[Job], results: Path) -> dict[str, TrainingResults]:
             raise ValueError(
                 f"{path} has results of other settings: {differences}; remove it, or give another --results"
             )
-        places[job.file_name] = same or TrainingResults(path, job.learner, settings, [], [])
-    return places
+        stored[job.file_name] = same or TrainingResults(path, job.learner, settings, [], [])
+    return stored
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -247,9 +247,9 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
         folder: of the results.
 
     Returns:
-        origin; learners: name -> algorithm, settings and tasks: task -> seeds; runs: own reward per learner and episode
-        of each seed, of the trained policy (the best of its evaluations), the last and the untrained one, and the gain
-        of the trained over the untrained one; reward: mean and interval of the trained; agent_steps, seconds,
+        origin; learners: name -> algorithm, settings and tasks: task -> seeds; runs: individual reward per learner and
+        episode of each seed, of the trained policy (the best of its evaluations), the last and the untrained one, and
+        the gain of the trained over the untrained one; reward: mean and interval of the trained; agent_steps, seconds,
         environment_share; curve: agent_steps and episode_reward [seeds][P] while training.
     """
     from recsys_env.evaluation.statistics import origin

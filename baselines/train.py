@@ -8,7 +8,7 @@ The folder of the run (`--out`) is a policy, the best one of the run: `make_poli
 folder` trains against it. The folder also holds
 
     config.json            the settings that the run was begun with
-    curve.json             own reward per learner, scaled to an episode, by agent-steps
+    curve.json             individual reward per learner, scaled to an episode, by agent-steps
     learning_curve.png     the same as a picture
     evaluated/AGENT_STEPS  each policy that was evaluated
     checkpoint.npz         where `--resume` continues, if config.json has the same settings
@@ -52,7 +52,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     """Train, evaluate before, while and after training, and write the folder of the run.
 
     Returns:
-        the content of result.json. All rewards are own rewards per learner and episode.
+        the content of result.json. All rewards are individual rewards per learner and episode.
 
         before, after, last, gain: {mean, ci95} of the untrained, the best and the last policy, and of after - before.
         absolute: [E] of the best policy.
@@ -169,7 +169,7 @@ def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
     """Measure the policies to compare with and the trained one: same background policies, common seeds.
 
     Returns:
-        a row for each policy, and own rewards [E] of the trained one.
+        a row for each policy, and individual rewards [E] of the trained one.
     """
     from recsys_env.evaluation import place_on_scale, scale_ends
     from recsys_env.evaluation.statistics import interval
@@ -269,10 +269,10 @@ def _notices() -> Iterator[None]:
 def show(result: dict[str, Any]) -> None:
     """Print a row for each policy, what each name stands for, and what was gained."""
     ends = result["scale"]
-    print(f"{'policy':12} {'own reward per learner and episode':>36}   0 = {ends[0]}, 100 = {ends[1]}")
+    print(f"{'policy':12} {'individual reward per learner and episode':>41}   0 = {ends[0]}, 100 = {ends[1]}")
     for name, row in {"untrained": result["before"], **result["table"]}.items():
         score = f"{row['score']:10.1f} ± {row['score_ci95']:.1f}" if "score" in row else ""
-        print(f"{name:12} {row['mean']:25.3f} ± {row['ci95']:<8.3f} {score}")
+        print(f"{name:12} {row['mean']:30.3f} ± {row['ci95']:<8.3f} {score}")
     kept = (
         f"the best of {len(result['evaluations'])} evaluated policies, after {result['best_agent_steps']:,} agent-steps"
     )

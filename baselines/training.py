@@ -38,7 +38,7 @@ class Point(TypedDict):
     """A point of a learning curve."""
 
     agent_steps: int  # steps of learners so far, in all copies together
-    episode_reward: float  # own reward per learner while training, scaled to an episode
+    episode_reward: float  # individual reward per learner while training, scaled to an episode
 
 
 class Evaluation(TypedDict):
@@ -46,11 +46,11 @@ class Evaluation(TypedDict):
 
     agent_steps: int
     seconds: float  # of training until then, without evaluations
-    own: list[float]  # [E] own reward per learner and episode
+    own: list[float]  # [E] individual reward per learner and episode
 
 
 class Rollout:
-    """Collects the own rewards of a rollout, which become a point of the learning curve.
+    """Collects the individual rewards of a rollout, which become a point of the learning curve.
 
     Args:
         horizon: ticks per episode, to which rewards are scaled.
@@ -62,14 +62,14 @@ class Rollout:
         self._own: list[float] = []
 
     def add(self, own: Any) -> None:
-        """Add the own rewards of a tick, or of all ticks, as an array or tensor."""
+        """Add the individual rewards of a tick, or of all ticks, as an array or tensor."""
         self._own.append(float(own.mean()))
 
     def end(self, agent_steps: int) -> float:
         """Report the point after so many steps of learners, and begin the next rollout.
 
         Returns:
-            own reward per learner, scaled to an episode.
+            individual reward per learner, scaled to an episode.
         """
         reward = self._horizon * float(np.mean(self._own))
         self._own.clear()

@@ -136,7 +136,7 @@ def marl_eval(found: Iterable[TrainingResults]) -> dict[str, Any]:
 
     Returns:
         environment -> task -> learner -> "seed_s" -> "step_k" (step_count in agent-steps, elapsed_time in seconds,
-        "return": own reward per learner of each episode) and, last, "absolute_metrics".
+        "return": individual reward per learner of each episode) and, last, "absolute_metrics".
 
     Raises:
         ValueError: there is no seed that all have.

@@ -28,9 +28,9 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[C
         training: of `baselines.reference.training_summary`.
 
     Returns:
-        (claim, differences) for each. Differences are of own reward per agent and episode, by task or "task: learner
-        that leads there", positive where the claim holds; paired by the runs' seeds, with the half-width of their 95 %
-        interval.
+        (claim, differences) for each. Differences are of individual reward per agent and episode, by task or "task:
+        learner that leads there", positive where the claim holds; paired by the runs' seeds, with the half-width of
+        their 95 % interval.
     """
     tasks = evaluation.get("tasks", {})
     return [*_of_policies(tasks), *_of_learners(training.get("learners", {}), tasks)]

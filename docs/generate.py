@@ -23,6 +23,8 @@ import cards
 import first_runs
 import measured
 import results
+from cards.aims import table_of_aims
+from cards.knowledge import hidden_knowledge
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
@@ -72,9 +74,9 @@ def main() -> None:
         "moving_pages": moving_pages,
         "first_agent_page": first_agent_page,
         "replay": replay,
-        "aims": cards.aims,
+        "aims": table_of_aims,
         "older_results": older_results,
-        "hidden": partial(measured.if_measured, cards.hidden),
+        "hidden": partial(measured.if_measured, hidden_knowledge),
         **results.parts(OUT / "plots"),
         **first_runs.parts(OUT / "plots"),
     }
@@ -378,9 +380,9 @@ def action_text(config: WorldConfig, env: Any) -> str:
 def observation_text(config: WorldConfig, env: Any) -> str:
     declared = {field.name: field for field in fields.OBSERVATION}
     rows = []
-    for name, place in env.observation_fields.items():
-        rows.append([f"[{place.start}:{place.stop}]", place.stop - place.start, *field_row(declared[name])[:4]])
-    text = markdown(["place", "size", "field", "meaning", "range", "squashed"], rows)
+    for name, columns in env.observation_fields.items():
+        rows.append([f"[{columns.start}:{columns.stop}]", columns.stop - columns.start, *field_row(declared[name])[:4]])
+    text = markdown(["columns", "size", "field", "meaning", "range", "squashed"], rows)
     names = env.vector.candidate_features
     if config.retrieves:
         text += (
@@ -404,9 +406,9 @@ def reward_text(config: WorldConfig) -> str:
     s = config.reward.sharing
     meaning = {0.0: "each agent receives what it earned", 1.0: "all agents receive the mean of what all earned"}
     return (
-        markdown(["role", "own reward"], rows)
+        markdown(["role", "individual reward"], rows)
         + f"\n\n`reward.sharing` = {s:g}: {meaning.get(s, 'agents share a part of their rewards')}. Scores are "
-        + "computed from own rewards. [The game](../../game.md#rewards) defines each part."
+        + "computed from individual rewards. [The game](../../game.md#rewards) defines each part."
     )
 
 

@@ -90,8 +90,8 @@ def algorithms() -> str:
                 ]
             )
     note = (
-        "The table shows what the reference runs on `ecommerce-v1` gained: own reward per learner and episode of "
-        "random play, of the untrained network's first choices, and of the trained network, as the mean of the "
+        "The table shows what the reference runs on `ecommerce-v1` gained: individual reward per learner and episode "
+        "of random play, of the untrained network's first choices, and of the trained network, as the mean of the "
         "training seeds (lowest to highest). Time outside the environment is spent in the learner's own loop. Several "
         "runs shared the machine, each on one thread, so the speeds are lower bounds. "
         f"{measured.whence(report['origin'], 'training/')}"
@@ -114,8 +114,8 @@ def on_task(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
     head = ["learner", "reward of each seed", "mean", "of the last", "gain", "score"]
     head += ["between P and R"] if any(between.values()) else []
     note = (
-        "Learners: own reward per learner and episode on seeds never trained on, of the best policy of each training "
-        "seed, their mean, that of the last policies, gain over the untrained network, normalised score"
+        "Learners: individual reward per learner and episode on seeds never trained on, of the best policy of each "
+        "training seed, their mean, that of the last policies, gain over the untrained network, normalised score"
     )
     if any(between.values()):
         note += ", and for selfish learners where they stand between all selfish (P = 0) and all cooperating (R = 1)"
@@ -151,7 +151,8 @@ def claims() -> str:
     if not rows:
         raise measured.NotMeasured("evaluation")
     note = (
-        "Differences of own reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which decides "
-        "nothing); where the best of several is shown, its interval is that of all of them together (Bonferroni)."
+        "Differences of individual reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which "
+        "decides nothing); where the best of several is shown, its interval is that of all of them together "
+        "(Bonferroni)."
     )
     return f"{note}\n\n{markdown(['claim', 'tasks', 'difference'], rows)}"

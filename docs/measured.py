@@ -65,7 +65,7 @@ def if_measured(section: Callable[[], str]) -> str:
         return str(missing)
 
 
-def told(means: str, *shown: str, how: str) -> str:
+def section(means: str, *shown: str, how: str) -> str:
     """A result on the site: what it means, in a sentence; its tables and plots; then, in smaller type, how it was
     measured and where the numbers are."""
     return "\n\n".join([means, *shown, f"{{.how}}\n{how}"])
@@ -135,8 +135,8 @@ def distances(task: str) -> dict[str, Any]:
 
 
 def earned(task: str) -> dict[str, float]:
-    """Own reward per agent and episode of each policy that was measured on a task: in the evaluation, else on the
-    evidence card."""
+    """Individual reward per agent and episode of each policy that was measured on a task: in the evaluation, else on
+    the evidence card."""
     rows = played()[task]["teams"] if task in played() else evidence(task).get("rows", {})
     return {policy: row["mean"] for policy, row in rows.items() if "mean" in row}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measured import NotMeasured, files, origin_of, picture, played, stored, told, union, whence, whence_rows
+from measured import NotMeasured, files, origin_of, picture, played, section, stored, union, whence, whence_rows
 
 from recsys_env.evaluation.plots import COLOURS
 from recsys_env.evaluation.statistics import interval
@@ -70,7 +70,7 @@ def new_items() -> str:
         f"households that bought some of them later; the best {settings['cutoff']} count [95 % over households]. "
         f"{whence(result, 'new_items.json')}"
     )
-    return told(means, markdown(["ranked by", "recall", "NDCG", "NDCG of the best text less this"], rows), how=how)
+    return section(means, markdown(["ranked by", "recall", "NDCG", "NDCG of the best text less this"], rows), how=how)
 
 
 def generative() -> str:
@@ -94,13 +94,13 @@ def generative() -> str:
         raise NotMeasured("training")
     origin = origin_of(sources)
     how = (
-        f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO: own reward per agent and "
-        "episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the trained one, "
-        "beside policies that play all agents on other episodes. "
+        f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO: individual reward per "
+        "agent and episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the "
+        "trained one, beside policies that play all agents on other episodes. "
         f"{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
     )
     head = ["task", "size", "reward", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in BESIDE)]
-    return told(
+    return section(
         f"Training in the game raises the reward of the pre-trained network in {sum(gained)} of {len(gained)} rows, "
         "beyond the interval.",
         markdown([*head, "above, beyond both intervals"], sorted(rows)),
@@ -132,7 +132,7 @@ def scaling(folder: Path) -> str:
         rewards.axhline(end["mean"], linestyle=":", linewidth=1, color="0.5")
         rewards.annotate(name, (1, end["mean"]), xycoords=("axes fraction", "data"), fontsize="x-small", va="center")
     losses.set(xscale="log", xlabel="parameters", ylabel="nats a slate, held out")
-    rewards.set(xscale="log", xlabel="parameters", ylabel="own reward per agent and episode")
+    rewards.set(xscale="log", xlabel="parameters", ylabel="individual reward per agent and episode")
     losses.legend(fontsize="small", frameon=False)
     figure.savefig(folder / "scaling.png", dpi=100)
     table = [
@@ -148,14 +148,14 @@ def scaling(folder: Path) -> str:
         f"Pre-trained on `{settings['task']}`, playing all agents for {settings['episodes']} episodes, ± 95 %. Beside "
         f"it: {ends}. {whence(origin, 'scaling.json')}"
     )
-    head = ["size", "parameters", "pages", "FLOPs", "nats an item", "nats a slate", "own reward", "seconds"]
+    head = ["size", "parameters", "pages", "FLOPs", "nats an item", "nats a slate", "individual reward", "seconds"]
     first, last = rows[0], rows[-1]
     means = (
         f"The smallest network, trained on {first['pages']:,} pages, earns {spread(first['reward'])}; the largest, "
         f"trained on {last['pages']:,}, {spread(last['reward'])}."
     )
     plot = picture(folder / "scaling.png", "losses and reward by size")
-    return told(means, plot, markdown(head, table), how=how)
+    return section(means, plot, markdown(head, table), how=how)
 
 
 def unseen() -> str:
@@ -173,8 +173,8 @@ def unseen() -> str:
             for name, begun in result["trained"].items()
         ]
         how = (
-            f"Own reward of the first agent per episode, {settings['episodes']} episodes in each of sixteen worlds, "
-            f"± 95 % over worlds. {'; '.join(said)}. {whence(result, 'unseen-' + settings['task'] + '.json')}"
+            f"Individual reward of the first agent per episode, {settings['episodes']} episodes in each of sixteen "
+            f"worlds, ± 95 % over worlds. {'; '.join(said)}. {whence(result, 'unseen-' + settings['task'] + '.json')}"
         )
         alone = {name: row["unseen"]["itself"] for name, row in result["rows"].items()}
         best, learned = (max(of, key=lambda name: alone[name]["mean"]) for of in (alone, result["trained"]))
@@ -183,7 +183,7 @@ def unseen() -> str:
             f"{spread(alone[best])}; the best learner, `{learned}`, earns {spread(alone[learned])}."
         )
         head = ["policy", "catalogue", *(f"beside {who}" for who in settings["company"])]
-        sections.append(told(means, markdown(head, rows), how=how))
+        sections.append(section(means, markdown(head, rows), how=how))
     return "\n\n".join(sections)
 
 
@@ -211,17 +211,17 @@ def kinds() -> str:
                 + [spread(row["best reply gains"]) if "best reply gains" in row else "—"]
             )
         how = (
-            f"{settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: own reward of the first agent "
-            "where all play the policy, the platform's satisfaction, diversity and rating then, own reward on average "
-            "beside the other policies, the best sum of rewards with another policy, and what a page costs. "
-            f"{whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
+            f"{settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: individual reward of the first "
+            "agent where all play the policy, the platform's satisfaction, diversity and rating then, individual "
+            "reward on average beside the other policies, the best sum of rewards with another policy, and what a page "
+            f"costs. {whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
         )
         alone = {name: row["beside"][name]["own"] for name, row in result["rows"].items() if name in row["beside"]}
         best = max(alone, key=lambda name: alone[name]["mean"])
         means = f"In `{settings['task']}`, `{best}` earns the most where all play the same, {spread(alone[best])}."
-        head = ["policy", "own reward", "satisfaction", "diversity", "rating", "beside others", "best team with"]
+        head = ["policy", "individual reward", "satisfaction", "diversity", "rating", "beside others", "best team with"]
         head += ["ms a page", "tokens a page", "a best reply gains"]
-        sections.append(told(means, markdown(head, rows), how=how))
+        sections.append(section(means, markdown(head, rows), how=how))
     return "\n\n".join(sections)
 
 
@@ -249,7 +249,7 @@ def tuning() -> str:
         f"it is rated first. "
         f"{whence(origin, 'tuning-*.json')}"
     )
-    return told(means, markdown(["task", "rating", "nats a page", "clicked title first"], rows), how=how)
+    return section(means, markdown(["task", "rating", "nats a page", "clicked title first"], rows), how=how)
 
 
 def _of_tasks(name: str) -> list[Any]:
@@ -267,7 +267,7 @@ def crossdomain() -> str:
     names = list(dict.fromkeys(name for row in result["levers"].values() for name in row))
     columns = {
         f"{what}, {lever}": (lever, key)
-        for key, what in (("own", "own reward"), ("new here", "new here"))
+        for key, what in (("own", "individual reward"), ("new here", "new here"))
         for lever in result["levers"]
     }
     rows = [
@@ -279,7 +279,7 @@ def crossdomain() -> str:
         [kind, spread(row["own"], 1), spread(row["new here"], 3)] for kind, row in result["generative"].items()
     ]
     how = (
-        "Own reward per agent and episode, and per page of visitors who are new to a domain and "
+        "Individual reward per agent and episode, and per page of visitors who are new to a domain and "
         f"known to another; policies over {settings['episodes']} episodes, `ppo-torch` over {settings['seeds']} seeds "
         f"of {settings['agent_steps'] / 1e6:.1f} M agent-steps, ± 95 %. {whence(result, 'crossdomain.json')}"
     )
@@ -294,11 +294,11 @@ def crossdomain() -> str:
         for name, row in result["levers"]["pooled"].items()
         if name in ("content", "ppo-torch")
     ]
-    return told(
+    return section(
         f"In `{settings['task']}`, {', '.join(changes)}.",
         markdown(["policy", *columns], rows),
         beside,
-        markdown(["pages of", "own reward", "new here"], generative),
+        markdown(["pages of", "individual reward", "new here"], generative),
         how=how,
     )
 
@@ -333,7 +333,7 @@ def cold_start() -> str:
             f"In `{task}`, `{best}` has the best `{name}` of the policies that use observations only, "
             f"{spread(teams[best], 3)}."
         )
-        sections.append(told(means, markdown(["policy", *columns], rows), how=how))
+        sections.append(section(means, markdown(["policy", *columns], rows), how=how))
     return "\n\n".join(sections)
 
 
@@ -347,8 +347,8 @@ def adaptation() -> str:
             pages = f"{row['pages']['mean']:.0f} ({low:.0f} to {high:.0f})" if row["rise"]["range"][0] > 0 else "—"
             rows.append([f"`{policy}`", shift, *levels, pages])
     how = (
-        f"`{settings['task']}`, {settings['copies']} copies: own reward per page of the first agent before the change, "
-        f"over the first {settings['window']} pages after it and at its new level, and pages until "
+        f"`{settings['task']}`, {settings['copies']} copies: individual reward per page of the first agent before the "
+        f"change, over the first {settings['window']} pages after it and at its new level, and pages until "
         f"{settings['back']:.0%} of the way is made (95 % of resampled copies; — where it does not rise again). "
         f"{whence(result, 'adaptation.json')}"
     )
@@ -360,7 +360,7 @@ def adaptation() -> str:
     ]
     means = f"Of all policies and changes, these rise again after the first pages: {', '.join(again) or 'none'}."
     head = ["policy", "what changes", "before", "at first", "new level", "pages"]
-    return told(means, markdown(head, rows), how=how)
+    return section(means, markdown(head, rows), how=how)
 
 
 def privacy() -> str:
@@ -378,8 +378,8 @@ def privacy() -> str:
     how = (
         f"`{settings['task']}`, {settings['episodes']} episodes, δ = {first['delta']:g}, {first['pages']} pages: the "
         "noise on each number of profile and history, ε by a second account, how often an attacker names a visitor's "
-        f"main topic ({first['attacker']['people']:,} people; chance {percent(chance)}), and own reward per agent and "
-        f"episode, ± 95 %. {whence(result, 'privacy.json')}"
+        f"main topic ({first['attacker']['people']:,} people; chance {percent(chance)}), and individual reward per "
+        f"agent and episode, ± 95 %. {whence(result, 'privacy.json')}"
     )
     guesses = [max(v["mean"] for n, v in row["attacker"]["right"].items() if n != "chance") for row in (last, first)]
     rewards = [spread(row["own"]["static"]) for row in (last, first)]
@@ -389,7 +389,7 @@ def privacy() -> str:
         f"`static` earns {rewards[1]}."
     )
     head = ["ε", "noise", "second account", "attacker", *(f"`{policy}`" for policy in first["own"])]
-    return told(means, markdown(head, rows), how=how)
+    return section(means, markdown(head, rows), how=how)
 
 
 def sparsity(folder: Path) -> str:
@@ -419,8 +419,9 @@ def sparsity(folder: Path) -> str:
         for end in ends
     ]
     how = (
-        f"`{result['settings']['task']}` with other numbers of users, items and ticks: NDCG and own reward per page "
-        f"where there is least of a person, {named[0]}, and most, {named[1]}; ± 95 %. {whence(result, 'sparsity.json')}"
+        f"`{result['settings']['task']}` with other numbers of users, items and ticks: NDCG and individual reward per "
+        f"page where there is least of a person, {named[0]}, and most, {named[1]}; ± 95 %. "
+        f"{whence(result, 'sparsity.json')}"
     )
     head = ["policy", *(f"{name}, {where}" for where in ("least", "most") for name in ("NDCG", "own per page"))]
     least, most = (cells.index(end) for end in ends)
@@ -430,7 +431,7 @@ def sparsity(folder: Path) -> str:
     best = max(gains, key=lambda policy: gains[policy])
     means = f"`{best}` gains the most from more pages of each person: its NDCG changes by {gains[best]:+.3f}."
     plot = picture(folder / "sparsity.png", "ranking quality by sparsity")
-    return told(means, plot, markdown(head, table), how=how)
+    return section(means, plot, markdown(head, table), how=how)
 
 
 def interpretability() -> str:
@@ -452,7 +453,7 @@ def interpretability() -> str:
         f"{explained[most]:.0%} (`{most}`) of a policy's slate."
     )
     head = ["policy", "features", f"tree of depth {settings['depth']}", "true terms", "agreement", "reasons"]
-    return told(means, markdown(head, rows), how=how)
+    return section(means, markdown(head, rows), how=how)
 
 
 def computation(folder: Path) -> str:
@@ -464,7 +465,7 @@ def computation(folder: Path) -> str:
         axes.annotate(
             name, (row["ms alone"], row["own"]["mean"]), xytext=(4, 4), textcoords="offset points", fontsize=8
         )
-    axes.set(xscale="log", xlabel="milliseconds a page, one copy", ylabel="own reward per agent and episode")
+    axes.set(xscale="log", xlabel="milliseconds a page, one copy", ylabel="individual reward per agent and episode")
     figure.savefig(folder / "computation.png", dpi=100)
     rows = []
     for name, row in result["rows"].items():
@@ -495,10 +496,10 @@ def computation(folder: Path) -> str:
         "ms a page",
         "in a batch",
         "mJ a page",
-        "own reward",
+        "individual reward",
         "on the frontier",
     ]
-    return told(means, plot, markdown(head, rows), how=how)
+    return section(means, plot, markdown(head, rows), how=how)
 
 
 def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path) -> None:

@@ -30,8 +30,8 @@ from measured import (
     picture,
     played,
     scale,
+    section,
     stored,
-    told,
     training,
     union,
     whence,
@@ -111,7 +111,7 @@ def evaluation(folder: Path) -> str:
         folder / "leaderboard.png",
     )
     over = markdown(["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
-    return told(
+    return section(
         _leaders(report),
         picture(folder / "leaderboard.png", "score of each policy over the tasks"),
         _leaderboard(report),
@@ -195,10 +195,10 @@ def _policies(task: str, found: Mapping[str, Any], folder: Path) -> str:
         f"{runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; metrics are of "
         f"the whole platform. {whence(union(_rows(found)), 'evaluation.json')}"
     )
-    return told(
+    return section(
         f"On this task {' and '.join(bests)}.",
-        picture(folder / f"scores-{task}.png", f"own reward of each policy on {task}"),
-        markdown(["policy", "own reward", "score", *map(arrow, shown)], rows),
+        picture(folder / f"scores-{task}.png", f"individual reward of each policy on {task}"),
+        markdown(["policy", "individual reward", "score", *map(arrow, shown)], rows),
         how=how,
     )
 
@@ -216,7 +216,7 @@ def regret() -> str:
     for task, kinds in result["one_swap"].items():
         rows += [[f"one swap in `{task}`, {kind}", f"{row['regret_percent']:.4f}"] for kind, row in kinds.items()]
     worst = max(float(percent) for _, percent in rows)
-    return told(
+    return section(
         f"`greedy` comes within {worst:.2g} % of the best slate's reward, in every case that was tried.",
         markdown(["against", "regret, %"], rows),
         how=f"Regret is what the best slate earns beyond `greedy`'s. {whence(result, 'regret.json')}",
@@ -249,14 +249,14 @@ def claimed() -> str:
 def tournament(folder: Path) -> str:
     sections = []
     for name, result in stored("tournament").items():
-        what, settings = "own reward of the row's policy against the column's", result["origin"]["settings"]
+        what, settings = "individual reward of the row's policy against the column's", result["origin"]["settings"]
         if result["cooperative"]:
             what = "team reward per agent, the row's policy in one seat, the column's in the others"
         path = folder / f"payoffs-{file_name(name)}.png"
         draw_payoffs(name, result, path)
         over = (CROSS_PLAY, cross_play_rows(result)) if result["cooperative"] else (RANKING, ranking_rows(result))
         sections.append(
-            told(
+            section(
                 f"`{name}`: {_tournament_found(result)}",
                 picture(path, f"payoffs of {name}"),
                 markdown(*over),
@@ -321,7 +321,7 @@ def compatibility() -> str:
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
     extras = [[f"`{extra}`", row.get("ended") or "failed, see the raw file"] for extra, row in result["extras"].items()]
-    return told(
+    return section(
         f"{sum(tried)} of {len(tried)} pairs of library and algorithm learned to cooperate in a small dilemma.",
         markdown(head, rows),
         markdown(["extra", "result of the tests that need it"], extras),
@@ -343,30 +343,35 @@ def messages() -> str:
         f"A team that hears its messages earns {spread(result['heard'])}, one whose messages are cut "
         f"{spread(result['cut'])}: a gain of {spread(result['gain'])}."
     )
-    return told(means, markdown(["team", "reward"], rows), how=how)
+    return section(means, markdown(["team", "reward"], rows), how=how)
 
 
 def credit() -> str:
     result = stored("credit")
     settings = result["settings"]
-    kinds = {"places": "along places", "ticks": "along ticks", "myopic": "gamma = 0", "gain": "places over gamma = 0"}
+    kinds = {
+        "user_slots": "along user slots",
+        "ticks": "along ticks",
+        "myopic": "gamma = 0",
+        "gain": "gain over gamma = 0",
+    }
     rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
     how = (
-        f"Own reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
+        f"Individual reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
         f"agent-steps each{', with ' + ' '.join(settings['set']) if settings['set'] else ''}. "
         f"{whence_rows(result['tasks'], 'credit.json')}"
     )
     means = " ".join(_credit_found(name, row) for name, row in result["tasks"].items())
-    return told(means, markdown(["task", *kinds.values()], rows), how=how)
+    return section(means, markdown(["task", *kinds.values()], rows), how=how)
 
 
 def _credit_found(task: str, row: Mapping[str, Any]) -> str:
     """Whether these runs tell the two ways of credit apart, paired by seed."""
-    apart = interval(np.array(row["places"]["runs"]) - np.array(row["ticks"]["runs"]))
+    apart = interval(np.array(row["user_slots"]["runs"]) - np.array(row["ticks"]["runs"]))
     mean, width = apart["mean"], apart["ci95"]
     if mean is None or width is None or abs(mean) <= width:
-        return f"On `{task}` these seeds do not tell the two ways apart (places less ticks {spread(apart)})."
-    return f"On `{task}` {'places' if mean > 0 else 'ticks'} earn more (places less ticks {spread(apart)})."
+        return f"On `{task}` these seeds do not tell the two ways apart (user slots less ticks {spread(apart)})."
+    return f"On `{task}` {'user slots' if mean > 0 else 'ticks'} earn more (user slots less ticks {spread(apart)})."
 
 
 def cluster() -> str:
@@ -413,7 +418,7 @@ def fit_report() -> str:
         "The shipped arrays predict four weeks that they have not seen; mean over households, 95 % bootstrap interval. "
         f"{whence(result, 'fit_report.json')}"
     )
-    return told(*sections, how=how)
+    return section(*sections, how=how)
 
 
 def _fit_found(purchases: Mapping[str, Any]) -> str:
@@ -444,7 +449,7 @@ def fit_origin() -> str:
         f"A fitted world and the world that its log comes from rank policies with a Kendall's τ of {min(taus):.2f} to "
         f"{max(taus):.2f} (1 = the same order, 0 = unrelated orders)."
     )
-    return told(means, markdown(["the log", "`origin`", "τ"], rows), how=how)
+    return section(means, markdown(["the log", "`origin`", "τ"], rows), how=how)
 
 
 # ------------------------------------------------------------------------------------------------ tasks

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from measured import NotMeasured, stored, told, whence, whence_rows
+from measured import NotMeasured, section, stored, whence, whence_rows
 
 from recsys_env.evaluation.tables import markdown
 
@@ -15,8 +15,8 @@ SHOWN = 6  # kernels of a profile
 
 def parts() -> dict[str, Callable[[], str]]:
     """Name of a section -> function that returns it."""
-    sections = (speed, stages, profile, growth, trainers, recsim_ng)
-    return {section.__name__: section for section in sections}
+    made = (speed, stages, profile, growth, trainers, recsim_ng)
+    return {function.__name__: function for function in made}
 
 
 def speed() -> str:
@@ -42,7 +42,7 @@ def speed() -> str:
         if starts
         else ""
     )
-    return told(
+    return section(
         f"{_met(result['aims'])} aims for speed are met.{begins}",
         _aims(result["aims"]),
         "The next table shows millions of ticks per second through `vector_env.step`, by the number of copies; the "
@@ -106,7 +106,7 @@ def stages() -> str:
     unit = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in result["primitives_ns"].items())
     copies, source = next(iter(apart.values()))["copies"], whence_rows(result["tasks"], "speed.json")
     over = [row["over_bound"] for row in apart.values()]
-    return told(
+    return section(
         f"A tick takes {min(over):.1f} to {max(over):.1f} times its lower bound.",
         markdown(["task, actions", "tick", *names, "bound", "tick ÷ bound"], rows),
         how=f"Nanoseconds per tick of one of {copies:,} copies. The bound is the time that the same primitive "
@@ -133,7 +133,7 @@ def profile() -> str:
         for name, share in row["shares"].items()
         if name not in ("others", "no kernel")
     )
-    return told(
+    return section(
         f"No kernel takes more than {share:.0%} of a tick (`{largest}`).",
         markdown(["task, actions", "kernels of 1 % or more", "smaller ones", "no line", "the largest"], rows),
         how=f"Samples of the processor in the step of {result['settings']['copies']:,} copies, by the kernel that is "
@@ -151,7 +151,7 @@ def growth() -> str:
         for name, sizes in result["growth_ns"].items()
     ]
     larger = " and ".join(f"{_spread(times, '{:.2f}')} (`{name}`)" for name, times in result["million"].items())
-    return told(
+    return section(
         f"A tick with a million users and a million items takes {larger} times as long as one with 8 users and 200 "
         "items.",
         markdown(["", "size: ns"], rows),
@@ -183,7 +183,7 @@ def trainers() -> str:
     added = {name: row["over_bare"][1] for name, row in result["stepping"].items() if row["over_bare"]}
     most = max(added, key=lambda name: added[name])
     inside = [row["environment_share"] for row in result["training"].values()]
-    return told(
+    return section(
         f"The costliest interface, {most}, adds {added[most]:.0%} to the time of the bare batch; in training the "
         f"environment takes {min(inside):.0%} to {max(inside):.0%} of the time.",
         "Stepping alone; on top of the bare batch: median (lowest to highest) of nine pairs of windows.",
@@ -213,7 +213,7 @@ def recsim_ng() -> str:
     }
     fused, stepwise = (f"{min(of):.1f} to {max(of):.1f}" for of in ratios.values())
     head = ["calls, users, threads", "ours", "RecSim NG", "with XLA", "ours ÷ RecSim NG", "ours ÷ with XLA"]
-    return told(
+    return section(
         f"With one thread, our game is {fused} times as fast as RecSim NG fused, and {stepwise} times stepwise. "
         f"{_met(result['aims'])} aims are met.",
         _aims(result["aims"]),

@@ -42,6 +42,7 @@ from .environment import RecommendationEnv, parallel_env
 from .focal import FocalBatch
 from .infos import plain
 from .language import text_env
+from .libraries import library
 from .rollouts import Rollout, rollout
 from .scenarios import SCENARIOS, Scenario
 from .settings import replace
@@ -154,6 +155,7 @@ def vector_env(
         raise ValueError(f"num_threads = {shown(num_threads)}: a GPU has threads of its own; leave it out")
     if specialize != "auto":
         raise ValueError(f"specialize = {shown(specialize)}: a GPU plays the code for all worlds; leave it out")
+    library("numba_cuda", "cuda")
     from .cuda.batch import CudaVectorEnv
 
     return CudaVectorEnv(config, num_envs, catalogue)

@@ -65,9 +65,9 @@ class ActionReader:
             what = "float32" if self._continuous else "integers"
             raise TypeError(f"actions have dtype {array.dtype}, expected {what} for {self._space}")
         checked = self._exactly(array).reshape(self._read_shape)
-        place = _find_outside(checked.dtype.char)(checked, self.highest, self.low)
-        if place >= 0:
-            self.reject(place, array.reshape(-1, *self._shape)[place // self.highest.size])
+        index = _find_outside(checked.dtype.char)(checked, self.highest, self.low)
+        if index >= 0:
+            self.reject(index, array.reshape(-1, *self._shape)[index // self.highest.size])
         return checked if checked.dtype is self._dtype else checked.astype(self._dtype)
 
     def read_joint(self, joint: Sequence[Any]) -> np.ndarray:
@@ -143,9 +143,9 @@ class ActionReader:
         named = f"action of {self._agents[n]} is {shown(action)}{what}"
         raise error(f"{named}, outside its space {self._space}{why}") from None
 
-    def reject(self, place: int, action: np.ndarray) -> NoReturn:
-        """Raise for an action that lies outside its space at a place counted through [B, N, A]."""
-        b, n = divmod(place // self.highest.size, len(self._agents))
+    def reject(self, index: int, action: np.ndarray) -> NoReturn:
+        """Raise for an action that lies outside its space, by its index through [B, N, A]."""
+        b, n = divmod(index // self.highest.size, len(self._agents))
         value = action.tolist()
         raise ValueError(f"action of {self._agents[n]} in copy {b} is {value}, outside its space {self._space}")
 

@@ -138,9 +138,9 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
                 self.rewards = dict.fromkeys(agents, 0.0)
             self.agent_selection = agents[self._turn]
             return
-        told = self.parallel._tick(self._actions)
+        results = self.parallel._tick(self._actions)
         self._moved = True
-        self._observations, self.rewards, self.terminations, self.truncations, self.infos = told
+        self._observations, self.rewards, self.terminations, self.truncations, self.infos = results
         self._cumulative_rewards = self.rewards.copy()
         self.agent_selection, self._turn = agents[0], 0
         self._round = self.vector._moves

@@ -82,10 +82,10 @@ def check_config(config: Any) -> None:
 
 
 Array = TypeVar("Array")  # where the game is played: of NumPy, or on a GPU
-Told = TypeVar("Told", bound=Mapping[str, Any])  # infos
+InfosT = TypeVar("InfosT", bound=Mapping[str, Any])  # infos
 
 
-class Batch(ABC, Generic[Array, Told]):
+class Batch(ABC, Generic[Array, InfosT]):
     """B copies of a task: their spaces and layouts, how they are stepped, and the results of the last page.
 
     Attributes:
@@ -126,7 +126,7 @@ class Batch(ABC, Generic[Array, Told]):
 
     @property
     @abstractmethod
-    def game(self) -> GameBatch[Array, Told]:
+    def game(self) -> GameBatch[Array, InfosT]:
         """The batch that plays these copies with all agents of the task: this one, or the one behind it.
 
         Policies are bound to it, because they look up the world by an agent's number in the task.
@@ -140,10 +140,10 @@ class Batch(ABC, Generic[Array, Told]):
     @abstractmethod
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, Told]:
+    ) -> tuple[Any, InfosT]:
         """Start an episode in every copy; see `GameBatch.reset`."""
 
-    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
+    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, InfosT]:
         """Play one tick of every copy.
 
         Args:
@@ -166,12 +166,12 @@ class Batch(ABC, Generic[Array, Told]):
             observations, rewards, terminations, truncations, infos = results
             return _copied(observations), _copied(rewards), terminations, _copied(truncations), _copied(infos)
 
-    def _step(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
+    def _step(self, actions: Any) -> tuple[Any, Array, Array, Array, InfosT]:
         """`step` without copies, for callers that keep none of the results."""
         with self.busy:
             return self._played(actions)
 
-    def _played(self, actions: Any) -> tuple[Any, Array, Array, Array, Told]:
+    def _played(self, actions: Any) -> tuple[Any, Array, Array, Array, InfosT]:
         """Play one tick, and return views of what `step` returns."""
         self._play(actions)
         report = self._last_report()
@@ -183,7 +183,7 @@ class Batch(ABC, Generic[Array, Told]):
         """Play one tick of every copy."""
 
     @abstractmethod
-    def look(self) -> tuple[Any, Told]:
+    def look(self) -> tuple[Any, InfosT]:
         """Return observations and infos of the current page once more, as after a reset; nothing changes."""
 
     @abstractmethod
@@ -193,20 +193,20 @@ class Batch(ABC, Generic[Array, Told]):
     @abstractmethod
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
-    ) -> tuple[Any, Told]:
+    ) -> tuple[Any, InfosT]:
         """Continue from a snapshot, bit for bit; see `GameBatch.restore`."""
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
-    def _observed(self) -> tuple[Any, Told]:
+    def _observed(self) -> tuple[Any, InfosT]:
         """What `reset` returns, given the last report."""
         report = self._last_report()
         observations, infos = self._with_mask(report.observations, report.masks), self._infos(report)
         return (_copied(observations), _copied(infos)) if self.copy else (observations, infos)
 
     @abstractmethod
-    def _infos(self, report: Any) -> Told:
+    def _infos(self, report: Any) -> InfosT:
         """The infos of a report."""
 
     @abstractmethod
@@ -220,7 +220,7 @@ class Batch(ABC, Generic[Array, Told]):
         """The report of the last reset, step or restore, from which the following are read."""
 
     @property
-    def infos(self) -> Told:
+    def infos(self) -> InfosT:
         """The infos of the last reset, step or restore; the step after the next overwrites them."""
         return self._infos(self._last_report())
 
@@ -281,7 +281,7 @@ class Batch(ABC, Generic[Array, Told]):
         if not isinstance(name, str) or name not in self.observation_fields:
             raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
         flat: Any = observations
-        shape, size = getattr(flat, "shape", None), max(place.stop for place in self.observation_fields.values())
+        shape, size = getattr(flat, "shape", None), max(columns.stop for columns in self.observation_fields.values())
         if not hasattr(flat, "dtype") or not isinstance(shape, tuple):
             raise TypeError(f"observations = {shown(flat)} must be an array [..., {size}] of flat observations")
         if shape[-1:] != (size,):

@@ -192,13 +192,13 @@ def assignments(changes: Sequence[str]) -> dict[str, Any]:
     for change in changes:
         name, _, word = change.partition("=")
         *groups, last = name.split(".")
-        place = fields
+        fields_of_group = fields
         for group in groups:
-            place = place.setdefault(group, {})
-            if not isinstance(place, dict):
-                raise ValueError(f"{change} changes a field of {group}, which is {shown(place)} already")
+            fields_of_group = fields_of_group.setdefault(group, {})
+            if not isinstance(fields_of_group, dict):
+                raise ValueError(f"{change} changes a field of {group}, which is {shown(fields_of_group)} already")
         try:
-            place[last] = ast.literal_eval(word)
+            fields_of_group[last] = ast.literal_eval(word)
         except (ValueError, SyntaxError):
-            place[last] = word
+            fields_of_group[last] = word
     return fields

@@ -437,8 +437,8 @@ class OfferConfig(Settings):
     @property
     def list_level(self) -> int:
         """The level whose prices are nearest to the list prices, in log m."""
-        place = -math.log(self.low) / (math.log(self.high) - math.log(self.low))
-        return min(max(round(place * (self.levels - 1)), 0), self.levels - 1)
+        position = -math.log(self.low) / (math.log(self.high) - math.log(self.low))
+        return min(max(round(position * (self.levels - 1)), 0), self.levels - 1)
 
 
 @frozen
@@ -682,8 +682,8 @@ class WorldConfig(Settings):
         promise = f"observation.privacy_epsilon = {self.observation.privacy_epsilon:g}"
         scenes, knowing = [scene.name for scene in self.scenes], [role.name for role in self.roles if role.knows]
         return [
-            (self.private and told, f"{promise} promises what {what} would break; {allowed}")
-            for told, what, allowed in (
+            (self.private and broken, f"{promise} promises what {what} would break; {allowed}")
+            for broken, what, allowed in (
                 (len(scenes) > 1, f"the item that leads from scene to scene {scenes}", "one scene is allowed"),
                 (bool(knowing), f"roles.knows of {knowing}", "none is allowed"),
                 (self.observability == "full", "observability = 'full'", "'partial' is allowed"),

@@ -272,8 +272,8 @@ class RecommendationEnv(ParallelEnv):
 
         Returns:
             "click", "cart", "purchase": agent -> probability for each of its slots [K]; "individual_reward",
-            "objectives", "reward": agent -> expected own reward of this step, reward for objectives, and their sum
-            after sharing.
+            "objectives", "reward": agent -> expected individual reward of this step, reward for objectives, and their
+            sum after sharing.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.
@@ -379,10 +379,10 @@ class RecommendationEnv(ParallelEnv):
 
 def _handed_out(agents: list[str], values: Any) -> dict[str, Any]:
     """The values in the order of the agents as a dictionary; a comprehension, or `zip` that is strict, takes longer."""
-    told = {}
+    values_of = {}
     for n, agent in enumerate(agents):
-        told[agent] = values[n]
-    return told
+        values_of[agent] = values[n]
+    return values_of
 
 
 def parallel_env(

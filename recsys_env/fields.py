@@ -346,14 +346,14 @@ def span(where: dict[str, slice], fields: Iterable[Field]) -> slice:
     """
     names = [field.name for field in fields]
     parts = [where[name] for name in names if name in where]
-    whole = slice(min(part.start for part in parts), max(part.stop for part in parts))
-    if whole.stop - whole.start != sum(part.stop - part.start for part in parts):
+    found = slice(min(part.start for part in parts), max(part.stop for part in parts))
+    if found.stop - found.start != sum(part.stop - part.start for part in parts):
         raise ValueError(f"{', '.join(names)} are handled in one pass; declare them side by side")
-    return whole
+    return found
 
 
 def runs_of(parts: Iterable[slice]) -> list[list[int]]:
-    """Return the runs of places that parts of a vector fill, as pairs: first place, and one past the last."""
+    """Return the runs of columns that parts of a vector fill, as pairs: the first column, and one past the last."""
     runs: list[list[int]] = []
     for part in parts:
         if runs and runs[-1][1] == part.start:

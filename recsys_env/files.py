@@ -298,8 +298,8 @@ def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[str]]]:
         except MemoryError:
             raise MemoryError(f"{path} cannot be used: there is not enough memory for {place[-1]!r}") from None
         except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds over damaged bytes
-            told = error if isinstance(error, _NotLoaded) else "is damaged"
-            raise FileError(f"{path} cannot be used: {place[-1]!r} {told}") from None
+            reason = error if isinstance(error, _NotLoaded) else "is damaged"
+            raise FileError(f"{path} cannot be used: {place[-1]!r} {reason}") from None
 
 
 def _members(path: Path, archive: zipfile.ZipFile, place: list[str]) -> dict[str, tuple[zipfile.ZipInfo, Declared]]:

@@ -28,7 +28,7 @@ from .vector import VectorEnv, checked_vector_env
 Background = str | Policy | Mapping[str, str | Policy]
 
 _BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "agents", "slots")
-_NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave a place without a later sale
+_NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave an entry without a later sale
 
 
 def checked_agent(agent: str, agents: Sequence[str]) -> str:
@@ -263,8 +263,8 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         return {**explained, **mine, "terms": terms}
 
 
-def _evenly_spaced(places: list[int]) -> slice | list[int]:
-    """Return the places as a slice, which makes views, if they are evenly spaced."""
-    step = places[1] - places[0] if len(places) > 1 else 1
-    even = places == list(range(places[0], places[-1] + 1, step))
-    return slice(places[0], places[-1] + 1, step) if even else places
+def _evenly_spaced(numbers: list[int]) -> slice | list[int]:
+    """Return the numbers as a slice, which makes views, if they are evenly spaced."""
+    step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+    even = numbers == list(range(numbers[0], numbers[-1] + 1, step))
+    return slice(numbers[0], numbers[-1] + 1, step) if even else numbers

@@ -17,7 +17,7 @@ import numpy as np
 
 from .actions import ActionReader
 from .arrays import ROW_ARRAYS, State, World, most_rows, with_rows
-from .batch import Array, Batch, Snapshot, Told, check_config, checked_seeds
+from .batch import Array, Batch, InfosT, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import check_count, shown
@@ -35,7 +35,7 @@ from .world import build, shape_of
 QUERY_SCAN_WARNING = 50_000
 
 
-class GameBatch(Batch[Array, Told]):
+class GameBatch(Batch[Array, InfosT]):
     """B copies of a task that are played in this object's own arrays.
 
     Args:
@@ -104,7 +104,7 @@ class GameBatch(Batch[Array, Told]):
                     yield slice(columns.start + f, columns.stop, len(self.candidate_features))
 
     @property
-    def game(self) -> GameBatch[Array, Told]:
+    def game(self) -> GameBatch[Array, InfosT]:
         return self
 
     @cached_property
@@ -132,7 +132,7 @@ class GameBatch(Batch[Array, Told]):
     @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, Told]:
+    ) -> tuple[Any, InfosT]:
         """Start an episode in every copy.
 
         Args:
@@ -166,17 +166,17 @@ class GameBatch(Batch[Array, Told]):
     def _go_on_from(self, rows: dict[str, np.ndarray], chosen: slice, mode: int, seeds: int | list[int] | None) -> None:
         """Put these rows into the state, and advance from there: both, or neither if something comes between."""
         # A snapshot may have fewer rows of people than we have.
-        places = {name: (chosen, *map(slice, array.shape[1:2])) for name, array in rows.items()}
-        before = {name: self._fetched(getattr(self._state, name), places[name]) for name in rows}
-        told = self._report
+        parts = {name: (chosen, *map(slice, array.shape[1:2])) for name, array in rows.items()}
+        before = {name: self._fetched(getattr(self._state, name), parts[name]) for name in rows}
+        report = self._report
         try:
             for name, array in rows.items():
-                self._put(getattr(self._state, name), places[name], array)
+                self._put(getattr(self._state, name), parts[name], array)
             self._advance(self._sent(self._actions.empty()), mode)
         finally:
-            if self._report is told:
+            if self._report is report:
                 for name, array in before.items():
-                    self._put(getattr(self._state, name), places[name], array)
+                    self._put(getattr(self._state, name), parts[name], array)
             else:
                 self._seed, self._torn = seeds, False
                 self._ticks_with_room = 0
@@ -190,11 +190,11 @@ class GameBatch(Batch[Array, Told]):
         """Play a tick with actions that have been read, and return the report of it."""
         self._make_room(1)
         self._ticks_with_room -= 1
-        told = self._report
+        before = self._report
         try:
             self._advance(actions, mode=0)
         finally:
-            self._moves += self._report is not told
+            self._moves += self._report is not before
         return self._report
 
     def _make_room(self, ticks: int) -> int:
@@ -225,7 +225,7 @@ class GameBatch(Batch[Array, Told]):
             self._replace_state(arrays)
 
     @one_at_a_time
-    def look(self) -> tuple[Any, Told]:
+    def look(self) -> tuple[Any, InfosT]:
         """Return observations and infos of the current page once more, as after a reset; nothing changes."""
         self._require_reset("look()")
         self._advance(self._sent(self._actions.empty()), mode=2)
@@ -251,7 +251,7 @@ class GameBatch(Batch[Array, Told]):
     @one_at_a_time
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
-    ) -> tuple[Any, Told]:
+    ) -> tuple[Any, InfosT]:
         """Continue from a snapshot, bit for bit.
 
         Args:
@@ -341,14 +341,14 @@ class GameBatch(Batch[Array, Told]):
         there: np.ndarray = array
         return there
 
-    def _fetched(self, array: Any, place: Any) -> np.ndarray:
+    def _fetched(self, array: Any, part: Any) -> np.ndarray:
         """A copy of a part of an array, on the host."""
-        part: np.ndarray = self._on_host(array)[place].copy()
-        return part
+        copied: np.ndarray = self._on_host(array)[part].copy()
+        return copied
 
-    def _put(self, array: Any, place: Any, part: np.ndarray) -> None:
-        """Overwrite this part; if `part` is of one copy, with the same in all copies."""
-        array[place] = part
+    def _put(self, array: Any, part: Any, values: np.ndarray) -> None:
+        """Overwrite a part of an array; if the values are of one copy, with the same in all copies."""
+        array[part] = values
 
     def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Let these larger arrays take the place of those of our state."""

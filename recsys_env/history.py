@@ -76,15 +76,15 @@ class History:
             ValueError, TypeError: an entry is of another kind or has another number of rows; nothing is remembered.
         """
         visitor, items, *events = self._checked(feedback)
-        place, known = self._find(visitor)
+        slot, known = self._find(visitor)
         rows = np.flatnonzero(visitor >= 0)
-        place = np.where(known, place, self._last.argmin(1))[rows]
-        self._seen[rows, place] = np.where(known[rows], self._seen[rows, place], 0)
-        self._who[rows, place] = visitor[rows]
-        entry = self._seen[rows, place] % self._length
-        self._pages[rows, place, entry] = self._describe(items[rows], *(event[rows] for event in events))
-        self._when[rows, place, entry] = self._last[rows, place] = self._tick
-        self._seen[rows, place] += 1
+        slot = np.where(known, slot, self._last.argmin(1))[rows]
+        self._seen[rows, slot] = np.where(known[rows], self._seen[rows, slot], 0)
+        self._who[rows, slot] = visitor[rows]
+        entry = self._seen[rows, slot] % self._length
+        self._pages[rows, slot, entry] = self._describe(items[rows], *(event[rows] for event in events))
+        self._when[rows, slot, entry] = self._last[rows, slot] = self._tick
+        self._seen[rows, slot] += 1
         self._tick += 1
 
     def _checked(self, feedback: Any) -> list[np.ndarray]:
@@ -138,11 +138,11 @@ class History:
         Raises:
             ValueError, TypeError: `visitors` is not one visitor for each row.
         """
-        place, known = self._find(self._visitors(visitor))
-        seen = np.where(known, self._seen[self._rows, place], 0)
+        slot, known = self._find(self._visitors(visitor))
+        seen = np.where(known, self._seen[self._rows, slot], 0)
         age = np.arange(self._length, 0, -1)  # in pages: the newest is 1 page old
         entry = (seen[:, None] - age) % self._length
-        at = (self._rows[:, None], place[:, None], entry)
+        at = (self._rows[:, None], slot[:, None], entry)
         there = seen[:, None] >= age
         pages = self._pages[at] * there[:, :, None]
         pages[:, :, FLAGS.index("gap")] = (np.log1p(np.where(there, self._tick - self._when[at], 0)) / 10).clip(max=1)

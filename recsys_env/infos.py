@@ -61,11 +61,11 @@ class Infos(Mapping[str, np.ndarray]):
     clicked, dwell, ... [B, N, K]  what happened to the slot on this page: one entry for each of `responses.RESPONSES`,
                         where their meanings stand
     empty [B, N]        number of holes among the agent's slots
-    individual_reward [B, N]  the agent's own reward, before sharing
+    individual_reward [B, N]  the agent's individual reward, before sharing
     objectives [B, N]   reward for diversity, novelty and fairness of the page, before sharing
     visitor [B, N]      visitor id of this page, -1 = idle tick or inactive agent
     next_visitor [B, N] visitor id of the page that the returned observation is about
-    user_slot, next_user_slot [B, N]  places of these people among the users of the copy, 0..U-1, -1 likewise. When a
+    user_slot, next_user_slot [B, N]  user slots of these people in the copy, 0..U-1, -1 likewise. When a
                         person is lost a new one takes its slot, so the pages of a user slot form a chain through the
                         episode, for credit assignment
     active [B, N]       bool, whether the agent's slots will be on the next page
@@ -200,10 +200,10 @@ def by_agent(report: Report, agents: list[str], over: bool) -> dict[str, AgentIn
     Args:
         over: whether the episode has ended with this step, so that no page follows.
     """
-    kept, told = _KeptInfos(report), {}
+    kept, infos = _KeptInfos(report), {}
     for n, agent in enumerate(agents):
-        told[agent] = AgentInfo(individual_reward=(kept, n, over))
-    return told
+        infos[agent] = AgentInfo(individual_reward=(kept, n, over))
+    return infos
 
 
 def plain(value: Any) -> Any:

@@ -34,8 +34,8 @@ def describe(task: str) -> None:
         _entry(name, text)
     print("\nobservation, in this order")
     declared = {field.name: field for field in fields.OBSERVATION}
-    for name, place in fields.field_slices(fields.OBSERVATION, settings, shape).items():
-        _entry(name, f"[{place.start}:{place.stop}] {_meaning(declared[name])}")
+    for name, columns in fields.field_slices(fields.OBSERVATION, settings, shape).items():
+        _entry(name, f"[{columns.start}:{columns.stop}] {_meaning(declared[name])}")
     declared = {field.name: field for field in fields.CANDIDATE_FEATURES}
     features = fields.candidate_features(settings, shape) if shape.candidates else ()
     if features:
@@ -73,7 +73,7 @@ def _facts(settings: WorldConfig, shape: fields.Shape) -> Iterator[tuple[str, st
     yield "agents", f"{settings.num_agents}: {', '.join(settings.agents)}"
     yield "page", f"{settings.page}, {_count(settings.slots, 'slot')} for each agent"
     yield "action", f"{spaces.action_space(settings, shape)}: {settings.action}"
-    size = max(place.stop for place in fields.field_slices(fields.OBSERVATION, settings, shape).values())
+    size = max(columns.stop for columns in fields.field_slices(fields.OBSERVATION, settings, shape).values())
     seen = spaces.observation_space(settings, shape, size)
     yield "observation", f"{seen}, observability {settings.observability}"
     rewards = [_weights(settings.reward_weights(role)) for role in range(len(settings.roles))]

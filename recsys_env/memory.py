@@ -43,7 +43,8 @@ def check_fits(num_envs: int, needed: int, free: int | None, where: str) -> None
     most = num_envs * free // needed
     allowed = f"the largest num_envs that fits is {most}" if most else "not one copy fits"
     raise ValueError(
-        f"num_envs = {num_envs} copies of this task need {_told(needed)}, but {_told(free)} are free {where}; {allowed}"
+        f"num_envs = {num_envs} copies of this task need {_readable(needed)}, but {_readable(free)} are free {where}; "
+        f"{allowed}"
     )
 
 
@@ -52,11 +53,11 @@ def check_rows_fit(num_envs: int, rows: int, needed: int, free: int | None, wher
     if free is not None and needed > free:
         raise MemoryError(
             f"num_envs = {num_envs} copies with room for {rows} users each, as many as have come so far or may come "
-            f"soon, need {_told(needed)}, but {_told(free)} are free {where}"
+            f"soon, need {_readable(needed)}, but {_readable(free)} are free {where}"
         )
 
 
-def _told(size: int) -> str:
+def _readable(size: int) -> str:
     return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .checks import shown
-from .responses import NAMES, to_be_told
+from .responses import NAMES, most_specific
 from .vector import VectorEnv
 
 _NAME = 36  # characters of an item or topic name that are shown
@@ -45,7 +45,7 @@ def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
 
 
 def _events(infos: Mapping[str, Any]) -> dict[str, str]:
-    return {r.words.format(value): r.colour for r, value in to_be_told(infos) if r.words}
+    return {r.words.format(value): r.colour for r, value in most_specific(infos) if r.words}
 
 
 # ------------------------------------------------------------------------------------------------ text
@@ -57,7 +57,7 @@ def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bo
     Args:
         envs: the batch.
         page: `envs.next_page[0]` from before the step, None if no page has been shown yet.
-        scores: sum of each agent's own reward so far.
+        scores: sum of each agent's individual reward so far.
         over: whether that step ended the episode.
         name: name of the task to print.
     """
@@ -160,8 +160,8 @@ def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | No
     terms = [name for name in first["terms"] if any(page["terms"][name].any() for _, page in pages)]
     trusted = any(page["trust"] for _, page in pages)
     rows = [["agent", "rank", "item", *terms, "v", "position", *["trust"] * trusted, "click"]]
-    places = [(int(page["rank"][k]), agent, k) for agent, page in pages for k, j in enumerate(page["item"]) if j >= 0]
-    for rank, agent, k in sorted(places):
+    slots = [(int(page["rank"][k]), agent, k) for agent, page in pages for k, j in enumerate(page["item"]) if j >= 0]
+    for rank, agent, k in sorted(slots):
         page = explained[agent]
         numbers = [page["terms"][name][k] for name in terms]
         odds = [page["position"][k], *[page["trust"]] * trusted]

@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Response:
-    """Something that can happen to a slot. All infos report it, and policies are told it of their own slots.
+    """An event in a slot. All infos report it, and policies get it for their own slots.
 
     Attributes:
         name: its key in infos, and its column in reports, logs and recorded tables.
@@ -23,11 +23,12 @@ class Response:
         event: name of its weight in `reward` and `RoleConfig.rewards`.
         paid: what the weight is paid for.
         weight: default of `reward`.
-        words: what pages in words, pictures and replays say of it, with the value in place of {}; "" = nothing.
-        told: what language models are told of it beside a click, likewise: "into the cart".
-        colour: of the words and of the slot's frame, which goes by the last response that has one; "" = a plain one.
-        unless: name of a response that says more: where that happened too, it alone is put into words. An item that was
-            `bought` is not also called "in the cart".
+        words: what pages as text, pictures and replays say of it, with the value for {}; "" = nothing.
+        prompt_words: what prompts say of it after a click, in the same form: "into the cart"; "" = nothing.
+        colour: colour of the words and of the slot's frame. The last response with a colour decides on the frame; "" =
+            a plain frame.
+        unless: name of a response that implies this one. If both happened, only the other is described: an item that
+            was `bought` is not also called "in the cart".
     """
 
     name: str
@@ -37,7 +38,7 @@ class Response:
     paid: str
     weight: float = 0.0
     words: str = ""
-    told: str = ""
+    prompt_words: str = ""
     colour: str = ""
     unless: str = ""
 
@@ -49,18 +50,19 @@ RESPONSES = (
     ),
     Response(
         "cart", "?", "whether the item was put into the cart, or bought at once", "cart", "per cart",
-        words="in the cart", told="into the cart", colour="#9a5b00", unless="bought",
+        words="in the cart", prompt_words="into the cart", colour="#9a5b00", unless="bought",
     ),
     Response(
         "bought", "?", "whether the item was bought at once", "purchase", "per purchase, in mean margins",
-        words="bought", told="bought", colour="#1a7f37",
+        words="bought", prompt_words="bought", colour="#1a7f37",
     ),
     Response(
         "rating", "i4", "stars, 1 to 5; 0 = not rated", "rating", "per rating, on (rating - 3) / 2",
-        words="rated {}", told="rated {} of 5",
+        words="rated {}", prompt_words="rated {} of 5",
     ),
     Response(
-        "liked", "?", "whether the item was liked", "like", "per like", words="liked", told="liked", colour="#b03082"
+        "liked", "?", "whether the item was liked", "like", "per like",
+        words="liked", prompt_words="liked", colour="#b03082",
     ),
     Response("dwell", "f4", "time spent with the item, in mean lengths", "dwell", "per mean length watched"),
 )  # fmt: skip
@@ -69,8 +71,8 @@ NAMES = tuple(response.name for response in RESPONSES)
 EVENTS = tuple(response.event for response in RESPONSES)
 
 
-def to_be_told(values: Mapping[str, Any]) -> Iterator[tuple[Response, Any]]:
-    """Yield the responses that happened to a slot, each with its value, without those that another one says better.
+def most_specific(values: Mapping[str, Any]) -> Iterator[tuple[Response, Any]]:
+    """Yield the responses that happened to a slot, each with its value, without those that another one implies.
 
     Args:
         values: name of each response -> its value at this slot.

@@ -72,7 +72,7 @@ def _check_text(name: str, value: Any) -> None:
         raise TypeError(f"{name} = {shown(value)} must be a text")
 
 
-def _met_in(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]:
+def _backgrounds_of(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]:
     """Return the background policies of a task, and their descriptions."""
     yield "greedy", "myopic agents"
     yield "content", "agents that look at the profile alone"
@@ -102,9 +102,9 @@ def _held_out() -> Iterator[tuple[str, Scenario]]:
     """
     for task, config in TASKS.items():
         _, *others = config.agents
-        for policy, met in _met_in(task, config) if others else ():
+        for policy, description in _backgrounds_of(task, config) if others else ():
             name = policy.replace(f"learned/{task}/", "learned-")
-            yield f"{task}/{name}", Scenario(task, dict.fromkeys(others, policy), met)
+            yield f"{task}/{name}", Scenario(task, dict.fromkeys(others, policy), description)
         if len(others) > 1:
             yield f"{task}/one-greedy", Scenario(task, {others[-1]: "greedy"}, "one myopic agent")
 

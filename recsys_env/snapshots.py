@@ -41,7 +41,7 @@ class Column(NamedTuple):
     high: float
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         return f"{self.array}.{self.name}" if self.name else self.array
 
 
@@ -215,7 +215,7 @@ class Contents:
             for column in self.columns:
                 numbers = getattr(arrays, column.array)[column.place]
                 inside = (numbers >= column.low) & (numbers <= column.high)
-                _reject(column.told, numbers, ~inside, f"[{column.low:.9g}, {column.high:.9g}]")
+                _reject(column.label, numbers, ~inside, f"[{column.low:.9g}, {column.high:.9g}]")
         _check_relations(arrays, self._opens_agent)
 
 

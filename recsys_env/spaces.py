@@ -44,7 +44,7 @@ def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
     """
     n, slots = choices(config, shape), shape.slots
     if config.continuous:
-        return unit_box(max(place.stop for place in field_slices(ACTION, config, shape).values()))
+        return unit_box(max(columns.stop for columns in field_slices(ACTION, config, shape).values()))
     if slots == 1:
         return spaces.Discrete(n * math.prod(beside_picks(shape)))
     return Slate([n] * slots + beside_picks(shape))

@@ -158,8 +158,8 @@ _SHIPPED: dict[str, WorldConfig] = {
         sensitivity, some items are on promotion, and buyers become loyal to the seller at the expense of its rivals.
         This is the dilemma of `pricing-duel-v0` in a world that is too large to be solved exactly. A seller that looks
         ahead (`planner`, which pays .3 per unit of trust in itself) gains loyal customers by undercutting myopic
-        rivals, but when all look ahead, all earn less than if none did. Own reward per agent and episode: random 68,
-        planner 198, greedy 256, central 301; a planner among greedy rivals 282, a greedy one among planners 178.
+        rivals, but when all look ahead, all earn less than if none did. Individual reward per agent and episode: random
+        68, planner 198, greedy 256, central 301; a planner among greedy rivals 282, a greedy one among planners 178.
         Question: do learning sellers fight for loyal customers or settle on prices that pay all of them, and who
         profits from looking further ahead than the others? Stresses: collusion, foresight, slates and prices at once.
         The task is not calibrated to a published funnel: more pages end in a purchase than in real shops, so that
@@ -568,11 +568,11 @@ _SHIPPED: dict[str, WorldConfig] = {
         it more often, at the rival's expense. Against a myopic rival a small investment is the best response known. If
         both platforms invest the same constant amount, a whole range of amounts is in equilibrium: on the grid of the
         evidence card nothing tried beats 1.25 to 4 times the price that `planner` pays. Two platforms earn less the
-        more both invest there (own reward from 93 down to 50; both myopic 113). `planner` itself invests a little less
-        than that. Myopic play is best for both and is 100 of the scale. Question: does a learner respond to the
-        investment of the rival that it meets, and where do two learners end? Stresses: opponent modelling, competition
-        for retention. Clicks per page .12 under random and .39 under content (KuaiRand .176 and .379 to .451). Discount
-        .997.
+        more both invest there (individual reward from 93 down to 50; both myopic 113). `planner` itself invests a
+        little less than that. Myopic play is best for both and is 100 of the scale. Question: does a learner respond to
+        the investment of the rival that it meets, and where do two learners end? Stresses: opponent modelling,
+        competition for retention. Clicks per page .12 under random and .39 under content (KuaiRand .176 and .379 to
+        .451). Discount .997.
         """,
             "page": "rival",
             "scale_hundred": "greedy",

@@ -61,7 +61,7 @@ def tune_planner(
     """Measure what a team of planners earns at pairs of price and target, and search for the best pair.
 
     The search begins on a grid and continues at the neighbours of the best pair, until no neighbour is better. All
-    pairs play the same episodes. The best pair is `max(found, key=lambda place: found[place][0])`; it belongs into the
+    pairs play the same episodes. The best pair is `max(found, key=lambda point: found[point][0])`; it belongs into the
     fields `planner_price` and `planner_target`. If it is not better than (0, 0), which is `greedy`, by more than its
     interval, this kind of planning does not pay.
 
@@ -73,7 +73,7 @@ def tune_planner(
         catalogue: as in `vector_env`.
 
     Returns:
-        (price, target) -> mean own reward per agent and episode, and the half-width of its 95 % interval.
+        (price, target) -> mean individual reward per agent and episode, and the half-width of its 95 % interval.
 
     Raises:
         ValueError, TypeError: there is no price or target, or one is out of range; or as in `episode_returns`.
@@ -88,10 +88,10 @@ def tune_planner(
         team = {name: Planner(price, target) for name in config.agents}
         return mean_interval(episode_returns(envs, team, episodes, seed).mean(axis=1))
 
-    def earned(place: tuple[float, float]) -> float:
-        price, target = place
-        found[place] = played(price, 0.0 if config.offer.kind == "price" else target)  # trust is priced whatever z is
-        return found[place][0]
+    def earned(point: tuple[float, float]) -> float:
+        price, target = point
+        found[point] = played(price, 0.0 if config.offer.kind == "price" else target)  # trust is priced whatever z is
+        return found[point][0]
 
     best = max([(0.0, 0.0), *((float(price), float(target)) for price in prices for target in targets)], key=earned)
     while True:
@@ -194,8 +194,8 @@ class Found(NamedTuple):
             feature weight of a role is 1 in size.
         states: fields of the observation that change the weights.
         names: names of the W weights: the features, and `price_level` where agents set prices.
-        scores: mean and half-width of the 95 % interval of each search, best first: own reward of the learners per
-            agent and episode. All searches are measured on the same fresh episodes.
+        scores: mean and half-width of the 95 % interval of each search, best first: individual reward of the learners
+            per agent and episode. All searches are measured on the same fresh episodes.
     """
 
     weights: np.ndarray
@@ -237,7 +237,7 @@ def best_ranker(
         start: [R, 1 or 1 + X, W] weights near which searches begin, such as those of a `Found`, either fixed or with
             the same states; None: each search begins at the best single weight.
         budget: budget of the search.
-        shared: maximise the rewards after sharing instead of own rewards.
+        shared: maximise the rewards after sharing instead of individual rewards.
         seed: seed of the searches and their episodes.
 
     Returns:
@@ -264,8 +264,8 @@ def best_ranker(
     found = []
 
     def earned(candidates: np.ndarray, episodes: int, seed: int) -> np.ndarray:
-        own, paid = arena.play(candidates, episodes, seed % UNSEEN)
-        return paid if shared else own
+        individual, paid = arena.play(candidates, episodes, seed % UNSEEN)
+        return paid if shared else individual
 
     for search in range(budget.searches):
         rng = np.random.default_rng([seed, search])
@@ -347,23 +347,23 @@ class Arena:
     def play(self, candidates: np.ndarray, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Play candidates [P, ...] on E episodes of this seed, and return the mean rewards of the learners.
 
-        Returns own rewards [P, E], and rewards after sharing [P, E].
+        Returns individual rewards [P, E], and rewards after sharing [P, E].
         """
         count = len(candidates)
         if (batch := count * episodes) not in self._batches:
             self._batches[batch] = self._make(self.config, batch)
         envs = self._batches[batch]
         weights = np.repeat(candidates.reshape(count, *self.size) * self.counts, episodes, axis=0)
-        places = [self.config.agents.index(agent) for agent in self.learners]
+        numbers = [self.config.agents.index(agent) for agent in self.learners]
         rankers = {
             agent: LinearRanker(weights[:, self.config.role_index(n)], self.states)
-            for agent, n in zip(self.learners, places, strict=True)
+            for agent, n in zip(self.learners, numbers, strict=True)
         }
         team = Team(envs, {**self.background, **rankers}, seed)
         observations, _ = envs.reset(seed=[copy_seed(seed, e) for e in range(episodes)] * count)
         earned = episode_rewards(envs, team, observations)
-        own, paid = (of[:, places].mean(axis=1).reshape(count, episodes) for of in earned)
-        return own, paid
+        individual, paid = (of[:, numbers].mean(axis=1).reshape(count, episodes) for of in earned)
+        return individual, paid
 
     def single_weights(self) -> np.ndarray:
         """Return [2 W, R, 1 + X, W] fixed weights with a single nonzero weight, 1 or -1, the same in all roles."""
@@ -400,7 +400,7 @@ def tune(task: str, episodes: int = 50, generations: int = 24, searches: int = 2
     cli.known_tasks((task,))
     config = cli.config_of(task)
     found = tune_planner(config, episodes=episodes, seed=seed)
-    best = max(found, key=lambda place: found[place][0])
+    best = max(found, key=lambda point: found[point][0])
     static = best_ranker(config, budget=Budget(generations=generations, searches=searches), seed=seed)
     return Tuned(best, found[best], static, tuple(role.name for role in config.roles))
 

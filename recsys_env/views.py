@@ -196,7 +196,11 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def _infos(self, infos: Infos) -> dict[str, Any]:
         named = {name: self._pick(infos[name]) for name in self.INFOS}
-        return {**named, **dict.fromkeys([f"_{name}" for name in named], self._all)}
+        return {**named, **{f"_{name}": self._in_all_rows() for name in named}}
+
+    def _in_all_rows(self) -> np.ndarray:
+        """Return the mask of an info that every row has."""
+        return self._all.copy() if self.envs.copy else self._all
 
     @one_at_a_time
     def reset(
@@ -237,7 +241,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             ended[:] = True
             final = self._observed(self.envs._with_mask(report["final_obs"], report["final_mask"]))
             if self._same_step:
-                infos["final_obs"], infos["_final_obs"] = self._objects(final), self._all
+                infos["final_obs"], infos["_final_obs"] = self._objects(final), self._in_all_rows()
             else:
                 self._over, result = True, final
                 # no page follows the last observation

@@ -349,7 +349,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     # In float32 for every NumPy; without a history the unit is one click.
     p["popularity_scale"] = np.float32(1) / max(items["popularity"].mean(), np.float32(1))
     where = field_slices(OBSERVATION, config, shape)
-    p["observation"] = max(place.stop for place in where.values())
+    p["observation"] = max(columns.stop for columns in where.values())
     offsets = {name: part.start for name, part in where.items()}
     offsets["history"] = span(where, HISTORY).start
     _fill(params["fields"], offsets)

@@ -132,8 +132,8 @@ class Worlds(Batch[np.ndarray, Infos]):
         """
         self._require_reset("save()")
         if copy is not None:
-            part, place = self._part_of(copy)
-            return part.save(place)
+            part, index = self._part_of(copy)
+            return part.save(index)
         states = [part.save().arrays for part in self.parts]
         rows = max(state.vectors.shape[1] for state in states)  # fewer in some parts than in others
         joined = {}
@@ -151,9 +151,9 @@ class Worlds(Batch[np.ndarray, Infos]):
         A snapshot of all copies is restored into all, and one of a single copy into a copy of its own world.
         """
         if copy is not None:
-            part, place = self._part_of(copy)
+            part, index = self._part_of(copy)
             self._require_reset(f"restore(copy={copy})")
-            part.restore(snapshot, place, seed)
+            part.restore(snapshot, index, seed)
             return self._go_on(lambda part, rows: part.look())
         parts = self._shared_out(snapshot)
         seeds = None if seed is None else checked_seeds(seed, self.num_envs)
@@ -181,8 +181,8 @@ class Worlds(Batch[np.ndarray, Infos]):
     def _part_of(self, copy: Any) -> tuple[VectorEnv, int]:
         """Return the part in which a copy plays, and the number of the copy there."""
         check_count("copy", copy, 0, self.num_envs - 1)
-        part, place = divmod(int(copy), self.parts[0].num_envs)
-        return self.parts[part], place
+        part, index = divmod(int(copy), self.parts[0].num_envs)
+        return self.parts[part], index
 
     def _go_on(self, call: Callable[[VectorEnv, slice], Any]) -> tuple[Any, Infos]:
         """Call a function for every part and its copies, and join their reports."""

@@ -26,7 +26,7 @@ from recsys_env.responses import RESPONSES
 def read(game: Game, state: State, b: int) -> Copy:
     """Copy b as the arrays have it: records that carry the stamp of this episode."""
     row = fields_of(state.copies[b])
-    del row["stamp"], row["key"], row["row"], row["rows"]
+    del row["stamp"], row["key"], row["row"], row["rows_taken"]
     for name in ("visitor", "intent", "anchor", "opened"):
         row[name] = none_if_negative(row[name])
     copy = Copy(**row)

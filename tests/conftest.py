@@ -42,7 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
 # Files of few tests that take minutes. xdist hands files out in the order of collection (--no-loadscope-reorder): begun
 # last, these would keep one worker busy while the others wait. In a fresh clone the first two compile different code,
 # so they do not wait for each other.
-_LONG = ("test_cuda", "test_extending", "test_kernels", "test_docs", "test_results", "test_policies", "test_train")
+_LONG = (
+    *("test_cuda", "test_extending", "test_kernels", "test_docs", "test_results", "test_policies", "test_train"),
+    *("test_rllib", "test_generative", "test_trainers", "test_training_jobs"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,24 +1,30 @@
-"""Small results, as they are stored, for tests of what reads them: of two named tasks, two runs of two episodes."""
+"""Small results, as they are stored, for tests of what reads them: of two named tasks, two runs of two episodes, which
+end early."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from baselines.reference import LEARNERS
 from baselines.training_results import TrainingResults
+from recsys_env import replace, tasks
 from recsys_env.evaluation import evaluate, tournament
 from recsys_env.files import write_json
 from recsys_env.provenance import provenance
 
 TASKS = ("ecommerce-v1", "journey-v1")
 TEAMS = ("random", "blind", "content", "greedy", "planner")
+TICKS = 100  # of an episode
 
 
 def write_evaluation(folder: Path) -> dict[str, Any]:
     """evaluation.json, played."""
-    found = evaluate(TEAMS, TASKS, episodes=2, seeds=2, warmup=0, out=folder / "runs")
+    short = {task: replace(tasks.TASKS[task], {"horizon": TICKS}) for task in TASKS}
+    with mock.patch.dict(tasks._TASKS, short):
+        found = evaluate(TEAMS, TASKS, episodes=2, seeds=2, warmup=0, out=folder / "runs")
     write_json(folder / "evaluation.json", found)
     return json.loads((folder / "evaluation.json").read_text())  # type: ignore[no-any-return]
 

@@ -1161,7 +1161,7 @@ class Game:
     # page
 
     def expect(self, copy: Copy, actions: np.ndarray) -> Expected:
-        """Probabilities of clicks and carts, and own rewards, of the page about to be shown."""
+        """Probabilities of clicks and carts, and individual rewards, of the page about to be shown."""
         n, k = self.shape.agents, self.config.slots
         found = Expected(np.zeros((n, k)), np.zeros((n, k)), np.zeros(n), np.zeros(n))
         if copy.visitor is None:
@@ -1198,7 +1198,7 @@ class Game:
         return found
 
     def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float, offer: float = 1.0) -> float:
-        """Expected own reward of a click, of which the cart is drawn with this probability."""
+        """Expected individual reward of a click, of which the cart is drawn with this probability."""
         f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j, offer)
         value = (
             weight["click"]
@@ -1228,8 +1228,8 @@ class Game:
         return sum(sigmoid(margin / scale) if scale else float(margin >= 0) for margin in margins) / 2 - 1
 
     def value_of_cart(self, copy: Copy, person: Person, queue: list[CartItem], wallet: float) -> np.ndarray:
-        """Own rewards expected from what is in the cart, oldest first; an experience of NaN is that of a click still to
-        come."""
+        """Individual rewards expected from what is in the cart, oldest first; an experience of NaN is that of a click
+        still to come."""
         if not queue:
             return np.zeros(self.shape.agents)
         f, first, rest = self.config.feedback, queue[0], queue[1:]

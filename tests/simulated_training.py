@@ -68,7 +68,13 @@ def rollouts() -> None:
         rollout = ppo_torch.Rollout(envs, options, 0.99)
         network = pages.PageNetwork(rollout.layout, 4, options.memory)
         rollout.collect([(ppo_torch.Agent(network, rollout.states.shape[2], 4), slice(None))])
-        paid = rollout.own, rollout.active, rollout.visitors, rollout.links.following, rollout.links.reward
+        paid = (
+            rollout.individual_rewards,
+            rollout.active,
+            rollout.visitors,
+            rollout.links.following,
+            rollout.links.reward,
+        )
         tensors_of = rollout.observations, rollout.masks, rollout.states, rollout.chosen, rollout.remembered
         played.append([*paid, *tensors_of])
     torch.testing.assert_close(*played, rtol=0, atol=0)

@@ -181,16 +181,16 @@ def test_a_network_is_one_of_ours(copies: dict[str, Path], marker: Path, monkeyp
             lambda facts: facts | {"settings": {**facts["settings"], "activation_fn": 3}},
             "does not hold the settings of a network 'slate'",
         ),
-        ("ippo", lambda facts: facts | {"sees": 10**12}, "its settings and sizes do not go together"),
+        ("ippo", lambda facts: facts | {"sees": 10**12}, "its settings and sizes do not match"),
         (
             "ippo",
             lambda facts: facts | {"settings": {**facts["settings"], "start": -7}},
-            "its settings and sizes do not go together",
+            "its settings and sizes do not match",
         ),
         (
             "ippo",
             lambda facts: facts | {"acts": {"space": "Discrete", "sizes": []}},
-            "its settings and sizes do not go together",
+            "its settings and sizes do not match",
         ),
         (
             "networks",
@@ -233,7 +233,7 @@ def test_a_network_of_other_sizes_than_it_was_trained_for_is_refused(copies: dic
             facts={**facts, "networks": {"recommender_0": [layer]}},
         )
         digested(copies["networks"])
-        with pytest.raises(ValueError, match="has a network that does not go with its observations and actions"):
+        with pytest.raises(ValueError, match="has a network whose sizes do not match its observations and actions"):
             make_policy(copies["networks"]).bind(envs, "recommender_0", 0)
 
 
@@ -468,8 +468,10 @@ def test_evaluation_keeps_no_run_but_its_own(tmp_path: Path, monkeypatch: pytest
         "does not hold the reward of each of 2 agents in each of 3 episodes",
         lambda run: signed({**run, "own": run["own"][1:]}),
     )
-    refuses("is damaged: it is not what was written", lambda run: {**run, "own": run["own"][1:]})
-    refuses("is damaged: it is not what was written", lambda run: {**run, "own": [[0.5, 0.5], *run["own"][1:]]})
+    refuses("is damaged: it was altered after it was written", lambda run: {**run, "own": run["own"][1:]})
+    refuses(
+        "is damaged: it was altered after it was written", lambda run: {**run, "own": [[0.5, 0.5], *run["own"][1:]]}
+    )
     refuses("was played when tiny-v0 had other settings", lambda run: signed({**run, "config": "0"}))
     refuses("was played with team = 'greedy', not 'content'", lambda run: signed({**run, "team": "greedy"}))
     refuses(

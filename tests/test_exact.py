@@ -25,6 +25,7 @@ from recsys_env.kernels.equations import (
     popularity_term,
 )
 from recsys_env.kernels.machine.compiler import kernel
+from recsys_env.kernels.machine.numeric import log1p
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
 _PLAIN: dict[str, Any] = {
@@ -107,7 +108,7 @@ WORLDS["entrance and item page on one feed"] = recsys_env.replace(
 
 
 def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random play: how often each joint action of each state led where [S, A^N, S], and the sum of own rewards
+    """Random play: how often each joint action of each state led where [S, A^N, S], and the sum of individual rewards
     [N, S, A^N]."""
     assert game.reader is not None
     envs = recsys_env.vector_env(config, copies, horizon=10**6)
@@ -118,7 +119,7 @@ def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: i
     choices = np.array(
         [[int(word) if word.isdigit() else "XYZ".index(word) for word in label.split("-")] for label in game.actions]
     )
-    counts, own = np.zeros((states, joint, states), np.int64), np.zeros(game.own.shape)
+    counts, own = np.zeros((states, joint, states), np.int64), np.zeros(game.individual_rewards.shape)
     before = game.reader.states(envs.arrays)
     for tick in range(ticks):
         picks = rng.integers(0, single, (copies, len(game.agents)))
@@ -126,7 +127,7 @@ def play(game: MarkovGame, config: recsys_env.WorldConfig, copies: int, ticks: i
         actions = choices[picks] if config.slots > 1 else choices[picks][..., 0]
         if tick == 5:
             own_told, reward_told = expected(envs, actions)
-            np.testing.assert_allclose(own_told.T, game.own[:, before, number], rtol=0, atol=1e-14)
+            np.testing.assert_allclose(own_told.T, game.individual_rewards[:, before, number], rtol=0, atol=1e-14)
             np.testing.assert_allclose(reward_told.T, game.rewards[:, before, number], rtol=0, atol=1e-14)
         infos = envs.step(actions)[4]
         after = game.reader.states(envs.arrays)
@@ -172,7 +173,7 @@ def test_the_game_played_agrees_with_its_table(name: str) -> None:
     freedom = int(cells.sum() - enough.sum())
     assert enough.mean() > 0.5
     assert stats.chi2.sf(statistic, freedom) > 1e-4 if freedom else statistic == 0
-    total = (game.own * visits[..., 0]).sum((1, 2))
+    total = (game.individual_rewards * visits[..., 0]).sum((1, 2))
     assert np.abs(own.sum((1, 2)) - total).max() < 5 * 2 * counts.sum() ** 0.5
 
 
@@ -191,7 +192,7 @@ def test_the_duel_is_what_a_hand_writes_down() -> None:
             move[min(m + 1, 2)] += chance * worse
             move[m] += chance * (1 - better - worse)
         np.testing.assert_allclose(game.transitions[m, a], move, atol=1e-12)
-        np.testing.assert_allclose(game.own[:, m, a], click[:2], atol=1e-12)
+        np.testing.assert_allclose(game.individual_rewards[:, m, a], click[:2], atol=1e-12)
 
 
 def test_readable_states() -> None:
@@ -241,6 +242,36 @@ def test_a_term_of_what_is_not_looked_up_for_it_is_refused() -> None:
         check_looked_up({**TERMS, "novelty": novelty})
     with pytest.raises(TypeError, match=r"term 'luxury' reads log_price, which is looked up only where .* a_price"):
         check_looked_up({**EXPERIENCE_TERMS, "luxury": luxury})
+
+
+def test_a_term_is_refused_for_what_a_kernel_reads_that_it_calls() -> None:
+    """Wherever it finds the kernel: in its module, or in the function that defines it."""
+
+    @kernel
+    def of_this_function(c, a):  # type: ignore[no-untyped-def]
+        return log1p(a.popularity)
+
+    @kernel
+    def novelty(c, a):  # type: ignore[no-untyped-def]
+        return c.beta_novel * of_this_function(c, a)
+
+    @kernel
+    def of_this_module(c, a):  # type: ignore[no-untyped-def]
+        return c.beta_novel * _log_popularity(c, a)
+
+    @kernel
+    def weighed(c, a):  # type: ignore[no-untyped-def]
+        return c.beta_pop * of_this_function(c, a)
+
+    for term in (novelty, of_this_module):
+        with pytest.raises(TypeError, match="term 'novelty' reads popularity, which is looked up only where beta_pop"):
+            check_looked_up({"novelty": term})
+    check_looked_up({"novelty": weighed, "popularity": popularity_term})
+
+
+@kernel
+def _log_popularity(c, a):  # type: ignore[no-untyped-def]
+    return log1p(a.popularity)
 
 
 def test_what_a_term_reads_through_another_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,8 +177,8 @@ def test_markov_perfect_equilibria_stand_against_strategies_that_react(pricing: 
     for equilibrium in equilibria:
         assert equilibrium.policies.shape == (2, 147)
         assert nash_conv(pricing, equilibrium.policies, criterion) == pytest.approx(0, abs=1e-9)
-        own = evaluate(pricing, equilibrium.policies, criterion, own=True) @ pricing.initial
-        np.testing.assert_allclose(own, equilibrium.own, atol=1e-9)
+        own = evaluate(pricing, equilibrium.policies, criterion, individual=True) @ pricing.initial
+        np.testing.assert_allclose(own, equilibrium.individual_values, atol=1e-9)
     value, joint = team_optimum(pricing, criterion)
     assert joint.shape == (147, 2)
     np.testing.assert_allclose(evaluate(pricing, [*joint.T], criterion).sum(0), value, atol=1e-8)

@@ -80,7 +80,7 @@ def test_other_criteria(criterion: str) -> None:
         ("duel-v1,num_agents=1", "optimum YXX"),
         ("duel-v1,num_agents=3", "equilibrium YYY YYY YYY"),
         ("duel-v1,reward.sharing=-1", "equilibrium YYY YYY"),
-        ("duel-v1,reward.sharing=-1", "prices in own reward; who earns what against whom in reward after sharing"),
+        ("duel-v1,reward.sharing=-1", "prices in individual reward; payoffs against each other in reward after"),
         (
             "duel-v1,num_agents=3,slots=3",
             "equilibria: 1.3e+08 profiles of pure policies (8 actions, 3 states, 3 agents)",

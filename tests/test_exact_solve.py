@@ -54,7 +54,7 @@ def random_game(seed: int, agents: int, states: int, actions: int, zero_sum: boo
         actions=names,
         transitions=transitions / transitions.sum(-1, keepdims=True),
         rewards=rewards,
-        own=rewards,
+        individual_rewards=rewards,
         initial=np.full(states, 1 / states),
     )
 
@@ -294,7 +294,7 @@ _NAN = float("nan")
             TypeError,
             r"policies\[0\] = \[\[1\], \[0, 1\], \[0\]\]",
         ),
-        (lambda game: evaluate(game, _DUEL, own=2), TypeError, "own = 2 must be True or False"),
+        (lambda game: evaluate(game, _DUEL, individual=2), TypeError, "individual = 2 must be True or False"),
         (lambda game: empirical_game(game, [_DUEL]), ValueError, "one policy or more for each of the 2 agents"),
         (lambda game: empirical_game(game, [_DUEL, []]), ValueError, "one policy or more for each of the 2 agents"),
         (lambda game: empirical_game(game, {0, 1}), TypeError, r"policies = \{0, 1\} must be a sequence of policies"),

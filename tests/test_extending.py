@@ -1,10 +1,15 @@
 """The recipes of the documentation (`docs/extending.md`), each of them a diff, do what it says. They are applied
-together to a copy of the package, which is compiled once. A new task is in test_site.py."""
+together to a copy of the package, and played in one process, so that every kernel is compiled once. A new task is in
+test_site.py."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +36,37 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / PACKAGE.name
 
 
+# Answers each line, which is code as JSON, with what the code prints, or with why it failed.
+INTERPRETER = """
+import contextlib, io, json, sys, traceback
+
+for line in sys.stdin:
+    printed, error = io.StringIO(), ""
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(json.loads(line), {"__name__": "__main__"})
+        except BaseException:
+            error = traceback.format_exc()
+    print(json.dumps([printed.getvalue(), error]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def run(package: Path) -> Iterator[Callable[[str], str]]:
+    """Runs code in the folder of the changed package, always in the same process. Returns what it prints."""
+    command, environment = [sys.executable, "-c", INTERPRETER], {**os.environ, "PYTHONPATH": str(package.parent)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=package.parent, env=environment, text=True, bufsize=1, **pipes) as process:
+
+        def run(code: str) -> str:
+            process.stdin.write(json.dumps(code) + "\n")
+            printed, error = json.loads(process.stdout.readline())
+            assert not error, error
+            return printed
+
+        yield run
+
+
 def replace_in(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1
@@ -50,7 +86,7 @@ def test_a_recipe_touches_few_files(diff: Path) -> None:
     assert f"```{{literalinclude}} ../tests/{diff.name}\n" in (HERE.parent / "docs" / "extending.md").read_text()
 
 
-def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(package: Path) -> None:
+def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(run: Callable[[str], str]) -> None:
     """The two lines of new_field.diff: the rest follows."""
     lines = (HERE / "new_field.diff").read_text().splitlines()
     assert sum(line.startswith(("+ ", "-")) for line in lines) == 2 + 2  # and two names
@@ -72,10 +108,12 @@ for tick in range(1, 11):
 print(size, active.any())
 """
     before = vector_env("social-v1").observation_space.shape[0]
-    assert run_python(code, package).split() == [str(before + 1), "True"]
+    assert run(code).split() == [str(before + 1), "True"]
 
 
-def test_a_new_field_is_withheld_until_it_declares_that_it_reveals_nothing(package: Path) -> None:
+def test_a_new_field_is_withheld_until_it_declares_that_it_reveals_nothing(
+    package: Path, run: Callable[[str], str]
+) -> None:
     code = """
 import recsys_env
 noisy = recsys_env.vector_env("rivals-v1", 4, horizon=10, observation={"privacy_epsilon": 0.1})
@@ -84,14 +122,14 @@ for tick in range(5):
     seen = noisy.step(noisy.empty_actions())[0]
     print(bool(noisy.field(seen, "progress").any()), bool(noisy.field(seen, "profile").any()))
 """
-    assert set(run_python(code, package).splitlines()) == {"False True"}
+    assert set(run(code).splitlines()) == {"False True"}
     fields, declaration = package / "fields.py", 'Field("progress", "share of the episode that is over", hideable=True'
     replace_in(fields, f"{declaration})", f'{declaration}, reveals="nothing")')
     assert set(run_python(code, package).splitlines()) == {"True True"}
     replace_in(fields, f'{declaration}, reveals="nothing")', f"{declaration})")
 
 
-def test_a_new_term_is_a_formula_and_what_it_is_made_of(package: Path) -> None:
+def test_a_new_term_is_a_formula_and_what_it_is_made_of(run: Callable[[str], str]) -> None:
     """The click, `explain` and the oracles follow new_term.diff, as the slow reference says."""
     code = """
 import sys
@@ -122,7 +160,7 @@ for policy in ("greedy", "content"):
     longest = [length[length > 0].mean() for _, _, length in (shown(policy, 0.0), shown(policy, 30.0))]
     print(policy, longest[0] < longest[1])
 """
-    assert run_python(code, package).split() == ["greedy", "True", "content", "True"]
+    assert run(code).split() == ["greedy", "True", "content", "True"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +190,7 @@ print(*obstacles(task_config("duel-v1", {"choice": {"beta_length": 1.0}})))
     assert weighted == (f"choice.beta_length = 1 weighs {refused}" if refused else "")
 
 
-def test_a_new_metric_is_a_decorated_function(package: Path) -> None:
+def test_a_new_metric_is_a_decorated_function(run: Callable[[str], str]) -> None:
     """The test of new_metric.diff passes in the copy."""
     code = """
 import sys
@@ -162,10 +200,10 @@ test_metrics.test_pages_with_two_purchases_or_more()
 test_metrics.test_every_metric_is_documented()
 print(test_metrics.METRICS["two_or_more_bought"].unit)
 """
-    assert run_python(code, package) == "shares of pages\n"
+    assert run(code) == "shares of pages\n"
 
 
-def test_a_new_policy_is_a_class_and_a_line_of_the_registry(package: Path) -> None:
+def test_a_new_policy_is_a_class_and_a_line_of_the_registry(run: Callable[[str], str]) -> None:
     code = """
 import numpy as np, recsys_env
 from recsys_env.evaluation.episodes import begin_episodes
@@ -179,19 +217,18 @@ for options, picks in zip(envs.candidates.reshape(-1, envs.shape.candidates), ac
         np.testing.assert_allclose(price[options[picks]], np.sort(price[options])[: len(picks)])
         print("cheapest" in POLICIES)
 """
-    assert "True" in run_python(code, package)
+    assert "True" in run(code)
     listed = "from recsys_env.__main__ import main; main(['policies'])"
-    assert "  cheapest             Shows the cheapest of its options first." in run_python(listed, package)
+    assert "  cheapest             Shows the cheapest of its options first." in run(listed)
 
 
-def test_a_new_event_is_a_declaration_a_formula_and_a_draw(package: Path) -> None:
+def test_a_new_event_is_a_declaration_a_formula_and_a_draw(run: Callable[[str], str]) -> None:
     """Everything that tells of an event, or pays for it, follows new_event.diff."""
     code = """
-import re, tempfile
+import importlib.util, re, tempfile
 from pathlib import Path
 
 import numpy as np, recsys_env
-from recsys_env.cuda.batch import DeviceInfos
 from recsys_env.evaluation import EpisodeLog, watch
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.impressions import _Impressions
@@ -223,7 +260,10 @@ columns = table.columns()
 assert columns["disliked"].sum() == total
 np.testing.assert_array_equal(columns["reward"], columns["clicked"] - 2.0 * columns["disliked"])
 assert told and all("disliked" in each for each in told), told
-assert "disliked" in DeviceInfos._SLOTS and "disliked" in SharedPolicyVectorEnv.INFOS
+assert "disliked" in SharedPolicyVectorEnv.INFOS
+if importlib.util.find_spec("numba_cuda"):
+    from recsys_env.cuda.batch import DeviceInfos
+    assert "disliked" in DeviceInfos._SLOTS
 
 env = recsys_env.parallel_env(config, render_mode="ansi")
 _, infos = env.reset(seed=0)
@@ -237,10 +277,10 @@ with tempfile.TemporaryDirectory() as folder:
 assert re.search(r'"flags":[^]]*"disliked"', page) and '"disliked":["disliked","#7a3e9d",""]' in page
 print("follows")
 """
-    assert run_python(code, package).split() == ["follows"]
+    assert run(code).split() == ["follows"]
 
 
-def test_a_new_kind_of_page_is_what_it_is_like_and_how_its_slots_are_ranked(package: Path) -> None:
+def test_a_new_kind_of_page_is_what_it_is_like_and_how_its_slots_are_ranked(run: Callable[[str], str]) -> None:
     """Pages of new_page_kind.diff: the slots of each agent follow one another, and whatever looks at a page knows."""
     code = """
 import sys
@@ -278,4 +318,4 @@ for tick in range(20):
     np.testing.assert_array_equal(envs.report.slots["rank"], found["rank"])
 print(sorted(orders) == sorted(itertools.permutations((0, 2, 4))), holes > 0)
 """
-    assert run_python(code, package).split() == ["True", "True"]
+    assert run(code).split() == ["True", "True"]

@@ -184,6 +184,8 @@ def test_it_can_be_pickled_and_restored() -> None:
 )
 def test_a_policy_that_is_bound_to_a_learner_plays_as_in_the_batch(policy: str) -> None:
     """It looks the world up by the agent's number in the task, which is not the learner's."""
+    if policy == "implicit-knn":
+        pytest.importorskip("implicit")
     task = "rivals-v1" if policy == "matcher" else "ecommerce-v1"
     envs, inner = batch(task), batch(task)
     background = {agent: "content" for agent in envs.possible_agents[:-1]}

@@ -15,7 +15,8 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ from recsys_env.language.policy import ListingPolicy
 from recsys_env.policies.bandits import LinearThompson, LinUCB
 from recsys_env.policies.linear import LinearRanker
 from recsys_env.worlds import Worlds
+
+
+@dataclass(frozen=True)
+class Later:
+    """An argument that its test makes, because it needs compiled code: made while tests are collected, all processes
+    of xdist would wait for one that compiles."""
+
+    make: Callable[[], Any]
 
 
 def itself() -> list[Any]:
@@ -553,7 +562,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
     ),
     "FocalBatch": (
         recsys_env.FocalBatch,
-        {"envs": recsys_env.vector_env(SMALL), "background": "random", "learners": ["recommender_0"]},
+        {"envs": Later(lambda: recsys_env.vector_env(SMALL)), "background": "random", "learners": ["recommender_0"]},
         {"envs": lambda v: isinstance(v, VectorEnv), "learners": lambda v: v is None},
     ),
     "Worlds": (
@@ -608,7 +617,7 @@ MADE |= {
         ),
         "counterfactual": (
             {
-                **{"state": started("RecommendationEnv"), "joint_action": np.zeros((2, 2), int)},
+                **{"state": Later(lambda: started("RecommendationEnv")), "joint_action": np.zeros((2, 2), int)},
                 **{"alternative": np.ones((2, 2), int), "horizon": 2, "n": 2, "policies": "random", "seed": 0},
             },
             {
@@ -624,8 +633,8 @@ MADE |= {
             {},
         ),
         "evaluate": (
-            {"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE, "own": False},
-            {"own": lambda v: isinstance(v, (bool, np.bool_))},
+            {"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE, "individual": False},
+            {"individual": lambda v: isinstance(v, (bool, np.bool_))},
         ),
         "finite": ({"horizon": 3}, {"horizon": lambda v: whole(v, 1, math.inf)}),
         "matrix_value": ({"payoffs": PAYOFFS}, {"payoffs": lambda v: shape_of(v) in ((1, 2), (2, 2))}),
@@ -665,7 +674,7 @@ MADE |= {
         "open_model": ({"name": "x"}, {}),
     }.items()
 }
-EPISODE = begin_episodes(SMALL, "random", 1, 0)
+EPISODE = cache(lambda: begin_episodes(SMALL, "random", 1, 0))
 GROCERY = recsys_env.Catalogue.load("grocery")
 SAMPLES = np.array([1.0, 2.0, 4.0])
 MADE |= {
@@ -689,7 +698,7 @@ MADE |= {
             {"samples": SAMPLES, "among": 1},
             {"samples": row_of_numbers, "among": lambda v: whole(v, 1, 10**9)},
         ),
-        "measure": ({"log": recsys_env.evaluation.EpisodeLog(recsys_env.vector_env(SMALL))}, {}),
+        "measure": ({"log": Later(lambda: recsys_env.evaluation.EpisodeLog(recsys_env.vector_env(SMALL)))}, {}),
         "metric": (
             {"unit": "1", "better": "higher", "source": "this test"},
             {"better": lambda v: isinstance(v, str) and v == "", **dict.fromkeys(("unit", "source"), is_text)},
@@ -698,9 +707,9 @@ MADE |= {
         "place_on_scale": ({"samples": {"a": SAMPLES, "b": SAMPLES + 1}, "low": "a", "high": "b"}, {}),
         "play_episode": (
             {
-                "envs": EPISODE[0],
-                "team": EPISODE[1],
-                "observations": EPISODE[2],
+                "envs": Later(lambda: EPISODE()[0]),
+                "team": Later(lambda: EPISODE()[1]),
+                "observations": Later(lambda: EPISODE()[2]),
                 "log": None,
                 "paid": None,
             },
@@ -752,12 +761,12 @@ MADE |= {
     "TextNearest": (TextNearest, {"encoder": "hashing"}, {}),
     "EpisodeLog": (
         recsys_env.evaluation.EpisodeLog,
-        {"envs": recsys_env.vector_env(SMALL), "seen": ()},
+        {"envs": Later(lambda: recsys_env.vector_env(SMALL)), "seen": ()},
         {"envs": lambda v: isinstance(v, VectorEnv), "seen": persons},
     ),
     "Team": (
         policies.Team,
-        {"envs": recsys_env.vector_env(SMALL), "policies": {"recommender_0": "random"}, "seed": 0},
+        {"envs": Later(lambda: recsys_env.vector_env(SMALL)), "policies": {"recommender_0": "random"}, "seed": 0},
         {
             "envs": lambda v: isinstance(v, VectorEnv) and "recommender_0" in v.possible_agents,
             "policies": lambda v: isinstance(v, Mapping) and not v,
@@ -864,7 +873,7 @@ NUMBER = {
 PARTS = {  # of pages and answers
     **dict.fromkeys(("agent", "scene", "anchor", "title", "said"), is_text),
     **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
-    **dict.fromkeys(("place", "word"), lambda v: whole(v, 0, 2**31 - 1)),
+    **dict.fromkeys(("position", "word"), lambda v: whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("gap", "satisfaction", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
     **dict.fromkeys(
         ("likes", "clicked", "wants", "vocabulary", "repairs"), lambda v: isinstance(v, tuple) and all(map(is_text, v))
@@ -895,7 +904,10 @@ MADE |= {
 
 @pytest.mark.parametrize("name", MADE)
 def test_functions_refuse_what_they_cannot_use(name: str) -> None:
-    make, arguments, taken = MADE[name]
+    if name == "evaluation.record":
+        pytest.importorskip("pandas")
+    make, listed, taken = MADE[name]
+    arguments = {argument: value.make() if isinstance(value, Later) else value for argument, value in listed.items()}
     given = [p for p in inspect.signature(make).parameters.values() if p.kind is not p.VAR_KEYWORD]
     assert {p.name for p in given} == set(arguments)  # a new argument needs a value here
 
@@ -939,7 +951,7 @@ def test_any_text_is_read() -> None:
         "9" * 9000,
     ]
     titles = ("", "1", "a.*b(", "ß", "İ", "price: 1", "٣", "\n", "2; 3", "x" * 300)
-    candidates = tuple(replace(PAGE.candidates[0], place=i, title=title) for i, title in enumerate(titles * 10))
+    candidates = tuple(replace(PAGE.candidates[0], position=i, title=title) for i, title in enumerate(titles * 10))
     page = replace(PAGE, slots=4, candidates=candidates, levels=3, vocabulary=("a", "1", "ß"))
     for length in (1, 3, 10, 100, 1000) * 40:
         for text in (

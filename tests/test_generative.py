@@ -74,7 +74,7 @@ def test_tokens_go_from_coarse_to_fine() -> None:
 
 def test_a_story_tells_what_came_of_the_last_pages() -> None:
     codes = np.arange(1, 13).reshape(6, 2)
-    story = PageHistory(rows=(1, 1), places=2, length=3, levels=2)
+    story = PageHistory(rows=(1, 1), users=2, length=3, levels=2)
 
     def page(
         place: int, visitor: int, shown: list[int], click: int = -1, cart: bool = False, buy: bool = False

@@ -282,7 +282,7 @@ def test_it_is_the_same_game_as_in_numbers(task):
             asked = [line for line in answers[agent].splitlines() if "price" not in line or each.levels]
             answers[agent] = "\n".join(line for line in asked if "message" not in line or each.vocabulary)
             beside = [level] * (each.levels > 0) + [word] * bool(each.vocabulary)
-            places = [each.candidates[i].place for i in picks]
+            places = [each.candidates[i].position for i in picks]
             if each.slots == 1:
                 joint[agent] = places[0]
                 for value, size in zip(beside, [s for s in (each.levels, len(each.vocabulary)) if s], strict=True):

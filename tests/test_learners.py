@@ -41,7 +41,8 @@ DEEP = ("two-tower", "sasrec")
 def play(
     envs: VectorEnv, policy: str | Policy, episodes: int = 1, seed: int = 0
 ) -> tuple[Any, np.ndarray, list[np.ndarray]]:
-    """The policy after some episodes as agent 0 (the others are random), own rewards [episodes, B], and its actions."""
+    """The policy after some episodes as agent 0 (the others are random), individual rewards [episodes, B], and its
+    actions."""
     policies: dict[str, str | Policy] = {
         **dict.fromkeys(envs.possible_agents, "random"),
         envs.possible_agents[0]: policy,
@@ -163,7 +164,7 @@ def test_bandits_learn_from_all_that_a_query_brought() -> None:
 
 
 def test_slots_are_worth_what_the_agent_earns() -> None:
-    """Over an episode, values without the carts' advance and later purchases add up to the own rewards."""
+    """Over an episode, values without the carts' advance and later purchases add up to the individual rewards."""
     envs = vector_env("ecommerce-v1", 20, reward={"cart": 0.1}, feedback={"b_0": -1.0})
     appraise, total, later, advance = Appraiser(envs, 0), 0.0, 0.0, 0.0
     own = 0.0

@@ -55,6 +55,7 @@ def run_python(code: str, environment: dict[str, str]) -> subprocess.CompletedPr
     return subprocess.run(command, env={**environment, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_games_are_those_of_the_packages_own_compiler() -> None:
     done = run_python(PLAYED, {**os.environ, selection.SETTING: selection.PLAIN})
     assert done.returncode == 0, done.stderr

@@ -682,7 +682,7 @@ def test_episode_returns_are_reproducible_and_take_any_task() -> None:
         one[:3], episode_returns(SMALL, "popularity", 3, seed=3)
     )  # copies do not depend on the batch
     shared = recsys_env.replace(SMALL, {"reward": {"sharing": 1.0}})
-    np.testing.assert_array_equal(one, episode_returns(shared, "popularity", 5, seed=3))  # own rewards, before sharing
+    np.testing.assert_array_equal(one, episode_returns(shared, "popularity", 5, seed=3))  # before sharing
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 30, 1000])

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("rliable")
 pytest.importorskip("matplotlib")
 
-import cards
+import cards.knowledge
 import claims
 import examples
 import learners as learner_tables
@@ -364,9 +364,9 @@ def test_a_card_says_what_is_stored() -> None:
 
 @pytest.mark.usefixtures("small_results")
 def test_aims_are_computed() -> None:
-    text = cards.aims()
+    text = cards.aims.table_of_aims()
     well_formed(text)
-    aims, found = {aim.name: aim.what for aim in cards.AIMS}, cells(text)
+    aims, found = {aim.name: aim.what for aim in cards.aims.AIMS}, cells(text)
     head, grid = found["task"], found["[ecommerce](_generated/tasks/ecommerce-v1.md#evidence)"]
     assert head == list(aims)
     marks = dict(zip(head, grid, strict=True))
@@ -390,27 +390,29 @@ def test_aims_are_computed() -> None:
 
 @pytest.mark.usefixtures("small_results")
 def test_a_card_opens_with_what_the_numbers_say() -> None:
-    asked, *_ = cards.OPENINGS["ecommerce-v1"]
+    asked, *_ = cards.openings.OPENINGS["ecommerce-v1"]
     assert cards.card("ecommerce-v1").startswith(
         f"{asked} Two myopic agents earn 2.0 each, two patient ones 4.0; a lone patient agent gets 1.0, a lone greedy "
         "one among patient ones 5.0: a prisoner's dilemma.\n\n"
     )  # `ppo-torch` is trained there, but not by the team's reward, so there is no third sentence
-    assert cards.figures("ecommerce-v1")["ppo-torch"] == "2.5"
-    assert cards.opening("social-v1") == cards.OPENINGS["social-v1"][0]
-    assert cards.opening("mine-v1") == ""
+    assert cards.openings.figures("ecommerce-v1")["ppo-torch"] == "2.5"
+    assert cards.openings.opening("social-v1") == cards.openings.OPENINGS["social-v1"][0]
+    assert cards.openings.opening("mine-v1") == ""
 
 
-@pytest.mark.parametrize("task", cards.OPENINGS)
+@pytest.mark.parametrize("task", cards.openings.OPENINGS)
 def test_every_number_of_an_opening_is_stored(task: str) -> None:
-    sentences = cards.OPENINGS[task]
+    sentences = cards.openings.OPENINGS[task]
     assert len(sentences) == 3
     assert not any(re.search(r"\d", sentence) for sentence in sentences if "discount of 0" not in sentence)
-    assert cards.opening(task) == " ".join(sentence.format_map(cards.figures(task)) for sentence in sentences)
+    assert cards.openings.opening(task) == " ".join(
+        sentence.format_map(cards.openings.figures(task)) for sentence in sentences
+    )
 
 
 def test_every_task_has_an_opening() -> None:
-    assert list(cards.OPENINGS) == [task for task in TASKS if task in cards.OPENINGS]
-    assert set(cards.OPENINGS) == set(TASKS)
+    assert list(cards.openings.OPENINGS) == [task for task in TASKS if task in cards.openings.OPENINGS]
+    assert set(cards.openings.OPENINGS) == set(TASKS)
 
 
 @pytest.mark.parametrize(
@@ -424,7 +426,7 @@ def test_every_task_has_an_opening() -> None:
     ],
 )
 def test_the_kind_of_game_is_said_by_the_numbers(differences: tuple[float, float], kind: str) -> None:
-    assert cards.game(dict(zip(("T-R", "P-S"), (gain(mean, 0.1) for mean in differences), strict=True))) == kind
+    assert cards.games.game(dict(zip(("T-R", "P-S"), (gain(mean, 0.1) for mean in differences), strict=True))) == kind
 
 
 def gain(mean: float, ci95: float) -> dict[str, float]:
@@ -433,7 +435,7 @@ def gain(mean: float, ci95: float) -> dict[str, float]:
 
 def aims() -> dict[str, Any]:
     """Name of an aim -> what finds out whether a task meets it."""
-    return {aim.name: aim.finds for aim in cards.AIMS}
+    return {aim.name: aim.finds for aim in cards.aims.AIMS}
 
 
 PLANNER = {
@@ -532,9 +534,9 @@ def test_where_a_constant_is_a_strategy_the_blind_aim_says_so(
 
 
 def test_which_prices_are_equilibria_is_said_by_the_numbers() -> None:
-    assert cards.settled({"unbeaten": []}) == "Every price is beaten: none is an equilibrium."
-    assert cards.settled({"unbeaten": [["greedy"]]}).endswith("as far as these episodes tell: `greedy`.")
-    several = cards.settled({"unbeaten": [["greedy"], ["a", "b", "c"]]})
+    assert cards.games.settled({"unbeaten": []}) == "Every price is beaten: none is an equilibrium."
+    assert cards.games.settled({"unbeaten": [["greedy"]]}).endswith("as far as these episodes tell: `greedy`.")
+    several = cards.games.settled({"unbeaten": [["greedy"], ["a", "b", "c"]]})
     assert several.endswith(": `greedy`, `a` to `c` with all prices in between.")
 
 
@@ -544,14 +546,16 @@ def test_which_prices_are_equilibria_is_said_by_the_numbers() -> None:
 )
 def test_what_the_planner_misses_more_is_said_by_the_numbers(items: float, said: str) -> None:
     lost = {"planner, taste estimated": gain(10.0, 2.0), "planner, mean items": gain(items, 2.0)}
-    assert cards._rests_on(lost).startswith(said)
+    assert cards.knowledge._rests_on(lost).startswith(said)
 
 
-def test_whether_credit_along_places_helps_is_said_by_the_numbers() -> None:
+def test_whether_credit_along_user_slots_helps_is_said_by_the_numbers() -> None:
     ticks = {"runs": [1.0, 2.0, 3.0]}
-    assert "do not tell" in results._credit_found("t", {"places": {"runs": [1.1, 1.8, 3.1]}, "ticks": ticks})
-    assert "places earn more" in results._credit_found("t", {"places": {"runs": [6.0, 7.1, 8.0]}, "ticks": ticks})
-    assert "ticks earn more" in results._credit_found("t", {"places": {"runs": [-6.0, -5.1, -4.0]}, "ticks": ticks})
+    assert "do not tell" in results._credit_found("t", {"user_slots": {"runs": [1.1, 1.8, 3.1]}, "ticks": ticks})
+    assert "user slots earn more" in results._credit_found(
+        "t", {"user_slots": {"runs": [6.0, 7.1, 8.0]}, "ticks": ticks}
+    )
+    assert "ticks earn more" in results._credit_found("t", {"user_slots": {"runs": [-6.0, -5.1, -4.0]}, "ticks": ticks})
 
 
 def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -570,10 +574,10 @@ def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.Mo
         "talking": learner([3.0, 5.0], device="cpu", set=("messages=4",)),
     }
     monkeypatch.setattr(measured, "training", lambda: {"learners": learners})
-    assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "gamma")] == [("far", "near")]
-    assert cards.pairs("duel-v1", "gamma")[0][2]["mean"] == pytest.approx(1.0)
-    assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "sharing")] == [("team", "near")]
-    assert [(one, other) for one, other, _ in cards.pairs("duel-v1", "messages")] == [("talking", "far")]
+    assert [(one, other) for one, other, _ in cards.learners.pairs("duel-v1", "gamma")] == [("far", "near")]
+    assert cards.learners.pairs("duel-v1", "gamma")[0][2]["mean"] == pytest.approx(1.0)
+    assert [(one, other) for one, other, _ in cards.learners.pairs("duel-v1", "sharing")] == [("team", "near")]
+    assert [(one, other) for one, other, _ in cards.learners.pairs("duel-v1", "messages")] == [("talking", "far")]
 
 
 def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -582,7 +586,7 @@ def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: p
     exact = {"landmarks": {"optimum": {"own": 0.5, "nash_conv": None}}, "learners": {"ppo-torch": runs}}
     monkeypatch.setattr(measured, "training", lambda: {"learners": {"ppo-torch": learner}})
     monkeypatch.setattr(measured, "distances", lambda task: exact)
-    text = cards._learners("duel-v1")
+    text = cards.learners.learners_of("duel-v1")
     assert cells(text.partition(" in the long run: optimum 0.5000.")[2])["`ppo-torch`"] == [
         "3",
         "0.125 0.375",
@@ -599,11 +603,11 @@ def test_a_solution_says_which_strategies_it_is_of_and_who_has_no_place_in_it() 
         "equilibria": [],
         "policies": [placed, {"name": "greedy", "missing": "it reacts to the past"}],
     }
-    text = cards._exact(found)
+    text = cards.exact.exact_solution(found)
     assert "pure stationary strategies of these states (Markov perfect equilibria).\n" in text
     assert cells(text)["`joint`"] == ["0.5000 0.5000", "0.2500"]
     assert "Not in the table: it reacts to the past." in text
-    assert "Strategies that react to past prices can sustain more" in cards._exact({**found, "table": 98})
+    assert "Strategies that react to past prices can sustain more" in cards.exact.exact_solution({**found, "table": 98})
 
 
 def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -637,7 +641,7 @@ def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypat
     assert aims()["library"]("coverage-v0") is None
     del learners["a"], learners["c"]
     assert leads("coverage-v0") == ("`b` / `static` 26.3 ±19.4 %", True, "26 %")  # which it is alone
-    known = cards._lead(np.array([10.0, 10.0]), gain(2.0, 0.5), among=1)
+    known = cards.aims._lead(np.array([10.0, 10.0]), gain(2.0, 0.5), among=1)
     assert known == gain(4.0, 1.25)  # all that is uncertain is the policy's reward, of which 10 is a multiple
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numba
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env.policies import CompiledPolicy, Content, Team, uniform
+from recsys_env.policies import CompiledPolicy, Content, Team, compiled, uniform
 from recsys_env.policies.linear import LinearRanker
 
 HORIZON = 30
@@ -137,6 +139,36 @@ def test_a_rollout_counts_towards_code_of_its_own(monkeypatch: pytest.MonkeyPatc
     before = envs._until_specialised
     recsys_env.rollout(envs, "blind", 10)
     assert envs._until_specialised == before - 10
+
+
+def test_compiled_code_of_functions_that_were_used_long_ago_is_freed() -> None:
+    """The code of those used last is kept, also if each of them was wrapped in a policy that is gone."""
+
+    def fixed(pick: int) -> Any:
+        @numba.njit
+        def act(observation, mask, action, key):  # type: ignore[no-untyped-def]
+            action[0] = pick
+
+        return act
+
+    def first_act(function: Any) -> np.ndarray:
+        policy = CompiledPolicy(function)
+        policy.bind(envs, "recommender_0", 0)
+        return policy.act(envs.observations[:, 0])
+
+    envs = recsys_env.vector_env("duel-v1", 2)
+    envs.reset(seed=0)
+    functions = [fixed(1)]
+    assert first_act(functions[0]).tolist() == [1, 1]
+    gone = weakref.ref(functions.pop())
+    gc.collect()
+    assert gone() is not None
+    for pick in range(compiled.KEPT):
+        functions.append(fixed(pick))
+        compiled._loops(functions[-1])  # which compiles at its first call
+    gc.collect()
+    assert gone() is None
+    assert compiled._loops(functions[0]) is compiled._loops(functions[0])
 
 
 @pytest.mark.parametrize(

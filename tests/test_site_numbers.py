@@ -289,7 +289,7 @@ def unbeaten(task: str) -> list[str]:
 
 
 def priced(task: str) -> list[float]:
-    """Own reward where both play the ends of that range, and where both are myopic."""
+    """Individual reward where both play the ends of that range, and where both are myopic."""
     prices = evidence(task)["play"]["priced"]["prices"]
     return [prices[name]["reward"]["mean"] for name in (*unbeaten(task), "greedy")]
 
@@ -361,7 +361,7 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
     "crossdomain-v0": [lambda: f"Clicks per page {per_page('crossdomain-v0', 'random')} under random"],
     "rivals-v1": [
         lambda: "beats {} to {} times the price".format(*(name.split()[-1] for name in unbeaten("rivals-v1"))),
-        lambda: "(own reward from {:.0f} down to {:.0f}; both myopic {:.0f})".format(*priced("rivals-v1")),
+        lambda: "(individual reward from {:.0f} down to {:.0f}; both myopic {:.0f})".format(*priced("rivals-v1")),
         lambda: f"{per_page('rivals-v1', 'random')} under random and {per_page('rivals-v1', 'content')} under content",
     ],
 }

@@ -101,7 +101,7 @@ def test_each_range_is_asked_for(name: str) -> None:
             numbers[(-1,) * numbers.ndim] = odd
             with pytest.raises(ValueError, match="the snapshot's ") as caught:
                 envs.restore(broken)
-            assert f"the snapshot's {column.told} hold {numbers[(-1,) * numbers.ndim].item()!r} in copy 2" in str(
+            assert f"the snapshot's {column.label} hold {numbers[(-1,) * numbers.ndim].item()!r} in copy 2" in str(
                 caught.value
             )
             assert "allowed is" in str(caught.value)

@@ -60,7 +60,7 @@ def test_a_row_of_a_card(task: str) -> None:
 
 def test_a_file_of_another_name_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(FileError, match=r"other\.json is no evaluation\.json and no tournament\.json$"):
+    with pytest.raises(FileError, match=r"other\.json must be named evaluation\.json or tournament\.json$"):
         read_result(tmp_path / "other.json")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import gymnasium
@@ -144,6 +145,29 @@ def test_rows_of_the_shared_policy_are_the_agents_of_the_batch(mode: str) -> Non
         np.testing.assert_array_equal(r, q.ravel())
         np.testing.assert_array_equal(infos["clicked"], report["clicked"].reshape(6, -1))
         np.testing.assert_array_equal(infos["active"], report["active"].ravel())
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+@pytest.mark.parametrize("make", [recsys_env.SharedPolicyVectorEnv, recsys_env.SingleAgentVectorEnv])
+def test_what_a_view_returns_may_be_kept(make: Any, mode: str) -> None:
+    """No two arrays that it returns share memory, whether in one step or in different ones."""
+
+    def returned(results: tuple[Any, ...]) -> list[np.ndarray]:
+        *arrays, infos = results
+        return [*arrays, *infos.values(), *infos.get("final_obs", ())]
+
+    rows = make(recsys_env.vector_env("duel-v1", 2, horizon=3), autoreset_mode=mode)
+    found = returned(rows.reset(seed=0))
+    for _ in range(5):
+        found += returned(rows.step(np.zeros(rows.num_envs, int)))
+    arrays = [array for array in found if array.dtype != object]
+    assert not any(np.shares_memory(one, other) for one, other in combinations(arrays, 2))
+
+
+def test_without_copies_the_masks_of_infos_are_one_array() -> None:
+    rows = recsys_env.SharedPolicyVectorEnv(recsys_env.vector_env("duel-v1", 2, horizon=3, copy=False))
+    infos = rows.reset(seed=0)[1]
+    assert infos["_shown"] is infos["_rank"]
 
 
 def test_gymnasiums_own_vector_takes_infos_of_later_purchases() -> None:

@@ -80,7 +80,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("tests/test_metrics.py", ("appraise", "appraise_fairness", "read_prices")),
-    ("tests/test_rollout.py", ("play", "follow", "rank", "score_options")),
+    ("tests/test_rollout.py", ("play", "follow", "rank", "choose_slates", "score_options")),
     ("tests/test_policies.py", ("choose", "arrange")),
     ("tests/test_pricing.py", ("choose", "arrange")),
 )

@@ -36,7 +36,10 @@ CHECKS = (
     ("events", "cart, like, rating and dwell only with the click; bought = an instant cart; cart where there is one"),
     ("dwell", "dwell is finite and at least 0"),
     ("rating", "ratings are 1..5, or 0 for none"),
-    ("own", "own reward = sum of the role's weights times the events credited, later purchases at the price paid too"),
+    (
+        "own",
+        "individual reward = sum of the role's weights times credited events, with later purchases at the price paid",
+    ),
     ("rewards", "reward = (1 - max(s, 0)) x + s mean(x) of x = own + objectives, and finite"),
     ("later", "a later purchase is of an item that was in the cart when the page began, in the order of the cart"),
     ("credit", "it is credited to the agent whose slot was carted last, and rated at most once"),
@@ -398,7 +401,7 @@ def put_in(books: Any, b: int, u: int, j: int, n: int, rated: bool) -> int:
 def check_money(
     world: Any, state: Any, report: Any, flags: Any, books: Any, n: int, k: int, b: int, u: int, stamp: int, tick: int
 ) -> None:
-    """Check carts, purchases, wallet, stock and own rewards of one page, of which slot (n, k) was clicked."""
+    """Check carts, purchases, wallet, stock and individual rewards of one page, of which slot (n, k) was clicked."""
     p, book, user, carts, tally = world.params[0], books.people[b, u], state.users[b, u], books.carts, books.tally
     if p.users.wallet_init > 0.0:
         book.wallet = min(p.users.wallet_init, book.wallet + p.users.wallet_refill * (tick - book.tick))

@@ -74,7 +74,7 @@ def make_experiment(
 
 
 def own_rewards(experiment: Experiment, episodes: int, seed: int) -> torch.Tensor:
-    """Own rewards [E] of all agents together, in episodes without exploration."""
+    """Individual rewards [E] of all agents together, in episodes without exploration."""
     task: Any = experiment.task
     env = task.get_env_fun(episodes, experiment.continuous_actions, seed, "cpu")()
     total, state = torch.zeros(episodes), env.reset()

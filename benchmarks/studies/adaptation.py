@@ -9,11 +9,12 @@ One thing changes in the middle of a long episode, and no agent is told:
 - bait: items that lured now satisfy and the other way round (clickbait c becomes 1 - c). Statistics of items stay.
 - rival: all other agents played at random and are replaced by strong ones (`static`).
 
-A team of the policy meets the first two, and the first agent alone meets the third. The measure is the own reward per
-page of the first agent, averaged over the copies and over windows of pages. The new level is the mean of the last
-quarter of the pages after the change, and the level before that of as many pages before it. The policy has recovered at
-the first window from which 90 % of the way to the new level is made. The way begins at the first window, or at the new
-level if that is lower. A policy acts for all copies at once, so a policy that learns while it serves learns from all.
+A team of the policy meets the first two, and the first agent alone meets the third. The measure is the individual
+reward per page of the first agent, averaged over the copies and over windows of pages. The new level is the mean of the
+last quarter of the pages after the change, and the level before that of as many pages before it. The policy has
+recovered at the first window from which 90 % of the way to the new level is made. The way begins at the first window,
+or at the new level if that is lower. A policy acts for all copies at once, so a policy that learns while it serves
+learns from all.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ SHIFTS: dict[str, Callable[[VectorEnv], None]] = {"tastes": other_tastes, "bait"
 
 
 def rewards(task: str, policy: str, shift: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Own reward [B, P] of the first agent at its last pages before the shift and at its first pages after it. P is the
-    number of pages that all copies have in both."""
+    """Individual reward [B, P] of the first agent at its last pages before the shift and at its first pages after it. P
+    is the number of pages that all copies have in both."""
     config = task_config(task, {"horizon": HORIZON})
     rivals = [RIVALS if shift == "rival" else (policy, policy)] * (config.num_agents - 1)
     envs, team, observations = begin_episodes(config, [policy, *(before for before, _ in rivals)], COPIES, seed)

@@ -35,10 +35,10 @@ def selfish(config: WorldConfig, found: Found) -> Found:
     for number in range(ROUNDS):
         for n in range(len(config.roles)):
             learner = config.agents[n]
-            company = {agent: found.policy(config, m) for m, agent in enumerate(config.agents) if agent != learner}
+            background = {agent: found.policy(config, m) for m, agent in enumerate(config.agents) if agent != learner}
             reply = best_ranker(
                 config,
-                background=company,
+                background=background,
                 states=STATES,
                 start=found.weights,
                 budget=REPLY,

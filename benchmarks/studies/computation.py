@@ -4,9 +4,9 @@
 
 Each policy plays as a team. Its row holds the parameters of its networks, the floating-point operations per page (those
 that PyTorch counts: products of matrices), milliseconds per page in a single copy and in a batch of 64 on one core
-(including what it learns while serving), and own reward per agent and episode. Where the processor tells its energy, it
-also holds joules per page (RAPL: the whole package, including idle power and the environment). A policy is on the
-frontier if no other one is better in both reward and time.
+(including what it learns while serving), and individual reward per agent and episode. Where the processor tells its
+energy, it also holds joules per page (RAPL: the whole package, including idle power and the environment). A policy is
+on the frontier if no other one is better in both reward and time.
 """
 
 from __future__ import annotations

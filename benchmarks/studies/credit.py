@@ -3,8 +3,8 @@
     python -m benchmarks.studies.credit [--task social-v1] [--set horizon=400 ...] [--seeds 3] [--total-steps 2000000]
 
 Trains the one-file PPO (`baselines.ppo_torch`) from the same seeds in three ways: with advantages along the pages of
-each user slot, with advantages along ticks, and without foresight (gamma = 0). The result is own reward per agent and
-episode on unseen seeds.
+each user slot, with advantages along ticks, and without foresight (gamma = 0). The result is individual reward per
+agent and episode on unseen seeds.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ..result_files import earlier, store
 
 EPISODES = TorchPPO().final_episodes
 KINDS: dict[str, dict[str, Any]] = {
-    "places": {},
+    "user_slots": {},
     "ticks": {"credit": "ticks"},
     "myopic": {"gamma": 0.0},
 }
 
 
 def score(task: str, seed: int, total_steps: int, changes: tuple[str, ...], kind: str) -> float:
-    """Own reward per agent and episode of a team trained from this seed."""
+    """Individual reward per agent and episode of a team trained from this seed."""
     run: dict[str, Any] = {"device": "cpu", "compare": (), **KINDS[kind]}
     with tempfile.TemporaryDirectory() as folder:
         result = train(TorchPPO(task, set=changes, seed=seed, timesteps=total_steps, out=Path(folder), **run))
@@ -53,7 +53,7 @@ def main() -> None:
             kind: np.array([score(task, seed, args.total_steps, tuple(args.set), kind) for seed in range(args.seeds)])
             for kind in KINDS
         }
-        named = {**runs, "gain": runs["places"] - runs["myopic"]}
+        named = {**runs, "gain": runs["user_slots"] - runs["myopic"]}
         tasks[task] = {name: {**interval(values), "runs": values.tolist()} for name, values in named.items()}
         tasks[task]["source"] = provenance()
         print(task, tasks[task], flush=True)

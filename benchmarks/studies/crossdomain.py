@@ -10,8 +10,9 @@ The domains play under three levers:
 
 Policies play as a team, and the one-file PPO is trained from several seeds under each lever. The generative recommender
 is pre-trained on logged pages of the other two domains, of its own, or of all three. It then plays its domain without
-further training, and `content` plays the others. The results are own reward per agent and episode (for the generative
-recommender: of its domain) and own reward per page of visitors who are new to a domain and known to another.
+further training, and `content` plays the others. The results are individual reward per agent and episode (for the
+generative recommender: of its domain) and individual reward per page of visitors who are new to a domain and known to
+another.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ SOURCES: dict[str, Callable[[str, str], bool]] = {  # whether an agent is pre-tr
 
 
 def played(config: WorldConfig, policies: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Own reward [E, N], and [2, E, N]: the reward of pages of visitors who are new to a domain and known to another,
-    and the number of these pages."""
+    """Individual reward [E, N], and [2, E, N]: the reward of pages of visitors who are new to a domain and known to
+    another, and the number of these pages."""
     envs, team, observations = begin_episodes(config, policies, EPISODES, UNSEEN)
     actions, own, first = (
         envs.empty_actions(),

@@ -59,7 +59,7 @@ def merged(stored: Mapping[str, Any], found: Runs) -> Runs:
 
 
 def landmarks(solved: Mapping[str, Any]) -> dict[str, Any]:
-    """What the learners may end at: name -> own reward per agent and tick, and nash_conv."""
+    """What the learners may end at: name -> individual reward per agent and tick, and nash_conv."""
     rows = [row for row in solved["policies"][: len(NAMED)] if "missing" not in row]
     named = {row["name"]: {"own": mean(row), "nash_conv": row["nash_conv"]} for row in rows}
     alike = [e for e in solved["equilibria"] if e["symmetric"]]
@@ -73,7 +73,7 @@ def in_table(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def mean(run: Mapping[str, Any]) -> float:
-    """Own reward per agent and tick."""
+    """Individual reward per agent and tick."""
     return float(np.mean(run["own"]))
 
 

@@ -21,7 +21,7 @@ speed     agent-steps per second
 
 The card is written to benchmarks/results/evidence/<task>.json, which is published. Write a card with your own policies
 or with few episodes to another folder (--out). A part that a task does not have holds `missing`, the reason. The site
-adds what learners show (discount, memory, sharing, algorithms) from their own results (`docs/cards.py`). `--play`
+adds what learners show (discount, memory, sharing, algorithms) from their own results (`docs/cards/`). `--play`
 measures only `play` again, with the rankers of the stored card; that part then has a `source` of its own.
 """
 
@@ -66,7 +66,8 @@ Card = dict[str, Any]
 
 
 def rows(played: Played, policies: Sequence[str]) -> Card:
-    """Own reward per agent and episode of each policy when all agents use it, and its place on the task's scale."""
+    """Individual reward per agent and episode of each policy when all agents use it, and its place on the task's
+    scale."""
     found: Card = {}
     able = []
     for policy in policies:

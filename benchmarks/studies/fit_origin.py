@@ -104,7 +104,7 @@ def fitted(log: pd.DataFrame, origin: Any) -> WorldConfig:
 
 
 def scores(world: WorldConfig) -> dict[str, float]:
-    """Mean own reward per episode of every policy."""
+    """Mean individual reward per episode of every policy."""
     return {policy: float(episode_returns(world, policy, EPISODES, SEED).mean()) for policy in POLICIES}
 
 

@@ -109,8 +109,8 @@ class _Kind:
 
 
 def measure(task: str, episodes: int) -> dict[str, Any]:
-    """Rows of a task: own reward and score of each kind and of the ends of the scale, and paired differences from the
-    planner in points of the score."""
+    """Rows of a task: individual reward and score of each kind and of the ends of the scale, and paired differences
+    from the planner in points of the score."""
     config = TASKS[task]
     made: Any = {name: _Kind(*denied) for name, denied in KINDS.items()}
     played = Played(config, episodes, HELD_OUT, made)

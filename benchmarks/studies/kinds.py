@@ -6,10 +6,10 @@
 
 Every policy plays the first agent, and every policy in turn plays all other agents. With `--beside` the others play
 only the named policies and the first agent's own, as a page of a language model takes a second. As rivals, each agent's
-own reward counts; as a mixed team, their sum. The result also holds the visitors' satisfaction, diversity and rating on
-the whole platform, and the cost of a page of the first agent. For policies that need at most a millisecond per page it
-holds a lower bound of what one agent of a team gains by its best reply, which a search looks for. Episodes are as short
-as language models need (--ticks). Stored rows of other policies with the same settings are kept.
+individual reward counts; as a mixed team, their sum. The result also holds the visitors' satisfaction, diversity and
+rating on the whole platform, and the cost of a page of the first agent. For policies that need at most a millisecond
+per page it holds a lower bound of what one agent of a team gains by its best reply, which a search looks for. Episodes
+are as short as language models need (--ticks). Stored rows of other policies with the same settings are kept.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ def played(config: WorldConfig, first: str, background: str, episodes: int) -> d
 
 
 def measured(
-    task: str, ticks: int, name: str, policies: dict[str, str], company: dict[str, str], episodes: int
+    task: str, ticks: int, name: str, policies: dict[str, str], others: dict[str, str], episodes: int
 ) -> dict[str, Any]:
-    """The row of a policy, which plays beside itself and beside each policy of its company."""
+    """The row of a policy, which plays beside itself and beside each of the other policies."""
     policy = policies[name]
     config = task_config(task, {"horizon": ticks})
     began = time.perf_counter()
     beside = {
-        other: played(config, policy, background, episodes) for other, background in {name: policy, **company}.items()
+        other: played(config, policy, others_play, episodes) for other, others_play in {name: policy, **others}.items()
     }
     row: dict[str, Any] = {"source": provenance(), "beside": beside}
     if beside[name]["costs"].get("ms", 0.0) <= QUICK:
@@ -94,12 +94,12 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--ticks", type=int, default=60)
     args = parser.parse_args()
-    policies, company = named(args.policies), named(args.beside or args.policies)
+    policies, others = named(args.policies), named(args.beside or args.policies)
     for task in args.tasks:
-        settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks, "beside": sorted(company)}
+        settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks, "beside": sorted(others)}
         rows = dict(earlier(f"kinds-{task}", "rows", settings))
         for name in policies:
-            found = measured(task, args.ticks, name, policies, company, args.episodes)
+            found = measured(task, args.ticks, name, policies, others, args.episodes)
             found["beside"] = {**rows.get(name, {}).get("beside", {}), **found["beside"]}
             rows[name] = found
             store(f"kinds-{task}", settings, {"rows": rows})

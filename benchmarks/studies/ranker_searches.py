@@ -37,9 +37,9 @@ def searches(config: WorldConfig, rivals: Sequence[str], generations: int) -> di
     }
     _, *others = config.agents
     for rival in rivals if others else ():
-        company: dict[str, str | Policy] = dict.fromkeys(others, rival)
+        background: dict[str, str | Policy] = dict.fromkeys(others, rival)
         found[f"answer to {rival}"] = best_ranker(
-            config, background=company, states=STATES, start=start, budget=budget, shared=True
+            config, background=background, states=STATES, start=start, budget=budget, shared=True
         )
     return found
 

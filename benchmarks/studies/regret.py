@@ -1,4 +1,5 @@
-"""How far is `greedy` from the best slate? Compares the expected own reward of its pages with slates that are tried.
+"""How far is `greedy` from the best slate? Compares the expected individual reward of its pages with slates that are
+tried.
 
     python -m benchmarks.studies.regret [--copies 200] [--pages 10]
 

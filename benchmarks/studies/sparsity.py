@@ -3,7 +3,7 @@
     python -m benchmarks.studies.sparsity [--task streaming-v1] [--policies nearest sasrec FOLDER ...]
 
 The numbers of users, items and ticks of a task vary, and a policy plays as a team. Each row holds pages per person,
-impressions per item, own reward per page (worlds differ in their number of pages), and NDCG@K against the true
+impressions per item, individual reward per page (worlds differ in their number of pages), and NDCG@K against the true
 utilities of the items that could be shown. Policies that learn begin with nothing and learn from the batch while they
 serve it, that is from 32 copies and so from 32 times the users.
 """

@@ -6,7 +6,8 @@
 
 Each policy plays the first agent in the worlds that `--catalogues 16` trains in (0 to 15) and in as many others (16 to
 31). The other agents play the same policy, as in training, or one that the learners have not met. The result is the
-first agent's own reward per episode, with intervals over worlds. Every policy meets the same people in the same world.
+first agent's individual reward per episode, with intervals over worlds. Every policy meets the same people in the same
+world.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ EPISODES = 16  # in each world
 
 
 def measured(task: str, policy: str) -> dict[str, dict[str, Any]]:
-    """kind of catalogue -> company -> own reward of the first agent."""
+    """kind of catalogue -> company -> individual reward of the first agent."""
     return {
         kind: {who: interval(np.array([_own(task, policy, who, seed) for seed in seeds])) for who in COMPANY}
         for kind, seeds in CATALOGUES.items()

@@ -17,14 +17,14 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def in_order(actions: Any, agents: list[str]) -> list[Any]:
-    """The actions in the order of the agents.
+    """Return the actions in the order of the agents.
 
     Raises:
-        TypeError: something else than a dict of them.
-        KeyError: missing or unknown agents.
+        TypeError: `actions` is not a dict.
+        KeyError: an agent is missing or unknown.
     """
     if not isinstance(actions, Mapping):
-        raise TypeError(f"actions = {shown(actions)} must be a dict of one for each agent: {', '.join(agents)}")
+        raise TypeError(f"actions = {shown(actions)} must be a dict of one action for each agent: {', '.join(agents)}")
     for agent in actions:
         if agent not in agents:
             raise KeyError(unknown("agent", agent, agents))

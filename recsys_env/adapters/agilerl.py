@@ -1,4 +1,4 @@
-"""AgileRL: a batch as its `PettingZooVecEnv`, and a replay buffer that knows the last observation of an episode.
+"""AgileRL: a batch as its `PettingZooVecEnv`, and a replay buffer that stores the last observation of an episode.
 
     rows = AgileRLVecEnv(recsys_env.vector_env("duel-v1", num_envs=64, reward={"sharing": 1.0}))
     learner, memory = MADDPG(**rows.arguments(), vect_noise_dim=rows.num_envs), HorizonReplayBuffer(rows, 100_000)
@@ -6,15 +6,16 @@
         rows, "duel-v1", "MADDPG", [learner], memory, max_steps=100_000, evo_steps=50_000
     )
 
-AgileRL asks for an older PettingZoo than recsys_env does and works with ours, so it lives in an environment of its own,
-made in this order:
+AgileRL declares an older PettingZoo than recsys_env needs, but works with the newer one. Give it an environment of its
+own, made in this order:
 
     pip install "agilerl==2.42.5" "transformers>=5,<6" "numba>=0.61,<0.70"
     pip install --no-deps "pettingzoo==1.27.0" recsys_env    # from a checkout: -e . in place of recsys_env
 
-(AgileRL imports transformers without asking for it.) `pip check` then names that one conflict and no other. MADDPG and
-MATD3 take one slot (`Discrete`, with masks) or `query` and `weights`, no slates. AgileRL shares one network among
-agents whose names differ in their number alone, so agents of one role share theirs.
+AgileRL imports transformers without declaring it. `pip check` then reports the conflict about PettingZoo and no other.
+
+MADDPG and MATD3 take one slot (`Discrete`, with masks), `query` and `weights`, but no slates. Agents of one role share
+a network, because AgileRL shares one among agents whose names differ only in their number.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ from . import in_order
 class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
     """All copies of a task in one step: a dict of arrays [B, ...] by agent goes in and comes out.
 
-    Episodes end by truncation; as everywhere in AgileRL the step that ends one returns the first observation of the
-    next (see `HorizonReplayBuffer`). Arrays are views of the batch's alternating buffers. `infos[agent]` holds `active`
-    [B] and, with `mask_actions`, `action_mask` [B, A]; the observation is the flat part then.
+    Episodes end by truncation. The step that ends an episode returns the first observation of the next one, as
+    everywhere in AgileRL (see `HorizonReplayBuffer`). `infos[agent]` holds `active` [B]. With `mask_actions` it also
+    holds `action_mask` [B, A], and the observation is the flat part.
 
     Args:
         envs: the batch.
@@ -62,7 +63,7 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
         self._none = self._by_agent(np.zeros((envs.num_envs, envs.num_agents), np.bool_))
 
     def arguments(self, device: str = "auto") -> dict[str, Any]:
-        """What every algorithm of AgileRL wants to know of its agents; "auto" is a GPU where there is one."""
+        """Return what every algorithm of AgileRL takes about its agents; "auto" uses a GPU if there is one."""
         return {
             "observation_spaces": [self.single_observation_space(agent) for agent in self.agents],
             "action_spaces": [self.single_action_space(agent) for agent in self.agents],
@@ -74,7 +75,7 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
         return {agent: array[:, n] for n, agent in enumerate(self.agents)}
 
     def observed(self, observations: Any) -> dict[str, np.ndarray]:
-        """Observations of the batch, or its `final_obs`, as AgileRL sees them."""
+        """Return observations of the batch, or its `final_obs`, by agent."""
         return self._by_agent(observations["observation"] if self._masked else observations)
 
     def _infos(self, infos: Infos) -> dict[str, dict[str, np.ndarray]]:
@@ -87,12 +88,12 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode in every copy; seed as in `VectorEnv.reset`, options are ignored."""
+        """Start an episode in every copy. The seed is as in `VectorEnv.reset`, options are ignored."""
         observations, infos = self.envs.reset(seed=seed)
         return self.observed(observations), self._infos(infos)
 
     def step(self, actions: Mapping[str, Any], *args: Any, **kwargs: Any) -> tuple[dict[str, Any], ...]:
-        """One tick of every copy, with actions [B, ...] by agent."""
+        """Play one tick of every copy, given actions [B, ...] by agent."""
         joint = np.stack([np.asarray(action) for action in in_order(actions, self.agents)], axis=1)
         if isinstance(self.envs.action_space, spaces.Box):
             joint = joint.clip(-1, 1)  # scaling to the bounds may go beyond them by rounding
@@ -105,13 +106,13 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 
 
 class HorizonReplayBuffer(ReplayBuffer):  # type: ignore[misc]
-    """Replay in which transitions at the horizon lead to their episode's last observation, not to the next one's first.
+    """Replay buffer whose transitions at the horizon lead to the last observation of their episode.
 
-    This is translation and no algorithm: AgileRL's training loop stores what a step returns, and nowhere before the
-    buffer can the last observation take its place.
+    AgileRL's training loop stores what a step returns, which at the horizon is the first observation of the next
+    episode. The buffer is the only place where the last observation can replace it.
 
     Args:
-        rows: the environment whose last step each `add` is about.
+        rows: the environment whose steps are stored.
         max_size, device: as in AgileRL's `ReplayBuffer`.
     """
 

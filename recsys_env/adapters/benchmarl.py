@@ -1,16 +1,16 @@
-"""BenchMARL: every task of ours as its `TaskClass`.
+"""BenchMARL: every task as its `TaskClass`.
 
     task = BenchMARLTask("ecommerce-v1", {"users": {"number": 16}})                  # any field of the config
     config = ExperimentConfig.get_from_yaml()
     Experiment(task, MaddpgConfig.get_from_yaml(), MlpConfig.get_from_yaml(), seed=0, config=config).run()
 
-All agents are one group, "agents", because policies are shared, values mixed and actions of others seen within a group
-only, and most tasks of several roles have one agent in each; spaces are the same for all, and observations tell roles
-apart.
+All agents are one group, "agents". BenchMARL shares policies, mixes values and shows the actions of others within a
+group only, and most tasks of several roles have one agent in each. All agents have the same spaces, and observations
+hold the role.
 
-Continuous actions are queries, which take slates too; discrete ones need one slot, because BenchMARL's policies and
-mixers know only one categorical action per agent. Critics and mixers see `state()`. Inactive agents are trained on like
-active ones: its losses have no place for "active".
+Continuous actions are queries, which also fill slates. Discrete actions need slots=1, because BenchMARL's policies and
+mixers take one categorical action per agent. Critics and mixers see `state()`. Pages on which an agent is inactive are
+training samples like all others, because BenchMARL's losses take no "active".
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from .torchrl import TorchRLEnv
 
 
 class BenchMARLTask(TaskClass):
-    """A task.
+    """A task for BenchMARL's experiments.
 
     Args:
         task: one of `recsys_env.TASKS` by name, or a config.
         config: fields of the task's `WorldConfig` to change, group by group.
-        reward_scale: factor on the rewards that training sees (not on the "individual_reward" of infos): most tasks
-            pay about .01 a tick, which is less than what an untrained critic makes up.
-        make_envs: makes a batch of a config and a number of copies, such as a `FocalBatch`; it has to be picklable.
-        by_role: a group for each role instead, with its name.
+        reward_scale: factor on the rewards of training (not on "individual_reward" of infos). Most tasks pay about .01
+            per tick, which is less than the error of an untrained critic.
+        make_envs: function (config, number of copies) -> batch, for instance a `FocalBatch`. It must be picklable.
+        by_role: whether each role is a group, with the role's name; otherwise all agents are one group.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class BenchMARLTask(TaskClass):
     def get_env_fun(
         self, num_envs: int, continuous_actions: bool, seed: int | None, device: Any
     ) -> Callable[[], TorchRLEnv]:
-        """What makes a batch of `num_envs` copies.
+        """Return a function that makes a batch of `num_envs` copies.
 
-        With continuous actions where the task's are discrete, queries take their place.
+        If continuous actions are asked for and the task's are discrete, the batch takes queries instead.
         """
 
         def make() -> TorchRLEnv:
@@ -85,10 +85,10 @@ class BenchMARLTask(TaskClass):
         return not self.world.mask_actions  # continuous actions have no mask
 
     def supports_discrete_actions(self) -> bool:
-        """Whether an action is one pick; BenchMARL asks where the algorithm cannot, or should not, send vectors.
+        """Return True for tasks of one slot; BenchMARL asks if the algorithm cannot, or should not, send vectors.
 
         Raises:
-            ValueError: slates.
+            ValueError: the task has several slots.
         """
         if not self.world.continuous and self.world.slots > 1:
             raise ValueError(
@@ -126,7 +126,7 @@ class BenchMARLTask(TaskClass):
         return env.full_action_spec_unbatched
 
     def _by_group(self, env: TorchRLEnv, key: str) -> Composite:
-        whole = env.full_observation_spec_unbatched
+        spec = env.full_observation_spec_unbatched
         return Composite(
-            {group: Composite({key: whole[group, key].clone()}, shape=whole[group].shape) for group in env.group_map}
+            {group: Composite({key: spec[group, key].clone()}, shape=spec[group].shape) for group in env.group_map}
         )

@@ -7,13 +7,16 @@
         trainer.evaluate()
         trainer.train()
 
-`pufferlib` itself builds from source only and downloads a C library while it does; `pufferlib-core` holds the same
-module as a wheel and asks for exactly torch 2.9.0 (on Linux the CUDA build, 7 GB), so give it an environment of its
+The package `pufferlib` can only be built from source, and downloads a C library meanwhile. `pufferlib-core` is the same
+module as a wheel, but needs exactly torch 2.9.0 (on Linux the CUDA build, 7 GB). Install it into an environment of its
 own: `pip install "recsys_env[pufferlib]"`.
 
-What PuffeRL does with a batch: it clamps rewards to [-1, 1] (scale them with the `reward` weights where a page pays
-more); it ignores truncation, so that an episode that ends by its horizon is bootstrapped from the first observation of
-the next one; it has no action masks; its `seed` is that of the environment alone (`torch.manual_seed` for the rest).
+PuffeRL has these limits:
+
+- It clamps rewards to [-1, 1]. If a page can pay more, scale the rewards by the weights of `reward`.
+- It ignores truncation: the last transition of an episode is bootstrapped from the first observation of the next one.
+- It takes no action masks.
+- Its `seed` seeds the environment only. Call `torch.manual_seed` for the rest.
 """
 
 from __future__ import annotations
@@ -35,16 +38,16 @@ from ..tensors import choose_device
 
 
 class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
-    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents, who observe their role and id.
+    """A batch as B·N rows of one shared policy: row b·N + n is agent n of copy b. Agents observe their role and id.
 
-    Terminals are never set, truncations where an episode ends; then `infos` is one dict for the whole batch, as the
-    dashboard wants it: `episode_return` and `episode_individual_reward` (mean over rows, after and before sharing),
-    `episode_length`. Otherwise it is empty.
+    Terminals are never set. Truncations are set when an episode ends. In that step `infos` is a list of one dict for
+    the whole batch, which the dashboard shows: `episode_return` and `episode_individual_reward` (means over rows, after
+    and before sharing) and `episode_length`. In all other steps it is empty.
 
     Args:
-        envs: the batch; not of a task with `mask_actions`.
-        buf: buffers to write into, as `pufferlib.vector` hands them out; None makes some.
-        seed: seed of the first reset that has none of its own.
+        envs: the batch, without `mask_actions`.
+        buf: buffers to write into, as `pufferlib.vector` provides them; None creates them.
+        seed: seed of the first reset, unless that reset is given one.
     """
 
     def __init__(self, envs: CpuBatch, buf: Any = None, seed: int | None = None) -> None:
@@ -98,19 +101,19 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
 def puffer_config(
     rows: PufferBatch, total_timesteps: int, device: str = "auto", horizon: int = 64, **changes: Any
 ) -> dict[str, Any]:
-    """A configuration of PuffeRL for this batch; it wants every key.
+    """Return a configuration of PuffeRL for this batch, with every key that PuffeRL needs.
 
     Args:
         total_timesteps: agent-steps to train for.
-        device: "auto" is a GPU where there is one.
-        horizon: steps of a rollout; a batch of `horizon` times all rows is trained on in four parts.
-        changes: any of PuffeRL's keys.
+        device: "auto" uses a GPU if there is one.
+        horizon: steps of a rollout. A training batch of `horizon` steps of all rows has four minibatches.
+        changes: keys of PuffeRL's configuration to change.
     """
     batch = rows.num_agents * horizon
     if rows.num_agents % 4:
         raise ValueError(
-            f"the batch has {rows.num_agents} rows (copies x agents), which must be a multiple of 4 "
-            "to be trained on in four parts"
+            f"the batch has {rows.num_agents} rows (copies x agents); their number must be a multiple of 4, because "
+            "training uses four minibatches"
         )
     config: dict[str, Any] = {
         "env": "recsys",

@@ -4,13 +4,13 @@
     config = rows(PPOConfig(), "ecommerce-v1", num_copies=64)                # one policy; all copies in one step
     algorithm = config.env_runners(num_env_runners=8).build_algo()
 
-One learning agent among policies needs nothing of this, but
+For one learning agent among policies, use the Gymnasium environment of the task:
 
     config.environment("recsys_env:recsys/ecommerce-v1", env_config={"background": "greedy"})
     config.env_runners(gym_env_vectorize_mode="vector_entry_point")
 
-The part before the colon is what an env runner elsewhere imports. Env runners make their environments themselves, on
-whichever machine of the cluster they are: recsys_env must be installed there.
+Env runners import the module before the colon. They create their environments themselves, so recsys_env must be
+installed on every machine of the cluster.
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         env_config: "task" (a name or a `WorldConfig`), "only_active" (default False), "catalogue"; all other entries
             override config fields.
 
-    With `only_active` an agent is observed, and acts, only when its slots will be on the page. Ticks without such an
-    agent are played at once, and what an agent earns until it is seen again is added to the reward of its last action:
-    the discount is per page, and what it earns before its first page in an episode is left out.
-    Infos: "individual_reward" (reward before sharing) and "active" of each observed agent. Episodes end by truncation.
+    With `only_active`, an agent is observed, and acts, only when its slots will be on the page. Ticks without such an
+    agent are played at once. The reward that an agent earns until it is observed again is added to the reward of its
+    last action, so the discount is per page. Rewards before its first page of an episode are left out.
+
+    Infos hold "individual_reward" (before sharing) and "active" of each observed agent. Episodes end by truncation.
     """
 
     def __init__(self, env_config: dict[str, Any]) -> None:
@@ -76,7 +77,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         self.agents = self.possible_agents[:]
         self.observation_spaces = dict.fromkeys(self.agents, self._envs.observation_space)
         self.action_spaces = dict.fromkeys(self.agents, self._envs.action_space)
-        self._any = self._envs.empty_actions()[0, 0]  # whose slots are not on the page may name anything
+        self._any = self._envs.empty_actions()[0, 0]  # the action of an agent whose slots are not on the page
         self._acted = np.zeros(len(self.agents), np.bool_)
 
     def reset(
@@ -84,26 +85,29 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start an episode.
 
-        RLlib gives neighbouring seeds to neighbouring runners and copies alike, so the runner's number is mixed in.
+        RLlib counts seeds on both over runners and over copies, so that several would be equal. The runner's number is
+        therefore mixed into the seed.
         """
         self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker))
         self._acted[:] = False
-        own = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
-        return self._observed(self._shown(), own)
+        individual = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
+        return self._observed(self._shown(), individual)
 
     def step(
         self, action_dict: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
-        """One tick, or several with `only_active`.
+        """Play one tick, or with `only_active` as many as pass until somebody acts.
 
         Raises:
             KeyError: an agent that was observed is missing, or one is unknown.
-            ValueError, TypeError: an action outside its space, or something else than a dict of actions.
-            RuntimeError: after the end, or before the first `reset`. Nothing has changed after any of these.
+            ValueError, TypeError: an action is outside its space, or `actions` is not a dict.
+            RuntimeError: after the end, or before the first `reset`.
+
+        Nothing has changed after any of these errors.
         """
         if self._over and (action_dict or self._acted.any()):
             raise RuntimeError("the episode is over; call reset()")
-        if self._over:  # nobody was observed in it, and all that is left to be told is its end
+        if self._over:  # nobody was observed in this episode, and only its end is left to report
             return {}, {}, {"__all__": False}, {"__all__": True}, {}
         actions = action_dict
         if self._only_active and isinstance(action_dict, Mapping):
@@ -111,10 +115,10 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
             actions = {**dict.fromkeys(unseen, self._any), **action_dict}
         first = self._tick(actions)
         self._acted |= [agent in action_dict for agent in self.possible_agents]
-        rewards, own = self._play_until_somebody_acts(first)
-        shown = self._acted if self._over else self._shown()  # the last observation is for all that took part
+        rewards, individual = self._play_until_somebody_acts(first)
+        shown = self._acted if self._over else self._shown()  # all agents that acted get the last observation
         named = zip(self.possible_agents, rewards.tolist(), self._acted.tolist(), strict=True)
-        observations, infos = self._observed(shown, own)
+        observations, infos = self._observed(shown, individual)
         earned = {agent: reward for agent, reward, acted in named if acted}
         return observations, earned, {"__all__": False}, {"__all__": self._over}, infos
 
@@ -123,7 +127,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         return not self._env.agents
 
     def _tick(self, actions: dict[str, Any]) -> np.ndarray:
-        """Play the joint action: rewards and own rewards [2, N]."""
+        """Play the joint action; return rewards after and before sharing [2, N]."""
         self._env.step(actions)
         report = self._envs.report
         return np.stack([report.rewards[0], report.agents["individual_reward"][0]])
@@ -134,11 +138,11 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         return earned
 
     def _shown(self) -> np.ndarray:
-        """Agents [N] that observe the page about to be shown."""
+        """Return which agents [N] observe the page about to be shown."""
         return self._envs.active[0] if self._only_active else np.ones(len(self.agents), np.bool_)
 
-    def _observed(self, shown: np.ndarray, own: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Observations and infos of the agents chosen by `shown` [N]."""
+    def _observed(self, shown: np.ndarray, individual: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return observations and infos of the agents that `shown` [N] selects."""
         both = self._envs.final_obs if self._over else self._envs.observations
         masked = self._envs.config.mask_actions
         flat = (both["observation"] if masked else both)[0].copy()
@@ -148,12 +152,12 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         for n in np.flatnonzero(shown):
             agent = self.possible_agents[n]
             observations[agent] = {"observation": flat[n], "action_mask": masks[n]} if masked else flat[n]
-            infos[agent] = {"individual_reward": float(own[n]), "active": bool(active[n])}
+            infos[agent] = {"individual_reward": float(individual[n]), "active": bool(active[n])}
         return observations, infos
 
 
 class Rows(SharedPolicyVectorEnv):
-    """`SharedPolicyVectorEnv` with few infos: RLlib takes them apart row by row and keeps them.
+    """`SharedPolicyVectorEnv` with few infos, because RLlib splits infos into rows and stores them.
 
     Args:
         env_config: "task" (a name or a `WorldConfig`), "num_envs" (rows: copies times agents), "catalogue"; others
@@ -170,10 +174,10 @@ class Rows(SharedPolicyVectorEnv):
 
 
 def _checked_settings(env_config: Any) -> dict[str, Any]:
-    """A copy of an `env_config`.
+    """Return a copy of an `env_config`.
 
     Raises:
-        TypeError: it is no mapping.
+        TypeError: it is not a mapping.
         ValueError: it names no task.
     """
     if not isinstance(env_config, Mapping):
@@ -184,16 +188,16 @@ def _checked_settings(env_config: Any) -> dict[str, Any]:
 
 
 def _world(settings: dict[str, Any]) -> tuple[WorldConfig, Any]:
-    """The config and the catalogue of an `env_config`."""
+    """Return the config and the catalogue of an `env_config`."""
     task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
     return task_config(task, settings, catalogue), catalogue
 
 
 def _batch(settings: dict[str, Any], rows: int) -> VectorEnv:
-    """The batch of an `env_config`: of as many copies as have so many rows.
+    """Return the batch of an `env_config`, with one row for each agent of each copy.
 
     Raises:
-        ValueError: its rows are not those of whole copies.
+        ValueError: the number of rows is not a multiple of the number of agents.
     """
     config, catalogue = _world(settings)
     if rows % config.num_agents:
@@ -205,9 +209,9 @@ def _batch(settings: dict[str, Any], rows: int) -> VectorEnv:
 
 
 class MaskedPPOModule(DefaultPPOTorchRLModule):
-    """RLlib's own network for PPO on the flat part of the observation; what the mask excludes is never drawn.
+    """RLlib's own network for PPO on the flat part of the observation; actions that the mask excludes are never drawn.
 
-    This is translation and no network: RLlib has none that takes a `Dict` with a mask, and masks act on its logits.
+    RLlib has no network that takes a `Dict` with a mask. This class applies the mask to the logits and adds nothing.
     """
 
     def __init__(self, *args: Any, observation_space: Any, **kwargs: Any) -> None:
@@ -229,7 +233,7 @@ def _flat(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def _masked(output: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
-    """Logits of a slate lie one slot after the other, as its flat mask does."""
+    """Mask the logits. Those of a slate are concatenated slot by slot, like its flat mask."""
     logits, mask = output[Columns.ACTION_DIST_INPUTS], batch[Columns.OBS]["action_mask"]
     return {**output, Columns.ACTION_DIST_INPUTS: logits.masked_fill(mask == 0, _EXCLUDED)}
 
@@ -247,20 +251,21 @@ def multi_agent(
     catalogue: Catalogue | str | None = None,
     **overrides: Any,
 ) -> Config:
-    """An algorithm's config for a task with several agents; go on setting it as usual.
+    """Set up an algorithm's config for a task with several agents. Further settings can be made as usual.
 
     Args:
-        config: of PPO, DQN or any other algorithm of RLlib's new API stack.
+        config: config of PPO, DQN or any other algorithm of RLlib's new API stack.
         task: name of a task, or a config.
-        policies: "shared" (one for all agents: "shared") or "independent" (one for each, of the agent's name).
+        policies: "shared" (all agents share a policy named "shared") or "independent" (each agent has a policy with its
+            own name).
         only_active: see `RecommendationMultiAgentEnv`.
-        device: of the learner: "auto" is a GPU where there is one (on this machine), "cpu" or "cuda".
+        device: device of the learner: "auto" (a GPU if this machine has one), "cpu" or "cuda".
         catalogue: fitted items and users, sent to every env runner; a path must exist on each node.
         overrides: config fields.
 
     Raises:
-        ValueError, TypeError: the algorithm cannot take the task's actions or masks, or a wrong argument; the config is
-            as it was.
+        ValueError, TypeError: the algorithm cannot take the task's actions or masks, or an argument is wrong. The
+            config is unchanged.
     """
     if not isinstance(policies, str) or policies not in ("shared", "independent"):
         raise ValueError(f"policies = {shown(policies)} is not allowed; choose 'shared' or 'independent'")
@@ -291,15 +296,16 @@ def rows(
     catalogue: Catalogue | str | None = None,
     **overrides: Any,
 ) -> Config:
-    """An algorithm's config for one policy of all agents: each agent of each copy is a row of a batch stepped as one.
+    """Set up an algorithm's config for one policy that all agents share; all copies are stepped as one batch.
+
+    Each agent of each copy is a row. RLlib sees a task with one agent, which all of its algorithms can train on.
 
     Args:
-        config, task, device, catalogue, overrides: as in `multi_agent`. To RLlib it is a task with one agent, which any
-            of its algorithms takes.
+        config, task, device, catalogue, overrides: as in `multi_agent`.
         num_copies: copies of the game in each env runner.
 
     Raises:
-        ValueError, TypeError: as in `multi_agent`, or no number of copies.
+        ValueError, TypeError: as in `multi_agent`, or `num_copies` is not a positive integer.
     """
     check_count("num_copies", num_copies, 1, 2**31)
     world = _prepared(config, task, device, catalogue, overrides)
@@ -318,7 +324,7 @@ def _shared_policy(agent: str, episode: Any, **_: Any) -> str:
 
 
 def _prepared(config: Any, task: Any, device: str, catalogue: Any, overrides: dict[str, Any]) -> WorldConfig:
-    """The task, with its masks and the learner's device put into the algorithm's config."""
+    """Return the task's config; set its masks and the learner's device in the algorithm's config."""
     if not isinstance(config, AlgorithmConfig):
         raise TypeError(f"config = {shown(config)} must be an algorithm's config, such as PPOConfig()")
     world = task_config(task, overrides, catalogue)

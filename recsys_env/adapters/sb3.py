@@ -29,15 +29,14 @@ from . import check_flag
 
 
 class SB3VecEnv(VecEnv):
-    """B·N rows, row b·N + n is agent n of copy b: one policy shared by all agents (their role and id are in the
-    observation).
+    """A batch as B·N rows of one shared policy: row b·N + n is agent n of copy b. Agents observe their role and id.
 
-    Observations may be views of the batch's alternating buffers (`copy=False`): stable-baselines3 reads an observation
-    last in the step that follows it (`RolloutBuffer.add` copies), which is as long as they stay valid. Rewards are
-    copied, because it writes into them.
+    The batch may have `copy=False`. stable-baselines3 reads an observation for the last time in the step after it
+    (`RolloutBuffer.add` copies), and the batch's arrays are valid until then. Rewards are always copied, because
+    stable-baselines3 writes into them.
 
     Args:
-        envs: the batch. With `mask_actions` the observation is the flat part and the masks come from `action_masks()`.
+        envs: the batch. With `mask_actions`, the observation is the flat part and `action_masks()` returns the masks.
 
     Attributes:
         individual_reward: [B·N] individual rewards of the last step, before sharing.
@@ -61,14 +60,14 @@ class SB3VecEnv(VecEnv):
         self._pending: np.ndarray | None = None
 
     def by_row(self, array: np.ndarray) -> np.ndarray:
-        """[B, N, ...] of the batch as [B·N, ...]."""
+        """Return an array [B, N, ...] of the batch as [B·N, ...]."""
         return array.reshape(self.num_envs, *array.shape[2:])
 
     def _flat(self, observations: Any) -> np.ndarray:
         return self.by_row(observations["observation"] if self._masked else observations)
 
     def seed(self, seed: int | None = None) -> list[int | None]:
-        """Seed of the batch from the next reset on.
+        """Set the seed of the batch for the next reset.
 
         Raises:
             ValueError, TypeError: as of `VectorEnv.reset`.
@@ -103,8 +102,8 @@ class SB3VecEnv(VecEnv):
         return self._flat(observations), rewards, ended, self._infos(ended) if truncated.any() else self._no_infos
 
     def _infos(self, ended: np.ndarray) -> list[dict[str, Any]]:
-        """What stable-baselines3 wants to know of rows whose episode has ended: by the horizon, never by a terminal
-        state."""
+        """Return the infos of all rows. Where an episode has ended, they say that it was truncated, and hold the last
+        observation."""
         infos, final, elapsed = self._no_infos.copy(), self._flat(self.envs.final_obs), time.time() - self._started
         for row in np.flatnonzero(ended):
             length = int(self._lengths[row // self.envs.num_agents])
@@ -118,7 +117,7 @@ class SB3VecEnv(VecEnv):
         return infos
 
     def action_masks(self) -> np.ndarray:
-        """Masks [B·N, A] of the present observations, as MaskablePPO wants them."""
+        """Return the masks [B·N, A] of the current observations, as MaskablePPO takes them."""
         if not self._masked:
             raise AttributeError("action_masks() needs mask_actions=True")
         return self.by_row(self.envs.observations["action_mask"]).astype(bool)
@@ -130,7 +129,7 @@ class SB3VecEnv(VecEnv):
         return self._masked if attr_name == "action_masks" else hasattr(self, attr_name)
 
     def _get_indices(self, indices: Any) -> list[int]:
-        """The rows that are meant, all of them by None.
+        """Return the rows that `indices` selects; None selects all.
 
         Raises:
             IndexError, ValueError, TypeError: there is no such row.
@@ -160,11 +159,11 @@ class SB3VecEnv(VecEnv):
 
 
 class SB3Policy(Policy):
-    """A trained model (of `SB3VecEnv` rows, not recurrent) as a policy for one agent.
+    """A model that was trained on rows of `SB3VecEnv`, as a policy for one agent. Recurrent models are not supported.
 
     Args:
-        model: anything with stable-baselines3's `predict`; several policies may share one.
-        deterministic: the most probable action rather than a sample.
+        model: object with the method `predict` of stable-baselines3; several policies may share one.
+        deterministic: whether to play the most probable action rather than a sample.
     """
 
     def __init__(self, model: Any, deterministic: bool = True) -> None:
@@ -180,6 +179,6 @@ class SB3Policy(Policy):
         masks = {"action_masks": mask} if self._takes_masks and mask is not None else {}
         if self.deterministic:
             return self.model.predict(observations, deterministic=True, **masks)[0]
-        with torch.random.fork_rng():  # the model samples from torch's global stream; ours is the policy's own
+        with torch.random.fork_rng():  # the model samples from torch's global stream, which is seeded here and restored
             torch.manual_seed(int(self.rng.integers(2**63)))
             return self.model.predict(observations, deterministic=False, **masks)[0]

@@ -1,7 +1,7 @@
-"""skrl: a batch as its multi-agent environment, and its PPO with true truncation.
+"""skrl: a batch as its multi-agent environment, and its PPO with episodes that end by truncation.
 
 env = SkrlEnv(recsys_env.vector_env("streaming-v1", num_envs=256))
-agents = BatchIPPO(possible_agents=env.possible_agents, models=..., memories=..., cfg=...)    # as of skrl's IPPO
+agents = BatchIPPO(possible_agents=env.possible_agents, models=..., memories=..., cfg=...)    # as skrl's IPPO
 SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 10_000}).train()
 """
 
@@ -26,13 +26,14 @@ from . import in_order
 
 
 class SkrlEnv(MultiAgentEnvWrapper):
-    """All copies of a task, by agent. Observations of masked tasks are the mask followed by the flat part, skrl's form
-    of a `Dict`.
+    """All copies of a task, with tensors by agent.
 
-    Tensors share the batch's buffers on the CPU, and are valid until the step after the next: skrl copies what it
-    keeps. Episodes end by truncation, all copies together; observation and state are then the first of the next
-    episode, infos["final_observations"] and infos["final_states"] the last of the old one. infos["active"] [B, N] says
-    whose slots will be on the next page.
+    With `mask_actions`, an observation is the mask followed by the flat part, which is skrl's form of a `Dict`. On the
+    CPU, tensors share memory with the batch's arrays.
+
+    All copies end their episodes together, by truncation. Observations and states are then the first ones of the next
+    episode; infos["final_observations"] and infos["final_states"] are the last ones of the old episode.
+    infos["active"] [B, N] says which agents have slots on the next page.
 
     Args:
         envs: the batch, on the CPU or on a GPU.
@@ -58,23 +59,26 @@ class SkrlEnv(MultiAgentEnvWrapper):
         return dict.fromkeys(self.agents, self.envs.action_space)
 
     def reset(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """The next episode of the batch's seed, which `envs.reset(seed=...)` sets."""
+        """Start the next episode of the batch's seed, which `envs.reset(seed=...)` sets."""
         observations, infos = self.envs.reset()
         return self._observed(observations), {"active": self._tensors(infos["active"])}
 
     def step(
         self, actions: dict[str, torch.Tensor]
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """One tick of all copies: each agent's observations [B, O], rewards [B, 1], terminated [B, 1] (never) and
-        truncated [B, 1].
+        """Play one tick of all copies.
 
         Args:
-            actions: tensors by agent, [B, 1] of one pick, [B, K] of slates or [B, D] of vectors, which are brought
-                back into their bounds, since skrl's Gaussian policies draw beyond them.
+            actions: tensors by agent: [B, 1] of one pick, [B, K] of slates or [B, D] of vectors. Vectors are clipped to
+                their bounds, because skrl's Gaussian policies draw beyond them.
+
+        Returns:
+            observations [B, O], rewards [B, 1], terminated [B, 1] (always False) and truncated [B, 1], each by agent,
+            and infos.
 
         Raises:
-            KeyError: missing or unknown agents.
-            ValueError, TypeError: an action outside its space; nothing has changed.
+            KeyError: an agent is missing or unknown.
+            ValueError, TypeError: an action is outside its space; nothing has changed.
             RuntimeError: before the first `reset`.
         """
         space, each = self.envs.action_space, in_order(actions, self.agents)
@@ -82,7 +86,7 @@ class SkrlEnv(MultiAgentEnvWrapper):
             if not isinstance(action, torch.Tensor):
                 raise TypeError(f"action of {agent} is {shown(action)}, not a tensor")
             if action.shape != each[0].shape or not action.dim():
-                raise ValueError(f"action of {agent} has shape {tuple(action.shape)}, not one that is all agents'")
+                raise ValueError(f"action of {agent} has shape {tuple(action.shape)}; all agents need the same shape")
         joint = torch.stack(each, 1)
         if isinstance(space, spaces.Box):
             joint = joint.clamp(-1, 1)
@@ -101,7 +105,7 @@ class SkrlEnv(MultiAgentEnvWrapper):
         return self._observed(observations), by_agent, terminated, truncated, report
 
     def state(self) -> dict[str, torch.Tensor | None]:
-        """The global state [B, S], the same for all agents."""
+        """Return the global state [B, S], which is the same for all agents."""
         return self._shared(self.envs.state())
 
     def _shared(self, state: Any) -> dict[str, torch.Tensor | None]:
@@ -117,17 +121,17 @@ class SkrlEnv(MultiAgentEnvWrapper):
         return self._by_agent(self._tensors(observations))
 
     def render(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: skrl's trainers call it in every step unless they are "headless"."""
+        """Do nothing. skrl's trainers call this in every step unless they are "headless"."""
 
     def close(self) -> None:
         self.envs.close()
 
 
 class _AtHorizon:
-    """Values at the horizon are those of the last observation and state, not of the next episode's first.
+    """Takes the values at the horizon from the last observation and state of the episode.
 
-    This is translation and no algorithm: skrl's trainers hand an agent whatever the next step begins with, and only the
-    agent itself can take what infos say instead.
+    skrl's trainers give an agent the observation with which the next step begins, which at the horizon belongs to the
+    next episode. Only the agent itself can use the last observation from infos instead.
     """
 
     def record_transition(self, *, next_observations: Any, next_states: Any, infos: Any, **rest: Any) -> None:
@@ -138,8 +142,8 @@ class _AtHorizon:
 
 
 class BatchIPPO(_AtHorizon, IPPO):
-    """skrl's IPPO, which is told the last observation of an episode; nothing else differs."""
+    """skrl's IPPO, bootstrapped from the last observation of an episode; nothing else differs."""
 
 
 class BatchMAPPO(_AtHorizon, MAPPO):
-    """skrl's MAPPO, which is told the last observation and state of an episode; nothing else differs."""
+    """skrl's MAPPO, bootstrapped from the last observation and state of an episode; nothing else differs."""

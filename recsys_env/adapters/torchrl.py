@@ -3,16 +3,16 @@
     env = TorchRLEnv(recsys_env.vector_env("streaming-v1", num_envs=256), device="auto")
     env.rollout(3)["recommender", "observation"]                                    # [256, 3, N, O]
 
-One tensordict of batch size [B]; with n agents in a group:
+The tensordict has batch size [B] and these entries, with n agents in a group:
 
     (role, "observation") [B, n, O]    (role, "action_mask") [B, n, A], with `mask_actions`
-    (role, "active") [B, n, 1]         whose slots will be on the page about to be shown: for losses, which may leave
-                                       the others out
+    (role, "active") [B, n, 1]         whether an agent has slots on the page about to be shown; losses may leave out
+                                       the other agents
     (role, "info", "individual_reward") [B, n, 1]    rewards of the last tick before sharing
     (role, "action") [B, n, ...]       `Categorical`, `MultiCategorical` (slates) or `Bounded` (queries)
     (role, "reward") [B, n, 1]         "state" [B, S]   "done", "terminated", "truncated" [B, 1]
 
-Runs under torchrl 0.11, which BenchMARL needs, and later ones.
+The adapter works with torchrl 0.11, which BenchMARL needs, and later versions.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from . import check_flag
 
 
 class TorchRLEnv(EnvBase):
-    """The batch as TorchRL sees it.
+    """A batch as a TorchRL environment.
 
-    Every episode is truncated, in all copies in the same step. There `next` holds the end of the old episode
-    (observation, mask, state), and the reset that follows returns the first page of the next one, to which the batch
-    has already gone on.
+    All copies end their episodes in the same step, by truncation. In that step `next` holds the last observation, mask
+    and state of the episode. The reset that follows returns the first page of the next episode, which the batch has
+    already begun.
 
     Args:
         envs: the batch, on the CPU or on a GPU.
-        device: where tensors go; "auto" is a GPU where there is one.
-        state: whether tensordicts hold the "state" for centralised critics, which costs time proportional to the users
-            of a copy.
-        by_role: a group for each role, which has its name; otherwise one group of all agents, "agents", for what works
-            group by group and has to see them all, such as the mixers of QMIX.
+        device: device of the tensors; "auto" uses a GPU if there is one.
+        state: whether tensordicts hold the "state" for centralised critics. It takes time proportional to the number of
+            users of a copy.
+        by_role: whether each role is a group with the role's name. Otherwise all agents are one group, "agents", as the
+            mixers of QMIX need it.
 
     Attributes:
         group_map: name of a group -> names of its agents.
@@ -73,7 +73,7 @@ class TorchRLEnv(EnvBase):
         self._tensors = Tensors(envs, self.device)
         self._active = envs.observation_fields["is_active"]
         self._next_seed: int | None = None
-        self._over = False  # the batch has begun an episode that `reset` has not handed out
+        self._over = False  # the batch has begun an episode whose first page `reset` has not returned yet
         self._sizes = [len(agents) for agents in self.group_map.values()]
         self.observation_spec = self._observation_spec()
         self.action_spec = self._by_group(lambda n: {"action": _action_spec(envs.action_space, (envs.num_envs, n))})
@@ -86,7 +86,7 @@ class TorchRLEnv(EnvBase):
     # -------------------------------------------------------------------------------------------- specs
 
     def _by_group(self, leaves: Any, **others: Any) -> Composite:
-        """A spec with one entry per group, of n agents each."""
+        """Return a spec with one entry per group, given n agents in each."""
         groups = {
             role: Composite(leaves(n), shape=(*self.batch_size, n))
             for role, n in zip(self.group_map, self._sizes, strict=True)
@@ -98,14 +98,14 @@ class TorchRLEnv(EnvBase):
         parts: Any = space if masked else {"observation": space}
 
         def leaves(n: int) -> dict[str, Any]:
-            own = Composite({"individual_reward": Unbounded((size, n, 1))}, shape=(size, n))
+            individual = Composite({"individual_reward": Unbounded((size, n, 1))}, shape=(size, n))
             specs = {
                 "observation": Bounded(-1.0, 1.0, (size, n, *parts["observation"].shape)),
                 "active": Binary(1, (size, n, 1), dtype=torch.bool),
             }
             if masked:
                 specs["action_mask"] = Binary(shape=(size, n, *parts["action_mask"].shape), dtype=torch.bool)
-            return {**specs, "info": own}
+            return {**specs, "info": individual}
 
         state = {"state": Bounded(-1.0, 1.0, (size, *self.envs.state_space.shape))} if self._with_state else {}
         return self._by_group(leaves, **state)
@@ -113,7 +113,7 @@ class TorchRLEnv(EnvBase):
     # -------------------------------------------------------------------------------------------- reset and step
 
     def _set_seed(self, seed: int | None) -> None:
-        """Seed of the batch from the next reset on."""
+        """Set the seed of the batch for the next reset."""
         if seed is not None:
             checked_seeds(seed, self.envs.num_envs)
         self._next_seed = seed
@@ -140,29 +140,29 @@ class TorchRLEnv(EnvBase):
         return self._tensordict(observations, state, (infos["individual_reward"], rewards))
 
     def _tensordict(self, observations: Any, state: Any, earned: tuple[Any, Any] | None = None) -> TensorDict:
-        """What the batch says, by group, in memory of its own; `earned` before and after sharing [B, N].
+        """Return the batch's results by group, as copies, because collectors keep them longer than the batch does.
 
-        Collectors keep what the batch overwrites two steps later. With few operations, because after a step, whose
-        memory fills the cache, each of them starts slowly.
+        `earned` are rewards before and after sharing [B, N]. Few operations are used: after a step has filled the
+        cache, each of them starts slowly.
         """
         masked = isinstance(observations, dict)
         flat = self._tensors.kept(observations["observation"] if masked else observations)
-        whole = {"observation": flat, "active": flat[:, :, self._active] > 0}
+        leaves = {"observation": flat, "active": flat[:, :, self._active] > 0}
         if masked:
-            whole["action_mask"] = self._tensors(observations["action_mask"]).bool()
-        own = torch.zeros(*flat.shape[:2], 1, device=self.device)
+            leaves["action_mask"] = self._tensors(observations["action_mask"]).bool()
+        individual = torch.zeros(*flat.shape[:2], 1, device=self.device)
         if earned is not None:
-            own, whole["reward"] = torch.stack([self._tensors(array) for array in earned]).unsqueeze(3)
+            individual, leaves["reward"] = torch.stack([self._tensors(array) for array in earned]).unsqueeze(3)
         ends = torch.zeros((3, *self.batch_size, 1), dtype=torch.bool, device=self.device)
         if self._over:
             ends[:2] = True
         result: dict[str, Any] = dict(zip(("done", "truncated", "terminated"), ends.unbind(), strict=True))
         start = 0
         for role, n in zip(self.group_map, self._sizes, strict=True):
-            place, shape = slice(start, start + n), (*self.batch_size, n)
-            info = TensorDict({"individual_reward": own[:, place]}, shape, self.device)
+            agents, shape = slice(start, start + n), (*self.batch_size, n)
+            info = TensorDict({"individual_reward": individual[:, agents]}, shape, self.device)
             result[role] = TensorDict(
-                {**{key: tensor[:, place] for key, tensor in whole.items()}, "info": info}, shape, self.device
+                {**{key: tensor[:, agents] for key, tensor in leaves.items()}, "info": info}, shape, self.device
             )
             start += n
         if self._with_state:
@@ -171,7 +171,7 @@ class TorchRLEnv(EnvBase):
 
 
 def _action_spec(space: Any, shape: tuple[int, int]) -> Any:
-    """An action space of one agent for [B, n] of them."""
+    """Return the spec of actions [B, n, ...] for an agent's action space."""
     if isinstance(space, spaces.Box):
         return Bounded(-1.0, 1.0, (*shape, *space.shape))
     if isinstance(space, spaces.MultiDiscrete):

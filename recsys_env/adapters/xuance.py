@@ -4,16 +4,16 @@
     learners = MAPPO_Agents(xuance_config("MAPPO", envs, running_steps=200_000), XuanCeVecEnv(envs))
     learners.train(200_000 // envs.num_envs)
 
-XuanCe asks for an older numpy (< 2) and Gymnasium (< 1.3) than the other trainers, so give it an environment of its
-own, on Python 3.10 to 3.12: `pip install "recsys_env[xuance]"` (xuance 1.4.4).
+XuanCe needs an older numpy (< 2) and Gymnasium (< 1.3) than the other trainers. Give it an environment of its own, with
+Python 3.10 to 3.12: `pip install "recsys_env[xuance]"` (xuance 1.4.4).
 
-Importing this module registers `env_name="recsys"` (`env_id` is the task, `overrides` a dict of config fields) and, for
-all copies in one step, `vectorize="RecsysVecEnv"`, for XuanCe's own `make_envs`; `DummyVecMultiAgentEnv` steps copy by
-copy.
+Importing this module registers two names for XuanCe's own `make_envs`: `env_name="recsys"`, with the task as `env_id`
+and a dict of config fields as `overrides`, and `vectorize="RecsysVecEnv"`, which steps all copies at once.
+`DummyVecMultiAgentEnv` steps copy by copy.
 
-Discrete actions (one slot, with masks; not MADDPG and MATD3), `query` and `weights` go through, slates do not. An
-episode ends by truncation and is bootstrapped from its last observation. `agent_mask` stays True on idle ticks: XuanCe
-would leave those out of the critic's loss too, and still bootstrap from them.
+Supported actions are one slot (with masks; not for MADDPG and MATD3), `query` and `weights`, but no slates. An episode
+ends by truncation and is bootstrapped from its last observation. `agent_mask` is True on idle ticks, too: otherwise
+XuanCe would leave these ticks out of the critic's loss and still bootstrap from them.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def _checked(action_space: Any) -> Any:
 
 
 class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
-    """One copy of a task; what `REGISTRY_MULTI_AGENT_ENV["recsys"]` makes.
+    """One copy of a task, registered as `REGISTRY_MULTI_AGENT_ENV["recsys"]`.
 
     Args:
-        config: XuanCe's. `env_id` is the task, `env_seed` the seed, `overrides` (if there) config fields of the task.
+        config: XuanCe's settings: `env_id` is the task, `env_seed` the seed, `overrides` (optional) config fields.
     """
 
     def __init__(self, config: Namespace) -> None:
@@ -113,7 +113,7 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
 class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
     """All copies of a task in one step.
 
-    What XuanCe wants of it, lists of one dict per copy, are views of the step's arrays.
+    XuanCe takes lists with one dict per copy. Their values are views of the step's arrays.
 
     Args:
         envs: the batch.
@@ -138,23 +138,24 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     @classmethod
     def registered(cls, env_fns: Sequence[Callable[..., Any]], env_seed: int) -> XuanCeVecEnv:
-        """What `REGISTRY_VEC_ENV["RecsysVecEnv"]` makes: as many copies as XuanCe would make environments."""
+        """Create a batch with one copy for each environment that XuanCe asks for (`REGISTRY_VEC_ENV`)."""
         return cls(VectorEnv(env_fns[0](env_seed=env_seed).env.env.config, len(env_fns)), env_seed)
 
     def _split(self, array: np.ndarray) -> list[dict[str, Any]]:
         return [dict(zip(self.agents, row, strict=True)) for row in array]
 
     def _observed(self, observations: Any) -> tuple[list[Any], list[Any]]:
-        """Observations and masks of every copy."""
+        """Return the observations and masks of every copy."""
         if self.envs.config.mask_actions:
             return self._split(observations["observation"]), self._split(observations["action_mask"])
         return self._split(observations), [None] * self.num_envs
 
     @property
     def buf_state(self) -> list[np.ndarray]:
-        """Global state [S] of every copy, made only where a critic asks for it.
+        """The global state [S] of every copy, computed only if a critic asks for it.
 
-        After the last step of an episode it is the one asked for before: the batch has gone on to its next episode.
+        After the last step of an episode this is the state of the step before, because the batch has already begun the
+        next episode.
         """
         if not self._over:
             self._state = list(self.envs.state())
@@ -209,14 +210,13 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 def xuance_config(
     algorithm: str, envs: CpuBatch, running_steps: int, device: str = "auto", **changes: Any
 ) -> Namespace:
-    """XuanCe's settings of an algorithm for the MPE tasks, made to fit a batch.
+    """Return XuanCe's settings of an algorithm for the MPE tasks, adapted to a batch.
 
     Args:
-        algorithm: "MAPPO", "MADDPG", ...: a name that has a folder of its own in XuanCe's configs.
-        running_steps: ticks of all copies together; train no longer, since noise that follows a schedule would become
-            negative.
-        device: "auto" is a GPU where there is one.
-        changes: any of XuanCe's settings.
+        algorithm: "MAPPO", "MADDPG" or another name that has a folder in XuanCe's configs.
+        running_steps: ticks of all copies together. Do not train for longer: scheduled noise would become negative.
+        device: "auto" uses a GPU if there is one.
+        changes: settings of XuanCe to change.
     """
     folder = os.path.join(os.path.dirname(xuance.__file__), "configs")
     config = load_yaml(os.path.join(folder, "basic.yaml"))

@@ -165,7 +165,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
     def _queue(self) -> Any:
         return cuda.external_stream(self.stream) if self.stream else 0
 
-    # -------------------------------------------------------------------------------------------- what is told
+    # -------------------------------------------------------------------------------------------- results
 
     def _nobody(self) -> Any:
         return self._never
@@ -199,10 +199,10 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
             self._reject_refused()
         return there
 
-    def _put(self, array: Any, place: Any, part: np.ndarray) -> None:
+    def _put(self, array: Any, part: Any, values: np.ndarray) -> None:
         if array.size:
             there = self._on_host(array)
-            there[place] = part
+            there[part] = values
             array.copy_to_device(there)
 
     def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:

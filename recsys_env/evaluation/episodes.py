@@ -21,10 +21,16 @@ from ..vector import VectorEnv
 from .log import EpisodeLog
 
 UNSEEN = 1_000_003
-"""The rule of seeds: training uses seeds below this; what was trained with seed s, and run s of an evaluation, is
-measured on UNSEEN + s; a policy that learns while it serves is warmed up on 2 * UNSEEN + s; which of a training's
-policies is kept is decided on 3 * UNSEEN + s. So nothing is ever measured on luck that it was trained on or chosen by,
-nor on people, unless `users.population` is "fixed"."""
+"""The first seed that training never uses. Seeds are used as follows:
+
+- training with seed s: s, below UNSEEN;
+- measuring a policy that was trained with seed s, and run s of an evaluation: UNSEEN + s;
+- warming up a policy that learns while it serves: 2 * UNSEEN + s;
+- choosing which policy of a training is kept: 3 * UNSEEN + s.
+
+So no policy is measured on random events, or on people, that it was trained or chosen on. Only with
+`users.population = "fixed"` are the people the same.
+"""
 
 
 def play_episode(
@@ -37,7 +43,7 @@ def play_episode(
         paid: [B, N] array to which the rewards after sharing are added.
 
     Returns:
-        [B, N] sum of each agent's own reward (`infos["individual_reward"]`, before sharing).
+        [B, N] sum of each agent's individual reward (`infos["individual_reward"]`, before sharing).
 
     Raises:
         TypeError: the batch, team or log is something else, or `paid` is not such an array.
@@ -91,7 +97,7 @@ def episode_rewards(envs: AnyBatch, team: Team, observations: Any) -> Rollout:
     return Rollout(play_episode(envs, team, observations, paid=paid), paid)
 
 
-COMPARED = ("random", "blind", "content", "static", "greedy", "planner")  # unless one says otherwise
+COMPARED = ("random", "blind", "content", "static", "greedy", "planner")  # by default
 
 Policies = str | Policy | Mapping[str, str | Policy] | Sequence[str | Policy]
 
@@ -104,7 +110,7 @@ def episode_returns(
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
 ) -> np.ndarray:
-    """Play whole episodes, all at once as copies of one batch, and return the own rewards.
+    """Play whole episodes, all at once as copies of one batch, and return the individual rewards.
 
     Args:
         task: the name of a task, a config, or an environment whose config and catalogue are used (it is not changed).
@@ -118,7 +124,7 @@ def episode_returns(
         catalogue: fitted items and users, as in `parallel_env`.
 
     Returns:
-        [E, N] sum of each agent's own reward (`infos["individual_reward"]`, before sharing).
+        [E, N] sum of each agent's individual reward (`infos["individual_reward"]`, before sharing).
 
     Raises:
         ValueError, TypeError: an argument is of a wrong kind or unknown.

@@ -52,7 +52,7 @@ def record(
         bought_tick: tick of the purchase, -1 = none
         paid: price of the purchase, which may differ from `price` at a later tick, in mean list prices, 0 = none
         rating: 1 .. 5, after the click or a purchase, 0 = none
-        reward: own reward (before sharing) for everything that followed from this impression, including a later
+        reward: individual reward (before sharing) for everything that followed from this impression, including a later
             purchase; the sum over a copy and an agent is the value of `episode_returns`
 
     Raises:

@@ -32,7 +32,7 @@ class EpisodeLog:
     - `seen` bool [t, b]: the person was served in earlier episodes
     - `active` bool [t, b, n]: the agent's slots were on the page
     - `ideal` float32 [t, b, n, 3]: the agent's best discounted gain among all, cold and warm items
-    - `objectives` float32 [t, b, n]: reward for diversity, novelty and fairness of the page, beside own reward
+    - `objectives` float32 [t, b, n]: reward for diversity, novelty and fairness of the page, beside individual reward
     - `revenue` float32 [t, b, n]: price paid, in mean list prices
     - `purchases` float32 [t, b, n]: items bought, including those that were carted earlier
     - `ratings`, `stars` float32 [t, b, n]: number and sum of ratings, including those of earlier items

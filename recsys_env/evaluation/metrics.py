@@ -69,15 +69,15 @@ def metric(unit: str, better: str, source: str) -> Callable[[Measured], Measured
         name, definition = of.__name__, " ".join((of.__doc__ or "").split())
         if not definition:
             raise ValueError(f"metric {name!r} has no docstring, which is its definition")
-        if name in METRICS and _place(METRICS[name].of) != _place(of):  # its own cell of a notebook may run again
-            raise ValueError(f"metric {name!r} is {_place(METRICS[name].of)} already; choose another name")
+        if name in METRICS and _module_of(METRICS[name].of) != _module_of(of):  # a cell of a notebook may run again
+            raise ValueError(f"metric {name!r} is {_module_of(METRICS[name].of)} already; choose another name")
         METRICS[name] = Metric(of, definition, source, unit, better)
         return of
 
     return register
 
 
-def _place(of: Measured) -> str:
+def _module_of(of: Measured) -> str:
     return f"{of.__module__}:{of.__qualname__}"
 
 
@@ -100,7 +100,7 @@ def _checked(name: str, values: np.ndarray, log: EpisodeLog) -> np.ndarray:
     values = np.asarray(values)
     if values.shape != shape or values.dtype.kind not in "fiub":
         raise ValueError(
-            f"metric {name!r} ({_place(METRICS[name].of)}) returned {values.dtype}{list(values.shape)}, expected "
+            f"metric {name!r} ({_module_of(METRICS[name].of)}) returned {values.dtype}{list(values.shape)}, expected "
             f"numbers [B, N + 1] = {list(shape)}: one for each copy, for each agent and (last) the platform"
         )
     return values.astype(np.float64)
@@ -163,8 +163,8 @@ def _exposure(log: EpisodeLog) -> np.ndarray:
 def _inventories(log: EpisodeLog) -> np.ndarray:
     """Items that each agent, or (last) any agent, may show: bool [N + 1, M]."""
     shape, allowed = log.envs.shape, log.envs.world.allowed
-    own = allowed if allowed.shape[1] else np.ones((shape.agents, shape.items), np.bool_)
-    return np.concatenate((own, own.any(0, keepdims=True)))
+    inventory = allowed if allowed.shape[1] else np.ones((shape.agents, shape.items), np.bool_)
+    return np.concatenate((inventory, inventory.any(0, keepdims=True)))
 
 
 def _gini(values: np.ndarray) -> np.ndarray:
@@ -271,9 +271,9 @@ def repetition(log: EpisodeLog) -> np.ndarray:
     batch, agents = log.item.shape[1:3]
     person = np.unique(np.stack((b, log.visitor[t, b])), axis=1, return_inverse=True)[1].reshape(-1)
     pair = person.astype(np.int64) * log.envs.shape.items + log.item[t, b, n, k]
-    _, own = np.unique(pair * agents + n, return_index=True)
+    _, first = np.unique(pair * agents + n, return_index=True)
     _, anyone = np.unique(pair, return_index=True)
-    distinct = np.bincount(b[own] * agents + n[own], minlength=batch * agents).reshape(batch, agents)
+    distinct = np.bincount(b[first] * agents + n[first], minlength=batch * agents).reshape(batch, agents)
     distinct = np.column_stack((distinct, np.bincount(b[anyone], minlength=batch)))
     return 1 - ratio(distinct, total(log.item >= 0))
 
@@ -332,8 +332,8 @@ def fairness(log: EpisodeLog) -> np.ndarray:
 
 @metric("reward per episode", "higher", "`reward.diversity`, `reward.novelty`, `reward.fairness`")
 def objectives(log: EpisodeLog) -> np.ndarray:
-    """Reward for objectives, paid in addition to the own reward, before sharing: the weighted diversity, novelty and
-    fairness of the agent's pages."""
+    """Reward for objectives, paid in addition to the individual reward, before sharing: the weighted diversity, novelty
+    and fairness of the agent's pages."""
     return total(log.objectives)
 
 

@@ -19,7 +19,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#7
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure and its axes."""
+    """Return a figure and its axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -27,7 +27,7 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
-    """Bars of own reward per agent and episode with 95 % intervals, best on top."""
+    """Draw bars of individual reward per agent and episode with 95 % intervals, best on top."""
     teams = list(result["teams"])[::-1]
     rows = [result["teams"][team] for team in teams]
     figure, axes = _figure(6.5, 1 + 0.32 * len(teams))
@@ -36,12 +36,12 @@ def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
         [row["ci95"] or 0 for row in rows],
     )
     axes.barh(names, [row["mean"] for row in rows], xerr=widths, capsize=3)
-    axes.set(title=task, xlabel="own reward per agent and episode, ± 95 %")
+    axes.set(title=task, xlabel="individual reward per agent and episode, ± 95 %")
     figure.savefig(path, dpi=100)
 
 
 def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:
-    """Heat map of a payoff matrix."""
+    """Draw a payoff matrix as a heat map."""
     policies = list(map(brief, result["payoff"]))
     means = np.array([[value["mean"] for value in columns.values()] for columns in result["payoff"].values()])
     figure, axes = _figure(2.2 + 0.9 * len(policies), 1.4 + 0.6 * len(policies))
@@ -54,25 +54,25 @@ def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:
     if result["cooperative"]:
         axes.set(title=f"{task}: team reward", ylabel="one seat", xlabel="the other seats")
     else:
-        axes.set(title=f"{task}: own reward of the row", ylabel="row", xlabel="against")
+        axes.set(title=f"{task}: individual reward of the row", ylabel="row", xlabel="against")
     figure.colorbar(image)
     figure.savefig(path, dpi=100)
 
 
 def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mapping[str, float] | None = None) -> Figure:
-    """Learning curves as small multiples: a panel for each learner, all with the same axes; steps are logarithmic,
-    since learners are trained for thousands or for millions of them.
+    """Draw learning curves as small multiples: a panel for each learner, all with the same axes.
+
+    Steps are logarithmic, because learners are trained for thousands or for millions of them. Each panel has a line for
+    each seed: seeds often end in one of several equilibria, which a mean with an interval would hide.
 
     Args:
-        title: of the whole.
-        curves: learner -> agent_steps [P] and episode_reward [seeds][P], own reward per agent and episode.
-        path: of the picture.
-        levels: what else is drawn in every panel as a dashed line, such as {"random": 0.5, "planner": 6.2}, in own
-            reward per agent and episode.
+        title: title of the picture.
+        curves: learner -> agent_steps [P] and episode_reward [seeds][P], individual reward per agent and episode.
+        path: file of the picture.
+        levels: rewards to compare with, drawn as dashed lines in every panel, such as {"random": 0.5, "planner": 6.2}.
 
     Returns:
-        the figure: in each panel a line for each seed, because what few seeds come to is often one of several ends,
-        which no mean and no interval shows.
+        the figure.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, NullFormatter
@@ -90,7 +90,7 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(labelsize="small", labelbottom=True)  # in all, so that the rows stand evenly
+        axes.tick_params(labelsize="small", labelbottom=True)  # in all panels, so that the rows have the same height
     for axes in panels[len(curves) :]:
         axes.remove()
     for (name, level), dashes in zip((levels or {}).items(), cycle(("--", ":", "-.")), strict=False):
@@ -98,7 +98,7 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
         lines[0].set_label(name)
     figure.suptitle(title)
     figure.supxlabel("agent-steps", fontsize="medium")
-    figure.supylabel("own reward per agent and episode\nwhile training, a line for each seed", fontsize="medium")
+    figure.supylabel("individual reward per agent and episode\nwhile training, a line for each seed", fontsize="medium")
     if levels:
         figure.legend(loc="outside upper right", ncols=len(levels), fontsize="small", frameon=False)
     figure.savefig(path, dpi=100)
@@ -106,13 +106,13 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
 
 
 def draw_seeds(title: str, runs: Mapping[str, Sequence[float]], levels: Mapping[str, float], path: Path) -> Figure:
-    """What each seed of each learner came to: a row of points for each.
+    """Draw the final reward of each seed as a point, with a row for each learner.
 
     Args:
-        title: of the picture.
-        runs: learner -> own reward per agent and episode of each seed.
-        levels: what else is drawn as a vertical line, in the same unit.
-        path: of the picture.
+        title: title of the picture.
+        runs: learner -> individual reward per agent and episode of each seed.
+        levels: rewards to compare with, drawn as vertical lines.
+        path: file of the picture.
 
     Returns:
         the figure, the first learner on top.
@@ -124,7 +124,7 @@ def draw_seeds(title: str, runs: Mapping[str, Sequence[float]], levels: Mapping[
     axes.invert_yaxis()
     for i, ((name, level), dashes) in enumerate(zip(levels.items(), cycle(("--", ":", "-.")), strict=False)):
         axes.axvline(level, linestyle=dashes, linewidth=1, color=_after_first(i), label=name)
-    axes.set(title=title, xlabel="own reward per agent and episode, a point for each seed")
+    axes.set(title=title, xlabel="individual reward per agent and episode, a point for each seed")
     if levels:
         lines = [line for line in axes.get_lines() if line.get_label() in levels]
         axes.legend(handles=lines, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -139,14 +139,14 @@ def draw_training(
     table: Mapping[str, Any],
     path: Path,
 ) -> Figure:
-    """Learning curve of one run; what it is compared with are lines that are named at the right.
+    """Draw the learning curve of one run. Policies to compare with are lines, which are named at the right.
 
     Args:
-        title: of the picture.
-        curve: agent_steps and episode_reward (own reward per learner and episode) of each point.
-        evaluations: agent_steps and own [E] of each.
-        table: name -> mean own reward.
-        path: of the picture.
+        title: title of the picture.
+        curve: agent_steps and episode_reward (individual reward per learner and episode) of each point.
+        evaluations: agent_steps and own (individual rewards [E]) of each evaluation.
+        table: name -> mean individual reward.
+        path: file of the picture.
 
     Returns:
         the figure.
@@ -162,18 +162,18 @@ def draw_training(
     for i, (name, mean) in enumerate(means.items()):
         trained = name == "trained"
         axes.axhline(mean, linestyle="-" if trained else "--", linewidth=2 if trained else 1, color=_after_first(i))
-    axes.set(title=title, ylabel="own reward per learner and episode")
+    axes.set(title=title, ylabel="individual reward per learner and episode")
     axes.set_xlabel("agent-steps")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.25)
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.13), frameon=False)
     low, high = axes.get_ylim()
-    places = _apart(list(means.values()), 0.055 * (high - low))
-    for i, (name, place) in enumerate(zip(means, places, strict=True)):
+    heights = _apart(list(means.values()), 0.055 * (high - low))
+    for i, (name, height) in enumerate(zip(means, heights, strict=True)):
         axes.annotate(
             f"{name} {means[name]:.4g}",
             (1, means[name]),
-            (1.03, place),
+            (1.03, height),
             ("axes fraction", "data"),
             va="center",
             fontsize="small",
@@ -186,7 +186,7 @@ def draw_training(
 
 
 def _after_first(i: int) -> str:
-    """Colour i of those that the curve itself does not have."""
+    """Return colour i of those that the curve itself does not use."""
     return COLOURS[1 + i % (len(COLOURS) - 1)]
 
 
@@ -196,6 +196,6 @@ def _apart(values: Sequence[float], gap: float) -> list[float]:
 
     order = np.argsort(values, kind="stable")
     shift = gap * np.arange(len(values))
-    places = np.empty(len(values))
-    places[order] = isotonic_regression(np.array(values, float)[order] - shift).x + shift
-    return places.tolist()
+    heights = np.empty(len(values))
+    heights[order] = isotonic_regression(np.array(values, float)[order] - shift).x + shift
+    return heights.tolist()

@@ -121,23 +121,23 @@ def show(path: Path) -> None:
 
 
 class _Episode:
-    """Records a batch of one copy, tick by tick: the page about to be shown, and then what came of it."""
+    """Records a batch of one copy, tick by tick: first the page about to be shown, then its outcome."""
 
     def __init__(self, envs: VectorEnv) -> None:
         self._envs = envs
         self._rows: dict[str, list[Any]] = {}  # column -> one value or row for each tick
         self._seen: set[int] = set()  # items
         self._events: list[list[Any]] = []  # tick, kind, item, agent, price, rating
-        self._lost: list[int] = []  # ticks at which a visitor left for good
-        self._fates: list[list[int]] = []  # tick, agent, slot of an impression that was carted; what became of it, when
-        self._in_cart: dict[int, dict[int, list[int]]] = {}  # place -> item -> tick, agent, slot
+        self._lost: list[int] = []  # ticks at which a visitor was lost
+        self._fates: list[list[int]] = []  # tick, agent, slot of an impression that was carted; its outcome, and when
+        self._in_cart: dict[int, dict[int, list[int]]] = {}  # user slot -> item -> tick, agent, slot
         self._page: Any = None  # `next_page` of the page about to be shown
-        self._person: dict[str, Any] = {}  # and `latent_users` of it
-        # by agent and tick: what it could show, if surrogates of the policies are to explain that
+        self._person: dict[str, Any] = {}  # `latent_users` of its visitor
+        # by agent and tick: the options that it could show, if surrogate models are to explain the policies
         self._options: list[list[Options]] = [[] for _ in envs.possible_agents] if can_explain(envs) else []
 
     def before(self, actions: np.ndarray) -> None:
-        """The page about to be shown with these actions: who visits, what agents know, what they show, and why."""
+        """Record the page about to be shown with these actions: visitor, observations, slates, and their reasons."""
         envs = self._envs
         self._page = envs.next_page[0]
         self._person = {name: values[0] for name, values in envs.latent_users().items()}
@@ -177,7 +177,7 @@ class _Episode:
         self._seen.update(int(j) for j in (*person["cart_item"], page["anchor"]) if j >= 0)
 
     def after(self, infos: Infos, *, over: bool) -> None:
-        """What came of the page."""
+        """Record the outcome of the page."""
         flags = self._rows["flags"][-1]
         for bit, name in enumerate(FLAGS):
             flags |= infos[name][0].ravel().astype(np.int64) << bit
@@ -185,8 +185,8 @@ class _Episode:
         self._take(**amounts, individual_reward=infos["individual_reward"][0])
         if self._page["visitor"] < 0:
             return
-        tick, place = int(self._page["tick"]), int(self._page["visitor"])
-        in_cart = self._in_cart.setdefault(place, {})
+        tick, user_slot = int(self._page["tick"]), int(self._page["visitor"])
+        in_cart = self._in_cart.setdefault(user_slot, {})
         for n, k in np.argwhere(infos["cart"][0] & ~infos["bought"][0]).tolist():
             in_cart[int(infos["shown"][0, n, k])] = [tick, n, k]
         sales = zip(*(infos[f"later_{part}"][0].tolist() for part in ("item", "agent", "price", "rating")), strict=True)
@@ -194,12 +194,12 @@ class _Episode:
             if item >= 0:
                 self._events.append([tick, "bought", item, agent, round(price, 2), rating])
                 self._fates.append([*in_cart.pop(item), 1, tick])
-        if not over:  # else the place belongs to the next episode already
-            self._take_leave(tick, place, in_cart)
+        if not over:  # else the user slot belongs to the next episode already
+            self._take_leave(tick, user_slot, in_cart)
 
-    def _take_leave(self, tick: int, place: int, in_cart: dict[int, list[int]]) -> None:
-        """What the visitor no longer has in the cart, and whether it left for good."""
-        person = self._envs.latent_users(place)
+    def _take_leave(self, tick: int, user_slot: int, in_cart: dict[int, list[int]]) -> None:
+        """Record which items are no longer in the visitor's cart, and whether the visitor was lost."""
+        person = self._envs.latent_users(user_slot)
         if person["incarnation"][0] != self._person["incarnation"]:
             self._lost.append(tick)
         kept = set(person["cart_item"][0].tolist())
@@ -212,12 +212,12 @@ class _Episode:
             self._rows.setdefault(name, []).append(np.array(value))
 
     def _fields(self) -> list[tuple[str, int]]:
-        """Name and size of the observation fields that are kept."""
+        """Return name and size of the observation fields that are kept."""
         fields = self._envs.observation_fields.items()
-        return [(name, place.stop - place.start) for name, place in fields if name not in _UNSEEN]
+        return [(name, columns.stop - columns.start) for name, columns in fields if name not in _UNSEEN]
 
     def columns(self) -> dict[str, np.ndarray]:
-        """name -> [ticks, ...] numbers."""
+        """Return the recorded numbers: name -> [ticks, ...]."""
         columns = {name: np.stack(rows) for name, rows in self._rows.items()}
         return {**columns, **self._reasons(columns["item"]), "centres": self._envs.world.centres}
 
@@ -235,11 +235,11 @@ class _Episode:
     @cached_property
     def _surrogates(self) -> list[tuple[Surrogate, Options]]:
         """Fit a surrogate model of each agent's policy to all pages, after the last tick."""
-        whole = [Options(*map(np.concatenate, zip(*pages, strict=True))) for pages in self._options]
-        return [(Surrogate.fit(pages), pages) for pages in whole]
+        all_pages = [Options(*map(np.concatenate, zip(*pages, strict=True))) for pages in self._options]
+        return [(Surrogate.fit(pages), pages) for pages in all_pages]
 
     def head(self) -> dict[str, Any]:
-        """All else that the replay needs."""
+        """Return all other data of the replay: names, texts and sizes."""
         envs, config = self._envs, self._envs.config
         shape, world = envs.shape, envs.world
         return {
@@ -291,22 +291,22 @@ def _filled(head: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> str:
 
 
 def _packed(columns: Mapping[str, np.ndarray]) -> tuple[list[Sequence[Any]], bytes]:
-    """The columns one after the other, each beginning at a multiple of 4 bytes.
+    """Pack the columns one after the other, each beginning at a multiple of 4 bytes.
 
     Returns:
-        for each its name, kind of number, step between two of them, first byte and numbers per tick; and the bytes.
+        for each column its name, kind of number, rounding step, first byte and numbers per tick; and the bytes.
     """
     layout: list[Sequence[Any]] = []
     packed = b""
     for name, column in columns.items():
-        step, whole = (
+        step, numbers = (
             (1, column.astype(np.int64))
             if column.dtype.kind in "bui"
             else _rounded(column, _COARSE.get(name.split()[0], _STEP))
         )
-        kind = next(kind for kind in ("i1", "i2", "i4") if np.array_equal(whole.astype(f"<{kind}"), whole))
+        kind = next(kind for kind in ("i1", "i2", "i4") if np.array_equal(numbers.astype(f"<{kind}"), numbers))
         layout.append((name, kind, step, len(packed), int(np.prod(column.shape[1:], dtype=int))))
-        values = whole.astype(f"<{kind}").tobytes()
+        values = numbers.astype(f"<{kind}").tobytes()
         packed += values + bytes(-len(values) % 4)
     return layout, packed
 

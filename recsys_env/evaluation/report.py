@@ -40,7 +40,7 @@ def evaluate(
     out: Path = Path("runs/evaluation"),
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate policies on tasks: own reward, normalised score and metrics.
+    """Evaluate policies on tasks: individual reward, normalised score and metrics.
 
     Args:
         policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
@@ -136,7 +136,7 @@ def show(report: Mapping[str, Any]) -> None:
             title += f"; *: learns while it serves, after {warm} warm-up episode{'' if warm == 1 else 's'}"
         grid(
             title,
-            ["policy", "own reward per agent and episode", "by agent", f"0 = {low}, 100 = {high}", "minus the next"],
+            ["policy", "individual reward per agent", "by agent", f"0 = {low}, 100 = {high}", "minus the next"],
             reward_rows(task),
         )
         if any(row["metrics"] for row in task["teams"].values()):

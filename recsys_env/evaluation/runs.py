@@ -1,11 +1,10 @@
-"""Runs, which scores are made of: a team of policies on a task with one seed, each in a file of its own.
+"""Runs: a team of policies on a task with one seed. Each run has a file of its own; scores are computed from runs.
 
-A run is E episodes, played at once as copies of a batch, on seed UNSEEN + s (the rule of seeds:
-`recsys_env.evaluation.episodes.UNSEEN`). All teams play the same seeds: the same people and the same luck, as far as
-what they show allows (common random numbers).
+A run is E episodes, played at once as copies of a batch, on seed UNSEEN + s (see
+`recsys_env.evaluation.episodes.UNSEEN`). All teams play the same seeds, and therefore with common random numbers.
 
-The runs are the independent units of every interval. Episodes of one run are independent only for policies that do not
-learn: one that does (`learns`) is one recommender for all copies, so its episodes share what it came to believe.
+The runs are the independent samples of every interval. The episodes of one run are independent only if no policy
+learns: a learning policy (`learns`) is one recommender for all copies, so its episodes share what it has learned.
 """
 
 from __future__ import annotations
@@ -38,17 +37,16 @@ _LONGEST = 200  # letters of a folder's name
 
 @dataclass(frozen=True)
 class Run:
-    """The settings of a run, which are its identity: what one file holds the result of.
+    """The settings of a run, which identify it.
 
     Args:
-        task: name of the task, with fields changed if need be: `streaming-v1,observability=full,users.number=16`.
-        team: one policy for all agents, or `agent=policy,agent=policy`; policies by name, folder or module:factory, in
-            which `{task}` and `{seed}` stand for the name of the task and s.
+        task: name of the task, optionally with changed fields: `streaming-v1,observability=full,users.number=16`.
+        team: one policy for all agents, or `agent=policy,agent=policy`. Policies are names, folders or module:factory,
+            in which `{task}` and `{seed}` are replaced by the name of the task and s.
         seed: s.
         episodes: E.
-        warmup: whole episodes that a team with a learning policy plays first, on seed 2 * UNSEEN + s, keeping what it
-            learned. Where the population is fixed, a team that does not learn plays them too, in so far as metrics tell
-            whom it has served.
+        warmup: whole episodes that a team with a learning policy plays before the run, on seed 2 * UNSEEN + s. If the
+            population is fixed and metrics are measured, other teams play them, too, so that the same people are known.
         metrics: whether metrics beside reward are measured.
     """
 
@@ -64,10 +62,10 @@ class Run:
         return cli.config_of(self.task, self.seed)
 
     def members(self) -> dict[str, str]:
-        """The policy of each agent.
+        """Return the policy of each agent.
 
         Raises:
-            ValueError: a mixed team that does not name every agent once.
+            ValueError: a mixed team does not name every agent once.
         """
         name = self.task.split(",")[0].rpartition(":")[2]
         team = self.team.replace("{task}", name).replace("{seed}", str(self.seed))
@@ -77,7 +75,7 @@ class Run:
             raise ValueError(f"{self.task}: {error}") from None
 
     def made_of(self) -> dict[str, str]:
-        """`digest_of` each policy of one's own."""
+        """Return `digest_of` of each policy that is not part of the package."""
         return {policy: digest for policy in self.members().values() if (digest := digest_of(policy))}
 
     def path(self, out: Path) -> Path:
@@ -86,7 +84,7 @@ class Run:
 
 
 def file_name(name: str) -> str:
-    """A task or team as the name of a file or folder; what cannot be one or is too long ends in a hash."""
+    """Return the name of a file or folder for a task or team; long or unusual names end in a hash."""
     clean = re.sub(r"[^\w.,=-]+", "_", name).strip("_")
     if clean.strip(".") and len(clean) <= _LONGEST:
         return clean
@@ -94,14 +92,14 @@ def file_name(name: str) -> str:
 
 
 def learner_of(policy: str) -> str:
-    """The learner of which this folder is one seed: folders that differ only in a last number are seeds of one
+    """Return the learner that this folder is a seed of: folders that differ only in a last number are seeds of one
     learner."""
     return re.sub(r"[-_]\d+$", "", policy)
 
 
 @functools.cache
 def digest_of(policy: str) -> str | None:
-    """Of the files of a folder or of the file of a module; None for a policy of the package and what a family makes."""
+    """Return a digest of a policy's folder or module file; None for policies of the package and of `FAMILIES`."""
     module, folder = policy.partition(":")[0], Path(policy)
     if policy in POLICIES or policy in TASK_POLICIES or module in FAMILIES:
         return None
@@ -119,13 +117,13 @@ def digest_of(policy: str) -> str | None:
 
 
 def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
-    """Make a policy and let it act once.
+    """Create a policy and let it act once.
 
     Args:
-        envs: of one copy, which is stepped.
+        envs: a batch of one copy, which is stepped.
 
     Raises:
-        ValueError, ImportError: it cannot be made, does not play this task, or acts outside the action space.
+        ValueError, ImportError: the policy cannot be created, cannot play this task, or acts outside the action space.
     """
     team, actions = Team(envs, {agent: policy}, 0), envs.empty_actions()
     envs.reset(seed=0)
@@ -135,7 +133,7 @@ def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
 
 
 def obstacle(config: WorldConfig, agent: str, policy: str) -> str:
-    """Why a policy does not play an agent of a task; nothing if it does."""
+    """Return why a policy cannot play an agent of a task; "" if it can."""
     try:
         try_out(VectorEnv(config), agent, policy)
     except ValueError as error:
@@ -147,9 +145,9 @@ def play(run: Run) -> dict[str, Any]:
     """Play a run.
 
     Returns:
-        the run's fields; config: digest of the task's; learns; made_of: policy of one's own -> `digest_of`;
-        own [E][N] own reward of each agent; metrics: name -> [N + 1] mean over the episodes that have a value (None if
-        none has), the platform last; costs: of a page, as of `Team.costs`; seconds; where it comes from.
+        the run's fields; config: digest of the task's config; learns; made_of: your own policies -> `digest_of`;
+        own [E][N] individual reward of each agent; metrics: name -> [N + 1] mean over the episodes that have a value
+        (None if none has), the platform last; costs: of a page, as of `Team.costs`; seconds; where it comes from.
     """
     began = time.perf_counter()
     envs = VectorEnv(run.config, run.episodes, copy=False)
@@ -161,7 +159,7 @@ def play(run: Run) -> dict[str, Any]:
     observations, _ = envs.reset(seed=UNSEEN + run.seed)
     team.reset()
     measured = EpisodeLog(envs, seen) if run.metrics else None
-    own = play_episode(envs, team, observations, measured)
+    individual = play_episode(envs, team, observations, measured)
     team.check()
     metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
@@ -171,7 +169,7 @@ def play(run: Run) -> dict[str, Any]:
         "learns": learns,
         "made_of": run.made_of(),
         "agents": envs.possible_agents,
-        "own": np.round(own, 5).tolist(),
+        "own": np.round(individual, 5).tolist(),
         "metrics": metrics,
         "costs": team.costs(),
         "seconds": round(time.perf_counter() - began, 2),
@@ -180,12 +178,12 @@ def play(run: Run) -> dict[str, Any]:
 
 
 def _remembers_people(run: Run) -> bool:
-    """Whether metrics tell the people that were served before from the others."""
+    """Whether metrics distinguish people who were served before."""
     return run.metrics and run.config.users.population == "fixed"
 
 
 def _warm_up(run: Run, envs: VectorEnv, team: Team) -> set[int]:
-    """Play the episodes before the run; whom the team served, where that matters."""
+    """Play the warm-up episodes; return the ids of the people who were served, if metrics need them."""
     seen: set[int] = set()
     observations, _ = envs.reset(seed=2 * UNSEEN + run.seed)
     for _ in range(run.warmup):
@@ -198,7 +196,7 @@ def _warm_up(run: Run, envs: VectorEnv, team: Team) -> set[int]:
 
 
 def _means(values: np.ndarray) -> list[float | None]:
-    """Mean of each column over the episodes that have a value."""
+    """Return the mean of each column over the episodes that have a value."""
     columns = (column[np.isfinite(column)] for column in values.T)
     return [float(column.mean()) if len(column) else None for column in columns]
 
@@ -207,20 +205,20 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
     """Play every run that has no file yet, with a progress bar, and return the results of all.
 
     Args:
-        runs: in the order of play. Another process may work on the same ones in another order: each looks again before
-            it plays one.
+        runs: the runs, in the order of play. Another process may play the same runs in another order: each process
+            checks for the file again before it plays a run.
         out: folder of the files.
-        resume: keep files that are there. Otherwise all are played anew.
+        resume: whether to keep existing files. Otherwise all runs are played anew.
 
     Raises:
-        TypeError: `out` is no path.
-        ValueError, ImportError: a policy cannot be made or does not play its task (nothing has been played then), or
+        TypeError: `out` is not a path.
+        ValueError, ImportError: a policy cannot be created or cannot play its task (nothing has been played then), or
             fails later; or a stored run is damaged or was played with other settings.
-        RuntimeError: a policy fails by a mistake of its own, which is the cause.
+        RuntimeError: a policy raised another error, which is the cause.
     """
+    out = checked_path("out", out)
     from tqdm import tqdm
 
-    out = checked_path("out", out)
     runs = list(dict.fromkeys(runs))
     _check_policies(runs)
     out.mkdir(parents=True, exist_ok=True)
@@ -233,7 +231,7 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
                 try:
                     result = (_stored(run, out) if resume else None) or _play_and_store(run, out)
                 except Exception as error:  # a policy that passed its first page may fail later
-                    raise _told(f"{run.team} on {run.task}, run {run.seed}", error) from error
+                    raise _named(f"{run.team} on {run.task}, run {run.seed}", error) from error
                 bar.update()
             results.append(result)
     if len(commits := sorted({str(result["commit"]) for result in results})) > 1:
@@ -245,30 +243,30 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
     return results
 
 
-def _told(whose: str, error: Exception) -> Exception:
-    """An error of a policy with its name; what is no ValueError is a mistake in its code."""
+def _named(whose: str, error: Exception) -> Exception:
+    """Return an error with the name of the policy that raised it: a ValueError, or a RuntimeError for others."""
     kind = ValueError if isinstance(error, ValueError) else RuntimeError
     return kind(f"{whose}: {type(error).__name__}: {error}")
 
 
 def _check_policies(runs: Iterable[Run]) -> None:
-    """Raise what is wrong, and what to install, if a policy cannot be made or does not play its task."""
-    places = dict.fromkeys((run.task, agent, policy) for run in runs for agent, policy in run.members().items())
-    envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in places)}
-    for task, agent, policy in places:
+    """Raise an error if a policy cannot be created or cannot play its task."""
+    members = dict.fromkeys((run.task, agent, policy) for run in runs for agent, policy in run.members().items())
+    envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in members)}
+    for task, agent, policy in members:
         try:
             try_out(envs[task], agent, policy)
         except (ValueError, ImportError):
             raise
         except Exception as error:
-            raise _told(f"policy {policy!r} as {agent} of {task}", error) from error
+            raise _named(f"policy {policy!r} as {agent} of {task}", error) from error
 
 
 def _stored(run: Run, out: Path) -> dict[str, Any] | None:
-    """The result of this run, if it has been played.
+    """Return the result of this run; None if it has not been played.
 
     Raises:
-        ValueError: its file holds another one or is damaged.
+        ValueError: its file holds another run or is damaged.
     """
     path = run.path(out)
     if not path.is_file():
@@ -309,9 +307,9 @@ def _play_and_store(run: Run, out: Path) -> dict[str, Any]:
 
 
 def load(out: Path) -> Iterator[dict[str, Any]]:
-    """Every stored run below a folder, whichever command played it.
+    """Yield every stored run below a folder, whichever command played it.
 
     Raises:
-        FileError: a damaged file, or one that holds something else.
+        FileError: a file is damaged, or holds something else.
     """
     return map(read_run, sorted(out.glob("*/*/*.json")))

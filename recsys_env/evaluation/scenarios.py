@@ -123,12 +123,13 @@ def standings(
     }
 
 
-def per_capita(scenario: Scenario, own: Sequence[Sequence[float]]) -> float:
-    """Return the mean reward of the focal agents from own rewards [E][N]; where rewards are shared, of all agents."""
+def per_capita(scenario: Scenario, individual: Sequence[Sequence[float]]) -> float:
+    """Return the mean reward of the focal agents from individual rewards [E][N]; where rewards are shared, of all
+    agents."""
     agents = scenario.config.agents
     shared = scenario.config.reward.sharing == 1
     columns = [n for n, agent in enumerate(agents) if shared or agent in scenario.focal]
-    return float(np.asarray(own)[:, columns].mean())
+    return float(np.asarray(individual)[:, columns].mean())
 
 
 def show(report: Mapping[str, Any]) -> None:

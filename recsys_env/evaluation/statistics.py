@@ -1,11 +1,16 @@
 """From runs to scores with intervals.
 
-A run is one seed (see `recsys_env.evaluation.runs`); runs are independent for every kind of policy, so all intervals
-come from them: means and paired differences by Student's t over the runs, normalised scores (see
-`scale_ends`) by the ratio of paired means, and over several tasks IQM, mean and probability of improvement by the
-stratified bootstrap of `rliable` (Agarwal et al. 2021). With five runs a t interval is 1.4 times as wide as with many,
-and a percentile bootstrap is somewhat too narrow. For policies that do not learn the episodes would be independent as
-well and narrower intervals possible; one rule for all is simpler, and never too bold.
+A run is one seed (see `recsys_env.evaluation.runs`). Runs are independent for every kind of policy, so all intervals
+are computed from runs:
+
+- means and paired differences: Student's t over the runs;
+- normalised scores (see `scale_ends`): the ratio of paired means;
+- IQM, mean and probability of improvement over several tasks: the stratified bootstrap of `rliable` (Agarwal et al.
+  2021).
+
+With five runs, a t interval is 1.4 times as wide as with many, and a percentile bootstrap is somewhat too narrow. The
+episodes of policies that do not learn are independent, too, and would give narrower intervals. One rule for all
+policies is simpler and never overstates certainty.
 
 A stored interval is {"mean": m, "ci95": half-width of its 95 % interval, or None}.
 """
@@ -48,14 +53,14 @@ def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
     if count < 2:
         return float(samples.mean()), float("nan")
     try:
-        from scipy.special import stdtrit  # a third of a second, which nobody else should wait for
+        from scipy.special import stdtrit  # takes a third of a second to import
     except ImportError:
         raise ImportError('intervals need scipy: pip install "recsys_env[evaluate]"') from None
     return float(samples.mean()), float(stdtrit(count - 1, 1 - 0.025 / among)) * float(samples.std(ddof=1)) / count**0.5
 
 
 def _checked_samples(name: str, values: Any) -> np.ndarray:
-    """The samples, if they are numbers [E], one or more."""
+    """Return the samples if they are numbers [E], one or more."""
     array = as_numbers(name, values)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"{name} = {shown(values)} of shape {list(array.shape)} must be numbers [E], one or more")
@@ -63,7 +68,7 @@ def _checked_samples(name: str, values: Any) -> np.ndarray:
 
 
 def interval(samples: np.ndarray, among: int = 1) -> dict[str, float | None]:
-    """The same, with None for the half-width of a single sample."""
+    """Return `mean_interval` as a stored interval, with None for the half-width of a single sample."""
     mean, width = mean_interval(samples, among)
     return {"mean": mean, "ci95": width if np.isfinite(width) else None}
 
@@ -90,7 +95,8 @@ def scale_ends(config: WorldConfig) -> tuple[str, str]:
 def score_table(
     config: WorldConfig, trained: Mapping[str, str | Policy], episodes: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Return mean own reward per agent and episode, and the score, of trained policies and of policies to compare with.
+    """Return mean individual reward per agent and episode, and the score, of trained policies and of policies to
+    compare with.
 
     The policies of `compared` and the ends of the scale play all agents.
 
@@ -159,8 +165,11 @@ def normalised_score(samples: np.ndarray, low: np.ndarray, high: np.ndarray) -> 
 
 
 def common_curve(seeds: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, Any]:
-    """agent_steps [P] and own reward per agent and episode [seeds][P], interpolated to the steps that the curves of all
-    seeds have reached."""
+    """Interpolate the learning curves of several seeds to common steps, which all of them have reached.
+
+    Returns:
+        agent_steps [P] and episode_reward [seeds][P].
+    """
     steps = [[point["agent_steps"] for point in curve] for curve in seeds]
     grid = np.linspace(max(s[0] for s in steps), min(s[-1] for s in steps), 100)
     rewards = [
@@ -174,7 +183,7 @@ def common_curve(seeds: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, An
 
 
 def origin(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Where results come from: the different commands, commits, dates, processors, and versions of each library."""
+    """Return where results come from: commands, commits, dates, processors, and versions of each library."""
     names = dict.fromkeys(name for result in results for name in result["versions"])
     return {
         **{key: sorted({str(result[key]) for result in results}) for key in _SOURCES},
@@ -186,18 +195,18 @@ def origin(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Scores of every team on every task, and over all tasks.
+    """Compute the scores of every team on every task, and over all tasks.
 
     Args:
-        results: of `runs.play`. Each task's two ends of the scale are among them, on all seeds that any team played.
+        results: results of `runs.play`. They include both ends of each task's scale, on all seeds that any team played.
 
     Returns:
         tasks: task -> episodes, ends, agents, teams (team -> its scores, best first, and their `origin`), differences
         ("a - b", paired by the seeds that both played); aggregate: see `aggregate`.
 
     Raises:
-        ValueError: they cannot be compared: other lengths, warm-ups or metrics, a policy that changed between them, no
-            run of an end of the scale, or no seed in common.
+        ValueError: the results cannot be compared: lengths, warm-ups or metrics differ, a policy has changed between
+            runs, an end of the scale is missing, or there is no common seed.
     """
     made_of: dict[str, str] = {}
     for result in results:
@@ -212,7 +221,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _summary_of_task(task: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A task's part of `summary`."""
+    """Return the part of `summary` about one task."""
     if len(lengths := sorted({run["episodes"] for run in results})) > 1:
         raise ValueError(f"runs of {task} have {' and '.join(map(str, lengths))} episodes: they cannot be compared")
     _check_alike(task, results)
@@ -238,13 +247,14 @@ def _summary_of_task(task: str, results: Sequence[Mapping[str, Any]]) -> dict[st
 
 
 def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Two summaries as one; of a team that is in both, the scores of the second. Where an end of the scale has
-    improved, all are placed anew. A row keeps the origin of the runs that it was made of.
+    """Merge two summaries. If a team is in both, its scores are those of the second.
+
+    If an end of the scale has improved, all scores are computed anew. Each row keeps the origin of its own runs.
 
     Raises:
-        ValueError: they played different episodes of the same task, or `random`, in which nothing can improve, or both
-            ends did not earn the same, as in another version of the game; metrics or warm-ups differ; or the second has
-            fewer seeds of a team, as when it is unfinished.
+        ValueError: the summaries come from different episodes of a task, or from different versions of the game
+            (`random`, or both ends of the scale, earn something else); metrics or warm-ups differ; or the second has
+            fewer seeds of a team, because it is unfinished.
     """
     both = stored["tasks"].keys() & found["tasks"].keys()
     joined = {name: _merged_task(name, stored["tasks"][name], found["tasks"][name]) for name in both}
@@ -254,7 +264,7 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
 
 
 def _merged_task(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's part of `merged`."""
+    """Return the part of `merged` about one task."""
     for key in ("episodes", "ends", "agents"):
         if old[key] != new[key]:
             said = f"{name} was stored with {key} = {old[key]}, here {key} = {new[key]}"
@@ -280,12 +290,12 @@ def _merged_task(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> d
 
 
 def by_seed(row: Mapping[str, Any]) -> dict[int, float]:
-    """Seed -> own reward per agent and episode, of a team's row."""
+    """Return the individual reward per agent and episode of a team, by seed."""
     return dict(zip(row["origin"]["settings"]["seeds"], row["runs"], strict=True))
 
 
 def _check_alike(task: str, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Runs, or teams' rows, that stand in one table measure the same, and what learns had the same time to learn."""
+    """Raise ValueError unless runs, or rows of teams, have the same metrics and the same warm-up episodes."""
     if len(warmups := sorted({run["warmup"] for run in runs if run["learns"]})) > 1:
         said = f"policies that learn had {' and '.join(map(str, warmups))} warm-up episodes on {task}"
         raise ValueError(f"{said}: they cannot be compared")
@@ -299,7 +309,7 @@ def _check_alike(task: str, runs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def differences(means: Mapping[str, Mapping[int, float]], teams: Iterable[str]) -> dict[str, Any]:
-    """ "a - b" -> difference of own reward of each two teams, paired by the seeds that both played."""
+    """Return the differences of individual reward of every two teams, paired by common seeds: "a - b" -> interval."""
     return {f"{a} - {b}": interval(np.subtract(*_paired(means, a, b)[1:])) for a, b in combinations(teams, 2)}
 
 
@@ -308,20 +318,19 @@ def _mean(runs: Mapping[int, float]) -> float:
 
 
 def _paired(means: Mapping[str, Mapping[int, float]], *teams: str) -> tuple[Any, ...]:
-    """The seeds that all of these teams played, and the mean reward of each team on them."""
+    """Return the seeds that all of these teams played, and the mean reward of each team on them."""
     seeds = [seed for seed in means[teams[0]] if all(seed in means[team] for team in teams)]
     if not seeds:
         raise ValueError(f"{' and '.join(map(repr, teams))} have no seed in common: they cannot be compared")
     return (seeds, *(np.array([means[team][seed] for seed in seeds]) for team in teams))
 
 
-def _scores(runs: Sequence[Mapping[str, Any]], own: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
-    """A team's own reward per agent and episode, normalised score, values of each run, reward by agent, metrics by
-    column, and where they come from.
+def _scores(runs: Sequence[Mapping[str, Any]], earned: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
+    """Return the row of a team: reward, normalised score, values of each run, reward by agent, metrics, and origin.
 
     Args:
-        runs: of the team, one for each seed.
-        own, low, high: [runs] mean reward of the team and of the two ends, on these seeds.
+        runs: runs of the team, one for each seed.
+        earned, low, high: [runs] mean reward of the team and of the two ends, on these seeds.
     """
     columns = [*runs[0]["agents"], "platform"]
     metrics = {}
@@ -335,9 +344,9 @@ def _scores(runs: Sequence[Mapping[str, Any]], own: np.ndarray, low: np.ndarray,
     by_agent = np.array([np.mean(run["own"], axis=0) for run in runs])  # [runs, N]
     settings = {name: runs[0][name] for name in ("task", "team", "episodes", "warmup")}
     return {
-        **interval(own),
-        **_placed(own, low, high),
-        "runs": own.tolist(),
+        **interval(earned),
+        **_placed(earned, low, high),
+        "runs": earned.tolist(),
         "agents": {agent: interval(values) for agent, values in zip(columns, by_agent.T, strict=False)},
         "agent_runs": by_agent.tolist(),
         "learns": runs[0]["learns"],
@@ -352,30 +361,29 @@ def _scores(runs: Sequence[Mapping[str, Any]], own: np.ndarray, low: np.ndarray,
 
 
 def _costs_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What all of these runs tell the cost of."""
-    told = [run.get("costs", {}) for run in runs]
-    return [name for name in told[0] if all(name in costs for costs in told)]
+    """Return the units of cost that all of these runs have."""
+    costs_of = [run.get("costs", {}) for run in runs]
+    return [name for name in costs_of[0] if all(name in costs for costs in costs_of)]
 
 
-def _placed(own: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
-    """A team's place on the scale, over its runs and of each, given the two ends in the same runs."""
-    score, width = normalised_score(own, low, high)
+def _placed(earned: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
+    """Return the normalised score of a team and of each of its runs, given the two ends in the same runs."""
+    score, width = normalised_score(earned, low, high)
     span = float(np.mean(high - low))
     return {
         "score": score if span > 0 else None,
         "score_ci95": width if np.isfinite(width) else None,
-        "run_scores": (100 * (own - low) / span).tolist() if span > 0 else None,
+        "run_scores": (100 * (earned - low) / span).tolist() if span > 0 else None,
     }
 
 
 def aggregate(tasks: Mapping[str, Any]) -> dict[str, Any]:
-    """IQM and mean of the normalised scores [runs, tasks] of the teams that played every task, and how probably one
-    beats another.
+    """Aggregate the normalised scores of the teams that played every task.
 
     Returns:
         teams: team -> iqm, mean as [value, low, high], best first; improvement: "a > b" -> P(a run of a beats a run of
-        b on the same task) as [value, low, high], for each team and the next one. Empty where no team has two runs with
-        a score on every task.
+        b on the same task) as [value, low, high], for each team and the next one. Both are empty if no team has two
+        runs with a score on every task.
     """
     from rliable import library
     from rliable import metrics as rl

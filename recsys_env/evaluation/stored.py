@@ -1,9 +1,10 @@
-"""What stored results look like, for those who read them (`recsys_env.files.misfit`). Other fields may be there too.
+"""The format of stored results, which is checked when they are read (`recsys_env.files.misfit`).
 
-A run holds what was measured, by episode; the folder of an evaluation has one file for each. A stored evaluation is
-their summary, from which every table is made: of the reward and the score the value of each run, so that intervals,
-differences and the aggregate are computed anew when rows join it (`statistics.merged`); of the metrics the intervals
-alone, because nothing is computed from them and the values of all runs and agents would make up most of the file.
+Other fields are allowed. A run holds the measurements of each episode; the folder of an evaluation has one file for
+each run. A stored evaluation is the summary of its runs, from which every table is made. Of rewards and scores it holds
+the value of each run, so that intervals, differences and aggregates can be computed anew when rows are added
+(`statistics.merged`). Of metrics it holds only intervals: nothing is computed from metrics, and the values of all runs
+and agents would make up most of the file.
 """
 
 from __future__ import annotations
@@ -86,25 +87,25 @@ TOURNAMENT = {  # task -> see `tournaments.standings`
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """A stored run, as it was written.
+    """Read a stored run.
 
     Raises:
-        FileError: a damaged file, or one of another kind.
+        FileError: the file is damaged, or of another kind.
     """
     run: dict[str, Any] = read_json(path, RUN, "run")
     if signed(run)["digest"] != run["digest"]:
-        raise FileError(f"{path} is damaged: it is not what was written; remove it, and it is played again")
+        raise FileError(f"{path} is damaged: it was altered after it was written; remove it, and it is played again")
     return run
 
 
 def read_result(path: Path) -> Any:
-    """A stored evaluation or tournament; which of them, the name of the file tells.
+    """Read a stored evaluation or tournament; the name of the file says which of them it is.
 
     Raises:
-        FileError: a damaged file, or one of another kind.
+        FileError: the file is damaged, or of another kind.
     """
     if path.stem not in _KINDS:
-        raise FileError(f"{path} is no {' and no '.join(f'{kind}.json' for kind in _KINDS)}")
+        raise FileError(f"{path} must be named {' or '.join(f'{kind}.json' for kind in _KINDS)}")
     form, check = _KINDS[path.stem]
     result = read_json(path, form, f"summary of its kind ({path.stem})")
     if wrong := next(check(result), None):
@@ -112,11 +113,11 @@ def read_result(path: Path) -> Any:
     return result
 
 
-def _of_origin(origin: Mapping[str, Any], **place: str) -> Iterator[str]:
-    settings, where = origin["settings"], " ".join(place.values())
+def _of_origin(origin: Mapping[str, Any], **expected: str) -> Iterator[str]:
+    settings, where = origin["settings"], " ".join(expected.values())
     if not all(origin[name] for name in ("command", "date", "processor")):
         yield f"{where} does not say where it comes from"
-    if not settings["seeds"] or any(settings[name] != value for name, value in place.items()):
+    if not settings["seeds"] or any(settings[name] != value for name, value in expected.items()):
         yield f"{where} has the settings of something else"
 
 
@@ -125,21 +126,21 @@ def _of_evaluation(result: Mapping[str, Any]) -> Iterator[str]:
         yield "it has no tasks"
     for task, found in result["tasks"].items():
         if not found["teams"] or not set(found["ends"]) <= found["teams"].keys() or len(found["ends"]) != 2:
-            yield f"{task} has no two ends among its teams"
+            yield f"the teams of {task} do not include both ends of its scale"
         for team, row in found["teams"].items():
             yield from _of_origin(row["origin"], task=task, team=team)
             lists = [row[name] for name in ("runs", "agent_runs", "run_scores") if row[name] is not None]
             if {len(values) for values in lists} != {len(row["origin"]["settings"]["seeds"])}:
-                yield f"{team} on {task} has not one value for each seed"
+                yield f"{team} on {task} does not have one value for each seed"
         if any(f"{better} - {worse}" not in found["differences"] for better, worse in pairwise(found["teams"])):
-            yield f"two teams that follow each other on {task} are not compared"
+            yield f"two neighbouring teams on {task} are not compared"
         if len({frozenset(row["metrics"]) for row in found["teams"].values()}) > 1:
-            yield f"teams on {task} have not the same metrics"
+            yield f"teams on {task} have different metrics"
     over = result["aggregate"]["teams"]
     if any(len(values) != 3 for row in [*over.values(), result["aggregate"]["improvement"]] for values in row.values()):
-        yield "an aggregate is no [value, low, high]"
+        yield "an aggregate is not of the form [value, low, high]"
     if any(f"{better} > {worse}" not in result["aggregate"]["improvement"] for better, worse in pairwise(over)):
-        yield "two teams that follow each other are not compared"
+        yield "two neighbouring teams of the aggregate are not compared"
 
 
 def _of_tournament(result: Mapping[str, Any]) -> Iterator[str]:
@@ -147,12 +148,12 @@ def _of_tournament(result: Mapping[str, Any]) -> Iterator[str]:
         yield from _of_origin(found["origin"], task=task)
         policies, seeds = found["payoff"].keys(), found["origin"]["settings"]["seeds"]
         if not policies or any(row.keys() != policies for row in found["payoff"].values()):
-            yield f"the payoffs of {task} are no square"
+            yield f"the payoffs of {task} are not a square matrix"
         if any(len(cell["runs"]) != len(seeds) for row in found["payoff"].values() for cell in row.values()):
-            yield f"a payoff of {task} has not one value for each seed"
+            yield f"a payoff of {task} does not have one value for each seed"
         ranked = [found.get(name) for name in (("cross_play",) if found["cooperative"] else ("ratings", "alpha_rank"))]
         if None in ranked or not (found["cooperative"] or all(ranking.keys() == policies for ranking in ranked)):
-            yield f"the ranking of {task} is not one of its policies"
+            yield f"the ranking of {task} does not contain exactly its policies"
 
 
 _KINDS: dict[str, tuple[Any, Callable[[Any], Iterator[str]]]] = {

@@ -1,9 +1,9 @@
-"""A policy's slates explained from outside: a log-linear surrogate of what it shows.
+"""Surrogate models: which features of the options explain the slates of a policy.
 
-A surrogate is fitted to what a policy did, whatever the policy is (Ribeiro, Singh & Guestrin 2016; here one for all
-pages): how far each feature of an option lies from the page's mean, times a weight, adds up to a score. Its fidelity
-says how much of the slates it explains; where that is low, the policy goes by something else than the features of
-single options, and the contributions explain little.
+A surrogate is fitted to the slates that a policy has shown, whatever the policy is (Ribeiro, Singh & Guestrin 2016;
+here one model for all pages). The score of an option is the sum, over its features, of a weight times the difference
+between the feature and its mean on the page. The surrogate's fidelity says how much of the slates it explains. If it is
+low, the policy uses something else than the features of single options, and the contributions explain little.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ..kernels.planners.options import list_options
 from ..policies.ranking import hidden_features
 from ..vector import VectorEnv
 
-MOST = 2000  # options on a page that are looked through
+MOST = 2000  # options on a page, at most
 _STEPS = 25
 
 
 class Options(NamedTuple):
-    """What an agent could have shown on some pages, and what it showed."""
+    """The options of an agent on some pages, and which of them it showed."""
 
     items: np.ndarray  # [P, C] -1 = nothing
     features: np.ndarray  # [P, C, F] as observed
@@ -30,23 +30,23 @@ class Options(NamedTuple):
 
     @property
     def there(self) -> np.ndarray:
-        """[P, C] whether there is an item."""
+        """Whether an option has an item [P, C]."""
         return self.items >= 0
 
     def centred(self) -> np.ndarray:
-        """[P, C, F] features less the page's mean; 0 where there is no item."""
+        """Return features minus their mean on the page [P, C, F]; 0 where there is no item."""
         there = self.there[..., None]
         mean = (self.features * there).sum(1, keepdims=True) / np.maximum(there.sum(1, keepdims=True), 1)
         return np.asarray((self.features - mean) * there)
 
 
 def can_explain(envs: VectorEnv) -> bool:
-    """Whether pages have few enough options to be looked through."""
+    """Whether pages have few enough options for a surrogate (`MOST`)."""
     return (envs.shape.candidates or envs.shape.items) <= MOST
 
 
 def list_page(envs: VectorEnv, n: int, shown: np.ndarray) -> Options:
-    """The options [B, C] of agent n on the page about to be shown, of which it shows these items [B, K], -1 = hole."""
+    """Return the options [B, C] of agent n on the page about to be shown, given the items [B, K] of its slate."""
     size = envs.num_envs, envs.shape.candidates or envs.shape.items
     items = np.full(size, -1, np.int64)
     features = np.zeros((*size, len(candidate_features(envs.config, envs.shape))), np.float32)
@@ -63,10 +63,11 @@ class Surrogate(NamedTuple):
 
     @classmethod
     def fit(cls, pages: Options) -> Surrogate:
-        """The surrogate of these pages. A feature that never differs within a page weighs 0, all of no pages.
+        """Fit a surrogate to these pages.
 
-        By Newton's method, with a ridge of 1 on the standardised features, so that weights stay finite where they tell
-        the slates without error.
+        A feature that never differs within a page gets the weight 0, and so do all features if there are no pages. The
+        fit uses Newton's method, with a ridge of 1 on the standardised features, so that weights stay finite if they
+        predict the slates without error.
         """
         x, shown = pages.centred()[pages.there], pages.shown[pages.there]
         if not len(x):
@@ -81,16 +82,16 @@ class Surrogate(NamedTuple):
         return cls(weights[:-1] / deviation)
 
     def contributions(self, pages: Options) -> np.ndarray:
-        """[P, C, F] what each feature adds to the score of an option, which is their sum."""
+        """Return the contribution of each feature to the score of each option [P, C, F]; a score is their sum."""
         return np.asarray(pages.centred() * self.weights)
 
     def fidelity(self, pages: Options) -> float:
-        """Share of what was shown that is among the surrogate's best, as many as were shown; 1 where nothing was."""
+        """Return the share of shown items that are among the surrogate's best, on slates of equal length; 1 if none."""
         return fidelity(self.contributions(pages).sum(2), pages)
 
 
 def fidelity(scores: np.ndarray, pages: Options) -> float:
-    """The same of any scores [P, C]; equals stand in the order of the options."""
+    """Return the fidelity of any scores [P, C]; options with equal scores keep their order."""
     order = np.argsort(np.where(pages.there, -scores, np.inf), 1, kind="stable")
     best = np.arange(scores.shape[1]) < pages.shown.sum(1, keepdims=True)
     found = (np.take_along_axis(pages.shown, order, 1) & best).sum()

@@ -13,29 +13,29 @@ CROSS_PLAY = ("among", "each with itself", "mixed", "gap")
 
 
 def spread(value: Mapping[str, float | None], digits: int = 2) -> str:
-    """mean ±half-width; a dash where there is none."""
+    """Format a stored interval as mean ±half-width; a dash if there is no mean."""
     mean, width = value["mean"], value["ci95"]
     return "—" if mean is None else f"{mean:.{digits}f}" + ("" if width is None else f" ±{width:.{digits}f}")
 
 
 def bracketed(value: Sequence[float], digits: int) -> str:
-    """estimate [low, high]."""
+    """Format [value, low, high] as value [low, high]."""
     return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*value, d=digits)
 
 
 def normalised(row: Mapping[str, Any], digits: int = 1) -> str:
-    """A team's normalised score."""
+    """Format a team's normalised score."""
     return spread({"mean": row["score"], "ci95": row["score_ci95"]}, digits)
 
 
 def marked(team: str, learns: bool) -> str:
-    """The team's name, with a star if it learns while it serves."""
+    """Return the team's name, with a star if it learns while it serves."""
     return team + "*" * learns
 
 
 def reward_rows(task: Mapping[str, Any]) -> list[list[str]]:
-    """For each team, best first: own reward, that of each agent, normalised score, and what it gains over the next
-    one."""
+    """Return a row for each team, best first: individual reward, that of each agent, normalised score, and difference
+    from the next team."""
     teams, rows = list(task["teams"]), []
     for i, (team, row) in enumerate(task["teams"].items()):
         gain = spread(task["differences"][f"{team} - {teams[i + 1]}"]) if i + 1 < len(teams) else ""
@@ -52,7 +52,7 @@ def reward_rows(task: Mapping[str, Any]) -> list[list[str]]:
 
 
 def metric_rows(task: Mapping[str, Any]) -> list[list[str]]:
-    """For each metric of the platform that says something in this task: its value for each team, and its unit."""
+    """Return a row for each metric that is not 0 for all teams: the platform's value for each team, and the unit."""
     rows = []
     for name, metric in METRICS.items():
         if values := platform_values(task, name):
@@ -62,19 +62,19 @@ def metric_rows(task: Mapping[str, Any]) -> list[list[str]]:
 
 
 def platform_values(task: Mapping[str, Any], metric: str) -> list[Any]:
-    """The platform's value of a metric for each team, None where it has none; nothing at all if they are all zero, as
-    of revenue where nothing is sold."""
+    """Return the platform's value of a metric for each team, None if it has none; [] if all are zero, such as the
+    revenue of a task without purchases."""
     values = [row["metrics"].get(metric, {}).get("platform") for row in task["teams"].values()]
     return values if any(value and value["mean"] for value in values) else []
 
 
 def arrow(name: str) -> str:
-    """A metric's name, and where it is better."""
+    """Return a metric's name, with an arrow in the direction that is better."""
     return name + {"higher": " ↑", "lower": " ↓", "": ""}[METRICS[name].better]
 
 
 def cost_table(task: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """What a page costs each team, in every unit that some team tells: headings and rows."""
+    """Return headings and rows of the cost of a page for each team, in every unit that a team reports."""
     costs = {team: row.get("costs", {}) for team, row in task["teams"].items()}
     units = list(dict.fromkeys(unit for cost in costs.values() for unit in cost))
     rows = [
@@ -88,13 +88,13 @@ def cost_table(task: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def learning_teams(report: Mapping[str, Any]) -> set[str]:
-    """The teams of an evaluation that learn while they serve."""
+    """Return the teams of an evaluation that learn while they serve."""
     return {team for task in report["tasks"].values() for team, row in task["teams"].items() if row["learns"]}
 
 
 def aggregate_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """For each team of an evaluation, best first: IQM and mean over tasks, and the probability that it beats the next
-    one."""
+    """Return a row for each team, best first: IQM and mean over tasks, and the probability that it beats the next
+    team."""
     over, improvement = report["aggregate"]["teams"], report["aggregate"]["improvement"]
     teams, learns, rows = list(over), learning_teams(report), []
     for i, (team, row) in enumerate(over.items()):
@@ -104,8 +104,8 @@ def aggregate_rows(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def leaderboard_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """For each team of an evaluation its normalised score on each task and, of those that played all of them, which
-    come first, the IQM."""
+    """Return a row for each team: its IQM over all tasks and its normalised score on each task. Teams that played all
+    tasks come first; the others have no IQM."""
     tasks, over, learns = report["tasks"], report["aggregate"]["teams"], learning_teams(report)
     teams = dict.fromkeys([*over, *(team for task in tasks.values() for team in task["teams"])])
     rows = []
@@ -116,17 +116,17 @@ def leaderboard_rows(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def payoff_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """For each row policy: its payoff against, or with, every column policy."""
+    """Return a row for each policy: its payoff against, or with, every column policy."""
     return [[brief(row), *(spread(value) for value in columns.values())] for row, columns in result["payoff"].items()]
 
 
 def brief(policy: str) -> str:
-    """A policy's name in a table: of a folder its last part, without the task that the table is about."""
+    """Return a short name of a policy for a table: the last part of a folder, without the task."""
     return Path(policy).name.replace("-{task}", "")
 
 
 def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """For each policy, by rating: the rating and the mass of alpha-rank."""
+    """Return a row for each policy, best rating first: the rating and the mass of alpha-rank."""
     ranked = sorted(result["ratings"].items(), key=lambda item: -item[1]["mu"])
     return [
         [brief(policy), f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"]
@@ -135,8 +135,8 @@ def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
 
 
 def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """For all policies, and for each learner with several seeds: teams of one policy, mixed ones, and the
-    difference."""
+    """Return a row for all policies, and for each learner with several seeds: reward of teams of one policy, of mixed
+    teams, and the difference."""
     kinds = ("diagonal", "off_diagonal", "gap")
     return [
         [brief(among), *(spread(found[kind]) if kind in found else "" for kind in kinds)]
@@ -145,7 +145,7 @@ def cross_play_rows(result: Mapping[str, Any]) -> list[list[str]]:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown: each cell in one line, in which no | ends it."""
+    """Return a table in Markdown; white space in cells is folded, and | is escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
@@ -155,12 +155,12 @@ def _cell(value: object) -> str:
 
 
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; where there is no terminal to fit into, as wide as it is."""
+    """Print a table. It is fitted to the width of the terminal, if there is one."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left")  # a Text is taken as it is: [...] is no markup
+    table = Table(title=Text(title), title_justify="left")  # in a Text, [...] is not markup
     for i, heading in enumerate(head):
         numbers = i and not any(" " in row[i] and row[i][0].isalpha() for row in rows)
         table.add_column(Text(heading), justify="right" if numbers else "left", overflow="fold")

@@ -3,11 +3,12 @@
     python -m recsys_env tournament --policies random greedy my_file:MyPolicy --tasks duel-v1 ecommerce-v1 journey-v1
 
 Each row policy plays each column policy. The row's policy has one seat, and the column's policy has all others. The
-payoff is the row's own reward, averaged over the seats, on the same seeds for all. With two agents the policies also
-change seats. With more agents of the same role, the row plays the first seat among N - 1 of the column's. With several
-roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`) the matrix contains the team's mean
-reward (cross-play, Hu et al. 2020): the loss off the diagonal shows how badly policies cooperate that were not trained
-together. It is computed for all policies, and separately for the seeds of each learner, among which skill is equal:
+payoff is the row's individual reward, averaged over the seats, on the same seeds for all. With two agents the policies
+also change seats. With more agents of the same role, the row plays the first seat among N - 1 of the column's. With
+several roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`) the matrix contains the team's
+mean reward (cross-play, Hu et al. 2020): the loss off the diagonal shows how badly policies cooperate that were not
+trained together. It is computed for all policies, and separately for the seeds of each learner, among which skill is
+equal:
 
     python -m recsys_env tournament --policies "runs/ppo-torch-{task}-0" "runs/ppo-torch-{task}-1" --tasks journey-v1
 
@@ -122,9 +123,9 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     seeds = sorted({seed for _, seed in played})
     payoffs = np.zeros((len(policies), len(policies), len(seeds)))
     for (i, row), (j, column), (s, seed) in product(enumerate(policies), enumerate(policies), enumerate(seeds)):
-        own = [(played[team, seed], seat) for seat, team in games(config, row, column)]
+        pairs = [(played[team, seed], seat) for seat, team in games(config, row, column)]
         payoffs[i, j, s] = np.mean(
-            [rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in own]
+            [rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in pairs]
         )
     matrix = {
         row: {column: {**interval(payoffs[i, j]), "runs": payoffs[i, j].tolist()} for j, column in enumerate(policies)}
@@ -189,15 +190,14 @@ def rate(
     for row, column in product(policies, repeat=2):
         if row != column:
             for seat, team in games(config, row, column):
-                for (name, seed), own in played.items():
+                for (name, seed), rewards in played.items():
                     if name == team:
-                        matches.setdefault(
-                            (team, seed), (row, column, own[:, seat], np.delete(own, seat, axis=1).mean(1))
-                        )
+                        others = np.delete(rewards, seat, axis=1).mean(1)
+                        matches.setdefault((team, seed), (row, column, rewards[:, seat], others))
     episodes = [
         (a, b, mine, theirs)
-        for a, b, own, others in matches.values()
-        for mine, theirs in zip(own.tolist(), others.tolist(), strict=True)
+        for a, b, of_row, of_others in matches.values()
+        for mine, theirs in zip(of_row.tolist(), of_others.tolist(), strict=True)
     ]
     model = PlackettLuce()
     ratings = {policy: model.rating(name=policy) for policy in policies}
@@ -225,7 +225,7 @@ def alpha_rank(payoffs: np.ndarray) -> np.ndarray:
 def show(report: Mapping[str, Any]) -> None:
     """Print the matrix and the ranking of each task of a tournament."""
     for task, result in report.items():
-        payoff, settings = "own reward of the row against the column", result["origin"]["settings"]
+        payoff, settings = "individual reward of the row against the column", result["origin"]["settings"]
         if result["cooperative"]:
             payoff = "team reward per agent, the row's policy in one seat, the column's in the others"
         played = f"{len(settings['seeds'])} runs of {settings['episodes']} episodes"

@@ -1,4 +1,4 @@
-"""The effect of a joint action against an alternative, in any world, on common random numbers."""
+"""The effect of a joint action compared with an alternative, in any world, with common random numbers."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ..evaluation.statistics import mean_interval
 from ..policies import Team
 from ..vector import VectorEnv
 
-MOST_AGENTS = 8  # of which every coalition is played
+MOST_AGENTS = 8  # more would make too many coalitions
 
 
 @dataclass(frozen=True, eq=False)
 class Counterfactual:
-    """Effects of a joint action, relative to an alternative, on own rewards (before sharing) of the ticks that follow.
+    """Effects of a joint action, compared with an alternative, on the individual rewards of the following ticks.
 
     Each effect comes with the half-width of its 95 % interval (t over the n paired differences).
     """
 
-    effect: np.ndarray  # [N]: on the own reward of each agent, had all acted otherwise
+    effect: np.ndarray  # [N]: on the individual reward of each agent, compared with all taking the alternative
     effect_interval: np.ndarray
     team: float  # on their sum G
     team_interval: float
     difference: np.ndarray  # [N]: G(joint) - G(joint with this agent's alternative), Wolpert & Tumer 2002
     difference_interval: np.ndarray
-    shapley: np.ndarray  # [N]: each agent's part of `team` by Shapley's value over coalitions; they sum to it
+    shapley: np.ndarray  # [N]: each agent's share of `team`, by the Shapley value; the shares sum to it
     shapley_interval: np.ndarray
-    variance_saved: float  # 1 - Var(team effect) / what it would be if both were played on independent draws
+    variance_saved: float  # 1 - Var(team effect) / its variance with independent random numbers
 
 
 def counterfactual(
@@ -49,7 +49,7 @@ def counterfactual(
     policies: Policies = "random",
     seed: int = 0,
 ) -> Counterfactual:
-    """Play a joint action and an alternative n times each from a state, on common random numbers.
+    """Play a joint action and an alternative n times each from a state, with common random numbers.
 
     Both games of a pair share all random events (`restore(snapshot, seed=...)`), so they differ only by the effect of
     the actions. After the first tick the same policies continue in both; they know nothing of earlier ticks. Rewards
@@ -109,12 +109,12 @@ def counterfactual(
 
 
 def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
-    """The state of one copy, and n copies of its world.
+    """Return the snapshot of one copy, and a batch of n copies of its world.
 
     Raises:
-        ValueError: several copies.
-        TypeError: no state.
-        RuntimeError: an environment before its first `reset`, or after the end of an episode.
+        ValueError: the state has several copies.
+        TypeError: it is not a state.
+        RuntimeError: an environment has not been reset, or its episode has ended.
     """
     if isinstance(state, RecommendationEnv):
         state._require_page("counterfactual()")
@@ -131,10 +131,10 @@ def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
 
 
 def _joint(batch: VectorEnv, name: str, action: Any) -> np.ndarray:
-    """A joint action [N, ...], by agent or as an array; `name` is the argument's.
+    """Return a joint action [N, ...], which is given by agent or as an array in the argument `name`.
 
     Raises:
-        ValueError, TypeError: an agent has none, or one outside its space.
+        ValueError, TypeError: an agent has no action, or one outside its space.
     """
     if isinstance(action, dict):
         if set(action) != set(batch.possible_agents):
@@ -152,7 +152,7 @@ def _joint(batch: VectorEnv, name: str, action: Any) -> np.ndarray:
 
 
 def _play(batch: VectorEnv, team: Team, first: np.ndarray, horizon: int) -> np.ndarray:
-    """Sums of own rewards [n, N] of a joint action and what comes after it, up to the end of the episode."""
+    """Play a joint action, and then the team's; return the sums of individual rewards [n, N]."""
     own, running = np.zeros((batch.num_envs, batch.num_agents)), np.ones(batch.num_envs, np.bool_)
     actions = batch.empty_actions()
     actions[:] = first
@@ -168,8 +168,8 @@ def _play(batch: VectorEnv, team: Team, first: np.ndarray, horizon: int) -> np.n
 
 
 def _shapley(total: dict[tuple[bool, ...], np.ndarray], agent: int) -> np.ndarray:
-    """The mean [n], over the orders in which the agents turn to the joint action, of what this one adds (Shapley
-    1953)."""
+    """Return the Shapley value [n] of an agent (Shapley 1953): what it adds when it turns to the joint action, as a
+    mean over all orders of the agents."""
     agents, credit = len(next(iter(total))), np.zeros(len(next(iter(total.values()))))
     for coalition, value in total.items():
         if coalition[agent]:
@@ -180,6 +180,6 @@ def _shapley(total: dict[tuple[bool, ...], np.ndarray], agent: int) -> np.ndarra
 
 
 def _mean(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means [W] of values [n, W] and half-widths of their 95 % intervals."""
+    """Return the means [W] of values [n, W], and the half-widths of their 95 % intervals."""
     mean, width = zip(*map(mean_interval, values.T), strict=True)
     return np.array(mean), np.array(width)

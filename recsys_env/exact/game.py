@@ -24,7 +24,7 @@ _ONLY_TABLES = "this game was not made from a task, so no engine plays it"
 
 
 def _array(value: Any) -> np.ndarray:
-    """The value as an array; where it makes none, one of objects."""
+    """Return the value as an array, of objects if its rows have different lengths."""
     try:
         return array_of(value)
     except ValueError:
@@ -98,7 +98,7 @@ class MarkovGame:
     actions: tuple[str, ...]  # A, of each agent
     transitions: np.ndarray  # P[S, A^N, S]: probability of the next state
     rewards: np.ndarray  # R[N, S, A^N]: expected reward of each agent, after sharing
-    own: np.ndarray  # [N, S, A^N]: the same before sharing; the score of a team is its sum
+    individual_rewards: np.ndarray  # [N, S, A^N]: the same before sharing; the score of a team is their sum
     initial: np.ndarray  # [S]: probability that an episode starts there
     discount: float = 0.997  # recommended, per tick
     horizon: int = 1000  # ticks of an episode
@@ -117,7 +117,8 @@ class MarkovGame:
                 raise ValueError(f"MarkovGame: {name} = {shown(words)} must be different names, one or more")
         s, n, actions = len(self.states), len(self.agents), len(self.actions)
         joint = actions**n
-        shapes = {"transitions": (s, joint, s), "rewards": (n, s, joint), "own": (n, s, joint), "initial": (s,)}
+        shapes = {"transitions": (s, joint, s), "initial": (s,)}
+        shapes |= dict.fromkeys(("rewards", "individual_rewards"), (n, s, joint))
         for name, shape in shapes.items():
             self._check_table(name, shape)
         self._check_sums("transitions", self.transitions)
@@ -153,10 +154,10 @@ class MarkovGame:
         """Raise ValueError unless the rows are probabilities."""
         wrong = (np.abs(table.sum(-1) - 1) > 1e-9) | (table < 0).any(-1)
         if wrong.any():
-            place = tuple(int(i) for i in np.argwhere(wrong)[0])
-            where = f"{name}[{', '.join(map(str, place))}]" if place else name
+            index = tuple(int(i) for i in np.argwhere(wrong)[0])
+            where = f"{name}[{', '.join(map(str, index))}]" if index else name
             raise ValueError(
-                f"MarkovGame: {where} = {shown(table[place].tolist())} must be probabilities that sum to 1"
+                f"MarkovGame: {where} = {shown(table[index].tolist())} must be probabilities that sum to 1"
             )
 
     def _check_numbers(self, name: str, count: int) -> None:
@@ -191,7 +192,7 @@ class MarkovGame:
             states=self.class_names,
             transitions=self.transitions[first] @ into,
             rewards=self.rewards[:, first],
-            own=self.own[:, first],
+            individual_rewards=self.individual_rewards[:, first],
             initial=self.initial @ into,
             mirror=None if self.mirror is None else self.classes[self.mirror[first]],
             reader=None,
@@ -214,14 +215,14 @@ class MarkovGame:
         shape = len(self.states), len(self.actions)
         wanted = f"actions below {shape[1]} [{shape[0]}] or distributions {list(shape)}"
         array = _array(policy)
-        told = shown(array.tolist() if isinstance(policy, np.ndarray) else policy)
+        given = shown(array.tolist() if isinstance(policy, np.ndarray) else policy)
         if array.dtype.kind not in "iuf":
-            raise TypeError(f"{name} = {told} must be {wanted}")
+            raise TypeError(f"{name} = {given} must be {wanted}")
         if array.shape == shape[:1] and array.dtype.kind in "iu" and ((array >= 0) & (array < shape[1])).all():
             return array
         if array.shape == shape and (array >= 0).all() and (np.abs(array.sum(1) - 1) < 1e-8).all():
             return array
-        raise ValueError(f"{name} = {told} must be {wanted}")
+        raise ValueError(f"{name} = {given} must be {wanted}")
 
     def mixed(self, policy: Any, name: str = "policy") -> np.ndarray:
         """Return a policy as distributions [S, A], with the errors of `checked_policy`."""
@@ -272,7 +273,7 @@ class MarkovGame:
         """
         if self.choices is None:
             raise ValueError(_ONLY_TABLES)
-        actions = _whole("actions", actions)
+        actions = _integers("actions", actions)
         if ((actions < 0) | (actions >= len(self.choices))).any():
             raise ValueError(f"actions = {shown(actions.tolist())} must be whole numbers below {len(self.choices)}")
         chosen = self.choices[actions]
@@ -282,7 +283,7 @@ class MarkovGame:
         """Convert actions of the engine to those of the table, as the inverse of `engine_actions`, with its errors."""
         if self.choices is None:
             raise ValueError(_ONLY_TABLES)
-        actions = _whole("actions", actions)
+        actions = _integers("actions", actions)
         sizes, slots = tuple(self.choices.max(0) + 1), self.choices.shape[1]
         columns = actions[..., None] if slots == 1 else actions
         if columns.ndim == 0 or columns.shape[-1] != slots or ((columns < 0) | (columns >= sizes)).any():
@@ -359,8 +360,8 @@ class MarkovGame:
         return self.mirror is not None and bool(np.array_equal(first, self.seen_by(1, others[0])))
 
 
-def _whole(name: str, value: Any) -> np.ndarray:
-    """An array of whole numbers."""
+def _integers(name: str, value: Any) -> np.ndarray:
+    """Return the value as an array of integers."""
     array = _array(value)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} = {shown(value)} must be whole numbers")
@@ -388,7 +389,7 @@ def textbook_example() -> MarkovGame:
         actions=("X", "Y"),
         transitions=transitions,
         rewards=expected,
-        own=expected,
+        individual_rewards=expected,
         initial=np.array([1.0, 0.0, 0.0]),
         discount=0.9,
         horizon=100,

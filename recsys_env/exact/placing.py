@@ -18,7 +18,7 @@ from .policies import TablePolicy
 
 _PASTS = 512  # played at the same time, each by two copies that differ in nothing but the policies' own chance
 _LEAST, _MOST = 200, 4000  # ticks: at least, and at most until every state has been met
-_MET = 2  # pasts by which every state has to be met
+_VISITS = 2  # pasts by which every state has to be met
 _OTHERWISE = (0.0, 0.1, 1.0, 1.0)  # how often an agent does something else than its policy says, one for each past
 _DEVIATIONS = 6.0  # standard deviations beyond which a difference between pasts is none of chance
 
@@ -59,7 +59,7 @@ class _Trial:
         agents, states = envs.num_agents, len(game.states)
         self.counts = np.zeros((agents, states, len(game.actions)), np.int64)  # of both copies of each past
         self.alike = np.zeros((agents, states), np.int64)  # pasts at which both did the same
-        self.met = np.zeros(states, np.int64)  # pasts
+        self.visits = np.zeros(states, np.int64)  # pasts
         self.last = np.full((agents, 2 * _PASTS, states), -1, np.int32)  # what a copy did when it was there before
         self.again = np.zeros((2, agents, states), np.int64)  # copies that came back to do the same, and that came back
         self.first = np.full((agents, states), -1)  # what was done at the first past,
@@ -77,7 +77,7 @@ class _Trial:
             self.team.act(observations, actions)
             chosen = np.stack([game.table_actions(actions[:, n]) for n in range(envs.num_agents)], axis=1)
             self._count(chosen, observations["observation"] if envs.config.mask_actions else observations)
-            if tick + 1 >= _LEAST and self.met.min() >= _MET:
+            if tick + 1 >= _LEAST and self.visits.min() >= _VISITS:
                 break
             other = rng.integers(0, len(game.actions), (_PASTS, envs.num_agents))
             done = np.where(rng.random(other.shape) < otherwise, other, chosen[:_PASTS])
@@ -89,7 +89,7 @@ class _Trial:
         """Take down what all copies [2 P, N] do, where they are and what they observe."""
         everywhere = self.game.states_of(self.envs)
         states = everywhere[:_PASTS]  # the same as of the other halves of the pairs
-        np.add.at(self.met, states, 1)
+        np.add.at(self.visits, states, 1)
         for n in range(self.envs.num_agents):
             one, two = chosen[:_PASTS, n], chosen[_PASTS:, n]
             np.add.at(self.counts[n], (everywhere, chosen[:, n]), 1)
@@ -112,17 +112,17 @@ class _Trial:
         Raises:
             Refused: it does not, or nobody knows.
         """
-        asked, met = self._matters(n), self.met
-        if (missing := asked & (met < _MET)).any():
+        asked, visits = self._matters(n), self.visits
+        if (missing := asked & (visits < _VISITS)).any():
             unmet = self.game.states[int(np.flatnonzero(missing)[0])]
             raise Refused(
-                f"what {name!r} does in {missing.sum()} of the {len(met)} states of the table, such as {unmet!r}, is "
-                f"not known: {_MOST} ticks of play do not meet them"
+                f"what {name!r} does in {missing.sum()} of the {len(visits)} states of the table, such as {unmet!r}, "
+                f"is not known: {_MOST} ticks of play do not meet them"
             )
-        each = np.arange(len(met))
+        each = np.arange(len(visits))
         for groups in (each if self.game.classes is None else self.game.classes, each):
             counts, alike, pasts, same, returns = (
-                _summed(what, groups, asked) for what in (self.counts[n], self.alike[n], met, *self.again[:, n])
+                _summed(what, groups, asked) for what in (self.counts[n], self.alike[n], visits, *self.again[:, n])
             )
             by_chance = bool((alike < pasts).any())
             if not (_beyond(counts, alike, pasts, by_chance) or (by_chance and _beyond(counts, same, returns, True))):
@@ -136,7 +136,7 @@ class _Trial:
         game, actions = self.game, len(self.game.actions)
         shape = (len(game.states), actions**n, actions, actions ** (len(game.agents) - n - 1))
         matters = np.zeros(shape[0], np.bool_)
-        for table in (game.transitions, *(rewards[..., None] for rewards in (*game.rewards, *game.own))):
+        for table in (game.transitions, *(rewards[..., None] for rewards in (*game.rewards, *game.individual_rewards))):
             by_action = table.reshape(*shape, -1)
             matters |= (np.abs(by_action - by_action[:, :, :1]) > 1e-12).any((1, 2, 3, 4))
         return matters

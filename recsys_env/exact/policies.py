@@ -1,4 +1,4 @@
-"""Policies that look the state of a finite game up in a table: its equilibrium and its team optimum."""
+"""Policies that play the exact solution of a finite game: its equilibrium and its team optimum."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _tables = lru_cache(maxsize=32)(tabulate)
 
 @lru_cache(maxsize=32)
 def equilibrium_of(config: WorldConfig) -> np.ndarray:
-    """The policies [N, S] of the equilibrium that the policy `equilibrium` plays.
+    """Return the policies [N, S] of the equilibrium that the policy `equilibrium` plays.
 
-    Of the pure Markov perfect equilibria of average reward, the one with the smallest sum of own rewards; where two
-    agents are alike, of those in which both do the same.
+    Of the pure Markov perfect equilibria of average reward, the one with the smallest sum of individual rewards; where
+    two agents are alike, of those in which both do the same.
 
     Raises:
         ValueError: the world is not finite, or it has no such equilibrium.
@@ -36,7 +36,7 @@ def equilibrium_of(config: WorldConfig) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def optimum_of(config: WorldConfig) -> np.ndarray:
-    """The policies [N, S] of the team optimum of average reward.
+    """Return the policies [N, S] of the team optimum of average reward.
 
     Raises:
         ValueError: the world is not finite.
@@ -45,10 +45,10 @@ def optimum_of(config: WorldConfig) -> np.ndarray:
 
 
 class TablePolicy(Policy):
-    """Plays what a table says for the state that the game is in.
+    """Plays the action that a table holds for the current state of the game.
 
     Raises:
-        ValueError: `bind` to a world that is not finite (`recsys_env.exact.tabulate` says why).
+        ValueError: by `bind`, if the world is not finite (`recsys_env.exact.tabulate` says why).
     """
 
     _game: MarkovGame
@@ -60,7 +60,7 @@ class TablePolicy(Policy):
         self._game, self._table = _tables(envs.config), self.solution(envs.config)[self.index]
 
     def solution(self, config: WorldConfig) -> np.ndarray:
-        """The actions [N, S] of every agent in every state."""
+        """Return the actions [N, S] of every agent in every state."""
         raise NotImplementedError(f"{type(self).__name__} has no solution(config)")
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

@@ -79,7 +79,8 @@ def solve(
         "policies": [] if config is None else _placed(game, config, policies, worth),
     }
     if json is not None:
-        tables = {name: getattr(game, name).tolist() for name in ("transitions", "rewards", "own", "initial")}
+        names = ("transitions", "rewards", "individual_rewards", "initial")
+        tables = {name: getattr(game, name).tolist() for name in names}
         write_json(json, {**found, "table_states": list(game.states), **tables})
     return found
 
@@ -107,8 +108,8 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
         "states": list(game.states),
         "agents": list(game.agents),
         "actions": list(game.actions),
-        "shared": bool((game.rewards != game.own).any()),
-        "expected": game.own[0].tolist() if len(game.agents) == 1 else None,
+        "shared": bool((game.rewards != game.individual_rewards).any()),
+        "expected": game.individual_rewards[0].tolist() if len(game.agents) == 1 else None,
         "optimum": {"policies": _labels(game, list(first.T)), "own": optimum / len(game.agents)},
     }
     if criterion.kind == "finite":
@@ -121,7 +122,7 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
     found["equilibria"] = [
         {
             "policies": _labels(game, e.policies),
-            "own": e.own.tolist(),
+            "own": e.individual_values.tolist(),
             "strict": e.strict,
             "symmetric": game.is_symmetric(e.policies),
             "over_constant": _over_constant(pure, e),
@@ -193,9 +194,9 @@ def _cast(pure: PurePolicies, optimum: np.ndarray) -> list[tuple[str, np.ndarray
         cast += [(f"always {name}", np.full(len(game.states), a)) for a, name in enumerate(game.actions)]
     names: dict[bytes, list[str]] = {}
     for name, policy in cast:
-        told = names.setdefault(policy.astype(np.int64).tobytes(), [])
-        told.append(name)
-    return [(", ".join(told), np.frombuffer(key, np.int64)) for key, told in names.items()]
+        labels = names.setdefault(policy.astype(np.int64).tobytes(), [])
+        labels.append(name)
+    return [(", ".join(labels), np.frombuffer(key, np.int64)) for key, labels in names.items()]
 
 
 def _against(pure: PurePolicies, cast: Sequence[tuple[str, np.ndarray]]) -> dict[str, Any]:
@@ -252,7 +253,7 @@ def _placed(game: MarkovGame, config: WorldConfig, names: Sequence[str], criteri
                 "name": name,
                 "policies": _labels(game, [policy.argmax(1) for policy in team]) if pure else None,
                 "markov": all(map(game.is_markov, team)),
-                "own": (evaluate(game, team, criterion, own=True) @ game.initial).tolist(),
+                "own": (evaluate(game, team, criterion, individual=True) @ game.initial).tolist(),
                 "regret": regret.tolist(),
                 "nash_conv": float(regret.sum()),
             }
@@ -275,12 +276,12 @@ def show(found: Mapping[str, Any]) -> None:
     )
     print(f"policies name an action for each state in turn: {' | '.join(found['states'])}{alike}")
     if found["shared"]:
-        print("optimum, equilibria and prices in own reward; who earns what against whom in reward after sharing")
+        print("optimum, equilibria and prices in individual reward; payoffs against each other in reward after sharing")
     print()
     if found["expected"] is not None:
         for state, values in zip(found["states"], found["expected"], strict=True):
-            told = ", ".join(f"R({state}, {a}) = {v:.4g}" for a, v in zip(found["actions"], values, strict=True))
-            print(f"  {told}; at once best: {found['actions'][int(np.argmax(values))]}")
+            line = ", ".join(f"R({state}, {a}) = {v:.4g}" for a, v in zip(found["actions"], values, strict=True))
+            print(f"  {line}; at once best: {found['actions'][int(np.argmax(values))]}")
         print()
     best = found["optimum"]
     print(f"  team optimum  {' '.join(best['policies'])}  {best['own']:.4f} per agent")
@@ -304,7 +305,7 @@ def show(found: Mapping[str, Any]) -> None:
     if "against" in found:
         _show_against(found["against"])
     if found["policies"]:
-        print("\n  policies of the package, each as a team: own reward by agent, NashConv")
+        print("\n  policies of the package, each as a team: individual reward by agent, NashConv")
     for row in found["policies"]:
         if "missing" in row:
             print(f"  {row['name']:13} {row['missing']}")

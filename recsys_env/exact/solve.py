@@ -92,21 +92,23 @@ def chain(game: MarkovGame, policies: Policies, rewards: np.ndarray) -> tuple[np
     return np.einsum("sa,sat->st", weight, game.transitions), np.einsum("sa,nsa->ns", weight, rewards)
 
 
-def evaluate(game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE, own: bool = False) -> np.ndarray:
-    """Return the value [N, S] of a policy for each agent, from every state: of its reward, or of its own reward.
+def evaluate(
+    game: MarkovGame, policies: Policies, criterion: Criterion = AVERAGE, individual: bool = False
+) -> np.ndarray:
+    """Return the value [N, S] of a policy for each agent, from every state: of rewards, or of individual rewards.
 
     Raises:
         TypeError, ValueError: the game or criterion is something else, or the policies are not valid in the game.
     """
     _check(game, criterion)
-    if not isinstance(own, bool | np.bool_):
-        raise TypeError(f"own = {shown(own)} must be True or False")
-    transitions, rewards = chain(game, policies, game.own if own else game.rewards)
+    if not isinstance(individual, bool | np.bool_):
+        raise TypeError(f"individual = {shown(individual)} must be True or False")
+    transitions, rewards = chain(game, policies, game.individual_rewards if individual else game.rewards)
     return _value(transitions[None], rewards[:, None], criterion)[:, 0]
 
 
 def _value(transitions: np.ndarray, rewards: np.ndarray, criterion: Criterion) -> np.ndarray:
-    """Values [N, I, S] of I Markov chains [I, S, S] with rewards [N, I, S]."""
+    """Return the values [N, I, S] of I Markov chains [I, S, S] with rewards [N, I, S]."""
     states = transitions.shape[-1]
     if criterion.kind == "average":
         return np.einsum("ist,nit->nis", long_run(transitions), rewards)
@@ -141,14 +143,15 @@ def team_optimum(game: MarkovGame, criterion: Criterion = AVERAGE) -> tuple[np.n
     """Return the optimum of a team that sees the state. It needs no part of the past that is irrelevant.
 
     Returns:
-        value [S] of the sum of own rewards; the actions [S, N] of its members, or [H, S, N] with a finite horizon.
+        value [S] of the sum of individual rewards; the actions [S, N] of its members, or [H, S, N] with a finite
+        horizon.
 
     Raises:
         TypeError: the game or criterion is something else.
     """
     _check(game, criterion)
     core = game.payoff_relevant
-    value, joint = _decide(core.own.sum(0), core.transitions, criterion)
+    value, joint = _decide(core.individual_rewards.sum(0), core.transitions, criterion)
     if game.classes is not None:
         value, joint = value[game.classes], joint[..., game.classes]
     return value, game.joint_actions[joint]
@@ -186,7 +189,7 @@ def best_response(
 
 
 def _decide(rewards: np.ndarray, transitions: np.ndarray, criterion: Criterion) -> tuple[np.ndarray, np.ndarray]:
-    """Optimal value [S] and policy [S] or [H, S] of a Markov decision process, rewards [S, A], transitions
+    """Return the optimal value [S] and policy [S] or [H, S] of a Markov decision process, rewards [S, A], transitions
     [S, A, S]."""
     if criterion.kind == "average":
         return _decide_average(rewards, transitions)
@@ -194,13 +197,13 @@ def _decide(rewards: np.ndarray, transitions: np.ndarray, criterion: Criterion) 
     if criterion.kind == "discounted":
         solved = markov.DiscreteDP(rewards, transitions, criterion.discount).solve(method="policy_iteration")
         return (1 - criterion.discount) * solved.v, solved.sigma
-    process = markov.DiscreteDP(rewards, transitions, np.nextafter(1, 0))  # it warns of 1, which is meant here
+    process = markov.DiscreteDP(rewards, transitions, np.nextafter(1, 0))  # with a discount of 1 it warns
     values, policy = markov.backward_induction(process, criterion.horizon)
     return values[0] / criterion.horizon, policy
 
 
 def _decide_average(rewards: np.ndarray, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The linear program of average reward for any chain structure (Puterman 1994, section 9.3).
+    """Solve the linear program of average reward for any chain structure (Puterman 1994, section 9.3).
 
     min sum of g over g >= P g, g + h >= r + P h; in a state that is visited for ever an action of positive frequency is
     optimal, elsewhere one of positive dual price of the first kind.
@@ -266,7 +269,7 @@ class Equilibrium:
 
     policies: np.ndarray  # [N, S], of the states of the game that was asked about
     values: np.ndarray  # [N]: reward per tick of each agent, from the start of an episode
-    own: np.ndarray  # [N]: the same before sharing
+    individual_values: np.ndarray  # [N]: the same before sharing
     strict: bool  # every other pure policy of an agent, of the payoff-relevant state, is worse, from some state on
 
 
@@ -274,12 +277,12 @@ class Equilibrium:
 class PurePolicies:
     """All profiles of pure stationary policies of the C payoff-relevant states of a small game."""
 
-    whole: MarkovGame  # as it was given
-    game: MarkovGame  # its `payoff_relevant`, of the states C
+    given: MarkovGame  # the game with all of its states
+    game: MarkovGame  # its `payoff_relevant`, of the C states
     criterion: Criterion
     policies: np.ndarray  # [Q, C]: the Q = A^C policies of an agent
     values: np.ndarray  # [N, Q, ..., Q, C]: value to agent n of each profile, from every state
-    own: np.ndarray  # [N, Q, ..., Q]: own reward of each profile, from the start of an episode
+    individual_values: np.ndarray  # [N, Q, ..., Q]: value of individual rewards, from the start of an episode
 
     @property
     def payoffs(self) -> np.ndarray:
@@ -298,9 +301,9 @@ class PurePolicies:
         return int(np.flatnonzero((self.policies == policy).all(1))[0])
 
     def equilibria(self) -> list[Equilibrium]:
-        """Return all Markov perfect equilibria in pure strategies, the highest sum of own rewards first."""
+        """Return all Markov perfect equilibria in pure strategies, the highest sum of individual rewards first."""
         agents = len(self.game.agents)
-        stable = np.ones(self.own.shape[1:], np.bool_)
+        stable = np.ones(self.individual_values.shape[1:], np.bool_)
         strict = stable.copy()
         for n in range(agents):
             value = self.values[n]
@@ -309,14 +312,14 @@ class PurePolicies:
             strict &= good.sum(axis=n, keepdims=True) == 1
         found = [
             Equilibrium(
-                np.stack([self.whole.lift(policy) for policy in self.policies[list(profile)]]),
+                np.stack([self.given.lift(policy) for policy in self.policies[list(profile)]]),
                 self.payoffs[(slice(None), *profile)],
-                self.own[(slice(None), *profile)],
+                self.individual_values[(slice(None), *profile)],
                 bool(strict[profile]),
             )
             for profile in map(tuple, np.argwhere(stable))
         ]
-        return sorted(found, key=lambda e: -e.own.sum())
+        return sorted(found, key=lambda e: -e.individual_values.sum())
 
 
 def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolicies:
@@ -327,7 +330,7 @@ def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolic
         ValueError: there are too many profiles, or the horizon is finite, for which equilibria are not stationary.
     """
     _check(game, criterion)
-    whole, game = game, game.payoff_relevant
+    given, game = game, game.payoff_relevant
     states, actions, agents = len(game.states), len(game.actions), len(game.agents)
     digits = states * agents * math.log10(actions)
     if digits + 2 * math.log10(states) > math.log10(_PROFILES):
@@ -348,15 +351,17 @@ def pure_policies(game: MarkovGame, criterion: Criterion = AVERAGE) -> PurePolic
     transitions = game.transitions[rows, joint]
     shape = (agents, *[len(policies)] * agents)
     values = _value(transitions, game.rewards[:, rows, joint], criterion)
-    own = values if game.own is game.rewards else _value(transitions, game.own[:, rows, joint], criterion)
-    values, at_start = values.reshape(*shape, states), (own @ game.initial).reshape(shape)
-    return PurePolicies(whole, game, criterion, policies, values, at_start)
+    individual = values
+    if game.individual_rewards is not game.rewards:
+        individual = _value(transitions, game.individual_rewards[:, rows, joint], criterion)
+    values, at_start = values.reshape(*shape, states), (individual @ game.initial).reshape(shape)
+    return PurePolicies(given, game, criterion, policies, values, at_start)
 
 
 def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, float]:
     """Return the prices of anarchy and of stability.
 
-    They are the sums of own rewards in the worst and in the best equilibrium, divided by the team optimum.
+    They are the sums of individual rewards in the worst and in the best equilibrium, divided by the team optimum.
 
     Raises:
         TypeError: the arguments are not equilibria and a number.
@@ -370,7 +375,7 @@ def prices(equilibria: Sequence[Equilibrium], optimum: float) -> tuple[float, fl
         raise TypeError(f"equilibria = {shown(equilibria)} must be those that pure_policies(game).equilibria() lists")
     if not equilibria:
         raise ValueError("there is no pure equilibrium, so there is no price of anarchy")
-    sums = [float(equilibrium.own.sum()) for equilibrium in equilibria]
+    sums = [float(equilibrium.individual_values.sum()) for equilibrium in equilibria]
     return min(sums) / optimum, max(sums) / optimum
 
 
@@ -409,10 +414,10 @@ def empirical_game(
 
 
 def _checked_payoffs(payoffs: Any, shape: tuple[int | None, ...]) -> np.ndarray:
-    """The payoffs as floats of this shape, of a size that linear programs can deal with.
+    """Return the payoffs as floats of this shape, if linear programs can deal with their size.
 
     Raises:
-        TypeError, ValueError: they are none.
+        TypeError, ValueError: they are not payoffs of this shape, or are too large.
     """
     checked = checked_numbers("payoffs", payoffs, shape).astype(np.float64)
     if np.abs(checked).max() > _LARGEST:
@@ -445,12 +450,12 @@ def mixed_equilibria(payoffs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]
 
 
 def _most_vertices(dims: int, more: int) -> int:
-    """The most vertices of a polytope with so many dimensions, and so many more faces (McMullen 1970)."""
+    """Return the most vertices of a polytope with `dims` dimensions and `dims + more` faces (McMullen 1970)."""
     return math.comb(dims // 2 + more, more) + math.comb((dims - 1) // 2 + more, more)
 
 
 def _clean(mix: np.ndarray) -> np.ndarray:
-    """A mix without what rounding left of zeros."""
+    """Set the probabilities of a mix that only rounding made positive to 0."""
     mix = np.where(mix < 1e-12, 0.0, mix)
     return mix / mix.sum()
 
@@ -475,10 +480,10 @@ def correlated_equilibrium(payoffs: np.ndarray) -> np.ndarray:
         )
     rows = []
     for n, count in enumerate(shape):
-        own = np.moveaxis(payoffs[n], n, 0)
-        for told, instead in itertools.permutations(range(count), 2):
-            row = np.zeros_like(own)
-            row[told] = own[instead] - own[told]
+        payoff = np.moveaxis(payoffs[n], n, 0)
+        for advised, instead in itertools.permutations(range(count), 2):
+            row = np.zeros_like(payoff)
+            row[advised] = payoff[instead] - payoff[advised]
             rows.append(np.moveaxis(row, 0, n).ravel())
     solved = optimize.linprog(
         -payoffs.sum(0).ravel(),

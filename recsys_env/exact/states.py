@@ -12,7 +12,16 @@ import numpy as np
 from ..arrays import State, has_come
 from ..checks import shown
 from ..config import WorldConfig
-from ..kernels.equations import CART_TERMS, EXPERIENCE_TERMS, REACTIONS, TERMS, Alternative, Consumed, depends_on
+from ..kernels.equations import (
+    CART_TERMS,
+    EXPERIENCE_TERMS,
+    REACTIONS,
+    TERMS,
+    Alternative,
+    Consumed,
+    depends_on,
+    names_read,
+)
 from ..vector import VectorEnv
 
 # What the attributes of items may depend on in a finite world. These parts never change there (`obstacles` excludes
@@ -45,21 +54,12 @@ def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
     for terms, item, group in sums:
         declared, coefficients = depends_on(item), getattr(config, group)
         for name, formula in terms.items():
-            words = _words(formula)
+            words = names_read(formula)
             weights = {f"{group}.{word}": getattr(coefficients, word) for word in words if hasattr(coefficients, word)}
             if not weights or any(weights.values()):
                 attributes = {word: declared[word] for word in words if word in declared}
                 found.append(WeightedTerm(name, weights, attributes))
     return found
-
-
-def _words(formula: Any) -> dict[str, None]:
-    """Return the names in a formula and in the kernels that it calls, to which it may pass the whole item."""
-    words = dict.fromkeys(formula.py_func.__code__.co_names)
-    called = (formula.py_func.__globals__.get(word) for word in list(words))
-    for kernel in (kernel for kernel in called if hasattr(kernel, "py_func")):
-        words |= _words(kernel)
-    return words
 
 
 def satisfaction_matters(config: WorldConfig) -> bool:
@@ -304,12 +304,12 @@ class StateReader:
             words = self._page_words(dict(zip(self._page, key.astype(int).tolist(), strict=False)), several)
             people = key[len(self._page) :].reshape(changing.shape)
             for u, person in enumerate(people):
-                told = []
+                described = []
                 for part in dict.fromkeys(self._columns()):
                     columns = [i for i, name in enumerate(self._columns()) if name == part]
                     if changing[u, columns].any():
-                        told.append(f"{part} {' '.join(f'{value:.3g}' for value in person[columns])}")
-                words += [f"user {u}: " + ", ".join(told)] if several and told else told
+                        described.append(f"{part} {' '.join(f'{value:.3g}' for value in person[columns])}")
+                words += [f"user {u}: " + ", ".join(described)] if several and described else described
             names.append(", ".join(words) or "always")
         return tuple(names)
 

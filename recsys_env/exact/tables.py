@@ -1,7 +1,7 @@
 """Computes the tables of a finite world with the engine's own functions.
 
-A tick is taken apart at its random draws (`kernels/outcomes.py`). Each row of the batch is one possible course of the
-tick. At each draw a row is replaced by one row per outcome, weighted by the outcome's probability.
+A tick is split at its random draws (`kernels/outcomes.py`). Each row of the batch is one possible path through the
+tick. At each draw a row is replaced by one row for each outcome, weighted by the outcome's probability.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..vector import VectorEnv
 from .game import MarkovGame
 from .states import StateReader, obstacles
 
-NEVER = 2.0**-53  # the engine's uniform numbers have 53 bits: what is less probable does not happen
+NEVER = 2.0**-53  # the engine's uniform numbers have 53 bits, so less probable outcomes do not occur
 _ROWS = 20_000  # rows of the batch at a time
 
 
@@ -65,13 +65,13 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
 
 
 def _inventory(envs: VectorEnv) -> int:
-    """Items that the agent with most of them can show."""
+    """Return the number of items in the largest inventory of an agent."""
     return int(envs.world.allowed.sum(1).max()) if envs.world.allowed.shape[1] else envs.shape.items
 
 
 @dataclass
 class _Rows:
-    """Ways that ticks may go: the state of each, its probability, and which tick it is of."""
+    """Possible paths through ticks: the state and probability of each, and the tick that it belongs to."""
 
     state: State
     weight: np.ndarray  # [B]
@@ -81,9 +81,9 @@ class _Rows:
         return _Rows(State(*(array[which] for array in self.state)), self.weight[which], self.source[which])
 
     def split(self, probability: np.ndarray) -> tuple[_Rows, np.ndarray, np.ndarray]:
-        """One row for each outcome of a draw of probability [B, outcomes]; also the row it comes from, and the
-        outcome."""
-        # Columns of one array: compiled code would be compiled once more for arrays that are not contiguous.
+        """Return a row for each outcome of a draw with these probabilities [B, outcomes], the row that it comes from,
+        and the outcome."""
+        # Contiguous arrays: for others the compiled code would be compiled once more.
         which, outcome = map(np.ascontiguousarray, np.nonzero(probability > NEVER))
         rows = self.take(which)
         rows.weight = rows.weight * probability[which, outcome]
@@ -119,7 +119,7 @@ class _Builder:
         self.orders = self._orders()
 
     def _check_size(self, actions: int) -> None:
-        """Raise ValueError if the pages that a single state may bring are more than are worked out at a time."""
+        """Raise ValueError if a single state has too many pages to compute at a time."""
         agents, slots = self.shape.agents, self.shape.slots
         joint, orders = actions**agents, math.factorial(agents) ** slots if self._several_orders() else 1
         each = sum(array.nbytes for array in allocate_state(self.world, 1, rows=self.shape.users))
@@ -135,7 +135,7 @@ class _Builder:
         return self.config.one_feed and len(self.config.scenes) == 1
 
     def _orders(self) -> np.ndarray:
-        """Every order [R, K, N] of a page that several agents share, all equally probable."""
+        """Return every order [R, K, N] of a page that several agents share; all are equally probable."""
         agents, slots = self.shape.agents, self.shape.slots
         if not self._several_orders():
             return np.zeros((1, slots, agents), np.int32)
@@ -143,7 +143,7 @@ class _Builder:
         return np.array(list(itertools.product(rounds, repeat=slots)), np.int32)
 
     def build(self) -> MarkovGame:
-        """Breadth first over the states."""
+        """Explore all states, breadth first."""
         self.envs.reset(seed=0)
         users = self.shape.users
         held = {
@@ -158,7 +158,7 @@ class _Builder:
         keys: list[np.ndarray] = []
         initial = self._enlist(first, reader, known, keys)
         entries: list[tuple[np.ndarray, ...]] = []  # state, joint action, next state, probability
-        own: list[np.ndarray] = []
+        individual: list[np.ndarray] = []
         rewards: list[np.ndarray] = []
         waiting = [self._distinct(first, initial, 0)]
         done = 0
@@ -167,8 +167,8 @@ class _Builder:
             step = max(1, _ROWS // (len(self.joint) * len(self.orders)))
             for at in range(0, len(states), step):
                 part = states.take(np.arange(at, min(at + step, len(states))))
-                rows, own_part, reward_part = self._play(part)
-                own.append(own_part)
+                rows, individual_part, reward_part = self._play(part)
+                individual.append(individual_part)
                 rewards.append(reward_part)
                 before = len(known)
                 after = self._enlist(rows, reader, known, keys)
@@ -177,10 +177,10 @@ class _Builder:
                 if len(known) > before:
                     waiting.append(self._distinct(rows, after, before))
             done += len(states)
-        return self._tables(reader, np.array(keys), (first.weight, initial), entries, (own, rewards))
+        return self._tables(reader, np.array(keys), (first.weight, initial), entries, (individual, rewards))
 
     def _enlist(self, rows: _Rows, reader: StateReader, known: dict[bytes, int], keys: list[np.ndarray]) -> np.ndarray:
-        """The number [B] of each row's state; new ones get the next numbers."""
+        """Return the number [B] of each row's state; new states get the next numbers."""
         found = reader.keys(rows.state)
         numbers = np.zeros(len(rows), np.int64)
         for i, key in enumerate(found):
@@ -199,29 +199,29 @@ class _Builder:
 
     @staticmethod
     def _distinct(rows: _Rows, numbers: np.ndarray, least: int) -> _Rows:
-        """One row for each state from number `least` on, in the order of their numbers."""
+        """Return a row for each state from number `least` on, in the order of their numbers."""
         values, which = np.unique(numbers, return_index=True)
         return rows.take(which[values >= least])
 
     # ------------------------------------------------------------------------------------------------ one tick
 
     def _play(self, states: _Rows) -> tuple[_Rows, np.ndarray, np.ndarray]:
-        """Every way that a tick may go from these states, for each joint action; and the expected own and shared
+        """Return every path of a tick from these states, for each joint action, and the expected individual and shared
         rewards [states * A^N, N]."""
         count, joint = len(states), len(self.joint)
         rows = states.take(np.repeat(np.arange(count), joint))
         rows.weight, rows.source = np.ones(len(rows)), np.arange(len(rows))
-        own, rewards = np.zeros((2, len(rows), self.shape.agents))
+        individual, rewards = np.zeros((2, len(rows), self.shape.agents))
         rows, _, order = rows.split(np.full((len(rows), len(self.orders)), 1 / len(self.orders)))
         rows.state.order[:] = self.orders[order]
-        if len(self.config.scenes) > 1:  # whose owner has the page to itself
+        if len(self.config.scenes) > 1:  # the scene's owner has the page to itself
             rows.state.order[:] = self.world.scenes["owner"][rows.state.copies["scene"], None, None]
-        for sums, values in zip((own, rewards), self._expect(rows), strict=True):
+        for sums, values in zip((individual, rewards), self._expect(rows), strict=True):
             np.add.at(sums, rows.source, rows.weight[:, None] * values)
         served = rows.state.copies["visitor"] >= 0
         stayed, left = self._serve(rows.take(np.flatnonzero(served)))
         arrived = self._arrive(_Rows.join([left, rows.take(np.flatnonzero(~served))]))
-        return _Rows.join([stayed, arrived]), own, rewards
+        return _Rows.join([stayed, arrived]), individual, rewards
 
     def _actions(self, rows: _Rows) -> np.ndarray:
         return np.ascontiguousarray(self.joint[rows.source % len(self.joint)], np.int64)
@@ -230,16 +230,17 @@ class _Builder:
         return allocate_report(self.world, len(rows), 0), allocate_scratch(self.world, len(rows))
 
     def _expect(self, rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
-        """Expected own and shared rewards [B, N] of the pages of these rows."""
+        """Return the expected individual and shared rewards [B, N] of the pages of these rows."""
         report, scratch = self._buffers(rows)
         slots = (len(rows), self.shape.agents, self.shape.slots)
-        click, cart, own, rewards = np.zeros(slots), np.zeros(slots), np.zeros(slots[:2]), np.zeros(slots[:2])
-        spent = State(*(array.copy() for array in rows.state))
-        expect(self.world, spent, report, scratch, self._actions(rows), click, cart, own, np.zeros_like(own), rewards)
-        return own, rewards
+        click, cart = np.zeros((2, *slots))
+        individual, objectives, rewards = np.zeros((3, *slots[:2]))
+        spent, actions = State(*(array.copy() for array in rows.state)), self._actions(rows)
+        expect(self.world, spent, report, scratch, actions, click, cart, individual, objectives, rewards)
+        return individual, rewards
 
     def _serve(self, rows: _Rows) -> tuple[_Rows, _Rows]:
-        """The pages of these rows are shown and take effect; returns those whose visitor stays, and the others."""
+        """Show the pages of these rows; return the rows whose visitor stays, and the other rows."""
         report, scratch = self._buffers(rows)
         click = np.zeros((len(rows), self.shape.agents, self.shape.slots))
         outcomes.show_pages(self.world, rows.state, report, scratch, self._actions(rows), click)
@@ -264,16 +265,16 @@ class _Builder:
         return stayed, rows.take(np.flatnonzero(~stays))
 
     def _arrive(self, rows: _Rows) -> _Rows:
-        """The next visitors of these rows, where there is none."""
-        rows, _, place = rows.split(np.tile(self.drawn, (len(rows), 1)))
+        """Draw the next visitors of these rows, which have none."""
+        rows, _, user_slots = rows.split(np.tile(self.drawn, (len(rows), 1)))
         accepts = np.zeros((len(rows), 2))
-        outcomes.ask_users(self.world, rows.state, place, accepts)
+        outcomes.ask_users(self.world, rows.state, user_slots, accepts)
         rows, which, comes = rows.split(accepts)
         idle = rows.take(np.flatnonzero(comes == 0))
         come = np.flatnonzero(comes)
-        rows, place = rows.take(come), place[which[come]]
+        rows, user_slots = rows.take(come), user_slots[which[come]]
         intents, opens = np.zeros((len(rows), self.shape.topics)), np.zeros((len(rows), self.shape.agents))
-        outcomes.begin_sessions(self.world, rows.state, place, intents, opens)
+        outcomes.begin_sessions(self.world, rows.state, user_slots, intents, opens)
         rows, which, intent = rows.split(intents)
         rows.state.copies["intent"] = intent
         if self.config.opens_agent:
@@ -292,18 +293,18 @@ class _Builder:
         entries: list[tuple[np.ndarray, ...]],
         rewards: tuple[list[np.ndarray], list[np.ndarray]],
     ) -> MarkovGame:
-        """The game with its states in their readable order."""
+        """Return the game with its states in a readable order."""
         states, joint = len(keys), len(self.joint)
         order = reader.number(keys)
         state, action, after, weight = (np.concatenate(parts) for parts in zip(*entries, strict=True))
         transitions = np.zeros((states, joint, states))
         np.add.at(transitions, (state, action, after), weight)
-        transitions /= transitions.sum(-1, keepdims=True)  # without what never happens
+        transitions /= transitions.sum(-1, keepdims=True)  # less improbable outcomes are left out
         initial = np.bincount(start[1], start[0], states)
         keys = keys[order]
         bare = reader.without_past(keys)
         relevant, classes = _numbered(bare)
-        own, shared = (
+        individual, shared = (
             np.ascontiguousarray(np.concatenate(parts).reshape(states, joint, -1)[order].transpose(2, 0, 1))
             for parts in rewards
         )
@@ -313,7 +314,7 @@ class _Builder:
             actions=self._action_names(),
             transitions=np.ascontiguousarray(transitions[order][:, :, order]),
             rewards=shared,
-            own=own,
+            individual_rewards=individual,
             initial=(initial / initial.sum())[order],
             discount=self.config.discount,
             horizon=self.config.horizon,
@@ -325,7 +326,7 @@ class _Builder:
         return _with_mirror(game, keys)
 
     def _action_names(self) -> tuple[str, ...]:
-        """X, Y, Z for up to three single actions; else the numbers of the action."""
+        """Return X, Y, Z for up to three single actions; else the numbers of the action."""
         if len(self.choices) <= 3 and self.choices.shape[1] == 1:
             return tuple("XYZ"[: len(self.choices)])
         return tuple("-".join(map(str, choice)) for choice in self.choices.tolist())
@@ -336,14 +337,14 @@ _BYTES = 2**29  # of the copies of a state, one for each joint action and order 
 
 
 def _numbered(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each different row of [S, W] is first found [C], in that order, and the number [S] of every row there."""
+    """Return the index [C] of each distinct row of [S, W], where it comes first, and the number [S] of every row."""
     _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return first[order], np.argsort(order)[which.ravel()]
 
 
 def _with_mirror(game: MarkovGame, keys: np.ndarray) -> MarkovGame:
-    """The game with its mirror, if it has two agents that are alike in everything."""
+    """Add the mirror to a game whose two agents are alike in everything."""
     if len(game.agents) != 2 or game.reader is None:
         return game
     try:

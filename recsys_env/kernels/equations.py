@@ -7,6 +7,7 @@ takes its coefficients from.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
@@ -21,6 +22,17 @@ def in_python(formula: Callable[..., Any]) -> Callable[..., Any]:
     """The formula as Python runs it, of numbers or arrays of them."""
     function: Callable[..., Any] = formula.py_func  # type: ignore[attr-defined]
     return function
+
+
+def names_read(formula: Callable[..., Any]) -> dict[str, None]:
+    """Return the names in a formula and in the kernels that it calls, to which it may pass the whole item."""
+    function = in_python(formula)
+    names = dict.fromkeys(function.__code__.co_names)
+    outside = inspect.getclosurevars(function)
+    for called in (*outside.globals.values(), *outside.nonlocals.values()):
+        if hasattr(called, "py_func"):
+            names |= names_read(called)
+    return names
 
 
 # ------------------------------------------------------------------------------------------------ prices and items
@@ -219,18 +231,14 @@ LOOKED_UP = {
 def check_looked_up(terms: dict[str, Callable[..., Any]]) -> None:
     """Raise TypeError for a term that would read 0 in place of an attribute that is not looked up for it."""
     for name, term in terms.items():
-        code = getattr(getattr(term, "py_func", None), "__code__", None)  # none on a GPU's simulator
-        read = code.co_names if code else ()
+        read = names_read(term).keys() if hasattr(term, "py_func") else set()  # it has none on a GPU's simulator
         for attribute in LOOKED_UP.keys() & read:
-            if not set(LOOKED_UP[attribute]) & set(read):
+            if not read & set(LOOKED_UP[attribute]):
                 raise TypeError(
                     f"term {name!r} reads {attribute}, which is looked up only where "
                     f"{' or '.join(LOOKED_UP[attribute])} is not 0: let kernels/choice.py or kernels/feedback.py look "
                     "it up for this term too, and add its coefficient to LOOKED_UP"
                 )
-
-
-check_looked_up(TERMS)
 
 
 def sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
@@ -331,7 +339,6 @@ EXPERIENCE_TERMS: dict[str, Callable[..., Any]] = {  # in the order in which the
     "price": price_experience,
 }
 
-check_looked_up(EXPERIENCE_TERMS)
 experience = sum_of(tuple(EXPERIENCE_TERMS.values()))  # e (f, a) of a clicked item, before noise
 
 
@@ -365,7 +372,6 @@ CART_TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are 
     "price": price_cart,
 }
 
-check_looked_up(CART_TERMS)
 cart_log_odds = sum_of(tuple(CART_TERMS.values()))
 
 
@@ -526,3 +532,7 @@ def exposure_share(given, total, due):
 def shared_reward(s, own, mean):
     """r_n = (1 - max(s, 0)) x_n + s * mean of x over all agents."""
     return (1.0 - max(s, 0.0)) * own + s * mean
+
+
+for _terms in (TERMS, EXPERIENCE_TERMS, CART_TERMS):  # here, where every kernel that they call is defined
+    check_looked_up(_terms)

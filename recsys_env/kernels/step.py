@@ -210,9 +210,9 @@ def begin_episode(state, p, b, episode):
 def clear(report, p, b):
     """Empty the report of the last tick."""
     for n in range(p.shape.agents):
-        told = report.agents[b, n]
-        told.individual_reward, told.objectives, told.log_price_multiplier = 0.0, 0.0, 0.0
-        told.visitor, told.user_slot = -1, -1
+        agent = report.agents[b, n]
+        agent.individual_reward, agent.objectives, agent.log_price_multiplier = 0.0, 0.0, 0.0
+        agent.visitor, agent.user_slot = -1, -1
     for i in range(p.shape.cart):
         later = report.later[b, i]
         later.item, later.agent, later.price, later.rating = -1, -1, 0.0, 0

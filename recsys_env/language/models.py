@@ -38,8 +38,8 @@ SMOLLM2 = "smollm2"
 ADAPTER = "adapter_config.json"  # in the folder of a tuned model
 KEY = "OPENAI_API_KEY"
 PAUSES = (0.5, 1.0)  # seconds, after which an endpoint that fails is asked again
-LONGEST_ERROR = 300  # letters of an endpoint's error that are told
-MOST_TOKENS = 2**40  # that an endpoint can say it has read or written
+LONGEST_ERROR = 300  # letters of an endpoint's error that a message quotes
+MOST_TOKENS = 2**40  # largest number of tokens that an endpoint may report
 
 
 @dataclass
@@ -138,16 +138,16 @@ class LocalModel(LanguageModel):
         folder, file = _weights(base)
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         transformers, self._torch = library("transformers", "language"), library("torch", "language")
-        told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        told |= {"gguf_file": file} if file else {}
+        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        options |= {"gguf_file": file} if file else {}
         transformers.utils.logging.disable_progress_bar()
         from ..tensors import choose_device
 
         self._device, self.adapted = choose_device(device), os.path.isfile(adapter)
         with quiet():
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **told)
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
             kind = self._torch.float32 if self._device.type == "cpu" else "auto"
-            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind, **told)
+            model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind, **options)
             if self.adapted:
                 model = library("peft", "language").PeftModel.from_pretrained(model, name)
         self.network = model.to(self._device).eval()
@@ -277,10 +277,10 @@ class Endpoint(LanguageModel):
         values = [value for part in url.query.split("&") for value in (part.partition("=")[2] or part,)]
         secrets = {*filter(None, (url.username, url.password, _basic(url), *values, os.environ.get(KEY)))}
         self._secrets = sorted(secrets | {unquote(secret) for secret in secrets}, key=len, reverse=True)
-        told: dict[str, Any] = {"base_url": url._replace(netloc=url.netloc.rpartition("@")[2], query="").geturl()}
+        options: dict[str, Any] = {"base_url": url._replace(netloc=url.netloc.rpartition("@")[2], query="").geturl()}
         if url.query or "@" in url.netloc:
-            told["http_client"] = self._library.DefaultHttpxClient(transport=_transport(url, self._library))
-        self._client = self._library.OpenAI(**told, api_key=key, max_retries=0)
+            options["http_client"] = self._library.DefaultHttpxClient(transport=_transport(url, self._library))
+        self._client = self._library.OpenAI(**options, api_key=key, max_retries=0)
 
     def generate(self, prompt: str, tokens: int, seconds: float | None = None) -> str:
         self.usage.calls += 1

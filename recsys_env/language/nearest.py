@@ -1,4 +1,4 @@
-"""The nearest items by what they say."""
+"""Content-based recommendation by the texts of items."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ..policies.ranking import Ranker
 from .encode import encode
 from .pages import plain
 
-KEEP = 0.9  # of what was clicked before, at each click
-SHARPNESS = 4.0  # of how a profile falls on topics
+KEEP = 0.9  # weight of earlier clicks at each click
+SHARPNESS = 4.0  # of the softmax over topics of a profile
 
 
 class TextNearest(Ranker):
     """Shows the items whose texts are nearest to those that the visitor clicked in this agent's slots.
 
-    Before the first click, nearest to the names of the topics that the profile is near to. Items that nobody has seen
-    stand as good a chance as others (Lops, de Gemmis & Semeraro 2011).
+    Before the first click it uses the names of the topics that the visitor's profile is near to. Items that nobody has
+    seen are ranked like all others (Lops, de Gemmis & Semeraro 2011).
 
     Args:
-        encoder: of texts, as in `recsys_env.language.encode`.
+        encoder: encoder of texts, as in `recsys_env.language.encode`.
     """
 
     def __init__(self, encoder: str | Path) -> None:
         self._encoder = encoder
-        encode([], encoder)  # raises if there is none
+        encode([], encoder)  # raises an error if there is no such encoder
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
@@ -49,7 +49,7 @@ class TextNearest(Ranker):
         return scores
 
     def _by_profile(self, observations: np.ndarray) -> np.ndarray:
-        """What a visitor may like of whom only the profile is known: [B, E]."""
+        """Return vectors [B, E] of the topics of a visitor of whom only the profile is known."""
         if not self._sees_profile:
             return np.zeros((len(observations), self._topics.shape[1]), np.float32)
         near = np.exp(SHARPNESS * plain(self.envs, observations, "profile") @ self.envs.world.centres.T)
@@ -58,9 +58,9 @@ class TextNearest(Ranker):
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         for b, k in np.argwhere(feedback["clicked"]):
-            place = int(b), int(self._present[b])
-            before = self._clicked.get(place, np.zeros(self._vectors.shape[1], np.float32))
-            self._clicked[place] = KEEP * before + self._vectors[feedback["shown"][b, k]]
+            key = int(b), int(self._present[b])
+            before = self._clicked.get(key, np.zeros(self._vectors.shape[1], np.float32))
+            self._clicked[key] = KEEP * before + self._vectors[feedback["shown"][b, k]]
 
     def reset(self, done: np.ndarray) -> None:
-        self._clicked = {place: clicked for place, clicked in self._clicked.items() if not done[place[0]]}
+        self._clicked = {key: clicked for key, clicked in self._clicked.items() if not done[key[0]]}

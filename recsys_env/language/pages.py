@@ -19,21 +19,21 @@ from ..batch import AnyBatch
 from ..checks import as_numbers, check_count, is_number, is_sequence, shown
 from ..fields import CANDIDATE_FEATURES, OBSERVATION
 from ..policies.ranking import Ranker
-from ..policies.slates import level_at, say, slate_action
-from ..responses import NAMES, to_be_told
+from ..policies.slates import level_of, say, slate_action
+from ..responses import NAMES, most_specific
 from ..vector import VectorEnv
 
-REMEMBERED = 8  # clicks of each person
+REMEMBERED = 8  # clicks remembered of each person
 LIKED_TOPICS = 3
 MOST_OPTIONS = 200
-LARGEST = 1e30  # number of a page
+LARGEST = 1e30  # the largest number that a page may hold
 
 Form = tuple[str, Callable[[Any], bool]]
 
-# What the parts of pages and answers are, in words, and whether a value is such.
+# The forms of the parts of pages and answers: in words, and as a check of a value.
 _IS_TEXT = "a text", lambda value: isinstance(value, str)
 _ARE_TEXTS = "a tuple of texts", lambda value: isinstance(value, tuple) and all(isinstance(one, str) for one in value)
-_IS_PLACE = "a whole number, 0 or more", lambda value: is_number(value, int, np.integer) and 0 <= value < 2**31
+_IS_POSITION = "a whole number, 0 or more", lambda value: is_number(value, int, np.integer) and 0 <= value < 2**31
 _IS_NUMBER = "a finite number", lambda value: is_number(value) and -LARGEST <= value <= LARGEST
 
 
@@ -65,7 +65,7 @@ class Candidate:
     """An item that may be shown.
 
     Attributes:
-        place: position among the agent's candidates (or item id, if it has no candidates), counted from 0.
+        position: index among the agent's candidates (or item id, if it has no candidates), counted from 0.
         title, said: its texts.
         price: current price, in mean list prices; None if prices do not differ.
         features: what the agent observes of it, by the names of `VectorEnv.candidate_features`, without squashing.
@@ -74,7 +74,7 @@ class Candidate:
         TypeError: a value is of another kind.
     """
 
-    place: int
+    position: int
     title: str
     said: str
     price: float | None
@@ -83,7 +83,7 @@ class Candidate:
     def __post_init__(self) -> None:
         _check(
             self,
-            place=_IS_PLACE,
+            position=_IS_POSITION,
             title=_IS_TEXT,
             said=_IS_TEXT,
             price=_or_none(_IS_NUMBER),
@@ -145,11 +145,11 @@ class Page:
         _check(
             self,
             **dict.fromkeys(("agent", "scene", "anchor"), _IS_TEXT),
-            **dict.fromkeys(("visits", "session_page"), _or_none(_IS_PLACE)),
+            **dict.fromkeys(("visits", "session_page"), _or_none(_IS_POSITION)),
             **dict.fromkeys(("gap", "satisfaction"), _or_none(_IS_NUMBER)),
             **dict.fromkeys(("likes", "clicked", "wants", "vocabulary"), _ARE_TEXTS),
             heard=_by_text(_IS_TEXT),
-            offers=_by_text(_IS_PLACE),
+            offers=_by_text(_IS_POSITION),
             candidates=_ARE_CANDIDATES,
         )
         check_count("Page: slots", self.slots, 1, 10**4)
@@ -160,7 +160,7 @@ class Page:
 
 _ARE_PICKS = (
     "a tuple of whole numbers, one or more, each 0 or more",
-    lambda value: isinstance(value, tuple) and bool(value) and all(map(_IS_PLACE[1], value)),
+    lambda value: isinstance(value, tuple) and bool(value) and all(map(_IS_POSITION[1], value)),
 )
 
 
@@ -170,7 +170,7 @@ class Answer:
 
     Attributes:
         picks: [1 to K] candidates of the page, counted from 0, best first; if there are fewer than K, the first one
-            fills the missing places.
+            fills the missing slots.
         level: price level; None = the level nearest to the list prices.
         word: message, counted from 0 in the vocabulary.
         repairs: the repairs that the text needed when it was parsed (`prompts.REPAIRS`).
@@ -185,7 +185,7 @@ class Answer:
     repairs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(self, picks=_ARE_PICKS, level=_or_none(_IS_PLACE), word=_IS_PLACE, repairs=_ARE_TEXTS)
+        _check(self, picks=_ARE_PICKS, level=_or_none(_IS_POSITION), word=_IS_POSITION, repairs=_ARE_TEXTS)
 
 
 def checked_page(page: Any) -> Page:
@@ -314,25 +314,25 @@ class Reader(Ranker):
     def _offers(self, offers: np.ndarray | None) -> dict[str, int]:
         if offers is None or not offers.any():  # nothing has been shown to this person
             return {}
-        return dict(zip(self.envs.possible_agents, level_at(self.envs, offers).tolist(), strict=True))
+        return dict(zip(self.envs.possible_agents, level_of(self.envs, offers).tolist(), strict=True))
 
     def _candidates(self, b: int, tick: int) -> list[Candidate]:
-        places = np.flatnonzero(self.items[b] >= 0)
-        items, texts = self.items[b, places], self.envs.texts
+        positions = np.flatnonzero(self.items[b] >= 0)
+        items, texts = self.items[b, positions], self.envs.texts
         prices = self.envs.prices_at(items, tick)[0].tolist()
         halves = [_HALF[name] for name in self.feature_names]
         return [
             Candidate(
-                place=int(place),
+                position=int(position),
                 title=str(texts.titles[item]),
                 said=str(texts.descriptions[item]),
                 price=price if "price" in self.feature_names else None,
                 features={
                     name: unsquashed(float(value), half)
-                    for name, value, half in zip(self.feature_names, self.features[b, place], halves, strict=True)
+                    for name, value, half in zip(self.feature_names, self.features[b, position], halves, strict=True)
                 },
             )
-            for place, item, price in zip(places, items, prices, strict=True)
+            for position, item, price in zip(positions, items, prices, strict=True)
         ]
 
     # -------------------------------------------------------------------------------------------- writing
@@ -361,8 +361,8 @@ class Reader(Ranker):
             for name, given in {"picks": max(answer.picks), "level": answer.level, "word": answer.word}.items():
                 if given is not None and given >= most[name]:
                     raise ValueError(f"answers[{b}].{name} names {given}; allowed are numbers below {most[name]}")
-            places = [page.candidates[pick].place for pick in answer.picks[:slots]]
-            slates[b, : len(places)], filled[b], words[b] = places, len(places), answer.word
+            positions = [page.candidates[pick].position for pick in answer.picks[:slots]]
+            slates[b, : len(positions)], filled[b], words[b] = positions, len(positions), answer.word
             if answer.level is not None:
                 levels[b] = answer.level
         return say(envs, slate_action(envs, self.index, slates, filled, levels), words)
@@ -385,7 +385,7 @@ class Reader(Ranker):
                 remembered.append(f"{titles[item]} ({outcome})" if outcome else str(titles[item]))
 
     def reset(self, done: np.ndarray) -> None:
-        self._clicked = {place: clicked for place, clicked in self._clicked.items() if not done[place[0]]}
+        self._clicked = {key: clicked for key, clicked in self._clicked.items() if not done[key[0]]}
 
 
 def vocabulary(words: Sequence[str], size: int) -> tuple[str, ...]:
@@ -417,5 +417,5 @@ def unsquashed(value: Any, half: float | None) -> Any:
 
 def _outcome(feedback: Mapping[str, np.ndarray], b: int, k: int) -> str:
     """Describe what followed a click."""
-    happened = to_be_told({name: feedback[name][b, k] for name in NAMES})
-    return ", ".join(response.told.format(value) for response, value in happened if response.told)
+    happened = most_specific({name: feedback[name][b, k] for name in NAMES})
+    return ", ".join(response.prompt_words.format(value) for response, value in happened if response.prompt_words)

@@ -21,9 +21,9 @@ from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
 
 RANKS = ("likelihood", "list")
-KEPT_ANSWERS = 10_000  # of the last prompts
-TOKENS_OF_SLOT, TOKENS_OF_LINE = 8, 16  # that an answer may take
-NOBODY = "A visitor chose:"  # what the likelihood of a title is compared with
+KEPT_ANSWERS = 10_000  # answers to the last prompts that are kept
+TOKENS_OF_SLOT, TOKENS_OF_LINE = 8, 16  # tokens that an answer may take
+NOBODY = "A visitor chose:"  # context of the likelihood that titles are compared with
 
 
 class TextPolicy(Reader):
@@ -48,9 +48,9 @@ class TextPolicy(Reader):
         self.repairs: Counter[str] = Counter()
 
     def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
-        return [None if page is None else self._told(parse(self._function(describe(page)), page)) for page in pages]
+        return [None if page is None else self._counted(parse(self._function(describe(page)), page)) for page in pages]
 
-    def _told(self, answer: Answer) -> Answer:
+    def _counted(self, answer: Answer) -> Answer:
         self.repairs.update(answer.repairs)
         return answer
 
@@ -165,8 +165,8 @@ class LanguagePolicy(Reader):
     def costs(self) -> dict[str, float]:
         used = self.usage
         price = (self.prices[0] * used.read + self.prices[1] * used.written) / 1e6
-        told = {"tokens": used.read + used.written, "repairs": self.repairs.total(), "fallbacks": self.fallbacks}
-        return {**told, **({"price": price} if any(self.prices) else {})}
+        spent = {"tokens": used.read + used.written, "repairs": self.repairs.total(), "fallbacks": self.fallbacks}
+        return {**spent, **({"price": price} if any(self.prices) else {})}
 
     @property
     def failure(self) -> str | None:  # type: ignore[override]

@@ -14,16 +14,16 @@ import numpy as np
 from ..checks import shown
 from .pages import Answer, Candidate, Page, checked_page
 
-# What is done with an answer that is not as it was asked for, in this order.
+# Repairs of answers that are not as they were asked for, in this order.
 REPAIRS = {
-    "too long": "what follows the first 20,000 letters is not read",
+    "too long": "only the first 20,000 letters are read",
     "words around": "numbers and titles are picked out of other words",
-    "unknown": "what names no candidate is left out",
+    "unknown": "a number or title that names no candidate is left out",
     "repeated": "a candidate that was named before is left out",
-    "too many": "only the first K count",
-    "too few": "the missing ones are the first candidates that were not named",
-    "no price": "no level of the prices that there is: the one nearest to the list's prices",
-    "no message": "no word that there is: word 0",
+    "too many": "only the first K are shown",
+    "too few": "the first candidates that were not named fill the slate",
+    "no price": "there is no such price level: the level nearest to the list prices is used",
+    "no message": "there is no such word: word 0 is sent",
     "late": "the visitor did not wait (`observation.delay`): the first candidates are shown",
 }
 
@@ -126,7 +126,7 @@ def parse(answer: str, page: Page) -> Answer:
     answer lists the repairs.
 
     Raises:
-        TypeError: `text` is not a text, or `page` is not a page.
+        TypeError: `answer` is not a text, or `page` is not a page.
     """
     if not isinstance(answer, str):
         raise TypeError(f"answer = {shown(answer)} must be a string")
@@ -168,7 +168,7 @@ def _labelled(text: str, label: str, words: Sequence[str]) -> tuple[str, int | N
 def _strictly(text: str, page: Page) -> list[int | str] | None:
     """Return the numbers (from 0) or titles of a text that contains nothing else."""
     if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
-        return [_place(number) for number in re.findall(r"\d+", text)]
+        return [_index(number) for number in re.findall(r"\d+", text)]
     parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
     titles = {_bare(candidate.title) for candidate in page.candidates}
     return list(parts) if parts and all(part in titles for part in parts) else None
@@ -179,10 +179,10 @@ def _loosely(text: str, page: Page) -> list[int | str]:
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
     pattern = "|".join([*(re.escape(title) for title in titles if title), r"(?<![\w.])\d+(?![\w]|\.\d)"])
     found = re.findall(pattern, text.casefold())
-    return [_place(part) if part.isdecimal() and part not in titles else part for part in found]
+    return [_index(part) if part.isdecimal() and part not in titles else part for part in found]
 
 
-def _place(number: str) -> int:
+def _index(number: str) -> int:
     """Return the index of the candidate with this number, counted from 0; -1 if there is none."""
     return int(number) - 1 if len(number) <= MOST_DIGITS else -1
 

@@ -150,13 +150,14 @@ class _Oracle(_Assortment):
 
 
 class Greedy(_Oracle):
-    """Myopic oracle: maximises the expected own reward of the current page, given the true visitor."""
+    """Myopic oracle: maximises the expected individual reward of the current page, given the true visitor."""
 
     belief = ORACLE
 
 
 class Central(Policy):
-    """Myopic oracle of the team: plans the whole page for the sum of own rewards, and plays its agent's part of it.
+    """Myopic oracle of the team: plans the whole page for the sum of individual rewards, and plays its agent's part of
+    it.
 
     It knows the true visitor and the positions of every agent's slots, and assumes that the other agents play their
     parts. It fills every slot, even if a hole would be worth more, and shows no item twice on a shared page. Where

@@ -29,9 +29,9 @@ class Bandit(Ranker):
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         shown, value = feedback["shown"], self._appraise(feedback)
-        # what was shown, which need not be the picks; where options are items, they are their own places
-        places = (self.items[:, None] == shown[..., None]).argmax(2) if self.envs.config.retrieves else shown
-        at = np.maximum(places, 0)
+        # what was shown, which need not be the picks; where options are items, they are their own positions
+        positions = (self.items[:, None] == shown[..., None]).argmax(2) if self.envs.config.retrieves else shown
+        at = np.maximum(positions, 0)
         pulled = (shown >= 0) & (shown == np.take_along_axis(self.items, at, 1))
         features = np.take_along_axis(self.features, at[..., None], 1)
         self.learn(shown[pulled], features[pulled].astype(float), value[pulled])

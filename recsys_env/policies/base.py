@@ -21,9 +21,9 @@ class NotBound(RuntimeError, AttributeError):
 class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
-    learns: bool = False  # from `observe`: its score depends on what it has been told before
-    compiled: bool = False  # whether `recsys_env.rollout` can play it: what it needs of the bound policy is its `actor`
-    failure: str | None = None  # why nothing that it has shown so far was its own choice; a run ends with that error
+    learns: bool = False  # from `observe`: its score depends on earlier feedback
+    compiled: bool = False  # whether `recsys_env.rollout` can play it, by its `actor`
+    failure: str | None = None  # why it has made no choice so far; a run ends with an error that says so
     envs: VectorEnv  # with all agents of the task
     index: int  # of the bound agent in it
 
@@ -82,8 +82,8 @@ class Policy:
         return {}
 
 
-# What an agent is told of a step, and the axes of each.
-_TOLD = {
+# The entries of infos that an agent learns from, and their axes.
+_AXES = {
     **dict.fromkeys(("visitor", "individual_reward"), "BN"),
     **dict.fromkeys(("shown", *NAMES), "BNK"),
     **dict.fromkeys(("later_item", "later_agent", "later_price", "later_rating"), "BQ"),
@@ -100,11 +100,11 @@ def check_infos(infos: Any) -> None:
         return
     if not isinstance(infos, Mapping):
         raise TypeError(f"infos = {shown(infos)} must be the infos of a step")
-    missing = [name for name in _TOLD if name not in infos]
+    missing = [name for name in _AXES if name not in infos]
     if missing:
         raise KeyError(f"infos = {shown(infos)} have no {', '.join(missing)}; give what a batch's step returned")
     sizes: dict[str, int] = {}
-    for name, axes in _TOLD.items():
+    for name, axes in _AXES.items():
         array, wanted = infos[name], f"an array [{', '.join(axes)}], as a batch's step returned it"
         if not isinstance(array, np.ndarray):
             raise TypeError(f"infos[{name!r}] = {shown(array)} must be {wanted}")
@@ -127,7 +127,7 @@ def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
     """
     check_infos(infos)
     check_count("index", index, 0, infos["individual_reward"].shape[1] - 1)
-    told = {key: infos[key][:, index] for key in ("visitor", "individual_reward", "shown", *NAMES)}
+    seen = {key: infos[key][:, index] for key in ("visitor", "individual_reward", "shown", *NAMES)}
     credited = infos["later_agent"] == index
-    told["later_item"] = np.where(credited, infos["later_item"], -1)
-    return {**told, "later_price": infos["later_price"], "later_rating": infos["later_rating"]}
+    seen["later_item"] = np.where(credited, infos["later_item"], -1)
+    return {**seen, "later_price": infos["later_price"], "later_rating": infos["later_rating"]}

@@ -118,7 +118,7 @@ class ImplicitKNN(Collaborative):
             model.fit(clicks, show_progress=False)
         self._similarity = model.similarity
         popular = np.asarray(clicks.sum(0)).ravel()
-        self._prior = 1e-3 * popular / max(popular.max(), 1e-9)  # orders what no neighbour speaks for
+        self._prior = 1e-3 * popular / max(popular.max(), 1e-9)  # orders items without neighbours
 
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         scores = (self._present_clicks(rows) @ self._similarity).toarray() + self._prior
@@ -152,7 +152,7 @@ class LightFM(Collaborative):
         ones = sparse.coo_matrix((np.ones_like(clicks.data), (clicks.row, clicks.col)), clicks.shape)
         model.fit(ones, persons, described, sample_weight=clicks, epochs=self._epochs, num_threads=1)
         self.item_bias, self.item_factors = model.get_item_representations(described)
-        clicked = np.diff(clicks.tocsr().indptr)[:, None] > 0  # the ids of the others are where they were drawn
+        clicked = np.diff(clicks.tocsr().indptr)[:, None] > 0  # the ids of other persons were not trained
         self._ids, self._by_profile = model.user_embeddings[:people] * clicked, model.user_embeddings[people:]
 
     def person_factors(self, rows: np.ndarray) -> np.ndarray:
@@ -204,11 +204,11 @@ class SurpriseKNN(SurpriseSVD):
         size = trainset.n_users, trainset.n_items
         deviations, known = np.zeros(size), np.zeros(size)
         for person, seen in trainset.ur.items():
-            places, worth = zip(*seen, strict=True)
-            deviations[person, list(places)] = np.array(worth) - model.means[list(places)]
-            known[person, list(places)] = 1.0
-        # As in the library, what is unlike an item says nothing of it; nor does an item that was always worth the same,
-        # whose variance the library may round below 0, to a similarity of NaN.
+            rated, worth = zip(*seen, strict=True)
+            deviations[person, list(rated)] = np.array(worth) - model.means[list(rated)]
+            known[person, list(rated)] = 1.0
+        # As in the library, dissimilar items are ignored. So are items whose values never differ: the library may round
+        # their variance below 0, which makes their similarity NaN.
         similar = np.maximum(np.nan_to_num(model.sim), 0.0)
         self._adjusted = (deviations @ similar) / np.maximum(known @ similar, 1e-9)
         self._means = model.means

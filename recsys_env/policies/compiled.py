@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numba
@@ -13,6 +13,8 @@ from ..batch import AnyBatch
 from ..checks import shown
 from ..kernels.machine import rng
 from .base import Policy
+
+KEPT = 64  # functions whose compiled loops are kept: those used last
 
 
 class Actor(NamedTuple):
@@ -86,14 +88,14 @@ class CompiledPolicy(Policy):
         rows = np.ascontiguousarray(observations), self._no_mask if mask is None else np.ascontiguousarray(mask)
         like = self.envs.empty_actions()[:, 0]
         actions = np.zeros((len(like), self.envs._actions.highest.size), like.dtype)
-        _functions(self._function)[0](*rows, actions, self._base.base)
+        _loops(self._function)[0](*rows, actions, self._base.base)
         self._base.base[1] += np.uint64(1)
         return actions.reshape(like.shape)
 
     def actor(self, ticks: int) -> Actor:
         before = Base(self._base.base.copy())
         self._base.base[1] += np.uint64(ticks)
-        return Actor(_functions(self._function)[1], before)
+        return Actor(_loops(self._function)[1], before)
 
 
 @numba.njit(error_model="numpy", nogil=True)
@@ -102,9 +104,10 @@ def uniform(key, index):  # type: ignore[no-untyped-def]
     return rng.uniform(key, 0, index)
 
 
-@cache
-def _functions(function: Any) -> tuple[Any, Any]:
-    """The loops over copies that call a function: on rows of arrays, and in a rollout."""
+# A loop keeps its function alive, so that a loop that the function kept would never be freed.
+@lru_cache(maxsize=KEPT)
+def _loops(function: Any) -> tuple[Any, Any]:
+    """Return the loops over copies that call a function: on rows of arrays, and in a rollout."""
     from ..kernels.machine.packed import parts_of
     from ..kernels.rollout import row_key
 

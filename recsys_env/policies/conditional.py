@@ -14,7 +14,7 @@ from ..batch import AnyBatch
 from .assortment import Greedy
 from .base import Policy
 from .registry import make_policy
-from .slates import level_at, slate_action
+from .slates import level_of, slate_action
 
 BAD_MOOD = 0.0  # satisfaction up to which a visitor should be spared
 
@@ -53,7 +53,7 @@ class Reciprocal(Policy):
         shown = items >= 0
         number = shown.sum(-1)
         bait = (self.envs.world.items["bait"][np.maximum(items, 0)] * shown).sum(-1) / np.maximum(number, 1)
-        tells = (number > 0).any(-1) & self._bad_mood  # pages that say something about the others
+        tells = (number > 0).any(-1) & self._bad_mood  # pages that show whether the others bait
         baited = ((bait > self._usual[self._others]) & (number > 0)).any(-1)
         if self.forgives:
             self._wronged[tells] = baited[tells]
@@ -89,7 +89,7 @@ class Matcher(Greedy):
         rows = np.maximum(state.copies["row"], 0)
         offers = state.offers[np.arange(self.envs.num_envs), rows]  # [B, N] in [-1, 1]
         lowest = np.delete(offers, self.index, axis=1).min(axis=1)
-        level = level_at(self.envs, lowest)
+        level = level_of(self.envs, lowest)
         return slate_action(self.envs, self.index, self._slates, self._sizes, np.maximum(level - self.below, 0))
 
 

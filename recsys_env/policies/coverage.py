@@ -34,7 +34,7 @@ class Alone(Ranker):
     def score(self, observations: np.ndarray) -> np.ndarray:
         return self.log_odds(self.believed(observations))
 
-    def told(self, observations: np.ndarray) -> np.ndarray:
+    def possible_by_label(self, observations: np.ndarray) -> np.ndarray:
         """Topics [B, T] that the agent's label leaves possible, as 0 and 1."""
         if not self._informed:
             return np.ones((len(observations), self._labels.shape[1]))
@@ -43,7 +43,7 @@ class Alone(Ranker):
 
     def believed(self, observations: np.ndarray) -> np.ndarray:
         """Probability [B, T] that each topic is the session's intent."""
-        return normalised(self.told(observations))
+        return normalised(self.possible_by_label(observations))
 
     def log_odds(self, belief: np.ndarray, left: np.ndarray | float = 1.0) -> np.ndarray:
         """Log odds [B, C] that each option adds to a click, in expectation over the intent, up to a constant.
@@ -98,7 +98,7 @@ class Memory(Convention):
 
     def believed(self, observations: np.ndarray) -> np.ndarray:
         self._log[self.begins(observations)] = 0.0
-        return normalised(self.told(observations) * np.exp(self._log - self._log.max(1, keepdims=True)))
+        return normalised(self.possible_by_label(observations) * np.exp(self._log - self._log.max(1, keepdims=True)))
 
     def begins(self, observations: np.ndarray) -> np.ndarray:
         """Whether this is a session's first page [B]."""
@@ -116,7 +116,7 @@ class Talk(Memory):
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         actions = super().act(observations, mask)
-        label = self.told(observations).argmax(1)
+        label = self.possible_by_label(observations).argmax(1)
         return say(self.envs, actions, self._labels[self.index][label])
 
     def believed(self, observations: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ class Talk(Memory):
 
     def common(self, observations: np.ndarray) -> np.ndarray:
         heard = self._heard(observations)
-        return np.where(heard.all(1, keepdims=True), 1.0, heard * self.told(observations))
+        return np.where(heard.all(1, keepdims=True), 1.0, heard * self.possible_by_label(observations))
 
     def _heard(self, observations: np.ndarray) -> np.ndarray:
         """Topics [B, T] that the other agents' messages in this session leave possible, as 0 and 1."""

@@ -38,7 +38,7 @@ class Deep(Trained):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        self._vectors = torch.zeros(0, WIDTH, device=self._device)  # [R, F] of each person, where `_current`
+        self._vectors = torch.zeros(0, WIDTH, device=self._device)  # [R, F] of each person; valid where `_current`
         self._current = np.zeros(0, np.bool_)
         with self._seeded():
             self.network = self.build().to(self._device).eval()
@@ -102,7 +102,7 @@ class Deep(Trained):
             self._current = np.concatenate((self._current, np.zeros(missing, np.bool_)))
         stale = rows[~self._current[rows]]
         if len(stale):
-            order = np.argsort(self.clicked[stale] < 0, axis=1, kind="stable")  # the clicks first, then what pads them
+            order = np.argsort(self.clicked[stale] < 0, axis=1, kind="stable")  # the clicks first, then the padding
             clicked = np.take_along_axis(self.clicked[stale], order, 1)
             after = self.network(self._tensor(clicked), self._tensor(self.profiles[stale]))
             self._vectors[stale] = after[torch.arange(len(stale)), (clicked >= 0).sum(1)]
@@ -163,7 +163,7 @@ class _SASRecNetwork(nn.Module):
         self.item = nn.Embedding(items + 1, WIDTH)
         nn.init.normal_(self.item.weight, std=0.1)
         self.bias = nn.Parameter(torch.zeros(items))
-        self.place = nn.Parameter(torch.zeros(history + 1, WIDTH))
+        self.positions = nn.Parameter(torch.zeros(history + 1, WIDTH))
         self.dropout = nn.Dropout(0.2)
         layer = nn.TransformerEncoderLayer(WIDTH, 2, 2 * WIDTH, dropout=0.0, batch_first=True, norm_first=True)
         self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(WIDTH), enable_nested_tensor=False)
@@ -174,7 +174,7 @@ class _SASRecNetwork(nn.Module):
     def forward(self, clicked: torch.Tensor, profiles: torch.Tensor) -> torch.Tensor:
         tokens = torch.cat((torch.full_like(clicked[:, :1], self._begin), clicked.clamp_min(0)), 1)
         causal = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1], device=tokens.device)
-        embedded = self.dropout(self.item(tokens) + self.place[: tokens.shape[1]])
+        embedded = self.dropout(self.item(tokens) + self.positions[: tokens.shape[1]])
         return self.encoder(embedded, mask=causal, is_causal=True)
 
 

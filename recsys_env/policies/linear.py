@@ -18,7 +18,7 @@ from ..vector import VectorEnv
 from .compiled import Actor
 from .ranking import Ranker
 from .registry import CHECKPOINT
-from .slates import level_at
+from .slates import level_of
 
 _FIELDS = {field.name: field for field in OBSERVATION}
 _SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[float]]}, "digest": str}
@@ -99,8 +99,8 @@ class LinearRanker(Ranker):
     def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
         if not self.envs.shape.levels:
             return None
-        places = self._moved(observations, slice(-1, None))[..., 0]
-        return np.broadcast_to(level_at(self.envs, places.clip(-1.0, 1.0)), len(observations))
+        positions = self._moved(observations, slice(-1, None))[..., 0]
+        return np.broadcast_to(level_of(self.envs, positions.clip(-1.0, 1.0)), len(observations))
 
     def _moved(self, observations: np.ndarray, part: slice) -> np.ndarray:
         """Return this part of w: [W], or [B, W] if it differs between copies."""
@@ -123,10 +123,10 @@ def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> n
     columns: list[int] = []
     for name in filter(envs.observation_fields.__contains__, states):
         part = envs.observation_fields[name]
-        place = np.arange(part.start, part.stop)
+        numbers = np.arange(part.start, part.stop)
         if _FIELDS[name].axes[:1] == ("agents",):
-            place = np.roll(place, -index * (place.size // envs.num_agents))
-        columns.extend(place)
+            numbers = np.roll(numbers, -index * (numbers.size // envs.num_agents))
+        columns.extend(numbers)
     return np.array(columns, int)
 
 
@@ -150,7 +150,7 @@ class SavedRanker(LinearRanker):
         self._path = folder / CHECKPOINT
         held = read_json(self._path, _SAVED, "ranker")
         if signed(held) != held:
-            raise FileError(f"{self._path} was altered: its content is not the one that its digest is of")
+            raise FileError(f"{self._path} was altered: its digest does not match its content")
         super().__init__(np.zeros((1, 0)), tuple(held["states"]))
         try:
             check_states(self.states)

@@ -28,7 +28,7 @@ class Random(Policy):
             drawn = self._distinct(ticks * batch, 1, int(space.n), None).reshape(ticks, batch)
         elif shape[0] == self.envs.shape.slots:
             drawn = self._distinct(ticks * batch, shape[0], int(space.nvec[0]), None).reshape(ticks, batch, -1)
-        else:  # what stands beside the picks is drawn after them, tick by tick
+        else:  # price level and message are drawn after the picks, tick by tick
             drawn = np.stack([self.act(np.zeros((batch, 0))) for _ in range(ticks)])
         return planned(drawn, self.envs.config.continuous)
 
@@ -42,8 +42,8 @@ class Random(Policy):
         slots, options = self.envs.shape.slots, int(space.nvec[0])
         picks = self._distinct(
             batch, slots, options, None if mask is None else mask[:, :options]
-        )  # alike for all slots
-        beside = space.nvec[slots:]  # the level of prices and the message, of which all are allowed
+        )  # the same for all slots
+        beside = space.nvec[slots:]  # price level and message, of which all values are allowed
         return np.concatenate((picks, self.rng.integers(0, beside, (batch, len(beside)))), axis=1)
 
     def _distinct(self, batch: int, slots: int, options: int, mask: np.ndarray | None) -> np.ndarray:
@@ -51,10 +51,8 @@ class Random(Policy):
         options than slots are allowed, the remaining slots get any of them."""
         allowed = np.full((batch, 1), options) if mask is None else np.count_nonzero(mask, axis=1, keepdims=True)
         left = allowed - np.arange(slots)
-        places = np.ascontiguousarray(self.rng.integers(0, np.where(left > 0, left, allowed)).T)
-        # Each is a place among the options that the slots before it leave: their picks move it on.
+        draws = np.ascontiguousarray(self.rng.integers(0, np.where(left > 0, left, allowed)).T)
+        # Each is drawn among the options that the slots before it leave, and moves on past their picks.
         for k in reversed(range(slots - 1)):
-            places[k + 1 :] += (places[k + 1 :] >= places[k]) & (left.T[k + 1 :] > 0)
-        return (
-            places.T if mask is None else np.take_along_axis(np.argsort(mask == 0, axis=1, kind="stable"), places.T, 1)
-        )
+            draws[k + 1 :] += (draws[k + 1 :] >= draws[k]) & (left.T[k + 1 :] > 0)
+        return draws.T if mask is None else np.take_along_axis(np.argsort(mask == 0, axis=1, kind="stable"), draws.T, 1)

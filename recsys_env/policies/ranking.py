@@ -105,7 +105,7 @@ def hidden_features(envs: VectorEnv, index: int) -> list[int]:
 
 
 class Appraiser:
-    """Computes the value of slots to an agent: its own reward, credited to the slot that earned it.
+    """Computes the value of slots to an agent: its individual reward, credited to the slot that earned it.
 
     The purchase of a carted item comes pages later, if at all. An item that goes into the cart is therefore valued by
     the average reward of carts so far (a surrogate for delayed feedback, cf. Chapelle 2014).
@@ -115,11 +115,12 @@ class Appraiser:
         self._weights = envs.world.agents[index]
         self._carts, self._sales = 0, 0.0
 
-    def __call__(self, told: Mapping[str, np.ndarray]) -> np.ndarray:
+    def __call__(self, feedback: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the values [B, K] of the slots of the page just shown, given the agent's `feedback`."""
-        later = later_reward(self._weights, told["later_price"], told["later_rating"])
-        later = np.where(told["later_item"] >= 0, later, 0).sum(1)
-        self._carts += int(told["cart"].sum())
+        later = later_reward(self._weights, feedback["later_price"], feedback["later_rating"])
+        later = np.where(feedback["later_item"] >= 0, later, 0).sum(1)
+        self._carts += int(feedback["cart"].sum())
         self._sales += float(later.sum())
-        value = told["clicked"] * (told["individual_reward"] - later)[:, None]  # at most one slot of a page is clicked
-        return value + told["cart"] * (self._sales / max(self._carts, 1))
+        # at most one slot of a page is clicked
+        value = feedback["clicked"] * (feedback["individual_reward"] - later)[:, None]
+        return value + feedback["cart"] * (self._sales / max(self._carts, 1))

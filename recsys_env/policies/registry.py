@@ -40,7 +40,7 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "two-tower": "recsys_env.policies.deep:TwoTower",
     "sasrec": "recsys_env.policies.deep:SASRec",
 }
-TASK_POLICIES: dict[str, str] = {  # made for some task or as company: found by name, but no rows of every table
+TASK_POLICIES: dict[str, str] = {  # for certain tasks, or as opponents; they are not rows of every table
     "reciprocal": "recsys_env.policies.conditional:Reciprocal",
     "grim": "recsys_env.policies.conditional:Grim",
     "matcher": "recsys_env.policies.conditional:Matcher",
@@ -52,12 +52,12 @@ TASK_POLICIES: dict[str, str] = {  # made for some task or as company: found by 
     "coverage-memory": "recsys_env.policies.coverage:Memory",
     "coverage-talk": "recsys_env.policies.coverage:Talk",
 }
-FAMILIES: dict[str, str] = {  # policies NAME:WHAT, made of what stands behind the colon
+FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",
     "llm": "recsys_env.language.policy:LanguagePolicy",
     "llm-list": "recsys_env.language.policy:ListingPolicy",
 }
-# May read what is latent: intercept, quality and clickbait of items, and users.
+# Policies that may read latent variables: intercept, quality and clickbait of items, and users.
 ORACLES = ("greedy", "planner", "central")
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and those of `register_loader`
@@ -176,8 +176,8 @@ def _made(policy: str) -> Any:
     try:
         return factory()
     except (TypeError, SystemExit) as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"policy {shown(policy)} was not made by {policy}(): {told}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"policy {shown(policy)} was not made by {policy}(): {reason}") from error
 
 
 def _instead_of(given: Any) -> str:

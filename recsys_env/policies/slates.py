@@ -32,7 +32,7 @@ def slate_action(
         return _picks(envs, slates, levels)
     actions = envs.empty_actions()[:, index]
     if "price" in envs.action_fields:
-        actions[:, envs.action_fields["price"]] = place_of(envs, levels[:, None])
+        actions[:, envs.action_fields["price"]] = position_of(envs, levels[:, None])
     if config.action == "query":
         means = (envs.world.item_vectors[slates] * counts[..., None]).sum(1)
         norms = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
@@ -50,19 +50,19 @@ def first_candidates(envs: VectorEnv, index: int) -> np.ndarray:
     return slate_action(envs, index, slates, np.full(envs.num_envs, envs.shape.slots))
 
 
-def place_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
+def position_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
     """Convert price levels to numbers in [-1, 1], as in continuous actions and observations."""
     from ..kernels.equations import in_python, position_of_level
 
-    places: np.ndarray = in_python(position_of_level)(envs.shape.levels, levels)
-    return places
+    positions: np.ndarray = in_python(position_of_level)(envs.shape.levels, levels)
+    return positions
 
 
-def level_at(envs: VectorEnv, places: np.ndarray) -> np.ndarray:
+def level_of(envs: VectorEnv, positions: np.ndarray) -> np.ndarray:
     """Convert numbers in [-1, 1] to the nearest price levels."""
     from ..kernels.equations import in_python, level_of_position
 
-    return np.rint(in_python(level_of_position)(envs.shape.levels, places)).astype(np.int64)
+    return np.rint(in_python(level_of_position)(envs.shape.levels, positions)).astype(np.int64)
 
 
 def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ class Team:
             for agent, policy in policies.items()
         }
         rows, like = (envs.num_envs, envs.num_agents), envs.empty_actions()
-        width = max(place.stop for place in envs.observation_fields.values())
+        width = max(columns.stop for columns in envs.observation_fields.values())
         mask = mask_size(envs.config, envs.shape)
         self._given = {  # shape, and kinds of numbers in NumPy's letters
             "observations": ((*rows, width), "f"),

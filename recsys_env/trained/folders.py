@@ -36,9 +36,9 @@ def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str
 
     Args:
         loader: one of `recsys_env.policies.loaders`.
-        envs: batch that was trained on, whose spaces the policy has.
+        envs: batch that the policy was trained on, with the same spaces.
         weights: arrays by name.
-        facts: what else the loader needs, as JSON.
+        facts: other data that the loader needs, as JSON.
     """
     write_arrays(folder / WEIGHTS, weights, facts={**_spaces(envs), **facts})
     write_json(folder / CHECKPOINT, {"loader": loader, "digest": digest_of_arrays(read_arrays(folder / WEIGHTS))})
@@ -58,7 +58,7 @@ def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
         form: of the facts; see `recsys_env.files.misfit`.
 
     Raises:
-        FileError: a damaged file, or one of another loader.
+        FileError: the file is damaged, or belongs to another loader.
     """
     facts: dict[str, Any] = read_value(folder / WEIGHTS, "facts", {"observations": str, "actions": str, **form})
     return facts
@@ -72,12 +72,12 @@ def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) 
             not those of the network.
 
     Raises:
-        FileError: a damaged file, or one that is not what `policy.json` has the digest of.
+        FileError: the file is damaged, or does not match the digest in `policy.json`.
     """
     path = folder / WEIGHTS
     arrays = read_arrays(path, lambda declared: check({n: d for n, d in declared.items() if n != "facts"}))
     if digest_of_arrays(arrays) != read_json(folder / CHECKPOINT, {"digest": str}, "trained policy")["digest"]:
-        raise FileError(f"{path} was altered: its content is not the one that {CHECKPOINT} has the digest of")
+        raise FileError(f"{path} was altered: its digest does not match {CHECKPOINT}")
     return {name: array for name, array in arrays.items() if name != "facts"}
 
 
@@ -85,7 +85,7 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None
     """Check that a task has the observations and actions that a policy was trained with.
 
     Raises:
-        ValueError: another size of observation or another kind of action.
+        ValueError: observations have another size, or actions another kind.
     """
     for kind, here in _spaces(envs).items():
         if facts[kind] != here:
@@ -93,14 +93,14 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None
 
 
 def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared: str = "") -> Network:
-    """The network that plays an agent: its own, or the one of all agents, or that of the first agent of its role.
+    """Return the network that plays an agent: its own, or the shared one, or that of the first agent of its role.
 
     Args:
-        networks: by agent.
-        shared: the name of the network of all agents, where a folder may have one.
+        networks: networks by agent.
+        shared: name of the network that all agents share, if a folder may have one.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such network.
     """
     role = agent.rpartition("_")[0]
     fitting = [name for name in networks if name in (agent, shared)]

@@ -1,12 +1,12 @@
 """A generative recommender as a policy: a transformer reads a visitor's past pages and a decoder scores the next item.
 
-    what came of each page shown to the visitor (tokens + outcome)  ->  causal transformer  ->  state of the page
+    item tokens and outcome of each page shown to the visitor  ->  causal transformer  ->  state of the page
     state of the page  ->  first token  ->  second  ->  third: log P(item), of each candidate
 
 The transformer reads one position for each page, the sum of an item's tokens (Zhai et al. 2024). The decoder goes from
 token to token within an item (Lee et al. 2022; Rajput et al. 2023), only along the tokens of items that can be shown.
 P(item) among the candidates is therefore exact, and slates are drawn from it without replacement (Plackett 1975). A
-score also has a term for what everybody sees of a candidate and tokens do not contain, such as price and clicks.
+score also has a term for public features of a candidate that tokens do not contain, such as price and clicks.
 """
 
 from __future__ import annotations
@@ -56,32 +56,33 @@ OUTCOMES = ("ignored", "clicked", "carted", "bought")  # of a page, from 1 on; 0
 
 
 class PageHistory:
-    """The last pages that agents showed each visitor and what came of them, as tokens.
+    """The last pages that agents showed each visitor, and their outcomes, as tokens.
 
     A page is represented by the clicked item, or by its first item if nothing was clicked.
 
     Args:
         rows: B copies and N agents.
-        places: of users, U.
+        users: U, user slots of a copy.
         length: H, pages that are remembered of each visitor.
         levels: L, tokens of an item.
     """
 
-    def __init__(self, rows: tuple[int, int], places: int, length: int, levels: int) -> None:
-        self._who = np.full((*rows, places), -1, np.int64)
-        self._events = np.zeros((*rows, places, length, levels + 1), np.uint8)
+    def __init__(self, rows: tuple[int, int], users: int, length: int, levels: int) -> None:
+        self._who = np.full((*rows, users), -1, np.int64)
+        self._events = np.zeros((*rows, users, length, levels + 1), np.uint8)
         self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
-    def recall(self, place: np.ndarray, visitor: np.ndarray) -> np.ndarray:
-        """Events [B, N, H, L + 1] of visitors [B, N] at places [B], the newest last: L tokens and an outcome each."""
-        known = self._who[self._b, self._n, place[:, None]] == visitor
-        return self._events[self._b, self._n, place[:, None]] * (known & (visitor >= 0))[..., None, None]
+    def recall(self, user_slot: np.ndarray, visitor: np.ndarray) -> np.ndarray:
+        """Return the events [B, N, H, L + 1] of visitors [B, N] in user slots [B], newest last: L tokens and an outcome
+        each."""
+        known = self._who[self._b, self._n, user_slot[:, None]] == visitor
+        return self._events[self._b, self._n, user_slot[:, None]] * (known & (visitor >= 0))[..., None, None]
 
-    def record(self, place: np.ndarray, infos: Mapping[str, np.ndarray], tokens: np.ndarray) -> None:
-        """Store what came of the pages at these places [B], given the tokens [B, N, K, L] of what was shown."""
+    def record(self, user_slot: np.ndarray, infos: Mapping[str, np.ndarray], tokens: np.ndarray) -> None:
+        """Store the outcomes of the pages of user slots [B], given the tokens [B, N, K, L] of the shown items."""
         visitor, shown, clicked = infos["visitor"], infos["shown"], infos["clicked"]
         b, n = np.nonzero(visitor >= 0)
-        at = b, n, place[b]
+        at = b, n, user_slot[b]
         stranger = self._who[at] != visitor[b, n]
         events = np.where(stranger[:, None, None], 0, self._events[at])
         slot = np.where(clicked[b, n].any(1), clicked[b, n].argmax(1), (shown[b, n] >= 0).argmax(1))
@@ -102,7 +103,7 @@ class HistoryObserver(Observer):
 
     Args:
         envs: the batch.
-        ids: of its items.
+        ids: semantic ids of its items.
         length: H, pages that are remembered of each visitor.
         agents: names of A agents; by default all of the batch.
     """
@@ -120,7 +121,7 @@ class HistoryObserver(Observer):
         self._rows = [slice(i * copies, (i + 1) * copies) for i in range(len(self._worlds))]
         self._history = PageHistory((envs.num_envs, len(names)), envs.shape.users, length, ids.levels)
         self._features = np.zeros((copies, layout.candidates, envs.shape.features), np.float32)
-        self._place = np.zeros(envs.num_envs, np.int64)
+        self._user_slot = np.zeros(envs.num_envs, np.int64)
         self.items = np.zeros((envs.num_envs, len(names), layout.candidates), np.int64)  # candidates at the last look
 
     def read(self) -> np.ndarray:
@@ -128,10 +129,10 @@ class HistoryObserver(Observer):
         return self.extended(observed(self.envs.observations)[:, self._columns])
 
     def extended(self, observations: np.ndarray) -> np.ndarray:
-        """What `read` returns, given the observations [B, A, O']."""
+        """Return what `read` returns, given the observations [B, A, O']."""
         rows = observations.shape[:2]
-        self._place = np.maximum(self.envs.next_user_slots, 0)
-        events = self._history.recall(self._place, self.envs.next_visitor[:, self._columns])
+        self._user_slot = np.maximum(self.envs.next_user_slots, 0)
+        events = self._history.recall(self._user_slot, self.envs.next_visitor[:, self._columns])
         for part, copies in zip(self._worlds, self._rows, strict=True):
             listed = np.zeros(self.items[copies, 0].shape, np.int64)
             for a, number in enumerate(self._numbers):
@@ -141,12 +142,12 @@ class HistoryObserver(Observer):
         return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=2)
 
     def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
-        """Store what came of a step for these agents [B, A, ...], and forget copies [B] that begin an episode."""
-        self._history.record(self._place, infos, self._tokens(infos["shown"]))
+        """Store the outcome of a step for these agents [B, A, ...], and forget copies [B] that begin an episode."""
+        self._history.record(self._user_slot, infos, self._tokens(infos["shown"]))
         self.forget(truncated)
 
     def _tokens(self, items: np.ndarray) -> np.ndarray:
-        """Tokens [B, A, I, L] of items [B, A, I]; 0 where there is none."""
+        """Return the tokens [B, A, I, L] of items [B, A, I]; 0 where there is no item."""
         codes = [codes[items[copies]] for codes, copies in zip(self._codes, self._rows, strict=True)]
         return np.where(items[..., None] >= 0, np.concatenate(codes), 0)
 
@@ -173,7 +174,7 @@ class GenerativePage(NamedTuple):
 
 
 class GenerativeNetwork(Scorer):
-    """Scores of the candidates: log P(item) by their tokens, and what their features add.
+    """Scores candidates by log P(item) of their tokens, and by their features.
 
     Args:
         layout: of observations (with what `HistoryObserver` adds) and actions.
@@ -187,7 +188,7 @@ class GenerativeNetwork(Scorer):
     def __init__(self, layout: Layout, size: Size) -> None:
         super().__init__()
         self.layout, self.size, width, self.measured = layout, size, size.width, False
-        self.memory = None  # it looks back by itself
+        self.memory = None  # the transformer reads past pages by itself
         self.bf16 = False  # whether the large products are taken in half precision
         self.register_buffer("centres", torch.zeros(size.levels, size.tokens, size.dims))  # of the semantic ids
         self.register_buffer("columns", torch.tensor(layout.context), persistent=False)
@@ -225,7 +226,7 @@ class GenerativeNetwork(Scorer):
         return GenerativePage(observations[:, self.columns], features / self.deviation, allowed, events, tokens)
 
     def state(self, page: GenerativePage) -> torch.Tensor:
-        """State [R, W] of the visitor and the page."""
+        """Return the state [R, W] of the visitor and the page."""
         tokens, outcome = page.events[..., :-1], page.events[..., -1]
         events = self.outcome(outcome) + sum(table(tokens[..., i]) for i, table in enumerate(self.token))
         sequence = torch.cat((events, self.context(page.context).unsqueeze(1)), 1) + self.position
@@ -243,7 +244,7 @@ class GenerativeNetwork(Scorer):
         return torch.autocast(self.position.device.type, torch.bfloat16, enabled=self.bf16)
 
     def log_likelihood(self, state: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """log P(item) [R, C] of items with these tokens [R, C, L], after states [R, W]."""
+        """Return log P(item) [R, C] of items with these tokens [R, C, L], given states [R, W]."""
         state = state.unsqueeze(1)
         before = torch.zeros_like(state)
         found = torch.zeros(codes.shape[:2], device=codes.device)
@@ -257,13 +258,13 @@ class GenerativeNetwork(Scorer):
         return found
 
     def scores(self, page: GenerativePage, state: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Scores of the candidates [R, C] and of the values of each word, after states [R, W]."""
+        """Return scores of the candidates [R, C] and of the values of each word, given states [R, W]."""
         weights, *words = self.preferences(state).split([self.layout.features, *self.layout.words], 1)
         scores = weighed(page, weights) + self.likelihood * self.log_likelihood(state, page.codes)
         return scores.masked_fill(~page.allowed, EXCLUDED), words
 
     def parts(self, page: GenerativePage) -> torch.Tensor:
-        """Terms [R, C, 1 + F] that add up to the scores: of the tokens, and of each feature."""
+        """Return the terms [R, C, 1 + F] that add up to the scores: of the tokens, and of each feature."""
         state = self.state(page)
         weights = self.preferences(state)[:, None, : self.layout.features]
         tokens = self.likelihood * self.log_likelihood(state, page.codes)
@@ -272,7 +273,7 @@ class GenerativeNetwork(Scorer):
     def forward(
         self, page: GenerativePage, remembered: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Scores of the candidates [R, C] and of the values of each word.
+        """Return scores of the candidates [R, C] and of the values of each word.
 
         Idle agents have no candidates; they are left out of the computation and get 0.
         """
@@ -361,7 +362,7 @@ class GenerativePolicy(Policy):
 
     @torch.no_grad()
     def parts(self, observations: np.ndarray) -> np.ndarray:
-        """Terms [B, C, 1 + F] that add up to the scores of the candidates; see `GenerativeNetwork.parts`."""
+        """Return the terms [B, C, 1 + F] of the candidates' scores; see `GenerativeNetwork.parts`."""
         return self.network.parts(self._page(observations)).numpy()
 
     def _page(self, observations: np.ndarray) -> GenerativePage:

@@ -64,10 +64,10 @@ class NetworkPolicy(Policy):
         space: Any = observations["observation"] if isinstance(observations, spaces.Dict) else observations
         try:
             found = self._actor(torch.zeros(1, *space.shape)).shape[1]
-        except RuntimeError:  # of a first layer of another size
+        except RuntimeError:  # the first layer has another size
             found = None
         if found != (actions.shape[0] if isinstance(actions, spaces.Box) else spaces.flatdim(actions)):
-            raise ValueError(f"{self.folder} has a network that does not go with its observations and actions")
+            raise ValueError(f"{self.folder} has a network whose sizes do not match its observations and actions")
 
     @one_thread()
     @torch.no_grad()
@@ -90,7 +90,7 @@ def save(folder: Path, envs: CpuBatch, actors: Mapping[str, nn.Module]) -> None:
         actors: network of each agent, a sequence of `LAYERS`.
 
     Raises:
-        ValueError: another kind of layer.
+        ValueError: a layer is not one of `LAYERS`.
     """
     networks = {agent: list(map(_described, net.children())) for agent, net in actors.items()}
     write_policy(folder, "networks", envs, to_arrays(actors), networks=networks)
@@ -108,7 +108,7 @@ def _described(layer: nn.Module) -> dict[str, Any]:
 def _build(path: Path, layers: list[dict[str, Any]]) -> nn.Sequential:
     """Make an untrained network of these layers, without drawing random numbers."""
     net = nn.Sequential()
-    with torch.device("meta"):  # without memory: whatever sizes a file tells
+    with torch.device("meta"):  # allocates no memory, whatever sizes a file claims
         for described in layers:
             name, sizes = described.get("layer"), {size: value for size, value in described.items() if size != "layer"}
             kind, wanted = LAYERS.get(name, (nn.Identity, None))  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
-"""Networks that score what a page can show, and the policy that plays them (learners `ppo-torch` and `q-torch`).
+"""Networks that score the options of a page, and the policy that plays them (learners `ppo-torch` and `q-torch`).
 
-An option's score says how much an agent prefers it (PPO), or what it is worth beyond the page's value (Q-learning).
-What the network makes of the visit depends on the kind of action:
+An option's score says how much an agent prefers it (PPO), or its value beyond that of the page (Q-learning). The
+network's output depends on the kind of action:
 
-- Options are candidates: a weight for each of their features, so that scores are w(x) . f, a ranking that depends on
-  the state x.
-- Options are items: a score for each.
+- Options are candidates: a weight for each of their features. Scores are w(x) . f, a ranking that depends on the state
+  x.
+- Options are items: a score for each item.
 - The action is a vector (`weights`, `query`): that vector.
 
 Price levels and messages have scores of their own.
@@ -51,11 +51,12 @@ class Layout:
 
     Attributes:
         observation: its length O.
-        context: places in it of the X numbers that describe the visit.
-        start, candidates, features: of the C candidates and their F features in it; 0, 0, 0 without.
-        options: what a slot can name; 0 where an action is a vector.
+        context: columns of the X numbers that describe the visit.
+        start, candidates, features: first column of the candidates, their number C, and their number of features F; 0,
+            0, 0 without candidates.
+        options: number of options of a slot; 0 where an action is a vector.
         slots: K.
-        words: how many values each further choice has: a level of prices, a message.
+        words: number of values of each further choice: a price level, a message.
         vector: D, the length of an action that is a vector; 0 where it is made of choices.
     """
 
@@ -71,7 +72,7 @@ class Layout:
 
     @property
     def preferences(self) -> int:
-        """Outputs of the network for options: weights of features, scores of items, or a vector."""
+        """Number of outputs for options: weights of features, scores of items, or a vector."""
         return self.vector or (self.features if self.candidates else self.options)
 
     @property
@@ -81,13 +82,13 @@ class Layout:
 
 
 def layout_of(envs: CpuBatch) -> Layout:
-    """The layout of the observations and actions of a batch."""
+    """Return the layout of the observations and actions of a batch."""
     config, shape, fields, space = envs.config, envs.shape, envs.observation_fields, envs.action_space
     listed, continuous = config.retrieves, isinstance(space, spaces.Box)
-    # A message may have to tell more than how well the candidates fit.
+    # A message may have to say more than how well the candidates match.
     left_out = {"candidates", *(MATCHED if listed and not shape.vocabulary else ())}
     context = [
-        place for name, where in fields.items() if name not in left_out for place in range(*where.indices(10**9))
+        column for name, where in fields.items() if name not in left_out for column in range(*where.indices(10**9))
     ]
     return Layout(
         observation=max(where.stop for where in fields.values()),
@@ -103,15 +104,15 @@ def layout_of(envs: CpuBatch) -> Layout:
 
 
 def observed(observations: Any) -> Any:
-    """The flat observations [B, N, O], without masks."""
+    """Return the flat observations [B, N, O], without masks."""
     return observations["observation"] if isinstance(observations, dict) else observations
 
 
 class Observer:
-    """Reads what the agents of a batch act on: their observations.
+    """Reads the observations of a batch's agents.
 
     Attributes:
-        layout: of what it reads.
+        layout: layout of the observations that it returns.
     """
 
     def __init__(self, envs: CpuBatch) -> None:
@@ -122,11 +123,11 @@ class Observer:
         return observed(self.envs.observations)
 
     def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
-        """Store what came of a step, given which copies [B] have begun another episode."""
+        """Store the outcome of a step, given which copies [B] have begun another episode."""
 
 
 def option_masks(masks: Any, layout: Layout) -> Any:
-    """Options [..., n] that a slot can name, from an action mask [..., A].
+    """Return which options [..., n] a slot can name, from an action mask [..., A].
 
     The mask of one slot repeats them for each word, the mask of a slate for each slot.
     """
@@ -140,8 +141,8 @@ def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:
     if layout.slots > 1:
         return chosen
     single = chosen[:, 0]
-    for place, size in enumerate(layout.words, 1):
-        single = single * size + chosen[:, place]
+    for position, size in enumerate(layout.words, 1):
+        single = single * size + chosen[:, position]
     return single
 
 
@@ -149,7 +150,7 @@ def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:
 
 
 def mlp(inputs: int, width: int, outputs: int, gain: float) -> nn.Sequential:
-    """A network with two hidden layers; with a small gain its outputs start near zero."""
+    """Return a network with two hidden layers; with a small gain its outputs start near zero."""
     layers = [nn.Linear(inputs, width), nn.Linear(width, width), nn.Linear(width, outputs)]
     for layer, scale in zip(layers, (2**0.5, 2**0.5, gain), strict=True):
         if not layer.weight.is_meta:
@@ -181,19 +182,19 @@ class Scorer(nn.Module):
     """
 
     layout: Layout
-    columns: torch.Tensor  # [X] places of the context in an observation
+    columns: torch.Tensor  # [X] of the context in an observation
     memory: nn.GRU | None
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Any:
         """Convert observations [R, O] to pages, which `forward` takes and which have a `summary()` for critics.
 
         Args:
-            masks: [R, n] options that can be shown. Candidates need none: an empty place is all zeros.
+            masks: [R, n] options that can be shown. Candidates need none: empty ones are all zeros.
         """
         raise NotImplementedError
 
     def forward(self, page: Any, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Scores of options [R, n], or the vector [R, D] where an action is one, and scores of each word's values."""
+        """Return scores of options [R, n], or the vector [R, D] of the action, and scores of each word's values."""
         raise NotImplementedError
 
     def measure(self, observations: torch.Tensor) -> None:
@@ -205,7 +206,7 @@ Network = TypeVar("Network", bound=Scorer)
 
 
 class PageNetwork(Scorer):
-    """Weights of the candidates' features, or a score of each item, or the vector, by two hidden layers.
+    """Maps the context to weights of the candidates' features, scores of items, or a vector, by two hidden layers.
 
     Args:
         layout: of observations and actions.
@@ -253,19 +254,19 @@ class PageNetwork(Scorer):
 
 
 def weighed(page: Any, weights: torch.Tensor) -> torch.Tensor:
-    """Scores [R, C]: the candidates' features, centred in their page, times weights [R, F]."""
+    """Return scores [R, C]: the candidates' features, centred within their page, times weights [R, F]."""
     return torch.bmm(beside_mean(page), weights.unsqueeze(2)).squeeze(2)
 
 
 def deviations(page: Any) -> torch.Tensor:
-    """Standard deviations [F] of the candidates' features within pages; 1 where candidates do not differ."""
+    """Return the standard deviations [F] of the candidates' features within pages; 1 where candidates do not differ."""
     allowed = page.allowed.unsqueeze(2)
     variance = (beside_mean(page).square() * allowed).sum((0, 1)) / allowed.sum().clamp_min(1)
     return torch.where(variance > 1e-8, variance.sqrt(), torch.ones_like(variance))
 
 
 def beside_mean(page: Any) -> torch.Tensor:
-    """The candidates' features [R, C, F], centred in their page."""
+    """Return the candidates' features [R, C, F], centred within their page."""
     allowed = page.allowed.unsqueeze(2)
     return page.features - (page.features * allowed).sum(1, keepdim=True) / allowed.sum(1, keepdim=True)
 
@@ -274,7 +275,7 @@ def beside_mean(page: Any) -> torch.Tensor:
 
 
 def best_slates(scores: torch.Tensor, words: Sequence[torch.Tensor], slots: int) -> torch.Tensor:
-    """The K options of highest score, best first, and the best value of each word: [R, K + words]."""
+    """Return the K options of highest score, best first, and the best value of each word: [R, K + words]."""
     picks = scores.topk(slots, dim=1).indices
     return torch.cat([picks, *(part.argmax(1, keepdim=True) for part in words)], 1)
 
@@ -283,41 +284,41 @@ def best_slates(scores: torch.Tensor, words: Sequence[torch.Tensor], slots: int)
 
 
 class VisitorMemory:
-    """Remembers each visitor, row by row, at the visitor's place, until somebody else takes that place.
+    """Remembers each visitor, for each agent, until another person takes the visitor's user slot.
 
     Args:
         rows: B copies and N agents.
-        places: of users, U.
+        users: U, user slots of a copy.
         sizes: H of the GRU's state, E of the last page's echo.
     """
 
-    def __init__(self, rows: tuple[int, int], places: int, sizes: tuple[int, int], device: torch.device) -> None:
-        self._who = np.full((*rows, places), -1, np.int64)
-        self._kept = [torch.zeros(*rows, places, size, device=device) for size in sizes]
+    def __init__(self, rows: tuple[int, int], users: int, sizes: tuple[int, int], device: torch.device) -> None:
+        self._who = np.full((*rows, users), -1, np.int64)
+        self._kept = [torch.zeros(*rows, users, size, device=device) for size in sizes]
         self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
-    def recall(self, place: np.ndarray, visitor: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """State [R, H] and echo [R, E] of the visitors [B, N] at these places [B]; 0 for new ones."""
-        stranger = torch.from_numpy((self._who[self._b, self._n, place[:, None]] != visitor).reshape(-1, 1))
-        state, echo = (kept[self._b, self._n, place[:, None]].flatten(0, 1) for kept in self._kept)
+    def recall(self, user_slot: np.ndarray, visitor: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the state [R, H] and echo [R, E] of visitors [B, N] in user slots [B]; 0 for new visitors."""
+        stranger = torch.from_numpy((self._who[self._b, self._n, user_slot[:, None]] != visitor).reshape(-1, 1))
+        state, echo = (kept[self._b, self._n, user_slot[:, None]].flatten(0, 1) for kept in self._kept)
         stranger = stranger.to(state.device)
         return state.masked_fill(stranger, 0.0), echo.masked_fill(stranger, 0.0)
 
-    def keep(self, place: np.ndarray, visitor: np.ndarray, state: torch.Tensor, echo: torch.Tensor) -> None:
+    def keep(self, user_slot: np.ndarray, visitor: np.ndarray, state: torch.Tensor, echo: torch.Tensor) -> None:
         """Store state and echo of the visitors, where there are any (-1 = none)."""
         b, n = np.nonzero(visitor >= 0)
-        self._who[b, n, place[b]] = visitor[b, n]
+        self._who[b, n, user_slot[b]] = visitor[b, n]
         for kept, now in zip(self._kept, (state, echo), strict=True):
-            kept[b, n, place[b]] = now.view(*visitor.shape, -1)[b, n]
+            kept[b, n, user_slot[b]] = now.view(*visitor.shape, -1)[b, n]
 
     def forget(self, copies: np.ndarray) -> None:
         """Forget everybody in these copies [B], which have begun another episode."""
         self._who[copies] = -1
 
 
-def echo_of(own: torch.Tensor, chosen: torch.Tensor, page: Page, layout: Layout) -> torch.Tensor:
-    """The last action and its reward [R, E]: own reward, then the mean features of the picks, the picked items, or the
-    vector."""
+def echo_of(individual_reward: torch.Tensor, chosen: torch.Tensor, page: Page, layout: Layout) -> torch.Tensor:
+    """Return the last action and its individual reward [R, E]: the reward, then the mean features of the picks, the
+    picked items, or the vector."""
     if layout.vector:
         done = chosen.tanh()
     elif layout.candidates:
@@ -326,7 +327,7 @@ def echo_of(own: torch.Tensor, chosen: torch.Tensor, page: Page, layout: Layout)
     else:
         done = torch.zeros(len(chosen), layout.options, device=chosen.device)
         done.scatter_(1, chosen[:, : layout.slots], 1.0)
-    return torch.cat((own.unsqueeze(1), done), 1)
+    return torch.cat((individual_reward.unsqueeze(1), done), 1)
 
 
 # ------------------------------------------------------------------------------------------------ policies
@@ -353,8 +354,8 @@ def read_networks(
     """Read the layout, the facts and the networks, by agent or `SHARED`, from a policy's folder.
 
     Args:
-        form: of its facts, the layout and the names of networks among them.
-        make: a network, given the layout and the facts.
+        form: form of its facts, which include the layout and the names of networks.
+        make: creates a network, given the layout and the facts.
 
     Raises:
         FileError: a file is missing, damaged or of another kind.
@@ -363,7 +364,7 @@ def read_networks(
     path = folder / WEIGHTS
     try:
         layout = Layout(**facts["layout"])
-        with torch.device("meta"):  # without memory: whatever sizes a file tells
+        with torch.device("meta"):  # allocates no memory, whatever sizes a file claims
             networks = {name: make(layout, facts) for name in facts["networks"]}
     except (TypeError, ValueError, RuntimeError) as error:
         raise FileError(f"{path} does not hold the sizes of a network: {error}") from None
@@ -417,7 +418,7 @@ class PagePolicy(Policy):
         return to_actions(chosen, self.layout).numpy()
 
     def _remember(self, page: Page) -> torch.Tensor:
-        """States [B, H] of the memory after this page."""
+        """Return the states [B, H] of the memory after this page."""
         assert self.network.memory is not None
         infos = self.envs.infos
         self._whose = infos["next_user_slot"][:, self.index].copy(), infos["next_visitor"][:, self.index, None].copy()
@@ -430,8 +431,8 @@ class PagePolicy(Policy):
         if self.network.memory:
             page, state, chosen = self._last
             assert state is not None
-            own = torch.from_numpy(np.asarray(feedback["individual_reward"], np.float32))
-            self._memory.keep(*self._whose, state, echo_of(own, chosen, page, self.layout))
+            individual_reward = torch.from_numpy(np.asarray(feedback["individual_reward"], np.float32))
+            self._memory.keep(*self._whose, state, echo_of(individual_reward, chosen, page, self.layout))
 
     def reset(self, done: np.ndarray) -> None:
         if self.network.memory:

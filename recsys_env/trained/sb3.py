@@ -32,7 +32,7 @@ NETWORKS: dict[str, tuple[type, tuple[str, ...]]] = {  # name -> class, and the 
     "mlp": (ActorCriticPolicy, ()),
     "slate": (SlatePolicy, ("start", "candidates", "features")),
 }
-_SIZES = "its settings and sizes do not go together"
+_SIZES = "its settings and sizes do not match"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _build(path: Path, facts: dict[str, Any]) -> Any:
         sees, acts = spaces.Box(-np.inf, np.inf, (facts["sees"],)), _action_space(**facts["acts"])
         if str(acts) == facts["actions"]:
             return kind(sees, acts, lambda remaining: 0.0, **facts["settings"])
-    except Exception:  # the libraries raise many kinds over sizes that do not go together or are too large
+    except Exception:  # the libraries raise many kinds of errors if sizes do not match or are too large
         pass
     raise FileError(f"{path} does not hold a network {facts['network']!r}: {_SIZES}")
 

@@ -27,9 +27,9 @@ def slate_kwargs(envs: CpuBatch) -> dict[str, Any] | None:
     """`policy_kwargs` of a `SlatePolicy` for this batch; None where actions are not picks of candidates alone."""
     if envs.config.action != "candidates" or beside_picks(envs.shape):
         return None
-    place = envs.observation_fields["candidates"]
+    columns = envs.observation_fields["candidates"]
     return {
-        "start": place.start,
+        "start": columns.start,
         "candidates": envs.shape.candidates,
         "features": len(envs.candidate_features),
     }

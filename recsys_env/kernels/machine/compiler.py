@@ -177,7 +177,7 @@ class _Lock:
 class _Cache(FunctionCache):
     """Compiled code of an entry on disk. Where there is no place for it, or no room, the game goes on without."""
 
-    _place_told = False  # whether `_announce` has said where compiled code is kept: once in a process
+    _folder_announced = False  # whether `_announce` has said where compiled code is kept: once in a process
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -244,8 +244,8 @@ class _Cache(FunctionCache):
     def _announce(self) -> None:
         """Tell whoever waits what is compiled; the first time also how long that takes and where the code is kept."""
         what = f"compiling the game ({Path(self._function.__code__.co_filename).stem}.{self._function.__name__})"
-        if not _Cache._place_told:
-            _Cache._place_told = True
+        if not _Cache._folder_announced:
+            _Cache._folder_announced = True
             what += ", which takes up to 40 s on an idle machine; "
             if self._cache_path is None:
                 what += f"in every process, because no folder for compiled code can be written to: {_ELSEWHERE}"

@@ -1,0 +1,274 @@
+"""The aims: properties that tasks should have, and which task has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
+from typing import Any, NamedTuple
+
+import measured
+import numpy as np
+
+from baselines.algorithms import ALGORITHMS
+from benchmarks.studies.evidence import priced_planners
+from recsys_env import TASKS
+from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.tables import markdown
+
+from .learners import COMPARED, gain_over, options, pairs, trained
+from .policies import constant_strategy
+from .values import Gain, percent
+
+
+class Found(NamedTuple):
+    """The measurement of an aim in a task."""
+
+    said: str  # with the policies compared and the interval
+    met: bool
+    number: str  # the estimate alone, for a narrow cell
+
+
+class Aim(NamedTuple):
+    """A property that tasks should have."""
+
+    name: str
+    what: str
+    wanted: int | None  # in so many tasks; None: in all that are measured
+    finds: Callable[[str], Found | None]  # of a task; None: not measured
+
+
+OWN_LIBRARY = "torch"  # of learners that are files of this repository
+
+
+def table_of_aims() -> str:
+    """A grid of all tasks and aims, then what each aim asks for and in how many tasks it is met."""
+    found = {task: {aim.name: aim.finds(task) for aim in AIMS} for task in TASKS}
+    grid = [
+        [f"[{task.rpartition('-v')[0]}](_generated/tasks/{task}.md#evidence)", *map(_mark, of.values())]
+        for task, of in found.items()
+    ]
+    rows, verdicts = [], []
+    for aim in AIMS:
+        of = [said for task in TASKS if (said := found[task][aim.name])]
+        met, wanted = sum(said.met for said in of), len(of) if aim.wanted is None else aim.wanted
+        verdicts.append("not measured" if not of else "met" if met >= wanted else "missed")
+        asked = "all measured" if aim.wanted is None else str(aim.wanted)
+        rows.append([aim.name, aim.what, asked, str(met), verdicts[-1]])
+    cards = sum(bool(measured.evidence(task)) for task in TASKS)
+    return "\n\n".join(
+        [
+            f"{verdicts.count('met')} of {len(AIMS)} aims are met. Each cell shows the measured gain, ✓ where it meets "
+            "the aim and ✗ where it misses it; an empty cell is not measured. The page of a task shows the policies "
+            "and intervals behind its row.",
+            markdown(["task", *(aim.name for aim in AIMS)], grid),
+            f"Computed from the evidence cards of {cards} of {len(TASKS)} tasks and the results of the learners. The "
+            "aims, and in how many tasks each is wanted and met:",
+            markdown(["", "aim", "tasks wanted", "tasks met", "verdict"], rows),
+        ]
+    )
+
+
+def _mark(found: Found | None) -> str:
+    return f"{'✓' if found.met else '✗'} {found.number}" if found else ""
+
+
+def aims_of(task: str) -> str:
+    """The measurements of all aims in one task."""
+    found = [(aim, said) for aim in AIMS if (said := aim.finds(task))]
+    rows = [[aim.name, aim.what, said.said, "yes" if said.met else "no"] for aim, said in found]
+    note = (
+        f"The task meets {sum(said.met for _, said in found)} of the {len(found)} [aims](../../challenge.md) that are "
+        "measured in it."
+    )
+    return f"{note}\n\n{markdown(['', 'aim', 'measured', 'met'], rows)}"
+
+
+def _blind(task: str) -> Found | None:
+    rows = measured.evidence(task).get("rows", {})
+    blind, low = rows.get("blind", {}), rows.get("random", {})
+    if TASKS[task].action not in ("candidates", "items") or blind.get("score") is None or low.get("score") is None:
+        return None
+    apart, strategy = blind["score"] - low["score"], constant_strategy(TASKS[task])
+    near = abs(apart) <= 3
+    return Found(f"{apart:+.1f}" + (f" ({strategy})" if strategy and not near else ""), near, f"{round(apart):+d}")
+
+
+def _state_gain(task: str) -> Found | None:
+    best = measured.evidence(task).get("state", {})
+    if "gain" not in best:
+        return None
+    oracle, observed = f"`{best['policy']}` {percent(best['gain'])}", best["observed"]
+    gains = _leads(task, best["fixed_reward"])
+    if "gain" in observed:
+        gains[f"`{observed['policy']}`"] = observed["gain"]
+    found = _best(gains, 0.15)
+    if found is None:
+        return Found(oracle, False, "")
+    beside = f", {oracle}" if observed.get("policy") != best["policy"] else ""
+    return found._replace(said=found.said + beside)
+
+
+def _wrong_rival(task: str) -> Found | None:
+    found = measured.evidence(task)
+    if losses := found.get("exact", {}).get("against", {}).get("loss"):
+        lost = np.array(losses)
+        return _exactly(float(np.minimum(lost, lost.T).max()), 0.05)
+    wrong = found.get("play", {}).get("wrong_rival", {})
+    if not wrong.get("reverse"):
+        return None
+    both = {pair: _reaches(wrong["cost"][pair], 0.05) for pair in (wrong["costliest"], wrong["reverse"])}
+    least = min(both, key=lambda pair: wrong["cost"][pair]["mean"])
+    said = "; ".join(f"{pair} {found.said}" for pair, found in both.items())
+    return Found(said, all(found.met for found in both.values()), both[least].number)
+
+
+def _anarchy(task: str) -> Found | None:
+    found = measured.evidence(task)
+    if (share := found.get("exact", {}).get("anarchy")) is not None:
+        return _exactly(1 / share - 1 if share > 0 else np.inf, 0.1)
+    play = found.get("play", {})
+    share = play.get("anarchy", {})
+    if not share.get("mean") or ("priced" not in play and priced_planners(TASKS[task])):
+        return None
+    return _reaches({"mean": 1 / share["mean"] - 1, "ci95": share["ci95"] / share["mean"] ** 2}, 0.1)
+
+
+def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:
+    def finds(task: str) -> Found | None:
+        gains = {f"`{one}` / `{other}`": gain for one, other, gain in pairs(task, setting)}
+        scripted = measured.evidence(task).get("memory", {}).get(setting)
+        if scripted and scripted["without"] != "forgetful":
+            gains |= _scripted(scripted)
+        return _best(gains, least)
+
+    return finds
+
+
+def _inputs_gain(task: str) -> Found | None:
+    scripted = measured.evidence(task).get("memory", {}).get("memory")
+    return _best(_scripted(scripted), 0.1) if scripted and scripted["without"] == "forgetful" else None
+
+
+def _scripted(pair: Mapping[str, Any]) -> dict[str, Gain]:
+    return {f"`{pair['with']}` / `{pair['without']}`": pair["gain"]}
+
+
+def _algorithms_differ(task: str) -> Found | None:
+    if TASKS[task].reward.sharing != 1:
+        return None
+    of = [(name, kind, row) for name, learner, row in trained(task) if (kind := _team_algorithm(learner))]
+    both_ways = [(one, other) for one, other in permutations(of, 2) if one[1] != other[1]]
+    among = len(both_ways) // 2
+    gains = {f"`{a}` / `{b}`": gain_over(ours, theirs, among) for (a, _, ours), (b, _, theirs) in both_ways}
+    return _best(gains, 0.0)
+
+
+def _team_algorithm(learner: Mapping[str, Any]) -> str:
+    """Which of IPPO, MAPPO, VDN and QMIX a learner of the team's reward is, from any library; "" if none."""
+    name, settings = str(learner["algorithm"]), options(learner)
+    if COMPARED.keys() & settings.keys() - {"sharing"} or settings.get("sharing") not in (None, 1.0):
+        return ""
+    if name == "ppo-torch":
+        name = "mappo" if settings.get("centralised") else "ippo"
+    elif name == "q-torch":
+        name = settings.get("mixer", "none")
+    return name if name in ("ippo", "mappo", "vdn", "qmix") else ""
+
+
+def _learner_leads(libraries: Callable[[str], bool] = lambda library: True) -> Callable[[str], Found | None]:
+    def finds(task: str) -> Found | None:
+        rows = measured.evidence(task).get("rows", {})
+        bars = {name: rows[name] for name in ("blind", "content", "static") if "mean" in rows.get(name, {})}
+        if not bars:
+            return None
+        bar = max(bars, key=lambda name: float(bars[name]["mean"]))
+        return _best({f"{name} / `{bar}`": gain for name, gain in _leads(task, bars[bar], libraries).items()})
+
+    return finds
+
+
+def _leads(
+    task: str, bar: Mapping[str, float], libraries: Callable[[str], bool] = lambda library: True
+) -> dict[str, Gain]:
+    """Share by which each learner of these libraries exceeds what a policy earned; their intervals hold together."""
+    of = {
+        f"`{name}`": np.array(row["runs"]["trained"])
+        for name, learner, row in trained(task)
+        if libraries(ALGORITHMS[learner["algorithm"]].library) and "observability" not in options(learner)
+    }
+    return {name: _lead(runs, bar, len(of)) for name, runs in of.items()}
+
+
+def _lead(runs: np.ndarray, bar: Mapping[str, float], among: int) -> Gain:
+    """Share by which a learner's runs exceed what a policy earned on other episodes, with the delta method's interval;
+    one of so many, as in `gain_over`."""
+    ours = interval(runs, among)
+    if bar["mean"] <= 0 or ours["mean"] is None:
+        return {"mean": None, "ci95": None}
+    over = ours["mean"] / bar["mean"]
+    width = None if ours["ci95"] is None else float(np.hypot(ours["ci95"], over * bar["ci95"])) / bar["mean"]
+    return {"mean": over - 1, "ci95": width}
+
+
+def _best(gains: Mapping[str, Gain], least: float = 0.0) -> Found | None:
+    """The largest of some gains whose intervals hold together; only gains that reach the aim count if any does."""
+    known = {name: gain for name, gain in gains.items() if gain["mean"] is not None}
+    if not known:
+        return None
+    reached = {name: _reaches(gain, least) for name, gain in known.items()}
+    best = max(known, key=lambda name: (reached[name].met, known[name]["mean"]))
+    return reached[best]._replace(said=f"{best} {reached[best].said}")
+
+
+def _reaches(gain: Gain, least: float) -> Found:
+    """An aim is met where the gain is at least this and its interval lies above 0."""
+    mean, width = gain["mean"], gain["ci95"]
+    return Found(
+        percent(gain), mean is not None and width is not None and mean >= least and mean - width > 0, _in_percent(mean)
+    )
+
+
+def _exactly(gain: float, least: float) -> Found:
+    """The same for a gain that is known exactly."""
+    return Found(percent({"mean": gain, "ci95": None}), gain >= least, _in_percent(gain))
+
+
+def _in_percent(mean: float | None) -> str:
+    return "" if mean is None or np.isinf(mean) else f"{round(100 * mean)} %"
+
+
+AIMS: Sequence[Aim] = (
+    Aim("blind", "`blind` scores within 3 of `random`, where actions are picks or items", None, _blind),
+    Aim(
+        "state",
+        "The best policy that looks at the state as agents observe it earns at least 15 % more than `static`",
+        5,
+        _state_gain,
+    ),
+    Aim("rivals", "The best reply to each of two rivals loses at least 5 % against the other", 4, _wrong_rival),
+    Aim(
+        "foresight", "A discount of 0 costs at least 15 % (a gain of 18 % over it)", 5, _pair_gain("gamma", 0.15 / 0.85)
+    ),  # as a gain over it
+    Aim("team", "The joint optimum earns at least 10 % more than the equilibrium", 4, _anarchy),
+    Aim("memory", "A policy's own memory gains at least 10 %", 2, _pair_gain("memory", 0.10)),
+    Aim(
+        "history",
+        "A ranker gains at least 10 % by a visitor's earlier clicks, which are in the observation",
+        2,
+        _inputs_gain,
+    ),
+    Aim("messages", "Messages gain at least 10 %", 1, _pair_gain("messages", 0.10)),
+    Aim(
+        "algorithms",
+        "Two of IPPO, MAPPO, VDN and QMIX differ beyond their intervals, in a task with one shared reward",
+        2,
+        _algorithms_differ,
+    ),
+    Aim("learner", "A learner earns more than `blind`, `content` and `static`", 8, _learner_leads()),
+    Aim(
+        "library",
+        "A learner of a library earns more than these",
+        5,
+        _learner_leads(lambda library: library != OWN_LIBRARY),
+    ),
+)

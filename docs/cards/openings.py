@@ -1,0 +1,120 @@
+"""The sentences that a card opens with: what the task asks, and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import measured
+
+from recsys_env import TASKS
+
+from .games import game
+from .learners import trained
+
+_FOUR = (
+    "{Count} myopic agents earn {P} each, {count} patient ones {R}; a lone patient agent gets {S}, a lone greedy one "
+    "among patient ones {T}: {game}."
+)
+_PPO = "PPO paid by its own {} ends at {{ppo-torch}}, by the team's at {{ppo-torch-team}}."
+OPENINGS: Mapping[str, Sequence[str]] = {
+    # task -> sentences of `opening`: what it asks, and what was measured; in braces a name of `figures`
+    "duel-v1": (
+        "The hook wins the click and spoils the visitor's mood; the fair item repairs it, for both agents.",
+        "Two agents that never repair earn {equilibrium} each in an episode, two that repair together {joint}, and "
+        "both ways to play are equilibria.",
+        _PPO.format("clicks"),
+    ),
+    "pricing-duel-v0": (
+        "Two sellers of the same good set prices for a visitor who is loyal to the last seller.",
+        "In the worst stationary equilibrium each earns {equilibrium}, with random prices {random}, and with the "
+        "prices that are best for both {joint}.",
+        "PPO paid by its own profit ends at {ppo-torch}, with a discount of 0 at {ppo-torch-myopic}, and paid by the "
+        "team's profit at {ppo-torch-team}.",
+    ),
+    "market-v0": (
+        "Buyers grow loyal to a seller, so undercutting the others wins customers for later.",
+        "Three myopic sellers earn {greedy} each, three that look ahead {planner}, and three that follow a common plan "
+        "{central}.",
+        _PPO.format("profit"),
+    ),
+    "ecommerce-v1": (
+        "Clickbait wins the click, but a satisfied visitor buys pages later and comes back, to either seller.",
+        _FOUR,
+        _PPO.format("sales"),
+    ),
+    "coverage-v0": (
+        "Each agent knows half of what the visitor wants, and an item that both show wastes a slot.",
+        "Teams whose agents guess alone earn {coverage-alone}, with a convention {coverage-convention}, with memory "
+        "{coverage-memory} and with messages {coverage-talk}; an agent that knows everything earns {central}.",
+        "PPO ends at {ppo-torch}, with a memory at {ppo-torch-memory}, and without messages at {ppo-torch-silent}.",
+    ),
+    "journey-v1": (
+        "Only purchases pay, and the topics that attract clicks at the entrance are not those that people buy.",
+        "A myopic team earns {greedy}, a team that looks ahead {planner}, and the best fixed rankings {static}.",
+        "PPO ends at {ppo-torch}, with a discount of 0 at {ppo-torch-myopic}.",
+    ),
+    "social-v1": (
+        "Bait earns clicks now and drives visitors away from both agents.",
+        _FOUR,
+        _PPO.format("clicks"),
+    ),
+    "news-v1": (
+        "Items appear and expire within the episode, and bait drives readers away from all agents.",
+        _FOUR,
+        _PPO.format("reward"),
+    ),
+    "streaming-v1": (
+        "Rows are paid by watch time, and users slowly tire of a topic.",
+        "Random rows earn {random}, a policy that follows tastes {content}, the best fixed ranking {static}, and an "
+        "oracle that looks ahead {planner}.",
+        _PPO.format("watch time"),
+    ),
+    "coldstart-v1": (
+        "New users and items arrive all the time, so agents must act on little information.",
+        "Ranking by profile and past clicks earns {content}, the best fixed ranking {static}, and an oracle that knows "
+        "tastes and items {planner}.",
+        _PPO.format("clicks"),
+    ),
+    "grocery-v1": (
+        "The same households come in every episode, with habits, prices and promotions fitted to real purchases.",
+        "Showing what is popular earns {popularity}, ranking by profile and past purchases {content}, and an oracle "
+        "{greedy}.",
+        _PPO.format("sales"),
+    ),
+    "crossdomain-v0": (
+        "Each of three domains knows a person by its own pages only, though one taste governs all three.",
+        "Random pages earn {random}, ranking by profile and past clicks {content}, and an oracle that knows tastes "
+        "{greedy}.",
+        "PPO ends at {ppo-torch}.",
+    ),
+    "rivals-v1": (
+        "A platform that spares its users bait is opened more often, and its rival less.",
+        "Two myopic platforms earn {R} each, two that invest in their users {P}; a lone investor gets {T}, a lone "
+        "myopic platform among investors {S}: {game}.",
+        _PPO.format("clicks"),
+    ),
+}
+
+
+def opening(task: str) -> str:
+    """What a task asks and what was measured, in a few sentences; without those whose numbers are not stored."""
+    known, said = figures(task), []
+    for sentence in OPENINGS.get(task, ()):
+        with suppress(KeyError):
+            said.append(sentence.format_map(known))
+    return " ".join(said)
+
+
+def figures(task: str) -> dict[str, str]:
+    """Name -> number or words that `OPENINGS` quotes: individual reward per agent and episode where all agents play a
+    policy or a learner, the payoffs T, R, P and S, and what kind of game these make."""
+    found, play = measured.evidence(task), measured.evidence(task).get("play", {})
+    rewards = {name: row["mean"] for name, row in found.get("rows", {}).items() if "mean" in row}
+    rewards |= {name: row["reward"]["mean"] for name, _, row in trained(task)}
+    rewards |= {name: play[name]["mean"] for name in "TRPS" if name in play}
+    said = {name: f"{mean:.{0 if abs(mean) >= 40 else 1}f}" for name, mean in rewards.items() if mean is not None}
+    if "T" in play:
+        count = {2: "two", 3: "three", 4: "four"}.get(TASKS[task].num_agents, "many")
+        said |= {"game": game(play), "count": count, "Count": count.capitalize()}
+    return said

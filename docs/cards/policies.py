@@ -1,0 +1,100 @@
+"""What a card says of scripted policies: scores, what state and memory are worth, and the traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import measured
+
+from recsys_env import TASKS, WorldConfig
+from recsys_env.evaluation.tables import markdown, normalised, spread
+
+from .values import missing, percent
+
+
+def scores(found: Mapping[str, Any]) -> str:
+    known = {policy: row for policy, row in found["rows"].items() if "missing" not in row}
+    rows = [
+        [f"`{policy}`", spread(row), normalised({"score": None, "score_ci95": None, **row})]
+        for policy, row in known.items()
+    ]
+    bests = [
+        f"{who} is `{name}` ({spread(known[name])})"
+        for who, name in measured.leaders({name: row["mean"] for name, row in known.items()}).items()
+    ]
+    strategy = constant_strategy(TASKS[found["settings"]["task"]])
+    said = f" `blind` may differ from `random` here, because {strategy}." if strategy else ""
+    table = markdown(["policy", "individual reward per agent", "score"], rows)
+    lead = ", ".join(bests)
+    return f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}\n\n{table}"
+
+
+def constant_strategy(config: WorldConfig) -> str:
+    """Why a constant action may earn more or less than a random one where no position carries information."""
+    if config.offer.kind == "price":
+        return "a constant price is a strategy"
+    return "a constant item is a strategy" if config.action == "items" else ""
+
+
+def effect_of_state(found: Mapping[str, Any]) -> str:
+    if "missing" in found["state"]:
+        return missing(found["state"])
+    best = found["state"]
+    weights = "; ".join(
+        f"{role}: " + ", ".join(f"`{name}` {weight:.2f}" for name, weight in of.items() if weight)
+        for role, of in found["static"].get("weights", {}).items()
+    )
+    searched = found["searches"].get("searched-static", {"scores": []})["scores"]
+    twice = (
+        f" Two searches for them earned {' and '.join(map(spread, searched))} on training seeds." if searched else ""
+    )
+    observed = best["observed"]
+    if "missing" in observed:
+        alone = f" For policies that use observations only nothing is known: {observed['missing']}."
+    else:
+        alone = (
+            f" The best of these that uses only what agents observe, `{observed['policy']}`, earns "
+            f"{spread(observed['reward'])}: {percent(observed['gain'])} more."
+        )
+    return (
+        f"The best ranker of fixed weights, `{best['fixed']}`, earns {spread(best['fixed_reward'])}; the best "
+        f"policy known whose ranking depends on the state, `{best['policy']}`, earns {spread(best['reward'])}: "
+        f"{percent(best['gain'])} more." + alone + (f" The weights of `static`: {weights}." if weights else "") + twice
+    )
+
+
+def worth_of_memory(found: Mapping[str, Any]) -> str:
+    if "missing" in found:
+        return missing(found)
+    said = [f"`{of['with']}` earns {percent(of['gain'])} more than `{of['without']}`." for of in found.values()]
+    if any(of["without"] == "forgetful" for of in found.values()):
+        said.append("`forgetful` is the best ranker that does not look at a visitor's earlier clicks.")
+    return " ".join(said)
+
+
+def traffic(found: Mapping[str, Any]) -> str:
+    rows = []
+    for policy, row in found["levels"].items():
+        pages = f"{row['pages']:.0f} (sd {row['pages_sd']:.0f}, {row['pages_min']:.0f} to {row['pages_max']:.0f})"
+        rates = [f"{row[name]:.3f}" for name in ("clicks_per_page", "clicks_per_impression")]
+        funnel = [f"{row[name]:.3f}" for name in ("carts_per_click", "bought_per_click")]
+        visits = [f"{row[name]:.1f}" for name in ("pages_per_session", "sessions_per_place")]
+        rows.append([f"`{policy}`", f"{row['idle']:.0%}", f"{row['inactive']:.0%}", pages, *rates, *funnel, *visits])
+    head = [
+        "policy",
+        "idle ticks",
+        "an agent inactive",
+        "pages per episode",
+        "clicks per page",
+        "per impression",
+        "carts per click",
+    ]
+    head += ["purchases per click", "pages per session", "sessions per user slot"]
+    steps, played = found["speed"], list(found["levels"])
+    ends = dict.fromkeys((played[0], played[-1]))
+    pages = [f"{found['levels'][policy]['pages_per_session']:.1f} pages under `{policy}`" for policy in ends]
+    return (
+        f"A session lasts {' and '.join(pages)}. One thread simulates {steps['agent_steps_per_second']:,.0f} "
+        f"agent-steps per second of random actions in {steps['copies']} copies.\n\n{markdown(head, rows)}"
+    )
