@@ -82,7 +82,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     _world: World
     _compiled: Any  # the step, once there was one
     _until_specialised: float  # how many steps come before it is compiled for our world alone
-    _writers: dict[str, Any]  # entry that writes global states -> the same compiled, once there was one
+    _made: dict[Any, Any]  # compiled code for our world and arrays, each under a key of its own, once it was asked for
     _packed: list[Any]  # of our arrays, with each report
 
     def __init__(
@@ -113,7 +113,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         held: dict[str, Any] = {
             "_compiled": None,
             "_packed": [None, None],
-            "_writers": {},
+            "_made": {},
             "_report": None,
             "busy": None,
         }
@@ -195,34 +195,28 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         ticks have been played. `actors_for` gets that number and returns the actor of each agent.
         """
         self._require_reset("rollout()")
-        from .kernels.machine.addresses import address_for
-        from .kernels.machine.compiler import compiled_for
-        from .kernels.machine.packed import PackedArrays, PackedArraysType
-        from .kernels.machine.pointers import typeof
-        from .kernels.rollout import play
-        from .kernels.step import run
+        from .kernels.machine.packed import PackedArrays
 
         ticks = self._make_room(ticks)
-        actors = actors_for(ticks)
-        actions, kinds, int64 = self._actions.empty(), self._kinds(), numba.int64
-        played, chunk = numba.typeof(actions), numba.typeof(self._starts)
-        step = address_for(run, self._kinds(specialised=self._until_specialised <= 0), played, int64, chunk)
-        addresses, held = np.zeros((len(actors), 2), np.int64), [PackedArrays(actor.arrays) for actor in actors]
-        for n, (actor, arrays) in enumerate(zip(actors, held, strict=True)):
-            own_kinds = PackedArraysType(typeof(actor.arrays))
-            addresses[n, 0] = address_for(actor.function, kinds, own_kinds, int64, int64, chunk, played)
-            addresses[n, 1] = arrays.address
+        actors, actions = actors_for(ticks), self._actions.empty()
+        held = [PackedArrays(actor.arrays) for actor in actors]
+        addresses = np.array(
+            [(self._actor_address(actor), packed.address) for actor, packed in zip(actors, held, strict=True)]
+        )
         hidden = [(n, *columns.indices(self._report.observations.shape[2])) for n, columns in self._hidden]
         bounds = self._actions.low, self._actions.highest
-        arguments = step, addresses, ticks, bounds, np.array(hidden, np.int64).reshape(-1, 4), self._starts, actions
-        roll = compiled_for(kinds, play, *arguments, own, rewards)
+        arguments = (
+            *(self._step_address(), addresses, ticks, bounds),
+            *(np.array(hidden, np.int64).reshape(-1, 4), self._starts, actions, own, rewards),
+        )
+        roll = self._made.get("play") or self._compile_play(arguments)
         packed = self._packed_with(self._report is self._buffers[1])
         if self._ticks_with_room < ticks:
             raise RuntimeError("a policy has played the batch of the rollout while it was asked to act")
         self._ticks_with_room -= ticks
         self._torn = True  # until all copies have come to the same tick
         self._moves += 1
-        outside = roll(packed.address, *arguments, own, rewards)
+        outside = roll(packed.address, *arguments)
         if outside >= 0:
             width = self._actions.highest.size
             self._actions.reject(outside, actions.reshape(-1, width)[outside // width])
@@ -230,6 +224,37 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         if self._until_specialised > 0:
             self._until_specialised = max(self._until_specialised - ticks, 0)
         return ticks
+
+    def _step_address(self) -> int:
+        """The address of the step, for all worlds or for this one alone."""
+        from .kernels.machine.addresses import address_for
+        from .kernels.step import run
+
+        specialised = self._until_specialised <= 0
+        if ("step", specialised) not in self._made:
+            kinds = self._kinds(specialised), numba.typeof(self._actions.empty()), numba.int64
+            self._made["step", specialised] = address_for(run, *kinds, numba.typeof(self._starts))
+        return int(self._made["step", specialised])
+
+    def _actor_address(self, actor: Any) -> int:
+        """The address of the function of a compiled policy (`policies.compiled.Actor`)."""
+        from .kernels.machine.addresses import address_for
+        from .kernels.machine.packed import PackedArraysType
+        from .kernels.machine.pointers import typeof
+
+        key = actor.function, typeof(actor.arrays)
+        if key not in self._made:
+            int64, chunk, actions = numba.int64, numba.typeof(self._starts), numba.typeof(self._actions.empty())
+            arrays = self._kinds(), PackedArraysType(key[1])
+            self._made[key] = address_for(actor.function, *arrays, int64, int64, chunk, actions)
+        return int(self._made[key])
+
+    def _compile_play(self, arguments: Sequence[Any]) -> Any:
+        from .kernels.machine.compiler import compiled_for
+        from .kernels.rollout import play
+
+        self._made["play"] = compiled_for(self._kinds(), play, *arguments)
+        return self._made["play"]
 
     # -------------------------------------------------------------------------------------------- views
 
@@ -245,7 +270,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             if any(array.flags.writeable for array in world):  # another type to compiled code
                 world = read_only(World(*map(aligned, world)))
         self._world = world
-        self._compiled, self._packed, self._writers = None, [None, None], {}
+        self._compiled, self._packed, self._made = None, [None, None], {}
         for made_of_it in ("world_digest", "texts", "_contents"):
             vars(self).pop(made_of_it, None)
 
@@ -456,7 +481,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     def _written(self, entry: str) -> np.ndarray:
         """States [B, S] as an entry of `kernels.step` writes them."""
         rows = np.empty((self.num_envs, *self.state_space.shape), np.float32)
-        write = self._writers.get(entry) or self._compile_writer(entry, rows)
+        write = self._made.get(entry) or self._compile_writer(entry, rows)
         write(self._packed_with(self._report is self._buffers[1]).address, self._private, rows)
         return rows
 
@@ -464,8 +489,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         from .kernels import step
         from .kernels.machine.compiler import compiled_for
 
-        self._writers[entry] = compiled_for(self._kinds(), getattr(step, entry), self._private, rows)
-        return self._writers[entry]
+        self._made[entry] = compiled_for(self._kinds(), getattr(step, entry), self._private, rows)
+        return self._made[entry]
 
     # -------------------------------------------------------------------------------------------- save, restore, expect
 

@@ -116,7 +116,7 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> list[Timer]:
         return made[-1]
 
     monkeypatch.setattr(compiler, "PATIENCE", 0.0)
-    monkeypatch.setattr(compiler._Cache, "_place_told", False)
+    monkeypatch.setattr(compiler._Cache, "_folder_announced", False)
     monkeypatch.setattr(compiler, "threading", SimpleNamespace(Timer=timer))
     return made
 
