@@ -85,7 +85,7 @@ CONTENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     ("copies", "tick"): (-1, 50, 10**6, -(2**30)),
     ("copies", "visitor"): (-2, 2, 10**6, -(2**30)),
     ("copies", "row"): (-2, 2, 10**6, -(2**30)),
-    ("copies", "rows"): (-1, 3, 10**6, -(2**30)),
+    ("copies", "rows_taken"): (-1, 3, 10**6, -(2**30)),
     ("copies", "intent"): (-2, 3, 10**4),
     ("copies", "scene"): (-1, 1, 100),
     ("copies", "anchor"): (-2, 12, 10**6),
