@@ -39,7 +39,7 @@ nitpick_ignore_regex = [
         "py:.*",
         r".*\._\w+|"
         r"recsys_env\.(settings\.Settings|busy\.Busy|"
-        r"arrays\.(World|State|Report)|batch\.(Array|Told)|adapters\.rllib\.Config)",
+        r"arrays\.(World|State|Report)|batch\.(Array|InfosT)|adapters\.rllib\.Config)",
     ),
 ]
 default_role = "literal"  # docstrings write code between single backticks
