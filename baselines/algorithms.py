@@ -36,8 +36,8 @@ class PageLearner(GradientAlgorithm):
 
     num_envs: Count = 64
     credit: Literal["user_slots", "ticks"] = "user_slots"
-    """Which page follows another: places = the next page of the same user slot, also when another person has taken the
-    slot; ticks = the agent's next page, whoever visits."""
+    """Which page follows another: user_slots = the next page of the same user slot, also when another person has taken
+    the slot; ticks = the agent's next page, whoever visits."""
     page_gamma: Fraction = 0.99
     """Discount from one page of a user slot to its next, beside --gamma per tick between; none with --credit ticks."""
     width: Count = 64

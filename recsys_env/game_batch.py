@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -350,13 +351,13 @@ class GameBatch(Batch[Array, InfosT]):
         """Overwrite a part of an array; if the values are of one copy, with the same in all copies."""
         array[part] = values
 
+    @abstractmethod
     def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Let these larger arrays take the place of those of our state."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _free_memory(self) -> tuple[int | None, str]:
         """How many bytes are free where the game is played (None = nobody knows), and where that is."""
-        raise NotImplementedError
 
     def _sent(self, array: np.ndarray) -> Any:
         """An array where the game is played."""
@@ -366,17 +367,17 @@ class GameBatch(Batch[Array, InfosT]):
         """Actions that lie in their space, as the kernels read them: [B, N, A]."""
         return self._actions.read(actions)
 
+    @abstractmethod
     def _states(self) -> Array:
         """`state()` of the present page."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _final_states(self) -> Array:
         """`final_state()` of the present report."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _advance(self, actions: Any, mode: int) -> None:
         """A tick (mode 0), the start of an episode (1), or the present page once more (2), into the next report."""
-        raise NotImplementedError
 
 
 def check_belongs(snapshot: Any, config: WorldConfig, world: str, state: Any, most: int) -> None:
