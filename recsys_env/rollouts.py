@@ -62,8 +62,8 @@ def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
     for agent, policy in team.policies.items():
         if not policy.compiled:
             raise ValueError(
-                f"policy {type(policy).__name__} of {agent} is not compiled, so rollout() cannot play it in this task; choose "
-                "'random' (without masks), 'blind', 'popularity', 'content', 'greedy', 'planner', 'static', a "
+                f"policy {type(policy).__name__} of {agent} is not compiled, so rollout() cannot play it in this task; "
+                "choose 'random' (without masks), 'blind', 'popularity', 'content', 'greedy', 'planner', 'static', a "
                 "LinearRanker or a function of numba.njit, or call step()"
             )
     from .kernels.machine import COMPILER
