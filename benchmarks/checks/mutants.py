@@ -139,6 +139,8 @@ REASONS = {
     "p.users.rating_bias_sd > 0.0 else 0.0 | p.users.rating_bias_sd > 0.0 -> p.users.rating_bias_sd >= 0.0": (
         "equivalent: 0 times a draw is 0"
     ),
+    "1.0 - p.observation.history_decay, 1e-6) | 1e-6 ->": "differs only for a decay within a millionth of 1",
+    "for b in range(chunk[0], chunk[1]): | 1 -> -1": "equivalent: the last of two entries is the second",
     "_search: if in_topic and copy.anchor >= 0: | in_topic and copy.anchor >= 0 -> copy.anchor >= 0": (
         "differs if the draws outside the anchor's topic find nothing, in a world that is almost sold out; no test "
         "plays such a world"
