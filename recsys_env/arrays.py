@@ -89,6 +89,12 @@ TOUCHED = _record(("stamp", "i8"), ("bits", "u8"))
 VISITS = _record(("sessions", "i4"), ("last_visit", "i4"), ("last_page", "i4"))  # as in USER, for one agent
 CART = _record(("item", "i4"), ("agent", "i4"), ("experience", "f4"), ("rated", "i4"))  # oldest first
 HABIT = _record(("item", "i4"), ("window", "i4"), ("count", "f4"))  # item -1 = empty
+RECENT = _record(
+    ("item", "i4"),          # consumed item, -1 = none
+    ("bought", "i4"),
+    ("pages", "i4"),         # how many of the person's pages ago, 1 = the page before the present one
+    ("weight", "f4"),        # partner_decay^(pages - 1)
+)  # fmt: skip
 STOCK = _record(
     ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
     ("stock", "i4"), ("restock", "i4"),   # units left until the restock at tick `restock`
@@ -174,6 +180,7 @@ PARAMS = _record(
     ("fields", OBSERVATION_OFFSETS),
     ("state_fields", STATE_OFFSETS),
     ("features", FEATURE_OFFSETS),
+    ("observed", FEATURE_OFFSETS),  # of the features that the observation holds
     ("action_fields", ACTION_OFFSETS),
 )
 
@@ -184,6 +191,9 @@ class World(NamedTuple):
     params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation, state and action
     items: np.ndarray  # [M] ITEM
     item_vectors: np.ndarray  # [M, D] f4, unit norm
+    # [O M, D] f4: A q_j, the direction of what goes with each item; below it, if O = 2, of what goes with the item as
+    # the one before the last
+    partners: np.ndarray
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all agents may show all items
     # [N, T] i4: the label that the agent knows where the intent is this topic, -1 = none; [N, 0] without labels
     labels: np.ndarray
@@ -218,6 +228,8 @@ class State(NamedTuple):
     carts: np.ndarray  # [B, R, Q] CART
     habits: np.ndarray  # [B, R, H] HABIT
     seen: np.ndarray  # [B, R, H, P] f4: the part of each habit count that is known in each view
+    # [B, R, P + 1, L'] RECENT: the items consumed last, newest first, as they are known in each view, and, last, of all
+    recent: np.ndarray
     messages: np.ndarray  # [B, R, N] i2: words sent at the user's last page, -1 = none; [B, R, 0] without messages
     # [B, R, N] f4: price levels at the user's last page, in [-1, 1], 0 = none; [B, R, 0] where agents set no prices
     offers: np.ndarray
@@ -231,7 +243,7 @@ class State(NamedTuple):
 
 
 # The arrays [B, R, ...] of `State` with a row for each user who has come in the episode.
-ROW_ARRAYS = ("vectors", "visits", "carts", "habits", "seen", "messages", "offers")
+ROW_ARRAYS = ("vectors", "visits", "carts", "habits", "seen", "recent", "messages", "offers")
 
 
 class Report(NamedTuple):
@@ -364,6 +376,7 @@ def allocate_state(world: World, num_envs: int, users: int | None = None, rows: 
         carts=zeros((b, r, p["cart"]), CART),
         habits=zeros((b, r, p["habits"]), HABIT),
         seen=zeros((b, r, p["habits"], p["views"]), np.float32),
+        recent=zeros((b, r, p["views"] + 1, p["remembered"]), RECENT),
         messages=zeros((b, r, n if p["vocabulary"] else 0), np.int16),
         offers=zeros((b, r, n if p["levels"] else 0), np.float32),
         items=zeros((b, p["items"]), STOCK),

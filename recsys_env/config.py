@@ -75,7 +75,9 @@ class UserConfig(Settings):
     habit_decay: float = number_field(
         0.98, "factor by which the counts n_{u,j} fade at each page of the user", 0, 1, unit="per page"
     )
-    habit: str = choice_field("click", "what counts as consumption in the table", "click", "purchase")
+    habit: str = choice_field(
+        "click", "what counts as consumption, in the table and for what goes with what", "click", "purchase"
+    )
     z_init: float = number_field(0.0, "satisfaction z at the start", -1, 1)
     trust_init: float = number_field(0.0, "trust tau at the start", -1, 1)
     wallet_init: float = number_field(
@@ -115,6 +117,13 @@ class ItemConfig(Settings):
     domains: int = number_field(1, "domains; item j belongs to domain j mod domains", 1, 10**6, from_catalogue=True)
     domain_topics: bool = number_field(
         False, "each domain has its own topics: items of topic t belong to domain t mod domains", from_catalogue=True
+    )
+    partner_step: int = number_field(
+        0,
+        "what goes with an item of domain d is of domain (d + partner_step) mod domains; 0 = of the same domain",
+        0,
+        10**6,
+        from_catalogue=True,
     )
     popularity_mean: float = number_field(
         20.0, "mean of the historical clicks that an item starts with", 0, 1e9, unit="clicks", from_catalogue=True
@@ -180,6 +189,23 @@ class ChoiceConfig(Settings):
     beta_intent: float = number_field(0.0, "weight of [topic = session intent]", -50, 50)
     beta_satiation: float = number_field(0.0, "weight of -satiation with the topic", -50, 50)
     beta_repeat: float = number_field(0.0, "weight of log(1 + n_{u,j}): > 0 habit, < 0 boredom", -50, 50)
+    beta_partner: float = number_field(
+        0.0,
+        "weight of w <A q, q_j>, summed over the items that the visitor consumed last: A is the world's map of what "
+        "goes with what, and w fades by `partner_decay`",
+        -50,
+        50,
+    )
+    partner_decay: float = number_field(
+        0.7, "factor by which w fades at each page of the visitor after the item was consumed", 0, 1, unit="per page"
+    )
+    partner_second: float = number_field(
+        0.0,
+        "weight of the item before the last one, which has a map of its own, relative to the last one; 0 = only the "
+        "last one counts",
+        0,
+        1,
+    )
     beta_trust: float = number_field(0.0, "weight of trust tau_{u,n} in the choice of the agent", -50, 50)
     dissimilarity: float = number_field(
         1.0, "lambda; below 1 an agent's slots are closer substitutes (rows only)", 0.05, 1, also=("temperature",)
@@ -456,6 +482,14 @@ class CandidateConfig(Settings):
         "shuffled",
         "score",
     )
+    features: str = choice_field(
+        "digest",
+        "what agents observe of the candidates. digest: features, some of which compare them with the visitor; "
+        "vectors: their vectors, topics and the features that compare nothing; both: vectors, topics and all features",
+        "digest",
+        "vectors",
+        "both",
+    )
 
 
 @frozen
@@ -470,6 +504,13 @@ class ObservationConfig(Settings):
         0.9, "factor by which the clicked-vector mean and topic counts fade at each click", 0, 1, unit="per click"
     )
     share: bool = number_field(False, "agents see the history of all agents' slots instead of only their own")
+    recent: int = number_field(
+        0,
+        "L, items that the visitor consumed last (`users.habit`) that an agent observes: those of its own slots, or "
+        "with `share` of all slots",
+        0,
+        64,
+    )
     observed_satisfaction: str = choice_field(
         "own", "own: estimated from the agent's own pages; platform: from all pages", "own", "platform"
     )
@@ -663,6 +704,11 @@ class WorldConfig(Settings):
             ),
             *self._broken_promises(),
             (none_sum > 1, f"dynamics.mood_up_none + mood_down_none = {none_sum:g} must be at most 1"),
+            (
+                self.items.partner_step % self.items.domains > 0 and not self.items.domain_topics,
+                f"items.partner_step = {self.items.partner_step} needs items.domain_topics = True, "
+                "so that each domain has topics of its own",
+            ),
             (
                 0 < self.items.period < self.items.life,
                 f"items.period = {self.items.period} must be 0 or at least items.life = {self.items.life}",

@@ -41,7 +41,11 @@ class Shape(NamedTuple):
     levels: int  # L: price levels, 0 where agents do not set prices
     providers: int  # G: providers of items, 0 unless some agent is rewarded for fairness
     labels: int  # Y: labels of the intent that roles are told, 0 where no role is told any
+    recent: int  # L: items consumed last that agents observe
+    partner_maps: int  # maps of what goes with what: 1, 2 (the item before the last one counts too), or 0 (none)
+    remembered: int  # items consumed last that are kept of each person: as many as are observed or matter
     features: int = 0  # F: features of a candidate
+    observed_features: int = 0  # F': those of them that the observation holds
     private: int = 0  # P: numbers in the private part of an observation
 
 
@@ -76,6 +80,11 @@ OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
 FAIRNESS = When("where fairness is rewarded", lambda config, shape: shape.providers > 0)
 KNOWS = When("where a role is told something about the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
+RECENT = When("with observation.recent > 0", lambda config, shape: shape.recent > 0)
+VECTORS = When(
+    'with candidates.features="vectors" or "both"',
+    lambda config, shape: shape.candidates > 0 and config.candidates.features != "digest",
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,8 @@ class Field:
         history: it belongs to what an agent remembers of a visitor's clicks, which the kernels copy in one pass.
         follows_from: for a candidate's feature, the observation fields that it is computed from; an agent that does not
             see one of them does not see the feature either.
+        compares: for a candidate's feature, whether it compares the candidate's vector or topic with the visitor or the
+            page. With `candidates.features="vectors"` the observation leaves these features out.
     """
 
     name: str
@@ -112,6 +123,7 @@ class Field:
     hideable: bool = False
     history: bool = False
     follows_from: tuple[str, ...] = ()
+    compares: bool = False
 
     @property
     def range(self) -> str:
@@ -175,7 +187,15 @@ OBSERVATION = (
     ),
     Field(  # retrieved by the noisy profile; each feature declares what it reveals itself
         "candidates", "features of the candidates, one candidate after another; 0 where there is no candidate",
-        -1.0, 1.0, ("candidates", "features"), half=1.0, reveals="noised", private=True, hideable=True,
+        -1.0, 1.0, ("candidates", "observed_features"), half=1.0, reveals="noised", private=True, hideable=True,
+    ),
+    Field(
+        "candidate_vectors", "vectors of the candidates, one after another; 0 where there is no candidate",
+        -0.5, 0.5, ("candidates", "dims"), half=1.0, when=VECTORS, reveals="noised", private=True, hideable=True,
+    ),
+    Field(
+        "candidate_topics", "one-hot for each candidate: its topic; 0 where there is no candidate",
+        axes=("candidates", "topics"), when=VECTORS, reveals="noised", private=True, hideable=True,
     ),
     Field(
         "observed_satisfaction",
@@ -203,6 +223,28 @@ OBSERVATION = (
         "offers", "price level of each agent at this visitor's last page: -1 lowest, 1 highest, 0 if it set none",
         -1.0, 1.0, ("agents",), when=OFFERS, hideable=True,
     ),
+    Field(
+        "recent_mask", "for each of the items that the visitor consumed last, newest first, as far as this agent "
+        "knows: 1 if there is one, and 0 if there were fewer",
+        axes=("recent",), when=RECENT, private=True, hideable=True,
+    ),
+    Field(
+        "recent_vectors", "vectors of these items", -0.5, 0.5, ("recent", "dims"), half=1.0, when=RECENT, private=True,
+        hideable=True,
+    ),
+    Field(
+        "recent_topics", "one-hot for each of these items: its topic", axes=("recent", "topics"), when=RECENT,
+        private=True, hideable=True,
+    ),
+    Field(
+        "recent_bought", "for each of these items: 1 if it was bought, 0 if it was clicked only", axes=("recent",),
+        when=RECENT, private=True, hideable=True,
+    ),
+    Field(
+        "recent_pages", "for each of these items: how many of the visitor's pages ago it was consumed; 1 is the page "
+        "before this one",
+        axes=("recent",), half=5.0, when=RECENT, private=True, hideable=True,
+    ),
     Field("latent_taste", "the visitor's true taste p_u", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
     Field("latent_satiation", "the visitor's satiation s_u with each topic", axes=("topics",), half=1.0, when=FULL),
     Field("latent_trust", "the visitor's trust tau_u in each agent", -1.0, 1.0, ("agents",), when=FULL),
@@ -218,15 +260,15 @@ OBSERVATION = (
 CANDIDATE_FEATURES = (
     Field(
         "profile_match", "<profile, q_j>: inner product of the noisy profile and the item's vector", -1.0, 1.0,
-        half=1.0, reveals="noised", follows_from=("profile",),
+        half=1.0, reveals="noised", follows_from=("profile",), compares=True,
     ),
     Field(
         "history_match", "<clicked_mean, q_j>: inner product of the mean clicked vector and the item's vector",
-        -0.5, 0.5, half=1.0, reveals="noised", follows_from=("clicked_mean",),
+        -0.5, 0.5, half=1.0, reveals="noised", follows_from=("clicked_mean",), compares=True,
     ),
     Field(
         "topic_count", "decayed number of the visitor's clicks on the item's topic, as in `topic_counts`", half=1.0,
-        reveals="noised", follows_from=("topic_counts",),
+        reveals="noised", follows_from=("topic_counts",), compares=True,
     ),
     Field(
         "popularity", "decayed number of all users' clicks on the item, divided by the mean historical count", half=1.0,
@@ -255,7 +297,7 @@ CANDIDATE_FEATURES = (
     ),
     Field(
         "context", "<anchor, q_j>: inner product of the item's vector and that of the item that led to this scene",
-        -0.5, 0.5, half=1.0, when=SCENES, follows_from=("anchor",),
+        -0.5, 0.5, half=1.0, when=SCENES, follows_from=("anchor",), compares=True,
     ),
     Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS, reveals="nothing"),
     Field("promotion", "1 if the item's price is reduced now, 0 otherwise", when=PROMOTIONS, reveals="nothing"),
@@ -302,8 +344,18 @@ HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
 
 
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
-    """Return the names of a candidate's features in this world: those that can differ between its items."""
+    """Return the names of a candidate's features in this world: those that can differ between its items. Rankers weigh
+    all of them."""
     return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))
+
+
+def observed_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
+    """Return the names of the features that the field `candidates` of the observation holds."""
+    names = candidate_features(config, shape)
+    if config.candidates.features != "vectors":
+        return names
+    comparing = {field.name for field in CANDIDATE_FEATURES if field.compares}
+    return tuple(name for name in names if name not in comparing)
 
 
 def ranker_weights(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
@@ -324,7 +376,9 @@ def private_fields(config: WorldConfig, shape: Shape) -> tuple[Field, ...]:
 
 def with_fields(config: WorldConfig, shape: Shape) -> Shape:
     """Return the sizes of a world, including those that follow from the declarations."""
-    shape = shape._replace(features=len(candidate_features(config, shape)))
+    shape = shape._replace(
+        features=len(candidate_features(config, shape)), observed_features=len(observed_features(config, shape))
+    )
     return shape._replace(private=sum(field.size(config, shape) for field in private_fields(config, shape)))
 
 

@@ -23,7 +23,7 @@ from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import check_count, shown
 from .config import WorldConfig, check_catalogue_fields
-from .fields import ACTION, OBSERVATION, STATE, candidate_features, field_slices, private_fields, runs_of
+from .fields import ACTION, OBSERVATION, STATE, field_slices, observed_features, private_fields, runs_of
 from .files import digest_of_arrays
 from .memory import bytes_of_rows, check_rows_fit
 from .privacy import WITHHELD_FEATURES
@@ -75,7 +75,7 @@ class GameBatch(Batch[Array, InfosT]):
             )
         self.action_fields = field_slices(ACTION, config, self.shape)
         self.observation_fields = field_slices(OBSERVATION, config, self.shape)
-        self.candidate_features = candidate_features(config, self.shape)
+        self.candidate_features = observed_features(config, self.shape)
         self.state_fields = field_slices(STATE, config, self.shape)
         width = int(self.world.params["shape"]["observation"][0])
         self.observation_space = observation_space(config, self.shape, width)

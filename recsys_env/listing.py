@@ -37,7 +37,7 @@ def describe(task: str) -> None:
     for name, columns in fields.field_slices(fields.OBSERVATION, settings, shape).items():
         _entry(name, f"[{columns.start}:{columns.stop}] {_meaning(declared[name])}")
     declared = {field.name: field for field in fields.CANDIDATE_FEATURES}
-    features = fields.candidate_features(settings, shape) if shape.candidates else ()
+    features = fields.observed_features(settings, shape) if shape.candidates else ()
     if features:
         print("\nfeatures of each candidate, in this order")
     for name in features:

@@ -120,6 +120,12 @@ def _records(config: WorldConfig, shape: Shape, world: World) -> dict[str, dict[
             "window": (0, windows),
             "count": (0, consumed * (1 + _ROUNDING)),
         },
+        "recent": {
+            "item": (-1, shape.items - 1),
+            "bought": (0, 1),
+            "pages": (0, horizon + 1),
+            "weight": (0, 1),
+        },
         "items": {
             "stamp": (0, _MOST),
             "window": (0, windows),

@@ -38,9 +38,11 @@ from .fields import (
     Shape,
     candidate_features,
     field_slices,
+    observed_features,
     span,
     with_fields,
 )
+from .partners import partner_vectors
 from .privacy import noise
 
 SAMPLE = 64  # people whose clicks make up the historical log; fewer in very large catalogues, to save time
@@ -50,6 +52,7 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     """The sizes of a config's world."""
     later = not config.feedback.instant and any(scene.cart for scene in config.scenes)
     users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
+    maps = 0 if config.choice.beta_partner == 0 else 2 if config.choice.partner_second > 0 else 1
     if catalogue is not None:
         items, dims = catalogue.item_vectors.shape
         users, topics = len(catalogue.user_taste), len(catalogue.topic_name)
@@ -77,6 +80,9 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         levels=config.offer.levels if config.offer.kind == "price" else 0,
         providers=config.items.providers if _pays_fairness(config) else 0,
         labels=max((1 + max(role.knows) for role in config.roles if role.knows), default=0),
+        recent=config.observation.recent,
+        partner_maps=maps,
+        remembered=max(config.observation.recent, maps),
     )
     return with_fields(config, shape)
 
@@ -122,6 +128,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         params=_params(config, shape, items),
         items=items,
         item_vectors=np.ascontiguousarray(q, np.float32),
+        partners=_partners(config, shape, items["topic"], q, centres, catalogue),
         allowed=allowed,
         labels=_labels(config, shape),
         centres=centres.astype(np.float32),
@@ -176,6 +183,22 @@ def _synthetic_items(
     spread = _rounded(np.exp, c.popularity_log_sd * log_count - c.popularity_log_sd**2 / 2)
     items["popularity"] = c.popularity_mean * spread
     return items, q
+
+
+def _partners(
+    config: WorldConfig,
+    shape: Shape,
+    topic: np.ndarray,
+    vectors: np.ndarray,
+    centres: np.ndarray,
+    catalogue: Catalogue | None,
+) -> np.ndarray:
+    if catalogue is not None and shape.partner_maps:
+        raise ValueError(
+            f"choice.beta_partner = {config.choice.beta_partner:g} needs to know what goes with what, which a "
+            "catalogue does not say; needed is 0"
+        )
+    return partner_vectors(config, shape, topic, vectors, centres).astype(np.float32)
 
 
 def _catalogue_items(catalogue: Catalogue, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
@@ -356,6 +379,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     _fill(params["state_fields"], {name: part.start for name, part in field_slices(STATE, config, shape).items()})
     _fill(params["action_fields"], {name: part.start for name, part in field_slices(ACTION, config, shape).items()})
     _fill(params["features"], {name: i for i, name in enumerate(candidate_features(config, shape))})
+    _fill(params["observed"], {name: i for i, name in enumerate(observed_features(config, shape))})
     return params
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from plain_game import CartItem, Copy, Game, Habit, Person, Report, Slot, Visits
+from plain_game import CartItem, Consumed, Copy, Game, Habit, Person, Report, Slot, Visits
 
 from recsys_env import arrays
 from recsys_env.arrays import State
@@ -65,6 +65,10 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
         Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
         for habit, seen in zip(state.habits[b, r], state.seen[b, r], strict=True)
     ]
+    recent = [
+        [Consumed(x["item"], bool(x["bought"]), x["pages"]) for x in map(fields_of, known) if x["item"] >= 0]
+        for known in state.recent[b, r]
+    ]
     return Person(
         incarnation=row["incarnation"],
         group=row["group"],
@@ -80,6 +84,7 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
         clicked_mean=np.stack(histories[0::2]),
         topic_counts=np.stack(histories[1::2]),
         habits=habits,
+        recent=recent,
         messages=[none_if_negative(word) for word in state.messages[b, r].tolist()] or [None] * shape.agents,
         moods=moods,
         told_mean=np.stack(told[0::2]) if told else np.zeros((0, shape.dims)),
@@ -162,7 +167,7 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
 
 def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     a, b = expected.people[u], actual.people[u]
-    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "messages"):
+    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "recent", "messages"):
         same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     names = (
         "rho",

@@ -16,7 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import combinations, islice, pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +26,7 @@ from scipy.stats import norm
 
 from recsys_env.arrays import CART_SIZE, World
 from recsys_env.config import OBJECTIVES, WorldConfig
-from recsys_env.fields import OBSERVATION, STATE, candidate_features, field_slices
+from recsys_env.fields import OBSERVATION, STATE, candidate_features, field_slices, observed_features
 from recsys_env.responses import EVENTS
 from recsys_env.world import shape_of
 
@@ -141,6 +141,12 @@ def one_hot(i: int | None, size: int) -> np.ndarray:
     return np.array([float(i == k) for k in range(size)])
 
 
+def padded(parts: list[Any], size: int) -> np.ndarray:
+    """Parts one after another, and zeros up to this size."""
+    found = np.concatenate([np.zeros(0), *parts])
+    return np.concatenate([found, np.zeros(size - len(found))])
+
+
 def gaussian_privacy(epsilon: float, delta: float) -> float:
     """mu of the Gaussian differential privacy that promises (epsilon, delta)."""
 
@@ -167,6 +173,15 @@ class Habit:
     window: int
     count: float
     seen: list[float]  # by view: the part that an agent (or, with a shared history, everyone) knows of
+
+
+@dataclass
+class Consumed:
+    """An item that a person consumed."""
+
+    item: int
+    bought: bool
+    pages: int = 1  # how many of the person's pages ago; 1 is the page before the present one
 
 
 @dataclass
@@ -197,6 +212,7 @@ class Person:
     clicked_mean: np.ndarray  # [view, D]
     topic_counts: np.ndarray  # [view, T]
     habits: list[Habit | None]
+    recent: list[list[Consumed]]  # by view, and last of all views: what was consumed last, newest first
     messages: list[int | None]  # by agent: what it said at the last page
     moods: np.ndarray  # by agent, or one for all: what is seen of the mood
     satisfaction_pages: np.ndarray  # and on how many pages
@@ -310,6 +326,7 @@ class Game:
             SimpleNamespace(**{name: row[name].item() for name in world.items.dtype.names}) for row in world.items
         ]
         self.item_vectors = world.item_vectors.astype(np.float64)
+        self.partners = world.partners.astype(np.float64)
         self.centres = world.centres.astype(np.float64)
         self.roles = [config.role_of(n) for n in self.agents]
         seen, root = config.observation, math.sqrt(self.shape.dims)
@@ -456,6 +473,7 @@ class Game:
             clicked_mean=np.zeros((shape.views, shape.dims)),
             topic_counts=np.zeros((shape.views, shape.topics)),
             habits=habits,
+            recent=[[] for _ in range(shape.views + 1)],
             messages=[None] * shape.agents,
             moods=np.full(shape.satisfaction_views, c.z_init),
             satisfaction_pages=np.zeros(shape.satisfaction_views),
@@ -580,16 +598,18 @@ class Game:
 
     def ranked(self, copy: Copy, n: int, weights: np.ndarray) -> list[int | None]:
         """The K candidates with the largest sum of weight times feature; equals in the order of the candidates."""
-        return self.first_slots({j: float(weights @ self.features(copy, n, j)) for j in copy.candidates[n]})
+        names = candidate_features(self.config, self.shape)
+        return self.first_slots({j: float(weights @ self.features(copy, n, j, names)) for j in copy.candidates[n]})
 
     def first_slots(self, scores: dict[int, float]) -> list[int | None]:
         """The K items of the largest score, best first; None where there are fewer."""
-        return [*self.sorted(scores), *[None] * self.config.slots][: self.config.slots]
+        slots = self.config.slots
+        return [*self.sorted(scores, slots)[:slots], *[None] * slots][:slots]
 
-    def sorted(self, scores: dict[int, float]) -> list[int]:
-        """Items by score, best first, in the given order where equal."""
+    def sorted(self, scores: dict[int, float], count: int | None = None) -> list[int]:
+        """Items by score, best first, in the given order where equal; only the first `count` matter, or all."""
         ranked = sorted(scores, key=lambda j: -scores[j])
-        for better, worse in pairwise(ranked):
+        for better, worse in islice(pairwise(ranked), count):
             self.draws.less(scores[worse], scores[better])
         return ranked
 
@@ -628,7 +648,17 @@ class Game:
                 self.item_vectors[copy.anchor] @ self.item_vectors[j]
             )
         v -= c.beta_satiation * person.satiation[item.topic]
+        v += c.beta_partner * self.partner_match(person, j)
         return v + c.beta_repeat * math.log1p(habit.count if habit else 0.0)
+
+    def partner_match(self, person: Person, j: int) -> float:
+        """How well item j goes with what the person consumed last, from whichever agent."""
+        c, match = self.config.choice, 0.0
+        shares = (1.0, c.partner_second)[: self.shape.partner_maps]
+        for i, (last, share) in enumerate(zip(person.recent[-1], shares, strict=False)):
+            wanted = self.partners[i * self.shape.items + last.item]
+            match += share * c.partner_decay ** (last.pages - 1) * float(wanted @ self.item_vectors[j])
+        return match
 
     def click(self, copy: Copy, person: Person, page: dict[int, list[Slot]]) -> tuple[int, Slot] | None:
         outcomes, weights = self.click_odds(copy, person, page)
@@ -846,12 +876,20 @@ class Game:
         person.mood = min(max(person.mood + step, 0), worst)
         person.satisfaction = 1 - 2 * person.mood / worst
 
-    def change_habits(self, copy: Copy, person: Person, consumed: list[tuple[int, int]]) -> None:
-        """Counts decay by one page; each consumption (agent, item) counts 1."""
+    def remember(self, person: Person, consumed: list[tuple[int, int, bool]]) -> None:
+        """What was consumed becomes the newest, of those that are kept."""
+        for entry in (entry for known in person.recent for entry in known):
+            entry.pages += 1
+        for n, j, bought in consumed:
+            for view in (self.view(n), -1):
+                person.recent[view] = [Consumed(j, bought), *person.recent[view]][: self.shape.remembered]
+
+    def change_habits(self, copy: Copy, person: Person, consumed: list[tuple[int, int, bool]]) -> None:
+        """Counts decay by one page; each consumption counts 1."""
         for habit in (habit for habit in person.habits if habit):
             habit.count *= self.config.users.habit_decay
             habit.seen = [part * self.config.users.habit_decay for part in habit.seen]
-        for n, j in consumed if person.habits else []:
+        for n, j, _ in consumed if person.habits else []:
             habit = self.habit_of(copy, person, j)
             if habit is None:
                 habit = Habit(j, self.window(j, copy.tick), 0.0, [0.0] * self.shape.views)
@@ -1074,8 +1112,8 @@ class Game:
         visits = person.visits[n] if self.config.page == "rival" else person
         gap = 1.0 if visits.last_visit is None else squash((copy.tick - visits.last_visit) / 50)
         heard = [one_hot(None if m == n else word, self.config.messages) for m, word in enumerate(person.messages)]
-        known, features = self.roles[n].knows, [self.features(copy, n, j) for j in copy.candidates[n]]
-        empty = [np.zeros(len(candidate_features(self.config, self.shape)))] * (self.shape.candidates - len(features))
+        known, names = self.roles[n].knows, observed_features(self.config, self.shape)
+        features = [self.features(copy, n, j, names) for j in copy.candidates[n]]
         return {
             "is_active": 1.0,
             "visitor_present": 1.0,
@@ -1088,7 +1126,15 @@ class Game:
             "profile": squash(person.profile),
             "clicked_mean": squash(self.known(person)[0][view]),
             "topic_counts": squash(self.known(person)[1][view]),
-            "candidates": np.concatenate([*features, *empty]) if self.shape.candidates else [],
+            "candidates": padded(features, self.shape.candidates * len(names)),
+            "candidate_vectors": padded(
+                [squash(self.item_vectors[j]) for j in copy.candidates[n]], self.shape.candidates * self.shape.dims
+            ),
+            "candidate_topics": padded(
+                [one_hot(self.items[j].topic, self.shape.topics) for j in copy.candidates[n]],
+                self.shape.candidates * self.shape.topics,
+            ),
+            **self.observe_recent(person, view),
             "exposure": self.shares(copy, n) if self.shape.providers else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
@@ -1096,8 +1142,21 @@ class Game:
             "offers": person.offers,
         }
 
-    def features(self, copy: Copy, n: int, j: int) -> np.ndarray:
-        """Observable features of a candidate."""
+    def observe_recent(self, person: Person, view: int) -> dict[str, Any]:
+        """The items consumed last, as far as they are known in a view."""
+        known, size = person.recent[view][: self.shape.recent], self.shape.recent
+        return {
+            "recent_mask": padded([[1.0]] * len(known), size),
+            "recent_vectors": padded([squash(self.item_vectors[x.item]) for x in known], size * self.shape.dims),
+            "recent_topics": padded(
+                [one_hot(self.items[x.item].topic, self.shape.topics) for x in known], size * self.shape.topics
+            ),
+            "recent_bought": padded([[float(x.bought)] for x in known], size),
+            "recent_pages": padded([[squash(x.pages / 5)] for x in known], size),
+        }
+
+    def features(self, copy: Copy, n: int, j: int, names: Sequence[str]) -> np.ndarray:
+        """Observable features of a candidate, those of these names."""
         assert copy.visitor is not None
         person, view, item = self.person(copy, copy.visitor), self.view(n), self.items[j]
         values = {
@@ -1116,7 +1175,7 @@ class Game:
             "length": squash(item.length),
             "promotion": float(self.promoted(j, copy.tick)),
         }
-        return np.array([values[name] for name in candidate_features(self.config, self.shape)])
+        return np.array([values[name] for name in names])
 
     def observe_mood(self, copy: Copy, view: int) -> dict[str, Any]:
         """The visitor's mood as it is known in a view, if at all."""
@@ -1411,7 +1470,7 @@ class Game:
             report.objectives[n] = self.objectives(copy, n, page[n])
             self.show_providers(copy, n, page[n])
         clicked = self.click(copy, person, page)
-        e, old, consumed = 0.0, len(person.cart), []
+        e, old, consumed = 0.0, len(person.cart), []  # of each consumption: agent, item, whether it was bought
         by_click = self.config.users.habit == "click"
         if clicked is not None:
             n, slot = clicked
@@ -1421,11 +1480,12 @@ class Game:
             if slot.cart and not self.config.feedback.instant:
                 old = self.put_in_cart(person, CartItem(slot.item, n, e, slot.rating > 0))
             if by_click or slot.bought:
-                consumed.append((n, slot.item))
+                consumed.append((n, slot.item, slot.bought))
         self.settle_cart(copy, person, old, report)
         if not by_click:
-            consumed += [(later.agent, later.item) for later in report.later]
+            consumed += [(later.agent, later.item, True) for later in report.later]
         self.change_habits(copy, person, consumed)
+        self.remember(person, consumed)
         self.change_visitor(copy, person, page, clicked, e)
         person.last_page = copy.tick
         if copy.opened is not None:

@@ -15,6 +15,7 @@ from scipy import stats
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.fields import candidate_features
+from recsys_env.partners import topic_map
 
 M, T, D = 12, 4, 4
 ALL = np.arange(M)
@@ -233,6 +234,135 @@ def test_habits_of_purchases_ignore_clicks() -> None:
     click_on(envs, 0)
     v = utilities(envs)
     same(v[:, 0] - v[:, 1], np.log(2), 1e-4)
+
+
+def partner_matches(envs: VectorEnv, item: int, number: int = 0) -> np.ndarray:
+    """<A q, q_j> [M] of an item: of the map of the last item, or of that of the item before."""
+    vectors = envs.world.item_vectors.astype(np.float64)
+    return vectors @ envs.world.partners[number * M + item].astype(np.float64)
+
+
+def test_what_goes_with_the_last_item_attracts() -> None:
+    """v changes by beta w <A q, q_j>, which fades at each page, also of the item before the last."""
+    choice = {"partner_decay": 0.5, "partner_second": 0.4, **ALWAYS}
+    envs, plain = (batch(choice={"beta_partner": beta, **choice}) for beta in (3.0, 0.0))
+    change: list[np.ndarray] = []
+    for item in (3, 7):
+        click_on(envs, item)
+        click_on(plain, item)
+        change.append(relative(utilities(envs) - utilities(plain)))
+    one, other, before = partner_matches(envs, 3), partner_matches(envs, 7), partner_matches(envs, 3, 1)
+    same(change[0], np.broadcast_to(relative(3.0 * one[None]), change[0].shape), 1e-4)
+    expected = 3.0 * (other + 0.4 * 0.5 * before)
+    same(change[1], np.broadcast_to(relative(expected[None]), change[1].shape), 1e-4)
+    assert np.abs(change[1]).max() > 1.0
+
+
+def test_what_was_consumed_counts_whoever_showed_it_and_until_the_person_is_lost() -> None:
+    envs = batch(
+        num_agents=2, page="rows", choice={"beta_partner": 2.0, "v_0": -50.0}, arrival={"k_0": -40.0, "k_1": 0.0}
+    )
+    shown = fixed(envs, ALL, ALL)
+
+    def preference() -> np.ndarray:
+        return relative(np.log(envs.expected_feedback(shown)["click"][:, 0]))
+
+    first = preference()
+    clicked = envs.step(shown)[4]["clicked"]
+    items = clicked.any(1).argmax(1)  # each copy's visitor clicked one of them, of whichever agent
+    assert 0.3 < clicked[:, 0].any(1).mean() < 0.7
+    expected = np.stack([2.0 * partner_matches(envs, int(item)) for item in items])
+    same(preference() - first, relative(expected), 1e-4)
+    lost = batch(choice={"beta_partner": 2.0, **ALWAYS}, arrival={"k_0": -40.0, "k_1": 0.0, "d_0": 1.0})
+    click_on(lost, 0)
+    same(relative(utilities(lost)), 0, 1e-5)
+
+
+def test_bought_items_lead_on_where_purchases_count() -> None:
+    users = {"users": {"habit": "purchase"}}
+    envs = batch(20, choice={"beta_partner": 2.0, **ALWAYS}, **users)
+    click_on(envs, 0)
+    same(relative(utilities(envs)), 0, 1e-5)
+    envs = batch(20, choice={"beta_partner": 2.0, **ALWAYS}, feedback={"instant": True, "b_0": 50.0}, **users)
+    click_on(envs, 0)
+    change = relative(utilities(envs))
+    same(change, np.broadcast_to(relative(2.0 * partner_matches(envs, 0)[None]), change.shape), 1e-4)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_each_topic_leads_to_another_one(step: int) -> None:
+    """A keeps all inner products within a topic, and turns the topic's centre into that of the topic it leads to."""
+    items = {"number": 60, "dims": 8, "topics": 6, "domains": 3, "domain_topics": True, "partner_step": step}
+    envs = vector_env(BASE, items=items, slots=2, choice={"beta_partner": 1.0, "partner_second": 0.5})
+    world, maps = envs.world, []
+    topic, vectors = world.items["topic"], world.item_vectors.astype(np.float64)
+    for number in range(2):
+        leads_to = topic_map(envs.config, 6, number)
+        partners = world.partners[60 * number : 60 * (number + 1)].astype(np.float64)
+        for t in range(6):
+            one = topic == t
+            same(partners[one] @ partners[one].T, vectors[one] @ vectors[one].T, 1e-5)
+            same(partners[one] @ world.centres[leads_to[t]], vectors[one] @ world.centres[t], 1e-5)
+        assert (leads_to % 3 == (np.arange(6) + step) % 3).all()
+        assert (leads_to != np.arange(6)).all()
+        assert sorted(leads_to) == list(range(6))
+        maps.append(partners)
+    assert np.abs(maps[0] - maps[1]).max() > 0.1
+
+
+def test_agents_observe_the_items_consumed_last() -> None:
+    """Newest first, with vector, topic, whether it was bought and how many pages ago; and only those of their own."""
+    envs = batch(2, choice=ALWAYS, observation={"recent": 3})
+    vectors, topics = envs.world.item_vectors, envs.world.items["topic"]
+
+    def seen(name: str) -> np.ndarray:
+        return np.asarray(envs.field(envs.observations, f"recent_{name}")[:, 0])
+
+    assert not any(seen(name).any() for name in ("mask", "vectors", "topics", "bought", "pages"))
+    for i, item in enumerate((5, 2, 9, 4)):
+        click_on(envs, item)
+        known = min(i + 1, 3)
+        same(seen("mask"), np.broadcast_to(np.arange(3) < known, (2, 3)), 0)
+        newest = [5, 2, 9, 4][i::-1][:3]
+        rows = seen("vectors").reshape(2, 3, D)[:, :known]
+        same(unsquash(rows), np.broadcast_to(vectors[newest], rows.shape), 1e-5)
+        hot = seen("topics").reshape(2, 3, T)[:, :known]
+        assert (hot.argmax(2) == topics[newest]).all()
+        assert (hot.sum(2) == 1).all()
+        same(unsquash(seen("pages")[:, :known]) * 5, np.broadcast_to(1 + np.arange(known), (2, known)), 1e-4)
+    assert not seen("bought").any()
+    bought = batch(2, choice=ALWAYS, observation={"recent": 1}, feedback={"instant": True, "b_0": 50.0})
+    click_on(bought, 0)
+    assert (bought.field(bought.observations, "recent_bought") == 1).all()
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_recent_items_are_those_of_the_agent_unless_shared(share: bool) -> None:
+    envs = batch(num_agents=2, page="rows", choice={"v_0": -50.0}, observation={"recent": 1, "share": share})
+    clicked = envs.step(fixed(envs, 0, 1))[4]["clicked"].any(2)  # [B, N]
+    known = envs.field(envs.observations, "recent_mask")[:, :, 0] == 1
+    assert clicked.any(0).all()
+    assert (known == (clicked.any(1, keepdims=True) if share else clicked)).all()
+
+
+@pytest.mark.parametrize("features", ["vectors", "both"])
+def test_candidates_as_vectors(features: str) -> None:
+    """Agents observe what candidates are; with "vectors" nothing says how they compare with the visitor."""
+    options = {"action": "candidates", "slots": 2, "candidates": {"number": 5, "features": features}}
+    envs = batch(3, **options)
+    digest = batch(3, action="candidates", slots=2, candidates={"number": 5})
+    items = envs.arrays.candidates[:, 0]
+    vectors = unsquash(np.asarray(envs.field(envs.observations, "candidate_vectors")[:, 0]).reshape(3, 5, D))
+    same(vectors, envs.world.item_vectors[items], 1e-5)
+    topics = np.asarray(envs.field(envs.observations, "candidate_topics")[:, 0]).reshape(3, 5, T)
+    assert (topics.argmax(2) == envs.world.items["topic"][items]).all()
+    comparing = {"profile_match", "history_match", "topic_count", "context"}
+    kept = [name for name in digest.candidate_features if features == "both" or name not in comparing]
+    assert list(envs.candidate_features) == kept
+    shown, other = (
+        np.asarray(each.field(each.observations, "candidates")[:, 0]).reshape(3, 5, -1) for each in (envs, digest)
+    )
+    same(shown, other[:, :, [digest.candidate_features.index(name) for name in kept]], 0)
 
 
 def test_fresh_items_attract_and_windows_leave_holes() -> None:

@@ -128,6 +128,8 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     if private:
         roles = tuple({**role, "knows": ()} for role in roles)
     slots = draw(st.integers(1, 4))
+    both = any(role["items"] and role["domains"] for role in roles)  # which may then have nothing in common
+    by_topic = topics >= domains and not both and draw(st.booleans())
     moods = draw(one(0, 0, 0, 2, 3))
     cart = draw(one(True, True, True, False))
     life = draw(one(0, 0, 4, 7))
@@ -169,6 +171,8 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             topics=topics,
             intercept_sd=draw(one(0.0, 0.5)),
             domains=domains,
+            domain_topics=by_topic,
+            partner_step=draw(one(0, 1, 2)) if by_topic else 0,
             providers=draw(one(2, 3, 1)),
             price_log_sd=draw(one(0.0, 0.5)),
             length_log_sd=draw(one(0.0, 0.5)),
@@ -196,6 +200,9 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             beta_intent=draw(weight),
             beta_satiation=draw(weight),
             beta_repeat=draw(one(1.0, 0.0, 1.0, -1.0)),
+            beta_partner=draw(one(0.0, 2.0, -1.0)),
+            partner_decay=draw(one(0.7, 1.0, 0.0)),
+            partner_second=draw(one(0.0, 0.5)),
             beta_trust=draw(one(0.0, 1.0, 3.0)),
             dissimilarity=draw(one(1.0, 0.4, 0.15)) if page == "rows" else 1.0,
             eta=draw(one(0.0, 0.835)),
@@ -271,11 +278,13 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             number=draw(st.integers(4, 8) | st.integers(slots, 8)),
             topic_scale=draw(one(0.0, 4.0)),
             order=draw(one("shuffled", "score")),
+            features=draw(one("digest", "vectors", "both")),
         ),
         observation=dict(
             profile_noise=draw(one(0.0, 0.5, 2.0)),
             history_decay=draw(one(0.9, 0.5)),
             share=draw(st.booleans()),
+            recent=draw(one(0, 1, 2, 3)),
             observed_satisfaction=draw(one("own", "platform")),
             privacy_epsilon=draw(one(0.5, 8.0)) if private else 0.0,
             privacy_pages=draw(one(1, 3, 20)),
@@ -308,6 +317,11 @@ def _roles(draw: Any, agents: int, scenes: list[str], sizes: tuple[int, int, int
             }
         )
     return tuple(roles)
+
+
+def fittable(config: WorldConfig) -> WorldConfig:
+    """The config without what no catalogue says: what goes with what."""
+    return replace(config, {"choice": {"beta_partner": 0.0}})
 
 
 def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
@@ -343,6 +357,7 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
 def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
     """An episode and a few ticks of the next one; every tick starts from the kernels' state. Returns what happened."""
     rng = np.random.default_rng(key)
+    config = fittable(config) if fitted else config
     world = build(config, small_catalogue(config, key) if fitted else None)
     game = Game(config, world)
     kernels = Kernels(config, world, rng.integers(0, 2**64, COPIES, np.uint64))
@@ -371,10 +386,10 @@ def compare_views(game: Game, kernels: Kernels, copies: list[Copy], actions: np.
     """What others are told of the page about to be shown: its expectations, the options of agent n, the best slates,
     the state, prices."""
     world, state, shape = kernels.world, kernels.state, game.shape
-    slots, count = game.config.slots, len(candidate_features(game.config, shape))
+    slots, names = game.config.slots, candidate_features(game.config, shape)
     options = (
         np.full((COPIES, shape.candidates or shape.items), 7),
-        np.full((COPIES, shape.candidates or shape.items, count), 7, np.float32),
+        np.full((COPIES, shape.candidates or shape.items, len(names)), 7, np.float32),
     )
     list_options(world, state, n, *options)
     discount, ideal = 1 / np.log2(np.arange(slots) + 2.0), np.zeros((COPIES, shape.agents, 3))
@@ -400,7 +415,7 @@ def compare_views(game: Game, kernels: Kernels, copies: list[Copy], actions: np.
         listed = game.options(copy, n)
         assert [-1 if j is None else j for j in listed] == options[0][b].tolist()
         comparison.close(
-            [np.zeros(count) if j is None else game.features(copy, n, j) for j in listed],
+            [np.zeros(len(names)) if j is None else game.features(copy, n, j, names) for j in listed],
             options[1][b],
             "features of the options",
         )
@@ -546,7 +561,7 @@ def test_looking_again_changes_nothing(config: WorldConfig, key: int) -> None:
 @given(config=configs("rows", "candidates"), key=st.integers(0, 2**32), fitted=st.booleans())
 def test_the_historical_log_is_what_people_made_of_the_items(config: WorldConfig, key: int, fitted: bool) -> None:
     """The chance of it as well: clicks are Poisson, so their standardised squares have mean 1."""
-    config = replace(config, {"items": {"log_impressions": 200.0}})
+    config = replace(fittable(config) if fitted else config, {"items": {"log_impressions": 200.0}})
     world = build(config, small_catalogue(config, key) if fitted else None)
     rate, mean, variance = (np.zeros(len(world.items)) for _ in range(3))
     sample = np.zeros(SAMPLE, np.int64), np.zeros(SAMPLE), np.zeros((SAMPLE, config.items.topics))
@@ -572,7 +587,7 @@ def test_the_historical_log_is_what_people_made_of_the_items(config: WorldConfig
 @given(config=configs("shared", "candidates"), key=st.integers(0, 2**32))
 def test_alias_tables_follow_popularity_and_activity(config: WorldConfig, key: int) -> None:
     catalogue = small_catalogue(config, key)
-    world = build(config, catalogue)
+    world = build(fittable(config), catalogue)
     popularity, rows = world.items["popularity"], world.popular["item"]
     np.testing.assert_allclose(
         alias_shares(world.items["probability"], world.items["alias"]), shares(popularity), atol=1e-6

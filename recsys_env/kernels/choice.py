@@ -24,6 +24,18 @@ def habit_count(world, state, p, b, j, tick):
 
 
 @kernel
+def partner_match(world, state, p, b, j):
+    """Sum of w <A q, q_j> over the items that the visitor consumed last, from whichever agent."""
+    total = 0.0
+    for i in range(p.shape.partner_maps):
+        recent = state.recent[b, state.copies[b].row, p.shape.views, i]
+        if recent.item >= 0:
+            match = row_dot(world.partners, i * p.shape.items + recent.item, world.item_vectors, j, p.shape.dims)
+            total += (recent.weight if i == 0 else p.choice.partner_second * recent.weight) * match
+    return total
+
+
+@kernel
 def freshness_now(world, p, j, tick):
     """Freshness of item j; 0 without availability windows."""
     return freshness(p.choice, age_of(world, p, j, tick)) if p.shape.windows else 0.0
@@ -36,7 +48,7 @@ def alternative(world, state, p, b, j, log_price_multiplier):
     What a task has no use for is not looked up."""
     copy, item, c = state.copies[b], world.items[j], p.choice
     row, tick, dims = copy.row, copy.tick, p.shape.dims
-    log_price, fresh, popular, context, repeats = 0.0, 0.0, 0.0, 0.0, 0.0
+    log_price, fresh, popular, context, repeats, partner = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if c.beta_price != 0.0:
         log_price = log_price_now(world, p, j, tick) + log_price_multiplier
     if c.beta_fresh != 0.0:
@@ -47,6 +59,8 @@ def alternative(world, state, p, b, j, log_price_multiplier):
         context = row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
     if c.beta_repeat != 0.0:
         repeats = habit_count(world, state, p, b, j, tick)
+    if c.beta_partner != 0.0:
+        partner = partner_match(world, state, p, b, j)
     return Alternative(
         intercept=np.float64(item.intercept),
         quality=np.float64(item.quality),
@@ -61,6 +75,7 @@ def alternative(world, state, p, b, j, log_price_multiplier):
         context_weight=np.float64(world.scenes[copy.scene].beta_context),
         context=context,
         repeats=repeats,
+        partner=partner,
     )
 
 

@@ -129,6 +129,7 @@ def fill_row(world, state, p, b, u):
         if p.shape.levels > 0:
             state.offers[b, row, n] = 0.0
     _set_habits(world, state, p, b, row, known if incarnation == 0 else -1)
+    _forget_items(state, p, b, row)
 
 
 @kernel
@@ -178,6 +179,15 @@ def _set_habits(world, state, p, b, row, known):
 
 
 @kernel
+def _forget_items(state, p, b, row):
+    """Nothing has been consumed yet."""
+    for view in range(p.shape.views + 1):
+        for i in range(p.shape.remembered):
+            recent = state.recent[b, row, view, i]
+            recent.item, recent.bought, recent.pages, recent.weight = -1, 0, 0, 0.0
+
+
+@kernel
 def visitor_id(p, copy, u, incarnation):
     """Equal only for the same person of a copy: (episode if fresh, user slot, incarnation).
 
@@ -193,7 +203,7 @@ def visitor_id(p, copy, u, incarnation):
 
 @kernel
 def fade(state, p, b):
-    """Satiation and habits fade by one page."""
+    """Satiation, habits and the items consumed last fade by one page."""
     row = state.copies[b].row
     for t in range(p.shape.topics):
         state.vectors[b, row, p.shape.satiation + t] *= p.dynamics.satiation_page
@@ -201,6 +211,11 @@ def fade(state, p, b):
         state.habits[b, row, h].count *= p.users.habit_decay
         for view in range(p.shape.views):
             state.seen[b, row, h, view] *= p.users.habit_decay
+    for view in range(p.shape.views + 1):
+        for i in range(p.shape.remembered):
+            recent = state.recent[b, row, view, i]
+            recent.pages += 1
+            recent.weight *= p.choice.partner_decay
 
 
 @kernel
@@ -355,6 +370,24 @@ def form_habit(world, state, p, b, n, j):
     habit.count += 1.0
     if not is_private(p):
         state.seen[b, row, entry, view_of(p, n)] += 1.0
+
+
+@kernel
+def remember_item(state, p, b, n, j, bought):
+    """Item j becomes the newest of those that the visitor consumed last, in the view of agent n and in that of all."""
+    if p.shape.remembered > 0:
+        _remember_in(state, p, b, view_of(p, n), j, bought)
+        _remember_in(state, p, b, p.shape.views, j, bought)
+
+
+@kernel
+def _remember_in(state, p, b, view, j, bought):
+    row, last = state.copies[b].row, p.shape.remembered - 1
+    for i in range(last):  # the oldest first
+        entry, newer = state.recent[b, row, view, last - i], state.recent[b, row, view, last - i - 1]
+        entry.item, entry.bought, entry.pages, entry.weight = newer.item, newer.bought, newer.pages, newer.weight
+    entry = state.recent[b, row, view, 0]
+    entry.item, entry.bought, entry.pages, entry.weight = j, bought, 1, 1.0
 
 
 # ------------------------------------------------------------------------------------------------ who comes next

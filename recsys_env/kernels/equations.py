@@ -109,6 +109,7 @@ Satiation = Annotated[float, "satiation"]
 PriceSensitivity = Annotated[float, "price sensitivity"]
 Intent = Annotated[float, "intent"]
 Habits = Annotated[float, "habits"]
+Recent = Annotated[float, "the items consumed last"]
 
 
 def depends_on(attributes: type) -> dict[str, tuple[str, ...]]:
@@ -133,6 +134,7 @@ class Alternative(NamedTuple):
     context_weight: Page  # beta_context of the scene
     context: Page  # <q_anchor, q_j>, 0 without an anchor
     repeats: Habits  # n_{u,j}
+    partner: Recent  # sum of w <A q, q_j> over the items that the visitor consumed last
 
 
 class Consumed(NamedTuple):
@@ -205,6 +207,11 @@ def repeat_term(c, a):
     return c.beta_repeat * log1p(a.repeats) if a.repeats != 0.0 else 0.0
 
 
+@kernel
+def partner_term(c, a):
+    return c.beta_partner * a.partner if c.beta_partner != 0.0 else 0.0
+
+
 TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added up
     "intercept": intercept_term,
     "quality": quality_term,
@@ -217,6 +224,7 @@ TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added
     "intent": intent_term,
     "context": context_term,
     "repeat": repeat_term,
+    "partner": partner_term,
 }
 
 # Attributes that are looked up only where a coefficient is not 0, by `choice.alternative` and `feedback.consumed`.
@@ -225,6 +233,7 @@ LOOKED_UP = {
     "freshness": ("beta_fresh",),
     "popularity": ("beta_pop",),
     "repeats": ("beta_repeat",),
+    "partner": ("beta_partner",),
 }
 
 

@@ -12,7 +12,7 @@ from .dynamics import visitor_id
 from .equations import freshness, relative_ctr, relative_satisfaction
 from .machine.compiler import kernel
 from .machine.numeric import round_up_to_lanes, squash
-from .machine.vectors import dot, match_items, row_dot, squash_row, squash_vector
+from .machine.vectors import dot, match_items, row_dot, squash_item, squash_row, squash_vector
 from .objectives import exposure_of, share_of
 from .page import (
     actions_of_pick,
@@ -32,7 +32,7 @@ from .retrieval import count_seen
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}
 _PAGES, _VISITS, _GAP = (np.float32(_HALF[name]) for name in ("session_page", "visits", "visit_gap"))
-_SATISFACTION_PAGES = np.float32(_HALF["satisfaction_pages"])
+_SATISFACTION_PAGES, _RECENT_PAGES = np.float32(_HALF["satisfaction_pages"]), np.float32(_HALF["recent_pages"])
 
 
 class Candidate(NamedTuple):
@@ -74,10 +74,14 @@ def observe(world, state, report, scratch, p, b, observations, masks):
             _observe_history(state, p, b, n, observations)
             _observe_journey(world, state, p, b, n, observations)
             if retrieves(p):
-                describe_candidates(world, state, scratch, p, b, n, observations, n, p.fields.candidates)
+                size, at = p.shape.observed_features, p.fields.candidates
+                describe_candidates(world, state, scratch, p, b, n, p.observed, size, observations, n, at)
+                if p.fields.candidate_vectors >= 0:
+                    _observe_candidate_items(world, state, p, b, n, observations)
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             _observe_offers(state, p, b, n, observations)
+            _observe_recent(world, state, p, b, n, observations)
             if p.fields.exposure >= 0:
                 _observe_exposure(world, state, p, b, n, observations)
             if p.shape.full:
@@ -126,18 +130,31 @@ def _observe_journey(world, state, p, b, n, observations):
 
 
 @kernel
-def describe_candidates(world, state, scratch, p, b, n, rows, r, at):
-    """Write into rows[b, r, at:] the features of agent n's candidates, one after the other: first those that are to be
+def _observe_candidate_items(world, state, p, b, n, observations):
+    """Vectors and topics of agent n's candidates."""
+    dims, topics, at = p.shape.dims, p.shape.topics, p.fields
+    for c in range(p.shape.candidates):
+        j = np.int64(state.candidates[b, n, c])
+        if j >= 0:
+            squash_item(world.item_vectors, j, dims, observations, b, n, at.candidate_vectors + c * dims)
+            observations[b, n, at.candidate_topics + c * topics + world.items[j].topic] = 1.0
+
+
+@kernel
+def describe_candidates(world, state, scratch, p, b, n, feature, size, rows, r, at):
+    """Write into rows[b, r, at:] the features of agent n's candidates, one candidate after the other: `size` numbers
+    each, of which `feature` says where each feature stands (-1 = it is left out). First come those that are to be
     squashed; what the others are worked out from waits in the scratch. Returns how many candidates there are."""
     row = scratch.turns[b].scratch_row
-    if p.features.repeat >= 0:
+    if feature.repeat >= 0:
         count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[row])
     items, copy = state.candidates[b, n], state.copies[b]
     count = 0
     for c in range(p.shape.candidates):
         count += items[c] >= 0
-    match_items(world, state, p, b, _history(p, n), items, count, scratch.history_matches[row])
-    if p.features.promotion >= 0:
+    if feature.history_match >= 0:
+        match_items(world, state, p, b, _history(p, n), items, count, scratch.history_matches[row])
+    if feature.promotion >= 0:
         for c in range(p.shape.candidates):  # also of empty places, so that it vectorises
             scratch.promotion[row, c] = 1.0 if is_promoted(p, items[c], copy.tick) else 0.0
     for c in range(count):
@@ -149,12 +166,12 @@ def describe_candidates(world, state, scratch, p, b, n, rows, r, at):
             promoted=scratch.promotion[row, c] > 0.0,
         )
         clicks, impressions, satisfaction, age = _write_features(
-            world, state, p, b, n, candidate, rows, r, at + c * p.shape.features
+            world, state, p, b, n, candidate, feature, rows, r, at + c * size
         )
         scratch.item_clicks[row, c], scratch.item_impressions[row, c] = clicks, impressions
         scratch.item_satisfaction[row, c], scratch.item_age[row, c] = satisfaction, age
-    squash_row(rows, b, r, at, at + p.shape.candidates * p.shape.features)
-    _describe_bounded(scratch, p, b, count, rows, r, at)
+    squash_row(rows, b, r, at, at + p.shape.candidates * size)
+    _describe_bounded(scratch, p, b, count, feature, size, rows, r, at)
     return count
 
 
@@ -165,7 +182,7 @@ def _history(p, n):
 
 
 @kernel
-def _describe_bounded(scratch, p, b, count, rows, r, at):
+def _describe_bounded(scratch, p, b, count, feature, size, rows, r, at):
     """The features of the candidates that are bounded as they are. First all of one kind, which vectorises."""
     row = scratch.turns[b].scratch_row
     clicks, impressions, satisfaction = (
@@ -179,24 +196,25 @@ def _describe_bounded(scratch, p, b, count, rows, r, at):
         ctr[c] = relative_ctr(mean_ctr, clicks[c], impressions[c])
     for c in range(round_up_to_lanes(count)):
         pleased[c] = relative_satisfaction(mean_satisfaction, clicks[c], satisfaction[c])
-    if p.features.freshness >= 0:
+    if feature.freshness >= 0:
         for c in range(round_up_to_lanes(count)):
             fresh[c] = freshness(p.choice, scratch.item_age[row, c])
     for c in range(count):
         values = Bounded(ctr[c], pleased[c], fresh[c], scratch.promotion[row, c])
-        _write_bounded(p, values, rows, b, r, at + c * p.shape.features)
+        _write_bounded(values, feature, rows, b, r, at + c * size)
 
 
 @kernel
-def _write_features(world, state, p, b, n, candidate, rows, r, at):
+def _write_features(world, state, p, b, n, candidate, feature, rows, r, at):
     """Write into rows[b, r, at:] the features of a candidate that are to be squashed; returns what the others are
     worked out from: clicks, impressions and satisfaction of everybody, and age."""
-    copy, feature, dims = state.copies[b], p.features, p.shape.dims
+    copy, dims = state.copies[b], p.shape.dims
     tick, j = copy.tick, candidate.item
     popularity, clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, copy.stamp, tick)
-    rows[b, r, at + feature.profile_match] = candidate.match
-    rows[b, r, at + feature.history_match] = candidate.recall
-    rows[b, r, at + feature.topic_count] = state.vectors[b, copy.row, _history(p, n) + dims + world.items[j].topic]
+    if feature.profile_match >= 0:
+        rows[b, r, at + feature.profile_match] = candidate.match
+        rows[b, r, at + feature.history_match] = candidate.recall
+        rows[b, r, at + feature.topic_count] = state.vectors[b, copy.row, _history(p, n) + dims + world.items[j].topic]
     rows[b, r, at + feature.popularity] = popularity * p.shape.popularity_scale
     if feature.price >= 0:
         rows[b, r, at + feature.price] = log_price(world, p, j, candidate.promoted)
@@ -211,8 +229,7 @@ def _write_features(world, state, p, b, n, candidate, rows, r, at):
 
 
 @kernel
-def _write_bounded(p, values, rows, b, r, at):
-    feature = p.features
+def _write_bounded(values, feature, rows, b, r, at):
     rows[b, r, at + feature.ctr], rows[b, r, at + feature.satisfaction] = values.ctr, values.satisfaction
     if feature.freshness >= 0:
         rows[b, r, at + feature.freshness] = values.freshness
@@ -226,12 +243,12 @@ def write_item(world, state, p, b, n, j, match, seen, rows, r):
     copy = state.copies[b]
     recall = dot(state.vectors, b, copy.row, _history(p, n), world.item_vectors, j, p.shape.dims)
     candidate = Candidate(j, match, recall, seen, is_promoted(p, j, copy.tick))
-    clicks, impressions, satisfaction, age = _write_features(world, state, p, b, n, candidate, rows, r, 0)
+    clicks, impressions, satisfaction, age = _write_features(world, state, p, b, n, candidate, p.features, rows, r, 0)
     squash_row(rows, b, r, 0, p.shape.features)
     ctr = relative_ctr(p.shape.mean_ctr, clicks, impressions)
     pleased = relative_satisfaction(p.shape.mean_satisfaction, clicks, satisfaction)
     values = Bounded(ctr, pleased, freshness(p.choice, age), 1.0 if candidate.promoted else 0.0)
-    _write_bounded(p, values, rows, b, r, 0)
+    _write_bounded(values, p.features, rows, b, r, 0)
 
 
 @kernel
@@ -263,6 +280,21 @@ def _observe_offers(state, p, b, n, observations):
         return
     for m in range(p.shape.agents):
         observations[b, n, p.fields.offers + m] = state.offers[b, state.copies[b].row, m]
+
+
+@kernel
+def _observe_recent(world, state, p, b, n, observations):
+    """The items that the visitor consumed last, as far as agent n knows, newest first."""
+    row, dims, topics, at = state.copies[b].row, p.shape.dims, p.shape.topics, p.fields
+    for i in range(p.shape.recent):
+        recent = state.recent[b, row, view_of(p, n), i]
+        if recent.item >= 0:
+            j = np.int64(recent.item)
+            observations[b, n, at.recent_mask + i] = 1.0
+            squash_item(world.item_vectors, j, dims, observations, b, n, at.recent_vectors + i * dims)
+            observations[b, n, at.recent_topics + i * topics + world.items[j].topic] = 1.0
+            observations[b, n, at.recent_bought + i] = recent.bought
+            observations[b, n, at.recent_pages + i] = squash(recent.pages, _RECENT_PAGES)
 
 
 @kernel

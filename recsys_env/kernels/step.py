@@ -23,6 +23,7 @@ from .dynamics import (
     leave_or_stay,
     move_mood,
     observe_satisfaction,
+    remember_item,
     show,
     tell_history,
     visitor_id,
@@ -132,7 +133,7 @@ def take_effect(world, state, report, p, b, n, k, pull, log_dwell):
         after_click(world, state, p, b, n, j, pull, log_dwell)
     else:
         after_no_click(world, state, p, b)
-    if p.shape.habits > 0:
+    if p.shape.habits > 0 or p.shape.remembered > 0:
         _consumption(world, state, report, p, b, n, k, j)
     if p.shape.satisfaction_views > 0:
         observe_satisfaction(world, state, p, b, n, pull)
@@ -153,16 +154,17 @@ def _pay_objectives(world, state, report, p, b):
 
 @kernel
 def _consumption(world, state, report, p, b, n, k, j):
-    """Clicks, or purchases, enter the table of consumed items."""
-    if p.users.habit == CLICKS:
-        if n >= 0:
-            form_habit(world, state, p, b, n, j)
-        return
-    if n >= 0 and report.slots[b, n, k].bought:
+    """Clicks, or purchases, count as consumption."""
+    bought = n >= 0 and report.slots[b, n, k].bought
+    if n >= 0 and (bought or p.users.habit == CLICKS):
         form_habit(world, state, p, b, n, j)
-    for i in range(p.shape.cart):
-        if report.later[b, i].item >= 0:
-            form_habit(world, state, p, b, report.later[b, i].agent, report.later[b, i].item)
+        remember_item(state, p, b, n, j, np.int64(bought))
+    if p.users.habit != CLICKS:
+        for i in range(p.shape.cart):
+            later = report.later[b, i]
+            if later.item >= 0:
+                form_habit(world, state, p, b, later.agent, later.item)
+                remember_item(state, p, b, later.agent, later.item, np.int64(1))
 
 
 @stage

@@ -98,8 +98,9 @@ def hidden_features(envs: VectorEnv, index: int) -> list[int]:
     names, hidden = candidate_features(envs.config, envs.shape), envs.config.hidden(index)
     if "candidates" in hidden:
         return list(range(len(names)))
-    # Where candidates are retrieved, the observation holds all features that no promise of privacy withholds.
-    unseen = frozenset() if envs.config.retrieves else unseen_features(hidden)
+    # Otherwise the observation holds all features that no promise of privacy withholds.
+    works_out = not envs.config.retrieves or envs.config.candidates.features == "vectors"
+    unseen = unseen_features(hidden) if works_out else frozenset()
     unseen |= WITHHELD_FEATURES if envs.config.private else frozenset()
     return [f for f, name in enumerate(names) if name in unseen]
 

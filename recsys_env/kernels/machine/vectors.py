@@ -229,6 +229,13 @@ def squash_vector(vectors, b, i, offset, size, rows, n, at):
 
 
 @kernel
+def squash_item(q, j, size, rows, b, n, at):
+    """Into rows[b, n, at : at + size], q[j, :size] squashed."""
+    row = (np.int64(b) * rows.shape[1] + n) * rows.shape[2]
+    _squash_flat(q, j * q.shape[1], rows, row + at, size)
+
+
+@kernel
 def dot(vectors, b, i, offset, q, j, size):
     """<vectors[b, i, offset:offset+size], q[j]>."""
     row = np.int64(b) * vectors.shape[1] + i

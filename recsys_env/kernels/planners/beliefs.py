@@ -172,8 +172,8 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
     """(v, R) from what agent n may observe.
 
     The coefficients are those of the world, as a platform would have estimated them. Unknown are the visitor's intent,
-    satiation (own topic counts stand in), price sensitivity (1), and the item's intercept, quality and clickbait: log
-    popularity predicts their sum with a regression `slope`.
+    satiation (own topic counts stand in), price sensitivity (1), what goes with what, and the item's intercept, quality
+    and clickbait: log popularity predicts their sum with a regression `slope`.
     """
     copy, f, agent, item = state.copies[b], p.feedback, world.agents[n], world.items[j]
     view, tick, dims = view_of(p, n), copy.tick, p.shape.dims
@@ -201,6 +201,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
         if sees.anchor and copy.anchor >= 0
         else 0.0,
         repeats=seen,
+        partner=0.0,
     )
     clicked = Consumed(
         quality=0.0,

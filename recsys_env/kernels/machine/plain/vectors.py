@@ -42,6 +42,13 @@ def squash_vector(vectors, b, i, offset, size, rows, n, at):
 
 
 @kernel
+def squash_item(q, j, size, rows, b, n, at):
+    """Into rows[b, n, at : at + size], q[j, :size] squashed."""
+    for d in range(size):
+        rows[b, n, at + d] = squash(q[j, d])
+
+
+@kernel
 def dot(vectors, b, i, offset, q, j, size):
     """<vectors[b, i, offset:offset+size], q[j]>."""
     return _eight_sums(vectors[b, i], offset, q[j], size)
