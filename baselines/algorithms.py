@@ -89,6 +89,9 @@ class TorchPPO(PageLearner, PPO):
     """A policy and a critic for each learner instead of one for all."""
     memory: Annotated[int, Range(0)] = 0
     """Units of a GRU that runs along each visitor's pages; 0 = none."""
+    attention: Annotated[int, Range(0)] = 0
+    """Units of the embeddings of target attention, which compares the vectors of candidates with those of the items
+    that the visitor consumed last; 0 = none."""
     play_on: Literal["cpu", "cuda"] = "cpu"
     """Where the game is played. On a GPU (where --device has to be too), observations and states stay there, and all
     agents learn."""

@@ -392,7 +392,7 @@ class PPOLearner:
         return Observer(self.envs)
 
     def _actor(self, layout: Layout) -> Scorer:
-        return PageNetwork(layout, self.options.width, self.options.memory)
+        return page_policies.page_network(layout, self.options.width, self.options.memory, self.options.attention)
 
     def _groups(self, agent: Agent) -> list[dict[str, Any]]:
         """Groups of parameters for the optimiser: actor and critic apart, so that large gradients of one do not shrink

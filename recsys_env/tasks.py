@@ -559,6 +559,77 @@ _SHIPPED: dict[str, WorldConfig] = {
             ),
         ),
     ),
+    "bundle-v0": WorldConfig(
+        description="""Three departments of one shop: what one of them sells makes demand for another.
+
+        Pays purchases, to the team. Each department shows a row of its own goods on every page. What goes with an item
+        that was just bought is sold by the next department, as lenses go with a camera. A department sees what it sold
+        itself, so the one that could follow up does not know of the sale, unless histories are shared
+        (`observation.share`) or messages tell (`messages`). What goes with what is a map that agents have to learn.
+        Question: do the departments learn the map, and tell each other what they sold? Stresses: communication, team
+        credit, representation learning. Discount .997.
+        """,
+        num_agents=3,
+        slots=2,
+        horizon=600,
+        page="rows",
+        scenes=_SHOP,
+        scale_hundred="greedy",
+        users=UserConfig(number=8, groups=1, habit="purchase"),
+        items=ItemConfig(
+            number=600,
+            domains=3,
+            domain_topics=True,
+            partner_step=1,
+            quality_sd=0.5,
+            price_log_sd=0.0,
+            topic_price_log_sd=0.0,
+        ),
+        choice=ChoiceConfig(v_0=6.0, beta_taste=4.0, beta_partner=6.0, partner_decay=0.8),
+        feedback=FeedbackConfig(b_0=1.0, b_taste=1.0, instant=True),
+        dynamics=DynamicsConfig(drift=0.0),
+        arrival=ArrivalConfig(k_0=3.0, k_1=0.5),
+        candidates=CandidateConfig(topic_scale=1.0, features="both"),
+        reward=RewardConfig(click=0.0, purchase=1.0, sharing=1.0),
+        observation=ObservationConfig(recent=4),
+        roles=(
+            RoleConfig("cameras", domains=(0,)),
+            RoleConfig("lenses", domains=(1,)),
+            RoleConfig("travel", domains=(2,)),
+        ),
+    ),
+    "playlist-v0": WorldConfig(
+        description="""Two rival music apps: what somebody wants to hear next depends on the last two plays.
+
+        Pays plays. A person opens one app for a session of many plays. What goes well after the last play, and after
+        the one before it, are maps that agents have to learn from the vectors of songs: their observations hold no
+        comparison of a candidate with the listener. Topics wear out, and listeners return to the app that they have
+        come to trust. Question: does a model that reads the sequence beat every ranker that does not? Stresses:
+        representation learning, sequences, retention. Discount .997.
+        """,
+        num_agents=2,
+        slots=1,
+        horizon=600,
+        page="rival",
+        scale_hundred="greedy",
+        users=UserConfig(number=8, groups=1),
+        items=ItemConfig(number=600, quality_sd=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
+        choice=ChoiceConfig(
+            v_0=5.0,
+            beta_taste=3.0,
+            beta_partner=5.0,
+            partner_second=0.5,
+            partner_decay=0.8,
+            beta_satiation=0.5,
+            beta_trust=2.0,
+        ),
+        feedback=FeedbackConfig(e_0=0.5, a_satiation=0.3, noise_scale=0.5),
+        dynamics=DynamicsConfig(drift=0.0, trust_rate=0.2, trust_rate_none=0.05),
+        arrival=ArrivalConfig(k_0=3.0, k_1=1.0, r_0=0.0, r_1=2.0),
+        candidates=CandidateConfig(topic_scale=1.0, features="vectors"),
+        reward=RewardConfig(click=1.0),
+        observation=ObservationConfig(recent=8),
+    ),
     "rivals-v1": replace(
         _FEED,
         {

@@ -63,19 +63,10 @@ class _Assortment(Policy):
         envs = self.envs
         self._compiled = None
         items, shape = envs.world.items, envs.shape
-        size = max(shape.candidates, shape.items)
         number = np.maximum(np.bincount(items["provider"]), 1)
         by_provider = np.bincount(items["provider"], items["popularity"]) / number
         self._newcomer = by_provider[items["provider"]]
-        self._scratch = Scratch(
-            options=np.zeros(size, np.int64),
-            weights=np.zeros(size),
-            values=np.zeros(size),
-            chosen=np.zeros(shape.slots, np.int64),
-            best=np.zeros(shape.slots, np.int64),
-            gains=np.zeros(shape.slots),
-            taste=np.zeros(shape.dims),
-        )
+        self._scratch = empty_scratch(envs)
         self._slope = popularity_slope(envs)
         hidden = envs.config.hidden(self.index)
         self._sees = Sees.unless(hidden)
@@ -113,6 +104,21 @@ class _Assortment(Policy):
             self._compiled = compiled(choose, *arguments)
         self._compiled(*arguments)
         return slate_action(self.envs, self.index, *slates)
+
+
+def empty_scratch(envs: VectorEnv) -> Scratch:
+    """Return working memory for the slates of an agent."""
+    shape = envs.shape
+    size = max(shape.candidates, shape.items)
+    return Scratch(
+        options=np.zeros(size, np.int64),
+        weights=np.zeros(size),
+        values=np.zeros(size),
+        chosen=np.zeros(shape.slots, np.int64),
+        best=np.zeros(shape.slots, np.int64),
+        gains=np.zeros(shape.slots),
+        taste=np.zeros(shape.dims),
+    )
 
 
 def popularity_slope(envs: VectorEnv) -> float:

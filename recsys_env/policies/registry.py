@@ -23,6 +23,7 @@ POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported
     "content": "recsys_env.policies.assortment:Content",
     "nearest": "recsys_env.policies.nearest:Nearest",
     "static": "recsys_env.policies.linear:Static",
+    "observer": "recsys_env.policies.observer:Observer",
     "greedy": "recsys_env.policies.assortment:Greedy",
     "planner": "recsys_env.policies.assortment:Planner",
     "central": "recsys_env.policies.assortment:Central",
@@ -58,7 +59,7 @@ FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "llm-list": "recsys_env.language.policy:ListingPolicy",
 }
 # Policies that may read latent variables: intercept, quality and clickbait of items, and users.
-ORACLES = ("greedy", "planner", "central")
+ORACLES = ("observer", "greedy", "planner", "central")
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and those of `register_loader`
     "ranker": "recsys_env.policies.linear:SavedRanker",

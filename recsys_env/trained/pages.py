@@ -40,6 +40,8 @@ EXCLUDED = -1e9  # score of what cannot be chosen; finite, so that no gradient b
 SHARED = "shared"  # name of a network that plays for every agent
 # Parts of the observation that a candidate's features already compare it with.
 MATCHED = ("profile", "clicked_mean", "topic_counts", "anchor")
+ITEMS = ("candidate_vectors", "candidate_topics")  # one after the other; read by target attention alone
+RECENT = ("recent_mask", "recent_vectors", "recent_topics", "recent_bought", "recent_pages")  # likewise
 
 
 # ------------------------------------------------------------------------------------------------ observations, actions
@@ -57,6 +59,9 @@ class Layout:
         options: number of options of a slot; 0 where an action is a vector.
         slots: K.
         words: number of values of each further choice: a price level, a message.
+        dims, topics: D and T.
+        vectors: first column of the candidates' vectors, which their topics follow; 0 without them.
+        history, recent: first column of the items that the visitor consumed last, and their number L.
         vector: D, the length of an action that is a vector; 0 where it is made of choices.
     """
 
@@ -69,6 +74,11 @@ class Layout:
     slots: int
     words: list[int]
     vector: int
+    dims: int
+    topics: int
+    vectors: int
+    history: int
+    recent: int
 
     @property
     def preferences(self) -> int:
@@ -86,7 +96,8 @@ def layout_of(envs: CpuBatch) -> Layout:
     config, shape, fields, space = envs.config, envs.shape, envs.observation_fields, envs.action_space
     listed, continuous = config.retrieves, isinstance(space, spaces.Box)
     # A message may have to say more than how well the candidates match.
-    left_out = {"candidates", *(MATCHED if listed and not shape.vocabulary else ())}
+    compared = listed and config.candidates.features != "vectors" and not shape.vocabulary
+    left_out = {"candidates", *ITEMS, *RECENT, *(MATCHED if compared else ())}
     context = [
         column for name, where in fields.items() if name not in left_out for column in range(*where.indices(10**9))
     ]
@@ -100,6 +111,11 @@ def layout_of(envs: CpuBatch) -> Layout:
         slots=config.slots,
         words=[] if continuous else beside_picks(shape),
         vector=space.shape[0] if isinstance(space, spaces.Box) else 0,
+        dims=shape.dims,
+        topics=shape.topics,
+        vectors=fields[ITEMS[0]].start if ITEMS[0] in fields else 0,
+        history=fields[RECENT[0]].start if shape.recent else 0,
+        recent=shape.recent,
     )
 
 
@@ -253,6 +269,13 @@ class PageNetwork(Scorer):
             self.deviation.copy_(deviations(self.read(observations)))
 
 
+def page_network(layout: Layout, width: int, memory: int, attention: int) -> PageNetwork:
+    """Return a network of these sizes, with target attention of so many units (`attention.py`), or 0 for none."""
+    from .attention import AttentionNetwork
+
+    return AttentionNetwork(layout, width, memory, attention) if attention else PageNetwork(layout, width, memory)
+
+
 def weighed(page: Any, weights: torch.Tensor) -> torch.Tensor:
     """Return scores [R, C]: the candidates' features, centred within their page, times weights [R, F]."""
     return torch.bmm(beside_mean(page), weights.unsqueeze(2)).squeeze(2)
@@ -333,7 +356,7 @@ def echo_of(individual_reward: torch.Tensor, chosen: torch.Tensor, page: Page, l
 # ------------------------------------------------------------------------------------------------ policies
 
 LAYOUT = {name: [int] if name in ("context", "words") else int for name in Layout.__dataclass_fields__}
-_FORM = {"layout": LAYOUT, "width": int, "memory": int, "networks": [str]}
+_FORM = {"layout": LAYOUT, "width": int, "memory": int, "attention": int, "networks": [str]}
 
 
 def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork]) -> None:
@@ -343,6 +366,7 @@ def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork]) -> N
         "layout": dataclasses.asdict(one.layout),
         "width": one.width,
         "memory": one.memory.hidden_size if one.memory else 0,
+        "attention": getattr(one, "units", 0),
         "networks": list(networks),
     }
     write_policy(folder, "pages", envs, to_arrays(networks), **facts)
@@ -386,7 +410,7 @@ class PagePolicy(Policy):
 
     def __init__(self, folder: Path) -> None:
         def make(layout: Layout, facts: Mapping[str, Any]) -> PageNetwork:
-            return PageNetwork(layout, facts["width"], facts["memory"])
+            return page_network(layout, facts["width"], facts["memory"], facts["attention"])
 
         self.folder = folder
         self.layout, self.facts, self._networks = read_networks(folder, _FORM, make)

@@ -1,0 +1,132 @@
+"""The policy `observer`: its posterior is that of the rules, it sees only what its agent sees, and it uses the map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys_env import VectorEnv, WorldConfig, task_config, vector_env
+from recsys_env.evaluation import episode_returns
+from recsys_env.policies import feedback
+from recsys_env.policies.observer import Observer
+
+# Each taste is the centre of one topic, so that there are four kinds of people.
+KINDS = WorldConfig(
+    num_agents=1,
+    slots=2,
+    page="rows",
+    action="items",
+    horizon=200,
+    users={"number": 2, "topics": 1, "groups": 1, "price_sensitivity_log_sd": 0.0},
+    items={"number": 12, "dims": 3, "topics": 4},
+    choice={"v_0": 2.0, "beta_taste": 3.0, "beta_quality": 0.5},
+    feedback={"a_taste": 2.0, "a_quality": 0.5, "noise_scale": 1.0},
+    dynamics={"drift": 0.0},
+    arrival={"r_0": 40.0, "k_0": 40.0},
+    observation={"profile_noise": 1.5},
+)
+
+
+def play(envs: VectorEnv, policy: Observer, pages: int, actions: np.ndarray | None = None) -> list[dict[str, Any]]:
+    """Let a policy play, or watch other actions, and return what it was told of each page."""
+    observations, told = envs.observations, []
+    for _ in range(pages):
+        chosen = policy.act(observations[:, 0])
+        observations, _, _, truncated, infos = envs.step((chosen if actions is None else actions)[:, None])
+        told.append(feedback(infos, 0))
+        policy.observe(told[-1])
+        policy.reset(truncated)
+    return told
+
+
+def log_posterior(envs: VectorEnv, told: list[dict[str, Any]], profile: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """log P(kind | profile, pages) [B, T] up to a constant, by enumeration from the equations."""
+    c, f, world = envs.config.choice, envs.config.feedback, envs.world
+    centres, q = world.centres.astype(float), world.item_vectors.astype(float)
+    deviation = envs.config.observation.profile_noise / np.sqrt(envs.shape.dims)
+    found = -0.5 * ((profile[:, None] - centres) ** 2).sum(2) / deviation**2
+    match, quality = centres @ q.T, world.items["quality"].astype(float)
+    theta = ranks**-c.eta * (1 + c.kappa * (ranks == 1))
+    for page in told:
+        for b, shown in enumerate(page["shown"]):
+            weights = theta * np.exp(c.beta_taste * match[:, shown] + c.beta_quality * quality[shown])  # [T, K]
+            share = weights / (np.exp(c.v_0) + weights.sum(1, keepdims=True))
+            clicked = page["clicked"][b]
+            if not clicked.any():
+                found[b] += np.log(1 - share.sum(1))
+                continue
+            k = int(clicked.argmax())
+            e = np.log(np.expm1(page["dwell"][b, k] / world.items["length"][shown[k]]))
+            x = (e - f.e_0 - f.a_taste * match[:, shown[k]] - f.a_quality * quality[shown[k]]) / f.noise_scale
+            found[b] += np.log(share[:, k]) - x - 2 * np.log1p(np.exp(-x))
+    return found
+
+
+def test_the_posterior_is_that_of_the_rules() -> None:
+    """Against enumeration, where all people are of one of four kinds."""
+    envs = vector_env(KINDS, 40)
+    envs.reset(seed=5)
+    policy = Observer(particles=512)
+    policy.bind(envs, "recommender_0", seed=1)
+    visitor, row = envs.arrays.copies["visitor"].copy(), envs.arrays.copies["row"].copy()
+    at = envs.world.params["shape"][0]["profile"]
+    profile = envs.arrays.vectors[np.arange(40), row, at : at + 3].astype(float)
+    shown = np.random.default_rng(0).permuted(np.tile(np.arange(12), (40, 1)), axis=1)[:, :2]
+    before = log_posterior(envs, [], profile, np.arange(1, 3))
+    told = play(envs, policy, 5, shown)
+    assert (envs.arrays.copies["visitor"] == visitor).all()  # nobody leaves
+    assert {bool(page["clicked"].any(1).mean() > 0.2) for page in told} == {True}
+    exact = log_posterior(envs, told, profile, np.arange(1, 3))
+    tastes = policy._kept.vectors[np.arange(40), row, :, :3]
+    kind = (tastes @ envs.world.centres.T).argmax(2)
+    weights = np.exp(policy._kept.log_weights[np.arange(40), row])
+    found = np.stack([(weights * (kind == t)).sum(1) for t in range(4)], 1) / weights.sum(1, keepdims=True)
+
+    def shares(log: np.ndarray) -> np.ndarray:
+        odds = np.exp(log - log.max(1, keepdims=True))
+        return odds / odds.sum(1, keepdims=True)
+
+    gap = np.abs(found - shares(exact)).sum(1) / 2  # total variation
+    assert gap.mean() < 0.06
+    assert np.abs(shares(before) - shares(exact)).sum(1).mean() / 2 > 4 * gap.mean()  # the pages said something
+
+
+def test_it_acts_by_what_its_agent_observed_alone() -> None:
+    """Two visitors who differ only in what is hidden are served alike until they respond differently."""
+    slates = []
+    for taste in (0, 1):
+        envs = vector_env(KINDS, 6)
+        envs.reset(seed=3)
+        row, shape = envs.arrays.copies["row"], envs.world.params["shape"][0]
+        people = np.arange(6), row
+        envs.arrays.vectors[(*people, slice(shape["profile"], shape["profile"] + 3))] = 0.3
+        envs.arrays.vectors[(*people, slice(0, 3))] = envs.world.centres[taste]
+        policy = Observer()
+        policy.bind(envs, "recommender_0", seed=1)
+        slates.append(policy.act(envs.observations[:, 0]))
+    np.testing.assert_array_equal(*slates)
+
+
+@pytest.mark.parametrize("hidden", [(), ("profile",)])
+def test_profiles_count_only_where_they_are_seen(hidden: tuple[str, ...]) -> None:
+    envs = vector_env(KINDS, 50, roles=({"name": "recommender", "hidden": hidden},), observation={"profile_noise": 0.1})
+    envs.reset(seed=2)
+    policy = Observer()
+    policy.bind(envs, "recommender_0", seed=1)
+    policy.act(envs.observations[:, 0])
+    tastes = policy._kept.vectors[np.arange(50), envs.arrays.copies["row"], :, :3]
+    true = envs.arrays.vectors[np.arange(50), envs.arrays.copies["row"], :3]
+    right = np.einsum("bsd,bd->bs", tastes, true) > 0.999
+    assert right.mean() < 0.5 if hidden else right.mean() > 0.95
+
+
+def test_it_uses_what_goes_with_what_was_sold() -> None:
+    """A team that sees all sales earns more than one whose departments see their own."""
+    options: dict[str, Any] = {"users": {"number": 4}, "horizon": 150}
+    alone, together = (
+        episode_returns(task_config("bundle-v0", {**options, "observation": {"share": share}}), "observer", 8, 0).mean()
+        for share in (False, True)
+    )
+    assert together > 1.1 * alone
