@@ -124,6 +124,8 @@ SYMBOLS = {
     "roles": "R",
     "candidates": "C",
     "features": "F",
+    "observed_features": "F'",
+    "recent": "L",
     "vocabulary": "V",
     "labels": "Y",
     "providers": "G",
