@@ -48,7 +48,7 @@ def test_neither_quality_nor_bait_is_told() -> None:
     for hidden in ("quality", "bait", "intercept", "popularity"):
         assert np.ptp(items[hidden]) > 0 or hidden == "intercept"
         items[hidden] = rng.permutation(items[hidden])
-    again = texts_of(envs.world._replace(items=items), None)
+    again = texts_of(envs.config, envs.world._replace(items=items), None)
     np.testing.assert_array_equal(again.titles, envs.texts.titles)
     np.testing.assert_array_equal(again.descriptions, envs.texts.descriptions)
 
@@ -56,7 +56,7 @@ def test_neither_quality_nor_bait_is_told() -> None:
 def test_topics_and_domains_have_names_of_their_own() -> None:
     many = texts(items={"topics": 60, "number": 300, "dims": 3, "domains": 9}, candidates={"number": 20})
     assert len(set(many.topics)) == 60
-    assert list(many.domains) == [*DOMAINS, f"{DOMAINS[0]} 2"]
+    assert list(many.domains) == [*DOMAINS["keywords"], "films 2"]
     assert many.descriptions[8].split("; ")[1] == "films 2"
     wide = texts(items={"dims": 40})
     assert any(word.strip().endswith(" 2") for title in wide.titles for word in title.split(","))
