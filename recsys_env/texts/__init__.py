@@ -3,6 +3,7 @@
 poles.py     what stands for each direction of taste
 titles.py    titles that read like goods, films or headlines
 requests.py  what visitors say that they want
+measure.py   how much texts tell of a number
 
 Generated texts say what could be printed on a box: what an item is about, how its price compares with others of its
 topic, and how long it is. A word means the same direction of taste in every world, so an agent that has learned to read
@@ -33,7 +34,7 @@ DOMAINS = {
     "keywords": ("films", "books", "songs", "games", "shows", "news", "podcasts", "courses"),
     "goods": ("ground floor", "first floor", "second floor", "third floor", "basement", "annexe"),
     "films": ("in cinemas", "on television", "on disc", "to stream", "at festivals", "in the archive"),
-    "headlines": ("Courier", "Herald", "Gazette", "Observer", "Tribune", "Chronicle"),
+    "headlines": ("Courier", "Herald", "Gazette", "Observer", "Tribune", "Bulletin"),
 }
 PRICES = ("cheap", "mid-priced", "dear")
 LENGTHS = ("short", "of medium length", "long")
@@ -66,7 +67,7 @@ class Texts:
 def full_texts(titles: np.ndarray, descriptions: np.ndarray) -> list[str]:
     """Return title and description of each item [M] as one text."""
     pairs = zip(titles.tolist(), descriptions.tolist(), strict=True)
-    return [f"{title}. {said}" if said else str(title) for title, said in pairs]
+    return [f"{title}{'' if title.endswith('!') else '.'} {said}" if said else str(title) for title, said in pairs]
 
 
 def on_one_line(text: str) -> str:

@@ -100,7 +100,7 @@ MATERIALS: dict[str, Levels] = {
         ("suede", "cowhide"),
         ("full-grain-leather", "saddle-stitched"),
     ),
-    "gadget": (
+    "electric": (
         ("unbranded-chip", "rattly"),
         ("basic", "plastic-cased"),
         ("rubberised", "splash-proof"),
@@ -137,9 +137,9 @@ PITCHES: Levels = (
      "{} - LIFE-CHANGING!!!"),
 )  # fmt: skip
 GUARANTEES: Levels = (
-    ("No warranty", "Sold as seen", "Failed two of five lab tests", "Strong smell when unpacked"),
-    ("Ninety-day warranty", "Exchange within two weeks", "Average marks in the lab", "Some assembly marks"),
-    ("Two-year warranty", "Spare parts in stock", "Passed all five lab tests", "Evenly finished"),
+    ("No warranty", "Sold as seen", "Failed two of five tests", "Strong smell when unpacked"),
+    ("Ninety-day warranty", "Exchange within two weeks", "Average test marks", "Some assembly marks"),
+    ("Two-year warranty", "Spare parts in stock", "Passed all five tests", "Evenly finished"),
     ("Lifetime guarantee", "Free repairs for twenty years", "Test winner, five stars of five", "Finished by hand"),
 )
 CLAIMS: Levels = (
@@ -174,7 +174,7 @@ NAMES = (
     "The {0}, the {1} and Me", "Every {0} Has Its {1}", "Before the {0}, the {1}", "Goodbye {0}, Hello {1}",
     "The Last {0} and the First {1}", "One {0}, One {1}", "The {0} Behind the {1}", "Half {0}, Half {1}",
     "My {0}, Your {1}", "From {0} to {1}", "Neither {0} nor {1}", "Letters from the {0} to the {1}",
-    "The {0}, or the {1}", "A Year of {0} and {1}", "Remember the {0}, Forget the {1}",
+    "The {0}, or the {1}", "The Year of the {0} and the {1}", "Remember the {0}, Forget the {1}",
 )  # fmt: skip
 EDITIONS: Levels = (
     ("{}", "{} (subtitled)", "{} (restored print)", "{} (original cut)", "{} (black and white)"),
@@ -187,7 +187,7 @@ PLOTS = (
     "{0} and {1} swap lives {2}", "{0} and {1} share a secret {2}", "{0} and {1} become unlikely friends {2}",
     "{0} and {1} are trapped together {2}", "{0} and {1} keep running into each other {2}", "{0} must trust {1} {2}",
     "{0} makes a promise to {1} {2}", "{0} looks for {1} {2}", "{0} tells {1} a lie {2}", "{0} and {1} meet {2}",
-    "{0} owes {1} a favour {2}", "{0} is mistaken for {1} {2}", "{0} takes {1} in {2}", "{0} and {1} go missing {2}",
+    "{0} owes {1} a favour {2}", "{0} is mistaken for {1} {2}", "{0} hides {1} {2}", "{0} and {1} go missing {2}",
 )  # fmt: skip
 CRITICS: Levels = (
     ("a mess", "unwatchable", "wooden and far too loud", "two hours of padding"),
@@ -257,7 +257,7 @@ EDITING: Levels = (
 )
 TEASERS: Levels = (
     ("Answer in the first paragraph", "Summary on top", "Table of contents included", "Method described"),
-    ("With photo gallery", "With reader poll", "Also as a podcast", "More to follow"),
+    ("With slide show", "With reader poll", "Also as a podcast", "More to follow"),
     ("Wait for the last paragraph", "One detail stands out", "Readers are divided", "Guess who is behind it"),
     ("You have to see it to believe it!", "Share before it is deleted!", "Experts HATE this!", "Your jaw will drop!"),
 )
