@@ -22,8 +22,8 @@ from recsys_env.texts.requests import (
 )
 
 # SHA-256 of the requests of a world
-TEXTS = "c0b00e1540519c525804c5fef20928865eb79facfa93e1b0f907fe81d612f695"
-VECTORS = "c276af87b3147d71e86b5b474516e2e6235a6636f1e4de24ad40f0eba965e1fb"
+TEXTS = "3d705a7bf404559241f568aaabae4c7c0ebd3059afefcc8bf6b54042563ab2ca"
+VECTORS = "7be4f31a704ca341bed4d5ac3c4061c38488952a073f8936b2ee9989916c11f6"
 TOPICS = 12
 
 

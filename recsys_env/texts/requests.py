@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import random
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +24,7 @@ import numpy as np
 from ..config import WorldConfig
 from . import TOPIC_WORDS, on_one_line, topic_names, topic_poles
 from .poles import VOCABULARY
+from .titles import shuffled
 
 if TYPE_CHECKING:
     from ..catalogue import Catalogue
@@ -89,7 +89,10 @@ def requests_of(config: WorldConfig, centres: np.ndarray, catalogue: Catalogue |
         words: list[list[str]] = [[] for _ in names]
     else:
         names, words = topic_names(centres), _words_of_topics(centres, config.world_seed)
-    budgets = _budget_words(config.world_seed)
+    budgets = [
+        shuffled(said, f"{config.world_seed} {budget}")[:PREFERRED]
+        for budget, said in zip(BUDGETS, SAID_OF_BUDGETS, strict=True)
+    ]
     rows = [
         (_request(kind, named, budget, v), encode_words(f"{named[1]} {budget}"))
         for named_by in _named(kind, names, words)
@@ -121,8 +124,7 @@ def _request(kind: str, named: tuple[str, str], budget: str, phrasing: int) -> s
 def _words_of_topics(centres: np.ndarray, world_seed: int) -> list[list[str]]:
     """Return the words that this world has for each topic; none is given to two topics. Few where many topics share
     their directions."""
-    chance = random.Random(f"{world_seed} requests").random
-    free = {name: sorted(pole.requests, key=lambda _: chance()) for name, pole in VOCABULARY.items()}
+    free = {name: shuffled(pole.requests, f"{world_seed} {name}") for name, pole in VOCABULARY.items()}
     about = topic_poles(centres)
     words: list[list[str]] = [[] for _ in about]
     for i in range(PREFERRED):
@@ -131,11 +133,6 @@ def _words_of_topics(centres: np.ndarray, world_seed: int) -> list[list[str]]:
             if left:
                 known.append(left[0].pop())
     return words
-
-
-def _budget_words(world_seed: int) -> list[list[str]]:
-    chance = random.Random(f"{world_seed} budgets").random
-    return [sorted(said, key=lambda _: chance())[:PREFERRED] for said in SAID_OF_BUDGETS]
 
 
 # ------------------------------------------------------------------------------------------------ as numbers

@@ -20,6 +20,12 @@ Thing = TypeVar("Thing")
 Levels = tuple[tuple[str, ...], ...]  # words by level, from the lowest to the highest
 
 
+def shuffled(words: Sequence[str], seed: str) -> list[str]:
+    """Return the words in an order that depends on the seed only."""
+    chance = random.Random(seed).random  # its sequence is the same in every version of Python
+    return sorted(words, key=lambda _: chance())
+
+
 class Item(NamedTuple):
     """What a title is made of.
 
@@ -39,7 +45,7 @@ class Draws:
     """The random choices of one item's words; a pure function of world and item."""
 
     def __init__(self, world_seed: int, item: int, signal: float) -> None:
-        self._random = random.Random(f"{world_seed} {item}").random  # the same in every version of Python
+        self._random = random.Random(f"{world_seed} {item}").random
         self._signal = signal
 
     def one(self, words: Sequence[Thing]) -> Thing:
@@ -64,8 +70,7 @@ _ENDINGS = ("vik", "dane", "mont", "ley", "ora", "by", "ford", "sen", "wick", "s
 
 def makers_of(world_seed: int) -> Levels:
     """Return the names of a world's makers, by the quality of what they make."""
-    chance = random.Random(f"{world_seed} makers").random
-    names = sorted((a + b for a in _BEGINNINGS for b in _ENDINGS), key=lambda _: chance())
+    names = shuffled([a + b for a in _BEGINNINGS for b in _ENDINGS], f"{world_seed} makers")
     return tuple(tuple(names[i * MAKERS_PER_TIER :][:MAKERS_PER_TIER]) for i in range(TIERS))
 
 
