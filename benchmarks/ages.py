@@ -53,6 +53,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
         *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
         *("benchmarks/checks/bad_inputs.py", "benchmarks/checks/bad_cases/"),
     ),
+    "titles": tuple(f"recsys_env/texts/{name}.py" for name in ("titles", "poles", "measure")),
     "adapters": ("recsys_env/adapters/", "recsys_env/vector.py", "recsys_env/environment.py", "recsys_env/views.py"),
 }
 ABOUT = {  # stored file -> area; all other files are about the tasks and policies that they name
@@ -60,6 +61,7 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
     "gpu": "cuda",
     **dict.fromkeys(("fit_origin", "fit_report", "new_items"), "fitting"),
     "bad_inputs": "checks",
+    "titles": "titles",
     "compatibility": "adapters",
 }
 # Files that are older than the code that they are about, and will be measured again. The site lists them.

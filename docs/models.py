@@ -26,6 +26,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     """
     return {
         "new_items": new_items,
+        "titles": titles,
         "generative": generative,
         "scaling": partial(scaling, folder),
         "unseen": unseen,
@@ -41,6 +42,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     }
 
 
+TOLD = ("quality", "bait")  # what the words of titles may tell
 BESIDE = ("blind", "nearest", "sasrec", "two-tower", "content", "static")  # of the generative recommender
 
 
@@ -71,6 +73,35 @@ def new_items() -> str:
         f"{whence(result, 'new_items.json')}"
     )
     return section(means, markdown(["ranked by", "recall", "NDCG", "NDCG of the best text less this"], rows), how=how)
+
+
+def titles() -> str:
+    """How much words tell of quality and clickbait, by kind of title and `items.title_signal`."""
+    result = stored("titles")
+
+    def said(value: Mapping[str, float]) -> str:
+        return f"{value['mean'] + 0:.2f}".replace("-0.00", "0.00")
+
+    columns = list(next(iter(result["kinds"]["goods"].values())))
+    rows = [
+        [f"`{kind}`", signal, *(said(row[column]) for column in columns)]
+        for kind, signals in result["kinds"].items()
+        for signal, row in signals.items()
+    ]
+    full = [signals["1"][f"{name}, title and description"] for signals in result["kinds"].values() for name in TOLD]
+    means = (
+        "Share of the variance of quality and of clickbait that a linear regression on words explains for items that "
+        "it was not fitted to. A signal of 0 tells nothing. At a signal of 1, title and description explain between "
+        f"{min(value['mean'] for value in full):.0%} and {max(value['mean'] for value in full):.0%}."
+    )
+    wide = max(
+        value["high"] - value["low"] for of in result["kinds"].values() for row in of.values() for value in row.values()
+    )
+    how = (
+        f"Means over {result['settings']['seeds']} worlds of {result['settings']['items']} items; in each cell they "
+        f"differ by {wide:.2f} or less. {whence(result, 'titles.json')}"
+    )
+    return section(means, markdown(["`items.titles`", "`items.title_signal`", *columns], rows), how=how)
 
 
 def generative() -> str:

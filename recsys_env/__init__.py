@@ -18,7 +18,8 @@ exact/          finite games as tables and their solutions; what an action is wo
 rollouts.py     many ticks in one compiled call
 focal.py        a batch as some of its agents see it, the others are policies
 views.py        the game as Gymnasium sees it
-texts.py        what items are called; language/: text as vectors, pages as prompts, language agents
+texts/          what items are called, and what visitors ask for
+language/       text as vectors, pages as prompts, language agents
 adapters/       the batch in each trainer library's form
 evaluation/     metrics, runs and their statistics, tournaments, replays
 fitting/        purchase log -> FittedWorld, a config with its catalogue

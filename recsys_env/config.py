@@ -113,6 +113,23 @@ class ItemConfig(Settings):
     length_log_sd: float = number_field(
         0.0, "log-sd of length (log-normal, mean 1): scales dwell time", 0, 3, from_catalogue=True
     )
+    titles: str = choice_field(
+        "keywords",
+        "what titles and descriptions read like: keywords of taste, or goods, films, or headlines",
+        "keywords",
+        "goods",
+        "films",
+        "headlines",
+        from_catalogue=True,
+    )
+    title_signal: float = number_field(
+        0.0,
+        "probability that a word of quality or of clickbait is the item's own rather than one at random: "
+        "0 = titles say nothing of them, 1 = all that words can say",
+        0,
+        1,
+        from_catalogue=True,
+    )
     providers: int = number_field(1, "providers; item j belongs to provider j mod providers", 1, 10**6)
     domains: int = number_field(1, "domains; item j belongs to domain j mod domains", 1, 10**6, from_catalogue=True)
     domain_topics: bool = number_field(
@@ -716,6 +733,11 @@ class WorldConfig(Settings):
             (
                 self.items.period > 0 and self.items.life == 0,
                 f"items.period = {self.items.period} needs items.life > 0; allowed is 0 where it is 0",
+            ),
+            (
+                self.items.title_signal > 0 and self.items.titles == "keywords",
+                f"items.title_signal = {self.items.title_signal:g} needs items.titles = 'goods', 'films' or "
+                "'headlines'; 'keywords' allows only 0",
             ),
             (
                 not self.catalogue and self.items.topics > self.items.number,

@@ -126,7 +126,7 @@ class GameBatch(Batch[Array, InfosT]):
     @cached_property
     def texts(self) -> Texts:
         """Texts of the world's items, topics and domains."""
-        return texts_of(self.world, self.catalogue)
+        return texts_of(self.config, self.world, self.catalogue)
 
     # -------------------------------------------------------------------------------------------- reset and step
 

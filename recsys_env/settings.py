@@ -49,9 +49,12 @@ def text_field(default: str, doc: str, **options: Any) -> Any:
     return field(default=default, metadata={"doc": doc}, **options)
 
 
-def choice_field(default: str, doc: str, *allowed: str, also: tuple[str, ...] = ()) -> Any:
+def choice_field(
+    default: str, doc: str, *allowed: str, from_catalogue: bool = False, also: tuple[str, ...] = ()
+) -> Any:
     """Declare a field that takes one of a few words; the kernels see its index."""
-    return field(default=default, metadata={"doc": doc, "allowed": allowed, "also": also})
+    metadata = {"doc": doc, "allowed": allowed, "from_catalogue": from_catalogue, "also": also}
+    return field(default=default, metadata=metadata)
 
 
 def numbers_field(

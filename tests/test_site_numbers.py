@@ -45,6 +45,8 @@ from recsys_env.evaluation.report import Command
 from recsys_env.fitting.world import CLICKS_PER_PAGE
 from recsys_env.kernels.dynamics import SATISFACTION_RATE
 from recsys_env.language import pages as prompts
+from recsys_env.texts import POLES
+from recsys_env.texts.requests import WIDTH
 from recsys_env.vector import PAYS_OFF, SPECIALISED
 
 DEFINITIONS = re.compile(
@@ -158,7 +160,12 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
             meta=next(f.metadata for f in dataclasses.fields(WorldConfig) if f.name == "messages")
         ),
     ],
-    "docs/language.md": [lambda: f"at most {prompts.MOST_OPTIONS} items"],
+    "docs/language.md": [
+        lambda: f"at most {prompts.MOST_OPTIONS} items",
+        lambda: f"words for the first {len(POLES)} dimensions",
+        lambda: f"see a vector of {WIDTH} numbers",
+        lambda: f"stands for {WIDTH} signs",
+    ],
     "docs/evaluation.md": [
         lambda: f"({Command().episodes} by default)",
         lambda: "seeds {} to {}, on which [learners]".format(*ends(CATALOGUES["train"])),
@@ -370,6 +377,7 @@ GIVEN_IN_DOCSTRINGS = {
     "recsys_env.evaluation.watch": {"2,000 ticks of any shipped task take less than 3 MB": ELSEWHERE.format("watch")},
     "recsys_env.evaluation.place_on_scale": {"those of `high` 100": "the scale of scores"},
     "recsys_env.fitting.fit": {"within 20 years": "what it allows"},
+    "recsys_env.texts.measure.explained": {"fewer than 20 texts": "what it allows"},
 }
 GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
     "pricing-duel-v0": {
