@@ -194,6 +194,8 @@ class World(NamedTuple):
     # [O M, D] f4: A q_j, the direction of what goes with each item; below it, if O = 2, of what goes with the item as
     # the one before the last
     partners: np.ndarray
+    leads_to: np.ndarray  # [T] i4: topic of what goes with the items of each topic; [0] where nothing does
+    requests: np.ndarray  # [Q, E] f4: encodings of the requests that can be made; [0, E] where nobody makes one
     allowed: np.ndarray  # [N, M] bool: inventory of each agent; [N, 0] where all agents may show all items
     # [N, T] i4: the label that the agent knows where the intent is this topic, -1 = none; [N, 0] without labels
     labels: np.ndarray
@@ -230,6 +232,7 @@ class State(NamedTuple):
     seen: np.ndarray  # [B, R, H, P] f4: the part of each habit count that is known in each view
     # [B, R, P + 1, L'] RECENT: the items consumed last, newest first, as they are known in each view, and, last, of all
     recent: np.ndarray
+    requests: np.ndarray  # [B, R, 1] i4: what the user said at the start of this session, -1 = nothing; else [B, R, 0]
     messages: np.ndarray  # [B, R, N] i2: words sent at the user's last page, -1 = none; [B, R, 0] without messages
     # [B, R, N] f4: price levels at the user's last page, in [-1, 1], 0 = none; [B, R, 0] where agents set no prices
     offers: np.ndarray
@@ -243,7 +246,7 @@ class State(NamedTuple):
 
 
 # The arrays [B, R, ...] of `State` with a row for each user who has come in the episode.
-ROW_ARRAYS = ("vectors", "visits", "carts", "habits", "seen", "recent", "messages", "offers")
+ROW_ARRAYS = ("vectors", "visits", "carts", "habits", "seen", "recent", "requests", "messages", "offers")
 
 
 class Report(NamedTuple):
@@ -377,6 +380,7 @@ def allocate_state(world: World, num_envs: int, users: int | None = None, rows: 
         habits=zeros((b, r, p["habits"]), HABIT),
         seen=zeros((b, r, p["habits"], p["views"]), np.float32),
         recent=zeros((b, r, p["views"] + 1, p["remembered"]), RECENT),
+        requests=zeros((b, r, p["requests"]), np.int32),
         messages=zeros((b, r, n if p["vocabulary"] else 0), np.int16),
         offers=zeros((b, r, n if p["levels"] else 0), np.float32),
         items=zeros((b, p["items"]), STOCK),

@@ -84,6 +84,11 @@ class UserConfig(Settings):
         0.0, "content of the wallet at the start, and its maximum; 0 = unlimited", 0, 1e6, unit="mean list prices"
     )
     wallet_refill: float = number_field(0.0, "wallet refill", 0, 1e6, unit="mean list prices per tick")
+    request: float = number_field(
+        0.0, "probability that a visitor says in words, at the start of a session, what it wants", 0, 1
+    )
+    request_vague: float = number_field(0.2, "probability that a request names no topic", 0, 1)
+    request_misleading: float = number_field(0.1, "probability that a request names a topic at random", 0, 1)
 
 
 @frozen
@@ -528,6 +533,9 @@ class ObservationConfig(Settings):
         0,
         64,
     )
+    request: bool = number_field(
+        False, "agents observe an encoding of the visitor's request (`users.request`); language agents always read it"
+    )
     observed_satisfaction: str = choice_field(
         "own", "own: estimated from the agent's own pages; platform: from all pages", "own", "platform"
     )
@@ -722,6 +730,15 @@ class WorldConfig(Settings):
             *self._broken_promises(),
             (none_sum > 1, f"dynamics.mood_up_none + mood_down_none = {none_sum:g} must be at most 1"),
             (
+                self.users.request_vague + self.users.request_misleading > 1,
+                f"users.request_vague + users.request_misleading = "
+                f"{self.users.request_vague + self.users.request_misleading:g} must be at most 1",
+            ),
+            (
+                self.observation.request and self.users.request == 0,
+                "observation.request = True needs users.request > 0; nobody says anything",
+            ),
+            (
                 self.items.partner_step % self.items.domains > 0 and not self.items.domain_topics,
                 f"items.partner_step = {self.items.partner_step} needs items.domain_topics = True, "
                 "so that each domain has topics of its own",
@@ -758,6 +775,7 @@ class WorldConfig(Settings):
                 (self.users.population == "fixed", "users.population = 'fixed'", "'fresh' is allowed"),
                 (self.messages > 0, f"messages = {self.messages}", "0 is allowed"),
                 (self.offer.kind == "price", "offer.kind = 'price'", "'none' is allowed"),
+                (self.items.stock_init > 0, f"items.stock_init = {self.items.stock_init}", "0 is allowed"),
                 (self.observation.history_decay == 1, "observation.history_decay = 1", "less than 1 is allowed"),
             )
         ]

@@ -44,6 +44,8 @@ class Shape(NamedTuple):
     recent: int  # L: items consumed last that agents observe
     partner_maps: int  # maps of what goes with what: 1, 2 (the item before the last one counts too), or 0 (none)
     remembered: int  # items consumed last that are kept of each person: as many as are observed or matter
+    requests: int  # requests in words that are kept of each person: 1, or 0 where nobody makes one
+    encoding: int  # E: numbers of a request's encoding, 0 where agents do not observe it
     features: int = 0  # F: features of a candidate
     observed_features: int = 0  # F': those of them that the observation holds
     private: int = 0  # P: numbers in the private part of an observation
@@ -80,6 +82,7 @@ OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
 FAIRNESS = When("where fairness is rewarded", lambda config, shape: shape.providers > 0)
 KNOWS = When("where a role is told something about the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
+REQUEST = When("with observation.request", lambda config, shape: shape.encoding > 0)
 RECENT = When("with observation.recent > 0", lambda config, shape: shape.recent > 0)
 VECTORS = When(
     'with candidates.features="vectors" or "both"',
@@ -244,6 +247,10 @@ OBSERVATION = (
         "recent_pages", "for each of these items: how many of the visitor's pages ago it was consumed; 1 is the page "
         "before this one",
         axes=("recent",), half=5.0, when=RECENT, private=True, hideable=True,
+    ),
+    Field(
+        "request", "encoding of what the visitor said at the start of the session that it wants; 0 if it said nothing",
+        -1.0, 1.0, ("encoding",), when=REQUEST, hideable=True,
     ),
     Field("latent_taste", "the visitor's true taste p_u", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
     Field("latent_satiation", "the visitor's satiation s_u with each topic", axes=("topics",), half=1.0, when=FULL),

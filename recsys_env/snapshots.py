@@ -145,6 +145,7 @@ def _arrays(config: WorldConfig, shape: Shape, world: World) -> dict[str, Limits
     match = math.sqrt(shape.dims) * _profile(world) * _UNIT
     return {
         "seen": consumed,
+        "requests": (-1, len(world.requests) - 1),
         "messages": (-1, shape.vocabulary - 1),
         "offers": (-1, 1),
         "candidates": (-1, shape.items - 1),
@@ -336,6 +337,7 @@ def _indices(shape: Shape) -> dict[str, Limits]:
         "popular.item": items,
         "popular.alias": items,
         "topic_start": (0, shape.items),
+        "leads_to": (0, shape.topics - 1),
         "activity.alias": (0, shape.users - 1),
         "prior_habits.item": (-1, shape.items - 1),
     }

@@ -42,8 +42,9 @@ from .fields import (
     span,
     with_fields,
 )
-from .partners import partner_vectors
+from .partners import partner_vectors, topic_map
 from .privacy import noise
+from .texts.requests import WIDTH, requests_of
 
 SAMPLE = 64  # people whose clicks make up the historical log; fewer in very large catalogues, to save time
 
@@ -83,6 +84,8 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         recent=config.observation.recent,
         partner_maps=maps,
         remembered=max(config.observation.recent, maps),
+        requests=int(config.users.request > 0),
+        encoding=WIDTH if config.observation.request else 0,
     )
     return with_fields(config, shape)
 
@@ -129,6 +132,8 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         items=items,
         item_vectors=np.ascontiguousarray(q, np.float32),
         partners=_partners(config, shape, items["topic"], q, centres, catalogue),
+        leads_to=topic_map(config, shape.topics).astype(np.int32) if shape.partner_maps else np.zeros(0, np.int32),
+        requests=_requests(config, centres.astype(np.float32), catalogue),
         allowed=allowed,
         labels=_labels(config, shape),
         centres=centres.astype(np.float32),
@@ -199,6 +204,12 @@ def _partners(
             "catalogue does not say; needed is 0"
         )
     return partner_vectors(config, shape, topic, vectors, centres).astype(np.float32)
+
+
+def _requests(config: WorldConfig, centres: np.ndarray, catalogue: Catalogue | None) -> np.ndarray:
+    if config.users.request == 0:
+        return np.zeros((0, WIDTH), np.float32)
+    return requests_of(config, centres, catalogue).vectors
 
 
 def _catalogue_items(catalogue: Catalogue, shape: Shape) -> tuple[np.ndarray, np.ndarray]:

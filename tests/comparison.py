@@ -85,6 +85,7 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
         topic_counts=np.stack(histories[1::2]),
         habits=habits,
         recent=recent,
+        request=none_if_negative(int(state.requests[b, r, 0])) if shape.requests else None,
         messages=[none_if_negative(word) for word in state.messages[b, r].tolist()] or [None] * shape.agents,
         moods=moods,
         told_mean=np.stack(told[0::2]) if told else np.zeros((0, shape.dims)),
@@ -167,7 +168,18 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
 
 def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
     a, b = expected.people[u], actual.people[u]
-    for name in ("incarnation", "group", "mood", "sessions", "last_visit", "last_page", "visits", "recent", "messages"):
+    for name in (
+        "incarnation",
+        "group",
+        "mood",
+        "sessions",
+        "last_visit",
+        "last_page",
+        "visits",
+        "recent",
+        "request",
+        "messages",
+    ):
         same(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     names = (
         "rho",

@@ -28,6 +28,7 @@ from recsys_env.arrays import CART_SIZE, World
 from recsys_env.config import OBJECTIVES, WorldConfig
 from recsys_env.fields import OBSERVATION, STATE, candidate_features, field_slices, observed_features
 from recsys_env.responses import EVENTS
+from recsys_env.texts.requests import PHRASINGS, request_row
 from recsys_env.world import shape_of
 
 # ------------------------------------------------------------------------------------------------ random numbers
@@ -46,7 +47,7 @@ class events:
 
     CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
     CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
-    SHUFFLE, BLUR = 15, 16
+    SHUFFLE, BLUR, REQUEST = 15, 16, 17
     PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
@@ -213,6 +214,7 @@ class Person:
     topic_counts: np.ndarray  # [view, T]
     habits: list[Habit | None]
     recent: list[list[Consumed]]  # by view, and last of all views: what was consumed last, newest first
+    request: int | None  # what the person said at the start of the session
     messages: list[int | None]  # by agent: what it said at the last page
     moods: np.ndarray  # by agent, or one for all: what is seen of the mood
     satisfaction_pages: np.ndarray  # and on how many pages
@@ -381,9 +383,10 @@ class Game:
             return paid
         return (paid - (1 - margin) * self.items[j].price) / margin
 
-    def statistics(self, copy: Copy, j: int, past_clicks: float | None = None) -> list[float]:
+    def statistics(self, copy: Copy, j: int, past_clicks: float | None = None, public: bool = False) -> list[float]:
         """Clicks, examined impressions and summed log(dwell / length) of everybody: the historical log's and the
-        episode's, halved every half-life; an item that opened within the episode started from nothing."""
+        episode's, halved every half-life; an item that opened within the episode started from nothing. Where privacy is
+        promised, only the historical log's are public."""
         c, now = self.config.items, self.window(j, copy.tick)
         item = self.items[j]
         clicks = item.log_clicks if past_clicks is None else past_clicks
@@ -391,7 +394,7 @@ class Game:
         log = log * (now == self.window(j, 0)) * 0.5 ** (copy.tick / c.popularity_half_life)
         window, own, since = copy.statistics.get(j, (now, np.zeros(3), 0))
         own = own * (window == now) * 0.5 ** ((copy.tick - since) / c.popularity_half_life)
-        return (log + own).tolist()
+        return (log + own * (not (public and self.config.private))).tolist()
 
     def count(self, copy: Copy, j: int, clicks: float, impressions: float, satisfaction: float) -> None:
         """Add to what the episode knows of item j."""
@@ -400,18 +403,19 @@ class Game:
         own = own * (window == now) * 0.5 ** ((copy.tick - since) / self.config.items.popularity_half_life)
         copy.statistics[j] = now, own + (clicks, impressions, satisfaction), copy.tick
 
-    def popularity(self, copy: Copy, j: int) -> float:
-        """Historical count plus the episode's clicks."""
-        return self.statistics(copy, j, self.items[j].popularity)[0]
+    def popularity(self, copy: Copy, j: int, public: bool = False) -> float:
+        """Historical count plus the episode's clicks, as they are or as they are public."""
+        return self.statistics(copy, j, self.items[j].popularity, public)[0]
 
     def relative_ctr(self, copy: Copy, j: int) -> float:
         """Against the catalogue's mean, as if ten average impressions more had been seen."""
-        (clicks, impressions, _), mean = self.statistics(copy, j), float(self.world.params["shape"]["mean_ctr"][0])
+        mean = float(self.world.params["shape"]["mean_ctr"][0])
+        clicks, impressions, _ = self.statistics(copy, j, public=True)
         return math.tanh(math.log((clicks + 10 * mean) / (impressions + 10)) - math.log(mean))
 
     def relative_satisfaction(self, copy: Copy, j: int) -> float:
         """Against the mean of the historical log, as if five average clicks more had been seen."""
-        clicks, _, total = self.statistics(copy, j)
+        clicks, _, total = self.statistics(copy, j, public=True)
         mean = float(self.world.params["shape"]["mean_satisfaction"][0])
         return math.tanh(2 * (total - clicks * mean) / (clicks + 5))
 
@@ -474,6 +478,7 @@ class Game:
             topic_counts=np.zeros((shape.views, shape.topics)),
             habits=habits,
             recent=[[] for _ in range(shape.views + 1)],
+            request=None,
             messages=[None] * shape.agents,
             moods=np.full(shape.satisfaction_views, c.z_init),
             satisfaction_pages=np.zeros(shape.satisfaction_views),
@@ -952,6 +957,7 @@ class Game:
         person.sessions += 1
         person.satiation = person.satiation * self.config.dynamics.satiation_session
         copy.intent = self.draws.choose(self.topic_weights(person.taste, self.config.users.intent_scale), events.INTENT)
+        person.request = self.request(copy, person)
         if self.config.page == "rival":
             copy.opened = self.draws.choose(
                 [math.exp(self.config.choice.beta_trust * tau) for tau in person.trust], events.OPEN
@@ -959,6 +965,23 @@ class Game:
             visits = person.visits[copy.opened]
             visits.last_visit = visits.last_page
             visits.sessions += 1
+
+    def request(self, copy: Copy, person: Person) -> int | None:
+        """What a visitor says that it wants: a topic, perhaps a budget, and one of some phrasings."""
+        c, draws = self.config.users, self.draws
+        if not c.request or not draws.happens(c.request, events.REQUEST, 0):
+            return None
+        topic, budget = copy.intent, 0
+        assert topic is not None
+        if self.shape.partner_maps and draws.happens(0.5, events.REQUEST, 1) and person.recent[-1]:
+            topic = int(self.world.leads_to[self.items[person.recent[-1][0].item].topic])
+        kinds = [c.request_vague, c.request_misleading, 1 - c.request_vague - c.request_misleading]
+        kind = draws.choose(kinds, events.REQUEST, 2)
+        topic = (-1, draws.integer(events.REQUEST, 3, self.shape.topics), topic)[kind]
+        if self.config.choice.beta_price > 0 and draws.happens(0.5, events.REQUEST, 4):
+            poor = c.wallet_init > 0 and draws.less(self.wallet(copy, person), 0.5 * c.wallet_init)
+            budget = 1 if person.rho > 1.25 or poor else 3 if person.rho < 0.75 else 2
+        return request_row(topic, budget, draws.integer(events.REQUEST, 5, PHRASINGS))
 
     def topic_weights(self, vector: np.ndarray, scale: float) -> list[float]:
         return [math.exp(scale * float(vector @ centre)) for centre in self.centres]
@@ -1100,7 +1123,8 @@ class Game:
             values |= self.observe_visit(copy, n) | self.observe_latent(copy)
         parts = []
         for name, place in field_slices(OBSERVATION, self.config, self.shape).items():
-            part = np.ravel(values.get(name, np.zeros(place.stop - place.start)))
+            part = np.ravel(values.get(name, []))
+            part = part if part.size else np.zeros(place.stop - place.start)
             assert part.size == place.stop - place.start, name
             parts.append(part)
         return np.concatenate(parts)
@@ -1135,6 +1159,7 @@ class Game:
                 self.shape.candidates * self.shape.topics,
             ),
             **self.observe_recent(person, view),
+            "request": [] if person.request is None else self.world.requests[person.request],
             "exposure": self.shares(copy, n) if self.shape.providers else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
@@ -1163,7 +1188,7 @@ class Game:
             "profile_match": squash(float(person.profile @ self.item_vectors[j])),
             "history_match": squash(float(self.known(person)[0][view] @ self.item_vectors[j])),
             "topic_count": squash(self.known(person)[1][view][item.topic]),
-            "popularity": squash(self.popularity(copy, j) / self.popularity_unit),
+            "popularity": squash(self.popularity(copy, j, public=True) / self.popularity_unit),
             "ctr": self.relative_ctr(copy, j),
             "satisfaction": self.relative_satisfaction(copy, j),
             "price": squash(self.log_price(j, copy.tick)),

@@ -78,7 +78,7 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
     private = scenes == 1 and rng.random() < 0.15  # and no field that breaks the promise
     drawn["observation"]["privacy_epsilon"] = float(rng.uniform(0.1, 9.0)) if private else 0.0
     if private:
-        drawn["users"]["population"], drawn["offer"]["kind"] = "fresh", "none"
+        drawn["users"]["population"], drawn["offer"]["kind"], drawn["items"]["stock_init"] = "fresh", "none", 0
         drawn["roles"] = tuple({**role, "knows": ()} for role in drawn["roles"])
     return drawn | {
         "num_agents": agents,

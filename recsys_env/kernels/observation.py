@@ -20,8 +20,8 @@ from .page import (
     can_show,
     is_continuous,
     is_promoted,
-    item_statistics,
     log_price,
+    public_statistics,
     retrieves,
     view_of,
     wallet_now,
@@ -82,6 +82,7 @@ def observe(world, state, report, scratch, p, b, observations, masks):
             _observe_messages(state, p, b, n, observations)
             _observe_offers(state, p, b, n, observations)
             _observe_recent(world, state, p, b, n, observations)
+            _observe_request(world, state, p, b, n, observations)
             if p.fields.exposure >= 0:
                 _observe_exposure(world, state, p, b, n, observations)
             if p.shape.full:
@@ -210,7 +211,7 @@ def _write_features(world, state, p, b, n, candidate, feature, rows, r, at):
     worked out from: clicks, impressions and satisfaction of everybody, and age."""
     copy, dims = state.copies[b], p.shape.dims
     tick, j = copy.tick, candidate.item
-    popularity, clicks, impressions, satisfaction = item_statistics(world, state, p, b, j, copy.stamp, tick)
+    popularity, clicks, impressions, satisfaction = public_statistics(world, state, p, b, j, copy.stamp, tick)
     if feature.profile_match >= 0:
         rows[b, r, at + feature.profile_match] = candidate.match
         rows[b, r, at + feature.history_match] = candidate.recall
@@ -295,6 +296,16 @@ def _observe_recent(world, state, p, b, n, observations):
             observations[b, n, at.recent_topics + i * topics + world.items[j].topic] = 1.0
             observations[b, n, at.recent_bought + i] = recent.bought
             observations[b, n, at.recent_pages + i] = squash(recent.pages, _RECENT_PAGES)
+
+
+@kernel
+def _observe_request(world, state, p, b, n, observations):
+    """What the visitor said at the start of the session, in numbers."""
+    if p.shape.encoding == 0:
+        return
+    said = state.requests[b, state.copies[b].row, 0]
+    for i in range(p.shape.encoding if said >= 0 else 0):
+        observations[b, n, p.fields.request + i] = world.requests[said, i]
 
 
 @kernel

@@ -110,8 +110,30 @@ def item_statistics(world, state, p, b, j, stamp, tick):
     Popularity is of clicks too, by the log's own count. Impressions are weighted by examination theta, satisfaction is
     the sum of log(dwell / length) over the clicks.
     """
-    row, item = state.items[b, j], world.items[j]
+    row = state.items[b, j]
     past, present = _decays(world, row, window_of(world, p, j, tick), stamp, tick)
+    return _statistics(world, p, j, row, past, present)
+
+
+@kernel
+def public_statistics(world, state, p, b, j, stamp, tick):
+    """What everybody may know of `item_statistics`: all of it, or under a promise of privacy what the historical log
+    says. To that no visitor of the episode has added."""
+    row = state.items[b, j]
+    past, present = _decays(world, row, window_of(world, p, j, tick), stamp, tick)
+    return _statistics(world, p, j, row, past, 0.0 if is_private(p) else present)
+
+
+@kernel
+def public_popularity(world, state, p, b, j, stamp, tick):
+    """Decayed clicks of everybody on item j, as far as everybody may know of them."""
+    return public_statistics(world, state, p, b, j, stamp, tick)[0]
+
+
+@kernel
+def _statistics(world, p, j, row, past, present):
+    """Statistics of an item of which so much of the historical log is left, and of what its row holds."""
+    item = world.items[j]
     popularity = past * item.popularity + present * row.clicks
     clicks = past * item.log_clicks + present * row.clicks
     impressions = past * p.items.log_impressions + present * row.impressions
@@ -290,8 +312,8 @@ def read_purchase_values(world, items, paid, values):
 @entry
 def read_items(world, state, price, promoted, available, stock, age, popularity, ctr, satisfaction):
     """What everybody may know of each item at the present tick of each copy, [B, M] each: price in mean list prices,
-    units in stock (-1 = unlimited), ticks since its window opened (0 without windows), decayed public clicks, and the
-    features `ctr` and `satisfaction`."""
+    units in stock (-1 = unlimited), ticks since its window opened (0 without windows), decayed clicks of everybody, and
+    the features `ctr` and `satisfaction`."""
     p = world.params[0]
     for b in range(state.copies.size):
         tick, stamp = state.copies[b].tick, state.copies[b].stamp
@@ -299,7 +321,7 @@ def read_items(world, state, price, promoted, available, stock, age, popularity,
             price[b, j], promoted[b, j] = price_now(world, p, j, tick), is_promoted(p, j, tick)
             available[b, j], age[b, j] = is_available(world, p, j, tick), age_of(world, p, j, tick)
             stock[b, j] = stock_now(world, state, p, b, j, stamp, tick) if p.items.stock_init > 0 else -1
-            popularity[b, j], clicks, impressions, total = item_statistics(world, state, p, b, j, stamp, tick)
+            popularity[b, j], clicks, impressions, total = public_statistics(world, state, p, b, j, stamp, tick)
             ctr[b, j], satisfaction[b, j] = (
                 relative_ctr(p.shape.mean_ctr, clicks, impressions),
                 relative_satisfaction(p.shape.mean_satisfaction, clicks, total),

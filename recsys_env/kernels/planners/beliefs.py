@@ -24,7 +24,7 @@ from ..feedback import cart_chance, expected_experience
 from ..machine.compiler import kernel
 from ..machine.numeric import exp, log1p
 from ..machine.vectors import row_dot
-from ..page import log_price_now, popularity_now, price_asked, price_now, purchase_value, view_of
+from ..page import log_price_now, price_asked, price_now, public_popularity, purchase_value, view_of
 from ..retrieval import seen_count
 
 _MEAN_BAIT = 0.5
@@ -57,7 +57,7 @@ def _later_sale(world, p, b, n, j, tick, cart):
 def popularity_belief(world, state, p, b, j, newcomer):
     """Decayed count; of a new item at least what its provider's items had on average, `newcomer`[j]."""
     copy = state.copies[b]
-    known = popularity_now(world, state, p, b, j, copy.stamp, copy.tick)
+    known = public_popularity(world, state, p, b, j, copy.stamp, copy.tick)
     age = (copy.tick + world.items[j].offset) % p.items.period if p.shape.windows else np.int64(0)
     return max(known, newcomer[j]) if p.shape.windows and age < p.items.popularity_half_life else known
 
@@ -178,7 +178,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
     copy, f, agent, item = state.copies[b], p.feedback, world.agents[n], world.items[j]
     view, tick, dims = view_of(p, n), copy.tick, p.shape.dims
     match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_price_multiplier
-    popularity = popularity_now(world, state, p, b, j, copy.stamp, tick)
+    popularity = public_popularity(world, state, p, b, j, copy.stamp, tick)
     clicks, seen = 0.0, 0.0
     if sees.history:
         counts = p.shape.noisy_history + view * (dims + p.shape.topics) + dims
