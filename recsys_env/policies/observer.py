@@ -107,10 +107,14 @@ class Observer(Policy):
         imagined = self._imagine(state)
         imagine(world, state, imagined, self.index, self._base, self._seen, self._population, self._kept, self._work)
         self._rows[:] = state.copies["row"]
+        self.hear(observations, imagined)
         levels = 0, max(self.envs.shape.levels, 1)
         parts = self._slates, self._sizes, self._levels
         choose_expected(world, state, imagined, self.index, self._settings, levels, self._scratch, self._work, *parts)
         return slate_action(self.envs, self.index, *parts)
+
+    def hear(self, observations: np.ndarray, imagined: State) -> None:
+        """Add what other agents have said to what the agent knows of the present visitors."""
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         imagined = self._imagine(self.envs.arrays)

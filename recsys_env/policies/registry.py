@@ -52,6 +52,7 @@ TASK_POLICIES: dict[str, str] = {  # for certain tasks, or as opponents; they ar
     "coverage-convention": "recsys_env.policies.coverage:Convention",
     "coverage-memory": "recsys_env.policies.coverage:Memory",
     "coverage-talk": "recsys_env.policies.coverage:Talk",
+    "teller": "recsys_env.policies.bundle:Teller",
 }
 FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",
