@@ -5,6 +5,8 @@ projection.py   vectors of texts -> taste vectors, for items without purchases
 pages.py        the page about to be shown, as an agent may know it; an answer to it -> an action
 prompts.py      page -> prompt, text -> answer
 environment.py  a task with prompts as observations and texts as actions
+rollout.py      such a task page after page, as trainers of language models play it
+tools.py        what a language agent may look up before it answers
 policy.py       policies that read prompts; models.py: language models behind one interface
 nearest.py      a policy that shows the items with the most similar texts
 """
@@ -16,9 +18,12 @@ from .pages import Answer, Candidate, Page, Reader
 from .policy import LanguagePolicy, Limits, TextPolicy
 from .projection import Projection
 from .prompts import REPAIRS, describe, parse
+from .rollout import TextRollout
+from .tools import TOOLS, Tools, schema
 
 __all__ = [
     "REPAIRS",
+    "TOOLS",
     "Answer",
     "Candidate",
     "LanguageModel",
@@ -31,9 +36,12 @@ __all__ = [
     "Reader",
     "TextEnv",
     "TextPolicy",
+    "TextRollout",
+    "Tools",
     "describe",
     "encode",
     "open_model",
     "parse",
+    "schema",
     "text_env",
 ]

@@ -1,0 +1,147 @@
+"""TRL: pages in words as environments of `GRPOTrainer`, which trains a language model as one agent among policies.
+
+    trainer = GRPOTrainer(
+        model,
+        reward_funcs=reward,
+        environment_factory=environment_factory("ecommerce-v1", others="content", pages=1),
+        train_dataset=Dataset.from_list(rows(range(1000))),
+        args=GRPOConfig(num_generations=8),
+    )
+
+Each row of the data set is a seed, and TRL begins all rollouts of a group with the same row, so a group begins alike.
+The prompt is the page. The text that the model ends with answers the page that is open; where a rollout has several
+pages, the model calls the tool `show` to answer a page and to see the next one. TRL demands a chat template that can
+write tool calls, even where no tools are offered.
+
+The adapter needs nothing of TRL itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..config import WorldConfig
+from ..focal import Background, checked_agent
+from ..language.environment import text_env
+from ..language.rollout import TextRollout
+from ..language.tools import TOOLS, checked_tools
+
+OVER = "The rollout is over."
+
+
+class PageEnvironment:
+    """One rollout at a time, as TRL plays it: its public methods but `reset` are the tools that the model may call.
+
+    Attributes:
+        rollout: the rollout, for reward functions of your own: its `rewards`, `repairs` and `played`.
+        agent: the agent that learns.
+    """
+
+    def __init__(self, rollout: TextRollout, agent: str) -> None:
+        self.rollout, self.agent = rollout, agent
+
+    def reset(self, seed: int | None = None, **row: Any) -> str:
+        """Begin a rollout and return its first prompt, which TRL appends to the row's last message.
+
+        Raises:
+            ValueError: the row has no seed, without which the rollouts of a group would not begin alike.
+        """
+        if seed is None:
+            raise ValueError("each row of train_dataset needs a seed: make them with rows(seeds)")
+        return self.rollout.start(int(seed)).get(self.agent, OVER)
+
+
+class SeveralPages(PageEnvironment):
+    """Rollouts of several pages: the model answers a page by a call and reads the next one in its result."""
+
+    def show(self, answer: str) -> str:
+        """Answer the page that you were asked about. You are then asked about the next page.
+
+        Args:
+            answer: The answer, in the form that the page asks for.
+        """
+        if not self.rollout.prompts:
+            return OVER
+        if not isinstance(answer, str):
+            return "The answer must be a text."
+        return self.rollout.play({self.agent: answer}).get(self.agent, OVER)
+
+
+def environment_factory(
+    task: str | WorldConfig,
+    *,
+    agent: str | None = None,
+    others: Background = "popularity",
+    pages: int | None = 1,
+    warmup: int = 0,
+    tools: Iterable[str] = (),
+    **overrides: Any,
+) -> Callable[[], PageEnvironment]:
+    """Return what `GRPOTrainer(environment_factory=...)` takes.
+
+    Args:
+        agent: the agent that learns; default: the first.
+        others: the policy of all other agents, or one for each by agent.
+        pages, warmup, tools: as for `TextRollout`. With one page, the text that the model ends with is the answer; with
+            several pages, the model also has the tool `show`.
+        task, overrides: as for `recsys_env.text_env`.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, as for `text_env` and `TextRollout`.
+    """
+
+    agents = text_env(task, **overrides).possible_agents
+    learner = agents[0] if agent is None else checked_agent(agent, agents)
+    base = PageEnvironment if pages == 1 else SeveralPages
+    kind = type("RecommendationPages", (base,), {name: _method(name) for name in checked_tools(tools)})
+
+    def make() -> PageEnvironment:
+        env = text_env(task, others=others, learners=[learner], **overrides)
+        return kind(TextRollout(env, pages, warmup, tools), learner)  # type: ignore[no-any-return]
+
+    make()  # raises for wrong arguments before training begins
+    return make
+
+
+def _method(name: str) -> Callable[..., str]:
+    """Return a tool as a method of the environment, with the name, the types and the docstring that TRL reads."""
+
+    @functools.wraps(TOOLS[name])
+    def method(self: PageEnvironment, **arguments: Any) -> str:
+        return self.rollout.call(self.agent, name, arguments)
+
+    return method
+
+
+def rows(seeds: Iterable[int], system: str = "") -> list[dict[str, Any]]:
+    """Return the rows of a data set: one group of rollouts for each seed.
+
+    Args:
+        seeds: seeds of the episodes; keep them below `recsys_env.evaluation.UNSEEN`, from which evaluations begin.
+        system: a system prompt; none if it is empty.
+    """
+    said = [{"role": "system", "content": system}] if system else []
+    return [{"prompt": [*said, {"role": "user", "content": ""}], "seed": int(seed)} for seed in seeds]
+
+
+def reward(completions: Sequence[Any], environments: Sequence[PageEnvironment], **row: Any) -> list[float]:
+    """Return the rewards of finished rollouts, for `GRPOTrainer(reward_funcs=...)`: the sums of what the agent earned.
+
+    The text that a model ended with is first played as the answer to the page that is still open. Call it once for each
+    rollout, and before reward functions of your own that read `environment.rollout`.
+    """
+    for completion, environment in zip(completions, environments, strict=True):
+        if environment.rollout.prompts:
+            environment.rollout.play({environment.agent: _text(completion)})
+            environment.rollout.stop()
+    return [environment.rollout.rewards[environment.agent] for environment in environments]
+
+
+def _text(completion: Any) -> str:
+    """Return what the last message says: completions are texts, or lists of messages."""
+    if isinstance(completion, str):
+        return completion
+    said = completion[-1].get("content") if completion else None
+    return said if isinstance(said, str) else ""

@@ -1,0 +1,122 @@
+"""Rollouts in words, page after page, as trainers of language models play them.
+
+rollout = TextRollout(recsys_env.text_env("ecommerce-v1", others={"recommender_1": "content"}), pages=3)
+prompts = rollout.start(seed=7)                      # the learners that are asked, and their prompts
+while prompts:
+    prompts = rollout.play({agent: model(prompt) for agent, prompt in prompts.items()})
+rollout.rewards                                      # learner -> sum of its rewards
+
+Rollouts with the same seed begin alike: with the same people, the same earlier pages and the same first prompt. They
+also share their luck: as long as the answers are equal, so are the pages and the rewards. What differs within such a
+group is therefore due to the answers, as the group's mean in GRPO takes for granted (Shao et al. 2024).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..checks import check_count, checked_seed, shown
+from .environment import TextEnv
+from .tools import Tools, checked_tools
+
+MOST_TICKS = 10**6
+
+
+class TextRollout:
+    """Plays a task in words and stops only where a learner is asked. All other ticks are played at once.
+
+    Args:
+        env: a task in words; play it only through this object.
+        pages: pages after which a rollout ends; None: with the episode. What is earned later is not counted.
+        warmup: ticks of the episode that pass before the rollout begins, so that visitors have a history. In them the
+            learners show the first candidates, whose order carries no information.
+        tools: names of the tools (`tools.TOOLS`) that the learners may call.
+
+    Attributes:
+        prompts: the learners that are asked now -> their prompts; empty before `start` and when the rollout is over.
+        rewards: learner -> sum of its rewards since the rollout began, those of ticks without a page included.
+        played: number of pages answered since the rollout began.
+        repairs: learner -> how often each of `prompts.REPAIRS` was needed since the rollout began.
+        tools: learner -> its tools.
+        allowed: the names of the tools that the learners may call.
+
+    Raises:
+        TypeError, ValueError: an argument is of another kind or out of range.
+    """
+
+    def __init__(self, env: TextEnv, pages: int | None = None, warmup: int = 0, tools: Iterable[str] = ()) -> None:
+        if not isinstance(env, TextEnv):
+            raise TypeError(f"env = {shown(env)} must be an environment in words, as text_env makes")
+        if pages is not None:
+            check_count("pages", pages, 1, MOST_TICKS)
+        check_count("warmup", warmup, 0, env.numeric.config.horizon - 1)
+        self.env, self._pages, self._warmup = env, pages, warmup
+        self.allowed = checked_tools(tools)
+        self.tools = {agent: Tools(env, agent) for agent in env.possible_agents}
+        self._forget()
+
+    def _forget(self) -> None:
+        agents = self.env.possible_agents
+        self.prompts: dict[str, str] = {}
+        self.rewards = dict.fromkeys(agents, 0.0)
+        self.repairs: dict[str, Counter[str]] = {agent: Counter() for agent in agents}
+        self.played = 0
+
+    def start(self, seed: int) -> dict[str, str]:
+        """Begin a rollout in episode 0 of this seed, and return its first prompts.
+
+        They are empty if no learner is asked in the whole episode.
+
+        Raises:
+            ValueError, TypeError: the seed is not an integer in [0, 2^64).
+        """
+        prompts, _ = self.env.reset(seed=checked_seed(seed))
+        for _ in range(self._warmup):
+            prompts, *_ = self.env.step(dict.fromkeys(self.env.agents, ""))
+        self._forget()
+        return self._until_asked(prompts)
+
+    def play(self, answers: Mapping[str, str]) -> dict[str, str]:
+        """Answer the page, and return the prompts of the next one; they are empty when the rollout is over.
+
+        Raises:
+            KeyError, TypeError: the answers are not texts of the learners in `prompts`; nothing has changed.
+            RuntimeError: the rollout is over, or was not begun; nothing has changed.
+        """
+        if not self.prompts:
+            raise RuntimeError("no learner is asked: call start(seed)")
+        if not isinstance(answers, Mapping) or set(answers) != set(self.prompts):
+            raise KeyError(
+                f"answers = {shown(answers)} must be a text of each learner that is asked: {', '.join(self.prompts)}"
+            )
+        prompts = self._tick(answers)
+        self.played += 1
+        if self._pages == self.played:
+            self.stop()
+            return {}
+        return self._until_asked(prompts)
+
+    def _until_asked(self, prompts: Mapping[str, str]) -> dict[str, str]:
+        while self.env.agents and not any(prompts.values()):
+            prompts = self._tick({})
+        self.prompts = {agent: prompt for agent, prompt in prompts.items() if prompt}
+        return dict(self.prompts)
+
+    def _tick(self, answers: Mapping[str, str]) -> dict[str, str]:
+        prompts, rewards, _, _, infos = self.env.step({**dict.fromkeys(self.env.agents, ""), **answers})
+        for agent, reward in rewards.items():
+            self.rewards[agent] += reward
+            self.repairs[agent].update(infos[agent]["repairs"])
+        return prompts
+
+    def stop(self) -> None:
+        """End the rollout: nobody is asked any more."""
+        self.prompts = {}
+
+    def call(self, agent: str, name: str, arguments: str | Mapping[str, Any] = "{}") -> str:
+        """Return a tool's answer to a learner; see `Tools.call`. Tools that are not allowed answer so."""
+        if name not in self.allowed:
+            return f"There is no tool {shown(name)} here; tools: {', '.join(self.allowed) or 'none'}."
+        return self.tools[agent].call(name, arguments)
