@@ -23,10 +23,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..config import WorldConfig
-from ..focal import Background, checked_agent
-from ..language.environment import text_env
-from ..language.rollout import TextRollout
-from ..language.tools import TOOLS, checked_tools
+from ..focal import Background
+from ..language.rollout import TextRollout, one_learner, rollout_factory
+from ..language.tools import TOOLS
 
 OVER = "The rollout is over."
 
@@ -73,36 +72,32 @@ def environment_factory(
     task: str | WorldConfig,
     *,
     agent: str | None = None,
-    others: Background = "popularity",
+    others: Background | Callable[[], Background] = "popularity",
     pages: int | None = 1,
     warmup: int = 0,
-    tools: Iterable[str] = (),
+    tools: Sequence[str] = (),
     **overrides: Any,
 ) -> Callable[[], PageEnvironment]:
     """Return what `GRPOTrainer(environment_factory=...)` takes.
 
     Args:
         agent: the agent that learns; default: the first.
-        others: the policy of all other agents, or one for each by agent.
+        others: the policy of all other agents, or one for each by agent; as for `language.rollout_factory`.
         pages, warmup, tools: as for `TextRollout`. With one page, the text that the model ends with is the answer; with
             several pages, the model also has the tool `show`.
         task, overrides: as for `recsys_env.text_env`.
 
     Raises:
-        ValueError, TypeError: an argument is wrong, as for `text_env` and `TextRollout`.
+        ValueError, TypeError: an argument is wrong, as for `rollout_factory`.
     """
 
-    agents = text_env(task, **overrides).possible_agents
-    learner = agents[0] if agent is None else checked_agent(agent, agents)
+    learner = one_learner(task, agent, overrides)
+    rollout = rollout_factory(
+        task, others=others, learners=[learner], pages=pages, warmup=warmup, tools=tools, **overrides
+    )
     base = PageEnvironment if pages == 1 else SeveralPages
-    kind = type("RecommendationPages", (base,), {name: _method(name) for name in checked_tools(tools)})
-
-    def make() -> PageEnvironment:
-        env = text_env(task, others=others, learners=[learner], **overrides)
-        return kind(TextRollout(env, pages, warmup, tools), learner)  # type: ignore[no-any-return]
-
-    make()  # raises for wrong arguments before training begins
-    return make
+    kind = type("RecommendationPages", (base,), {name: _method(name) for name in tools})
+    return lambda: kind(rollout(), learner)
 
 
 def _method(name: str) -> Callable[..., str]:

@@ -18,7 +18,7 @@ from .pages import Answer, Candidate, Page, Reader
 from .policy import LanguagePolicy, Limits, TextPolicy
 from .projection import Projection
 from .prompts import REPAIRS, describe, parse
-from .rollout import TextRollout
+from .rollout import TextRollout, rollout_factory
 from .tools import TOOLS, Tools, schema
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "encode",
     "open_model",
     "parse",
+    "rollout_factory",
     "schema",
     "text_env",
 ]

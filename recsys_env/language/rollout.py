@@ -14,11 +14,14 @@ group is therefore due to the answers, as the group's mean in GRPO takes for gra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..checks import check_count, checked_seed, shown
-from .environment import TextEnv
+from ..config import WorldConfig
+from ..focal import Background, checked_agent
+from ..policies import Policy
+from .environment import TextEnv, text_env
 from .tools import Tools, checked_tools
 
 MOST_TICKS = 10**6
@@ -120,3 +123,47 @@ class TextRollout:
         if name not in self.allowed:
             return f"There is no tool {shown(name)} here; tools: {', '.join(self.allowed) or 'none'}."
         return self.tools[agent].call(name, arguments)
+
+
+def rollout_factory(
+    task: str | WorldConfig,
+    *,
+    others: Background | Callable[[], Background] | None = None,
+    learners: Sequence[str] | None = None,
+    pages: int | None = None,
+    warmup: int = 0,
+    tools: Iterable[str] = (),
+    **overrides: Any,
+) -> Callable[[], TextRollout]:
+    """Return a function that makes rollouts of a task, each in an environment of its own: trainers play many at once.
+
+    Args:
+        others: as for `text_env`, by name; or a function that makes them, because a policy object acts in one
+            environment only.
+        learners: as for `text_env`.
+        pages, warmup, tools: as for `TextRollout`.
+        task, overrides: as for `text_env`.
+
+    Raises:
+        ValueError, TypeError: an argument is wrong, as for `text_env` and `TextRollout`, or `others` are objects.
+    """
+    given = others.values() if isinstance(others, Mapping) else [others]
+    if any(isinstance(policy, Policy) for policy in given):
+        raise TypeError(
+            f"others = {shown(others)} would act in several environments; give names, or a function that makes them: "
+            "others=lambda: ..."
+        )
+    names = checked_tools(tools)
+
+    def make() -> TextRollout:
+        made = others() if callable(others) else others
+        return TextRollout(text_env(task, others=made, learners=learners, **overrides), pages, warmup, names)
+
+    make()  # raises for wrong arguments before training begins
+    return make
+
+
+def one_learner(task: str | WorldConfig, agent: str | None, overrides: Mapping[str, Any]) -> str:
+    """Return the agent that learns where only one does; by default the first of the task."""
+    agents = text_env(task, **overrides).possible_agents
+    return agents[0] if agent is None else checked_agent(agent, agents)
