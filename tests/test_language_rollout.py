@@ -138,6 +138,8 @@ def test_several_learners_are_asked_at_the_same_page():
         ({"warmup": 30}, ValueError, "warmup"),
         ({"tools": ["serch"]}, ValueError, "did you mean 'search'"),
         ({"tools": "search"}, TypeError, "tools"),
+        ({"tools": {"recommender_0": "search"}}, TypeError, "tools"),
+        ({"tools": {"recommender_1": ["search"]}}, ValueError, "unknown agent"),  # which a policy plays
     ],
 )
 def test_wrong_rollouts_are_refused(options, error, said):
@@ -256,3 +258,10 @@ def test_chat_models_are_told_of_each_tool():
         assert told["description"].endswith((".", "?"))
         assert set(told["parameters"]["required"]) == set(told["parameters"]["properties"])
     assert schema("item")["function"]["parameters"]["properties"]["id"]["type"] == "integer"
+
+
+def test_tools_may_be_given_to_one_agent_alone():
+    one = rollout(2, others=None, tools={"recommender_1": ["search"]})
+    one.start(7)
+    assert "There is no tool" in one.call("recommender_0", "search", {"words": "sea"})
+    assert "There is no tool" not in one.call("recommender_1", "search", {"words": "sea"})

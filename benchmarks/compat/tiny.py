@@ -1,8 +1,8 @@
 """A language model that is small enough to learn on one processor core in minutes, and a learner of conversations.
 
-It has two layers, random weights and a vocabulary of the titles of `duel-v1`, so it shows that a trainer's loop works
+It has two layers, random weights and a vocabulary of the titles of `duel-v1`, so it shows that a trainer's loop works,
 and nothing of what language models know. It answers a page by a title. Candidates come in random order, so an answer
-that names none of them shows one at random, and an untrained model earns what random play does.
+that names none of them shows one at random, and a model that says anything earns what random play does.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from recsys_env.language import TextPolicy
 
 from . import TASK, TEAM
 
-UNKNOWN, PAD, END = "<?>", "<pad>", "<end>"
+UNKNOWN, PAD, END, ROLE = "<?>", "<pad>", "<end>", "assistant"
 GAME: dict[str, Any] = {**TEAM, "action": "candidates", "candidates": {"number": 2}}
 TITLES = tuple(recsys_env.vector_env(TASK, **GAME).texts.titles)
 LONGEST = 3  # tokens of an answer
 TICKS, EPISODES = 100, 8  # of a measurement
 # Each message ends alike. TRL demands a template that can write calls of tools.
 TEMPLATE = (
-    "{% for m in messages %}{{ m.role }} : {{ m.content }} "
+    "{% for m in messages %}{{ m.role }} {{ m.content }} "
     "{% for call in m.tool_calls or [] %}{{ call.function | tojson }} {% endfor %}{{ m.name or '' }} <end> {% endfor %}"
-    "{% if add_generation_prompt %}assistant : {% endif %}"
+    "{% if add_generation_prompt %}assistant {% endif %}"
 )
 Conversation = list[dict[str, Any]]
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer of words that knows the titles alone."""
-    known = (UNKNOWN, PAD, END, *TITLES)
+    """Return a tokenizer of words that knows little more than the titles."""
+    known = (UNKNOWN, PAD, END, ROLE, *TITLES)
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(known)}, unk_token=UNKNOWN))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(
@@ -114,10 +114,10 @@ class Speaker:
         tokens: list[int] = []
         spoken: list[bool] = []
         for message in conversation:
-            before = self.tokenizer.encode(f"{message['role']} : ", add_special_tokens=False)
+            before = self.tokenizer.encode(message["role"], add_special_tokens=False)
             content = self.tokenizer.encode(f"{message['content']} {END}", add_special_tokens=False)
             tokens += before + content
-            spoken += [False] * len(before) + [message["role"] == "assistant"] * len(content)
+            spoken += [False] * len(before) + [message["role"] == ROLE] * len(content)
         ids = torch.tensor([tokens])
         logits = self.model(ids).logits[0, :-1].log_softmax(-1)
         return logits.gather(1, ids[0, 1:, None])[torch.tensor(spoken[1:])].sum()

@@ -13,15 +13,15 @@ from recsys_env.adapters.trl import environment_factory, reward, rows
 from recsys_env.language import TextPolicy
 
 from . import TASK, main
-from .tiny import GAME, TITLES, Speaker
+from .tiny import GAME, ROLE, TITLES, Speaker
 
 ALGORITHMS = ("GRPO",)
 PAGES, GROUP, GROUPS, UPDATES = 8, 8, 4, 60
 LEARNER, OTHER = "recommender_0", "recommender_1"
 # A title is a call of the tool `show`, which answers the page; the next page is its result.
 CALLS = {
-    "defaults": {"role": "assistant"},
-    "start_anchor": "assistant",
+    "defaults": {"role": ROLE},
+    "start_anchor": ROLE,
     "fields": {
         "tool_calls": {
             "open_pattern": f"(?P<title>{'|'.join(TITLES)})",
@@ -50,7 +50,7 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
                 max_steps=UPDATES,
                 per_device_train_batch_size=GROUP * GROUPS,
                 num_generations=GROUP,
-                max_completion_length=1500,
+                max_completion_length=1000,
                 learning_rate=3e-3,
                 use_cpu=device == "cpu",
                 save_strategy="no",

@@ -14,8 +14,6 @@
 
 One agent learns and the others are policies. Resets with the same seed begin alike, on any connection. The reward of a
 step is what the agent has earned since the step before.
-
-The adapter is written for OpenEnv 0.10.
 """
 
 from __future__ import annotations

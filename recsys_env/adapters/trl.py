@@ -96,7 +96,7 @@ def environment_factory(
         task, others=others, learners=[learner], pages=pages, warmup=warmup, tools=tools, **overrides
     )
     base = PageEnvironment if pages == 1 else SeveralPages
-    kind = type("RecommendationPages", (base,), {name: _method(name) for name in tools})
+    kind = type("RecommendationPages", (base,), {name: _method(name) for name in rollout().allowed[learner]})
     return lambda: kind(rollout(), learner)
 
 

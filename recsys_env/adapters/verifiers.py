@@ -14,13 +14,13 @@ A seat is a conversation in which the pages are the user's turns and the answers
 at the same page do not see each other's answers. `Harness` runs the conversations and their tools in this process;
 nothing that a model writes is executed, so no sandbox is needed.
 
-The adapter is written for verifiers 0.4, whose interface is `verifiers.v1`.
+The adapter uses the interface `verifiers.v1`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -42,10 +42,15 @@ MOST_CALLS = 8  # answers of the model that may call tools, before it has to ans
 
 
 class PageData(vf.TaskData):
-    """What a task holds: where its episodes begin, and the tools that models are told of."""
+    """What a task holds.
+
+    Attributes:
+        seed: of its episodes, which therefore begin alike.
+        tools: agent -> the tools that its model is told of.
+    """
 
     seed: int
-    tools: list[dict[str, Any]] = Field(default_factory=list)
+    tools: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
 
 
 class PageTask(vf.Task[PageData]):
@@ -76,13 +81,14 @@ class PageHarness(vf.Harness[vf.HarnessConfig]):
         mcp_urls: dict[str, str],
         data: PageData,
     ) -> vf.ProgramResult:
+        tools = data.tools.get(trace.agent.name, [])
         system, prompt = self.resolve_prompt(data)
         messages = [{"role": "system", "content": system}] if system else []
         messages += [message_to_wire(message) for message in prompt or []]
         async with httpx.AsyncClient(timeout=None, headers={"Authorization": f"Bearer {secret}"}) as client:
             for left in reversed(range(MOST_CALLS + 1)):
-                tools = {"tools": data.tools} if data.tools and left else {}
-                request = {"model": ctx.model, "messages": messages, **tools}
+                told = {"tools": tools} if tools and left else {}
+                request = {"model": ctx.model, "messages": messages, **told}
                 response = await client.post(f"{endpoint}/chat/completions", json=request)
                 if response.is_error:
                     return vf.ProgramResult(exit_code=1, stdout="", stderr=response.text)
@@ -105,7 +111,7 @@ def environment(
     learners: Sequence[str] | None = None,
     pages: int | None = None,
     warmup: int = 0,
-    tools: Sequence[str] = (),
+    tools: Sequence[str] | Mapping[str, Sequence[str]] = (),
     system: str | None = None,
     **overrides: Any,
 ) -> tuple[type[vf.Taskset], type[vf.Env], type[vf.Harness]]:
@@ -126,10 +132,9 @@ def environment(
     rollout = rollout_factory(
         task, others=others, learners=learners, pages=pages, warmup=warmup, tools=tools, **overrides
     )
-    agents = rollout().env.possible_agents
-    told = [schema(name) for name in tools]
+    told = {agent: [schema(name) for name in names] for agent, names in rollout().allowed.items()}
     seat = vf.AgentConfig(runtime=vf.SubprocessConfig())
-    seats: dict[str, Any] = {agent: (vf.AgentConfig, seat.model_copy()) for agent in agents}
+    seats: dict[str, Any] = {agent: (vf.AgentConfig, seat.model_copy()) for agent in told}
     config = create_model("PageEnvConfig", __base__=vf.EnvConfig, **seats)
 
     class PageTaskset(vf.Taskset[PageTask, vf.TasksetConfig]):

@@ -14,7 +14,7 @@ group is therefore due to the answers, as the group's mean in GRPO takes for gra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..checks import check_count, checked_seed, shown
@@ -22,7 +22,7 @@ from ..config import WorldConfig
 from ..focal import Background, checked_agent
 from ..policies import Policy
 from .environment import TextEnv, text_env
-from .tools import Tools, checked_tools
+from .tools import Tools, tools_of
 
 MOST_TICKS = 10**6
 
@@ -35,7 +35,7 @@ class TextRollout:
         pages: pages after which a rollout ends; None: with the episode. What is earned later is not counted.
         warmup: ticks of the episode that pass before the rollout begins, so that visitors have a history. In them the
             learners show the first candidates, whose order carries no information.
-        tools: names of the tools (`tools.TOOLS`) that the learners may call.
+        tools: names of the tools (`tools.TOOLS`) that the learners may call, or such names by learner.
 
     Attributes:
         prompts: the learners that are asked now -> their prompts; empty before `start` and when the rollout is over.
@@ -43,20 +43,26 @@ class TextRollout:
         played: number of pages answered since the rollout began.
         repairs: learner -> how often each of `prompts.REPAIRS` was needed since the rollout began.
         tools: learner -> its tools.
-        allowed: the names of the tools that the learners may call.
+        allowed: learner -> names of the tools that it may call.
 
     Raises:
         TypeError, ValueError: an argument is of another kind or out of range.
     """
 
-    def __init__(self, env: TextEnv, pages: int | None = None, warmup: int = 0, tools: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        env: TextEnv,
+        pages: int | None = None,
+        warmup: int = 0,
+        tools: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    ) -> None:
         if not isinstance(env, TextEnv):
             raise TypeError(f"env = {shown(env)} must be an environment in words, as text_env makes")
         if pages is not None:
             check_count("pages", pages, 1, MOST_TICKS)
         check_count("warmup", warmup, 0, env.numeric.config.horizon - 1)
         self.env, self._pages, self._warmup = env, pages, warmup
-        self.allowed = checked_tools(tools)
+        self.allowed = tools_of(tools, env.possible_agents)
         self.tools = {agent: Tools(env, agent) for agent in env.possible_agents}
         self._forget()
 
@@ -120,8 +126,9 @@ class TextRollout:
 
     def call(self, agent: str, name: str, arguments: str | Mapping[str, Any] = "{}") -> str:
         """Return a tool's answer to a learner; see `Tools.call`. Tools that are not allowed answer so."""
-        if name not in self.allowed:
-            return f"There is no tool {shown(name)} here; tools: {', '.join(self.allowed) or 'none'}."
+        allowed = self.allowed[agent]
+        if name not in allowed:
+            return f"There is no tool {shown(name)} here; tools: {', '.join(allowed) or 'none'}."
         return self.tools[agent].call(name, arguments)
 
 
@@ -132,7 +139,7 @@ def rollout_factory(
     learners: Sequence[str] | None = None,
     pages: int | None = None,
     warmup: int = 0,
-    tools: Iterable[str] = (),
+    tools: Sequence[str] | Mapping[str, Sequence[str]] = (),
     **overrides: Any,
 ) -> Callable[[], TextRollout]:
     """Return a function that makes rollouts of a task, each in an environment of its own: trainers play many at once.
@@ -153,11 +160,10 @@ def rollout_factory(
             f"others = {shown(others)} would act in several environments; give names, or a function that makes them: "
             "others=lambda: ..."
         )
-    names = checked_tools(tools)
 
     def make() -> TextRollout:
         made = others() if callable(others) else others
-        return TextRollout(text_env(task, others=made, learners=learners, **overrides), pages, warmup, names)
+        return TextRollout(text_env(task, others=made, learners=learners, **overrides), pages, warmup, tools)
 
     make()  # raises for wrong arguments before training begins
     return make

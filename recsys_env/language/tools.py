@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -170,19 +170,28 @@ TOOLS: dict[str, Callable[..., str]] = {
 }
 
 
-def checked_tools(tools: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of tools.
+def tools_of(tools: Sequence[str] | Mapping[str, Sequence[str]], agents: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of the tools that each agent may call.
+
+    Args:
+        tools: names for all agents, or for each by agent; an agent that is left out has none.
 
     Raises:
-        TypeError: it is not a list.
-        ValueError: there is no such tool.
+        TypeError: it is neither, or no list.
+        ValueError: there is no such agent or tool.
     """
-    if not is_sequence(tools):
-        raise TypeError(f"tools = {shown(tools)} must be a list of {', '.join(TOOLS)}")
-    for name in tools:
-        if name not in TOOLS:
-            raise ValueError(unknown("tool", name, TOOLS))
-    return tuple(tools)
+    by_agent = tools if isinstance(tools, Mapping) else dict.fromkeys(agents, tools)
+    for agent, names in by_agent.items():
+        if agent not in agents:
+            raise ValueError(f"tools: {unknown('agent', agent, agents)}")
+        if not is_sequence(names):
+            raise TypeError(
+                f"tools = {shown(tools)} must be a list of {', '.join(TOOLS)}, or such a list for each agent"
+            )
+        for name in names:
+            if name not in TOOLS:
+                raise ValueError(unknown("tool", name, TOOLS))
+    return {agent: tuple(by_agent.get(agent, ())) for agent in agents}
 
 
 def schema(name: str) -> dict[str, Any]:
