@@ -112,7 +112,7 @@ class Tools:
 
     def call(self, name: str, arguments: str | Mapping[str, Any] = "{}") -> str:
         """Return the answer of a tool, given its name and its arguments, by name or as a JSON text."""
-        if name not in TOOLS:
+        if not isinstance(name, str) or name not in TOOLS:
             return f"{unknown('tool', name, TOOLS)}."
         if isinstance(arguments, str):
             try:
