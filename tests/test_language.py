@@ -23,9 +23,9 @@ from recsys_env.policies import feedback, make_policy
 def page(slots: int = 2, titles: tuple[str, ...] = ("Sea, city", "Milk 2 oz", "Milk 2 oz", "War"), **changes) -> Page:
     candidates = tuple(Candidate(i, title, "", None, {}) for i, title in enumerate(titles))
     facts = dict(
-        agent="a", scene="", visits=1, session_page=0, gap=None, satisfaction=None, likes=(), clicked=(), wants=()
+        agent="a", scene="", visits=1, session_page=0, gap=None, satisfaction=None, likes=(), clicked=(), ignored=()
     )
-    more = dict(anchor="", heard={}, offers={}, levels=0, vocabulary=())
+    more = dict(private=False, wants=(), anchor="", heard={}, offers={}, levels=0, vocabulary=())
     return Page(slots=slots, candidates=candidates, **{**facts, **more, **changes})
 
 
