@@ -215,7 +215,7 @@ def _said(text: str, page: Page) -> _Said:
 
 
 def _in_json(text: str) -> dict[str, Any] | None:
-    """Return the last object in JSON with "picks", or {"picks": ...} of a text that is a list; None if there is none."""
+    """Return the last object in JSON with "picks", or one of a text that is a list in JSON; None if there is none."""
     value, end = _decoded(text, 0)
     if isinstance(value, list) and end == len(text):
         return {"picks": value}

@@ -145,7 +145,7 @@ def _game(envs: VectorEnv, n: int) -> Iterator[str]:
     yield f"You are {agents[n]}, an agent that recommends items to visitors."
     if len(agents) > 1:
         others = "; ".join(_agent(envs, m) for m in range(len(agents)) if m != n)
-        yield f"{_count(len(agents) - 1, 'other agent').capitalize()} recommend{'s' * (len(agents) == 2)}, too: {others}."
+        yield f"You share them with {_count(len(agents) - 1, 'other agent')}: {others}."
     if own := _place(envs, n):
         yield f"You {own}."
     of = f"of {_count(shape.candidates, 'candidate')}" if shape.candidates else "of the items that you may show"
@@ -209,11 +209,11 @@ def _layout(envs: VectorEnv, n: int) -> Iterator[str]:
 def _rewards(envs: VectorEnv, n: int) -> Iterator[str]:
     config, several = envs.config, envs.num_agents > 1
     weights, mu = config.reward_weights(config.role_index(n)), config.reward.margin_rate
-    paid = {**{response.event: response.paid for response in RESPONSES}, **PAGE_REWARDS}
-    for name, weight in weights.items():
-        if weight:
-            yield f"{weight:+g} {'(' + name + ') ' if name in OBJECTIVES else ''}{paid[name]}"
-    if weights["purchase"]:
+    yield from _paid(weights)
+    for m, agent in enumerate(envs.possible_agents):
+        if (others := config.reward_weights(config.role_index(m))) != weights:
+            yield f"{agent} is paid {'; '.join(_paid(others)) or 'for nothing'}"
+    if any(config.reward_weights(role)["purchase"] for role in range(len(config.roles))):
         if envs.shape.levels:
             yield f"A purchase counts its price less {1 - mu:g} of the list price, divided by {mu:g} mean list prices."
         else:
@@ -231,7 +231,15 @@ def _rewards(envs: VectorEnv, n: int) -> Iterator[str]:
         yield f"Your reward is what you earn, less {-s:g} of the mean of what all agents earn."
     elif several:
         yield "You are paid for what you earn; what other agents earn is theirs."
-    yield f"Your objective is the sum of rewards over the episode, later ones discounted by {config.discount:g} per step."
+    yield f"Your objective is the sum of rewards over the episode, discounted by {config.discount:g} per step."
+
+
+def _paid(weights: Mapping[str, float]) -> Iterator[str]:
+    """Describe what a reward is paid for, by the weights of events and objectives."""
+    meaning = {**{response.event: response.paid for response in RESPONSES}, **PAGE_REWARDS}
+    for name, weight in weights.items():
+        if weight:
+            yield f"{weight:+g} {f'({name}) ' if name in OBJECTIVES else ''}{meaning[name]}"
 
 
 def _channels(envs: VectorEnv, vocabulary: Sequence[str]) -> Iterator[str]:
@@ -252,9 +260,8 @@ def _visitors(config: WorldConfig) -> Iterator[str]:
     """Say which way the world's effects go, without their sizes."""
     choice, dynamics, arrival, items = config.choice, config.dynamics, config.arrival, config.items
     effects: Mapping[str, bool] = {
-        "Visitors who liked what they clicked stay longer or come back more often; others may leave for good.": bool(
-            arrival.k_1 > 0 or arrival.r_1 > 0 or arrival.d_1 > 0
-        ),
+        "Visitors who liked what they clicked stay longer or come back more often.": arrival.k_1 > 0 or arrival.r_1 > 0,
+        "Those who did not may leave for good.": arrival.d_1 > 0 and arrival.d_2 > 0,
         "Some items attract clicks and then disappoint.": choice.beta_bait > 0 and config.feedback.a_bait > 0,
         "Dear items are clicked and bought less.": choice.beta_price > 0,
         "Visitors tire of topics that they have just had.": choice.beta_satiation > 0,
@@ -275,12 +282,12 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
     seen = [name for name in envs.observation_fields if name not in hidden]
     if config.private:
         yield (
-            "The visitor's privacy is protected. What it clicked or passed over, how often it came, and how satisfied it "
-            "is are withheld from you. What it seems to like, and how well items fit it, contain random noise."
+            "The visitor's privacy is protected. What it clicked or passed over, how often it came, and how satisfied "
+            "it is are withheld from you. What it seems to like, and how well items fit it, contain random noise."
         )
     if "visits" in seen:
         whose = "with you" if config.opens_agent else "of this person"
-        yield f'"Visit": the number of the session {whose}; "page": of this session; "ticks": steps since the last visit.'
+        yield f'"Visit": the number of the session {whose}; "ticks": steps since the last one.'
     if "profile" in seen:
         yield '"Seems to like": the topics nearest to an inexact estimate of its tastes, nearest first.'
     if config.role_of(n).knows:
