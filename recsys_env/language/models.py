@@ -64,8 +64,8 @@ class Usage:
         read, written: tokens.
         estimated: calls whose tokens the endpoint did not report, or not credibly; they are estimated at one for each
             four letters of prompt and answer.
-        failed: calls that failed, by reason: "timeout", "no connection", "status 429", "invalid JSON", "no text", "too
-            long".
+        failed: calls that failed, by reason: `timeout`, `no connection`, `status 429` (or another one), `invalid JSON`,
+            `no text`, `too long`, `no answer`.
     """
 
     calls: int = 0
@@ -359,7 +359,7 @@ class Endpoint(LanguageModel):
 
     An answer has one deadline, which holds for all that is done for it: connections, replies of which a byte comes now
     and then, pauses, and further attempts. At the deadline the connection is closed. A call that fails for a reason
-    that may pass (no connection, or status 408, 409, 429 or 500 and above) is tried again after a pause, or after the
+    that may pass, such as a lost connection or a status of `429` or `503`, is tried again after a pause, or after the
     time that the server asks for (`retry-after`), if there is enough left. Of a reply no more than 4 MiB are read.
 
     Models that refuse `max_tokens` are sent `max_completion_tokens`, and those that refuse the temperature of 0 are

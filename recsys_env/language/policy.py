@@ -77,7 +77,8 @@ class Limits:
         calls: calls of the model.
         tokens: tokens read and written.
         seconds: seconds of the model's time, of which pages that are asked about at once spend several in one.
-        page_seconds: seconds that one page may take; None: 120 for a model behind an address, no limit for others.
+        page_seconds: seconds that one page may take; None: `models.SECONDS` for a model behind an address, and no limit
+            for others.
 
     Raises:
         TypeError: a limit is not a number.
@@ -114,7 +115,7 @@ class LanguagePolicy(Reader):
         limits: limits on what it may spend.
         prices: prices of a million tokens read and of a million tokens written, in any currency.
         words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
-        tokens: most tokens of an answer, reasoning included; None: 2,048 for a model behind an address, 256 for others.
+        tokens: most tokens of an answer, reasoning included; None: the model's `answer_tokens`.
         options: fields of each request to an address, as for `open_model`.
         cache: whether to keep answers on disk, by all that decides them: model, options, prompts and tokens. An answer
             found there costs no call.
