@@ -420,6 +420,8 @@ def test_the_rules_say_who_is_paid_for_what():
     assert "learn something of what the visitor wants" in rules("row_0", "coverage-v0")
     assert "one list" in rules()
     assert "a row of its own" in rules(task="streaming-v1")
+    assert "waits 0.5 seconds" in rules(observation={"delay": 0.5})
+    assert "waits" not in rules()
     assert "opens one agent" in rules("recommender_0", "rivals-v1")
 
 

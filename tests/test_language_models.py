@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import gzip
 import importlib.util
 import json
 import logging
@@ -456,7 +457,7 @@ def test_no_reply_ends_a_run(serve, kind):
     assert len(str(policy.error)) < 500
     (reason,) = policy.usage.failed
     assert kind in REASONS[reason]
-    assert policy.usage.calls == policy.usage.failed[reason] == policy.fallbacks[reason] == 2
+    assert policy.usage.calls == policy.usage.failed[reason] == policy.fallbacks[reason] >= 2
     assert all(np.isfinite(value) for value in policy.costs().values())
 
 
@@ -654,6 +655,20 @@ def test_a_deadline_and_a_size_hold_against_drips_and_floods(serve, monkeypatch,
     assert model.usage == Usage(calls=1, failed=Counter({reason: 1}))
     assert server.closed.wait(30)
     assert len(str(error.value)) < 500
+
+
+def test_a_reply_is_not_unpacked(serve):
+    """A few bytes unpack to any number, so replies are asked for as they are, and read as they come."""
+
+    def bomb(handler: Any) -> None:
+        handler.server.heard.append(handler.headers["Accept-Encoding"])
+        handler.wfile.write(OK.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"))
+        handler.wfile.write(gzip.compress(b" " * 10**7))
+
+    server = serve(bomb)
+    with pytest.raises(ModelError, match="its reply is not JSON"):
+        open_model(server.address).generate(asked("prompt"), 5)
+    assert server.heard == ["identity"]
 
 
 def test_the_pages_of_a_hanging_server_are_counted(serve):

@@ -221,13 +221,12 @@ class LocalModel(LanguageModel):
     def __init__(self, name: str, device: str = "auto") -> None:
         self.name = name
         adapter = Path(name) / ADAPTER
-        base = (
+        self._base: str = (
             read_json(adapter, {"base_model_name_or_path": str})["base_model_name_or_path"]
             if os.path.isfile(adapter)
             else name
         )
-        self._base = base
-        folder, file = _weights(base)
+        folder, file = _weights(self._base)
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         transformers, self._torch = library("transformers", "language"), library("torch", "language")
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}

@@ -81,7 +81,11 @@ def _history(page: Page) -> Iterator[str]:
     if page.private:
         yield "What the visitor clicked or passed over before is withheld: its privacy is protected."
         return
-    yield f"Clicked before: {'; '.join(page.clicked)}." if page.clicked else "No click of this visitor on your items is known."
+    yield (
+        f"Clicked before: {'; '.join(page.clicked)}."
+        if page.clicked
+        else "No click of this visitor on your items is known."
+    )
     if page.ignored:
         yield f"Shown by you and not clicked: {'; '.join(page.ignored)}."
 

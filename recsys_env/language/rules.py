@@ -313,6 +313,8 @@ def _answer(envs: VectorEnv, vocabulary: Sequence[str]) -> Iterator[str]:
     yield "Each page ends with the form of the answer. You may think before you answer: what stands before is not read."
     yield f"An object in JSON is an answer, too: {json.dumps(parts, ensure_ascii=False)}"
     yield "What names no candidate is left out, and the first candidates fill what is missing."
+    if delay := envs.config.observation.delay:
+        yield f"The visitor waits {delay:g} seconds for the page. After that it is shown the first candidates."
 
 
 def example_picks(slots: int) -> list[int]:
