@@ -171,8 +171,8 @@ def test_an_item_is_described_as_the_public_statistics_say():
     said = tools.item(candidate)
     assert f"id {candidate}: {batch.texts.titles[candidate]}" in said
     assert "candidate 5 of this page" in said
-    assert f"Price: {public['price'][0, candidate]:.2f}" in said
-    assert f"{public['popularity'][0, candidate] / public['popularity'].mean():.1f} times the mean item's" in said
+    assert f"Price {public['price'][0, candidate]:.2f}" in said
+    assert f"Popularity {public['popularity'][0, candidate] / public['popularity'].mean():.1f}, clicks x" in said
 
 
 def test_tools_keep_to_the_agents_inventory_and_to_what_its_role_sees():
@@ -191,15 +191,16 @@ def test_tools_keep_to_the_agents_inventory_and_to_what_its_role_sees():
         assert allowed[n][ids].all()
 
 
-def test_history_says_what_was_clicked_and_nothing_under_a_promise_of_privacy():
+def test_history_says_what_was_shown_and_nothing_under_a_promise_of_privacy():
     one, said = rollout(None), []
     prompts = one.start(7)
     while prompts:
-        said.append((one.env.pages["recommender_0"].clicked, one.tools["recommender_0"].history()))
+        page = one.env.pages["recommender_0"]
+        said.append(((*page.clicked, *page.ignored), one.tools["recommender_0"].history()))
         prompts = one.play(dict.fromkeys(prompts, "1, 2, 3, 4, 5"))
-    assert any(clicked for clicked, _ in said)
-    for clicked, text in said:
-        assert [line[2:] for line in text.splitlines() if line.startswith("- ")] == list(clicked)
+    assert any(titles for titles, _ in said)
+    for titles, text in said:
+        assert [line[2:] for line in text.splitlines() if line.startswith("- ")] == list(titles)
     private = rollout(None, observation={"privacy_epsilon": 1.0})
     prompts = private.start(7)
     while prompts:

@@ -74,7 +74,10 @@ def test_after_the_end_and_before_the_first_reset_nothing_happens(address) -> No
         played(client, 7)
         result = client.step(PageAction(answer=ANSWER))
         assert (result.done, result.reward, result.observation.prompt) == (True, 0.0, "")
-        assert client.reset().observation.prompt
+        observation = client.reset().observation
+        assert observation.prompt
+        assert observation.rules == text_env("ecommerce-v1", horizon=30).rules["recommender_0"]
+        assert client.step(PageAction(answer=ANSWER)).observation.rules == ""
         assert 0 <= client.state().seed < 2**63
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsys_env.adapters.trl import OVER, environment_factory, reward, rows
+from recsys_env.adapters.trl import OVER, environment_factory, reward
 from recsys_env.language import TextPolicy
 
 SHOP = {"task": "ecommerce-v1", "horizon": 30, "others": "content"}
@@ -17,7 +17,7 @@ def said(content: str) -> list[dict[str, str]]:
 def test_a_group_begins_alike_and_the_last_text_is_the_answer() -> None:
     make = environment_factory(**SHOP)
     group = [make() for _ in range(3)]
-    prompts = {one.reset(**row) for one, row in zip(group, rows([7] * 3), strict=True)}
+    prompts = {one.reset(**row) for one, row in zip(group, make.rows([7] * 3), strict=True)}
     assert len(prompts) == 1
     earned = reward([said("2, 3, 4, 5, 6"), said("2, 3, 4, 5, 6"), said("nothing")], group)
     assert earned[0] == earned[1] == group[0].rollout.rewards["recommender_0"]
@@ -67,10 +67,18 @@ def test_rows_without_seeds_and_wrong_arguments_are_refused() -> None:
         environment_factory(**SHOP, agent="recomender_1")
     with pytest.raises(TypeError, match="lambda"):
         environment_factory("ecommerce-v1", others={"recommender_1": TextPolicy(str)})
-    assert rows([3], "Be kind.")[0] == {
-        "prompt": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": ""}],
-        "seed": 3,
-    }
+
+
+def test_rows_hold_the_rules_and_a_seed() -> None:
+    make = environment_factory(**SHOP)
+    for system, said in ((None, make.rules), ("Be kind.", "Be kind.")):
+        (row,) = make.rows([3], system)
+        assert row == {
+            "prompt": [{"role": "system", "content": said}, {"role": "user", "content": ""}],
+            "seed": 3,
+        }
+    assert make.rows([3], "")[0]["prompt"] == [{"role": "user", "content": ""}]
+    assert make.rules == make().rollout.env.rules["recommender_0"]
 
 
 def test_policy_objects_are_made_for_each_environment() -> None:

@@ -66,15 +66,16 @@ def test_every_agent_has_a_trainable_seat_and_earns_what_the_game_pays(play) -> 
         assert trace.reward == rollout.rewards[agent]
         assert trace.metrics == {"pages": 3.0, "repairs": 0.0}
         assert trace.num_turns == 3
-        assert trace.branches[-1].messages[0].content == first[agent]
+        system, page = trace.branches[-1].messages[:2]
+        assert (system.content, page.content) == (rollout.env.rules[agent], first[agent])
 
 
 def test_a_group_begins_alike(play) -> None:
     asked_first = []
 
     def answer(asked):
-        if len(asked["messages"]) == 1:
-            asked_first.append(asked["messages"][0]["content"])
+        if len(asked["messages"]) == 2:
+            asked_first.append(asked["messages"][1]["content"])
         return ANSWER
 
     episodes = play(answer, episodes=3)
@@ -99,7 +100,7 @@ def test_tools_are_offered_and_answered_in_this_process(play) -> None:
             return {"content": None, "tool_calls": [{"id": "1", "type": "function", "function": call}]}
         return ANSWER
 
-    (episode,) = play(answer, 'tools=["search", "item"], system="Sell."')
+    (episode,) = play(answer, 'tools=["search", "item"]')
     assert episode.ok, episode.errors
     assert told[0] == ["search", "item"]
     messages = episode.by_agent["recommender_0"][0].branches[-1].messages

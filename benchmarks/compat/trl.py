@@ -9,7 +9,7 @@ from typing import Any
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from recsys_env.adapters.trl import environment_factory, reward, rows
+from recsys_env.adapters.trl import environment_factory, reward
 from recsys_env.language import TextPolicy
 
 from . import TASK, main
@@ -58,7 +58,7 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
                 disable_tqdm=True,
                 seed=seed,
             ),
-            train_dataset=Dataset.from_list(rows(range(UPDATES * GROUPS))),
+            train_dataset=Dataset.from_list(environments.rows(range(UPDATES * GROUPS), system="")),
             processing_class=speaker.tokenizer,
             environment_factory=environments,
         )

@@ -58,9 +58,11 @@ class PageObservation(Observation):
 
     Attributes:
         prompt: the page to be answered; empty when the rollout is over.
+        rules: the system prompt (`TextEnv.rules`), in the observation of a reset only.
         said: what the tool answered; empty where none was called.
     """
 
+    rules: str = ""
     prompt: str = ""
     said: str = ""
 
@@ -99,23 +101,23 @@ class PageEnvironment(Environment[PageAction, PageObservation, PageState]):
         seed = secrets.randbits(63) if seed is None else checked_seed(seed)
         self._rollout.start(seed)
         self._state = PageState(episode_id=episode_id, seed=seed, agent=self._agent)
-        return self._observation()
+        return self._observation(rules=self._rollout.env.rules[self._agent])
 
     def step(self, action: PageAction, timeout_s: float | None = None, **options: Any) -> PageObservation:
         """Answer the page or call a tool. After the end, or before the first reset, nothing happens."""
         self._state.step_count += 1
         if action.tool:
-            return self._observation(self._rollout.call(self._agent, action.tool, action.arguments))
+            return self._observation(said=self._rollout.call(self._agent, action.tool, action.arguments))
         if self._rollout.prompts:
             self._rollout.play({self._agent: action.answer})
         return self._observation()
 
-    def _observation(self, said: str = "") -> PageObservation:
+    def _observation(self, **texts: str) -> PageObservation:
         rollout, before = self._rollout, self._state.reward
         self._state.reward = rollout.rewards[self._agent]
         self._state.pages, self._state.repairs = rollout.played, dict(rollout.repairs[self._agent])
         prompt = rollout.prompts.get(self._agent, "")
-        return PageObservation(prompt=prompt, said=said, done=not prompt, reward=self._state.reward - before)
+        return PageObservation(prompt=prompt, done=not prompt, reward=self._state.reward - before, **texts)
 
     @property
     def state(self) -> PageState:

@@ -1,10 +1,11 @@
 """TRL: pages in words as environments of `GRPOTrainer`, which trains a language model as one agent among policies.
 
+    environments = environment_factory("ecommerce-v1", others="content", pages=1)
     trainer = GRPOTrainer(
         model,
         reward_funcs=reward,
-        environment_factory=environment_factory("ecommerce-v1", others="content", pages=1),
-        train_dataset=Dataset.from_list(rows(range(1000))),
+        environment_factory=environments,
+        train_dataset=Dataset.from_list(environments.rows(range(1000))),
         args=GRPOConfig(num_generations=8),
     )
 
@@ -48,7 +49,7 @@ class PageEnvironment:
             ValueError: the row has no seed, without which the rollouts of a group would not begin alike.
         """
         if seed is None:
-            raise ValueError("each row of train_dataset needs a seed: make them with rows(seeds)")
+            raise ValueError("each row of train_dataset needs a seed, as rows(seeds) of the environments has")
         return self.rollout.start(int(seed)).get(self.agent, OVER)
 
 
@@ -68,6 +69,36 @@ class SeveralPages(PageEnvironment):
         return self.rollout.play({self.agent: answer}).get(self.agent, OVER)
 
 
+class PageEnvironments:
+    """Makes environments for TRL, and rows for them.
+
+    Attributes:
+        agent: the agent that learns.
+        rules: its system prompt (`TextEnv.rules`).
+    """
+
+    def __init__(self, rollout: Callable[[], TextRollout], agent: str, several: bool) -> None:
+        first = rollout()
+        self.agent, self.rules = agent, first.env.rules[agent]
+        tools = {name: _method(name) for name in first.allowed[agent]}
+        self._kind = type("RecommendationPages", (SeveralPages if several else PageEnvironment,), tools)
+        self._rollout = rollout
+
+    def __call__(self) -> PageEnvironment:
+        return self._kind(self._rollout(), self.agent)  # type: ignore[no-any-return]
+
+    def rows(self, seeds: Iterable[int], system: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a data set: one group of rollouts for each seed.
+
+        Args:
+            seeds: seeds of the episodes; keep them below `recsys_env.evaluation.UNSEEN`, from which evaluations begin.
+            system: the system prompt; None: the rules; "": none.
+        """
+        system = self.rules if system is None else system
+        said = [{"role": "system", "content": system}] if system else []
+        return [{"prompt": [*said, {"role": "user", "content": ""}], "seed": int(seed)} for seed in seeds]
+
+
 def environment_factory(
     task: str | WorldConfig,
     *,
@@ -77,7 +108,7 @@ def environment_factory(
     warmup: int = 0,
     tools: Sequence[str] = (),
     **overrides: Any,
-) -> Callable[[], PageEnvironment]:
+) -> PageEnvironments:
     """Return what `GRPOTrainer(environment_factory=...)` takes.
 
     Args:
@@ -95,9 +126,7 @@ def environment_factory(
     rollout = rollout_factory(
         task, others=others, learners=[learner], pages=pages, warmup=warmup, tools=tools, **overrides
     )
-    base = PageEnvironment if pages == 1 else SeveralPages
-    kind = type("RecommendationPages", (base,), {name: _method(name) for name in rollout().allowed[learner]})
-    return lambda: kind(rollout(), learner)
+    return PageEnvironments(rollout, learner, several=pages != 1)
 
 
 def _method(name: str) -> Callable[..., str]:
@@ -108,17 +137,6 @@ def _method(name: str) -> Callable[..., str]:
         return self.rollout.call(self.agent, name, arguments)
 
     return method
-
-
-def rows(seeds: Iterable[int], system: str = "") -> list[dict[str, Any]]:
-    """Return the rows of a data set: one group of rollouts for each seed.
-
-    Args:
-        seeds: seeds of the episodes; keep them below `recsys_env.evaluation.UNSEEN`, from which evaluations begin.
-        system: a system prompt; none if it is empty.
-    """
-    said = [{"role": "system", "content": system}] if system else []
-    return [{"prompt": [*said, {"role": "user", "content": ""}], "seed": int(seed)} for seed in seeds]
 
 
 def reward(completions: Sequence[Any], environments: Sequence[PageEnvironment], **row: Any) -> list[float]:

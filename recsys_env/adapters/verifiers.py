@@ -46,10 +46,12 @@ class PageData(vf.TaskData):
 
     Attributes:
         seed: of its episodes, which therefore begin alike.
+        rules: agent -> its system prompt (`TextEnv.rules`), unless the task has a `system_prompt` for all.
         tools: agent -> the tools that its model is told of.
     """
 
     seed: int
+    rules: dict[str, str]
     tools: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
 
 
@@ -83,7 +85,7 @@ class PageHarness(vf.Harness[vf.HarnessConfig]):
     ) -> vf.ProgramResult:
         tools = data.tools.get(trace.agent.name, [])
         system, prompt = self.resolve_prompt(data)
-        messages = [{"role": "system", "content": system}] if system else []
+        messages = [{"role": "system", "content": system or data.rules[trace.agent.name]}]
         messages += [message_to_wire(message) for message in prompt or []]
         async with httpx.AsyncClient(timeout=None, headers={"Authorization": f"Bearer {secret}"}) as client:
             for left in reversed(range(MOST_CALLS + 1)):
@@ -112,7 +114,6 @@ def environment(
     pages: int | None = None,
     warmup: int = 0,
     tools: Sequence[str] | Mapping[str, Sequence[str]] = (),
-    system: str | None = None,
     **overrides: Any,
 ) -> tuple[type[vf.Taskset], type[vf.Env], type[vf.Harness]]:
     """Return the taskset, the environment and the harness of a task, for a module that verifiers loads.
@@ -122,7 +123,6 @@ def environment(
         others, learners: policies of the agents without a seat, and the agents with one; as for
             `language.rollout_factory`. By default every agent has a seat.
         pages, warmup, tools: as for `TextRollout`.
-        system: a system prompt.
         task, overrides: as for `recsys_env.text_env`.
 
     Raises:
@@ -132,7 +132,8 @@ def environment(
     rollout = rollout_factory(
         task, others=others, learners=learners, pages=pages, warmup=warmup, tools=tools, **overrides
     )
-    told = {agent: [schema(name) for name in names] for agent, names in rollout().allowed.items()}
+    first = rollout()
+    rules, told = first.env.rules, {agent: list(map(schema, names)) for agent, names in first.allowed.items()}
     seat = vf.AgentConfig(runtime=vf.SubprocessConfig())
     seats: dict[str, Any] = {agent: (vf.AgentConfig, seat.model_copy()) for agent in told}
     config = create_model("PageEnvConfig", __base__=vf.EnvConfig, **seats)
@@ -140,7 +141,7 @@ def environment(
     class PageTaskset(vf.Taskset[PageTask, vf.TasksetConfig]):
         def load(self) -> Iterator[PageTask]:
             for seed in seeds:
-                data = PageData(name=f"seed {seed}", seed=seed, tools=told, system_prompt=system)
+                data = PageData(name=f"seed {seed}", seed=seed, rules=rules, tools=told)
                 yield PageTask(data, self.config.task)
 
     class PageEnv(vf.Env[config]):  # type: ignore[valid-type]

@@ -3,6 +3,7 @@
 encode.py       texts -> vectors, by a sentence encoder on this machine or by hashing words
 projection.py   vectors of texts -> taste vectors, for items without purchases
 pages.py        the page about to be shown, as an agent may know it; an answer to it -> an action
+rules.py        a task as an agent plays it -> system prompt; what each number in a prompt means
 prompts.py      page -> prompt, text -> answer
 environment.py  a task with prompts as observations and texts as actions
 rollout.py      such a task page after page, as trainers of language models play it

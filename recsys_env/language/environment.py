@@ -25,16 +25,18 @@ from ..policies import Team, feedback
 from ..tasks import task_config
 from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
+from .rules import one_line
 
-LONGEST_PROMPT, LONGEST_ANSWER = 100_000, 4_000  # characters
+LONGEST_PROMPT, LONGEST_ANSWER = 400_000, 4_000  # characters
 
 
 class TextEnv(ParallelEnv):
     """A task in words, as a PettingZoo parallel environment.
 
     An observation is the prompt of the page about to be shown (`describe`). It is "" if the agent has nothing to do: in
-    an idle tick, on a rival's page, or after the end. An action is any text, read by `parse`; the infos name the
-    repairs that were needed. Rewards, episode ends and infos are those of the numeric task.
+    an idle tick, on a rival's page, or after the end. The rules of the task, which are the same on all pages, are in
+    `rules`: the system prompt of a language model. An action is any text, read by `parse`; the infos name the repairs
+    that were needed. Rewards, episode ends and infos are those of the numeric task.
 
     Args:
         config: the task; its actions must be `"candidates"` or `"items"`.
@@ -48,6 +50,7 @@ class TextEnv(ParallelEnv):
         numeric: the numeric environment behind this one; step it only through this one.
         team: the policies of the others.
         readers: agent -> the reader of its pages.
+        rules: agent -> system prompt: the rules as this agent plays them, and how to answer.
         pages: agent -> the page that its prompt describes, or None.
         repairs: agent -> how often each of `prompts.REPAIRS` was needed since the environment was made.
     """
@@ -76,6 +79,7 @@ class TextEnv(ParallelEnv):
         self.pages: dict[str, Page | None] = dict.fromkeys(self.possible_agents)
         self.readers = {agent: Reader(words) for agent in self.possible_agents}
         self._bind(0)
+        self.rules = {agent: reader.rules for agent, reader in self.readers.items()}
         self._others_actions = batch.empty_actions()
         self._seeded = False  # the others
         self._asked = time.perf_counter()
@@ -91,7 +95,8 @@ class TextEnv(ParallelEnv):
     def _letters(self) -> frozenset[str]:
         texts = self.numeric.vector.texts
         said = [*texts.titles, *texts.descriptions, *texts.topics, *self.readers[self.possible_agents[0]].vocabulary]
-        return frozenset(string.printable).union(*said)
+        names = [*self.numeric.possible_agents, *(scene.name for scene in self.numeric.config.scenes)]
+        return frozenset(string.printable).union(*map(one_line, [*said, *names]))
 
     @property
     def agents(self) -> list[str]:

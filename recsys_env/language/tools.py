@@ -23,6 +23,7 @@ import numpy as np
 from ..checks import is_number, is_sequence, shown, unknown
 from ..policies.ranking import hidden_features
 from .pages import Page
+from .rules import FACTS, one_line
 
 if TYPE_CHECKING:
     from .environment import TextEnv
@@ -80,16 +81,17 @@ class Tools:
         return "\n".join([self._line(int(id)), *self._facts(int(id))])
 
     def history(self) -> str:
-        """Look up what you know of the visitor: its visits, and what it clicked in your slots."""
+        """Look up what you know of the visitor: its visits, and what it clicked and passed over in your slots."""
         if (page := self._page) is None:
             return NOBODY
         lines = [f"Visit {page.visits}."] if page.visits is not None else []
         lines += [f"Page {page.session_page + 1} of this visit."] if page.session_page is not None else []
         lines += [f"Ticks since the visit before: {page.gap:.0f}."] if page.gap is not None else []
-        if self._batch.config.private:
-            return "\n".join([*lines, "What the visitor clicked is withheld to protect its privacy."])
-        clicked = [f"- {title}" for title in page.clicked]
-        return "\n".join([*lines, "Clicked in your slots, oldest first:" if clicked else "No clicks yet.", *clicked])
+        if page.private:
+            return "\n".join([*lines, "What the visitor clicked or passed over is withheld: its privacy is protected."])
+        for said, titles in (("Clicked", page.clicked), ("Shown and not clicked", page.ignored)):
+            lines += [f"{said} in your slots, oldest first:", *(f"- {title}" for title in titles)] if titles else []
+        return "\n".join(lines or ["This visitor has seen nothing of yours yet."])
 
     def prices(self) -> str:
         """Look up the prices of the candidates, and the price levels at this visitor's last page."""
@@ -135,9 +137,11 @@ class Tools:
 
     def _line(self, item: int) -> str:
         texts = self._batch.texts
-        said = f" [{texts.descriptions[item]}]" if texts.descriptions[item] else ""
+        said = f" [{one_line(texts.descriptions[item])}]" if texts.descriptions[item] else ""
         number = self._candidates().get(item)
-        return f"id {item}: {texts.titles[item]}{said}" + (f"; candidate {number} of this page" if number else "")
+        return f"id {item}: {one_line(texts.titles[item])}{said}" + (
+            f"; candidate {number} of this page" if number else ""
+        )
 
     def _candidates(self) -> dict[int, int]:
         """Return the items that the prompt lists, each with its number there."""
@@ -154,15 +158,17 @@ class Tools:
         if public["stock"][item] >= 0:
             yield f"In stock: {public['stock'][item]}."
         if "price" in self._seen:
-            yield f"Price: {public['price'][item]:.2f}{' (reduced)' if public['promoted'][item] else ''}."
-        if "popularity" in self._seen:
-            mean = max(public["popularity"].mean(), np.finfo(float).tiny)
-            yield f"Popularity: {public['popularity'][item] / mean:.1f} times the mean item's."
-        if "ctr" in self._seen:
-            clicks = np.exp(np.arctanh(np.clip(public["ctr"][item], -0.999, 0.999)))
-            yield f"Clicks per view: {clicks:.1f} times the mean item's."
-        if "satisfaction" in self._seen:
-            yield f"Liking: {public['satisfaction'][item]:+.1f}, where the mean item has 0."
+            yield f"Price {public['price'][item]:.2f}{' (reduced)' if public['promoted'][item] else ''}."
+        mean = max(public["popularity"].mean(), np.finfo(float).tiny)
+        known = {
+            "popularity": public["popularity"] / mean,
+            "ctr": public["ctr"],
+            "satisfaction": public["satisfaction"],
+        }
+        facts = [
+            fact.words(float(known[fact.feature][item])) for fact in FACTS if fact.feature in known.keys() & self._seen
+        ]
+        yield from [f"{', '.join(facts)}.".capitalize()] if facts else []
 
 
 TOOLS: dict[str, Callable[..., str]] = {
