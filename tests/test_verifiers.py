@@ -29,7 +29,6 @@ LEARNERS = ("recommender_0", "recommender_1")
 @pytest.fixture
 def play(request, tmp_path, monkeypatch):
     """Write a module of these arguments, and play episodes of its first task against a model that answers so."""
-    monkeypatch.setenv("HOME", str(tmp_path))
 
     def played(answer, arguments="", episodes=1, **changes):
         monkeypatch.syspath_prepend(str(tmp_path))

@@ -25,7 +25,7 @@ from typing import Any
 from ..checks import checked_seed
 from ..config import WorldConfig
 from ..focal import Background
-from ..language.rollout import TextRollout, one_learner, rollout_factory
+from ..language.rollout import TextRollout, compile_game, one_learner, rollout_factory
 
 try:
     from fastapi import FastAPI
@@ -165,6 +165,7 @@ def page_app(
     rollout = rollout_factory(
         task, others=others, learners=[learner], pages=pages, warmup=warmup, tools=tools, **overrides
     )
+    compile_game(rollout)
     return create_app(
         lambda: PageEnvironment(rollout()),
         PageAction,

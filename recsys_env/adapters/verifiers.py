@@ -27,7 +27,7 @@ from typing import Any
 
 from ..config import WorldConfig
 from ..focal import Background
-from ..language.rollout import rollout_factory
+from ..language.rollout import compile_game, rollout_factory
 from ..language.tools import schema
 
 try:
@@ -146,7 +146,7 @@ def environment(
 
     class PageEnv(vf.Env[config]):  # type: ignore[valid-type]
         async def start(self) -> None:
-            await asyncio.to_thread(rollout().start, 0)  # compiles the game
+            await asyncio.to_thread(compile_game, rollout)
 
         async def run(self, task: PageTask, agents: vf.Agents) -> None:
             game = rollout()

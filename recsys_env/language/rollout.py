@@ -169,6 +169,14 @@ def rollout_factory(
     return make
 
 
+def compile_game(make: Callable[[], TextRollout]) -> None:
+    """Play a page, so that the game is compiled before anybody waits for it."""
+    rollout = make()
+    prompts = rollout.start(0)
+    if prompts:
+        rollout.play(dict.fromkeys(prompts, ""))
+
+
 def one_learner(task: str | WorldConfig, agent: str | None, overrides: Mapping[str, Any]) -> str:
     """Return the agent that learns where only one does; by default the first of the task."""
     agents = text_env(task, **overrides).possible_agents
