@@ -64,8 +64,7 @@ def test_actions_of_others_and_wrong_ones_are_refused_and_change_nothing():
     for _ in range(3):
         results = env.step({"recommender_0": "1"}), twin.step({"recommender_0": "1"})
         assert results[0][:2] == results[1][:2]
-    with pytest.raises(ValueError, match="learners"):
-        text_env(SHOP, others="content")
+    assert text_env(SHOP, others="content").possible_agents == ["recommender_0"]
     with pytest.raises(ValueError, match="nobody learns"):
         text_env(SHOP, others={"recommender_0": "content", "recommender_1": "content"})
 

@@ -64,7 +64,9 @@ def test_rows_without_seeds_and_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="needs a seed"):
         environment_factory(**SHOP)().reset(prompt=[])
     with pytest.raises(ValueError, match="did you mean 'recommender_1'"):
-        environment_factory(**SHOP, agent="recomender_1")
+        environment_factory(**SHOP, learners=["recomender_1"])
+    with pytest.raises(ValueError, match="one can learn here"):
+        environment_factory("ecommerce-v1", num_agents=3, others={"recommender_1": "content"})
     with pytest.raises(TypeError, match="lambda"):
         environment_factory("ecommerce-v1", others={"recommender_1": TextPolicy(str)})
 

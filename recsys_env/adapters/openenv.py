@@ -19,13 +19,13 @@ step is what the agent has earned since the step before.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..checks import checked_seed
 from ..config import WorldConfig
 from ..focal import Background
-from ..language.rollout import TextRollout, compile_game, one_learner, rollout_factory
+from ..language.rollout import TextRollout, compile_game, only_learner, rollout_factory
 
 try:
     from fastapi import FastAPI
@@ -93,7 +93,7 @@ class PageEnvironment(Environment[PageAction, PageObservation, PageState]):
     def __init__(self, rollout: TextRollout) -> None:
         super().__init__()
         self._rollout = rollout
-        (self._agent,) = rollout.env.possible_agents
+        self._agent = only_learner(rollout)
         self._state = PageState(agent=self._agent)
 
     def reset(self, seed: int | None = None, episode_id: str | None = None, **options: Any) -> PageObservation:
@@ -141,30 +141,22 @@ class PageClient(EnvClient[PageAction, PageObservation, PageState]):
 def page_app(
     task: str | WorldConfig,
     *,
-    agent: str | None = None,
     others: Background | Callable[[], Background] = "popularity",
-    pages: int | None = None,
-    warmup: int = 0,
-    tools: Sequence[str] = (),
     sessions: int = MOST_SESSIONS,
-    **overrides: Any,
+    **options: Any,
 ) -> FastAPI:
     """Return a server of a task, as `uvicorn` runs it.
 
     Args:
-        agent: the agent that learns; default: the first.
-        others: the policy of all other agents, or one for each by agent; as for `language.rollout_factory`.
-        pages, warmup, tools: as for `TextRollout`.
+        others: policies of all agents but the one that learns, which is the first one if this is one policy for all.
         sessions: connections that may play at the same time.
-        task, overrides: as for `recsys_env.text_env`.
+        task, options: as for `language.rollout_factory`.
 
     Raises:
-        ValueError, TypeError: an argument is wrong, as for `rollout_factory`.
+        ValueError, TypeError: an argument is wrong, as for `rollout_factory`, or several agents are left to learn.
     """
-    learner = one_learner(task, agent, overrides)
-    rollout = rollout_factory(
-        task, others=others, learners=[learner], pages=pages, warmup=warmup, tools=tools, **overrides
-    )
+    rollout = rollout_factory(task, others=others, **options)
+    only_learner(rollout())  # raises if there are several
     compile_game(rollout)
     return create_app(
         lambda: PageEnvironment(rollout()),

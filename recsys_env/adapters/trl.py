@@ -25,7 +25,7 @@ from typing import Any
 
 from ..config import WorldConfig
 from ..focal import Background
-from ..language.rollout import TextRollout, one_learner, rollout_factory
+from ..language.rollout import TextRollout, only_learner, rollout_factory
 from ..language.tools import TOOLS
 
 OVER = "The rollout is over."
@@ -77,10 +77,11 @@ class PageEnvironments:
         rules: its system prompt (`TextEnv.rules`).
     """
 
-    def __init__(self, rollout: Callable[[], TextRollout], agent: str, several: bool) -> None:
+    def __init__(self, rollout: Callable[[], TextRollout], several: bool) -> None:
         first = rollout()
-        self.agent, self.rules = agent, first.env.rules[agent]
-        tools = {name: _method(name) for name in first.allowed[agent]}
+        self.agent = only_learner(first)
+        self.rules = first.env.rules[self.agent]
+        tools = {name: _method(name) for name in first.allowed[self.agent]}
         self._kind = type("RecommendationPages", (SeveralPages if several else PageEnvironment,), tools)
         self._rollout = rollout
 
@@ -102,31 +103,22 @@ class PageEnvironments:
 def environment_factory(
     task: str | WorldConfig,
     *,
-    agent: str | None = None,
     others: Background | Callable[[], Background] = "popularity",
     pages: int | None = 1,
-    warmup: int = 0,
-    tools: Sequence[str] = (),
-    **overrides: Any,
+    **options: Any,
 ) -> PageEnvironments:
     """Return what `GRPOTrainer(environment_factory=...)` takes.
 
     Args:
-        agent: the agent that learns; default: the first.
-        others: the policy of all other agents, or one for each by agent; as for `language.rollout_factory`.
-        pages, warmup, tools: as for `TextRollout`. With one page, the text that the model ends with is the answer; with
-            several pages, the model also has the tool `show`.
-        task, overrides: as for `recsys_env.text_env`.
+        others: policies of all agents but the one that learns, which is the first one if this is one policy for all.
+        pages: pages of a rollout; None: the whole episode. With one page, the text that the model ends with is the
+            answer; with several pages, the model also has the tool `show`.
+        task, options: as for `language.rollout_factory`.
 
     Raises:
-        ValueError, TypeError: an argument is wrong, as for `rollout_factory`.
+        ValueError, TypeError: an argument is wrong, as for `rollout_factory`, or several agents are left to learn.
     """
-
-    learner = one_learner(task, agent, overrides)
-    rollout = rollout_factory(
-        task, others=others, learners=[learner], pages=pages, warmup=warmup, tools=tools, **overrides
-    )
-    return PageEnvironments(rollout, learner, several=pages != 1)
+    return PageEnvironments(rollout_factory(task, others=others, pages=pages, **options), several=pages != 1)
 
 
 def _method(name: str) -> Callable[..., str]:

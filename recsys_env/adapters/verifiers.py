@@ -20,13 +20,12 @@ The adapter uses the interface `verifiers.v1`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
 from ..config import WorldConfig
-from ..focal import Background
 from ..language.rollout import compile_game, rollout_factory
 from ..language.tools import schema
 
@@ -106,32 +105,19 @@ class PageHarness(vf.Harness[vf.HarnessConfig]):
 
 
 def environment(
-    task: str | WorldConfig,
-    *,
-    seeds: Iterable[int] = range(1000),
-    others: Background | Callable[[], Background] | None = None,
-    learners: Sequence[str] | None = None,
-    pages: int | None = None,
-    warmup: int = 0,
-    tools: Sequence[str] | Mapping[str, Sequence[str]] = (),
-    **overrides: Any,
+    task: str | WorldConfig, *, seeds: Iterable[int] = range(1000), **options: Any
 ) -> tuple[type[vf.Taskset], type[vf.Env], type[vf.Harness]]:
     """Return the taskset, the environment and the harness of a task, for a module that verifiers loads.
 
     Args:
         seeds: one task for each; keep them below `recsys_env.evaluation.UNSEEN`, from which evaluations begin.
-        others, learners: policies of the agents without a seat, and the agents with one; as for
-            `language.rollout_factory`. By default every agent has a seat.
-        pages, warmup, tools: as for `TextRollout`.
-        task, overrides: as for `recsys_env.text_env`.
+        task, options: as for `language.rollout_factory`. By default every agent has a seat; agents that `others` play
+            have none.
 
     Raises:
         ValueError, TypeError: an argument is wrong, as for `rollout_factory`.
     """
-
-    rollout = rollout_factory(
-        task, others=others, learners=learners, pages=pages, warmup=warmup, tools=tools, **overrides
-    )
+    rollout = rollout_factory(task, **options)
     first = rollout()
     rules, told = first.env.rules, {agent: list(map(schema, names)) for agent, names in first.allowed.items()}
     seat = vf.AgentConfig(runtime=vf.SubprocessConfig())

@@ -21,7 +21,7 @@ from ..checks import shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
 from ..focal import Background, policies_of
-from ..policies import Team, feedback
+from ..policies import Policy, Team, feedback
 from ..tasks import task_config
 from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
@@ -42,8 +42,8 @@ class TextEnv(ParallelEnv):
         config: the task; its actions must be `"candidates"` or `"items"`.
         catalogue, render_mode, name: as for `RecommendationEnv`.
         words: vocabulary of the messages; by default the numbers from 0 on.
-        others, learners: the policies of the agents that do not act in words, and the agents that do; as `background`
-            and `learners` of `FocalBatch`. By default all agents act in words.
+        others, learners: the policies of the agents that do not act in words, and the agents that do; as for
+            `text_env`.
 
     Attributes:
         possible_agents, agents: as for `RecommendationEnv`, without the agents that `others` play.
@@ -73,6 +73,8 @@ class TextEnv(ParallelEnv):
         self.numeric = RecommendationEnv(config, catalogue, render_mode, name)
         self.metadata, self.render_mode = self.numeric.metadata, render_mode
         batch = self.numeric.vector
+        if learners is None and isinstance(others, (str, Policy)):
+            learners = batch.possible_agents[:1]
         self.team = Team(batch, policies_of(batch.possible_agents, {} if others is None else others, learners), 0)
         self.possible_agents = [agent for agent in batch.possible_agents if agent not in self.team.policies]
         self.repairs: dict[str, Counter[str]] = {agent: Counter() for agent in self.possible_agents}
@@ -222,9 +224,9 @@ def text_env(
 
     Args:
         words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
-        others: policies of the agents that do not act in words: one for each of them by agent; or, with `learners`, one
-            for all of them.
-        learners: the agents that act in words; by default those that `others` leaves out.
+        others: policies of the agents that do not act in words, each by agent or one for all; None: all act in words.
+        learners: the agents that act in words; by default those that `others` leaves out, or the first one if `others`
+            is one policy for all.
         task, catalogue, render_mode, overrides: as for `recsys_env.parallel_env`.
 
     Raises:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..checks import check_count, checked_seed, shown
 from ..config import WorldConfig
-from ..focal import Background, checked_agent
+from ..focal import Background
 from ..policies import Policy
 from .environment import TextEnv, text_env
 from .tools import Tools, tools_of
@@ -177,7 +177,13 @@ def compile_game(make: Callable[[], TextRollout]) -> None:
         rollout.play(dict.fromkeys(prompts, ""))
 
 
-def one_learner(task: str | WorldConfig, agent: str | None, overrides: Mapping[str, Any]) -> str:
-    """Return the agent that learns where only one does; by default the first of the task."""
-    agents = text_env(task, **overrides).possible_agents
-    return agents[0] if agent is None else checked_agent(agent, agents)
+def only_learner(rollout: TextRollout) -> str:
+    """Return the agent that learns.
+
+    Raises:
+        ValueError: there are several.
+    """
+    agents = rollout.env.possible_agents
+    if len(agents) > 1:
+        raise ValueError(f"{', '.join(agents)} act in words, but one can learn here: others must play the rest")
+    return agents[0]
