@@ -50,6 +50,11 @@ LIBRARIES = (
     "surprise",
     "lightfm",
     "pandas",
+    "verifiers",
+    "openenv",
+    "fastapi",
+    "httpx",
+    "pydantic",
 )
 MISSING = [library for library in LIBRARIES if importlib.util.find_spec(library) is None]  # docstrings do without
 

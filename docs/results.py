@@ -316,7 +316,8 @@ def compatibility() -> str:
         "Reward: per agent and tick, untrained → trained, of a team in `duel-v1` whose moods follow the last click at "
         f"once (`benchmarks.compat.DILEMMA`). Learned: the reward exceeds {result['settings']['learned_above']} with "
         "one of three seeds, and the row shows the first that does. Several seeds are allowed because training may "
-        "also end in the other equilibrium, in which both agents show Y. "
+        "also end in the other equilibrium, in which both agents show Y. TRL, verifiers and OpenEnv train a language "
+        "model of two layers, from random weights, that answers with a title (`benchmarks.compat.tiny`). "
         f"{whence_rows(result['libraries'], 'compatibility.json')}"
     )
     head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]

@@ -20,6 +20,8 @@ INSTALL = {
     "agilerl": "agilerl==2.42.5",
     "xuance": "recsys_env[xuance]",
     "pufferlib": "recsys_env[pufferlib]",
+    "verifiers": "recsys_env[verifiers]",
+    "openenv": "recsys_env[openenv]",
 }
 
 
@@ -34,6 +36,8 @@ LIBRARIES = (
     "agilerl",
     "xuance",
     "pufferlib",
+    "verifiers",
+    "openenv",
 )
 
 

@@ -603,7 +603,7 @@ GAME = recsys_env.exact.MarkovGame(
 )
 POLICIES = [np.zeros(len(GAME.states), int)] * len(GAME.agents)
 PAGE = recsys_env.language.Page(
-    *("recommender_0", 1, "", 1, 1, None, None, (), (), (), "", {}, {}),
+    *("recommender_0", 1, "", 1, 1, None, None, (), (), (), False, (), "", {}, {}),
     (recsys_env.language.Candidate(0, "a", "", None, {}), recsys_env.language.Candidate(1, "b", "", None, {})),
     *(0, ()),
 )
@@ -671,7 +671,10 @@ MADE |= {
                 **dict.fromkeys(("device", "cache"), lambda v: True),  # of an encoder; hashing has none
             },
         ),
-        "open_model": ({"name": "x"}, {}),
+        "open_model": (
+            {"name": "http://127.0.0.1:9/v1#tiny", "options": None},
+            {"options": lambda v: v is None or (isinstance(v, Mapping) and all(isinstance(n, str) for n in v))},
+        ),
     }.items()
 }
 EPISODE = cache(lambda: begin_episodes(SMALL, "random", 1, 0))
@@ -742,6 +745,9 @@ MADE |= {
 SCRIPTED = recsys_env.language.LanguageModel()
 SCRIPTED.name = "scripted"
 MODELS = {
+    "tokens": lambda v: v is None or whole(v, 1, 10**6),
+    "options": lambda v: v is None,
+    "cache": lambda v: isinstance(v, bool),
     "rank": lambda v: v is None,
     "limits": lambda v: v is None,
     "prices": lambda v: (array := numbers(v, "iuf")) is not None and array.shape == (2,) and array.min() >= 0,
@@ -750,12 +756,15 @@ MODELS = {
 MADE |= {
     "LanguagePolicy": (
         recsys_env.language.LanguagePolicy,
-        {"model": SCRIPTED, "rank": "list", "limits": None, "prices": (0.0, 0.0), "words": ()},
+        {
+            **{"model": SCRIPTED, "rank": "list", "limits": None, "prices": (0.0, 0.0), "words": ()},
+            **{"tokens": None, "options": None, "cache": False},
+        },
         MODELS,
     ),
     "ListingPolicy": (
         ListingPolicy,
-        {"model": SCRIPTED, "limits": None, "prices": (0.0, 0.0), "words": ()},
+        {"model": SCRIPTED, "limits": None},
         MODELS,
     ),
     "TextNearest": (TextNearest, {"encoder": "hashing"}, {}),

@@ -2,12 +2,15 @@
 
 import base64
 import contextlib
+import gzip
 import importlib.util
 import json
 import logging
 import re
+import shutil
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,10 +24,25 @@ from recsys_env.__main__ import main as recsys_env_main
 from recsys_env.addresses import with_secrets, without_secrets
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.report import evaluate
-from recsys_env.language.models import LanguageModel, LocalModel, ModelError, open_model
-from recsys_env.language.policy import LanguagePolicy, Limits, ListingPolicy
+from recsys_env.language.encode import CACHE
+from recsys_env.language.models import (
+    LanguageModel,
+    LocalModel,
+    ModelError,
+    ModelRefused,
+    Usage,
+    _asked_to_wait,
+    open_model,
+)
+from recsys_env.language.policy import HOPELESS, LanguagePolicy, Limits, ListingPolicy
 from recsys_env.policies import make_policy
 from recsys_env.policies.registry import is_team
+
+
+def asked(text: str) -> list[dict[str, str]]:
+    """A prompt as the messages that a model reads."""
+    return [{"role": "user", "content": text}]
+
 
 SHOP = replace(TASKS["ecommerce-v1"], {"horizon": 40, "num_agents": 1})
 
@@ -38,7 +56,7 @@ class Scripted(LanguageModel):
         self, word: str = "", answer: str = "3, 1, 2, 5, 4", sleep: Callable[[float], Any] | None = None
     ) -> None:
         super().__init__()
-        self.word, self.answer, self.sleep, self.prompts = word, answer, sleep, []
+        self.word, self.answer, self.sleep, self.prompts, self.rules = word, answer, sleep, [], []
 
     def log_likelihoods(self, context, options) -> np.ndarray:
         self.usage.calls += 1
@@ -46,7 +64,10 @@ class Scripted(LanguageModel):
         known = "Seems" in context or "likes" in context
         return np.array([float(known and self.word in option) - len(option) for option in options])
 
-    def generate(self, prompt, tokens, seconds=None) -> str:
+    def generate(self, messages, tokens, seconds=None) -> str:
+        rules, prompt = (message["content"] for message in messages)
+        assert [message["role"] for message in messages] == ["system", "user"]
+        self.rules.append(rules)
         self.prompts.append(prompt)
         self.usage.calls += 1
         self.usage.read += len(prompt)
@@ -87,7 +108,9 @@ def test_a_list_is_read_from_the_whole_prompt():
     policy = ListingPolicy(Scripted())
     assert (played(policy) >= 0).all()
     assert policy.rank == "list"
-    assert all("Answer with the numbers of 5 candidates" in prompt for prompt in policy.model.prompts)
+    assert all("the numbers of 5 candidates" in prompt for prompt in policy.model.prompts)
+    assert set(policy.model.rules) == {policy.rules}
+    assert policy.rules.startswith("You are recommender_0, ")
     assert policy.costs()["repairs"] == policy.costs()["fallbacks"] == 0
     assert policy.costs()["tokens"] == policy.model.usage.read + policy.model.usage.written
 
@@ -102,7 +125,8 @@ def test_a_list_is_read_from_the_whole_prompt():
         ("late", Limits(seconds=0.01)),
     ],
 )
-def test_without_an_answer_pages_show_what_was_retrieved_and_that_is_counted(answer, limits, clock):
+def test_without_an_answer_pages_show_what_was_retrieved_and_that_is_counted(answer, limits, clock, monkeypatch):
+    monkeypatch.setattr("recsys_env.language.policy.HOPELESS", 10**9)
     model = Scripted(answer=answer, sleep=clock.sleep if answer == "late" else None)
     policy = ListingPolicy(model, limits)
     as_retrieved = played(ListingPolicy(Scripted(answer="1, 2, 3, 4, 5")))
@@ -110,10 +134,47 @@ def test_without_an_answer_pages_show_what_was_retrieved_and_that_is_counted(ans
     once = answer == "1" or limits.seconds < 1
     if not once:
         np.testing.assert_array_equal(found, as_retrieved)
-    pages = policy.fallbacks + len(policy._answers) + policy.remembered
-    assert policy.fallbacks == (pages - 1 if once else pages)
+    failed = policy.fallbacks.total()
+    pages = failed + len(policy._answers) + policy.remembered
+    assert failed == (pages - 1 if once else pages)
+    assert set(policy.fallbacks) == {"limit" if once else "no answer" if answer == "fail" else "too late"}
     assert (model.usage.calls == 1) == once
     assert (policy.error is not None) == (answer == "fail")
+
+
+@pytest.mark.parametrize("answer", ["fail", "late"])
+def test_a_model_that_never_answers_is_not_asked_for_ever(answer, clock):
+    """A run with nothing but fallbacks stops and says why."""
+    policy = ListingPolicy(
+        Scripted(answer=answer, sleep=clock.sleep if answer == "late" else None), Limits(page_seconds=0.01)
+    )
+    why = "out of order" if answer == "fail" else "it was too late"
+    with pytest.raises(ModelRefused, match=f"^scripted has answered none of {HOPELESS} pages: {why}$"):
+        played(policy)
+    assert policy.usage.calls == HOPELESS
+
+
+def test_a_model_that_has_answered_may_fail():
+    class Tired(Scripted):
+        def generate(self, messages, tokens, seconds=None) -> str:
+            self.answer = "fail" if self.usage.calls else "1"
+            return super().generate(messages, tokens, seconds)
+
+    policy = ListingPolicy(Tired())
+    played(policy)
+    assert policy.fallbacks.total() > HOPELESS
+    assert policy.failure is None
+
+
+def test_what_a_model_thinks_aloud_is_no_answer():
+    """The thought names candidates, and so does the list of its reasons; only the answer is played."""
+    aloud = "<think>\n1. Maybe 7.\n2. Or 8, 9?\n</think>\n1. It likes 6.\n2. Not 11.\n\nANSWER: 3, 1, 2, 5, 4"
+    thinking, plain = ListingPolicy(Scripted(answer=aloud)), ListingPolicy(Scripted())
+    np.testing.assert_array_equal(played(thinking), played(plain))
+    assert thinking.repairs.total() == 0
+    cut = ListingPolicy(Scripted(answer="<think>1. I would show 7, 8"))
+    np.testing.assert_array_equal(played(cut), played(ListingPolicy(Scripted(answer="1, 2, 3, 4, 5"))))
+    assert set(cut.repairs) == {"unknown", "too few"}
 
 
 def test_the_same_prompt_is_asked_once():
@@ -132,6 +193,7 @@ def test_prices_are_told_where_they_are_given():
     used = policy.usage
     assert policy.costs()["price"] == pytest.approx((2 * used.read + 10 * used.written) / 1e6)
     assert "price" not in ListingPolicy(Scripted()).costs()
+    assert policy.costs()["calls"] == used.calls == policy.model.usage.calls
 
 
 def test_what_is_not_allowed_is_named(tmp_path):
@@ -139,6 +201,15 @@ def test_what_is_not_allowed_is_named(tmp_path):
         LanguagePolicy(Scripted(), "lst")
     with pytest.raises(ValueError, match=r"Limits.calls = 0 must be a number above 0"):
         Limits(calls=0)
+    for settings, error in (
+        ({"tokens": 0}, r"tokens = 0 is out of range"),
+        ({"tokens": "many"}, r"tokens = 'many' must be an integer"),
+        ({"cache": 1}, r"cache = 1 must be True or False"),
+        ({"cache": True, "rank": "likelihood"}, r"cache = True keeps answers in words; rank = 'likelihood' has none"),
+        ({"options": {"seed": 1}}, r"options = \{'seed': 1\} are given where a model is opened"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=error):
+            LanguagePolicy(Scripted(), **{"rank": "list", **settings})
     lists_only = Scripted()
     lists_only.rates = False
     assert LanguagePolicy(lists_only).rank == "list"
@@ -198,7 +269,7 @@ def test_likelihoods_are_those_of_one_option_after_the_other(weights):
 def test_weights_on_this_machine_play(weights, tmp_path):
     pytest.importorskip("rliable")  # of the extra "evaluate"
     model = LocalModel(str(weights))
-    assert model.generate("Answer: ", tokens=5) == model.generate("Answer: ", tokens=5)
+    assert model.generate(asked("Answer: "), tokens=5) == model.generate(asked("Answer: "), tokens=5)
     assert model.usage.written == 10
     report = evaluate(
         (f"llm:{weights}",), ("ecommerce-v1,horizon=15,num_agents=1",), 1, 2, metrics=False, out=tmp_path / "runs"
@@ -206,7 +277,7 @@ def test_weights_on_this_machine_play(weights, tmp_path):
     (row,) = (
         row for team, row in report["tasks"]["ecommerce-v1,horizon=15,num_agents=1"]["teams"].items() if "llm" in team
     )
-    assert {"ms", "tokens", "repairs", "fallbacks"} == set(row["costs"])
+    assert {"ms", "calls", "tokens", "repairs", "fallbacks"} == set(row["costs"])
     assert row["costs"]["tokens"]["mean"] > 100
     assert row["costs"]["fallbacks"]["mean"] == 0
     assert open_model(str(weights)) is open_model(str(weights))
@@ -220,7 +291,33 @@ def test_the_packaged_model_reads_and_ranks():
     model = open_model("smollm2")
     capitals = model.log_likelihoods("The capital of France is", [" Paris", " Rome", " cheese"])
     assert capitals.argmax() == 0
-    assert "Paris" in model.generate("What is the capital of France?", tokens=12)
+    assert "Paris" in model.generate(asked("What is the capital of France?"), tokens=12)
+
+
+SYSTEM = [{"role": "system", "content": "The rules. "}, {"role": "user", "content": "The page."}]
+TURN = "{{ '[' + message.role + ']' + (message.content | trim) }}"
+GEMMA = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        (None, "The rules. \n\nThe page."),
+        (f"{{% for message in messages %}}{TURN}{{% endfor %}}", "[system]The rules.[user]The page."),
+        (f"{GEMMA}{{% for message in messages %}}{TURN}{{% endfor %}}", "[user]The rules. \n\nThe page."),
+        (
+            f"{{% for message in messages if message.role == 'user' %}}{TURN}{{% endfor %}}",
+            "[user]The rules. \n\nThe page.",
+        ),
+    ],
+    ids=["no template", "system", "refused", "ignored"],
+)
+def test_rules_are_the_system_prompt_where_a_chat_template_has_one(weights, template, text):
+    model = LocalModel(str(weights), device="cpu")
+    model._tokenizer.chat_template = template
+    assert model._dialogue(SYSTEM) == text
+    assert model.generate(SYSTEM, tokens=3) == model.generate(SYSTEM, tokens=3)
+    assert model.usage.read == 2 * len(text)
 
 
 # ------------------------------------------------------------------------------------------------ an endpoint
@@ -232,6 +329,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, answers: list[Any]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers, self.asked, self.heard, self.over = answers, [], [], threading.Event()
+        self.closed, self.counting = threading.Event(), threading.Lock()  # whether who asked has gone
         threading.Thread(target=self.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{self.server_port}/v1#tiny"
 
@@ -239,8 +337,16 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: Any = self.server
-        server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        answer = server.answers[min(len(server.asked), len(server.answers)) - 1]
+        with server.counting:
+            server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            answer = server.answers[min(len(server.asked), len(server.answers)) - 1]
+        if callable(answer):
+            answer(self)
+        else:
+            self.say(answer)
+
+    def say(self, answer: Any) -> None:
+        server: Any = self.server
         if answer == "never":
             server.over.wait()
         status = answer if isinstance(answer, int) else 200
@@ -268,7 +374,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def serve(monkeypatch) -> Iterator[Any]:
     pytest.importorskip("openai")
-    monkeypatch.setattr("recsys_env.language.models.PAUSES", (0.5,))
+    monkeypatch.setattr("recsys_env.language.models.PAUSES", (0.05,))
     servers = []
 
     def start(*answers: Any) -> Server:
@@ -289,15 +395,21 @@ def test_an_endpoint_is_asked_in_its_protocol(serve):
     assert (played(policy) >= 0).all()
     assert server.asked[0]["model"] == "tiny"
     assert server.asked[0]["temperature"] == 0
-    assert "Candidates:" in server.asked[0]["messages"][0]["content"]
-    assert policy.fallbacks == 0
+    assert server.asked[0]["max_tokens"] == policy.tokens == 2048
+    rules, page = server.asked[0]["messages"]
+    assert (rules["role"], page["role"]) == ("system", "user")
+    assert rules["content"] == policy.rules
+    assert "Candidates:" in page["content"]
+    assert not policy.fallbacks
     assert policy.repairs.total() == 0
 
 
 def test_it_is_asked_again_where_it_fails(serve):
     server = serve(500, "4")
-    assert open_model(server.address).generate("prompt", 5) == "4"
-    assert len(server.asked) == 2
+    model = open_model(server.address)
+    assert model.generate(asked("prompt"), 5) == "4"
+    assert len(server.asked) == model.usage.calls == 2
+    assert model.usage.failed == {"status 500": 1}
 
 
 @pytest.mark.parametrize(
@@ -306,7 +418,7 @@ def test_it_is_asked_again_where_it_fails(serve):
 def test_what_gives_no_answer_is_a_fallback(serve, answer):
     policy = ListingPolicy(serve(answer).address, Limits(calls=2))
     played(policy)
-    assert policy.fallbacks > 0
+    assert policy.fallbacks.total() > 0
     assert not policy._answers
     assert isinstance(policy.error, ModelError)
 
@@ -315,7 +427,7 @@ def test_what_takes_too_long_is_a_fallback(serve):
     server = serve("never")
     policy = ListingPolicy(server.address, Limits(calls=1, page_seconds=0.2))
     played(policy)
-    assert policy.fallbacks > 0
+    assert policy.fallbacks.total() > 0
     assert "Timeout" in str(policy.error)
     assert len(server.asked) <= 1  # a page's time is over, so that it is not asked again
 
@@ -325,10 +437,14 @@ STRANGE = {
     "nested": b"[" * 100_000,
     "no JSON": b"<html>",
     "no UTF-8": b'{"choices": "\xff\xfe"}',
-    "infinite": b'{"choices": [{"message": {"content": "1"}}], "usage": {"prompt_tokens": 1e999}}',
-    "a text": b'{"choices": [{"message": {"content": "1"}}], "usage": {"prompt_tokens": "x"}}',
     "a list": b'{"choices": [{"message": ["1"]}]}',
     "null": b"null",
+    "number": b"1e999",
+    "empty": b"",
+}
+REASONS = {
+    "invalid JSON": {"digits", "nested", "no JSON", "no UTF-8", "empty"},
+    "no text": {"a list", "null", "number"},
 }
 
 
@@ -336,16 +452,47 @@ STRANGE = {
 def test_no_reply_ends_a_run(serve, kind):
     policy = ListingPolicy(serve(STRANGE[kind]).address, Limits(calls=2))
     played(policy)
-    assert policy.fallbacks > 0
+    assert policy.fallbacks.total() > 0
     assert isinstance(policy.error, ModelError)
     assert len(str(policy.error)) < 500
+    (reason,) = policy.usage.failed
+    assert kind in REASONS[reason]
+    assert policy.usage.calls == policy.usage.failed[reason] == policy.fallbacks[reason] >= 2
     assert all(np.isfinite(value) for value in policy.costs().values())
+
+
+TOLD = {"prompt_tokens": 7, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        "much",
+        [7, 2],
+        {**TOLD, "prompt_tokens": -1},
+        {**TOLD, "prompt_tokens": "x"},
+        {**TOLD, "prompt_tokens": True},
+        {**TOLD, "completion_tokens": 2.0},
+        {**TOLD, "completion_tokens": 10**4_000},
+        {**TOLD, "completion_tokens": float("inf")},
+    ],
+)
+def test_tokens_that_are_not_told_are_estimated(serve, usage):
+    """The answer is used; a lie about it neither ends the run nor exhausts a limit."""
+    lie, answer = ({} if usage is None else {"usage": usage}), {"choices": [{"message": {"content": "4, 1"}}]}
+    model = open_model(serve({**answer, **lie}, {**answer, "usage": TOLD}).address)
+    assert model.generate(asked("a prompt!"), 5) == "4, 1"
+    assert model.usage == Usage(calls=1, read=3, written=1, estimated=1)
+    assert model.generate(asked("a prompt!"), 5) == "4, 1"
+    assert model.usage == Usage(calls=2, read=10, written=3, estimated=1)
 
 
 def test_no_words_of_a_model_end_a_run(serve):
     policy = make_policy(f"llm:{serve('1' * 5_000, 'ab' * 10**6, chr(0xD800), chr(0), '2').address}")
     assert (played(policy) >= 0).all()
-    assert policy.fallbacks == 0
+    assert not policy.fallbacks
 
 
 TINY = "ecommerce-v1,horizon=10,num_agents=1"
@@ -382,12 +529,16 @@ def test_a_run_that_no_page_of_which_was_answered_is_no_result(serve, tmp_path, 
     assert not [path for path in tmp_path.rglob("0.json") if "llm" in str(path)]
 
 
-def test_one_failure_is_a_page_without_an_answer(serve, tmp_path, monkeypatch):
+def test_one_failure_is_a_page_without_an_answer(serve, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
     command(serve("1", 500, "2").address, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     (costs,) = (row["costs"] for team, row in report["tasks"][TINY]["teams"].items() if "llm" in team)
     assert 0 < costs["fallbacks"]["mean"] < 1
+    assert costs["fallbacks: status 500"] == costs["failed calls: status 500"] == costs["fallbacks"]
+    assert "failed calls: status 500" in capsys.readouterr().out
+    (run,) = [json.loads(path.read_text()) for path in tmp_path.rglob("0.json") if "llm" in str(path)]
+    assert run["costs"]["failed calls: status 500"] == costs["fallbacks"]["mean"]
 
 
 SECRETS = ("Pass%20word7", "Pass word7", "Key7Key", "some7user", "Env7Key")
@@ -427,7 +578,7 @@ def test_the_secrets_of_an_address_do_not_follow_a_redirection(serve):
     server = serve({"to": f"{other.address.partition('/v1')[0]}/elsewhere"})
     model = open_model(server.address.replace("://", "://u7:p7@").replace("#", "?key=k7#"))
     with contextlib.suppress(ModelError):
-        model.generate("prompt", 5)
+        model.generate(asked("prompt"), 5)
     assert server.heard == [("/v1/chat/completions?key=k7", "Basic dTc6cDc=")]
     assert [path for path, _ in other.heard] == ["/elsewhere"]
     assert other.heard[0][1] in (None, "Bearer none")
@@ -459,6 +610,280 @@ def test_names_of_addresses():
 def test_an_address_names_its_model(serve):
     with pytest.raises(ValueError, match=r"names no model: http://host:port/v1#name"):
         open_model("http://127.0.0.1:9/v1")
+
+
+# ------------------------------------------------------------------------------------------------ a hostile endpoint
+
+
+def drip(first: bytes, then: bytes) -> Callable[[Any], None]:
+    """An answer of which a byte comes now and then, until who asked closes the connection."""
+
+    def answer(handler: Any) -> None:
+        try:
+            handler.wfile.write(first)
+            for _ in range(1_000):
+                handler.wfile.write(then)
+                handler.server.over.wait(0.02)
+        except OSError:
+            handler.server.closed.set()
+
+    return answer
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "seconds", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"x", 0.2, "timeout"),
+        (OK, b" ", 0.2, "timeout"),
+        (OK + b'{"choices": [{"message": {"content": "', b"1", 0.2, "timeout"),
+        (OK, b" " * 2**20, 30.0, "too long"),
+        (OK.replace(b"200 OK", b"500 Oh"), b"x" * 2**20, 30.0, "status 500"),
+        (b"HTTP/1.1 200 OK\r\n", b"x" * 2**20, 30.0, "no connection"),
+    ],
+    ids=["headers drip", "spaces drip", "words drip", "a flood", "a flooding error", "a flood of headers"],
+)
+def test_a_deadline_and_a_size_hold_against_drips_and_floods(serve, monkeypatch, first, then, seconds, reason):
+    monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
+    server = serve(drip(first, then))
+    model = open_model(server.address)
+    with pytest.raises(ModelError) as error:
+        model.generate(asked("prompt"), 5, seconds)
+    assert error.value.reason == reason
+    assert model.usage == Usage(calls=1, failed=Counter({reason: 1}))
+    assert server.closed.wait(30)
+    assert len(str(error.value)) < 500
+
+
+def test_a_reply_is_not_unpacked(serve):
+    """A few bytes unpack to any number, so replies are asked for as they are, and read as they come."""
+
+    def bomb(handler: Any) -> None:
+        handler.server.heard.append(handler.headers["Accept-Encoding"])
+        handler.wfile.write(OK.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"))
+        handler.wfile.write(gzip.compress(b" " * 10**7))
+
+    server = serve(bomb)
+    with pytest.raises(ModelError, match="its reply is not JSON"):
+        open_model(server.address).generate(asked("prompt"), 5)
+    assert server.heard == ["identity"]
+
+
+def test_the_pages_of_a_hanging_server_are_counted(serve):
+    policy = ListingPolicy(serve("1", "never").address, Limits(calls=3, page_seconds=0.2))
+    played(policy)
+    failed = policy.usage.calls - 1  # pages of both copies are asked about at once
+    assert policy.usage.failed == {"timeout": failed}
+    assert policy.fallbacks["timeout"] == failed
+    assert set(policy.fallbacks) == {"timeout", "limit"}
+
+
+@pytest.mark.parametrize(("asks", "again"), [("0.1", True), ("60", False), ("inf", False), ("soon", True)])
+def test_a_server_that_asks_to_wait_is_asked_again_in_time(serve, asks, again):
+    """Later than its deadline an answer has no use, so nobody waits for it."""
+
+    def busy(handler: Any) -> None:
+        handler.send_response(429)
+        handler.send_header("Retry-After", asks)
+        handler.end_headers()
+
+    server = serve(busy, "4")
+    model = open_model(server.address)
+    if again:
+        assert model.generate(asked("prompt"), 5, 30.0) == "4"
+    else:
+        with pytest.raises(ModelError, match="429") as error:
+            model.generate(asked("prompt"), 5, 30.0)
+        assert error.value.reason == "status 429"
+    assert len(server.asked) == model.usage.calls == 1 + again
+    assert model.usage.failed == {"status 429": 1}
+
+
+def test_seconds_and_dates_to_wait_for_are_read():
+    waits = {"2": 2.0, "0.5": 0.5, "-1": 0.0, "nan": 0.0, "": 0.0, "x" * 10**5: 0.0, "9" * 400: float("inf")}
+    for asks, seconds in {**waits, "Wed, 21 Oct 2015 07:28:00 GMT": 0.0, "Wed, 21 Oct 99999 07:28:00 GMT": 0.0}.items():
+        assert _asked_to_wait({"retry-after": asks}) == seconds
+    assert _asked_to_wait({"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"}) > 10**8
+    assert _asked_to_wait({}) == 0
+
+
+def refusing(*fields: str) -> Callable[[Any], None]:
+    """A reasoning model, which refuses these fields of a request, one after the other."""
+
+    def answer(handler: Any) -> None:
+        given = [field for field in fields if field in handler.server.asked[-1]]
+        instead = "; use 'max_completion_tokens' instead" if given[:1] == ["max_tokens"] else ""
+        error = {"error": {"message": f"Unsupported parameter: {given[:1]}{instead}"}}
+        answers = {"choices": [{"message": {"content": "4"}}], "usage": TOLD}
+        handler.send_response(400 if given else 200)
+        handler.send_header("Content-Type", "application/json")
+        handler.end_headers()
+        handler.wfile.write(json.dumps(error if given else answers).encode())
+
+    return answer
+
+
+def test_a_reasoning_model_is_asked_as_it_wants(serve):
+    server = serve(refusing("max_tokens", "temperature"))
+    model = open_model(server.address)
+    for _ in range(2):
+        assert model.generate(asked("prompt"), 500) == "4"
+    assert [sorted(set(request) - {"model", "messages"}) for request in server.asked] == [
+        ["max_tokens", "temperature"],
+        ["max_completion_tokens", "temperature"],
+        ["max_completion_tokens"],
+        ["max_completion_tokens"],
+    ]
+    assert server.asked[-1]["max_completion_tokens"] == 500
+    assert model.usage == Usage(calls=4, read=14, written=4, failed=Counter({"status 400": 2}))
+
+
+def test_options_are_sent_with_every_request(serve):
+    server = serve("4")
+    options = {"temperature": 0.7, "reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": False}}
+    policy = ListingPolicy(server.address, Limits(calls=1), options=options, tokens=99)
+    played(policy)
+    assert {name: server.asked[0][name] for name in options} == options
+    assert server.asked[0]["max_tokens"] == 99
+    assert open_model(server.address, {"temperature": None}).generate(asked("prompt"), 5) == "4"
+    assert "temperature" not in server.asked[-1]
+    with pytest.raises(ModelError, match="Unsupported"):  # what the user has set is not changed
+        open_model(serve(refusing("temperature")).address, {"temperature": 1}).generate(asked("prompt"), 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"model": "x"}, r"options\['model'\] = 'x' is not allowed: the address names the model"),
+        ({"max_tokens": 5}, r"options\['max_tokens'\] = 5 is not allowed: the policy's tokens= sets the number"),
+        ({"stream": True}, r"options\['stream'\] = True is not allowed"),
+        ({"seed": {1}}, r"options\['seed'\] = \{1\} must be a value of JSON"),
+        ({"top_p": float("nan")}, r"options\['top_p'\] = nan must be a value of JSON"),
+        ({1: 2}, r"options = \{1: 2\} must be a dict of a request's fields by name, or None"),
+        ("hot", r"options = 'hot' must be a dict"),
+    ],
+)
+def test_options_that_are_none_are_named(options, error):
+    with pytest.raises((ValueError, TypeError), match=error):
+        open_model("http://127.0.0.1:9/v1#tiny", options)
+    with pytest.raises(ValueError, match=r"options = .* are for models with an address; 'smollm2' takes none"):
+        open_model("smollm2", {"temperature": 0})
+
+
+def pages_of(copies: int) -> tuple[Any, np.ndarray]:
+    """A batch in every copy of which somebody came, and the observations of its agent."""
+    envs = vector_env(replace(SHOP, {"arrival": {"r_0": 50.0}}), copies)
+    return envs, envs.reset(seed=2)[0][:, 0]
+
+
+@pytest.mark.parametrize("workers", [1, 3, 8])
+def test_pages_of_a_step_are_asked_about_at_once(serve, workers):
+    """Each request waits until as many are under way as may be, and none of more than that many."""
+    together, under_way, most = threading.Barrier(workers), [0], [0]
+
+    def answer(handler: Any) -> None:
+        with handler.server.counting:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        together.wait(30)
+        body = json.dumps({"choices": [{"message": {"content": "4"}}], "usage": TOLD}).encode()
+        with handler.server.counting:
+            under_way[0] -= 1
+        handler.wfile.write(OK + body)
+
+    server = serve(answer)
+    model = open_model(server.address)
+    model.most_at_once = workers
+    policy = ListingPolicy(model)
+    envs, observations = pages_of(24)
+    policy.bind(envs, envs.possible_agents[0], 0)
+    pages = policy.read(observations)
+    answers = policy.answer(pages)
+    assert all(answer.picks[0] == 3 for answer in answers)
+    assert len(set(map(policy._key, pages))) == 24
+    assert policy.usage == Usage(calls=24, read=7 * 24, written=2 * 24)
+    assert most[0] == workers
+    assert policy.answer(pages) == answers
+    assert policy.remembered == len(server.asked) == 24
+
+
+def test_equal_pages_of_a_step_are_asked_about_once(serve):
+    server = serve("4")
+    policy = ListingPolicy(server.address)
+    envs, observations = pages_of(1)
+    policy.bind(envs, envs.possible_agents[0], 0)
+    (page,) = policy.read(observations)
+    assert len(policy.answer([page, None, page, page])) == 4
+    assert (len(server.asked), policy.remembered) == (1, 2)
+    assert policy.repairs["too few"] == 3
+
+
+def test_a_key_that_is_refused_ends_the_run_and_is_counted(serve):
+    server = serve(401)
+    policy = ListingPolicy(server.address)
+    envs, observations = pages_of(24)
+    policy.bind(envs, envs.possible_agents[0], 0)
+    with pytest.raises(ModelRefused, match=r"refuses every page: .*401"):
+        policy.answer(policy.read(observations))
+    assert policy.usage.calls == policy.usage.failed["status 401"] == len(server.asked)
+
+
+# ------------------------------------------------------------------------------------------------ answers on disk
+
+
+def test_answers_are_kept_on_disk_if_they_are_wanted(serve, tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", "Env7Key")
+    server = serve("<think>\ud800</think>3, 1, 2, 5, 4")
+    address = server.address.replace("://", "://some7user:Pass7word@").replace("#", "?api_key=Key7Key#")
+
+    def earned(**settings: Any) -> tuple[np.ndarray, Any]:
+        policy = ListingPolicy(address, **settings)
+        return played(policy), policy
+
+    first, asking = earned()
+    assert not list(tmp_path.iterdir())
+    np.testing.assert_array_equal(earned(cache=True)[0], first)
+    files = list((tmp_path / "answers").iterdir())
+    assert len(files) == asking.usage.calls
+    assert not [file for file in files for secret in ("Env7Key", "Pass7word", "Key7Key") if secret in file.read_text()]
+    before = len(server.asked)
+    again, recalling = earned(cache=True)
+    np.testing.assert_array_equal(again, first)
+    assert len(server.asked) == before
+    assert (recalling.usage, recalling.failure) == (Usage(), None)
+    assert recalling.remembered == asking.usage.calls + asking.remembered
+    for other in ({"tokens": 7}, {"options": {"temperature": 1}}):
+        assert earned(cache=True, **other)[1].usage.calls == asking.usage.calls
+    for damaged, file in zip((b"", b"{}", b"\xff", files[3].read_bytes()[:-9], b"[" * 10**5), files, strict=False):
+        file.write_bytes(damaged)
+    files[5].write_text(files[5].read_text().replace("3, 1, 2", "3, 2, 1"))
+    files[6].unlink()
+    files[6].mkdir()
+    with pytest.warns(UserWarning, match=f"answers are not kept: .*{CACHE} names another folder"):
+        again, repairing = earned(cache=True)
+    np.testing.assert_array_equal(again, first)
+    assert repairing.usage.calls == 7
+    files[6].rmdir()
+    assert earned(cache=True)[1].usage.calls == 1
+    assert earned(cache=True)[1].usage.calls == 0
+
+
+def test_answers_of_weights_on_this_machine_are_kept_until_they_change(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    short = replace(SHOP, {"horizon": 3})
+    asking = ListingPolicy(LocalModel(str(weights)), tokens=2, cache=True)
+    played(asking, short)
+    recalling = ListingPolicy(LocalModel(str(weights)), tokens=2, cache=True)
+    played(recalling, short)
+    assert recalling.usage.calls == 0 < asking.usage.calls
+    copy = shutil.copytree(weights, tmp_path / "copy")
+    settings = LocalModel(str(copy)).settings
+    assert LocalModel(str(copy)).settings == settings
+    (copy / "note.txt").write_text("other weights")
+    assert LocalModel(str(copy)).settings != settings
 
 
 # ------------------------------------------------------------------------------------------------ tuning

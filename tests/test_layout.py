@@ -49,9 +49,9 @@ LAYERS = (
     "environment",
     "aec",
     "policies",
-    "language",
     "rollouts",
     "focal",
+    "language",
     "views",
     "recsys_env",  # the package's own face: the constructors
     "adapters",

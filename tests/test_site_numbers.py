@@ -44,6 +44,7 @@ from recsys_env.cli import CATALOGUES
 from recsys_env.evaluation.report import Command
 from recsys_env.fitting.world import CLICKS_PER_PAGE
 from recsys_env.kernels.dynamics import SATISFACTION_RATE
+from recsys_env.language import models, rules
 from recsys_env.language import pages as prompts
 from recsys_env.texts import POLES
 from recsys_env.texts.requests import WIDTH
@@ -165,6 +166,12 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"words for the first {len(POLES)} dimensions",
         lambda: f"see a vector of {WIDTH} numbers",
         lambda: f"stands for {WIDTH} signs",
+        lambda: f"more than {rules.LONGEST_LINE} letters are cut",
+        lambda: f"the last {prompts.IGNORED} items that were shown",
+        lambda: f"{models.Endpoint.answer_tokens:,} tokens behind an address",
+        lambda: f"and {models.LanguageModel.answer_tokens} on this machine",
+        lambda: f"({models.SECONDS:.0f} seconds by default)",
+        lambda: f"at most {models.LONGEST_REPLY // 2**20} MiB",
     ],
     "docs/evaluation.md": [
         lambda: f"({Command().episodes} by default)",
@@ -240,10 +247,11 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
         "near 100": "the scale of scores",
     },
     "docs/language.md": {
-        "first 20,000 letters": LIMIT,
+        "last 20,000 letters": LIMIT,
         "(401)": "a status of HTTP",
         "(403)": "a status of HTTP",
         "(404)": "a status of HTTP",
+        "status 408, 409, 429 and 500 or more": "statuses of HTTP",
     },
     "docs/policies.md": {"64 MiB": LIMIT},
     "docs/interfaces.md": {"512 rows": BLOCK},

@@ -50,6 +50,9 @@ INSTALL: dict[str, tuple[list[list[str]], list[str]]] = {
     ),
     "xuance": ([["xuance==1.4.4"], ["-e", "."]], ["xuance"]),
     "pufferlib": ([["-e", ".[pufferlib]"]], ["pufferlib-core"]),
+    "trl": ([["-e", ".[trl]"]], ["trl"]),
+    "verifiers": ([["-e", ".[verifiers]", "torch>=2.8"]], ["verifiers"]),
+    "openenv": ([["-e", ".[openenv]", "torch>=2.8", "transformers>=5.24"]], ["openenv"]),
 }
 # Extra that brings no trainer library -> the tests that belong to it.
 EXTRAS: dict[str, tuple[str, ...]] = {

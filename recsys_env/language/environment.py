@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import string
 import time
 from collections import Counter
@@ -19,29 +20,37 @@ from ..catalogue import Catalogue
 from ..checks import shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
-from ..policies import feedback
+from ..focal import Background, policies_of
+from ..policies import Policy, Team, feedback
 from ..tasks import task_config
 from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
+from .rules import one_line
 
-LONGEST_PROMPT, LONGEST_ANSWER = 100_000, 4_000  # characters
+LONGEST_PROMPT, LONGEST_ANSWER = 400_000, 4_000  # characters
 
 
 class TextEnv(ParallelEnv):
     """A task in words, as a PettingZoo parallel environment.
 
     An observation is the prompt of the page about to be shown (`describe`). It is "" if the agent has nothing to do: in
-    an idle tick, on a rival's page, or after the end. An action is any text, read by `parse`; the infos name the
-    repairs that were needed. Rewards, episode ends and infos are those of the numeric task.
+    an idle tick, on a rival's page, or after the end. The rules of the task, which are the same on all pages, are in
+    `rules`: the system prompt of a language model. An action is any text, read by `parse`; the infos name the repairs
+    that were needed. Rewards, episode ends and infos are those of the numeric task.
 
     Args:
         config: the task; its actions must be `"candidates"` or `"items"`.
         catalogue, render_mode, name: as for `RecommendationEnv`.
         words: vocabulary of the messages; by default the numbers from 0 on.
+        others, learners: the policies of the agents that do not act in words, and the agents that do; as for
+            `text_env`.
 
     Attributes:
-        possible_agents, agents: as for `RecommendationEnv`.
+        possible_agents, agents: as for `RecommendationEnv`, without the agents that `others` play.
         numeric: the numeric environment behind this one; step it only through this one.
+        team: the policies of the others.
+        readers: agent -> the reader of its pages.
+        rules: agent -> system prompt: the rules as this agent plays them, and how to answer.
         pages: agent -> the page that its prompt describes, or None.
         repairs: agent -> how often each of `prompts.REPAIRS` was needed since the environment was made.
     """
@@ -53,6 +62,8 @@ class TextEnv(ParallelEnv):
         render_mode: str | None = None,
         name: str = "recsys",
         words: Sequence[str] = (),
+        others: Background | None = None,
+        learners: Sequence[str] | None = None,
     ) -> None:
         if isinstance(config, WorldConfig) and config.continuous:
             raise ValueError(
@@ -61,11 +72,18 @@ class TextEnv(ParallelEnv):
             )
         self.numeric = RecommendationEnv(config, catalogue, render_mode, name)
         self.metadata, self.render_mode = self.numeric.metadata, render_mode
-        self.possible_agents = self.numeric.possible_agents
+        batch = self.numeric.vector
+        if learners is None and isinstance(others, (str, Policy)):
+            learners = batch.possible_agents[:1]
+        self.team = Team(batch, policies_of(batch.possible_agents, {} if others is None else others, learners), 0)
+        self.possible_agents = [agent for agent in batch.possible_agents if agent not in self.team.policies]
         self.repairs: dict[str, Counter[str]] = {agent: Counter() for agent in self.possible_agents}
         self.pages: dict[str, Page | None] = dict.fromkeys(self.possible_agents)
-        self._readers = {agent: Reader(words) for agent in self.possible_agents}
+        self.readers = {agent: Reader(words) for agent in self.possible_agents}
         self._bind(0)
+        self.rules = {agent: reader.rules for agent, reader in self.readers.items()}
+        self._others_actions = batch.empty_actions()
+        self._seeded = False  # the others
         self._asked = time.perf_counter()
         self._asked_at = -1  # the batch's move that led to the pages
         letters = self._letters()
@@ -78,12 +96,13 @@ class TextEnv(ParallelEnv):
 
     def _letters(self) -> frozenset[str]:
         texts = self.numeric.vector.texts
-        said = [*texts.titles, *texts.descriptions, *texts.topics, *self._readers[self.possible_agents[0]].vocabulary]
-        return frozenset(string.printable).union(*said)
+        said = [*texts.titles, *texts.descriptions, *texts.topics, *self.readers[self.possible_agents[0]].vocabulary]
+        names = [*self.numeric.possible_agents, *(scene.name for scene in self.numeric.config.scenes)]
+        return frozenset(string.printable).union(*map(one_line, [*said, *names]))
 
     @property
     def agents(self) -> list[str]:
-        return self.numeric.agents
+        return self.possible_agents[:] if self.numeric.agents else []
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         """Return the space of prompts; the same object for all agents."""
@@ -102,10 +121,15 @@ class TextEnv(ParallelEnv):
         observations, infos = self.numeric.reset(seed, options)
         if seed is not None:
             self._bind(seed)
-        return self._prompts(observations), infos
+        if seed is not None or not self._seeded:
+            self.team.seed(secrets.randbits(63) if seed is None else seed)
+            self._seeded = True
+        else:
+            self.team.reset()
+        return self._prompts(observations), self._of_learners(infos)
 
     def _bind(self, seed: int) -> None:
-        for agent, reader in self._readers.items():
+        for agent, reader in self.readers.items():
             reader.bind(self.numeric.vector, agent, seed)
 
     def step(
@@ -124,16 +148,24 @@ class TextEnv(ParallelEnv):
                 numeric environment was stepped directly; nothing has changed.
         """
         self.numeric.vector._require_reset("step()")
-        if not self.agents or not isinstance(actions, Mapping) or set(actions) != set(self.agents):
-            return self.numeric.step(actions)  # the end, or agents that it refuses
+        if not self.agents or not isinstance(actions, Mapping):
+            return self.numeric.step(actions)  # the end, or what it refuses
+        for agent in actions:
+            if agent in self.team.policies:
+                raise KeyError(f"{agent} is played by a policy; agents that act in words: {', '.join(self.agents)}")
+        if set(actions) != set(self.agents):
+            return self.numeric.step({**self._chosen(), **actions})  # it refuses them
         if self._asked_at != self.numeric.vector._moves:
             raise RuntimeError("call reset() before step(): the pages of these prompts are gone; step this one alone")
         late = 0 < self.numeric.config.observation.delay < time.perf_counter() - self._asked
         answers = {agent: self._answer(agent, actions[agent], late) for agent in self.possible_agents}
-        joint = {agent: self._readers[agent].write([answer])[0] for agent, answer in answers.items()}
-        observations, rewards, terminations, truncations, infos = self.numeric.step(joint)
-        for n, (agent, reader) in enumerate(self._readers.items()):
-            reader.observe(feedback(self.numeric.vector.infos, n))
+        joint = {agent: self.readers[agent].write([answer])[0] for agent, answer in answers.items()}
+        observations, *results = self.numeric.step({**self._chosen(), **joint})
+        rewards, terminations, truncations, infos = map(self._of_learners, results)
+        batch = self.numeric.vector
+        self.team.observe(batch.infos, batch.truncated)
+        for agent, reader in self.readers.items():
+            reader.observe(feedback(batch.infos, reader.index))
             if truncations[agent]:
                 reader.reset(np.ones(1, np.bool_))
             repairs = () if (answer := answers[agent]) is None else answer.repairs
@@ -149,8 +181,18 @@ class TextEnv(ParallelEnv):
             return None
         return replace(as_retrieved(page), repairs=("late",)) if late else parse(text, page)
 
+    def _of_learners(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {agent: values[agent] for agent in self.possible_agents}
+
+    def _chosen(self) -> dict[str, np.ndarray]:
+        """Return the actions that the others have chosen for this page."""
+        agents = self.numeric.possible_agents
+        return {agent: self._others_actions[0, agents.index(agent)] for agent in self.team.policies}
+
     def _prompts(self, observations: Mapping[str, Any]) -> dict[str, str]:
-        for agent, reader in self._readers.items():
+        """Let the others choose for the page about to be shown, and write the prompts of it."""
+        self.team.act(self.numeric.vector.observations, self._others_actions)
+        for agent, reader in self.readers.items():
             (self.pages[agent],) = reader.read(self._flat(observations[agent])[None]) if self.agents else (None,)
         self._asked, self._asked_at = time.perf_counter(), self.numeric.vector._moves
         return {agent: "" if page is None else describe(page) for agent, page in self.pages.items()}
@@ -174,16 +216,23 @@ def text_env(
     catalogue: Catalogue | str | Path | None = None,
     render_mode: str | None = None,
     words: Sequence[str] = (),
+    others: Background | None = None,
+    learners: Sequence[str] | None = None,
     **overrides: Any,
 ) -> TextEnv:
     """Create a task for language agents.
 
     Args:
         words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
+        others: policies of the agents that do not act in words, each by agent or one for all; None: all act in words.
+        learners: the agents that act in words; by default those that `others` leaves out, or the first one if `others`
+            is one policy for all.
         task, catalogue, render_mode, overrides: as for `recsys_env.parallel_env`.
 
     Raises:
-        ValueError, TypeError: there is no such task, field or value, or the actions of the task are vectors.
+        ValueError, TypeError: there is no such task, field, value, agent or policy, or the actions of the task are
+            vectors.
     """
     name = task if isinstance(task, str) else "recsys"
-    return TextEnv(task_config(task, overrides, catalogue), catalogue, render_mode, name, words)
+    config = task_config(task, overrides, catalogue)
+    return TextEnv(config, catalogue, render_mode, name, words, others, learners)

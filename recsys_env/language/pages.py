@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ from ..policies.ranking import Ranker
 from ..policies.slates import level_of, say, slate_action
 from ..responses import NAMES, most_specific
 from ..vector import VectorEnv
+from .rules import describe_task, one_line
 
 REMEMBERED = 8  # clicks remembered of each person
+IGNORED = 20  # items remembered of each person that were shown and not clicked
 LIKED_TOPICS = 3
 MOST_OPTIONS = 200
 LARGEST = 1e30  # the largest number that a page may hold
@@ -34,6 +36,7 @@ Form = tuple[str, Callable[[Any], bool]]
 _IS_TEXT = "a text", lambda value: isinstance(value, str)
 _ARE_TEXTS = "a tuple of texts", lambda value: isinstance(value, tuple) and all(isinstance(one, str) for one in value)
 _IS_POSITION = "a whole number, 0 or more", lambda value: is_number(value, int, np.integer) and 0 <= value < 2**31
+_IS_TRUTH = "True or False", lambda value: isinstance(value, bool)
 _IS_NUMBER = "a finite number", lambda value: is_number(value) and -LARGEST <= value <= LARGEST
 
 
@@ -51,10 +54,20 @@ def _by_text(form: Form) -> Form:
 
 
 def _check(part: Any, **forms: Form) -> None:
-    """Raise TypeError unless the fields of a dataclass have these forms."""
+    """Raise TypeError unless the fields of a dataclass have these forms; make every text in them a single line."""
     for name, (what, fits) in forms.items():
         if not fits(value := getattr(part, name)):
             raise TypeError(f"{type(part).__name__}: {name} = {shown(value)} must be {what}")
+        object.__setattr__(part, name, _in_lines(value))
+
+
+def _in_lines(value: Any) -> Any:
+    """Return the value, in which every text is `one_line`. No other code has to escape what a prompt contains."""
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, tuple):
+        return tuple(map(_in_lines, value))
+    return {one_line(name): _in_lines(each) for name, each in value.items()} if isinstance(value, Mapping) else value
 
 
 _HALF = {field.name: field.half for field in (*OBSERVATION, *CANDIDATE_FEATURES)}
@@ -62,13 +75,14 @@ _HALF = {field.name: field.half for field in (*OBSERVATION, *CANDIDATE_FEATURES)
 
 @dataclass(frozen=True)
 class Candidate:
-    """An item that may be shown.
+    """An item that may be shown. Texts are stored as single lines of printable characters.
 
     Attributes:
         position: index among the agent's candidates (or item id, if it has no candidates), counted from 0.
         title, said: its texts.
         price: current price, in mean list prices; None if prices do not differ.
-        features: what the agent observes of it, by the names of `VectorEnv.candidate_features`, without squashing.
+        features: what the agent observes of it, by the names of `VectorEnv.candidate_features`, without squashing;
+            without those that its role or privacy hides.
 
     Raises:
         TypeError: a value is of another kind.
@@ -101,6 +115,8 @@ _ARE_CANDIDATES = (
 class Page:
     """A page about to be shown to a visitor, as one agent may know it. What its role hides is None or empty.
 
+    Texts are stored as single lines of printable characters, so that no title can look like a line of a prompt.
+
     Attributes:
         agent: its name.
         slots: K, number of candidates that it shows.
@@ -111,6 +127,10 @@ class Page:
             knows of.
         likes: topics nearest to the person's profile, nearest first.
         clicked: items that the person clicked in this agent's slots, and what followed; newest last.
+        ignored: items that were shown to the person in this agent's slots and not clicked, and how often if more than
+            once; newest last.
+        private: whether privacy is promised to the person (`observation.privacy_epsilon`); `clicked` and `ignored` are
+            then withheld, and therefore empty.
         wants: topics among which the session's intent is known to be.
         anchor: title of the item that led to this page; empty if there is none.
         heard: messages of the other agents at this person's last page: agent -> word of the vocabulary.
@@ -133,6 +153,8 @@ class Page:
     satisfaction: float | None
     likes: tuple[str, ...]
     clicked: tuple[str, ...]
+    ignored: tuple[str, ...]
+    private: bool
     wants: tuple[str, ...]
     anchor: str
     heard: Mapping[str, str]
@@ -147,7 +169,8 @@ class Page:
             **dict.fromkeys(("agent", "scene", "anchor"), _IS_TEXT),
             **dict.fromkeys(("visits", "session_page"), _or_none(_IS_POSITION)),
             **dict.fromkeys(("gap", "satisfaction"), _or_none(_IS_NUMBER)),
-            **dict.fromkeys(("likes", "clicked", "wants", "vocabulary"), _ARE_TEXTS),
+            **dict.fromkeys(("likes", "clicked", "ignored", "wants", "vocabulary"), _ARE_TEXTS),
+            private=_IS_TRUTH,
             heard=_by_text(_IS_TEXT),
             offers=_by_text(_IS_POSITION),
             candidates=_ARE_CANDIDATES,
@@ -204,11 +227,27 @@ def as_retrieved(page: Page) -> Answer:
     return Answer(tuple(range(min(page.slots, len(page.candidates)))))
 
 
+@dataclass
+class Past:
+    """What an agent remembers of a person: what was clicked in its slots, and items shown there without a click."""
+
+    clicked: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    ignored: dict[int, int] = field(default_factory=dict)  # item -> how often it was shown; newest last
+
+    def ignore(self, item: int) -> None:
+        self.ignored[item] = self.ignored.pop(item, 0) + 1
+        if len(self.ignored) > IGNORED:
+            del self.ignored[next(iter(self.ignored))]
+
+
 class Reader(Ranker):
     """Reads pages for an agent, and writes its actions; a subclass that defines `answer` is a policy.
 
     Args:
         words: vocabulary of the messages [V]; by default the numbers from 0 on.
+
+    Attributes:
+        rules: the system prompt: the task as the bound agent plays it, and how to answer.
 
     Raises:
         TypeError: `words` is not a list.
@@ -230,8 +269,13 @@ class Reader(Ranker):
             )
         self.agent, self._role = agent, envs.config.role_of(self.index)
         self._hidden = envs.config.hidden(self.index)
+        self.rules = describe_task(envs, agent, self.vocabulary)
+        # Names of the features that the agent sees, and their places.
+        self._seen = [(f, name) for f, name in enumerate(self.feature_names) if f not in self._blind]
+        # Whether every agent sets a price on every page, so that a level of 0 is that of a price.
+        self._all_price = len(envs.config.scenes) == 1 and not envs.config.opens_agent
         self._present = np.full(envs.num_envs, -1)
-        self._clicked: dict[tuple[int, int], deque[str]] = {}  # of each copy and visitor
+        self._past: dict[tuple[int, int], Past] = {}  # of each copy and visitor
         self._pages: list[Page | None] = []
 
     def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
@@ -276,6 +320,8 @@ class Reader(Ranker):
             return None if value is None else float(value[0])
 
         visits, page, knows, profile = one("visits"), one("session_page"), seen("knows"), seen("profile")
+        past = self._past.get((b, int(self._present[b])))
+        known = Past() if past is None or envs.config.private else past
         anchor = "" if "anchor" in hidden or clock["anchor"] < 0 else str(envs.texts.titles[clock["anchor"]])
         return Page(
             agent=self.agent,
@@ -286,11 +332,13 @@ class Reader(Ranker):
             gap=one("visit_gap") if visits is not None and visits > 1.5 else None,
             satisfaction=one("observed_satisfaction") if one("satisfaction_pages") else None,
             likes=self._likes(profile),
-            clicked=() if envs.config.private else tuple(self._clicked.get((b, int(self._present[b])), ())),
+            clicked=tuple(known.clicked),
+            ignored=tuple(self._times(item, times) for item, times in known.ignored.items()),
+            private=envs.config.private,
             wants=() if knows is None else self._wants(int(knows.argmax())),
             anchor=anchor,
             heard=self._heard(seen("messages")),
-            offers=self._offers(seen("offers")),
+            offers=self._offers(seen("offers"), past is not None),
             candidates=tuple(self._candidates(b, int(clock["tick"]))),
             levels=shape.levels,
             vocabulary=self.vocabulary,
@@ -311,16 +359,26 @@ class Reader(Ranker):
         agents = zip(self.envs.possible_agents, said, strict=False)
         return {agent: self.vocabulary[row.argmax()] for agent, row in agents if row.any()}
 
-    def _offers(self, offers: np.ndarray | None) -> dict[str, int]:
-        if offers is None or not offers.any():  # nothing has been shown to this person
+    def _times(self, item: int, times: int) -> str:
+        title = str(self.envs.texts.titles[item])
+        return f"{title} ({times} times)" if times > 1 else title
+
+    def _offers(self, offers: np.ndarray | None, returns: bool) -> dict[str, int]:
+        """Return the level of each agent that is known to have set one at this person's last page.
+
+        An observed level of 0 is the middle one or none at all. It is known to be the middle one if the person has been
+        shown a page before (`returns`) and all agents set prices on every page.
+        """
+        if offers is None:
             return {}
-        return dict(zip(self.envs.possible_agents, level_of(self.envs, offers).tolist(), strict=True))
+        priced = (offers != 0) | (self._all_price and (returns or offers.any()))
+        levels = zip(self.envs.possible_agents, level_of(self.envs, offers).tolist(), priced, strict=True)
+        return {agent: level for agent, level, known in levels if known}
 
     def _candidates(self, b: int, tick: int) -> list[Candidate]:
         positions = np.flatnonzero(self.items[b] >= 0)
         items, texts = self.items[b, positions], self.envs.texts
         prices = self.envs.prices_at(items, tick)[0].tolist()
-        halves = [_HALF[name] for name in self.feature_names]
         return [
             Candidate(
                 position=int(position),
@@ -328,8 +386,7 @@ class Reader(Ranker):
                 said=str(texts.descriptions[item]),
                 price=price if "price" in self.feature_names else None,
                 features={
-                    name: unsquashed(float(value), half)
-                    for name, value, half in zip(self.feature_names, self.features[b, position], halves, strict=True)
+                    name: unsquashed(float(self.features[b, position, f]), _HALF[name]) for f, name in self._seen
                 },
             )
             for position, item, price in zip(positions, items, prices, strict=True)
@@ -380,19 +437,23 @@ class Reader(Ranker):
                 for k, item in enumerate(feedback["shown"][b])
                 if feedback["clicked"][b, k]
             ]
+            past = self._past.setdefault((b, visitor), Past())
             for item, outcome in events:
-                remembered = self._clicked.setdefault((b, visitor), deque(maxlen=REMEMBERED))
-                remembered.append(f"{titles[item]} ({outcome})" if outcome else str(titles[item]))
+                past.ignored.pop(int(item), None)
+                past.clicked.append(f"{titles[item]} ({outcome})" if outcome else str(titles[item]))
+            for item in feedback["shown"][b][~feedback["clicked"][b]]:
+                if item >= 0:
+                    past.ignore(int(item))
 
     def reset(self, done: np.ndarray) -> None:
-        self._clicked = {key: clicked for key, clicked in self._clicked.items() if not done[key[0]]}
+        self._past = {key: past for key, past in self._past.items() if not done[key[0]]}
 
 
 def vocabulary(words: Sequence[str], size: int) -> tuple[str, ...]:
     """Return the words of a game with this many messages.
 
     Raises:
-        ValueError: the number of words is wrong, or words are equal, empty or of several lines.
+        ValueError: the number of words is wrong, or words are equal, empty or not a line of printable characters.
     """
     said = tuple(words) or tuple(map(str, range(size)))
     if not all(map(_is_word, said)) or not len(said) == size == len({word.casefold() for word in said}):
@@ -401,7 +462,7 @@ def vocabulary(words: Sequence[str], size: int) -> tuple[str, ...]:
 
 
 def _is_word(word: object) -> bool:
-    return isinstance(word, str) and word == word.strip() != "" and "\n" not in word
+    return isinstance(word, str) and word == one_line(word) != ""
 
 
 def plain(envs: VectorEnv, observations: np.ndarray, name: str) -> np.ndarray:

@@ -7,22 +7,30 @@ LanguagePolicy(model, rank="list")      asks for a list
 
 from __future__ import annotations
 
+import hashlib
+import json
+import threading
 import time
+import warnings
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..checks import as_numbers, did_you_mean, is_number, is_sequence, shown
-from .models import LanguageModel, ModelError, Usage, open_model
+from ..checks import as_numbers, check_count, did_you_mean, is_number, is_sequence, shown
+from ..files import FileError, read_json, signed, write_json
+from .encode import CACHE, cache_folder
+from .models import LanguageModel, ModelError, ModelRefused, Usage, open_model
 from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
 
 RANKS = ("likelihood", "list")
 KEPT_ANSWERS = 10_000  # answers to the last prompts that are kept
-TOKENS_OF_SLOT, TOKENS_OF_LINE = 8, 16  # tokens that an answer may take
+HOPELESS = 10  # pages, after which a model that has answered none of them is not asked any more
 NOBODY = "A visitor chose:"  # context of the likelihood that titles are compared with
 
 
@@ -30,7 +38,8 @@ class TextPolicy(Reader):
     """A function from prompt to answer as a policy, for evaluations, tournaments and as a fixed agent.
 
     Args:
-        answer: called with each page's prompt (`describe`); `parse` reads what it returns.
+        answer: called with each page's prompt (`describe`); `parse` reads what it returns. The rules of the task are in
+            `rules`, once the policy is bound.
         words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
 
     Attributes:
@@ -62,11 +71,14 @@ class TextPolicy(Reader):
 class Limits:
     """Limits on what a policy may spend in total; beyond them, pages show what retrieval returned, in its order.
 
+    They are checked before each page. Pages that are asked about at once may therefore exceed them by a few calls.
+
     Attributes:
         calls: calls of the model.
         tokens: tokens read and written.
-        seconds: seconds of the model's time.
-        page_seconds: seconds that one page may take; None: no limit.
+        seconds: seconds of the model's time, of which pages that are asked about at once spend several in one.
+        page_seconds: seconds that one page may take; None: `models.SECONDS` for a model behind an address, and no limit
+            for others.
 
     Raises:
         TypeError: a limit is not a number.
@@ -93,9 +105,9 @@ class LanguagePolicy(Reader):
 
     Ranking by likelihood takes one pass: candidates are in the order of log P(title | what is known of the visitor) -
     log P(title | a visitor), so titles do not gain from being likely in general (Holtzman et al. 2021). It always sends
-    word 0. Ranking by list: the model reads the whole prompt (`describe`) and writes numbers, which `parse` reads. If
-    the model fails or a limit is reached, the page shows what retrieval returned, in its order, and is counted in
-    `fallbacks`.
+    word 0. Ranking by list: the model reads the rules of the task (`rules`) and the page (`describe`) and writes an
+    answer, which `parse` reads. The pages of a step are asked about at once, as far as the model allows. If the model
+    fails or a limit is reached, the page shows what retrieval returned, in its order, and is counted in `fallbacks`.
 
     Args:
         model: a name, path or address (`models.open_model`), or a model.
@@ -103,13 +115,17 @@ class LanguagePolicy(Reader):
         limits: limits on what it may spend.
         prices: prices of a million tokens read and of a million tokens written, in any currency.
         words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
+        tokens: most tokens of an answer, reasoning included; None: the model's `answer_tokens`.
+        options: fields of each request to an address, as for `open_model`.
+        cache: whether to keep answers on disk, by all that decides them: model, options, prompts and tokens. An answer
+            found there costs no call.
 
     Attributes:
-        usage: calls of the model for this agent, tokens read and written.
+        usage: what the model did for this agent: calls, tokens, and failed calls by reason.
         seconds: time of these calls.
         repairs: how often each of `prompts.REPAIRS` was needed.
         remembered: pages whose prompt had been answered before.
-        fallbacks: pages without an answer of the model.
+        fallbacks: pages without an answer of the model, by reason: that of its last failed call, "too late" or "limit".
         error: why the last failed page failed; None if none did.
 
     Raises:
@@ -124,9 +140,14 @@ class LanguagePolicy(Reader):
         limits: Limits | None = None,
         prices: tuple[float, float] = (0.0, 0.0),
         words: Sequence[str] = (),
+        tokens: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        cache: bool = False,
     ) -> None:
         super().__init__(words)
-        self.model = model if isinstance(model, LanguageModel) else open_model(model)
+        if isinstance(model, LanguageModel) and options is not None:
+            raise ValueError(f"options = {shown(options)} are given where a model is opened: open_model(name, options)")
+        self.model = model if isinstance(model, LanguageModel) else open_model(model, options)
         self.rank = ("likelihood" if self.model.rates else "list") if rank is None else rank
         if not isinstance(self.rank, str) or self.rank not in RANKS:
             raise ValueError(f"rank = {shown(rank)} is not allowed{did_you_mean(rank, RANKS)}; choose one of {RANKS}")
@@ -136,65 +157,161 @@ class LanguagePolicy(Reader):
             raise TypeError(f"limits = {shown(limits)} must be Limits or None")
         if not is_sequence(prices) or len(prices) != 2 or not all(is_number(p) and 0 <= p < np.inf for p in prices):
             raise ValueError(f"prices = {shown(prices)} must be two numbers, 0 or more")
-        self.limits, self.prices = limits or Limits(), prices
+        if tokens is not None:
+            check_count("tokens", tokens, 1, 10**6)
+        if not isinstance(cache, bool):
+            raise TypeError(f"cache = {shown(cache)} must be True or False")
+        if cache and self.rank == "likelihood":
+            raise ValueError("cache = True keeps answers in words; rank = 'likelihood' has none")
+        self.limits, self.prices, self._cache = limits or Limits(), prices, cache
+        self.tokens = self.model.answer_tokens if tokens is None else tokens
+        self._settings = self.model.settings if cache else ""
         self.usage, self.seconds = Usage(), 0.0
         self.repairs: Counter[str] = Counter()
-        self.remembered = self.fallbacks = 0
+        self.fallbacks: Counter[str] = Counter()
+        self.remembered = 0
         self.error: ModelError | None = None
+        self._answered, self._unanswered = False, 0  # whether a page was ever, and pages that the model failed at
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._usual: dict[str, float] = {}  # log P(title | a visitor)
+        self._spending = threading.Lock()
 
     def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
-        return [None if page is None else self._answer_to(page) for page in pages]
+        keys = ["" if page is None else self._key(page) for page in pages]
+        new = {key: page for key, page in zip(keys, pages, strict=True) if page is not None}
+        found: dict[str, Answer | str] = {}
+        for key, page in list(new.items()):
+            if (answer := self._recalled(key, page)) is not None:
+                found[key] = answer
+                del new[key]
+        found |= self._ask_all(new)
+        return [
+            None if page is None else self._counted(page, found[key], new.pop(key, None) is None)
+            for key, page in zip(keys, pages, strict=True)
+        ]
 
-    def _answer_to(self, page: Page) -> Answer:
-        prompt = describe(page)
-        if prompt in self._answers:
-            self._answers.move_to_end(prompt)
-            self.remembered += 1
-        elif (asked := self._ask(prompt, page)) is not None:
-            self._answers[prompt] = asked
-            if len(self._answers) > KEPT_ANSWERS:
-                self._answers.popitem(last=False)
-        else:
-            self.fallbacks += 1
+    def _counted(self, page: Page, found: Answer | str, known: bool) -> Answer:
+        """Count what was found for a page, an answer or why there is none, and return what is shown."""
+        if isinstance(found, str):
+            self.fallbacks[found] += 1
             return as_retrieved(page)
-        self.repairs.update(self._answers[prompt].repairs)
-        return self._answers[prompt]
+        self.remembered += known
+        self.repairs.update(found.repairs)
+        return found
 
     def costs(self) -> dict[str, float]:
-        used = self.usage
-        price = (self.prices[0] * used.read + self.prices[1] * used.written) / 1e6
-        spent = {"tokens": used.read + used.written, "repairs": self.repairs.total(), "fallbacks": self.fallbacks}
-        return {**spent, **({"price": price} if any(self.prices) else {})}
+        used, price = self.usage, (self.prices[0] * self.usage.read + self.prices[1] * self.usage.written) / 1e6
+        return {
+            "calls": used.calls,
+            "tokens": used.read + used.written,
+            "repairs": self.repairs.total(),
+            "fallbacks": self.fallbacks.total(),
+            **{f"fallbacks: {reason}": pages for reason, pages in sorted(self.fallbacks.items())},
+            **{f"failed calls: {reason}": calls for reason, calls in sorted(used.failed.items())},
+            **({"calls with estimated tokens": used.estimated} if used.estimated else {}),
+            **({"price": price} if any(self.prices) else {}),
+        }
 
     @property
     def failure(self) -> str | None:  # type: ignore[override]
         """Why no page has been answered; None if one was, or if no page was asked about."""
-        if self._answers or not self.usage.calls:
+        if self._answered or not self._unanswered:
             return None
-        return f"{self.model.name} has answered none of {self.fallbacks} pages: {self.error or 'it was too late'}"
+        return f"{self.model.name} has answered none of {self._unanswered} pages: {self.error or 'it was too late'}"
 
-    def _ask(self, prompt: str, page: Page) -> Answer | None:
-        """Return the model's answer; None if it has none in time or a limit is reached."""
-        if self._spent():
-            return None
-        began, before = time.perf_counter(), replace(self.model.usage)
+    # -------------------------------------------------------------------------------------------- asking
+
+    def _ask_all(self, new: Mapping[str, Page]) -> dict[str, Answer | str]:
+        """Ask about new pages, by their keys, and return the answers, or why there are none.
+
+        Raises:
+            ModelRefused: the model has answered none of the first `HOPELESS` pages.
+        """
+        self._used, self._began = self.usage, self.model.usage + Usage()  # a copy
+        workers = min(self.model.most_at_once if self.rank == "list" else 1, len(new))
         try:
-            found = self._likeliest(page) if self.rank == "likelihood" else self._listed(prompt, page)
-        except ModelError as error:
-            self.error, found = error, None
-        took, after = time.perf_counter() - began, self.model.usage
-        self.seconds += took
-        self.usage.calls += after.calls - before.calls
-        self.usage.read += after.read - before.read
-        self.usage.written += after.written - before.written
+            if workers > 1:
+                with ThreadPoolExecutor(workers) as pool:
+                    found = dict(zip(new, pool.map(self._ask, new, new.values()), strict=True))
+            else:
+                found = {key: self._ask(key, page) for key, page in new.items()}
+        finally:
+            self.usage = self._used + (self.model.usage - self._began)
+        for key, answer in found.items():
+            if isinstance(answer, Answer):
+                self._remember(key, answer)
+        if self._hopeless() and self.failure:
+            raise ModelRefused(self.failure)
+        return found
+
+    def _ask(self, key: str, page: Page) -> Answer | str:
+        """Return the model's answer, or why there is none. Several threads may call this at once."""
+        with self._spending:
+            if self._spent() or self._hopeless():
+                return "limit"
+        began, error, given = time.perf_counter(), None, None
+        try:
+            given = self._likeliest(page) if self.rank == "likelihood" else self._written(page)
+        except ModelError as failed:
+            error = failed
+        took = time.perf_counter() - began
         late = self.limits.page_seconds is not None and took > self.limits.page_seconds
-        return None if late else found
+        with self._spending:
+            self.seconds += took
+            self.error = error or self.error
+            if given is None or late:
+                self._unanswered += 1
+                return error.reason if error else "too late"
+            self._answered = True
+        if isinstance(given, Answer):
+            return given
+        if self._cache:
+            self._keep(key, given)
+        return parse(given, page)
 
     def _spent(self) -> bool:
-        used, limits = self.usage, self.limits
-        return used.calls >= limits.calls or used.read + used.written >= limits.tokens or self.seconds >= limits.seconds
+        used, now, before, limits = self._used, self.model.usage, self._began, self.limits
+        calls = used.calls + now.calls - before.calls
+        tokens = used.read + used.written + now.read + now.written - before.read - before.written
+        return calls >= limits.calls or tokens >= limits.tokens or self.seconds >= limits.seconds
+
+    def _hopeless(self) -> bool:
+        return not self._answered and self._unanswered >= HOPELESS
+
+    def _written(self, page: Page) -> str:
+        messages = [{"role": "system", "content": self.rules}, {"role": "user", "content": describe(page)}]
+        return self.model.generate(messages, self.tokens, self.limits.page_seconds)
+
+    # -------------------------------------------------------------------------------------------- remembering
+
+    def _key(self, page: Page) -> str:
+        """Return a digest of all that decides the answer to a page."""
+        decides = [self._settings, self.tokens, self.rules, describe(page)]
+        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+
+    def _recalled(self, key: str, page: Page) -> Answer | None:
+        """Return the answer that was given to this page before: to this policy, or one on disk."""
+        if key in self._answers:
+            self._answers.move_to_end(key)
+        elif self._cache and (text := _kept(_path(key))) is not None:
+            self._answered = True
+            self._remember(key, parse(text, page))
+        return self._answers.get(key)
+
+    def _remember(self, key: str, answer: Answer) -> None:
+        self._answers[key] = answer
+        if len(self._answers) > KEPT_ANSWERS:
+            self._answers.popitem(last=False)
+
+    @staticmethod
+    def _keep(key: str, text: str) -> None:
+        try:
+            _path(key).parent.mkdir(parents=True, exist_ok=True)
+            write_json(_path(key), signed({"answer": text}))
+        except OSError as error:
+            warnings.warn(f"answers are not kept: {error}; {CACHE} names another folder", stacklevel=2)
+
+    # -------------------------------------------------------------------------------------------- likelihoods
 
     def _likeliest(self, page: Page) -> Answer:
         titles = [candidate.title for candidate in page.candidates]
@@ -218,10 +335,18 @@ class LanguagePolicy(Reader):
             raise ValueError(f"{name} = {shown(found)} has shape {found.shape}, expected ({len(titles)},)")
         return found
 
-    def _listed(self, prompt: str, page: Page) -> Answer:
-        lines = bool(page.levels) + bool(page.vocabulary)
-        tokens = TOKENS_OF_SLOT * page.slots + TOKENS_OF_LINE * lines
-        return parse(self.model.generate(prompt, tokens, self.limits.page_seconds), page)
+
+def _path(key: str) -> Path:
+    return cache_folder("answers") / f"{key}.json"
+
+
+def _kept(path: Path) -> str | None:
+    """Return the text of an answer on disk; None if there is none, or a damaged one."""
+    try:
+        value = read_json(path, {"answer": str, "digest": str}, "answer")
+    except FileError:
+        return None
+    return str(value["answer"]) if signed(value) == value else None
 
 
 def story(page: Page) -> str:
@@ -234,13 +359,12 @@ def story(page: Page) -> str:
 
 
 class ListingPolicy(LanguagePolicy):
-    """A language model that is asked to list the candidates to show; otherwise like `LanguagePolicy`."""
+    """A language model that is asked to list the candidates to show; otherwise like `LanguagePolicy`.
 
-    def __init__(
-        self,
-        model: str | Path | LanguageModel,
-        limits: Limits | None = None,
-        prices: tuple[float, float] = (0.0, 0.0),
-        words: Sequence[str] = (),
-    ) -> None:
-        super().__init__(model, "list", limits, prices, words)
+    Args:
+        model, limits: as for `LanguagePolicy`.
+        options: further arguments of `LanguagePolicy`.
+    """
+
+    def __init__(self, model: str | Path | LanguageModel, limits: Limits | None = None, **options: Any) -> None:
+        super().__init__(model, "list", limits, **options)

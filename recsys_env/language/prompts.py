@@ -1,22 +1,25 @@
 """Pages as prompts, and answers as picks: what language agents read and write.
 
 prompt = describe(page)
-answer = parse("3, 1, 12", page)       # Answer(picks=(2, 0, 11))
+answer = parse("ANSWER: 3, 1, 12", page)       # Answer(picks=(2, 0, 11))
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks import shown
+from ..checks import is_number, shown
 from .pages import Answer, Candidate, Page, checked_page
+from .rules import FACTS, example_picks
 
 # Repairs of answers that are not as they were asked for, in this order.
 REPAIRS = {
-    "too long": "only the first 20,000 letters are read",
+    "too long": "only the last 20,000 letters are read",
     "words around": "numbers and titles are picked out of other words",
     "unknown": "a number or title that names no candidate is left out",
     "repeated": "a candidate that was named before is left out",
@@ -27,8 +30,9 @@ REPAIRS = {
     "late": "the visitor did not wait (`observation.delay`): the first candidates are shown",
 }
 
-LONGEST_READ = 20_000  # letters of an answer
+LONGEST_READ = 20_000  # letters of an answer, without those in which a model thinks aloud
 MOST_DIGITS = 9  # of a number; a longer one names no candidate
+MOST_TRIED = 20  # braces before "picks" at which an object in JSON may begin
 
 
 # ------------------------------------------------------------------------------------------------ describe
@@ -36,6 +40,8 @@ MOST_DIGITS = 9  # of a number; a longer one names no candidate
 
 def describe(page: Page) -> str:
     """Return a prompt with what the agent may know of the page, and the question that it has to answer.
+
+    It is the user's message to a language model; the system prompt is `Reader.rules` or `TextEnv.rules`.
 
     Raises:
         TypeError: `page` is not a page.
@@ -49,7 +55,7 @@ def describe(page: Page) -> str:
     lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []
     lines += [f"Seems to like: {'; '.join(page.likes)}."] if page.likes else []
     lines += [satisfied] if (satisfied := _satisfaction(page.satisfaction)) else []
-    lines.append(f"Clicked before: {'; '.join(page.clicked)}." if page.clicked else "Has clicked nothing of yours yet.")
+    lines += _history(page)
     lines += [f"{agent} said: {word}." for agent, word in page.heard.items()]
     lines += [f"{agent} asked price level {level}." for agent, level in page.offers.items()]
     lines.append("Candidates:")
@@ -71,6 +77,19 @@ def _satisfaction(value: float | None) -> str:
     return f"So far the visitor {how} what was clicked ({value:+.2f})."
 
 
+def _history(page: Page) -> Iterator[str]:
+    if page.private:
+        yield "What the visitor clicked or passed over before is withheld: its privacy is protected."
+        return
+    yield (
+        f"Clicked before: {'; '.join(page.clicked)}."
+        if page.clicked
+        else "No click of this visitor on your items is known."
+    )
+    if page.ignored:
+        yield f"Shown by you and not clicked: {'; '.join(page.ignored)}."
+
+
 def _candidate(candidate: Candidate) -> str:
     facts = list(_facts(candidate))
     return (
@@ -81,33 +100,17 @@ def _candidate(candidate: Candidate) -> str:
 
 
 def _facts(candidate: Candidate) -> Iterator[str]:
-    """Describe a candidate's fit, price and statistics."""
+    """Describe a candidate's price and features."""
     of = candidate.features
     if candidate.price is not None:
         yield f"price {candidate.price:.2f}" + (" (reduced)" if of.get("promotion") else "")
-    for name, word in (
-        ("profile_match", "fits tastes"),
-        ("history_match", "fits clicks"),
-        ("context", "fits the page"),
-    ):
-        if of.get(name):
-            yield f"{word} {of[name]:+.2f}"
-    if of.get("repeat"):
-        yield f"consumed {of['repeat']:.1f} times"
-    if "freshness" in of:
-        yield ("old", "recent", "new")[int(np.digitize(of["freshness"], (1 / 3, 2 / 3)))]
-    if "popularity" in of:
-        yield f"popularity {of['popularity']:.1f}"
-    if "ctr" in of:
-        yield f"clicks x{np.exp(np.arctanh(np.clip(of['ctr'], -0.999, 0.999))):.1f}"
-    if "satisfaction" in of:
-        yield f"liking {of['satisfaction']:+.1f}"
+    yield from (words for fact in FACTS if fact.feature in of and (words := fact.words(of[fact.feature])))
 
 
 def _asked(page: Page) -> Iterator[str]:
-    some = ", ".join(str(i + 1) for i in range(min(page.slots, len(page.candidates)))[::-1])
+    some = ", ".join(map(str, example_picks(min(page.slots, len(page.candidates)))))
     several = f"numbers of {page.slots} candidates, the best first" if page.slots > 1 else "number of one candidate"
-    yield f"Answer with the {several}, such as: {some}"
+    yield f"End your answer with a line that holds the {several}, such as: ANSWER: {some}"
     if page.levels:
         yield f'Then a line "price: L" with a level from 0 (lowest) to {page.levels - 1} (highest).'
     if page.vocabulary:
@@ -117,13 +120,29 @@ def _asked(page: Page) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------ parse
 
 
+class _Said(NamedTuple):
+    """What an answer says: candidates by number (from 0; -1 = none) or title, and the values beside them."""
+
+    named: list[int | str]
+    level: int | None
+    word: int | None
+    clean: bool  # whether the candidates were named in a form that was asked for
+
+
 def parse(answer: str, page: Page) -> Answer:
     """Return the picks that a text names, and its price level and word.
 
-    A correct answer names K different candidates: by number, separated by commas or spaces, or by title, one per line
-    or separated by semicolons. Where they are asked for, lines `price: L` and `message: W` follow. A title of several
-    candidates stands for the first of them that was not named before. Everything else is repaired (`REPAIRS`), and the
-    answer lists the repairs.
+    What a model thinks aloud (`<think>...</think>`, also where one of the two is missing) is not read. Of the rest,
+    these forms are answers, with any text before them:
+
+    - a line `ANSWER: 4, 2, 9`; the last one counts. Where they are asked for, lines `price: L` and `message: W`;
+    - an object in JSON, `{"picks": [4, 2, 9], "price": 3, "message": "word"}`; the last one counts;
+    - and, without any other text, K numbers, or a list of them in JSON, or titles, one per line or separated by
+      semicolons.
+
+    A title of several candidates stands for the first of them that was not named before. In any other text, candidates
+    are those that its last paragraph names by number or title, without the numbers that begin its lines. This and
+    everything else that is not as it should be is repaired (`REPAIRS`), and the answer lists the repairs.
 
     Raises:
         TypeError: `answer` is not a text, or `page` is not a page.
@@ -132,41 +151,115 @@ def parse(answer: str, page: Page) -> Answer:
         raise TypeError(f"answer = {shown(answer)} must be a string")
     page = checked_page(page)
     repairs: list[str] = []
-    if len(answer) > LONGEST_READ:
+    text = _spoken(answer).strip()
+    if len(text) > LONGEST_READ:
         repairs.append("too long")
-        answer = answer[:LONGEST_READ]
-    text, level = _labelled(answer, "price", list(map(str, range(page.levels))))
-    text, word = _labelled(text, "message", page.vocabulary)
-    named = _strictly(text, page)
-    if named is None:
-        named = _loosely(text, page)
-        repairs.append("words around" if named else "unknown")
-    picks = _once(named, page, repairs)
+        text = text[-LONGEST_READ:]
+    said = _said(text, page)
+    if not said.named:
+        repairs.append("unknown")
+    elif not said.clean:
+        repairs.append("words around")
+    picks = _once(said.named, page, repairs)
     if len(picks) > page.slots:
         repairs.append("too many")
     wanted = min(page.slots, len(page.candidates))
     if len(picks) < wanted:
         repairs.append("too few")
         picks += [i for i in range(len(page.candidates)) if i not in picks]
-    if page.levels and level is None:
+    if page.levels and said.level is None:
         repairs.append("no price")
-    if page.vocabulary and word is None:
+    if page.vocabulary and said.word is None:
         repairs.append("no message")
-    return Answer(tuple(picks[:wanted]), level, word or 0, tuple(repairs))
+    return Answer(tuple(picks[:wanted]), said.level, said.word or 0, tuple(repairs))
 
 
-def _labelled(text: str, label: str, words: Sequence[str]) -> tuple[str, int | None]:
-    """Return the text without lines `label: word`, and the word of the first such line that has one."""
-    if not words:
-        return text, None
-    line = re.compile(rf"^[ \t]*{label}[ \t]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
+_THOUGHT = re.compile(r"[<\[](/?)think(?:ing)?[>\]]", re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)  # around code
+_LABEL = re.compile(r"^[^\w\n]*(?:final )?answer[^\w\n:=]*[:=]", re.IGNORECASE | re.MULTILINE)
+_MARKER = re.compile(r"^[ \t*_(-]*\d+[.):][ \t*_]+(?=\S)", re.MULTILINE)  # before the entries of a list
+
+
+def _spoken(text: str) -> str:
+    """Return a text without the parts in which a model thinks aloud."""
+    parts, begins, thinks = list[str](), 0, False
+    for mark in _THOUGHT.finditer(text):
+        if mark[1] and not thinks:  # the prompt has begun the thought
+            parts.clear()
+        elif not mark[1] and not thinks:
+            parts.append(text[begins : mark.start()])
+        thinks, begins = not mark[1], mark.end()
+    return "\n".join([*parts, "" if thinks else text[begins:]])
+
+
+def _said(text: str, page: Page) -> _Said:
+    text = _FENCE.sub("", text)
+    label = next(reversed(list(_LABEL.finditer(text))), None)
+    answer, beside = text if label is None else text[label.end() :], dict[str, int | None]()
+    words: dict[str, Sequence[str]] = {"price": list(map(str, range(page.levels))), "message": page.vocabulary}
+    for name in filter(words.get, words):
+        line = re.compile(rf"^[ \t*_`-]*{name}[ \t*_`]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
+        found = [place for given in line.findall(text) if (place := _place(given, words[name])) is not None]
+        beside[name], answer = found[-1] if found else None, line.sub("", answer)
+    answer, clean = answer.strip(" \t\r\n*_`"), True
+    if (value := _in_json(answer)) is not None:
+        picks = value["picks"] if isinstance(value["picks"], list) else [value["picks"]]
+        named = [name for pick in picks for name in _name(pick, page)]
+        beside |= {name: _place(value[name], words[name]) for name in words if name in value}
+    elif (strictly := _strictly(answer, page)) is not None:
+        named = strictly
+    elif label is not None:
+        first = answer.partition("\n")[0]
+        strictly = _strictly(first, page)
+        named, clean = _loosely(first, page) if strictly is None else strictly, strictly is not None
+    else:
+        paragraphs = reversed(re.split(r"\n\s*\n", answer))
+        named, clean = next(filter(None, (_loosely(part, page) for part in paragraphs)), []), False
+    return _Said(named, beside.get("price"), beside.get("message"), clean)
+
+
+def _in_json(text: str) -> dict[str, Any] | None:
+    """Return the last object in JSON with "picks", or one of a text that is a list in JSON; None if there is none."""
+    value, end = _decoded(text, 0)
+    if isinstance(value, list) and end == len(text):
+        return {"picks": value}
+    braces = [brace.start() for brace in re.finditer("{", text[: max(text.rfind('"picks"'), 0)])]
+    for begin in reversed(braces[-MOST_TRIED:]):
+        value, _ = _decoded(text, begin)
+        if isinstance(value, dict) and "picks" in value:
+            return value
+    return None
+
+
+def _decoded(text: str, begin: int) -> tuple[Any, int]:
+    """Return the value in JSON that begins here, and where it ends; (None, 0) if there is none."""
+    try:
+        return json.JSONDecoder(strict=False).raw_decode(text, begin)
+    except (ValueError, RecursionError):  # also of a number of thousands of digits
+        return None, 0
+
+
+def _name(pick: Any, page: Page) -> list[int | str]:
+    """Return the candidates that an entry of "picks" names."""
+    if isinstance(pick, str):
+        named = _strictly(pick, page)
+        return [-1] if named is None else named
+    return [int(pick) - 1 if _is_whole(pick) else -1]
+
+
+def _is_whole(value: Any) -> bool:
+    return is_number(value) and 0 <= value < 10**MOST_DIGITS and value == int(value)
+
+
+def _place(given: Any, words: Sequence[str]) -> int | None:
+    """Return the index of the word that is given; None if there is no such word."""
+    word = _bare(given) if isinstance(given, str) else str(int(given)) if _is_whole(given) else ""
     bare = [_bare(word) for word in words]
-    known = [bare.index(word) for found in line.findall(text) if (word := _bare(found)) in bare]
-    return line.sub("", text), known[0] if known else None
+    return bare.index(word) if word in bare else None
 
 
 def _strictly(text: str, page: Page) -> list[int | str] | None:
-    """Return the numbers (from 0) or titles of a text that contains nothing else."""
+    """Return the numbers (from 0) or titles of a text that contains nothing else; None if it contains more, or none."""
     if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
         return [_index(number) for number in re.findall(r"\d+", text)]
     parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
@@ -177,8 +270,9 @@ def _strictly(text: str, page: Page) -> list[int | str] | None:
 def _loosely(text: str, page: Page) -> list[int | str]:
     """Return the candidates named anywhere in a text, in order: by titles, and between them by integers."""
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
-    pattern = "|".join([*(re.escape(title) for title in titles if title), r"(?<![\w.])\d+(?![\w]|\.\d)"])
-    found = re.findall(pattern, text.casefold())
+    named = "|".join(re.escape(title) for title in titles if title)
+    pattern = rf"(?<!\w)(?:{named})(?!\w)|" * bool(named) + r"(?<![\w.])\d+(?![\w]|\.\d)"
+    found = re.findall(pattern, _MARKER.sub("", text).casefold())
     return [_index(part) if part.isdecimal() and part not in titles else part for part in found]
 
 
