@@ -41,7 +41,8 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     }
 
 
-BESIDE = ("blind", "nearest", "sasrec", "two-tower", "content", "static")  # of the generative recommender
+# Policies of the leaderboard that stand beside the generative recommender.
+BESIDE = ("blind", "popularity", "nearest", "sasrec", "two-tower", "content", "static", "observer")
 
 
 def percent(value: Mapping[str, float], digits: int = 1) -> str:
@@ -116,46 +117,81 @@ def over_seeds(runs: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, flo
 
 
 def scaling(folder: Path) -> str:
-    result = stored("scaling")
-    settings = result["settings"]
-    rows = sorted(result["rows"].values(), key=lambda row: (row["pages"], row["parameters"]))
-    origin = origin_of(row["source"] for row in rows)
+    """Losses and rewards by size and number of logged pages, over seeds, beside policies that are not pre-trained."""
+    return "\n\n".join(_scaling_of(result, folder) for result in _of_tasks("scaling"))
+
+
+def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
+    settings, groups = result["settings"], dict[tuple[int, int], list[Any]]()
+    for cell in sorted(result["cells"].values(), key=lambda cell: (cell["pages"], cell["parameters"], cell["seed"])):
+        groups.setdefault((cell["pages"], cell["parameters"]), []).append(cell)
+    beside = {name: interval(np.array(row["own"])) for name, row in result["beside"].items()}
+    own = {key: over_cells(cells, "own") for key, cells in groups.items()}
+    items = {key: over_cells(cells, "best", "items") for key, cells in groups.items()}
     figure, (losses, rewards) = _figures(2, 8.5)
-    for i, pages in enumerate(dict.fromkeys(row["pages"] for row in rows)):
-        some = [row for row in rows if row["pages"] == pages]
-        size = [row["parameters"] for row in some]
-        label, colour = f"{pages:,} pages", COLOURS[i]
-        losses.plot(size, [row["held_out"][-1]["slate"] for row in some], "o-", color=colour, label=label)
-        means, widths = zip(*((row["reward"]["mean"], row["reward"]["ci95"]) for row in some), strict=True)
-        rewards.errorbar(size, means, widths, fmt="o-", capsize=3, color=colour, label=label)
-    for name, end in result["beside"].items():
+    for i, pages in enumerate(dict.fromkeys(pages for pages, _ in groups)):
+        some = [key for key in groups if key[0] == pages]
+        for axes, values in ((losses, items), (rewards, own)):
+            means, widths = zip(*((values[key]["mean"], values[key]["ci95"] or 0.0) for key in some), strict=True)
+            size, label = [parameters for _, parameters in some], f"{pages:,} pages"
+            axes.errorbar(size, means, widths, fmt="o-", capsize=3, color=COLOURS[i], label=label)
+    for name, end in beside.items():
         rewards.axhline(end["mean"], linestyle=":", linewidth=1, color="0.5")
         rewards.annotate(name, (1, end["mean"]), xycoords=("axes fraction", "data"), fontsize="x-small", va="center")
-    losses.set(xscale="log", xlabel="parameters", ylabel="nats a slate, held out")
-    rewards.set(xscale="log", xlabel="parameters", ylabel="individual reward per agent and episode")
+    losses.set(xscale="log", xlabel="parameters", ylabel="nats an item, held-out visitors")
+    rewards.set(xscale="log", xlabel="parameters", ylabel="individual reward of the first agent per episode")
     losses.legend(fontsize="small", frameon=False)
-    figure.savefig(folder / "scaling.png", dpi=100)
+    path = folder / f"scaling-{settings['task']}.png"
+    figure.savefig(path, dpi=100)
     table = [
         [
-            *(f"`{row['size']}`", f"{row['parameters']:,}", f"{row['pages']:,}", f"{row['operations']:.2g}"),
-            *(f"{row['held_out'][-1][kind]:.3f}" for kind in ("items", "slate")),
-            *(spread(row["reward"]), f"{row['seconds']:.0f}"),
+            *(f"`{cells[0]['size']}`", f"{key[1]:,}", f"{key[0]:,}", str(len(cells))),
+            *(f"{over_cells(cells, name)['mean']:.2g}" for name in ("operations", "steps")),
+            *(spread(items[key], 3), spread(over_cells(cells, "best", "page"), 4)),
+            *(f"{over_cells(cells, 'predictors', name)['mean']:.3f}" for name in ("unigram", "bigram")),
+            *(spread(own[key]), f"{over_cells(cells, 'seconds', 'all')['mean']:.0f}"),
         ]
-        for row in rows
+        for key, cells in groups.items()
     ]
-    ends = ", ".join(f"{name} {spread(end)}" for name, end in result["beside"].items())
-    how = (
-        f"Pre-trained on `{settings['task']}`, playing all agents for {settings['episodes']} episodes, ± 95 %. Beside "
-        f"it: {ends}. {whence(origin, 'scaling.json')}"
-    )
-    head = ["size", "parameters", "pages", "FLOPs", "nats an item", "nats a slate", "individual reward", "seconds"]
-    first, last = rows[0], rows[-1]
+    best = max(own, key=lambda key: own[key]["mean"])
+    earned = {name: sum(beyond(reward, end) for reward in own.values()) for name, end in beside.items()}
+    lost = {
+        name: sum(beyond(over_cells(cells, "predictors", name), items[key]) for key, cells in groups.items())
+        for name in ("unigram", "bigram")
+    }
+    count = len(groups)
     means = (
-        f"The smallest network, trained on {first['pages']:,} pages, earns {spread(first['reward'])}; the largest, "
-        f"trained on {last['pages']:,}, {spread(last['reward'])}."
+        f"In `{settings['task']}`, of {count} combinations of size and pages, {lost['unigram']} lose less on an item "
+        f"than the unigram of clicks and {lost['bigram']} than the bigram. The best, `{groups[best][0]['size']}` on "
+        f"{best[0]:,} pages, earns {spread(own[best])}. Combinations that earn more than a policy beside them: "
+        f"{', '.join(f'`{name}` {won} of {count}' for name, won in earned.items())}. Differences count beyond both "
+        "intervals."
     )
-    plot = picture(folder / "scaling.png", "losses and reward by size")
-    return section(means, plot, markdown(head, table), how=how)
+    how = (
+        f"Pre-trained until the loss no longer falls; then it plays the first agent beside `{settings['rivals']}`, "
+        f"{settings['episodes']} episodes for each seed; ± 95 % over seeds. Uniform over the catalogue loses "
+        f"{over_cells(next(iter(groups.values())), 'predictors', 'uniform')['mean']:.2f} nats an item. "
+        f"{whence(origin_of(cell['source'] for cell in result['cells'].values()), path.with_suffix('.json').name)}"
+    )
+    head = ["size", "parameters", "pages", "seeds", "FLOPs", "steps", "nats an item", "nats a page"]
+    head += ["unigram", "bigram", "individual reward", "seconds"]
+    others = markdown(["beside it", "individual reward"], [[f"`{name}`", spread(end)] for name, end in beside.items()])
+    return section(means, picture(path, "losses and reward by size"), markdown(head, table), others, how=how)
+
+
+def over_cells(cells: Sequence[Mapping[str, Any]], *path: str) -> Mapping[str, float]:
+    """Interval over the cells of different seeds of the number that lies at this path."""
+    values: list[Any] = list(cells)
+    for name in path:
+        values = [value[name] for value in values]
+    return interval(np.array(values, float))
+
+
+def beyond(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether one number is above the other by more than both intervals; those of a single seed are not known."""
+    if one["ci95"] is None or other["ci95"] is None:
+        return False
+    return bool(one["mean"] - one["ci95"] > other["mean"] + other["ci95"])
 
 
 def unseen() -> str:
@@ -227,29 +263,29 @@ def kinds() -> str:
 
 def tuning() -> str:
     """How adapters improve a language model, by task; `baselines language` writes the results."""
-    rows, sources = [], []
-    for result in _of_tasks("tuning"):
-        settings = result["settings"]
-        for stage, found in zip(
-            ("at random", "before", *(f"after pass {i + 1}" for i in range(settings["passes"]))),
-            (result["chance"], *result["held_out"]),
-            strict=True,
-        ):
-            rows.append([f"`{settings['task']}`", stage, f"{found['nats']:.3f}", f"{found['first']:.0%}"])
-        sources.append(result)
-    origin = origin_of(sources)
-    before, *_, after = result["held_out"]
-    means = (
-        f"Tuning raises how often the language model rates the clicked title first, from {before['first']:.0%} to "
-        f"{after['first']:.0%} of held-out pages (chance {result['chance']['first']:.0%})."
-    )
+    rows, said, results = [], [], _of_tasks("tuning")
+    for result in results:
+        task = result["settings"]["task"]
+        for new, stages in result["held_out"].items():
+            named = [name for name in stages if name != "pages"]
+            for name in named:
+                found = stages[name]
+                rows.append([f"`{task}`", new, name, f"{found['nats']:.3f}", f"{found['first']:.0%}"])
+            first = {name: f"{stages[name]['first']:.0%}" for name in (*named[:3], named[-1])}
+            said.append(
+                f"on {stages['pages']} pages of new {new} the tuned model rates the clicked title first on "
+                f"{first[named[-1]]}, the untuned one on {first['before']}, the most clicked title is right on "
+                f"{first['most clicked']}, and chance on {first['chance']}"
+            )
+    settings, origin = results[-1]["settings"], origin_of(results)
     how = (
-        f"`{settings['model']}`, {result['pages']} logged pages with a click, a fifth of them held out: loss of "
-        f"choosing the clicked title among it and up to {settings['beside']} that were shown beside it, and how often "
-        f"it is rated first. "
+        f"`{settings['model']}`, {results[-1]['pages']} logged pages with a click. A fifth of the visitors and of the "
+        "titles is held out. Loss of choosing the clicked title among it and up to "
+        f"{settings['beside']} that were shown beside it, and how often it is rated first. "
         f"{whence(origin, 'tuning-*.json')}"
     )
-    return section(means, markdown(["task", "rating", "nats a page", "clicked title first"], rows), how=how)
+    head = ["task", "new", "rating", "nats a page", "clicked title first"]
+    return section(f"In `{settings['task']}`, {'; '.join(said)}.", markdown(head, rows), how=how)
 
 
 def _of_tasks(name: str) -> list[Any]:

@@ -72,6 +72,14 @@ class Snapshot:
     def num_envs(self) -> int:
         return len(self.arrays.copies)
 
+    def take(self, copies: np.ndarray) -> Snapshot:
+        """Return a snapshot whose copies are those with the numbers [B'], which may occur several times.
+
+        Copies that are restored from the same one meet the same events as far as their actions are the same (common
+        random numbers).
+        """
+        return Snapshot(self.config, State(*(array[copies] for array in self.arrays)), self.world)
+
 
 def check_config(config: Any) -> None:
     """Raise TypeError unless this is a config."""

@@ -36,7 +36,7 @@ from measured import evidence
 
 from baselines import reference
 from baselines.algorithms import Generative
-from baselines.generative_learner import SOFT
+from baselines.pretraining import SOFT
 from benchmarks.compat import TEAM
 from benchmarks.compat.snippets import ROOT, pages
 from recsys_env import TASKS, Catalogue, WorldConfig, exact, game_batch, world
@@ -503,7 +503,7 @@ def test_a_result_that_is_not_there_is_not_measured(monkeypatch: pytest.MonkeyPa
         raise quoted.NotMeasured(name)
 
     monkeypatch.setattr(quoted, "stored", missing)
-    assert quoted.numbers()["scaling_small"] == "(not measured)"
+    assert quoted.numbers()["pooling_random"] == "(not measured)"
 
 
 def test_a_new_number_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
