@@ -150,11 +150,6 @@ class Pretrained(TorchLearner):
     timesteps: Count = 600_000
     threads: Count = 2
     learning_rate: NotNegative = 1e-3
-    n_epochs: Count = 2
-    batch_size: Annotated[int, Range(2)] = 1024
-    """Pages of a minibatch."""
-    clip: NotNegative = 0.2
-    """How far the ratio of probabilities may move from 1."""
     size: str = "0.1m"
     """Of the network, in parameters: 0.1m, 0.3m, 1m, 3m, 10m, 30m, 100m, 300m, 1b."""
     loggers: tuple[str, ...] = ("random", "popularity", "nearest")
@@ -214,6 +209,8 @@ class Generative(Pretrained, TorchPPO):
     reason = "It shows what a large recommender gains from pre-training on logs, and then from training in the game."
 
     n_steps: Count = 200
+    n_epochs: Count = 2
+    batch_size: Annotated[int, Range(2)] = 1024
 
     def check(self) -> None:
         super().check()
@@ -233,6 +230,12 @@ class GenerativeGRPO(Pretrained):
     """Copies that begin at the same state, with the same random numbers; --num-envs is a multiple of it."""
     n_steps: Count = 25
     """Ticks that the copies of a group play before their rewards are compared; at most an episode."""
+    n_epochs: Count = 2
+    """Passes over the pages of all groups."""
+    batch_size: Annotated[int, Range(2)] = 1024
+    """Pages of a minibatch."""
+    clip: NotNegative = 0.2
+    """How far the ratio of probabilities may move from 1."""
     kl_coef: NotNegative = 0.05
     """Weight of the divergence from the pre-trained network."""
 

@@ -37,7 +37,8 @@ import torch
 
 SOFT = 0.3  # by which scores are multiplied before RL, so that it explores and what it learns can outweigh them
 BODY = 0.1  # part of the learning rate of RL at which tokens, transformer and decoder move
-HELD_OUT, MOST = 0.1, 20_000  # of the visitors, with about so many pages at most, on which losses are validated
+HELD_OUT = 0.1  # of the visitors, on whose pages losses are validated
+MOST_PAGES = 20_000  # of them, about
 COPIES = 64  # of the game, when pages are logged
 AT_ONCE = 2048  # pages, when losses are validated
 WARM_UP = 100  # steps in which the learning rate rises
@@ -59,7 +60,7 @@ class LoggedPages:
         items: [P, K] their items, -1 = none.
         clicked: [P] slot that was clicked, K = none.
         returns: [P] discounted individual reward from this page of a user slot on.
-        people: [P] number of the visitor.
+        people: [P, 4] who visited: world, seed and copy, both 0 if these have the same people, and visitor id.
     """
 
     seen: torch.Tensor
@@ -90,9 +91,6 @@ class LoggedPages:
 
 
 def joined(logs: Sequence[LoggedPages]) -> LoggedPages:
-    """Join logs of different visitors."""
-    people = np.cumsum([0, *(int(log.people.max()) + 1 for log in logs)])
-    logs = [dataclasses.replace(log, people=log.people + first) for log, first in zip(logs, people, strict=False)]
     return LoggedPages(
         *(torch.cat([getattr(log, field.name) for log in logs]) for field in dataclasses.fields(LoggedPages))
     )
@@ -137,11 +135,11 @@ def log_pages(
         items = np.where(shown >= 0, shown + first, -1)
         clicked = np.where(clicked.any(1), clicked.argmax(1), config.slots)
         page = (len(ticks) - 1) * active.size + b * envs.num_agents + n
-        kept.append((seen[b, n], slots, items, clicked, page, np.stack((b, visitor[b, n]), 1)))
+        one_of = np.stack((np.full_like(b, config.world_seed), np.full_like(b, seed), b, visitor[b, n]), 1)
+        kept.append((seen[b, n], slots, items, clicked, page, one_of))
     seen, slots, items, clicked, page, people = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    if config.users.population == "fixed":  # every copy has the same people
-        people = people[:, 1:]
-    people = np.unique(people, axis=0, return_inverse=True)[1].reshape(-1)
+    if config.users.population == "fixed":
+        people[:, 1:3] = 0
     returns = _returns(ticks, envs.shape.users, config.discount)[page].astype(np.float32)
     return LoggedPages(*map(torch.from_numpy, (seen, slots, items, clicked, returns, people)))
 
@@ -175,10 +173,9 @@ def split(pages: LoggedPages) -> tuple[LoggedPages, LoggedPages]:
     Raises:
         ValueError: one of the two has no click.
     """
-    people, share = int(pages.people.max()) + 1, min(HELD_OUT, MOST / len(pages))
-    held_out = torch.zeros(people, dtype=torch.bool)
-    held_out[torch.randperm(people)[: max(1, int(share * people))]] = True
-    held_out = held_out[pages.people]
+    _, who = pages.people.unique(dim=0, return_inverse=True)
+    people, share = int(who.max()) + 1, min(HELD_OUT, MOST_PAGES / len(pages))
+    held_out = (torch.randperm(people) < max(1, int(share * people)))[who]
     parts = pages.take(~held_out), pages.take(held_out)
     if not all(part.has_click.any() for part in parts):
         raise ValueError(f"{len(pages)} logged pages of {people} visitors hold too few clicks; give more --pages")

@@ -77,15 +77,17 @@ def new_items() -> str:
 def generative() -> str:
     """Rewards after pre-training and after training in the game, by task, beside policies of the leaderboard."""
     rows, sources, gained = [], [], []
+    known = {name for task in played().values() for name in task["teams"]}
+    names = [name for name in BESIDE if name in known]
     for path in (*files("training/generative-*.json"), *files("single_runs/generative-*.json")):
         result = read_json(path)
         settings, runs = result["settings"], result["runs"]
         task = settings["task"]
         means = {kind: over_seeds(runs, kind) for kind in ("before", "after", "gain")}
-        others = {name: row for name in BESIDE if (row := played().get(task, {"teams": {}})["teams"].get(name))}
+        others = {name: row for name in names if (row := played().get(task, {"teams": {}})["teams"].get(name))}
         low = means["after"]["mean"] - means["after"]["ci95"]
         above = [f"`{name}`" for name, row in others.items() if low > row["mean"] + row["ci95"]]
-        said = [spread(others[name]) if name in others else "—" for name in BESIDE]
+        said = [spread(others[name]) if name in others else "—" for name in names]
         pays = "the task's" if settings["sharing"] is None else "the team's"
         head = [f"`{task}`", f"`{settings['size']}`", pays, str(len(runs))]
         rows.append([*head, *map(spread, means.values()), *said, ", ".join(above)])
@@ -100,7 +102,7 @@ def generative() -> str:
         "trained one, beside policies that play all agents on other episodes. "
         f"{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
     )
-    head = ["task", "size", "reward", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in BESIDE)]
+    head = ["task", "size", "reward", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in names)]
     return section(
         f"Training in the game raises the reward of the pre-trained network in {sum(gained)} of {len(gained)} rows, "
         "beyond the interval.",

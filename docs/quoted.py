@@ -67,7 +67,8 @@ def generative() -> dict[str, str]:
         won = sum(own["mean"] - own["ci95"] > rows[task]["mean"] + rows[task]["ci95"] for task, own in trained.items())
         return f"{won} of {len(trained)}"
 
-    return {f"generative_above_{policy.replace('-', '_')}": above(policy) for policy in BESIDE}
+    quoted = {f"generative_above_{policy.replace('-', '_')}": policy for policy in BESIDE}
+    return {name: above(policy) for name, policy in quoted.items() if name in used()}
 
 
 def pooling() -> dict[str, str]:

@@ -276,7 +276,7 @@ def pages_of(network: GenerativeNetwork, **said: Any) -> LoggedPages:
     seen = torch.zeros(len(events), network.layout.observation)
     seen[:, network.layout.observation - network.layout.candidates - events.shape[1] :][:, : events.shape[1]] = events
     slots = torch.tensor(said["items"])
-    people = torch.arange(len(events))
+    people = torch.arange(len(events)).unsqueeze(1).expand(-1, 4)
     return LoggedPages(seen, slots, slots, torch.tensor(said["clicked"]), torch.zeros(len(events)), people)
 
 
@@ -303,11 +303,22 @@ def test_visitors_are_held_out_not_pages() -> None:
     torch.manual_seed(0)
     rest, validation = split(pages)
     assert len(rest) + len(validation) == len(pages)
-    assert not set(rest.people.tolist()) & set(validation.people.tolist())
+    some, others = ({tuple(who) for who in part.people.tolist()} for part in (rest, validation))
+    assert not some & others
     assert 0.05 < len(validation) / len(pages) < 0.15
-    assert len(pages.people.unique()) < len(pages) / 3  # many pages each
+    assert len(some | others) < len(pages) / 3  # many pages each
     with pytest.raises(ValueError, match="hold too few clicks; give more --pages"):
         split(pages.take(torch.arange(2)))
+
+
+def test_people_of_a_fixed_population_are_the_same_in_every_log() -> None:
+    fixed = {"horizon": 20, "users": {"population": "fixed"}}
+    one, other = (
+        log_pages(recsys_env.task_config("streaming-v1", fixed), 3, policy, 1000, seed)
+        for seed, policy in enumerate(("random", "popularity"))
+    )
+    assert {tuple(who) for who in one.people.tolist()} & {tuple(who) for who in other.people.tolist()}
+    assert len(one.people.unique(dim=0)) < 64  # of 64 copies with 8 users
 
 
 def test_logged_pages_hold_what_was_shown_clicked_and_earned() -> None:

@@ -168,7 +168,12 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: "worlds {} to {} at once".format(*ends(CATALOGUES["train"])),
         lambda: "in worlds {} to {}, beside".format(*ends(CATALOGUES["unseen"])),
     ],
-    "docs/training/generative.md": [lambda: f"scores multiplied by .{SOFT * 10:.0f}"],
+    "docs/training/generative.md": [
+        lambda: f"scores multiplied by .{SOFT * 10:.0f}",
+        lambda: f"three tokens out of {SIZES['0.1m'].tokens}",
+        lambda: f"the nearest of {SIZES['0.1m'].tokens} centres",
+        lambda: f"At most {SIZES['0.1m'].tokens} items",
+    ],
     "docs/training/learners.md": [
         lambda: (
             f"{reference.ON_POLICY // 10**6} million agent-steps on-policy, {reference.OFF_POLICY // 10**6} million "
