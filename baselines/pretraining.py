@@ -221,7 +221,8 @@ def predictors(network: GenerativeNetwork, pages: LoggedPages, validation: Logge
 
 def _clicks(network: GenerativeNetwork, pages: LoggedPages) -> tuple[np.ndarray, np.ndarray]:
     """Return the visitor's last clicked item, -1 = none that the agent remembers, and the clicked item, both [X]."""
-    item, outcome = network.read(pages.seen[pages.has_click]).events.unbind(-1)
+    seen = pages.seen[pages.has_click].to(network.position.device)
+    item, outcome = network.read(seen).events.cpu().unbind(-1)
     place = torch.arange(1, outcome.shape[1] + 1) * (outcome > OUTCOMES.index("ignored") + 1)
     last = item.gather(1, place.argmax(1, keepdim=True)).squeeze(1) - 1
     return torch.where(place.any(1), last, -1).numpy(), pages.clicked_items().numpy()

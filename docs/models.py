@@ -155,19 +155,23 @@ def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
         ]
         for key, cells in groups.items()
     ]
-    best = max(own, key=lambda key: own[key]["mean"])
-    earned = {name: sum(beyond(reward, end) for reward in own.values()) for name, end in beside.items()}
+    best, count = max(own, key=lambda key: own[key]["mean"]), len(groups)
     lost = {
-        name: sum(beyond(over_cells(cells, "predictors", name), items[key]) for key, cells in groups.items())
+        name: sum(
+            gains([cell["predictors"][name] - cell["best"]["items"] for cell in cells]) for cells in groups.values()
+        )
         for name in ("unigram", "bigram")
     }
-    count = len(groups)
+    earned = {
+        name: sum(gains([cell["own"] - row["own"][cell["seed"]] for cell in cells]) for cells in groups.values())
+        for name, row in result["beside"].items()
+    }
     means = (
-        f"In `{settings['task']}`, of {count} combinations of size and pages, {lost['unigram']} lose less on an item "
-        f"than the unigram of clicks and {lost['bigram']} than the bigram. The best, `{groups[best][0]['size']}` on "
-        f"{best[0]:,} pages, earns {spread(own[best])}. Combinations that earn more than a policy beside them: "
-        f"{', '.join(f'`{name}` {won} of {count}' for name, won in earned.items())}. Differences count beyond both "
-        "intervals."
+        f"`{settings['task']}`: Of {count} combination{'s' if count > 1 else ''} of size and pages, {lost['unigram']} "
+        f"lose less on an item than the unigram of clicks, and {lost['bigram']} less than the bigram. The best, "
+        f"`{groups[best][0]['size']}` on {best[0]:,} pages, earns {spread(own[best])}. Combinations that earn more "
+        f"than a policy beside them: {', '.join(f'`{name}` {won} of {count}' for name, won in earned.items())}. A "
+        "difference counts if its interval over seeds lies above 0."
     )
     how = (
         f"Pre-trained until the loss no longer falls; then it plays the first agent beside `{settings['rivals']}`, "
@@ -189,11 +193,10 @@ def over_cells(cells: Sequence[Mapping[str, Any]], *path: str) -> Mapping[str, f
     return interval(np.array(values, float))
 
 
-def beyond(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether one number is above the other by more than both intervals; those of a single seed are not known."""
-    if one["ci95"] is None or other["ci95"] is None:
-        return False
-    return bool(one["mean"] - one["ci95"] > other["mean"] + other["ci95"])
+def gains(differences: Sequence[float]) -> bool:
+    """Whether differences, one for each seed, are above 0 by more than their interval, which one seed does not have."""
+    found = interval(np.array(differences))
+    return found["ci95"] is not None and found["mean"] > found["ci95"]
 
 
 def unseen() -> str:

@@ -63,7 +63,7 @@ class Study:
     def __init__(self, task: str, args: argparse.Namespace) -> None:
         self.task, self.args = task, args
         self.settings = {"task": task, "device": args.device, "threads": args.threads, "episodes": args.episodes}
-        self.settings |= {"rivals": RIVALS, "warmup": WARM_UP}
+        self.settings |= {"rivals": RIVALS, "warmup": WARM_UP, "most_steps": args.steps}
         self._cells = dict(earlier(self.name, "cells", self.settings))
         self._beside = dict(earlier(self.name, "beside", self.settings))
         self._logged: tuple[tuple[int, int], LoggedPages] | None = None
@@ -99,7 +99,14 @@ class Study:
         began, device = time.perf_counter(), self.args.device
         with tempfile.TemporaryDirectory() as folder:
             options = Generative(
-                task=self.task, size=size, pages=pages, seed=seed, device=device, num_envs=1, out=Path(folder)
+                task=self.task,
+                size=size,
+                pages=pages,
+                pretraining_steps=self.args.steps,
+                seed=seed,
+                device=device,
+                num_envs=1,
+                out=Path(folder),
             )
             torch.set_num_threads(self.args.threads)
             torch.manual_seed(seed)
@@ -150,6 +157,7 @@ def main() -> None:
     parser.add_argument("--pages", nargs="+", type=int, default=list(PAGES))
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--episodes", type=int, default=EPISODES)
+    parser.add_argument("--steps", type=int, default=Generative.pretraining_steps, help="of pre-training, at most")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch on the CPU")
     parser.add_argument("--again", action="store_true", help="measure cells anew that are stored already")

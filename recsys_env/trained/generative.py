@@ -203,6 +203,9 @@ class GenerativeNetwork(Scorer):
     """
 
     centres: torch.Tensor  # [L, S, D] of the semantic ids
+    codes: torch.Tensor  # [M, L] of the catalogue's trie, as are the next two
+    path: torch.Tensor  # [M, L]
+    following: torch.Tensor  # [nodes, S]
     deviation: torch.Tensor  # [F] units of the candidates' features
     measured: bool
 
