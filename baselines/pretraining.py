@@ -194,12 +194,14 @@ def losses(network: GenerativeNetwork, pages: LoggedPages) -> tuple[torch.Tensor
     return named, outcome
 
 
-def predictors(network: GenerativeNetwork, pages: LoggedPages, validation: LoggedPages) -> dict[str, float]:
-    """Return the nats that simple predictors of the clicked item lose on the validation pages.
+def predictors(network: GenerativeNetwork, pages: LoggedPages, validation: LoggedPages) -> dict[str, dict[str, float]]:
+    """Return what simple predictors lose on the validation pages, by loss and name.
 
-    uniform: all items of the catalogue alike. unigram: the share of the item in the clicks of the other pages, each
-    item counted once more (Laplace). bigram: its share in the clicks that followed the visitor's last clicked item, and
-    the unigram as far as that item was followed by others (Witten and Bell 1991).
+    items: uniform = all items of the catalogue alike; unigram = the share of the item in the clicks of the other pages,
+    each item counted once more (Laplace); bigram = its share in the clicks that followed the visitor's last clicked
+    item, and the unigram as far as that item was followed by others (Witten and Bell 1991).
+
+    page: base rate = the share of the other pages that have a click, all shown items alike.
     """
     catalogue = network.path[:, 0].cpu().numpy()  # of each item
     items = len(catalogue)
@@ -215,8 +217,14 @@ def predictors(network: GenerativeNetwork, pages: LoggedPages, validation: Logge
     # Where nothing is known of the last item, the unigram counts alone.
     bigram = (together + np.maximum(others, clicks == 0) * unigram[clicked]) / np.maximum(clicks + others, 1)
     uniform = 1.0 / np.bincount(catalogue)[catalogue[clicked]]
-    found = {"uniform": uniform, "unigram": unigram[clicked], "bigram": bigram}
-    return {name: float(-np.log(probability).mean()) for name, probability in found.items()}
+    rate, click = float(pages.has_click.float().mean()), validation.has_click.numpy()
+    shown = (validation.slots >= 0).sum(1).numpy()
+    base_rate = np.where(click, rate / np.maximum(shown, 1), 1 - rate)
+    found = {
+        "items": {"uniform": uniform, "unigram": unigram[clicked], "bigram": bigram},
+        "page": {"base rate": base_rate},
+    }
+    return {loss: {name: float(-np.log(p).mean()) for name, p in of.items()} for loss, of in found.items()}
 
 
 def _clicks(network: GenerativeNetwork, pages: LoggedPages) -> tuple[np.ndarray, np.ndarray]:
@@ -365,6 +373,7 @@ class Recommender:
         """Train the network on logged pages, and print the losses."""
         device = network.position.device
         pages, validation = split(logged)
+        del logged  # which may be large
         network.measure(pages.seen[:4096].to(device))
         beside = predictors(network, pages, validation)
         curve = pretrain(network, pages, validation, self.options, device)

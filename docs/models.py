@@ -89,7 +89,7 @@ def generative() -> str:
         above = [f"`{name}`" for name, row in others.items() if low > row["mean"] + row["ci95"]]
         said = [spread(others[name]) if name in others else "—" for name in names]
         pays = "the task's" if settings["sharing"] is None else "the team's"
-        head = [f"`{task}`", f"`{settings['size']}`", pays, str(len(runs))]
+        head = [f"`{task}`", f"`{settings['algorithm']}`", f"`{settings['size']}`", pays, str(len(runs))]
         rows.append([*head, *map(spread, means.values()), *said, ", ".join(above)])
         gained.append(means["gain"]["mean"] > means["gain"]["ci95"])
         sources += [{**result["sources"][run["source"]], "command": run["command"]} for run in runs]
@@ -97,12 +97,22 @@ def generative() -> str:
         raise NotMeasured("training")
     origin = origin_of(sources)
     how = (
-        f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO: individual reward per "
+        f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps in the game: individual reward per "
         "agent and episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the "
         "trained one, beside policies that play all agents on other episodes. "
         f"{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
     )
-    head = ["task", "size", "reward", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in names)]
+    head = [
+        "task",
+        "algorithm",
+        "size",
+        "reward",
+        "seeds",
+        "pre-trained",
+        "trained",
+        "gain",
+        *(f"`{name}`" for name in names),
+    ]
     return section(
         f"Training in the game raises the reward of the pre-trained network in {sum(gained)} of {len(gained)} rows, "
         "beyond the interval.",
@@ -116,6 +126,9 @@ def over_seeds(runs: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, flo
     if len(runs) == 1:
         return runs[0][kind]  # type: ignore[no-any-return]
     return interval(np.array([run[kind]["mean"] for run in runs]))
+
+
+_PREDICTORS = (("items", "unigram"), ("items", "bigram"), ("page", "base rate"))  # that stand in the table
 
 
 def scaling(folder: Path) -> str:
@@ -150,7 +163,7 @@ def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
             *(f"`{cells[0]['size']}`", f"{key[1]:,}", f"{key[0]:,}", str(len(cells))),
             *(f"{over_cells(cells, name)['mean']:.2g}" for name in ("operations", "steps")),
             *(spread(items[key], 3), spread(over_cells(cells, "best", "page"), 4)),
-            *(f"{over_cells(cells, 'predictors', name)['mean']:.3f}" for name in ("unigram", "bigram")),
+            *(f"{over_cells(cells, 'predictors', *name)['mean']:.3f}" for name in _PREDICTORS),
             *(spread(own[key]), f"{over_cells(cells, 'seconds', 'all')['mean']:.0f}"),
         ]
         for key, cells in groups.items()
@@ -176,11 +189,11 @@ def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
     how = (
         f"Pre-trained until the loss no longer falls; then it plays the first agent beside `{settings['rivals']}`, "
         f"{settings['episodes']} episodes for each seed; ± 95 % over seeds. Uniform over the catalogue loses "
-        f"{over_cells(next(iter(groups.values())), 'predictors', 'uniform')['mean']:.2f} nats an item. "
+        f"{over_cells(next(iter(groups.values())), 'predictors', 'items', 'uniform')['mean']:.2f} nats an item. "
         f"{whence(origin_of(cell['source'] for cell in result['cells'].values()), path.with_suffix('.json').name)}"
     )
     head = ["size", "parameters", "pages", "seeds", "FLOPs", "steps", "nats an item", "nats a page"]
-    head += ["unigram", "bigram", "individual reward", "seconds"]
+    head += [*(name for _, name in _PREDICTORS), "individual reward", "seconds"]
     others = markdown(["beside it", "individual reward"], [[f"`{name}`", spread(end)] for name, end in beside.items()])
     return section(means, picture(path, "losses and reward by size"), markdown(head, table), others, how=how)
 

@@ -58,7 +58,8 @@ def generative() -> dict[str, str]:
     trained: dict[str, dict[str, float]] = {}
     for path in files("training/generative-*.json"):
         result = read_json(path)
-        trained[result["settings"]["task"]] = dict(over_seeds(result["runs"], "after"))
+        if result["settings"]["algorithm"] == "generative":
+            trained[result["settings"]["task"]] = dict(over_seeds(result["runs"], "after"))
     if not trained or not set(trained) <= set(played()):
         raise NotMeasured("training")
 

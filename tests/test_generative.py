@@ -290,12 +290,14 @@ def test_simple_predictors_lose_what_can_be_worked_out_by_hand() -> None:
         clicked=[0, 0, 0, 0, 2],
     )
     validation = pages_of(network, events=[after_3, nothing, [[0, 0], [5, 3]]], items=[[7, 1]] * 3, clicked=[0, 0, 1])
-    found = predictors(network, pages, validation)
+    losses = predictors(network, pages, validation)
+    found = losses["items"]
     assert found["uniform"] == pytest.approx(np.log(400))
     unigram = {item: (count + 1) / 404 for item, count in {5: 1, 6: 1, 7: 2, 1: 0}.items()}
     assert found["unigram"] == pytest.approx(-np.log([unigram[7], unigram[7], unigram[1]]).mean())
     after = (2 + 2 * unigram[7]) / (3 + 2)  # three clicks after item 3, on two items
     assert found["bigram"] == pytest.approx(-np.log([after, unigram[7], unigram[1]]).mean())
+    assert losses["page"]["base rate"] == pytest.approx(-np.log(4 / 5 / 2))  # four of five have a click on one of two
 
 
 def test_visitors_are_held_out_not_pages() -> None:
@@ -349,7 +351,7 @@ def test_pre_training_finds_what_is_clicked(tmp_path: Path) -> None:
     told = pretrain(network, pages, validation, run, torch.device("cpu"))
     assert [point["step"] for point in told] == [0, 40, 80, 120]
     assert told[-1]["page"] < told[0]["page"] - 0.03
-    assert told[-1]["items"] < predictors(network, pages, validation)["uniform"] - 0.3
+    assert told[-1]["items"] < predictors(network, pages, validation)["items"]["uniform"] - 0.3
     again = validated(network, validation, torch.device("cpu"))
     best = min(told, key=lambda point: point["items"] + point["page"])
     assert again == pytest.approx({name: best[name] for name in again}, abs=1e-5)
@@ -406,7 +408,7 @@ def test_it_trains_and_its_folder_is_a_policy(kind: dict[str, Any], tmp_path: Pa
     policy: Any = make_policy(tmp_path / "1")
     told = policy.facts["pretraining"]
     assert [point["step"] for point in told["curve"]] == ([] if kind.get("pages") == 0 else [0, 2, 4])
-    assert set(told["beside"]) == (set() if kind.get("pages") == 0 else {"uniform", "unigram", "bigram"})
+    assert set(told["beside"]) == (set() if kind.get("pages") == 0 else {"items", "page"})
 
 
 def test_over_the_whole_catalogue_it_shows_what_can_be_shown(tmp_path: Path) -> None:
@@ -514,7 +516,10 @@ def test_a_compiled_network_scores_alike(tmp_path: Path) -> None:
         for compiled in (False, True)
     )
     fast.load_state_dict(plain.state_dict())
-    page = plain.read(torch.rand(7, plain.layout.observation))
+    seen = torch.rand(7, plain.layout.observation)
+    seen[:, -20 - 16 :] = torch.randint(1, 5, (7, 36))  # events and candidates
+    page = plain.read(seen)
+    assert (page.items >= 0).all()
     torch.testing.assert_close(plain(page)[0], fast(page)[0], rtol=1e-4, atol=1e-5)
 
 

@@ -429,7 +429,7 @@ _FORM = {
     "layout": LAYOUT,
     "size": dict.fromkeys(Size.__dataclass_fields__, int),
     "networks": [str],
-    "pretraining": {"curve": [{str: float}], "beside": {str: float}},
+    "pretraining": {"curve": [{str: float}], "beside": {str: {str: float}}},
 }
 
 
@@ -440,7 +440,7 @@ def save(
 
     Args:
         pretraining: what was measured while pre-training: "curve", the losses on validation pages by step, and
-            "beside", those of simple predictors of the next item.
+            "beside", those of simple predictors.
     """
     one = next(iter(networks.values()))
     facts = {"layout": dataclasses.asdict(one.layout), "size": dataclasses.asdict(one.size), "networks": list(networks)}
