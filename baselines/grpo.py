@@ -92,7 +92,7 @@ def objective(now: torch.Tensor, pages: Pages, rows: torch.Tensor, options: Gene
     ratio, gain = (now - pages.old[rows]).exp(), pages.advantages[rows]
     clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
     beyond = pages.reference[rows] - now
-    divergence = beyond.exp() - beyond - 1  # an estimate of it that has no bias and is never negative
+    divergence = beyond.exp() - beyond - 1  # estimated from what was chosen, and never negative
     return (clipped - options.kl_coef * divergence).mean()
 
 
@@ -156,16 +156,11 @@ class GRPOLearner:
         self.agent_steps += ticks * earned.numel()
         seen, masks, chosen, which = (torch.cat(parts) for parts in zip(*kept, strict=True))
         advantages = group_advantages(earned, options.group).flatten()[which]
-        of_chosen = [
-            torch.cat(
-                [
-                    log_probability(network, *some)
-                    for some in zip(*(part.split(AT_ONCE) for part in (seen, masks, chosen)), strict=True)
-                ]
-            )
-            for network in (self.network, self.reference)
-        ]
-        return Pages(seen, masks, chosen, advantages, *of_chosen)
+        parts = list(zip(*(part.split(AT_ONCE) for part in (seen, masks, chosen)), strict=True))
+        old, reference = (
+            torch.cat([log_probability(network, *part) for part in parts]) for network in (self.network, self.reference)
+        )
+        return Pages(seen, masks, chosen, advantages, old, reference)
 
     # -------------------------------------------------------------------------------------------- learning
 

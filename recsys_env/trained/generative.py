@@ -17,7 +17,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -234,7 +234,7 @@ class GenerativeNetwork(Scorer):
         self.log_weight = nn.Parameter(torch.zeros(()))  # of log P(item) in a score: the weight stays positive
         # The score of no click, beside those of the shown items; weights of features; scores of words.
         self.preferences = nn.Linear(width, 1 + layout.features + sum(layout.words))
-        for table in (*self.token, self.outcome):
+        for table in (*map(self._table, range(size.levels)), self.outcome):
             nn.init.normal_(table.weight, std=width**-0.5)
             with torch.no_grad():
                 table.weight[0] = 0.0
@@ -286,13 +286,17 @@ class GenerativeNetwork(Scorer):
     def _embedded(self, level: int, tokens: torch.Tensor) -> torch.Tensor:
         """Return the embeddings [..., W] of tokens [...] of a level, whose numbers are about as large as those of a
         state: the same table, with small numbers, also scores tokens (Vaswani et al. 2017)."""
-        return self.token[level](tokens) * self.size.width**0.5
+        found: torch.Tensor = self._table(level)(tokens) * self.size.width**0.5
+        return found
+
+    def _table(self, level: int) -> nn.Embedding:
+        return cast("nn.Embedding", self.token[level])
 
     def _log_tokens(self, level: int, prefix: torch.Tensor, node: torch.Tensor) -> torch.Tensor:
         """Return the log-probabilities [..., S] of the tokens of a level, given sums [..., W] of the state and of the
         tokens before, which lead to nodes [...] of the trie. A token that leads to no item has `EXCLUDED`."""
         with self._precision():
-            logits = (prefix + self.decoder(prefix)) @ self.token[level].weight[1:].T
+            logits = (prefix + self.decoder(prefix)) @ self._table(level).weight[1:].T
         logits = logits.float() + self.bias[level]
         return logits.masked_fill(self.following[node] < 0, EXCLUDED).log_softmax(-1)
 
