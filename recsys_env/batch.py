@@ -18,7 +18,7 @@ from .actions import ActionReader
 from .arrays import State
 from .busy import Busy
 from .catalogue import Catalogue
-from .checks import check_count, checked_seed, is_number, is_sequence, shown
+from .checks import as_numbers, check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig
 from .fields import Shape
 from .infos import Infos
@@ -72,13 +72,20 @@ class Snapshot:
     def num_envs(self) -> int:
         return len(self.arrays.copies)
 
-    def take(self, copies: np.ndarray) -> Snapshot:
+    def take(self, copies: Sequence[int] | np.ndarray) -> Snapshot:
         """Return a snapshot whose copies are those with the numbers [B'], which may occur several times.
 
         Copies that are restored from the same one meet the same events as far as their actions are the same (common
         random numbers).
+
+        Raises:
+            ValueError, TypeError: there are none, or no such copies.
         """
-        return Snapshot(self.config, State(*(array[copies] for array in self.arrays)), self.world)
+        numbers = as_numbers("copies", copies)
+        whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and numbers.size > 0
+        if not whole or numbers.min() < 0 or numbers.max() >= self.num_envs:
+            raise ValueError(f"copies = {shown(copies)} must be numbers of copies, from 0 to {self.num_envs - 1}")
+        return Snapshot(self.config, State(*(array[numbers] for array in self.arrays)), self.world)
 
 
 def check_config(config: Any) -> None:
