@@ -18,7 +18,7 @@ from .actions import ActionReader
 from .arrays import State
 from .busy import Busy
 from .catalogue import Catalogue
-from .checks import as_numbers, check_count, checked_seed, is_number, is_sequence, shown
+from .checks import as_places, check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig
 from .fields import Shape
 from .infos import Infos
@@ -81,10 +81,9 @@ class Snapshot:
         Raises:
             ValueError, TypeError: there are none, or no such copies.
         """
-        numbers = as_numbers("copies", copies)
-        whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and numbers.size > 0
-        if not whole or numbers.min() < 0 or numbers.max() >= self.num_envs:
-            raise ValueError(f"copies = {shown(copies)} must be numbers of copies, from 0 to {self.num_envs - 1}")
+        numbers = as_places("copies", copies, self.num_envs)
+        if numbers.ndim != 1 or not numbers.size:
+            raise ValueError(f"copies = {shown(copies)} must be a list of one or more numbers of copies")
         return Snapshot(self.config, State(*(array[numbers] for array in self.arrays)), self.world)
 
 
