@@ -16,6 +16,7 @@ where one with the same settings stopped; `--again` measures the cells that it n
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from pathlib import Path
@@ -73,24 +74,23 @@ class Study:
         return f"scaling-{self.task}"
 
     def run(self) -> None:
-        """Measure all cells, those of a number of pages and a seed one after the other, and what is beside them."""
-        for pages in self.args.pages:
-            for seed in range(self.args.seeds):
-                for size in self.args.sizes:
-                    key = f"{size}, {pages}, {seed}"
-                    if self.args.again or key not in self._cells:
-                        self._cells[key] = {"source": provenance(), **self._cell(size, pages, seed)}
-                        self._store()
-                        said = ("seconds", "steps", "own")
-                        print(f"{self.task}, {key}: { {name: self._cells[key][name] for name in said} }", flush=True)
+        """Measure what stands beside the cells, then all cells, those of a number of pages and a seed one after the
+        other."""
+        args = self.args
         for policy in beside(cli.config_of(self.task)):
-            stored = self._beside.get(policy, {"own": []})["own"]
-            if self.args.again or len(stored) < self.args.seeds:
+            if args.again or len(self._beside.get(policy, {"own": []})["own"]) < args.seeds:
                 began = time.perf_counter()
-                own = [earned(self.task, policy, seed, self.args.episodes) for seed in range(self.args.seeds)]
+                own = [earned(self.task, policy, seed, args.episodes) for seed in range(args.seeds)]
                 self._beside[policy] = {"source": provenance(), "own": own}
                 self._store()
                 print(f"{self.task}, {policy}: {time.perf_counter() - began:.0f} s, {own}", flush=True)
+        for pages, seed, size in itertools.product(args.pages, range(args.seeds), args.sizes):
+            key = f"{size}, {pages}, {seed}"
+            if args.again or key not in self._cells:
+                cell = self._cells[key] = {"source": provenance(), **self._cell(size, pages, seed)}
+                self._store()
+                took, steps = cell["seconds"]["all"], cell["best"]["step"]
+                print(f"{self.task}, {key}: {took:.0f} s, best after {steps:.0f} steps, {cell['own']:.2f}", flush=True)
 
     def _store(self) -> None:
         store(self.name, self.settings, {"cells": self._cells, "beside": self._beside})
