@@ -76,13 +76,13 @@ def new_items() -> str:
 
 def generative() -> str:
     """Rewards after pre-training and after training in the game, by task, beside policies of the leaderboard."""
-    rows, sources, gained = [], [], []
+    rows, sources, gained, passes = [], [], [], set[int]()
     known = {name for task in played().values() for name in task["teams"]}
     names = [name for name in BESIDE if name in known]
     for path in (*files("training/generative-*.json"), *files("single_runs/generative-*.json")):
         result = read_json(path)
         settings, runs = result["settings"], result["runs"]
-        task = settings["task"]
+        task, passes = settings["task"], passes | {settings.get("passes", 0)}
         means = {kind: over_seeds(runs, kind) for kind in ("before", "after", "gain")}
         others = {name: row for name in names if (row := played().get(task, {"teams": {}})["teams"].get(name))}
         low = means["after"]["mean"] - means["after"]["ci95"]
@@ -100,24 +100,25 @@ def generative() -> str:
         f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps in the game: individual reward per "
         "agent and episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the "
         "trained one, beside policies that play all agents on other episodes. "
-        f"{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
+        f"{_former(passes)}{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
     )
-    head = [
-        "task",
-        "algorithm",
-        "size",
-        "reward",
-        "seeds",
-        "pre-trained",
-        "trained",
-        "gain",
-        *(f"`{name}`" for name in names),
-    ]
+    head = ["task", "algorithm", "size", "reward", "seeds", "pre-trained", "trained", "gain"]
+    head += [f"`{name}`" for name in names]
     return section(
         f"Training in the game raises the reward of the pre-trained network in {sum(gained)} of {len(gained)} rows, "
         "beyond the interval.",
         markdown([*head, "above, beyond both intervals"], sorted(rows)),
         how=how,
+    )
+
+
+def _former(passes: set[int]) -> str:
+    """Say that runs of a fixed number of passes were pre-trained by an earlier version; nothing if there are none."""
+    if not any(passes):
+        return ""
+    return (
+        f"Runs were pre-trained by an earlier version, in {max(passes)} passes over pages with a click, without early "
+        "stopping. "
     )
 
 
