@@ -8,7 +8,8 @@ checkpoints.py, self_play.py, training.py
 page_links.py, page_buffers.py, critic.py
                                          parts of learners: which page follows which, rollouts of pages, values of pages
 ppo_torch.py, q_torch.py                 IPPO and MAPPO; IQL, VDN and QMIX: one file each of plain PyTorch
-generative_learner.py                    the generative recommender
+pretraining.py, generative_learner.py, grpo.py
+                                         the generative recommender: on logged pages, by PPO, by GRPO
 cma_es.py                                CMA-ES of pycma
 sb3_learner.py, benchmarl_learner.py     PPO of stable-baselines3; MAPPO and QMIX of BenchMARL
 loop.py, train.py                        the training loop, and the command that begins it

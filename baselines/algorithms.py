@@ -25,23 +25,13 @@ from .options import PPO, Algorithm, Count, Fraction, GradientAlgorithm, NotNega
 
 
 @dataclass(frozen=True)
-class PageLearner(GradientAlgorithm):
-    """Options that PPO and Q-learning in plain PyTorch share.
-
-    Only pages are decisions, and credit flows along chains of pages.
-    """
+class TorchLearner(GradientAlgorithm):
+    """Options that all learners in plain PyTorch share."""
 
     library = "torch"
     install = 'pip install "recsys_env[train]"'
 
     num_envs: Count = 64
-    credit: Literal["user_slots", "ticks"] = "user_slots"
-    """Which page follows another: user_slots = the next page of the same user slot, also when another person has taken
-    the slot; ticks = the agent's next page, whoever visits."""
-    page_gamma: Fraction = 0.99
-    """Discount from one page of a user slot to its next, beside --gamma per tick between; none with --credit ticks."""
-    width: Count = 64
-    """Units of each hidden layer."""
     catalogues: Count = 1
     """Worlds that copies are spread over: those of world_seed, world_seed + 1...; more than one only with synthetic
     items and when all agents learn."""
@@ -54,14 +44,30 @@ class PageLearner(GradientAlgorithm):
             copies = f"--num-envs = {self.num_envs} copies cannot be shared out evenly"
             raise ValueError(f"{copies} among --catalogues = {self.catalogues}")
 
-    def discounts(self, config: WorldConfig) -> tuple[float, float]:
-        """Discounts on this task: per page of a chain, and per tick."""
-        return (self.page_gamma if self.credit == "user_slots" else 1.0), self.discount(config)
-
     def world(self) -> WorldConfig:
         config = super().world()
         # An empty candidate is all zeros, so that candidates need no mask.
         return replace(config, {"mask_actions": True}) if config.action == "items" else config
+
+
+@dataclass(frozen=True)
+class PageLearner(TorchLearner):
+    """Options that PPO and Q-learning in plain PyTorch share.
+
+    Only pages are decisions, and credit flows along chains of pages.
+    """
+
+    credit: Literal["user_slots", "ticks"] = "user_slots"
+    """Which page follows another: user_slots = the next page of the same user slot, also when another person has taken
+    the slot; ticks = the agent's next page, whoever visits."""
+    page_gamma: Fraction = 0.99
+    """Discount from one page of a user slot to its next, beside --gamma per tick between; none with --credit ticks."""
+    width: Count = 64
+    """Units of each hidden layer."""
+
+    def discounts(self, config: WorldConfig) -> tuple[float, float]:
+        """Discounts on this task: per page of a chain, and per tick."""
+        return (self.page_gamma if self.credit == "user_slots" else 1.0), self.discount(config)
 
 
 @dataclass(frozen=True)
@@ -139,20 +145,14 @@ class TorchQ(PageLearner):
 
 
 @dataclass(frozen=True)
-class Generative(TorchPPO):
-    """A generative recommender: semantic ids and a transformer, pre-trained on logged pages, then PPO."""
+class Pretrained(TorchLearner):
+    """Options of the generative recommender, which is pre-trained on logged pages and then trained in the game."""
 
-    name = "generative"
-    learner = "baselines.generative_learner:GenerativeLearner"
-    reason = "It shows what a large recommender gains from pre-training on logs, and then from training in the game."
     install = 'pip install "recsys_env[generative]"'
 
     timesteps: Count = 600_000
     threads: Count = 2
     learning_rate: NotNegative = 1e-3
-    n_steps: Count = 200
-    n_epochs: Count = 2
-    batch_size: Annotated[int, Range(2)] = 1024
     size: str = "0.1m"
     """Of the network, in parameters: 0.1m, 0.3m, 1m, 3m, 10m, 30m, 100m, 300m, 1b."""
     loggers: tuple[str, ...] = ("random", "popularity", "nearest")
@@ -161,10 +161,21 @@ class Generative(TorchPPO):
     """Agents on whose pages it is pre-trained; by default all."""
     pages: Annotated[int, Range(0)] = 200_000
     """Logged pages that it is pre-trained on; 0 = none."""
-    passes: Count = 3
-    """Over the logged pages."""
+    pretraining_steps: Count = 20_000
+    """Gradient steps of pre-training, at most."""
+    pretraining_batch: Count = 64
+    """Pages with a click of a gradient step, beside as many without one, which count as often as they occur."""
     pretraining_rate: NotNegative = 1e-3
-    """Learning rate of pre-training, at its beginning; it falls to 0."""
+    """Learning rate of pre-training."""
+    weight_decay: NotNegative = 0.1
+    """Weight decay of pre-training."""
+    validate_every: Count = 100
+    """Gradient steps from one validation to the next, on pages of visitors who are held out."""
+    patience: Count = 5
+    """Validations without a lower loss after which pre-training stops; the best weights are kept."""
+    reward_weight: NotNegative = 0.0
+    """Weight pages by exp(this · return in standard deviations), so that pre-training follows what was rewarded; 0 =
+    all alike."""
     accumulate: Count = 1
     """Parts in which a minibatch is taken, their gradients added up, where the whole does not fit into memory."""
     bf16: bool = False
@@ -178,18 +189,66 @@ class Generative(TorchPPO):
             raise ValueError(f"--play-on = {self.play_on!r} is not possible: what it reads of pages is kept on the CPU")
         if self.size not in SIZES:
             raise ValueError(f"--size = {self.size!r} must be one of {', '.join(SIZES)}")
-        if self.memory:
-            raise ValueError(f"--memory = {self.memory}: {self.name} looks back on pages by itself")
         if not self.loggers:
             raise ValueError("--loggers names nothing; give at least one policy")
 
     def world(self) -> WorldConfig:
         config = super().world()
-        if config.action != "candidates":
-            raise ValueError(f"{self.name} chooses among candidates; here action = {config.action!r}")
+        if config.action not in ("candidates", "items"):
+            raise ValueError(f"{self.name} chooses among candidates or items; here action = {config.action!r}")
+        if config.action == "items" and self.catalogues > 1:
+            raise ValueError(f"--catalogues = {self.catalogues} is for tasks whose actions are candidates")
         for agent in self.pretrain_on:
             checked_agent(agent, config.agents)
         return config
+
+
+@dataclass(frozen=True)
+class Generative(Pretrained, TorchPPO):
+    """A generative recommender: semantic ids and a transformer, pre-trained on logged pages, then PPO."""
+
+    name = "generative"
+    learner = "baselines.generative_learner:GenerativeLearner"
+    reason = "It shows what a large recommender gains from pre-training on logs, and then from training in the game."
+
+    n_steps: Count = 200
+    n_epochs: Count = 2
+    batch_size: Annotated[int, Range(2)] = 1024
+
+    def check(self) -> None:
+        super().check()
+        if self.memory:
+            raise ValueError(f"--memory = {self.memory}: {self.name} looks back on pages by itself")
+
+
+@dataclass(frozen=True)
+class GenerativeGRPO(Pretrained):
+    """The generative recommender, pre-trained alike, then GRPO: advantages within groups that begin alike."""
+
+    name = "generative-grpo"
+    learner = "baselines.grpo:GRPOLearner"
+    reason = "It trains without a critic, as language models are trained, and stays near the pre-trained network."
+
+    group: Annotated[int, Range(2)] = 8
+    """Copies that begin at the same state, with the same random numbers; --num-envs is a multiple of it."""
+    n_steps: Count = 25
+    """Ticks that the copies of a group play before their rewards are compared; at most an episode."""
+    n_epochs: Count = 2
+    """Passes over the pages of all groups."""
+    batch_size: Annotated[int, Range(2)] = 1024
+    """Pages of a minibatch."""
+    clip: NotNegative = 0.2
+    """How far the ratio of probabilities may move from 1."""
+    kl_coef: NotNegative = 0.05
+    """Weight of the divergence from the pre-trained network."""
+
+    def check(self) -> None:
+        super().check()
+        if self.num_envs % (self.group * self.catalogues):
+            raise ValueError(
+                f"--num-envs = {self.num_envs} copies cannot be shared out evenly among groups of {self.group}"
+                + (f" in {self.catalogues} catalogues" if self.catalogues > 1 else "")
+            )
 
 
 # ------------------------------------------------------------------------------------------------ search
@@ -293,7 +352,7 @@ class QMIX(BenchMARL):
 
 # ------------------------------------------------------------------------------------------------ by name
 
-_KINDS: tuple[type[Algorithm], ...] = (TorchPPO, TorchQ, CMAES, Generative, IPPO, MAPPO, QMIX)
+_KINDS: tuple[type[Algorithm], ...] = (TorchPPO, TorchQ, CMAES, Generative, GenerativeGRPO, IPPO, MAPPO, QMIX)
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}
 
 

@@ -8,18 +8,23 @@ the others are rated as `recsys_env.language.LanguagePolicy` rates them: by log 
 log P(title | any visitor), where the second term is that of the untrained model. Training raises the probability of the
 click under the softmax of these ratings. Ratings are divided by their spread on a page before training: they are sums
 over many tokens, so that the softmax would otherwise be certain of every choice.
+
+A fifth of the visitors and a fifth of the titles are held out: training sees no page of the former and none of the
+latter. What is learned is measured on pages of these visitors, separately where the clicked title is known from
+training and where it is held out, beside a random choice and the title that was clicked most often in training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recsys_env import VectorEnv, cli, replace
+from recsys_env import VectorEnv, cli, settings
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import write_json
 from recsys_env.language.models import ADAPTER, LocalModel, quiet
@@ -30,7 +35,7 @@ from recsys_env.policies import Team
 from recsys_env.provenance import provenance
 
 COPIES = 16
-HELD_OUT = 0.2
+HELD_OUT = 0.2  # of the visitors, and of the titles
 AT_ONCE = 32  # titles, each with a row of the whole vocabulary for each of its tokens
 
 
@@ -42,8 +47,8 @@ class Tuning:
     """Name or path of the model; see `recsys_env.language.open_model`."""
     task: str = "grocery-v1"
     """Task whose pages are logged; it may have fields changed after commas: grocery-v1,horizon=100."""
-    clicks: int = 400
-    """Pages with a click; a fifth is held out."""
+    clicks: int = 1000
+    """Pages with a click."""
     beside: int = 3
     """Titles of each page that were shown beside the clicked one."""
     passes: int = 1
@@ -64,10 +69,11 @@ class Tuning:
 
 @dataclass
 class Example:
-    """A page with a click: a description of the visitor, and titles, the first of which was clicked."""
+    """A page with a click: the visitor, a description of the visitor, and titles, the first of which was clicked."""
 
+    visitor: tuple[int, ...]
     story: str
-    titles: list[str] = field(default_factory=list)
+    titles: list[str]
 
 
 class RandomLog(Reader):
@@ -96,13 +102,15 @@ class RandomLog(Reader):
             titles = [page.candidates[pick].title for pick in picks]
             first = next(i for i, pick in enumerate(picks) if self.items[b, page.candidates[pick].position] == item)
             others = [title for i, title in enumerate(titles) if i != first and title != titles[first]]
-            self.examples.append(Example(story(page), [titles[first], *others[: self._beside]]))
+            # In a fixed population every copy has the same people.
+            visitor = (b, int(feedback["visitor"][b]))[self.envs.config.users.population == "fixed" :]
+            self.examples.append(Example(visitor, story(page), [titles[first], *others[: self._beside]]))
         super().observe(feedback)
 
 
 def logged(tuning: Tuning) -> list[Example]:
     """Play at random and return pages with a click, of all agents."""
-    config = replace(cli.config_of(tuning.task), {"mask_actions": False})
+    config = settings.replace(cli.config_of(tuning.task), {"mask_actions": False})
     envs = VectorEnv(config, COPIES, copy=False)
     team = Team(envs, {agent: RandomLog(tuning.beside) for agent in envs.possible_agents}, tuning.seed)
     observations, _ = envs.reset(seed=tuning.seed % UNSEEN)
@@ -115,6 +123,72 @@ def logged(tuning: Tuning) -> list[Example]:
     return [example for log in logs for example in log.examples if len(example.titles) > 1][: tuning.clicks]
 
 
+@dataclass
+class Split:
+    """Pages to train on, and held-out pages by what is new there: the visitor, or the visitor and the clicked title."""
+
+    train: list[Example]
+    held_out: dict[str, list[Example]]
+
+
+def split(examples: Sequence[Example], seed: int) -> Split:
+    """Hold out a fifth of the visitors and a fifth of the titles.
+
+    Raises:
+        ValueError: too few pages for one of the three parts.
+    """
+    rng = np.random.default_rng(seed)
+
+    def some(of: set[Any]) -> set[Any]:
+        order = sorted(of)
+        return {order[i] for i in rng.permutation(len(order))[: int(HELD_OUT * len(order))]}
+
+    visitors = some({example.visitor for example in examples})
+    titles = some({title for example in examples for title in example.titles})
+    known = [
+        replace(example, titles=[title for title in example.titles if title not in titles])
+        for example in examples
+        if example.visitor not in visitors and example.titles[0] not in titles
+    ]
+    theirs = [example for example in examples if example.visitor in visitors]
+    found = Split(
+        [example for example in known if len(example.titles) > 1],
+        {
+            "visitors": [example for example in theirs if example.titles[0] not in titles],
+            "visitors and titles": [example for example in theirs if example.titles[0] in titles],
+        },
+    )
+    if not (found.train and all(found.held_out.values())):
+        raise ValueError(f"{len(examples)} pages of {len(visitors)} held-out visitors are too few; give more --clicks")
+    return found
+
+
+Rating = Callable[[Example], np.ndarray]  # of the titles of a page
+
+
+def rated_alike(example: Example) -> np.ndarray:
+    """A random choice."""
+    return np.zeros(len(example.titles))
+
+
+def by_clicks(train: Sequence[Example]) -> Rating:
+    """The log of how often each title was clicked in training, each counted once more."""
+    clicks = Counter(example.titles[0] for example in train)
+    return lambda example: np.log([clicks[title] + 1.0 for title in example.titles])
+
+
+def measured(rating: Rating, examples: Sequence[Example]) -> dict[str, float]:
+    """Return the mean "nats" that the softmax of the ratings loses on a page, and the share of pages on which the click
+    is rated "first", equal ratings in shares."""
+    nats, first = [], []
+    for example in examples:
+        found = rating(example)
+        best = found == found.max()
+        nats.append(float(np.logaddexp.reduce(found) - found[0]))
+        first.append(float(best[0] / best.sum()))
+    return {"nats": float(np.mean(nats)), "first": float(np.mean(first))}
+
+
 def command(argv: Sequence[str]) -> None:
     """Run `python -m baselines language`."""
     cli.run(tune, "baselines language", argv)
@@ -124,9 +198,9 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     """Log pages, train, and write the adapter.
 
     Returns:
-        held_out: on held-out pages before and after each pass, "nats" of loss per page and the share of pages whose
-        click is rated "first". chance: the same of random ratings. And where the results come from. The folder
-        keeps all of it as tuning.json.
+        held_out: by what is new there, "visitors" or "visitors and titles": the number of pages and, by name, the
+        `measured` of "chance", of the "most clicked" title and of the model "before" and after each "pass 1", ...;
+        pages: trained on. And where the results come from. The folder keeps all of it as tuning.json.
 
     Raises:
         ValueError, ImportError: no such task or model, or its library is missing.
@@ -135,8 +209,7 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     torch, peft = library("torch", "language"), library("peft", "language")
     model, examples = LocalModel(tuning.model, tuning.device), logged(tuning)
     torch.manual_seed(tuning.seed)
-    order = torch.randperm(len(examples)).tolist()
-    held_out, rest = order[: int(HELD_OUT * len(order))], order[int(HELD_OUT * len(order)) :]
+    parts = split(examples, tuning.seed)
     titles = sorted({title for example in examples for title in example.titles})
     usual: dict[str, float] = {}
     for at in range(0, len(titles), AT_ONCE):
@@ -152,38 +225,36 @@ def tune(tuning: Tuning) -> dict[str, Any]:
         return found - torch.tensor([usual[title] for title in example.titles], device=found.device)
 
     with torch.inference_mode():
-        spread = float(np.mean([float(rated(examples[i]).std(correction=0)) for i in held_out]))
+        spread = float(np.mean([float(rated(example).std(correction=0)) for example in parts.held_out["visitors"]]))
 
-    def measure() -> dict[str, float]:
+    def by_model(example: Example) -> np.ndarray:
         with torch.inference_mode():
-            found = [rated(examples[i]) / spread for i in held_out]
-        nats = [-float(some.log_softmax(0)[0]) for some in found]
-        return {"nats": float(np.mean(nats)), "first": float(np.mean([int(some.argmax()) == 0 for some in found]))}
+            return np.asarray((rated(example) / spread).double().cpu())
 
+    result: dict[str, dict[str, Any]] = {new: {"pages": len(some)} for new, some in parts.held_out.items()}
+
+    def measure(name: str, rating: Rating) -> None:
+        for new, some in parts.held_out.items():
+            found = result[new][name] = measured(rating, some)
+            said = f"{found['nats']:.3f} nats a page, the click rated first on {found['first']:.0%}"
+            print(f"{name}, on {len(some)} pages of new {new}: {said}", flush=True)
+
+    print(f"{len(parts.train)} pages with a click to train on")
+    for name, rating in {"chance": rated_alike, "most clicked": by_clicks(parts.train), "before": by_model}.items():
+        measure(name, rating)
     optimiser = torch.optim.AdamW([p for p in model.network.parameters() if p.requires_grad], tuning.learning_rate)
-    steps = tuning.passes * -(-len(rest) // tuning.batch)
+    steps = tuning.passes * -(-len(parts.train) // tuning.batch)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
-    sizes = np.array([len(examples[i].titles) for i in held_out])
-    chance = {"nats": float(np.log(sizes).mean()), "first": float((1 / sizes).mean())}
-    measured = [measure()]
-    print(
-        f"{len(examples)} pages with a click; held out, at random: {_in_words(chance)}; "
-        f"before: {_in_words(measured[0])}"
-    )
-    for _ in range(tuning.passes):
-        for some in np.array_split(np.random.default_rng(tuning.seed).permutation(rest), steps // tuning.passes):
+    for number in range(tuning.passes):
+        order = np.random.default_rng(tuning.seed).permutation(len(parts.train))
+        for some in np.array_split(order, steps // tuning.passes):
             optimiser.zero_grad()
             for i in some:
-                (-(rated(examples[i]) / spread).log_softmax(0)[0] / len(some)).backward()
+                (-(rated(parts.train[i]) / spread).log_softmax(0)[0] / len(some)).backward()
             optimiser.step()
             schedule.step()
-        measured.append(measure())
-        print(f"held out: {_in_words(measured[-1])}", flush=True)
-    return _saved(model, tuning, {"held_out": measured, "chance": chance, "spread": spread, "pages": len(examples)})
-
-
-def _in_words(measure: Mapping[str, float]) -> str:
-    return f"{measure['nats']:.3f} nats a page, the click rated first on {measure['first']:.0%}"
+        measure(f"pass {number + 1}", by_model)
+    return _saved(model, tuning, {"held_out": result, "spread": spread, "pages": len(parts.train)})
 
 
 def _saved(model: LocalModel, tuning: Tuning, found: dict[str, Any]) -> dict[str, Any]:
@@ -191,8 +262,8 @@ def _saved(model: LocalModel, tuning: Tuning, found: dict[str, Any]) -> dict[str
     model.network.peft_config["default"].base_model_name_or_path = tuning.model
     with quiet():
         model.network.save_pretrained(str(tuning.out))
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(tuning).items()}
-    result = {"settings": settings, **found, **provenance()}
+    said = {name: str(value) if isinstance(value, Path) else value for name, value in vars(tuning).items()}
+    result = {"settings": said, **found, **provenance()}
     write_json(tuning.out / "tuning.json", result)
     print(f"a model by its path: llm:{tuning.out} ({tuning.out / ADAPTER})")
     return result

@@ -91,6 +91,9 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", SELFISH, {**_TEAM, "gamma": 0.0}),
     "cma-es": ReferenceLearner("cma-es", tuple(TASKS), _TEAM),
     "generative": ReferenceLearner("generative", LARGE, {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}),
+    "generative-grpo": ReferenceLearner(
+        "generative-grpo", LARGE[:2], {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}
+    ),
     "ippo": ReferenceLearner("ippo", ("pricing-duel-v0", *TEAMS), _TEAM),
     "mappo": ReferenceLearner("mappo", ("duel-v1",), _BENCHMARL),
     "qmix": ReferenceLearner("qmix", ("duel-v1",), _BENCHMARL),

@@ -214,7 +214,7 @@ def command(argv: Sequence[str]) -> None:
         argv: without the program's name.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:11} {kind.about()}" for name, kind in ALGORITHMS.items())
+        lines = "\n".join(f"  {name:15} {kind.about()}" for name, kind in ALGORITHMS.items())
         print("usage: python -m baselines train ALGORITHM [-h] [OPTIONS]\n")
         print("Train an algorithm on a task and report what it earns. ALGORITHM --help lists its options.\n")
         print(lines)

@@ -43,7 +43,8 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
 
 
 TOLD = ("quality", "bait")  # what the words of titles may tell
-BESIDE = ("blind", "nearest", "sasrec", "two-tower", "content", "static")  # of the generative recommender
+# Policies of the leaderboard that stand beside the generative recommender.
+BESIDE = ("blind", "popularity", "nearest", "sasrec", "two-tower", "content", "static", "observer")
 
 
 def percent(value: Mapping[str, float], digits: int = 1) -> str:
@@ -106,18 +107,20 @@ def titles() -> str:
 
 def generative() -> str:
     """Rewards after pre-training and after training in the game, by task, beside policies of the leaderboard."""
-    rows, sources, gained = [], [], []
+    rows, sources, gained, passes = [], [], [], set[int]()
+    known = {name for task in played().values() for name in task["teams"]}
+    names = [name for name in BESIDE if name in known]
     for path in (*files("training/generative-*.json"), *files("single_runs/generative-*.json")):
         result = read_json(path)
         settings, runs = result["settings"], result["runs"]
-        task = settings["task"]
+        task, passes = settings["task"], passes | {settings.get("passes", 0)}
         means = {kind: over_seeds(runs, kind) for kind in ("before", "after", "gain")}
-        others = {name: row for name in BESIDE if (row := played().get(task, {"teams": {}})["teams"].get(name))}
+        others = {name: row for name in names if (row := played().get(task, {"teams": {}})["teams"].get(name))}
         low = means["after"]["mean"] - means["after"]["ci95"]
         above = [f"`{name}`" for name, row in others.items() if low > row["mean"] + row["ci95"]]
-        said = [spread(others[name]) if name in others else "—" for name in BESIDE]
+        said = [spread(others[name]) if name in others else "—" for name in names]
         pays = "the task's" if settings["sharing"] is None else "the team's"
-        head = [f"`{task}`", f"`{settings['size']}`", pays, str(len(runs))]
+        head = [f"`{task}`", f"`{settings['algorithm']}`", f"`{settings['size']}`", pays, str(len(runs))]
         rows.append([*head, *map(spread, means.values()), *said, ", ".join(above)])
         gained.append(means["gain"]["mean"] > means["gain"]["ci95"])
         sources += [{**result["sources"][run["source"]], "command": run["command"]} for run in runs]
@@ -125,17 +128,28 @@ def generative() -> str:
         raise NotMeasured("training")
     origin = origin_of(sources)
     how = (
-        f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps of PPO: individual reward per "
+        f"{settings['pages']:,} logged pages, {settings['timesteps']:,} agent-steps in the game: individual reward per "
         "agent and episode, ± 95 % over seeds (of one seed: over episodes), of the pre-trained network and of the "
         "trained one, beside policies that play all agents on other episodes. "
-        f"{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
+        f"{_former(passes)}{whence(origin, 'training/')[:-1]} and `benchmarks/results/single_runs/`."
     )
-    head = ["task", "size", "reward", "seeds", "pre-trained", "trained", "gain", *(f"`{name}`" for name in BESIDE)]
+    head = ["task", "algorithm", "size", "reward", "seeds", "pre-trained", "trained", "gain"]
+    head += [f"`{name}`" for name in names]
     return section(
         f"Training in the game raises the reward of the pre-trained network in {sum(gained)} of {len(gained)} rows, "
         "beyond the interval.",
         markdown([*head, "above, beyond both intervals"], sorted(rows)),
         how=how,
+    )
+
+
+def _former(passes: set[int]) -> str:
+    """Say that runs of a fixed number of passes were pre-trained by an earlier version; nothing if there are none."""
+    if not any(passes):
+        return ""
+    return (
+        f"Runs were pre-trained by an earlier version, in {max(passes)} passes over pages with a click, without early "
+        "stopping. "
     )
 
 
@@ -146,47 +160,88 @@ def over_seeds(runs: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, flo
     return interval(np.array([run[kind]["mean"] for run in runs]))
 
 
+_PREDICTORS = (("items", "unigram"), ("items", "bigram"), ("page", "base rate"))  # that stand in the table
+
+
 def scaling(folder: Path) -> str:
-    result = stored("scaling")
-    settings = result["settings"]
-    rows = sorted(result["rows"].values(), key=lambda row: (row["pages"], row["parameters"]))
-    origin = origin_of(row["source"] for row in rows)
+    """Losses and rewards by size and number of logged pages, over seeds, beside policies that are not pre-trained."""
+    return "\n\n".join(_scaling_of(result, folder) for result in _of_tasks("scaling"))
+
+
+def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
+    settings, groups = result["settings"], dict[tuple[int, int], list[Any]]()
+    for cell in sorted(result["cells"].values(), key=lambda cell: (cell["pages"], cell["parameters"], cell["seed"])):
+        groups.setdefault((cell["pages"], cell["parameters"]), []).append(cell)
+    beside = {name: interval(np.array(row["own"])) for name, row in result["beside"].items()}
+    own = {key: over_cells(cells, "own") for key, cells in groups.items()}
+    items = {key: over_cells(cells, "best", "items") for key, cells in groups.items()}
     figure, (losses, rewards) = _figures(2, 8.5)
-    for i, pages in enumerate(dict.fromkeys(row["pages"] for row in rows)):
-        some = [row for row in rows if row["pages"] == pages]
-        size = [row["parameters"] for row in some]
-        label, colour = f"{pages:,} pages", COLOURS[i]
-        losses.plot(size, [row["held_out"][-1]["slate"] for row in some], "o-", color=colour, label=label)
-        means, widths = zip(*((row["reward"]["mean"], row["reward"]["ci95"]) for row in some), strict=True)
-        rewards.errorbar(size, means, widths, fmt="o-", capsize=3, color=colour, label=label)
-    for name, end in result["beside"].items():
+    for i, pages in enumerate(dict.fromkeys(pages for pages, _ in groups)):
+        some = [key for key in groups if key[0] == pages]
+        for axes, values in ((losses, items), (rewards, own)):
+            means, widths = zip(*((values[key]["mean"], values[key]["ci95"] or 0.0) for key in some), strict=True)
+            size, label = [parameters for _, parameters in some], f"{pages:,} pages"
+            axes.errorbar(size, means, widths, fmt="o-", capsize=3, color=COLOURS[i], label=label)
+    for name, end in beside.items():
         rewards.axhline(end["mean"], linestyle=":", linewidth=1, color="0.5")
         rewards.annotate(name, (1, end["mean"]), xycoords=("axes fraction", "data"), fontsize="x-small", va="center")
-    losses.set(xscale="log", xlabel="parameters", ylabel="nats a slate, held out")
-    rewards.set(xscale="log", xlabel="parameters", ylabel="individual reward per agent and episode")
+    losses.set(xscale="log", xlabel="parameters", ylabel="nats an item, held-out visitors")
+    rewards.set(xscale="log", xlabel="parameters", ylabel="individual reward of the first agent per episode")
     losses.legend(fontsize="small", frameon=False)
-    figure.savefig(folder / "scaling.png", dpi=100)
+    path = folder / f"scaling-{settings['task']}.png"
+    figure.savefig(path, dpi=100)
     table = [
         [
-            *(f"`{row['size']}`", f"{row['parameters']:,}", f"{row['pages']:,}", f"{row['operations']:.2g}"),
-            *(f"{row['held_out'][-1][kind]:.3f}" for kind in ("items", "slate")),
-            *(spread(row["reward"]), f"{row['seconds']:.0f}"),
+            *(f"`{cells[0]['size']}`", f"{key[1]:,}", f"{key[0]:,}", str(len(cells))),
+            *(f"{over_cells(cells, name)['mean']:.2g}" for name in ("operations", "steps")),
+            *(spread(items[key], 3), spread(over_cells(cells, "best", "page"), 4)),
+            *(f"{over_cells(cells, 'predictors', *name)['mean']:.3f}" for name in _PREDICTORS),
+            *(spread(own[key]), f"{over_cells(cells, 'seconds', 'all')['mean']:.0f}"),
         ]
-        for row in rows
+        for key, cells in groups.items()
     ]
-    ends = ", ".join(f"{name} {spread(end)}" for name, end in result["beside"].items())
-    how = (
-        f"Pre-trained on `{settings['task']}`, playing all agents for {settings['episodes']} episodes, ± 95 %. Beside "
-        f"it: {ends}. {whence(origin, 'scaling.json')}"
-    )
-    head = ["size", "parameters", "pages", "FLOPs", "nats an item", "nats a slate", "individual reward", "seconds"]
-    first, last = rows[0], rows[-1]
+    best, count = max(own, key=lambda key: own[key]["mean"]), len(groups)
+    lost = {
+        name: sum(
+            gains([cell["predictors"][name] - cell["best"]["items"] for cell in cells]) for cells in groups.values()
+        )
+        for name in ("unigram", "bigram")
+    }
+    earned = {
+        name: sum(gains([cell["own"] - row["own"][cell["seed"]] for cell in cells]) for cells in groups.values())
+        for name, row in result["beside"].items()
+    }
     means = (
-        f"The smallest network, trained on {first['pages']:,} pages, earns {spread(first['reward'])}; the largest, "
-        f"trained on {last['pages']:,}, {spread(last['reward'])}."
+        f"`{settings['task']}`: Of {count} combination{'s' if count > 1 else ''} of size and pages, {lost['unigram']} "
+        f"lose less on an item than the unigram of clicks, and {lost['bigram']} less than the bigram. The best, "
+        f"`{groups[best][0]['size']}` on {best[0]:,} pages, earns {spread(own[best])}. Combinations that earn more "
+        f"than a policy beside them: {', '.join(f'`{name}` {won} of {count}' for name, won in earned.items())}. A "
+        "difference counts if its interval over seeds lies above 0."
     )
-    plot = picture(folder / "scaling.png", "losses and reward by size")
-    return section(means, plot, markdown(head, table), how=how)
+    how = (
+        f"Pre-trained until the loss no longer falls; then it plays the first agent beside `{settings['rivals']}`, "
+        f"{settings['episodes']} episodes for each seed; ± 95 % over seeds. Uniform over the catalogue loses "
+        f"{over_cells(next(iter(groups.values())), 'predictors', 'items', 'uniform')['mean']:.2f} nats an item. "
+        f"{whence(origin_of(cell['source'] for cell in result['cells'].values()), path.with_suffix('.json').name)}"
+    )
+    head = ["size", "parameters", "pages", "seeds", "FLOPs", "steps", "nats an item", "nats a page"]
+    head += [*(name for _, name in _PREDICTORS), "individual reward", "seconds"]
+    others = markdown(["beside it", "individual reward"], [[f"`{name}`", spread(end)] for name, end in beside.items()])
+    return section(means, picture(path, "losses and reward by size"), markdown(head, table), others, how=how)
+
+
+def over_cells(cells: Sequence[Mapping[str, Any]], *path: str) -> Mapping[str, float]:
+    """Interval over the cells of different seeds of the number that lies at this path."""
+    values: list[Any] = list(cells)
+    for name in path:
+        values = [value[name] for value in values]
+    return interval(np.array(values, float))
+
+
+def gains(differences: Sequence[float]) -> bool:
+    """Whether differences, one for each seed, are above 0 by more than their interval, which one seed does not have."""
+    found = interval(np.array(differences))
+    return found["ci95"] is not None and found["mean"] > found["ci95"]
 
 
 def unseen() -> str:
@@ -258,29 +313,29 @@ def kinds() -> str:
 
 def tuning() -> str:
     """How adapters improve a language model, by task; `baselines language` writes the results."""
-    rows, sources = [], []
-    for result in _of_tasks("tuning"):
-        settings = result["settings"]
-        for stage, found in zip(
-            ("at random", "before", *(f"after pass {i + 1}" for i in range(settings["passes"]))),
-            (result["chance"], *result["held_out"]),
-            strict=True,
-        ):
-            rows.append([f"`{settings['task']}`", stage, f"{found['nats']:.3f}", f"{found['first']:.0%}"])
-        sources.append(result)
-    origin = origin_of(sources)
-    before, *_, after = result["held_out"]
-    means = (
-        f"Tuning raises how often the language model rates the clicked title first, from {before['first']:.0%} to "
-        f"{after['first']:.0%} of held-out pages (chance {result['chance']['first']:.0%})."
-    )
+    rows, said, results = [], [], _of_tasks("tuning")
+    for result in results:
+        task = result["settings"]["task"]
+        for new, stages in result["held_out"].items():
+            named = [name for name in stages if name != "pages"]
+            for name in named:
+                found = stages[name]
+                rows.append([f"`{task}`", new, name, f"{found['nats']:.3f}", f"{found['first']:.0%}"])
+            first = {name: f"{stages[name]['first']:.0%}" for name in (*named[:3], named[-1])}
+            said.append(
+                f"on {stages['pages']} pages of new {new} the tuned model rates the clicked title first on "
+                f"{first[named[-1]]}, the untuned one on {first['before']}, the most clicked title is right on "
+                f"{first['most clicked']}, and chance on {first['chance']}"
+            )
+    settings, origin = results[-1]["settings"], origin_of(results)
     how = (
-        f"`{settings['model']}`, {result['pages']} logged pages with a click, a fifth of them held out: loss of "
-        f"choosing the clicked title among it and up to {settings['beside']} that were shown beside it, and how often "
-        f"it is rated first. "
+        f"`{settings['model']}`, {results[-1]['pages']} logged pages with a click. A fifth of the visitors and of the "
+        "titles is held out. Loss of choosing the clicked title among it and up to "
+        f"{settings['beside']} that were shown beside it, and how often it is rated first. "
         f"{whence(origin, 'tuning-*.json')}"
     )
-    return section(means, markdown(["task", "rating", "nats a page", "clicked title first"], rows), how=how)
+    head = ["task", "new", "rating", "nats a page", "clicked title first"]
+    return section(f"In `{settings['task']}`, {'; '.join(said)}.", markdown(head, rows), how=how)
 
 
 def _of_tasks(name: str) -> list[Any]:

@@ -1,7 +1,7 @@
 """Numbers from stored results that sentences of the site quote as `{{ name }}`; they are computed when the site is
 built.
 
-from quoted import numbers; numbers()["tuning_after"]
+from quoted import numbers; numbers()["pooling_random"]
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ def numbers() -> dict[str, str]:
     made = dict.fromkeys(used(), "(not measured)")
     sections = (
         generative,
-        scaling,
         pooling,
-        tuning,
         market,
         computation,
         new_items,
@@ -60,7 +58,8 @@ def generative() -> dict[str, str]:
     trained: dict[str, dict[str, float]] = {}
     for path in files("training/generative-*.json"):
         result = read_json(path)
-        trained[result["settings"]["task"]] = dict(over_seeds(result["runs"], "after"))
+        if result["settings"]["algorithm"] == "generative":
+            trained[result["settings"]["task"]] = dict(over_seeds(result["runs"], "after"))
     if not trained or not set(trained) <= set(played()):
         raise NotMeasured("training")
 
@@ -69,28 +68,8 @@ def generative() -> dict[str, str]:
         won = sum(own["mean"] - own["ci95"] > rows[task]["mean"] + rows[task]["ci95"] for task, own in trained.items())
         return f"{won} of {len(trained)}"
 
-    return {f"generative_above_{policy.replace('-', '_')}": above(policy) for policy in BESIDE}
-
-
-def scaling() -> dict[str, str]:
-    """Rewards of the smallest and the largest pre-trained network, for the fewest and the most pages."""
-    result = stored("scaling")
-    rows = {(row["parameters"], row["pages"]): row for row in result["rows"].values()}
-    sizes, pages = ({key[i] for key in rows} for i in (0, 1))
-    found = {
-        f"scaling_{size}_{data}": f"{rows[of_sizes(sizes), of_pages(pages)]['reward']['mean']:.1f}"
-        for size, of_sizes in (("small", min), ("large", max))
-        for data, of_pages in (("few", min), ("many", max))
-    }
-    return found | {
-        "scaling_small": millions(min(sizes)),
-        "scaling_large": millions(max(sizes)),
-        "scaling_few": f"{min(pages):,}",
-        "scaling_many": f"{max(pages):,}",
-        "scaling_width": f"{max(row['reward']['ci95'] for row in rows.values()):.1f}",
-        "scaling_random": f"{result['beside']['random']['mean']:.1f}",
-        "scaling_content": f"{result['beside']['content']['mean']:.1f}",
-    }
+    quoted = {f"generative_above_{policy.replace('-', '_')}": policy for policy in BESIDE}
+    return {name: above(policy) for name, policy in quoted.items() if name in used()}
 
 
 def pooling() -> dict[str, str]:
@@ -108,18 +87,6 @@ def pooling() -> dict[str, str]:
     }
     steps = {"pooling_steps": f"{result['settings']['agent_steps'] / 1e6:.0f} million"}
     return {f"pooling_{name}": f"{row['own']['mean']:.0f}" for name, row in found.items()} | steps
-
-
-def tuning() -> dict[str, str]:
-    """How often a language model rates the clicked product first, before and after it is tuned."""
-    result = stored("tuning-grocery-v1")
-    before, *_, after = result["held_out"]
-    return {
-        "tuning_before": f"{before['first']:.0%}".replace("%", " %"),
-        "tuning_after": f"{after['first']:.0%}".replace("%", " %"),
-        "tuning_chance": f"{result['chance']['first']:.0%}".replace("%", " %"),
-        "tuning_pages": f"{result['pages'] * 4 // 5:,}",  # a fifth is held out
-    }
 
 
 def market() -> dict[str, str]:

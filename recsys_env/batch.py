@@ -18,7 +18,7 @@ from .actions import ActionReader
 from .arrays import State
 from .busy import Busy
 from .catalogue import Catalogue
-from .checks import check_count, checked_seed, is_number, is_sequence, shown
+from .checks import as_places, check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig
 from .fields import Shape
 from .infos import Infos
@@ -71,6 +71,20 @@ class Snapshot:
     @property
     def num_envs(self) -> int:
         return len(self.arrays.copies)
+
+    def take(self, copies: Sequence[int] | np.ndarray) -> Snapshot:
+        """Return a snapshot whose copies are those with the numbers [B'], which may occur several times.
+
+        Copies that are restored from the same one meet the same events as far as their actions are the same (common
+        random numbers).
+
+        Raises:
+            ValueError, TypeError: there are none, or no such copies.
+        """
+        numbers = as_places("copies", copies, self.num_envs)
+        if numbers.ndim != 1 or not numbers.size:
+            raise ValueError(f"copies = {shown(copies)} must be a list of one or more numbers of copies")
+        return Snapshot(self.config, State(*(array[numbers] for array in self.arrays)), self.world)
 
 
 def check_config(config: Any) -> None:

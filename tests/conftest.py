@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # so they do not wait for each other.
 _LONG = (
     *("test_cuda", "test_extending", "test_kernels", "test_docs", "test_results", "test_policies", "test_train"),
-    *("test_rllib", "test_generative", "test_trainers", "test_training_jobs"),
+    *("test_rllib", "test_generative", "test_grpo", "test_trainers", "test_training_jobs"),
 )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from baselines.algorithms import PageLearner
+from baselines.algorithms import TorchLearner
 from baselines.train import train
 from baselines.training import begin
 from recsys_env.evaluation import episode_returns
 
 
-def check_training(options: Callable[..., PageLearner], folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def check_training(options: Callable[..., TorchLearner], folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The same seed gives the same policy, another seed another one; the first run's result.
 
     Args:

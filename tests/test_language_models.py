@@ -893,17 +893,23 @@ def test_a_model_is_tuned_to_what_is_clicked(weights, tmp_path):
     """The adapter is a model by its path that rates titles anew, and what is likely anyway as it was."""
     pytest.importorskip("peft")
     pytest.importorskip("tyro")
-    from baselines.language import Tuning, logged, tune
+    from baselines.language import Tuning, logged, split, tune
 
     settings = dict(model=str(weights), task="streaming-v1,horizon=100", device="cpu", batch=2, rank=4)
-    tuning = Tuning(**settings, clicks=60, passes=3, learning_rate=2e-2, out=tmp_path / "tuned")
+    tuning = Tuning(**settings, clicks=150, passes=1, learning_rate=2e-2, out=tmp_path / "tuned")
     examples = logged(tuning)
-    assert len(examples) == 60
+    assert len(examples) == 150
     assert all(2 <= len(example.titles) <= 4 and len(set(example.titles[:1])) == 1 for example in examples)
     assert all(example.titles[0] not in example.titles[1:] for example in examples)
     found = tune(tuning)
-    assert found["held_out"][0]["nats"] == pytest.approx(found["chance"]["nats"], abs=0.3)
-    assert found["held_out"][-1] != found["held_out"][0]
+    parts = split(examples, tuning.seed)
+    for new, some in parts.held_out.items():
+        told = found["held_out"][new]
+        assert told["pages"] == len(some)
+        assert [*told] == ["pages", "chance", "most clicked", "before", "pass 1"]
+        assert told["before"] != told["pass 1"]
+    told = found["held_out"]["visitors"]
+    assert told["before"]["nats"] == pytest.approx(told["chance"]["nats"], abs=0.4)
     base, tuned = LocalModel(str(weights), "cpu"), LocalModel(str(tuning.out), "cpu")
     options = [" sea", " land and war"]
     np.testing.assert_allclose(
@@ -911,5 +917,37 @@ def test_a_model_is_tuned_to_what_is_clicked(weights, tmp_path):
     )
     moved = tuned.log_likelihoods("A visitor chose:", options) - base.log_likelihoods("A visitor chose:", options)
     assert np.abs(moved).max() > 1e-2
-    assert json.loads((tuning.out / "tuning.json").read_text())["pages"] == 60
+    assert json.loads((tuning.out / "tuning.json").read_text())["pages"] == len(parts.train)
     assert (played(make_policy(f"llm:{tuning.out}")) >= 0).all()
+
+
+def test_visitors_and_titles_are_held_out():
+    """No held-out visitor and no held-out title is in training, not even beside a click."""
+    from baselines.language import Example, split
+
+    rng = np.random.default_rng(0)
+    names = [f"title {i}" for i in range(30)]
+    examples = [Example((v,), "", rng.permutation(names)[:4].tolist()) for v in range(20) for _ in range(10)]
+    parts = split(examples, seed=1)
+    of_train = {example.visitor for example in parts.train}, {t for example in parts.train for t in example.titles}
+    known, new = parts.held_out["visitors"], parts.held_out["visitors and titles"]
+    assert len({example.visitor for example in known + new}) == 4
+    assert not of_train[0] & {example.visitor for example in known + new}
+    assert {example.titles[0] for example in known} <= of_train[1]
+    assert not {example.titles[0] for example in new} & of_train[1]
+    assert len(of_train[1]) == 24
+    assert all(len(example.titles) > 1 for example in parts.train)
+    with pytest.raises(ValueError, match="give more --clicks"):
+        split(examples[:3], seed=1)
+
+
+def test_the_most_clicked_title_and_a_random_choice_are_measured_alike():
+    from baselines.language import Example, by_clicks, measured, rated_alike
+
+    train = [Example((0,), "", [name, "d"]) for name in "aab"]
+    held_out = [Example((1,), "", ["a", "b", "c"]), Example((1,), "", ["c", "d"])]
+    chance = measured(rated_alike, held_out)
+    assert chance == pytest.approx({"nats": np.log([3, 2]).mean(), "first": (1 / 3 + 1 / 2) / 2})
+    # Counts plus one are 3, 2, 1, and 1, 1, which share the first place.
+    most = measured(by_clicks(train), held_out)
+    assert most == pytest.approx({"nats": np.log([6 / 3, 2]).mean(), "first": (1 + 1 / 2) / 2})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from benchmarks.studies import adaptation, computation, interpretability, kinds,
 from recsys_env import task_config, vector_env
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.surrogate import Options
+from recsys_env.files import read_json
 
 # ------------------------------------------------------------------------------------------------ adaptation
 
@@ -168,6 +172,49 @@ def test_pages_of_people_known_elsewhere_are_some_of_all(monkeypatch: pytest.Mon
     assert (earned <= own + 1e-6).all()
     assert (0.02 * config.horizon < pages.sum(1)).all()
     assert (pages.sum(1) < 0.5 * config.horizon).all()
+
+
+# ------------------------------------------------------------------------------------------------ scaling
+
+
+def test_a_cell_of_the_scaling_study_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the same rivals and on the same episodes as other policies; a second run continues with what is left."""
+    for library in ("torch", "sklearn", "tyro"):
+        pytest.importorskip(library)
+    import models
+
+    from benchmarks import result_files
+    from benchmarks.studies import scaling
+
+    task = "streaming-v1,horizon=30"
+    own = episode_returns(task_config("streaming-v1", {"horizon": 30}), ["popularity", *["content"] * 2], 4, UNSEEN + 1)
+    assert scaling.earned(task, "popularity", 1, 4) == pytest.approx(own[:, 0].mean(), abs=1e-4)
+    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
+    monkeypatch.setattr(scaling, "beside", lambda config: ["popularity"])
+    said: dict[str, Any] = {
+        "sizes": ["0.1m"],
+        "pages": [1500],
+        "seeds": 1,
+        "episodes": 4,
+        "device": "cpu",
+        "threads": 1,
+        "steps": 2,
+    }
+    args = argparse.Namespace(**said, again=False)
+    scaling.Study(task, args).run()
+    args.seeds = 2
+    again = scaling.Study(task, args)
+    measured, cell = list[tuple[Any, ...]](), again._cell
+    monkeypatch.setattr(again, "_cell", lambda *key: measured.append(key) or cell(*key))
+    again.run()
+    assert measured == [("0.1m", 1500, 1)]
+    result = read_json(tmp_path / f"scaling-{task}.json")
+    assert set(result["cells"]) == {"0.1m, 1500, 0", "0.1m, 1500, 1"}
+    assert len(result["beside"]["popularity"]["own"]) == 2
+    monkeypatch.setattr(models, "picture", lambda path, title: title)
+    told = models._scaling_of(result, tmp_path)
+    assert "Of 1 combination of size and pages" in told
+    assert "`popularity` 0 of 1" in told
 
 
 # ------------------------------------------------------------------------------------------------ profile

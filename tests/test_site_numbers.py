@@ -36,7 +36,7 @@ from measured import evidence
 
 from baselines import reference
 from baselines.algorithms import Generative
-from baselines.generative_learner import SOFT
+from baselines.pretraining import SOFT
 from benchmarks.compat import TEAM
 from benchmarks.compat.snippets import ROOT, pages
 from recsys_env import TASKS, Catalogue, WorldConfig, exact, game_batch, world
@@ -182,7 +182,12 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: "worlds {} to {} at once".format(*ends(CATALOGUES["train"])),
         lambda: "in worlds {} to {}, beside".format(*ends(CATALOGUES["unseen"])),
     ],
-    "docs/training/generative.md": [lambda: f"scores multiplied by .{SOFT * 10:.0f}"],
+    "docs/training/generative.md": [
+        lambda: f"scores multiplied by .{SOFT * 10:.0f}",
+        lambda: f"three tokens out of {SIZES['0.1m'].tokens}",
+        lambda: f"the nearest of {SIZES['0.1m'].tokens} centres",
+        lambda: f"At most {SIZES['0.1m'].tokens} items",
+    ],
     "docs/training/learners.md": [
         lambda: (
             f"{reference.ON_POLICY // 10**6} million agent-steps on-policy, {reference.OFF_POLICY // 10**6} million "
@@ -519,7 +524,7 @@ def test_a_result_that_is_not_there_is_not_measured(monkeypatch: pytest.MonkeyPa
         raise quoted.NotMeasured(name)
 
     monkeypatch.setattr(quoted, "stored", missing)
-    assert quoted.numbers()["scaling_small"] == "(not measured)"
+    assert quoted.numbers()["pooling_random"] == "(not measured)"
 
 
 def test_a_new_number_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,6 +246,22 @@ def test_snapshots_of_random_worlds_are_accepted(seed: int) -> None:
         envs.step(drawn(envs, tick))
 
 
+def test_copies_of_one_state_meet_the_same_events() -> None:
+    """As long as they act alike; a copy goes on as it would have."""
+    envs = playing(4)
+    saved, before = envs.save(), envs.observations[2].copy()
+    observations, _ = envs.restore(saved.take([2, 0, 2, 2]))
+    for b in (0, 2, 3):
+        np.testing.assert_array_equal(observations[b], before)
+    for tick in range(10):
+        actions = drawn(envs, tick)[[0, 1, 0, 0]]
+        _, rewards, _, _, _ = envs.step(actions)
+        assert (rewards[[2, 3]] == rewards[0]).all()
+    for wrong in ([], [4], [-1], [0.5], [[0]], "0"):
+        with pytest.raises((ValueError, TypeError), match=r"^copies = "):
+            saved.take(wrong)  # type: ignore[arg-type]
+
+
 def test_one_copy_cannot_be_restored_where_the_others_have_not_begun() -> None:
     saved = playing().save(0)
     envs = vector_env(SMALL, 3)

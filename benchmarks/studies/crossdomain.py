@@ -35,6 +35,7 @@ from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.statistics import interval
 
 from ..result_files import store
+from .by_policy import beside
 
 TASK, EPISODES = "crossdomain-v0", 100
 LEVERS: dict[str, tuple[str, ...]] = {
@@ -113,7 +114,8 @@ def main() -> None:
     agents = task_config(TASK, {}).agents
     rows: dict[str, dict[str, Any]] = {}
     for lever in LEVERS:
-        rows[lever] = {policy: told(pulled(lever), policy) for policy in POLICIES if lever != "messages"}
+        policies = dict.fromkeys([*POLICIES, *beside(pulled(lever))]) if lever != "messages" else ()
+        rows[lever] = {policy: told(pulled(lever), policy) for policy in policies}
         runs = [trained(lever, seed, args.total_steps) for seed in range(args.seeds)]
         rows[lever]["ppo-torch"] = {
             name: interval(np.array([run[name]["mean"] for run in runs])) for name in ("own", "new here")

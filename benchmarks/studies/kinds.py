@@ -2,10 +2,11 @@
 
     python -m benchmarks.studies.kinds --policies llm:smollm2 llm:runs/tuned linucb lightfm content
     python -m benchmarks.studies.kinds --tasks crossdomain-v0 --policies runs/generative runs/ppo linucb --ticks 600
-    python -m benchmarks.studies.kinds --policies llm:smollm2 linucb content --beside linucb content --episodes 16
+    python -m benchmarks.studies.kinds --policies llm:smollm2 linucb content --beside all --episodes 16
 
-Every policy plays the first agent, and every policy in turn plays all other agents. With `--beside` the others play
-only the named policies and the first agent's own, as a page of a language model takes a second. As rivals, each agent's
+Every policy plays the first agent. The other agents play the first agent's own policy or, in turn, those of `--beside`,
+which are the same for every row; `all` = every policy, which takes long where a page of a language model takes a
+second. Rows of simple policies are added to those that `--policies` names (`by_policy.beside`). As rivals, each agent's
 individual reward counts; as a mixed team, their sum. The result also holds the visitors' satisfaction, diversity and
 rating on the whole platform, and the cost of a page of the first agent. For policies that need at most a millisecond
 per page it holds a lower bound of what one agent of a team gains by its best reply, which a search looks for. Episodes
@@ -31,7 +32,7 @@ from recsys_env.provenance import provenance
 from recsys_env.tuning import Budget
 
 from ..result_files import earlier, store
-from .by_policy import named
+from .by_policy import beside, named
 
 PLATFORM = ("satisfaction", "diversity", "rating", "page_ctr")
 QUICK = 1.0  # milliseconds per page; no best reply is searched for slower policies
@@ -90,12 +91,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["grocery-v1"])
     parser.add_argument("--policies", nargs="+", default=["random", "content", "linucb"])
-    parser.add_argument("--beside", nargs="+", help="policies of the other agents; default: all of --policies")
+    parser.add_argument("--beside", nargs="+", default=["content", "linucb"], help="policies of the other agents")
     parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--ticks", type=int, default=60)
     args = parser.parse_args()
-    policies, others = named(args.policies), named(args.beside or args.policies)
     for task in args.tasks:
+        policies = named(dict.fromkeys([*args.policies, *beside(task_config(task, {}))]))
+        others = policies if args.beside == ["all"] else named(args.beside)
         settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks, "beside": sorted(others)}
         rows = dict(earlier(f"kinds-{task}", "rows", settings))
         for name in policies:

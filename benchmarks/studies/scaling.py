@@ -1,90 +1,169 @@
-"""What size, data and computation bring the generative recommender before it is trained in the game.
+"""What size and data bring the generative recommender before it is trained in the game.
 
     python -m benchmarks.studies.scaling                                      # what two cores allow
-    python -m benchmarks.studies.scaling --sizes 30m 100m --pages 2000000 --device cuda
+    python -m benchmarks.studies.scaling --tasks streaming-v1 playlist-v0 --sizes 1m 10m 30m --device cuda
+    python -m benchmarks.studies.scaling --sizes 0.1m --pages 12500 50000 --episodes 16   # in minutes
 
-Networks of several sizes are pre-trained on several numbers of logged pages. Each row holds the losses on held-out
-pages, the reward of the pre-trained policy when it plays all agents on unseen seeds, and the parameters, pages,
-floating-point operations and seconds. Rows are stored one by one; stored rows of other sizes and pages with the same
-settings are kept.
+Networks of several sizes are pre-trained on several numbers of logged pages until the loss on held-out visitors no
+longer falls, with three seeds each. Each of them then plays the first agent. Policies that are not pre-trained are
+measured beside it: every policy has the same rivals and plays the same held-out episodes, a seed's own. Intervals are
+over seeds.
+
+Cells (a size, a number of pages and a seed) are stored one by one with the seconds that they took. A run continues
+where one with the same settings stopped; `--again` measures the cells that it names anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.algorithms import Generative
-from baselines.generative_learner import HELD_OUT, GenerativeLearner, LoggedPages, losses
+from baselines.pretraining import LoggedPages, Recommender, losses, total_loss
 from baselines.training import begin
-from recsys_env.evaluation import UNSEEN, episode_returns
-from recsys_env.evaluation.statistics import interval
+from recsys_env import cli
+from recsys_env.evaluation.runs import Run, play
 from recsys_env.provenance import provenance
+from recsys_env.tensors import choose_device
+from recsys_env.trained import generative
 from recsys_env.trained.generative import GenerativeNetwork
+from recsys_env.trained.pages import SHARED
 
 from ..result_files import earlier, store
+from .by_policy import beside
 
-SIZES, PAGES = ("0.1m", "0.3m", "1m", "3m", "10m"), (12_500, 50_000, 200_000)
-EPISODES = 64
-ENDS = ("random", "popularity", "nearest", "content", "static", "planner")
-
-
-def measured(task: str, size: str, pages: int, device: str, threads: int) -> dict[str, Any]:
-    """The row of one size and one number of logged pages."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = Generative(task=task, size=size, pages=pages, device=device, num_envs=2, n_steps=1, out=Path(folder))
-        torch.set_num_threads(threads)
-        began, training = time.perf_counter(), begin(options)
-        learner = GenerativeLearner(training, options)
-        seconds = time.perf_counter() - began
-        learner.save(Path(folder))
-        (agent,) = learner.agents.values()
-        own = episode_returns(training.config, folder, EPISODES, UNSEEN)
-    pages_with_click = learner.pages
-    seen = options.passes * len(pages_with_click) * (1 - HELD_OUT)
-    return {
-        "size": size,
-        "parameters": sum(parameter.numel() for parameter in agent.actor.parameters()),
-        "pages": pages,
-        "clicks": len(pages_with_click),
-        "operations": seen * _operations(cast("GenerativeNetwork", agent.actor), pages_with_click),
-        "held_out": learner.pretraining,
-        "reward": interval(own.mean(1)),
-        "seconds": seconds,
-    }
+SIZES, PAGES, SEEDS = ("0.1m", "0.3m", "1m", "3m", "10m"), (12_500, 50_000, 200_000), 3
+EPISODES, WARM_UP = 64, 1
+RIVALS = "content"
 
 
-def _operations(network: GenerativeNetwork, pages: LoggedPages) -> float:
-    """Floating-point operations of training on one page with a click."""
+def earned(task: str, policy: str, seed: int, episodes: int) -> float:
+    """Mean individual reward of a policy that plays the first agent beside the rivals, on the episodes of a seed."""
+    first, *others = cli.config_of(task).agents
+    team = ",".join([f"{first}={policy}", *(f"{other}={RIVALS}" for other in others)])
+    own = play(Run(task, team, seed, episodes, WARM_UP, metrics=False))["own"]
+    return float(np.mean([episode[0] for episode in own]))
+
+
+class Study:
+    """The cells of a task.
+
+    Args:
+        task: its name.
+        args: of the command line.
+    """
+
+    def __init__(self, task: str, args: argparse.Namespace) -> None:
+        self.task, self.args = task, args
+        self.settings = {"task": task, "device": args.device, "threads": args.threads, "episodes": args.episodes}
+        self.settings |= {"rivals": RIVALS, "warmup": WARM_UP, "most_steps": args.steps}
+        self._cells = dict(earlier(self.name, "cells", self.settings))
+        self._beside = dict(earlier(self.name, "beside", self.settings))
+        self._logged: tuple[tuple[int, int], LoggedPages] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"scaling-{self.task}"
+
+    def run(self) -> None:
+        """Measure what stands beside the cells, then all cells, those of a number of pages and a seed one after the
+        other."""
+        args = self.args
+        for policy in beside(cli.config_of(self.task)):
+            if args.again or len(self._beside.get(policy, {"own": []})["own"]) < args.seeds:
+                began = time.perf_counter()
+                own = [earned(self.task, policy, seed, args.episodes) for seed in range(args.seeds)]
+                self._beside[policy] = {"source": provenance(), "own": own}
+                self._store()
+                print(f"{self.task}, {policy}: {time.perf_counter() - began:.0f} s, {own}", flush=True)
+        for pages, seed, size in itertools.product(args.pages, range(args.seeds), args.sizes):
+            key = f"{size}, {pages}, {seed}"
+            if args.again or key not in self._cells:
+                cell = self._cells[key] = {"source": provenance(), **self._cell(size, pages, seed)}
+                self._store()
+                took, steps = cell["seconds"]["all"], cell["best"]["step"]
+                print(f"{self.task}, {key}: {took:.0f} s, best after {steps:.0f} steps, {cell['own']:.2f}", flush=True)
+
+    def _store(self) -> None:
+        store(self.name, self.settings, {"cells": self._cells, "beside": self._beside})
+
+    def _cell(self, size: str, pages: int, seed: int) -> dict[str, Any]:
+        began, device = time.perf_counter(), self.args.device
+        with tempfile.TemporaryDirectory() as folder:
+            options = Generative(
+                task=self.task,
+                size=size,
+                pages=pages,
+                pretraining_steps=self.args.steps,
+                seed=seed,
+                device=device,
+                num_envs=1,
+                out=Path(folder),
+            )
+            torch.set_num_threads(self.args.threads)
+            torch.manual_seed(seed)
+            training = begin(options)
+            envs = training.make_envs()
+            recommender = Recommender(envs, options)
+            logged = self._pages(recommender, training.config, pages, seed)
+            logging = time.perf_counter() - began
+            network = recommender.network().to(choose_device(device))
+            recommender.pretrain(network, logged)
+            pretraining = time.perf_counter() - began - logging
+            generative.save(Path(folder), envs, {SHARED: network}, recommender.measured)
+            own = earned(self.task, folder, seed, self.args.episodes)
+        steps = int(recommender.measured["curve"][-1]["step"])
+        return {
+            "size": size,
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "pages": pages,
+            "seed": seed,
+            "clicks": int(logged.has_click.sum()),
+            "steps": steps,
+            "operations": steps * 2 * options.pretraining_batch * operations(network, logged),
+            "best": min(recommender.measured["curve"], key=total_loss),
+            "predictors": recommender.measured["beside"],
+            "own": own,
+            "seconds": {"logging": logging, "pre-training": pretraining, "all": time.perf_counter() - began},
+        }
+
+    def _pages(self, recommender: Recommender, config: Any, pages: int, seed: int) -> LoggedPages:
+        """Log pages, or take those of the cell before: all sizes read the same."""
+        if self._logged is None or self._logged[0] != (pages, seed):
+            self._logged = (pages, seed), recommender.log(config)
+        return self._logged[1]
+
+
+def operations(network: GenerativeNetwork, pages: LoggedPages) -> float:
+    """Floating-point operations of training on a page."""
     some = pages.take(torch.arange(min(64, len(pages))))
     with FlopCounterMode(display=False) as counter:
-        torch.stack(losses(network.cpu(), some)).sum().backward()
+        torch.cat(losses(network.cpu(), some)).sum().backward()
     return counter.get_total_flops() / len(some)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="streaming-v1")
+    parser.add_argument("--tasks", nargs="+", default=["streaming-v1"])
     parser.add_argument("--sizes", nargs="+", default=list(SIZES))
     parser.add_argument("--pages", nargs="+", type=int, default=list(PAGES))
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--episodes", type=int, default=EPISODES)
+    parser.add_argument("--steps", type=int, default=Generative.pretraining_steps, help="of pre-training, at most")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch on the CPU")
+    parser.add_argument("--again", action="store_true", help="measure cells anew that are stored already")
     args = parser.parse_args()
-    settings = {"task": args.task, "device": args.device, "threads": args.threads, "episodes": EPISODES}
-    rows = dict(earlier("scaling", "rows", settings))
-    ends = {name: interval(episode_returns(args.task, name, EPISODES, UNSEEN).mean(1)) for name in ENDS}
-    for pages in args.pages:
-        for size in args.sizes:
-            row = measured(args.task, size, pages, args.device, args.threads)
-            rows[f"{size}, {pages}"] = {"source": provenance(), **row}
-            store("scaling", settings, {"rows": rows, "beside": ends})
-            print({name: row[name] for name in ("size", "parameters", "pages", "reward", "seconds")}, flush=True)
+    for task in args.tasks:
+        Study(task, args).run()
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
 """A generative recommender as a policy: a transformer reads a visitor's past pages and a decoder scores the next item.
 
     item tokens and outcome of each page shown to the visitor  ->  causal transformer  ->  state of the page
-    state of the page  ->  first token  ->  second  ->  third: log P(item), of each candidate
+    state of the page  ->  first token  ->  second  ->  third: log P(item), of each item of the catalogue
 
 The transformer reads one position for each page, the sum of an item's tokens (Zhai et al. 2024). The decoder goes from
-token to token within an item (Lee et al. 2022; Rajput et al. 2023), only along the tokens of items that can be shown.
-P(item) among the candidates is therefore exact, and slates are drawn from it without replacement (Plackett 1975). A
-score also has a term for public features of a candidate that tokens do not contain, such as price and clicks.
+token to token within an item (Lee et al. 2022; Rajput et al. 2023), only along tokens that lead to an item of the
+catalogue, so that P sums to 1 over the catalogue. Where actions are candidates, it ranks them: a score is log P(item)
+and a term for public features that tokens do not contain, such as price and clicks. Where actions are items, it looks
+for those of highest P that can be shown, by beam search along the tokens. Slates are drawn from the scores without
+replacement (Plackett 1975).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -31,16 +34,18 @@ from .pages import (
     SHARED,
     Layout,
     Observer,
+    Page,
     Scorer,
     beside_mean,
     best_slates,
     deviations,
     observed,
+    option_masks,
     read_networks,
     to_actions,
     weighed,
 )
-from .semantic_ids import SemanticIds
+from .semantic_ids import SemanticIds, Trie
 from .sizes import Size
 from .weights import to_arrays
 
@@ -49,6 +54,8 @@ from .weights import to_arrays
 import torch
 from torch import nn
 
+DROPOUT = 0.1  # while pre-training
+BEAM = 64  # prefixes that are kept at each level when the best items of a catalogue are looked for
 OUTCOMES = ("ignored", "clicked", "carted", "bought")  # of a page, from 1 on; 0 = there was none
 
 
@@ -56,7 +63,7 @@ OUTCOMES = ("ignored", "clicked", "carted", "bought")  # of a page, from 1 on; 0
 
 
 class PageHistory:
-    """The last pages that agents showed each visitor, and their outcomes, as tokens.
+    """The last pages that agents showed each visitor, and their outcomes.
 
     A page is represented by the clicked item, or by its first item if nothing was clicked.
 
@@ -64,34 +71,37 @@ class PageHistory:
         rows: B copies and N agents.
         users: U, user slots of a copy.
         length: H, pages that are remembered of each visitor.
-        levels: L, tokens of an item.
     """
 
-    def __init__(self, rows: tuple[int, int], users: int, length: int, levels: int) -> None:
+    def __init__(self, rows: tuple[int, int], users: int, length: int) -> None:
         self._who = np.full((*rows, users), -1, np.int64)
-        self._events = np.zeros((*rows, users, length, levels + 1), np.uint8)
+        self._events = np.zeros((*rows, users, length, 2), np.int32)
         self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
     def recall(self, user_slot: np.ndarray, visitor: np.ndarray) -> np.ndarray:
-        """Return the events [B, N, H, L + 1] of visitors [B, N] in user slots [B], newest last: L tokens and an outcome
-        each."""
+        """Return the events [B, N, H, 2] of visitors [B, N] in user slots [B], newest last: item + 1 and outcome of
+        each, 0 where there was none."""
         known = self._who[self._b, self._n, user_slot[:, None]] == visitor
         return self._events[self._b, self._n, user_slot[:, None]] * (known & (visitor >= 0))[..., None, None]
 
-    def record(self, user_slot: np.ndarray, infos: Mapping[str, np.ndarray], tokens: np.ndarray) -> None:
-        """Store the outcomes of the pages of user slots [B], given the tokens [B, N, K, L] of the shown items."""
+    def record(self, user_slot: np.ndarray, infos: Mapping[str, np.ndarray], items: np.ndarray) -> None:
+        """Store the outcomes of the pages of user slots [B], given the numbers [B, N, K] of the shown items."""
         visitor, shown, clicked = infos["visitor"], infos["shown"], infos["clicked"]
         b, n = np.nonzero(visitor >= 0)
         at = b, n, user_slot[b]
         stranger = self._who[at] != visitor[b, n]
         events = np.where(stranger[:, None, None], 0, self._events[at])
         slot = np.where(clicked[b, n].any(1), clicked[b, n].argmax(1), (shown[b, n] >= 0).argmax(1))
-        outcome = 1 + sum(infos[name][b, n, slot].astype(np.uint8) for name in ("clicked", "cart", "bought"))
+        outcome = 1 + sum(infos[name][b, n, slot].astype(np.int32) for name in ("clicked", "cart", "bought"))
         outcome = np.where(infos["bought"][b, n, slot], 4, outcome)  # where a cart is at once a purchase
-        outcome = np.where(shown[b, n, slot] >= 0, outcome, 0)  # an empty page leaves no outcome
-        latest = np.concatenate((tokens[b, n, slot], outcome[:, None]), 1).astype(np.uint8)
+        latest = np.stack((items[b, n, slot] + 1, outcome), 1)
+        latest = np.where(shown[b, n, slot][:, None] >= 0, latest, 0)  # an empty page leaves nothing
         self._events[at] = np.concatenate((events[:, 1:], latest[:, None]), 1)
         self._who[at] = visitor[b, n]
+
+    def take(self, copies: np.ndarray) -> None:
+        """Let each copy remember what copies [B] do."""
+        self._who, self._events = self._who[copies], self._events[copies]
 
     def forget(self, copies: np.ndarray) -> None:
         """Forget everybody in these copies [B], which have begun another episode."""
@@ -99,28 +109,29 @@ class PageHistory:
 
 
 class HistoryObserver(Observer):
-    """Reads observations, followed by events of the visitor and tokens of the candidates.
+    """Reads observations, followed by events of the visitor and, where actions are candidates, their items.
+
+    Items are numbered through if there are several worlds, and numbers are stored plus 1, so that 0 is nothing.
 
     Args:
         envs: the batch.
-        ids: semantic ids of its items.
         length: H, pages that are remembered of each visitor.
         agents: names of A agents; by default all of the batch.
+        first: number of the first item.
     """
 
-    def __init__(self, envs: CpuBatch, ids: SemanticIds, length: int, agents: Sequence[str] | None = None) -> None:
+    def __init__(self, envs: CpuBatch, length: int, agents: Sequence[str] | None = None, first: int = 0) -> None:
         super().__init__(envs)
         layout, self._worlds = self.layout, envs.parts if isinstance(envs, Worlds) else [checked_vector_env(envs.game)]
-        self._codes = [ids(part.world.item_vectors) for part in self._worlds]
-        extra = length * (ids.levels + 1) + layout.candidates * ids.levels
-        self.layout = dataclasses.replace(layout, observation=layout.observation + extra)
+        self.layout = dataclasses.replace(layout, observation=layout.observation + 2 * length + layout.candidates)
         names = envs.possible_agents if agents is None else agents
         self._columns = [envs.possible_agents.index(name) for name in names]
         self._numbers = [envs.config.agents.index(name) for name in names]
         copies = envs.num_envs // len(self._worlds)
         self._rows = [slice(i * copies, (i + 1) * copies) for i in range(len(self._worlds))]
-        self._history = PageHistory((envs.num_envs, len(names)), envs.shape.users, length, ids.levels)
-        self._features = np.zeros((copies, layout.candidates, envs.shape.features), np.float32)
+        self._first = first + envs.shape.items * (np.arange(envs.num_envs) // copies)[:, None, None]
+        self._history = PageHistory((envs.num_envs, len(names)), envs.shape.users, length)
+        self._features = np.zeros((copies, layout.options, envs.shape.features), np.float32)
         self._user_slot = np.zeros(envs.num_envs, np.int64)
         self.items = np.zeros((envs.num_envs, len(names), layout.candidates), np.int64)  # candidates at the last look
 
@@ -133,23 +144,33 @@ class HistoryObserver(Observer):
         rows = observations.shape[:2]
         self._user_slot = np.maximum(self.envs.next_user_slots, 0)
         events = self._history.recall(self._user_slot, self.envs.next_visitor[:, self._columns])
+        if self.layout.candidates:
+            self.items = self.options()
+        parts = [observations, events.reshape(*rows, -1), self._numbered(self.items) + 1]
+        return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=2)
+
+    def options(self) -> np.ndarray:
+        """Return the items [B, A, n] of the agents' options on the page about to be shown, -1 = cannot be shown."""
+        found = np.zeros((self.envs.num_envs, len(self._numbers), self.layout.options), np.int64)
         for part, copies in zip(self._worlds, self._rows, strict=True):
-            listed = np.zeros(self.items[copies, 0].shape, np.int64)
+            listed = np.zeros((len(self._features), self.layout.options), np.int64)
             for a, number in enumerate(self._numbers):
                 list_options(part.world, part.arrays, number, listed, self._features)
-                self.items[copies, a] = listed
-        parts = [observations, events.reshape(*rows, -1), self._tokens(self.items).reshape(*rows, -1)]
-        return np.concatenate([np.asarray(part, np.float32) for part in parts], axis=2)
+                found[copies, a] = listed
+        return found
 
     def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
         """Store the outcome of a step for these agents [B, A, ...], and forget copies [B] that begin an episode."""
-        self._history.record(self._user_slot, infos, self._tokens(infos["shown"]))
+        self._history.record(self._user_slot, infos, self._numbered(infos["shown"]))
         self.forget(truncated)
 
-    def _tokens(self, items: np.ndarray) -> np.ndarray:
-        """Return the tokens [B, A, I, L] of items [B, A, I]; 0 where there is no item."""
-        codes = [codes[items[copies]] for codes, copies in zip(self._codes, self._rows, strict=True)]
-        return np.where(items[..., None] >= 0, np.concatenate(codes), 0)
+    def _numbered(self, items: np.ndarray) -> np.ndarray:
+        """Number items [B, A, I] of a world; -1 remains."""
+        return np.where(items >= 0, items + self._first, -1)
+
+    def take(self, copies: np.ndarray) -> None:
+        """Let each copy remember what copies [B] do, from which it has been restored."""
+        self._history.take(copies)
 
     def forget(self, copies: np.ndarray) -> None:
         """Forget everybody in these copies [B], which have begun another episode."""
@@ -157,24 +178,24 @@ class HistoryObserver(Observer):
 
 
 class GenerativePage(NamedTuple):
-    """Pages as the network sees them: as `pages.Page`, with the visitor's events and the candidates' tokens."""
+    """Pages as the network sees them: as `pages.Page`, with the visitor's events and the candidates' items."""
 
     context: torch.Tensor  # [R, X]
     features: torch.Tensor  # [R, C, F]
-    allowed: torch.Tensor  # [R, C] bool
-    events: torch.Tensor  # [R, H, L + 1] int64
-    codes: torch.Tensor  # [R, C, L] int64
+    allowed: torch.Tensor  # [R, n] bool, options that can be shown; all where none can
+    events: torch.Tensor  # [R, H, 2] int64: item + 1 and outcome
+    items: torch.Tensor  # [R, C] int64 of the candidates, -1 = none
 
     def summary(self) -> torch.Tensor:
         """Summary [R, X + 2 F] for critics."""
-        return torch.cat((self.context, self.features.mean(1), self.features.amax(1)), 1)
+        return Page(self.context, self.features, self.allowed).summary()
 
 
 # ------------------------------------------------------------------------------------------------ the network
 
 
 class GenerativeNetwork(Scorer):
-    """Scores candidates by log P(item) of their tokens, and by their features.
+    """Scores items by log P(item), and candidates by their features, too.
 
     Args:
         layout: of observations (with what `HistoryObserver` adds) and actions.
@@ -182,6 +203,9 @@ class GenerativeNetwork(Scorer):
     """
 
     centres: torch.Tensor  # [L, S, D] of the semantic ids
+    codes: torch.Tensor  # [M, L] of the catalogue's trie, as are the next two
+    path: torch.Tensor  # [M, L]
+    following: torch.Tensor  # [nodes, S]
     deviation: torch.Tensor  # [F] units of the candidates' features
     measured: bool
 
@@ -193,42 +217,58 @@ class GenerativeNetwork(Scorer):
         self.register_buffer("centres", torch.zeros(size.levels, size.tokens, size.dims))  # of the semantic ids
         self.register_buffer("columns", torch.tensor(layout.context), persistent=False)
         self.register_buffer("deviation", torch.ones(layout.features))
+        for name in Trie._fields:
+            self.register_buffer(name, torch.zeros(0, size.levels, dtype=torch.int64), persistent=False)
         self.token = nn.ModuleList(nn.Embedding(size.tokens + 1, width, padding_idx=0) for _ in range(size.levels))
         self.outcome = nn.Embedding(len(OUTCOMES) + 1, width, padding_idx=0)
         self.position = nn.Parameter(0.02 * torch.randn(size.events + 1, width))
         self.context = nn.Linear(len(layout.context), width)
         block = nn.TransformerEncoderLayer(
-            width, size.heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            width, size.heads, 4 * width, DROPOUT, activation="gelu", batch_first=True, norm_first=True
         )
         self.body = nn.TransformerEncoder(block, size.layers, nn.LayerNorm(width), enable_nested_tensor=False)
-        self.decoder = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.decoder = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(2 * width, width)
+        )
         self.bias = nn.Parameter(torch.zeros(size.levels, size.tokens))
-        self.likelihood = nn.Parameter(torch.ones(()))  # weight of log P(item) in a score
-        self.preferences = nn.Linear(width, layout.features + sum(layout.words))
-        for table in (*self.token, self.outcome):
-            nn.init.normal_(table.weight, std=0.02**0.5 / width**0.25)
+        self.log_weight = nn.Parameter(torch.zeros(()))  # of log P(item) in a score: the weight stays positive
+        # The score of no click, beside those of the shown items; weights of features; scores of words.
+        self.preferences = nn.Linear(width, 1 + layout.features + sum(layout.words))
+        for table in (*map(self._table, range(size.levels)), self.outcome):
+            nn.init.normal_(table.weight, std=width**-0.5)
             with torch.no_grad():
                 table.weight[0] = 0.0
         nn.init.zeros_(self.preferences.weight)
         nn.init.zeros_(self.preferences.bias)
+        self.eval()  # pre-training alone drops units
+
+    def list_items(self, trie: Trie) -> None:
+        """Set the catalogue, whose items have these codes; it is not stored with the weights."""
+        for name, array in trie._asdict().items():
+            setattr(self, name, torch.from_numpy(array).to(self.position.device))
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> GenerativePage:
         """Split observations [R, O] into their parts."""
-        layout, size, rows = self.layout, self.size, len(observations)
+        layout, rows = self.layout, len(observations)
         listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
-        features = listed.reshape(rows, layout.candidates, layout.features)
-        codes = layout.candidates * size.levels
-        history = size.events * (size.levels + 1)
-        events = observations[:, -codes - history : -codes].long().view(rows, size.events, size.levels + 1)
-        tokens = observations[:, -codes:].long().view(rows, layout.candidates, size.levels)
-        allowed = (features != 0).any(2)
+        features = listed.reshape(rows, layout.candidates, layout.features) / self.deviation
+        added = 2 * self.size.events, layout.candidates
+        _, events, items = observations.split([layout.observation - sum(added), *added], 1)
+        if layout.candidates:
+            allowed = items > 0
+        elif masks is None:
+            allowed = observations.new_ones(rows, layout.options, dtype=torch.bool)
+        else:
+            allowed = masks
         allowed = allowed | ~allowed.any(1, keepdim=True)
-        return GenerativePage(observations[:, self.columns], features / self.deviation, allowed, events, tokens)
+        events = events.long().view(rows, self.size.events, 2)
+        return GenerativePage(observations[:, self.columns], features, allowed, events, items.long() - 1)
 
     def state(self, page: GenerativePage) -> torch.Tensor:
         """Return the state [R, W] of the visitor and the page."""
-        tokens, outcome = page.events[..., :-1], page.events[..., -1]
-        events = self.outcome(outcome) + sum(table(tokens[..., i]) for i, table in enumerate(self.token))
+        number, outcome = page.events.unbind(-1)
+        codes = self.codes[(number - 1).clamp_min(0)] * (number > 0).unsqueeze(-1)
+        events = self.outcome(outcome) + sum(self._embedded(i, codes[..., i]) for i in range(self.size.levels))
         sequence = torch.cat((events, self.context(page.context).unsqueeze(1)), 1) + self.position
         missing = torch.cat((outcome == 0, outcome.new_zeros(len(outcome), 1, dtype=torch.bool)), 1)
         length = sequence.shape[1]
@@ -243,43 +283,127 @@ class GenerativeNetwork(Scorer):
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.position.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def log_likelihood(self, state: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Return log P(item) [R, C] of items with these tokens [R, C, L], given states [R, W]."""
-        state = state.unsqueeze(1)
-        before = torch.zeros_like(state)
-        found = torch.zeros(codes.shape[:2], device=codes.device)
-        for level, table in enumerate(cast("list[nn.Embedding]", list(self.token))):
-            with self._precision():
-                logits = self.decoder(state + before) @ table.weight[1:].T
-            logits = (logits.float() + self.bias[level]).log_softmax(-1)  # of S tokens
-            token = codes[..., level]
-            found = found + logits.expand(*token.shape, -1).gather(2, (token - 1).clamp_min(0).unsqueeze(2)).squeeze(2)
-            before = before + table(token)
+    def _embedded(self, level: int, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings [..., W] of tokens [...] of a level, whose numbers are about as large as those of a
+        state: the same table, with small numbers, also scores tokens (Vaswani et al. 2017)."""
+        found: torch.Tensor = self._table(level)(tokens) * self.size.width**0.5
         return found
 
+    def _table(self, level: int) -> nn.Embedding:
+        return cast("nn.Embedding", self.token[level])
+
+    def _log_tokens(self, level: int, prefix: torch.Tensor, node: torch.Tensor) -> torch.Tensor:
+        """Return the log-probabilities [..., S] of the tokens of a level, given sums [..., W] of the state and of the
+        tokens before, which lead to nodes [...] of the trie. A token that leads to no item has `EXCLUDED`."""
+        with self._precision():
+            logits = (prefix + self.decoder(prefix)) @ self._table(level).weight[1:].T
+        logits = logits.float() + self.bias[level]
+        return logits.masked_fill(self.following[node] < 0, EXCLUDED).log_softmax(-1)
+
+    def log_likelihood(self, state: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return log P(item) [R, I] of items [R, I], given states [R, W]; of -1 that of item 0."""
+        items, prefix = items.clamp_min(0), state.unsqueeze(1)
+        codes, path = self.codes[items], self.path[items]
+        found = torch.zeros(items.shape, device=state.device)
+        for level in range(self.size.levels):
+            token = codes[..., level]
+            log_tokens = self._log_tokens(level, prefix, path[..., level]).expand(*token.shape, -1)
+            found = found + log_tokens.gather(2, (token - 1).unsqueeze(2)).squeeze(2)
+            prefix = prefix + self._embedded(level, token)
+        return found
+
+    def catalogue_log_likelihood(self, state: torch.Tensor) -> torch.Tensor:
+        """Return log P(item) [R, M] of all items of one catalogue, given states [R, W]."""
+        found = torch.zeros(len(state), len(self.codes), device=state.device)
+        first = 0
+        for level in range(self.size.levels):
+            node = self.path[:, level]
+            last = int(node.max())
+            one = torch.zeros(last + 1 - first, dtype=torch.int64, device=node.device)
+            one[node - first] = torch.arange(len(node), device=node.device)  # an item below each node
+            before = sum(self._embedded(i, self.codes[one, i]) for i in range(level))
+            nodes = torch.arange(first, last + 1, device=node.device)
+            log_tokens = self._log_tokens(level, state.unsqueeze(1) + before, nodes)
+            found = found + log_tokens[:, node - first, self.codes[:, level] - 1]
+            first = last + 1
+        return found
+
+    def beam(self, state: torch.Tensor, allowed: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Find items of high P among those that are allowed, by beam search along the tokens of one catalogue.
+
+        It is exact if the beam is as wide as the catalogue.
+
+        Args:
+            state: [R, W]
+            allowed: [R, M] bool, items that can be shown.
+            width: prefixes that are kept at each level.
+
+        Returns:
+            items [R, I], best first, and log P(item) [R, I]; `EXCLUDED` or less where there is no further item.
+        """
+        rows = len(state)
+        open_nodes = torch.zeros(rows, len(self.following), dtype=torch.bool, device=state.device)
+        row, item = allowed.nonzero(as_tuple=True)
+        for node in self.path.T:  # with an item below that is allowed
+            open_nodes[row, node[item]] = True
+        node = torch.zeros(rows, 1, dtype=torch.int64, device=state.device)  # the root
+        prefix, score = state.unsqueeze(1), state.new_zeros(rows, 1)
+        for level in range(self.size.levels):
+            following = self.following[node].masked_fill((score < EXCLUDED / 2).unsqueeze(2), -1)
+            goes_on = allowed if level + 1 == self.size.levels else open_nodes
+            usable = (following >= 0) & goes_on.gather(1, following.clamp_min(0).flatten(1)).view_as(following)
+            found = (score.unsqueeze(2) + self._log_tokens(level, prefix, node)).masked_fill(~usable, EXCLUDED)
+            score, best = found.flatten(1).topk(min(width, found[0].numel()), dim=1)
+            before, token = best // self.size.tokens, best % self.size.tokens
+            node = following.flatten(1).gather(1, best).clamp_min(0)
+            prefix = prefix.gather(1, before.unsqueeze(2).expand(-1, -1, prefix.shape[2])) + self._embedded(
+                level, token + 1
+            )
+        return node, score
+
+    def heads(self, state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the score [R, 1] of no click, weights [R, F] of the candidates' features, and scores of the values of
+        each word."""
+        return self.preferences(state).split([1, self.layout.features, *self.layout.words], 1)
+
     def scores(self, page: GenerativePage, state: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return scores of the candidates [R, C] and of the values of each word, given states [R, W]."""
-        weights, *words = self.preferences(state).split([self.layout.features, *self.layout.words], 1)
-        scores = weighed(page, weights) + self.likelihood * self.log_likelihood(state, page.codes)
+        """Return scores of the options [R, n] and of the values of each word, given states [R, W]."""
+        _, weights, *words = self.heads(state)
+        if self.layout.candidates:
+            scores = weighed(page, weights) + self.log_weight.exp() * self.log_likelihood(state, page.items)
+        else:
+            scores = self.log_weight.exp() * self.catalogue_log_likelihood(state)
         return scores.masked_fill(~page.allowed, EXCLUDED), words
+
+    def outcomes(self, page: GenerativePage, state: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+        """Return log P [R, K + 1] that a visitor who sees the options [R, K], -1 = none, clicks each, and none: a
+        multinomial logit of their scores (McFadden 1974)."""
+        shown, options = slots >= 0, slots.clamp_min(0)
+        items = page.items.gather(1, options) if self.layout.candidates else options
+        scores, (nothing, weights, *_) = self.log_weight.exp() * self.log_likelihood(state, items), self.heads(state)
+        if self.layout.candidates:
+            features = beside_mean(page).gather(1, options.unsqueeze(2).expand(-1, -1, self.layout.features))
+            scores = scores + (features * weights.unsqueeze(1)).sum(2)
+        scores = scores.masked_fill(~shown, EXCLUDED)
+        return torch.cat((scores, nothing), 1).log_softmax(1)
 
     def parts(self, page: GenerativePage) -> torch.Tensor:
         """Return the terms [R, C, 1 + F] that add up to the scores: of the tokens, and of each feature."""
         state = self.state(page)
-        weights = self.preferences(state)[:, None, : self.layout.features]
-        tokens = self.likelihood * self.log_likelihood(state, page.codes)
+        weights = self.heads(state)[1].unsqueeze(1)
+        tokens = self.log_weight.exp() * self.log_likelihood(state, page.items)
         return torch.cat((tokens.unsqueeze(2), beside_mean(page) * weights), 2)
 
     def forward(
         self, page: GenerativePage, remembered: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return scores of the candidates [R, C] and of the values of each word.
+        """Return scores of the options [R, n] and of the values of each word.
 
         Idle agents have no candidates; they are left out of the computation and get 0.
         """
-        there = page.codes.flatten(1).any(1).nonzero().squeeze(1)
+        there = (page.items >= 0).any(1).nonzero().squeeze(1)
         rows = len(page.features)
-        if len(there) == rows > 0:
+        if len(there) == rows > 0 or not self.layout.candidates:
             return self.scores(page, self.state(page))
         found = [page.features.new_zeros(rows, width) for width in (page.features.shape[1], *self.layout.words)]
         if len(there):
@@ -291,7 +415,8 @@ class GenerativeNetwork(Scorer):
     @torch.no_grad()
     def soften(self, factor: float) -> None:
         """Multiply the scores, so that samples are more random and the best choice remains."""
-        for part in (self.likelihood, self.preferences.weight, self.preferences.bias):
+        self.log_weight.add_(math.log(factor))
+        for part in (self.preferences.weight, self.preferences.bias):
             part.mul_(factor)
 
     @torch.no_grad()
@@ -308,17 +433,18 @@ _FORM = {
     "layout": LAYOUT,
     "size": dict.fromkeys(Size.__dataclass_fields__, int),
     "networks": [str],
-    "pretraining": [{str: float}],
+    "pretraining": {"curve": [{str: float}], "beside": {str: {str: float}}},
 }
 
 
 def save(
-    folder: Path, envs: CpuBatch, networks: Mapping[str, GenerativeNetwork], pretraining: list[dict[str, float]]
+    folder: Path, envs: CpuBatch, networks: Mapping[str, GenerativeNetwork], pretraining: Mapping[str, Any]
 ) -> None:
     """Write networks, by agent or one that is `SHARED`, as a policy's folder.
 
     Args:
-        pretraining: losses before pre-training and after each pass over the logged pages.
+        pretraining: what was measured while pre-training: "curve", the losses on validation pages by step, and
+            "beside", those of simple predictors.
     """
     one = next(iter(networks.values()))
     facts = {"layout": dataclasses.asdict(one.layout), "size": dataclasses.asdict(one.size), "networks": list(networks)}
@@ -347,8 +473,9 @@ class GenerativePolicy(Policy):
         envs = self.envs
         check_spaces(self.folder, self.facts, envs)
         self.network = network_of(self.folder, self._networks, agent, SHARED).eval()
-        ids = SemanticIds(self.network.centres.numpy())
-        self._observer = HistoryObserver(envs, ids, self.network.size.events, [agent])
+        codes = SemanticIds(self.network.centres.numpy())(envs.world.item_vectors)
+        self.network.list_items(Trie.of([codes], self.network.size.tokens))
+        self._observer = HistoryObserver(envs, self.network.size.events, [agent])
         if self._observer.layout != self.layout:
             raise ValueError(
                 f"the policy in {self.folder} was trained on {self.layout}; here it is {self._observer.layout}"
@@ -357,16 +484,26 @@ class GenerativePolicy(Policy):
     @one_thread()
     @torch.no_grad()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        scores, words = self.network(self._page(observations))
-        return to_actions(best_slates(scores, words, self.layout.slots), self.layout).numpy()
+        page = self._page(observations, mask)
+        if self.layout.candidates:
+            scores, words = self.network(page)
+            return to_actions(best_slates(scores, words, self.layout.slots), self.layout).numpy()
+        state = self.network.state(page)
+        items, _ = self.network.beam(state, page.allowed, max(BEAM, self.layout.slots))
+        words = [part.argmax(1, keepdim=True) for part in self.network.heads(state)[2:]]
+        return to_actions(torch.cat([items[:, : self.layout.slots], *words], 1), self.layout).numpy()
 
     @torch.no_grad()
     def parts(self, observations: np.ndarray) -> np.ndarray:
         """Return the terms [B, C, 1 + F] of the candidates' scores; see `GenerativeNetwork.parts`."""
         return self.network.parts(self._page(observations)).numpy()
 
-    def _page(self, observations: np.ndarray) -> GenerativePage:
-        return self.network.read(torch.from_numpy(self._observer.extended(observations[:, None])[:, 0]))
+    def _page(self, observations: np.ndarray, mask: np.ndarray | None = None) -> GenerativePage:
+        seen = torch.from_numpy(self._observer.extended(observations[:, None])[:, 0])
+        if self.layout.candidates:
+            return self.network.read(seen)
+        shown = self._observer.options()[:, 0] >= 0 if mask is None else option_masks(mask, self.layout)
+        return self.network.read(seen, torch.from_numpy(np.array(shown, np.bool_)))
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         own = {name: feedback[name][:, None] for name in ("visitor", "shown", "clicked", "cart", "bought")}

@@ -20,7 +20,7 @@ class Size:
     layers: int
     heads: int
     levels: int = 3
-    tokens: int = 16
+    tokens: int = 32
     dims: int = 0
     events: int = 8
 
