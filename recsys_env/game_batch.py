@@ -31,6 +31,7 @@ from .settings import difference
 from .snapshots import Contents
 from .spaces import action_space, observation_space, unit_box
 from .texts import Texts, texts_of
+from .texts.requests import Requests, requests_of
 from .world import build, shape_of
 
 QUERY_SCAN_WARNING = 50_000
@@ -127,6 +128,11 @@ class GameBatch(Batch[Array, InfosT]):
     def texts(self) -> Texts:
         """Texts of the world's items, topics and domains."""
         return texts_of(self.config, self.world, self.catalogue)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """What visitors of this world can say that they want (`users.request`)."""
+        return requests_of(self.config, self.world.centres, self.catalogue)
 
     # -------------------------------------------------------------------------------------------- reset and step
 

@@ -29,7 +29,7 @@ def page(slots: int = 2, titles: tuple[str, ...] = ("Sea, city", "Milk 2 oz", "M
     facts = dict(
         agent="a", scene="", visits=1, session_page=0, gap=None, satisfaction=None, likes=(), clicked=(), ignored=()
     )
-    more = dict(private=False, wants=(), anchor="", heard={}, offers={}, levels=0, vocabulary=())
+    more = dict(private=False, wants=(), request="", anchor="", heard={}, offers={}, levels=0, vocabulary=())
     return Page(slots=slots, candidates=candidates, **{**facts, **more, **changes})
 
 

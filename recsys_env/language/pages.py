@@ -132,6 +132,7 @@ class Page:
         private: whether privacy is promised to the person (`observation.privacy_epsilon`); `clicked` and `ignored` are
             then withheld, and therefore empty.
         wants: topics among which the session's intent is known to be.
+        request: what the visitor said at the start of the session; empty if it said nothing.
         anchor: title of the item that led to this page; empty if there is none.
         heard: messages of the other agents at this person's last page: agent -> word of the vocabulary.
         offers: prices of all agents at this person's last page: agent -> level.
@@ -156,6 +157,7 @@ class Page:
     ignored: tuple[str, ...]
     private: bool
     wants: tuple[str, ...]
+    request: str
     anchor: str
     heard: Mapping[str, str]
     offers: Mapping[str, int]
@@ -166,7 +168,7 @@ class Page:
     def __post_init__(self) -> None:
         _check(
             self,
-            **dict.fromkeys(("agent", "scene", "anchor"), _IS_TEXT),
+            **dict.fromkeys(("agent", "scene", "request", "anchor"), _IS_TEXT),
             **dict.fromkeys(("visits", "session_page"), _or_none(_IS_POSITION)),
             **dict.fromkeys(("gap", "satisfaction"), _or_none(_IS_NUMBER)),
             **dict.fromkeys(("likes", "clicked", "ignored", "wants", "vocabulary"), _ARE_TEXTS),
@@ -271,7 +273,8 @@ class Reader(Ranker):
         self._hidden = envs.config.hidden(self.index)
         self.rules = describe_task(envs, agent, self.vocabulary)
         # Names of the features that the agent sees, and their places.
-        self._seen = [(f, name) for f, name in enumerate(self.feature_names) if f not in self._blind]
+        shown = envs.candidate_features  # by the observation
+        self._seen = [(f, name) for f, name in enumerate(self.feature_names) if f not in self._blind and name in shown]
         # Whether every agent sets a price on every page, so that a level of 0 is that of a price.
         self._all_price = len(envs.config.scenes) == 1 and not envs.config.opens_agent
         self._present = np.full(envs.num_envs, -1)
@@ -336,6 +339,7 @@ class Reader(Ranker):
             ignored=tuple(self._times(item, times) for item, times in known.ignored.items()),
             private=envs.config.private,
             wants=() if knows is None else self._wants(int(knows.argmax())),
+            request="" if "request" in hidden else self._request(b),
             anchor=anchor,
             heard=self._heard(seen("messages")),
             offers=self._offers(seen("offers"), past is not None),
@@ -353,6 +357,11 @@ class Reader(Ranker):
     def _wants(self, label: int) -> tuple[str, ...]:
         topics = zip(self.envs.texts.topics, self._role.knows, strict=True)
         return tuple(str(topic) for topic, known in topics if known == label)
+
+    def _request(self, b: int) -> str:
+        state = self.envs.arrays
+        said = state.requests[b, state.copies["row"][b]]  # [1], or [0] where nobody says anything
+        return str(self.envs.requests.texts[said[0]]) if said.size and said[0] >= 0 else ""
 
     def _heard(self, words: np.ndarray | None) -> dict[str, str]:
         said = np.zeros((0, 0)) if words is None else words.reshape(self.envs.num_agents, -1)

@@ -53,6 +53,7 @@ def describe(page: Page) -> str:
     lines += [f"The visitor came from: {page.anchor}."] if page.anchor else []
     lines += [visit] if (visit := _visit(page)) else []
     lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []
+    lines += [f'The visitor says: "{page.request}"'] if page.request else []
     lines += [f"Seems to like: {'; '.join(page.likes)}."] if page.likes else []
     lines += [satisfied] if (satisfied := _satisfaction(page.satisfaction)) else []
     lines += _history(page)

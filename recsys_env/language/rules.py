@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import OBJECTIVES, WorldConfig
+from ..fields import candidate_features
 from ..policies.ranking import hidden_features
 from ..responses import RESPONSES
 from ..vector import VectorEnv
@@ -266,6 +267,7 @@ def _visitors(config: WorldConfig) -> Iterator[str]:
         "Some items attract clicks and then disappoint.": choice.beta_bait > 0 and config.feedback.a_bait > 0,
         "Dear items are clicked and bought less.": choice.beta_price > 0,
         "Visitors tire of topics that they have just had.": choice.beta_satiation > 0,
+        "They look for what goes well with what they have just had.": choice.beta_partner > 0,
         "They like to have again what they have had before.": choice.beta_repeat > 0,
         "They avoid what they have had before.": choice.beta_repeat < 0,
         "In each session they look for one topic in particular.": choice.beta_intent > 0,
@@ -293,6 +295,8 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
         yield '"Seems to like": the topics nearest to an inexact estimate of its tastes, nearest first.'
     if config.role_of(n).knows:
         yield '"Wants one of": what it looks for in this session is one of these.'
+    if config.users.request > 0 and "request" not in hidden:
+        yield "What the visitor says, it said when it came in. It may be vague, and it may be misleading."
     if "observed_satisfaction" in seen:
         yield "How it felt about what it clicked, from -1 to 1, is read from the time that it stayed."
     if not config.private:
@@ -301,8 +305,9 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
     yield f"Candidates come {order}. After its title stand a candidate's description and what is known of it:"
     if "price" in envs.candidate_features:
         yield '"price": the price now, in mean list prices of all items'
-    unseen = hidden_features(envs, n)
-    visible = {name for f, name in enumerate(envs.candidate_features) if f not in unseen}
+    names = candidate_features(config, envs.shape)
+    unseen = {names[f] for f in hidden_features(envs, n)}
+    visible = set(envs.candidate_features) - unseen
     yield from (fact.meaning for fact in FACTS if fact.feature in visible)
 
 
