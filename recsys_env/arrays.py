@@ -235,7 +235,7 @@ class State(NamedTuple):
     requests: np.ndarray  # [B, R, 1] i4: what the user said at the start of this session, -1 = nothing; else [B, R, 0]
     messages: np.ndarray  # [B, R, N] i2: words sent at the user's last page, -1 = none; [B, R, 0] without messages
     # [B, R, N] f4: price levels at the user's last page, in [-1, 1], 0 = none; [B, R, 0] where agents set no prices
-    offers: np.ndarray
+    price_levels: np.ndarray
     items: np.ndarray  # [B, M] STOCK
     candidates: np.ndarray  # [B, N, C] i4: item, -1 = none
     matches: np.ndarray  # [B, N, C] f4: <noisy profile, vector> of each candidate
@@ -246,7 +246,7 @@ class State(NamedTuple):
 
 
 # The arrays [B, R, ...] of `State` with a row for each user who has come in the episode.
-ROW_ARRAYS = ("vectors", "visits", "carts", "habits", "seen", "recent", "requests", "messages", "offers")
+ROW_ARRAYS = ("vectors", "visits", "carts", "habits", "seen", "recent", "requests", "messages", "price_levels")
 
 
 class Report(NamedTuple):
@@ -382,7 +382,7 @@ def allocate_state(world: World, num_envs: int, users: int | None = None, rows: 
         recent=zeros((b, r, p["views"] + 1, p["remembered"]), RECENT),
         requests=zeros((b, r, p["requests"]), np.int32),
         messages=zeros((b, r, n if p["vocabulary"] else 0), np.int16),
-        offers=zeros((b, r, n if p["levels"] else 0), np.float32),
+        price_levels=zeros((b, r, n if p["levels"] else 0), np.float32),
         items=zeros((b, p["items"]), STOCK),
         candidates=zeros((b, n, p["candidates"]), np.int32),
         matches=zeros((b, n, p["candidates"]), np.float32),

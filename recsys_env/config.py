@@ -379,9 +379,10 @@ _EventConfig: Any = dataclasses.make_dataclass(
 class RewardConfig(_EventConfig):  # type: ignore[misc]
     """What agents are paid: own_n = sum of weight * value over the events credited to agent n.
 
-    Values are 1 per click, cart and like, price paid / mean list price per purchase (with offers: minus the unit cost,
-    in mean margins), (rating - 3) / 2 per rating, and length * softplus(e) per dwell. The objectives diversity, novelty
-    and fairness are paid per page of agent n, in addition to own_n (`kernels/objectives.py`).
+    Values are 1 per click, cart and like, price paid / mean list price per purchase (where agents set prices:
+    minus the unit cost, in mean margins), (rating - 3) / 2 per rating, and length * softplus(e) per dwell. The
+    objectives diversity, novelty and fairness are paid per page of agent n, in addition to own_n
+    (`kernels/objectives.py`).
     """
 
     diversity: float = number_field(

@@ -61,7 +61,7 @@ class When(NamedTuple):
 ALWAYS = When("", lambda config, shape: True)
 QUERY = When('with action="query"', lambda config, shape: config.action == "query")
 WEIGHTS = When('with action="weights"', lambda config, shape: config.action == "weights")
-CONTINUOUS_OFFERS = When(
+CONTINUOUS_PRICES = When(
     'with action="query" or "weights", where agents set prices',
     lambda config, shape: config.continuous and shape.levels > 0,
 )
@@ -78,7 +78,7 @@ PLATFORM_SATISFACTION = When(
     lambda config, shape: shape.satisfaction_views > 0 and config.observation.observed_satisfaction == "platform",
 )
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
-OFFERS = When("where agents set prices", lambda config, shape: shape.levels > 0)
+PRICED = When("where agents set prices", lambda config, shape: shape.levels > 0)
 FAIRNESS = When("where fairness is rewarded", lambda config, shape: shape.providers > 0)
 KNOWS = When("where a role is told something about the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
@@ -223,8 +223,8 @@ OBSERVATION = (
         axes=("agents", "vocabulary"), hideable=True,
     ),
     Field(
-        "offers", "price level of each agent at this visitor's last page: -1 lowest, 1 highest, 0 if it set none",
-        -1.0, 1.0, ("agents",), when=OFFERS, hideable=True,
+        "price_levels", "price level of each agent at this visitor's last page: -1 lowest, 1 highest, 0 if it set none",
+        -1.0, 1.0, ("agents",), when=PRICED, hideable=True,
     ),
     Field(
         "recent_mask", "for each of the items that the visitor consumed last, newest first, as far as this agent "
@@ -323,7 +323,7 @@ ACTION = (
         "weights", "weights of the candidates' features; the candidates with the largest weighted sums are shown",
         -1.0, 1.0, ("features",), when=WEIGHTS,
     ),
-    Field("price", "price level of the agent's slots: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_OFFERS),
+    Field("price", "price level of the agent's slots: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_PRICES),
     Field(
         "message", "one number for each word; the word with the largest number is sent", -1.0, 1.0, ("vocabulary",),
         when=CONTINUOUS,

@@ -147,7 +147,7 @@ def _arrays(config: WorldConfig, shape: Shape, world: World) -> dict[str, Limits
         "seen": consumed,
         "requests": (-1, len(world.requests) - 1),
         "messages": (-1, shape.vocabulary - 1),
-        "offers": (-1, 1),
+        "price_levels": (-1, 1),
         "candidates": (-1, shape.items - 1),
         "matches": (-match, match),
         "order": (0, shape.agents - 1),

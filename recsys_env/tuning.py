@@ -34,7 +34,7 @@ STATES = (
     "satisfaction_pages",
     "session_page",
     "visit_gap",
-    "offers",
+    "price_levels",
     "latent_satisfaction",
     "latent_trust",
 )

@@ -296,26 +296,26 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         return [array for report in self._buffers for array in report]
 
     def prices_at(
-        self, items: np.ndarray, tick: int, offers: np.ndarray | float = 1.0
+        self, items: np.ndarray, tick: int, multipliers: np.ndarray | float = 1.0
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return prices of items [I] at a tick, after promotion and in mean list prices, and whether each is promoted.
 
         Args:
             tick: 0 to the horizon.
-            offers: [I] factors by which an agent multiplies the prices (`infos["price_multiplier"]`), or one number for
-                all.
+            multipliers: [I] factors by which an agent multiplies the prices (`infos["price_multiplier"]`), or one
+                number for all.
 
         Raises:
-            ValueError, TypeError: there is no such item or tick, or offers are not positive or have another shape.
+            ValueError, TypeError: there is no such item or tick, or multipliers are not positive or have another shape.
         """
         from .kernels.page import read_prices
 
         which = self._items(items)
         check_count("tick", tick, 0, self.config.horizon)
-        factors = as_numbers("offers", offers)
+        factors = as_numbers("multipliers", multipliers)
         if factors.shape not in ((), which.shape) or (factors.size and factors.min() <= 0):
             raise ValueError(
-                f"offers = {shown(offers)} must be one positive number, or one for each of {len(which)} items"
+                f"multipliers = {shown(multipliers)} must be one positive number, or one for each of {len(which)} items"
             )
         prices, promoted = np.zeros(len(which)), np.zeros(len(which), np.bool_)
         read_prices(self.world, which, int(tick), prices, promoted)
@@ -544,7 +544,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         read = self._actions.read(actions)
         state = self._state._replace(
             messages=self._state.messages.copy(),
-            offers=self._state.offers.copy(),
+            price_levels=self._state.price_levels.copy(),
             inclusive=self._state.inclusive.copy(),
         )
         report = self._buffers[0]._replace(slots=self._report.slots.copy(), agents=self._report.agents.copy())

@@ -93,7 +93,7 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
         releases=releases,
         satisfaction_pages=satisfaction_pages,
         visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, r].tolist()],
-        offers=state.offers[b, r].tolist() or [0.0] * shape.agents,
+        price_levels=state.price_levels[b, r].tolist() or [0.0] * shape.agents,
         mood=row["mood"],
         sessions=row["sessions"],
         last_visit=none_if_negative(row["last_visit"]),
@@ -193,7 +193,7 @@ def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
         "topic_counts",
     )
     names += ("told_mean", "told_counts", "releases")
-    for name in (*names, "moods", "satisfaction_pages", "offers"):
+    for name in (*names, "moods", "satisfaction_pages", "price_levels"):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
     same(
@@ -222,7 +222,7 @@ def compare_report(game: Game, expected: Report, actual: arrays.Report, b: int) 
     close(expected.own, actual.agents["individual_reward"][b], "individual_reward")
     close(expected.objectives, actual.agents["objectives"][b], "objectives")
     close(expected.rewards, actual.rewards[b], "rewards")
-    close(np.log(expected.offer), actual.agents["log_price_multiplier"][b], "log offers")
+    close(np.log(expected.offer), actual.agents["log_price_multiplier"][b], "log price_levels")
     pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
     if expected.final_observations is not None:
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]

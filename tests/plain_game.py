@@ -219,7 +219,7 @@ class Person:
     moods: np.ndarray  # by agent, or one for all: what is seen of the mood
     satisfaction_pages: np.ndarray  # and on how many pages
     visits: list[Visits]  # by platform, on rival pages
-    offers: list[float]  # by agent: the level of its prices at the last page in [-1, 1], 0 = none
+    price_levels: list[float]  # by agent: the level of its prices at the last page in [-1, 1], 0 = none
     mood: int = 0
     sessions: int = 0
     last_visit: int | None = None
@@ -483,7 +483,7 @@ class Game:
             moods=np.full(shape.satisfaction_views, c.z_init),
             satisfaction_pages=np.zeros(shape.satisfaction_views),
             visits=[Visits() for _ in range(shape.visit_views)],
-            offers=[0.0] * shape.agents,
+            price_levels=[0.0] * shape.agents,
         )
 
     def person_key(self, copy: Copy, u: int, incarnation: int) -> int:
@@ -619,7 +619,7 @@ class Game:
         return ranked
 
     def fill_page(
-        self, copy: Copy, wanted: dict[int, list[int | None]], offers: dict[int, float]
+        self, copy: Copy, wanted: dict[int, list[int | None]], multipliers: dict[int, float]
     ) -> dict[int, list[Slot]]:
         """Ranks and holes: slots are filled round by round."""
         active, shared = self.active(copy), self.config.one_feed
@@ -630,7 +630,7 @@ class Game:
                 taken = {slot.item for m in (active if shared else [n]) for slot in page[m]}
                 j = wanted[n][k]
                 stands = j is not None and j not in taken and self.can_stand(copy, n, j)
-                page[n].append(Slot(j if stands else None, rank, offers[n]))
+                page[n].append(Slot(j if stands else None, rank, multipliers[n]))
         return page
 
     # -------------------------------------------------------------------------------------------- 4. utility, 5. click
@@ -1164,7 +1164,7 @@ class Game:
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
             **self.observe_mood(copy, 0 if self.shape.satisfaction_views == 1 else n),
-            "offers": person.offers,
+            "price_levels": person.price_levels,
         }
 
     def observe_recent(self, person: Person, view: int) -> dict[str, Any]:
@@ -1484,13 +1484,13 @@ class Game:
         report.visitor = [self.visitor_id(copy) if n in active else -1 for n in self.agents]
         report.place = [copy.visitor if n in active else -1 for n in self.agents]
         wanted: dict[int, list[int | None]] = {}
-        person.messages, person.offers = [None] * self.shape.agents, [0.0] * self.shape.agents
-        offers = {}
+        person.messages, person.price_levels = [None] * self.shape.agents, [0.0] * self.shape.agents
+        multipliers = {}
         for n in active:
             wanted[n], level, person.messages[n] = self.read_action(copy, n, actions[n])
-            person.offers[n], offers[n] = level or 0.0, self.multiplier(level)
-        report.offer = [offers.get(n, 1.0) for n in self.agents]
-        report.page = page = self.fill_page(copy, wanted, offers)
+            person.price_levels[n], multipliers[n] = level or 0.0, self.multiplier(level)
+        report.offer = [multipliers.get(n, 1.0) for n in self.agents]
+        report.page = page = self.fill_page(copy, wanted, multipliers)
         for n in active:
             report.objectives[n] = self.objectives(copy, n, page[n])
             self.show_providers(copy, n, page[n])

@@ -160,7 +160,7 @@ def named(game: Beliefs, copy: Copy, n: int, action: np.ndarray) -> tuple[set[in
     return set(wanted), game.multiplier(level)
 
 
-def offers(game: Beliefs, policy: str) -> list[float]:
+def allowed_levels(game: Beliefs, policy: str) -> list[float]:
     """The price multipliers that a policy chooses from: all levels if it knows the visitor, else that nearest to 1."""
     config = game.config.offer
     if config.kind == "none":
@@ -206,14 +206,14 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
                         assert config.offer.kind == "price" or not actions[b].any()
                         continue
                     mine, offer = named(game, copy, n, actions[b])
-                    allowed = offers(game, policy)
+                    allowed = allowed_levels(game, policy)
                     assert min(abs(offer / m - 1) for m in allowed) < 1e-6
                     values = {(j, m): game.value(policy, copy, n, j, m) for j in options for m in allowed}
                     best = max(values.values())
                     chosen = max(game.value(policy, copy, n, j, offer) for j in mine & set(options) if j is not None)
                     assert chosen >= best - 1e-6 - 1e-5 * abs(best), f"{mine} at {offer} of {values}"
                     seen["choices"] += len({round(value, 4) for value in values.values()}) > 1
-                    seen["offers"] += len(allowed) > 1
+                    seen["allowed_levels"] += len(allowed) > 1
             assert before == [array.tobytes() for array in envs.arrays]
             envs.step(
                 random_actions(config, COPIES, rng)
@@ -223,5 +223,5 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
 
     check()
     assert seen["choices"] > 50
-    assert seen["offers"] > 10 or policy not in ("greedy", "planner")
+    assert seen["allowed_levels"] > 10 or policy not in ("greedy", "planner")
     assert action_shape(WorldConfig(slots=1))[1] == 1

@@ -1493,7 +1493,7 @@ def test_messages_reach_the_others_at_the_same_visitors_next_page(page: str, slo
     assert heard > 300
 
 
-# ------------------------------------------------------------------------------------------------ offers
+# ------------------------------------------------------------------------------------------------ prices
 
 OFFER = {"kind": "price", "levels": 5, "low": 0.6, "high": 2.0}
 MULTIPLIERS = 0.6 * (2.0 / 0.6) ** (np.arange(5) / 4)
@@ -1621,7 +1621,7 @@ def test_offers_are_seen_at_the_same_visitors_next_page(page: str, slots: int) -
     made = [dict[int, np.ndarray]() for _ in range(200)]
     for _ in range(20):
         active, person = envs.active.copy(), envs.next_visitor.max(1)
-        found = envs.field(envs.observations, "offers")
+        found = envs.field(envs.observations, "price_levels")
         for b in range(200):
             last = made[b].get(int(person[b]), np.zeros(2))
             same(found[b], active[b, :, None] * last, 1e-6)

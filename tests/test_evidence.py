@@ -184,7 +184,7 @@ def test_searched_rankers_play_by_their_names(monkeypatch: pytest.MonkeyPatch) -
         *map("answer to {}".format, ("greedy", "planner")),
     ]
     assert market["answer to planner"].names[-1] == "price_level"
-    assert {"observed_satisfaction", "offers"} <= set(market["answer to planner"].states)
+    assert {"observed_satisfaction", "price_levels"} <= set(market["answer to planner"].states)
 
 
 class Noisy(Table):

@@ -56,7 +56,7 @@ class Seller(Policy):
 
     def last(self, observations: np.ndarray) -> np.ndarray:
         """The last pair of levels [B, 2]."""
-        return np.rint(3 * observations[:, self._fields["offers"]] + 3).astype(int)
+        return np.rint(3 * observations[:, self._fields["price_levels"]] + 3).astype(int)
 
 
 class Trigger(Seller):
@@ -151,7 +151,7 @@ def test_a_trigger_on_past_prices_makes_the_joint_optimum_an_equilibrium(pricing
 def test_the_table_holds_the_past_that_agents_see(pricing: MarkovGame) -> None:
     """3 loyalties x 49 pairs of levels, none being observed as the middle ones, of which nothing but agents depends."""
     assert len(pricing.states) == 147
-    assert pricing.states[0] == "trust 1 0, offers -1 -1"
+    assert pricing.states[0] == "trust 1 0, price_levels -1 -1"
     core = pricing.payoff_relevant
     assert core.states == ("trust 1 0", "trust 0 1", "trust 0 0")
     assert pricing.classes is not None
@@ -159,10 +159,10 @@ def test_the_table_holds_the_past_that_agents_see(pricing: MarkovGame) -> None:
     np.testing.assert_allclose(pricing.transitions @ into, core.transitions[pricing.classes], atol=1e-12)
     np.testing.assert_allclose(pricing.rewards, core.rewards[:, pricing.classes], atol=1e-12)
     for a, (left, right) in enumerate(pricing.joint_actions):
-        reached = {pricing.states[s].partition("offers ")[2] for s in np.flatnonzero(pricing.transitions[0, a])}
+        reached = {pricing.states[s].partition("price_levels ")[2] for s in np.flatnonzero(pricing.transitions[0, a])}
         levels = f"{(left - 3) / 3:.3g} {(right - 3) / 3:.3g}"
         assert reached == {levels, "0 0"}  # the visitor stays, or another comes
-    roles = tuple({"name": role.name, "items": role.items, "hidden": ("offers",)} for role in PRICING.roles)
+    roles = tuple({"name": role.name, "items": role.items, "hidden": ("price_levels",)} for role in PRICING.roles)
     unseen = tabulate(PRICING, roles=roles)
     assert unseen.states == core.states
     assert unseen.payoff_relevant is unseen

@@ -184,7 +184,7 @@ def items(value: Any) -> bool:
     return array is not None and array.ndim == 1 and (not array.size or 0 <= array.min() <= array.max() < 20)
 
 
-def offers(value: Any) -> bool:
+def multipliers(value: Any) -> bool:
     array = numbers(value, "iuf")
     return array is not None and array.shape in ((), (2,)) and array.min() > 0
 
@@ -269,7 +269,7 @@ TAKEN: dict[str, Callable[[Any], bool]] = {
     "n": lambda value: whole(value, 0, 1),
     "items": items,
     "tick": lambda value: whole(value, 0, 30),
-    "offers": offers,
+    "multipliers": multipliers,
     "paid": paid,
     "user_slots": places,
     "max_iter": lambda value: whole(value, 0, 2**63),
@@ -287,7 +287,7 @@ def good(subject: Any, name: str) -> Any:
         "n": lambda: 0,
         "items": lambda: [1, 2],
         "tick": lambda: 3,
-        "offers": lambda: 1.0,
+        "multipliers": lambda: 1.0,
         "paid": lambda: [1.0, 2.0],
         "user_slots": lambda: None,
         "max_iter": lambda: 1,
@@ -889,7 +889,7 @@ PARTS = {  # of pages and answers
         lambda v: isinstance(v, tuple) and all(map(is_text, v)),
     ),
     "private": lambda v: isinstance(v, bool),
-    **dict.fromkeys(("heard", "offers", "features"), lambda v: isinstance(v, Mapping) and (not v or "a" in v)),
+    **dict.fromkeys(("heard", "price_levels", "features"), lambda v: isinstance(v, Mapping) and (not v or "a" in v)),
     "slots": lambda v: whole(v, 1, 10**4),
     "levels": lambda v: whole(v, 0, 10**4),
     "picks": lambda v: isinstance(v, tuple) and len(v) > 0,

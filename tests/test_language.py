@@ -29,7 +29,7 @@ def page(slots: int = 2, titles: tuple[str, ...] = ("Sea, city", "Milk 2 oz", "M
     facts = dict(
         agent="a", scene="", visits=1, session_page=0, gap=None, satisfaction=None, likes=(), clicked=(), ignored=()
     )
-    more = dict(private=False, wants=(), request="", anchor="", heard={}, offers={}, levels=0, vocabulary=())
+    more = dict(private=False, wants=(), request="", anchor="", heard={}, price_levels={}, levels=0, vocabulary=())
     return Page(slots=slots, candidates=candidates, **{**facts, **more, **changes})
 
 
@@ -306,7 +306,7 @@ def test_prices_of_rivals_are_told_at_every_level(level: int):
         visitor = int(envs.next_visitor[0, 0])
         (each,) = reader.read(observations[:, 0])
         if each is not None:
-            assert each.offers == (dict.fromkeys(envs.possible_agents, level) if visitor in met else {})
+            assert each.price_levels == (dict.fromkeys(envs.possible_agents, level) if visitor in met else {})
             assert describe(each).count(f"seller_2 asked price level {level}.") == (visitor in met)
             told += visitor in met
         met.add(visitor)

@@ -216,8 +216,8 @@ def test_prices_are_those_of_the_page_and_of_the_last_one():
         for agent in prompts:
             page, said = one.env.pages[agent], one.tools[agent].prices()
             assert f"1. {page.candidates[0].title}: {page.candidates[0].price:.2f}" in said
-            assert all(f"{other} asked level {level}." in said for other, level in page.offers.items())
-            heard |= bool(page.offers)
+            assert all(f"{other} asked level {level}." in said for other, level in page.price_levels.items())
+            heard |= bool(page.price_levels)
         prompts = one.play(dict.fromkeys(prompts, "1\nprice: 2"))
     assert heard
     assert "Nobody is there" in one.tools[agent].prices()

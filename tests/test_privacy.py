@@ -195,7 +195,7 @@ def test_what_is_withheld_is_all_that_is_not_declared() -> None:
     assert {"session_page", "visits", "visit_gap", "cart", "observed_satisfaction", "satisfaction_pages"} <= set(
         WITHHELD
     )
-    assert {"scene", "anchor", "knows", "messages", "offers"} <= set(WITHHELD)
+    assert {"scene", "anchor", "knows", "messages", "price_levels"} <= set(WITHHELD)
     assert {"context", "repeat"} == WITHHELD_FEATURES
 
 

@@ -97,7 +97,7 @@ def test_a_ranker_shows_what_its_weights_and_the_state_say() -> None:
 def test_prices_of_a_ranker_move_with_the_state() -> None:
     """The place of its prices is affine in the state, the level the nearest one; the agent's own numbers come first."""
     envs = vector_env(MARKET, 60)
-    states = ("visits", "offers")
+    states = ("visits", "price_levels")
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(60, 1 + 1 + 2, len(envs.candidate_features) + 1))
     for agent, own_first in (("seller_0", [0, 1]), ("seller_1", [1, 0])):
@@ -108,7 +108,7 @@ def test_prices_of_a_ranker_move_with_the_state() -> None:
         for _ in range(6):
             seen = observations[:, n].astype(float)
             x = np.column_stack(
-                [np.ones(60), envs.field(seen, "visits")[:, 0], envs.field(seen, "offers")[:, own_first]]
+                [np.ones(60), envs.field(seen, "visits")[:, 0], envs.field(seen, "price_levels")[:, own_first]]
             )
             place = np.einsum("bx,bx->b", x, weights[:, :, -1])
             level = np.abs(np.linspace(-1, 1, 5) - place.clip(-1, 1)[:, None]).argmin(1)

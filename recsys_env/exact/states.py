@@ -112,7 +112,9 @@ class Relevance:
 
 def sees_prices(config: WorldConfig) -> bool:
     """Whether some agent sees what all asked at the visitor's last page, so that it can react to that."""
-    return config.offer.kind == "price" and any("offers" not in config.hidden(n) for n in range(config.num_agents))
+    return config.offer.kind == "price" and any(
+        "price_levels" not in config.hidden(n) for n in range(config.num_agents)
+    )
 
 
 def paid_for(config: WorldConfig) -> set[str]:
@@ -220,7 +222,7 @@ class StateReader:
         parts = [state.users[name][:, :, None] for name in self._users]
         parts += [state.vectors[:, :, place][copies, rows] for place in self._vectors.values()]
         parts += [state.habits[name][copies, rows] for name in ("item", "count")] * (self._habits > 0)
-        parts += [state.offers[copies, rows]] * (self._prices > 0)
+        parts += [state.price_levels[copies, rows]] * (self._prices > 0)
         return np.concatenate([np.zeros((*state.users.shape, 0)), *parts], axis=2).astype(np.float32)
 
     # ------------------------------------------------------------------------------------------------ numbers and names
@@ -267,7 +269,7 @@ class StateReader:
             opened = swapped[:, self._page.index("opened")]
             opened[opened >= 0] = 1 - opened[opened >= 0]
         people = swapped[:, len(self._page) :].reshape(len(keys), self._first.shape[1], -1)
-        for part in ("trust", "offers"):
+        for part in ("trust", "price_levels"):
             columns = [i for i, name in enumerate(self._columns()) if name == part]
             people[:, :, columns] = people[:, :, columns[::-1]]
         return self._find(swapped)
@@ -276,7 +278,7 @@ class StateReader:
         """These keys [S, W] without what nothing depends on but agents that react to it."""
         bare = keys.copy()
         people = bare[:, len(self._page) :].reshape(len(keys), self._first.shape[1], -1)
-        people[:, :, [name == "offers" for name in self._columns()]] = 0
+        people[:, :, [name == "price_levels" for name in self._columns()]] = 0
         return bare
 
     def _columns(self) -> list[str]:
@@ -284,7 +286,7 @@ class StateReader:
         columns = list(self._users)
         for name, place in self._vectors.items():
             columns += [name] * (place.stop - place.start)
-        return columns + ["habit"] * (2 * self._habits) + ["offers"] * self._prices
+        return columns + ["habit"] * (2 * self._habits) + ["price_levels"] * self._prices
 
     def sizes(self, keys: np.ndarray) -> str:
         """How many values each part takes among these keys, for an error."""

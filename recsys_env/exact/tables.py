@@ -32,11 +32,11 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
 
     A state contains what determines the next state and the rewards: the agent whose page it is, and each user's mood or
     satisfaction, trust, satiation and habits, as far as the config gives them weight. It also contains what agents
-    themselves did and can observe: the prices of all agents at the visitor's last page (`offers`). A strategy can react
-    to these prices, although nothing else depends on them; `MarkovGame.payoff_relevant` is the game without them. The
-    table leaves out what else agents observe of the past (numbers of visits, clicks, popularity), which has no bounds,
-    and of chance. The tick is not part of a state, so the game goes on for ever. Agents do not know their order on a
-    shared page when they act, so the table averages over it.
+    themselves did and can observe: the prices of all agents at the visitor's last page (`price_levels`). A strategy
+    can react to these prices, although nothing else depends on them; `MarkovGame.payoff_relevant` is the game without
+    them. The table leaves out what else agents observe of the past (numbers of visits, clicks, popularity), which has
+    no bounds, and of chance. The tick is not part of a state, so the game goes on for ever. Agents do not know their
+    order on a shared page when they act, so the table averages over it.
 
     Args:
         task: name of a task, or a config; keywords override its fields.

@@ -55,7 +55,7 @@ def read_actions(world, state, report, scratch, p, b, actions):
                     scratch.shown[b, n, k] = _named(p, actions[b, n, k])
         if p.shape.levels > 0:
             level = _level(p, actions, b, n) if active else 0.0
-            state.offers[b, copy.row, n] = level
+            state.price_levels[b, copy.row, n] = level
             report.agents[b, n].log_price_multiplier = log_multiplier(p.offer, level) if active else 0.0
         if p.shape.vocabulary > 0:
             state.messages[b, copy.row, n] = _message(p, actions, b, n) if active else -1

@@ -130,7 +130,7 @@ def fill_row(world, state, p, b, u):
         if p.shape.vocabulary > 0:
             state.messages[b, row, n] = -1
         if p.shape.levels > 0:
-            state.offers[b, row, n] = 0.0
+            state.price_levels[b, row, n] = 0.0
     if p.shape.requests > 0:
         state.requests[b, row, 0] = -1
     _set_habits(world, state, p, b, row, known if incarnation == 0 else -1)

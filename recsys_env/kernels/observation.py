@@ -80,7 +80,7 @@ def observe(world, state, report, scratch, p, b, observations, masks):
                     _observe_candidate_items(world, state, p, b, n, observations)
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
-            _observe_offers(state, p, b, n, observations)
+            _observe_price_levels(state, p, b, n, observations)
             _observe_recent(world, state, p, b, n, observations)
             _observe_request(world, state, p, b, n, observations)
             if p.fields.exposure >= 0:
@@ -275,12 +275,12 @@ def _observe_messages(state, p, b, n, observations):
 
 
 @kernel
-def _observe_offers(state, p, b, n, observations):
+def _observe_price_levels(state, p, b, n, observations):
     """The levels of all agents' prices at this visitor's last page."""
     if p.shape.levels == 0:
         return
     for m in range(p.shape.agents):
-        observations[b, n, p.fields.offers + m] = state.offers[b, state.copies[b].row, m]
+        observations[b, n, p.fields.price_levels + m] = state.price_levels[b, state.copies[b].row, m]
 
 
 @kernel

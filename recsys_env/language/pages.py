@@ -135,7 +135,7 @@ class Page:
         request: what the visitor said at the start of the session; empty if it said nothing.
         anchor: title of the item that led to this page; empty if there is none.
         heard: messages of the other agents at this person's last page: agent -> word of the vocabulary.
-        offers: prices of all agents at this person's last page: agent -> level.
+        price_levels: prices of all agents at this person's last page: agent -> level.
         candidates: [C], at least one; their order carries no information.
         levels: L, number of price levels, if the agent sets prices; else 0.
         vocabulary: [V] words of the messages; empty if agents do not talk.
@@ -160,7 +160,7 @@ class Page:
     request: str
     anchor: str
     heard: Mapping[str, str]
-    offers: Mapping[str, int]
+    price_levels: Mapping[str, int]
     candidates: tuple[Candidate, ...]
     levels: int
     vocabulary: tuple[str, ...]
@@ -174,7 +174,7 @@ class Page:
             **dict.fromkeys(("likes", "clicked", "ignored", "wants", "vocabulary"), _ARE_TEXTS),
             private=_IS_TRUTH,
             heard=_by_text(_IS_TEXT),
-            offers=_by_text(_IS_POSITION),
+            price_levels=_by_text(_IS_POSITION),
             candidates=_ARE_CANDIDATES,
         )
         check_count("Page: slots", self.slots, 1, 10**4)
@@ -342,7 +342,7 @@ class Reader(Ranker):
             request="" if "request" in hidden else self._request(b),
             anchor=anchor,
             heard=self._heard(seen("messages")),
-            offers=self._offers(seen("offers"), past is not None),
+            price_levels=self._price_levels(seen("price_levels"), past is not None),
             candidates=tuple(self._candidates(b, int(clock["tick"]))),
             levels=shape.levels,
             vocabulary=self.vocabulary,
@@ -372,16 +372,16 @@ class Reader(Ranker):
         title = str(self.envs.texts.titles[item])
         return f"{title} ({times} times)" if times > 1 else title
 
-    def _offers(self, offers: np.ndarray | None, returns: bool) -> dict[str, int]:
+    def _price_levels(self, price_levels: np.ndarray | None, returns: bool) -> dict[str, int]:
         """Return the level of each agent that is known to have set one at this person's last page.
 
         An observed level of 0 is the middle one or none at all. It is known to be the middle one if the person has been
         shown a page before (`returns`) and all agents set prices on every page.
         """
-        if offers is None:
+        if price_levels is None:
             return {}
-        priced = (offers != 0) | (self._all_price and (returns or offers.any()))
-        levels = zip(self.envs.possible_agents, level_of(self.envs, offers).tolist(), priced, strict=True)
+        priced = (price_levels != 0) | (self._all_price and (returns or price_levels.any()))
+        levels = zip(self.envs.possible_agents, level_of(self.envs, price_levels).tolist(), priced, strict=True)
         return {agent: level for agent, level, known in levels if known}
 
     def _candidates(self, b: int, tick: int) -> list[Candidate]:

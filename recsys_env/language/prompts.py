@@ -58,7 +58,7 @@ def describe(page: Page) -> str:
     lines += [satisfied] if (satisfied := _satisfaction(page.satisfaction)) else []
     lines += _history(page)
     lines += [f"{agent} said: {word}." for agent, word in page.heard.items()]
-    lines += [f"{agent} asked price level {level}." for agent, level in page.offers.items()]
+    lines += [f"{agent} asked price level {level}." for agent, level in page.price_levels.items()]
     lines.append("Candidates:")
     lines += [f"{i + 1}. {_candidate(candidate)}" for i, candidate in enumerate(page.candidates)]
     return "\n".join([*lines, *_asked(page)])

@@ -106,8 +106,8 @@ class Tools:
         ]
         if page.levels:
             lines += [f"Levels go from 0 (lowest) to {page.levels - 1} (highest)."]
-            lines += [f"{agent} asked level {level}." for agent, level in page.offers.items()]
-            lines += [] if page.offers else ["You know of no earlier page of this visitor."]
+            lines += [f"{agent} asked level {level}." for agent, level in page.price_levels.items()]
+            lines += [] if page.price_levels else ["You know of no earlier page of this visitor."]
         return "\n".join(lines)
 
     # -------------------------------------------------------------------------------------------- by name

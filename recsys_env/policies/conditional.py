@@ -87,8 +87,8 @@ class Matcher(Greedy):
             return action
         state = self.envs.arrays
         rows = np.maximum(state.copies["row"], 0)
-        offers = state.offers[np.arange(self.envs.num_envs), rows]  # [B, N] in [-1, 1]
-        lowest = np.delete(offers, self.index, axis=1).min(axis=1)
+        price_levels = state.price_levels[np.arange(self.envs.num_envs), rows]  # [B, N] in [-1, 1]
+        lowest = np.delete(price_levels, self.index, axis=1).min(axis=1)
         level = level_of(self.envs, lowest)
         return slate_action(self.envs, self.index, self._slates, self._sizes, np.maximum(level - self.below, 0))
 

@@ -48,7 +48,9 @@ def getter_case(rng: np.random.Generator, running: Running) -> Case:
         *(3, None, [[0, 1]], np.zeros(2), {0: 1}, np.array([True]), strange(rng)),
     ][int(rng.integers(18))]
     tick: Any = [-1, -(2**40), 1.5, math.nan, math.inf, "0", None, [0, 1], strange(rng)][int(rng.integers(9))]
-    offers: Any = [[1.0, 2.0], "x", [math.nan] * 3, -1.0, math.inf, [[1.0]], None, strange(rng)][int(rng.integers(8))]
+    multipliers: Any = [[1.0, 2.0], "x", [math.nan] * 3, -1.0, math.inf, [[1.0]], None, strange(rng)][
+        int(rng.integers(8))
+    ]
     paid: Any = [[1.0], [1.0] * 4, "abc", [math.nan] * 3, [-1.0, 1, 1], math.inf, None, [[1.0]], strange(rng)][
         int(rng.integers(9))
     ]
@@ -62,10 +64,10 @@ def getter_case(rng: np.random.Generator, running: Running) -> Case:
         (f"prices_at({short(items)}, 0)", lambda: envs.prices_at(items, 0), ("items",), texts(items)),
         (f"prices_at(items, {short(tick)})", lambda: envs.prices_at(good, tick), ("tick",), texts(tick)),
         (
-            f"prices_at(items, 0, {short(offers)})",
-            lambda: envs.prices_at(good, 0, offers),
-            ("offers",),
-            texts(offers),
+            f"prices_at(items, 0, {short(multipliers)})",
+            lambda: envs.prices_at(good, 0, multipliers),
+            ("multipliers",),
+            texts(multipliers),
         ),
         (
             f"purchase_values({short(items)}, 1.0)",
