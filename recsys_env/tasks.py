@@ -109,9 +109,9 @@ _SHIPPED: dict[str, WorldConfig] = {
         .6986. Foresight alone makes rivals fight for every new customer. Agents also see both prices of the visitor's
         last page (`price_levels`), and strategies that react to these prices can earn more. Playing (6, 6, 3) while
         both did so at the last page, and (2, 0, 1) otherwise, is an equilibrium, too: tacit collusion at the joint
-        optimum, which learners have been found to reach (Calvano et al. 2020). Question: where between the far-sighted Markov
-        equilibrium and the joint optimum do learners settle, and do they change when they see or shape the rival's
-        policy? Stresses: collusion, opponent shaping, foresight. Discount .997.
+        optimum, which learners have been found to reach (Calvano et al. 2020). Question: where between the far-sighted
+        Markov equilibrium and the joint optimum do learners settle, and do they change when they see or shape the
+        rival's policy? Stresses: collusion, opponent shaping, foresight. Discount .997.
         """,
         num_agents=2,
         slots=1,
