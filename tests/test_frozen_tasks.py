@@ -25,19 +25,19 @@ from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.infos import Infos
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "34226cd0aec4a83aaec68cd2dfc40f824418c8c09ccd0f857052fa9aeb6ccec0",
-    "pricing-duel-v0": "75caea6e4835478220af1727b67503bf561aad78be02774ea6447e3996932543",
-    "market-v0": "7a53807e0335a33b4fbed160a6681f9110e3b91e83c2fe11f6fbbe1df38827d9",
-    "ecommerce-v1": "3eeafb9c136a801639b7f92d3a26fd0a37076a5b02c6900d6960a9c173267dec",
-    "coverage-v0": "89644c2289ab7823d12fea89f365015b8343050ab2accbda6b13c8f47f874690",
-    "journey-v1": "808d9421e6c449bba9435bc75282e881e13714908ae55f23d24c07414d8ad205",
-    "social-v1": "d8ddd0f1307853629e71cbf6b7579d6a71b57a7c14089d61735a829c1153d170",
-    "news-v1": "862cd179c9ad8e5698bded7faf0ef1a1f61893952e6e0c495f2ea388b12fb4fe",
-    "streaming-v1": "b1c2ac33b39eaae904d132c8efe16ebe2fe387f2eb9e50086e99d98367a4d3a5",
-    "coldstart-v1": "66bd1ea2db897bd741484c1b4d7b9797bd2dd944a1cac647ff70440eb54060bd",
-    "grocery-v1": "c5b5afaac78de0b8e2a51c8bd3095735cb127aa1e36457d154ee0211f4cc5257",
-    "crossdomain-v0": "1a04025c9a6e37cd99e2c5acf8688a970fcff3799729fc7a21cf35365aac1fda",
-    "rivals-v1": "27cf8d86ff324170ebc21ba6dda73618f3bee64cc9b8d337dd2e2c9c1ba57aaf",
+    "duel-v1": "9e1b533eb455d39c5d1050d65e9ca1dc96215c774db502d9e83066982c6a458f",
+    "pricing-duel-v0": "b0b7fffc1abe060eec2bd521d4aa1024bf2d618d3e6131010e37d3bc22356569",
+    "market-v0": "b985252ab4c4c8e0674fce166cef7e5fafaed4ad20f49ce685729d53bf3bce09",
+    "ecommerce-v1": "914181cb3accb95eb46703ffdb293f829efda48fc2569456fb66d2e710a20614",
+    "coverage-v0": "9beabadabf8b1b1115405583f33f7a7d59383db0cd3d714b9d0a92709a1fd2a5",
+    "journey-v1": "c6cea667783a3c56b906ad3c52dd6d305d1a64c46b29548b4cda52163b396700",
+    "social-v1": "f08fa0bb59fc05b91417cfb98965ebb838a8cefc279341dc07bdaa6c2420ac46",
+    "news-v1": "50cb8c00dbc3b34b10cb8345ae3baf4e0f54f797842086bfe32ebe4cc18a39e2",
+    "streaming-v1": "c4cd04b8589e264d8e0160029158d32ba37a00860bfa3ed41a0d397e60c79883",
+    "coldstart-v1": "b73a02ffe3fd1039d14143bc569c76023e4ab476426bb420b266000429747412",
+    "grocery-v1": "a9c181512fd67310cbd89f08dc34d470fe6553b152f63b2e97083d6f732b891c",
+    "crossdomain-v0": "6e61891ae9acc8548e8d6d514623d7ba096b714c712dccd7089b54f834224046",
+    "rivals-v1": "a8aa6bd5939c95cfe5eb96ce14d4c718c57711befe297fd974974e36741c7938",
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v1": "edbcfec066c2bf2d9c62742faa5231fb2c11e9088ee46777ae4249d4ace12ab5",
