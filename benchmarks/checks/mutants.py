@@ -106,6 +106,8 @@ REASONS = {
         "a setting of a search: starts that lie a little closer find equally good slates"
     ),
     "for _ in range(_ROUNDS): | range(_ROUNDS)": "a setting of a search: one round less finds equally good slates",
+    "weights.py:: _ROUNDS = 100": "a setting of a search: one round more finds weights as good",
+    "rollout.py:: POLICIES = ": "another stream of random numbers is as good",
     "_fill_page: page.means[n] = 0.0": (
         "a setting of a search: rounds that begin with the means of another page find equally good slates"
     ),
