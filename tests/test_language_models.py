@@ -841,7 +841,7 @@ def test_answers_are_kept_on_disk_if_they_are_wanted(serve, tmp_path, monkeypatc
 
     def earned(**settings: Any) -> tuple[np.ndarray, Any]:
         policy = ListingPolicy(address, **settings)
-        return played(policy), policy
+        return played(policy, replace(SHOP, {"horizon": 8})), policy
 
     first, asking = earned()
     assert not list(tmp_path.iterdir())
