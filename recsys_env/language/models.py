@@ -150,7 +150,7 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> La
     """Return the model of this name, path or address; repeated calls return the same object.
 
     Args:
-        options: fields of each request to an address, such as {"temperature": 0.7, "reasoning_effort": "low"}; None
+        options: fields of each request to an address, such as `{"temperature": 0.7, "reasoning_effort": "low"}`; None
             as a value leaves a field out. By default the temperature is 0.
 
     Raises:
