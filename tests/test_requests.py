@@ -50,9 +50,9 @@ def readable(vectors: np.ndarray, classes: np.ndarray) -> float:
     """Share of classes that a linear model, softmax regression, tells."""
     x, y = np.c_[np.ones(len(vectors)), vectors], np.eye(classes.max() + 1)[classes]
     weights, speed = np.zeros((x.shape[1], y.shape[1])), 0.0
-    for _ in range(1500):
+    for _ in range(2500):  # until it has converged
         odds = np.exp(x @ weights)
-        speed = 0.9 * speed + x.T @ (y - odds / odds.sum(1, keepdims=True)) / len(x)
+        speed = 0.9 * speed + 4 * x.T @ (y - odds / odds.sum(1, keepdims=True)) / len(x)
         weights = weights + speed
     return float(((x @ weights).argmax(1) == classes).mean())
 
@@ -99,7 +99,7 @@ def test_no_two_things_that_can_be_asked_for_share_a_word() -> None:
 
 def test_each_world_prefers_other_words() -> None:
     one, other = (requests_of(config(seed=seed), centres(), None).texts for seed in (0, 1))
-    assert 0.2 < (one == other).mean() < 0.8
+    assert 0.05 < (one == other).mean() < 0.3  # such as those that give a name and no budget
     np.testing.assert_array_equal(one, requests_of(config(), centres(), None).texts)
 
 

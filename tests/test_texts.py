@@ -16,7 +16,8 @@ from recsys_env.texts.poles import VOCABULARY, Pole
 from recsys_env.texts.titles import WRITERS, Item, write
 
 SHOP = "ecommerce-v1"
-TEXTS = ""  # SHA-256 of the texts of the first tasks
+# SHA-256 of the texts of some tasks
+TEXTS = "4a404168ad24ea7baf3dafe1f523dee9bccd82a0f5433e182a2fcdfb683e75ec"
 WRITTEN = {  # and of forty items that are described by hand
     "goods": "7eec8d8ed9eec0ef299cd87d74ed30a8826d1bb45ec2c32aa562b904f7ecf243",
     "films": "f7025c5275ba911058fb70a69637f09a8005267b9cb74cf3c793263a27bd8fba",
