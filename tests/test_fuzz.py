@@ -885,8 +885,10 @@ PARTS = {  # of pages and answers
     **dict.fromkeys(("position", "word"), lambda v: whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("gap", "satisfaction", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
     **dict.fromkeys(
-        ("likes", "clicked", "wants", "vocabulary", "repairs"), lambda v: isinstance(v, tuple) and all(map(is_text, v))
+        ("likes", "clicked", "ignored", "wants", "vocabulary", "repairs"),
+        lambda v: isinstance(v, tuple) and all(map(is_text, v)),
     ),
+    "private": lambda v: isinstance(v, bool),
     **dict.fromkeys(("heard", "offers", "features"), lambda v: isinstance(v, Mapping) and (not v or "a" in v)),
     "slots": lambda v: whole(v, 1, 10**4),
     "levels": lambda v: whole(v, 0, 10**4),

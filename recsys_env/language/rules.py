@@ -26,8 +26,9 @@ def one_line(text: str) -> str:
     Line breaks, control characters and others that are not printable become spaces, and angle brackets single quotation
     marks of the same look. A text longer than 500 letters is cut.
     """
-    # `split` cuts at all kinds of spaces; before it, so many letters are enough that a text of megabytes takes no time
-    kept = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * LONGEST_LINE])
+    kept = text[: 4 * LONGEST_LINE]  # enough, so that a text of megabytes takes no time
+    if not kept.isprintable():
+        kept = "".join(letter if letter.isprintable() else " " for letter in kept)
     line = " ".join(kept.split()).translate(ANGLES)
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
 
