@@ -31,7 +31,7 @@ def test_pages_are_shown_one_after_another_until_the_model_ends() -> None:
     first = one.reset(seed=7)
     second = one.show("2, 3, 4, 5, 6")
     assert second != first
-    assert "Answer with" in second
+    assert "Candidates:" in second
     assert reward([said("1, 2, 3, 4, 5")], [one]) == [one.rollout.rewards["recommender_0"]]
     assert one.rollout.played == 2
     assert one.show("1") == OVER
