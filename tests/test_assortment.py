@@ -225,3 +225,40 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
     assert seen["choices"] > 50
     assert seen["offers"] > 10 or policy not in ("greedy", "planner")
     assert action_shape(WorldConfig(slots=1))[1] == 1
+
+
+def test_at_the_entrance_the_planner_looks_ahead_to_the_next_scene() -> None:
+    """Where all items are clicked alike, it shows the one that is most likely to be bought on the page it leads to."""
+    config = WorldConfig(
+        num_agents=2,
+        slots=1,
+        page="rows",
+        action="items",
+        horizon=60,
+        scenes=({"name": "entrance"}, {"name": "item", "cart": True}),
+        roles=(
+            {"name": "front", "scene": "entrance", "rewards": {"click": 1.0}},
+            {"name": "back", "scene": "item", "rewards": {"purchase": 3.0}},
+        ),
+        users={"number": 3},
+        items={"number": 12, "dims": 4, "topics": 4},
+        choice={"v_0": 0.0, "beta_taste": 0.0, "beta_quality": 0.0},
+        feedback={"b_0": -1.0, "b_taste": 3.0},
+        arrival={"r_0": 3.0},
+    )
+    envs = VectorEnv(config, 10)
+    game, planner, rng, seen = Beliefs(config, envs.world), Planner(0.0, 1.0), np.random.default_rng(0), 0
+    planner.bind(envs, "front_0", 0)
+    envs.reset(seed=4)
+    for tick in range(20):
+        picked = planner.act(envs.observations[:, 0])
+        for b in range(envs.num_envs):
+            copy = comparison.read(game, envs.arrays, b)
+            if copy.visitor is not None and copy.scene == 0:
+                leads = [game.lead(copy, j) for j in range(game.shape.items)]
+                assert leads[picked[b]] == pytest.approx(max(leads), rel=1e-6)
+                assert max(leads) > 1.1 * min(leads)
+                seen += tick > 0
+        actions = random_actions(config, envs.num_envs, rng).reshape(envs.empty_actions().shape)
+        envs.step(actions)
+    assert seen > 50

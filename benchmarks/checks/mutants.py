@@ -106,6 +106,8 @@ REASONS = {
         "a setting of a search: starts that lie a little closer find equally good slates"
     ),
     "for _ in range(_ROUNDS): | range(_ROUNDS)": "a setting of a search: one round less finds equally good slates",
+    "weights.py:: _ROUNDS = 100": "a setting of a search: one round more finds weights as good",
+    "rollout.py:: POLICIES = ": "another stream of random numbers is as good",
     "_fill_page: page.means[n] = 0.0": (
         "a setting of a search: rounds that begin with the means of another page find equally good slates"
     ),
@@ -116,6 +118,8 @@ REASONS = {
     "numeric.py:round_up_to_lanes: return (n + LANES - 1) // LANES * LANES | 1 -> -1": (
         "equivalent: more of a vector stays unused"
     ),
+    "LANES * LANES | n + LANES - 1 -> n + LANES + 1": "equivalent: more of a vector stays unused",
+    "expect: if p.shape.cart > 0: | p.shape.cart -> p.shape.slots": "equivalent: without carts nothing is due",
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
     "p.features.freshness >= 0 -> p.features.freshness > 0": "equivalent: freshness is never the first feature",
     "p.features.promotion >= 0 -> p.features.promotion > 0": "equivalent: promotion is never the first feature",
