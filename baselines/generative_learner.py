@@ -34,7 +34,7 @@ class GenerativeLearner(PPOLearner):
 
     def __init__(self, training: Training, options: Generative) -> None:
         self.accumulate = options.accumulate
-        stored = training.checkpoint and training.checkpoint.arrays.pop(MEASURED)
+        stored = None if training.checkpoint is None else training.checkpoint.arrays.pop(MEASURED)
         super().__init__(training, options)
         if stored is not None:
             self.recommender.measured = from_array(stored)

@@ -78,7 +78,7 @@ class Speaker:
     @torch.no_grad()
     def answers(self, conversations: Sequence[Conversation]) -> list[str]:
         """Return a sampled answer to each conversation."""
-        told = self.tokenizer.apply_chat_template(
+        told: Any = self.tokenizer.apply_chat_template(
             list(conversations), add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
         )
         said = self.model.generate(**told, do_sample=True, max_new_tokens=LONGEST, top_k=0)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env.config import WorldConfig
+from recsys_env.config import ItemConfig, WorldConfig
 from recsys_env.texts import texts_of
 from recsys_env.texts.measure import explained
 from recsys_env.texts.titles import WRITERS
@@ -31,7 +31,7 @@ SEEDS = 5
 
 def told(kind: str, signal: float, world_seed: int, items: int = ITEMS) -> dict[str, float]:
     """Return the share of the variance that words explain, by what they are to tell and by where they stand."""
-    config = WorldConfig(world_seed=world_seed, items={"number": items, "titles": kind, "title_signal": signal})
+    config = WorldConfig(world_seed=world_seed, items=ItemConfig(number=items, titles=kind, title_signal=signal))
     world = build(config)
     texts = texts_of(config, world, None)
     words = {"title": texts.titles.tolist(), "title and description": texts.full()}

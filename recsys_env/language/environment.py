@@ -160,8 +160,7 @@ class TextEnv(ParallelEnv):
         late = 0 < self.numeric.config.observation.delay < time.perf_counter() - self._asked
         answers = {agent: self._answer(agent, actions[agent], late) for agent in self.possible_agents}
         joint = {agent: self.readers[agent].write([answer])[0] for agent, answer in answers.items()}
-        observations, *results = self.numeric.step({**self._chosen(), **joint})
-        rewards, terminations, truncations, infos = map(self._of_learners, results)
+        observations, rewards, terminations, truncations, infos = self.numeric.step({**self._chosen(), **joint})
         batch = self.numeric.vector
         self.team.observe(batch.infos, batch.truncated)
         for agent, reader in self.readers.items():
@@ -171,7 +170,8 @@ class TextEnv(ParallelEnv):
             repairs = () if (answer := answers[agent]) is None else answer.repairs
             self.repairs[agent].update(repairs)
             infos[agent]["repairs"] = repairs
-        return self._prompts(observations), rewards, terminations, truncations, infos
+        mine = self._of_learners
+        return self._prompts(observations), mine(rewards), mine(terminations), mine(truncations), mine(infos)
 
     def _answer(self, agent: str, text: Any, late: bool) -> Answer | None:
         if not isinstance(text, str):

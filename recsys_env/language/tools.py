@@ -123,11 +123,11 @@ class Tools:
                 return f"The arguments of {name} are no JSON: {shown(arguments)}."
         tool = getattr(self, name)
         try:
-            inspect.signature(tool).bind(**arguments)
+            inspect.signature(tool).bind(**arguments)  # type: ignore[arg-type]
         except TypeError:  # no mapping from names, or other names
             takes = ", ".join(inspect.signature(tool).parameters) or "nothing"
             return f"{name} takes {takes}; it was given {shown(arguments)}."
-        return str(tool(**arguments))
+        return str(tool(**arguments))  # type: ignore[arg-type]
 
     # -------------------------------------------------------------------------------------------- what is known
 
