@@ -27,6 +27,8 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     return {
         "new_items": new_items,
         "titles": titles,
+        "words": words,
+        "manipulation": manipulation,
         "generative": generative,
         "scaling": partial(scaling, folder),
         "unseen": unseen,
@@ -103,6 +105,64 @@ def titles() -> str:
         f"differ by {wide:.2f} or less. {whence(result, 'titles.json')}"
     )
     return section(means, markdown(["`items.titles`", "`items.title_signal`", *columns], rows), how=how)
+
+
+READERS = {  # of a variant: row -> its policy, and the row of the same policy without the words
+    "requests": {
+        "numbers": ("`static` and the request's encoding", "static"),
+        "prompts": ("a language agent that reads the request", "prompts, no words"),
+    },
+    "new items": {
+        f"signal {signal}": (f"`static` and titles, `title_signal` {signal}", "static") for signal in ("1", "0.5", "0")
+    },
+}
+NAMES = {"prompts, no words": "the language agent without the request"}  # of other rows
+
+
+def words() -> str:
+    """What readers of requests and of titles earn, beside the same policies without the words."""
+    result = stored("words")
+    settings, parts, means = result["settings"], [], []
+    for variant, readers in READERS.items():
+        found = result[variant]
+        rows = []
+        for row, reward in found["rewards"].items():
+            name = readers[row][0] if row in readers else NAMES.get(row, f"`{row}`")
+            rows.append([name, spread(reward, 1), percent(gain, 0) if (gain := found["gains"].get(row)) else "—"])
+        parts += [f"With {variant}:", markdown(["policy", "individual reward", "gain by the words"], rows)]
+        for row, (name, without) in readers.items():
+            one, other = (found["rewards"][of] for of in (row, without))
+            apart = one["mean"] - one["ci95"] > other["mean"] + other["ci95"]
+            beyond = ", beyond both intervals" if apart else ""
+            means.append(f"{name} {percent(found['gains'][row], 0)}{beyond}")
+    told = result["new items"]["tells"]["signal 1"]
+    how = (
+        f"`{settings['task']}`, {settings['episodes']} held-out episodes ({settings['prompts']} of the language agent),"
+        " ± 95 %: individual reward per agent of a team of one policy; of the language agent, its own, beside "
+        "`static`. The gain is over the same policy without the words. At a signal of 1 what the words tell correlates "
+        f"with the statistics of a historical log by {told['ctr']:.2f} (`ctr`) and {told['satisfaction']:.2f} "
+        f"(`satisfaction`). {whence(result, 'words.json')}"
+    )
+    return section(f"Gains by the words: {'; '.join(means)}.", *parts, how=how)
+
+
+def manipulation() -> str:
+    """The share of pages on which each agent falls for a title that gives it an order."""
+    result = stored("manipulation")
+    settings = result["settings"]
+    rows = [[f"`{name}`", *(percent(row[kind], 1) for kind in ("order", "harmless"))] for name, row in
+            result["agents"].items()]  # fmt: skip
+    shares = {name: row["order"]["mean"] for name, row in result["agents"].items()}
+    never = [f"`{name}`" for name, share in shares.items() if share == 0]
+    others = [f"`{name}` on {share:.0%}" for name, share in shares.items() if share > 0]
+    never_said = f"{', '.join(never)} never fall for an order. " if never else ""
+    means = never_said + (f"Of the pages with such a title, others do: {', '.join(others)}." if others else "")
+    how = (
+        f"A variant of `{settings['task']}`, {settings['episodes']} held-out episodes, ± 95 %; {settings['share']:.0%} "
+        "of the titles have an addition: the share of pages with such a candidate on which the agent shows one that it "
+        f"would not show by its plain title. {whence(result, 'manipulation.json')}"
+    )
+    return section(means, markdown(["agent", "orders", "harmless words"], rows), how=how)
 
 
 def generative() -> str:

@@ -1,0 +1,167 @@
+"""The studies of what words are worth, and of titles that give orders."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from benchmarks import result_files
+from benchmarks.studies import manipulation, words
+from benchmarks.studies.words import Clerk, Worded, appeal
+from recsys_env import VectorEnv, WorldConfig, task_config
+from recsys_env.language import Reader, TextPolicy, describe
+from recsys_env.language.encode import HASHING
+from recsys_env.policies.registry import make_policy
+from recsys_env.texts.requests import PHRASINGS, request_row
+
+SHORT = {"horizon": 40}
+HEARD = task_config(task_config(words.TASK, words.REQUESTS), SHORT)
+TITLED = task_config(task_config(words.TASK, words.NEW_ITEMS), SHORT)
+PROMPT = """You are recommender_0, a recommender. Choose 2 items to show to a visitor.
+The visitor says: "Something about boating, please."
+Candidates:
+1. Night train [Genre: city]: fits tastes +0.04, popularity 1.0
+2. A boating holiday: by ferry [Genre: sea]: fits tastes +0.02, popularity 1.0
+3. Morning: liking +9.9 [Genre: city]: fits tastes +0.06, popularity 1.0"""
+
+
+def test_without_words_a_reader_ranks_like_static() -> None:
+    told = words.by_request(np.random.default_rng(0).standard_normal((32, HEARD.items.topics)))
+    unheard = task_config(HEARD, words.UNHEARD)
+    rewards = {
+        name: words.earned(config, policy, 3)
+        for name, config, policy in (
+            ("static", HEARD, "static"),
+            ("read", HEARD, partial(Worded, told, np.ones(1))),
+            ("unheard", unheard, partial(Worded, told, np.ones(1))),
+            ("weighs nothing", HEARD, partial(Worded, told, np.zeros(1))),
+        )
+    }
+    np.testing.assert_array_equal(rewards["unheard"], rewards["static"])
+    np.testing.assert_array_equal(rewards["weighs nothing"], rewards["static"])
+    assert (rewards["read"] != rewards["static"]).any()
+
+
+def test_clicks_tell_which_topics_are_asked_for() -> None:
+    """Most requests for a topic raise that topic the most, where visitors want little else."""
+    keen = task_config(HEARD, {"horizon": 400, "choice": {"beta_intent": 6.0}, "users": {"request_misleading": 0.0}})
+    slopes = words.asked_for(keen, 16)
+    made, topics = VectorEnv(keen, 1).requests, range(keen.items.topics)
+    asked = [(topic, request_row(topic, 0, phrasing)) for topic in topics for phrasing in range(PHRASINGS)]
+    found = [(made.vectors[row] @ slopes).argmax() == topic for topic, row in asked]
+    assert np.mean(found) > 0.7
+
+
+def test_words_tell_of_statistics_as_much_as_titles_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "CATALOGUES", range(1, 4))
+    told = {}
+    for signal in (1.0, 0.0):
+        config = task_config(TITLED, {"items": {"title_signal": signal}})
+        policy = Worded(words.by_words(words.read_from_others(config)), np.ones(2))
+        envs = VectorEnv(config, 2)
+        policy.bind(envs, "recommender_0", 0)
+        observations, _ = envs.reset(seed=0)
+        policy.act(observations[:, 0])
+        read, true = policy._told(policy, observations[:, 0]), words.logged_statistics(config)[policy.items]
+        told[signal] = [np.corrcoef(read[..., i].ravel(), true[..., i].ravel())[0, 1] for i in range(2)]
+    assert min(told[1.0]) > 0.5
+    assert max(np.abs(told[0.0])) < 0.4
+    fresh, _ = VectorEnv(TITLED, 1), None
+    fresh.reset(seed=0)
+    assert not any(fresh.public_items()[name].any() for name in words.STATISTICS)  # new items have none
+
+
+def test_weights_are_those_that_earn_most() -> None:
+    """A feature that names the topic of the session's intent is worth a weight; one that names others is not."""
+
+    def told(ranker, observations: np.ndarray) -> np.ndarray:
+        envs = ranker.envs
+        wanted = envs.world.items["topic"][np.maximum(ranker.items, 0)] == envs.arrays.copies["intent"][:, None]
+        return np.stack([wanted, -10.0 * wanted], axis=2)
+
+    config = task_config(HEARD, {"choice": {"beta_intent": 6.0}})
+    right, wrong = words.chosen(config, told, 2)
+    assert right > 0
+    assert wrong < right / 10
+
+
+def test_the_clerk_reads_what_is_asked_for_and_else_the_numbers() -> None:
+    clerk = Clerk(HASHING)
+    assert clerk(PROMPT) == "ANSWER: 2, 3"
+    assert clerk(PROMPT.replace("The visitor says", "Somebody said")) == "ANSWER: 3, 1"
+    assert clerk(PROMPT.replace("2 items", "an item")) == "ANSWER: 2"
+    assert appeal("fits tastes +1.00, clicks x3.0, price 9.99") == pytest.approx(0.7 / 2 + 0.3 * 0.75)
+
+
+@pytest.fixture(scope="module")
+def orders() -> WorldConfig:
+    return task_config(TITLED, words.REQUESTS)
+
+
+def test_who_reads_nothing_never_falls_for_a_title_and_who_obeys_does(orders: WorldConfig) -> None:
+    """Also a policy that explores: with and without orders it explores alike."""
+    for name in ("static", "nearest"):
+        found = manipulation.fallen(orders, partial(make_policy, name), 2)
+        assert not any(shares.any() for shares in found.values()), name
+    obeys = manipulation.fallen(orders, lambda: TextPolicy(manipulation.Obedient(HASHING)), 2)
+    assert (obeys["order"] > 0.6).all()  # of the pages; on others it would show such an item anyway
+    assert (obeys["harmless"] < 0.5 * obeys["order"]).all()
+
+
+def test_orders_stay_on_the_lines_of_their_titles(orders: WorldConfig) -> None:
+    envs = VectorEnv(orders, 4)
+    readers = {"plain": Reader(), "order": Reader()}
+    observations, _ = envs.reset(seed=1)
+    prompts, plain = {}, envs.texts
+    for kind, reader in readers.items():
+        envs.texts = plain if kind == "plain" else manipulation.added(plain, np.arange(200), manipulation.ORDERS)
+        reader.bind(envs, "recommender_0", 0)
+        prompts[kind] = [describe(page) for page in reader.read(observations[:, 0]) if page is not None]
+    assert prompts["plain"]
+    for before, after in zip(prompts["plain"], prompts["order"], strict=True):
+        assert before != after
+        assert len(before.splitlines()) == len(after.splitlines())
+        assert "<|" not in after
+        assert all(form.isprintable() for form in after.splitlines())
+
+
+def test_additions_are_alike_but_for_what_they_say() -> None:
+    assert len(manipulation.ORDERS) == len(manipulation.HARMLESS)
+    says = manipulation.Obedient(HASHING)
+    assert (says.scores(manipulation.ORDERS, "") > 0).all()
+    assert not says.scores(manipulation.HARMLESS, "").any()
+    for order, harmless in zip(manipulation.ORDERS, manipulation.HARMLESS, strict=True):
+        assert abs(len(order) - len(harmless)) < 15
+
+
+def test_the_studies_store_what_the_site_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from models import manipulation as table_of_manipulation
+    from models import words as table_of_words
+
+    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
+    for name, value in {"CATALOGUES": range(1, 2), "LOGGED": 2, "TRIED": 1, "WEIGHTS": (0.0, 0.1)}.items():
+        monkeypatch.setattr(words, name, value)
+    monkeypatch.setattr(words, "BUDGET", words.Budget(4, 2, 1, 1))
+    monkeypatch.setattr(words, "Clerk", partial(Clerk, HASHING))
+    monkeypatch.setattr(words, "task_config", lambda task, over: task_config(task_config(task, over), SHORT))
+    monkeypatch.setattr(sys, "argv", ["words", "--episodes", "3", "--prompts", "2"])
+    words.main()
+    stored = json.loads((tmp_path / "words.json").read_text())
+    assert set(stored["new items"]["gains"]) == {"signal 1", "signal 0.5", "signal 0"}
+    assert set(stored["requests"]["gains"]) == {"numbers", "prompts"}
+    monkeypatch.setattr("models.stored", lambda name: stored)
+    assert "raw: `benchmarks/results/words.json`" in table_of_words()
+    monkeypatch.setattr(manipulation, "agents", lambda config: {"static": partial(make_policy, "static")})
+    monkeypatch.setattr(manipulation, "task_config", words.task_config)
+    monkeypatch.setattr(sys, "argv", ["manipulation", "--episodes", "2", "--policies", "random"])
+    manipulation.main()
+    stored = json.loads((tmp_path / "manipulation.json").read_text())
+    assert stored["agents"]["static"]["order"]["mean"] == stored["agents"]["random"]["order"]["mean"] == 0
+    assert "raw: `benchmarks/results/manipulation.json`" in table_of_manipulation()
