@@ -190,7 +190,7 @@ def test_what_is_withheld_is_all_that_is_not_declared() -> None:
         "is_active", "visitor_present", "role", "agent_id", "exposure",
     }  # fmt: skip
     assert {name for name, reveals in shown.items() if reveals == "noised"} == {
-        "profile", "clicked_mean", "topic_counts", "candidates",
+        "profile", "clicked_mean", "topic_counts", "candidates", "candidate_vectors", "candidate_topics",
     }  # fmt: skip
     assert {"session_page", "visits", "visit_gap", "cart", "observed_satisfaction", "satisfaction_pages"} <= set(
         WITHHELD
