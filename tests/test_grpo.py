@@ -89,7 +89,7 @@ def test_the_ratio_is_clipped_and_the_reference_holds(tmp_path: Path) -> None:
     """Many steps on the same pages move no further than the clip, and less if divergence costs more."""
     moved = []
     for kl_coef in (0.0, 10.0):
-        learner = learner_of(tmp_path, task="streaming-v1", n_epochs=60, learning_rate=2e-5, kl_coef=kl_coef)
+        learner = learner_of(tmp_path, task="streaming-v1", n_epochs=150, learning_rate=2e-6, kl_coef=kl_coef)
         pages = pages_of(learner, better=0, worse=6)
         learner._update(pages)
         with torch.no_grad():

@@ -133,7 +133,7 @@ REASONS = {
     "if stop > first and copy.anchor < 0: | stop > first -> stop >= first": (
         "equivalent: it fills scratch in an idle tick, and scratch is filled again before it is read"
     ),
-    "_consumption: bought = n >= 0 and report.slots[b, n, k].bought | n >= 0 and report.slots[b, n, k].bought -> report": (
+    "_consumption: bought = n >= 0 and report.slots[b, n, k].bought | n >= 0 and report.slots[b, n, k].bought -> rep": (
         "equivalent: without a click no slot is bought"
     ),
     ".shape[1], size)) | 1 -> -1": "equivalent: the last axis of two is the second",
