@@ -119,7 +119,7 @@ def test_the_tables_above_are_not_empty() -> None:
         "ObservationConfig.request",
         "SceneConfig.cart",
     ]
-    assert len(WORDS) == 9
+    assert len(WORDS) == 11
     assert len(TUPLES) == 10
 
 
@@ -751,6 +751,7 @@ def small_catalogue(seed: int = 0) -> Catalogue:
     )
 
 
+SPEAKING = {"request": 1.0, "request_vague": 0.5, "request_misleading": 0.5}
 # Everything that a user or an item can have is in play.
 RICH = WorldConfig(
     slots=3,
@@ -758,7 +759,7 @@ RICH = WorldConfig(
     candidates={"number": 8},
     scenes=({"name": "page", "cart": True},),
     page="rows",
-    users={"habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.02, "request": 0.5},
+    users={"habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.02, **SPEAKING},
     items={
         "providers": 3,
         "promotion_probability": 0.4,
@@ -772,6 +773,7 @@ RICH = WorldConfig(
     choice={"v_0": 0.0, "beta_price": 1.5, "beta_repeat": 0.5, "beta_pop": 0.2, "beta_intent": 1.0, "beta_trust": 0.5},
     feedback={"b_0": 0.0, "rating_after_click": 0.5},
     arrival={"d_0": 0.1, "r_0": 1.0},
+    observation={"request": True},
     reward={"purchase": 1.0},
 )
 BESIDE: dict[str, dict[str, Any]] = {"title_signal": {"titles": "goods"}}  # what a field needs
@@ -781,12 +783,12 @@ OF_USERS_AND_ITEMS = [
 
 
 def history(config: WorldConfig) -> list[np.ndarray]:
-    """The world beside its parameters, and all states and rewards of an episode in it."""
+    """The world beside its parameters, all observations and rewards of an episode in it, and how it ends."""
     envs = VectorEnv(config, 2, catalogue=small_catalogue())
     envs.reset(seed=0)
     rng, kept = np.random.default_rng(0), [array.copy() for array in envs.world[1:]]
     for _ in range(config.horizon - 1):
-        kept.append(envs.step(rng.integers(0, 8, (2, 2, 3)))[1].copy())
+        kept += envs.step(rng.integers(0, 8, (2, 2, 3)))[:2]
     return [*kept, *envs.save().arrays]
 
 
