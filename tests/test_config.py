@@ -783,12 +783,13 @@ OF_USERS_AND_ITEMS = [
 
 
 def history(config: WorldConfig) -> list[np.ndarray]:
-    """The world beside its parameters, all observations and rewards of an episode in it, and how it ends."""
+    """The world beside its parameters, all requests and rewards of an episode in it, and how it ends."""
     envs = VectorEnv(config, 2, catalogue=small_catalogue())
     envs.reset(seed=0)
     rng, kept = np.random.default_rng(0), [array.copy() for array in envs.world[1:]]
     for _ in range(config.horizon - 1):
-        kept += envs.step(rng.integers(0, 8, (2, 2, 3)))[:2]
+        observations, rewards, *_ = envs.step(rng.integers(0, 8, (2, 2, 3)))
+        kept += [envs.field(observations, "request").copy(), rewards]
     return [*kept, *envs.save().arrays]
 
 
