@@ -384,7 +384,7 @@ class Recommender:
                 f"pre-training, step {point['step']:.0f}: {point['items']:.3f} nats an item, {point['page']:.3f} a page"
             )
         best = min(curve, key=total_loss)
-        simple = ", ".join(f"{name} {nats:.3f}" for name, nats in beside.items())
+        simple = ", ".join(f"{name} {nats:.3f}" for name, nats in beside["items"].items())
         print(
             f"pre-training ends with step {best['step']:.0f}; nats an item of simple predictors: {simple}", flush=True
         )

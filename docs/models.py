@@ -204,7 +204,8 @@ def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
     best, count = max(own, key=lambda key: own[key]["mean"]), len(groups)
     lost = {
         name: sum(
-            gains([cell["predictors"][name] - cell["best"]["items"] for cell in cells]) for cells in groups.values()
+            gains([cell["predictors"]["items"][name] - cell["best"]["items"] for cell in cells])
+            for cells in groups.values()
         )
         for name in ("unigram", "bigram")
     }

@@ -200,7 +200,7 @@ def test_history_says_what_was_shown_and_nothing_under_a_promise_of_privacy():
     assert any(titles for titles, _ in said)
     for titles, text in said:
         assert [line[2:] for line in text.splitlines() if line.startswith("- ")] == list(titles)
-    private = rollout(None, observation={"privacy_epsilon": 1.0})
+    private = rollout(None, observation={"privacy_epsilon": 1.0}, items={"stock_init": 0})
     prompts = private.start(7)
     while prompts:
         text = private.tools["recommender_0"].history()

@@ -104,7 +104,7 @@ def mix() -> list[float]:
 def horizons() -> str:
     others = sorted({task.horizon for task in TASKS.values()} - {1000})
     count = sum(task.horizon != 1000 for task in TASKS.values())
-    word = ["none", "one", "two", "three", "four", "five"][count]
+    word = ["none", "one", "two", "three", "four", "five", "six", "seven"][count]
     return f"(1000 in most named tasks, {' or '.join(map(str, others))} in {word})"
 
 
