@@ -574,7 +574,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         horizon=600,
         page="rows",
         scenes=_SHOP,
-        scale_hundred="greedy",
         users=UserConfig(number=8, groups=1, habit="purchase"),
         items=ItemConfig(
             number=600,

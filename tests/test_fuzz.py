@@ -14,7 +14,7 @@ import inspect
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -275,6 +275,11 @@ TAKEN: dict[str, Callable[[Any], bool]] = {
     "max_iter": lambda value: whole(value, 0, 2**63),
     "observe": lambda value: True,  # PettingZoo's own: a truth value
 }
+
+
+def no_names(value: Any) -> bool:
+    """Whether this is an empty list, or no list for any agent."""
+    return (isinstance(value, Mapping) or checks.is_sequence(value)) and len(value) == 0
 
 
 def nobody(value: Any) -> bool:
@@ -673,9 +678,7 @@ MADE |= {
             {
                 "pages": lambda v: v is None or whole(v, 1, 10**9),
                 "warmup": lambda v: whole(v, 0, SMALL.horizon - 1),
-                "tools": lambda v: (
-                    isinstance(v, Mapping | Sequence | np.ndarray) and not isinstance(v, str | bytes) and len(v) == 0
-                ),
+                "tools": no_names,
             },
         ),
         "Tools": ({"env": Later(lambda: recsys_env.text_env(SMALL)), "agent": "recommender_0"}, {}),
@@ -688,9 +691,7 @@ MADE |= {
                 "learners": lambda v: v is None,
                 "pages": lambda v: v is None or whole(v, 1, 10**9),
                 "warmup": lambda v: whole(v, 0, SMALL.horizon - 1),
-                "tools": lambda v: (
-                    isinstance(v, Mapping | Sequence | np.ndarray) and not isinstance(v, str | bytes) and len(v) == 0
-                ),
+                "tools": no_names,
             },
         ),
         "schema": ({"name": "search"}, {}),
