@@ -48,6 +48,7 @@ from recsys_env.language import models, rules
 from recsys_env.language import pages as prompts
 from recsys_env.texts import POLES
 from recsys_env.texts.requests import WIDTH
+from recsys_env.trained import sizes
 from recsys_env.vector import PAYS_OFF, SPECIALISED
 
 DEFINITIONS = re.compile(
@@ -184,9 +185,9 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
     ],
     "docs/training/generative.md": [
         lambda: f"scores multiplied by .{SOFT * 10:.0f}",
-        lambda: f"three tokens out of {SIZES['0.1m'].tokens}",
-        lambda: f"the nearest of {SIZES['0.1m'].tokens} centres",
-        lambda: f"At most {SIZES['0.1m'].tokens} items",
+        lambda: f"three tokens out of {sizes.SIZES['0.1m'].tokens}",
+        lambda: f"the nearest of {sizes.SIZES['0.1m'].tokens} centres",
+        lambda: f"At most {sizes.SIZES['0.1m'].tokens} items",
     ],
     "docs/training/learners.md": [
         lambda: (

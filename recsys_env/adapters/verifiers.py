@@ -111,8 +111,8 @@ def environment(
 
     Args:
         seeds: one task for each; keep them below `recsys_env.evaluation.UNSEEN`, from which evaluations begin.
-        task, options: as for `language.rollout_factory`. By default every agent has a seat; agents that `others` play
-            have none.
+        task, options: as for `language.rollout_factory`. By default every agent has a seat; agents that `background`
+            plays have none.
 
     Raises:
         ValueError, TypeError: an argument is wrong, as for `rollout_factory`.
