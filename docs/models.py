@@ -27,6 +27,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
     return {
         "new_items": new_items,
         "titles": titles,
+        "partners": partners,
         "generative": generative,
         "scaling": partial(scaling, folder),
         "unseen": unseen,
@@ -104,6 +105,50 @@ def titles() -> str:
         f"differ by {wide:.2f} or less. {whence(result, 'titles.json')}"
     )
     return section(means, markdown(["`items.titles`", "`items.title_signal`", *columns], rows), how=how)
+
+
+LEARNED = {  # trainings of the study of partners, in words
+    "own-bundle": "`bundle-v0`, histories of its own sales",
+    "shared-bundle": "`bundle-v0`, shared histories",
+    "heard-bundle": "`bundle-v0`, one department beside two that play `teller`",
+    "deaf-bundle": "the same, which does not hear them",
+    "own-playlist": "`playlist-v0`",
+}
+
+
+def partners() -> str:
+    """What the map of what goes with what is worth, and what telling of sales is worth."""
+    result = stored("partners")
+    settings, bundle, playlist = result["settings"], result["bundle-v0"], result["playlist-v0"]
+    teams = markdown(
+        ["`bundle-v0`, all departments", "reward per agent"],
+        [[name, spread(row)] for name, row in bundle["rewards"].items()],
+    )
+    gained = [[f"gain of {name}", percent(row, 0)] for name, row in bundle["gains"].items()]
+    lost = [
+        [f"`{agent}` does not follow up: {who}", percent(row, 0)]
+        for agent, of in bundle["not followed"].items()
+        for who, row in of.items()
+    ]
+    scores = markdown(
+        ["`playlist-v0`, all agents", "reward per agent", "score"],
+        [[f"`{name}`", spread(row), spread(playlist["scores"][name])] for name, row in playlist["rewards"].items()],
+    )
+    tables = [teams, markdown(["`bundle-v0`", "more or less reward"], [*gained, *lost]), scores]
+    if learned := result.get("learned"):
+        rows = [[LEARNED[name], spread(row), len(row["runs"])] for name, row in learned.items()]
+        tables.append(markdown(["trained `ppo-torch` with target attention", "reward per learner", "seeds"], rows))
+    means = (
+        f"In `bundle-v0` shared histories earn {percent(bundle['gains']['shared histories'], 0)} more than a "
+        f"department's own, and words {percent(bundle['gains']['words'], 0)}. In `playlist-v0` the best ranking by "
+        f"digests reaches {playlist['scores']['static']['mean']:.0f} of 100, and `observer` "
+        f"{playlist['scores']['observer']['mean']:.0f}."
+    )
+    how = (
+        f"{settings['episodes']} held-out episodes, ± 95 %. Trainings take {settings['timesteps']:,} agent-steps. "
+        f"{whence(result, 'partners.json')}"
+    )
+    return section(means, *tables, how=how)
 
 
 def generative() -> str:
