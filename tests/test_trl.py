@@ -95,6 +95,7 @@ def test_policy_objects_are_made_for_each_environment() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:You are using 'environment_factory':UserWarning")
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # which TRL sets
 def test_trl_plays_groups_that_begin_alike_and_learns_from_what_they_earned(tmp_path, monkeypatch) -> None:
     """A real GRPO step: the tiny model's titles are calls of `show`."""
     pytest.importorskip("trl")
