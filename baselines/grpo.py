@@ -82,8 +82,8 @@ def log_probability(
     slots = network.layout.slots
     scores, words = network(network.read(seen, masks))
     found = slate_log_probability(scores, chosen[:, :slots])
-    for part, word in zip(words, chosen[:, slots:].split(1, 1), strict=True):
-        found = found + part.log_softmax(1).gather(1, word).squeeze(1)
+    for part, word in zip(words, chosen[:, slots:].unbind(1), strict=True):
+        found = found + part.log_softmax(1).gather(1, word.unsqueeze(1)).squeeze(1)
     return found
 
 

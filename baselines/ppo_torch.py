@@ -26,7 +26,7 @@ import numpy as np
 
 from recsys_env.batch import CpuBatch
 from recsys_env.evaluation import UNSEEN
-from recsys_env.trained import pages as page_policies
+from recsys_env.trained import page_policies
 from recsys_env.trained.pages import (
     EXCLUDED,
     SHARED,

@@ -258,6 +258,7 @@ def pretrain(
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / WARM_UP, 1.0, WARM_UP - 1)
     weights = _weights(pages, options.reward_weight)
     curve = [{"step": 0.0, **validated(network, validation, device)}]
+    _show(curve[0])
     best, kept = curve[0], copy.deepcopy(network.state_dict())
     for step, rows in enumerate(_minibatches(pages, options.pretraining_batch), 1):
         network.train()
@@ -275,6 +276,7 @@ def pretrain(
         schedule.step()
         if step % options.validate_every == 0 or step == options.pretraining_steps:
             curve.append({"step": float(step), **validated(network, validation, device)})
+            _show(curve[-1])
             if total_loss(curve[-1]) < total_loss(best):
                 best, kept = curve[-1], copy.deepcopy(network.state_dict())
             waited = len(curve) - 1 - curve.index(best)
@@ -283,6 +285,13 @@ def pretrain(
     network.eval()
     network.load_state_dict(kept)
     return curve
+
+
+def _show(point: Mapping[str, float]) -> None:
+    print(
+        f"pre-training, step {point['step']:.0f}: {point['items']:.3f} nats an item, {point['page']:.3f} a page",
+        flush=True,
+    )
 
 
 def _weights(pages: LoggedPages, strength: float) -> torch.Tensor:
@@ -379,12 +388,8 @@ class Recommender:
         curve = pretrain(network, pages, validation, self.options, device)
         network.soften(SOFT)
         self.measured = {"curve": curve, "beside": beside}
-        for point in curve:
-            print(
-                f"pre-training, step {point['step']:.0f}: {point['items']:.3f} nats an item, {point['page']:.3f} a page"
-            )
         best = min(curve, key=total_loss)
-        simple = ", ".join(f"{name} {nats:.3f}" for name, nats in beside.items())
+        simple = ", ".join(f"{name} {nats:.3f}" for name, nats in beside["items"].items())
         print(
             f"pre-training ends with step {best['step']:.0f}; nats an item of simple predictors: {simple}", flush=True
         )

@@ -135,6 +135,7 @@ SYMBOLS = {
     "labels": "Y",
     "providers": "G",
     "private": "P",
+    "encoding": "E",
 }  # of the axes that a field is declared with
 
 

@@ -29,6 +29,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "titles": titles,
         "words": words,
         "manipulation": manipulation,
+        "partners": partners,
         "generative": generative,
         "scaling": partial(scaling, folder),
         "unseen": unseen,
@@ -37,6 +38,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "kinds": kinds,
         "tuning": tuning,
         "adaptation": adaptation,
+        "attackers": attackers,
         "privacy": privacy,
         "sparsity": partial(sparsity, folder),
         "interpretability": interpretability,
@@ -165,6 +167,50 @@ def manipulation() -> str:
     return section(means, markdown(["agent", "orders", "harmless words"], rows), how=how)
 
 
+LEARNED = {  # trainings of the study of partners, in words
+    "own-bundle": "`bundle-v0`, histories of its own sales",
+    "shared-bundle": "`bundle-v0`, shared histories",
+    "heard-bundle": "`bundle-v0`, one department beside two that play `teller`",
+    "deaf-bundle": "the same, which does not hear them",
+    "own-playlist": "`playlist-v0`",
+}
+
+
+def partners() -> str:
+    """What the map of what goes with what is worth, and what telling of sales is worth."""
+    result = stored("partners")
+    settings, bundle, playlist = result["settings"], result["bundle-v0"], result["playlist-v0"]
+    teams = markdown(
+        ["`bundle-v0`, all departments", "reward per agent"],
+        [[name, spread(row)] for name, row in bundle["rewards"].items()],
+    )
+    gained = [[f"gain of {name}", percent(row, 0)] for name, row in bundle["gains"].items()]
+    lost = [
+        [f"`{agent}` does not follow up: {who}", percent(row, 0)]
+        for agent, of in bundle["not followed"].items()
+        for who, row in of.items()
+    ]
+    scores = markdown(
+        ["`playlist-v0`, all agents", "reward per agent", "score"],
+        [[f"`{name}`", spread(row), spread(playlist["scores"][name])] for name, row in playlist["rewards"].items()],
+    )
+    tables = [teams, markdown(["`bundle-v0`", "more or less reward"], [*gained, *lost]), scores]
+    if learned := result.get("learned"):
+        rows = [[LEARNED[name], spread(row), len(row["runs"])] for name, row in learned.items()]
+        tables.append(markdown(["trained `ppo-torch` with target attention", "reward per learner", "seeds"], rows))
+    means = (
+        f"In `bundle-v0` shared histories earn {percent(bundle['gains']['shared histories'], 0)} more than a "
+        f"department's own, and words {percent(bundle['gains']['words'], 0)}. In `playlist-v0` the best ranking by "
+        f"digests reaches {playlist['scores']['static']['mean']:.0f} of 100, and `observer` "
+        f"{playlist['scores']['observer']['mean']:.0f}."
+    )
+    how = (
+        f"{settings['episodes']} held-out episodes, ± 95 %. Trainings take {settings['timesteps']:,} agent-steps. "
+        f"{whence(result, 'partners.json')}"
+    )
+    return section(means, *tables, how=how)
+
+
 def generative() -> str:
     """Rewards after pre-training and after training in the game, by task, beside policies of the leaderboard."""
     rows, sources, gained, passes = [], [], [], set[int]()
@@ -263,7 +309,8 @@ def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
     best, count = max(own, key=lambda key: own[key]["mean"]), len(groups)
     lost = {
         name: sum(
-            gains([cell["predictors"][name] - cell["best"]["items"] for cell in cells]) for cells in groups.values()
+            gains([cell["predictors"]["items"][name] - cell["best"]["items"] for cell in cells])
+            for cells in groups.values()
         )
         for name in ("unigram", "bigram")
     }
@@ -509,33 +556,61 @@ def adaptation() -> str:
     return section(means, markdown(head, rows), how=how)
 
 
+def attackers() -> str:
+    """How often attackers are right under each promise of privacy, and how often they would be by chance."""
+    result = stored("privacy")
+    settings, closed, open_ = result["settings"], result["rows"][0], result["rows"][-1]
+    rows = [
+        [_epsilon(row), *(f"{percent(of['right'])} ({of['chance']['mean']:.1%})" for of in row["attackers"].values())]
+        for row in result["rows"]
+    ]
+    statistics, rises, links = "topic by statistics", "clicks by statistics", "linking"
+
+    def right(row: Mapping[str, Any], attacker: str) -> str:
+        of = row["attackers"][attacker]
+        return f"{of['right']['mean']:.0%} (chance {of['chance']['mean']:.0%})"
+
+    means = (
+        f"Without privacy an attacker finds {right(open_, rises)} of the clicks in the statistics of items, and these "
+        f"statistics alone tell the main topic of {right(open_, statistics)} of the visitors. With ε = "
+        f"{closed['epsilon']:g} it finds {right(closed, rises)} of the clicks and names {right(closed, statistics)} of "
+        f"the topics. Linking by the profile is not covered: it is right for {right(closed, links)} of the visitors "
+        "who come back."
+    )
+    numbers = ", ".join(f"{of['number']:,} ({name})" for name, of in open_["attackers"].items())
+    how = (
+        f"`{settings['task']}`, {settings['episodes']} episodes of random play: how often each attacker is right, "
+        f"± 95 %, and in brackets how often it would be by chance. Cases without privacy: {numbers}. "
+        f"{whence(result, 'privacy.json')}"
+    )
+    return section(means, markdown(["ε", *open_["attackers"]], rows), how=how)
+
+
 def privacy() -> str:
+    """What policies that act on observations earn under each promise of privacy."""
     result = stored("privacy")
     settings, rows = result["settings"], []
     for row in result["rows"]:
-        right = {name: value for name, value in row["attacker"]["right"].items() if name != "chance"}
-        best = max(right.values(), key=lambda value: value["mean"])
         noise = f"{row['profile_noise']:.2f} / {row['history_noise']:.1f}" if row["epsilon"] else "as the task has it"
-        said = [f"{row['epsilon']:g}" if row["epsilon"] else "∞", noise]
-        said += [f"{row['second_account']:.4f}" if row["epsilon"] else "—", percent(best)]
-        rows.append([*said, *(spread(value) for value in row["own"].values())])
+        account = f"{row['second_account']:.4f}" if row["epsilon"] else "—"
+        rows.append([_epsilon(row), noise, account, *(spread(value) for value in row["own"].values())])
     first, last = result["rows"][0], result["rows"][-1]
-    chance = first["attacker"]["right"]["chance"]
     how = (
         f"`{settings['task']}`, {settings['episodes']} episodes, δ = {first['delta']:g}, {first['pages']} pages: the "
-        "noise on each number of profile and history, ε by a second account, how often an attacker names a visitor's "
-        f"main topic ({first['attacker']['people']:,} people; chance {percent(chance)}), and individual reward per "
-        f"agent and episode, ± 95 %. {whence(result, 'privacy.json')}"
+        "noise on each number of profile and history, ε by a second account, and individual reward per agent and "
+        f"episode, ± 95 %. {whence(result, 'privacy.json')}"
     )
-    guesses = [max(v["mean"] for n, v in row["attacker"]["right"].items() if n != "chance") for row in (last, first)]
-    rewards = [spread(row["own"]["static"]) for row in (last, first)]
     means = (
-        f"Without privacy an attacker names the main topic of {guesses[0]:.0%} of visitors and `static` earns "
-        f"{rewards[0]}; with ε = {first['epsilon']:g} it names {guesses[1]:.0%} (chance {chance['mean']:.0%}) and "
-        f"`static` earns {rewards[1]}."
+        f"Without privacy `static` earns {spread(last['own']['static'])}; with ε = {first['epsilon']:g} it earns "
+        f"{spread(first['own']['static'])}."
     )
-    head = ["ε", "noise", "second account", "attacker", *(f"`{policy}`" for policy in first["own"])]
-    return section(means, markdown(head, rows), how=how)
+    return section(
+        means, markdown(["ε", "noise", "second account", *(f"`{name}`" for name in first["own"])], rows), how=how
+    )
+
+
+def _epsilon(row: Mapping[str, Any]) -> str:
+    return f"{row['epsilon']:g}" if row["epsilon"] else "∞"
 
 
 def sparsity(folder: Path) -> str:

@@ -543,7 +543,8 @@ class ObservationConfig(Settings):
     privacy_epsilon: float = number_field(
         0.0,
         "makes what an agent's observations reveal of a person (epsilon, delta)-differentially private: noise on the "
-        "profile (`profile_noise` if that is more) and history, other personal fields withheld; 0 = no guarantee",
+        "profile (`profile_noise` if that is more) and history, statistics of items frozen at the historical log, "
+        "other personal fields withheld; 0 = no guarantee",
         0,
         1000,
     )

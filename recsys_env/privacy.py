@@ -16,6 +16,9 @@ turn adds up in squares, and mu-Gaussian privacy is (epsilon, delta) for each ep
 
 (Dong, Roth & Su 2022, "Gaussian Differential Privacy", corollaries 1 and 2; Balle & Wang 2018). What is worked out from
 the noisy numbers is as private as they are.
+
+The rest needs no noise. What else observations would say of the person is withheld (`WITHHELD`, `WITHHELD_FEATURES`).
+Public statistics of items count the clicks of the historical log only (`public_statistics` in `kernels/page.py`).
 """
 
 from __future__ import annotations

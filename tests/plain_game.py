@@ -28,8 +28,9 @@ from recsys_env.arrays import CART_SIZE, World
 from recsys_env.config import OBJECTIVES, WorldConfig
 from recsys_env.fields import OBSERVATION, STATE, candidate_features, field_slices, observed_features
 from recsys_env.responses import EVENTS
-from recsys_env.texts.requests import PHRASINGS, request_row
 from recsys_env.world import shape_of
+
+BUDGETS, PHRASINGS = 4, 8  # of requests in words
 
 # ------------------------------------------------------------------------------------------------ random numbers
 
@@ -981,7 +982,7 @@ class Game:
         if self.config.choice.beta_price > 0 and draws.happens(0.5, events.REQUEST, 4):
             poor = c.wallet_init > 0 and draws.less(self.wallet(copy, person), 0.5 * c.wallet_init)
             budget = 1 if person.rho > 1.25 or poor else 3 if person.rho < 0.75 else 2
-        return request_row(topic, budget, draws.integer(events.REQUEST, 5, PHRASINGS))
+        return ((topic + 1) * BUDGETS + budget) * PHRASINGS + draws.integer(events.REQUEST, 5, PHRASINGS)
 
     def topic_weights(self, vector: np.ndarray, scale: float) -> list[float]:
         return [math.exp(scale * float(vector @ centre)) for centre in self.centres]

@@ -38,7 +38,7 @@ class Beliefs(Game):
         """Of showing item j at `offer` times its price, by what the policy believes; the largest is its choice."""
         if policy == "popularity":
             new = self.config.items.life > 0 and self.age(j, copy.tick) < self.config.items.popularity_half_life
-            return max(self.popularity(copy, j), self.newcomers[j] * new)
+            return max(self.popularity(copy, j, public=True), self.newcomers[j] * new)
         log_odds, worth = (self.content if policy == "content" else self.informed)(copy, n, j, offer)
         none = 0.0
         if policy == "planner":
@@ -132,7 +132,11 @@ class Beliefs(Game):
         match, x = float(self.taste(copy, n) @ self.item_vectors[j]), self.log_price(j, copy.tick, offer)
         bored = min(float(self.known(self.person(copy, copy.visitor))[1][self.view(n)][item.topic]), 1.0)
         bored, seen = (x * self.knows(n, "clicked_mean") for x in (bored, self.seen_count(copy, n, j)))
-        v = c.beta_taste * match - c.beta_price * x + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j))
+        v = (
+            c.beta_taste * match
+            - c.beta_price * x
+            + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j, public=True))
+        )
         v += c.beta_fresh * self.freshness(j, copy.tick) + c.beta_repeat * math.log1p(seen) - c.beta_satiation * bored
         if copy.anchor is not None and self.knows(n, "anchor"):
             v += self.config.scenes[copy.scene].beta_context * float(

@@ -231,7 +231,8 @@ def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monk
             value.py_func.__name__ for value in entries if source_stamp(value.py_func) != before[value]
         }
         monkeypatch.undo()
-    assert seen["assortment.py"] == seen["beliefs.py"] == seen["slates.py"] == {"choose", "arrange", "choose_slates"}
+    planning = {"choose", "arrange", "choose_slates", "choose_expected"}
+    assert seen["assortment.py"] == seen["beliefs.py"] == seen["slates.py"] == planning
     assert seen["threads.py"] == {"run_parallel"}  # which calls what is compiled of `run`
     assert seen["numeric.py"] >= {"run", "expect", "choose", "appraise", "list_options", "global_state"}
     assert all(seen.values()), f"no entry uses {[file for file, names in seen.items() if not names]}"

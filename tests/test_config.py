@@ -116,9 +116,10 @@ def test_the_tables_above_are_not_empty() -> None:
         "FeedbackConfig.instant",
         "FeedbackConfig.like",
         "ObservationConfig.share",
+        "ObservationConfig.request",
         "SceneConfig.cart",
     ]
-    assert len(WORDS) == 9
+    assert len(WORDS) == 11
     assert len(TUPLES) == 10
 
 
@@ -363,8 +364,19 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
         {"dynamics": {"mood_up_none": 0.6, "mood_down_none": 0.6}},
         r"mood_up_none \+ mood_down_none = 1.2 must be at most 1",
     ),
+    (
+        {"observation": {"privacy_epsilon": 2.0}, "items": {"stock_init": 3}},
+        r"promises what items\.stock_init = 3 would break; 0 is allowed",
+    ),
     ({"items": {"life": 10, "period": 5}}, r"items.period = 5 must be 0 or at least items.life = 10"),
     ({"items": {"period": 5}}, "items.period = 5 needs items.life"),
+    ({"items": {"partner_step": 1, "domains": 2}}, r"items.partner_step = 1 needs items.domain_topics = True"),
+    ({"items": {"title_signal": 0.5}}, r"items.title_signal = 0.5 needs items.titles = 'goods', 'films' or"),
+    (
+        {"users": {"request": 0.5, "request_vague": 0.7, "request_misleading": 0.4}},
+        r"users.request_vague \+ users.request_misleading = 1.1 must be at most 1",
+    ),
+    ({"observation": {"request": True}}, r"observation.request = True needs users.request > 0"),
     ({"items": {"topics": 5, "number": 4}}, r"items.topics = 5 must be at most items.number = 4"),
 ]
 
@@ -515,6 +527,9 @@ def test_every_scalar_field_has_a_meaning() -> None:
         assert f.metadata["doc"]
 
 
+SHORT = ("streaming-v1", "crossdomain-v0", "bundle-v0", "playlist-v0")
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks_are_valid_documented_and_immutable(name: str) -> None:
     task = TASKS[name]
@@ -524,9 +539,7 @@ def test_tasks_are_valid_documented_and_immutable(name: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         task.horizon = 5  # type: ignore[misc]
     vector_env(name, 1, horizon=5)
-    assert TASKS[name].horizon == {"social-v1": 400, "streaming-v1": 600, "rivals-v1": 400, "crossdomain-v0": 600}.get(
-        name, 1000
-    )
+    assert TASKS[name].horizon == {"social-v1": 400, "rivals-v1": 400, **dict.fromkeys(SHORT, 600)}.get(name, 1000)
     if name != "grocery-v1":
         assert vector_env(task, 1).config is not None
 
@@ -738,6 +751,7 @@ def small_catalogue(seed: int = 0) -> Catalogue:
     )
 
 
+SPEAKING = {"request": 1.0, "request_vague": 0.5, "request_misleading": 0.5}
 # Everything that a user or an item can have is in play.
 RICH = WorldConfig(
     slots=3,
@@ -745,7 +759,7 @@ RICH = WorldConfig(
     candidates={"number": 8},
     scenes=({"name": "page", "cart": True},),
     page="rows",
-    users={"habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.02},
+    users={"habit_size": 4, "wallet_init": 3.0, "wallet_refill": 0.02, **SPEAKING},
     items={
         "providers": 3,
         "promotion_probability": 0.4,
@@ -759,20 +773,23 @@ RICH = WorldConfig(
     choice={"v_0": 0.0, "beta_price": 1.5, "beta_repeat": 0.5, "beta_pop": 0.2, "beta_intent": 1.0, "beta_trust": 0.5},
     feedback={"b_0": 0.0, "rating_after_click": 0.5},
     arrival={"d_0": 0.1, "r_0": 1.0},
+    observation={"request": True},
     reward={"purchase": 1.0},
 )
+BESIDE: dict[str, dict[str, Any]] = {"title_signal": {"titles": "goods"}}  # what a field needs
 OF_USERS_AND_ITEMS = [
     (group, f) for group in ("users", "items") for f in dataclasses.fields(getattr(RICH, group)) if "low" in f.metadata
 ]
 
 
 def history(config: WorldConfig) -> list[np.ndarray]:
-    """The world beside its parameters, and all states and rewards of an episode in it."""
+    """The world beside its parameters, all requests and rewards of an episode in it, and how it ends."""
     envs = VectorEnv(config, 2, catalogue=small_catalogue())
     envs.reset(seed=0)
     rng, kept = np.random.default_rng(0), [array.copy() for array in envs.world[1:]]
     for _ in range(config.horizon - 1):
-        kept.append(envs.step(rng.integers(0, 8, (2, 2, 3)))[1].copy())
+        observations, rewards, *_ = envs.step(rng.integers(0, 8, (2, 2, 3)))
+        kept += [envs.field(observations, "request").copy(), rewards]
     return [*kept, *envs.save().arrays]
 
 
@@ -790,7 +807,7 @@ def test_what_a_catalogue_gives_and_what_it_leaves_to_the_config(
     """A field is declared as the catalogue's if and only if its value makes no difference beside one."""
     value = getattr(getattr(RICH, group), f.name)
     other = not value if type(value) is bool else value + 1 if type(value) is int else value * 0.7 + 0.05
-    changed = replace(RICH, {group: {f.name: other}})
+    changed = replace(RICH, {group: {f.name: other, **BESIDE.get(f.name, {})}})
     if f.metadata["from_catalogue"]:
         with pytest.raises(
             ValueError,

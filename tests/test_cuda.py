@@ -28,6 +28,7 @@ def simulated(module: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 @needs_numba_cuda
 def test_every_game_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
     assert simulated("simulated") == [*(name for name, _ in games()), "refusals"]
@@ -60,6 +61,7 @@ def test_a_machine_without_a_gpu_is_told() -> None:
         vector_env("duel-v1", device="cuda")
 
 
+@pytest.mark.slow
 @needs_numba_cuda
 def test_the_whole_tick_compiles_without_contraction() -> None:
     """A product and a sum in one operation (fma) round once instead of twice. `benchmarks.speed.gpu` also compiles for

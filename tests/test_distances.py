@@ -14,7 +14,7 @@ import torch
 from baselines.reference import jobs
 from benchmarks.studies import distances
 from recsys_env import vector_env
-from recsys_env.trained import pages
+from recsys_env.trained import page_policies, pages
 
 
 def test_a_trained_policy_is_placed_in_the_exact_game(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_trained_policy_is_placed_in_the_exact_game(tmp_path: Path) -> None:
         network.body[-1].bias.copy_(torch.tensor([0.0, 5.0]))
     folder = tmp_path / job.folder_name
     folder.mkdir()
-    pages.save(folder, envs, {pages.SHARED: network})
+    page_policies.save(folder, envs, {pages.SHARED: network})
     assert distances.trained("duel-v1", tmp_path) == []  # not trained to its end
     (folder / "result.json").write_text("{}")
     there = distances.trained("duel-v1", tmp_path)

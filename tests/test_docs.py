@@ -19,6 +19,7 @@ from benchmarks.compat.snippets import ROOT, blocks, needs, pages
 
 PAGES = [page for page in pages() if page.name != "README.md"]
 WITH_CODE = [page for page in PAGES if blocks(page)]
+LONG = ("docs/exact.md", "docs/training", "docs/tutorials")  # their pages solve games or train
 PICTURE = r"!\[[^\]]*\]\(([^)\s]+)\)"
 
 
@@ -43,7 +44,10 @@ def metrics_kept() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("registries", "metrics_kept")
-@pytest.mark.parametrize("page", WITH_CODE, ids=named)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, id=named(page), marks=[pytest.mark.slow] * named(page).startswith(LONG)) for page in WITH_CODE],
+)
 def test_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_recipe_touches_few_files(diff: Path) -> None:
     assert f"```{{literalinclude}} ../tests/{diff.name}\n" in (HERE.parent / "docs" / "extending.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(run: Callable[[str], str]) -> None:
     """The two lines of new_field.diff: the rest follows."""
     lines = (HERE / "new_field.diff").read_text().splitlines()
@@ -129,6 +130,7 @@ for tick in range(5):
     replace_in(fields, f'{declaration}, reveals="nothing")', f"{declaration})")
 
 
+@pytest.mark.slow
 def test_a_new_term_is_a_formula_and_what_it_is_made_of(run: Callable[[str], str]) -> None:
     """The click, `explain` and the oracles follow new_term.diff, as the slow reference says."""
     code = """
@@ -222,6 +224,7 @@ for options, picks in zip(envs.candidates.reshape(-1, envs.shape.candidates), ac
     assert "  cheapest             Shows the cheapest of its options first." in run(listed)
 
 
+@pytest.mark.slow
 def test_a_new_event_is_a_declaration_a_formula_and_a_draw(run: Callable[[str], str]) -> None:
     """Everything that tells of an event, or pays for it, follows new_event.diff."""
     code = """

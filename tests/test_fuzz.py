@@ -277,6 +277,16 @@ TAKEN: dict[str, Callable[[Any], bool]] = {
 }
 
 
+def no_names(value: Any) -> bool:
+    """Whether this is an empty list, or no list for any agent."""
+    return (isinstance(value, Mapping) or checks.is_sequence(value)) and len(value) == 0
+
+
+def nobody(value: Any) -> bool:
+    """Whether these are no policies."""
+    return value is None or (isinstance(value, Mapping) and not value)
+
+
 def good(subject: Any, name: str) -> Any:
     """A value that this argument takes."""
     envs = subject if isinstance(subject, Batch) else getattr(subject, "vector", None)
@@ -515,8 +525,14 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
     ),
     "text_env": (
         recsys_env.text_env,
-        {"task": SMALL, "render_mode": None, "catalogue": None, "words": ()},
-        {"render_mode": lambda v: v is None, "catalogue": lambda v: v is None, "words": words},
+        {
+            **{"task": SMALL, "render_mode": None, "catalogue": None, "words": ()},
+            **{"background": None, "learners": None},
+        },
+        {
+            **dict.fromkeys(("render_mode", "catalogue", "learners"), lambda v: v is None),
+            **{"words": words, "background": nobody},
+        },
     ),
     "single_agent_env": (
         recsys_env.single_agent_env,
@@ -657,6 +673,28 @@ MADE |= {
             {"answer": str, "words": ()},
             {"answer": callable, "words": lambda v: checks.is_sequence(v) and all(isinstance(w, str) for w in v)},
         ),
+        "TextRollout": (
+            {"env": Later(lambda: recsys_env.text_env(SMALL)), "pages": None, "warmup": 0, "tools": ()},
+            {
+                "pages": lambda v: v is None or whole(v, 1, 10**9),
+                "warmup": lambda v: whole(v, 0, SMALL.horizon - 1),
+                "tools": no_names,
+            },
+        ),
+        "Tools": ({"env": Later(lambda: recsys_env.text_env(SMALL)), "agent": "recommender_0"}, {}),
+        "rollout_factory": (
+            {
+                **{"task": SMALL, "background": None, "learners": None, "pages": None, "warmup": 0, "tools": ()},
+            },
+            {
+                "background": lambda v: nobody(v) or callable(v),  # what it makes is looked at
+                "learners": lambda v: v is None,
+                "pages": lambda v: v is None or whole(v, 1, 10**9),
+                "warmup": lambda v: whole(v, 0, SMALL.horizon - 1),
+                "tools": no_names,
+            },
+        ),
+        "schema": ({"name": "search"}, {}),
         "Limits": (
             {"calls": 1.0, "tokens": 1.0, "seconds": 1.0, "page_seconds": None},
             {
@@ -880,7 +918,7 @@ NUMBER = {
     "horizon": lambda v: whole(v, 1, 10**8),
 }
 PARTS = {  # of pages and answers
-    **dict.fromkeys(("agent", "scene", "anchor", "title", "said"), is_text),
+    **dict.fromkeys(("agent", "scene", "request", "anchor", "title", "said"), is_text),
     **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("position", "word"), lambda v: whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("gap", "satisfaction", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
@@ -1035,6 +1073,7 @@ def test_a_policy_says_that_it_was_not_bound(name: str) -> None:
 RECORDS = {"AVERAGE", "Counterfactual", "Criterion", "Equilibrium", "MarkovGame", "PurePolicies", "textbook_example"}
 RECORDS |= {
     "REPAIRS",
+    "TOOLS",
     "Answer",
     "Candidate",
     "Page",

@@ -321,8 +321,8 @@ def test_a_price_that_may_be_none_is_not_told():
     reader = Reader()
     reader.bind(envs, envs.possible_agents[0], 0)
     middle, low = np.zeros(2, np.float32), np.array([0.0, -1.0], np.float32)
-    assert reader._offers(middle, True) == {}
-    assert reader._offers(low, True) == {envs.possible_agents[1]: 0}
+    assert reader._price_levels(middle, True) == {}
+    assert reader._price_levels(low, True) == {envs.possible_agents[1]: 0}
 
 
 # ------------------------------------------------------------------------------------------------ texts of others

@@ -910,7 +910,7 @@ def test_a_model_is_tuned_to_what_is_clicked(weights, tmp_path):
         assert [*told] == ["pages", "chance", "most clicked", "before", "pass 1"]
         assert told["before"] != told["pass 1"]
     told = found["held_out"]["visitors"]
-    assert told["before"]["nats"] == pytest.approx(told["chance"]["nats"], abs=0.4)
+    assert told["before"]["nats"] > 0.9 * told["chance"]["nats"]  # weights that were never trained know nothing
     base, tuned = LocalModel(str(weights), "cpu"), LocalModel(str(tuning.out), "cpu")
     options = [" sea", " land and war"]
     np.testing.assert_allclose(

@@ -27,7 +27,7 @@ def answered(env, prompts):
 
 def test_others_play_as_the_same_policies_do_beside_numbers():
     env, numbers = (
-        text_env(SHOP, others={"recommender_1": "content"}, horizon=HORIZON),
+        text_env(SHOP, background={"recommender_1": "content"}, horizon=HORIZON),
         parallel_env(SHOP, horizon=HORIZON),
     )
     assert env.possible_agents == ["recommender_0"]
@@ -47,11 +47,13 @@ def test_others_play_as_the_same_policies_do_beside_numbers():
 
 
 def test_an_environment_with_others_is_a_parallel_environment():
-    parallel_api_test(text_env(SHOP, others="popularity", learners=["recommender_1"], horizon=HORIZON), num_cycles=30)
+    parallel_api_test(
+        text_env(SHOP, background="popularity", learners=["recommender_1"], horizon=HORIZON), num_cycles=30
+    )
 
 
 def test_actions_of_others_and_wrong_ones_are_refused_and_change_nothing():
-    env = text_env(SHOP, others={"recommender_1": "content"}, horizon=HORIZON)
+    env = text_env(SHOP, background={"recommender_1": "content"}, horizon=HORIZON)
     env.reset(seed=3)
     twin = copy.deepcopy(env)
     for wrong, said in (
@@ -64,9 +66,9 @@ def test_actions_of_others_and_wrong_ones_are_refused_and_change_nothing():
     for _ in range(3):
         results = env.step({"recommender_0": "1"}), twin.step({"recommender_0": "1"})
         assert results[0][:2] == results[1][:2]
-    assert text_env(SHOP, others="content").possible_agents == ["recommender_0"]
+    assert text_env(SHOP, background="content").possible_agents == ["recommender_0"]
     with pytest.raises(ValueError, match="nobody learns"):
-        text_env(SHOP, others={"recommender_0": "content", "recommender_1": "content"})
+        text_env(SHOP, background={"recommender_0": "content", "recommender_1": "content"})
 
 
 # ------------------------------------------------------------------------------------------------ rollouts
@@ -74,7 +76,9 @@ def test_actions_of_others_and_wrong_ones_are_refused_and_change_nothing():
 
 def rollout(pages=2, **options):
     more = {name: options.pop(name) for name in ("warmup", "tools") if name in options}
-    return TextRollout(text_env(SHOP, horizon=30, **{"others": {"recommender_1": "content"}, **options}), pages, **more)
+    return TextRollout(
+        text_env(SHOP, horizon=30, **{"background": {"recommender_1": "content"}, **options}), pages, **more
+    )
 
 
 def played(one: TextRollout, seed: int, answer=first_ones) -> list[dict[str, str]]:
@@ -109,7 +113,7 @@ def test_a_rollout_stops_where_a_learner_is_asked_and_after_its_pages():
 
 
 def test_without_a_number_of_pages_a_rollout_earns_what_the_episode_does():
-    one, env = rollout(None), text_env(SHOP, horizon=30, others={"recommender_1": "content"})
+    one, env = rollout(None), text_env(SHOP, horizon=30, background={"recommender_1": "content"})
     played(one, 7)
     prompts, _ = env.reset(seed=7)
     total = 0.0
@@ -121,7 +125,7 @@ def test_without_a_number_of_pages_a_rollout_earns_what_the_episode_does():
 
 
 def test_several_learners_are_asked_at_the_same_page():
-    one = rollout(2, others=None)
+    one = rollout(2, background=None)
     assert all(set(prompts) == {"recommender_0", "recommender_1"} for prompts in played(one, 7))
     one.start(7)
     before = dict(one.rewards), one.played
@@ -200,7 +204,7 @@ def test_history_says_what_was_shown_and_nothing_under_a_promise_of_privacy():
     assert any(titles for titles, _ in said)
     for titles, text in said:
         assert [line[2:] for line in text.splitlines() if line.startswith("- ")] == list(titles)
-    private = rollout(None, observation={"privacy_epsilon": 1.0})
+    private = rollout(None, observation={"privacy_epsilon": 1.0}, items={"stock_init": 0})
     prompts = private.start(7)
     while prompts:
         text = private.tools["recommender_0"].history()
@@ -261,7 +265,7 @@ def test_chat_models_are_told_of_each_tool():
 
 
 def test_tools_may_be_given_to_one_agent_alone():
-    one = rollout(2, others=None, tools={"recommender_1": ["search"]})
+    one = rollout(2, background=None, tools={"recommender_1": ["search"]})
     one.start(7)
     assert "There is no tool" in one.call("recommender_0", "search", {"words": "sea"})
     assert "There is no tool" not in one.call("recommender_1", "search", {"words": "sea"})

@@ -33,6 +33,7 @@ LAYERS = (
     "actions",
     "arrays",
     "texts",
+    "partners",
     "world",
     "infos",
     "busy",

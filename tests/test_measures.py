@@ -1,4 +1,4 @@
-"""What the benchmarks of large models, privacy, change and speed work out from what was played."""
+"""What the benchmarks of large models, change and speed work out from what was played."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.speed import profile
-from benchmarks.studies import adaptation, computation, interpretability, kinds, privacy, sparsity, unseen
+from benchmarks.studies import adaptation, computation, interpretability, kinds, sparsity, unseen
 from recsys_env import task_config, vector_env
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.surrogate import Options
@@ -102,7 +102,7 @@ def test_ranks_correlate_as_spearman_has_it() -> None:
     assert not interpretability.ranks(np.ones((1, 4, 1))).any()
 
 
-# ------------------------------------------------------------------------------------------------ computation, privacy
+# ------------------------------------------------------------------------------------------------ computation
 
 
 def test_the_frontier_holds_what_nothing_beats() -> None:
@@ -111,17 +111,6 @@ def test_the_frontier_holds_what_nothing_beats() -> None:
         for name, own, ms in (("slow and good", 5, 9), ("fast", 3, 1), ("beaten", 3, 2), ("worse", 4, 10))
     }
     assert computation.frontier(rows) == ["slow and good", "fast"]
-
-
-def test_an_attacker_finds_what_is_told_and_nothing_that_is_not() -> None:
-    pytest.importorskip("sklearn")
-    config = task_config("rivals-v1", {"horizon": 60, "items": {"topics": 3}})
-    open_, closed = (
-        privacy.attacked(task_config(config, {"observation": {"privacy_epsilon": e}}), 80, 3) for e in (0.0, 0.1)
-    )
-    assert open_["people"] > 100
-    assert open_["right"]["nearest centre"]["mean"] > 0.75
-    assert closed["right"]["nearest centre"]["mean"] == pytest.approx(1 / 3, abs=0.15)
 
 
 # ------------------------------------------------------------------------------------------------ kinds in one market

@@ -19,7 +19,9 @@ ANSWER = "2, 3, 4, 5, 6"
 
 @pytest.fixture(scope="module")
 def address():
-    with served(page_app("ecommerce-v1", others="content", pages=3, horizon=30, tools=["search", "prices"])) as found:
+    with served(
+        page_app("ecommerce-v1", background="content", pages=3, horizon=30, tools=["search", "prices"])
+    ) as found:
         yield found
 
 
@@ -33,7 +35,7 @@ def played(client, seed: int) -> list[tuple[str, float]]:
 
 
 def test_a_rollout_over_a_connection_is_the_one_in_this_process(address) -> None:
-    rollout = TextRollout(text_env("ecommerce-v1", horizon=30, others={"recommender_1": "content"}), pages=3)
+    rollout = TextRollout(text_env("ecommerce-v1", horizon=30, background={"recommender_1": "content"}), pages=3)
     prompts, expected = rollout.start(7), []
     while prompts:
         prompt, before = prompts["recommender_0"], rollout.rewards["recommender_0"]

@@ -434,7 +434,7 @@ def test_content_knows_no_more_than_its_role_sees() -> None:
         assert same.all() if blind else same.mean() < 0.5
 
 
-LATENT_OF_VISITORS = ("taste", "satiation", "price sensitivity", "intent", "habits")
+LATENT_OF_VISITORS = ("taste", "satiation", "price sensitivity", "intent", "habits", "the items consumed last")
 
 
 def change_visitors(envs: VectorEnv, part: str) -> None:
@@ -448,15 +448,18 @@ def change_visitors(envs: VectorEnv, part: str) -> None:
         state.users["rho"] *= 20.0
     elif part == "intent":
         state.copies["intent"] = (state.copies["intent"] + 1) % envs.shape.topics
-    else:
+    elif part == "habits":
         state.habits["count"] = 50.0
+    else:
+        state.recent["item"] = (state.recent["item"] + 5) % envs.shape.items
+        state.recent["weight"] = 1.0
 
 
 @pytest.mark.parametrize(("policy", "knows"), [("content", False), ("greedy", True)])
 @pytest.mark.parametrize("part", LATENT_OF_VISITORS)
 def test_only_oracles_know_what_attributes_depend_on_of_the_visitor(policy: str, knows: bool, part: str) -> None:
     """A part of the visitor's latent state that changes behind its back changes nothing for `content`."""
-    choice = {"beta_satiation": 3.0, "beta_price": 1.0, "beta_intent": 3.0, "beta_repeat": 2.0}
+    choice = {"beta_satiation": 3.0, "beta_price": 1.0, "beta_intent": 3.0, "beta_repeat": 2.0, "beta_partner": 3.0}
     envs = vector_env(SMALL, 200, num_agents=1, choice=choice, users={"habit_size": 4}, items={"price_log_sd": 1.0})
     player = make_policy(policy)
     player.bind(envs, "recommender_0", 0)

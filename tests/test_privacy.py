@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from benchmarks.studies.privacy import second_account
-from recsys_env import VectorEnv, WorldConfig, vector_env
+from benchmarks.studies import privacy
+from recsys_env import VectorEnv, WorldConfig, task_config, vector_env
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION, Field
+from recsys_env.language.pages import plain
 from recsys_env.policies.ranking import hidden_features
 from recsys_env.privacy import (
     HISTORY,
@@ -66,7 +68,7 @@ def test_the_noise_promises_what_it_says_and_no_more(epsilon: float, delta: floa
 @pytest.mark.parametrize(("epsilon", "pages"), [(0.5, 1), (2.0, 20), (8.0, 100)])
 def test_a_library_s_accountant_agrees(epsilon: float, pages: int) -> None:
     pytest.importorskip("dp_accounting")
-    assert second_account(private(epsilon, pages)) == pytest.approx(epsilon, rel=2e-2)
+    assert privacy.second_account(private(epsilon, pages)) == pytest.approx(epsilon, rel=2e-2)
 
 
 def test_no_two_people_differ_by_more_than_the_noise_is_for() -> None:
@@ -144,18 +146,90 @@ def test_heavy_noise_stays_within_what_an_observation_can_be() -> None:
         observations = envs.step(envs.empty_actions())[0]
 
 
-def test_the_rest_of_the_person_is_withheld() -> None:
-    envs = vector_env(private(users={"number": 2, "habit_size": 4}, choice={"v_0": -5.0, "beta_repeat": 2.0}), 200)
-    observations, _ = envs.reset(seed=2)
-    for _ in range(10):
-        observations = envs.step(envs.empty_actions())[0]
+# A world with every field that may be there under a promise. All of its visitors click and come back.
+EVERYTHING = {
+    "users": {"number": 3, "habit_size": 4, "habit": "purchase", "request": 1.0},
+    "items": {
+        **{"number": 30, "dims": 8, "topics": 4, "providers": 3, "price_log_sd": 0.4, "length_log_sd": 0.4},
+        **{"life": 60, "period": 90, "promotion_probability": 0.3},
+    },
+    "choice": {"v_0": -5.0, "beta_repeat": 2.0},
+    "feedback": {"b_0": 4.0, "cart_hazard": 0.3},
+    "arrival": {"k_0": 0.0, "r_0": 50.0},
+    "reward": {"fairness": 1.0},
+    "candidates": {"features": "both"},
+    "observation": {"recent": 3, "request": True},
+    "scenes": [{"name": "shop", "cart": True}],
+}
+IMPOSSIBLE = {"scene", "anchor", "knows", "messages", "price_levels"}  # worlds with these are refused
+
+
+def played(ticks: int, seed: int, epsilon: float) -> Iterator[tuple[VectorEnv, np.ndarray]]:
+    """That world and its observations after each tick of random play."""
+    seen = {**EVERYTHING["observation"], "privacy_epsilon": epsilon}
+    envs = vector_env(WorldConfig(**{**EVERYTHING, "slots": 2, "num_agents": 2, "observation": seen}), 100)
+    observations, _ = envs.reset(seed=seed)
+    rng, actions = np.random.default_rng(seed), envs.empty_actions()
+    for _ in range(ticks):
+        actions[...] = rng.integers(0, envs.shape.candidates, actions.shape)
+        observations = envs.step(actions)[0]
+        yield envs, observations
+
+
+def features(envs: VectorEnv, observations: np.ndarray) -> dict[str, np.ndarray]:
+    """Features [B, N, C] of the candidates."""
+    listed = envs.field(observations, "candidates").reshape(*envs.candidates.shape, -1)
+    return {name: listed[..., f] for f, name in enumerate(envs.candidate_features)}
+
+
+def test_what_is_personal_is_0() -> None:
+    """Under a promise; without one, the same world tells it."""
+    *_, (open_, told) = played(20, 2, 0.0)
+    *_, (closed, withheld) = played(20, 2, 2.0)
     for name in WITHHELD:
-        if name in envs.observation_fields:
-            assert not envs.field(observations, name).any(), name
-    shape, features = envs.shape, envs.candidate_features
-    listed = envs.field(observations, "candidates").reshape(200, -1, shape.candidates, shape.features)
-    assert not listed[..., features.index("repeat")].any()
-    assert listed[..., features.index("profile_match")].any()
+        if name in closed.observation_fields:
+            assert open_.field(told, name).any(), name
+            assert not closed.field(withheld, name).any(), name
+        else:
+            assert name in IMPOSSIBLE or name.startswith("latent_"), name
+    for name in WITHHELD_FEATURES & set(closed.candidate_features):
+        assert features(open_, told)[name].any(), name
+        assert not features(closed, withheld)[name].any(), name
+
+
+def test_what_is_not_personal_is_the_same_whoever_comes_and_clicks() -> None:
+    """Under a promise, features of a candidate that tell nothing follow from the item and the tick, as does all that is
+    public; without one, statistics tell what was clicked."""
+    names = {feature.name for feature in CANDIDATE_FEATURES if feature.reveals == "nothing"}
+    for epsilon, personal in ((2.0, set()), (0.0, {"popularity", "ctr", "satisfaction"})):
+        differ = set()
+        for (envs, seen), (others, seen_by_others) in zip(played(20, 1, epsilon), played(20, 2, epsilon), strict=True):
+            public = [batch.public_items() for batch in (envs, others)]
+            differ |= {name for name in public[0] if (public[0][name] != public[1][name][0]).any()}
+            items = np.concatenate((envs.candidates, others.candidates))
+            told, told_others = features(envs, seen), features(others, seen_by_others)
+            there, of_item = items >= 0, np.empty(envs.shape.items)
+            for name in names:
+                found = np.concatenate((told[name], told_others[name]))[there]
+                of_item[items[there]] = found
+                differ |= {name} if (of_item[items[there]] != found).any() else set()
+        assert differ == personal
+
+
+def test_what_is_noised_is_worked_out_from_the_noisy_profile_and_history() -> None:
+    for envs, seen in played(10, 3, 8.0):
+        profile, mean, counts = (plain(envs, seen, name) for name in ("profile", "clicked_mean", "topic_counts"))
+        there, items = envs.candidates >= 0, envs.candidates
+        vectors, topics = envs.world.item_vectors[items], envs.world.items["topic"][items]
+        expected = {
+            "profile_match": np.einsum("bnd,bncd->bnc", profile, vectors),
+            "history_match": np.einsum("bnd,bncd->bnc", mean, vectors),
+            "topic_count": np.take_along_axis(counts, topics, -1),
+        }
+        assert expected.keys() == {feature.name for feature in CANDIDATE_FEATURES if feature.reveals == "noised"}
+        for name, values in expected.items():
+            found = features(envs, seen)[name][there]
+            assert found == pytest.approx((values / (1 + abs(values)))[there], abs=1e-4), name
 
 
 def test_a_feature_that_is_withheld_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,12 +264,8 @@ def test_what_is_withheld_is_all_that_is_not_declared() -> None:
         "is_active", "visitor_present", "role", "agent_id", "exposure",
     }  # fmt: skip
     assert {name for name, reveals in shown.items() if reveals == "noised"} == {
-        "profile", "clicked_mean", "topic_counts", "candidates",
+        "profile", "clicked_mean", "topic_counts", "candidates", "candidate_vectors", "candidate_topics",
     }  # fmt: skip
-    assert {"session_page", "visits", "visit_gap", "cart", "observed_satisfaction", "satisfaction_pages"} <= set(
-        WITHHELD
-    )
-    assert {"scene", "anchor", "knows", "messages", "price_levels"} <= set(WITHHELD)
     assert {"context", "repeat"} == WITHHELD_FEATURES
 
 
@@ -242,3 +312,48 @@ def test_agents_of_one_page_are_told_alike_where_they_share() -> None:
 def test_a_promise_that_something_else_would_break_is_refused(change: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=f"privacy_epsilon = 2 .*{named}"):
         private(**change)
+
+
+# ------------------------------------------------------------------------------------------------ attackers
+
+NOT_COVERED = ("linking", "topic by linked clicks")
+
+
+@pytest.fixture(scope="module")
+def attacks() -> dict[float, dict[str, Any]]:
+    """What attackers find without a promise and under a strict one."""
+    pytest.importorskip("sklearn")
+    config = task_config("rivals-v1", {"horizon": 150, "items": {"topics": 4}})
+    return {
+        epsilon: privacy.attacked(task_config(config, {"observation": {"privacy_epsilon": epsilon}}), 120, 3)
+        for epsilon in (0.0, 0.1)
+    }
+
+
+def margin(found: dict[str, Any]) -> tuple[float, float]:
+    """By how much an attacker is right more often than by chance, and the half-width of its interval."""
+    return found["right"]["mean"] - found["chance"]["mean"], found["right"]["ci95"] + found["chance"]["ci95"]
+
+
+@pytest.mark.parametrize("attacker", [name for name in privacy.ATTACKERS if name not in NOT_COVERED])
+def test_attackers_of_what_is_covered_are_at_chance_under_a_promise(
+    attacks: dict[float, dict[str, Any]], attacker: str
+) -> None:
+    more, width = margin(attacks[0.0][attacker])
+    assert more > width
+    more, width = margin(attacks[0.1][attacker])
+    assert more <= width
+
+
+def test_without_a_promise_every_click_is_found_in_the_statistics(attacks: dict[float, dict[str, Any]]) -> None:
+    found, nothing = (attacks[epsilon]["clicks by statistics"] for epsilon in (0.0, 0.1))
+    assert found["number"] > 500
+    assert (found["right"]["mean"], found["chance"]["mean"]) == (1.0, 0.0)
+    assert (nothing["right"]["mean"], nothing["chance"]["mean"]) == (0.0, 0.0)
+
+
+def test_linking_is_not_covered(attacks: dict[float, dict[str, Any]]) -> None:
+    """As docs/privacy.md says: the profile of a person stays as it is, and feedback tells what was clicked."""
+    assert attacks[0.1]["linking"]["right"]["mean"] == 1.0
+    more, width = margin(attacks[0.1]["topic by linked clicks"])
+    assert more > width

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, Catalogue, WorldConfig, replace
+from recsys_env.kernels.equations import in_python
+from recsys_env.kernels.requests import BUDGETS, PHRASINGS, request_row
 from recsys_env.texts import POLES, topic_names, topic_poles
 from recsys_env.texts.poles import VOCABULARY
 from recsys_env.texts.requests import (
-    BUDGETS,
-    PHRASINGS,
+    FRAMES,
     SAID_OF_BUDGETS,
     WIDTH,
     Requests,
     encode_words,
-    request_row,
     requests_of,
 )
 
@@ -62,12 +62,13 @@ def test_requests_name_their_topic_and_budget_and_no_other(kind: str) -> None:
     made = requests_of(config(kind), centres(), None)
     assert made.texts.shape == ((TOPICS + 1) * len(BUDGETS) * PHRASINGS,)
     assert len(set(made.texts)) == len(made.texts)
+    assert (len(SAID_OF_BUDGETS), len(FRAMES)) == (len(BUDGETS), PHRASINGS)
     assert all(text.isprintable() for text in made.texts)
     names, poles = topic_names(centres()), topic_poles(centres())
     used: dict[str, set[int]] = {}
     for row, (topic, budget) in enumerate(zip(*labels(made), strict=True)):
         text = made.texts[row]
-        assert request_row(topic, budget, row % PHRASINGS) == row
+        assert in_python(request_row)(topic, budget, row % PHRASINGS) == row
         assert [any(f", {said}" in text for said in of) for of in SAID_OF_BUDGETS[1:]] == [
             budget == i for i in range(1, len(BUDGETS))
         ]

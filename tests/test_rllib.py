@@ -245,6 +245,7 @@ def returns(config: Any, iterations: int) -> list[float]:
     return curve
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", KINDS)
 def test_every_kind_of_action_trains(task: str) -> None:
     small = {"train_batch_size_per_learner": 120, "minibatch_size": 40, "num_epochs": 1}
@@ -281,6 +282,7 @@ TEAM: dict[str, Any] = {**compat.TEAM, "horizon": 50, "device": "cpu"}
 LEARNING: dict[str, Any] = {"num_epochs": 4, "lr": 3e-3, "gamma": 0.95, "entropy_coeff": 0.01}
 
 
+@pytest.mark.slow
 def test_ppo_learns_on_rows() -> None:
     """Random play gives .295 in these first 50 ticks, always the fair item about .36."""
     config = rows(PPOConfig(), compat.TASK, 64, **TEAM).training(
@@ -290,6 +292,7 @@ def test_ppo_learns_on_rows() -> None:
     assert np.mean(curve[-2:]) / 50 > np.mean(curve[:2]) / 50 + 0.03
 
 
+@pytest.mark.slow
 def test_ppo_learns_by_agent() -> None:
     config = multi_agent(PPOConfig(), compat.TASK, policies="independent", **TEAM).env_runners(
         num_envs_per_env_runner=8
@@ -298,6 +301,7 @@ def test_ppo_learns_by_agent() -> None:
     assert np.mean(curve[-2:]) / 100 > np.mean(curve[:2]) / 100 + 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policies", ["shared", "independent", "rows"])
 def test_dqn_trains(policies: str) -> None:
     config: Any = DQNConfig().training(num_steps_sampled_before_learning_starts=100, train_batch_size_per_learner=16)

@@ -138,6 +138,7 @@ def test_values_at_the_horizon_are_those_of_the_last_observation_and_state(algor
     assert all(difference.abs().max() < 1e-6 for difference in final)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["IPPO", "MAPPO"])
 def test_it_learns(algorithm: str) -> None:
     """Random play gives .285, always the fair item .385."""

@@ -20,6 +20,7 @@ def kind_of(**changes: Any) -> Any:
     return specialised_type(VectorEnv(task_config("ecommerce-v1", changes)).world)
 
 
+@pytest.mark.slow
 def test_a_world_of_its_own_is_played_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
     config = task_config("journey-v1", {"horizon": 40})
     expected = digests(config, 8, 90)

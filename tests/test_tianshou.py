@@ -86,6 +86,7 @@ def make_team() -> PettingZooEnv:
     return make_env(TASK, **TEAM)
 
 
+@pytest.mark.slow
 def test_dqn_learns() -> None:
     """Random play gives .295 in these 100 ticks, always the fair item .37."""
     torch.manual_seed(0)

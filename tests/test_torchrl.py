@@ -167,6 +167,7 @@ def test_state_can_be_left_out() -> None:
     assert "state" not in env.reset().keys()  # noqa: SIM118
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["MAPPO", "QMIX"])
 def test_training_raises_the_reward(algorithm: str) -> None:
     """From random play (.285 per agent and tick) beyond what is quick to learn, that the hook sells (.29), to planning

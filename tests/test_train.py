@@ -395,6 +395,7 @@ for words in {words}:
     assert ended == [f"ended {words} {code} []" for words, code in COMMANDS.items()]
 
 
+@pytest.mark.slow
 def test_the_command_ends_in_use(tmp_path: Path) -> None:
     """It says what is where and what the names mean, and the commands that it prints run as they stand."""
     words = [

@@ -19,6 +19,7 @@ from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.evaluation import episode_returns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["PPO", "DQN", "SAC", "MaskablePPO"])
 def test_the_team_learns_to_cooperate_in_the_duel(algorithm: str) -> None:
     """`benchmarks.compat.DILEMMA` says what constant strategies pay; means of 38,400 ticks, so noise is below .005."""

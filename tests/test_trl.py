@@ -7,7 +7,7 @@ import pytest
 from recsys_env.adapters.trl import OVER, environment_factory, reward
 from recsys_env.language import TextPolicy
 
-SHOP = {"task": "ecommerce-v1", "horizon": 30, "others": "content"}
+SHOP = {"task": "ecommerce-v1", "horizon": 30, "background": "content"}
 
 
 def said(content: str) -> list[dict[str, str]]:
@@ -66,9 +66,9 @@ def test_rows_without_seeds_and_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="did you mean 'recommender_1'"):
         environment_factory(**SHOP, learners=["recomender_1"])
     with pytest.raises(ValueError, match="one can learn here"):
-        environment_factory("ecommerce-v1", num_agents=3, others={"recommender_1": "content"})
+        environment_factory("ecommerce-v1", num_agents=3, background={"recommender_1": "content"})
     with pytest.raises(TypeError, match="lambda"):
-        environment_factory("ecommerce-v1", others={"recommender_1": TextPolicy(str)})
+        environment_factory("ecommerce-v1", background={"recommender_1": TextPolicy(str)})
 
 
 def test_rows_hold_the_rules_and_a_seed() -> None:
@@ -90,11 +90,12 @@ def test_policy_objects_are_made_for_each_environment() -> None:
         made.append({"recommender_1": TextPolicy(lambda prompt: "1, 2, 3, 4, 5")})
         return made[-1]
 
-    make = environment_factory(**{**SHOP, "others": others})
+    make = environment_factory(**{**SHOP, "background": others})
     assert make().rollout.env.team.policies["recommender_1"] is not make().rollout.env.team.policies["recommender_1"]
 
 
 @pytest.mark.filterwarnings("ignore:You are using 'environment_factory':UserWarning")
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # which TRL sets
 def test_trl_plays_groups_that_begin_alike_and_learns_from_what_they_earned(tmp_path, monkeypatch) -> None:
     """A real GRPO step: the tiny model's titles are calls of `show`."""
     pytest.importorskip("trl")

@@ -85,7 +85,7 @@ def test_a_group_begins_alike(play) -> None:
 
 
 def test_with_others_only_the_learners_have_seats(play) -> None:
-    (episode,) = play(lambda asked: ANSWER, 'others={"recommender_1": "content"}')
+    (episode,) = play(lambda asked: ANSWER, 'background={"recommender_1": "content"}')
     assert set(episode.by_agent) == {"recommender_0"}
 
 
@@ -112,7 +112,7 @@ def test_a_model_that_only_calls_tools_has_to_answer_in_the_end(play) -> None:
         call = {"name": "history", "arguments": "{"}
         return {"content": "5", "tool_calls": [{"id": "1", "type": "function", "function": call}]}
 
-    (episode,) = play(answer, 'tools=["history"], others={"recommender_1": "content"}')
+    (episode,) = play(answer, 'tools=["history"], background={"recommender_1": "content"}')
     assert episode.ok, episode.errors
     (trace,) = episode.traces
     assert trace.metrics["pages"] == 3
@@ -133,4 +133,4 @@ def test_wrong_arguments_are_refused_before_anything_is_asked() -> None:
     with pytest.raises(ValueError, match="did you mean 'search'"):
         environment("ecommerce-v1", tools=["serch"])
     with pytest.raises(TypeError, match="lambda"):
-        environment("ecommerce-v1", others={"recommender_1": TextPolicy(str)})
+        environment("ecommerce-v1", background={"recommender_1": TextPolicy(str)})

@@ -26,6 +26,7 @@ from recsys_env.evaluation import watch
 from recsys_env.evaluation.replay import FLAGS
 from recsys_env.policies import LOADERS, Content, Team, register_loader
 from recsys_env.render import _NAME
+from recsys_env.texts import on_one_line
 
 # A small shop in which everything happens: clicks, carts, purchases at once given up or later, lost users, promotions.
 SHOP = WorldConfig(
@@ -295,7 +296,7 @@ def test_no_title_breaks_the_page(title: str, hostile_items: Catalogue, tmp_path
     head, columns = read(path)
     assert head["title"] == title
     named = {name.partition(f"item {j} ")[2] for j, (name, *_) in head["items"].items()}
-    assert named == {name[:_NAME] for name in HOSTILE}
+    assert named == {on_one_line(name)[:_NAME] for name in HOSTILE}
     assert (columns["visitor"] >= 0).any()
     shown = re.search("<title>(.*): an episode</title>", page)
     assert shown is not None

@@ -16,10 +16,11 @@ from benchmarks import result_files
 from benchmarks.studies import manipulation, words
 from benchmarks.studies.words import Clerk, Worded, appeal
 from recsys_env import VectorEnv, WorldConfig, task_config
+from recsys_env.kernels.equations import in_python
+from recsys_env.kernels.requests import PHRASINGS, request_row
 from recsys_env.language import Reader, TextPolicy, describe
 from recsys_env.language.encode import HASHING
 from recsys_env.policies.registry import make_policy
-from recsys_env.texts.requests import PHRASINGS, request_row
 
 SHORT = {"horizon": 40}
 HEARD = task_config(task_config(words.TASK, words.REQUESTS), SHORT)
@@ -54,7 +55,7 @@ def test_clicks_tell_which_topics_are_asked_for() -> None:
     keen = task_config(HEARD, {"horizon": 400, "choice": {"beta_intent": 6.0}, "users": {"request_misleading": 0.0}})
     slopes = words.asked_for(keen, 16)
     made, topics = VectorEnv(keen, 1).requests, range(keen.items.topics)
-    asked = [(topic, request_row(topic, 0, phrasing)) for topic in topics for phrasing in range(PHRASINGS)]
+    asked = [(topic, in_python(request_row)(topic, 0, phrasing)) for topic in topics for phrasing in range(PHRASINGS)]
     found = [(made.vectors[row] @ slopes).argmax() == topic for topic, row in asked]
     assert np.mean(found) > 0.7
 

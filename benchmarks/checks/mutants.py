@@ -83,6 +83,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_rollout.py", ("play", "follow", "rank", "choose_slates", "score_options")),
     ("tests/test_policies.py", ("choose", "arrange")),
     ("tests/test_pricing.py", ("choose", "arrange")),
+    ("tests/test_observer.py", ("sample_people", "imagine", "choose_expected", "learn")),
 )
 # Threads must not be started before a fork. `run_parallel` runs the body of `run`, and has its own test for the rest.
 PARALLEL = ("tests/test_kernels.py", "test_a_copy_does_not_depend_on_its_batch_nor_on_threads")
@@ -121,8 +122,8 @@ REASONS = {
     "LANES * LANES | n + LANES - 1 -> n + LANES + 1": "equivalent: more of a vector stays unused",
     "expect: if p.shape.cart > 0: | p.shape.cart -> p.shape.slots": "equivalent: without carts nothing is due",
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
-    "p.features.freshness >= 0 -> p.features.freshness > 0": "equivalent: freshness is never the first feature",
-    "p.features.promotion >= 0 -> p.features.promotion > 0": "equivalent: promotion is never the first feature",
+    "feature.freshness >= 0 -> feature.freshness > 0": "equivalent: freshness is never the first feature",
+    "feature.promotion >= 0 -> feature.promotion > 0": "equivalent: promotion is never the first feature",
     "filled, slots, score) and can_show(world, state, p, b, n, j) -> can_show(": (
         "equivalent: `insert` checks again; the condition only avoids the cost of can_show"
     ),
@@ -132,7 +133,9 @@ REASONS = {
     "if stop > first and copy.anchor < 0: | stop > first -> stop >= first": (
         "equivalent: it fills scratch in an idle tick, and scratch is filled again before it is read"
     ),
-    "if n >= 0 and report.slots[b, n, k].bought: | n >= 0 and": "equivalent: without a click no slot is bought",
+    "_consumption: bought = n >= 0 and report.slots[b, n, k].bought | n >= 0 and report.slots[b, n, k].bought -> rep": (
+        "equivalent: without a click no slot is bought"
+    ),
     ".shape[1], size)) | 1 -> -1": "equivalent: the last axis of two is the second",
     "probability[start + large[k]] = 1.0 | 1.0 -> 2.0": "equivalent: every uniform number is below 1",
     "draw_click: if mass > 0.0: | mass > 0.0 -> mass >= 0.0": (

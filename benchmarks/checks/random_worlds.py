@@ -22,6 +22,7 @@ SMALL = {  # ranges of sizes and periods in a small world
     "items.topics": (1, 6),
     "items.providers": (1, 4),
     "items.domains": (1, 3),
+    "items.partner_step": (0, 2),
     "items.promotion_period": (1, 9),
     "items.stock_init": (0, 3),
     "items.restock_period": (1, 20),
@@ -29,6 +30,7 @@ SMALL = {  # ranges of sizes and periods in a small world
     "items.period": (0, 14),
     "candidates.number": (1, 9),
     "offer.levels": (2, 9),
+    "observation.recent": (0, 5),
     "observation.privacy_pages": (1, 9),
 }
 

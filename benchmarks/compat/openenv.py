@@ -57,7 +57,7 @@ def play(speaker: Speaker, clients: list[Any], seeds: list[int]) -> list[tuple[C
 def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     speaker = Speaker(seed)
     before, began = speaker.earns(), time.perf_counter()
-    with served(page_app(TASK, others="random", pages=PAGES, **GAME)) as address, ExitStack() as stack:
+    with served(page_app(TASK, background="random", pages=PAGES, **GAME)) as address, ExitStack() as stack:
         clients = [stack.enter_context(PageClient(base_url=address).sync()) for _ in range(GROUP * GROUPS)]
         for update in range(UPDATES):
             seeds = [update * GROUPS + i // GROUP for i in range(len(clients))]

@@ -38,7 +38,9 @@ def train(algorithm: str, device: str, seed: int) -> dict[str, Any]:
     speaker = Speaker(seed)
     speaker.tokenizer.response_template = CALLS
     before = speaker.earns()
-    environments = environment_factory(TASK, others=lambda: {OTHER: TextPolicy(speaker.answer)}, pages=PAGES, **GAME)
+    environments = environment_factory(
+        TASK, background=lambda: {OTHER: TextPolicy(speaker.answer)}, pages=PAGES, **GAME
+    )
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
             speaker.model,

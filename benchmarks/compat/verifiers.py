@@ -71,7 +71,7 @@ def served(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[str]:
 
 def loaded(module: str, source: str, folder: Path) -> vf.Env:
     """Write a module into a folder, and return its environment as verifiers loads it."""
-    (folder / f"{module}.py").write_text(source)
+    (folder / f"{module}.py").write_text(source, encoding="utf-8")
     sys.path.insert(0, str(folder))
     return load_environment(resolve_env_config({"taskset": {"id": module}}))
 

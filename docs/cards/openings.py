@@ -88,6 +88,18 @@ OPENINGS: Mapping[str, Sequence[str]] = {
         "{greedy}.",
         "PPO ends at {ppo-torch}.",
     ),
+    "bundle-v0": (
+        "What one department sells makes demand for the goods of the next, which did not see the sale.",
+        "The best fixed rankings earn {static}, departments that know what goes with what and see their own sales "
+        "alone {observer}, and departments that see everything {planner}.",
+        "Departments that rank by the visitor's profile alone earn {content}.",
+    ),
+    "playlist-v0": (
+        "What a listener wants next depends on the last two plays, and no observation says what goes with what.",
+        "The best fixed ranking earns {static}, an agent that knows what goes with what and learns about the listener "
+        "{observer}, and one that knows the listener, too, {planner}.",
+        "An agent that ranks by the listener's profile alone earns {content}.",
+    ),
     "rivals-v1": (
         "A platform that spares its users bait is opened more often, and its rival less.",
         "Two myopic platforms earn {R} each, two that invest in their users {P}; a lone investor gets {T}, a lone "

@@ -3,7 +3,7 @@
     # my_server.py
     from recsys_env.adapters.openenv import page_app
 
-    app = page_app("ecommerce-v1", others="content", pages=3)
+    app = page_app("ecommerce-v1", background="content", pages=3)
 
 `uvicorn my_server:app` serves it, and each connection plays a game of its own:
 
@@ -141,21 +141,22 @@ class PageClient(EnvClient[PageAction, PageObservation, PageState]):
 def page_app(
     task: str | WorldConfig,
     *,
-    others: Background | Callable[[], Background] = "popularity",
+    background: Background | Callable[[], Background] = "popularity",
     sessions: int = MOST_SESSIONS,
     **options: Any,
 ) -> FastAPI:
     """Return a server of a task, as `uvicorn` runs it.
 
     Args:
-        others: policies of all agents but the one that learns, which is the first one if this is one policy for all.
+        background: policies of all agents but the one that learns, which is the first one if this is one policy for
+            all.
         sessions: connections that may play at the same time.
         task, options: as for `language.rollout_factory`.
 
     Raises:
         ValueError, TypeError: an argument is wrong, as for `rollout_factory`, or several agents are left to learn.
     """
-    rollout = rollout_factory(task, others=others, **options)
+    rollout = rollout_factory(task, background=background, **options)
     only_learner(rollout())  # raises if there are several
     compile_game(rollout)
     return create_app(

@@ -1,6 +1,6 @@
 """TRL: pages in words as environments of `GRPOTrainer`, which trains a language model as one agent among policies.
 
-    environments = environment_factory("ecommerce-v1", others="content", pages=1)
+    environments = environment_factory("ecommerce-v1", background="content", pages=1)
     trainer = GRPOTrainer(
         model,
         reward_funcs=reward,
@@ -103,14 +103,15 @@ class PageEnvironments:
 def environment_factory(
     task: str | WorldConfig,
     *,
-    others: Background | Callable[[], Background] = "popularity",
+    background: Background | Callable[[], Background] = "popularity",
     pages: int | None = 1,
     **options: Any,
 ) -> PageEnvironments:
     """Return what `GRPOTrainer(environment_factory=...)` takes.
 
     Args:
-        others: policies of all agents but the one that learns, which is the first one if this is one policy for all.
+        background: policies of all agents but the one that learns, which is the first one if this is one policy for
+            all.
         pages: pages of a rollout; None: the whole episode. With one page, the text that the model ends with is the
             answer; with several pages, the model also has the tool `show`.
         task, options: as for `language.rollout_factory`.
@@ -118,7 +119,7 @@ def environment_factory(
     Raises:
         ValueError, TypeError: an argument is wrong, as for `rollout_factory`, or several agents are left to learn.
     """
-    return PageEnvironments(rollout_factory(task, others=others, pages=pages, **options), several=pages != 1)
+    return PageEnvironments(rollout_factory(task, background=background, pages=pages, **options), several=pages != 1)
 
 
 def _method(name: str) -> Callable[..., str]:

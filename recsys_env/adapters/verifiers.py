@@ -84,8 +84,9 @@ class PageHarness(vf.Harness[vf.HarnessConfig]):
     ) -> vf.ProgramResult:
         tools = data.tools.get(trace.agent.name, [])
         system, prompt = self.resolve_prompt(data)
-        messages = [{"role": "system", "content": system or data.rules[trace.agent.name]}]
-        messages += [message_to_wire(message) for message in prompt or []]
+        messages = [message_to_wire(message) for message in prompt or []]
+        if messages[0]["role"] != "system":  # later pages bring the whole conversation
+            messages.insert(0, {"role": "system", "content": system or data.rules[trace.agent.name]})
         async with httpx.AsyncClient(timeout=None, headers={"Authorization": f"Bearer {secret}"}) as client:
             for left in reversed(range(MOST_CALLS + 1)):
                 told = {"tools": tools} if tools and left else {}
@@ -111,8 +112,8 @@ def environment(
 
     Args:
         seeds: one task for each; keep them below `recsys_env.evaluation.UNSEEN`, from which evaluations begin.
-        task, options: as for `language.rollout_factory`. By default every agent has a seat; agents that `others` play
-            have none.
+        task, options: as for `language.rollout_factory`. By default every agent has a seat; agents that `background`
+            plays have none.
 
     Raises:
         ValueError, TypeError: an argument is wrong, as for `rollout_factory`.

@@ -8,6 +8,7 @@
     feedback.py     what follows a click: dwell, cart, purchases, rating
     objectives.py   what agents are paid for a page besides: diversity, novelty, fairness
     dynamics.py     what the visit changes, who comes next
+    requests.py     what a visitor says that it wants
     retrieval.py    the candidates of the next page
     observation.py  what agents see of it
     step.py         the stages of a tick in this order, over chunks of copies: `run`

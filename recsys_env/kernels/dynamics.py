@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 
-from ..texts import requests
-from ..texts.requests import PHRASINGS
 from .equations import (
     acceptance_probability,
     approach,
@@ -21,14 +19,14 @@ from .machine import rng
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, round_up_to_lanes
 from .machine.vectors import dot, match_topics, prefetch, prefetch_person
-from .page import is_private, touch_item, view_of, wallet_now, window_of
+from .page import is_private, touch_item, view_of, window_of
 from .page_kinds import active_agents
+from .requests import draw_request
 
 CLICKS, PURCHASES = 0, 1
 SATISFACTION_RATE = 0.4  # weight of a click in the satisfaction that agents observe
 FRESH = 0
 USERS_PER_WORD = np.int64(64)  # in `State.touched_users`
-request_row = kernel(requests.request_row)
 _NONE, _ONE = np.uint64(0), np.uint64(1)
 _UNREACHED = np.finfo(np.float64).max  # above the mass of any draw; finite, so that a scale of 0 makes 0 of it
 
@@ -481,40 +479,6 @@ def _welcome(world, state, scratch, p, b, u, key):
         visits = state.visits[b, copy.row, copy.opened]
         visits.last_visit = visits.last_page
         visits.sessions += 1
-
-
-@kernel
-def draw_request(world, state, p, b, key):
-    """What the visitor says at the start of a session, as a row of `texts.requests`; -1 = nothing.
-
-    It names the topic of its intent or of what goes with the item that it consumed last, each half of the time, and
-    its budget half of the time where prices matter; or it is vague, or misleads.
-    """
-    if rng.uniform(key, rng.REQUEST, 0) >= p.users.request:
-        return np.int64(-1)
-    copy = state.copies[b]
-    topic, budget = np.int64(copy.intent), np.int64(0)
-    if p.shape.partner_maps > 0 and rng.uniform(key, rng.REQUEST, 1) < 0.5:
-        last = state.recent[b, copy.row, p.shape.views, 0].item
-        if last >= 0:
-            topic = np.int64(world.leads_to[world.items[last].topic])
-    kind = rng.uniform(key, rng.REQUEST, 2)
-    if kind < p.users.request_vague:
-        topic = np.int64(-1)
-    elif kind < p.users.request_vague + p.users.request_misleading:
-        topic = rng.integer(key, rng.REQUEST, 3, p.shape.topics)
-    if p.choice.beta_price > 0.0 and rng.uniform(key, rng.REQUEST, 4) < 0.5:
-        budget = budget_class(p, state.users[b, copy.visitor], copy.tick)
-    return request_row(topic, budget, rng.integer(key, rng.REQUEST, 5, PHRASINGS))
-
-
-@kernel
-def budget_class(p, user, tick):
-    """What a visitor says of its budget, as an index of `texts.requests.BUDGETS`: cheap if prices bother it more than
-    others or its wallet is not half full, dear if they bother it less."""
-    if user.rho > 1.25 or (p.users.wallet_init > 0.0 and wallet_now(p, user, tick) < 0.5 * p.users.wallet_init):
-        return np.int64(1)
-    return np.int64(3) if user.rho < 0.75 else np.int64(2)
 
 
 @kernel

@@ -110,18 +110,14 @@ def item_statistics(world, state, p, b, j, stamp, tick):
     Popularity is of clicks too, by the log's own count. Impressions are weighted by examination theta, satisfaction is
     the sum of log(dwell / length) over the clicks.
     """
-    row = state.items[b, j]
-    past, present = _decays(world, row, window_of(world, p, j, tick), stamp, tick)
-    return _statistics(world, p, j, row, past, present)
+    return _statistics(world, state, p, b, j, stamp, tick, 1.0)
 
 
 @kernel
 def public_statistics(world, state, p, b, j, stamp, tick):
     """What everybody may know of `item_statistics`: all of it, or under a promise of privacy what the historical log
     says. To that no visitor of the episode has added."""
-    row = state.items[b, j]
-    past, present = _decays(world, row, window_of(world, p, j, tick), stamp, tick)
-    return _statistics(world, p, j, row, past, 0.0 if is_private(p) else present)
+    return _statistics(world, state, p, b, j, stamp, tick, 0.0 if is_private(p) else 1.0)
 
 
 @kernel
@@ -131,9 +127,11 @@ def public_popularity(world, state, p, b, j, stamp, tick):
 
 
 @kernel
-def _statistics(world, p, j, row, past, present):
-    """Statistics of an item of which so much of the historical log is left, and of what its row holds."""
-    item = world.items[j]
+def _statistics(world, state, p, b, j, stamp, tick, share):
+    """Statistics of an item from the historical log and from this share of what happened to it in the episode."""
+    item, row = world.items[j], state.items[b, j]
+    past, present = _decays(world, row, window_of(world, p, j, tick), stamp, tick)
+    present *= share
     popularity = past * item.popularity + present * row.clicks
     clicks = past * item.log_clicks + present * row.clicks
     impressions = past * p.items.log_impressions + present * row.impressions

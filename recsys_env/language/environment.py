@@ -42,11 +42,11 @@ class TextEnv(ParallelEnv):
         config: the task; its actions must be `"candidates"` or `"items"`.
         catalogue, render_mode, name: as for `RecommendationEnv`.
         words: vocabulary of the messages; by default the numbers from 0 on.
-        others, learners: the policies of the agents that do not act in words, and the agents that do; as for
+        background, learners: the policies of the agents that do not act in words, and the agents that do; as for
             `text_env`.
 
     Attributes:
-        possible_agents, agents: as for `RecommendationEnv`, without the agents that `others` play.
+        possible_agents, agents: as for `RecommendationEnv`, without the agents that `background` plays.
         numeric: the numeric environment behind this one; step it only through this one.
         team: the policies of the others.
         readers: agent -> the reader of its pages.
@@ -62,7 +62,7 @@ class TextEnv(ParallelEnv):
         render_mode: str | None = None,
         name: str = "recsys",
         words: Sequence[str] = (),
-        others: Background | None = None,
+        background: Background | None = None,
         learners: Sequence[str] | None = None,
     ) -> None:
         if isinstance(config, WorldConfig) and config.continuous:
@@ -73,9 +73,10 @@ class TextEnv(ParallelEnv):
         self.numeric = RecommendationEnv(config, catalogue, render_mode, name)
         self.metadata, self.render_mode = self.numeric.metadata, render_mode
         batch = self.numeric.vector
-        if learners is None and isinstance(others, (str, Policy)):
+        if learners is None and isinstance(background, (str, Policy)):
             learners = batch.possible_agents[:1]
-        self.team = Team(batch, policies_of(batch.possible_agents, {} if others is None else others, learners), 0)
+        others = {} if background is None else background
+        self.team = Team(batch, policies_of(batch.possible_agents, others, learners), 0)
         self.possible_agents = [agent for agent in batch.possible_agents if agent not in self.team.policies]
         self.repairs: dict[str, Counter[str]] = {agent: Counter() for agent in self.possible_agents}
         self.pages: dict[str, Page | None] = dict.fromkeys(self.possible_agents)
@@ -216,7 +217,7 @@ def text_env(
     catalogue: Catalogue | str | Path | None = None,
     render_mode: str | None = None,
     words: Sequence[str] = (),
-    others: Background | None = None,
+    background: Background | None = None,
     learners: Sequence[str] | None = None,
     **overrides: Any,
 ) -> TextEnv:
@@ -224,8 +225,9 @@ def text_env(
 
     Args:
         words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
-        others: policies of the agents that do not act in words, each by agent or one for all; None: all act in words.
-        learners: the agents that act in words; by default those that `others` leaves out, or the first one if `others`
+        background: policies of the agents that do not act in words, each by agent or one for all; None: all act in
+            words.
+        learners: the agents that act in words; by default those that `background` leaves out, or the first one if it
             is one policy for all.
         task, catalogue, render_mode, overrides: as for `recsys_env.parallel_env`.
 
@@ -235,4 +237,4 @@ def text_env(
     """
     name = task if isinstance(task, str) else "recsys"
     config = task_config(task, overrides, catalogue)
-    return TextEnv(config, catalogue, render_mode, name, words, others, learners)
+    return TextEnv(config, catalogue, render_mode, name, words, background, learners)

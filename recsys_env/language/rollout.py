@@ -1,6 +1,6 @@
 """Rollouts in words, page after page, as trainers of language models play them.
 
-rollout = TextRollout(recsys_env.text_env("ecommerce-v1", others={"recommender_1": "content"}), pages=3)
+rollout = TextRollout(recsys_env.text_env("ecommerce-v1", background={"recommender_1": "content"}), pages=3)
 prompts = rollout.start(seed=7)                      # the learners that are asked, and their prompts
 while prompts:
     prompts = rollout.play({agent: model(prompt) for agent, prompt in prompts.items()})
@@ -135,7 +135,7 @@ class TextRollout:
 def rollout_factory(
     task: str | WorldConfig,
     *,
-    others: Background | Callable[[], Background] | None = None,
+    background: Background | Callable[[], Background] | None = None,
     learners: Sequence[str] | None = None,
     pages: int | None = None,
     warmup: int = 0,
@@ -145,25 +145,25 @@ def rollout_factory(
     """Return a function that makes rollouts of a task, each in an environment of its own: trainers play many at once.
 
     Args:
-        others: as for `text_env`, by name; or a function that makes them, because a policy object acts in one
+        background: as for `text_env`, by name; or a function that makes them, because a policy object acts in one
             environment only.
         learners: as for `text_env`.
         pages, warmup, tools: as for `TextRollout`.
         task, overrides: as for `text_env`.
 
     Raises:
-        ValueError, TypeError: an argument is wrong, as for `text_env` and `TextRollout`, or `others` are objects.
+        ValueError, TypeError: an argument is wrong, as for `text_env` and `TextRollout`, or `background` are objects.
     """
-    given = others.values() if isinstance(others, Mapping) else [others]
+    given = background.values() if isinstance(background, Mapping) else [background]
     if any(isinstance(policy, Policy) for policy in given):
         raise TypeError(
-            f"others = {shown(others)} would act in several environments; give names, or a function that makes them: "
-            "others=lambda: ..."
+            f"background = {shown(background)} would act in several environments; give names, or a function that makes "
+            "them: background=lambda: ..."
         )
 
     def make() -> TextRollout:
-        made = others() if callable(others) else others
-        return TextRollout(text_env(task, others=made, learners=learners, **overrides), pages, warmup, tools)
+        made = background() if callable(background) else background
+        return TextRollout(text_env(task, background=made, learners=learners, **overrides), pages, warmup, tools)
 
     make()  # raises for wrong arguments before training begins
     return make

@@ -16,17 +16,15 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..checks import is_number, is_sequence, shown, unknown
 from ..policies.ranking import hidden_features
+from .environment import TextEnv
 from .pages import Page
 from .rules import FACTS, one_line
-
-if TYPE_CHECKING:
-    from .environment import TextEnv
 
 FOUND = 10  # items that a search returns at most
 NOBODY = "Nobody is there: there is no page to answer now."
@@ -41,10 +39,13 @@ class Tools:
         agent: one of its agents.
 
     Raises:
+        TypeError: `env` is something else.
         KeyError: there is no such agent.
     """
 
     def __init__(self, env: TextEnv, agent: str) -> None:
+        if not isinstance(env, TextEnv):
+            raise TypeError(f"env = {shown(env)} must be an environment in words, as text_env makes")
         env.action_space(agent)  # raises for an unknown one
         self._env, self._agent, self._batch = env, agent, env.numeric.vector
         number = self._batch.possible_agents.index(agent)
@@ -195,13 +196,22 @@ def tools_of(tools: Sequence[str] | Mapping[str, Sequence[str]], agents: Sequenc
                 f"tools = {shown(tools)} must be a list of {', '.join(TOOLS)}, or such a list for each agent"
             )
         for name in names:
-            if name not in TOOLS:
-                raise ValueError(unknown("tool", name, TOOLS))
+            _check_name("tools", name)
     return {agent: tuple(by_agent.get(agent, ())) for agent in agents}
 
 
+def _check_name(argument: str, name: Any) -> None:
+    if not isinstance(name, str) or name not in TOOLS:
+        raise ValueError(f"{argument}: {unknown('tool', name, TOOLS)}")
+
+
 def schema(name: str) -> dict[str, Any]:
-    """Return a tool as chat models are told of it: OpenAI's JSON schema of a function, made from its docstring."""
+    """Return a tool as chat models are told of it: OpenAI's JSON schema of a function, made from its docstring.
+
+    Raises:
+        ValueError: there is no such tool.
+    """
+    _check_name("name", name)
     function = TOOLS[name]
     said, _, arguments = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
     about = dict(re.findall(r"^\s*(\w+): (.+)$", arguments, re.MULTILINE))

@@ -65,7 +65,7 @@ CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one 
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and those of `register_loader`
     "ranker": "recsys_env.policies.linear:SavedRanker",
     "networks": "recsys_env.trained.networks:NetworkPolicy",
-    "pages": "recsys_env.trained.pages:PagePolicy",
+    "pages": "recsys_env.trained.page_policies:PagePolicy",
     "generative": "recsys_env.trained.generative:GenerativePolicy",
     "sb3": "recsys_env.trained.sb3:load",
 }

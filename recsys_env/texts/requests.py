@@ -1,7 +1,6 @@
 """Requests in words: what a visitor says at the start of a session, and its encoding for agents without language.
 
     requests = requests_of(config, centres, catalogue)
-    row = request_row(topic, budget, phrasing)
     requests.texts[row]      # "Do you have something for boating, not too expensive?"
     requests.vectors[row]    # [32]
 
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..config import WorldConfig
+from ..kernels.requests import BUDGETS, PHRASINGS
 from . import TOPIC_WORDS, on_one_line, topic_names, topic_poles
 from .poles import VOCABULARY
 from .titles import shuffled
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ..catalogue import Catalogue
 
 WIDTH = 32  # E, numbers of an encoding; at most 256
-BUDGETS = ("", "cheap", "mid-priced", "dear")  # "" = the request does not say
 SAID_OF_BUDGETS = (
     ("",),
     ("not too expensive", "cheap", "affordable", "on a tight budget", "inexpensive", "a bargain"),
@@ -39,7 +38,7 @@ SAID_OF_BUDGETS = (
 )
 PREFERRED = 3  # words that a world has for each topic and each budget
 THINGS = {"keywords": "something", "goods": "something", "films": "a film", "headlines": "a story"}
-FRAMES = (
+FRAMES = (  # one for each phrasing
     "Do you have {}?",
     "I am looking for {}.",
     "{}, please.",
@@ -49,7 +48,6 @@ FRAMES = (
     "{}. What do you recommend?",
     "Have you got {}?",
 )
-PHRASINGS = len(FRAMES)  # V
 BY_NAME = 4  # every fourth phrasing names the topic as the shop does
 VAGUE = (
     "to pass the time", "you would choose yourself", "for a change", "I have not seen yet", "that surprises me",
@@ -58,7 +56,7 @@ VAGUE = (
 
 
 class Requests(NamedTuple):
-    """All requests of a world; R = (T + 1) · budgets · phrasings, in the order of `request_row`.
+    """All requests of a world; R = (T + 1) · budgets · phrasings, in the order of `kernels.requests.request_row`.
 
     Attributes:
         texts: [R].
@@ -67,17 +65,6 @@ class Requests(NamedTuple):
 
     texts: np.ndarray
     vectors: np.ndarray
-
-
-def request_row(topic: int, budget: int, phrasing: int) -> int:
-    """Return the row of a request: ((topic + 1) · budgets + budget) · phrasings + phrasing.
-
-    Args:
-        topic: from 0 on, or -1 for a vague request.
-        budget: index in `BUDGETS`.
-        phrasing: below `PHRASINGS`.
-    """
-    return ((topic + 1) * len(BUDGETS) + budget) * PHRASINGS + phrasing
 
 
 def requests_of(config: WorldConfig, centres: np.ndarray, catalogue: Catalogue | None) -> Requests:

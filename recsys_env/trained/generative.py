@@ -28,9 +28,9 @@ from ..tensors import one_thread
 from ..vector import checked_vector_env
 from ..worlds import Worlds
 from .folders import check_spaces, network_of, write_policy
+from .page_policies import LAYOUT, read_networks
 from .pages import (
     EXCLUDED,
-    LAYOUT,
     SHARED,
     Layout,
     Observer,
@@ -41,7 +41,6 @@ from .pages import (
     deviations,
     observed,
     option_masks,
-    read_networks,
     to_actions,
     weighed,
 )
@@ -422,7 +421,7 @@ class GenerativeNetwork(Scorer):
     @torch.no_grad()
     def measure(self, observations: torch.Tensor) -> None:
         """Set the unit of each feature to its standard deviation within these pages [R, O], at the first call."""
-        if not self.measured:
+        if self.layout.candidates and not self.measured:
             self.deviation.copy_(deviations(self.read(observations)))
             self.measured = True
 
