@@ -34,7 +34,8 @@ Candidates:
 
 
 def test_without_words_a_reader_ranks_like_static() -> None:
-    told = words.by_request(np.random.default_rng(0).standard_normal((32, HEARD.items.topics)))
+    slopes = np.random.default_rng(0).standard_normal((32, HEARD.items.topics))
+    told = words.by_request(lambda requests: 1 / (1 + np.exp(requests @ slopes)))
     unheard = task_config(HEARD, words.UNHEARD)
     rewards = {
         name: words.earned(config, policy, 3)
@@ -53,10 +54,10 @@ def test_without_words_a_reader_ranks_like_static() -> None:
 def test_clicks_tell_which_topics_are_asked_for() -> None:
     """Most requests for a topic raise that topic the most, where visitors want little else."""
     keen = task_config(HEARD, {"horizon": 400, "choice": {"beta_intent": 6.0}, "users": {"request_misleading": 0.0}})
-    slopes = words.asked_for(keen, 16)
+    topics_of = words.asked_for(keen, 16)
     made, topics = VectorEnv(keen, 1).requests, range(keen.items.topics)
     asked = [(topic, in_python(request_row)(topic, 0, phrasing)) for topic in topics for phrasing in range(PHRASINGS)]
-    found = [(made.vectors[row] @ slopes).argmax() == topic for topic, row in asked]
+    found = [topics_of(made.vectors[row][None]).argmax() == topic for topic, row in asked]
     assert np.mean(found) > 0.7
 
 

@@ -52,14 +52,15 @@ CATALOGUES = range(1, 9)  # world seeds of the other catalogues
 STATISTICS = ("ctr", "satisfaction")
 SIGNALS = (1.0, 0.5, 0.0)
 TRIVIAL = ("random", "popularity", "nearest", "static")
-LOGGED = 256  # episodes of pages filled at random
-WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6)  # of a feature that words tell, of which the best is chosen
+LOGGED = 512  # episodes of pages filled at random
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # of a feature that words tell, of which the best is chosen
 TRIED = 16  # episodes of each choice
 BUDGET = Budget(population=32, episodes=8, generations=12, searches=1)  # of the search for `static`
 
 
 # ------------------------------------------------------------------------------------------------ numbers
 
+Topics = Callable[[np.ndarray], np.ndarray]  # encodings of requests [B, E] -> probabilities of the topics [B, T]
 Told = Callable[[Ranker, np.ndarray], np.ndarray]  # ranker, observations [B, O] -> features [B, C, X] of the options
 
 
@@ -92,11 +93,11 @@ def chosen(config: WorldConfig, told: Told, features: int) -> np.ndarray:
     return best
 
 
-def asked_for(config: WorldConfig, episodes: int) -> np.ndarray:
-    """Return a linear map [E, T] from the encoding of a request to the topics of clicks, relative to their mean.
+def asked_for(config: WorldConfig, episodes: int) -> Topics:
+    """Return a multinomial logistic regression of the topic of a click on the encoding of the request, fitted to clicks
+    on pages filled at random."""
+    from sklearn.linear_model import LogisticRegression
 
-    It is a ridge regression over the clicks on pages filled at random.
-    """
     envs, team, observations = begin_episodes(config, "random", episodes, seed=0)
     actions, said, topics = envs.empty_actions(), [], []
     for _ in range(config.horizon):
@@ -107,15 +108,22 @@ def asked_for(config: WorldConfig, episodes: int) -> np.ndarray:
         b, n, k = np.nonzero(infos["clicked"])
         said.append(requests[b, n])
         topics.append(envs.world.items["topic"][infos["shown"][b, n, k]])
-    clicked = np.eye(envs.shape.topics)[np.concatenate(topics)]
-    return Projection.fit(np.concatenate(said), clicked).slopes
+    found = LogisticRegression(max_iter=1000).fit(np.concatenate(said), np.concatenate(topics))
+
+    def topics_of(requests: np.ndarray) -> np.ndarray:
+        odds = np.zeros((len(requests), envs.shape.topics))
+        odds[:, found.classes_] = found.predict_proba(requests)  # those that were ever clicked
+        return odds
+
+    return topics_of
 
 
-def by_request(slopes: np.ndarray) -> Told:
-    """Return a feature: how much a request asks for an option's topic, by a linear map [E, T] of its encoding."""
+def by_request(topics_of: Topics) -> Told:
+    """Return a feature: the probability that a click is one on the option's topic; 0 where nothing is said of it."""
 
     def told(ranker: Ranker, observations: np.ndarray) -> np.ndarray:
-        topics = ranker.envs.field(observations, "request") @ slopes
+        requests = ranker.envs.field(observations, "request")
+        topics = topics_of(requests) * requests.any(axis=1, keepdims=True)
         of_options = ranker.envs.world.items["topic"][np.maximum(ranker.items, 0)]
         return np.take_along_axis(topics, of_options, axis=1)[..., None]
 
@@ -249,7 +257,7 @@ def compared(rewards: Mapping[str, np.ndarray], pairs: Mapping[str, str]) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--prompts", type=int, default=32, help="episodes of the language agent, which is slow")
+    parser.add_argument("--prompts", type=int, default=48, help="episodes of the language agent, which is slow")
     args = parser.parse_args()
     result = {"requests": requests(args.episodes, args.prompts), "new items": new_items(args.episodes)}
     for variant, found in result.items():
