@@ -9,7 +9,7 @@ import pytest
 
 from recsys_env import VectorEnv, WorldConfig, task_config, vector_env
 from recsys_env.evaluation import episode_returns
-from recsys_env.policies import feedback
+from recsys_env.policies import feedback, make_policy
 from recsys_env.policies.observer import Observer
 
 # Each taste is the centre of one topic, so that there are four kinds of people.
@@ -130,3 +130,42 @@ def test_it_uses_what_goes_with_what_was_sold() -> None:
         for share in (False, True)
     )
     assert together > 1.1 * alone
+
+
+def test_tellers_say_what_they_sold_and_earn_more_than_those_who_do_not_hear() -> None:
+    options: dict[str, Any] = {"users": {"number": 4}, "horizon": 200}
+    talking = task_config("bundle-v0", {**options, "messages": 13})
+    silent, told = (
+        episode_returns(config, policy, 12, 0).mean()
+        for config, policy in ((task_config("bundle-v0", options), "observer"), (talking, "teller"))
+    )
+    assert told > 1.08 * silent
+    envs = VectorEnv(talking, 20)
+    observations, _ = envs.reset(seed=1)
+    team = [make_policy("teller") for _ in envs.possible_agents]
+    for agent, policy in zip(envs.possible_agents, team, strict=True):
+        policy.bind(envs, agent, 1)
+    said, sold = set[int](), [{} for _ in team]  # what each agent sold last, by copy and visitor
+    for _ in range(60):
+        visitor = envs.next_visitor[:, 0].copy()
+        actions = np.stack([policy.act(observations[:, n]) for n, policy in enumerate(team)], 1)
+        for n, b in np.ndindex(len(team), envs.num_envs):
+            word = int(actions[b, n, -1])
+            if visitor[b] >= 0:
+                assert word == sold[n].get((b, int(visitor[b])), 0)
+                said.add(word)
+        observations, _, _, truncated, infos = envs.step(actions)
+        for n, policy in enumerate(team):
+            found = feedback(infos, n)
+            policy.observe(found)
+            policy.reset(truncated)
+            for b in range(envs.num_envs):
+                bought = found["shown"][b][found["bought"][b].astype(bool)]
+                topic = 1 + int(envs.world.items["topic"][bought[-1]]) if bought.size else 0
+                sold[n][b, int(visitor[b])] = topic
+    assert len(said) > 3
+
+
+def test_tellers_need_a_word_for_each_topic() -> None:
+    with pytest.raises(ValueError, match=r"messages = 5 and choice.beta_partner = 6 do not suit .*: it needs 13 words"):
+        make_policy("teller").bind(vector_env("bundle-v0", 1, messages=5), "cameras_0", 0)

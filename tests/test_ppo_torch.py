@@ -49,6 +49,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "a memory of items": {"task": "duel-v1", "memory": 4, "centralised": True},
     "several catalogues": {"task": "ecommerce-v1", "catalogues": 2, "centralised": True},
     "ticks": {"task": "rivals-v1", "credit": "ticks"},
+    "attention": {"task": "playlist-v0", "attention": 4},
+    "attention, digests and a memory": {"task": "bundle-v0", "attention": 4, "memory": 4},
 }
 
 
@@ -75,6 +77,35 @@ def test_it_trains_and_its_folder_is_a_policy(kind: str, tmp_path: Path) -> None
     """Whatever an action is made of."""
     first = check_training(options, tmp_path, KINDS[kind])
     assert first["training"]["agent_steps"] >= 600
+
+
+def test_attention_reads_the_items_that_were_consumed_and_no_others(tmp_path: Path) -> None:
+    rollout, agent, _ = rollout_of(tmp_path, task="playlist-v0", attention=4, n_steps=15)
+    seen, layout = rollout.observations.flatten(0, 1), rollout.layout
+    known = seen[:, layout.history : layout.history + layout.recent].bool()
+    vectors = slice(layout.history + layout.recent, layout.history + layout.recent * (1 + layout.dims))
+    assert known.any()
+    assert not known.all()
+
+    def scores(changed: torch.Tensor) -> torch.Tensor:
+        """Scores where the vectors of the items at these places [P, L] are others."""
+        other = seen.clone()
+        other[:, vectors] += 0.2 * changed.unsqueeze(2).expand(-1, -1, layout.dims).flatten(1)
+        with torch.no_grad():
+            return agent.actor(agent.actor.read(other))[0]
+
+    before = scores(torch.zeros_like(known))
+    torch.testing.assert_close(scores(~known), before)
+    moved = (scores(known) - before).abs().amax(1)
+    assert (moved[known.any(1)] > 1e-5).all()
+    assert not moved[~known.any(1)].any()
+
+
+def test_attention_needs_vectors_and_recent_items(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no vectors of candidates; needed is candidates.features"):
+        rollout_of(tmp_path, task="ecommerce-v1", attention=4)
+    with pytest.raises(ValueError, match=r"no items that visitors consumed last; needed is observation.recent > 0"):
+        rollout_of(tmp_path, task="playlist-v0", attention=4, set=("observation.recent=0",))
 
 
 def test_each_learner_may_have_its_own_networks(tmp_path: Path) -> None:

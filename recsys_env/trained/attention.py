@@ -43,13 +43,17 @@ class AttentionNetwork(PageNetwork):
         units: of the embeddings of items.
 
     Raises:
-        ValueError: the observations hold no vectors of candidates.
+        ValueError: the observations hold no vectors of candidates, or no items that visitors consumed.
     """
 
     def __init__(self, layout: Layout, width: int, memory: int, units: int) -> None:
         if not layout.vectors:
             raise ValueError(
                 'the observations hold no vectors of candidates; needed is candidates.features = "vectors" or "both"'
+            )
+        if not layout.recent:
+            raise ValueError(
+                "the observations hold no items that visitors consumed last; needed is observation.recent > 0"
             )
         super().__init__(layout, width, memory)
         self.units = units
