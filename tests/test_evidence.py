@@ -245,6 +245,25 @@ def test_play_is_measured_again_with_the_rankers_of_the_card(tmp_path: Path, mon
         evidence.play_again(task)
 
 
+def test_rows_are_measured_again_and_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
+    task = "ecommerce-v1,horizon=40"
+    stored = {"settings": {"episodes": 3, "policies": []}, "searches": {}, "rows": {"random": {"mean": 1}, "blind": {}}}
+    path = tmp_path / "evidence" / f"{task}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(stored))
+    assert evidence.rows_again(task, ["observer"]) == path
+    added = json.loads(path.read_text())["rows"]
+    assert added["random"] == {"mean": 1}
+    assert added["observer"]["source"]["command"]
+    assert added["observer"]["score"] > 0
+    evidence.rows_again(task)
+    again = json.loads(path.read_text())["rows"]
+    assert again["random"]["score"] == 0
+    assert again["observer"]["mean"] == added["observer"]["mean"]
+    assert again["blind"]["source"]["command"]
+
+
 def test_what_memory_and_messages_are_worth() -> None:
     earned = {"coverage-convention": 2.0, "coverage-memory": 3.0, "coverage-talk": 3.6}
     found = evidence.memory(Earning(earned, earned, TASKS["coverage-v0"]))

@@ -2,7 +2,7 @@
 
     python -m benchmarks.studies.evidence TASK ... [--policies my_file:Mine] [--episodes 200] [--generations 16]
     python -m benchmarks.studies.evidence TASK ... --play
-    python -m benchmarks.studies.evidence TASK ... --rows observer
+    python -m benchmarks.studies.evidence TASK ... --rows [observer ...]
 
 All policies and all mixes of policies play the same held-out episodes (common random numbers), so differences and
 ratios are paired by episode. The best of several policies is chosen on other episodes than those on which it is
@@ -23,8 +23,8 @@ speed     agent-steps per second
 The card is written to benchmarks/results/evidence/<task>.json, which is published. Write a card with your own policies
 or with few episodes to another folder (--out). A part that a task does not have holds `missing`, the reason. The site
 adds what learners show (discount, memory, sharing, algorithms) from their own results (`docs/cards/`). `--play`
-measures only `play` again, with the rankers of the stored card, and `--rows` adds policies to `rows`. What is measured
-so has a `source` of its own.
+measures only `play` again and `--rows` only `rows`, all of them or those of some policies, with the rankers of the
+stored card. What is measured so has a `source` of its own.
 """
 
 from __future__ import annotations
@@ -383,19 +383,29 @@ def answers_of(played: Played, mine: Sequence[str] = ()) -> list[str]:
     return [name for name in known if not too_slow(config, name)]
 
 
-def add_rows(task: str, policies: Sequence[str]) -> Path:
-    """Measure these policies, and put their rows into a stored card.
+def rows_again(task: str, policies: Sequence[str] = ()) -> Path:
+    """Measure rows of a stored card again, with the rankers that the card found, or add rows to it.
+
+    Args:
+        policies: by default those that have rows.
 
     Raises:
         ValueError: no card is stored, or it has policies of somebody's own.
     """
     path, stored = _stored(task)
     source = provenance()  # of the code as it is now
-    config = cli.config_of(task)
-    played = Played(config, stored["settings"]["episodes"], HELD_OUT, {})
-    new = rows(played, tuple(dict.fromkeys((*policies, *scale_ends(config)))))
-    write_json(path, stored | {"rows": stored["rows"] | {name: new[name] | {"source": source} for name in policies}})
+    played = _played_again(task, stored)
+    names = list(policies or stored["rows"])
+    new = rows(played, tuple(dict.fromkeys((*names, *scale_ends(played.config)))))
+    write_json(path, stored | {"rows": stored["rows"] | {name: new[name] | {"source": source} for name in names}})
     return path
+
+
+def _played_again(task: str, stored: Card) -> Played:
+    """Policies of a task, with the rankers that its stored card found, on the same episodes."""
+    found = {name: found_of(record) for name, record in stored["searches"].items()}
+    config = cli.config_of(task)
+    return Played(config, stored["settings"]["episodes"], HELD_OUT, {**found, **priced_planners(config)})
 
 
 def _stored(task: str) -> tuple[Path, Card]:
@@ -415,9 +425,7 @@ def play_again(task: str) -> Path:
     """
     path, stored = _stored(task)
     source = provenance()  # of the code as it is now
-    found = {name: found_of(record) for name, record in stored["searches"].items()}
-    config = cli.config_of(task)
-    played = Played(config, stored["settings"]["episodes"], HELD_OUT, {**found, **priced_planners(config)})
+    played = _played_again(task, stored)
     play = play_against(played, answers_of(played))
     write_json(path, stored | {"play": play | {"source": source}})
     return path
@@ -440,7 +448,7 @@ def main() -> None:
         "--generations", type=int, default=16, help="generations of each search of rankers; 0 for no searches"
     )
     parser.add_argument("--play", action="store_true", help="measure the part `play` of the stored cards again")
-    parser.add_argument("--rows", nargs="*", default=[], help="measure rows of these policies in the stored cards")
+    parser.add_argument("--rows", nargs="*", help="measure these rows, or all, of the stored cards again")
     parser.add_argument("--out", type=Path, help="folder of the cards, instead of benchmarks/results/evidence")
     args = parser.parse_args()
     try:
@@ -448,8 +456,8 @@ def main() -> None:
         cli.at_least(0, generations=args.generations)
         args.policies = list(import_policies(args.policies))
         for task in cli.known_tasks(args.task):
-            if args.play or args.rows:
-                print(play_again(task) if args.play else add_rows(task, args.rows), flush=True)
+            if args.play or args.rows is not None:
+                print(play_again(task) if args.play else rows_again(task, args.rows), flush=True)
                 continue
             began = time.perf_counter()
             found = card(task, args.episodes, args.policies, args.generations)
