@@ -611,6 +611,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         slots=1,
         horizon=600,
         page="rival",
+        scale_hundred="greedy",
         users=UserConfig(number=8, groups=1),
         items=ItemConfig(number=600, quality_sd=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
         choice=ChoiceConfig(

@@ -97,7 +97,7 @@ OPENINGS: Mapping[str, Sequence[str]] = {
     "playlist-v0": (
         "What a listener wants next depends on the last two plays, and no observation says what goes with what.",
         "The best fixed ranking earns {static}, an agent that knows what goes with what and learns about the listener "
-        "{observer}, and one that knows the listener, too, {planner}.",
+        "{observer}, and one that knows the listener, too, {greedy}.",
         "An agent that ranks by the listener's profile alone earns {content}.",
     ),
     "rivals-v1": (
