@@ -159,7 +159,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         This is the dilemma of `pricing-duel-v0` in a world that is too large to be solved exactly. A seller that looks
         ahead (`planner`, which pays .3 per unit of trust in itself) gains loyal customers by undercutting myopic
         rivals, but when all look ahead, all earn less than if none did. Individual reward per agent and episode: random
-        68, planner 198, greedy 256, central 301; a planner among greedy rivals 282, a greedy one among planners 178.
+        69, planner 198, greedy 256, central 301; a planner among greedy rivals 282, a greedy one among planners 178.
         Question: do learning sellers fight for loyal customers or settle on prices that pay all of them, and who
         profits from looking further ahead than the others? Stresses: collusion, foresight, slates and prices at once.
         The task is not calibrated to a published funnel: more pages end in a purchase than in real shops, so that
