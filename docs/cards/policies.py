@@ -27,7 +27,11 @@ def scores(found: Mapping[str, Any]) -> str:
     said = f" `blind` may differ from `random` here, because {strategy}." if strategy else ""
     table = markdown(["policy", "individual reward per agent", "score"], rows)
     lead = ", ".join(bests)
-    return f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}\n\n{table}"
+    own = {policy: row for policy, row in known.items() if "source" in row}
+    which = "all rows" if len(own) == len(known) else "the rows of " + ", ".join(f"`{policy}`" for policy in own)
+    raw = f"evidence/{found['settings']['task']}.json"
+    later = f"\n\n{{.how}}\nMeasured later, {which}: {measured.whence_rows(own, raw)}" if own else ""
+    return f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}\n\n{table}{later}"
 
 
 def constant_strategy(config: WorldConfig) -> str:
