@@ -36,8 +36,8 @@ class Observer(Policy):
     between `static` and `observer` can be learnt from observations, and what lies between `observer` and `planner` is
     hidden.
 
-    It is no exact optimum, so what it earns is a lower bound. It takes what rivals show on its pages to weigh as much as
-    what it shows itself, does not see what visitors do elsewhere, and does not explore. A page takes about a
+    It is no exact optimum, so what it earns is a lower bound. It takes what rivals show on its pages to weigh as much
+    as what it shows itself, does not see what visitors do elsewhere, and does not explore. A page takes about a
     millisecond.
 
     Args:
