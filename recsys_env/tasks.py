@@ -615,7 +615,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         users=UserConfig(number=8, groups=1),
         items=ItemConfig(number=600, quality_sd=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
         choice=ChoiceConfig(
-            v_0=2.5,
+            v_0=3.0,
             beta_taste=2.5,
             beta_partner=6.0,
             partner_second=0.5,

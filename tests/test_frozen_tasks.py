@@ -38,7 +38,7 @@ CONFIG: dict[str, str] = {
     "grocery-v1": "a9c181512fd67310cbd89f08dc34d470fe6553b152f63b2e97083d6f732b891c",
     "crossdomain-v0": "6e61891ae9acc8548e8d6d514623d7ba096b714c712dccd7089b54f834224046",
     "bundle-v0": "1585d2e0db379aff967cd6accc9fb02448400d6d2073501a70a37a0ba83ffb8e",
-    "playlist-v0": "41008e72ec4058b75306e090ed40096e290f087770cb679fae6e44e0270e7f46",
+    "playlist-v0": "1e68707f6f44a2d17e20c469033a0b807a3b385ff7267e08d3ae823d23bd8c45",
     "rivals-v1": "a8aa6bd5939c95cfe5eb96ce14d4c718c57711befe297fd974974e36741c7938",
 }  # fmt: skip
 PLAY: dict[str, str] = {
@@ -55,7 +55,7 @@ PLAY: dict[str, str] = {
     "grocery-v1": "2abdffcd57a8feddb89815003638e6c9b5302e3e349f362550d7b5591f6b0aeb",
     "crossdomain-v0": "3a2d93b9b2eb4fea92152e22d19bc5588a915b1356e2eeb42584458d63a71485",
     "bundle-v0": "1455c4f925a05832325f97a6269298e7345a6f00074b1b572987a6992b90e889",
-    "playlist-v0": "7be1d07022b4eaea118adebfe73b0cafbfabf7a7ddbfb4f2761b4b8b6a0019d1",
+    "playlist-v0": "764679cdd4da8bb866d749df54bb3ed753d0a5543edbacb900a995fec01187ca",
     "rivals-v1": "bff7d28143342f3b348cba61597cd85dc6eb4ab63de9157d7a937f12ac7761e9",
 }  # fmt: skip
 STATE: dict[str, str] = {
@@ -72,7 +72,7 @@ STATE: dict[str, str] = {
     "grocery-v1": "4944052360f31f274215f681bc3232bf348de3a3a0867d8e33376e542335a324",
     "crossdomain-v0": "835bf514daedde242a1ce4cfddb65fe566c61548dbf3e0cfb154489f289635cc",
     "bundle-v0": "3645bac0b89903c2deaf7d151f47a1a7bf4ed4ad404e7a19acdeae0b94f558de",
-    "playlist-v0": "e56ba67982c83d142b0ea95ad369da03bf088c1de1375f955825a768a6ebf861",
+    "playlist-v0": "abceae7a7680dd8d22e0b1cf26fa8a51ec54640204040e1c4ae6637affa39b58",
     "rivals-v1": "fd99e97269acedf7e840c28b97b74a48d95d2acbb76259850d73cdca2b951e58",
 }  # fmt: skip
 COPIES, TICKS, SEED = 2, 300, 20260101
