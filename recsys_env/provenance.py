@@ -60,14 +60,21 @@ def provenance() -> dict[str, Any]:
 
 
 def _command() -> str:
-    """The command line of this process, without the passwords and keys of addresses."""
+    """The command line of this process, without the passwords and keys of addresses, and without the folders of this
+    machine."""
     spec = sys.modules["__main__"].__spec__
     script = Path(sys.argv[0]).name  # of the package or of one's own
     if spec is not None:
         begin = ["python", "-m", spec.name.removesuffix(".__main__")]
     else:
         begin = ["python", script] if script.endswith(".py") else [script]
-    return shlex.join([*begin, *map(without_secrets, sys.argv[1:])])
+    return shlex.join([*begin, *(_without_folder(without_secrets(argument)) for argument in sys.argv[1:])])
+
+
+def _without_folder(argument: str) -> str:
+    """An argument with the name alone in place of an absolute path."""
+    option, equals, value = argument.rpartition("=")
+    return f"{option}{equals}{Path(value).name}" if Path(value).is_absolute() else argument
 
 
 @cache

@@ -104,3 +104,17 @@ def test_stored_results_do_not_make_a_commit_dirty_and_code_does(
     assert commit() == head
     package.write_text("2")
     assert commit() == f"{head}-dirty"
+
+
+def test_commands_are_stored_without_folders_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    arguments = [
+        "--task",
+        "duel-v1",
+        "--keep",
+        str(tmp_path / "kept"),
+        f"--out={tmp_path}/a.json",
+        "recommender_0=runs/a",
+    ]
+    monkeypatch.setattr(sys, "argv", ["mine.py", *arguments])
+    told = provenance()["command"]
+    assert told.endswith("--task duel-v1 --keep kept --out=a.json recommender_0=runs/a")
