@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env.evaluation import UNSEEN
 from recsys_env.trained import generative
 from recsys_env.trained.generative import GenerativeNetwork
 from recsys_env.trained.pages import SHARED, best_slates, option_masks, to_actions
@@ -107,10 +106,9 @@ class GRPOLearner:
 
     def __init__(self, training: Training, options: GenerativeGRPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
-        seed = (options.seed + training.done) % UNSEEN  # another one when resumed
-        torch.manual_seed(seed)
+        torch.manual_seed(training.seed)
         self.envs = training.make_envs()
-        self.envs.reset(seed=seed)
+        self.envs.reset(seed=training.seed)
         self.to_device = Tensors(self.envs, options.device)
         self.recommender = Recommender(self.envs, options)
         self.network, self.reference = (self.recommender.network().to(self.to_device.device) for _ in range(2))

@@ -25,7 +25,6 @@ from typing import Any, cast
 import numpy as np
 
 from recsys_env.batch import CpuBatch
-from recsys_env.evaluation import UNSEEN
 from recsys_env.trained import page_policies
 from recsys_env.trained.pages import (
     EXCLUDED,
@@ -366,10 +365,9 @@ class PPOLearner:
 
     def __init__(self, training: Training, options: TorchPPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
-        seed = (options.seed + training.done) % UNSEEN  # another one when resumed
-        torch.manual_seed(seed)
+        torch.manual_seed(training.seed)
         self.envs = training.make_envs()
-        self.envs.reset(seed=seed)
+        self.envs.reset(seed=training.seed)
         self.rollout = Rollout(self.envs, options, options.discount(training.config), self._observer())
         state, learners = self.rollout.states.shape[2], training.learners
         self.rows = (

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from recsys_env.batch import CpuBatch
-from recsys_env.evaluation import UNSEEN
 from recsys_env.trained import page_policies
 from recsys_env.trained.pages import (
     EXCLUDED,
@@ -211,11 +210,10 @@ class QLearner:
 
     def __init__(self, training: Training, options: TorchQ) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
-        seed = (options.seed + training.done) % UNSEEN  # another one when resumed
-        torch.manual_seed(seed)
-        self._rng = np.random.default_rng(seed)
+        torch.manual_seed(training.seed)
+        self._rng = np.random.default_rng(training.seed)
         self.envs = training.make_envs()
-        self.envs.reset(seed=seed)
+        self.envs.reset(seed=training.seed)
         self.replay = Replay(self.envs, options, options.discount(training.config))
         self._rows = self.envs.num_envs * self.envs.num_agents
         mixer = Mixer(self.envs.num_agents, self.replay.states.shape[2]) if options.mixer == "qmix" else None

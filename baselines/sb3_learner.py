@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from recsys_env.adapters.sb3 import SB3VecEnv
-from recsys_env.evaluation import UNSEEN
 from recsys_env.files import FileError
 from recsys_env.focal import FocalBatch
 from recsys_env.trained.sb3 import NETWORKS, ranking_network, save
@@ -103,7 +102,7 @@ class SB3Learner:
         rewards = self.model.get_vec_normalize_env().ret_rms
         rewards.mean, rewards.var, rewards.count = np.array(scale[0]), np.array(scale[1]), float(scale[2])
         self.model.num_timesteps = self.training.done
-        self.model.set_random_seed((self.options.seed + self.training.done) % UNSEEN)
+        self.model.set_random_seed(self.training.seed)
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""

@@ -19,7 +19,7 @@ import numpy as np
 from recsys_env import VectorEnv, WorldConfig, Worlds
 from recsys_env.batch import CpuBatch
 from recsys_env.config import plain_config
-from recsys_env.evaluation import compared
+from recsys_env.evaluation import UNSEEN, compared
 from recsys_env.files import FileError, read_json
 from recsys_env.focal import FocalBatch, checked_agent, policies_of
 from recsys_env.policies import Policy
@@ -205,6 +205,11 @@ class Training:
     def done(self) -> int:
         """Agent-steps that the checkpoint has done already; 0 without one."""
         return 0 if self.checkpoint is None else int(self.checkpoint.curve[-1]["agent_steps"])
+
+    @property
+    def seed(self) -> int:
+        """Seed of the learner and its batch: another one when resumed, and none of an evaluation."""
+        return (self.algorithm.seed + self.done) % UNSEEN
 
     @property
     def self_play(self) -> bool:

@@ -101,11 +101,9 @@ class AttentionNetwork(PageNetwork):
         interest = shares @ self.consumed(consumed)
         person = self.person(seen).unsqueeze(1).expand_as(candidate)
         parts = candidate, interest, candidate * interest, person, candidate * person
-        scores = weighed(page, weights) + self.head(torch.cat(parts, 2)).squeeze(2)
-        matches = (candidate * (interest + person)).sum(
-            2
-        ) / self.units**0.5  # products, by which a map is learnt soonest
-        scores = scores + matches
+        # Products, by which a map is learnt soonest.
+        match = (candidate * (interest + person)).sum(2) / self.units**0.5
+        scores = weighed(page, weights) + self.head(torch.cat(parts, 2)).squeeze(2) + match
         return scores.masked_fill(~page.allowed, EXCLUDED), words
 
 

@@ -51,7 +51,7 @@ def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork]) -> N
         "layout": dataclasses.asdict(one.layout),
         "width": one.width,
         "memory": one.memory.hidden_size if one.memory else 0,
-        "attention": getattr(one, "units", 0),
+        "attention": one.units,
         "networks": list(networks),
     }
     write_policy(folder, "pages", envs, to_arrays(networks), **facts)

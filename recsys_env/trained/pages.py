@@ -221,6 +221,7 @@ class PageNetwork(Scorer):
     """
 
     deviation: torch.Tensor  # [F] units of the candidates' features
+    units = 0  # of target attention
 
     def __init__(self, layout: Layout, width: int = 64, memory: int = 0) -> None:
         super().__init__()
