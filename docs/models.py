@@ -12,7 +12,7 @@ import numpy as np
 from measured import NotMeasured, files, origin_of, picture, played, section, stored, union, whence, whence_rows
 
 from recsys_env.evaluation.plots import COLOURS
-from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.statistics import interval, place_on_scale
 from recsys_env.evaluation.tables import bracketed, markdown, marked, platform_values, spread
 from recsys_env.files import read_json
 from recsys_env.policies import ORACLES
@@ -168,45 +168,58 @@ def manipulation() -> str:
 
 
 LEARNED = {  # trainings of the study of partners, in words
-    "own-bundle": "`bundle-v0`, histories of its own sales",
-    "shared-bundle": "`bundle-v0`, shared histories",
-    "heard-bundle": "`bundle-v0`, one department beside two that play `teller`",
-    "deaf-bundle": "the same, which does not hear them",
-    "own-playlist": "`playlist-v0`",
+    "own playlist": "`playlist-v0`",
+    "own bundle": "`bundle-v0`, histories of its own sales",
+    "shared bundle": "`bundle-v0`, shared histories",
+    "heard bundle": "`bundle-v0`, one department beside two that play `teller`",
+    "deaf bundle": "the same, which does not hear them",
 }
 
 
 def partners() -> str:
     """What the map of what goes with what is worth, and what telling of sales is worth."""
     result = stored("partners")
-    settings, bundle, playlist = result["settings"], result["bundle-v0"], result["playlist-v0"]
+    settings, bundle, learned = result["settings"], result["scripted"]["bundle-v0"], result["learned"]
+    own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["own"].items()}
+    if trained := learned.get("own playlist"):
+        own["ppo-torch"] = np.mean([run["own"] for run in trained.values()], 0)
+    scores = place_on_scale(own, "random", "greedy")
     teams = markdown(
         ["`bundle-v0`, all departments", "reward per agent"],
         [[name, spread(row)] for name, row in bundle["rewards"].items()],
     )
     gained = [[f"gain of {name}", percent(row, 0)] for name, row in bundle["gains"].items()]
+    gained += [[f"gain of {name} to who learns", percent(row, 0)] for name, row in result["gains of learners"].items()]
     lost = [
         [f"`{agent}` does not follow up: {who}", percent(row, 0)]
         for agent, of in bundle["not followed"].items()
         for who, row in of.items()
     ]
-    scores = markdown(
-        ["`playlist-v0`, all agents", "reward per agent", "score"],
-        [[f"`{name}`", spread(row), spread(playlist["scores"][name])] for name, row in playlist["rewards"].items()],
-    )
-    tables = [teams, markdown(["`bundle-v0`", "more or less reward"], [*gained, *lost]), scores]
-    if learned := result.get("learned"):
-        rows = [[LEARNED[name], spread(row), len(row["runs"])] for name, row in learned.items()]
+    ranked = sorted(scores.items(), key=lambda of: of[1]["mean"])
+    rows = [[f"`{name}`", spread(row), f"{row['score']:.1f} ± {row['score_ci95']:.1f}"] for name, row in ranked]
+    tables = [
+        markdown(["`playlist-v0`, all agents", "reward per agent", "score"], rows),
+        teams,
+        markdown(["`bundle-v0`", "more or less reward"], [*gained, *lost]),
+    ]
+    if learned:
+        rows = [
+            [words, spread(interval(np.mean([run["own"] for run in of.values()], 1))), len(of)]
+            for name, words in LEARNED.items()
+            if (of := learned.get(name))
+        ]
         tables.append(markdown(["trained `ppo-torch` with target attention", "reward per learner", "seeds"], rows))
+    beside = f", a trained network {scores['ppo-torch']['score']:.0f}" if trained else ""
     means = (
-        f"In `bundle-v0` shared histories earn {percent(bundle['gains']['shared histories'], 0)} more than a "
-        f"department's own, and words {percent(bundle['gains']['words'], 0)}. In `playlist-v0` the best ranking by "
-        f"digests reaches {playlist['scores']['static']['mean']:.0f} of 100, and `observer` "
-        f"{playlist['scores']['observer']['mean']:.0f}."
+        f"In `playlist-v0` the best ranking by digests reaches {scores['static']['score']:.0f} of 100{beside}, and "
+        f"`observer` {scores['observer']['score']:.0f}. In `bundle-v0` shared histories earn "
+        f"{percent(bundle['gains']['shared histories'], 0)} more than a department's own, and words "
+        f"{percent(bundle['gains']['words'], 0)}."
     )
     how = (
-        f"{settings['episodes']} held-out episodes, ± 95 %. Trainings take {settings['timesteps']:,} agent-steps. "
-        f"{whence(result, 'partners.json')}"
+        f"{settings['episodes']} held-out episodes, ± 95 %, over episodes or, of trained networks, over seeds. "
+        f"Networks are pre-trained on {settings['training']['pages']:,} logged random pages, then trained for "
+        f"{settings['timesteps']:,} agent-steps. {whence(result, 'partners.json')}"
     )
     return section(means, *tables, how=how)
 
