@@ -400,10 +400,15 @@ def test_pages_that_led_to_more_count_more(tmp_path: Path) -> None:
     "kind",
     [
         {},
-        {"task": "journey-v1", "separate": True},
-        {"catalogues": 2, "reward_weight": 0.5},
         {"background": ("random",), "pages": 0},
-        {"task": "ecommerce-v1,action=items"},
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in (
+                {"task": "journey-v1", "separate": True},
+                {"catalogues": 2, "reward_weight": 0.5},
+                {"task": "ecommerce-v1,action=items"},
+            )
+        ),
     ],
 )
 def test_it_trains_and_its_folder_is_a_policy(kind: dict[str, Any], tmp_path: Path) -> None:
@@ -452,6 +457,7 @@ def test_a_run_that_goes_on_knows_how_it_was_pretrained(tmp_path: Path) -> None:
     assert after.facts["pretraining"]["curve"]
 
 
+@pytest.mark.slow
 def test_a_minibatch_in_parts_is_the_same_minibatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recsys_env.trained.generative.DROPOUT", 0.0)  # which is drawn for each part
     ends = []

@@ -60,6 +60,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "attention, logged pages": {"task": "playlist-v0", "attention": 4, "pages": 400},
     "items, logged pages": {"task": "duel-v1", "pages": 400, "separate": True},
 }
+QUICK = ("slates and words", "items", "vectors", "a memory", "an agent for each", "attention, logged pages")
 
 
 def options(out: Path, **settings: Any) -> TorchPPO:
@@ -80,7 +81,7 @@ def rollout_of(tmp_path: Path, roles: Any = (), **settings: Any) -> tuple[Rollou
     return learner.rollout, agent, told
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind not in QUICK)) for kind in KINDS])
 def test_it_trains_and_its_folder_is_a_policy(kind: str, tmp_path: Path) -> None:
     """Whatever an action is made of."""
     first = check_training(options, tmp_path, KINDS[kind])

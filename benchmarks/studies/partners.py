@@ -1,6 +1,6 @@
 """What knowing what goes with what is worth, in `bundle-v0` and `playlist-v0`, and what telling of sales is worth.
 
-    python -m benchmarks.studies.partners [--episodes 200] [--seeds 3] [--timesteps 2000000] [--cases "own bundle" ...]
+    python -m benchmarks.studies.partners [--episodes 200] [--seeds 3] [--timesteps 1000000] [--cases "own bundle" ...]
     python -m benchmarks.studies.partners --cases        # without training: half an hour
 
 Every row is a team that plays the same held-out episodes, with its reward per agent. `content` knows the tastes that
@@ -168,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--timesteps", type=int, default=2_000_000, help="agent-steps of each training")
+    parser.add_argument("--timesteps", type=int, default=1_000_000, help="agent-steps of each training")
     parser.add_argument("--cases", nargs="*", choices=tuple(cases()), default=tuple(cases()), help="trainings")
     parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
     args = parser.parse_args()
@@ -180,12 +180,16 @@ def main() -> None:
         waiting = {pool.submit(trained, *job, args.timesteps, args.episodes): job for job in jobs}
         if played:
             scripted = {"source": provenance(), **{task: part.result() for task, part in played.items()}}
-        for done in (None, *as_completed(waiting)):
-            if done is not None:
-                name, seed = waiting[done]
-                runs.setdefault(name, {})[str(seed)] = done.result()
-            result = {"scripted": scripted, "learned": runs, "gains of learners": gains(runs)}
-            print(store("partners", settings, result), flush=True)
+        _store(settings, scripted, runs)
+        for done in as_completed(waiting):
+            name, seed = waiting[done]
+            runs.setdefault(name, {})[str(seed)] = done.result()
+            _store(settings, scripted, runs)
+
+
+def _store(settings: Mapping[str, Any], scripted: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
+    result = {"scripted": scripted, "learned": runs, "gains of learners": gains(runs)}
+    print(store("partners", settings, result), flush=True)
 
 
 if __name__ == "__main__":
