@@ -137,7 +137,22 @@ def manipulation() -> str:
     return section(means, markdown(["agent", "orders", "harmless words"], rows), how=how)
 
 
-LEARNED = {  # trainings of the study of partners, in words
+TEAMS = {  # of the study of partners, in words
+    "random": "`random`",
+    "no map": "`content`, which knows no map",
+    "static": "`static`",
+    "own sales": "`observer`, which sees its own sales",
+    "no map, shared histories": "`content`, shared histories",
+    "shared histories": "`observer`, shared histories",
+    "told": "`teller`, which is told of other sales a page later",
+    "oracle": "`greedy`, which knows everything",
+}
+GAINS = {
+    "the map": "the map: `observer` over `content`",
+    "shared histories": "shared histories: `observer` with them over `observer` without",
+    "words": "words: `teller` over `observer`",
+}
+LEARNED = {  # its trainings
     "own playlist": "`playlist-v0`",
     "own bundle": "`bundle-v0`, histories of its own sales",
     "shared bundle": "`bundle-v0`, shared histories",
@@ -156,12 +171,12 @@ def partners() -> str:
     scores = place_on_scale(own, "random", "greedy")
     teams = markdown(
         ["`bundle-v0`, all departments", "reward per agent"],
-        [[name, spread(row)] for name, row in bundle["rewards"].items()],
+        [[TEAMS[name], spread(row)] for name, row in bundle["rewards"].items()],
     )
-    gained = [[f"gain of {name}", percent(row, 0)] for name, row in bundle["gains"].items()]
-    gained += [[f"gain of {name} to who learns", percent(row, 0)] for name, row in result["gains of learners"].items()]
+    gained = [[GAINS[name], percent(row, 0)] for name, row in bundle["gains"].items()]
+    gained += [[f"{name}, for trained networks", percent(row, 0)] for name, row in result["gains of learners"].items()]
     lost = [
-        [f"`{agent}` does not follow up: {who}", percent(row, 0)]
+        [f"`{agent}` does not follow up (it plays `content`): reward of the {who}", percent(row, 0)]
         for agent, of in bundle["not followed"].items()
         for who, row in of.items()
     ]
