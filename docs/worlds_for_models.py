@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from measured import percent, section, stored, whence
@@ -161,14 +162,19 @@ LEARNED = {  # its trainings
 }
 
 
+def scores_of_playlist(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Scores of all agents in `playlist-v0` by policy, the trained networks on average over their seeds."""
+    own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["own"].items()}
+    if trained := result["learned"].get("own playlist"):
+        own["ppo-torch"] = np.mean([run["own"] for run in trained.values()], 0)
+    return place_on_scale(own, "random", "greedy")
+
+
 def partners() -> str:
     """What the map of what goes with what is worth, and what telling of sales is worth."""
     result = stored("partners")
     settings, bundle, learned = result["settings"], result["scripted"]["bundle-v0"], result["learned"]
-    own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["own"].items()}
-    if trained := learned.get("own playlist"):
-        own["ppo-torch"] = np.mean([run["own"] for run in trained.values()], 0)
-    scores = place_on_scale(own, "random", "greedy")
+    scores = scores_of_playlist(result)
     teams = markdown(
         ["`bundle-v0`, all departments", "reward per agent"],
         [[TEAMS[name], spread(row)] for name, row in bundle["rewards"].items()],
@@ -194,7 +200,7 @@ def partners() -> str:
             if (of := learned.get(name))
         ]
         tables.append(markdown(["trained `ppo-torch` with target attention", "reward per learner", "seeds"], rows))
-    beside = f", a trained network {scores['ppo-torch']['score']:.0f}" if trained else ""
+    beside = f", a trained network {scores['ppo-torch']['score']:.0f}" if "ppo-torch" in scores else ""
     means = (
         f"In `playlist-v0` the best ranking by digests reaches {scores['static']['score']:.0f} of 100{beside}, and "
         f"`observer` {scores['observer']['score']:.0f}. In `bundle-v0` shared histories earn "
