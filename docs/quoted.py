@@ -78,10 +78,12 @@ def generative() -> dict[str, str]:
 def partners() -> dict[str, str]:
     """Scores in `playlist-v0`, and rewards of trained networks in `bundle-v0`."""
     result = stored("partners")
+    cases = {case: f"{case} bundle" for case in ("own", "shared", "deaf", "heard")}
+    if not {"own playlist", *cases.values()} <= set(result["learned"]):  # trainings are stored one by one
+        raise NotMeasured("partners")
     scores = scores_of_playlist(result)
     rewards = {
-        case: np.mean([np.mean(run["own"]) for run in result["learned"][f"{case} bundle"].values()])
-        for case in ("own", "shared", "deaf", "heard")
+        case: np.mean([np.mean(run["own"]) for run in result["learned"][name].values()]) for case, name in cases.items()
     }
     return {
         **{f"playlist_{name.replace('-', '_')}": f"{scores[name]['score']:.0f}" for name in ("static", "ppo-torch")},
