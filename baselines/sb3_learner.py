@@ -75,7 +75,7 @@ class SB3Learner:
         options, training = self.options, self.training
         rows: Any = SB3VecEnv(self.envs)
         return PPO(
-            NETWORKS[self._network.network][0],
+            NETWORKS[self._network.network],
             VecNormalize(rows, norm_obs=False, clip_reward=np.inf, gamma=options.discount(training.config)),
             learning_rate=lambda remaining: options.learning_rate * remaining,
             n_steps=options.n_steps,

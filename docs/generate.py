@@ -131,6 +131,7 @@ SYMBOLS = {
     "features": "F",
     "observed_features": "F'",
     "recent": "L",
+    "id_columns": "I",
     "vocabulary": "V",
     "labels": "Y",
     "providers": "G",

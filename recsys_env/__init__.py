@@ -5,7 +5,8 @@ Several recommender agents share one population of users and one catalogue of it
 config.py       WorldConfig, every number of a task (settings.py: how it checks itself; checks.py: single values)
 tasks.py        the named ones (tuned.json: parameters of their policies); catalogue.py: fitted items and users;
                 tuning.py: the search for those parameters; scenarios.py: held-out teams
-fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
+fields.py       what agents observe, every field declared once; observations.py: the flat vector and the dict of
+                its parts; spaces.py: the Gymnasium spaces
 arrays.py       World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 world.py        builds the World of a config
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
@@ -26,6 +27,7 @@ fitting/        purchase log -> FittedWorld, a config with its catalogue
 __main__.py     the commands (cli.py, listing.py)
 
 Shared by the later ones: history.py (what an agent remembers of its visitors), tensors.py (arrays for PyTorch),
+scorer.py (a network that scores candidates),
 files.py (reading and writing), libraries.py (optional ones), provenance.py (what made a result).
 """
 
@@ -103,6 +105,7 @@ def vector_env(
     specialize: bool | Literal["auto"] = "auto",
     copy: bool = True,
     device: Literal["cpu"] = "cpu",
+    observation_format: Literal["flat", "dict"] = "flat",
     **overrides: Any,
 ) -> VectorEnv: ...
 
@@ -127,6 +130,7 @@ def vector_env(
     specialize: bool | Literal["auto"] = "auto",
     copy: bool = True,
     device: str = "cpu",
+    observation_format: str = "flat",
     **overrides: Any,
 ) -> VectorEnv | CudaVectorEnv:
     """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields.
@@ -142,20 +146,23 @@ def vector_env(
             arrays, which the step after the next overwrites; on a GPU they always are.
         device: "cpu" gives a `VectorEnv`; "cuda" a `recsys_env.cuda.batch.CudaVectorEnv`, whose arrays stay on the GPU
             and whose results are the same.
+        observation_format: "flat" (arrays [B, N, O]) or "dict" (their parts; see `recsys_env.observations`).
 
     Raises:
         ImportError, RuntimeError: "cuda" without the library or a GPU.
-        ValueError: another device, or threads or specialised code on a GPU.
+        ValueError: another device or format, or threads, specialised code or the format "dict" on a GPU.
     """
     config = task_config(task, overrides, catalogue)
     if not isinstance(device, str) or device not in ("cpu", "cuda"):
         raise ValueError(f"device = {shown(device)} is not allowed; choose 'cpu' or 'cuda'")
     if device == "cpu":
-        return VectorEnv(config, num_envs, num_threads, catalogue, specialize, copy)
+        return VectorEnv(config, num_envs, num_threads, catalogue, specialize, copy, observation_format)
     if num_threads != 1:
         raise ValueError(f"num_threads = {shown(num_threads)}: a GPU has threads of its own; leave it out")
     if specialize != "auto":
         raise ValueError(f"specialize = {shown(specialize)}: a GPU plays the code for all worlds; leave it out")
+    if observation_format != "flat":
+        raise ValueError(f"observation_format = {shown(observation_format)}: a GPU has 'flat' alone; split it there")
     library("numba_cuda", "cuda")
     from .cuda.batch import CudaVectorEnv
 

@@ -22,6 +22,7 @@ from .checks import as_places, check_count, checked_seed, is_number, is_sequence
 from .config import WorldConfig
 from .fields import Shape
 from .infos import Infos
+from .observations import FLAT, MASK, ObservationLayout
 
 if TYPE_CHECKING:
     from .game_batch import GameBatch
@@ -113,7 +114,9 @@ class Batch(ABC, Generic[Array, InfosT]):
         shape: sizes of the world.
         observation_space, action_space: spaces of one agent; all agents of a task share them.
         action_fields: name -> slice of a continuous action (`query` or `weights`); empty if actions are discrete.
+        observation_format: "flat" or "dict", the form in which observations are returned.
         observation_fields: name -> slice of the flat observation.
+        layout: where the parts of the flat observation lie.
         candidate_features: names of the features of each candidate, in order; empty only without candidates.
         state_space: space of `state()`.
         state_fields: name -> slice of the global state.
@@ -131,7 +134,9 @@ class Batch(ABC, Generic[Array, InfosT]):
     observation_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
     action_fields: dict[str, slice]
+    observation_format: str
     observation_fields: dict[str, slice]
+    layout: ObservationLayout
     candidate_features: tuple[str, ...]
     state_space: spaces.Box
     state_fields: dict[str, slice]
@@ -189,7 +194,7 @@ class Batch(ABC, Generic[Array, InfosT]):
         """Play one tick, and return views of what `step` returns."""
         self._play(actions)
         report = self._last_report()
-        observations = self._with_mask(report.observations, report.masks)
+        observations = self._formatted(report.observations, report.masks)
         return observations, report.rewards, self._nobody(), report.truncated, self._infos(report)
 
     @abstractmethod
@@ -216,7 +221,7 @@ class Batch(ABC, Generic[Array, InfosT]):
     def _observed(self) -> tuple[Any, InfosT]:
         """What `reset` returns, given the last report."""
         report = self._last_report()
-        observations, infos = self._with_mask(report.observations, report.masks), self._infos(report)
+        observations, infos = self._formatted(report.observations, report.masks), self._infos(report)
         return (_copied(observations), _copied(infos)) if self.copy else (observations, infos)
 
     @abstractmethod
@@ -242,13 +247,13 @@ class Batch(ABC, Generic[Array, InfosT]):
     def observations(self) -> Any:
         """The observations of the last reset, step or restore; the step after the next overwrites them."""
         report = self._last_report()
-        return self._with_mask(report.observations, report.masks)
+        return self._formatted(report.observations, report.masks)
 
     @property
     def final_obs(self) -> Any:
-        """Last observations [B, N, O] of the episodes that ended in the last step; valid where truncated."""
+        """The last observations of the episodes that ended in the last step; valid where truncated."""
         report = self._last_report()
-        return self._with_mask(report.final_observations, report.final_masks)
+        return self._formatted(report.final_observations, report.final_masks)
 
     @property
     def next_visitor(self) -> Array:
@@ -302,8 +307,27 @@ class Batch(ABC, Generic[Array, InfosT]):
             raise ValueError(f"observations = {shown(flat)} of shape {tuple(shape)} must be flat ones [..., {size}]")
         return flat[..., self.observation_fields[name]]  # type: ignore[no-any-return]
 
-    def _with_mask(self, observations: Any, masks: Any) -> Any:
-        return {"observation": observations, "action_mask": masks} if self.config.mask_actions else observations
+    def _formatted(self, observations: Any, masks: Any) -> Any:
+        """Flat observations and their masks in the format of this batch."""
+        return self.layout.formatted(observations, masks if self.config.mask_actions else None, self.observation_format)
+
+    def flat(self, observations: Any) -> tuple[Any, Any]:
+        """Return flat observations [..., O] and masks [..., A] (None without), which policies take.
+
+        Args:
+            observations: as this batch returns them. Parts of the format "dict" are joined, which copies them.
+
+        Raises:
+            TypeError: they are in another format.
+            ValueError: parts have other shapes.
+        """
+        space = self.observation_space
+        if not isinstance(space, spaces.Dict):
+            return observations, None
+        if not isinstance(observations, Mapping) or not set(space) <= set(observations):
+            raise TypeError(f"observations = {shown(observations)} must be a dict of {' and '.join(space)}")
+        flat = observations[FLAT] if self.observation_format == "flat" else self.layout.join(observations)
+        return flat, observations.get(MASK)
 
     # -------------------------------------------------------------------------------------------- actions
 

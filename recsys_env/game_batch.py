@@ -26,15 +26,17 @@ from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, field_slices, observed_features, private_fields, runs_of
 from .files import digest_of_arrays
 from .memory import bytes_of_rows, check_rows_fit
+from .observations import checked_format, observation_layout, observation_space
 from .privacy import WITHHELD_FEATURES
 from .settings import difference
 from .snapshots import Contents
-from .spaces import action_space, observation_space, unit_box
+from .spaces import action_space, unit_box
 from .texts import Texts, texts_of
 from .texts.requests import Requests, requests_of
 from .world import build, shape_of
 
 QUERY_SCAN_WARNING = 50_000
+ONE_HOT_ITEMS = 1_000
 
 
 class GameBatch(Batch[Array, InfosT]):
@@ -46,6 +48,7 @@ class GameBatch(Batch[Array, InfosT]):
         catalogue: fitted items and users, the name of a shipped catalogue or the path of a saved one, in place of the
             one that `config.catalogue` names. The fields that describe synthetic items and users must then be at their
             defaults.
+        observation_format: "flat" or "dict"; see `recsys_env.observations`.
 
     Attributes in addition to those of `Batch`:
         world: its items and people.
@@ -53,9 +56,16 @@ class GameBatch(Batch[Array, InfosT]):
 
     device = "cpu"
 
-    def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
+    def __init__(
+        self,
+        config: WorldConfig,
+        num_envs: int = 1,
+        catalogue: Catalogue | str | Path | None = None,
+        observation_format: str = "flat",
+    ) -> None:
         check_config(config)
-        catalogue = _loaded(catalogue, config)
+        self.observation_format = checked_format(observation_format)
+        catalogue = loaded(catalogue, config)
         check_count("num_envs", num_envs, 1, 2**31)
         self.config = config
         self.catalogue = catalogue
@@ -66,6 +76,11 @@ class GameBatch(Batch[Array, InfosT]):
             raise ValueError(
                 f"dynamics.mood_up and mood_down have {entries[0]} and {entries[1]} entries, "
                 f"but the catalogue has {self.shape.topics} topics"
+            )
+        if config.observation.item_ids == "one-hot" and self.shape.items > ONE_HOT_ITEMS:
+            raise ValueError(
+                f"observation.item_ids = 'one-hot' is for catalogues of at most {ONE_HOT_ITEMS} items, not of "
+                f"{self.shape.items}; choose 'binary'"
             )
         self.possible_agents = list(config.agents)
         self.num_agents = config.num_agents
@@ -78,8 +93,8 @@ class GameBatch(Batch[Array, InfosT]):
         self.observation_fields = field_slices(OBSERVATION, config, self.shape)
         self.candidate_features = observed_features(config, self.shape)
         self.state_fields = field_slices(STATE, config, self.shape)
-        width = int(self.world.params["shape"]["observation"][0])
-        self.observation_space = observation_space(config, self.shape, width)
+        self.layout = observation_layout(config, self.shape)
+        self.observation_space = observation_space(config, self.shape, self.layout, observation_format)
         self.action_space = action_space(config, self.shape)
         self.state_space = unit_box(max(place.stop for place in self.state_fields.values()))
         self._hidden = [(n, columns) for n in range(config.num_agents) for columns in self._hidden_columns(n)]
@@ -432,7 +447,7 @@ def _described(kind: np.dtype, shape: tuple[int, ...]) -> str:
     return f"{what}{list(shape)}"
 
 
-def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
+def loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
     """The catalogue itself: the one given, as an object, by name or by path, else the one that the config names."""
     if catalogue is None:
         return Catalogue.load(config.catalogue) if config.catalogue else None

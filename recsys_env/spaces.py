@@ -36,6 +36,11 @@ def beside_picks(shape: Shape) -> list[int]:
     return [size for size in (shape.levels, shape.vocabulary) if size]
 
 
+def picks_candidates(config: WorldConfig, shape: Shape) -> bool:
+    """Whether actions are picks of candidates alone, without messages or price levels."""
+    return config.action == "candidates" and not beside_picks(shape)
+
+
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
     """Discrete for one slot, MultiDiscrete for slates, Box for queries and weights.
 
@@ -56,11 +61,3 @@ def mask_size(config: WorldConfig, shape: Shape) -> int:
         return 0
     n, beside = choices(config, shape), beside_picks(shape)
     return n * math.prod(beside) if shape.slots == 1 else n * shape.slots + sum(beside)
-
-
-def observation_space(config: WorldConfig, shape: Shape, size: int) -> spaces.Space:
-    """The box of an observation of this size, with the mask beside it where the task has one."""
-    if not config.mask_actions:
-        return unit_box(size)
-    mask = spaces.Box(0, 1, (mask_size(config, shape),), np.int8)
-    return spaces.Dict({"observation": unit_box(size), "action_mask": mask})

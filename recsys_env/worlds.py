@@ -71,6 +71,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         self.observation_space, self.action_space = first.observation_space, first.action_space
         self.action_fields, self.observation_fields = first.action_fields, first.observation_fields
         self.candidate_features = first.candidate_features
+        self.observation_format, self.layout = first.observation_format, first.layout
         self.state_space, self.state_fields = first.state_space, first.state_fields
         self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
         self._rows = [slice(i * each, (i + 1) * each) for i in range(len(seeds))]

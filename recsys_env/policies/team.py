@@ -53,10 +53,9 @@ class Team:
             for agent, policy in policies.items()
         }
         rows, like = (envs.num_envs, envs.num_agents), envs.empty_actions()
-        width = max(columns.stop for columns in envs.observation_fields.values())
         mask = mask_size(envs.config, envs.shape)
         self._given = {  # shape, and kinds of numbers in NumPy's letters
-            "observations": ((*rows, width), "f"),
+            "observations": ((*rows, envs.layout.size), "f"),
             "observations['action_mask']": ((*rows, mask), "iub"),
             "actions": (like.shape, like.dtype.kind),
             "infos['shown']": ((*rows, envs.shape.slots), "iu"),
@@ -71,18 +70,15 @@ class Team:
         self._pages, self._late, self._seconds = 0, 0, 0.0  # of all members
 
     def act(self, observations: Any, actions: np.ndarray) -> None:
-        """Write the members' actions into actions[B, N, ...], given the batch's observations.
+        """Write the members' actions into actions[B, N, ...], given the batch's observations in its format.
 
         Raises:
             ValueError: a policy's actions have a wrong shape, or are not integers where integers are required; or
                 `observations` or `actions` do not have the batch's shape.
             TypeError: `observations` or `actions` are not such arrays.
         """
-        flat, masks = observations, None
-        if self.envs.config.mask_actions:
-            if not isinstance(observations, Mapping) or not {"observation", "action_mask"} <= set(observations):
-                raise TypeError(f"observations = {shown(observations)} must be a dict of observation and action_mask")
-            flat, masks = observations["observation"], observations["action_mask"]
+        flat, masks = self.envs.flat(observations)
+        if masks is not None:
             self._check("observations['action_mask']", masks)
         self._check("observations", flat)
         self._check("actions", actions)
