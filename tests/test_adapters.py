@@ -20,6 +20,7 @@ INSTALL = {
     "agilerl": "agilerl==2.42.5",
     "xuance": "recsys_env[xuance]",
     "pufferlib": "recsys_env[pufferlib]",
+    "openspiel": "recsys_env[openspiel]",
     "verifiers": "recsys_env[verifiers]",
     "openenv": "recsys_env[openenv]",
 }
@@ -36,6 +37,7 @@ LIBRARIES = (
     "agilerl",
     "xuance",
     "pufferlib",
+    "pyspiel",
     "verifiers",
     "openenv",
 )
