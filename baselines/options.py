@@ -215,7 +215,17 @@ class GradientAlgorithm(Algorithm):
 
 
 @dataclass(frozen=True)
-class PPO(GradientAlgorithm):
+class SelfPlay(GradientAlgorithm):
+    """Option of algorithms whose learner may play against its own past."""
+
+    self_play = True
+
+    snapshot_every: Count = 10
+    """Self-play: rollouts until the pool of past selves grows."""
+
+
+@dataclass(frozen=True)
+class PPO(SelfPlay):
     """Options of proximal policy optimisation, of any library."""
 
     gae_lambda: Fraction = 0.95

@@ -20,7 +20,6 @@ INSTALL = {
     "agilerl": "agilerl==2.42.5",
     "xuance": "recsys_env[xuance]",
     "pufferlib": "recsys_env[pufferlib]",
-    "openspiel": "recsys_env[openspiel]",
     "verifiers": "recsys_env[verifiers]",
     "openenv": "recsys_env[openenv]",
 }
@@ -37,7 +36,6 @@ LIBRARIES = (
     "agilerl",
     "xuance",
     "pufferlib",
-    "pyspiel",
     "verifiers",
     "openenv",
 )

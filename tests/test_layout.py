@@ -40,6 +40,7 @@ LAYERS = (
     "memory",
     "snapshots",
     "batch",
+    "relative",
     "game_batch",
     "vector",
     "cuda",

@@ -17,7 +17,6 @@ from open_spiel.python import rl_environment
 from open_spiel.python.algorithms import cfr, expected_game_score, exploitability, matrix_nash
 from test_exact_solve import random_game
 
-from recsys_env.adapters.openspiel import to_pyspiel
 from recsys_env.exact import (
     AVERAGE,
     Criterion,
@@ -30,6 +29,7 @@ from recsys_env.exact import (
     pure_policies,
     tabulate,
 )
+from recsys_env.exact.openspiel import to_pyspiel
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from .. import VectorEnv, WorldConfig, cli
 from ..config import plain_config
 from ..files import checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
+from ..policies.population import members_of
 from ..provenance import provenance
 from .episodes import UNSEEN, by_agent, play_episode
 from .log import EpisodeLog
@@ -99,8 +100,12 @@ def learner_of(policy: str) -> str:
 
 @functools.cache
 def digest_of(policy: str) -> str | None:
-    """Return a digest of a policy's folder or module file; None for policies of the package and of `FAMILIES`."""
+    """Return a digest of a policy's folder or module file, or of those in a population; None for policies of the
+    package and of other `FAMILIES`."""
     module, folder = policy.partition(":")[0], Path(policy)
+    if module == "population":
+        digests = list(filter(None, map(digest_of, members_of(policy.partition(":")[2]))))
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16] if digests else None
     if policy in POLICIES or policy in TASK_POLICIES or module in FAMILIES:
         return None
     if folder.is_dir():

@@ -26,6 +26,7 @@ from __future__ import annotations
 from .assortment import Central, Content, Greedy, Planner, Popularity
 from .base import Policy, TeamPolicy, feedback
 from .compiled import CompiledPolicy, uniform
+from .population import Population
 from .random import Random
 from .registry import (
     CHECKPOINT,
@@ -54,6 +55,7 @@ __all__ = [
     "Planner",
     "Policy",
     "Popularity",
+    "Population",
     "Random",
     "Team",
     "TeamPolicy",

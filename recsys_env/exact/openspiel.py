@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..config import WorldConfig
-from ..exact.game import MarkovGame, checked_game
-from ..exact.solve import AVERAGE, Criterion, pure_policies
-from ..exact.tables import tabulate
+from .game import MarkovGame, checked_game
+from .solve import AVERAGE, Criterion, pure_policies
+from .tables import tabulate
 
 try:
     import pyspiel
 except ImportError as error:
-    raise ImportError('the OpenSpiel adapter needs pyspiel: pip install "recsys_env[openspiel]"') from error
+    raise ImportError('to_pyspiel needs pyspiel: pip install "recsys_env[openspiel]"') from error
 
 
 def to_pyspiel(game: str | WorldConfig | MarkovGame, criterion: Criterion = AVERAGE) -> pyspiel.Game:
