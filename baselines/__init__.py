@@ -7,8 +7,9 @@ checkpoints.py, self_play.py, training.py
                                          a run: its task, folder and batches, what it resumes from, past selves
 page_links.py, page_buffers.py, critic.py
                                          parts of learners: which page follows which, rollouts of pages, values of pages
+logged_pages.py, pretraining.py          pages that policies have shown, and networks that predict their clicks
 ppo_torch.py, q_torch.py                 IPPO and MAPPO; IQL, VDN and QMIX: one file each of plain PyTorch
-pretraining.py, generative_learner.py, grpo.py
+generative_pretraining.py, generative_learner.py, grpo.py
                                          the generative recommender: on logged pages, by PPO, by GRPO
 cma_es.py                                CMA-ES of pycma
 sb3_learner.py, benchmarl_learner.py     PPO of stable-baselines3; MAPPO and QMIX of BenchMARL

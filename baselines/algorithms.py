@@ -71,7 +71,47 @@ class PageLearner(TorchLearner):
 
 
 @dataclass(frozen=True)
-class TorchPPO(PageLearner, PPO):
+class Pretraining(TorchLearner):
+    """Options of pre-training on logged pages, before an algorithm learns in the game."""
+
+    pages: Annotated[int, Range(0)] = 0
+    """Logged pages on which it is pre-trained to predict clicks; 0 = none."""
+    loggers: tuple[str, ...] = ("random",)
+    """Policies whose pages it is pre-trained on, each as a team, in equal parts."""
+    pretrain_on: tuple[str, ...] = ()
+    """Agents on whose pages it is pre-trained; by default all."""
+    pretraining_steps: Count = 20_000
+    """Gradient steps of pre-training, at most."""
+    pretraining_batch: Count = 64
+    """Pages with a click of a gradient step, beside as many without one, which count as often as they occur."""
+    pretraining_rate: NotNegative = 1e-3
+    """Learning rate of pre-training."""
+    weight_decay: NotNegative = 0.1
+    """Weight decay of pre-training."""
+    validate_every: Count = 100
+    """Gradient steps from one validation to the next, on pages of visitors who are held out."""
+    patience: Count = 5
+    """Validations without a lower loss after which pre-training stops; the best weights are kept."""
+    reward_weight: NotNegative = 0.0
+    """Weight pages by exp(this · return in standard deviations), so that pre-training follows what was rewarded; 0 =
+    all alike."""
+    accumulate: Count = 1
+    """Parts in which a minibatch is taken, their gradients added up, where the whole does not fit into memory."""
+
+    def check(self) -> None:
+        super().check()
+        if not self.loggers:
+            raise ValueError("--loggers names nothing; give at least one policy")
+
+    def world(self) -> WorldConfig:
+        config = super().world()
+        for agent in self.pretrain_on:
+            checked_agent(agent, config.agents)
+        return config
+
+
+@dataclass(frozen=True)
+class TorchPPO(Pretraining, PageLearner, PPO):
     """PPO in one file: IPPO, and MAPPO by --centralised; slates, vectors, messages, memory."""
 
     name = "ppo-torch"
@@ -104,8 +144,16 @@ class TorchPPO(PageLearner, PPO):
 
     def check(self) -> None:
         super().check()
+        if self.pages and self.memory:
+            raise ValueError(f"--pages = {self.pages}: pre-training does not reach a memory (--memory = {self.memory})")
         if self.play_on == "cuda" and (self.background or self.learners or self.catalogues > 1):
             raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
+
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if self.pages and config.continuous:
+            raise ValueError(f"--pages = {self.pages} is for choices among options; here action = {config.action!r}")
+        return config
 
 
 @dataclass(frozen=True)
@@ -145,7 +193,7 @@ class TorchQ(PageLearner, SelfPlay):
 
 
 @dataclass(frozen=True)
-class Pretrained(TorchLearner):
+class Pretrained(Pretraining):
     """Options of the generative recommender, which is pre-trained on logged pages and then trained in the game."""
 
     install = 'pip install "recsys_env[generative]"'
@@ -155,29 +203,10 @@ class Pretrained(TorchLearner):
     learning_rate: NotNegative = 1e-3
     size: str = "0.1m"
     """Of the network, in parameters: 0.1m, 0.3m, 1m, 3m, 10m, 30m, 100m, 300m, 1b."""
+    pages: Annotated[int, Range(0)] = 200_000
+    """Logged pages on which it is pre-trained; 0 = none."""
     loggers: tuple[str, ...] = ("random", "popularity", "nearest")
     """Policies whose pages it is pre-trained on, each as a team, in equal parts."""
-    pretrain_on: tuple[str, ...] = ()
-    """Agents on whose pages it is pre-trained; by default all."""
-    pages: Annotated[int, Range(0)] = 200_000
-    """Logged pages that it is pre-trained on; 0 = none."""
-    pretraining_steps: Count = 20_000
-    """Gradient steps of pre-training, at most."""
-    pretraining_batch: Count = 64
-    """Pages with a click of a gradient step, beside as many without one, which count as often as they occur."""
-    pretraining_rate: NotNegative = 1e-3
-    """Learning rate of pre-training."""
-    weight_decay: NotNegative = 0.1
-    """Weight decay of pre-training."""
-    validate_every: Count = 100
-    """Gradient steps from one validation to the next, on pages of visitors who are held out."""
-    patience: Count = 5
-    """Validations without a lower loss after which pre-training stops; the best weights are kept."""
-    reward_weight: NotNegative = 0.0
-    """Weight pages by exp(this · return in standard deviations), so that pre-training follows what was rewarded; 0 =
-    all alike."""
-    accumulate: Count = 1
-    """Parts in which a minibatch is taken, their gradients added up, where the whole does not fit into memory."""
     bf16: bool = False
     """Take the large products in bfloat16."""
     compile: bool = False
@@ -189,8 +218,6 @@ class Pretrained(TorchLearner):
             raise ValueError(f"--play-on = {self.play_on!r} is not possible: what it reads of pages is kept on the CPU")
         if self.size not in SIZES:
             raise ValueError(f"--size = {self.size!r} must be one of {', '.join(SIZES)}")
-        if not self.loggers:
-            raise ValueError("--loggers names nothing; give at least one policy")
 
     def world(self) -> WorldConfig:
         config = super().world()
@@ -198,8 +225,6 @@ class Pretrained(TorchLearner):
             raise ValueError(f"{self.name} chooses among candidates or items; here action = {config.action!r}")
         if config.action == "items" and self.catalogues > 1:
             raise ValueError(f"--catalogues = {self.catalogues} is for tasks whose actions are candidates")
-        for agent in self.pretrain_on:
-            checked_agent(agent, config.agents)
         return config
 
 
@@ -216,9 +241,9 @@ class Generative(Pretrained, TorchPPO):
     batch_size: Annotated[int, Range(2)] = 1024
 
     def check(self) -> None:
-        super().check()
         if self.memory:
             raise ValueError(f"--memory = {self.memory}: {self.name} looks back on pages by itself")
+        super().check()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Train the generative recommender: first to predict what visitors click on logged pages (`pretraining.py`), then by
-PPO (`ppo_torch.py`).
+"""Train the generative recommender: first to predict what visitors click on logged pages (`generative_pretraining.py`),
+then by PPO (`ppo_torch.py`).
 
     python -m baselines train generative --task streaming-v1 --size 1m
     python -m baselines train generative --task streaming-v1,action=items
@@ -18,11 +18,11 @@ import numpy as np
 
 from recsys_env.trained import generative
 from recsys_env.trained.generative import GenerativeNetwork, HistoryObserver
-from recsys_env.trained.pages import Layout
+from recsys_env.trained.pages import Layout, Scorer
 
 from .algorithms import Generative
+from .generative_pretraining import MEASURED, Recommender, from_array, to_array
 from .ppo_torch import Agent, PPOLearner
-from .pretraining import MEASURED, Recommender, from_array, to_array
 from .training import Training
 
 
@@ -33,13 +33,10 @@ class GenerativeLearner(PPOLearner):
     recommender: Recommender
 
     def __init__(self, training: Training, options: Generative) -> None:
-        self.accumulate = options.accumulate
         stored = None if training.checkpoint is None else training.checkpoint.arrays.pop(MEASURED)
         super().__init__(training, options)
         if stored is not None:
             self.recommender.measured = from_array(stored)
-        elif options.pages:
-            self._pretrain()
 
     def resume_arrays(self) -> dict[str, np.ndarray]:
         return {**super().resume_arrays(), MEASURED: to_array(self.recommender.measured)}
@@ -56,13 +53,9 @@ class GenerativeLearner(PPOLearner):
         _, critic = super()._groups(agent)
         return [{**head, "params": [*head["params"], agent.log_deviation]}, body, critic]
 
-    def _pretrain(self) -> None:
-        """Train one network, whoever learns, and give it to all learners."""
-        first, *others = self._networks().values()
-        self.recommender.pretrain(first, self.recommender.log(self.training.config))
-        for network in others:
-            network.load_state_dict(first.state_dict())
-            network.measured = True
+    def _fit(self, network: Scorer) -> None:
+        logged = self.recommender.log(self.training.config)
+        self.recommender.pretrain(cast("GenerativeNetwork", network), logged)
 
     def _networks(self) -> dict[str, GenerativeNetwork]:
         return {name: cast("GenerativeNetwork", agent.actor) for name, agent in self.agents.items()}

@@ -3,7 +3,7 @@
     python -m baselines train generative-grpo --task streaming-v1 --group 8
 
 As in `ppo_torch.py`, everything between environment and optimiser is in this file. The network is pre-trained by
-`pretraining.py`; the options are in `algorithms.py`.
+`generative_pretraining.py`; the options are in `algorithms.py`.
 
     restore the copies of each group to one state -> each plays T ticks with slates of its own -> its return less the
     group's mean, in standard deviations -> several epochs of the clipped objective, less the divergence from the
@@ -29,8 +29,8 @@ from recsys_env.trained.pages import SHARED, best_slates, option_masks, to_actio
 from recsys_env.trained.weights import from_arrays, to_arrays
 
 from .algorithms import GenerativeGRPO
+from .generative_pretraining import MEASURED, Recommender, from_array, to_array
 from .ppo_torch import gumbel, slate_log_probability
-from .pretraining import MEASURED, Recommender, from_array, to_array
 from .training import Point, Training
 from .training import Rollout as Returns
 

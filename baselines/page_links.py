@@ -84,3 +84,18 @@ class Links:
         last, since = self._open[self._open >= 0], self._since[self._open >= 0]
         self.following[last], self.ticks[last] = last, self._now - since
         self._open.fill_(-1)
+
+    def sums(self, amounts: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+        """Sums [T·B·N] along chains: of each page its amount, and its factor times the sum of the page that follows.
+
+        Args:
+            amounts, factors: [T·B·N]; the factor of the last page of a chain does not count.
+        """
+        numbers = torch.arange(len(amounts), device=amounts.device)
+        ended = (self.following < 0) | (self.following == numbers)
+        following, factors = torch.where(ended, numbers, self.following), factors.masked_fill(ended, 0.0)
+        result = torch.zeros_like(amounts)
+        for t in reversed(range(self.steps)):
+            rows = slice(t * self.rows, (t + 1) * self.rows)
+            result[rows] = amounts[rows] + factors[rows] * result[following[rows]]
+        return result

@@ -44,7 +44,9 @@ from recsys_env.trained.weights import from_arrays, to_arrays
 
 from .algorithms import TorchPPO
 from .critic import Value
+from .logged_pages import log_by, split
 from .page_links import Links
+from .pretraining import ClickModel, pretrain
 from .training import Point, Training
 from .training import Rollout as Returns
 
@@ -58,6 +60,7 @@ from recsys_env.tensors import Tensors
 
 SEQUENCE = 16  # pages of a visitor that a gradient of the memory runs through
 AT_ONCE = 1 << 14  # pages that are valued at once
+MEASURED = 1 << 12  # logged pages that measure the units of features
 
 
 # ------------------------------------------------------------------------------------------------ actor and critic
@@ -265,12 +268,7 @@ def advantages(values: torch.Tensor, links: Links, page_gamma: float, gamma: flo
     following = torch.where(links.following < 0, numbers, links.following)
     discount = (page_gamma * gamma ** links.ticks.double()).masked_fill(links.following < 0, 0.0)
     error = links.reward + discount * values[following] - values
-    carried = (gae_lambda * discount).masked_fill(following == numbers, 0.0)
-    result = torch.zeros_like(values)
-    for t in reversed(range(links.steps)):
-        rows = slice(t * links.rows, (t + 1) * links.rows)
-        result[rows] = error[rows] + carried[rows] * result[following[rows]]
-    return result
+    return links.sums(error, gae_lambda * discount)
 
 
 @dataclass
@@ -331,10 +329,9 @@ def update(
     batch: Batch,
     options: TorchPPO,
     ent_coef: float,
-    accumulate: int = 1,
 ) -> None:
-    """Take several epochs of minibatches of the clipped objective, the gradients of each minibatch in `accumulate`
-    parts."""
+    """Take several epochs of minibatches of the clipped objective, the gradients of each minibatch in
+    `options.accumulate` parts."""
     pages = batch.sequences[batch.sequences >= 0]
     chosen = batch.advantages[pages]
     normalised = (batch.advantages - chosen.mean()) / (chosen.std() + 1e-8)
@@ -342,7 +339,7 @@ def update(
     for _ in range(options.n_epochs):
         for which in torch.randperm(len(batch.sequences), device=pages.device).chunk(parts):
             optimiser.zero_grad()
-            for some in which.chunk(accumulate):
+            for some in which.chunk(options.accumulate):
                 numbers, log_probability, entropy, value = evaluate(agent, batch.rollout, batch.sequences[some])
                 ratio, gain = (log_probability - batch.old[numbers]).exp(), normalised[numbers]
                 clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
@@ -361,7 +358,6 @@ class PPOLearner:
     """
 
     has_progress_bar = False
-    accumulate = 1
 
     def __init__(self, training: Training, options: TorchPPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
@@ -385,6 +381,8 @@ class PPOLearner:
         }
         if training.checkpoint:
             from_arrays(training.checkpoint.path, training.checkpoint.arrays, self._parts())
+        elif options.pages:
+            self._pretrain()
 
     def _observer(self) -> Observer:
         return Observer(self.envs)
@@ -397,6 +395,22 @@ class PPOLearner:
         those of the other. A group's `pace` is a factor on the learning rate."""
         actor = [*agent.actor.parameters(), agent.log_deviation]
         return [{"params": actor, "pace": 1.0}, {"params": list(agent.critic.parameters()), "pace": 1.0}]
+
+    def _pretrain(self) -> None:
+        """Train one network on logged pages, and give it to all learners."""
+        first, *others = (agent.actor for agent in self.agents.values())
+        self._fit(first)
+        for network in others:
+            network.load_state_dict(first.state_dict())
+            network.measured = True
+
+    def _fit(self, network: Scorer) -> None:
+        """Train a network to predict clicks on logged pages."""
+        pages, validation = split(log_by(self.options, self.training.config, 1, self.envs.shape.items))
+        device = self.rollout.to_device.device
+        network.measure(pages.seen[:MEASURED].to(device))
+        model = ClickModel(network, self.options.width).to(device)
+        pretrain(model, model.losses, pages, validation, self.options, device)
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""
@@ -428,14 +442,7 @@ class PPOLearner:
             group["lr"] = self.options.learning_rate * left * group["pace"]
         batch = self._assess(name)
         if (batch.sequences >= 0).sum() > 1:
-            update(
-                self.agents[name],
-                self.optimisers[name],
-                batch,
-                self.options,
-                self.options.ent_coef * left,
-                self.accumulate,
-            )
+            update(self.agents[name], self.optimisers[name], batch, self.options, self.options.ent_coef * left)
 
     def _parts(self) -> dict[str, Any]:
         return {**self.agents, **{f"{name}.optimiser": part for name, part in self.optimisers.items()}}

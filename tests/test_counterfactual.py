@@ -35,6 +35,7 @@ def test_effects_of_one_page_by_hand() -> None:
     assert found.variance_saved > 0.2
 
 
+@pytest.mark.slow
 def test_later_ticks_agree_with_the_table() -> None:
     game, horizon = tabulate("duel-v1"), 12
     value = (horizon - 1) * evaluate(game, [game.policy("YXX")] * 2, finite(horizon - 1))

@@ -34,6 +34,7 @@ def test_every_game_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
     assert simulated("simulated") == [*(name for name, _ in games()), "refusals"]
 
 
+@pytest.mark.slow
 @needs_numba_cuda
 def test_trainers_are_told_the_same_as_on_the_cpu() -> None:
     for library in ("torch", "torchrl", "skrl"):

@@ -19,7 +19,8 @@ from benchmarks.compat.snippets import ROOT, blocks, needs, pages
 
 PAGES = [page for page in pages() if page.name != "README.md"]
 WITH_CODE = [page for page in PAGES if blocks(page)]
-LONG = ("docs/exact.md", "docs/training", "docs/tutorials")  # their pages solve games or train
+# Pages that solve games, train, or play long episodes.
+LONG = ("docs/data.md", "docs/exact.md", "docs/interfaces.md", "docs/training", "docs/tutorials", "docs/watching.md")
 PICTURE = r"!\[[^\]]*\]\(([^)\s]+)\)"
 
 

@@ -171,6 +171,7 @@ def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, m
 # ------------------------------------------------------------------------------------------------ the command
 
 
+@pytest.mark.slow
 def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = ["--policies", "content", "popularity", "--tasks", "tiny-v0", "duel-v1", "--episodes", "4", "--seeds", "3"]
     main(["evaluate", *wanted, "--out", str(tmp_path)])

@@ -120,6 +120,7 @@ def test_what_looks_at_the_state_is_chosen_on_other_episodes_and_what_only_obser
     assert (worst["policy"], worst["optimum"], worst["mean"]) == ("lucky", "planner", 2.25)
 
 
+@pytest.mark.slow
 def test_the_command_stores_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_file.py").write_text(MINE)
     monkeypatch.syspath_prepend(tmp_path)

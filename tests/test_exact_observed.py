@@ -277,6 +277,7 @@ def test_the_command_says_which_strategies_its_equilibria_are_of(
     assert "these states (Markov perfect equilibria) price of anarchy" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_a_search_finds_the_exact_best_reply_to_the_joint_optimum(pricing: MarkovGame) -> None:
     """Its ranker moves with all that is latent, trust too; without, it finds half of what there is to gain."""
     config = recsys_env.replace(PRICING, {"horizon": 60})

@@ -112,6 +112,7 @@ print(size, active.any())
     assert run(code).split() == [str(before + 1), "True"]
 
 
+@pytest.mark.slow
 def test_a_new_field_is_withheld_until_it_declares_that_it_reveals_nothing(
     package: Path, run: Callable[[str], str]
 ) -> None:
@@ -283,6 +284,7 @@ print("follows")
     assert run(code).split() == ["follows"]
 
 
+@pytest.mark.slow
 def test_a_new_kind_of_page_is_what_it_is_like_and_how_its_slots_are_ranked(run: Callable[[str], str]) -> None:
     """Pages of new_page_kind.diff: the slots of each agent follow one another, and whatever looks at a page knows."""
     code = """

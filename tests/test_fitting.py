@@ -605,6 +605,7 @@ def test_the_shipped_catalogue_is_what_its_module_builds():
     np.testing.assert_array_equal(of_item["domain"], grocery.domain_name[grocery.item_domain])
 
 
+@pytest.mark.slow
 def test_households_that_are_offered_everything_buy_as_in_the_data():
     """The world without a policy against the held-out weeks: 47 % habits, 14 % of purchases in the 20 most bought
     products."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from reproducible import check_training
 import recsys_env
 from baselines.algorithms import Generative
 from baselines.generative_learner import GenerativeLearner
-from baselines.pretraining import LoggedPages, log_pages, predictors, pretrain, split, validated
+from baselines.generative_pretraining import losses, predictors
+from baselines.logged_pages import LoggedPages, log_pages, split
+from baselines.pretraining import pretrain, validated
 from baselines.train import train
 from baselines.training import begin
 from recsys_env.policies import Team, make_policy
@@ -290,14 +293,14 @@ def test_simple_predictors_lose_what_can_be_worked_out_by_hand() -> None:
         clicked=[0, 0, 0, 0, 2],
     )
     validation = pages_of(network, events=[after_3, nothing, [[0, 0], [5, 3]]], items=[[7, 1]] * 3, clicked=[0, 0, 1])
-    losses = predictors(network, pages, validation)
-    found = losses["items"]
+    nats = predictors(network, pages, validation)
+    found = nats["items"]
     assert found["uniform"] == pytest.approx(np.log(400))
     unigram = {item: (count + 1) / 404 for item, count in {5: 1, 6: 1, 7: 2, 1: 0}.items()}
     assert found["unigram"] == pytest.approx(-np.log([unigram[7], unigram[7], unigram[1]]).mean())
     after = (2 + 2 * unigram[7]) / (3 + 2)  # three clicks after item 3, on two items
     assert found["bigram"] == pytest.approx(-np.log([after, unigram[7], unigram[1]]).mean())
-    assert losses["page"]["base rate"] == pytest.approx(-np.log(4 / 5 / 2))  # four of five have a click on one of two
+    assert nats["page"]["base rate"] == pytest.approx(-np.log(4 / 5 / 2))  # four of five have a click on one of two
 
 
 def test_visitors_are_held_out_not_pages() -> None:
@@ -348,11 +351,11 @@ def test_pre_training_finds_what_is_clicked(tmp_path: Path) -> None:
     (network,) = (agent.actor for agent in learner.agents.values())
     network.measure(pages.seen)
     run = options(tmp_path, pretraining_steps=120, validate_every=40)
-    told = pretrain(network, pages, validation, run, torch.device("cpu"))
+    told = pretrain(network, partial(losses, network), pages, validation, run, torch.device("cpu"))
     assert [point["step"] for point in told] == [0, 40, 80, 120]
     assert told[-1]["page"] < told[0]["page"] - 0.03
     assert told[-1]["items"] < predictors(network, pages, validation)["items"]["uniform"] - 0.3
-    again = validated(network, validation, torch.device("cpu"))
+    again = validated(network, partial(losses, network), validation, torch.device("cpu"))
     best = min(told, key=lambda point: point["items"] + point["page"])
     assert again == pytest.approx({name: best[name] for name in again}, abs=1e-5)
     assert not network.training
@@ -366,7 +369,8 @@ def test_pre_training_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
     (network,) = (agent.actor for agent in learner.agents.values())
     network.measure(pages.seen)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    told = pretrain(network, pages, validation, dataclasses.replace(run, pretraining_steps=50), torch.device("cpu"))
+    run = dataclasses.replace(run, pretraining_steps=50)
+    told = pretrain(network, partial(losses, network), pages, validation, run, torch.device("cpu"))
     best = min(range(len(told)), key=lambda i: told[i]["items"] + told[i]["page"])
     assert len(told) == best + 3 < 50
     if best == 0:
@@ -385,7 +389,7 @@ def test_pages_that_led_to_more_count_more(tmp_path: Path) -> None:
         copy.load_state_dict(network.state_dict())
         run = options(tmp_path, reward_weight=weight, pretraining_steps=60, validate_every=60, pretraining_rate=3e-3)
         torch.manual_seed(0)
-        pretrain(copy, pages, pages, run, torch.device("cpu"))
+        pretrain(copy, partial(losses, copy), pages, pages, run, torch.device("cpu"))
         page = copy.read(pages.seen[:1])
         ends.append(copy.log_likelihood(copy.state(page), torch.tensor([[5, 6]]))[0].detach())
     assert abs(float(ends[0][1] - ends[0][0])) < 0.7
@@ -396,10 +400,15 @@ def test_pages_that_led_to_more_count_more(tmp_path: Path) -> None:
     "kind",
     [
         {},
-        {"task": "journey-v1", "separate": True},
-        {"catalogues": 2, "reward_weight": 0.5},
         {"background": ("random",), "pages": 0},
-        {"task": "ecommerce-v1,action=items"},
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in (
+                {"task": "journey-v1", "separate": True},
+                {"catalogues": 2, "reward_weight": 0.5},
+                {"task": "ecommerce-v1,action=items"},
+            )
+        ),
     ],
 )
 def test_it_trains_and_its_folder_is_a_policy(kind: dict[str, Any], tmp_path: Path) -> None:
@@ -448,6 +457,7 @@ def test_a_run_that_goes_on_knows_how_it_was_pretrained(tmp_path: Path) -> None:
     assert after.facts["pretraining"]["curve"]
 
 
+@pytest.mark.slow
 def test_a_minibatch_in_parts_is_the_same_minibatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recsys_env.trained.generative.DROPOUT", 0.0)  # which is drawn for each part
     ends = []

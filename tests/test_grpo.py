@@ -99,7 +99,9 @@ def test_the_ratio_is_clipped_and_the_reference_holds(tmp_path: Path) -> None:
     assert 1.0 < moved[1] < 0.5 * (1 + moved[0])
 
 
-@pytest.mark.parametrize("kind", [{"catalogues": 2}, {"task": "ecommerce-v1,action=items"}])
+@pytest.mark.parametrize(
+    "kind", [{"catalogues": 2}, pytest.param({"task": "ecommerce-v1,action=items"}, marks=pytest.mark.slow)]
+)
 def test_it_trains_and_its_folder_is_a_policy(kind: dict[str, Any], tmp_path: Path) -> None:
     first = check_training(options, tmp_path, kind)
     assert first["training"]["agent_steps"] >= 600

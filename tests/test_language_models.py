@@ -890,6 +890,7 @@ def test_answers_of_weights_on_this_machine_are_kept_until_they_change(weights, 
 # ------------------------------------------------------------------------------------------------ tuning
 
 
+@pytest.mark.slow
 def test_a_model_is_tuned_to_what_is_clicked(weights, tmp_path):
     """The adapter is a model by its path that rates titles anew, and what is likely anyway as it was."""
     pytest.importorskip("peft")

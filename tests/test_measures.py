@@ -116,6 +116,7 @@ def test_the_frontier_holds_what_nothing_beats() -> None:
 # ------------------------------------------------------------------------------------------------ kinds in one market
 
 
+@pytest.mark.slow
 def test_a_policy_beside_others_earns_what_it_earns_in_that_team(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kinds, "QUICK", math.inf)
     config = task_config("crossdomain-v0", {"horizon": 50})

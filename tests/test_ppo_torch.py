@@ -17,12 +17,16 @@ from reproducible import check_training
 
 import recsys_env
 from baselines.algorithms import Generative, TorchPPO
+from baselines.logged_pages import log_by, split
 from baselines.ppo_torch import Agent, PPOLearner, Rollout, assess, evaluate
+from baselines.pretraining import ClickModel, pretrain
 from baselines.train import train
 from baselines.training import begin
 from recsys_env.policies import make_policy
 from recsys_env.settings import replace
 from recsys_env.tensors import Tensors, choose_device
+from recsys_env.trained.page_policies import page_network
+from recsys_env.trained.pages import layout_of
 
 TINY: dict[str, Any] = {
     "timesteps": 600,
@@ -34,6 +38,8 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "compare": (),
     "eval_episodes": 2,
+    "pretraining_steps": 4,
+    "pretraining_batch": 8,
 }
 KINDS: dict[str, dict[str, Any]] = {
     "slates of candidates": {"task": "ecommerce-v1"},
@@ -51,7 +57,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "ticks": {"task": "rivals-v1", "credit": "ticks"},
     "attention": {"task": "playlist-v0", "attention": 4},
     "attention, digests and a memory": {"task": "bundle-v0", "attention": 4, "memory": 4},
+    "attention, logged pages": {"task": "playlist-v0", "attention": 4, "pages": 400},
+    "items, logged pages": {"task": "duel-v1", "pages": 400, "separate": True},
 }
+QUICK = ("slates and words", "items", "vectors", "a memory", "an agent for each", "attention, logged pages")
 
 
 def options(out: Path, **settings: Any) -> TorchPPO:
@@ -72,7 +81,7 @@ def rollout_of(tmp_path: Path, roles: Any = (), **settings: Any) -> tuple[Rollou
     return learner.rollout, agent, told
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind not in QUICK)) for kind in KINDS])
 def test_it_trains_and_its_folder_is_a_policy(kind: str, tmp_path: Path) -> None:
     """Whatever an action is made of."""
     first = check_training(options, tmp_path, KINDS[kind])
@@ -106,6 +115,41 @@ def test_attention_needs_vectors_and_recent_items(tmp_path: Path) -> None:
         rollout_of(tmp_path, task="ecommerce-v1", attention=4)
     with pytest.raises(ValueError, match=r"no items that visitors consumed last; needed is observation.recent > 0"):
         rollout_of(tmp_path, task="playlist-v0", attention=4, set=("observation.recent=0",))
+
+
+def test_pre_training_predicts_the_clicks_of_visitors_it_has_not_seen(tmp_path: Path) -> None:
+    """It loses less than the base rate does, and an untrained network loses more."""
+    run = options(tmp_path, task="social-v1", pages=6000, pretraining_steps=300, pretraining_batch=32, width=32)
+    training = begin(run)
+    pages, validation = split(log_by(run, training.config, 1, 10**6))
+    network = page_network(layout_of(training.make_envs()), run.width, memory=0, attention=0)
+    network.measure(pages.seen)
+    model, cpu = ClickModel(network, run.width), torch.device("cpu")
+    curve = pretrain(model, model.losses, pages, validation, run, cpu)
+    rate = pages.has_click.float().mean()
+    of_outcome = torch.where(validation.has_click, rate / (validation.slots >= 0).sum(1), 1 - rate)
+    base_rate = float(-of_outcome.log().mean())
+    assert curve[0]["page"] > base_rate
+    assert min(point["page"] for point in curve) < base_rate - 0.02
+
+
+def test_learners_begin_with_what_was_pre_trained(tmp_path: Path) -> None:
+    run = options(tmp_path, task="social-v1", pages=2000, separate=True)
+    learner = PPOLearner(begin(run), run)
+    one, other = ([*agent.actor.parameters()] for agent in learner.agents.values())
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    untrained = options(tmp_path, task="social-v1", separate=True)
+    others = PPOLearner(begin(untrained), untrained).agents.values()
+    assert not any(torch.equal(one[0], next(agent.actor.parameters())) for agent in others)
+
+
+def test_pre_training_needs_options_and_no_memory(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--pages = 10: pre-training does not reach a memory \(--memory = 4\)"):
+        begin(options(tmp_path, task="social-v1", pages=10, memory=4))
+    with pytest.raises(ValueError, match=r"--pages = 10 is for choices among options; here action = 'query'"):
+        begin(options(tmp_path, task="ecommerce-v1", pages=10, set=("action=query",)))
+    with pytest.raises(ValueError, match="--loggers names nothing"):
+        begin(options(tmp_path, task="social-v1", pages=10, loggers=()))
 
 
 def test_each_learner_may_have_its_own_networks(tmp_path: Path) -> None:

@@ -161,6 +161,7 @@ def test_central_prices_for_both_sellers() -> None:
     assert len(np.unique(state)) == 3
 
 
+@pytest.mark.slow
 def test_the_market_is_a_dilemma() -> None:
     """Who looks ahead gains among myopic sellers, and all lose when all do: T > R > P; sharing the market pays most."""
     market = task_config("market-v0", {"horizon": 200})

@@ -70,6 +70,7 @@ def test_a_mutant_changes_one_thing_of_a_compiled_function_or_a_constant() -> No
         assert ast.dump(ast.parse(TOY)) != ast.dump(ast.parse(mutants.mutated(TOY, mutant)))
 
 
+@pytest.mark.slow
 def test_every_function_of_every_kernel_file_gets_a_mutant() -> None:
     chosen = mutants.chosen(240)
     assert len(chosen) >= 150
@@ -206,6 +207,7 @@ def watched(spoil: Callable[[Any], None] | None = None, **changes: Any) -> dict[
     return {rules.NAMES[i]: int(count) for i, count in enumerate(watch.books.wrong) if count}
 
 
+@pytest.mark.slow
 def test_the_soak_finds_nothing_wrong_with_the_game() -> None:
     assert watched() == {}
     assert watched(feedback={"instant": True}) == {}

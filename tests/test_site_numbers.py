@@ -36,7 +36,7 @@ from measured import evidence
 
 from baselines import reference
 from baselines.algorithms import Generative
-from baselines.pretraining import SOFT
+from baselines.generative_pretraining import SOFT
 from benchmarks.compat import TEAM
 from benchmarks.compat.snippets import ROOT, pages
 from recsys_env import TASKS, Catalogue, WorldConfig, exact, game_batch, world

@@ -52,6 +52,7 @@ def test_masks_reach_it() -> None:
     assert observation["obs"].shape == env.observation_space["observation"].shape
 
 
+@pytest.mark.slow
 def test_several_roles_and_later_purchases_fit_into_its_buffer() -> None:
     env, copies = (
         make_env("journey-v1", slots=1),

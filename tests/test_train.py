@@ -95,6 +95,7 @@ def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path
 # ------------------------------------------------------------------------------------------------ beside others
 
 
+@pytest.mark.slow
 def test_one_learns_beside_different_policies(tmp_path: Path) -> None:
     """One RL agent beside content and popularity: it alone is trained and scored, and a trained one plays beside the
     next."""
@@ -133,7 +134,9 @@ def test_trained_others_keep_their_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(episode_returns(config, team, 5, 0), episode_returns(config, team, 5, 0))
 
 
-@pytest.mark.parametrize("algorithm", ["ippo", "ppo-torch", "q-torch"])
+@pytest.mark.parametrize(
+    "algorithm", ["ppo-torch", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ippo", "q-torch"))]
+)
 def test_self_play_meets_a_growing_pool(algorithm: str, tmp_path: Path) -> None:
     sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
     settings: dict[str, Any] = {"background": (SELF,), "snapshot_every": 2, **sizes}
@@ -434,6 +437,7 @@ def test_the_command_ends_in_use(tmp_path: Path) -> None:
     assert result["settings"] == parse(["ippo", *words]).settings()
 
 
+@pytest.mark.slow
 def test_a_trained_policy_plays_without_the_learners(tmp_path: Path) -> None:
     """Where the package alone is installed."""
     trained("ppo-torch", tmp_path / "pages", **TINY)

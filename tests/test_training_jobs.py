@@ -141,6 +141,7 @@ def test_jobs_run_once_and_are_summed_up(
         assert row["runs"][name] == [run[key]["mean"] for run in results.runs]
 
 
+@pytest.mark.slow
 def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A renamed file is still the result of its job; another setting makes another job; a seed is added to the file."""
     learners = tiny(monkeypatch)

@@ -1,7 +1,7 @@
 """What knowing what goes with what is worth, in `bundle-v0` and `playlist-v0`, and what telling of sales is worth.
 
-    python -m benchmarks.studies.partners [--episodes 200] [--seeds 3] [--timesteps 3000000] [--task bundle-v0 ...]
-    python -m benchmarks.studies.partners --scripted     # without training: minutes
+    python -m benchmarks.studies.partners [--episodes 200] [--seeds 3] [--timesteps 1000000] [--cases "own bundle" ...]
+    python -m benchmarks.studies.partners --cases        # without training: half an hour
 
 Every row is a team that plays the same held-out episodes, with its reward per agent. `content` knows the tastes that
 its agent can estimate, and no map; `observer` knows the map, and of sales what its agent sees; `teller` hears of the
@@ -9,35 +9,46 @@ others' sales one page later.
 
 followed    the team of observers that share what they see, and the same team when one department does not follow up,
             because it is played by `content`: what the team and the next department lose
-learned     the one-file PPO with target attention (`--attention`) and a discount of 0, from scratch: each department by
-            itself, with shared histories, and one department beside tellers, once as it hears them and once deaf
+learned     the one-file PPO with target attention (`--attention`), which predicts the clicks of logged random pages
+            first and then plays, with a discount of 0: in `playlist-v0`; in `bundle-v0` each department by itself, with
+            shared histories, and one department beside tellers, once as it hears them and once deaf
+
+Trainings are stored one by one. A run with the same settings adds those that are not there yet.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from baselines.algorithms import TorchPPO
 from baselines.train import train
-from recsys_env import WorldConfig, register_task, task_config
-from recsys_env.evaluation import scale_ends
-from recsys_env.evaluation.statistics import interval, place_on_scale
+from recsys_env import TASKS, WorldConfig, register_task, task_config
+from recsys_env.evaluation.statistics import interval
+from recsys_env.provenance import provenance
 
-from ..result_files import store
+from ..result_files import earlier, store
 from .played import HELD_OUT, play, ratio
 
 SHARED: Mapping[str, Any] = {"observation": {"share": True}}
 TOPICS = 12
 TOLD: Mapping[str, Any] = {"messages": TOPICS + 1}
 DIGEST: Mapping[str, Any] = {"candidates": {"features": "both"}}  # what linear rankers weigh is the same in either case
-ATTENTION = 32
-MYOPIC: Mapping[str, Any] = {"gamma": 0.0, "page_gamma": 0.0}  # plans gain next to nothing here, and cost much data
+TRAINING: Mapping[str, Any] = {
+    "attention": 32,
+    "pages": 200_000,
+    "gamma": 0.0,  # plans gain next to nothing here, and cost much data
+    "page_gamma": 0.0,
+}
 
 
 def earned(config: WorldConfig, team: list[str], episodes: int) -> np.ndarray:
@@ -82,62 +93,104 @@ def bundle(episodes: int) -> dict[str, Any]:
 
 
 def playlist(episodes: int) -> dict[str, Any]:
-    """Policies that see a sequence and policies that do not, on the scale of `playlist-v0`."""
+    """Policies that see a sequence and policies that do not, on the scale of `playlist-v0`: rewards [E] per agent."""
     config = task_config("playlist-v0", DIGEST)
     policies = ("random", "blind", "popularity", "nearest", "content", "static", "sasrec", "observer", "greedy")
     rewards = {policy: earned(config, [policy] * config.num_agents, episodes).mean(1) for policy in policies}
+    return {"own": {policy: values.tolist() for policy, values in rewards.items()}}
+
+
+SCRIPTED = {"bundle-v0": bundle, "playlist-v0": playlist}
+
+
+class Case(NamedTuple):
+    """A training: the task, what is changed of it, and options of the run."""
+
+    task: str
+    change: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+def cases() -> dict[str, Case]:
+    beside = {"background": ("cameras_0=teller", "travel_0=teller")}
+    deaf = [
+        {"name": role.name, "domains": role.domains, "hidden": ("messages",)}
+        for role in task_config("bundle-v0", {}).roles
+    ]
     return {
-        "rewards": {policy: interval(values) for policy, values in rewards.items()},
-        "scores": place_on_scale(rewards, *scale_ends(config)),
+        "own playlist": Case("playlist-v0", {}, {}),
+        "own bundle": Case("bundle-v0", {}, {}),
+        "shared bundle": Case("bundle-v0", SHARED, {}),
+        "heard bundle": Case("bundle-v0", TOLD, beside),
+        "deaf bundle": Case("bundle-v0", {**TOLD, "roles": deaf}, beside),
     }
 
 
-def learned(name: str, change: Mapping[str, Any], seeds: int, timesteps: int, **options: Any) -> dict[str, Any]:
-    """Train on a changed task, and return the reward per learner and episode of each seed, on held-out episodes."""
-    task = f"{name}-v0"
-    register_task(task, task_config("bundle-v0" if "bundle" in name else "playlist-v0", change))
-    runs = []
-    for seed in range(seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            options = {"device": "cpu", "compare": (), "attention": ATTENTION, **MYOPIC, **options}
-            run = TorchPPO(task, timesteps=timesteps, seed=seed, out=Path(folder), **options)
-            runs.append(float(train(run)["after"]["mean"]))
-            print(task, seed, runs[-1], flush=True)
-    return {"runs": runs, **interval(np.array(runs))}
+def trained(name: str, seed: int, timesteps: int, episodes: int) -> dict[str, Any]:
+    """Train a case with one seed, and play the held-out episodes.
+
+    Returns:
+        own: [E] reward per learner of the policy that was best in validation.
+        validation: agent-steps and mean reward of each evaluation during training.
+    """
+    case, began = cases()[name], time.perf_counter()
+    task = f"{name.replace(' ', '-')}-v0"
+    torch.set_num_threads(1)
+    if task not in TASKS:
+        register_task(task, task_config(case.task, case.change))
+    config, background = task_config(task, {}), dict(agent.split("=") for agent in case.options.get("background", ()))
+    learners = [n for n, agent in enumerate(config.agents) if agent not in background]
+    steps = timesteps * len(learners) // config.num_agents  # a learner plays as many ticks in every case
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"timesteps": steps, "device": "cpu", "compare": (), **TRAINING, **case.options}
+        run = TorchPPO(task, seed=seed, out=Path(folder) / "run", **options)
+        found = train(run)
+        team = [background.get(agent, str(run.out)) for agent in config.agents]
+        own = earned(config, team, episodes)[:, learners].mean(1)
+    curve = [[point["agent_steps"], float(np.mean(point["own"]))] for point in found["evaluations"]]
+    seconds = time.perf_counter() - began
+    print(f"{name}, seed {seed}: {own.mean():.2f}, {seconds:.0f} s, validation {curve}", flush=True)
+    return {"source": provenance(), "own": own.tolist(), "validation": curve, "seconds": seconds}
+
+
+def gains(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What shared histories and words are worth to who learns, over the seeds that both trainings have."""
+    found = {}
+    pairs = {"shared histories": ("shared bundle", "own bundle"), "words": ("heard bundle", "deaf bundle")}
+    for name, pair in pairs.items():
+        one, other = (runs.get(case, {}) for case in pair)
+        if seeds := sorted(set(one) & set(other)):
+            means = [np.array([np.mean(case[seed]["own"]) for seed in seeds]) for case in (one, other)]
+            found[name] = ratio(means[0] - means[1], means[1])
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--timesteps", type=int, default=3_000_000, help="agent-steps of each training")
-    parser.add_argument("--task", nargs="*", choices=("bundle-v0", "playlist-v0"), default=("bundle-v0", "playlist-v0"))
-    parser.add_argument("--scripted", action="store_true", help="train nothing")
+    parser.add_argument("--timesteps", type=int, default=1_000_000, help="agent-steps of each training, of all agents")
+    parser.add_argument("--cases", nargs="*", choices=tuple(cases()), default=tuple(cases()), help="trainings")
+    parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
     args = parser.parse_args()
-    result: dict[str, Any] = {}
-    for task in args.task:
-        result[task] = {"bundle-v0": bundle, "playlist-v0": playlist}[task](args.episodes)
-        print(result[task], flush=True)
-    if not args.scripted:
-        beside = {"background": ("cameras_0=teller", "travel_0=teller")}
-        deaf = [
-            {"name": role.name, "domains": role.domains, "hidden": ("messages",)}
-            for role in task_config("bundle-v0", {}).roles
-        ]
-        cases: dict[str, tuple[Mapping[str, Any], dict[str, Any]]] = {
-            "own-bundle": ({}, {}),
-            "shared-bundle": (SHARED, {}),
-            "heard-bundle": (TOLD, beside),
-            "deaf-bundle": ({**TOLD, "roles": deaf}, beside),
-            "own-playlist": ({}, {}),
-        }
-        result["learned"] = {
-            name: learned(name, change, args.seeds, args.timesteps, **options)
-            for name, (change, options) in cases.items()
-            if f"{name.partition('-')[2]}-v0" in args.task
-        }
-    settings = {"episodes": args.episodes, "seeds": args.seeds, "timesteps": args.timesteps}
-    print(store("partners", settings, result))
+    settings = {"episodes": args.episodes, "timesteps": args.timesteps, "training": TRAINING}
+    scripted, runs = (dict(earlier("partners", part, settings)) for part in ("scripted", "learned"))
+    jobs = [(name, seed) for seed in range(args.seeds) for name in args.cases if str(seed) not in runs.get(name, {})]
+    with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
+        played = {task: pool.submit(play_all, args.episodes) for task, play_all in SCRIPTED.items() if not scripted}
+        waiting = {pool.submit(trained, *job, args.timesteps, args.episodes): job for job in jobs}
+        if played:
+            scripted = {"source": provenance(), **{task: part.result() for task, part in played.items()}}
+        _store(settings, scripted, runs)
+        for done in as_completed(waiting):
+            name, seed = waiting[done]
+            runs.setdefault(name, {})[str(seed)] = done.result()
+            _store(settings, scripted, runs)
+
+
+def _store(settings: Mapping[str, Any], scripted: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
+    result = {"scripted": scripted, "learned": runs, "gains of learners": gains(runs)}
+    print(store("partners", settings, result), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.algorithms import Generative
-from baselines.pretraining import LoggedPages, Recommender, losses, total_loss
+from baselines.generative_pretraining import Recommender, losses
+from baselines.logged_pages import LoggedPages
+from baselines.pretraining import total_loss
 from baselines.training import begin
 from recsys_env import cli
 from recsys_env.evaluation.runs import Run, play
@@ -146,7 +148,7 @@ def operations(network: GenerativeNetwork, pages: LoggedPages) -> float:
     """Floating-point operations of training on a page."""
     some = pages.take(torch.arange(min(64, len(pages))))
     with FlopCounterMode(display=False) as counter:
-        torch.cat(losses(network.cpu(), some)).sum().backward()
+        torch.cat([*losses(network.cpu(), some).values()]).sum().backward()
     return counter.get_total_flops() / len(some)
 
 

@@ -38,7 +38,6 @@ from .pages import (
     Scorer,
     beside_mean,
     best_slates,
-    deviations,
     observed,
     option_masks,
     to_actions,
@@ -210,7 +209,7 @@ class GenerativeNetwork(Scorer):
 
     def __init__(self, layout: Layout, size: Size) -> None:
         super().__init__()
-        self.layout, self.size, width, self.measured = layout, size, size.width, False
+        self.layout, self.size, width = layout, size, size.width
         self.memory = None  # the transformer reads past pages by itself
         self.bf16 = False  # whether the large products are taken in half precision
         self.register_buffer("centres", torch.zeros(size.levels, size.tokens, size.dims))  # of the semantic ids
@@ -417,13 +416,6 @@ class GenerativeNetwork(Scorer):
         self.log_weight.add_(math.log(factor))
         for part in (self.preferences.weight, self.preferences.bias):
             part.mul_(factor)
-
-    @torch.no_grad()
-    def measure(self, observations: torch.Tensor) -> None:
-        """Set the unit of each feature to its standard deviation within these pages [R, O], at the first call."""
-        if self.layout.candidates and not self.measured:
-            self.deviation.copy_(deviations(self.read(observations)))
-            self.measured = True
 
 
 # ------------------------------------------------------------------------------------------------ the policy

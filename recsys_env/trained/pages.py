@@ -182,10 +182,13 @@ class Scorer(nn.Module):
     Attributes:
         layout: of observations and actions.
         memory: a GRU that runs along each visitor's pages, if it has one.
+        measured: whether the units of features are set.
     """
 
     layout: Layout
+    measured = False
     columns: torch.Tensor  # [X] of the context in an observation
+    deviation: torch.Tensor  # [F] units of the candidates' features
     memory: nn.GRU | None
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Any:
@@ -200,9 +203,13 @@ class Scorer(nn.Module):
         """Return scores of options [R, n], or the vector [R, D] of the action, and scores of each word's values."""
         raise NotImplementedError
 
+    @torch.no_grad()
     def measure(self, observations: torch.Tensor) -> None:
-        """Set the unit of each feature to its standard deviation within these pages [R, O]."""
-        raise NotImplementedError
+        """Set the unit of each feature to its standard deviation within these pages [R, O], at the first call."""
+        if self.layout.candidates and not self.measured:
+            self.deviation.fill_(1.0)
+            self.deviation.copy_(deviations(self.read(observations)))
+            self.measured = True
 
 
 class PageNetwork(Scorer):
@@ -214,7 +221,6 @@ class PageNetwork(Scorer):
         memory: units of a GRU that runs along each visitor's pages; 0 = none.
     """
 
-    deviation: torch.Tensor  # [F] units of the candidates' features
     units = 0  # of target attention
 
     def __init__(self, layout: Layout, width: int = 64, memory: int = 0) -> None:
@@ -246,12 +252,6 @@ class PageNetwork(Scorer):
         if self.layout.candidates:
             preferences = weighed(page, preferences)
         return preferences.masked_fill(~page.allowed, EXCLUDED), words
-
-    @torch.no_grad()
-    def measure(self, observations: torch.Tensor) -> None:
-        if self.layout.candidates:
-            self.deviation.fill_(1.0)
-            self.deviation.copy_(deviations(self.read(observations)))
 
 
 def weighed(page: Any, weights: torch.Tensor) -> torch.Tensor:
