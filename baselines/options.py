@@ -104,6 +104,7 @@ class Algorithm(Options):
         on_policy: whether it learns only from what the present policy has played.
         resumes: whether it can continue from a checkpoint.
         self_play: whether other agents may play its past.
+        snapshot_every: rollouts until the pool of past selves grows.
         catalogues: worlds that copies are spread over.
         play_on: where the game is played, "cpu" or "cuda".
     """
@@ -116,6 +117,7 @@ class Algorithm(Options):
     on_policy: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     self_play: ClassVar[bool] = False
+    snapshot_every = 1
     catalogues = 1
     play_on = "cpu"
 
