@@ -54,6 +54,7 @@ LIBRARIES = (
     "openenv",
     "fastapi",
     "httpx",
+    "pyspiel",
     "pydantic",
 )
 MISSING = [library for library in LIBRARIES if importlib.util.find_spec(library) is None]  # docstrings do without

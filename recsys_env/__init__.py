@@ -11,6 +11,7 @@ arrays.py       World (read-only arrays), State (what changes, leading axis B), 
 world.py        builds the World of a config
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
 batch.py        what every batch of copies offers; actions.py: how it reads actions; infos.py: what it reports
+relative.py     one layout of observations for teams of several sizes
 game_batch.py   a batch that plays its copies itself: vector.py on the CPU, cuda/ on a GPU by the same kernels
 worlds.py       batches of several worlds side by side
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures

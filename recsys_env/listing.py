@@ -52,7 +52,7 @@ def describe(task: str) -> None:
 def policies() -> None:
     """List the policies by name. Commands also accept the folder of a trained policy, and module:factory."""
     classes = dict(_classes())
-    families = {f"{name}:MODEL": path for name, path in FAMILIES.items()}
+    families = {f"{name}:WHAT": path for name, path in FAMILIES.items()}
     for name, path in (POLICIES | TASK_POLICIES | families).items():
         made = path.partition(":")[2]
         learns = " (learns while it serves)" if _learns(made, classes) else ""

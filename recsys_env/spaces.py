@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,40 @@ def picks_candidates(config: WorldConfig, shape: Shape) -> bool:
     return config.action == "candidates" and not beside_picks(shape)
 
 
+def fused(parts: Any, beside: Sequence[int]) -> Any:
+    """Return discrete actions in the layout of `action_space`, from their parts.
+
+    Args:
+        parts: [..., K + W] picks and what is beside them, of any array library.
+        beside: W sizes, as `beside_picks` returns them.
+
+    Returns:
+        actions [...] for one slot, else [..., K + W].
+    """
+    if parts.shape[-1] > 1 + len(beside):
+        return parts
+    actions = parts[..., 0]
+    for place, size in enumerate(beside, 1):
+        actions = actions * size + parts[..., place]
+    return actions
+
+
+def parts_of(actions: Any, slots: int, beside: Sequence[int]) -> Any:
+    """Return the parts [..., K + W] of discrete actions, as the inverse of `fused`."""
+    if slots > 1:
+        return actions
+    parts = []
+    for size in reversed(beside):
+        actions, part = np.divmod(actions, size)
+        parts.append(part)
+    return np.stack([actions, *reversed(parts)], -1)
+
+
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
     """Discrete for one slot, MultiDiscrete for slates, Box for queries and weights.
 
-    What there is beside the picks multiplies (action = (pick * L + level) * V + word) or appends ([n] * K + [L] + [V]).
-    The parts of a box are declared in `fields.ACTION`.
+    What there is beside the picks multiplies (action = (pick * L + level) * V + word) or appends ([n] * K + [L] + [V]);
+    `fused` puts it together. The parts of a box are declared in `fields.ACTION`.
     """
     n, slots = choices(config, shape), shape.slots
     if config.continuous:

@@ -41,6 +41,7 @@ LAYERS = (
     "memory",
     "snapshots",
     "batch",
+    "relative",
     "game_batch",
     "vector",
     "cuda",

@@ -22,7 +22,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ..batch import CpuBatch
-from ..spaces import beside_picks, choices
+from ..spaces import beside_picks, choices, fused
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -140,14 +140,8 @@ def option_masks(masks: Any, layout: Layout) -> Any:
 
 def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Convert choices [R, K + words], or vectors [R, D], to actions of the environment."""
-    if layout.vector:
-        return chosen.tanh()
-    if layout.slots > 1:
-        return chosen
-    single = chosen[:, 0]
-    for position, size in enumerate(layout.words, 1):
-        single = single * size + chosen[:, position]
-    return single
+    actions: torch.Tensor = chosen.tanh() if layout.vector else fused(chosen, layout.words)
+    return actions
 
 
 # ------------------------------------------------------------------------------------------------ networks
