@@ -57,7 +57,7 @@ def read_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Results are those of this folder."""
     monkeypatch.setattr(measured, "RESULTS", folder)
     monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
-    kept = (measured.stored, measured.training, measured.evidence)
+    kept = (measured.stored, measured.training, measured.comparisons, measured.evidence)
     for function in kept:
         function.cache_clear()
     yield folder

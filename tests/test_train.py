@@ -235,7 +235,7 @@ def test_evaluations_choose_the_policy_and_disturb_nothing(algorithm: str, tmp_p
     assert seconds == sorted(seconds)
     means = [np.mean(point["own"]) for point in often["evaluations"]]
     best = often["evaluations"][int(np.argmax(means))]
-    assert often["best_agent_steps"] == best["agent_steps"]
+    assert often["kept_agent_steps"] == best["agent_steps"]
     kept, config = tmp_path / "3" / "evaluated" / f"{best['agent_steps']:012d}", TASKS["short-v0"]
     assert {name: array.tolist() for name, array in read_arrays(kept / "policy.npz").items()} == {
         name: array.tolist() for name, array in read_arrays(tmp_path / "3" / "policy.npz").items()
