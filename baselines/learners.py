@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recsys_env import TASKS
+from recsys_env import cli
 from recsys_env.files import read_json
 
 from .algorithms import ALGORITHMS
@@ -23,40 +23,29 @@ BUDGET = 2_000_000  # agent-steps
 SEEDS, MORE_SEEDS = 5, 10
 WITH_MORE_SEEDS = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
 SUITES: dict[str, tuple[str, ...]] = {  # tasks whose learners are published
-    "multi-agent learning": (
+    "marl": (
         "duel-v1",
         "pricing-duel-v0",
-        "social-v1",
         "coverage-v0",
+        "bundle-v0",
+        "social-v1",
+        "social-v1,num_agents=4",
         "rivals-v1",
         "market-v0",
-        "bundle-v0",
     ),
-    "ranking": (
-        "ecommerce-v1",
-        "journey-v1",
-        "news-v1",
-        "streaming-v1",
-        "coldstart-v1",
-        "grocery-v1",
-        "crossdomain-v0",
-    ),
+    "ranking": ("ecommerce-v1", "news-v1", "streaming-v1", "playlist-v0"),
 }
-MARL = SUITES["multi-agent learning"]
-PUBLISHED = tuple(task for suite in SUITES.values() for task in suite)
+MARL = SUITES["marl"]
+PUBLISHED = tuple(task for tasks in SUITES.values() for task in tasks)
 FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: which one a seed ends in is the result
-SELFISH = tuple(task for task in PUBLISHED if TASKS[task].reward.sharing == 0)  # each agent is paid for itself
-SHARED = tuple(task for task in PUBLISHED if task not in SELFISH)  # tasks that pay the team's reward
+# Tasks that pay several agents for the team's reward, and tasks that pay each of them for itself.
+SHARED = tuple(task for task in PUBLISHED if cli.config_of(task).reward.sharing == 1)
+SELFISH = tuple(task for task in PUBLISHED if cli.config_of(task).num_agents > 1 and task not in SHARED)
 # Where the generative recommender is trained.
 LARGE = ("streaming-v1", "ecommerce-v1", "news-v1", "rivals-v1", "crossdomain-v0")
 SWEEP = Path(__file__).parent.parent / "benchmarks" / "results" / "sweep.json"
 _TEAM: dict[str, Any] = {"sharing": 1.0}
 _LARGE: dict[str, Any] = {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}
-
-
-def seeds(task: str) -> int:
-    """Seeds of each learner on a task: 0, 1, ..."""
-    return MORE_SEEDS if task in WITH_MORE_SEEDS else SEEDS
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class ReferenceLearner:
     Args:
         name: of the learner.
         algorithm: its name.
-        tasks: on which it is trained.
+        tasks: on which it is trained, optionally with changed fields.
         settings: options that differ from the defaults, on all tasks.
         like: the learner that it is a variant of, if it is one.
     """
@@ -76,6 +65,10 @@ class ReferenceLearner:
     tasks: tuple[str, ...]
     settings: Mapping[str, Any]
     like: str | None = None
+
+    def seeds(self, task: str) -> range:
+        """Seeds on a task; those of a variant are fewer."""
+        return range(MORE_SEEDS if task in WITH_MORE_SEEDS and self.like is None else SEEDS)
 
     def job(self, task: str, seed: int = 0, sweep: Path | None = None) -> Algorithm:
         """The training of one seed on a task.
@@ -110,7 +103,13 @@ _TABLE = (
     ReferenceLearner("cma-es", "cma-es", PUBLISHED, _TEAM),
     # What an option is worth.
     ReferenceLearner("ppo-torch-myopic", "ppo-torch", (*FINITE, *SHARED), {"gamma": 0.0}, like="ppo-torch"),
-    ReferenceLearner("ppo-torch-team-myopic", "ppo-torch", SELFISH, {**_TEAM, "gamma": 0.0}, like="ppo-torch-team"),
+    ReferenceLearner(
+        "ppo-torch-team-myopic",
+        "ppo-torch",
+        ("social-v1", "rivals-v1", "market-v0", "ecommerce-v1", "news-v1"),
+        {**_TEAM, "gamma": 0.0},
+        like="ppo-torch-team",
+    ),
     ReferenceLearner("ppo-torch-memory", "ppo-torch", ("coverage-v0", "streaming-v1"), {"memory": 32}, "ppo-torch"),
     ReferenceLearner("ppo-torch-silent", "ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}, like="ppo-torch"),
     # Networks of thirty times the time, and a library with an environment of its own.

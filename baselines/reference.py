@@ -24,15 +24,16 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import TASKS, cli
+from recsys_env import cli
 from recsys_env.checks import unknown
+from recsys_env.evaluation.runs import file_name
 from recsys_env.files import write_json
 
 from . import training_results
 from .algorithms import ALGORITHMS
 from .comparison import Comparison, compare
 from .jobs import Job, train_all
-from .learners import BUDGET, LEARNERS, MORE_SEEDS, PUBLISHED, SWEEP, chosen, seeds
+from .learners import BUDGET, LEARNERS, MORE_SEEDS, PUBLISHED, SWEEP, chosen
 from .training_results import RESULTS, TrainingResults, read_folder
 
 
@@ -42,14 +43,16 @@ class ReferenceJob(Job):
 
     Args:
         learner: its name.
+        task: with changed fields.
     """
 
     learner: str
+    task: str
 
     @property
     def file_name(self) -> str:
         """Name of the file with the results of all its seeds."""
-        return f"{self.learner}-{self.algorithm.task}.json"
+        return f"{self.learner}-{file_name(self.task)}.json"
 
 
 def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED, sweep: Path | None = None) -> list[ReferenceJob]:
@@ -65,12 +68,12 @@ def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED, sweep: Path
         if name not in LEARNERS:
             raise ValueError(unknown("learner", name, LEARNERS))
     return [
-        ReferenceJob(f"{name}-{task}-{seed}", learner.job(task, seed, sweep), name)
+        ReferenceJob(f"{name}-{file_name(task)}-{seed}", learner.job(task, seed, sweep), name, task)
         for seed in range(MORE_SEEDS)
         for name, learner in LEARNERS.items()
         if not only or name in only
         for task in learner.tasks
-        if task in tasks and seed < seeds(task)
+        if task in tasks and seed in learner.seeds(task)
     ]
 
 
@@ -193,7 +196,9 @@ def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
         there = {
             name: {
                 "library": ALGORITHMS[learner["algorithm"]].library,
-                "reward": "team" if learner["settings"].get("sharing", TASKS[task].reward.sharing) == 1 else "own",
+                "reward": "team"
+                if learner["settings"].get("sharing", cli.config_of(task).reward.sharing) == 1
+                else "own",
                 "evaluations": learner["tasks"][task]["evaluations"],
             }
             for name, learner in summary["learners"].items()

@@ -20,6 +20,7 @@ from typing import Any
 from recsys_env import cli
 from recsys_env.checks import unknown
 from recsys_env.evaluation import compared
+from recsys_env.evaluation.runs import file_name
 from recsys_env.files import read_json, write_json
 from recsys_env.provenance import provenance
 
@@ -113,7 +114,7 @@ def sweep(
     wanted = swept(only, tasks)
     todo = [(learner, task) for learner, task in wanted if task not in stored.get(learner.name, {})]
     runs = {
-        Job(f"{learner.name}-{task}-{number}", run_of(learner, task, changed)): (learner, task)
+        Job(f"{learner.name}-{file_name(task)}-{number}", run_of(learner, task, changed)): (learner, task)
         for learner, task in todo
         for number, changed in enumerate(changes(learner))
     }

@@ -22,7 +22,7 @@ _MEAN = {"mean": float, "ci95": float}
 _SOURCE = {"commit": (str, None), "date": str, "processor": str, "versions": {str: str}}
 _FORM = {
     "learner": str,
-    "settings": {"algorithm": str, "task": str},
+    "settings": {"algorithm": str, "task": str, "set": [str]},
     "sources": [_SOURCE],
     "runs": [
         {
@@ -162,7 +162,8 @@ def marl_eval(found: Iterable[TrainingResults]) -> dict[str, Any]:
     tasks: dict[str, Any] = {}
     for results in with_runs:
         runs = {f"seed_{run['seed']}": _marl_eval_run(run) for run in results.runs if run["seed"] in common}
-        tasks.setdefault(results.settings["task"], {})[results.learner] = runs
+        task = ",".join([results.settings["task"], *results.settings["set"]])
+        tasks.setdefault(task, {})[results.learner] = runs
     return {"recsys": tasks}
 
 

@@ -587,15 +587,18 @@ def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.Mo
 def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [{"own": [0.5, 0.25], "nash_conv": 0.125}, {"own": [0.125, 0.125], "nash_conv": 0.0}, {"missing": "why"}]
     learner = {"algorithm": "ppo-torch", "settings": {}, "tasks": {"duel-v1": {"reward": {"mean": 1.0, "ci95": None}}}}
-    landmarks = {"optimum": {"own": 0.5, "nash_conv": None}, "equilibrium XX": {"own": 0.38, "nash_conv": 0.0}}
+    landmarks = {"optimum": {"own": 0.5, "nash_conv": None}, "equilibrium XX": {"own": 0.2, "nash_conv": 0.0}}
+    landmarks["equilibrium YY"] = {"own": 0.1, "nash_conv": 0.0}
     exact = {"landmarks": landmarks, "learners": {"ppo-torch": runs}}
     monkeypatch.setattr(measured, "training", lambda: {"learners": {"ppo-torch": learner}})
     monkeypatch.setattr(measured, "distances", lambda task: exact)
     text = cards.learners.learners_of("duel-v1")
-    assert cells(text.partition(" in the long run: optimum 0.5000, equilibrium XX 0.3800.")[2])["`ppo-torch`"] == [
+    assert cells(text.partition(" in the long run: optimum 0.5000, equilibrium XX 0.2000, equilibrium YY 0.1000.")[2])[
+        "`ppo-torch`"
+    ] == [
         "3",
         "0.125 0.375",
-        "1 of 2",  # the second is 1.3 % below
+        "1 of 2",
         "0.1250",
     ]
 

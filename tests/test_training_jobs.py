@@ -20,7 +20,7 @@ from baselines.learners import BUDGET, FINITE, LEARNERS, MARL, PUBLISHED, SHARED
 from baselines.reference import jobs, reference, training_summary
 from baselines.training import begin
 from baselines.training_results import RESULTS, marl_eval, read, read_folder
-from recsys_env import TASKS
+from recsys_env import cli
 from recsys_env.files import FileError
 
 TINY: dict[str, Any] = {
@@ -38,7 +38,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, seeds: int = 1, **settings: Any) -> di
     """A list of one small learner with so many seeds, which may be changed."""
     learners = {"tiny": ReferenceLearner("tiny", "ippo", ("duel-v1",), {**TINY, **settings})}
     monkeypatch.setattr(module, "LEARNERS", learners)
-    monkeypatch.setattr(module, "seeds", lambda task: seeds)
+    monkeypatch.setattr(ReferenceLearner, "seeds", lambda learner, task: range(seeds))
     monkeypatch.setattr(ReferenceLearner, "job", untuned)
     return learners
 
@@ -55,17 +55,20 @@ def test_the_list_is_fair() -> None:
     assert large == {600_000}  # whose network takes thirty times as long
     assert {job.algorithm.timesteps for job in found if not job.learner.startswith("generative")} == {BUDGET}
     assert BUDGET == 2_000_000
-    places = {(job.learner, job.algorithm.task) for job in found}
+    places = {(job.learner, job.task) for job in found}
     many = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
     for learner, task in places:
-        of = [job.algorithm for job in found if (job.learner, job.algorithm.task) == (learner, task)]
-        assert [algorithm.seed for algorithm in of] == list(range(10 if task in many else 5))
+        of = [job.algorithm for job in found if (job.learner, job.task) == (learner, task)]
+        variant = LEARNERS[learner].like is not None
+        assert [algorithm.seed for algorithm in of] == list(range(10 if task in many and not variant else 5))
     for job in found:
         training = begin(job.algorithm)
-        assert training.learners == list(TASKS[job.algorithm.task].agents)  # everybody learns
-        assert training.config.observability == TASKS[job.algorithm.task].observability
+        task = cli.config_of(job.task)
+        assert training.learners == list(task.agents)  # everybody learns
+        assert training.config.observability == task.observability
         assert (job.algorithm.evaluations, job.algorithm.eval_episodes) == (10, 32)
-        assert set(job.algorithm.set) <= {"messages=0"}  # what is asked about messages
+        fields = set(job.task.split(",")[1:])
+        assert set(job.algorithm.set) - fields <= {"messages=0"}  # what is asked about messages
     for everywhere in ("ppo-torch", "cma-es"):
         assert {task for learner, task in places if learner == everywhere} == set(PUBLISHED)
     for selfish in ("ppo-torch", "mappo-torch", "iql-torch", "ippo"):
@@ -168,7 +171,7 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     before = renamed.read_text()
     reference(out, stored)
     assert {path: path.read_text() for path in stored.iterdir()} == {renamed: before}
-    monkeypatch.setattr(module, "seeds", lambda task: 2)
+    monkeypatch.setattr(ReferenceLearner, "seeds", lambda learner, task: range(2))
     reference(out, stored)
     assert list(stored.iterdir()) == [renamed]
     assert read(renamed).seeds() == [0, 1]

@@ -18,7 +18,6 @@ from recsys_env.evaluation.tables import markdown, spread
 
 from .values import Gain, number, percent
 
-NEAR = 0.02  # share by which a seed may earn less than an equilibrium that it counts for
 COMPARED: dict[str, tuple[str, Callable[[str], float]]] = {  # option -> what it asks, its value on a task by default
     "gamma": ("Discount: the recommended one against 0", lambda task: TASKS[task].discount),
     "memory": ("Memory: with against without", lambda task: 0.0),
@@ -51,13 +50,14 @@ def _ends(task: str) -> list[str]:
     if not found:
         return []
     marks = ", ".join(f"{name} {number(row['own'])}" for name, row in found["landmarks"].items())
-    good = max((row["own"] for name, row in found["landmarks"].items() if name.startswith("equilibrium ")), default=0.0)
+    equilibria = [row["own"] for name, row in found["landmarks"].items() if name.startswith("equilibrium ")]
+    middle = (min(equilibria) + max(equilibria)) / 2 if equilibria else 0.0
     rows = [
         [
             f"`{name}`",
             str(len(runs)),
             " ".join(f"{own:.3f}" for own in sorted(map(mean, placed))),
-            f"{sum(mean(run) >= (1 - NEAR) * good for run in placed)} of {len(placed)}",
+            f"{sum(mean(run) > middle for run in placed)} of {len(placed)}",
             _worst(placed),
         ]
         for name, runs in found["learners"].items()
@@ -65,9 +65,9 @@ def _ends(task: str) -> list[str]:
     ]
     return [
         f"Exact individual rewards per agent and tick in the long run: {marks}. The table shows what each seed of a "
-        "learner earns on the same scale, how many seeds earn what the best symmetric equilibrium pays (less "
-        f"{NEAR:.0%}) or more, and how far the farthest seed is from an equilibrium. Seeds that react to what the "
-        "exact table does not hold are left out. Raw: `benchmarks/results/distances.json`.",
+        "learner earns on the same scale, how many seeds end nearer to the best symmetric equilibrium than to the "
+        "worst, or above it, and how far the farthest seed is from an equilibrium. Seeds that react to what the exact "
+        "table does not hold are left out. Raw: `benchmarks/results/distances.json`.",
         markdown(["learner", "seeds", "reward", "at the good equilibrium", "largest NashConv"], rows),
     ]
 
