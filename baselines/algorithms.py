@@ -7,12 +7,14 @@ once. A new algorithm is a class here, an entry in `ALGORITHMS`, and a learner i
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Annotated, ClassVar, Literal
 
 from recsys_env import WorldConfig
-from recsys_env.checks import unknown
+from recsys_env.checks import shown, unknown
 from recsys_env.focal import checked_agent
 from recsys_env.policies.linear import check_states
 from recsys_env.settings import replace
@@ -446,16 +448,42 @@ _OPTIONS_OF = {"iql": "q-torch", "vdn": "q-torch --mixer vdn", "ppo": "ppo-torch
 
 
 def find_algorithm(name: str) -> type[Algorithm]:
-    """The algorithm of this name.
+    """The algorithm of this name, or the class that module:class names.
 
     Raises:
         ValueError: there is none; the message names the nearest.
+        ImportError: a module that the class's module imports is missing.
+        TypeError: the class is no `Algorithm`.
     """
+    module, _, attribute = name.partition(":")
+    if attribute:
+        found = getattr(_module(module), attribute, None)
+        if not (isinstance(found, type) and issubclass(found, Algorithm)):
+            raise TypeError(f"{name} is {shown(found)}, but must be a subclass of baselines.options.Algorithm")
+        return found
     if name in _OPTIONS_OF:
         raise ValueError(f"unknown algorithm {name!r}; train it as {_OPTIONS_OF[name]}")
     if name not in ALGORITHMS:
         raise ValueError(unknown("algorithm", name, ALGORITHMS))
     return ALGORITHMS[name]
+
+
+def _module(name: str) -> ModuleType:
+    """Import a module of a user.
+
+    Raises:
+        ValueError: there is none.
+        ImportError: one that it imports is missing.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ValueError(
+            f"there is no module {name!r}; a class MyAlgorithm in my_file.py, in this folder or on PYTHONPATH, is "
+            "my_file:MyAlgorithm"
+        ) from None
 
 
 def check_library(kind: type[Algorithm]) -> None:

@@ -135,6 +135,11 @@ class Algorithm(Options):
         return self.out or Path("runs") / f"{self.name}-{self.task}-{self.seed}"
 
     @classmethod
+    def word(cls) -> str:
+        """The algorithm as commands take it: its name, or module:class if it is none of this repository's."""
+        return cls.name if cls.__module__ == "baselines.algorithms" else f"{cls.__module__}:{cls.__qualname__}"
+
+    @classmethod
     def about(cls) -> str:
         """Describe it in one line."""
         return (cls.__doc__ or "").split("\n")[0].rstrip(".")
@@ -197,7 +202,7 @@ class Algorithm(Options):
 
     def command(self) -> str:
         """The command line with these options, except --out."""
-        words = [self.name]
+        words = [self.word()]
         for option in dataclasses.fields(self):
             value = getattr(self, option.name)
             if value == option.default or option.name == "out":

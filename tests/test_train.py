@@ -546,7 +546,9 @@ def test_the_task_is_what_the_algorithm_plays() -> None:
 
 def test_the_environment_is_timed_without_touching_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = itertools.count()  # a clock that goes on by a second whenever it is looked at
-    monkeypatch.setattr("baselines.training.time", SimpleNamespace(perf_counter=lambda: next(looks), process_time=lambda: 0.0))
+    monkeypatch.setattr(
+        "baselines.training.time", SimpleNamespace(perf_counter=lambda: next(looks), process_time=lambda: 0.0)
+    )
     for number, others in enumerate(((), ("recommender_1=content",))):
         training = begin(IPPO("easy-v0", others, out=tmp_path / str(number)))
         envs = training.make_envs(num_envs=2)
