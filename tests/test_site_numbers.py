@@ -178,10 +178,8 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"At most {sizes.SIZES['0.1m'].tokens} items",
     ],
     "docs/training/learners.md": [
-        lambda: f"{learners.BUDGET // 10**6} million agent-steps for every learner on every task",
-        lambda: (
-            f"seven runs of {sweep.BUDGET / 10**6} million agent-steps on a seed that is not published ({sweep.SEED})"
-        ),
+        lambda: f"{learners.TICKS:,} ticks in all copies together, each a step of every agent",
+        lambda: f"seven runs of {sweep.TICKS:,} ticks on a seed that is not published ({sweep.SEED})",
         lambda: "{:.1f} million, after {:,} logged pages".format(
             Generative("streaming-v1").timesteps / 1e6, Generative("streaming-v1").pages
         ),
