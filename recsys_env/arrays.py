@@ -95,6 +95,15 @@ RECENT = _record(
     ("pages", "i4"),         # how many of the person's pages ago, 1 = the page before the present one
     ("weight", "f4"),        # partner_decay^(pages - 1)
 )  # fmt: skip
+BIDDER = _record(
+    ("worth", "f8"),         # factor on all that events of the page about to be shown pay the agent, 0 in an idle tick
+    ("value", "f8"),         # reward that it can expect if it wins the page, before the price
+    ("budget", "f8"),        # what it may spend until the next refill
+)  # fmt: skip
+AUCTION = _record(
+    ("pages", "i4"),         # since the last refill of the budgets
+    ("last_price", "f8"),    # of the last page, 0 = nobody bid, or there was none
+)  # fmt: skip
 STOCK = _record(
     ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
     ("stock", "i4"), ("restock", "i4"),   # units left until the restock at tick `restock`
@@ -123,6 +132,11 @@ AGENT_REPORT = _record(  # one agent's results of the page just shown, and wheth
 # purchase of an old cart item; item -1 = none
 LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))
 
+BID = _record(  # of one agent for the page just shown; zeros except on auction pages
+    ("worth", "f8"), ("value", "f8"),  # as in BIDDER
+    ("bid", "f8"),           # m times the value, or the budget if that is less
+    ("payment", "f8"),       # price paid for the slot, 0 = not won
+)  # fmt: skip
 TURN = _record(  # one copy's tick, passed from stage to stage
     ("key", "u8"),           # key of its random numbers
     ("agent", "i8"), ("slot", "i8"),  # agent and slot of the click, -1 = no click
@@ -243,6 +257,8 @@ class State(NamedTuple):
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
     # [B, N, G] f4: decayed examination that agent n gave each of G providers; G = 0 unless fairness is rewarded
     exposure: np.ndarray
+    bidders: np.ndarray  # [B, N] BIDDER on auction pages, else [B, 0]
+    auctions: np.ndarray  # [B, 1] AUCTION on auction pages, else [B, 0]
 
 
 # The arrays [B, R, ...] of `State` with a row for each user who has come in the episode.
@@ -262,6 +278,7 @@ class Report(NamedTuple):
     agents: np.ndarray  # [B, N] AGENT_REPORT
     slots: np.ndarray  # [B, N, K] SLOT
     later: np.ndarray  # [B, Q] LATER
+    bids: np.ndarray  # [B, N] BID
 
 
 class Scratch(NamedTuple):
@@ -389,6 +406,8 @@ def allocate_state(world: World, num_envs: int, users: int | None = None, rows: 
         order=zeros((b, p["slots"], n), np.int32),
         inclusive=zeros((b, n)),
         exposure=zeros((b, n, p["providers"]), np.float32),
+        bidders=zeros((b, p["bidders"]), BIDDER),
+        auctions=zeros((b, int(p["bidders"] > 0)), AUCTION),
     )
 
 
@@ -426,6 +445,7 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
         agents=agents,
         slots=zeros((b, n, p["slots"]), SLOT),
         later=zeros((b, p["cart"]), LATER),
+        bids=zeros((b, n), BID),
     )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .checks import check_count, did_you_mean, shown
-from .fields import CANDIDATE_FEATURES, HIDEABLE, PRICE_LEVEL
+from .fields import CANDIDATE_FEATURES, HIDEABLE, LEVELS
 from .privacy import WITHHELD
 from .responses import EVENTS, RESPONSES
 from .settings import (
@@ -457,7 +457,7 @@ class RoleConfig(Settings):
         -1,
         1,
         *(feature.name for feature in CANDIDATE_FEATURES),
-        PRICE_LEVEL,
+        *LEVELS.values(),
     )
     hidden: tuple[str, ...] = words_field(
         "observation fields that are 0 for this role; its candidates do not change", *HIDEABLE
@@ -472,20 +472,39 @@ class RoleConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class OfferConfig(Settings):
-    """Prices that agents set. With `kind="price"` an agent chooses at each page, in addition to its items, a level l
-    from 0 to L - 1, which multiplies the prices of all its slots by m = low^(1 - l / (L - 1)) * high^(l / (L - 1)).
+    """Prices that agents set, or bids. An agent chooses at each page, in addition to its items, a level l from 0 to
+    L - 1, which stands for the factor m = low^(1 - l / (L - 1)) * high^(l / (L - 1)).
 
-    With continuous actions (query, weights) y in [-1, 1] replaces the level: l / (L - 1) = (1 + y) / 2.
+    With `kind="price"` m multiplies the prices of all its slots. With `kind="bid"`, on auction pages, m multiplies what
+    the slot is worth to the agent: it bids m times its value, or its whole budget if that is less. With continuous
+    actions (query, weights) y in [-1, 1] replaces the level: l / (L - 1) = (1 + y) / 2.
     """
 
-    kind: str = choice_field("none", "price: agents set the prices of the items that they show", "none", "price")
-    levels: int = number_field(7, "L, number of price levels", 2, 101)
-    low: float = number_field(0.5, "m of the lowest level, a factor on the current price", 0.01, 100)
-    high: float = number_field(2.0, "m of the highest level, a factor on the current price", 0.01, 100)
+    kind: str = choice_field(
+        "none",
+        "price: agents set the prices of the items that they show; bid: they bid for the slot of an auction page",
+        "none",
+        "price",
+        "bid",
+    )
+    levels: int = number_field(7, "L, number of levels of prices or bids", 2, 101)
+    low: float = number_field(0.5, "m of the lowest level, a factor on the current price or on the value", 0.01, 100)
+    high: float = number_field(2.0, "m of the highest level, a factor on the current price or on the value", 0.01, 100)
+    value_log_sd: float = number_field(
+        0.0,
+        "log-sd of the factor on all that events pay a bidder, drawn for each bidder and page (log-normal, mean 1)",
+        0,
+        3,
+        source=PROTOTYPE,
+    )
+    budget: float = number_field(
+        0.0, "what a bidder may spend from one refill to the next; 0 = unlimited", 0, 1e6, unit="reward"
+    )
+    refill_period: int = number_field(250, "pages from one refill of the budgets to the next", 1, 10**9, unit="pages")
 
     @property
     def list_level(self) -> int:
-        """The level whose prices are nearest to the list prices, in log m."""
+        """The level whose m is nearest to 1, in log m: that of the list prices, or of truthful bids."""
         position = -math.log(self.low) / (math.log(self.high) - math.log(self.low))
         return min(max(round(position * (self.levels - 1)), 0), self.levels - 1)
 
@@ -578,10 +597,11 @@ class WorldConfig(Settings):
     world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1, also=("seed",))
     page: str = choice_field(
         "shared",
-        "layout: a shared feed, one row per agent, or rival platforms",
+        "layout: a shared feed, one row per agent, rival platforms, or one slot that is sold by auction",
         "shared",
         "rows",
         "rival",
+        "auction",
     )
     action: str = choice_field(
         "candidates",
@@ -612,11 +632,12 @@ class WorldConfig(Settings):
     )
     static_weights: Mapping[str, float] = weights_field(
         "feature weights by which the policy `static` ranks candidates; other features weigh 0. Where agents set "
-        "prices, `price_level` is the level that it sets: -1 the lowest, 0 the middle, 1 the highest",
+        "prices or bid, `price_level` or `bid_level` is the level that it sets: -1 the lowest, 0 the middle, 1 the "
+        "highest",
         -1,
         1,
         *(feature.name for feature in CANDIDATE_FEATURES),
-        PRICE_LEVEL,
+        *LEVELS.values(),
     )
     scale_zero: str = text_field("random", "policy whose play as a team defines score 0 of the task")
     scale_hundred: str = text_field("planner", "policy whose play as a team defines score 100")
@@ -675,7 +696,7 @@ class WorldConfig(Settings):
                 f"with several scenes {names} each needs exactly one owner among the roles, got {owners}",
             ),
             (
-                len(self.scenes) > 1 and self.opens_agent,
+                len(self.scenes) > 1 and (self.opens_agent or self.auctioned),
                 f"page = {self.page!r} cannot have several scenes {names}; one is allowed",
             ),
             (
@@ -710,10 +731,14 @@ class WorldConfig(Settings):
                 not self.offer.low < self.offer.high,
                 f"offer.low = {self.offer.low:g} must be below offer.high = {self.offer.high:g}",
             ),
-            (
-                self.offer.kind == "none" and any(PRICE_LEVEL in weights for weights in static),
-                f"static_weights hold {PRICE_LEVEL!r}, but no agent sets prices: offer.kind = 'none'",
+            *(
+                (
+                    self.offer.kind != kind and any(level in weights for weights in static),
+                    f"static_weights hold {level!r}, which needs offer.kind = {kind!r}, not {self.offer.kind!r}",
+                )
+                for kind, level in LEVELS.items()
             ),
+            *self._auction_conflicts(),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
             (
                 len(cut) != 4 or list(cut) != sorted(cut),
@@ -764,6 +789,28 @@ class WorldConfig(Settings):
             ),
         ]
 
+    def _auction_conflicts(self) -> list[tuple[bool, str]]:
+        """Settings with which the one slot of an auction page, or what it is worth, is not well defined."""
+        scenes = [scene.name for scene in self.scenes if scene.cart]
+        return [
+            (
+                self.auctioned != (self.offer.kind == "bid"),
+                f"page = {self.page!r} and offer.kind = {self.offer.kind!r} do not go together: bids are for the slot "
+                "of page = 'auction', which is sold in no other way",
+            ),
+            (self.auctioned and self.slots > 1, f"page = 'auction' sells one slot; slots = {self.slots} must be 1"),
+            (
+                self.auctioned and not (self.retrieves and self.candidates.number == 1),
+                f"page = 'auction' needs action = 'candidates' or 'weights', not {self.action!r}, with "
+                f"candidates.number = 1, not {self.candidates.number}: the value of the slot is that of one item",
+            ),
+            (
+                self.auctioned and bool(scenes) and not self.feedback.instant,
+                f"page = 'auction' with carts in the scenes {scenes} needs feedback.instant = True, "
+                f"not {self.feedback.instant}: what a page is worth is known at its end",
+            ),
+        ]
+
     def _broken_promises(self) -> list[tuple[bool, str]]:
         """Settings that would reveal personal data in spite of the noise on observations."""
         promise = f"observation.privacy_epsilon = {self.observation.privacy_epsilon:g}"
@@ -776,7 +823,7 @@ class WorldConfig(Settings):
                 (self.observability == "full", "observability = 'full'", "'partial' is allowed"),
                 (self.users.population == "fixed", "users.population = 'fixed'", "'fresh' is allowed"),
                 (self.messages > 0, f"messages = {self.messages}", "0 is allowed"),
-                (self.offer.kind == "price", "offer.kind = 'price'", "'none' is allowed"),
+                (self.offer.kind != "none", f"offer.kind = {self.offer.kind!r}", "'none' is allowed"),
                 (self.items.stock_init > 0, f"items.stock_init = {self.items.stock_init}", "0 is allowed"),
                 (self.observation.history_decay == 1, "observation.history_decay = 1", "less than 1 is allowed"),
             )
@@ -830,6 +877,11 @@ class WorldConfig(Settings):
         return self.page == "rival"
 
     @property
+    def auctioned(self) -> bool:
+        """Whether all agents bid for a page, and the slot of the winner is shown alone."""
+        return self.page == "auction"
+
+    @property
     def private(self) -> bool:
         """Whether observations are differentially private (`privacy.py`)."""
         return self.observation.privacy_epsilon > 0
@@ -863,7 +915,7 @@ class WorldConfig(Settings):
 
 
 # What kinds of page differ in, for `kernels/page_kinds.py`.
-PAGE_PROPERTIES = ("one_feed", "opens_agent")
+PAGE_PROPERTIES = ("one_feed", "opens_agent", "auctioned")
 
 GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "offer", "candidates", "observation")
 

@@ -38,7 +38,8 @@ class Shape(NamedTuple):
     visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
     cart: int  # Q: size of the cart, 0 where nothing is put in a cart for later
     vocabulary: int  # V: words that an agent can send
-    levels: int  # L: price levels, 0 where agents do not set prices
+    levels: int  # L: levels of prices or bids, 0 where agents set neither
+    bidders: int  # N on auction pages, else 0
     providers: int  # G: providers of items, 0 unless some agent is rewarded for fairness
     labels: int  # Y: labels of the intent that roles are told, 0 where no role is told any
     recent: int  # L: items consumed last that agents observe
@@ -63,7 +64,10 @@ QUERY = When('with action="query"', lambda config, shape: config.action == "quer
 WEIGHTS = When('with action="weights"', lambda config, shape: config.action == "weights")
 CONTINUOUS_PRICES = When(
     'with action="query" or "weights", where agents set prices',
-    lambda config, shape: config.continuous and shape.levels > 0,
+    lambda config, shape: config.continuous and config.offer.kind == "price",
+)
+CONTINUOUS_BIDS = When(
+    'with action="weights", on auction pages', lambda config, shape: config.continuous and shape.bidders > 0
 )
 CONTINUOUS = When('with action="query" or "weights"', lambda config, shape: config.continuous)
 FULL = When('with observability="full"', lambda config, shape: config.observability == "full")
@@ -78,7 +82,8 @@ PLATFORM_SATISFACTION = When(
     lambda config, shape: shape.satisfaction_views > 0 and config.observation.observed_satisfaction == "platform",
 )
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
-PRICED = When("where agents set prices", lambda config, shape: shape.levels > 0)
+PRICED = When("where agents set prices", lambda config, shape: config.offer.kind == "price")
+AUCTION = When("on auction pages", lambda config, shape: shape.bidders > 0)
 FAIRNESS = When("where fairness is rewarded", lambda config, shape: shape.providers > 0)
 KNOWS = When("where a role is told something about the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
@@ -227,6 +232,23 @@ OBSERVATION = (
         -1.0, 1.0, ("agents",), when=PRICED, hideable=True,
     ),
     Field(
+        "slot_value", "what the slot of this page is worth to this agent: the reward that it can expect if it wins, "
+        "before the price",
+        half=0.5, when=AUCTION, private=True, hideable=True,
+    ),
+    Field(
+        "budget", "share of this agent's budget that is left; 1 where budgets are unlimited", when=AUCTION,
+        private=True, hideable=True,
+    ),
+    Field(
+        "until_refill", "share of the pages from one refill of the budgets to the next that are still to come",
+        when=AUCTION, reveals="nothing", hideable=True,
+    ),
+    Field(
+        "last_price", "price of the last page, whoever paid it; 0 if nobody bid, or before the first page", half=0.5,
+        when=AUCTION, hideable=True,
+    ),
+    Field(
         "recent_mask", "for each of the items that the visitor consumed last, newest first, as far as this agent "
         "knows: 1 if there is one, and 0 if there were fewer",
         axes=("recent",), when=RECENT, private=True, hideable=True,
@@ -310,9 +332,9 @@ CANDIDATE_FEATURES = (
     Field("promotion", "1 if the item's price is reduced now, 0 otherwise", when=PROMOTIONS, reveals="nothing"),
 )  # fmt: skip
 
-# Where agents set prices, rankers have one more weight beside those of the features: their price level, from -1
-# (lowest) to 1 (highest).
-PRICE_LEVEL = "price_level"
+# Where agents set prices or bid, rankers have one more weight beside those of the features: their level, from -1
+# (lowest) to 1 (highest). By `offer.kind`:
+LEVELS = {"price": "price_level", "bid": "bid_level"}
 
 # The parts of a continuous action, in order. `spaces.action_space` lays out discrete actions.
 ACTION = (
@@ -324,6 +346,7 @@ ACTION = (
         -1.0, 1.0, ("features",), when=WEIGHTS,
     ),
     Field("price", "price level of the agent's slots: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_PRICES),
+    Field("bid", "level of the agent's bid: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_BIDS),
     Field(
         "message", "one number for each word; the word with the largest number is sent", -1.0, 1.0, ("vocabulary",),
         when=CONTINUOUS,
@@ -341,6 +364,7 @@ STATE = (
         "start, 1 at the end"
     ),
     *(replace(field, when=PLATFORM_SATISFACTION, private=False) for field in OBSERVATION if field.when is SATISFACTION),
+    *(field for field in OBSERVATION if field.when is AUCTION and not field.private),
     Field("private", "the private fields of all agents, one agent after another", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip
 
@@ -348,6 +372,9 @@ STATE = (
 HISTORY = tuple(field for field in OBSERVATION if field.history)
 
 HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
+
+# What bidders see of an auction.
+AUCTION_FIELDS = tuple(field.name for field in OBSERVATION if field.when is AUCTION)
 
 
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
@@ -366,8 +393,9 @@ def observed_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
 
 
 def ranker_weights(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
-    """Return the names of a linear ranker's weights: the features, and last the price level where agents set prices."""
-    return (*candidate_features(config, shape), *((PRICE_LEVEL,) if shape.levels else ()))
+    """Return the names of a linear ranker's weights: the features, and last the level where agents set prices or
+    bid."""
+    return (*candidate_features(config, shape), *((LEVELS[config.offer.kind],) if shape.levels else ()))
 
 
 def unseen_features(hidden: Collection[str]) -> frozenset[str]:

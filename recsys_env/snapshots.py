@@ -126,6 +126,8 @@ def _records(config: WorldConfig, shape: Shape, world: World) -> dict[str, dict[
             "pages": (0, horizon + 1),
             "weight": (0, 1),
         },
+        "bidders": {"worth": (0, _FINITE), "value": (0, _FINITE), "budget": (0, config.offer.budget)},
+        "auctions": {"pages": (0, config.offer.refill_period - 1), "last_price": (0, _FINITE)},
         "items": {
             "stamp": (0, _MOST),
             "window": (0, windows),

@@ -630,6 +630,34 @@ _SHIPPED: dict[str, WorldConfig] = {
         reward=RewardConfig(click=1.0),
         observation=ObservationConfig(recent=8),
     ),
+    "auction-v0": WorldConfig(
+        description="""Four advertisers bid for the one sponsored slot of every page, each with a budget. Second price.
+
+        Pays clicks on the own item, times a factor that is drawn for each bidder and page, less the price. The highest
+        bid wins and pays the second highest. A bidder sees what the slot is worth to it, its budget, the pages until
+        the next refill and the price of the last page, but not who paid. A budget is half of what four truthful bidders
+        would spend. Who bids truthfully has therefore spent it when half of the pages are still to come; who bids less
+        buys more pages at lower prices, and the less the others bid, the less it pays itself. If all four bid as little
+        as they can, the slot goes to the same bidder as before and costs next to nothing, but any of them then gains by
+        bidding more. Question: do learners find how much to bid at every page, and where between competition and
+        collusion do they settle? Stresses: budgets over time, response to rivals, collusion. The task is not calibrated
+        to data. Discount .997.
+        """,
+        num_agents=4,
+        slots=1,
+        page="auction",
+        scale_zero="auction-truthful",
+        scale_hundred="central",
+        roles=(RoleConfig("bidder"),),
+        users=UserConfig(number=8),
+        items=ItemConfig(quality_sd=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
+        choice=ChoiceConfig(v_0=3.0, beta_taste=4.0, beta_quality=1.0),
+        dynamics=DynamicsConfig(drift=0.0),
+        arrival=ArrivalConfig(k_0=2.0, k_1=0.0, r_0=5.0, r_1=0.0),
+        candidates=CandidateConfig(number=1, topic_scale=1.0),
+        reward=RewardConfig(click=1.0),
+        offer=OfferConfig("bid", levels=21, low=0.0625, high=2.0, value_log_sd=0.6, budget=20.0, refill_period=250),
+    ),
     "rivals-v1": replace(
         _FEED,
         {

@@ -21,20 +21,22 @@ from .checks import as_numbers, check_count, check_finite, is_number, is_sequenc
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import episode_rewards
-from .fields import PRICE_LEVEL, ranker_weights
+from .fields import AUCTION_FIELDS, LEVELS, ranker_weights
 from .policies import Planner, Policy, Team
 from .policies.linear import LinearRanker, save_ranker, state_columns
 from .tasks import task_config
 from .vector import VectorEnv
 
 # Fields that move the weights of a ranker, where agents see them: how satisfied the visitor is with the agent, where it
-# is in its visits, and what it was last asked for. In finite games agents are told what is latent.
+# is in its visits, and what it was last asked for; in auctions, what the slot is worth, and how much time and money is
+# left. In finite games agents are told what is latent.
 STATES = (
     "observed_satisfaction",
     "satisfaction_pages",
     "session_page",
     "visit_gap",
     "price_levels",
+    *AUCTION_FIELDS,
     "latent_satisfaction",
     "latent_trust",
 )
@@ -193,7 +195,7 @@ class Found(NamedTuple):
         weights: of the best search, for each role [R, 1 + X, W] as in `LinearRanker`; scaled so that the largest
             feature weight of a role is 1 in size.
         states: fields of the observation that change the weights.
-        names: names of the W weights: the features, and `price_level` where agents set prices.
+        names: names of the W weights: the features, and where agents set prices or bid, `price_level` or `bid_level`.
         scores: mean and half-width of the 95 % interval of each search, best first: individual reward of the learners
             per agent and episode. All searches are measured on the same fresh episodes.
     """
@@ -291,9 +293,9 @@ def best_ranker(
 def canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Return the equivalent weights [R, 1 + X, W] in which the largest feature weight of a role is 1 in size.
 
-    A fixed price level is clipped to [-1, 1].
+    A fixed level of prices or bids is clipped to [-1, 1].
     """
-    features = np.array([name != PRICE_LEVEL for name in names])
+    features = np.array([name not in LEVELS.values() for name in names])
     largest = abs(weights[..., features]).max(axis=(1, 2), keepdims=True)
     weights = np.where(features, weights / np.maximum(largest, 1e-12), weights)
     return weights if weights.shape[1] > 1 else np.where(features, weights, weights.clip(-1.0, 1.0))

@@ -26,7 +26,7 @@ from .checks import check_count, shown
 from .config import WorldConfig
 from .environment import RecommendationEnv
 from .focal import Background, FocalBatch, checked_agent, policies_of
-from .infos import OF_AGENTS, Infos
+from .infos import OF_AGENTS, OF_BIDS, Infos
 from .policies import Team
 from .responses import NAMES
 from .tasks import task_config
@@ -152,7 +152,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     `_<name>`. Observations and infos are copies unless the batch was made with `copy=False`.
     """
 
-    INFOS: tuple[str, ...] = ("shown", "rank", *NAMES, *OF_AGENTS, "price_multiplier")
+    INFOS: tuple[str, ...] = ("shown", "rank", *NAMES, *OF_AGENTS, "price_multiplier", *OF_BIDS)
 
     closed = True  # until there is a batch: Gymnasium 1.1 closes even what could not be made
 

@@ -36,6 +36,10 @@ from recsys_env.world import SAMPLE, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query", "weights")
+PLAYED = {**dict.fromkeys(PAGES, ACTIONS), "auction": ("candidates", "weights")}  # kinds of page and of action
+NUMBERS = {
+    kinds: i for i, kinds in enumerate((page, action) for page in PLAYED for action in ACTIONS)
+}  # of their worlds
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -118,23 +122,24 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     items, topics, scenes = (
         draw(st.integers(3, 30)),
         draw(st.integers(1, 5)),
-        draw(one(1, 2, 3)) if page != "rival" else 1,
+        draw(one(1, 2, 3)) if page in ("shared", "rows") else 1,
     )
     topics, domains = min(topics, items), draw(st.integers(1, 3))
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
     roles = draw(_roles(agents, names, (items, domains, topics)))
-    private = scenes == 1 and draw(one(False, False, False, True))
+    auctioned = page == "auction"
+    private = scenes == 1 and not auctioned and draw(one(False, False, False, True))
     if private:
         roles = tuple({**role, "knows": ()} for role in roles)
-    slots = draw(st.integers(1, 4))
+    slots = 1 if auctioned else draw(st.integers(1, 4))
     both = any(role["items"] and role["domains"] for role in roles)  # which may then have nothing in common
     by_topic = topics >= domains and not both and draw(st.booleans())
     moods = draw(one(0, 0, 0, 2, 3))
     cart = draw(one(True, True, True, False))
     life = draw(one(0, 0, 4, 7))
     weight = one(0.0, 1.0, -0.5)
-    instant = draw(one(False, False, False, True))
+    instant = draw(one(False, False, False, True)) or (auctioned and cart)
     return WorldConfig(
         num_agents=agents,
         slots=slots,
@@ -147,7 +152,8 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         observability="partial" if private else draw(one("partial", "full")),
         roles=roles,
         scenes=tuple(
-            {"name": name, "beta_context": draw(weight), "cart": cart or draw(st.booleans())} for name in names
+            {"name": name, "beta_context": draw(weight), "cart": cart or (not auctioned and draw(st.booleans()))}
+            for name in names
         ),
         users=dict(
             number=draw(one(2, 1, 3, 4, 5, 6)),
@@ -272,13 +278,14 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             fairness_half_life=draw(one(2.0, 200.0)),
         ),
         offer=dict(
-            kind=draw(one("price", "price", "none")) if instant and not private else "none",
+            kind="bid" if auctioned else draw(one("price", "price", "none")) if instant and not private else "none",
             levels=draw(one(7, 2, 3)),
             low=draw(one(0.5, 0.8)),
             high=draw(one(2.0, 1.3)),
+            **(_bidding(draw) if auctioned else {}),
         ),
         candidates=dict(
-            number=draw(st.integers(4, 8) | st.integers(slots, 8)),
+            number=1 if auctioned else draw(st.integers(4, 8) | st.integers(slots, 8)),
             topic_scale=draw(one(0.0, 4.0)),
             order=draw(one("shuffled", "score")),
             features=draw(one("digest", "vectors", "both")),
@@ -294,6 +301,12 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             privacy_pages=draw(one(1, 3, 20)),
         ),
     )  # type: ignore[arg-type]
+
+
+def _bidding(draw: Any) -> dict[str, Any]:
+    return dict(
+        value_log_sd=draw(one(0.5, 1.0, 0.0)), budget=draw(one(0.5, 2.0, 0.0)), refill_period=draw(one(5, 1, 250))
+    )
 
 
 @st.composite
@@ -475,14 +488,16 @@ FREQUENT = (
 )
 OCCASIONAL = ("cart moved", "cart dropped", "refused", "familiar", "searched")
 SCENES = ("scene 1", "scene 2", "back to entrance")
+AUCTION = ("sold", "tied", "budget was bid", "refilled")
+NO_AUCTION = ("hole", "offer", "later", "abandoned")  # what happens on other pages only
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PLAYED)
 def test_kernels_follow_the_plain_game(page: str) -> None:
     tally: Counter[str] = Counter()
-    for action in ACTIONS:
+    for action in PLAYED[page]:
 
-        @random_worlds(EXAMPLES, number=PAGES.index(page) * len(ACTIONS) + ACTIONS.index(action))
+        @random_worlds(EXAMPLES, number=NUMBERS[page, action])
         @given(config=configs(page, action), key=st.integers(0, 2**32), fitted=one(False, False, False, True))
         def check(config: WorldConfig, key: int, fitted: bool) -> None:
             tally.update(play(config, key, fitted) + Counter({f"worlds of {config.action}": 1}))
@@ -490,8 +505,12 @@ def test_kernels_follow_the_plain_game(page: str) -> None:
         check()
         assert tally[f"worlds of {action}"] >= EXAMPLES
     assert tally["skipped"] <= 0.005 * tally["ticks"]
-    rare = {event: tally[event] for event in FREQUENT if tally[event] < 10}
-    rare |= {event: tally[event] for event in (*OCCASIONAL, *(SCENES if page != "rival" else ())) if tally[event] < 1}
+    if page == "auction":
+        frequent, occasional = (*(event for event in FREQUENT if event not in NO_AUCTION), *AUCTION), ()
+    else:
+        frequent, occasional = FREQUENT, (*OCCASIONAL, *(SCENES if page != "rival" else ()))
+    rare = {event: tally[event] for event in frequent if tally[event] < 10}
+    rare |= {event: tally[event] for event in occasional if tally[event] < 1}
     assert not rare, f"too rare to be tested: {rare}, of {tally}"
 
 
@@ -508,10 +527,9 @@ def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
     return {name: array[b].tobytes() for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(("page", "action"), [(page, action) for page in PLAYED for action in PLAYED[page]])
 def test_a_copy_does_not_depend_on_its_batch_nor_on_threads(page: str, action: str) -> None:
-    @random_worlds(2, number=PAGES.index(page) * len(ACTIONS) + ACTIONS.index(action))
+    @random_worlds(2, number=NUMBERS[page, action])
     @given(config=configs(page, action), key=st.integers(0, 2**63 - 1))
     def check(config: WorldConfig, key: int) -> None:
         rng = np.random.default_rng(key)

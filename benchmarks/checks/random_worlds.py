@@ -30,6 +30,7 @@ SMALL = {  # ranges of sizes and periods in a small world
     "items.period": (0, 14),
     "candidates.number": (1, 9),
     "offer.levels": (2, 9),
+    "offer.refill_period": (1, 9),
     "observation.recent": (0, 5),
     "observation.privacy_pages": (1, 9),
 }
@@ -56,9 +57,10 @@ def playable_world(rng: np.random.Generator) -> WorldConfig:
 
 
 def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
-    base, page = WorldConfig(), str(rng.choice(["shared", "rows", "rival"]))
+    base, page = WorldConfig(), str(rng.choice(["shared", "rows", "rival", "auction"]))
     drawn: dict[str, Any] = {group: _random_group(rng, group, getattr(base, group)) for group in GROUPS}
-    scenes = int(rng.integers(1, 4)) if page != "rival" and rng.random() < 0.4 else 1
+    auctioned = page == "auction"
+    scenes = int(rng.integers(1, 4)) if page in ("shared", "rows") and rng.random() < 0.4 else 1
     names = ["entrance", "item", "cart"][:scenes]
     agents, slots = int(rng.integers(scenes, 5)), int(rng.integers(1, 5))
     several, cart = scenes > 1 or rng.random() < 0.5, bool(rng.random() < 0.7)
@@ -77,7 +79,11 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
     for name in ("mood_up", "mood_down"):
         drawn["dynamics"][name] = rng.uniform(0, 0.5, drawn["items"]["topics"] if moods else 0).tolist()
     action = str(rng.choice(["candidates", "items", "query", "weights"]))
-    private = scenes == 1 and rng.random() < 0.15  # and no field that breaks the promise
+    if auctioned:  # of one slot, for which each bidder has one item
+        slots, action = 1, str(rng.choice(["candidates", "weights"]))
+        drawn["candidates"]["number"], drawn["feedback"]["instant"] = 1, True
+    drawn["offer"]["kind"] = "bid" if auctioned else drawn["offer"]["kind"].replace("bid", "none")
+    private = scenes == 1 and not auctioned and rng.random() < 0.15  # and no field that breaks the promise
     drawn["observation"]["privacy_epsilon"] = float(rng.uniform(0.1, 9.0)) if private else 0.0
     if private:
         drawn["users"]["population"], drawn["offer"]["kind"], drawn["items"]["stock_init"] = "fresh", "none", 0

@@ -38,7 +38,13 @@ CHECKS = (
     ("rating", "ratings are 1..5, or 0 for none"),
     (
         "own",
-        "individual reward = sum of the role's weights times credited events, with later purchases at the price paid",
+        "individual reward = sum of the role's weights times credited events, with later purchases at the price paid; "
+        "in an auction times what they are worth to the bidder, less the price",
+    ),
+    (
+        "auction",
+        "an auction shows the slot of a highest bid, at the price of the second highest; bids keep to the budgets, "
+        "which payments reduce and refills fill up",
     ),
     ("rewards", "reward = (1 - max(s, 0)) x + s mean(x) of x = own + objectives, and finite"),
     ("later", "a later purchase is of an item that was in the cart when the page began, in the order of the cart"),
@@ -66,6 +72,7 @@ NAMES = tuple(name for name, _ in CHECKS)
     DWELL,
     RATING,
     OWN,
+    AUCTION,
     REWARDS,
     LATER,
     CREDIT,
@@ -96,6 +103,8 @@ class Books(NamedTuple):
     candidates: np.ndarray  # [B, N, C]
     active: np.ndarray  # [B, N]
     next_visitor: np.ndarray  # [B, N]
+    bidders: np.ndarray  # [B, N] arrays.BIDDER before the step; [B, 0] without auctions
+    auctions: np.ndarray  # [B, 1] arrays.AUCTION before the step; [B, 0] without auctions
     prices: np.ndarray  # [M] at this tick
     wrong: np.ndarray  # [checks] violations
     first: np.ndarray  # [checks, 3] tick, copy and agent of the first one
@@ -107,6 +116,7 @@ class Flags(NamedTuple):
 
     shared: bool
     rival: bool
+    auction: bool
     by_candidate: bool
     by_item: bool
     instant: bool
@@ -129,6 +139,8 @@ class Watch:
             candidates=envs.arrays.candidates.copy(),
             active=envs.report.agents["active"].copy(),
             next_visitor=envs.report.agents["next_visitor"].copy(),
+            bidders=envs.arrays.bidders.copy(),
+            auctions=envs.arrays.auctions.copy(),
             prices=np.zeros(shape.items),
             wrong=np.zeros(len(CHECKS), np.int64),
             first=np.full((len(CHECKS), 3), -1),
@@ -137,6 +149,7 @@ class Watch:
         self._flags = Flags(
             c.one_feed,
             c.opens_agent,
+            c.auctioned,
             c.retrieves,
             c.action == "items",
             c.feedback.instant,
@@ -150,6 +163,7 @@ class Watch:
         """Keep what the next step will overwrite. Call it before each step."""
         envs, books = self._envs, self.books
         books.before[...], books.candidates[...] = envs.arrays.copies, envs.arrays.candidates
+        books.bidders[...], books.auctions[...] = envs.arrays.bidders, envs.arrays.auctions
         books.active[...], books.next_visitor[...] = envs.report.agents["active"], envs.report.agents["next_visitor"]
         promoted = np.zeros(len(self._items), np.bool_)
         read_prices(envs.world, self._items, int(books.before["tick"][0]), books.prices, promoted)
@@ -327,7 +341,8 @@ def check_ranks(world: Any, report: Any, flags: Any, books: Any, tick: int, b: i
             if flags.shared and active[b, n]:
                 for m in range(agents):
                     fits = fits and (m == n or not active[b, m] or report.slots[b, m, k].rank != rank)
-            if (not fits) if active[b, n] else rank != -1:
+            on_page = active[b, n] and (not flags.auction or report.slots[b, n, k].item >= 0)
+            if (not fits) if on_page else rank != -1:
                 complain(books, RANKS, tick, b, n)
 
 
@@ -487,6 +502,39 @@ def check_stock(world: Any, state: Any, report: Any, books: Any, b: int, stamp: 
 
 
 @kernel
+def check_auction(world: Any, state: Any, report: Any, books: Any, tick: int, b: int, ends: bool) -> None:
+    """Check who won the page just shown, what was paid, and what is left of the budgets."""
+    p, visited = world.params[0], books.before[b].visitor >= 0
+    offer, highest, second, paid, winners = p.offer, 0.0, 0.0, 0.0, 0
+    for n in range(p.shape.agents):
+        bid, bidder = report.bids[b, n], books.bidders[b, n]
+        fits = bid.value == (bidder.value if visited else 0.0) and bid.bid >= 0.0
+        if offer.budget > 0.0 and not bid.bid <= bidder.budget:
+            fits = False
+        if report.slots[b, n, 0].item >= 0:
+            winners += 1
+            highest, paid = bid.bid, bid.payment
+        elif bid.payment != 0.0:
+            fits = False
+        if not fits:
+            complain(books, AUCTION, tick, b, n)
+    for n in range(p.shape.agents):
+        if report.slots[b, n, 0].item < 0:
+            second = max(second, report.bids[b, n].bid)
+    if winners > 1 or (winners == 1 and (second > highest or highest == 0.0)) or paid > second:
+        complain(books, AUCTION, tick, b, -1)
+    if ends or not visited:
+        return
+    refilled = books.auctions[b, 0].pages + 1 == offer.refill_period
+    if state.auctions[b, 0].pages != (0 if refilled else books.auctions[b, 0].pages + 1):
+        complain(books, AUCTION, tick, b, -1)
+    for n in range(p.shape.agents):
+        left = books.bidders[b, n].budget - (report.bids[b, n].payment if offer.budget > 0.0 else 0.0)
+        if not near(state.bidders[b, n].budget, offer.budget if refilled else left):
+            complain(books, AUCTION, tick, b, n)
+
+
+@kernel
 def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> None:
     p = world.params[0]
     total = 0.0
@@ -501,7 +549,7 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
                 sale, most = 0.0, 0.0
                 if slot.bought:
                     price = books.prices[slot.item] * np.exp(report.agents[b, n].log_price_multiplier)
-                    margin = p.reward.margin_rate if p.shape.levels > 0 else 1.0
+                    margin = p.reward.margin_rate if p.shape.levels > 0 and p.shape.bidders == 0 else 1.0
                     sale, most = (price - (1.0 - margin) * world.items[slot.item].price) / margin, price / margin
                     size += abs(agent.purchase * most)
                 if not abs(slot.sale - sale) <= 1e-5 * (1.0 + most):
@@ -512,6 +560,9 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
             if later.item >= 0 and later.agent == n:
                 own += later_reward(agent, later.price, later.rating)
                 size += abs(agent.purchase * later.price)
+        if p.shape.bidders > 0:
+            bid = report.bids[b, n]
+            own, size = bid.worth * own - bid.payment, max(bid.worth, 1.0) * size + bid.payment
         if not abs(report.agents[b, n].individual_reward - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)
         s = p.reward.sharing
@@ -555,4 +606,6 @@ def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, bo
         elif n >= 0:
             complain(books, CLICKS, tick, b, n)
         check_rewards(world, report, books, tick, b)
+        if flags.auction:
+            check_auction(world, state, report, books, tick, b, ends)
         check_next(world, state, report, flags, books, tick, b)

@@ -60,6 +60,18 @@ def log_multiplier(offer, position):
 
 
 @kernel
+def lognormal(sd, normal):
+    """A log-normal number of mean 1, from a standard normal one."""
+    return exp(sd * normal - 0.5 * sd * sd)
+
+
+@kernel
+def bid_for(value, multiplier, budget):
+    """A bid: m times the value, or the whole budget if that is less."""
+    return min(multiplier * value, budget)
+
+
+@kernel
 def margin_value(reward, paid, listed):
     """What a purchase counts in mean margins where agents set prices: the price paid less the unit cost
     (1 - mu) * list price, over mu = `margin_rate`. At the list price it is that price."""

@@ -13,7 +13,7 @@ from .equations import REACTIONS, later_reward, pleasure, rating_value, stars
 from .feedback import cart_chance, expected_experience
 from .machine.compiler import entry, kernel
 from .machine.numeric import sigmoid
-from .objectives import page_objectives
+from .objectives import page_objectives, share_rewards
 from .page import (
     fill_slots,
     in_stock,
@@ -24,7 +24,6 @@ from .page import (
     wallet_now,
 )
 from .page_kinds import active_agents
-from .step import share_rewards
 
 _RANGE = 18.0  # logistic noise beyond this has probability 3e-8
 _STEP = 1.0  # the poles of tanh(noise_scale x) lie pi / (2 noise_scale) from the line, those of the density pi
@@ -227,6 +226,8 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
                     )
                     cart[b, n, k] = click[b, n, k] * carts
                     own[b, n] += click[b, n, k] * value
+            if p.shape.auctioned:
+                own[b, n] = report.bids[b, n].worth * own[b, n] - report.bids[b, n].payment
         if p.shape.cart > 0:
             _expect_later(world, state, report, p, b, cart, own)
         share_rewards(p, b, own, objectives, rewards)

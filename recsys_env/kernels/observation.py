@@ -32,6 +32,7 @@ from .retrieval import count_seen
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}
 _PAGES, _VISITS, _GAP = (np.float32(_HALF[name]) for name in ("session_page", "visits", "visit_gap"))
+_SLOT_VALUE, _LAST_PRICE = np.float32(_HALF["slot_value"]), np.float32(_HALF["last_price"])
 _SATISFACTION_PAGES, _RECENT_PAGES = np.float32(_HALF["satisfaction_pages"]), np.float32(_HALF["recent_pages"])
 
 
@@ -81,6 +82,8 @@ def observe(world, state, report, scratch, p, b, observations, masks):
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             _observe_price_levels(state, p, b, n, observations)
+            if p.shape.auctioned:
+                _observe_bidder(state, p, b, n, observations)
             _observe_recent(world, state, p, b, n, observations)
             _observe_request(world, state, p, b, n, observations)
             if p.fields.exposure >= 0:
@@ -277,10 +280,27 @@ def _observe_messages(state, p, b, n, observations):
 @kernel
 def _observe_price_levels(state, p, b, n, observations):
     """The levels of all agents' prices at this visitor's last page."""
-    if p.shape.levels == 0:
+    if p.fields.price_levels < 0:
         return
     for m in range(p.shape.agents):
         observations[b, n, p.fields.price_levels + m] = state.price_levels[b, state.copies[b].row, m]
+
+
+@kernel
+def _observe_bidder(state, p, b, n, observations):
+    """What the page is worth to the bidder, what is left of its budget, and what everybody knows."""
+    bidder, at = state.bidders[b, n], p.fields
+    observations[b, n, at.slot_value] = squash(bidder.value, _SLOT_VALUE)
+    observations[b, n, at.budget] = bidder.budget / p.offer.budget if p.offer.budget > 0.0 else 1.0
+    write_auction(state, p, b, observations[b, n], at)
+
+
+@kernel
+def write_auction(state, p, b, row, at):
+    """Write what everybody knows of the auction into the vector `row`, at its offsets in `at`."""
+    auction = state.auctions[b, 0]
+    row[at.until_refill] = 1.0 - auction.pages / (1.0 * p.offer.refill_period)
+    row[at.last_price] = squash(auction.last_price, _LAST_PRICE)
 
 
 @kernel

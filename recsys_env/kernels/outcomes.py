@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .actions import read_actions
+from .auction import draw_values
 from .choice import fill_clicks, weigh_slots
 from .dynamics import (
     begin_session,
@@ -156,7 +157,10 @@ def begin_sessions(world, state, user_slots, intents, opens):
 
 @entry
 def retrieve(world, state, scratch):
-    """The candidates of the next page, of which the caller knows that nothing about them is random."""
+    """The candidates of the next page, of which the caller knows that nothing about them is random, and what it is
+    worth to bidders, of which it knows the same."""
     p = world.params[0]
     for b in range(state.copies.size):
         draw_candidates(world, state, scratch, p, b, np.uint64(0))
+        if p.shape.auctioned:
+            draw_values(world, state, p, b, np.uint64(0))

@@ -2,21 +2,24 @@
 
 `WorldConfig.page` names the kind. What it is like are properties of the config, which kernels read from `p.shape`:
 
-    page      one_feed  opens_agent
-    shared    yes       no           all agents' slots in one feed, mixed in an order that is drawn for each page
-    rows      no        no           a row of slots for each agent, beside the others
-    rival     no        yes          platforms of their own, of which the visitor opens one for a session
+    page      one_feed  opens_agent  auctioned
+    shared    yes       no           no         all agents' slots in one feed, mixed in an order drawn for each page
+    rows      no        no           no         a row of slots for each agent, beside the others
+    rival     no        yes          no         platforms of their own, of which the visitor opens one for a session
+    auction   no        no           yes        one slot, for which all agents bid, and which the winner fills
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from .machine.compiler import kernel
 
 
 @kernel
 def active_agents(world, p, copy):
-    """(first, stop): the agents whose slots are on the page about to be shown: one of them, or all. None in an idle
-    tick."""
+    """(first, stop): the agents who act on the page about to be shown: one of them, or all. None in an idle tick. Their
+    slots are on the page, but for those who lose an auction (`shown_agents`)."""
     if copy.visitor < 0:
         return 0, 0
     if p.shape.opens_agent:
@@ -29,9 +32,33 @@ def active_agents(world, p, copy):
 
 @kernel
 def is_active(world, p, copy, n):
-    """Whether agent n's slots are on the page about to be shown."""
+    """Whether agent n acts on the page about to be shown."""
     first, stop = active_agents(world, p, copy)
     return first <= n < stop
+
+
+@kernel
+def shown_agents(state, report, p, b, shown, first, stop):
+    """(first, stop): those of the active agents `first` .. `stop` - 1 whose slots are on the page: all, or in an
+    auction the winner.
+
+    The highest bid wins and pays the second highest (Vickrey 1961). Of equal bids that of the agent wins who comes
+    first in `State.order`. An agent with nothing to show takes no part, and if nobody bids, nothing is shown.
+    """
+    if not p.shape.auctioned:
+        return first, stop
+    winner, highest, second = np.int64(-1), 0.0, 0.0
+    for place in range(stop - first):
+        n = np.int64(state.order[b, 0, place])
+        bid = report.bids[b, n].bid if shown[b, n, 0] >= 0 else 0.0
+        if bid > highest:
+            winner, highest, second = n, bid, highest
+        else:
+            second = max(second, bid)
+    if winner < 0:
+        return first, first
+    report.bids[b, winner].payment = second
+    return winner, winner + 1
 
 
 @kernel

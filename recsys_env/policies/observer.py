@@ -18,7 +18,7 @@ from ..kernels.planners.posterior import (
     sample_people,
 )
 from ..vector import VectorEnv
-from .assortment import empty_scratch
+from .assortment import empty_scratch, oracle_levels
 from .base import Policy
 from .slates import slate_action
 
@@ -109,7 +109,7 @@ class Observer(Policy):
         imagine(world, state, imagined, self.index, self._base, self._seen, self._population, self._kept, self._work)
         self._rows[:] = state.copies["row"]
         self.hear(observations, imagined)
-        levels = 0, max(self.envs.shape.levels, 1)
+        levels = oracle_levels(self.envs)
         parts = self._slates, self._sizes, self._levels
         choose_expected(world, state, imagined, self.index, self._settings, levels, self._scratch, self._work, *parts)
         return slate_action(self.envs, self.index, *parts)

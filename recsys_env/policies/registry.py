@@ -53,6 +53,9 @@ TASK_POLICIES: dict[str, str] = {  # for certain tasks, or as opponents; they ar
     "coverage-memory": "recsys_env.policies.coverage:Memory",
     "coverage-talk": "recsys_env.policies.coverage:Talk",
     "teller": "recsys_env.policies.bundle:Teller",
+    "auction-truthful": "recsys_env.policies.auction:Truthful",
+    "auction-pacing": "recsys_env.policies.auction:Pacing",
+    "auction-greedy": "recsys_env.policies.auction:Highest",
 }
 FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",

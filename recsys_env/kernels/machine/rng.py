@@ -33,7 +33,7 @@ COPIES = np.uint64(0x636F70795F736565)
 # Events of a tick. Those of a page and of the next page's draw share the key of the tick that they happen in.
 CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
 CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
-SHUFFLE, BLUR, REQUEST = 15, 16, 17
+SHUFFLE, BLUR, REQUEST, WORTH = 15, 16, 17, 18
 # Events of a person, under the key of (population, user, incarnation).
 PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
