@@ -397,11 +397,11 @@ def test_a_finite_auction_is_what_the_rules_enumerate() -> None:
 def test_a_played_finite_auction_agrees_with_its_table() -> None:
     config = replace(TASK, FINITE)
     game = exact.tabulate(config)
-    envs, rng = VectorEnv(config, 4096), np.random.default_rng(0)
+    envs, rng = VectorEnv(config, 512), np.random.default_rng(0)
     envs.reset(seed=0)
     counts, sums = np.zeros_like(game.transitions), np.zeros((*game.rewards.shape[1:], 2))
     for _ in range(6):
-        before, actions = game.states_of(envs), rng.integers(0, 2, (4096, 2))
+        before, actions = game.states_of(envs), rng.integers(0, 2, (512, 2))
         joint = actions @ (2, 1)
         np.add.at(sums, (before, joint), envs.expected_feedback(actions)["individual_reward"])
         envs.step(actions)

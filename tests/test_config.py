@@ -346,8 +346,11 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
     ({"messages": 1}, "messages = 1 carries no information"),
     ({"offer": {"kind": "price"}}, "offer.kind = 'price' needs feedback.instant = True, not False"),
     ({"offer": {"low": 2.0}}, "offer.low = 2 must be below offer.high = 2"),
-    ({"static_weights": {"price_level": 0.5}}, "static_weights hold 'price_level', but no agent sets prices"),
-    ({"roles": ({"static_weights": {"price_level": 0.5}},)}, "static_weights hold 'price_level', but no agent sets"),
+    ({"static_weights": {"price_level": 0.5}}, "static_weights hold 'price_level', which needs offer.kind = 'price'"),
+    (
+        {"roles": ({"static_weights": {"bid_level": 0.5}},)},
+        "static_weights hold 'bid_level', which needs offer.kind = 'bid'",
+    ),
     ({"arrival": {"d_0": 0.6, "d_1": 0.5}}, r"arrival.d_0 \+ arrival.d_1 = 1.1 must be at most 1"),
     ({"feedback": {"rating_cutpoints": (0, 1, 2)}}, r"rating_cutpoints = \(0.0, 1.0, 2.0\) must be 4 ascending"),
     ({"feedback": {"rating_cutpoints": (0, 2, 1, 3)}}, "must be 4 ascending numbers"),

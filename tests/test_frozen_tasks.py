@@ -81,6 +81,7 @@ INFOS = (  # in the order in which the digests have them
     "later_rating", "liked", "next_user_slot", "next_visitor", "objectives", "price_multiplier",
     "individual_reward", "user_slot", "rank", "rating", "shown", "visitor",
 )  # fmt: skip
+AUCTION_INFOS = ("bid", "payment", "slot_value")  # after these; elsewhere 0
 
 
 def config_digest(task: str) -> str:
@@ -98,7 +99,8 @@ def digests(task: str) -> tuple[str, str]:
     play.update(envs.reset(seed=SEED)[0].tobytes())
     for _ in range(TICKS):
         observations, rewards, _, truncated, infos = envs.step(drawn(envs, stream))
-        for array in (observations, rewards, truncated, *(infos[name] for name in INFOS)):
+        names = (*INFOS, *(AUCTION_INFOS if envs.config.auctioned else ()))
+        for array in (observations, rewards, truncated, *(infos[name] for name in names)):
             play.update(array.tobytes())
         states.update(envs.state().tobytes())
     return play.hexdigest(), states.hexdigest()
@@ -133,7 +135,7 @@ def test_a_task_never_changes_under_its_name(task: str) -> None:
 
 def test_every_task_is_frozen() -> None:
     assert set(CONFIG) == set(PLAY) == set(STATE) == set(TASKS)
-    assert {*INFOS, "final_obs", "final_mask"} == set(Infos.ENTRIES)
+    assert {*INFOS, *AUCTION_INFOS, "final_obs", "final_mask"} == set(Infos.ENTRIES)
 
 
 def test_worlds_do_not_depend_on_the_processor() -> None:
