@@ -656,7 +656,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         arrival=ArrivalConfig(k_0=2.0, k_1=0.0, r_0=5.0, r_1=0.0),
         candidates=CandidateConfig(number=1, topic_scale=1.0),
         reward=RewardConfig(click=1.0),
-        offer=OfferConfig("bid", levels=21, low=0.0625, high=2.0, value_log_sd=0.6, budget=20.0, refill_period=250),
+        offer=OfferConfig("bid", levels=21, low=0.0625, high=2.0, value_log_sd=0.6, budget=4.7, refill_period=250),
     ),
     "rivals-v1": replace(
         _FEED,
