@@ -25,21 +25,22 @@ from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.infos import Infos
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "9e1b533eb455d39c5d1050d65e9ca1dc96215c774db502d9e83066982c6a458f",
-    "pricing-duel-v0": "b0b7fffc1abe060eec2bd521d4aa1024bf2d618d3e6131010e37d3bc22356569",
-    "market-v0": "b985252ab4c4c8e0674fce166cef7e5fafaed4ad20f49ce685729d53bf3bce09",
-    "ecommerce-v1": "914181cb3accb95eb46703ffdb293f829efda48fc2569456fb66d2e710a20614",
-    "coverage-v0": "9beabadabf8b1b1115405583f33f7a7d59383db0cd3d714b9d0a92709a1fd2a5",
-    "journey-v1": "c6cea667783a3c56b906ad3c52dd6d305d1a64c46b29548b4cda52163b396700",
-    "social-v1": "f08fa0bb59fc05b91417cfb98965ebb838a8cefc279341dc07bdaa6c2420ac46",
-    "news-v1": "50cb8c00dbc3b34b10cb8345ae3baf4e0f54f797842086bfe32ebe4cc18a39e2",
-    "streaming-v1": "c4cd04b8589e264d8e0160029158d32ba37a00860bfa3ed41a0d397e60c79883",
-    "coldstart-v1": "b73a02ffe3fd1039d14143bc569c76023e4ab476426bb420b266000429747412",
-    "grocery-v1": "a9c181512fd67310cbd89f08dc34d470fe6553b152f63b2e97083d6f732b891c",
-    "crossdomain-v0": "6e61891ae9acc8548e8d6d514623d7ba096b714c712dccd7089b54f834224046",
-    "bundle-v0": "1585d2e0db379aff967cd6accc9fb02448400d6d2073501a70a37a0ba83ffb8e",
-    "playlist-v0": "1e68707f6f44a2d17e20c469033a0b807a3b385ff7267e08d3ae823d23bd8c45",
-    "rivals-v1": "a8aa6bd5939c95cfe5eb96ce14d4c718c57711befe297fd974974e36741c7938",
+    "duel-v1": "1c41d098bb7ef1fb472b27521a73b0cc7157bb2929a5e7fedbaeaf62fe4560fc",
+    "pricing-duel-v0": "74644a35779b2b4cb103697f7a1c534781a97dfbc89fbe1e28f7cd8e0e39cb37",
+    "market-v0": "210911c9dbf3bfdb93b6ebd6c5f3d16e8cc85ba1d2dd1e5834737b1ecf93f39b",
+    "ecommerce-v1": "ae18acc2efe2d46d1a5c49402c26379931529d52e8878b2b8dd2d11c528fc183",
+    "coverage-v0": "3dddc37d723b3cec64bdf2eb2c66f762bec3c3aa0aed81d6d069a327991d7d1e",
+    "journey-v1": "00a21daf3d4d9849ad36dff8ef4392261a16d2c44715a18965e79910ccd57b9d",
+    "social-v1": "393841f49b6e71941c82fa080068722e7dae0f8fb12618f1ae265fe438730912",
+    "news-v1": "a69dde756d8e3e5ac02c14f25c865460f3fb6de922c81683ea75ecbf3543b05a",
+    "streaming-v1": "31d1cb4391f518aeeeaefc239d4e7278a8ad2f5fd66ca3b2ac04561c290934b4",
+    "coldstart-v1": "da77f5860b02d42a4e588e04f32b87cdf57cbbd26da51d1449019eecce7b282d",
+    "grocery-v1": "0b0fac1db9a8da9b2ed7d791b7d15468c383051af60e511ec81d2ec0f4b4b561",
+    "crossdomain-v0": "6161d05956cd0194d64d28e6d4d9b520098714fb69970a3dab10534e890ce8bd",
+    "bundle-v0": "a27f293140420f6bec6a57c96e8df7f4145aca7ef104b5559fb336a6599e70ff",
+    "playlist-v0": "be9f521e2b6abf02fd4f1a55021992e7f1ee6ab28e433726a84b0141d0d2e3fb",
+    "auction-v0": "60447a5f67da466e2b1f0780e42b48d1224a277a7c5f6bb8fd0e960f8a7fbe6c",
+    "rivals-v1": "1e0fa918a5f02a553ec7a45162bebd4e2f4af196c78da5c5f16246bfa6e20f97",
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v1": "edbcfec066c2bf2d9c62742faa5231fb2c11e9088ee46777ae4249d4ace12ab5",
@@ -56,6 +57,7 @@ PLAY: dict[str, str] = {
     "crossdomain-v0": "3a2d93b9b2eb4fea92152e22d19bc5588a915b1356e2eeb42584458d63a71485",
     "bundle-v0": "1455c4f925a05832325f97a6269298e7345a6f00074b1b572987a6992b90e889",
     "playlist-v0": "764679cdd4da8bb866d749df54bb3ed753d0a5543edbacb900a995fec01187ca",
+    "auction-v0": "d992b815d6f5d8aab7ddbc6ff760b32482d904437a7f57a3d2839929f12efaa9",
     "rivals-v1": "bff7d28143342f3b348cba61597cd85dc6eb4ab63de9157d7a937f12ac7761e9",
 }  # fmt: skip
 STATE: dict[str, str] = {
@@ -73,6 +75,7 @@ STATE: dict[str, str] = {
     "crossdomain-v0": "835bf514daedde242a1ce4cfddb65fe566c61548dbf3e0cfb154489f289635cc",
     "bundle-v0": "3645bac0b89903c2deaf7d151f47a1a7bf4ed4ad404e7a19acdeae0b94f558de",
     "playlist-v0": "abceae7a7680dd8d22e0b1cf26fa8a51ec54640204040e1c4ae6637affa39b58",
+    "auction-v0": "d3d92bf284d50b0eb1d5f50780f2d47cb985283063206631b9f8befcb37df5f7",
     "rivals-v1": "fd99e97269acedf7e840c28b97b74a48d95d2acbb76259850d73cdca2b951e58",
 }  # fmt: skip
 COPIES, TICKS, SEED = 2, 300, 20260101
