@@ -47,7 +47,7 @@ class TorchLearner(GradientAlgorithm):
     def world(self) -> WorldConfig:
         config = super().world()
         # An empty candidate is all zeros, so that candidates need no mask.
-        return replace(config, {"mask_actions": True}) if config.action == "items" else config
+        return replace(config, {"mask_actions": True}) if config.action in ("items", "publish") else config
 
 
 @dataclass(frozen=True)

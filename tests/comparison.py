@@ -41,6 +41,9 @@ def read(game: Game, state: State, b: int) -> Copy:
     size = len(game.active(copy)) if game.config.one_feed else 0
     copy.order = [row[:size] for row in state.order[b].tolist()] if size else []
     copy.exposure = [Counter(dict(enumerate(row))) for row in state.exposure[b].tolist() if row]
+    if game.shape.window:
+        copy.windows = [[none_if_negative(j) for j in window] for window in state.windows[b].tolist()]
+        copy.window_clicks, copy.pages_served = state.window_clicks[b].tolist(), int(state.pages_served[b, 0])
     copy.inclusive = {n: x for n, x in enumerate(state.inclusive[b].tolist()) if x > -math.inf}
     return copy
 
@@ -153,6 +156,8 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
         same(getattr(expected, name), getattr(actual, name), name)
     same(expected.candidates, actual.candidates, "candidates")
     same(expected.order, actual.order, "order")
+    for name in ("windows", "window_clicks", "pages_served") if game.shape.window else ():
+        same(getattr(expected, name), getattr(actual, name), name)
     same(list(expected.inclusive), list(actual.inclusive), "agents shown")
     close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
     if game.shape.providers:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, islice, pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +48,7 @@ class events:
 
     CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
     CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
-    SHUFFLE, BLUR, REQUEST = 15, 16, 17
+    SHUFFLE, BLUR, REQUEST, RANKING = 15, 16, 17, 18
     PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
@@ -95,6 +95,9 @@ class Draws:
     def normal(self, event: int, index: int) -> float:
         radius = math.sqrt(-2 * math.log(1 - self.uniform(event, 2 * index)))
         return radius * math.cos(2 * math.pi * self.uniform(event, 2 * index + 1))
+
+    def gumbel(self, event: int, index: int) -> float:
+        return -math.log(max(-math.log(max(self.uniform(event, index), 1e-16)), 1e-16))
 
     def logistic(self, event: int) -> float:
         u = min(max(self.uniform(event), 1e-16), 1 - 1e-16)
@@ -253,6 +256,10 @@ class Copy:
     order: list[list[int]] = field(default_factory=list)  # shared pages: the agents of each round
     inclusive: dict[int, float] = field(default_factory=dict)  # agents that were shown at the last page
     exposure: list[Counter[int]] = field(default_factory=list)  # by agent: decayed attention to each provider
+    # on a platform
+    windows: list[list[int | None]] = field(default_factory=list)  # by creator: its items, None where there is none yet
+    window_clicks: list[list[int]] = field(default_factory=list)  # clicks on them since the last decision
+    pages_served: int = 0  # since the last decision
 
 
 @dataclass
@@ -360,6 +367,8 @@ class Game:
         return math.exp(-self.age(j, tick) / self.config.choice.tau_fresh) if self.config.items.life else 0.0
 
     def in_inventory(self, n: int, j: int) -> bool:
+        if self.config.page == "platform":
+            return self.owner(j) == n
         role = self.roles[n]
         return (not role.items or j in role.items) and (not role.domains or self.items[j].domain in role.domains)
 
@@ -550,7 +559,7 @@ class Game:
 
     def view(self, n: int) -> int:
         """Whose history agent n reads."""
-        return 0 if self.config.observation.share else n
+        return 0 if self.config.observation.share or self.config.page == "platform" else n
 
     # -------------------------------------------------------------------------------------------- 3. page
 
@@ -563,6 +572,50 @@ class Game:
         if len(self.config.scenes) > 1:
             return [n for n in self.agents if self.roles[n].scene == self.config.scenes[copy.scene].name]
         return list(self.agents)
+
+    def acts(self, copy: Copy) -> list[int]:
+        """The agents whose next action counts."""
+        if self.config.page == "platform":
+            return list(self.agents) if copy.tick % self.config.platform.period == 0 else []
+        return self.active(copy)
+
+    def publish(self, copy: Copy, actions: np.ndarray) -> None:
+        """On a platform: now and then each creator replaces its oldest item. It owns items of every topic and level of
+        clickbait for each place of its window."""
+        c, shape = self.config.platform, self.shape
+        decision, rest = divmod(copy.tick, c.period)
+        if rest:
+            return
+        place = decision % c.window
+        for n in self.agents:
+            topic, level = divmod(int(actions[n, 0]), c.bait_levels)
+            copy.windows[n][place] = ((n * c.window + place) * shape.topics + topic) * c.bait_levels + level
+        copy.window_clicks = [[0] * c.window for _ in self.agents]
+        copy.pages_served = 0
+
+    def ranked_page(self, copy: Copy) -> dict[int, list[Slot]]:
+        """The page of a platform: the best items of as many creators as have a place on it."""
+        assert copy.visitor is not None
+        c, person = self.config.platform, self.person(copy, copy.visitor)
+        noise = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
+        scores: dict[int, float] = {}
+        for n in self.agents:
+            own = {}
+            for w, j in enumerate(copy.windows[n]):
+                if j is not None and self.can_stand(copy, n, j):
+                    gumbel = noise.gumbel(events.RANKING, n * c.window + w)
+                    match = float(person.profile @ self.item_vectors[j])
+                    own[j] = c.match * match + c.bait * self.items[j].bait + c.noise * gumbel
+            for j in self.sorted(own, 1)[:1]:
+                scores[j] = own[j]
+        page = {n: [Slot(None, 0)] for n in self.agents}
+        for rank, j in enumerate(self.sorted(scores, c.places)[: c.places]):
+            page[self.owner(j)] = [Slot(j, rank + 1)]
+        return page
+
+    def owner(self, j: int) -> int:
+        """On a platform: whose item this is."""
+        return j // (self.shape.items // self.shape.agents)
 
     def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], float | None, int | None]:
         """What an action asks for in each slot (None = nothing), the level of prices in [-1, 1], and the message."""
@@ -1120,7 +1173,9 @@ class Game:
             "role": one_hot(self.config.role_index(n), self.shape.roles),
             "agent_id": one_hot(n, self.shape.agents),
         }
-        if n in self.active(copy):
+        if self.config.page == "platform":
+            values |= self.observe_platform(copy, n)
+        elif n in self.active(copy):
             values |= self.observe_visit(copy, n) | self.observe_latent(copy)
         parts = []
         for name, place in field_slices(OBSERVATION, self.config, self.shape).items():
@@ -1166,6 +1221,27 @@ class Game:
             "messages": np.concatenate(heard),
             **self.observe_mood(copy, 0 if self.shape.satisfaction_views == 1 else n),
             "price_levels": person.price_levels,
+        }
+
+    def observe_platform(self, copy: Copy, n: int) -> dict[str, Any]:
+        """What a creator sees: when it decides next; at a decision its items, newest first, and those of the others."""
+        c, decisions = self.config.platform, -(-copy.tick // self.config.platform.period)
+        waits = {"until_decision": decisions - copy.tick / c.period}
+        if n not in self.acts(copy):
+            return waits
+        places = [(decisions - 1 - age) % c.window for age in range(c.window)]
+        own = [(copy.windows[n][w], copy.window_clicks[n][w]) for w in places]
+        others = [copy.windows[m] for m in self.agents if m != n]
+        theirs = [self.items[j] for window in others for j in window if j is not None]
+        newest = [window[places[0]] for window in others]
+        return waits | {
+            "is_active": 1.0,
+            "window_topics": [one_hot(None if j is None else self.items[j].topic, self.shape.topics) for j, _ in own],
+            "window_bait": [0.0 if j is None else self.items[j].bait for j, _ in own],
+            "window_clicks": [squash(clicks / 5) for _, clicks in own],
+            "others_topics": np.mean([one_hot(item.topic, self.shape.topics) for item in theirs], 0) if theirs else [],
+            "others_bait": np.mean([0.0 if j is None else self.items[j].bait for j in newest]) if newest else 0.0,
+            "demand": copy.pages_served / c.period,
         }
 
     def observe_recent(self, person: Person, view: int) -> dict[str, Any]:
@@ -1232,13 +1308,15 @@ class Game:
         """What would stand on the page, slot by slot; nothing, or no page, is given as everything."""
         if not self.config.mask_actions:
             return np.ones(0)
+        if self.config.page == "platform":  # anything can be published
+            return np.ones(self.shape.topics * self.config.platform.bait_levels)
         slots, offer = self.config.slots, self.config.offer
         beside = [size for size in (offer.levels * (offer.kind == "price"), self.config.messages) if size]
         if self.config.action == "candidates":
             stands = [float(c < len(copy.candidates[n])) for c in range(self.shape.candidates)]
         else:
             stands = [float(self.can_stand(copy, n, j)) for j in range(self.shape.items)]
-        if n not in self.active(copy) or not any(stands):
+        if n not in self.acts(copy) or not any(stands):
             stands = [1.0] * len(stands)
         return np.repeat(stands, math.prod(beside)) if slots == 1 else np.array(stands * slots + [1.0] * sum(beside))
 
@@ -1252,12 +1330,7 @@ class Game:
         if copy.visitor is None:
             return found
         self.draws, person = Draws(0), self.person(copy, copy.visitor)
-        read = {m: self.read_action(copy, m, actions[m]) for m in self.active(copy)}
-        page = self.fill_page(
-            copy,
-            {m: wanted for m, (wanted, _, _) in read.items()},
-            {m: self.multiplier(level) for m, (_, level, _) in read.items()},
-        )
+        page = self.page_asked_for(copy, actions)
         for m in page:
             found.objectives[m] = self.objectives(copy, m, page[m])
         before = copy.inclusive
@@ -1281,6 +1354,19 @@ class Game:
                 found.own += click * cart * self.value_of_cart(copy, person, queue, self.wallet(copy, person))
         found.own += (1 - carted) * self.value_of_cart(copy, person, person.cart, self.wallet(copy, person))
         return found
+
+    def page_asked_for(self, copy: Copy, actions: np.ndarray) -> dict[int, list[Slot]]:
+        """The page that these actions lead to, which are not taken."""
+        if self.config.page == "platform":
+            later = replace(copy, windows=[list(window) for window in copy.windows])
+            self.publish(later, actions)
+            return self.ranked_page(later)
+        read = {m: self.read_action(copy, m, actions[m]) for m in self.active(copy)}
+        return self.fill_page(
+            copy,
+            {m: wanted for m, (wanted, _, _) in read.items()},
+            {m: self.multiplier(level) for m, (_, level, _) in read.items()},
+        )
 
     def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float, offer: float = 1.0) -> float:
         """Expected individual reward of a click, of which the cart is drawn with this probability."""
@@ -1393,6 +1479,8 @@ class Game:
         """One tick; actions[N, ...] as the kernels take them."""
         report = self.empty_report()
         self.draws = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
+        if self.config.page == "platform":
+            self.publish(copy, actions)
         stays = copy.visitor is not None and self.serve_page(copy, actions, report)
         self.next_page(copy, stays)
         if copy.tick == self.config.horizon:
@@ -1414,6 +1502,8 @@ class Game:
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode)
+        copy.windows = [[None] * self.shape.window for _ in self.agents]
+        copy.window_clicks = [[0] * self.shape.window for _ in self.agents]
         self.draws = Draws(child(stream(seed, TICKS), episode, copy.tick))
         self.next_page(copy, stays=False)
         return copy
@@ -1471,9 +1561,10 @@ class Game:
     def finish(self, copy: Copy, report: Report) -> None:
         """Rewards, and the view of the page about to be shown."""
         report.rewards = self.shared(report.own + report.objectives)
-        report.active = self.active(copy)
-        report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
-        report.next_place = [copy.visitor if n in report.active else -1 for n in self.agents]  # type: ignore[misc]
+        report.active = self.acts(copy)
+        meets = [] if self.config.page == "platform" else report.active  # creators see no visitor
+        report.next_visitor = [self.visitor_id(copy) if n in meets else -1 for n in self.agents]
+        report.next_place = [copy.visitor if n in meets else -1 for n in self.agents]  # type: ignore[misc]
         report.observations = np.stack([self.observe(copy, n) for n in self.agents])
         report.masks = np.stack([self.mask(copy, n) for n in self.agents])
         report.boundary, report.events = self.draws.boundary, self.events
@@ -1487,11 +1578,12 @@ class Game:
         wanted: dict[int, list[int | None]] = {}
         person.messages, person.price_levels = [None] * self.shape.agents, [0.0] * self.shape.agents
         multipliers = {}
-        for n in active:
+        asked = self.config.page != "platform"
+        for n in active if asked else []:
             wanted[n], level, person.messages[n] = self.read_action(copy, n, actions[n])
             person.price_levels[n], multipliers[n] = level or 0.0, self.multiplier(level)
         report.offer = [multipliers.get(n, 1.0) for n in self.agents]
-        report.page = page = self.fill_page(copy, wanted, multipliers)
+        report.page = page = self.fill_page(copy, wanted, multipliers) if asked else self.ranked_page(copy)
         for n in active:
             report.objectives[n] = self.objectives(copy, n, page[n])
             self.show_providers(copy, n, page[n])
@@ -1516,6 +1608,10 @@ class Game:
         person.last_page = copy.tick
         if copy.opened is not None:
             person.visits[copy.opened].last_page = copy.tick
+        if self.config.page == "platform":
+            copy.pages_served += 1
+            for n, slot in [clicked] if clicked else []:
+                copy.window_clicks[n][copy.windows[n].index(slot.item)] += 1
         self.count_events(report, page, clicked)
         a = self.config.arrival
         if self.draws.happens(sigmoid(a.k_0 + a.k_1 * person.satisfaction), events.CONTINUE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import product
 from typing import Any
 
 import comparison
@@ -30,12 +31,13 @@ from recsys_env.kernels.past import respond
 from recsys_env.kernels.planners.appraisal import appraise
 from recsys_env.kernels.planners.options import list_options
 from recsys_env.settings import replace
-from recsys_env.spaces import beside_picks, mask_size
+from recsys_env.spaces import beside_picks, choices, mask_size
 from recsys_env.vector import chunks
 from recsys_env.world import SAMPLE, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query", "weights")
+KINDS = (*product(PAGES, ACTIONS), ("platform", "publish"))
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -99,7 +101,7 @@ def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -
     shape, beside = (copies, *action_shape(config)), beside_picks(shape_of(config, None))
     if config.continuous:
         return rng.uniform(-1, 1, shape).astype(np.float32)
-    options = config.candidates.number if config.action == "candidates" else config.items.number
+    options = choices(config, shape_of(config, None))
     if config.slots == 1:
         return rng.integers(0, options * math.prod(beside), shape)
     return rng.integers(0, [options] * config.slots + beside, shape)
@@ -294,6 +296,41 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             privacy_pages=draw(one(1, 3, 20)),
         ),
     )  # type: ignore[arg-type]
+
+
+@st.composite
+def platforms(draw: Any) -> WorldConfig:
+    """The same with page="platform", without what this kind of page refuses."""
+    config = draw(configs("shared", "items"))
+    roles = [replace(role, {"items": (), "domains": (), "knows": (), "scene": ""}) for role in config.roles]
+    scene = config.scenes[0]
+    agents, one_role = draw(st.integers(1, 5)), draw(st.booleans())
+    return replace(
+        config,
+        {
+            "page": "platform",
+            "action": "publish",
+            "slots": 1,
+            "num_agents": agents if one_role else len(roles) if len(roles) > 1 else agents,
+            "roles": tuple(roles[:1] if one_role else roles),
+            "scenes": (scene,),
+            "messages": 0,
+            "mask_actions": draw(st.booleans()),
+            "observability": "partial",
+            "items": {"number": 200, "life": 0, "period": 0},
+            "offer": {"kind": "none"},
+            "observation": {"recent": 0, "request": False, "privacy_epsilon": 0.0},
+            "platform": {
+                "places": draw(st.integers(1, 4)),
+                "period": draw(one(1, 2, 5)),
+                "window": draw(st.integers(1, 3)),
+                "bait_levels": draw(st.integers(2, 3)),
+                "match": draw(one(0.0, 2.0)),
+                "bait": draw(one(0.0, 1.0, -1.0)),
+                "noise": draw(one(0.0, 1.0)),
+            },
+        },
+    )
 
 
 @st.composite
@@ -495,6 +532,20 @@ def test_kernels_follow_the_plain_game(page: str) -> None:
     assert not rare, f"too rare to be tested: {rare}, of {tally}"
 
 
+def test_kernels_follow_the_plain_game_on_a_platform() -> None:
+    tally: Counter[str] = Counter()
+
+    @random_worlds(EXAMPLES, number=len(PAGES) * len(ACTIONS))
+    @given(config=platforms(), key=st.integers(0, 2**32))
+    def check(config: WorldConfig, key: int) -> None:
+        tally.update(play(config, key, fitted=False))
+
+    check()
+    assert tally["skipped"] <= 0.005 * tally["ticks"]
+    rare = {event: tally[event] for event in FREQUENT if event != "offer" and tally[event] < 10}
+    assert not rare, f"too rare to be tested: {rare}, of {tally}"
+
+
 # ------------------------------------------------------------------------------------------------ batches are copies
 
 
@@ -508,11 +559,10 @@ def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
     return {name: array[b].tobytes() for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(("page", "action"), KINDS)
 def test_a_copy_does_not_depend_on_its_batch_nor_on_threads(page: str, action: str) -> None:
-    @random_worlds(2, number=PAGES.index(page) * len(ACTIONS) + ACTIONS.index(action))
-    @given(config=configs(page, action), key=st.integers(0, 2**63 - 1))
+    @random_worlds(2, number=KINDS.index((page, action)))
+    @given(config=platforms() if page == "platform" else configs(page, action), key=st.integers(0, 2**63 - 1))
     def check(config: WorldConfig, key: int) -> None:
         rng = np.random.default_rng(key)
         world, seeds = build(config), np.array([copy_seed(key, b) for b in range(64)], np.uint64)

@@ -2,10 +2,11 @@
 
 `WorldConfig.page` names the kind. What it is like are properties of the config, which kernels read from `p.shape`:
 
-    page      one_feed  opens_agent
-    shared    yes       no           all agents' slots in one feed, mixed in an order that is drawn for each page
-    rows      no        no           a row of slots for each agent, beside the others
-    rival     no        yes          platforms of their own, of which the visitor opens one for a session
+    page      one_feed  opens_agent  ranked
+    shared    yes       no           no      all agents' slots in one feed, mixed in an order drawn for each page
+    rows      no        no           no      a row of slots for each agent, beside the others
+    rival     no        yes          no      platforms of their own, of which the visitor opens one for a session
+    platform  no        no           yes     one feed that a fixed ranker fills from what agents have published
 """
 
 from __future__ import annotations
@@ -32,6 +33,18 @@ def is_active(world, p, copy, n):
     """Whether agent n's slots are on the page about to be shown."""
     first, stop = active_agents(world, p, copy)
     return first <= n < stop
+
+
+@kernel
+def decides_now(p, copy):
+    """On a platform: whether the creators decide at the present tick, whether somebody visits or not."""
+    return copy.tick % p.platform.period == 0
+
+
+@kernel
+def acts(world, p, copy, n):
+    """Whether the next action of agent n counts: its slots are on the page, or, on a platform, it publishes an item."""
+    return decides_now(p, copy) if p.shape.ranked else is_active(world, p, copy, n)
 
 
 @kernel

@@ -18,6 +18,19 @@ class NotBound(RuntimeError, AttributeError):
     """The policy was used before `bind`. It is also an AttributeError, so that `hasattr` returns False."""
 
 
+def check_chooses_pages(policy: Policy) -> None:
+    """Raise for a policy that chooses what pages show, where agents do not: on a platform of creators.
+
+    Raises:
+        ValueError: the bound batch plays a task with page = "platform".
+    """
+    if policy.envs.config.ranked:
+        raise ValueError(
+            f"{type(policy).__name__} chooses the items of a page, and with page = 'platform' a fixed ranker does; "
+            "policies that publish items are random, blind and those whose names begin with creators-"
+        )
+
+
 class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 

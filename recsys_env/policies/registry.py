@@ -53,6 +53,10 @@ TASK_POLICIES: dict[str, str] = {  # for certain tasks, or as opponents; they ar
     "coverage-memory": "recsys_env.policies.coverage:Memory",
     "coverage-talk": "recsys_env.policies.coverage:Talk",
     "teller": "recsys_env.policies.bundle:Teller",
+    "creators-fair": "recsys_env.policies.creators:Fair",
+    "creators-bait": "recsys_env.policies.creators:Bait",
+    "creators-reciprocal": "recsys_env.policies.creators:Reciprocal",
+    "creators-myopic": "recsys_env.policies.creators:Myopic",
 }
 FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",
