@@ -68,7 +68,8 @@ class Infos(Mapping[str, np.ndarray]):
     user_slot, next_user_slot [B, N]  user slots of these people in the copy, 0..U-1, -1 likewise. When a
                         person is lost a new one takes its slot, so the pages of a user slot form a chain through the
                         episode, for credit assignment
-    active [B, N]       bool, whether the agent's slots will be on the next page
+    active [B, N]       bool, whether the agent's slots will be on the next page; on a platform, whether it publishes an
+                        item now
     price_multiplier [B, N]  factor on the prices of the agent's slots on this page, 1 = unchanged prices
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items on this page: item
                         (-1 = none), the credited agent, the price paid in mean list prices, its rating (0 = none)

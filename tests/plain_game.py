@@ -913,7 +913,7 @@ class Game:
             self.count(copy, j, 1, 0, math.log(softplus(e)))
         if self.config.choice.v_0_by_mood:
             self.move_mood(person, topic)
-        else:
+        elif self.shape.satisfaction_views:
             self.sense_mood(copy, person, None if clicked is None else clicked[0], e)
 
     def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
