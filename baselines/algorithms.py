@@ -65,6 +65,15 @@ class PageLearner(TorchLearner):
     width: Count = 64
     """Units of each hidden layer."""
 
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if config.ranked and self.credit == "user_slots":
+            raise ValueError(
+                f"--credit = {self.credit!r} follows visitors from page to page, and creators on a platform meet none; "
+                "choose ticks, which leads from one decision to the next"
+            )
+        return config
+
     def discounts(self, config: WorldConfig) -> tuple[float, float]:
         """Discounts on this task: per page of a chain, and per tick."""
         return (self.page_gamma if self.credit == "user_slots" else 1.0), self.discount(config)

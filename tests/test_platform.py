@@ -201,7 +201,6 @@ def test_creators_see_their_windows_and_the_others_when_they_decide() -> None:
 def test_creators_meet_no_visitor() -> None:
     envs = batch(4)
     assert (envs.next_visitor == -1).all()
-    assert (envs.next_user_slots == -1).all()
     assert not {"visitor_present", "profile", "clicked_mean", "observed_satisfaction"} & envs.observation_fields.keys()
     _, _, _, _, infos = envs.step(same(envs, 0, 1, 2))
     assert (infos["visitor"] >= 0).all()  # whose page it was
@@ -232,13 +231,14 @@ def test_clicked_bait_lowers_satisfaction_and_visits() -> None:
 def returns(num_agents: int, *policies: str, copies: int = 6) -> np.ndarray:
     """Clicks of each agent in an episode of creators-v0, of which the first plays the first policy and all others the
     second."""
-    envs = vector_env("creators-v0", copies, num_agents=num_agents)
+    envs = vector_env("creators-v0", copies, specialize=False, num_agents=num_agents)
     first, rest = policies[0], policies[-1]
     team = Team(envs, {agent: rest if n else first for n, agent in enumerate(envs.possible_agents)}, 0)
     observations, _ = envs.reset(seed=5)
-    total = np.zeros((copies, num_agents))
+    total, actions = np.zeros((copies, num_agents)), envs.empty_actions()
     for _ in range(envs.config.horizon):
-        observations, _, _, truncated, infos = envs.step(team.act(observations))
+        team.act(observations, actions)
+        observations, _, _, truncated, infos = envs.step(actions)
         team.observe(infos, truncated)
         total += infos["individual_reward"]
     assert truncated.all()
