@@ -57,6 +57,7 @@ PLAY: dict[str, str] = {
     "crossdomain-v0": "3a2d93b9b2eb4fea92152e22d19bc5588a915b1356e2eeb42584458d63a71485",
     "bundle-v0": "1455c4f925a05832325f97a6269298e7345a6f00074b1b572987a6992b90e889",
     "playlist-v0": "764679cdd4da8bb866d749df54bb3ed753d0a5543edbacb900a995fec01187ca",
+    "creators-v0": "e721867e1f5440da31544fe30ce9f9b5eb87cd9832fbfb4989d07d5a06dbb51c",
     "rivals-v1": "bff7d28143342f3b348cba61597cd85dc6eb4ab63de9157d7a937f12ac7761e9",
 }  # fmt: skip
 STATE: dict[str, str] = {
@@ -74,6 +75,7 @@ STATE: dict[str, str] = {
     "crossdomain-v0": "835bf514daedde242a1ce4cfddb65fe566c61548dbf3e0cfb154489f289635cc",
     "bundle-v0": "3645bac0b89903c2deaf7d151f47a1a7bf4ed4ad404e7a19acdeae0b94f558de",
     "playlist-v0": "abceae7a7680dd8d22e0b1cf26fa8a51ec54640204040e1c4ae6637affa39b58",
+    "creators-v0": "3badce7497dfdd5741988b850c3d25f33a1a4f66449fdc9029593b8859e377f8",
     "rivals-v1": "fd99e97269acedf7e840c28b97b74a48d95d2acbb76259850d73cdca2b951e58",
 }  # fmt: skip
 COPIES, TICKS, SEED = 2, 300, 20260101
