@@ -237,7 +237,8 @@ def returns(num_agents: int, *policies: str, copies: int = 6) -> np.ndarray:
     observations, _ = envs.reset(seed=5)
     total, actions = np.zeros((copies, num_agents)), envs.empty_actions()
     for _ in range(envs.config.horizon):
-        team.act(observations, actions)
+        if envs.active.any():  # the actions of other ticks count for nothing
+            team.act(observations, actions)
         observations, _, _, truncated, infos = envs.step(actions)
         team.observe(infos, truncated)
         total += infos["individual_reward"]
