@@ -114,6 +114,10 @@ class Pretraining(TorchLearner):
 
     def world(self) -> WorldConfig:
         config = super().world()
+        if self.pages and config.continuous:
+            raise ValueError(
+                f"{self.name} is pre-trained on choices among candidates or items; here action = {config.action!r}"
+            )
         for agent in self.pretrain_on:
             checked_agent(agent, config.agents)
         return config
@@ -157,12 +161,6 @@ class TorchPPO(Pretraining, PageLearner, PPO):
             raise ValueError(f"--pages = {self.pages}: pre-training does not reach a memory (--memory = {self.memory})")
         if self.play_on == "cuda" and (self.background or self.learners or self.catalogues > 1):
             raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
-
-    def world(self) -> WorldConfig:
-        config = super().world()
-        if self.pages and config.continuous:
-            raise ValueError(f"--pages = {self.pages} is for choices among options; here action = {config.action!r}")
-        return config
 
 
 @dataclass(frozen=True)

@@ -200,3 +200,17 @@ def union(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {
         key: sorted({value for origin in found for value in origin[key]}) for key in ("command", "processor", "date")
     }
+
+
+def percent(value: Mapping[str, float], digits: int = 1) -> str:
+    """A share with its interval, in per cent."""
+    return f"{value['mean']:.{digits}%} ± {value['ci95']:.{digits}%}"
+
+
+def of_tasks(name: str) -> list[Any]:
+    """The stored results of a measure that has a file for each task.
+
+    Raises:
+        NotMeasured: nothing.
+    """
+    return [stored(path.stem) for path in files(f"{name}-*.json")] or [stored(name)]

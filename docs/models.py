@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measured import NotMeasured, files, origin_of, picture, played, section, stored, union, whence, whence_rows
+from measured import (
+    NotMeasured,
+    files,
+    of_tasks,
+    origin_of,
+    percent,
+    picture,
+    played,
+    section,
+    stored,
+    whence,
+    whence_rows,
+)
 
 from recsys_env.evaluation.plots import COLOURS
-from recsys_env.evaluation.statistics import interval, place_on_scale
-from recsys_env.evaluation.tables import bracketed, markdown, marked, platform_values, spread
+from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.tables import markdown, spread
 from recsys_env.files import read_json
-from recsys_env.policies import ORACLES
 
 
 def parts(folder: Path) -> dict[str, Callable[[], str]]:
@@ -25,203 +36,18 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         folder: of the plots that sections show, in the documentation's source.
     """
     return {
-        "new_items": new_items,
-        "titles": titles,
-        "words": words,
-        "manipulation": manipulation,
-        "partners": partners,
         "generative": generative,
         "scaling": partial(scaling, folder),
-        "unseen": unseen,
-        "cold_start": cold_start,
-        "crossdomain": crossdomain,
         "kinds": kinds,
         "tuning": tuning,
-        "adaptation": adaptation,
-        "attackers": attackers,
-        "privacy": privacy,
         "sparsity": partial(sparsity, folder),
         "interpretability": interpretability,
         "computation": partial(computation, folder),
     }
 
 
-TOLD = ("quality", "bait")  # what the words of titles may tell
 # Policies of the leaderboard that stand beside the generative recommender.
 BESIDE = ("blind", "popularity", "nearest", "sasrec", "two-tower", "content", "static", "observer")
-
-
-def percent(value: Mapping[str, float], digits: int = 1) -> str:
-    return f"{value['mean']:.{digits}%} ± {value['ci95']:.{digits}%}"
-
-
-def new_items() -> str:
-    result = stored("new_items")
-    settings, less = result["settings"], "best text minus this"
-
-    def said(value: Mapping[str, float]) -> str:
-        return bracketed([value[end] for end in ("mean", "low", "high")], 3)
-
-    rows = [
-        [name, said(row["recall"]), said(row["ndcg"]), said(row[less]["ndcg"]) if name != result["best text"] else "—"]
-        for name, row in result["rankings"].items()
-    ]
-    recall = {name: row["recall"]["mean"] for name, row in result["rankings"].items()}
-    means = (
-        "Placed by its words, a product without purchases is found with a recall of "
-        f"{recall[result['best text']]:.2f}; a random order reaches {recall['random']:.2f}, and its own purchases "
-        f"would reach {recall['its own purchases: taste']:.2f}."
-    )
-    how = (
-        f"Products that were left out of the fit, each fifth in turn ({settings['folds']} folds), ranked for the "
-        f"households that bought some of them later; the best {settings['cutoff']} count [95 % over households]. "
-        f"{whence(result, 'new_items.json')}"
-    )
-    return section(means, markdown(["ranked by", "recall", "NDCG", "NDCG of the best text less this"], rows), how=how)
-
-
-def titles() -> str:
-    """How much words tell of quality and clickbait, by kind of title and `items.title_signal`."""
-    result = stored("titles")
-
-    def said(value: Mapping[str, float]) -> str:
-        return f"{value['mean'] + 0:.2f}".replace("-0.00", "0.00")
-
-    columns = list(next(iter(result["kinds"]["goods"].values())))
-    rows = [
-        [f"`{kind}`", signal, *(said(row[column]) for column in columns)]
-        for kind, signals in result["kinds"].items()
-        for signal, row in signals.items()
-    ]
-    full = [signals["1"][f"{name}, title and description"] for signals in result["kinds"].values() for name in TOLD]
-    means = (
-        "Share of the variance of quality and of clickbait that a linear regression on words explains for items that "
-        "it was not fitted to. A signal of 0 tells nothing. At a signal of 1, title and description explain between "
-        f"{min(value['mean'] for value in full):.0%} and {max(value['mean'] for value in full):.0%}."
-    )
-    wide = max(
-        value["high"] - value["low"] for of in result["kinds"].values() for row in of.values() for value in row.values()
-    )
-    how = (
-        f"Means over {result['settings']['seeds']} worlds of {result['settings']['items']} items; in each cell they "
-        f"differ by {wide:.2f} or less. {whence(result, 'titles.json')}"
-    )
-    return section(means, markdown(["`items.titles`", "`items.title_signal`", *columns], rows), how=how)
-
-
-READERS = {  # of a variant: row -> its policy, and the row of the same policy without the words
-    "requests": {
-        "numbers": ("`static` and the request's encoding", "static"),
-        "prompts": ("a language agent that reads the request", "prompts, no words"),
-    },
-    "new items": {
-        f"signal {signal}": (f"`static` and titles, `title_signal` {signal}", "static") for signal in ("1", "0.5", "0")
-    },
-}
-NAMES = {"prompts, no words": "the language agent without the request"}  # of other rows
-
-
-def words() -> str:
-    """What readers of requests and of titles earn, beside the same policies without the words."""
-    result = stored("words")
-    settings, parts, means = result["settings"], [], []
-    for variant, readers in READERS.items():
-        found = result[variant]
-        rows = []
-        for row, reward in found["rewards"].items():
-            name = readers[row][0] if row in readers else NAMES.get(row, f"`{row}`")
-            rows.append([name, spread(reward, 1), percent(gain, 0) if (gain := found["gains"].get(row)) else "—"])
-        parts += [f"With {variant}:", markdown(["policy", "individual reward", "gain by the words"], rows)]
-        for row, (name, without) in readers.items():
-            one, other = (found["rewards"][of] for of in (row, without))
-            apart = one["mean"] - one["ci95"] > other["mean"] + other["ci95"]
-            beyond = ", beyond both intervals" if apart else ""
-            means.append(f"{name} {percent(found['gains'][row], 0)}{beyond}")
-    told = result["new items"]["tells"]["signal 1"]
-    how = (
-        f"`{settings['task']}`, {settings['episodes']} held-out episodes ({settings['prompts']} of the language agent),"
-        " ± 95 %: individual reward per agent of a team of one policy; of the language agent, its own, beside "
-        "`static`. The gain is over the same policy without the words. At a signal of 1 what the words tell correlates "
-        f"with the statistics of a historical log by {told['ctr']:.2f} (`ctr`) and {told['satisfaction']:.2f} "
-        f"(`satisfaction`). {whence(result, 'words.json')}"
-    )
-    return section(f"Gains by the words: {'; '.join(means)}.", *parts, how=how)
-
-
-def manipulation() -> str:
-    """The share of pages on which each agent falls for a title that gives it an order."""
-    result = stored("manipulation")
-    settings = result["settings"]
-    rows = [[f"`{name}`", *(percent(row[kind], 1) for kind in ("order", "harmless"))] for name, row in
-            result["agents"].items()]  # fmt: skip
-    shares = {name: row["order"]["mean"] for name, row in result["agents"].items()}
-    never = [f"`{name}`" for name, share in shares.items() if share == 0]
-    others = [f"`{name}` on {share:.0%}" for name, share in shares.items() if share > 0]
-    never_said = f"{', '.join(never)} never fall for an order. " if never else ""
-    means = never_said + (f"Of the pages with such a title, others do: {', '.join(others)}." if others else "")
-    how = (
-        f"A variant of `{settings['task']}`, {settings['episodes']} held-out episodes, ± 95 %; {settings['share']:.0%} "
-        "of the titles have an addition: the share of pages with such a candidate on which the agent shows one that it "
-        f"would not show by its plain title. {whence(result, 'manipulation.json')}"
-    )
-    return section(means, markdown(["agent", "orders", "harmless words"], rows), how=how)
-
-
-LEARNED = {  # trainings of the study of partners, in words
-    "own playlist": "`playlist-v0`",
-    "own bundle": "`bundle-v0`, histories of its own sales",
-    "shared bundle": "`bundle-v0`, shared histories",
-    "heard bundle": "`bundle-v0`, one department beside two that play `teller`",
-    "deaf bundle": "the same, which does not hear them",
-}
-
-
-def partners() -> str:
-    """What the map of what goes with what is worth, and what telling of sales is worth."""
-    result = stored("partners")
-    settings, bundle, learned = result["settings"], result["scripted"]["bundle-v0"], result["learned"]
-    own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["own"].items()}
-    if trained := learned.get("own playlist"):
-        own["ppo-torch"] = np.mean([run["own"] for run in trained.values()], 0)
-    scores = place_on_scale(own, "random", "greedy")
-    teams = markdown(
-        ["`bundle-v0`, all departments", "reward per agent"],
-        [[name, spread(row)] for name, row in bundle["rewards"].items()],
-    )
-    gained = [[f"gain of {name}", percent(row, 0)] for name, row in bundle["gains"].items()]
-    gained += [[f"gain of {name} to who learns", percent(row, 0)] for name, row in result["gains of learners"].items()]
-    lost = [
-        [f"`{agent}` does not follow up: {who}", percent(row, 0)]
-        for agent, of in bundle["not followed"].items()
-        for who, row in of.items()
-    ]
-    ranked = sorted(scores.items(), key=lambda of: of[1]["mean"])
-    rows = [[f"`{name}`", spread(row), f"{row['score']:.1f} ± {row['score_ci95']:.1f}"] for name, row in ranked]
-    tables = [
-        markdown(["`playlist-v0`, all agents", "reward per agent", "score"], rows),
-        teams,
-        markdown(["`bundle-v0`", "more or less reward"], [*gained, *lost]),
-    ]
-    if learned:
-        rows = [
-            [words, spread(interval(np.mean([run["own"] for run in of.values()], 1))), len(of)]
-            for name, words in LEARNED.items()
-            if (of := learned.get(name))
-        ]
-        tables.append(markdown(["trained `ppo-torch` with target attention", "reward per learner", "seeds"], rows))
-    beside = f", a trained network {scores['ppo-torch']['score']:.0f}" if trained else ""
-    means = (
-        f"In `playlist-v0` the best ranking by digests reaches {scores['static']['score']:.0f} of 100{beside}, and "
-        f"`observer` {scores['observer']['score']:.0f}. In `bundle-v0` shared histories earn "
-        f"{percent(bundle['gains']['shared histories'], 0)} more than a department's own, and words "
-        f"{percent(bundle['gains']['words'], 0)}."
-    )
-    how = (
-        f"{settings['episodes']} held-out episodes, ± 95 %, over episodes or, of trained networks, over seeds. "
-        f"Networks are pre-trained on {settings['training']['pages']:,} logged random pages, then trained for "
-        f"{settings['timesteps']:,} agent-steps. {whence(result, 'partners.json')}"
-    )
-    return section(means, *tables, how=how)
 
 
 def generative() -> str:
@@ -284,7 +110,7 @@ _PREDICTORS = (("items", "unigram"), ("items", "bigram"), ("page", "base rate"))
 
 def scaling(folder: Path) -> str:
     """Losses and rewards by size and number of logged pages, over seeds, beside policies that are not pre-trained."""
-    return "\n\n".join(_scaling_of(result, folder) for result in _of_tasks("scaling"))
+    return "\n\n".join(_scaling_of(result, folder) for result in of_tasks("scaling"))
 
 
 def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
@@ -364,38 +190,9 @@ def gains(differences: Sequence[float]) -> bool:
     return found["ci95"] is not None and found["mean"] > found["ci95"]
 
 
-def unseen() -> str:
-    sections = []
-    for result in _of_tasks("unseen"):
-        settings = result["settings"]
-        rows = [
-            [f"`{name}`", kind, *(spread(row[kind][who]) for who in settings["company"])]
-            for name, row in result["rows"].items()
-            for kind in row
-        ]
-        said = [
-            f"`{name}` is `{begun['algorithm']}`, seed {begun['seed']}, {begun['timesteps'] / 1e6:.1f} M agent-steps "
-            f"in {begun.get('catalogues', 1)} catalogues"
-            for name, begun in result["trained"].items()
-        ]
-        how = (
-            f"Individual reward of the first agent per episode, {settings['episodes']} episodes in each of sixteen "
-            f"worlds, ± 95 % over worlds. {'; '.join(said)}. {whence(result, 'unseen-' + settings['task'] + '.json')}"
-        )
-        alone = {name: row["unseen"]["itself"] for name, row in result["rows"].items()}
-        best, learned = (max(of, key=lambda name: alone[name]["mean"]) for of in (alone, result["trained"]))
-        means = (
-            f"In worlds of `{settings['task']}` that nothing was trained on, `{best}` earns the most beside itself, "
-            f"{spread(alone[best])}; the best learner, `{learned}`, earns {spread(alone[learned])}."
-        )
-        head = ["policy", "catalogue", *(f"beside {who}" for who in settings["company"])]
-        sections.append(section(means, markdown(head, rows), how=how))
-    return "\n\n".join(sections)
-
-
 def kinds() -> str:
     sections = []
-    for result in _of_tasks("kinds"):
+    for result in of_tasks("kinds"):
         settings, rows = result["settings"], []
         for name, row in result["rows"].items():
             alone = row["beside"].get(name)
@@ -433,7 +230,7 @@ def kinds() -> str:
 
 def tuning() -> str:
     """How adapters improve a language model, by task; `baselines language` writes the results."""
-    rows, said, results = [], [], _of_tasks("tuning")
+    rows, said, results = [], [], of_tasks("tuning")
     for result in results:
         task = result["settings"]["task"]
         for new, stages in result["held_out"].items():
@@ -456,174 +253,6 @@ def tuning() -> str:
     )
     head = ["task", "new", "rating", "nats a page", "clicked title first"]
     return section(f"In `{settings['task']}`, {'; '.join(said)}.", markdown(head, rows), how=how)
-
-
-def _of_tasks(name: str) -> list[Any]:
-    """The stored results of a measure that has a file for each task.
-
-    Raises:
-        NotMeasured: nothing.
-    """
-    return [stored(path.stem) for path in files(f"{name}-*.json")] or [stored(name)]
-
-
-def crossdomain() -> str:
-    result = stored("crossdomain")
-    settings = result["settings"]
-    names = list(dict.fromkeys(name for row in result["levers"].values() for name in row))
-    columns = {
-        f"{what}, {lever}": (lever, key)
-        for key, what in (("own", "individual reward"), ("new here", "new here"))
-        for lever in result["levers"]
-    }
-    rows = [
-        [f"`{name}`", *(spread(found[key], 3 if key != "own" else 1) if (found := _row(result, lever, name)) else "—"
-         for lever, key in columns.values())]
-        for name in names
-    ]  # fmt: skip
-    generative = [
-        [kind, spread(row["own"], 1), spread(row["new here"], 3)] for kind, row in result["generative"].items()
-    ]
-    how = (
-        "Individual reward per agent and episode, and per page of visitors who are new to a domain and "
-        f"known to another; policies over {settings['episodes']} episodes, `ppo-torch` over {settings['seeds']} seeds "
-        f"of {settings['agent_steps'] / 1e6:.1f} M agent-steps, ± 95 %. {whence(result, 'crossdomain.json')}"
-    )
-    beside = (
-        f"The generative recommender (`{settings['size']}`, {settings['pages']:,} logged pages) plays one domain, the "
-        "others play `content`. It was pre-trained on pages of other domains, of its own or of all; mean of the three, "
-        f"{settings['seeds']} seeds:"
-    )
-    changes = [
-        f"`{name}` earns {spread(result['levers']['alone'][name]['own'], 1)} by its own histories and "
-        f"{spread(row['own'], 1)} by pooled ones"
-        for name, row in result["levers"]["pooled"].items()
-        if name in ("content", "ppo-torch")
-    ]
-    return section(
-        f"In `{settings['task']}`, {', '.join(changes)}.",
-        markdown(["policy", *columns], rows),
-        beside,
-        markdown(["pages of", "individual reward", "new here"], generative),
-        how=how,
-    )
-
-
-def _row(result: Mapping[str, Any], lever: str, name: str) -> Any:
-    return result["levers"][lever].get(name)
-
-
-COLD = ("ndcg_new_users", "ndcg_known_users", "ndcg_cold_items", "ndcg_warm_items")
-COLD_TASKS = ("coldstart-v1", "news-v1", "grocery-v1")
-
-
-def cold_start() -> str:
-    sections = []
-    for task in COLD_TASKS:
-        found = stored("evaluation")["tasks"][task]
-        columns = {name: values for name in COLD if (values := platform_values(found, name))}
-        rows = [
-            [
-                f"`{marked(team, row['learns'])}`",
-                *(spread(values[i], 3) if values[i] else "—" for values in columns.values()),
-            ]
-            for i, (team, row) in enumerate(found["teams"].items())
-        ]
-        how = (
-            f"Of the whole platform, ± 95 % (t over runs). {whence(union(found['teams'].values()), 'evaluation.json')}"
-        )
-        name, values = next(iter(columns.items()))
-        teams = {team: value for team, value in zip(found["teams"], values, strict=True) if value}
-        best = max((team for team in teams if team not in ORACLES), key=lambda team: teams[team]["mean"])
-        means = (
-            f"In `{task}`, `{best}` has the best `{name}` of the policies that use observations only, "
-            f"{spread(teams[best], 3)}."
-        )
-        sections.append(section(means, markdown(["policy", *columns], rows), how=how))
-    return "\n\n".join(sections)
-
-
-def adaptation() -> str:
-    result = stored("adaptation")
-    settings, rows = result["settings"], []
-    for policy, shifts in result["rows"].items():
-        for shift, row in shifts.items():
-            low, high = row["pages"]["range"]
-            levels = [f"{row[name]['mean']:.3f}" for name in ("before", "at first", "new level")]
-            pages = f"{row['pages']['mean']:.0f} ({low:.0f} to {high:.0f})" if row["rise"]["range"][0] > 0 else "—"
-            rows.append([f"`{policy}`", shift, *levels, pages])
-    how = (
-        f"`{settings['task']}`, {settings['copies']} copies: individual reward per page of the first agent before the "
-        f"change, over the first {settings['window']} pages after it and at its new level, and pages until "
-        f"{settings['back']:.0%} of the way is made (95 % of resampled copies; — where it does not rise again). "
-        f"{whence(result, 'adaptation.json')}"
-    )
-    again = [
-        f"`{policy}` after a change of {shift}"
-        for policy, shifts in result["rows"].items()
-        for shift, row in shifts.items()
-        if row["rise"]["range"][0] > 0
-    ]
-    means = f"Of all policies and changes, these rise again after the first pages: {', '.join(again) or 'none'}."
-    head = ["policy", "what changes", "before", "at first", "new level", "pages"]
-    return section(means, markdown(head, rows), how=how)
-
-
-def attackers() -> str:
-    """How often attackers are right under each promise of privacy, and how often they would be by chance."""
-    result = stored("privacy")
-    settings, closed, open_ = result["settings"], result["rows"][0], result["rows"][-1]
-    rows = [
-        [_epsilon(row), *(f"{percent(of['right'])} ({of['chance']['mean']:.1%})" for of in row["attackers"].values())]
-        for row in result["rows"]
-    ]
-    statistics, rises, links = "topic by statistics", "clicks by statistics", "linking"
-
-    def right(row: Mapping[str, Any], attacker: str) -> str:
-        of = row["attackers"][attacker]
-        return f"{of['right']['mean']:.0%} (chance {of['chance']['mean']:.0%})"
-
-    means = (
-        f"Without privacy an attacker finds {right(open_, rises)} of the clicks in the statistics of items, and these "
-        f"statistics alone tell the main topic of {right(open_, statistics)} of the visitors. With ε = "
-        f"{closed['epsilon']:g} it finds {right(closed, rises)} of the clicks and names {right(closed, statistics)} of "
-        f"the topics. Linking by the profile is not covered: it is right for {right(closed, links)} of the visitors "
-        "who come back."
-    )
-    numbers = ", ".join(f"{of['number']:,} ({name})" for name, of in open_["attackers"].items())
-    how = (
-        f"`{settings['task']}`, {settings['episodes']} episodes of random play: how often each attacker is right, "
-        f"± 95 %, and in brackets how often it would be by chance. Cases without privacy: {numbers}. "
-        f"{whence(result, 'privacy.json')}"
-    )
-    return section(means, markdown(["ε", *open_["attackers"]], rows), how=how)
-
-
-def privacy() -> str:
-    """What policies that act on observations earn under each promise of privacy."""
-    result = stored("privacy")
-    settings, rows = result["settings"], []
-    for row in result["rows"]:
-        noise = f"{row['profile_noise']:.2f} / {row['history_noise']:.1f}" if row["epsilon"] else "as the task has it"
-        account = f"{row['second_account']:.4f}" if row["epsilon"] else "—"
-        rows.append([_epsilon(row), noise, account, *(spread(value) for value in row["own"].values())])
-    first, last = result["rows"][0], result["rows"][-1]
-    how = (
-        f"`{settings['task']}`, {settings['episodes']} episodes, δ = {first['delta']:g}, {first['pages']} pages: the "
-        "noise on each number of profile and history, ε by a second account, and individual reward per agent and "
-        f"episode, ± 95 %. {whence(result, 'privacy.json')}"
-    )
-    means = (
-        f"Without privacy `static` earns {spread(last['own']['static'])}; with ε = {first['epsilon']:g} it earns "
-        f"{spread(first['own']['static'])}."
-    )
-    return section(
-        means, markdown(["ε", "noise", "second account", *(f"`{name}`" for name in first["own"])], rows), how=how
-    )
-
-
-def _epsilon(row: Mapping[str, Any]) -> str:
-    return f"{row['epsilon']:g}" if row["epsilon"] else "∞"
 
 
 def sparsity(folder: Path) -> str:

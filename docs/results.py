@@ -16,11 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attacks
 import claims
 import learners
 import models
 import numpy as np
+import shifts
 import speeds
+import worlds_for_models
 from measured import (
     NotMeasured,
     earned,
@@ -93,7 +96,10 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "claims": claimed,
         "tournament": partial(tournament, folder),
         "reproduce": reproduce,
+        **worlds_for_models.parts(),
         **models.parts(folder),
+        **shifts.parts(),
+        **attacks.parts(),
         **speeds.parts(),
     }
     return {name: partial(if_measured, section) for name, section in sections.items()}

@@ -556,7 +556,10 @@ def test_sizes_have_the_parameters_that_they_are_called() -> None:
         ({"size": "2m"}, "--size = '2m' must be one of 0.1m, 0.3m"),
         ({"memory": 4}, "--memory = 4: generative looks back on pages by itself"),
         ({"loggers": ()}, "--loggers names nothing"),
-        ({"set": ("action=weights",)}, "generative chooses among candidates or items; here action = 'weights'"),
+        (
+            {"set": ("action=weights",)},
+            "generative is pre-trained on choices among .*; here action = 'weights'",
+        ),
         (
             {"task": "streaming-v1,action=items", "catalogues": 2},
             "--catalogues = 2 is for tasks whose actions are candidates",

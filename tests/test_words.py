@@ -144,8 +144,8 @@ def test_additions_are_alike_but_for_what_they_say() -> None:
 
 
 def test_the_studies_store_what_the_site_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from models import manipulation as table_of_manipulation
-    from models import words as table_of_words
+    from worlds_for_models import manipulation as table_of_manipulation
+    from worlds_for_models import words as table_of_words
 
     monkeypatch.setattr(result_files, "RESULTS", tmp_path)
     for name, value in {"CATALOGUES": range(1, 2), "LOGGED": 2, "TRIED": 1, "WEIGHTS": (0.0, 0.1)}.items():
@@ -158,7 +158,7 @@ def test_the_studies_store_what_the_site_shows(tmp_path: Path, monkeypatch: pyte
     stored = json.loads((tmp_path / "words.json").read_text())
     assert set(stored["new items"]["gains"]) == {"signal 1", "signal 0.5", "signal 0"}
     assert set(stored["requests"]["gains"]) == {"numbers", "prompts"}
-    monkeypatch.setattr("models.stored", lambda name: stored)
+    monkeypatch.setattr("worlds_for_models.stored", lambda name: stored)
     assert "raw: `benchmarks/results/words.json`" in table_of_words()
     monkeypatch.setattr(manipulation, "agents", lambda config: {"static": partial(make_policy, "static")})
     monkeypatch.setattr(manipulation, "task_config", words.task_config)

@@ -138,13 +138,14 @@ def trained(name: str, seed: int, timesteps: int, episodes: int) -> dict[str, An
     torch.set_num_threads(1)
     if task not in TASKS:
         register_task(task, task_config(case.task, case.change))
+    config, background = task_config(task, {}), dict(agent.split("=") for agent in case.options.get("background", ()))
+    learners = [n for n, agent in enumerate(config.agents) if agent not in background]
+    steps = timesteps * len(learners) // config.num_agents  # a learner plays as many ticks in every case
     with tempfile.TemporaryDirectory() as folder:
-        options = {"timesteps": timesteps, "device": "cpu", "compare": (), **TRAINING, **case.options}
+        options = {"timesteps": steps, "device": "cpu", "compare": (), **TRAINING, **case.options}
         run = TorchPPO(task, seed=seed, out=Path(folder) / "run", **options)
         found = train(run)
-        config, background = task_config(task, {}), dict(agent.split("=") for agent in run.background)
         team = [background.get(agent, str(run.out)) for agent in config.agents]
-        learners = [n for n, agent in enumerate(config.agents) if agent not in background]
         own = earned(config, team, episodes)[:, learners].mean(1)
     curve = [[point["agent_steps"], float(np.mean(point["own"]))] for point in found["evaluations"]]
     seconds = time.perf_counter() - began
@@ -168,7 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--timesteps", type=int, default=1_000_000, help="agent-steps of each training")
+    parser.add_argument("--timesteps", type=int, default=1_000_000, help="agent-steps of each training, of all agents")
     parser.add_argument("--cases", nargs="*", choices=tuple(cases()), default=tuple(cases()), help="trainings")
     parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
     args = parser.parse_args()
