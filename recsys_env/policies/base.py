@@ -75,8 +75,9 @@ class Policy:
         """Return the agent's actions in all copies, given its observations [B, O].
 
         Discrete actions are integers [B, K] for K slots, or [B] for one slot: positions of candidates, item ids, or
-        topic and clickbait of what a creator publishes, depending on `config.action` (with messages as in `recsys_env.spaces.action_space`). Continuous actions are
-        vectors [B, ...] whose parts are named in `VectorEnv.action_fields`.
+        topic and clickbait of what a creator publishes, depending on `config.action` (with messages as in
+        `recsys_env.spaces.action_space`). Continuous actions are vectors [B, ...] whose parts are named in
+        `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
 
