@@ -127,7 +127,8 @@ AGENT_REPORT = _record(  # one agent's results of the page just shown, and wheth
     ("next_visitor", "i8"),  # person whose page comes next
     ("user_slot", "i8"),  # user slot of the visitor, -1 likewise
     ("next_user_slot", "i8"),
-    ("active", "?"),  # whether the agent's slots will be on the page that comes next
+    # whether the agent's slots will be on the page that comes next, or, on a platform, whether it publishes an item now
+    ("active", "?"),
 )
 # purchase of an old cart item; item -1 = none
 LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))
@@ -259,6 +260,9 @@ class State(NamedTuple):
     exposure: np.ndarray
     bidders: np.ndarray  # [B, N] BIDDER on auction pages, else [B, 0]
     auctions: np.ndarray  # [B, 1] AUCTION on auction pages, else [B, 0]
+    windows: np.ndarray  # [B, N, W] i4: on a platform, the items that each creator published last, -1 = none
+    window_clicks: np.ndarray  # [B, N, W] i4: clicks on them since the last decision
+    pages_served: np.ndarray  # [B, 1] i4: pages since the last decision; [B, 0] off a platform
 
 
 # The arrays [B, R, ...] of `State` with a row for each user who has come in the episode.
@@ -290,6 +294,8 @@ class Scratch(NamedTuple):
     # cache. C' and T' are C and T rounded up to whole vectors (`numeric.round_up_to_lanes`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
     scores: np.ndarray  # [B, max(C, K)] f8: what the best candidates, items or habits so far are ranked by
+    ranked_items: np.ndarray  # [B, places] i4: on a platform, the best items so far; [B, 0] elsewhere
+    ranked_scores: np.ndarray  # [B, places] f8: and their scores
     habits: np.ndarray  # [B, C] i4: entries of the visitor's largest habits so far
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     profile_matches: np.ndarray  # [B, C] f4: <noisy profile, vector> of the draws
@@ -408,6 +414,9 @@ def allocate_state(world: World, num_envs: int, users: int | None = None, rows: 
         exposure=zeros((b, n, p["providers"]), np.float32),
         bidders=zeros((b, p["bidders"]), BIDDER),
         auctions=zeros((b, int(p["bidders"] > 0)), AUCTION),
+        windows=zeros((b, n, p["window"]), np.int32),
+        window_clicks=zeros((b, n, p["window"]), np.int32),
+        pages_served=zeros((b, p["ranked"]), np.int32),
     )
 
 
@@ -458,12 +467,15 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
     n = p["agents"]
     in_vectors: Any = round_up_to_lanes.py_func  # type: ignore[attr-defined]
     candidates, topics = in_vectors(p["candidates"]), in_vectors(p["topics"])
+    places = world.params["platform"]["places"][0] if p["ranked"] else 0
     described = p["candidates"] * p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0
     return Scratch(
         shown=zeros((b, n, p["slots"]), np.int32),
         features=zeros((b, 1, described), np.float32),
         picks=zeros((b, p["slots"]), np.int32),
         scores=zeros((b, max(p["candidates"], p["slots"]))),
+        ranked_items=zeros((b, places), np.int32),
+        ranked_scores=zeros((b, places)),
         habits=zeros((b, p["candidates"]), np.int32),
         draws=zeros((b, p["candidates"]), np.int32),
         profile_matches=zeros((b, p["candidates"]), np.float32),

@@ -265,7 +265,8 @@ class Batch(ABC, Generic[Array, InfosT]):
 
     @property
     def active(self) -> Array:
-        """Whether each agent's slots will be on the page about to be shown, bool [B, N]."""
+        """Whether each agent acts next, bool [B, N]: its slots will be on the page about to be shown, or, on a
+        platform, it publishes an item now."""
         return self._column(self._last_report().agents, "active")
 
     @property

@@ -511,6 +511,28 @@ class OfferConfig(Settings):
 
 @frozen
 @dataclass(frozen=True)
+class PlatformConfig(Settings):
+    """One platform on which the agents are creators (`page="platform"`). Every `period` ticks each creator publishes
+    one item of its own, and a fixed ranker fills every page from the items that creators published last.
+
+    A creator owns an item for each place of its window, topic and level of clickbait. The clickbait of level l is
+    l / (L - 1). An item scores match * <noisy profile, q_j> + bait * c_j + noise * Gumbel. Only the best item of each
+    creator competes for the page, which shows the best of these in the order of their scores.
+    """
+
+    places: int = number_field(5, "places of a page; at most one item of each creator stands on it", 1, 512)
+    period: int = number_field(50, "ticks from one decision of the creators to the next", 1, 10**6, unit="ticks")
+    window: int = number_field(4, "W, items of each creator that can be shown: those that it published last", 1, 64)
+    bait_levels: int = number_field(3, "L, levels of clickbait, from 0 to 1", 2, 101)
+    match: float = number_field(4.0, "weight of <noisy profile, q_j> in the ranker's score", -50, 50)
+    bait: float = number_field(0.0, "weight of clickbait c_j in the ranker's score", -50, 50)
+    noise: float = number_field(
+        1.0, "scale of the Gumbel noise in the ranker's score; 0 = the same page for the same profile", 0, 50
+    )
+
+
+@frozen
+@dataclass(frozen=True)
 class CandidateConfig(Settings):
     """The retrieval stage behind `action="candidates"` and `action="weights"`."""
 
@@ -597,19 +619,23 @@ class WorldConfig(Settings):
     world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1, also=("seed",))
     page: str = choice_field(
         "shared",
-        "layout: a shared feed, one row per agent, rival platforms, or one slot that is sold by auction",
+        "layout: a shared feed, one row per agent, rival platforms, one slot that is sold by auction, or one platform "
+        "that ranks what agents publish",
         "shared",
         "rows",
         "rival",
         "auction",
+        "platform",
     )
     action: str = choice_field(
         "candidates",
-        "what agents choose: candidates, items, a query vector, or weights of the candidates' features",
+        "what agents choose: candidates, items, a query vector, weights of the candidates' features, or topic and "
+        "clickbait of the item that they publish next",
         "candidates",
         "items",
         "query",
         "weights",
+        "publish",
         also=("action_type",),
     )
     messages: int = number_field(0, "V, size of the message vocabulary; 0 = agents do not talk", 0, 256)
@@ -649,6 +675,7 @@ class WorldConfig(Settings):
     arrival: ArrivalConfig = group_field(ArrivalConfig)
     reward: RewardConfig = group_field(RewardConfig)
     offer: OfferConfig = group_field(OfferConfig)
+    platform: PlatformConfig = group_field(PlatformConfig)
     candidates: CandidateConfig = group_field(CandidateConfig)
     observation: ObservationConfig = group_field(ObservationConfig)
     scenes: tuple[SceneConfig, ...] = parts_field(SceneConfig)
@@ -739,6 +766,7 @@ class WorldConfig(Settings):
                 for kind, level in LEVELS.items()
             ),
             *self._auction_conflicts(),
+            *self._platform_conflicts(),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
             (
                 len(cut) != 4 or list(cut) != sorted(cut),
@@ -784,7 +812,7 @@ class WorldConfig(Settings):
                 "'headlines'; 'keywords' allows only 0",
             ),
             (
-                not self.catalogue and self.items.topics > self.items.number,
+                not self.catalogue and not self.ranked and self.items.topics > self.items.number,
                 f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}",
             ),
         ]
@@ -827,6 +855,44 @@ class WorldConfig(Settings):
                 (self.items.stock_init > 0, f"items.stock_init = {self.items.stock_init}", "0 is allowed"),
                 (self.observation.history_decay == 1, "observation.history_decay = 1", "less than 1 is allowed"),
             )
+        ]
+
+    def _platform_conflicts(self) -> list[tuple[bool, str]]:
+        """Settings that a platform has no use for: creators act between visits and see no visitor."""
+        default = ItemConfig()
+        scenes = [scene.name for scene in self.scenes]
+        owning = [role.name for role in self.roles if role.domains or role.items]
+        knowing = [role.name for role in self.roles if role.knows]
+        ignored = [
+            (name, getattr(self.items, name), getattr(default, name))
+            for name in ("number", "bait_shape", "bait_topic_share", "life")
+        ]
+        return [
+            (
+                self.ranked != (self.action == "publish"),
+                f"page = {self.page!r} with action = {self.action!r}: page = 'platform' and action = 'publish' need "
+                "each other",
+            ),
+            *(
+                (self.ranked and broken, f"page = 'platform' cannot have {what}; {allowed}")
+                for broken, what, allowed in (
+                    (self.slots != 1, f"slots = {self.slots}", "1 is allowed, and platform.places is the page's size"),
+                    (len(scenes) > 1, f"several scenes {scenes}", "one is allowed"),
+                    (bool(owning), f"inventories of the roles {owning}", "creators show their own items alone"),
+                    (bool(knowing), f"roles.knows of {knowing}", "none is allowed"),
+                    (bool(self.catalogue), f"catalogue = {self.catalogue!r}", "'' is allowed"),
+                    (self.private, "observation.privacy_epsilon > 0", "0 is allowed"),
+                    (self.observability == "full", "observability = 'full'", "'partial' is allowed"),
+                    (self.messages > 0, f"messages = {self.messages}", "0 is allowed"),
+                    (self.offer.kind == "price", "offer.kind = 'price'", "'none' is allowed"),
+                    (self.observation.recent > 0, f"observation.recent = {self.observation.recent}", "0 is allowed"),
+                    (self.observation.request, "observation.request = True", "False is allowed"),
+                    *(
+                        (value != usual, f"items.{name} = {value!r}", f"{usual!r}, the default, is allowed")
+                        for name, value, usual in ignored
+                    ),
+                )
+            ),
         ]
 
     def _suggestion(self, name: str) -> str:
@@ -882,6 +948,11 @@ class WorldConfig(Settings):
         return self.page == "auction"
 
     @property
+    def ranked(self) -> bool:
+        """Whether a fixed ranker fills the page from what the agents have published."""
+        return self.page == "platform"
+
+    @property
     def private(self) -> bool:
         """Whether observations are differentially private (`privacy.py`)."""
         return self.observation.privacy_epsilon > 0
@@ -915,9 +986,21 @@ class WorldConfig(Settings):
 
 
 # What kinds of page differ in, for `kernels/page_kinds.py`.
-PAGE_PROPERTIES = ("one_feed", "opens_agent", "auctioned")
+PAGE_PROPERTIES = ("one_feed", "opens_agent", "auctioned", "ranked")
 
-GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "offer", "candidates", "observation")
+GROUPS = (
+    "users",
+    "items",
+    "choice",
+    "feedback",
+    "dynamics",
+    "arrival",
+    "reward",
+    "offer",
+    "platform",
+    "candidates",
+    "observation",
+)
 
 # Arguments of the constructors that are no fields, and which constructors take them.
 _ARGUMENTS = {

@@ -47,6 +47,8 @@ class Shape(NamedTuple):
     remembered: int  # items consumed last that are kept of each person: as many as are observed or matter
     requests: int  # requests in words that are kept of each person: 1, or 0 where nobody makes one
     encoding: int  # E: numbers of a request's encoding, 0 where agents do not observe it
+    window: int  # W: items of each creator that a platform can show; 0 elsewhere
+    bait_levels: int  # L: levels of clickbait that creators choose from, 0 elsewhere
     features: int = 0  # F: features of a candidate
     observed_features: int = 0  # F': those of them that the observation holds
     private: int = 0  # P: numbers in the private part of an observation
@@ -60,6 +62,8 @@ class When(NamedTuple):
 
 
 ALWAYS = When("", lambda config, shape: True)
+VISITS = When('except with page="platform"', lambda config, shape: shape.window == 0)
+PLATFORM = When('with page="platform"', lambda config, shape: shape.window > 0)
 QUERY = When('with action="query"', lambda config, shape: config.action == "query")
 WEIGHTS = When('with action="weights"', lambda config, shape: config.action == "weights")
 CONTINUOUS_PRICES = When(
@@ -72,11 +76,17 @@ CONTINUOUS_BIDS = When(
 CONTINUOUS = When('with action="query" or "weights"', lambda config, shape: config.continuous)
 FULL = When('with observability="full"', lambda config, shape: config.observability == "full")
 SCENES = When("with several scenes", lambda config, shape: shape.scenes > 1)
-CART = When("where items can be put in a cart for later", lambda config, shape: shape.cart > 0)
+CART = When(
+    'where items can be put in a cart for later, except with page="platform"',
+    lambda config, shape: shape.cart > 0 and shape.window == 0,
+)
 HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 0)
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
-SATISFACTION = When("except in finite games (choice.v_0_by_mood)", lambda config, shape: shape.satisfaction_views > 0)
+SATISFACTION = When(
+    'except in finite games (choice.v_0_by_mood) and with page="platform"',
+    lambda config, shape: shape.satisfaction_views > 0,
+)
 PLATFORM_SATISFACTION = When(
     'with observation.observed_satisfaction="platform", except in finite games',
     lambda config, shape: shape.satisfaction_views > 0 and config.observation.observed_satisfaction == "platform",
@@ -84,7 +94,10 @@ PLATFORM_SATISFACTION = When(
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
 PRICED = When("where agents set prices", lambda config, shape: config.offer.kind == "price")
 AUCTION = When("on auction pages", lambda config, shape: shape.bidders > 0)
-FAIRNESS = When("where fairness is rewarded", lambda config, shape: shape.providers > 0)
+FAIRNESS = When(
+    'where fairness is rewarded, except with page="platform"',
+    lambda config, shape: shape.providers > 0 and shape.window == 0,
+)
 KNOWS = When("where a role is told something about the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 REQUEST = When("with observation.request", lambda config, shape: shape.encoding > 0)
@@ -158,23 +171,27 @@ class Field:
 
 OBSERVATION = (
     Field(
-        "is_active", "1 if this agent's slots will be on the next page; if 0, all fields about the visit are 0 as well",
+        "is_active", "1 if this agent's slots will be on the next page, or, on a platform, if it publishes an item "
+        "now; if 0, all fields about the visit, and about what was published, are 0 as well",
         reveals="nothing",
     ),
-    Field("visitor_present", "1 if somebody visits and this agent is active, 0 otherwise", reveals="nothing"),
+    Field(
+        "visitor_present", "1 if somebody visits and this agent is active, 0 otherwise", when=VISITS, reveals="nothing"
+    ),
     Field("role", "one-hot: the agent's role", axes=("roles",), reveals="nothing"),
     Field("agent_id", "one-hot: the agent's index in `possible_agents`", axes=("agents",), reveals="nothing"),
     Field("scene", "one-hot: the scene of the page", axes=("scenes",), when=SCENES),
     Field(
-        "session_page", "number of pages that the visitor has seen earlier in this session", half=5.0, hideable=True
+        "session_page", "number of pages that the visitor has seen earlier in this session", half=5.0, when=VISITS,
+        hideable=True,
     ),
     Field(
         "visits", "number of this person's sessions, including this one; on rival pages only those with this agent",
-        half=5.0, hideable=True,
+        half=5.0, when=VISITS, hideable=True,
     ),
     Field(
         "visit_gap", "ticks since the last page of the person's previous session; 1 in the first session", half=50.0,
-        hideable=True,
+        when=VISITS, hideable=True,
     ),
     Field("cart", "share of the cart that is taken", when=CART, hideable=True),
     Field(
@@ -183,15 +200,15 @@ OBSERVATION = (
     ),
     Field(
         "profile", "the visitor's taste plus noise that is drawn once per person", -1.0, 1.0, ("dims",), half=1.0,
-        reveals="noised", hideable=True,
+        when=VISITS, reveals="noised", hideable=True,
     ),
     Field(
         "clicked_mean", "decayed mean of the vectors of the items that the visitor clicked in this agent's slots",
-        -0.5, 0.5, ("dims",), half=1.0, reveals="noised", private=True, hideable=True, history=True,
+        -0.5, 0.5, ("dims",), half=1.0, when=VISITS, reveals="noised", private=True, hideable=True, history=True,
     ),
     Field(
         "topic_counts", "decayed number of the visitor's clicks on each topic in this agent's slots", axes=("topics",),
-        half=1.0, reveals="noised", private=True, hideable=True, history=True,
+        half=1.0, when=VISITS, reveals="noised", private=True, hideable=True, history=True,
     ),
     Field(  # retrieved by the noisy profile; each feature declares what it reveals itself
         "candidates", "features of the candidates, one candidate after another; 0 where there is no candidate",
@@ -273,6 +290,34 @@ OBSERVATION = (
     Field(
         "request", "encoding of what the visitor said at the start of the session that it wants; 0 if it said nothing",
         -1.0, 1.0, ("encoding",), when=REQUEST, hideable=True,
+    ),
+    Field(
+        "until_decision", "share of the platform's period that is left until the creators decide; 0 = they decide now",
+        when=PLATFORM, reveals="nothing",
+    ),
+    Field(
+        "window_topics", "one-hot for each item of the own window, newest first: its topic; 0 if there are fewer",
+        axes=("window", "topics"), when=PLATFORM, reveals="nothing", private=True, hideable=True,
+    ),
+    Field(
+        "window_bait", "for each of these items: its clickbait", axes=("window",), when=PLATFORM, reveals="nothing",
+        private=True, hideable=True,
+    ),
+    Field(
+        "window_clicks", "for each of these items: number of clicks since the last decision", axes=("window",),
+        half=5.0, when=PLATFORM, private=True, hideable=True,
+    ),
+    Field(
+        "others_topics", "share of the items in the other creators' windows that each topic has", axes=("topics",),
+        when=PLATFORM, reveals="nothing", private=True, hideable=True,
+    ),
+    Field(
+        "others_bait", "mean clickbait of the items that the other creators published last; 0 before the first",
+        when=PLATFORM, reveals="nothing", private=True, hideable=True,
+    ),
+    Field(
+        "demand", "share of the ticks since the last decision at which somebody visited; 0 before the first",
+        when=PLATFORM, hideable=True,
     ),
     Field("latent_taste", "the visitor's true taste p_u", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
     Field("latent_satiation", "the visitor's satiation s_u with each topic", axes=("topics",), half=1.0, when=FULL),
@@ -364,7 +409,7 @@ STATE = (
         "start, 1 at the end"
     ),
     *(replace(field, when=PLATFORM_SATISFACTION, private=False) for field in OBSERVATION if field.when is SATISFACTION),
-    *(field for field in OBSERVATION if field.when is AUCTION and not field.private),
+    *(field for field in OBSERVATION if field.when in (AUCTION, PLATFORM) and not field.private),
     Field("private", "the private fields of all agents, one agent after another", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip
 

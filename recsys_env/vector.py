@@ -553,6 +553,9 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             messages=self._state.messages.copy(),
             price_levels=self._state.price_levels.copy(),
             inclusive=self._state.inclusive.copy(),
+            windows=self._state.windows.copy(),
+            window_clicks=self._state.window_clicks.copy(),
+            pages_served=self._state.pages_served.copy(),
         )
         report = self._spare_report()
         slots = (self.num_envs, self.num_agents, self.config.slots)

@@ -45,6 +45,9 @@ def read(game: Game, state: State, b: int) -> Copy:
     if auctioned:
         copy.worth, copy.value, copy.budget = (state.bidders[name][b].tolist() for name in state.bidders.dtype.names)
         copy.pages, copy.last_price = state.auctions[b, 0].item()
+    if game.shape.window:
+        copy.windows = [[none_if_negative(j) for j in window] for window in state.windows[b].tolist()]
+        copy.window_clicks, copy.pages_served = state.window_clicks[b].tolist(), int(state.pages_served[b, 0])
     copy.inclusive = {n: x for n, x in enumerate(state.inclusive[b].tolist()) if x > -math.inf}
     return copy
 
@@ -157,6 +160,8 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
         same(getattr(expected, name), getattr(actual, name), name)
     same(expected.candidates, actual.candidates, "candidates")
     same(expected.order, actual.order, "order")
+    for name in ("windows", "window_clicks", "pages_served") if game.shape.window else ():
+        same(getattr(expected, name), getattr(actual, name), name)
     same(list(expected.inclusive), list(actual.inclusive), "agents shown")
     close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
     if game.config.page == "auction":

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, islice, pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +48,7 @@ class events:
 
     CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
     CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
-    SHUFFLE, BLUR, REQUEST, WORTH = 15, 16, 17, 18
+    SHUFFLE, BLUR, REQUEST, WORTH, RANKING = 15, 16, 17, 18, 19
     PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
@@ -95,6 +95,9 @@ class Draws:
     def normal(self, event: int, index: int) -> float:
         radius = math.sqrt(-2 * math.log(1 - self.uniform(event, 2 * index)))
         return radius * math.cos(2 * math.pi * self.uniform(event, 2 * index + 1))
+
+    def gumbel(self, event: int, index: int) -> float:
+        return -math.log(max(-math.log(max(self.uniform(event, index), 1e-16)), 1e-16))
 
     def logistic(self, event: int) -> float:
         u = min(max(self.uniform(event), 1e-16), 1 - 1e-16)
@@ -258,6 +261,10 @@ class Copy:
     budget: list[float] = field(default_factory=list)  # auctions, by agent: what is left
     pages: int = 0  # auctions: since the last refill
     last_price: float = 0.0  # auctions: of the last page
+    # on a platform
+    windows: list[list[int | None]] = field(default_factory=list)  # by creator: its items, None where there is none yet
+    window_clicks: list[list[int]] = field(default_factory=list)  # clicks on them since the last decision
+    pages_served: int = 0  # since the last decision
 
 
 @dataclass
@@ -368,6 +375,8 @@ class Game:
         return math.exp(-self.age(j, tick) / self.config.choice.tau_fresh) if self.config.items.life else 0.0
 
     def in_inventory(self, n: int, j: int) -> bool:
+        if self.config.page == "platform":
+            return self.owner(j) == n
         role = self.roles[n]
         return (not role.items or j in role.items) and (not role.domains or self.items[j].domain in role.domains)
 
@@ -558,7 +567,7 @@ class Game:
 
     def view(self, n: int) -> int:
         """Whose history agent n reads."""
-        return 0 if self.config.observation.share else n
+        return 0 if self.config.observation.share or self.config.page == "platform" else n
 
     # -------------------------------------------------------------------------------------------- 3. page
 
@@ -571,6 +580,50 @@ class Game:
         if len(self.config.scenes) > 1:
             return [n for n in self.agents if self.roles[n].scene == self.config.scenes[copy.scene].name]
         return list(self.agents)
+
+    def acts(self, copy: Copy) -> list[int]:
+        """The agents whose next action counts."""
+        if self.config.page == "platform":
+            return list(self.agents) if copy.tick % self.config.platform.period == 0 else []
+        return self.active(copy)
+
+    def publish(self, copy: Copy, actions: np.ndarray) -> None:
+        """On a platform: now and then each creator replaces its oldest item. It owns items of every topic and level of
+        clickbait for each place of its window."""
+        c, shape = self.config.platform, self.shape
+        decision, rest = divmod(copy.tick, c.period)
+        if rest:
+            return
+        place = decision % c.window
+        for n in self.agents:
+            topic, level = divmod(int(actions[n, 0]), c.bait_levels)
+            copy.windows[n][place] = ((n * c.window + place) * shape.topics + topic) * c.bait_levels + level
+        copy.window_clicks = [[0] * c.window for _ in self.agents]
+        copy.pages_served = 0
+
+    def ranked_page(self, copy: Copy) -> dict[int, list[Slot]]:
+        """The page of a platform: the best items of as many creators as have a place on it."""
+        assert copy.visitor is not None
+        c, person = self.config.platform, self.person(copy, copy.visitor)
+        noise = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
+        scores: dict[int, float] = {}
+        for n in self.agents:
+            own = {}
+            for w, j in enumerate(copy.windows[n]):
+                if j is not None and self.can_stand(copy, n, j):
+                    gumbel = noise.gumbel(events.RANKING, n * c.window + w)
+                    match = float(person.profile @ self.item_vectors[j])
+                    own[j] = c.match * match + c.bait * self.items[j].bait + c.noise * gumbel
+            for j in self.sorted(own, 1)[:1]:
+                scores[j] = own[j]
+        page = {n: [Slot(None, 0)] for n in self.agents}
+        for rank, j in enumerate(self.sorted(scores, c.places)[: c.places]):
+            page[self.owner(j)] = [Slot(j, rank + 1)]
+        return page
+
+    def owner(self, j: int) -> int:
+        """On a platform: whose item this is."""
+        return j // (self.shape.items // self.shape.agents)
 
     def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], float | None, int | None]:
         """What an action asks for in each slot (None = nothing), the level of prices or bids in [-1, 1], and the
@@ -890,7 +943,7 @@ class Game:
             self.count(copy, j, 1, 0, math.log(softplus(e)))
         if self.config.choice.v_0_by_mood:
             self.move_mood(person, topic)
-        else:
+        elif self.shape.satisfaction_views:
             self.sense_mood(copy, person, None if clicked is None else clicked[0], e)
 
     def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
@@ -1167,7 +1220,9 @@ class Game:
             "role": one_hot(self.config.role_index(n), self.shape.roles),
             "agent_id": one_hot(n, self.shape.agents),
         }
-        if n in self.active(copy):
+        if self.config.page == "platform":
+            values |= self.observe_platform(copy, n)
+        elif n in self.active(copy):
             values |= self.observe_visit(copy, n) | self.observe_latent(copy)
         parts = []
         for name, place in field_slices(OBSERVATION, self.config, self.shape).items():
@@ -1228,6 +1283,32 @@ class Game:
         return own | {
             "until_refill": 1 - copy.pages / offer.refill_period,
             "last_price": copy.last_price / (0.5 + copy.last_price),
+        }
+
+    def observe_platform(self, copy: Copy, n: int | None = None) -> dict[str, Any]:
+        """What creator n, or everybody, sees: when they decide next; at a decision how often somebody visited, and its
+        items, newest first, and those of the others."""
+        if self.config.page != "platform":
+            return {}
+        c, decisions = self.config.platform, -(-copy.tick // self.config.platform.period)
+        known = {"until_decision": decisions - copy.tick / c.period}
+        if not self.acts(copy):
+            return known
+        known["demand"] = copy.pages_served / c.period
+        if n is None:
+            return known
+        places = [(decisions - 1 - age) % c.window for age in range(c.window)]
+        own = [(copy.windows[n][w], copy.window_clicks[n][w]) for w in places]
+        others = [copy.windows[m] for m in self.agents if m != n]
+        theirs = [self.items[j] for window in others for j in window if j is not None]
+        newest = [window[places[0]] for window in others]
+        return known | {
+            "is_active": 1.0,
+            "window_topics": [one_hot(None if j is None else self.items[j].topic, self.shape.topics) for j, _ in own],
+            "window_bait": [0.0 if j is None else self.items[j].bait for j, _ in own],
+            "window_clicks": [squash(clicks / 5) for _, clicks in own],
+            "others_topics": np.mean([one_hot(item.topic, self.shape.topics) for item in theirs], 0) if theirs else [],
+            "others_bait": np.mean([0.0 if j is None else self.items[j].bait for j in newest]) if newest else 0.0,
         }
 
     def observe_recent(self, person: Person, view: int) -> dict[str, Any]:
@@ -1294,13 +1375,15 @@ class Game:
         """What would stand on the page, slot by slot; nothing, or no page, is given as everything."""
         if not self.config.mask_actions:
             return np.ones(0)
+        if self.config.page == "platform":  # anything can be published
+            return np.ones(self.shape.topics * self.config.platform.bait_levels)
         slots, offer = self.config.slots, self.config.offer
         beside = [size for size in (offer.levels * (offer.kind != "none"), self.config.messages) if size]
         if self.config.action == "candidates":
             stands = [float(c < len(copy.candidates[n])) for c in range(self.shape.candidates)]
         else:
             stands = [float(self.can_stand(copy, n, j)) for j in range(self.shape.items)]
-        if n not in self.active(copy) or not any(stands):
+        if n not in self.acts(copy) or not any(stands):
             stands = [1.0] * len(stands)
         return np.repeat(stands, math.prod(beside)) if slots == 1 else np.array(stands * slots + [1.0] * sum(beside))
 
@@ -1314,10 +1397,7 @@ class Game:
         if copy.visitor is None:
             return found
         self.draws, person = Draws(0), self.person(copy, copy.visitor)
-        read = {m: self.read_action(copy, m, actions[m]) for m in self.active(copy)}
-        wanted = {m: asked for m, (asked, _, _) in read.items()}
-        multipliers = {m: self.multiplier(level) for m, (_, level, _) in read.items()}
-        page = self.fill_page(copy, wanted, multipliers)
+        page, payments = self.page_asked_for(copy, actions)
         for m in page:
             found.objectives[m] = self.objectives(copy, m, page[m])
         before = copy.inclusive
@@ -1341,10 +1421,23 @@ class Game:
                 found.own += click * cart * self.value_of_cart(copy, person, queue, self.wallet(copy, person))
         found.own += (1 - carted) * self.value_of_cart(copy, person, person.cart, self.wallet(copy, person))
         if self.config.page == "auction":
-            _, winner, price = self.auction(copy, wanted, multipliers)
-            found.own *= copy.worth
-            found.own -= [price * (n == winner) for n in self.agents]
+            found.own = found.own * copy.worth - payments
         return found
+
+    def page_asked_for(self, copy: Copy, actions: np.ndarray) -> tuple[dict[int, list[Slot]], list[float]]:
+        """The page that these actions lead to, which are not taken, and what every agent would pay for it."""
+        nothing = [0.0] * self.shape.agents
+        if self.config.page == "platform":
+            later = replace(copy, windows=[list(window) for window in copy.windows])
+            self.publish(later, actions)
+            return self.ranked_page(later), nothing
+        read = {m: self.read_action(copy, m, actions[m]) for m in self.active(copy)}
+        wanted = {m: asked for m, (asked, _, _) in read.items()}
+        multipliers = {m: self.multiplier(level) for m, (_, level, _) in read.items()}
+        page = self.fill_page(copy, wanted, multipliers)
+        if self.config.page != "auction":
+            return page, nothing
+        return page, self.payments(*self.auction(copy, wanted, multipliers)[1:])
 
     def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float, offer: float = 1.0) -> float:
         """Expected individual reward of a click, of which the cart is drawn with this probability."""
@@ -1429,6 +1522,7 @@ class Game:
             "visitor_present": float(copy.visitor is not None),
             "episode_share": (copy.tick + 1) / (self.config.horizon + 1),
             **self.observe_auction(copy),
+            **self.observe_platform(copy),
         }
         if copy.visitor is not None:
             values |= self.observe_latent(copy) | {"scene": one_hot(copy.scene, self.shape.scenes)}
@@ -1458,6 +1552,8 @@ class Game:
         """One tick; actions[N, ...] as the kernels take them."""
         report = self.empty_report()
         self.draws = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
+        if self.config.page == "platform":
+            self.publish(copy, actions)
         stays = copy.visitor is not None and self.serve_page(copy, actions, report)
         self.next_page(copy, stays)
         if copy.tick == self.config.horizon:
@@ -1481,6 +1577,8 @@ class Game:
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode, budget=[self.config.offer.budget] * self.shape.agents)
+        copy.windows = [[None] * self.shape.window for _ in self.agents]
+        copy.window_clicks = [[0] * self.shape.window for _ in self.agents]
         self.draws = Draws(child(stream(seed, TICKS), episode, copy.tick))
         self.next_page(copy, stays=False)
         return copy
@@ -1538,9 +1636,10 @@ class Game:
     def finish(self, copy: Copy, report: Report) -> None:
         """Rewards, and the view of the page about to be shown."""
         report.rewards = self.shared(report.own + report.objectives)
-        report.active = self.active(copy)
-        report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
-        report.next_place = [copy.visitor if n in report.active else -1 for n in self.agents]  # type: ignore[misc]
+        report.active = self.acts(copy)
+        meets = [] if self.config.page == "platform" else report.active  # creators see no visitor
+        report.next_visitor = [self.visitor_id(copy) if n in meets else -1 for n in self.agents]
+        report.next_place = [copy.visitor if n in meets else -1 for n in self.agents]  # type: ignore[misc]
         report.observations = np.stack([self.observe(copy, n) for n in self.agents])
         report.masks = np.stack([self.mask(copy, n) for n in self.agents])
         report.boundary, report.events = self.draws.boundary, self.events
@@ -1554,12 +1653,13 @@ class Game:
         wanted: dict[int, list[int | None]] = {}
         person.messages, person.price_levels = [None] * self.shape.agents, [0.0] * self.shape.agents
         multipliers = {}
-        for n in active:
+        asked = self.config.page != "platform"
+        for n in active if asked else []:
             wanted[n], level, person.messages[n] = self.read_action(copy, n, actions[n])
             multipliers[n] = self.multiplier(level)
             if self.config.offer.kind == "price":
                 person.price_levels[n] = level or 0.0
-        report.page = page = self.fill_page(copy, wanted, multipliers)
+        report.page = page = self.fill_page(copy, wanted, multipliers) if asked else self.ranked_page(copy)
         if self.config.page == "auction":
             self.take_bids(copy, report, self.auction(copy, wanted, multipliers))
         else:
@@ -1591,6 +1691,10 @@ class Game:
             person.visits[copy.opened].last_page = copy.tick
         if self.config.page == "auction":
             self.settle(copy, report)
+        if self.config.page == "platform":
+            copy.pages_served += 1
+            for n, slot in [clicked] if clicked else []:
+                copy.window_clicks[n][copy.windows[n].index(slot.item)] += 1
         self.count_events(report, page, clicked)
         a = self.config.arrival
         if self.draws.happens(sigmoid(a.k_0 + a.k_1 * person.satisfaction), events.CONTINUE):
@@ -1603,7 +1707,11 @@ class Game:
         """What the auction of this page was about."""
         report.bid, winner, price = auction
         report.value = list(copy.value)
-        report.payment = [price * (n == winner) for n in self.agents]
+        report.payment = self.payments(winner, price)
+
+    def payments(self, winner: int | None, price: float) -> list[float]:
+        """What every agent pays for the slot."""
+        return [price * (n == winner) for n in self.agents]
 
     def settle(self, copy: Copy, report: Report) -> None:
         """The winner pays, and budgets are refilled after so many pages."""

@@ -25,22 +25,23 @@ from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.infos import Infos
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "1c41d098bb7ef1fb472b27521a73b0cc7157bb2929a5e7fedbaeaf62fe4560fc",
-    "pricing-duel-v0": "74644a35779b2b4cb103697f7a1c534781a97dfbc89fbe1e28f7cd8e0e39cb37",
-    "market-v0": "210911c9dbf3bfdb93b6ebd6c5f3d16e8cc85ba1d2dd1e5834737b1ecf93f39b",
-    "ecommerce-v1": "ae18acc2efe2d46d1a5c49402c26379931529d52e8878b2b8dd2d11c528fc183",
-    "coverage-v0": "3dddc37d723b3cec64bdf2eb2c66f762bec3c3aa0aed81d6d069a327991d7d1e",
-    "journey-v1": "00a21daf3d4d9849ad36dff8ef4392261a16d2c44715a18965e79910ccd57b9d",
-    "social-v1": "393841f49b6e71941c82fa080068722e7dae0f8fb12618f1ae265fe438730912",
-    "news-v1": "a69dde756d8e3e5ac02c14f25c865460f3fb6de922c81683ea75ecbf3543b05a",
-    "streaming-v1": "31d1cb4391f518aeeeaefc239d4e7278a8ad2f5fd66ca3b2ac04561c290934b4",
-    "coldstart-v1": "da77f5860b02d42a4e588e04f32b87cdf57cbbd26da51d1449019eecce7b282d",
-    "grocery-v1": "0b0fac1db9a8da9b2ed7d791b7d15468c383051af60e511ec81d2ec0f4b4b561",
-    "crossdomain-v0": "6161d05956cd0194d64d28e6d4d9b520098714fb69970a3dab10534e890ce8bd",
-    "bundle-v0": "a27f293140420f6bec6a57c96e8df7f4145aca7ef104b5559fb336a6599e70ff",
-    "playlist-v0": "be9f521e2b6abf02fd4f1a55021992e7f1ee6ab28e433726a84b0141d0d2e3fb",
-    "auction-v0": "60447a5f67da466e2b1f0780e42b48d1224a277a7c5f6bb8fd0e960f8a7fbe6c",
-    "rivals-v1": "1e0fa918a5f02a553ec7a45162bebd4e2f4af196c78da5c5f16246bfa6e20f97",
+    "duel-v1": "2a92a8eafee82010362b9a28d7422c483983c49ea237f99bb0ddd5242987dd13",
+    "pricing-duel-v0": "3f984f57cb53f841c647412ab0efc6555e3559b8d0e75820e226efc13ddf3186",
+    "market-v0": "4d60f917cf61dc19ad11067d4b20f14328b0e06899cd279a549a3767cf241ac6",
+    "ecommerce-v1": "e9e5ab815a176df595a745fa110f8aadedc967025afdd35a2edac5216bf6b167",
+    "coverage-v0": "8fe23d23ca5a9617dced535beb1e3e1271e66e4327f156fc4943ca519bc3881c",
+    "journey-v1": "c11cd2a7221a1363328d4d3079cd5b2895cfc52e956d0340d1981b29864d7fab",
+    "social-v1": "1804eb10b11532ccd3af787e024e34c67b3c3fbe66a1525c849a0f75478cb739",
+    "news-v1": "2878e61ac1fc325aa1ed0162ea0aa2203f230b512a271f740d0cc5a6e648623f",
+    "streaming-v1": "2e87282c62587d12730a6a02f45c45d405f3eb1465181f2b767484c382b5896d",
+    "coldstart-v1": "02fd45d125e686a8e66f6e5151992737d3d55e5763daa871c31a8a82d9c1c62c",
+    "grocery-v1": "ca9c47869a99d680fcba2649339daacf5405379c4ab688711a7311854246dc44",
+    "crossdomain-v0": "93bc4c2dba78dea8e8018fa4f5bdbd7b8fafa886675d1a177decf133a10b0c43",
+    "bundle-v0": "552c2b745aecd1799e4f714f730fae4b27071256aa669039f46f9ae4fda3bafb",
+    "playlist-v0": "fe4d52c2ec067cb80f91a2993461866769821adf1aa4e8ecd21f3f4fddf3882b",
+    "auction-v0": "a5ef38eb844988e3321acde70b50d1d83ed0ac7af88ea52937c5081096423d0f",
+    "creators-v0": "ac16ced1684cf731409389e51479939f65bce77c594f4cd7112840b0a55da4a0",
+    "rivals-v1": "b0405158c5cacaf3c2968173ef56621c8cf7acb05218db9ef3a0edc474fe905b",
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v1": "edbcfec066c2bf2d9c62742faa5231fb2c11e9088ee46777ae4249d4ace12ab5",
@@ -58,6 +59,7 @@ PLAY: dict[str, str] = {
     "bundle-v0": "1455c4f925a05832325f97a6269298e7345a6f00074b1b572987a6992b90e889",
     "playlist-v0": "764679cdd4da8bb866d749df54bb3ed753d0a5543edbacb900a995fec01187ca",
     "auction-v0": "d992b815d6f5d8aab7ddbc6ff760b32482d904437a7f57a3d2839929f12efaa9",
+    "creators-v0": "f75411673acbc019a642865569628b2df4737c4de30c9b8ca322e2f3591fadfe",
     "rivals-v1": "bff7d28143342f3b348cba61597cd85dc6eb4ab63de9157d7a937f12ac7761e9",
 }  # fmt: skip
 STATE: dict[str, str] = {
@@ -76,6 +78,7 @@ STATE: dict[str, str] = {
     "bundle-v0": "3645bac0b89903c2deaf7d151f47a1a7bf4ed4ad404e7a19acdeae0b94f558de",
     "playlist-v0": "abceae7a7680dd8d22e0b1cf26fa8a51ec54640204040e1c4ae6637affa39b58",
     "auction-v0": "d3d92bf284d50b0eb1d5f50780f2d47cb985283063206631b9f8befcb37df5f7",
+    "creators-v0": "f727525325e699090b18ebe6ea2458a6a784b1c73a01943417a6e1af2571b52b",
     "rivals-v1": "fd99e97269acedf7e840c28b97b74a48d95d2acbb76259850d73cdca2b951e58",
 }  # fmt: skip
 COPIES, TICKS, SEED = 2, 300, 20260101

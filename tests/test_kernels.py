@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import product
 from typing import Any
 
 import comparison
@@ -30,16 +31,18 @@ from recsys_env.kernels.past import respond
 from recsys_env.kernels.planners.appraisal import appraise
 from recsys_env.kernels.planners.options import list_options
 from recsys_env.settings import replace
-from recsys_env.spaces import beside_picks, mask_size
+from recsys_env.spaces import beside_picks, choices, mask_size
 from recsys_env.vector import chunks
 from recsys_env.world import SAMPLE, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query", "weights")
-PLAYED = {**dict.fromkeys(PAGES, ACTIONS), "auction": ("candidates", "weights")}  # kinds of page and of action
-NUMBERS = {
-    kinds: i for i, kinds in enumerate((page, action) for page in PLAYED for action in ACTIONS)
-}  # of their worlds
+KINDS = (  # of page and of action
+    *product(PAGES, ACTIONS),
+    ("auction", "candidates"),
+    ("auction", "weights"),
+    ("platform", "publish"),
+)
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -103,7 +106,7 @@ def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -
     shape, beside = (copies, *action_shape(config)), beside_picks(shape_of(config, None))
     if config.continuous:
         return rng.uniform(-1, 1, shape).astype(np.float32)
-    options = config.candidates.number if config.action == "candidates" else config.items.number
+    options = choices(config, shape_of(config, None))
     if config.slots == 1:
         return rng.integers(0, options * math.prod(beside), shape)
     return rng.integers(0, [options] * config.slots + beside, shape)
@@ -309,6 +312,46 @@ def _bidding(draw: Any) -> dict[str, Any]:
     )
 
 
+def worlds(page: str, action: str) -> st.SearchStrategy[WorldConfig]:
+    """Random worlds with this kind of page and of action."""
+    return platforms() if page == "platform" else configs(page, action)
+
+
+@st.composite
+def platforms(draw: Any) -> WorldConfig:
+    """The same with page="platform", without what this kind of page refuses."""
+    config = draw(configs("shared", "items"))
+    roles = [replace(role, {"items": (), "domains": (), "knows": (), "scene": ""}) for role in config.roles]
+    scene = config.scenes[0]
+    agents, one_role = draw(st.integers(1, 5)), draw(st.booleans())
+    return replace(
+        config,
+        {
+            "page": "platform",
+            "action": "publish",
+            "slots": 1,
+            "num_agents": agents if one_role else len(roles) if len(roles) > 1 else agents,
+            "roles": tuple(roles[:1] if one_role else roles),
+            "scenes": (scene,),
+            "messages": 0,
+            "mask_actions": draw(st.booleans()),
+            "observability": "partial",
+            "items": {"number": 200, "life": 0, "period": 0},
+            "offer": {"kind": "none"},
+            "observation": {"recent": 0, "request": False, "privacy_epsilon": 0.0},
+            "platform": {
+                "places": draw(st.integers(1, 4)),
+                "period": draw(one(1, 2, 5)),
+                "window": draw(st.integers(1, 3)),
+                "bait_levels": draw(st.integers(2, 3)),
+                "match": draw(one(0.0, 2.0)),
+                "bait": draw(one(0.0, 1.0, -1.0)),
+                "noise": draw(one(0.0, 1.0)),
+            },
+        },
+    )
+
+
 @st.composite
 def _roles(draw: Any, agents: int, scenes: list[str], sizes: tuple[int, int, int]) -> tuple[dict[str, Any], ...]:
     """One repeated role, or one per agent; each with its inventory, knowledge and rewards; with several scenes each has
@@ -488,27 +531,35 @@ FREQUENT = (
 )
 OCCASIONAL = ("cart moved", "cart dropped", "refused", "familiar", "searched")
 SCENES = ("scene 1", "scene 2", "back to entrance")
-AUCTION = ("sold", "tied", "budget was bid", "refilled")
-NO_AUCTION = ("hole", "offer", "later", "abandoned")  # what happens on other pages only
+SOLD = ("sold", "tied", "budget was bid", "refilled")  # in auctions
+NEVER = {"auction": ("hole", "offer", "later", "abandoned"), "platform": ("offer",)}  # happens on such pages
 
 
-@pytest.mark.parametrize("page", PLAYED)
+def events_of(page: str) -> tuple[list[str], tuple[str, ...]]:
+    """What happens often on pages of this kind, and what at least once."""
+    frequent = [event for event in FREQUENT if event not in NEVER.get(page, ())]
+    if page == "auction":
+        return [*frequent, *SOLD], ()
+    return frequent, () if page == "platform" else (*OCCASIONAL, *(SCENES if page != "rival" else ()))
+
+
+@pytest.mark.parametrize("page", dict(KINDS))
 def test_kernels_follow_the_plain_game(page: str) -> None:
     tally: Counter[str] = Counter()
-    for action in PLAYED[page]:
+    catalogues = st.just(False) if page == "platform" else one(False, False, False, True)
+    for number, (kind, action) in enumerate(KINDS):
+        if kind != page:
+            continue
 
-        @random_worlds(EXAMPLES, number=NUMBERS[page, action])
-        @given(config=configs(page, action), key=st.integers(0, 2**32), fitted=one(False, False, False, True))
+        @random_worlds(EXAMPLES, number=number)
+        @given(config=worlds(page, action), key=st.integers(0, 2**32), fitted=catalogues)
         def check(config: WorldConfig, key: int, fitted: bool) -> None:
             tally.update(play(config, key, fitted) + Counter({f"worlds of {config.action}": 1}))
 
         check()
         assert tally[f"worlds of {action}"] >= EXAMPLES
     assert tally["skipped"] <= 0.005 * tally["ticks"]
-    if page == "auction":
-        frequent, occasional = (*(event for event in FREQUENT if event not in NO_AUCTION), *AUCTION), ()
-    else:
-        frequent, occasional = FREQUENT, (*OCCASIONAL, *(SCENES if page != "rival" else ()))
+    frequent, occasional = events_of(page)
     rare = {event: tally[event] for event in frequent if tally[event] < 10}
     rare |= {event: tally[event] for event in occasional if tally[event] < 1}
     assert not rare, f"too rare to be tested: {rare}, of {tally}"
@@ -527,10 +578,10 @@ def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
     return {name: array[b].tobytes() for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize(("page", "action"), [(page, action) for page in PLAYED for action in PLAYED[page]])
+@pytest.mark.parametrize(("page", "action"), KINDS)
 def test_a_copy_does_not_depend_on_its_batch_nor_on_threads(page: str, action: str) -> None:
-    @random_worlds(2, number=NUMBERS[page, action])
-    @given(config=configs(page, action), key=st.integers(0, 2**63 - 1))
+    @random_worlds(2, number=KINDS.index((page, action)))
+    @given(config=worlds(page, action), key=st.integers(0, 2**63 - 1))
     def check(config: WorldConfig, key: int) -> None:
         rng = np.random.default_rng(key)
         world, seeds = build(config), np.array([copy_seed(key, b) for b in range(64)], np.uint64)

@@ -57,6 +57,7 @@ from .ranker_searches import found_of, search_record, searches
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
 SPLIT = tuple(name for name in TASK_POLICIES if name.startswith("coverage-"))  # where roles know different things
+CREATORS = tuple(name for name in TASK_POLICIES if name.startswith("creators-"))  # on a platform
 OBSERVING = ("searched-state", *SPLIT)  # look only at what agents observe, and at more than features of items
 MYOPIC = "greedy"
 INVESTMENTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.8, 1.25, 1.5, 2.0, 3.0, 4.0, 10.0)  # prices, as multiples of the task's
@@ -120,6 +121,11 @@ def split_of(config: WorldConfig) -> tuple[str, ...]:
     return SPLIT if any(role.knows for role in config.roles) else ()
 
 
+def made_for(config: WorldConfig) -> tuple[str, ...]:
+    """The policies that were made for tasks of this kind."""
+    return CREATORS if config.ranked else split_of(config)
+
+
 def memory(played: Played) -> Card:
     """Gains of memory and of messages: the policies with and without it, and the share by which the first earns
     more."""
@@ -141,7 +147,10 @@ def team_of(config: WorldConfig) -> str:
 
 
 def selfish_of(config: WorldConfig) -> str:
-    """The policy that plays for itself: the myopic one, or the planner if the myopic one is best for the team."""
+    """The policy that plays for itself: the myopic one, or the planner if the myopic one is best for the team. Creators
+    who play for themselves bait."""
+    if config.ranked:
+        return "creators-bait"
     alone = next(iter(split_of(config)), MYOPIC)
     return "planner" if alone == team_of(config) else alone
 
@@ -155,6 +164,8 @@ def rivals_of(config: WorldConfig) -> list[str]:
     """
     if split := split_of(config):
         return list(reversed(split))
+    if config.ranked:
+        return list(CREATORS)
     plans = ("planner",) if config.planner_price > 0 else ()
     content = ("content",) if config.reward.sharing == 1 else ()
     kinds = dict.fromkeys((team_of(config), selfish_of(config), MYOPIC, *plans, "equilibrium", *content))
@@ -353,15 +364,16 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
         generations: of each search of rankers; 0 for no searches.
     """
     config = cli.config_of(task)
-    found = searches(config, rivals_of(config), generations)
+    found = searches(config, rivals_of(config), 0 if config.ranked else generations)
     played = Played(config, episodes, HELD_OUT, {**found, **priced_planners(config)})
-    named = (*INSIGHT, *split_of(config))
+    named = (*INSIGHT, *made_for(config))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in found if name in ("searched-static", "searched-state")]
     # These act for all agents at once, or do not look at the state.
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
     observing = [name for name in looking if name in OBSERVING or name in mine]
+    usual = ("random", "content", selfish_of(config) if config.ranked else MYOPIC, scale_ends(config)[1])
     return {
         "rows": rows(played, (*SIMPLE, "static", "observer", *named[1:], *searched, *mine)),
         "static": static(played),
@@ -370,7 +382,7 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
         "searches": {name: search_record(of) for name, of in found.items()},
         "play": play_against(played, answers_of(played, mine)),
         "exact": exact(task),
-        "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),
+        "levels": levels(played, [policy for policy in dict.fromkeys(usual) if not unable(config, policy)]),
         "speed": speed(task),
     }
 
@@ -378,8 +390,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
 def answers_of(played: Played, mine: Sequence[str] = ()) -> list[str]:
     """The policies among which the best answers to rivals are looked for."""
     config = played.config
-    insight = [policy for policy in (*INSIGHT, *split_of(config)) if not unable(config, policy)]
-    known = dict.fromkeys((*(split_of(config) or (MYOPIC, *insight)), *played.made, *mine))
+    insight = [policy for policy in INSIGHT if not unable(config, policy)]
+    known = dict.fromkeys((*(made_for(config) or (MYOPIC, *insight)), *played.made, *mine))
     return [name for name in known if not too_slow(config, name)]
 
 

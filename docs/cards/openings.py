@@ -106,6 +106,12 @@ OPENINGS: Mapping[str, Sequence[str]] = {
         "that bid as little as they can {central}.",
         _PPO.format("surplus"),
     ),
+    "creators-v0": (
+        "Bait wins a creator places and clicks, and whoever clicked on it comes back less often, to all creators.",
+        "Twenty creators who never bait earn {R} each, twenty who always do {P}; a lone baiter among honest creators "
+        "gets {T}, a lone honest creator among baiters {S}: {game}.",
+        _PPO.format("clicks"),
+    ),
     "rivals-v1": (
         "A platform that spares its users bait is opened more often, and its rival less.",
         "Two myopic platforms earn {R} each, two that invest in their users {P}; a lone investor gets {T}, a lone "

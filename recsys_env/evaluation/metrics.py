@@ -196,6 +196,21 @@ def ctr(log: EpisodeLog) -> np.ndarray:
     return ratio(total(log.clicked), total(log.item >= 0))
 
 
+@metric("0 to 1", "lower", "Immorlica, Jagadeesan & Lucier 2024")
+def clicked_bait(log: EpisodeLog) -> np.ndarray:
+    """Mean clickbait c of the clicked items."""
+    return ratio(total(log.envs.world.items["bait"][log.item] * log.clicked), total(log.clicked))
+
+
+@metric("0 to 1", "lower", "Gini coefficient of creators' shares")
+def agent_gini(log: EpisodeLog) -> np.ndarray:
+    """Gini coefficient of clicks over the agents: how much of them a few agents get. It describes the platform; single
+    agents have no value."""
+    clicks = total(log.clicked)
+    gini = _gini(clicks[:, :-1])[:, None]
+    return np.concatenate((np.full(clicks[:, :-1].shape, np.nan), gini), axis=1)
+
+
 @metric("carts per click", "higher", "RetailRocket funnel")
 def cart_rate(log: EpisodeLog) -> np.ndarray:
     """Items put in the cart per click."""
@@ -420,6 +435,12 @@ def visit_gap(log: EpisodeLog) -> np.ndarray:
         again = gap >= 0
         gaps[:, n] = ratio(np.bincount(b[again], gap[again], batch), np.bincount(b[again], minlength=batch))
     return gaps
+
+
+@metric("pages per tick", "higher", "visits that are lost are ticks without a page")
+def demand(log: EpisodeLog) -> np.ndarray:
+    """Share of the ticks at which a page was served: how often people come back and stay."""
+    return _on_page(log).mean(0)
 
 
 @metric("-1 to 1", "higher", "satisfaction z of the game")

@@ -139,7 +139,9 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
     """What makes a world infinite, or its outcomes more than the tables hold, each with what would help."""
     matters, users, items, dynamics = Relevance.of(config), config.users, config.items, config.dynamics
     rewards = paid_for(config)
-    if config.action not in ("items", "candidates"):
+    if config.ranked:
+        yield "page = 'platform' has windows of published items, which no table of states holds; needed is another page"
+    elif config.action not in ("items", "candidates"):
         yield f"action = {config.action!r} has infinitely many actions; needed is 'items'"
     if config.messages:
         yield f"messages = {config.messages} are talk, which no table of states holds; needed is 0"

@@ -10,6 +10,7 @@ from .machine.numeric import exp, insert, is_better
 from .observation import describe_candidates
 from .page import CANDIDATES, QUERY, WEIGHTS, actions_of_pick, can_show, is_continuous, sets_prices
 from .page_kinds import is_active
+from .platform import publish
 
 
 @entry
@@ -39,8 +40,12 @@ def read_actions(world, state, report, scratch, p, b, actions):
     messages.
 
     An action of picks is, with one slot, (pick * L + level) * V + word; with K slots K picks, level, word. The parts of
-    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1.
+    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1. Creators publish an
+    item, if it is time for that.
     """
+    if p.shape.ranked:
+        publish(state, p, b, actions)
+        return
     copy = state.copies[b]
     for n in range(p.shape.agents):
         active = is_active(world, p, copy, n)

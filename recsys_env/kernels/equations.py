@@ -285,6 +285,12 @@ def examination(c, rank):
 
 
 @kernel
+def ranking_score(platform, match, bait, noise):
+    """Score by which a platform ranks an item: <noisy profile, q_j>, clickbait, and noise of standard Gumbel."""
+    return platform.match * match + platform.bait * bait + platform.noise * noise
+
+
+@kernel
 def slot_weight(c, v, log_theta):
     """log w = v / lambda + log theta of the slot's rank."""
     return 1.0 / c.dissimilarity * v + log_theta

@@ -15,7 +15,6 @@ from .machine.compiler import entry, kernel
 from .machine.numeric import sigmoid
 from .objectives import page_objectives, share_rewards
 from .page import (
-    fill_slots,
     in_stock,
     is_available,
     price_asked,
@@ -24,6 +23,7 @@ from .page import (
     wallet_now,
 )
 from .page_kinds import active_agents
+from .platform import fill_page
 
 _RANGE = 18.0  # logistic noise beyond this has probability 3e-8
 _STEP = 1.0  # the poles of tanh(noise_scale x) lie pi / (2 noise_scale) from the line, those of the density pi
@@ -213,7 +213,7 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
             for k in range(p.shape.slots):
                 report.slots[b, n, k].item = -1
         read_actions(world, state, report, scratch, p, b, actions)
-        fill_slots(world, state, report, p, b, scratch.shown)
+        fill_page(world, state, report, scratch, p, b)
         weigh_slots(world, state, report, scratch, p, b, b + 1)
         fill_clicks(world, state, report, scratch, p, b, click)
         for n in range(first, stop):

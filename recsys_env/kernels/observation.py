@@ -26,7 +26,8 @@ from .page import (
     view_of,
     wallet_now,
 )
-from .page_kinds import is_active
+from .page_kinds import acts
+from .platform import observe_platform
 from .retrieval import count_seen
 
 _ONE = np.float32(1.0)
@@ -60,17 +61,20 @@ def observe(world, state, report, scratch, p, b, observations, masks):
     """Write the observation and mask of every agent, and who comes next."""
     copy = state.copies[b]
     for n in range(p.shape.agents):
-        active = is_active(world, p, copy, n)
+        active = acts(world, p, copy, n)
+        meets = active and not p.shape.ranked  # creators act between visits
         report.agents[b, n].active = active
         report.agents[b, n].next_visitor = (
-            visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
+            visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if meets else -1
         )
-        report.agents[b, n].next_user_slot = copy.visitor if active else -1
+        report.agents[b, n].next_user_slot = copy.visitor if meets else -1
         for o in range(p.shape.observation):
             observations[b, n, o] = 0.0
         observations[b, n, p.fields.role + world.agents[n].role] = 1.0
         observations[b, n, p.fields.agent_id + n] = 1.0
-        if active:
+        if p.shape.ranked:
+            observe_platform(world, state, p, b, n, observations)
+        elif active:
             _observe_visit(state, p, b, n, observations)
             _observe_history(state, p, b, n, observations)
             _observe_journey(world, state, p, b, n, observations)
@@ -371,12 +375,12 @@ def _may_show(world, state, p, b, n, i):
 
 @kernel
 def _mask(world, state, p, b, n, active, masks):
-    """1 where an option would stand, per slot; levels and messages are always allowed; a mask of zeros is given as
-    ones."""
+    """1 where an option would stand, per slot; levels, messages and what creators publish are always allowed; a mask of
+    zeros is given as ones."""
     options = p.shape.candidates if retrieves(p) else p.shape.items
     size = masks.shape[2]
     found = False
-    if active and not is_continuous(p):
+    if active and not is_continuous(p) and not p.shape.ranked:
         repeat = actions_of_pick(p) if p.shape.slots == 1 else 1
         for i in range(options):
             fits = _may_show(world, state, p, b, n, i)

@@ -29,7 +29,8 @@ from .equations import acceptance_probability, loss_probability, pleasure, stay_
 from .feedback import cart_chance, expected_experience
 from .machine.compiler import entry, kernel
 from .machine.numeric import log_softplus
-from .page import clear_slots, fill_slots
+from .page import clear_slots
+from .platform import fill_page
 from .retrieval import draw_candidates
 from .step import take_effect
 
@@ -53,7 +54,7 @@ def begin_world(world, state):
 def _fill_page(world, state, report, scratch, p, b, actions):
     clear_slots(report, p, b)
     read_actions(world, state, report, scratch, p, b, actions)
-    fill_slots(world, state, report, p, b, scratch.shown)
+    fill_page(world, state, report, scratch, p, b)
 
 
 @entry

@@ -14,7 +14,7 @@ from .machine.compiler import entry, kernel
 from .machine.numeric import exp
 from .page_kinds import active_agents, competitors, shown_agents, slot_at
 
-CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3
+CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3  # with "publish", `p.shape.ranked` says so
 
 
 @kernel

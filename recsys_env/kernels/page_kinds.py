@@ -2,11 +2,12 @@
 
 `WorldConfig.page` names the kind. What it is like are properties of the config, which kernels read from `p.shape`:
 
-    page      one_feed  opens_agent  auctioned
-    shared    yes       no           no         all agents' slots in one feed, mixed in an order drawn for each page
-    rows      no        no           no         a row of slots for each agent, beside the others
-    rival     no        yes          no         platforms of their own, of which the visitor opens one for a session
-    auction   no        no           yes        one slot, for which all agents bid, and which the winner fills
+    page      one_feed  opens_agent  auctioned  ranked
+    shared    yes       no           no         no      all agents' slots in one feed, in an order drawn for each page
+    rows      no        no           no         no      a row of slots for each agent, beside the others
+    rival     no        yes          no         no      platforms of their own; the visitor opens one for a session
+    auction   no        no           yes        no      one slot, for which all agents bid, and which the winner fills
+    platform  no        no           no         yes     one feed that a fixed ranker fills from what agents published
 """
 
 from __future__ import annotations
@@ -59,6 +60,18 @@ def shown_agents(state, report, p, b, shown, first, stop):
         return first, first
     report.bids[b, winner].payment = second
     return winner, winner + 1
+
+
+@kernel
+def decides_now(p, copy):
+    """On a platform: whether the creators decide at the present tick, whether somebody visits or not."""
+    return copy.tick % p.platform.period == 0
+
+
+@kernel
+def acts(world, p, copy, n):
+    """Whether the next action of agent n counts: it acts on the page, or, on a platform, it publishes an item."""
+    return decides_now(p, copy) if p.shape.ranked else is_active(world, p, copy, n)
 
 
 @kernel

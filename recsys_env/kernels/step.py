@@ -38,8 +38,9 @@ from .machine.packed import parts_of
 from .machine.vectors import prefetch, prefetch_person
 from .objectives import page_objectives, share_rewards, show_providers
 from .observation import observe, write_auction, write_latent, write_observed_satisfaction
-from .page import clear_slots, fill_slots, is_private
+from .page import clear_slots, is_private
 from .page_kinds import active_agents, is_active
+from .platform import count_page, empty_windows, fill_page, write_platform
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -54,7 +55,7 @@ def serve_pages(world, state, report, scratch, p, first, stop):
     for b in range(first, stop):
         if state.copies[b].visitor >= 0:
             name_visitor(world, state, report, p, b)
-            fill_slots(world, state, report, p, b, scratch.shown)
+            fill_page(world, state, report, scratch, p, b)
             _pay_objectives(world, state, report, p, b)
     weigh_slots(world, state, report, scratch, p, first, stop)
     clicked = _draw_clicks(world, state, report, scratch, p, first, stop)
@@ -108,6 +109,8 @@ def _respond(world, state, report, scratch, p, b, i):
     if p.shape.cart > 0:
         settle_cart(world, state, report, p, b, old, turn.key)
     take_effect(world, state, report, p, b, n, k, scratch.pleasure[i], scratch.log_dwell[i])
+    if p.shape.ranked:
+        count_page(state, p, b, j)
     if p.shape.moods > 0:
         move_mood(state, p, b, draw_mood(world, p, topic, turn.key))
 
@@ -206,7 +209,10 @@ def begin_episode(state, p, b, episode):
         state.inclusive[b, n] = -np.inf
         for i in range(p.shape.providers):
             state.exposure[b, n, i] = 0.0
-    start_budgets(state, p, b)
+    if p.shape.auctioned:
+        start_budgets(state, p, b)
+    if p.shape.ranked:
+        empty_windows(state, p, b)
 
 
 @kernel
@@ -244,8 +250,10 @@ def write_state(state, p, b, row):
     for s in range(at.private):
         row[s] = 0.0
     row[at.episode_share] = (copy.tick + 1) / (p.shape.horizon + 1)
-    if at.until_refill >= 0:
+    if p.shape.auctioned:
         write_auction(state, p, b, row, at)
+    if p.shape.ranked:
+        write_platform(state, p, b, row, at)
     if copy.visitor >= 0:
         write_latent(state, p, b, row, at)
         row[at.scene + copy.scene] = 1.0
@@ -314,12 +322,16 @@ def _begin_tick(world, state, report, scratch, p, b, actions, mode):
         prefetch_person(state, b, copy.row)
         read_actions(world, state, report, scratch, p, b, actions)
         _prefetch_shown(world, state, scratch, p, b)
+    elif mode == STEP and p.shape.ranked:
+        read_actions(world, state, report, scratch, p, b, actions)
 
 
 @kernel
 def _prefetch_shown(world, state, scratch, p, b):
-    """Ask for the rows of the items that are to be shown."""
+    """Ask for the rows of the items that are to be shown, where this is known yet."""
     first, stop = active_agents(world, p, state.copies[b])
+    if p.shape.ranked:
+        return
     for n in range(first, stop):
         for k in range(p.shape.slots):
             prefetch(state.items, b, max(np.int64(scratch.shown[b, n, k]), 0))

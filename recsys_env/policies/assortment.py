@@ -25,7 +25,7 @@ from ..kernels.planners.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, 
 from ..kernels.planners.beliefs import Sees
 from ..kernels.planners.slates import Scratch
 from ..vector import VectorEnv
-from .base import Policy
+from .base import Policy, check_chooses_pages
 from .compiled import Actor
 from .slates import slate_action
 
@@ -60,6 +60,7 @@ class _Assortment(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        check_chooses_pages(self)
         envs = self.envs
         self._compiled = None
         items, shape = envs.world.items, envs.shape
@@ -185,6 +186,7 @@ class Central(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        check_chooses_pages(self)
         envs = self.envs
         agents, slots = envs.num_agents, envs.shape.slots
         levels, options = max(envs.shape.levels, 1), max(envs.shape.candidates, envs.shape.items)

@@ -19,7 +19,7 @@ from ..kernels.planners.posterior import (
 )
 from ..vector import VectorEnv
 from .assortment import empty_scratch, oracle_levels
-from .base import Policy
+from .base import Policy, check_chooses_pages
 from .slates import slate_action
 
 PEOPLE = 2048  # who stand for the prior
@@ -49,6 +49,7 @@ class Observer(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        check_chooses_pages(self)
         envs = self.envs
         world, shape, copies = envs.world, envs.shape, envs.num_envs
         self._base = np.uint64(self.rng.integers(2**63))

@@ -13,7 +13,7 @@ from ..kernels.planners.options import list_options
 from ..privacy import WITHHELD_FEATURES
 from ..responses import later_reward
 from ..vector import VectorEnv
-from .base import Policy
+from .base import Policy, check_chooses_pages
 from .slates import slate_action
 
 
@@ -32,6 +32,7 @@ class Ranker(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        check_chooses_pages(self)
         envs = self.envs
         shape = envs.shape
         self.feature_names = candidate_features(envs.config, shape)

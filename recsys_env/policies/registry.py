@@ -56,6 +56,10 @@ TASK_POLICIES: dict[str, str] = {  # for certain tasks, or as opponents; they ar
     "auction-truthful": "recsys_env.policies.auction:Truthful",
     "auction-pacing": "recsys_env.policies.auction:Pacing",
     "auction-greedy": "recsys_env.policies.auction:Highest",
+    "creators-fair": "recsys_env.policies.creators:Fair",
+    "creators-bait": "recsys_env.policies.creators:Bait",
+    "creators-reciprocal": "recsys_env.policies.creators:Reciprocal",
+    "creators-myopic": "recsys_env.policies.creators:Myopic",
 }
 FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",
