@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, exact, replace, vector_env
+from recsys_env import TASKS, VectorEnv, WorldConfig, exact, replace, text_env, vector_env
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.log import EpisodeLog
@@ -229,7 +229,7 @@ def test_bidders_need_an_auction_and_pacing_a_budget() -> None:
         with pytest.raises(ValueError, match=r"bidder_0 cannot pace a budget: it needs offer.budget > 0, not"):
             make_policy("auction-pacing").bind(VectorEnv(replace(TASK, changes), 1), "bidder_0", 0)
     with pytest.raises(ValueError, match="page = 'auction' has no pages in words"):
-        make_policy("llm:echo").bind(VectorEnv(TASK, 1), "bidder_0", 0)
+        text_env(TASK)
 
 
 # ------------------------------------------------------------------------------------------------ policies
