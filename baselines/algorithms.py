@@ -19,7 +19,7 @@ from recsys_env.settings import replace
 from recsys_env.trained.sizes import SIZES
 from recsys_env.tuning import STATES
 
-from .options import PPO, Algorithm, Count, Fraction, GradientAlgorithm, NotNegative, Range
+from .options import PPO, Algorithm, Count, Fraction, GradientAlgorithm, NotNegative, Range, SelfPlay
 
 # ------------------------------------------------------------------------------------------------ plain PyTorch
 
@@ -164,7 +164,7 @@ class TorchPPO(Pretraining, PageLearner, PPO):
 
 
 @dataclass(frozen=True)
-class TorchQ(PageLearner):
+class TorchQ(PageLearner, SelfPlay):
     """Q-learning in one file: IQL, VDN and QMIX by --mixer."""
 
     name = "q-torch"
@@ -318,15 +318,12 @@ class IPPO(PPO):
 
     name = "ippo"
     learner = "baselines.sb3_learner:SB3Learner"
-    reason = "It is the counterpart of `ppo-torch` from a library, and it alone plays against its own past."
+    reason = "It is the counterpart of `ppo-torch` from a library."
     library = "stable_baselines3"
     install = 'pip install "recsys_env[train]"'
-    self_play = True
 
     batch_size: Annotated[int, Range(2)] = 2048
     """Rows of a minibatch."""
-    snapshot_every: Count = 10
-    """Self-play: rollouts until the pool of past selves grows."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from recsys_env.trained.sizes import SIZES
 
 from .algorithms import Pretrained
 from .logged_pages import LoggedPages, log_by, split
-from .pretraining import ITEMS, PAGE, pretrain, total_loss
+from .pretraining import ITEMS, MEASURED_ON, PAGE, pretrain, total_loss
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -132,7 +132,7 @@ class Recommender:
         device = network.position.device
         pages, validation = split(logged)
         del logged  # which may be large
-        network.measure(pages.seen[:4096].to(device))
+        network.measure(pages.seen[:MEASURED_ON].to(device))
         beside = predictors(network, pages, validation)
         curve = pretrain(network, partial(losses, network), pages, validation, self.options, device)
         network.soften(SOFT)

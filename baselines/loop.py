@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -34,6 +35,9 @@ class TrainingLoop:
 
     def __init__(self, training: Training, learner: Learner) -> None:
         self.training, self.learner, checkpoint = training, learner, training.checkpoint
+        self._rollouts = 0  # of this part of the run
+        if training.self_play and not training.resume:
+            self._join_pool()
         self.before: list[float] = checkpoint.before if checkpoint else self._begin()
         self.curve: list[Point] = checkpoint.curve if checkpoint else []
         self.evaluations: list[Evaluation] = checkpoint.evaluations if checkpoint else []
@@ -100,6 +104,18 @@ class TrainingLoop:
             self._evaluate(steps)
         if due or time.perf_counter() - self._saved > CHECKPOINT_SECONDS:
             self._save()
+        self._rollouts += 1
+        if self.training.self_play and self._rollouts % self.training.algorithm.snapshot_every == 0:
+            self._join_pool()
+
+    def _join_pool(self) -> None:
+        """Add the present policy to the pool that the others play."""
+        folder = self.training.pool / f"{self.learner.agent_steps:012d}"
+        folder.mkdir(parents=True, exist_ok=True)  # an interrupted run passes here twice
+        self.learner.save(folder)
+        with undisturbed():
+            for past in self.training.selves:
+                past.draw()
 
     def _evaluate(self, agent_steps: int) -> None:
         """Evaluate the present policy."""
@@ -129,15 +145,20 @@ def best_of(evaluations: Sequence[Evaluation]) -> Evaluation:
     return max(evaluations, key=lambda evaluation: float(np.mean(evaluation["own"])))
 
 
+def undisturbed() -> AbstractContextManager[None]:
+    """Keep the random numbers of training as they are: to load a policy draws weights."""
+    import torch
+
+    return torch.random.fork_rng(devices=[])
+
+
 def evaluate(training: Training, policy: str, episodes: int, seed: int) -> np.ndarray:
     """Play a policy in place of the learners, beside the run's others; the training is not disturbed.
 
     Returns:
         individual reward [E] per learner.
     """
-    import torch
-
-    with torch.random.fork_rng(devices=[]):  # loading a policy draws weights
+    with undisturbed():
         returns = episode_returns(training.config, training.team(policy), episodes, seed)
     numbers = [training.config.agents.index(agent) for agent in training.learners]
     return returns[:, numbers].mean(axis=1)

@@ -104,6 +104,7 @@ class Algorithm(Options):
         on_policy: whether it learns only from what the present policy has played.
         resumes: whether it can continue from a checkpoint.
         self_play: whether other agents may play its past.
+        snapshot_every: rollouts until the pool of past selves grows.
         catalogues: worlds that copies are spread over.
         play_on: where the game is played, "cpu" or "cuda".
     """
@@ -116,6 +117,7 @@ class Algorithm(Options):
     on_policy: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     self_play: ClassVar[bool] = False
+    snapshot_every = 1
     catalogues = 1
     play_on = "cpu"
 
@@ -215,7 +217,17 @@ class GradientAlgorithm(Algorithm):
 
 
 @dataclass(frozen=True)
-class PPO(GradientAlgorithm):
+class SelfPlay(GradientAlgorithm):
+    """Option of algorithms whose learner may play against its own past."""
+
+    self_play = True
+
+    snapshot_every: Count = 10
+    """Self-play: rollouts until the pool of past selves grows."""
+
+
+@dataclass(frozen=True)
+class PPO(SelfPlay):
     """Options of proximal policy optimisation, of any library."""
 
     gae_lambda: Fraction = 0.95

@@ -46,7 +46,7 @@ from .algorithms import TorchPPO
 from .critic import Value
 from .logged_pages import log_by, split
 from .page_links import Links
-from .pretraining import ClickModel, pretrain
+from .pretraining import MEASURED_ON, ClickModel, pretrain
 from .training import Point, Training
 from .training import Rollout as Returns
 
@@ -60,7 +60,6 @@ from recsys_env.tensors import Tensors
 
 SEQUENCE = 16  # pages of a visitor that a gradient of the memory runs through
 AT_ONCE = 1 << 14  # pages that are valued at once
-MEASURED = 1 << 12  # logged pages that measure the units of features
 
 
 # ------------------------------------------------------------------------------------------------ actor and critic
@@ -408,7 +407,7 @@ class PPOLearner:
         """Train a network to predict clicks on logged pages."""
         pages, validation = split(log_by(self.options, self.training.config, 1, self.envs.shape.items))
         device = self.rollout.to_device.device
-        network.measure(pages.seen[:MEASURED].to(device))
+        network.measure(pages.seen[:MEASURED_ON].to(device))
         model = ClickModel(network, self.options.width).to(device)
         pretrain(model, model.losses, pages, validation, self.options, device)
 

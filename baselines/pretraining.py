@@ -24,6 +24,7 @@ from .logged_pages import LoggedPages
 import torch
 from torch import nn
 
+MEASURED_ON = 4096  # pages that measure the units of features, before training
 AT_ONCE = 2048  # pages, when losses are validated
 WARM_UP = 100  # steps in which the learning rate rises
 PAGE, ITEMS = "page", "items"  # names of losses: of the outcome of all pages [P], of the clicked item of those with one

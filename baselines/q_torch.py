@@ -35,7 +35,6 @@ from recsys_env.trained.pages import (
     best_slates,
     layout_of,
     mlp,
-    observed,
     option_masks,
     to_actions,
 )
@@ -149,7 +148,7 @@ class Replay:
     def look(self, envs: CpuBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Store what learners see before a step; return observations [R, O] and masks [R, n] of all rows."""
         at, seen = self.ticks % self.steps, envs.observations
-        self.observations[at] = self.to_device(observed(seen)).view_as(self.observations[at])
+        self.observations[at] = self.to_device(envs.flat(seen)[0]).view_as(self.observations[at])
         self.active[at] = self.to_device(envs.active).view_as(self.active[at])
         if self.masks is not None:
             masks = option_masks(self.to_device(seen["action_mask"]), self.layout)

@@ -18,14 +18,12 @@ import numpy as np
 
 from recsys_env.adapters.sb3 import SB3VecEnv
 from recsys_env.files import FileError
-from recsys_env.focal import FocalBatch
 from recsys_env.trained.sb3 import NETWORKS, ranking_network, save
 from recsys_env.trained.weights import from_arrays, to_arrays
 
 from .algorithms import IPPO
 from .checkpoints import Checkpoint
 from .page_buffers import PageBuffer
-from .self_play import PastSelf
 from .training import Point, Rollout, Training
 
 # isort: split
@@ -63,9 +61,6 @@ class SB3Learner:
         self.model = self._create()
         if training.checkpoint:
             self._resume(training.checkpoint)
-        self._rollouts = 0
-        if training.self_play and not training.resume:
-            self._join_pool()
 
     @property
     def agent_steps(self) -> int:
@@ -75,7 +70,7 @@ class SB3Learner:
         options, training = self.options, self.training
         rows: Any = SB3VecEnv(self.envs)
         return PPO(
-            NETWORKS[self._network.network][0],
+            NETWORKS[self._network.network],
             VecNormalize(rows, norm_obs=False, clip_reward=np.inf, gamma=options.discount(training.config)),
             learning_rate=lambda remaining: options.learning_rate * remaining,
             n_steps=options.n_steps,
@@ -106,29 +101,12 @@ class SB3Learner:
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""
-
-        def ended(point: Point) -> None:
-            rollout_ended(point)
-            self._rollouts += 1
-            if self.training.self_play and self._rollouts % self.options.snapshot_every == 0:
-                self._join_pool()
-
         self.model.learn(
             timesteps - self.agent_steps,
-            callback=Monitor(Rollout(self.training.config.horizon, ended)),
+            callback=Monitor(Rollout(self.training.config.horizon, rollout_ended)),
             reset_num_timesteps=not self.training.resume,
             tb_log_name="run",
         )
-
-    def _join_pool(self) -> None:
-        """Add the present policy to the pool that the others play."""
-        folder = self.training.pool / f"{self.agent_steps:012d}"
-        folder.mkdir(parents=True, exist_ok=True)  # an interrupted run passes here twice
-        self.save(folder)
-        assert isinstance(self.envs, FocalBatch)
-        for policy in self.envs.team.policies.values():
-            if isinstance(policy, PastSelf):
-                policy.draw()
 
     def _parts(self) -> dict[str, Any]:
         return {"policy": self.model.policy, "optimizer": self.model.policy.optimizer}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from recsys_env.batch import AnyBatch
-from recsys_env.policies import CHECKPOINT, Policy, make_policy
+from recsys_env.policies import CHECKPOINT, Policy, Population, make_policy
 
 AT_ONCE = 4  # checkpoints that play in one batch; each serves a part of the copies
 
@@ -18,40 +15,29 @@ def selves_in(pool: Path) -> list[Path]:
     return sorted(file.parent for file in pool.glob(f"*/{CHECKPOINT}"))
 
 
-class PastSelf(Policy):
+class PastSelf(Population):
     """Plays checkpoints from a pool, each in some of the copies; the seed decides which and where.
+
+    While the pool is empty, it shows the first candidates.
 
     Args:
         pool: folder of policies' folders, whose names sort by age.
     """
 
     def __init__(self, pool: Path) -> None:
-        self.pool = pool
+        self.pool, self.per_copy = pool, True
+        self.members: list[Policy] = []
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
+        self.members = []
         super().bind(envs, agent, seed)
         self.agent = agent
         self.draw()
 
     def draw(self) -> None:
-        """Draw checkpoints anew, when the pool has grown; a pool that is still empty gives none."""
+        """Draw checkpoints anew, when the pool has grown."""
         folders = selves_in(self.pool)
-        drawn = self.rng.permutation(len(folders))[:AT_ONCE]
-        self.selves = [make_policy(str(folders[i])) for i in drawn]
-        for policy in self.selves:
-            policy.bind(self.envs, self.agent, int(self.rng.integers(2**31)))
-        self._plays = self.rng.integers(max(len(drawn), 1), size=self.envs.num_envs)
-
-    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """Let each checkpoint act in all copies, as it may remember their visitors, and take its actions in its own."""
-        return np.stack([policy.act(observations, mask) for policy in self.selves])[
-            self._plays, np.arange(len(observations))
-        ]
-
-    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
-        for policy in self.selves:
-            policy.observe(feedback)
-
-    def reset(self, done: np.ndarray) -> None:
-        for policy in self.selves:
-            policy.reset(done)
+        self.members = [make_policy(folders[i]) for i in self.rng.permutation(len(folders))[:AT_ONCE]]
+        for member in self.members:
+            member.bind(self.envs, self.agent, int(self.rng.integers(2**63)))
+        self._draw(self.plays >= 0)

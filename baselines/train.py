@@ -151,12 +151,11 @@ def _try_policies(training: Training) -> None:
     from recsys_env.evaluation.runs import obstacle, try_out
 
     ends = scale_ends(training.config)
-    background = [(agent, policy) for agent, policy in training.background.items() if policy != SELF]
-    named = [*background, *((training.learners[0], policy) for policy in training.compare)]
-    for _, policy in named:  # a wrong name is found before the first one acts, which may have to be compiled
-        make_policy(policy)
-    for agent, policy in named:
-        try_out(VectorEnv(training.config), agent, policy)
+    background = {agent: policy for agent, policy in training.background.items() if policy != SELF}
+    for policy in (*background.values(), *training.compare):
+        make_policy(policy)  # a wrong name is found before the first one acts, which may have to be compiled
+    for policies in (background, *({training.learners[0]: policy} for policy in training.compare)):
+        try_out(VectorEnv(training.config), policies)
     for end in ends if training.compare else ():
         if why := obstacle(training.config, training.learners[0], end):
             raise ValueError(

@@ -172,6 +172,7 @@ class Training:
         out: folder of the run.
         checkpoint: where a resumed run continues.
         clock: counts the time inside the environment.
+        selves: what plays the learner's past in the batches that were made.
     """
 
     algorithm: Algorithm
@@ -180,6 +181,7 @@ class Training:
     out: Path
     checkpoint: Checkpoint | None = None
     clock: Clock = field(default_factory=Clock)
+    selves: list[PastSelf] = field(default_factory=list)
 
     def make_learner(self) -> Learner:
         """Import and make the learner that the algorithm names."""
@@ -269,10 +271,9 @@ class Training:
         """
         config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
         if self.background:
-            past: dict[str, str | Policy] = {
-                agent: PastSelf(self.pool) if policy == SELF else policy for agent, policy in self.background.items()
-            }
-            envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=False), past)
+            past = {agent: PastSelf(self.pool) for agent, policy in self.background.items() if policy == SELF}
+            self.selves.extend(past.values())
+            envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=False), {**self.background, **past})
             envs.clock = self.clock
             return envs
         return self.timed_batch(config, num_envs)
@@ -322,7 +323,7 @@ def begin(algorithm: Algorithm) -> Training:
     checkpoint = read_checkpoint(out / RESUMED) if algorithm.resume else None
     training = Training(algorithm, config, background, out, checkpoint)
     if training.self_play and not algorithm.self_play:
-        raise ValueError(f"{algorithm.name} does not play against its own past; ippo does")
+        raise ValueError(f"{algorithm.name} does not play against its own past; ippo, ppo-torch and q-torch do")
     for agent, policy in background.items():
         if Path(policy).resolve() == out.resolve():
             raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")

@@ -54,6 +54,7 @@ LIBRARIES = (
     "openenv",
     "fastapi",
     "httpx",
+    "pyspiel",
     "pydantic",
 )
 MISSING = [library for library in LIBRARIES if importlib.util.find_spec(library) is None]  # docstrings do without
@@ -131,6 +132,7 @@ SYMBOLS = {
     "features": "F",
     "observed_features": "F'",
     "recent": "L",
+    "id_columns": "I",
     "vocabulary": "V",
     "labels": "Y",
     "providers": "G",

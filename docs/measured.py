@@ -203,8 +203,9 @@ def union(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def percent(value: Mapping[str, float], digits: int = 1) -> str:
-    """A share with its interval, in per cent."""
-    return f"{value['mean']:.{digits}%} ± {value['ci95']:.{digits}%}"
+    """A share in per cent, with its interval unless it is of a single sample."""
+    width = "" if value["ci95"] is None else f" ± {value['ci95']:.{digits}%}"
+    return f"{value['mean']:.{digits}%}{width}"
 
 
 def of_tasks(name: str) -> list[Any]:

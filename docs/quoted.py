@@ -12,8 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import first_runs
+import numpy as np
 from measured import NotMeasured, evidence, files, played, stored
 from models import BESIDE, over_seeds
+from worlds_for_models import scores_of_playlist
 
 from recsys_env import TASKS, Catalogue
 from recsys_env.files import read_json
@@ -32,6 +34,7 @@ def numbers() -> dict[str, str]:
         market,
         computation,
         new_items,
+        partners,
         fit,
         session,
         state,
@@ -70,6 +73,22 @@ def generative() -> dict[str, str]:
 
     quoted = {f"generative_above_{policy.replace('-', '_')}": policy for policy in BESIDE}
     return {name: above(policy) for name, policy in quoted.items() if name in used()}
+
+
+def partners() -> dict[str, str]:
+    """Scores in `playlist-v0`, and rewards of trained networks in `bundle-v0`."""
+    result = stored("partners")
+    cases = {case: f"{case} bundle" for case in ("own", "shared", "deaf", "heard")}
+    if not {"own playlist", *cases.values()} <= set(result["learned"]):  # trainings are stored one by one
+        raise NotMeasured("partners")
+    scores = scores_of_playlist(result)
+    rewards = {
+        case: np.mean([np.mean(run["own"]) for run in result["learned"][name].values()]) for case, name in cases.items()
+    }
+    return {
+        **{f"playlist_{name.replace('-', '_')}": f"{scores[name]['score']:.0f}" for name in ("static", "ppo-torch")},
+        **{f"bundle_{case}": f"{reward:.0f}" for case, reward in rewards.items()},
+    }
 
 
 def pooling() -> dict[str, str]:

@@ -87,6 +87,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "messages": messages,
         "compatibility": compatibility,
         "credit": credit,
+        "scorer": scorer,
         "cluster": cluster,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
@@ -379,6 +380,33 @@ def _credit_found(task: str, row: Mapping[str, Any]) -> str:
     if mean is None or width is None or abs(mean) <= width:
         return f"On `{task}` these seeds do not tell the two ways apart (user slots less ticks {spread(apart)})."
     return f"On `{task}` {'user slots' if mean > 0 else 'ticks'} earn more (user slots less ticks {spread(apart)})."
+
+
+def scorer() -> str:
+    """How PPO learns with the packaged scorer, and with a network of the flat vector."""
+    result = stored("scorer")
+    settings, compared = result["settings"], result["compared"]
+    kinds = {"scorer": "`SlatePolicy`, the packaged scorer", "flat": '`"MlpPolicy"`, of the flat vector'}
+    ends = {kind: np.array([[reward for _, reward in run] for run in result["curves"][kind]]) for kind in kinds}
+    steps = [point for point, _ in result["curves"]["scorer"][0]]
+    rows = [
+        [f"{step:,}", *(" to ".join(dict.fromkeys(f"{each:.1f}" for each in (at.min(), at.max()))) for at in column)]
+        for step, *column in zip(steps, *(ends[kind].T for kind in kinds), strict=True)
+    ]
+    means = (
+        f"On `{settings['task']}` PPO with the packaged scorer earns {ends['scorer'][:, -1].mean():.1f} after "
+        f"{steps[-1] / 1e6:.1f} M agent-steps, and the same PPO with a network of the flat vector "
+        f"{ends['flat'][:, -1].mean():.1f}. The policy `content` earns {spread(compared['content'])}, and `random` "
+        f"{spread(compared['random'])}. An untrained scorer already earns {ends['scorer'][:, 0].mean():.1f}, because "
+        "most features speak for a candidate, and any network that gives all candidates the same weights tends to "
+        "rank them alike."
+    )
+    how = (
+        f"Mean individual reward per agent and episode over {settings['episodes']} held-out episodes, the lowest and "
+        f"the highest of {settings['seeds']} seeds; the settings are those of the example for stable-baselines3. "
+        f"{whence(result, 'scorer.json')}"
+    )
+    return section(means, markdown(["agent-steps", *kinds.values()], rows), how=how)
 
 
 def cluster() -> str:

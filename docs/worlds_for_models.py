@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from measured import percent, section, stored, whence
@@ -137,7 +138,22 @@ def manipulation() -> str:
     return section(means, markdown(["agent", "orders", "harmless words"], rows), how=how)
 
 
-LEARNED = {  # trainings of the study of partners, in words
+TEAMS = {  # of the study of partners, in words
+    "random": "`random`",
+    "no map": "`content`, which knows no map",
+    "static": "`static`",
+    "own sales": "`observer`, which sees its own sales",
+    "no map, shared histories": "`content`, shared histories",
+    "shared histories": "`observer`, shared histories",
+    "told": "`teller`, which is told of other sales a page later",
+    "oracle": "`greedy`, which knows everything",
+}
+GAINS = {
+    "the map": "the map: `observer` over `content`",
+    "shared histories": "shared histories: `observer` with them over `observer` without",
+    "words": "words: `teller` over `observer`",
+}
+LEARNED = {  # its trainings
     "own playlist": "`playlist-v0`",
     "own bundle": "`bundle-v0`, histories of its own sales",
     "shared bundle": "`bundle-v0`, shared histories",
@@ -146,22 +162,27 @@ LEARNED = {  # trainings of the study of partners, in words
 }
 
 
+def scores_of_playlist(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Scores of all agents in `playlist-v0` by policy, the trained networks on average over their seeds."""
+    own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["own"].items()}
+    if trained := result["learned"].get("own playlist"):
+        own["ppo-torch"] = np.mean([run["own"] for run in trained.values()], 0)
+    return place_on_scale(own, "random", "greedy")
+
+
 def partners() -> str:
     """What the map of what goes with what is worth, and what telling of sales is worth."""
     result = stored("partners")
     settings, bundle, learned = result["settings"], result["scripted"]["bundle-v0"], result["learned"]
-    own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["own"].items()}
-    if trained := learned.get("own playlist"):
-        own["ppo-torch"] = np.mean([run["own"] for run in trained.values()], 0)
-    scores = place_on_scale(own, "random", "greedy")
+    scores = scores_of_playlist(result)
     teams = markdown(
         ["`bundle-v0`, all departments", "reward per agent"],
-        [[name, spread(row)] for name, row in bundle["rewards"].items()],
+        [[TEAMS[name], spread(row)] for name, row in bundle["rewards"].items()],
     )
-    gained = [[f"gain of {name}", percent(row, 0)] for name, row in bundle["gains"].items()]
-    gained += [[f"gain of {name} to who learns", percent(row, 0)] for name, row in result["gains of learners"].items()]
+    gained = [[GAINS[name], percent(row, 0)] for name, row in bundle["gains"].items()]
+    gained += [[f"{name}, for trained networks", percent(row, 0)] for name, row in result["gains of learners"].items()]
     lost = [
-        [f"`{agent}` does not follow up: {who}", percent(row, 0)]
+        [f"`{agent}` does not follow up (it plays `content`): reward of the {who}", percent(row, 0)]
         for agent, of in bundle["not followed"].items()
         for who, row in of.items()
     ]
@@ -179,7 +200,7 @@ def partners() -> str:
             if (of := learned.get(name))
         ]
         tables.append(markdown(["trained `ppo-torch` with target attention", "reward per learner", "seeds"], rows))
-    beside = f", a trained network {scores['ppo-torch']['score']:.0f}" if trained else ""
+    beside = f", a trained network {scores['ppo-torch']['score']:.0f}" if "ppo-torch" in scores else ""
     means = (
         f"In `playlist-v0` the best ranking by digests reaches {scores['static']['score']:.0f} of 100{beside}, and "
         f"`observer` {scores['observer']['score']:.0f}. In `bundle-v0` shared histories earn "

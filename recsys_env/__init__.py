@@ -5,7 +5,8 @@ Several recommender agents share one population of users and one catalogue of it
 config.py       WorldConfig, every number of a task (settings.py: how it checks itself; checks.py: single values)
 tasks.py        the named ones (tuned.json: parameters of their policies); catalogue.py: fitted items and users;
                 tuning.py: the search for those parameters; scenarios.py: held-out teams
-fields.py       what agents observe, every field declared once; spaces.py: the Gymnasium spaces
+fields.py       what agents observe, every field declared once; observations.py: the flat vector and the dict of
+                its parts; spaces.py: the Gymnasium spaces
 arrays.py       World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
 world.py        builds the World of a config
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
@@ -13,6 +14,7 @@ batch.py        what every batch of copies offers; actions.py: how it reads acti
 game_batch.py   a batch that plays its copies itself: vector.py on the CPU, cuda/ on a GPU by the same kernels
 worlds.py       batches of several worlds side by side
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
+relative.py     teams of several sizes: one layout of observations, one environment
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
 rollouts.py     many ticks in one compiled call
@@ -26,6 +28,7 @@ fitting/        purchase log -> FittedWorld, a config with its catalogue
 __main__.py     the commands (cli.py, listing.py)
 
 Shared by the later ones: history.py (what an agent remembers of its visitors), tensors.py (arrays for PyTorch),
+scorer.py (a network that scores candidates),
 files.py (reading and writing), libraries.py (optional ones), provenance.py (what made a result).
 """
 
@@ -44,6 +47,7 @@ from .focal import FocalBatch
 from .infos import plain
 from .language import text_env
 from .libraries import library
+from .relative import TeamSizesEnv, team_sizes_env
 from .rollouts import Rollout, rollout
 from .scenarios import SCENARIOS, Scenario
 from .settings import replace
@@ -75,6 +79,7 @@ __all__ = [
     "SharedPolicyVectorEnv",
     "SingleAgentEnv",
     "SingleAgentVectorEnv",
+    "TeamSizesEnv",
     "VectorEnv",
     "WorldConfig",
     "Worlds",
@@ -88,6 +93,7 @@ __all__ = [
     "shared_policy_env",
     "single_agent_env",
     "single_agent_vector_env",
+    "team_sizes_env",
     "text_env",
     "vector_env",
 ]
@@ -103,6 +109,7 @@ def vector_env(
     specialize: bool | Literal["auto"] = "auto",
     copy: bool = True,
     device: Literal["cpu"] = "cpu",
+    observation_format: Literal["flat", "dict"] = "flat",
     **overrides: Any,
 ) -> VectorEnv: ...
 
@@ -127,6 +134,7 @@ def vector_env(
     specialize: bool | Literal["auto"] = "auto",
     copy: bool = True,
     device: str = "cpu",
+    observation_format: str = "flat",
     **overrides: Any,
 ) -> VectorEnv | CudaVectorEnv:
     """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields.
@@ -142,20 +150,23 @@ def vector_env(
             arrays, which the step after the next overwrites; on a GPU they always are.
         device: "cpu" gives a `VectorEnv`; "cuda" a `recsys_env.cuda.batch.CudaVectorEnv`, whose arrays stay on the GPU
             and whose results are the same.
+        observation_format: "flat" (arrays [B, N, O]) or "dict" (their parts; see `recsys_env.observations`).
 
     Raises:
         ImportError, RuntimeError: "cuda" without the library or a GPU.
-        ValueError: another device, or threads or specialised code on a GPU.
+        ValueError: another device or format, or threads, specialised code or the format "dict" on a GPU.
     """
     config = task_config(task, overrides, catalogue)
     if not isinstance(device, str) or device not in ("cpu", "cuda"):
         raise ValueError(f"device = {shown(device)} is not allowed; choose 'cpu' or 'cuda'")
     if device == "cpu":
-        return VectorEnv(config, num_envs, num_threads, catalogue, specialize, copy)
+        return VectorEnv(config, num_envs, num_threads, catalogue, specialize, copy, observation_format)
     if num_threads != 1:
         raise ValueError(f"num_threads = {shown(num_threads)}: a GPU has threads of its own; leave it out")
     if specialize != "auto":
         raise ValueError(f"specialize = {shown(specialize)}: a GPU plays the code for all worlds; leave it out")
+    if observation_format != "flat":
+        raise ValueError(f"observation_format = {shown(observation_format)}: a GPU has 'flat' alone; split it there")
     library("numba_cuda", "cuda")
     from .cuda.batch import CudaVectorEnv
 

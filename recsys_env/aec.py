@@ -199,7 +199,12 @@ def env(
     *,
     catalogue: Catalogue | str | Path | None = None,
     render_mode: str | None = None,
+    observation_format: str = "flat",
     **overrides: Any,
 ) -> RecommendationAEC:
     """A task as a PettingZoo AEC environment: the parallel one, one agent at a time. Arguments as in `parallel_env`."""
-    return RecommendationAEC(parallel_env(task, catalogue=catalogue, render_mode=render_mode, **overrides))
+    return RecommendationAEC(
+        parallel_env(
+            task, catalogue=catalogue, render_mode=render_mode, observation_format=observation_format, **overrides
+        )
+    )

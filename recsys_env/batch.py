@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -18,10 +18,12 @@ from .actions import ActionReader
 from .arrays import State
 from .busy import Busy
 from .catalogue import Catalogue
-from .checks import as_places, check_count, checked_seed, is_number, is_sequence, shown
+from .checks import array_of, as_places, check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig
 from .fields import Shape
 from .infos import Infos
+from .observations import FLAT, MASK, ObservationLayout
+from .spaces import beside_picks, choices, fused, parts_of
 
 if TYPE_CHECKING:
     from .game_batch import GameBatch
@@ -95,6 +97,31 @@ def check_config(config: Any) -> None:
         )
 
 
+class Choices(NamedTuple):
+    """What discrete actions consist of."""
+
+    picks: np.ndarray  # [..., K] candidates or items, one for each slot
+    levels: np.ndarray | None  # [...] price levels; None where agents set no prices
+    words: np.ndarray | None  # [...] messages; None where agents do not talk
+
+
+_ONLY_CHOICES = "action = {!r} makes actions vectors; see action_fields for their parts"
+
+
+def _integers(name: str, value: Any, sizes: int | np.ndarray) -> np.ndarray:
+    """Return the value as an array of integers from 0 to below these sizes.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    array = array_of(value)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} = {shown(value)} must be integers")
+    if ((array < 0) | (array >= sizes)).any():
+        raise ValueError(f"{name} = {shown(value)} must be from 0 to {np.max(sizes) - 1}")
+    return array.astype(np.int64)
+
+
 Array = TypeVar("Array")  # where the game is played: of NumPy, or on a GPU
 InfosT = TypeVar("InfosT", bound=Mapping[str, Any])  # infos
 
@@ -113,7 +140,9 @@ class Batch(ABC, Generic[Array, InfosT]):
         shape: sizes of the world.
         observation_space, action_space: spaces of one agent; all agents of a task share them.
         action_fields: name -> slice of a continuous action (`query` or `weights`); empty if actions are discrete.
+        observation_format: "flat" or "dict", the form in which observations are returned.
         observation_fields: name -> slice of the flat observation.
+        layout: where the parts of the flat observation lie.
         candidate_features: names of the features of each candidate, in order; empty only without candidates.
         state_space: space of `state()`.
         state_fields: name -> slice of the global state.
@@ -131,7 +160,9 @@ class Batch(ABC, Generic[Array, InfosT]):
     observation_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
     action_fields: dict[str, slice]
+    observation_format: str
     observation_fields: dict[str, slice]
+    layout: ObservationLayout
     candidate_features: tuple[str, ...]
     state_space: spaces.Box
     state_fields: dict[str, slice]
@@ -189,7 +220,7 @@ class Batch(ABC, Generic[Array, InfosT]):
         """Play one tick, and return views of what `step` returns."""
         self._play(actions)
         report = self._last_report()
-        observations = self._with_mask(report.observations, report.masks)
+        observations = self._formatted(report.observations, report.masks)
         return observations, report.rewards, self._nobody(), report.truncated, self._infos(report)
 
     @abstractmethod
@@ -216,7 +247,7 @@ class Batch(ABC, Generic[Array, InfosT]):
     def _observed(self) -> tuple[Any, InfosT]:
         """What `reset` returns, given the last report."""
         report = self._last_report()
-        observations, infos = self._with_mask(report.observations, report.masks), self._infos(report)
+        observations, infos = self._formatted(report.observations, report.masks), self._infos(report)
         return (_copied(observations), _copied(infos)) if self.copy else (observations, infos)
 
     @abstractmethod
@@ -242,13 +273,13 @@ class Batch(ABC, Generic[Array, InfosT]):
     def observations(self) -> Any:
         """The observations of the last reset, step or restore; the step after the next overwrites them."""
         report = self._last_report()
-        return self._with_mask(report.observations, report.masks)
+        return self._formatted(report.observations, report.masks)
 
     @property
     def final_obs(self) -> Any:
-        """Last observations [B, N, O] of the episodes that ended in the last step; valid where truncated."""
+        """The last observations of the episodes that ended in the last step; valid where truncated."""
         report = self._last_report()
-        return self._with_mask(report.final_observations, report.final_masks)
+        return self._formatted(report.final_observations, report.final_masks)
 
     @property
     def next_visitor(self) -> Array:
@@ -303,8 +334,27 @@ class Batch(ABC, Generic[Array, InfosT]):
             raise ValueError(f"observations = {shown(flat)} of shape {tuple(shape)} must be flat ones [..., {size}]")
         return flat[..., self.observation_fields[name]]  # type: ignore[no-any-return]
 
-    def _with_mask(self, observations: Any, masks: Any) -> Any:
-        return {"observation": observations, "action_mask": masks} if self.config.mask_actions else observations
+    def _formatted(self, observations: Any, masks: Any) -> Any:
+        """Flat observations and their masks in the format of this batch."""
+        return self.layout.formatted(observations, masks if self.config.mask_actions else None, self.observation_format)
+
+    def flat(self, observations: Any) -> tuple[Any, Any]:
+        """Return flat observations [..., O] and masks [..., A] (None without), which policies take.
+
+        Args:
+            observations: as this batch returns them. Parts of the format "dict" are joined, which copies them.
+
+        Raises:
+            TypeError: they are in another format.
+            ValueError: parts have other shapes.
+        """
+        space = self.observation_space
+        if not isinstance(space, spaces.Dict):
+            return observations, None
+        if not isinstance(observations, Mapping) or not set(space) <= set(observations):
+            raise TypeError(f"observations = {shown(observations)} must be a dict of {' and '.join(space)}")
+        flat = observations[FLAT] if self.observation_format == "flat" else self.layout.join(observations)
+        return flat, observations.get(MASK)
 
     # -------------------------------------------------------------------------------------------- actions
 
@@ -316,6 +366,60 @@ class Batch(ABC, Generic[Array, InfosT]):
         """
         check_count("n", n, 0, self.num_agents - 1)
         return self._actions.read_one(n, action)
+
+    def encode_actions(self, picks: Any, levels: Any = None, words: Any = None) -> np.ndarray:
+        """Return discrete actions made of what they consist of.
+
+        Args:
+            picks: [..., K] candidates or items, one for each slot, the best first.
+            levels: [...] price levels, where agents set prices; None = the level nearest to the list prices.
+            words: [...] messages, where agents talk; None = word 0.
+
+        Returns:
+            actions [...] for one slot (`Discrete`), [..., K + ...] for slates (`MultiDiscrete`).
+
+        Raises:
+            ValueError: actions are vectors, or the task has no such part, or a part has another shape or is out of
+                range.
+            TypeError: a part holds no integers.
+        """
+        config, shape = self.config, self.shape
+        if config.continuous:
+            raise ValueError(_ONLY_CHOICES.format(config.action))
+        chosen = _integers("picks", picks, choices(config, shape))
+        if chosen.shape[-1:] != (shape.slots,):
+            raise ValueError(f"picks = {shown(picks)} of shape {chosen.shape} must be [..., {shape.slots}]")
+        parts = [chosen]
+        beside = (("levels", levels, shape.levels, config.offer.list_level), ("words", words, shape.vocabulary, 0))
+        for name, given, size, default in beside:
+            if given is not None and not size:
+                raise ValueError(f"{name} = {shown(given)}: agents of this task have none; leave them out")
+            if size:
+                part = _integers(name, default if given is None else given, size)
+                if given is not None and part.shape != chosen.shape[:-1]:
+                    raise ValueError(f"{name} = {shown(given)} of shape {part.shape} must be {chosen.shape[:-1]}")
+                parts.append(np.broadcast_to(part[..., None], (*chosen.shape[:-1], 1)))
+        return fused(np.concatenate(parts, -1), beside_picks(shape))  # type: ignore[no-any-return]
+
+    def decode_actions(self, actions: Any) -> Choices:
+        """Return what discrete actions [...] or [..., K + ...] consist of, as the inverse of `encode_actions`.
+
+        Raises:
+            ValueError: actions are vectors; or these are outside the space of one agent's action.
+            TypeError: they are no integers.
+        """
+        config, shape, space = self.config, self.shape, self.action_space
+        if config.continuous:
+            raise ValueError(_ONLY_CHOICES.format(config.action))
+        sizes = np.array(space.n) if isinstance(space, spaces.Discrete) else np.asarray(space.nvec)  # type: ignore
+        array = array_of(actions)
+        if array.shape[array.ndim - sizes.ndim :] != sizes.shape:
+            raise ValueError(f"actions = {shown(actions)} of shape {array.shape} must be [..., {sizes.size}]: {space}")
+        parts = parts_of(_integers("actions", actions, sizes), shape.slots, beside_picks(shape))
+        beside = iter(np.moveaxis(parts[..., shape.slots :], -1, 0))
+        return Choices(
+            parts[..., : shape.slots], *(next(beside) if size else None for size in (shape.levels, shape.vocabulary))
+        )
 
     def empty_actions(self) -> np.ndarray:
         """Return a joint action [B, N, ...] to be filled in: the first choices, or vectors of zeros."""

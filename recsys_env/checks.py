@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -131,6 +132,23 @@ def check_count(name: str, value: Any, low: int, high: int) -> None:
         raise TypeError(f"{name} = {shown(value)} must be an integer")
     if not low <= value <= high:
         raise ValueError(f"{name} = {shown(value)} is out of range; allowed is [{low}, {high}]")
+
+
+def check_options(options: Any, known: Iterable[str] = ()) -> None:
+    """Check the options of a `reset`: warn of those that it does not know, once for each place that gives them.
+
+    Raises:
+        TypeError: they are neither None nor a dict.
+    """
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        raise TypeError(f"options = {shown(options)} must be a dict or None")
+    known = list(known)
+    ignored = [name for name in options if name not in known]
+    if ignored:
+        hint = f"; known are {', '.join(known)}" if known else ""
+        warnings.warn(f"reset ignores the options {', '.join(map(shown, ignored))}{hint}", stacklevel=3)
 
 
 def checked_seed(seed: Any, name: str = "seed") -> int:

@@ -575,6 +575,14 @@ class ObservationConfig(Settings):
         0,
         64,
     )
+    item_ids: str = choice_field(
+        "none",
+        "how observations name candidates and recent items. one-hot: M numbers for each, for small catalogues; binary: "
+        "the item's number, counted from 1, in binary digits; none: not at all",
+        "none",
+        "one-hot",
+        "binary",
+    )
     request: bool = number_field(
         False, "agents observe an encoding of the visitor's request (`users.request`); language agents always read it"
     )
@@ -788,6 +796,11 @@ class WorldConfig(Settings):
                 self.users.request_vague + self.users.request_misleading > 1,
                 f"users.request_vague + users.request_misleading = "
                 f"{self.users.request_vague + self.users.request_misleading:g} must be at most 1",
+            ),
+            (
+                self.observation.item_ids != "none" and not self.retrieves and not self.observation.recent,
+                f"observation.item_ids = {self.observation.item_ids!r} names candidates and recent items, and there "
+                f"are none with action = {self.action!r} and observation.recent = 0",
             ),
             (
                 self.observation.request and self.users.request == 0,

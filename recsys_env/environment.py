@@ -15,7 +15,7 @@ from pettingzoo import ParallelEnv
 from .batch import Snapshot
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import checked_seed, did_you_mean, shown
+from .checks import check_options, checked_seed, did_you_mean, shown
 from .config import WorldConfig
 from .infos import OF_BIDS, by_agent
 from .spaces import action_space
@@ -32,6 +32,7 @@ class RecommendationEnv(ParallelEnv):
         render_mode: "ansi" (`render()` returns the page as text), "human" (prints it after every step), "rgb_array"
             (returns a picture of it, which needs Pillow) or None.
         name: name of the task in `str(env)` and on rendered pages.
+        observation_format: "flat" or "dict"; see `recsys_env.observations`.
 
     Attributes:
         possible_agents, agents: names of the N agents; `agents` is empty once the episode is over.
@@ -58,6 +59,7 @@ class RecommendationEnv(ParallelEnv):
         catalogue: Catalogue | str | Path | None = None,
         render_mode: str | None = None,
         name: str = "recsys",
+        observation_format: str = "flat",
     ) -> None:
         modes = self.metadata["render_modes"]
         if render_mode is not None and not (isinstance(render_mode, str) and render_mode in modes):
@@ -67,7 +69,7 @@ class RecommendationEnv(ParallelEnv):
             )
         self.metadata = {**self.metadata, "name": name}
         self.render_mode = render_mode
-        self.vector = VectorEnv(config, catalogue=catalogue, copy=False)
+        self.vector = VectorEnv(config, catalogue=catalogue, copy=False, observation_format=observation_format)
         self.config = config
         self.possible_agents = list(self.vector.possible_agents)
         self.agents = self.possible_agents[:]
@@ -108,16 +110,17 @@ class RecommendationEnv(ParallelEnv):
 
         Args:
             seed: integer in [0, 2^64); None before any seed takes one from the operating system.
-            options: ignored.
+            options: none is known; a warning names those that are given.
 
         Returns:
             observations and infos by agent.
 
         Raises:
-            ValueError, TypeError: the seed is not such an integer; nothing has changed.
+            ValueError, TypeError: the seed is not such an integer, or `options` are not a dict; nothing has changed.
 
         If it is interrupted (Ctrl-C) before the episode has begun, nothing has changed either; see `VectorEnv.reset`.
         """
+        check_options(options)
         if seed is not None:
             seed = checked_seed(seed)
         over = not self.agents
@@ -202,10 +205,9 @@ class RecommendationEnv(ParallelEnv):
 
     def _split(self, observations: np.ndarray, masks: np.ndarray) -> dict[str, Any]:
         """Observations [1, N, O] and masks of the batch, copied and handed out by agent."""
-        rows, agents = observations[0].copy(), self.possible_agents
-        if self.config.mask_actions:
-            allowed = masks[0].copy()
-            return {agent: {"observation": rows[n], "action_mask": allowed[n]} for n, agent in enumerate(agents)}
+        rows, agents = self.vector._formatted(observations[0].copy(), masks[0].copy()), self.possible_agents
+        if isinstance(rows, dict):
+            return {agent: {name: part[n] for name, part in rows.items()} for n, agent in enumerate(agents)}
         return _handed_out(agents, rows)
 
     # -------------------------------------------------------------------------------------------- actions
@@ -252,12 +254,14 @@ class RecommendationEnv(ParallelEnv):
     # -------------------------------------------------------------------------------------------- views
 
     def field(self, observation: Any, name: str) -> np.ndarray:
-        """Return the view of one field (see `observation_fields`) of an agent's observation, with or without mask.
+        """Return one field (see `observation_fields`) of an agent's observation, with or without mask.
+
+        It is a view of a flat observation, and a copy of one in the format "dict".
 
         Raises:
-            KeyError, TypeError, ValueError: as in `VectorEnv.field`.
+            KeyError, TypeError, ValueError: as in `VectorEnv.field` and `VectorEnv.flat`.
         """
-        flat: Any = observation.get("observation", observation) if isinstance(observation, Mapping) else observation
+        flat = self.vector.flat(observation)[0] if isinstance(observation, Mapping) else observation
         return self.vector.field(flat, name)
 
     def state(self) -> np.ndarray:
@@ -390,6 +394,7 @@ def parallel_env(
     *,
     catalogue: Catalogue | str | Path | None = None,
     render_mode: str | None = None,
+    observation_format: str = "flat",
     **overrides: Any,
 ) -> RecommendationEnv:
     """Create a task as a PettingZoo parallel environment.
@@ -402,9 +407,11 @@ def parallel_env(
             saved one. They replace those of a named task; fields that describe synthetic items and users cannot be
             overridden beside them.
         render_mode: "ansi", "human", "rgb_array" or None.
+        observation_format: "flat" (one vector) or "dict" (its parts; see `recsys_env.observations`).
 
     Raises:
         ValueError, TypeError: there is no such task, field or value; the message names what is allowed.
     """
     name = task if isinstance(task, str) else "recsys"
-    return RecommendationEnv(task_config(task, overrides, catalogue), catalogue, render_mode, name)
+    config = task_config(task, overrides, catalogue)
+    return RecommendationEnv(config, catalogue, render_mode, name, observation_format)

@@ -43,6 +43,7 @@ class Shape(NamedTuple):
     providers: int  # G: providers of items, 0 unless some agent is rewarded for fairness
     labels: int  # Y: labels of the intent that roles are told, 0 where no role is told any
     recent: int  # L: items consumed last that agents observe
+    id_columns: int  # numbers that name an item, 0 where observations do not name any
     partner_maps: int  # maps of what goes with what: 1, 2 (the item before the last one counts too), or 0 (none)
     remembered: int  # items consumed last that are kept of each person: as many as are observed or matter
     requests: int  # requests in words that are kept of each person: 1, or 0 where nobody makes one
@@ -102,6 +103,7 @@ KNOWS = When("where a role is told something about the intent", lambda config, s
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 REQUEST = When("with observation.request", lambda config, shape: shape.encoding > 0)
 RECENT = When("with observation.recent > 0", lambda config, shape: shape.recent > 0)
+IDS = When('with observation.item_ids="one-hot" or "binary"', lambda config, shape: shape.id_columns > 0)
 VECTORS = When(
     'with candidates.features="vectors" or "both"',
     lambda config, shape: shape.candidates > 0 and config.candidates.features != "digest",
@@ -153,6 +155,11 @@ class Field:
     @property
     def squashed(self) -> bool:
         return self.half is not None
+
+    @property
+    def of_items(self) -> bool:
+        """Whether it holds something for each candidate, or for each of the items consumed last."""
+        return self.axes[:1] in (("candidates",), ("recent",))
 
     @property
     def latent(self) -> bool:
@@ -223,6 +230,11 @@ OBSERVATION = (
         axes=("candidates", "topics"), when=VECTORS, reveals="noised", private=True, hideable=True,
     ),
     Field(
+        "candidate_ids", "for each candidate: which item it is (`observation.item_ids`); 0 where there is no "
+        "candidate, and in the last observation of an episode",
+        axes=("candidates", "id_columns"), when=IDS, reveals="noised", private=True, hideable=True,
+    ),
+    Field(
         "observed_satisfaction",
         "observed satisfaction: decayed mean of tanh(e) over the pages that the agent knows of "
         "(`observation.observed_satisfaction`); the experienced utility e of a click follows from its dwell time",
@@ -286,6 +298,10 @@ OBSERVATION = (
         "recent_pages", "for each of these items: how many of the visitor's pages ago it was consumed; 1 is the page "
         "before this one",
         axes=("recent",), half=5.0, when=RECENT, private=True, hideable=True,
+    ),
+    Field(
+        "recent_ids", "for each of these items: which item it is, as in `candidate_ids`",
+        axes=("recent", "id_columns"), when=IDS, private=True, hideable=True,
     ),
     Field(
         "request", "encoding of what the visitor said at the start of the session that it wants; 0 if it said nothing",
@@ -446,6 +462,11 @@ def ranker_weights(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
 def unseen_features(hidden: Collection[str]) -> frozenset[str]:
     """Return the features that cannot be computed without these hidden fields of the observation."""
     return frozenset(field.name for field in CANDIDATE_FEATURES if not set(field.follows_from).isdisjoint(hidden))
+
+
+def id_columns(item_ids: str, items: int) -> int:
+    """Return how many numbers name each item of a catalogue of M items (`observation.item_ids`)."""
+    return {"none": 0, "one-hot": items, "binary": items.bit_length()}[item_ids]
 
 
 def private_fields(config: WorldConfig, shape: Shape) -> tuple[Field, ...]:

@@ -21,20 +21,22 @@ from .arrays import ROW_ARRAYS, State, World, most_rows, with_rows
 from .batch import Array, Batch, InfosT, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import check_count, shown
+from .checks import check_count, check_options, shown
 from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, field_slices, observed_features, private_fields, runs_of
 from .files import digest_of_arrays
 from .memory import bytes_of_rows, check_rows_fit
+from .observations import checked_format, observation_layout, observation_space
 from .privacy import WITHHELD_FEATURES
 from .settings import difference
 from .snapshots import Contents
-from .spaces import action_space, observation_space, unit_box
+from .spaces import action_space, unit_box
 from .texts import Texts, texts_of
 from .texts.requests import Requests, requests_of
 from .world import build, shape_of
 
 QUERY_SCAN_WARNING = 50_000
+ONE_HOT_ITEMS = 1_000
 
 
 class GameBatch(Batch[Array, InfosT]):
@@ -46,6 +48,7 @@ class GameBatch(Batch[Array, InfosT]):
         catalogue: fitted items and users, the name of a shipped catalogue or the path of a saved one, in place of the
             one that `config.catalogue` names. The fields that describe synthetic items and users must then be at their
             defaults.
+        observation_format: "flat" or "dict"; see `recsys_env.observations`.
 
     Attributes in addition to those of `Batch`:
         world: its items and people.
@@ -53,9 +56,16 @@ class GameBatch(Batch[Array, InfosT]):
 
     device = "cpu"
 
-    def __init__(self, config: WorldConfig, num_envs: int = 1, catalogue: Catalogue | str | Path | None = None) -> None:
+    def __init__(
+        self,
+        config: WorldConfig,
+        num_envs: int = 1,
+        catalogue: Catalogue | str | Path | None = None,
+        observation_format: str = "flat",
+    ) -> None:
         check_config(config)
-        catalogue = _loaded(catalogue, config)
+        self.observation_format = checked_format(observation_format)
+        catalogue = loaded(catalogue, config)
         check_count("num_envs", num_envs, 1, 2**31)
         self.config = config
         self.catalogue = catalogue
@@ -66,6 +76,11 @@ class GameBatch(Batch[Array, InfosT]):
             raise ValueError(
                 f"dynamics.mood_up and mood_down have {entries[0]} and {entries[1]} entries, "
                 f"but the catalogue has {self.shape.topics} topics"
+            )
+        if config.observation.item_ids == "one-hot" and self.shape.items > ONE_HOT_ITEMS:
+            raise ValueError(
+                f"observation.item_ids = 'one-hot' is for catalogues of at most {ONE_HOT_ITEMS} items, not of "
+                f"{self.shape.items}; choose 'binary'"
             )
         self.possible_agents = list(config.agents)
         self.num_agents = config.num_agents
@@ -78,8 +93,8 @@ class GameBatch(Batch[Array, InfosT]):
         self.observation_fields = field_slices(OBSERVATION, config, self.shape)
         self.candidate_features = observed_features(config, self.shape)
         self.state_fields = field_slices(STATE, config, self.shape)
-        width = int(self.world.params["shape"]["observation"][0])
-        self.observation_space = observation_space(config, self.shape, width)
+        self.layout = observation_layout(config, self.shape)
+        self.observation_space = observation_space(config, self.shape, self.layout, observation_format)
         self.action_space = action_space(config, self.shape)
         self.state_space = unit_box(max(place.stop for place in self.state_fields.values()))
         self._hidden = [(n, columns) for n in range(config.num_agents) for columns in self._hidden_columns(n)]
@@ -146,17 +161,18 @@ class GameBatch(Batch[Array, InfosT]):
             seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives each
                 copy its own seed. None keeps the seed and goes to the next episode (an environment that was never
                 seeded takes a seed from the operating system).
-            options: ignored.
+            options: none is known; a warning names those that are given.
 
         Returns:
             observations [B, N, O] (or a dict of observations and masks), infos.
 
         Raises:
-            ValueError, TypeError: the seed is something else; nothing has changed.
+            ValueError, TypeError: the seed is something else, or `options` are not a dict; nothing has changed.
 
         If it is interrupted (Ctrl-C) before the episode has begun, for example during compilation, nothing has changed
         either: the previous game continues, or there is none.
         """
+        check_options(options)
         if seed is None and self._seed is None:
             seed = secrets.randbits(63)
         copies, seeds = self._fetched(self._state.copies, slice(None)), self._seed
@@ -432,7 +448,7 @@ def _described(kind: np.dtype, shape: tuple[int, ...]) -> str:
     return f"{what}{list(shape)}"
 
 
-def _loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
+def loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
     """The catalogue itself: the one given, as an object, by name or by path, else the one that the config names."""
     if catalogue is None:
         return Catalogue.load(config.catalogue) if config.catalogue else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
 from .config import RoleConfig
 from .evaluation import METRICS
+from .observations import observation_layout, observation_space
 from .policies import FAMILIES, POLICIES, TASK_POLICIES
 from .settings import describe as describe_config
 from .world import shape_of
@@ -51,7 +52,7 @@ def describe(task: str) -> None:
 def policies() -> None:
     """List the policies by name. Commands also accept the folder of a trained policy, and module:factory."""
     classes = dict(_classes())
-    families = {f"{name}:MODEL": path for name, path in FAMILIES.items()}
+    families = {f"{name}:WHAT": path for name, path in FAMILIES.items()}
     for name, path in (POLICIES | TASK_POLICIES | families).items():
         made = path.partition(":")[2]
         learns = " (learns while it serves)" if _learns(made, classes) else ""
@@ -73,8 +74,7 @@ def _facts(settings: WorldConfig, shape: fields.Shape) -> Iterator[tuple[str, st
     yield "agents", f"{settings.num_agents}: {', '.join(settings.agents)}"
     yield "page", f"{settings.page}, {_count(settings.slots, 'slot')} for each agent"
     yield "action", f"{spaces.action_space(settings, shape)}: {settings.action}"
-    size = max(columns.stop for columns in fields.field_slices(fields.OBSERVATION, settings, shape).values())
-    seen = spaces.observation_space(settings, shape, size)
+    seen = observation_space(settings, shape, observation_layout(settings, shape), "flat")
     yield "observation", f"{seen}, observability {settings.observability}"
     rewards = [_weights(settings.reward_weights(role)) for role in range(len(settings.roles))]
     alike = len(set(rewards)) == 1

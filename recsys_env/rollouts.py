@@ -71,8 +71,9 @@ def play_team(envs: VectorEnv, team: Team, ticks: int) -> Rollout:
 
     rows = envs.num_envs, envs.num_agents
     result = Rollout(np.zeros(rows), np.zeros(rows))
-    # The plain compiler calls nothing by its address, and a team replaces actions that come too late.
-    if COMPILER == PLAIN or envs.config.observation.delay > 0:
+    # The plain compiler calls nothing by its address, a team replaces actions that come too late, and no kernel names
+    # items in observations.
+    if COMPILER == PLAIN or envs.config.observation.delay > 0 or envs.shape.id_columns:
         _step(envs, team, ticks, result)
         return result
     size = max(1, min(BLOCK, LARGEST // envs.num_envs))

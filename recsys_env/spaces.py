@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,46 @@ def beside_picks(shape: Shape) -> list[int]:
     return [size for size in (shape.levels, shape.vocabulary) if size]
 
 
+def picks_candidates(config: WorldConfig, shape: Shape) -> bool:
+    """Whether actions are picks of candidates alone, without messages or price levels."""
+    return config.action == "candidates" and not beside_picks(shape)
+
+
+def fused(parts: Any, beside: Sequence[int]) -> Any:
+    """Return discrete actions in the layout of `action_space`, from their parts.
+
+    Args:
+        parts: [..., K + W] picks and what is beside them, of any array library.
+        beside: W sizes, as `beside_picks` returns them.
+
+    Returns:
+        actions [...] for one slot, else [..., K + W].
+    """
+    if parts.shape[-1] > 1 + len(beside):
+        return parts
+    actions = parts[..., 0]
+    for place, size in enumerate(beside, 1):
+        actions = actions * size + parts[..., place]
+    return actions
+
+
+def parts_of(actions: Any, slots: int, beside: Sequence[int]) -> Any:
+    """Return the parts [..., K + W] of discrete actions, as the inverse of `fused`."""
+    if slots > 1:
+        return actions
+    parts = []
+    for size in reversed(beside):
+        actions, part = np.divmod(actions, size)
+        parts.append(part)
+    return np.stack([actions, *reversed(parts)], -1)
+
+
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
     """Discrete for one slot, MultiDiscrete for slates, Box for queries and weights.
 
-    What there is beside the picks multiplies (action = (pick * L + level) * V + word) or appends ([n] * K + [L] + [V]).
-    A creator's action is topic * L + level of clickbait, of `platform.bait_levels` = L. The parts of a box are declared
-    in `fields.ACTION`.
+    What there is beside the picks multiplies (action = (pick * L + level) * V + word) or appends ([n] * K + [L] + [V]);
+    `fused` puts it together. A creator's action is topic * L + level of clickbait, of `platform.bait_levels` = L. The
+    parts of a box are declared in `fields.ACTION`.
     """
     n, slots = choices(config, shape), shape.slots
     if config.continuous:
@@ -59,11 +94,3 @@ def mask_size(config: WorldConfig, shape: Shape) -> int:
         return 0
     n, beside = choices(config, shape), beside_picks(shape)
     return n * math.prod(beside) if shape.slots == 1 else n * shape.slots + sum(beside)
-
-
-def observation_space(config: WorldConfig, shape: Shape, size: int) -> spaces.Space:
-    """The box of an observation of this size, with the mask beside it where the task has one."""
-    if not config.mask_actions:
-        return unit_box(size)
-    mask = spaces.Box(0, 1, (mask_size(config, shape),), np.int8)
-    return spaces.Dict({"observation": unit_box(size), "action_mask": mask})

@@ -757,13 +757,19 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*-v(0|[1-9][0-9]*)")
 
 
 def _announce(name: str) -> None:
-    """Register a task with PettingZoo and Gymnasium as "recsys/<name>"."""
+    """Register a task with PettingZoo and Gymnasium as "recsys/<name>", and as EPyMARL takes it from Gymnasium."""
     pettingzoo.register("parallel", f"recsys/{name}", "recsys_env:parallel_env", kwargs={"task": name})
     pettingzoo.register("aec", f"recsys/{name}", "recsys_env:env", kwargs={"task": name})
     gymnasium.register(
         f"recsys/{name}",
         "recsys_env:single_agent_env",
         vector_entry_point="recsys_env:single_agent_vector_env",
+        kwargs={"task": name},
+    )
+    gymnasium.register(
+        f"recsys-gymma/{name}",
+        "recsys_env.adapters.epymarl:EPyMARLEnv",
+        disable_env_checker=True,  # whose environments pay one number
         kwargs={"task": name},
     )
 

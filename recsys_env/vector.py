@@ -69,6 +69,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             worlds. "auto": at the first step in large batches (`SPECIALISED` copies), and in smaller ones when they
             have played so much that it pays off (`PAYS_OFF` agent-steps). Results do not depend on it.
         copy: whether results are copies; see `Batch.copy`.
+        observation_format: as in `GameBatch`.
 
     Raises:
         ValueError: `specialize` is something else, the batch does not fit into the available memory, or as in
@@ -93,8 +94,9 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         catalogue: Catalogue | str | Path | None = None,
         specialize: bool | Literal["auto"] = "auto",
         copy: bool = True,
+        observation_format: str = "flat",
     ) -> None:
-        super().__init__(config, num_envs, catalogue)
+        super().__init__(config, num_envs, catalogue, observation_format)
         if not isinstance(copy, (bool, np.bool_)):
             raise TypeError(f"copy = {shown(copy)} must be True or False")
         self.copy = bool(copy)
@@ -108,6 +110,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._buffers = [allocate_report(self.world, self.num_envs, masks) for _ in range(2)]
         self._report = self._buffers[0]
         self._scratch = allocate_scratch(self.world, self.num_envs)
+        self._codes = {name: self.layout.codes(name) for name in self.layout.named}
 
     def __getstate__(self) -> dict[str, Any]:
         held: dict[str, Any] = {
@@ -149,10 +152,23 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._report = self._buffers[second]
         self._until_specialised -= 1
         self._compiled(packed.address, actions, mode, self._starts)
+        self._name_items()
         for n, columns in self._hidden:
             self._report.observations[:, n, columns] = 0
             if mode == 0:
                 self._report.final_observations[:, n, columns] = 0
+
+    def _name_items(self) -> None:
+        """Write which items the candidates and the recent items are into the observations, which no kernel does."""
+        if not self._codes:
+            return
+        copies, active = self._state.copies, self._report.agents["active"][:, :, None]
+        views = np.arange(self.num_agents) if self.shape.views > 1 else np.zeros(self.num_agents, np.int64)
+        consumed = self._state.recent["item"][np.arange(self.num_envs)[:, None], copies["row"][:, None], views]
+        items = {"candidate_ids": self._state.candidates, "recent_ids": consumed[:, :, : self.shape.recent]}
+        for name, codes in self._codes.items():
+            found = codes[np.where(active, items[name] + 1, 0)]
+            self._report.observations[..., self.layout.columns(name)] = found.reshape(*found.shape[:2], -1)
 
     def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
         self._packed = [None, None]  # first, so that an interrupt leaves no addresses of arrays that are gone

@@ -43,7 +43,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         agent: name of the learning agent; default: the first.
         background: policy of all other agents (a name, or an object if there is one other agent), or one for each by
             agent name.
-        catalogue, render_mode, name: as in `RecommendationEnv`.
+        catalogue, render_mode, name, observation_format: as in `RecommendationEnv`.
 
     Attributes:
         env: the parallel environment behind this one.
@@ -65,8 +65,9 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         catalogue: Catalogue | str | Path | None = None,
         render_mode: str | None = None,
         name: str = "recsys",
+        observation_format: str = "flat",
     ) -> None:
-        self.env = RecommendationEnv(config, catalogue, render_mode, name)
+        self.env = RecommendationEnv(config, catalogue, render_mode, name, observation_format)
         self.agent = self.env.possible_agents[0] if agent is None else checked_agent(agent, self.env.possible_agents)
         self.render_mode = render_mode
         self.observation_space = self.env.observation_space(self.agent)
@@ -86,7 +87,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
     @one_at_a_time
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; the seed is as in `RecommendationEnv.reset`, options are ignored.
+        """Start an episode; seed and options are as in `RecommendationEnv.reset`.
 
         If it is interrupted (Ctrl-C) before the episode has begun, nothing has changed. If the other agents have not
         chosen yet, `step` asks for another `reset`.
@@ -190,7 +191,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return array.reshape(self.num_envs, *array.shape[2:])
 
     def _observed(self, observations: Any) -> Any:
-        if self.envs.config.mask_actions:
+        if isinstance(observations, dict):
             return {name: self._pick(array) for name, array in observations.items()}
         return self._pick(observations)
 
@@ -215,7 +216,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             raise ValueError(
                 "options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together"
             )
-        observations, infos = self.envs.reset(seed=seed)
+        observations, infos = self.envs.reset(seed=seed, options=options)
         self._over = False
         return self._observed(observations), self._infos(infos)
 
@@ -239,7 +240,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         ended = self._none.copy()
         if truncated.any():
             ended[:] = True
-            final = self._observed(self.envs._with_mask(report["final_obs"], report["final_mask"]))
+            final = self._observed(self.envs._formatted(report["final_obs"], report["final_mask"]))
             if self._same_step:
                 infos["final_obs"], infos["_final_obs"] = self._objects(final), self._in_all_rows()
             else:
@@ -292,17 +293,18 @@ def single_agent_env(
     background: Background = "popularity",
     catalogue: Catalogue | str | Path | None = None,
     render_mode: str | None = None,
+    observation_format: str = "flat",
     **overrides: Any,
 ) -> SingleAgentEnv:
     """Create a task as a Gymnasium environment: `agent` (default: the first) learns, `background` are policies.
 
-    Keywords override config fields.
+    `observation_format` is as in `parallel_env`. Other keywords override config fields.
     """
-    name = task if isinstance(task, str) else "recsys"
-    return SingleAgentEnv(task_config(task, overrides, catalogue), agent, background, catalogue, render_mode, name)
+    name, config = task if isinstance(task, str) else "recsys", task_config(task, overrides, catalogue)
+    return SingleAgentEnv(config, agent, background, catalogue, render_mode, name, observation_format)
 
 
-def single_agent_vector_env(
+def single_agent_vector_env(  # noqa: PLR0913  # the keywords of the batch and of the view
     task: str | WorldConfig,
     num_envs: int = 1,
     *,
@@ -312,18 +314,16 @@ def single_agent_vector_env(
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
     specialize: bool | Literal["auto"] = "auto",
+    observation_format: str = "flat",
     **overrides: Any,
 ) -> SingleAgentVectorEnv:
     """Create B copies of `single_agent_env` as one batch; `gymnasium.make_vec("recsys/<task>")` calls this.
 
-    `num_threads` and `specialize` are as in `VectorEnv`.
+    `num_threads`, `specialize` and `observation_format` are as in `VectorEnv`.
     """
-    return SingleAgentVectorEnv(
-        VectorEnv(task_config(task, overrides, catalogue), num_envs, num_threads, catalogue, specialize),
-        agent,
-        background,
-        autoreset_mode,
-    )
+    config = task_config(task, overrides, catalogue)
+    envs = VectorEnv(config, num_envs, num_threads, catalogue, specialize, observation_format=observation_format)
+    return SingleAgentVectorEnv(envs, agent, background, autoreset_mode)
 
 
 def shared_policy_env(
@@ -334,12 +334,14 @@ def shared_policy_env(
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
     specialize: bool | Literal["auto"] = "auto",
+    observation_format: str = "flat",
     **overrides: Any,
 ) -> SharedPolicyVectorEnv:
     """Create B copies of a task as a Gymnasium `VectorEnv` of B·N rows, one for each agent of each copy.
 
-    `num_threads` and `specialize` are as in `VectorEnv`.
+    `num_threads`, `specialize` and `observation_format` are as in `VectorEnv`.
     """
     check_count("num_copies", num_copies, 1, 2**31)
-    envs = VectorEnv(task_config(task, overrides, catalogue), num_copies, num_threads, catalogue, specialize)
+    config = task_config(task, overrides, catalogue)
+    envs = VectorEnv(config, num_copies, num_threads, catalogue, specialize, observation_format=observation_format)
     return SharedPolicyVectorEnv(envs, autoreset_mode)

@@ -17,7 +17,7 @@ from .actions import ActionReader
 from .arrays import ROW_ARRAYS, Report, State, most_rows, with_rows
 from .batch import Batch, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
-from .checks import check_count, checked_seed, is_sequence, shown
+from .checks import check_count, check_options, checked_seed, is_sequence, shown
 from .config import WorldConfig
 from .files import digest_of_value
 from .game_batch import GameBatch, check_belongs
@@ -71,6 +71,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         self.observation_space, self.action_space = first.observation_space, first.action_space
         self.action_fields, self.observation_fields = first.action_fields, first.observation_fields
         self.candidate_features = first.candidate_features
+        self.observation_format, self.layout = first.observation_format, first.layout
         self.state_space, self.state_fields = first.state_space, first.state_fields
         self._actions = ActionReader(config, self.num_envs, self.possible_agents, self.action_space)
         self._rows = [slice(i * each, (i + 1) * each) for i in range(len(seeds))]
@@ -106,6 +107,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, Infos]:
         """Start an episode in every copy; as `VectorEnv.reset`."""
+        check_options(options)
         if seed is None and not self._begun:
             seed = secrets.randbits(63)
         seeds = None if seed is None else checked_seeds(seed, self.num_envs)

@@ -12,18 +12,20 @@ pytest.importorskip("benchmarl")
 import numpy as np
 import torch
 from benchmarl.experiment import Experiment
+from benchmarl.models.mlp import MlpConfig
 from torchrl.envs.utils import check_env_specs
 
 from baselines.algorithms import ALGORITHMS, QMIX
-from baselines.benchmarl_learner import BenchMARLLearner
+from baselines.benchmarl_learner import BenchMARLLearner, experiment_config
 from baselines.train import train
 from baselines.training import begin
 from benchmarks.compat import DILEMMA, TASK
 from benchmarks.compat.benchmarl import CONFIGS, make_experiment, own_rewards
 from recsys_env import TASKS
-from recsys_env.adapters.benchmarl import BenchMARLTask
+from recsys_env.adapters.benchmarl import BenchMARLTask, CandidateScorerConfig
 from recsys_env.cli import assignments
 from recsys_env.evaluation import episode_returns
+from recsys_env.scorer import CandidateScorer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:size_average and reduce args"),
@@ -93,6 +95,35 @@ def test_every_algorithm_runs(tmp_path: Path, algorithm: str, task: str) -> None
     assert experiment.total_frames >= 256 // known.world.num_agents
     assert any(not torch.equal(p, old) for p, old in zip(experiment.policy.parameters(), before, strict=True))
     assert own_rewards(experiment, 3, 7).isfinite().all()
+
+
+@pytest.mark.parametrize("algorithm", ["ippo-roles", "qmix", "mappo"])
+def test_the_packaged_scorer_trains(tmp_path: Path, algorithm: str) -> None:
+    """As the policy of PPO, and as the values of QMIX; critics are other networks."""
+    by_role = algorithm == "ippo-roles"
+    known = BenchMARLTask("journey-v1", {"horizon": 20, "slots": 1, "mask_actions": True}, by_role=by_role)
+    config, critic = experiment_config(True, 4, 256 // 3, "cpu", tmp_path), MlpConfig.get_from_yaml()
+    experiment = Experiment(
+        task=known,
+        algorithm_config=CONFIGS[algorithm].get_from_yaml(),
+        model_config=CandidateScorerConfig(known.layout, width=8),
+        critic_model_config=critic,
+        seed=0,
+        config=config,
+    )
+    before = [p.clone() for p in experiment.policy.parameters()]
+    assert any(isinstance(module, CandidateScorer) for module in experiment.policy.modules())
+    experiment.run()
+    assert any(not torch.equal(p, old) for p, old in zip(experiment.policy.parameters(), before, strict=True))
+    with pytest.raises(ValueError, match=r"the model is to return 1 numbers, but it scores \d+ candidates"):
+        Experiment(
+            task=known,
+            algorithm_config=CONFIGS["mappo"].get_from_yaml(),
+            model_config=CandidateScorerConfig(known.layout),
+            critic_model_config=CandidateScorerConfig(known.layout),
+            seed=0,
+            config=config,
+        )
 
 
 @pytest.mark.parametrize("task", ["ecommerce-v1", "journey-v1"])

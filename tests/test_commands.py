@@ -71,7 +71,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    policies = [*POLICIES, *TASK_POLICIES, *(f"{name}:MODEL" for name in FAMILIES)]
+    policies = [*POLICIES, *TASK_POLICIES, *(f"{name}:WHAT" for name in FAMILIES)]
     for command, names in (("tasks", TASKS), ("policies", policies), ("metrics", METRICS)):
         main([command])
         shown = re.findall(r"^  (\S+) ", capsys.readouterr().out, flags=re.MULTILINE)

@@ -415,7 +415,10 @@ def test_a_policy_that_fails_later_is_named_with_its_run(tmp_path: Path, monkeyp
         ),
         ("None", "policy 'wrongly:Mine' as recommender_0 acted with object[], expected int64[1, 2]"),
         ("np.full((len(observations), 2), 6)", "action of recommender_0 in copy 0 is [6, 6], outside its space"),
-        ("1 / 0", "policy 'wrongly:Mine' as recommender_0 of tiny-v0: ZeroDivisionError: division by zero"),
+        (
+            "1 / 0",
+            "policy 'wrongly:Mine' as recommender_0, recommender_1 of tiny-v0: ZeroDivisionError: division by zero",
+        ),
     ],
 )
 def test_a_policy_that_acts_wrongly_is_named_before_anything_is_played(

@@ -72,7 +72,8 @@ def test_every_number_lies_in_its_declared_range() -> None:
     fair = {"items": {"providers": 3}, "reward": {"fairness": 0.1}}
     worlds += [("social-v1", {"observability": "full", "users": {"wallet_init": 3.0}, "messages": 4, **fair})]
     silent = {(table, field.name) for table, fields in TABLES.items() for field in fields}
-    worlds += [("ecommerce-v1", {"users": {"request": 0.5}, "observation": {"request": True}})]
+    seen = {"request": True, "recent": 3, "item_ids": "binary"}
+    worlds += [("ecommerce-v1", {"users": {"request": 0.5}, "observation": seen})]
     for task, overrides in worlds:
         for table, field, values in played(task, **overrides):
             assert field.low - ROUNDING <= values.min(), (task, table, field.name)

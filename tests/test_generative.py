@@ -558,7 +558,7 @@ def test_sizes_have_the_parameters_that_they_are_called() -> None:
         ({"loggers": ()}, "--loggers names nothing"),
         (
             {"set": ("action=weights",)},
-            "generative is pre-trained on choices among .*; here action = 'weights'",
+            "generative is pre-trained on choices among candidates or items; here action = 'weights'",
         ),
         (
             {"task": "streaming-v1,action=items", "catalogues": 2},

@@ -531,14 +531,9 @@ def test_it_is_the_same_game_as_in_numbers(task):
             answers[agent] = f"{', '.join(str(i + 1) for i in picks)}\nprice: {level}\nmessage: {word}"
             asked = [line for line in answers[agent].splitlines() if "price" not in line or each.levels]
             answers[agent] = "\n".join(line for line in asked if "message" not in line or each.vocabulary)
-            beside = [level] * (each.levels > 0) + [word] * bool(each.vocabulary)
             places = [each.candidates[i].position for i in picks]
-            if each.slots == 1:
-                joint[agent] = places[0]
-                for value, size in zip(beside, [s for s in (each.levels, len(each.vocabulary)) if s], strict=True):
-                    joint[agent] = joint[agent] * size + value
-            else:
-                joint[agent] = np.array(places + beside)
+            beside = level if each.levels else None, word if each.vocabulary else None
+            joint[agent] = numbers.vector.encode_actions(places, *beside)
         _, rewards, _, truncations, infos = text.step(answers)
         _, expected, _, ends, _ = numbers.step(joint)
         assert rewards == expected

@@ -218,7 +218,7 @@ def test_what_is_not_allowed_is_named(tmp_path):
     for wrong in ("gpt", str(tmp_path), str(tmp_path / "model.gguf")):
         with pytest.raises(ValueError, match=r"is neither 'smollm2', nor a GGUF file, nor a folder .* nothing is down"):
             make_policy(f"llm:{wrong}")
-    with pytest.raises(ValueError, match=r"policies are random, .*llm:MODEL, llm-list:MODEL"):
+    with pytest.raises(ValueError, match=r"policies are random, .*llm:WHAT, llm-list:WHAT"):
         make_policy("llm:")
 
 

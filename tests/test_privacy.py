@@ -158,7 +158,7 @@ EVERYTHING = {
     "arrival": {"k_0": 0.0, "r_0": 50.0},
     "reward": {"fairness": 1.0},
     "candidates": {"features": "both"},
-    "observation": {"recent": 3, "request": True},
+    "observation": {"recent": 3, "request": True, "item_ids": "binary"},
     "scenes": [{"name": "shop", "cart": True}],
 }
 IMPOSSIBLE = {"scene", "anchor", "knows", "messages", "price_levels"}  # worlds with these are refused
@@ -264,7 +264,8 @@ def test_what_is_withheld_is_all_that_is_not_declared() -> None:
         "is_active", "visitor_present", "role", "agent_id", "exposure",
     }  # fmt: skip
     assert {name for name, reveals in shown.items() if reveals == "noised"} == {
-        "profile", "clicked_mean", "topic_counts", "candidates", "candidate_vectors", "candidate_topics",
+        "profile", "clicked_mean", "topic_counts",
+        "candidates", "candidate_vectors", "candidate_topics", "candidate_ids",
     }  # fmt: skip
     assert {"context", "repeat"} == WITHHELD_FEATURES
 

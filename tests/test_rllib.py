@@ -20,7 +20,14 @@ from ray.rllib.utils.pre_checks.env import check_multiagent_environments
 
 import recsys_env
 from benchmarks import compat
-from recsys_env.adapters.rllib import MaskedPPOModule, RecommendationMultiAgentEnv, Rows, multi_agent, rows
+from recsys_env.adapters.rllib import (
+    CandidateScorerModule,
+    MaskedPPOModule,
+    RecommendationMultiAgentEnv,
+    Rows,
+    multi_agent,
+    rows,
+)
 
 # RLlib registers its environment under the same id for each algorithm of a process.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Overriding environment rllib-.* already in registry:UserWarning")
@@ -255,6 +262,31 @@ def test_every_kind_of_action_trains(task: str) -> None:
         rows(PPOConfig(), task, 2, **settings),
     ):
         assert np.isfinite(returns(config.training(**small), 1)).all()
+
+
+@pytest.mark.parametrize(("task", "slots"), [("journey-v1", 1), ("ecommerce-v1", 5)])
+def test_the_packaged_scorer_is_the_default_where_candidates_are_picked(task: str, slots: int) -> None:
+    settings: dict[str, Any] = {"horizon": SHORT, "device": "cpu", "slots": slots}
+    config = rows(PPOConfig(), task, 2, **settings)
+    config.training(train_batch_size_per_learner=120, minibatch_size=40, num_epochs=1)
+    algorithm = build(config)
+    module = algorithm.get_module()
+    assert isinstance(module, CandidateScorerModule)
+    envs = recsys_env.vector_env(task, 1, slots=slots)
+    seen = torch.from_numpy(np.concatenate([envs.reset(seed=seed)[0][0] for seed in range(4)]))
+    before = module.forward_inference({Columns.OBS: seen})[Columns.ACTION_DIST_INPUTS]
+    assert before.shape == (len(seen), envs.shape.candidates)
+    drawn = module.get_exploration_action_dist_cls().from_logits(before)
+    picks = drawn.sample()
+    assert torch.allclose(drawn.kl(drawn), torch.zeros(len(seen)), atol=1e-6)
+    assert drawn.logp(picks).shape == drawn.entropy().shape == (len(seen),)
+    if slots > 1:
+        assert all(len(set(slate.tolist())) == slots for slate in picks)
+        assert torch.equal(drawn.to_deterministic().sample(), before.topk(slots).indices)
+    algorithm.train()
+    after = algorithm.get_module().forward_inference({Columns.OBS: seen})[Columns.ACTION_DIST_INPUTS]
+    assert not torch.equal(after, before)
+    algorithm.stop()
 
 
 def test_masked_actions_are_never_drawn() -> None:

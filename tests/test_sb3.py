@@ -231,6 +231,42 @@ def test_slate_kwargs_only_where_actions_are_picks() -> None:
     assert slate_kwargs(VectorEnv(config(messages=2))) is None
 
 
+@pytest.mark.parametrize("changes", [{}, {"slots": 1}, {"observation": {"recent": 2, "item_ids": "binary"}}])
+def test_both_formats_train_the_same_network(changes: dict) -> None:
+    trained, scores = [], []
+    for observation_format in ("flat", "dict"):
+        envs = VectorEnv(config(**changes), B, observation_format=observation_format)
+        kwargs = slate_kwargs(envs)
+        model = PPO(SlatePolicy, SB3VecEnv(envs), policy_kwargs=kwargs, n_steps=8, batch_size=12, device="cpu", seed=0)
+        before = {name: array.clone() for name, array in model.policy.state_dict().items()}
+        model.learn(2 * 8 * B * N)
+        after = model.policy.state_dict()
+        assert any(not torch.equal(after[name], before[name]) for name in before if "score" in name)
+        trained.append(after)
+        team = {agent: SB3Policy(model) for agent in envs.possible_agents}
+        scores.append(episode_returns(VectorEnv(config(**changes), 4), team, episodes=4, seed=1))
+    for name, array in trained[0].items():
+        torch.testing.assert_close(trained[1][name], array)
+    np.testing.assert_allclose(*scores, rtol=1e-4)
+
+
+def test_rows_of_both_formats_say_the_same() -> None:
+    flat, structured = (
+        SB3VecEnv(VectorEnv(config(mask_actions=True), B, observation_format=f)) for f in ("flat", "dict")
+    )
+    for rows in (flat, structured):
+        rows.seed(5)
+    a, b = flat.reset(), structured.reset()
+    layout = flat.envs.layout
+    for _ in range(HORIZON):
+        np.testing.assert_array_equal(layout.join(b), a)
+        assert structured.observation_space.contains({name: part[0] for name, part in b.items()})
+        np.testing.assert_array_equal(structured.action_masks(), flat.action_masks())
+        picks = actions(np.random.default_rng(0))
+        (a, _, _, mine), (b, _, _, theirs) = flat.step(picks), structured.step(picks)
+    np.testing.assert_array_equal(layout.join(theirs[1]["terminal_observation"]), mine[1]["terminal_observation"])
+
+
 # ------------------------------------------------------------------------------------------------ policy
 
 

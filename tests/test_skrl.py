@@ -228,3 +228,8 @@ def test_unknown_algorithm() -> None:
     env, _ = make("duel-v1")
     with pytest.raises(ValueError, match="choose 'IPPO' or 'MAPPO'"):
         make_agents("QMIX", env)
+
+
+def test_observations_in_parts_are_refused() -> None:
+    with pytest.raises(ValueError, match="observation_format = 'dict' is not possible with skrl; choose 'flat'"):
+        SkrlEnv(recsys_env.vector_env("duel-v1", 1, observation_format="dict"), "cpu")

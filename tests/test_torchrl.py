@@ -8,10 +8,15 @@ import pytest
 pytest.importorskip("torchrl")
 
 import torch
-from torchrl.envs.utils import check_env_specs
+from tensordict.nn import TensorDictModule
+from torch.distributions import Categorical
+from torchrl.envs.utils import ExplorationType, check_env_specs, set_exploration_type
+from torchrl.modules import ProbabilisticActor
+from torchrl.objectives import ClipPPOLoss
 
 from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.adapters.torchrl import TorchRLEnv
+from recsys_env.scorer import CandidateScorer, PageCritic, Slates
 
 B, N, HORIZON = 3, 2, 6
 ROLE = "recommender"
@@ -43,6 +48,63 @@ def test_library_check_on_every_task(task: str) -> None:
 @pytest.mark.parametrize("task", ["ecommerce-v1", "journey-v1"])
 def test_library_check_on_variants(task: str, changes: dict) -> None:
     check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2, **changes), "cpu"), break_when_any_done="both", seed=0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"mask_actions": True, "observation": {"recent": 2, "item_ids": "binary"}}])
+def test_parts_of_observations(changes: dict) -> None:
+    task: dict = {"horizon": HORIZON, **changes}
+    env = TorchRLEnv(vector_env("journey-v1", B, observation_format="dict", **task), "cpu", by_role=False)
+    check_env_specs(env, break_when_any_done="both", seed=0)
+    flat = TorchRLEnv(vector_env("journey-v1", B, **task), "cpu", by_role=False)
+    rollouts = []
+    for each in (env, flat):
+        each.set_seed(5)
+        torch.manual_seed(0)
+        rollouts.append(each.rollout(2 * HORIZON, break_when_any_done=False))
+    mine, theirs = rollouts
+    for at in ((), ("next",)):
+        parts = {name: part.numpy() for name, part in mine[(*at, "agents", "observation")].items()}
+        np.testing.assert_array_equal(env.envs.layout.join(parts), theirs[(*at, "agents", "observation")])
+        np.testing.assert_array_equal(mine[(*at, "agents", "active")], theirs[(*at, "agents", "active")])
+
+
+@pytest.mark.parametrize("observation_format", ["flat", "dict"])
+@pytest.mark.parametrize("slots", [1, 3])
+def test_the_packaged_scorer_trains(observation_format: str, slots: int) -> None:
+    env = TorchRLEnv(
+        vector_env("ecommerce-v1", 8, observation_format=observation_format, horizon=HORIZON, slots=slots), "cpu"
+    )
+    torch.manual_seed(0)
+    scorer, seen = CandidateScorer(env.envs.layout), (ROLE, "observation")
+    kind: dict = {"distribution_class": Categorical} if slots == 1 else {"distribution_class": Slates}
+    if slots > 1:
+        kind["distribution_kwargs"] = {"slots": slots}
+    name = "logits" if slots == 1 else "scores"
+    actor = ProbabilisticActor(
+        TensorDictModule(scorer, [seen], [(ROLE, "scores")]),
+        in_keys={name: (ROLE, "scores")},
+        out_keys=[(ROLE, "action")],
+        return_log_prob=True,
+        **kind,
+    )
+    critic = TensorDictModule(PageCritic(env.envs.layout), [seen], [(ROLE, "state_value")])
+    loss = ClipPPOLoss(actor, critic)
+    keys = {"sample_log_prob": "action_log_prob", "reward": "reward", "value": "state_value", "action": "action"}
+    loss.set_keys(**{key: (ROLE, entry) for key, entry in keys.items()})
+    with torch.no_grad():
+        td = env.rollout(HORIZON, actor)
+    td[ROLE, "advantage"] = torch.randn(*td[ROLE, "action_log_prob"].shape, 1)
+    td[ROLE, "value_target"] = torch.randn_like(td[ROLE, "advantage"])
+    loss.set_keys(advantage=(ROLE, "advantage"), value_target=(ROLE, "value_target"))
+    losses = loss(td)
+    sum(losses[f"loss_{part}"] for part in ("objective", "critic", "entropy")).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in loss.parameters() if p.requires_grad)
+    assert scorer.score.weight.grad.any()
+    with set_exploration_type(ExplorationType.DETERMINISTIC):
+        best = actor(env.reset())
+    scores = best[ROLE, "scores"]
+    wanted = scores.argmax(-1) if slots == 1 else scores.topk(slots).indices
+    assert torch.equal(best[ROLE, "action"], wanted)
 
 
 def test_groups_are_roles_or_one_of_all_agents() -> None:

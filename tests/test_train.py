@@ -134,22 +134,25 @@ def test_trained_others_keep_their_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(episode_returns(config, team, 5, 0), episode_returns(config, team, 5, 0))
 
 
-@pytest.mark.slow
-def test_self_play_meets_a_growing_pool(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"background": (SELF,), "snapshot_every": 2, **TINY}
-    first = trained("ippo", tmp_path, **settings)
+@pytest.mark.parametrize(
+    "algorithm", ["ppo-torch", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ippo", "q-torch"))]
+)
+def test_self_play_meets_a_growing_pool(algorithm: str, tmp_path: Path) -> None:
+    sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
+    settings: dict[str, Any] = {"background": (SELF,), "snapshot_every": 2, **sizes}
+    first = trained(algorithm, tmp_path, **settings)
     assert first["learners"] == ["recommender_0"]
     assert first["background"] == {"recommender_1": SELF}
     pool = sorted(path.name for path in (tmp_path / "pool").iterdir())
     assert pool == [f"{steps:012d}" for steps in (0, 128, 256, 384, 512)]
-    again = trained("ippo", tmp_path / "again", **settings)
+    again = trained(algorithm, tmp_path / "again", **settings)
     assert again["after"] == first["after"]
     shutil.copytree(
         tmp_path / "pool" / pool[-1], tmp_path / "pool" / f"{576:012d}"
     )  # of a run that was stopped after its last checkpoint
-    trained("ippo", tmp_path, **{**settings, "timesteps": 640}, resume=True)
+    trained(algorithm, tmp_path, **{**settings, "timesteps": 640}, resume=True)
     assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == [*pool, f"{640:012d}"]
-    trained("ippo", tmp_path, **{**settings, "timesteps": 64})  # another run in the same folder begins its own pool
+    trained(algorithm, tmp_path, **{**settings, "timesteps": 64})  # another run in the same folder begins its own pool
     assert len(list((tmp_path / "pool").iterdir())) == 1
 
 
@@ -164,8 +167,8 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
     past.bind(envs, "recommender_1", 3)
     envs.reset(seed=0)
     actions = past.act(envs.observations[:, 1])
-    assert len(past.selves) == AT_ONCE
-    single = np.stack([policy.act(envs.observations[:, 1]) for policy in past.selves])
+    assert len(past.members) == AT_ONCE
+    single = np.stack([policy.act(envs.observations[:, 1]) for policy in past.members])
     assert (single == actions).any(0).all()
     assert all((single[i] != actions).any() for i in range(AT_ONCE))
     past.bind(envs, "recommender_1", 3)

@@ -61,6 +61,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "lightfm": ("test_policies", "test_learners"),
     "evaluate": ("test_evaluate", "test_tournament", "test_statistics", "test_scenarios", "test_plots", "test_record"),
     "exact": ("test_exact", "test_exact_report", "test_exact_solve", "test_exploit", "test_counterfactual"),
+    "openspiel": ("test_openspiel",),
     "text": ("test_language", "test_language_models", "test_encode", "test_pages", "test_texts"),
     "language": ("test_language", "test_language_models", "test_encode"),
     "generative": ("test_generative",),

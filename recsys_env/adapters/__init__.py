@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batch import AnyBatch
 from ..checks import shown, unknown
 
 
@@ -14,6 +15,14 @@ def check_flag(name: str, value: Any) -> None:
     """Raise TypeError unless the value is True or False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} = {shown(value)} must be True or False")
+
+
+def check_flat(envs: AnyBatch, library: str) -> None:
+    """Raise ValueError if the batch returns observations in parts, which this library does not take."""
+    if envs.observation_format != "flat":
+        raise ValueError(
+            f"observation_format = {envs.observation_format!r} is not possible with {library}; choose 'flat'"
+        )
 
 
 def in_order(actions: Any, agents: list[str]) -> list[Any]:

@@ -40,7 +40,7 @@ except ImportError as error:
     ) from error
 
 from ..tensors import choose_device
-from . import in_order
+from . import check_flat, in_order
 
 
 class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
@@ -56,6 +56,7 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 
     def __init__(self, envs: CpuBatch) -> None:
         self.envs = checked_cpu_batch(envs)
+        check_flat(envs, "AgileRL")
         self._masked = envs.config.mask_actions
         both: Any = envs.observation_space
         flat, names = both["observation"] if self._masked else both, envs.possible_agents
@@ -88,8 +89,8 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode in every copy. The seed is as in `VectorEnv.reset`, options are ignored."""
-        observations, infos = self.envs.reset(seed=seed)
+        """Start an episode in every copy. The seed is as in `VectorEnv.reset`, options are too."""
+        observations, infos = self.envs.reset(seed=seed, options=options)
         return self.observed(observations), self._infos(infos)
 
     def step(self, actions: Mapping[str, Any], *args: Any, **kwargs: Any) -> tuple[dict[str, Any], ...]:

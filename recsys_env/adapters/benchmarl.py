@@ -8,6 +8,10 @@ All agents are one group, "agents". BenchMARL shares policies, mixes values and 
 group only, and most tasks of several roles have one agent in each. All agents have the same spaces, and observations
 hold the role.
 
+Picks of candidates are scored by the packaged network, with one slot:
+
+    model = CandidateScorerConfig(task.layout)          # of the policy; critics take another, such as MlpConfig
+
 Continuous actions are queries, which also fill slates. Discrete actions need slots=1, because BenchMARL's policies and
 mixers take one categorical action per agent. Critics and mixers see `state()`. Pages on which an agent is inactive are
 training samples like all others, because BenchMARL's losses take no "active".
@@ -16,21 +20,31 @@ training samples like all others, because BenchMARL's losses take no "active".
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..batch import CpuBatch
 from ..config import WorldConfig
+from ..game_batch import loaded
+from ..observations import ObservationLayout, observation_layout
 from ..settings import replace
 from ..tasks import task_config
 from ..vector import VectorEnv
+from ..world import shape_of
 
 try:
+    import torch
     from benchmarl.environments.common import TaskClass
+    from benchmarl.models.common import Model, ModelConfig
+    from tensordict import TensorDictBase
+    from torch import nn
     from torchrl.data import Composite
     from torchrl.envs import RewardScaling, Transform
 except ImportError as error:
     raise ImportError(f'the BenchMARL adapter needs {error.name}: pip install "recsys_env[benchmarl]"') from error
 
+from ..scorer import CandidateScorer
 from .torchrl import TorchRLEnv
 
 
@@ -59,6 +73,11 @@ class BenchMARLTask(TaskClass):
         self.make_envs = make_envs
         self.by_role = by_role
         self.world: WorldConfig = task_config(task, self.config)
+
+    @cached_property
+    def layout(self) -> ObservationLayout:
+        """Where the parts of an observation lie."""
+        return observation_layout(self.world, shape_of(self.world, loaded(None, self.world)))
 
     @staticmethod
     def env_name() -> str:
@@ -130,3 +149,54 @@ class BenchMARLTask(TaskClass):
         return Composite(
             {group: Composite({key: spec[group, key].clone()}, shape=spec[group].shape) for group in env.group_map}
         )
+
+
+class CandidateScorerModel(Model):  # type: ignore[misc]
+    """`CandidateScorer` as a model of BenchMARL: scores of each agent's candidates, as logits or values of actions.
+
+    Args:
+        layout, width: fields of `CandidateScorerConfig`.
+        settings: what BenchMARL gives to every model.
+
+    Raises:
+        ValueError: the model is to return something else than a number for each candidate.
+    """
+
+    def __init__(self, layout: dict[str, Any], width: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        known = ObservationLayout(**layout)  # BenchMARL hands dataclasses on as dicts
+        candidates, found = known.shape("candidates")[0], self.output_leaf_spec.shape[-1]
+        if found != candidates:
+            raise ValueError(
+                f"the model is to return {found} numbers, but it scores {candidates} candidates; use it for policies "
+                "of picks (prefer_continuous_actions=False), and another one for critics (critic_model_config)"
+            )
+        networks = 1 if self.share_params else self.n_agents
+        self.scorers = nn.ModuleList(CandidateScorer(known, width) for _ in range(networks)).to(self.device)
+
+    def _forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        observations = tensordict.get(self.in_key)  # [..., n, O]
+        if self.share_params:
+            scores = self.scorers[0](observations)
+        else:
+            each = zip(self.scorers, observations.unbind(-2), strict=True)
+            scores = torch.stack([scorer(seen) for scorer, seen in each], -2)
+        tensordict.set(self.out_key, scores)
+        return tensordict
+
+
+@dataclass
+class CandidateScorerConfig(ModelConfig):  # type: ignore[misc]
+    """Settings of `CandidateScorerModel`.
+
+    Args:
+        layout: of the observations, `BenchMARLTask.layout`.
+        width: hidden units.
+    """
+
+    layout: ObservationLayout
+    width: int = 16
+
+    @staticmethod
+    def associated_class() -> type[CandidateScorerModel]:
+        return CandidateScorerModel

@@ -19,27 +19,36 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-from gymnasium import VectorizeMode
+from gymnasium import VectorizeMode, spaces
 
 from ..batch import copy_seed
 from ..catalogue import Catalogue
 from ..checks import check_count, shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
+from ..game_batch import loaded
+from ..observations import observation_layout
+from ..spaces import picks_candidates
 from ..tasks import task_config
 from ..vector import VectorEnv
 from ..views import SharedPolicyVectorEnv
+from ..world import shape_of
 
 try:
     import torch
     from ray.rllib.algorithms import AlgorithmConfig, DQNConfig, PPOConfig
     from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPPOTorchRLModule
     from ray.rllib.core.columns import Columns
+    from ray.rllib.core.distribution.torch.torch_distribution import TorchDeterministic, TorchDistribution
+    from ray.rllib.core.rl_module.apis import ValueFunctionAPI
     from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+    from ray.rllib.core.rl_module.torch import TorchRLModule
     from ray.rllib.env.multi_agent_env import MultiAgentEnv
+    from torch.distributions import kl_divergence
 except ImportError as error:
     raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
 
+from ..scorer import CandidateScorer, PageCritic, Slates
 from ..tensors import choose_device
 from . import check_flag
 
@@ -88,7 +97,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         RLlib counts seeds on both over runners and over copies, so that several would be equal. The runner's number is
         therefore mixed into the seed.
         """
-        self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker))
+        self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker), options=options)
         self._acted[:] = False
         individual = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
         return self._observed(self._shown(), individual)
@@ -238,6 +247,60 @@ def _masked(output: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
     return {**output, Columns.ACTION_DIST_INPUTS: logits.masked_fill(mask == 0, _EXCLUDED)}
 
 
+# ------------------------------------------------------------------------------------------------ candidates
+
+
+class SlateDistribution(TorchDistribution):
+    """`Slates` as a distribution of RLlib. Entropy and divergence are those of the first pick."""
+
+    def __init__(self, logits: torch.Tensor, slots: int) -> None:
+        super().__init__(logits, slots)
+
+    def _get_torch_distribution(self, logits: torch.Tensor, slots: int) -> Slates:
+        return Slates(logits, slots)
+
+    def kl(self, other: Any) -> torch.Tensor:
+        divergence: torch.Tensor = kl_divergence(self._dist.first_pick(), other._dist.first_pick())
+        return divergence
+
+    @staticmethod
+    def required_input_dim(space: Any, **kwargs: Any) -> int:
+        return int(space.nvec[0])
+
+    def to_deterministic(self) -> TorchDeterministic:
+        return TorchDeterministic(loc=self._dist.mode)
+
+
+class CandidateScorerModule(TorchRLModule, ValueFunctionAPI):
+    """The packaged network for PPO where actions are picks of candidates: `CandidateScorer` and `PageCritic`.
+
+    `rows` and `multi_agent` choose it where it fits.
+
+    Args:
+        model_config: "layout" of the observations (`envs.layout`) and, optionally, "width", hidden units of the scorer.
+    """
+
+    def setup(self) -> None:
+        layout = self.model_config["layout"]
+        self.scorer = CandidateScorer(layout, self.model_config.get("width", 16))
+        self.critic = PageCritic(layout)
+        if isinstance(self.action_space, spaces.MultiDiscrete):
+            self.action_dist_cls = SlateDistribution.get_partial_dist_cls(slots=len(self.action_space.nvec))
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {Columns.ACTION_DIST_INPUTS: self.scorer(_observed(batch))}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> torch.Tensor:
+        values: torch.Tensor = self.critic(_observed(batch))
+        return values.squeeze(-1)
+
+
+def _observed(batch: dict[str, Any]) -> torch.Tensor:
+    """Flat observations. Masks say nothing more where actions are picks: empty candidates are zeros."""
+    observations = batch[Columns.OBS]
+    return observations["observation"] if isinstance(observations, dict) else observations
+
+
 # ------------------------------------------------------------------------------------------------ configs
 
 
@@ -252,6 +315,9 @@ def multi_agent(
     **overrides: Any,
 ) -> Config:
     """Set up an algorithm's config for a task with several agents. Further settings can be made as usual.
+
+    PPO gets the packaged `CandidateScorerModule` where actions are picks of candidates alone, and RLlib's own network
+    elsewhere; `config.rl_module` chooses another.
 
     Args:
         config: config of PPO, DQN or any other algorithm of RLlib's new API stack.
@@ -298,7 +364,8 @@ def rows(
 ) -> Config:
     """Set up an algorithm's config for one policy that all agents share; all copies are stepped as one batch.
 
-    Each agent of each copy is a row. RLlib sees a task with one agent, which all of its algorithms can train on.
+    Each agent of each copy is a row. RLlib sees a task with one agent, which all of its algorithms can train on. The
+    network is chosen as in `multi_agent`.
 
     Args:
         config, task, device, catalogue, overrides: as in `multi_agent`.
@@ -336,7 +403,12 @@ def _prepared(config: Any, task: Any, device: str, catalogue: Any, overrides: di
         raise ValueError(
             f"masks need PPO, not {type(config).__name__}: RLlib's other modules take none; set mask_actions=False"
         )
+    shape = shape_of(world, loaded(catalogue, world))
     config.learners(num_gpus_per_learner=int(choose_device(device).type == "cuda"))
-    if world.mask_actions:
+    if isinstance(config, PPOConfig) and picks_candidates(world, shape):
+        layout = observation_layout(world, shape)
+        spec = RLModuleSpec(module_class=CandidateScorerModule, model_config={"layout": layout})
+        config.rl_module(rl_module_spec=spec)
+    elif world.mask_actions:
         config.rl_module(rl_module_spec=RLModuleSpec(module_class=MaskedPPOModule))
     return world

@@ -17,9 +17,11 @@ from ..actions import as_array
 from ..batch import CpuBatch, checked_cpu_batch, checked_seeds
 from ..checks import as_places, shown
 from ..policies import Policy
+from ..spaces import unit_box
 
 try:
     import torch
+    from gymnasium import spaces
     from stable_baselines3.common.vec_env import VecEnv
 except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
@@ -36,7 +38,8 @@ class SB3VecEnv(VecEnv):
     stable-baselines3 writes into them.
 
     Args:
-        envs: the batch. With `mask_actions`, the observation is the flat part and `action_masks()` returns the masks.
+        envs: the batch, of either observation format. With `mask_actions`, observations leave the masks out, and
+            `action_masks()` returns them.
 
     Attributes:
         individual_reward: [B·N] individual rewards of the last step, before sharing.
@@ -48,8 +51,8 @@ class SB3VecEnv(VecEnv):
         self.envs = checked_cpu_batch(envs)
         self._masked = envs.config.mask_actions
         rows = envs.num_envs * envs.num_agents
-        both: Any = envs.observation_space
-        space = both["observation"] if self._masked else both
+        self._structured = envs.observation_format == "dict"
+        space = spaces.Dict(envs.layout.space()) if self._structured else unit_box(envs.layout.size)
         super().__init__(rows, space, envs.action_space)
         self.individual_reward = np.zeros(rows, np.float32)
         self._no_infos: list[dict[str, Any]] = [{}] * rows
@@ -63,8 +66,11 @@ class SB3VecEnv(VecEnv):
         """Return an array [B, N, ...] of the batch as [B·N, ...]."""
         return array.reshape(self.num_envs, *array.shape[2:])
 
-    def _flat(self, observations: Any) -> np.ndarray:
-        return self.by_row(observations["observation"] if self._masked else observations)
+    def _rows(self, observations: Any) -> Any:
+        """Observations of the batch by row, without masks."""
+        if self._structured:
+            return {name: self.by_row(observations[name]) for name in self.envs.layout.space()}
+        return self.by_row(self.envs.flat(observations)[0])
 
     def seed(self, seed: int | None = None) -> list[int | None]:
         """Set the seed of the batch for the next reset.
@@ -77,19 +83,19 @@ class SB3VecEnv(VecEnv):
         self._next_seed = seed
         return [seed] * self.num_envs
 
-    def reset(self) -> np.ndarray:
+    def reset(self) -> Any:
         observations, _ = self.envs.reset(seed=self._next_seed)
         self._next_seed = self._pending = None
         self._returns[:] = 0
         self._lengths[:] = 0
-        return self._flat(observations)
+        return self._rows(observations)
 
     def step_async(self, actions: np.ndarray) -> None:
         shape = self.action_space.shape or ()
         actions = as_array(actions, (self.num_envs, *shape), "one for each of the {} rows", self.num_envs)
         self._pending = actions.reshape(self.envs.num_envs, self.envs.num_agents, *shape)
 
-    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         actions, self._pending = self._pending, None
         if actions is None:
             raise RuntimeError("call step_async() before step_wait()")
@@ -99,16 +105,18 @@ class SB3VecEnv(VecEnv):
         self._returns += rewards
         self._lengths += 1
         ended = np.repeat(truncated, self.envs.num_agents)
-        return self._flat(observations), rewards, ended, self._infos(ended) if truncated.any() else self._no_infos
+        return self._rows(observations), rewards, ended, self._infos(ended) if truncated.any() else self._no_infos
 
     def _infos(self, ended: np.ndarray) -> list[dict[str, Any]]:
         """Return the infos of all rows. Where an episode has ended, they say that it was truncated, and hold the last
         observation."""
-        infos, final, elapsed = self._no_infos.copy(), self._flat(self.envs.final_obs), time.time() - self._started
+        infos, final, elapsed = self._no_infos.copy(), self._rows(self.envs.final_obs), time.time() - self._started
         for row in np.flatnonzero(ended):
             length = int(self._lengths[row // self.envs.num_agents])
             infos[row] = {
-                "terminal_observation": final[row].copy(),
+                "terminal_observation": {name: part[row].copy() for name, part in final.items()}
+                if self._structured
+                else final[row].copy(),
                 "TimeLimit.truncated": True,
                 "episode": {"r": float(self._returns[row]), "l": length, "t": round(elapsed, 6)},
             }
@@ -172,13 +180,15 @@ class SB3Policy(Policy):
         check_flag("deterministic", deterministic)
         self.model = model
         self.deterministic = deterministic
+        self._structured = isinstance(getattr(model, "observation_space", None), spaces.Dict)
         self._takes_masks = "action_masks" in inspect.signature(model.predict).parameters
 
     @one_thread()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         masks = {"action_masks": mask} if self._takes_masks and mask is not None else {}
+        seen = self.envs.layout.structured(observations) if self._structured else observations
         if self.deterministic:
-            return self.model.predict(observations, deterministic=True, **masks)[0]
+            return self.model.predict(seen, deterministic=True, **masks)[0]
         with torch.random.fork_rng():  # the model samples from torch's global stream, which is seeded here and restored
             torch.manual_seed(int(self.rng.integers(2**63)))
-            return self.model.predict(observations, deterministic=False, **masks)[0]
+            return self.model.predict(seen, deterministic=False, **masks)[0]

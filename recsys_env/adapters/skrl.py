@@ -22,7 +22,7 @@ except ImportError as error:
     raise ImportError(f'the skrl adapter needs {error.name}: pip install "recsys_env[skrl]"') from error
 
 from ..tensors import Tensors
-from . import in_order
+from . import check_flat, in_order
 
 
 class SkrlEnv(MultiAgentEnvWrapper):
@@ -41,7 +41,8 @@ class SkrlEnv(MultiAgentEnvWrapper):
     """
 
     def __init__(self, envs: AnyBatch, device: str = "auto") -> None:
-        super().__init__(checked_batch(envs))
+        check_flat(checked_batch(envs), "skrl")
+        super().__init__(envs)
         self.envs = envs
         self._tensors = Tensors(envs, device)
         self._device = self._tensors.device

@@ -5,7 +5,8 @@
 
 The tensordict has batch size [B] and these entries, with n agents in a group:
 
-    (role, "observation") [B, n, O]    (role, "action_mask") [B, n, A], with `mask_actions`
+    (role, "observation") [B, n, O]    of a batch with observation_format="dict" a tensordict of its parts
+    (role, "action_mask") [B, n, A], with `mask_actions`
     (role, "active") [B, n, 1]         whether an agent has slots on the page about to be shown; losses may leave out
                                        the other agents
     (role, "info", "individual_reward") [B, n, 1]    rewards of the last tick before sharing
@@ -19,7 +20,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..batch import AnyBatch, checked_batch, checked_seeds
+from ..observations import CONTEXT, MASK
+from ..spaces import mask_size, unit_box
 
 try:
     import torch
@@ -71,7 +76,7 @@ class TorchRLEnv(EnvBase):
             self.group_map.setdefault(agent.rpartition("_")[0] if by_role else "agents", []).append(agent)
         self._with_state = state
         self._tensors = Tensors(envs, self.device)
-        self._active = envs.observation_fields["is_active"]
+        self._active = envs.layout.context.index(envs.observation_fields["is_active"].start)
         self._next_seed: int | None = None
         self._over = False  # the batch has begun an episode whose first page `reset` has not returned yet
         self._sizes = [len(agents) for agents in self.group_map.values()]
@@ -94,17 +99,25 @@ class TorchRLEnv(EnvBase):
         return Composite({**groups, **others}, shape=self.batch_size).to(self.device)
 
     def _observation_spec(self) -> Composite:
-        size, space, masked = self.envs.num_envs, self.envs.observation_space, self.envs.config.mask_actions
-        parts: Any = space if masked else {"observation": space}
+        envs, size = self.envs, self.envs.num_envs
+
+        def bounded(space: Any, n: int) -> Any:
+            kind = torch.float32 if space.dtype == np.float32 else torch.int64
+            return Bounded(float(space.low.min()), float(space.high.max()), (size, n, *space.shape), dtype=kind)
+
+        def observation(n: int) -> Any:
+            if envs.observation_format == "flat":
+                return bounded(unit_box(envs.layout.size), n)
+            return Composite({name: bounded(space, n) for name, space in envs.layout.space().items()}, shape=(size, n))
 
         def leaves(n: int) -> dict[str, Any]:
             individual = Composite({"individual_reward": Unbounded((size, n, 1))}, shape=(size, n))
             specs = {
-                "observation": Bounded(-1.0, 1.0, (size, n, *parts["observation"].shape)),
+                "observation": observation(n),
                 "active": Binary(1, (size, n, 1), dtype=torch.bool),
             }
-            if masked:
-                specs["action_mask"] = Binary(shape=(size, n, *parts["action_mask"].shape), dtype=torch.bool)
+            if envs.config.mask_actions:
+                specs["action_mask"] = Binary(shape=(size, n, mask_size(envs.config, envs.shape)), dtype=torch.bool)
             return {**specs, "info": individual}
 
         state = {"state": Bounded(-1.0, 1.0, (size, *self.envs.state_space.shape))} if self._with_state else {}
@@ -145,12 +158,18 @@ class TorchRLEnv(EnvBase):
         `earned` are rewards before and after sharing [B, N]. Few operations are used: after a step has filled the
         cache, each of them starts slowly.
         """
-        masked = isinstance(observations, dict)
-        flat = self._tensors.kept(observations["observation"] if masked else observations)
-        leaves = {"observation": flat, "active": flat[:, :, self._active] > 0}
-        if masked:
-            leaves["action_mask"] = self._tensors(observations["action_mask"]).bool()
-        individual = torch.zeros(*flat.shape[:2], 1, device=self.device)
+        rows = (self.envs.num_envs, self.envs.num_agents)
+        if self.envs.observation_format == "dict":
+            parts = {name: self._tensors.kept(observations[name]) for name in self.envs.layout.space()}
+            leaves = {"observation": TensorDict(parts, rows, self.device)}
+            active = parts[CONTEXT][..., self._active, None]
+        else:
+            leaves = {"observation": self._tensors.kept(self.envs.flat(observations)[0])}
+            active = leaves["observation"][..., self._active, None]
+        leaves["active"] = active > 0
+        if self.envs.config.mask_actions:
+            leaves["action_mask"] = self._tensors(observations[MASK]).bool()
+        individual = torch.zeros(*rows, 1, device=self.device)
         if earned is not None:
             individual, leaves["reward"] = torch.stack([self._tensors(array) for array in earned]).unsqueeze(3)
         ends = torch.zeros((3, *self.batch_size, 1), dtype=torch.bool, device=self.device)

@@ -42,7 +42,7 @@ except ImportError as error:
     ) from error
 
 from ..tensors import choose_device
-from . import in_order
+from . import check_flat, in_order
 
 
 def _flat(space: Any) -> Any:
@@ -122,6 +122,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     def __init__(self, envs: CpuBatch, seed: int | None = None) -> None:
         self.envs, self.agents, self.num_agents = checked_cpu_batch(envs), envs.possible_agents, envs.num_agents
+        check_flat(envs, "XuanCe")
         by_agent = (
             dict.fromkeys(self.agents, space) for space in (_flat(envs.observation_space), _checked(envs.action_space))
         )

@@ -94,6 +94,10 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         if not cuda.is_available():
             raise RuntimeError('device = "cuda": there is no NVIDIA GPU here, or no driver for it')
         super().__init__(config, num_envs, catalogue)
+        if self.shape.id_columns:
+            raise ValueError(
+                f"observation.item_ids = {config.observation.item_ids!r} is not possible on a GPU; allowed is 'none'"
+            )
         self.stream = 0
         self._state: Any
         masks = mask_size(config, self.shape)

@@ -142,8 +142,7 @@ class _Episode:
         self._page = envs.next_page[0]
         self._person = {name: values[0] for name, values in envs.latent_users().items()}
         self._take_visitor()
-        observed = envs.observations
-        flat = observed["observation"] if isinstance(observed, Mapping) else observed
+        flat, _ = envs.flat(envs.observations)
         self._take(observed=np.concatenate([envs.field(flat[0], name) for name, _ in self._fields()], axis=-1).ravel())
         explained = envs.explain(actions)
         items = np.maximum(explained["item"][0].ravel(), 0).astype(np.int64)

@@ -15,7 +15,7 @@ import importlib.util
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +26,7 @@ from .. import VectorEnv, WorldConfig, cli
 from ..config import plain_config
 from ..files import checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
+from ..policies.population import members_of
 from ..provenance import provenance
 from .episodes import UNSEEN, by_agent, play_episode
 from .log import EpisodeLog
@@ -99,8 +100,12 @@ def learner_of(policy: str) -> str:
 
 @functools.cache
 def digest_of(policy: str) -> str | None:
-    """Return a digest of a policy's folder or module file; None for policies of the package and of `FAMILIES`."""
+    """Return a digest of a policy's folder or module file, or of those in a population; None for policies of the
+    package and of other `FAMILIES`."""
     module, folder = policy.partition(":")[0], Path(policy)
+    if module == "population":
+        digests = list(filter(None, map(digest_of, members_of(policy.partition(":")[2]))))
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16] if digests else None
     if policy in POLICIES or policy in TASK_POLICIES or module in FAMILIES:
         return None
     if folder.is_dir():
@@ -116,16 +121,17 @@ def digest_of(policy: str) -> str | None:
     return digest.hexdigest()[:16]
 
 
-def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
-    """Create a policy and let it act once.
+def try_out(envs: VectorEnv, policies: Mapping[str, str]) -> None:
+    """Create policies and let them act once.
 
     Args:
         envs: a batch of one copy, which is stepped.
+        policies: of some agents.
 
     Raises:
-        ValueError, ImportError: the policy cannot be created, cannot play this task, or acts outside the action space.
+        ValueError, ImportError: a policy cannot be created, cannot play this task, or acts outside the action space.
     """
-    team, actions = Team(envs, {agent: policy}, 0), envs.empty_actions()
+    team, actions = Team(envs, policies, 0), envs.empty_actions()
     envs.reset(seed=0)
     team.reset()
     team.act(envs.observations, actions)
@@ -135,7 +141,7 @@ def try_out(envs: VectorEnv, agent: str, policy: str) -> None:
 def obstacle(config: WorldConfig, agent: str, policy: str) -> str:
     """Return why a policy cannot play an agent of a task; "" if it can."""
     try:
-        try_out(VectorEnv(config), agent, policy)
+        try_out(VectorEnv(config), {agent: policy})
     except ValueError as error:
         return str(error)
     return ""
@@ -251,15 +257,19 @@ def _named(whose: str, error: Exception) -> Exception:
 
 def _check_policies(runs: Iterable[Run]) -> None:
     """Raise an error if a policy cannot be created or cannot play its task."""
-    members = dict.fromkeys((run.task, agent, policy) for run in runs for agent, policy in run.members().items())
-    envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in members)}
-    for task, agent, policy in members:
+    parts: dict[tuple[str, str, tuple[str, ...]], None] = {}  # a policy may act for all agents that have it
+    for run in runs:
+        members = run.members()
+        for policy in members.values():
+            parts[run.task, policy, tuple(agent for agent in members if members[agent] == policy)] = None
+    envs = {task: VectorEnv(cli.config_of(task)) for task in dict.fromkeys(task for task, _, _ in parts)}
+    for task, policy, agents in parts:
         try:
-            try_out(envs[task], agent, policy)
+            try_out(envs[task], dict.fromkeys(agents, policy))
         except (ValueError, ImportError):
             raise
         except Exception as error:
-            raise _named(f"policy {policy!r} as {agent} of {task}", error) from error
+            raise _named(f"policy {policy!r} as {', '.join(agents)} of {task}", error) from error
 
 
 def _stored(run: Run, out: Path) -> dict[str, Any] | None:

@@ -8,6 +8,8 @@ A policy acts for one agent in all copies at once:
                                             `feedback`
     policy.reset(done)                      [B] bool: these copies have begun another episode
 
+A `TeamPolicy` acts for several agents at once, on observations [B, N', O]; its calls are the same.
+
 A policy that learns from feedback (`learns`) is one recommender that serves all copies. It uses the feedback of one
 copy in all of them, and keeps its knowledge of items when an episode ends.
 
@@ -22,8 +24,9 @@ finite games, and the policies that react to other agents' bait.
 from __future__ import annotations
 
 from .assortment import Central, Content, Greedy, Planner, Popularity
-from .base import Policy, feedback
+from .base import Policy, TeamPolicy, feedback
 from .compiled import CompiledPolicy, uniform
+from .population import Population
 from .random import Random
 from .registry import (
     CHECKPOINT,
@@ -52,8 +55,10 @@ __all__ = [
     "Planner",
     "Policy",
     "Popularity",
+    "Population",
     "Random",
     "Team",
+    "TeamPolicy",
     "feedback",
     "loaders",
     "make_policy",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..batch import AnyBatch, checked_batch
-from ..checks import check_count, checked_seed, shown, unknown
+from ..checks import check_count, checked_seed, is_sequence, shown, unknown
 from ..infos import Infos
 from ..responses import NAMES
 from ..vector import VectorEnv
@@ -96,6 +96,43 @@ class Policy:
         return {}
 
 
+class TeamPolicy(Policy):
+    """Acts for several agents of a batch at once, such as one network that sees what all of them see.
+
+    Where a `Team` is made, the agents to which the same object, name or folder is given are its agents: all agents of a
+    task, or some of them. The order of calls is that of `Policy`; agents are those of `bind`, in the order of the
+    batch.
+    """
+
+    indices: list[int]  # numbers of the N' bound agents among all agents of the task
+
+    def bind(self, envs: AnyBatch, agents: str | Sequence[str], seed: int) -> None:
+        """Bind the policy to its agents, with a random stream of its own.
+
+        Sets `self.envs` to the batch of all agents and `self.indices` to the agents' numbers in it.
+
+        Raises:
+            ValueError, TypeError: as in `Policy.bind`, or there are no agents.
+        """
+        names = [agents] if isinstance(agents, str) else agents
+        if not is_sequence(names) or not len(names):
+            raise TypeError(f"agents = {shown(agents)} must be one or more names of agents")
+        for name in reversed(names):  # so that the stream is that of the first
+            super().bind(envs, name, seed)
+        self.indices = [self.envs.possible_agents.index(name) for name in names]
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """Return the actions [B, N', ...] of its agents in all copies, given their observations [B, N', O].
+
+        Args:
+            mask: [B, N', A] with `mask_actions`, else None.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        """Learn from the events in its agents' slots: `feedback` of each agent, stacked in axis 1."""
+
+
 # The entries of infos that an agent learns from, and their axes.
 _AXES = {
     **dict.fromkeys(("visitor", "individual_reward"), "BN"),
@@ -125,6 +162,12 @@ def check_infos(infos: Any) -> None:
         here = dict(zip(axes, array.shape, strict=False))
         if array.ndim != len(axes) or here != {axis: sizes.setdefault(axis, size) for axis, size in here.items()}:
             raise ValueError(f"infos[{name!r}] = {shown(array)} of shape {list(array.shape)} must be {wanted}")
+
+
+def team_feedback(infos: Mapping[str, Any], indices: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return the `feedback` of several agents, stacked in axis 1, after the copies: [B, N', ...]."""
+    each = [feedback(infos, index) for index in indices]
+    return {name: np.stack([one[name] for one in each], axis=1) for name in each[0]}
 
 
 def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:

@@ -65,6 +65,7 @@ FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",
     "llm": "recsys_env.language.policy:LanguagePolicy",
     "llm-list": "recsys_env.language.policy:ListingPolicy",
+    "population": "recsys_env.policies.population:named",
 }
 # Policies that may read latent variables: intercept, quality and clickbait of items, and users.
 ORACLES = ("observer", "greedy", "planner", "central")
@@ -140,7 +141,8 @@ def make_policy(policy: str | Path | Policy) -> Policy:
     """Create a policy from its name, from the folder of a trained policy, or from `module:factory`.
 
     A `Policy` is returned unchanged. For the names of `FAMILIES` the text after the colon is an argument:
-    `llm:smollm2`. A folder is a path, or `learned/TASK/KIND` for a policy that ships with the package.
+    `llm:smollm2`, `population:content+greedy`. A folder is a path, or `learned/TASK/KIND` for a policy that ships with
+    the package.
 
     Raises:
         TypeError: `policy` is something else, such as a class.
@@ -168,7 +170,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
         hint = did_you_mean(policy, named)
         raise ValueError(
             f"unknown policy {shown(policy)}{hint}; policies are {', '.join(named)}, "
-            f"{', '.join(f'{name}:MODEL' for name in FAMILIES)}, a folder that holds {CHECKPOINT}, or module:factory"
+            f"{', '.join(f'{name}:WHAT' for name in FAMILIES)}, a folder that holds {CHECKPOINT}, or module:factory"
         )
     if not isinstance(made, Policy):
         raise ValueError(f"policy {shown(policy)} made a {type(made).__name__}, not a recsys_env.policies.Policy")

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..kernels.planners.options import list_options
 from ..kernels.planners.weights import separate
-from ..spaces import beside_picks
+from ..spaces import beside_picks, fused, parts_of
 from ..vector import VectorEnv
 
 
@@ -72,22 +72,17 @@ def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:
         return actions
     if envs.config.continuous:
         actions[:, envs.action_fields["message"]] = np.arange(envs.shape.vocabulary) == words[:, None]
-    elif envs.shape.slots == 1:
-        actions = actions + words
-    else:
-        actions[:, -1] = words
-    return actions
+        return actions
+    beside = beside_picks(envs.shape)
+    parts = parts_of(actions, envs.shape.slots, beside)
+    parts[:, -1] = words
+    return fused(parts, beside)  # type: ignore[no-any-return]
 
 
 def _picks(envs: VectorEnv, slates: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return discrete actions in the layout of `spaces.action_space`."""
     beside = np.stack((levels, np.zeros_like(levels)), 1)[:, [envs.shape.levels > 0, envs.shape.vocabulary > 0]]
-    if envs.shape.slots > 1:
-        return np.concatenate((slates, beside), axis=1)
-    action: np.ndarray = slates[:, 0]
-    for value, size in zip(beside.T, beside_picks(envs.shape), strict=True):
-        action = action * size + value
-    return action
+    return fused(np.concatenate((slates, beside), axis=1), beside_picks(envs.shape))  # type: ignore[no-any-return]
 
 
 def _weights(envs: VectorEnv, index: int, slates: np.ndarray, filled: np.ndarray) -> np.ndarray:

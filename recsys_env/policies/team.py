@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..addresses import without_secrets
 from ..batch import AnyBatch, checked_batch
 from ..checks import checked_seed, did_you_mean, shown
 from ..spaces import mask_size
-from .base import Policy, check_infos, feedback
+from .base import Policy, TeamPolicy, check_infos, feedback, team_feedback
 from .registry import make_policy
 from .slates import first_candidates
 
@@ -23,11 +24,12 @@ class Team:
 
     Args:
         envs: the batch.
-        policies: agent -> policy, by name or as an object; each agent needs its own object.
+        policies: agent -> policy, by name or as an object. Each agent needs its own object. Only a `TeamPolicy` acts
+            for all agents that have it, by the same name or as the same object.
         seed: seed of the policies' random streams.
 
     Raises:
-        ValueError: an agent or policy is unknown, or several agents share a policy object.
+        ValueError: an agent or policy is unknown, or several agents share an object that is no `TeamPolicy`.
         TypeError: `envs` is not a batch, `policies` is not a mapping by agent, or `seed` is not an integer.
     """
 
@@ -44,19 +46,22 @@ class Team:
                     f"{', '.join(envs.possible_agents)}"
                 )
         self.envs = envs
-        self.policies = {agent: make_policy(policy) for agent, policy in policies.items()}
-        if len({id(policy) for policy in self.policies.values()}) < len(policies):
-            raise ValueError("one policy object acts for one agent; give each agent its own")
-        self._members = [(envs.possible_agents.index(agent), policy) for agent, policy in self.policies.items()]
-        self._names = {
-            envs.possible_agents.index(agent): f"{without_secrets(repr(policy))} as {agent}"
-            for agent, policy in policies.items()
-        }
+        self.policies = _made(policies)
+        played: dict[int, list[str]] = {}  # the agents of each object
+        for agent, policy in self.policies.items():
+            played.setdefault(id(policy), []).append(agent)
+        self._members = []
+        for agents in played.values():
+            agents.sort(key=envs.possible_agents.index)
+            policy = self.policies[agents[0]]
+            if len(agents) > 1 and not isinstance(policy, TeamPolicy):
+                raise ValueError("one policy object acts for one agent; give each agent its own")
+            name = f"{without_secrets(repr(policies[agents[0]]))} as {', '.join(agents)}"
+            self._members.append(_Member(policy, agents, [envs.possible_agents.index(agent) for agent in agents], name))
         rows, like = (envs.num_envs, envs.num_agents), envs.empty_actions()
-        width = max(columns.stop for columns in envs.observation_fields.values())
         mask = mask_size(envs.config, envs.shape)
         self._given = {  # shape, and kinds of numbers in NumPy's letters
-            "observations": ((*rows, width), "f"),
+            "observations": ((*rows, envs.layout.size), "f"),
             "observations['action_mask']": ((*rows, mask), "iub"),
             "actions": (like.shape, like.dtype.kind),
             "infos['shown']": ((*rows, envs.shape.slots), "iu"),
@@ -66,23 +71,20 @@ class Team:
 
     def seed(self, seed: int) -> None:
         """Bind every policy again, with random streams of this seed."""
-        for agent, policy in self.policies.items():
-            policy.bind(self.envs, agent, seed)
+        for member in self._members:
+            member.bind(self.envs, seed)
         self._pages, self._late, self._seconds = 0, 0, 0.0  # of all members
 
     def act(self, observations: Any, actions: np.ndarray) -> None:
-        """Write the members' actions into actions[B, N, ...], given the batch's observations.
+        """Write the members' actions into actions[B, N, ...], given the batch's observations in its format.
 
         Raises:
             ValueError: a policy's actions have a wrong shape, or are not integers where integers are required; or
                 `observations` or `actions` do not have the batch's shape.
             TypeError: `observations` or `actions` are not such arrays.
         """
-        flat, masks = observations, None
-        if self.envs.config.mask_actions:
-            if not isinstance(observations, Mapping) or not {"observation", "action_mask"} <= set(observations):
-                raise TypeError(f"observations = {shown(observations)} must be a dict of observation and action_mask")
-            flat, masks = observations["observation"], observations["action_mask"]
+        flat, masks = self.envs.flat(observations)
+        if masks is not None:
             self._check("observations['action_mask']", masks)
         self._check("observations", flat)
         self._check("actions", actions)
@@ -91,21 +93,22 @@ class Team:
                 f"actions = {shown(actions)} of dtype {actions.dtype} must be writeable, with 4 bytes or more for a "
                 "number, as empty_actions() makes them"
             )
-        for n, policy in self._members:
-            pages, began = int((self.envs.next_visitor[:, n] >= 0).sum()), time.perf_counter()
-            acted, wanted = policy.act(flat[:, n], None if masks is None else masks[:, n]), actions[:, n]
+        for member in self._members:
+            at = member.place
+            pages, began = int((self.envs.next_visitor[:, at] >= 0).sum()), time.perf_counter()
+            acted, wanted = member.policy.act(flat[:, at], None if masks is None else masks[:, at]), actions[:, at]
             try:
                 chosen = np.asarray(acted)
             except (ValueError, TypeError):
-                raise ValueError(f"policy {self._names[n]} acted with {shown(acted)}, which is no array") from None
+                raise ValueError(f"policy {member.name} acted with {shown(acted)}, which is no array") from None
             if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
                 raise ValueError(
-                    f"policy {self._names[n]} acted with {chosen.dtype}{list(chosen.shape)}, "
+                    f"policy {member.name} acted with {chosen.dtype}{list(chosen.shape)}, "
                     f"expected {wanted.dtype}{list(wanted.shape)}"
                 )
             took = time.perf_counter() - began
             late = 0 < self.envs.config.observation.delay * pages < took
-            wanted[...] = first_candidates(policy.envs, policy.index) if late else chosen
+            actions[:, at] = member.first_candidates() if late else chosen
             self._pages += pages
             self._late += late * pages
             self._seconds += took
@@ -130,8 +133,8 @@ class Team:
         spent = Counter({"ms": 1000 * self._seconds})
         if self.envs.config.observation.delay:
             spent["late"] = self._late
-        for policy in self.policies.values():
-            spent.update(policy.costs())
+        for member in self._members:
+            spent.update(member.policy.costs())
         return {name: value / self._pages for name, value in spent.items()} if self._pages else {}
 
     def check(self) -> None:
@@ -140,9 +143,9 @@ class Team:
         Raises:
             ValueError: a member has not, such as a language model that never answered (`Policy.failure`).
         """
-        for agent, policy in self.policies.items():
-            if policy.failure is not None:
-                raise ValueError(f"{agent}: {policy.failure}")
+        for member in self._members:
+            if member.policy.failure is not None:
+                raise ValueError(f"{', '.join(member.agents)}: {member.policy.failure}")
 
     def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:
         """Let the members learn from a step; the copies `truncated` [B] have begun another episode.
@@ -154,12 +157,59 @@ class Team:
         check_infos(infos)
         self._check("infos['shown']", infos["shown"])
         self._check("truncated", truncated)
-        for n, policy in self._members:
-            policy.observe(feedback(infos, n))
+        for member in self._members:
+            member.policy.observe(member.feedback(infos))
             if truncated.any():
-                policy.reset(truncated)
+                member.policy.reset(truncated)
 
     def reset(self) -> None:
         """Tell all members that every copy begins another episode."""
-        for _, policy in self._members:
-            policy.reset(np.ones(self.envs.num_envs, np.bool_))
+        for member in self._members:
+            member.policy.reset(np.ones(self.envs.num_envs, np.bool_))
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A policy of a team, and the agents that it acts for."""
+
+    policy: Policy
+    agents: list[str]
+    numbers: list[int]  # of the agents in the batch
+    name: str  # for errors
+
+    @property
+    def place(self) -> int | list[int]:
+        """Where the policy's part of arrays [B, N, ...] lies: [B, ...] for one agent, [B, N', ...] for a team."""
+        return self.numbers if isinstance(self.policy, TeamPolicy) else self.numbers[0]
+
+    def bind(self, envs: AnyBatch, seed: int) -> None:
+        if isinstance(self.policy, TeamPolicy):
+            self.policy.bind(envs, self.agents, seed)
+        else:
+            self.policy.bind(envs, self.agents[0], seed)
+
+    def feedback(self, infos: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        if isinstance(self.policy, TeamPolicy):
+            return team_feedback(infos, self.numbers)
+        return feedback(infos, self.numbers[0])
+
+    def first_candidates(self) -> np.ndarray:
+        """What is shown when the policy takes too long."""
+        envs = self.policy.envs
+        if isinstance(self.policy, TeamPolicy):
+            return np.stack([first_candidates(envs, index) for index in self.policy.indices], axis=1)
+        return first_candidates(envs, self.policy.index)
+
+
+def _made(policies: Mapping[str, str | Policy]) -> dict[str, Policy]:
+    """Return the policy object of each agent; all agents of a `TeamPolicy`'s name share one."""
+    made: dict[str, Policy] = {}
+    teams: dict[str, TeamPolicy] = {}  # by name
+    for agent, policy in policies.items():
+        if isinstance(policy, str) and policy in teams:
+            made[agent] = teams[policy]
+            continue
+        made[agent] = one = make_policy(policy)
+        if isinstance(policy, str) and isinstance(one, TeamPolicy):
+            teams[policy] = one
+    return made

@@ -26,6 +26,7 @@ from ..files import (
     write_json,
 )
 from ..policies import CHECKPOINT
+from ..spaces import unit_box
 
 WEIGHTS = "policy.npz"
 Network = TypeVar("Network")
@@ -111,8 +112,4 @@ def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared
 
 
 def _spaces(envs: CpuBatch) -> dict[str, str]:
-    space: Any = envs.observation_space
-    return {
-        "observations": str(space["observation"] if envs.config.mask_actions else space),
-        "actions": str(envs.action_space),
-    }
+    return {"observations": str(unit_box(envs.layout.size)), "actions": str(envs.action_space)}

@@ -38,7 +38,6 @@ from .pages import (
     Scorer,
     beside_mean,
     best_slates,
-    observed,
     option_masks,
     to_actions,
     weighed,
@@ -135,7 +134,7 @@ class HistoryObserver(Observer):
 
     def read(self) -> np.ndarray:
         """Read what agents see before a step: [B, A, O]."""
-        return self.extended(observed(self.envs.observations)[:, self._columns])
+        return self.extended(self.envs.flat(self.envs.observations)[0][:, self._columns])
 
     def extended(self, observations: np.ndarray) -> np.ndarray:
         """Return what `read` returns, given the observations [B, A, O']."""

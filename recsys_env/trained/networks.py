@@ -60,10 +60,9 @@ class NetworkPolicy(Policy):
 
     @torch.no_grad()
     def _check_sizes(self, envs: CpuBatch) -> None:
-        observations, actions = envs.observation_space, self._space
-        space: Any = observations["observation"] if isinstance(observations, spaces.Dict) else observations
+        actions = self._space
         try:
-            found = self._actor(torch.zeros(1, *space.shape)).shape[1]
+            found = self._actor(torch.zeros(1, envs.layout.size)).shape[1]
         except RuntimeError:  # the first layer has another size
             found = None
         if found != (actions.shape[0] if isinstance(actions, spaces.Box) else spaces.flatdim(actions)):

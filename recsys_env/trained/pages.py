@@ -22,7 +22,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ..batch import CpuBatch
-from ..spaces import beside_picks, choices
+from ..spaces import beside_picks, choices, fused
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -33,8 +33,6 @@ EXCLUDED = -1e9  # score of what cannot be chosen; finite, so that no gradient b
 SHARED = "shared"  # name of a network that plays for every agent
 # Parts of the observation that a candidate's features already compare it with.
 MATCHED = ("profile", "clicked_mean", "topic_counts", "anchor")
-ITEMS = ("candidate_vectors", "candidate_topics")  # one after the other; read by target attention alone
-RECENT = ("recent_mask", "recent_vectors", "recent_topics", "recent_bought", "recent_pages")  # likewise
 
 
 # ------------------------------------------------------------------------------------------------ observations, actions
@@ -86,18 +84,16 @@ class Layout:
 
 def layout_of(envs: CpuBatch) -> Layout:
     """Return the layout of the observations and actions of a batch."""
-    config, shape, fields, space = envs.config, envs.shape, envs.observation_fields, envs.action_space
+    config, shape, parts, space = envs.config, envs.shape, envs.layout.parts, envs.action_space
     listed, continuous = config.retrieves, isinstance(space, spaces.Box)
     # A message may have to say more than how well the candidates match.
     compared = listed and config.candidates.features != "vectors" and not shape.vocabulary
-    left_out = {"candidates", *ITEMS, *RECENT, *(MATCHED if compared else ())}
-    context = [
-        column for name, where in fields.items() if name not in left_out for column in range(*where.indices(10**9))
-    ]
+    fields = envs.observation_fields
+    matched = {column for name in MATCHED if compared and name in fields for column in _columns(fields[name])}
     return Layout(
-        observation=max(where.stop for where in fields.values()),
-        context=context,
-        start=fields["candidates"].start if listed else 0,
+        observation=envs.layout.size,
+        context=[column for column in envs.layout.context if column not in matched],
+        start=parts["candidates"][0] if listed else 0,
         candidates=shape.candidates if listed else 0,
         features=len(envs.candidate_features) if listed else 0,
         options=0 if continuous else choices(config, shape),
@@ -106,15 +102,14 @@ def layout_of(envs: CpuBatch) -> Layout:
         vector=space.shape[0] if isinstance(space, spaces.Box) else 0,
         dims=shape.dims,
         topics=shape.topics,
-        vectors=fields[ITEMS[0]].start if ITEMS[0] in fields else 0,
-        history=fields[RECENT[0]].start if shape.recent else 0,
+        vectors=parts["candidate_vectors"][0] if "candidate_vectors" in parts else 0,
+        history=parts["recent_mask"][0] if shape.recent else 0,
         recent=shape.recent,
     )
 
 
-def observed(observations: Any) -> Any:
-    """Return the flat observations [B, N, O], without masks."""
-    return observations["observation"] if isinstance(observations, dict) else observations
+def _columns(part: slice) -> range:
+    return range(part.start, part.stop)
 
 
 class Observer:
@@ -129,7 +124,7 @@ class Observer:
 
     def read(self) -> Any:
         """Read what agents see before a step: an array [B, N, O], on the device of the batch."""
-        return observed(self.envs.observations)
+        return self.envs.flat(self.envs.observations)[0]
 
     def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
         """Store the outcome of a step, given which copies [B] have begun another episode."""
@@ -145,14 +140,8 @@ def option_masks(masks: Any, layout: Layout) -> Any:
 
 def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Convert choices [R, K + words], or vectors [R, D], to actions of the environment."""
-    if layout.vector:
-        return chosen.tanh()
-    if layout.slots > 1:
-        return chosen
-    single = chosen[:, 0]
-    for position, size in enumerate(layout.words, 1):
-        single = single * size + chosen[:, position]
-    return single
+    actions: torch.Tensor = chosen.tanh() if layout.vector else fused(chosen, layout.words)
+    return actions
 
 
 # ------------------------------------------------------------------------------------------------ networks

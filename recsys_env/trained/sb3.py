@@ -5,7 +5,7 @@ The library's own files are not used: they are pickled, and loading one executes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from ..adapters.sb3 import SB3Policy
 from ..batch import AnyBatch, CpuBatch
 from ..files import FileError
+from ..observations import ObservationLayout
 from ..policies import Policy
 from ..tensors import one_thread
 from .folders import WEIGHTS, check_spaces, read_facts, write_policy
@@ -28,10 +29,7 @@ from stable_baselines3.common.utils import get_device
 
 # ------------------------------------------------------------------------------------------------ networks
 
-NETWORKS: dict[str, tuple[type, tuple[str, ...]]] = {  # name -> class, and the settings that it is made with
-    "mlp": (ActorCriticPolicy, ()),
-    "slate": (SlatePolicy, ("start", "candidates", "features")),
-}
+NETWORKS: dict[str, type] = {"mlp": ActorCriticPolicy, "slate": SlatePolicy}  # the second needs a layout
 _SIZES = "its settings and sizes do not match"
 
 
@@ -41,17 +39,22 @@ class Network:
 
     Attributes:
         network: one of `NETWORKS`.
-        settings: arguments of its class.
+        layout: of the observations, where the network needs it.
     """
 
     network: str
-    settings: dict[str, int] = field(default_factory=dict)
+    layout: ObservationLayout | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Arguments of its class, beside the spaces."""
+        return {} if self.layout is None else {"layout": self.layout}
 
 
 def ranking_network(envs: CpuBatch) -> Network:
     """A network that ranks candidates where actions are picks of candidates alone, and a plain one elsewhere."""
     slate = slate_kwargs(envs)
-    return Network("mlp") if slate is None else Network("slate", slate)
+    return Network("mlp") if slate is None else Network("slate", slate["layout"])
 
 
 # ------------------------------------------------------------------------------------------------ policies
@@ -73,7 +76,7 @@ class TrainedSB3Policy(SB3Policy):
 
 _FACTS = {
     "network": str,
-    "settings": {str: int},
+    "layout": (None, {"size": int, "context": [int], "parts": {str: [int]}, "items": int}),
     "sees": int,  # width of the observations
     "acts": {"space": str, "sizes": [int]},
 }
@@ -89,7 +92,7 @@ def save(folder: Path, envs: CpuBatch, network: Network, model: Any) -> None:
     """
     sees, acts = int(model.observation_space.shape[0]), _described(model.action_space)
     weights = to_arrays({"policy": model.policy})
-    made = {"network": network.network, "settings": network.settings}
+    made = {"network": network.network, "layout": None if network.layout is None else asdict(network.layout)}
     write_policy(folder, "sb3", envs, weights, **made, sees=sees, acts=acts)
 
 
@@ -110,13 +113,12 @@ def _build(path: Path, facts: dict[str, Any]) -> Any:
     """Make an untrained network as the facts describe it."""
     if facts["network"] not in NETWORKS:
         raise FileError(f"{path} holds a network {facts['network']!r}; networks are {', '.join(NETWORKS)}")
-    kind, names = NETWORKS[facts["network"]]
-    if facts["settings"].keys() != set(names):
-        raise FileError(f"{path} does not hold the settings of a network {facts['network']!r}")
+    kind, layout = NETWORKS[facts["network"]], facts["layout"]
     try:
+        network = Network(facts["network"], layout and ObservationLayout(**layout))
         sees, acts = spaces.Box(-np.inf, np.inf, (facts["sees"],)), _action_space(**facts["acts"])
         if str(acts) == facts["actions"]:
-            return kind(sees, acts, lambda remaining: 0.0, **facts["settings"])
+            return kind(sees, acts, lambda remaining: 0.0, **network.settings)
     except Exception:  # the libraries raise many kinds of errors if sizes do not match or are too large
         pass
     raise FileError(f"{path} does not hold a network {facts['network']!r}: {_SIZES}")

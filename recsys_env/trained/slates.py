@@ -1,44 +1,40 @@
 """A policy of stable-baselines3 for slates: one network scores every candidate, and the slate is drawn from the scores.
 
-envs = recsys_env.vector_env("ecommerce-v1", num_envs=256)
+envs = recsys_env.vector_env("ecommerce-v1", num_envs=256)                      # of either observation format
 model = PPO(SlatePolicy, SB3VecEnv(envs), policy_kwargs=slate_kwargs(envs))
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..batch import CpuBatch
-from ..spaces import beside_picks
+from ..observations import ObservationLayout
+from ..scorer import CandidateScorer, Slates
+from ..spaces import picks_candidates
+
+# isort: split
+# After ours, whose error says what to install if these are missing.
+import torch
+from gymnasium import spaces
+from torch import nn
 
 try:
-    import torch
-    from gymnasium import spaces
     from stable_baselines3.common.distributions import MultiCategoricalDistribution
     from stable_baselines3.common.policies import ActorCriticPolicy
-    from torch import nn
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 except ImportError as error:
     raise ImportError(f'this network needs {error.name}: pip install "recsys_env[train]"') from error
-
-_EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
 
 
 def slate_kwargs(envs: CpuBatch) -> dict[str, Any] | None:
     """`policy_kwargs` of a `SlatePolicy` for this batch; None where actions are not picks of candidates alone."""
-    if envs.config.action != "candidates" or beside_picks(envs.shape):
-        return None
-    columns = envs.observation_fields["candidates"]
-    return {
-        "start": columns.start,
-        "candidates": envs.shape.candidates,
-        "features": len(envs.candidate_features),
-    }
+    return {"layout": envs.layout} if picks_candidates(envs.config, envs.shape) else None
 
 
 class SlateDistribution(MultiCategoricalDistribution):
-    """Distribution of slates without repeats: each pick by softmax of the scores of what is left (Plackett-Luce).
-
-    The mode is the top K.
+    """`Slates` as a distribution of stable-baselines3.
 
     Args:
         candidates: C.
@@ -54,92 +50,87 @@ class SlateDistribution(MultiCategoricalDistribution):
         return nn.Identity()  # the extractor's output are the scores
 
     def proba_distribution(self, action_logits: torch.Tensor) -> SlateDistribution:
-        self._scores = action_logits
+        self._slates = Slates(action_logits, self._slots)
         return self
 
     def log_prob(self, actions: torch.Tensor) -> torch.Tensor:
-        picks = actions.long().reshape(len(actions), self._slots)
-        picked = self._scores.gather(1, picks)
-        never = self._scores.scatter(1, picks, 2 * _EXCLUDED).logsumexp(1, keepdim=True)
-        later = picked.flip(1).logcumsumexp(1).flip(1)  # of this pick and those after it
-        return (picked - torch.logaddexp(never, later)).sum(1)
+        return self._slates.log_prob(actions.reshape(len(actions), self._slots))
 
     def entropy(self) -> torch.Tensor:
-        """Entropy of the first pick, with which that of the slate, which has no closed form, grows and falls."""
-        log = self._scores.log_softmax(1)
-        return -(log.exp() * log).sum(1)
+        return self._slates.entropy()
 
     def sample(self) -> torch.Tensor:
-        """The top K after adding Gumbel noise (Yellott 1977)."""
-        noise = torch.empty_like(self._scores).exponential_().clamp_min_(1e-30).log_()
-        return self._top(self._scores - noise)
+        return self._picks(self._slates.sample())
 
     def mode(self) -> torch.Tensor:
-        return self._top(self._scores)
+        return self._picks(self._slates.mode)
 
-    def _top(self, scores: torch.Tensor) -> torch.Tensor:
-        picks = scores.topk(self._slots, dim=1).indices
-        return picks[:, 0] if self._flat else picks
+    def _picks(self, slates: torch.Tensor) -> torch.Tensor:
+        return slates[:, 0] if self._flat else slates
 
 
-class SlateExtractor(nn.Module):
-    """Scores each candidate by a small network of its features and the context, and values the page."""
+class Parts(BaseFeaturesExtractor):
+    """Passes on the parts of observations in the format "dict" as they are."""
 
-    def __init__(self, size: int, start: int, candidates: int, features: int, width: int) -> None:
-        super().__init__()
-        self._start, self._stop, self._shape = start, start + candidates * features, (candidates, features)
-        context = size - candidates * features
-        self.context = nn.Linear(context, width)
-        self.candidate = nn.Linear(features, width, bias=False)
-        self.hidden = nn.Linear(width, width)
-        self.score = nn.Linear(width, 1)
-        self.value = nn.Sequential(nn.Linear(context + 2 * features, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
-        self.latent_dim_pi, self.latent_dim_vf = candidates, 64
+    def __init__(self, observation_space: spaces.Dict) -> None:
+        super().__init__(observation_space, spaces.flatdim(observation_space))
 
-    def _split(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        context = torch.cat((observations[:, : self._start], observations[:, self._stop :]), 1)
-        return context, observations[:, self._start : self._stop].reshape(-1, *self._shape)
+    def forward(self, observations: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        return observations
 
-    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.forward_actor(observations), self.forward_critic(observations)
 
-    def forward_actor(self, observations: torch.Tensor) -> torch.Tensor:
+class SlateExtractor(CandidateScorer):
+    """Scores each candidate, and describes the page for its value."""
+
+    def __init__(self, layout: ObservationLayout, width: int) -> None:
+        super().__init__(layout, width)
+        inputs = self.reader.context + 2 * self.reader.candidate
+        self.value = nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
+        self.latent_dim_pi, self.latent_dim_vf = layout.shape("candidates")[0], 64
+
+    def forward(self, observations: Any) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        page = self.reader.read(observations)
+        return self.scores(page), self.value(page.summary())
+
+    def forward_actor(self, observations: Any) -> torch.Tensor:
         """Scores [R, C]."""
-        context, candidates = self._split(observations)
-        known = self.candidate(candidates.flatten(0, 1))  # with two axes the layers run 2-4 times as fast as with three
-        hidden = torch.relu_(known.view(*candidates.shape[:2], -1) + self.context(context).unsqueeze(1))
-        hidden = torch.relu_(self.hidden(hidden.flatten(0, 1)))
-        scores = self.score(hidden).view(candidates.shape[:2])
-        empty = (candidates == 0).all(2)  # all of them where nobody is to be served
-        return scores.masked_fill(empty, _EXCLUDED)
+        return self.scores(self.reader.read(observations))
 
-    def forward_critic(self, observations: torch.Tensor) -> torch.Tensor:
-        context, candidates = self._split(observations)
-        values: torch.Tensor = self.value(torch.cat((context, candidates.mean(1), candidates.amax(1)), 1))
+    def forward_critic(self, observations: Any) -> torch.Tensor:
+        values: torch.Tensor = self.value(self.reader.read(observations).summary())
         return values
 
 
 class SlatePolicy(ActorCriticPolicy):
-    """Actor-critic for `action="candidates"` without messages; see `SlateDistribution` and `SlateExtractor`.
+    """Actor-critic for `action="candidates"` without messages; see `Slates` and `CandidateScorer`.
 
     Args:
-        start, candidates, features: where the candidates lie in the observation, from `slate_kwargs`.
+        layout: of the observations, from `slate_kwargs`.
         width: hidden units of the scoring network.
     """
 
-    def __init__(self, *args: Any, start: int, candidates: int, features: int, width: int = 16, **kwargs: Any) -> None:
-        self._slate = {"start": start, "candidates": candidates, "features": features, "width": width}
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        *args: Any,
+        layout: ObservationLayout,
+        width: int = 16,
+        **kwargs: Any,
+    ) -> None:
+        self._slate = {"layout": layout, "width": width}
+        if isinstance(observation_space, spaces.Dict):
+            kwargs["features_extractor_class"] = Parts
+        super().__init__(observation_space, *args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), **self._slate}
 
     def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor: Any = SlateExtractor(self.features_dim, **self._slate)
+        self.mlp_extractor: Any = SlateExtractor(**self._slate)  # type: ignore[arg-type]
 
     def _build(self, lr_schedule: Any) -> None:
-        space = self.action_space
+        space, (candidates, _) = self.action_space, self._slate["layout"].shape("candidates")  # type: ignore[attr-defined]
         slots = len(space.nvec) if isinstance(space, spaces.MultiDiscrete) else 1
-        self.action_dist = SlateDistribution(self._slate["candidates"], slots, flat=isinstance(space, spaces.Discrete))
+        self.action_dist = SlateDistribution(candidates, slots, flat=isinstance(space, spaces.Discrete))
         super()._build(lr_schedule)
         self.init_weights(self.mlp_extractor.score, gain=0.01)  # start near a uniform choice

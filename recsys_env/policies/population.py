@@ -1,0 +1,123 @@
+"""Several policies that play one agent: another one in each copy of a batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..batch import AnyBatch
+from ..checks import is_sequence, shown
+from .base import Policy, TeamPolicy
+from .registry import CHECKPOINT, make_policy
+from .slates import first_candidates
+
+# What `feedback` holds on an idle page, where it is not 0.
+_IDLE = {"visitor": -1, "shown": -1, "later_item": -1}
+
+
+class Population(Policy):
+    """Plays another policy of a population in each copy, drawn anew for every episode.
+
+    A learner that meets a population cannot rely on the habits of one opponent. All policies that play in some copy act
+    in all copies, because they may remember what they see there, so a step costs as much as all of them.
+
+    Args:
+        policies: names, folders, or objects of the population's own; each plays about the same number of copies.
+        per_copy: whether each copy draws its own policy. Otherwise one policy plays all copies of an episode.
+
+    Raises:
+        TypeError: these are not policies, or `per_copy` is not a truth value.
+        ValueError: there is none, or one is a `TeamPolicy`, which acts for several agents.
+    """
+
+    def __init__(self, policies: Sequence[str | Path | Policy], per_copy: bool = True) -> None:
+        if not is_sequence(policies):
+            raise TypeError(f"policies = {shown(policies)} must be a list of policies")
+        if not isinstance(per_copy, bool | np.bool_):
+            raise TypeError(f"per_copy = {shown(per_copy)} must be True or False")
+        if not len(policies):
+            raise ValueError("policies = [] must be one or more policies")
+        self.per_copy, self.members = per_copy, [make_policy(policy) for policy in policies]
+        for member in self.members:
+            if isinstance(member, TeamPolicy):
+                raise ValueError(f"{type(member).__name__} acts for several agents; a population plays one")
+        if len({id(member) for member in self.members}) < len(self.members):
+            raise ValueError("policies hold one object several times; give each place its own")
+        self.learns = any(member.learns for member in self.members)
+
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        for member in self.members:
+            member.bind(envs, agent, int(self.rng.integers(2**63)))
+        self.plays = np.zeros(self.envs.num_envs, np.int64)  # number of the member that plays each copy
+        self._draw(np.ones(self.envs.num_envs, np.bool_))
+
+    def _draw(self, copies: np.ndarray) -> None:
+        """Draw who plays these copies [B], each member as often as the others."""
+        order = self.rng.permutation(len(self.members))
+        number = int(copies.sum()) if self.per_copy else 1
+        self.plays[copies] = self.rng.permutation(np.resize(order, number)) if self.members else 0
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        actions: np.ndarray | None = None
+        for member, here in self._playing():
+            chosen = member.act(observations, mask)
+            if actions is None:
+                actions = np.array(chosen)
+            actions[here] = chosen[here]
+        return first_candidates(self.envs, self.index) if actions is None else actions
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        """Let each member learn from its own copies; the others are idle to it."""
+        for member, here in self._playing():
+            own = {name: values.copy() for name, values in feedback.items()}
+            for name, values in own.items():
+                values[~here] = _IDLE.get(name, 0)
+            member.observe(own)
+
+    def _playing(self) -> list[tuple[Policy, np.ndarray]]:
+        """The members that play, each with its copies, bool [B]."""
+        found = [(member, self.plays == number) for number, member in enumerate(self.members)]
+        return [(member, here) for member, here in found if here.any()]
+
+    def reset(self, done: np.ndarray) -> None:
+        for member in self.members:
+            member.reset(done)
+        self._draw(done)
+
+    @property
+    def failure(self) -> str | None:  # type: ignore[override]
+        """Why a member has made no choice so far."""
+        return next(filter(None, (member.failure for member in self.members)), None)
+
+    def costs(self) -> dict[str, float]:
+        spent: Counter[str] = Counter()
+        for member in self.members:
+            spent.update(member.costs())
+        return dict(spent)
+
+
+def named(words: str) -> Population:
+    """Return the population of this name: policies with + between them, or a folder of policies' folders.
+
+    Raises:
+        ValueError: the folder holds none, or there is no policy of a name.
+    """
+    return Population(members_of(words))
+
+
+def members_of(words: str) -> list[str]:
+    """Return the names of a population's policies.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    if not Path(words).is_dir():
+        return words.split("+")
+    folders = sorted(str(file.parent) for file in Path(words).glob(f"*/{CHECKPOINT}"))
+    if not folders:
+        raise ValueError(f"population:{words}: the folder holds no folder with {CHECKPOINT}")
+    return folders
