@@ -132,6 +132,7 @@ SYMBOLS = {
     "features": "F",
     "observed_features": "F'",
     "recent": "L",
+    "window": "W",
     "id_columns": "I",
     "vocabulary": "V",
     "labels": "Y",

@@ -535,9 +535,11 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         return {**by_slot, "individual_reward": own, "objectives": objectives, "reward": reward}
 
     def _spare_report(self) -> Report:
-        """A report whose page kernels may replace."""
+        """A report whose page kernels may replace: of an idle tick, unless they do."""
         last = self._report
-        return self._buffers[0]._replace(slots=last.slots.copy(), agents=last.agents.copy(), bids=last.bids.copy())
+        agents, bids = last.agents.copy(), np.zeros_like(last.bids)
+        agents["log_price_multiplier"] = 0.0
+        return self._buffers[0]._replace(slots=last.slots.copy(), agents=agents, bids=bids)
 
     @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:

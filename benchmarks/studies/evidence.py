@@ -46,7 +46,7 @@ from recsys_env.evaluation.statistics import interval, place_on_scale
 from recsys_env.files import read_json, write_json
 from recsys_env.policies import TASK_POLICIES
 from recsys_env.policies.linear import static_weights
-from recsys_env.policies.registry import import_policies
+from recsys_env.policies.registry import import_policies, made_for_page
 from recsys_env.provenance import provenance
 
 from .. import result_files
@@ -57,7 +57,6 @@ from .ranker_searches import found_of, search_record, searches
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
 SPLIT = tuple(name for name in TASK_POLICIES if name.startswith("coverage-"))  # where roles know different things
-CREATORS = tuple(name for name in TASK_POLICIES if name.startswith("creators-"))  # on a platform
 OBSERVING = ("searched-state", *SPLIT)  # look only at what agents observe, and at more than features of items
 MYOPIC = "greedy"
 INVESTMENTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.8, 1.25, 1.5, 2.0, 3.0, 4.0, 10.0)  # prices, as multiples of the task's
@@ -123,7 +122,7 @@ def split_of(config: WorldConfig) -> tuple[str, ...]:
 
 def made_for(config: WorldConfig) -> tuple[str, ...]:
     """The policies that were made for tasks of this kind."""
-    return CREATORS if config.ranked else split_of(config)
+    return made_for_page(config) or split_of(config)
 
 
 def memory(played: Played) -> Card:
@@ -148,9 +147,9 @@ def team_of(config: WorldConfig) -> str:
 
 def selfish_of(config: WorldConfig) -> str:
     """The policy that plays for itself: the myopic one, or the planner if the myopic one is best for the team. Creators
-    who play for themselves bait."""
-    if config.ranked:
-        return "creators-bait"
+    who play for themselves bait, and bidders make their budgets last."""
+    if config.ranked or config.auctioned:
+        return "creators-bait" if config.ranked else "auction-pacing"
     alone = next(iter(split_of(config)), MYOPIC)
     return "planner" if alone == team_of(config) else alone
 
@@ -164,8 +163,8 @@ def rivals_of(config: WorldConfig) -> list[str]:
     """
     if split := split_of(config):
         return list(reversed(split))
-    if config.ranked:
-        return list(CREATORS)
+    if made := made_for_page(config):
+        return list(dict.fromkeys((team_of(config), *made)))
     plans = ("planner",) if config.planner_price > 0 else ()
     content = ("content",) if config.reward.sharing == 1 else ()
     kinds = dict.fromkeys((team_of(config), selfish_of(config), MYOPIC, *plans, "equilibrium", *content))
@@ -372,7 +371,7 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
     # These act for all agents at once, or do not look at the state.
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
-    observing = [name for name in looking if name in OBSERVING or name in mine]
+    observing = [name for name in looking if name in (*OBSERVING, *made_for_page(config), *mine)]
     usual = ("random", "content", selfish_of(config) if config.ranked else MYOPIC, scale_ends(config)[1])
     return {
         "rows": rows(played, (*SIMPLE, "static", "observer", *named[1:], *searched, *mine)),
@@ -390,8 +389,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
 def answers_of(played: Played, mine: Sequence[str] = ()) -> list[str]:
     """The policies among which the best answers to rivals are looked for."""
     config = played.config
-    insight = [policy for policy in INSIGHT if not unable(config, policy)]
-    known = dict.fromkeys((*(made_for(config) or (MYOPIC, *insight)), *played.made, *mine))
+    insight = [policy for policy in (MYOPIC, *INSIGHT) if not unable(config, policy)]
+    known = dict.fromkeys((*(split_of(config) or (*insight, *made_for_page(config))), *played.made, *mine))
     return [name for name in known if not too_slow(config, name)]
 
 

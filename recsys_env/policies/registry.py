@@ -12,6 +12,7 @@ from typing import Any
 
 from ..addresses import without_secrets
 from ..checks import did_you_mean, shown
+from ..config import WorldConfig
 from ..files import FileError, read_json
 from ..scenarios import PACKAGE
 from .base import Policy
@@ -77,6 +78,12 @@ LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and tho
     "generative": "recsys_env.trained.generative:GenerativePolicy",
     "sb3": "recsys_env.trained.sb3:load",
 }
+
+
+def made_for_page(config: WorldConfig) -> tuple[str, ...]:
+    """Return the names of the policies that were made for the kind of page of a task: bidders, or creators."""
+    kind = "auction-" if config.auctioned else "creators-" if config.ranked else None
+    return tuple(name for name in TASK_POLICIES if kind and name.startswith(kind))
 
 
 def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
