@@ -28,7 +28,7 @@ from .vector import VectorEnv, checked_vector_env
 
 Background = str | Policy | Mapping[str, str | Policy]
 
-_BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "agents", "slots")
+_BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "agents", "slots", "bids")
 _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave an entry without a later sale
 
 

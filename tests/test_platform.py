@@ -304,25 +304,29 @@ def test_creators_refuse_other_pages() -> None:
 # ------------------------------------------------------------------------------------------------ refusals
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"action": "items"}, "page = 'platform' and action = 'publish' need each other"),
-        ({"page": "rows"}, "page = 'rows' with action = 'publish'"),
-        ({"slots": 2}, "page = 'platform' cannot have slots = 2; 1 is allowed"),
-        ({"items": {"number": 7}}, "items.number = 7; 200, the default, is allowed"),
-        ({"items": {"life": 7}}, "items.life = 7; 0, the default"),
-        ({"messages": 3}, "messages = 3; 0 is allowed"),
-        ({"observability": "full"}, "observability = 'full'; 'partial' is allowed"),
-        ({"offer": {"kind": "price"}, "feedback": {"instant": True}}, "offer.kind = 'price'; 'none' is allowed"),
-        ({"observation": {"recent": 2}}, "observation.recent = 2; 0 is allowed"),
-        ({"observation": {"privacy_epsilon": 1.0}}, "observation.privacy_epsilon > 0; 0 is allowed"),
-        ({"roles": ({"name": "creator", "items": (1,)},)}, "inventories of the roles"),
-        ({"scenes": ({"name": "a"}, {"name": "b"})}, "several scenes"),
-        ({"platform": {"period": 0}}, "PlatformConfig.period = 0"),
-        ({"platform": {"bait_levels": 1}}, "PlatformConfig.bait_levels = 1"),
-    ],
-)
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"action": "items"}, "page = 'platform' and action = 'publish' need each other"),
+    ({"page": "rows"}, "page = 'rows' with action = 'publish'"),
+    ({"slots": 2}, "page = 'platform' cannot have slots = 2; 1 is allowed"),
+    ({"items": {"number": 7}}, "items.number = 7; 200, the default, is allowed"),
+    ({"items": {"bait_shape": 3.0}}, "items.bait_shape = 3.0; 1.5, the default"),
+    ({"items": {"bait_topic_share": 0.5}}, "items.bait_topic_share = 0.5; 0.0, the default"),
+    ({"items": {"life": 7}}, "items.life = 7; 0, the default"),
+    ({"messages": 3}, "messages = 3; 0 is allowed"),
+    ({"observability": "full"}, "observability = 'full'; 'partial' is allowed"),
+    ({"offer": {"kind": "price"}, "feedback": {"instant": True}}, "offer.kind = 'price'; 'none' is allowed"),
+    ({"observation": {"recent": 2}}, "observation.recent = 2; 0 is allowed"),
+    ({"observation": {"privacy_epsilon": 1.0}}, "observation.privacy_epsilon > 0; 0 is allowed"),
+    ({"observation": {"request": True}, "users": {"request": 1.0}}, "observation.request = True; False is allowed"),
+    ({"roles": ({"name": "creator", "items": (1,)},)}, "inventories of the roles"),
+    ({"roles": ({"name": "creator", "knows": (0, 0, 1, 1)},)}, r"roles.knows of \['creator'\]; none is allowed"),
+    ({"scenes": ({"name": "a"}, {"name": "b"})}, "several scenes"),
+    ({"platform": {"period": 0}}, "PlatformConfig.period = 0"),
+    ({"platform": {"bait_levels": 1}}, "PlatformConfig.bait_levels = 1"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED)
 def test_what_a_platform_refuses(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SMALL, changes)

@@ -46,6 +46,11 @@ CHECKS = (
         "an auction shows the slot of a highest bid, at the price of the second highest; bids keep to the budgets, "
         "which payments reduce and refills fill up",
     ),
+    (
+        "platform",
+        "a platform shows at most one item of each creator, from its window, on the first ranks; windows change at "
+        "decisions alone, and then hold what was published",
+    ),
     ("rewards", "reward = (1 - max(s, 0)) x + s mean(x) of x = own + objectives, and finite"),
     ("later", "a later purchase is of an item that was in the cart when the page began, in the order of the cart"),
     ("credit", "it is credited to the agent whose slot was carted last, and rated at most once"),
@@ -73,6 +78,7 @@ NAMES = tuple(name for name, _ in CHECKS)
     RATING,
     OWN,
     AUCTION,
+    PLATFORM,
     REWARDS,
     LATER,
     CREDIT,
@@ -105,6 +111,7 @@ class Books(NamedTuple):
     next_visitor: np.ndarray  # [B, N]
     bidders: np.ndarray  # [B, N] arrays.BIDDER before the step; [B, 0] without auctions
     auctions: np.ndarray  # [B, 1] arrays.AUCTION before the step; [B, 0] without auctions
+    windows: np.ndarray  # [B, N, W] before the step; [B, N, 0] off a platform
     prices: np.ndarray  # [M] at this tick
     wrong: np.ndarray  # [checks] violations
     first: np.ndarray  # [checks, 3] tick, copy and agent of the first one
@@ -117,6 +124,7 @@ class Flags(NamedTuple):
     shared: bool
     rival: bool
     auction: bool
+    platform: bool
     by_candidate: bool
     by_item: bool
     instant: bool
@@ -141,6 +149,7 @@ class Watch:
             next_visitor=envs.report.agents["next_visitor"].copy(),
             bidders=envs.arrays.bidders.copy(),
             auctions=envs.arrays.auctions.copy(),
+            windows=envs.arrays.windows.copy(),
             prices=np.zeros(shape.items),
             wrong=np.zeros(len(CHECKS), np.int64),
             first=np.full((len(CHECKS), 3), -1),
@@ -150,6 +159,7 @@ class Watch:
             c.one_feed,
             c.opens_agent,
             c.auctioned,
+            c.ranked,
             c.retrieves,
             c.action == "items",
             c.feedback.instant,
@@ -164,7 +174,10 @@ class Watch:
         envs, books = self._envs, self.books
         books.before[...], books.candidates[...] = envs.arrays.copies, envs.arrays.candidates
         books.bidders[...], books.auctions[...] = envs.arrays.bidders, envs.arrays.auctions
+        books.windows[...] = envs.arrays.windows
         books.active[...], books.next_visitor[...] = envs.report.agents["active"], envs.report.agents["next_visitor"]
+        if self._flags.platform:  # where agents act between pages, and all of them may be on the page
+            books.active[...] = books.before["visitor"][:, None] >= 0
         promoted = np.zeros(len(self._items), np.bool_)
         read_prices(envs.world, self._items, int(books.before["tick"][0]), books.prices, promoted)
 
@@ -292,8 +305,9 @@ def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick
     person: Any = np.int64(-1)
     for n in range(agents):
         expected = copy.visitor >= 0 and (copy.opened == n if flags.rival else owner < 0 or owner == n)
-        if report.agents[b, n].active != expected:
+        if report.agents[b, n].active != (copy.tick % p.platform.period == 0 if flags.platform else expected):
             complain(books, ACTIVE, tick, b, n)
+        expected = expected and not flags.platform  # creators do not meet visitors
         visitor = report.agents[b, n].next_visitor
         if (visitor >= 0) != expected or (visitor < 0 and visitor != -1):
             complain(books, NEXT, tick, b, n)
@@ -310,6 +324,8 @@ def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick
                 complain(books, MASKS, tick, b, n)
             if report.truncated[b] and not mask_is_fine(report.final_masks, b, n, flags.options, p.shape):
                 complain(books, MASKS, tick, b, n)
+    if flags.platform and copy.visitor >= 0:
+        person = copy.stamp * (p.shape.horizon + 1) + state.users[b, copy.visitor].incarnation
     if copy.visitor >= 0:
         meet(world, state, books, tick, b, copy.visitor, person)
 
@@ -331,6 +347,8 @@ def meet(world: Any, state: Any, books: Any, tick: int, b: int, u: int, person: 
 @kernel
 def check_ranks(world: Any, report: Any, flags: Any, books: Any, tick: int, b: int) -> None:
     agents, slots, active = world.params[0].shape.agents, world.params[0].shape.slots, books.active
+    if flags.platform:
+        return
     count = 0
     for n in range(agents):
         count += active[b, n]
@@ -535,6 +553,29 @@ def check_auction(world: Any, state: Any, report: Any, books: Any, tick: int, b:
 
 
 @kernel
+def check_platform(world: Any, state: Any, report: Any, actions: Any, books: Any, tick: int, b: int) -> None:
+    """Check what creators have published, and which of it is on the page just shown, at which ranks."""
+    p, clock = world.params[0], books.before[b]
+    c, options = p.platform, p.shape.topics * p.platform.bait_levels
+    decides, place, shown = clock.tick % c.period == 0, clock.tick // c.period % c.window, 0
+    for n in range(p.shape.agents):
+        shown += report.slots[b, n, 0].item >= 0
+    for n in range(p.shape.agents):
+        slot, fits = report.slots[b, n, 0], shown <= c.places
+        stands = slot.item < 0
+        for w in range(c.window):
+            was = books.windows[b, n, w]
+            if decides and w == place:
+                was = (n * c.window + w) * options + int(actions[b, n, 0])
+            fits = fits and state.windows[b, n, w] == was
+            stands = stands or slot.item == was
+        for m in range(p.shape.agents):
+            fits = fits and (m == n or slot.item < 0 or report.slots[b, m, 0].rank != slot.rank)
+        if not (fits and stands and (slot.rank == -1 if slot.item < 0 else 0 <= slot.rank < shown)):
+            complain(books, PLATFORM, tick, b, n)
+
+
+@kernel
 def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> None:
     p = world.params[0]
     total = 0.0
@@ -591,10 +632,9 @@ def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, bo
         if report.truncated[b] != ends or clock.tick != tick % horizon or now.tick != (tick + 1) % horizon:
             complain(books, CLOCK, tick, b, -1)
         for n in range(p.shape.agents):
-            if (
-                report.agents[b, n].visitor != books.next_visitor[b, n]
-                or (report.agents[b, n].visitor >= 0) != books.active[b, n]
-            ):
+            if (not flags.platform and report.agents[b, n].visitor != books.next_visitor[b, n]) or (
+                report.agents[b, n].visitor >= 0
+            ) != books.active[b, n]:
                 complain(books, VISITOR, tick, b, n)
         check_ranks(world, report, flags, books, tick, b)
         has_cart = clock.visitor >= 0 and world.scenes[clock.scene].cart != 0
@@ -608,4 +648,6 @@ def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, bo
         check_rewards(world, report, books, tick, b)
         if flags.auction:
             check_auction(world, state, report, books, tick, b, ends)
+        if flags.platform and not ends:  # at the end of an episode the windows are those of the next one
+            check_platform(world, state, report, actions, books, tick, b)
         check_next(world, state, report, flags, books, tick, b)

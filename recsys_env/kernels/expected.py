@@ -202,7 +202,7 @@ def _expect_later(world, state, report, p, b, cart, own):
 def expect(world, state, report, scratch, actions, click, cart, own, objectives, rewards):
     """Fill click[B, N, K], cart[B, N, K], own[B, N], objectives[B, N] and rewards[B, N], all zeros before.
 
-    `state` and the report's slots and price multipliers are the caller's to spend.
+    `state` and the report's slots, price multipliers and bids are the caller's to spend.
     """
     p = world.params[0]
     for b in range(state.copies.size):

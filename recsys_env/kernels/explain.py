@@ -38,8 +38,8 @@ _fill_terms = _filling(tuple(TERMS.values()))
 def explain(world, state, report, scratch, actions, terms, position, trust, outside, click):
     """Put the page together that these actions ask for, and take its slots apart.
 
-    `state.messages`, `state.price_levels`, `state.inclusive`, the arrays of `page="platform"`, and the report's slots
-    and price multipliers are the caller's to spend; the last two hold the page then.
+    `state.messages`, `state.price_levels`, `state.inclusive`, the arrays of `page="platform"`, and the report's slots,
+    price multipliers and bids are the caller's to spend; the last three hold the page then.
 
     Args:
         terms: [B, N, K, len(TERMS)] filled where a slot is standing.
