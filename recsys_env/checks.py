@@ -101,16 +101,19 @@ def as_numbers(name: str, values: Any, kinds: str = "fiu") -> np.ndarray:
     return array
 
 
-def as_places(name: str, values: Any, number: int, error: type[Exception] = ValueError) -> np.ndarray:
+def as_places(name: str, values: Any, number: int | np.ndarray, error: type[Exception] = ValueError) -> np.ndarray:
     """The values as an array of int64 that each name one of so many things, from 0 on.
+
+    Args:
+        number: of the things; an array that broadcasts with the values where it differs between them.
 
     Raises:
         ValueError, TypeError: they are no whole numbers.
         error: some are out of range.
     """
     array = as_numbers(name, values, "iu")
-    if array.size and not 0 <= array.min() <= array.max() < number:
-        raise error(f"{name} = {shown(values)} must be from 0 to {number - 1}")
+    if ((array < 0) | (array >= number)).any():
+        raise error(f"{name} = {shown(values)} must be from 0 to {np.max(number) - 1}")
     return array.astype(np.int64)
 
 

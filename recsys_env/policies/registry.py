@@ -66,7 +66,7 @@ FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",
     "llm": "recsys_env.language.policy:LanguagePolicy",
     "llm-list": "recsys_env.language.policy:ListingPolicy",
-    "population": "recsys_env.policies.population:named",
+    "population": "recsys_env.policies.population:NamedPopulation",
 }
 # Policies that may read latent variables: intercept, quality and clickbait of items, and users.
 ORACLES = ("observer", "greedy", "planner", "central")
