@@ -52,7 +52,7 @@ def notes_of(envs: VectorEnv, n: int, tick: int) -> list[str]:
     notes = [f"slot worth {value:.3f}", f"bid {bid:.3f}"] if value or bid else []
     notes += [f"paid {payment:.3f}"] * (payment > 0)
     if envs.config.ranked and (j := published(envs, tick)[n]) >= 0:
-        notes.append(f"published {item_name(envs, j)}")
+        notes.append(f"published {item_name(envs, j)}, topic {topic_name(envs, int(envs.world.items['topic'][j]))}")
     return notes
 
 

@@ -674,6 +674,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         page="platform",
         action="publish",
         scale_hundred="creators-fair",
+        roles=(RoleConfig("creator"),),
         users=UserConfig(number=10, groups=1, topics=2, z_init=0.9),
         items=ItemConfig(dims=8, topics=4, quality_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0),
         choice=ChoiceConfig(v_0=-1.0, beta_taste=2.0, beta_bait=0.8, kappa=0.0, eta=0.3),

@@ -947,8 +947,9 @@ class Game:
             self.sense_mood(copy, person, None if clicked is None else clicked[0], e)
 
     def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
-        """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline."""
-        d, platform = self.config.dynamics, self.config.observation.observed_satisfaction == "platform"
+        """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline. An only
+        agent is the platform."""
+        d, platform = self.config.dynamics, self.shape.satisfaction_views == 1
         aware = list(copy.inclusive) if self.config.page == "auction" else self.active(copy)
         for view in [0] if platform else aware:
             if clicked is not None and (platform or clicked == view):

@@ -52,8 +52,10 @@ def test_there_and_back(envs: VectorEnv, leading: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(envs.encode_actions(*found), actions)
 
 
-def test_the_game_reads_the_same_parts(envs: VectorEnv) -> None:
+@pytest.mark.parametrize("kind", [kind for kind, config in KINDS.items() if not config.ranked])
+def test_the_game_reads_the_same_parts(kind: str) -> None:
     """As `plain_game` does, which is written after the documentation."""
+    envs = VectorEnv(KINDS[kind], 3)
     game, parts = Game(envs.config, envs.world), some_parts(envs, (20,))
     listed: Any = SimpleNamespace(candidates=[list(range(envs.shape.candidates))] * envs.num_agents)
     for i, action in enumerate(envs.encode_actions(**parts)):

@@ -40,7 +40,7 @@ CONFIG: dict[str, str] = {
     "bundle-v0": "1758661a58ab61a9ee067d373055a194d47fe957e9e981ee3efe3046abe1220c",
     "playlist-v0": "593520bedea67422964a0df68da103b0f04bd1d2904454c34230fa6223cd511e",
     "auction-v0": "6e0ab1b70609fba83732a4d2340644a00c8860b76813f5bdf4d6a79167e1efcb",
-    "creators-v0": "b1d8e8d33b85e6d1c90ce0bf55497776b6d34c777057ba841e236674c7e508b6",
+    "creators-v0": "d5e53fa5bb825892449307bb53591b8f568cbe12deb27057b5907ea1d95dce50",
     "rivals-v1": "5151e1b22f47a43130b1e33d7ea83a1571f0e3c7c459e1a35cdcf41e7134fc1c",
 }  # fmt: skip
 PLAY: dict[str, str] = {

@@ -532,15 +532,18 @@ FREQUENT = (
 OCCASIONAL = ("cart moved", "cart dropped", "refused", "familiar", "searched")
 SCENES = ("scene 1", "scene 2", "back to entrance")
 SOLD = ("sold", "tied", "budget was bid", "refilled")  # in auctions
-NEVER = {"auction": ("hole", "offer", "later", "abandoned"), "platform": ("offer",)}  # happens on such pages
+# What does not happen, or seldom, on such pages.
+LACKING = {"auction": ("hole", "offer", "later", "abandoned"), "platform": ("offer", "like")}
 
 
 def events_of(page: str) -> tuple[list[str], tuple[str, ...]]:
     """What happens often on pages of this kind, and what at least once."""
-    frequent = [event for event in FREQUENT if event not in NEVER.get(page, ())]
+    frequent = [event for event in FREQUENT if event not in LACKING.get(page, ())]
     if page == "auction":
         return [*frequent, *SOLD], ()
-    return frequent, () if page == "platform" else (*OCCASIONAL, *(SCENES if page != "rival" else ()))
+    if page == "platform":
+        return frequent, ("like",)
+    return frequent, (*OCCASIONAL, *(SCENES if page != "rival" else ()))
 
 
 @pytest.mark.parametrize("page", dict(KINDS))
