@@ -947,8 +947,8 @@ class Game:
             self.sense_mood(copy, person, None if clicked is None else clicked[0], e)
 
     def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
-        """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline. An only
-        agent is the platform."""
+        """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline. Of one
+        agent this is the same as the platform's."""
         d, platform = self.config.dynamics, self.shape.satisfaction_views == 1
         aware = list(copy.inclusive) if self.config.page == "auction" else self.active(copy)
         for view in [0] if platform else aware:
