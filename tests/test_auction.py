@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, exact, replace, text_env, vector_env
+from recsys_env import TASKS, VectorEnv, WorldConfig, exact, parallel_env, replace, text_env, vector_env
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.log import EpisodeLog
 from recsys_env.evaluation.metrics import measure
 from recsys_env.fields import AUCTION_FIELDS
 from recsys_env.policies import make_policy
+from recsys_env.render import explanation
 
 TASK = TASKS["auction-v0"]
 SMALL: dict[str, Any] = {
@@ -122,6 +123,34 @@ def test_a_page_for_which_nobody_bids_shows_nothing() -> None:
     assert (infos["shown"] == -1).all()
     assert not infos["clicked"].any()
     assert (rewards == 0).all()
+
+
+def test_pages_and_explanations_tell_the_bids() -> None:
+    env = parallel_env(TASK, render_mode="ansi")
+    env.reset(seed=1)
+    actions = dict.fromkeys(env.agents, TASK.offer.list_level)
+    explained = explanation(env.explain(actions))
+    infos = env.step(actions)[-1]
+    page = env.render()
+    assert isinstance(page, str)
+    for info in infos.values():
+        assert info["bid"] > 0
+        said = f"slot worth {info['slot_value']:.3f}, bid {info['bid']:.3f}"
+        assert said in page
+        assert said in explained
+    price = max(info["payment"] for info in infos.values())
+    assert page.count(f"paid {price:.3f}") == explained.count(f"wins and pays {price:.3f}") == 1
+    assert page.count("not on this page") == len(infos) - 1
+
+
+def test_nobody_bids_in_an_idle_tick() -> None:
+    envs, idle = small(), 0
+    for _ in range(10):
+        explained, nobody = envs.explain(np.full((COPIES, envs.num_agents), 2)), envs.next_page["visitor"] < 0
+        assert not any(explained[name][nobody].any() for name in ("slot_value", "bid", "payment"))
+        envs.step(np.full((COPIES, envs.num_agents), 2))
+        idle += nobody.sum()
+    assert idle > 10
 
 
 def test_losers_learn_nothing_of_the_visitor() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, exact, replace, vector_env
+from recsys_env import TASKS, VectorEnv, WorldConfig, exact, parallel_env, replace, vector_env
 from recsys_env.policies import POLICIES, Team, make_policy
 
 N, W, T, L, PERIOD = 3, 2, 4, 3, 5
@@ -71,6 +71,21 @@ def test_windows_hold_what_was_published_last_and_other_actions_count_for_nothin
         for d, items in enumerate(published):
             expected[:, d % W] = items
         assert envs.arrays.windows[0].tolist() == expected.tolist()
+
+
+def test_pages_tell_what_was_published() -> None:
+    env = parallel_env(SMALL, render_mode="ansi")
+    env.reset(seed=0)
+    topics = env.vector.texts.topics
+    for decision in range(2):
+        for tick in range(PERIOD):
+            env.step({agent: n * L + decision for n, agent in enumerate(env.agents)})
+            lines = str(env.render()).splitlines()
+            for n, agent in enumerate(env.possible_agents):
+                (line,) = (line for line in lines if line.startswith(f"  {agent} "))
+                said = f"published item {item(n, decision, n, decision)} "
+                assert (said in line) == (tick == 0)
+                assert line.endswith(f", clickbait {decision / (L - 1):.2g}, topic {topics[n]}") == (tick == 0)
 
 
 def test_an_episode_begins_with_empty_windows() -> None:

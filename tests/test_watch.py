@@ -147,6 +147,7 @@ def test_every_task(task: str, tmp_path: Path) -> None:
     head, columns = read(watch(task, policy, seed=1, ticks=30, out=tmp_path / "a.html"))
     assert (head["title"], head["ticks"], head["horizon"]) == (task, 30, TASKS[task].horizon)
     assert (columns["visitor"] >= 0).any()
+    assert ("bid" in columns, "published" in columns) == (TASKS[task].auctioned, TASKS[task].ranked)
     assert all(np.isfinite(column).all() for column in columns.values())
 
 
