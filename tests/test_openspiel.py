@@ -103,8 +103,10 @@ def test_the_equilibria_of_a_finite_auction() -> None:
     rows, columns = np.array(game.row_utilities()), np.array(game.col_utilities())
     stable = (rows > rows.max(0) - 1e-9) & (columns > columns.max(1, keepdims=True) - 1e-9)
     found = {(game.row_action_name(i), game.col_action_name(j)) for i, j in np.argwhere(stable).tolist()}
-    assert 0 < len(found) < stable.size
-    assert found == set(named_equilibria(tables, discounted(0.9)))
+    perfect = set(named_equilibria(tables, discounted(0.9)))  # in every state, not only in those that are played
+    assert perfect
+    assert perfect <= found
+    assert len(found) < stable.size
 
 
 def test_a_platform_is_refused() -> None:
