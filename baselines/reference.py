@@ -31,12 +31,13 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import TASKS, cli
+from recsys_env import TASKS, WorldConfig, cli
 from recsys_env.checks import unknown
 from recsys_env.files import write_json
+from recsys_env.tuning import states_of
 
 from . import training_results
-from .algorithms import ALGORITHMS
+from .algorithms import ALGORITHMS, CMAES, PageLearner
 from .options import Algorithm
 from .training_results import RESULTS, TrainingResults, read_folder
 
@@ -48,13 +49,14 @@ TEAMS = ("coverage-v0", "journey-v1", "duel-v1", "social-v1")  # where algorithm
 LARGE = ("streaming-v1", "ecommerce-v1", "news-v1", "rivals-v1", "crossdomain-v0")
 SELFISH = tuple(task for task, config in TASKS.items() if config.reward.sharing == 0)  # tasks of selfish agents
 SHARED = tuple(task for task in TASKS if task not in SELFISH)  # tasks that pay the team's reward
+RANKERS = tuple(task for task, config in TASKS.items() if not config.ranked)  # where agents rank what a page shows
 _TEAM: dict[str, Any] = {"sharing": 1.0}
 _BENCHMARL: dict[str, Any] = {**_TEAM, "reward_scale": 10.0}
 
 
 @dataclass(frozen=True)
 class ReferenceLearner:
-    """An algorithm and its settings, which are the same on all of its tasks.
+    """An algorithm and its settings, which are the same on all of its tasks, but for what their kind of page requires.
 
     Args:
         algorithm: its name.
@@ -70,7 +72,15 @@ class ReferenceLearner:
         kind = ALGORITHMS[self.algorithm]
         budget = ON_POLICY if kind.on_policy else OFF_POLICY
         usual = {"device": "cpu", "compare": (), "timesteps": budget}  # what policies earn is in the leaderboard
-        return kind(task=task, seed=seed, **{**usual, **self.settings})
+        return kind(task=task, seed=seed, **{**usual, **_required(kind, TASKS[task]), **self.settings})
+
+
+def _required(kind: type[Algorithm], config: WorldConfig) -> dict[str, Any]:
+    """Settings that the kind of page requires: rankers of bidders look at the auction, and creators meet no visitors
+    whom credit could follow."""
+    if issubclass(kind, CMAES):
+        return {"states": states_of(config)}
+    return {"credit": "ticks"} if config.ranked and issubclass(kind, PageLearner) else {}
 
 
 def seeds(task: str) -> int:
@@ -89,7 +99,7 @@ LEARNERS: dict[str, ReferenceLearner] = {
     "ppo-torch-silent": ReferenceLearner("ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}),
     "ppo-torch-team": ReferenceLearner("ppo-torch", SELFISH, _TEAM),
     "ppo-torch-team-myopic": ReferenceLearner("ppo-torch", SELFISH, {**_TEAM, "gamma": 0.0}),
-    "cma-es": ReferenceLearner("cma-es", tuple(TASKS), _TEAM),
+    "cma-es": ReferenceLearner("cma-es", RANKERS, _TEAM),
     "generative": ReferenceLearner("generative", LARGE, {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}),
     "generative-grpo": ReferenceLearner(
         "generative-grpo", LARGE[:2], {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}

@@ -101,7 +101,7 @@ BIDDER = _record(
     ("budget", "f8"),        # what it may spend until the next refill
 )  # fmt: skip
 AUCTION = _record(
-    ("pages", "i4"),         # since the last refill of the budgets
+    ("pages", "i8"),         # since the last refill of the budgets
     ("last_price", "f8"),    # of the last page, 0 = nobody bid, or there was none
 )  # fmt: skip
 STOCK = _record(

@@ -28,15 +28,13 @@ from .tasks import task_config
 from .vector import VectorEnv
 
 # Fields that move the weights of a ranker, where agents see them: how satisfied the visitor is with the agent, where it
-# is in its visits, and what it was last asked for; in auctions, what the slot is worth, and how much time and money is
-# left. In finite games agents are told what is latent.
+# is in its visits, and what it was last asked for. In finite games agents are told what is latent.
 STATES = (
     "observed_satisfaction",
     "satisfaction_pages",
     "session_page",
     "visit_gap",
     "price_levels",
-    *AUCTION_FIELDS,
     "latent_satisfaction",
     "latent_trust",
 )
@@ -45,6 +43,11 @@ TARGETS = (-0.2, 0.2, 0.6, 1.0)
 _ELITE = 4  # one candidate in so many is of the elite
 _NEAR = 0.3  # standard deviation at first of a search that begins with good weights
 _STEPS = ((2**0.5, 0.0), (0.5**0.5, 0.0), (1.0, 0.1), (1.0, -0.1))  # to the neighbours: factor on the price, to target
+
+
+def states_of(config: WorldConfig) -> tuple[str, ...]:
+    """Return `STATES`, and in an auction what the slot is worth, and how much time and money is left."""
+    return (*STATES, *(AUCTION_FIELDS if config.auctioned else ()))
 
 
 # ------------------------------------------------------------------------------------------------ planner

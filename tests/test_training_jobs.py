@@ -70,8 +70,8 @@ def test_the_list_is_fair() -> None:
         assert training.config.observability == TASKS[job.algorithm.task].observability
         assert (job.algorithm.evaluations, job.algorithm.eval_episodes) == (10, 32)
         assert set(job.algorithm.set) <= {"messages=0"}  # what is asked about messages
-    for everywhere in ("ppo-torch", "cma-es"):
-        assert {task for learner, task in places if learner == everywhere} == set(TASKS)
+    assert {task for learner, task in places if learner == "ppo-torch"} == set(TASKS)
+    assert {task for learner, task in places if learner == "cma-es"} == set(TASKS) - {"creators-v0"}  # no rankers there
     teams = {task for learner, task in places if learner == "qmix-torch"}
     assert {task for learner, task in places if learner == "ippo"} == teams | set(FINITE)
 
