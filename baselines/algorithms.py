@@ -51,7 +51,7 @@ class TorchLearner(Discounted):
     def world(self) -> WorldConfig:
         config = super().world()
         # An empty candidate is all zeros, so that candidates need no mask.
-        return replace(config, {"mask_actions": True}) if config.action == "items" else config
+        return replace(config, {"mask_actions": True}) if config.action in ("items", "publish") else config
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,15 @@ class PageLearner(TorchLearner):
     """Discount from one page of a user slot to its next, beside --gamma per tick between; none with --credit ticks."""
     width: Count = 64
     """Units of each hidden layer."""
+
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if config.ranked and self.credit == "user_slots":
+            raise ValueError(
+                f"--credit = {self.credit!r} follows visitors from page to page, and creators on a platform meet none; "
+                "choose ticks, which leads from one decision to the next"
+            )
+        return config
 
     def given(self) -> tuple[str, ...]:
         place = ("the place that each page belongs to",) if self.credit == "user_slots" else ()

@@ -367,6 +367,7 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
         ),
     ],
     "crossdomain-v0": [lambda: f"Clicks per page {per_page('crossdomain-v0', 'random')} under random"],
+    "creators-v0": [lambda: f"Every {TASKS['creators-v0'].platform.period} ticks"],
     "rivals-v1": [
         lambda: "beats {} to {} times the price".format(*(name.split()[-1] for name in unbeaten("rivals-v1"))),
         lambda: "(individual reward from {:.0f} down to {:.0f}; both myopic {:.0f})".format(*priced("rivals-v1")),
@@ -394,6 +395,7 @@ GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
     },
     "journey-v1": {"click weight of .02": "a weight of the role's config"},
     "coldstart-v1": {"1 to 4 in 10 sessions": "what the task was set to"},
+    "creators-v0": {"`num_agents` from 2 to 50": "what is to be varied"},
 }
 
 

@@ -40,7 +40,7 @@ class Ranked(NamedTuple):
 class LinearRanker(Ranker):
     """Ranks options by <w, features> with w = weights[0] + sum_i x_i weights[1 + i], where x are observed numbers.
 
-    Where agents set prices, the last number of w is not a feature weight but the agent's price level in log m, from -1
+    Where agents set prices or bid, the last number of w is not a feature weight but the agent's level in log m, from -1
     (lowest) to 1 (highest). It is rounded to the nearest level, and clipped to the lowest and highest.
 
     Args:
@@ -96,7 +96,7 @@ class LinearRanker(Ranker):
         rows = self.weights[..., :features]
         return np.ascontiguousarray(rows.reshape(-1, *rows.shape[-2:]))
 
-    def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
+    def levels(self, observations: np.ndarray) -> np.ndarray | None:
         if not self.envs.shape.levels:
             return None
         positions = self._moved(observations, slice(-1, None))[..., 0]
