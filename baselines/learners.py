@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recsys_env import WorldConfig, cli
+from recsys_env import cli
 from recsys_env.files import read_json
 from recsys_env.tuning import states_of
 
-from .algorithms import ALGORITHMS, CMAES, PageLearner
+from .algorithms import ALGORITHMS, CMAES
 from .options import Algorithm
 
 TICKS = 1_000_000  # of a run, in all copies together
@@ -87,17 +87,11 @@ class ReferenceLearner:
 
     def training(self, task: str, **options: Any) -> Algorithm:
         """A training on a task with these options; the learner's own settings come before them."""
-        usual = {"device": "cpu", "compare": ()}  # what policies earn is in the leaderboard
+        usual: dict[str, Any] = {"device": "cpu", "compare": ()}  # what policies earn is in the leaderboard
         kind = ALGORITHMS[self.algorithm]
-        return kind(task=task, **{**usual, **_required(kind, cli.config_of(task)), **options, **self.settings})
-
-
-def _required(kind: type[Algorithm], config: WorldConfig) -> dict[str, Any]:
-    """Settings that the kind of page requires: rankers of bidders look at the auction, and creators meet no visitors
-    whom credit could follow."""
-    if issubclass(kind, CMAES):
-        return {"states": states_of(config)}
-    return {"credit": "ticks"} if config.ranked and issubclass(kind, PageLearner) else {}
+        if issubclass(kind, CMAES):
+            usual["states"] = states_of(cli.config_of(task))  # rankers of bidders look at the auction
+        return kind(task=task, **{**usual, **options, **self.settings})
 
 
 _TABLE = (
