@@ -88,7 +88,7 @@ def main() -> None:
         scripted = {
             "source": provenance(),
             "payoffs": {str(creators): payoffs(creators, args.episodes) for creators in args.sizes},
-            "speed": {str(creators): speed(f"{TASK},num_agents={creators}") for creators in (4, CROWD)},
+            "speed": {str(creators): speed(task_config(TASK, {"num_agents": creators})) for creators in (4, CROWD)},
         }
     trainings = cases(args.sizes, args.ticks)
     jobs = [(name, seed) for seed in range(args.seeds) for name in trainings if str(seed) not in runs.get(name, {})]

@@ -332,7 +332,7 @@ def _levels(played: Played, policy: str, places: int) -> dict[str, float]:
     }
 
 
-def speed(task: str, seconds: float = 1.0) -> Card:
+def speed(task: str | WorldConfig, seconds: float = 1.0) -> Card:
     """Agent-steps per second of random actions in 256 copies, on one thread."""
     envs = vector_env(task, 256)
     envs.reset(seed=0)
