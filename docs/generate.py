@@ -375,6 +375,8 @@ def action_text(config: WorldConfig, env: Any) -> str:
         "candidates": f"indices among the {config.candidates.number} candidates that retrieval found for this visitor",
         "items": f"ids among the {env.vector.shape.items} items",
         "query": "a vector; the items nearest to it are shown",
+        "publish": f"topic and clickbait of the next item: {env.vector.shape.topics} topics times "
+        f"{env.vector.shape.bait_levels} levels",
         "weights": f"weights of the features by which the agent's {config.candidates.number} candidates are ranked",
     }[config.action]
     if config.offer.kind == "price":
