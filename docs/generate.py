@@ -31,11 +31,12 @@ from sphinx.ext.autodoc.mock import mock
 from benchmarks import ages
 from benchmarks.compat.snippets import blocks
 from recsys_env import SCENARIOS, TASKS, WorldConfig, fields, parallel_env
-from recsys_env.config import GROUPS
+from recsys_env.config import GROUPS, RoleConfig
 from recsys_env.evaluation import METRICS, scale_ends, watch
 from recsys_env.evaluation.tables import markdown
 from recsys_env.fitting import FitSettings
 from recsys_env.policies import ORACLES, POLICIES
+from recsys_env.policies.registry import made_for_page
 from recsys_env.responses import RESPONSES
 
 OUT = Path(__file__).parent / "_generated"
@@ -276,7 +277,7 @@ def task_page(name: str) -> str:
     config = TASKS[name]
     env = parallel_env(name)
     body, question, stresses = sections(config)
-    agents = ", ".join(map(code, env.possible_agents))
+    agents = ", ".join(code(each) for each, _ in alike(config))
     space = env.observation_space(env.possible_agents[0])
     facts = [
         ["Agents", agents],
@@ -354,14 +355,21 @@ def page_picture(name: str) -> str:
     return f"![A page of {name}](../plots/page-{name}.png)"
 
 
+def alike(config: WorldConfig) -> list[tuple[str, RoleConfig]]:
+    """The agents with their roles; many of one role are named by the first and the last."""
+    names = config.agents
+    if len(config.roles) == 1 and len(names) > 4:
+        return [(f"{names[0]} ... {names[-1]}", config.roles[0])]
+    return [(agent, config.role_of(n)) for n, agent in enumerate(names)]
+
+
 def roles(config: WorldConfig) -> str:
     rows = []
-    for n, agent in enumerate(config.agents):
-        role = config.role_of(n)
+    for agents, role in alike(config):
         inventory = "all" if not (role.domains or role.items) else f"domains {role.domains} items {role.items}"
         hidden = ", ".join(map(code, role.hidden)) or "nothing"
         knows = f"{1 + max(role.knows)} labels of the intent" if role.knows else "nothing"
-        rows.append([code(agent), role.name, role.scene or "every page", inventory, hidden, knows])
+        rows.append([code(agents), role.name, role.scene or "every page", inventory, hidden, knows])
     note = (
         "The keyword `num_agents=` changes the number of agents."
         if len(config.roles) == 1
@@ -436,11 +444,12 @@ PER_EVENT = {
 
 
 def make_text(name: str) -> str:
+    background = next(iter(made_for_page(TASKS[name])), "content")
     return f"""```py
 recsys_env.parallel_env("{name}")                              # PettingZoo, all agents
 recsys_env.vector_env("{name}", num_envs=256)                  # the batch
-recsys_env.single_agent_env("{name}", background="content")        # Gymnasium, one agent
-gymnasium.make("recsys/{name}", background="content")              # the same, registered
+recsys_env.single_agent_env("{name}", background="{background}")        # Gymnasium, one agent
+gymnasium.make("recsys/{name}", background="{background}")              # the same, registered
 pettingzoo.make("parallel", "recsys/{name}")
 ```"""
 
