@@ -18,6 +18,7 @@ from typing import Any
 
 import attacks
 import claims
+import crowds
 import learners
 import models
 import numpy as np
@@ -99,6 +100,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "claims": claimed,
         "tournament": partial(tournament, folder),
         "reproduce": reproduce,
+        **crowds.parts(),
         **worlds_for_models.parts(),
         **models.parts(folder),
         **shifts.parts(),
