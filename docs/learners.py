@@ -8,11 +8,11 @@ from typing import Any
 
 import measured
 import numpy as np
-from claims import claims as claims_of
+import suites
 from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
-from recsys_env import TASKS
+from recsys_env import SUITES, TASKS
 from recsys_env.evaluation.tables import markdown, spread
 
 # Options in which reference learners of an algorithm differ.
@@ -20,12 +20,28 @@ _VARIED = ("gamma", "memory", "centralised", "mixer")
 
 
 def table() -> str:
-    """What each learner learns from and plays, its budget, and its normalised scores, a column for each task; and what
-    `blind` scores there."""
+    """What each learner learns from and plays, its budget, and its normalised scores on the tasks of each suite; and
+    what `blind` and `static` score there."""
     report = measured.training()
     if not report["learners"]:
         raise measured.NotMeasured("training")
-    tasks = list(dict.fromkeys(task for learner in report["learners"].values() for task in learner["tasks"]))
+    note = (
+        "Normalised scores on each task's scale: mean of the training seeds (lowest to highest). Of each run the "
+        "policy that was best in an evaluation while training is measured, on ten times as many other episodes. All "
+        "see the same; the budget is that of on-policy or of off-policy algorithms, of `generative` less. Rows differ "
+        "in the reward that "
+        "they learn from (the task's is each agent's own, in `coverage-v0` the team's). "
+        f"{measured.whence(report['origin'], 'training/')}"
+    )
+    return "\n\n".join([note, *(text for suite in SUITES for text in _of_suite(suite, report["learners"]))])
+
+
+def _of_suite(suite: str, learners: Mapping[str, Any]) -> list[str]:
+    """The heading and the table of a suite, and who scores above 100; nothing where no learner was trained."""
+    trained = {task for learner in learners.values() for task in learner["tasks"]}
+    tasks = [task for task in SUITES[suite].tasks if task in trained]
+    if not tasks:
+        return []
     rows = [
         [
             f"`{policy}`",
@@ -36,22 +52,17 @@ def table() -> str:
         ]
         for policy, what in (("blind", "looks at nothing: the first K candidates"), ("static", "fixed weights"))
     ]
-    for name, learner in report["learners"].items():
+    for name, learner in learners.items():
+        if not learner["tasks"].keys() & set(tasks):
+            continue
         steps = next(iter(learner["tasks"].values()))["agent_steps"]
         reward = {None: "task's", 0.0: "own", 1.0: "team's"}[learner["settings"].get("sharing")]
         runs = [learner["tasks"].get(task, {"runs": {"trained": ()}})["runs"]["trained"] for task in tasks]
         scores = [of_seeds(measured.placed(task, of), 0) for task, of in zip(tasks, runs, strict=True)]
         rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
-    note = (
-        "Normalised scores on each task's scale: mean of the training seeds (lowest to highest). Of each run the "
-        "policy that was best in an evaluation while training is measured, on ten times as many other episodes. All "
-        "see the same; the budget is that of on-policy or of off-policy algorithms, of `generative` less. Rows differ "
-        "in the reward that "
-        "they learn from (the task's is each agent's own, in `coverage-v0` and `journey-v1` the team's). "
-        f"{measured.whence(report['origin'], 'training/')}"
-    )
     head = ["learner", "reward", "variant", "agent-steps", *(f"`{task}`" for task in tasks)]
-    return f"{note}\n\n{markdown(head, rows)}"
+    above = filter(None, (suites.above_hundred(task, suites.scores_of_learners(task)) for task in tasks))
+    return [f"### {SUITES[suite].title}", markdown(head, rows), *above]
 
 
 def _variant(learner: Mapping[str, Any]) -> str:
@@ -145,9 +156,10 @@ def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
 def claims() -> str:
     """Each claim, how often it holds, and the differences it rests on."""
     rows = []
-    for claim, found in claims_of({"tasks": measured.played()}, measured.training()):
-        said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
-        rows.append([claim, verdict(found), ", ".join(said)])
+    for suite in SUITES:
+        for claim, found in suites.claims_of(suite):
+            said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
+            rows.append([claim, f"`{suite}`", verdict(found), ", ".join(said)])
     if not rows:
         raise measured.NotMeasured("evaluation")
     note = (
@@ -155,4 +167,4 @@ def claims() -> str:
         "decides nothing); where the best of several is shown, its interval is that of all of them together "
         "(Bonferroni)."
     )
-    return f"{note}\n\n{markdown(['claim', 'tasks', 'difference'], rows)}"
+    return f"{note}\n\n{markdown(['claim', 'suite', 'tasks', 'difference'], rows)}"

@@ -60,8 +60,14 @@ FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "llm-list": "recsys_env.language.policy:ListingPolicy",
     "population": "recsys_env.policies.population:named",
 }
-# Policies that may read latent variables: intercept, quality and clickbait of items, and users.
-ORACLES = ("observer", "greedy", "planner", "central")
+_STATE = "the world and the visitor's state"
+ORACLES: dict[str, str] = {
+    "observer": "the world, but of visitors only what its agent observes",
+    **dict.fromkeys(("greedy", "planner", "reciprocal", "grim", "matcher", "undercutter"), _STATE),
+    "central": f"{_STATE}, and the options of all agents, for whom it arranges the page as a whole",
+    **dict.fromkeys(("equilibrium", "joint"), "the exact solution of the game"),
+}
+"""What policies know that agents do not observe. The world includes the intercept, quality and clickbait of its items."""
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and those of `register_loader`
     "ranker": "recsys_env.policies.linear:SavedRanker",
@@ -70,6 +76,11 @@ LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and tho
     "generative": "recsys_env.trained.generative:GenerativePolicy",
     "sb3": "recsys_env.trained.sb3:load",
 }
+
+
+def knowledge(policy: str) -> str:
+    """Return what a policy of this name knows."""
+    return ORACLES.get(policy, "what agents observe")
 
 
 def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
