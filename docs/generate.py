@@ -487,7 +487,8 @@ def suite_text(name: str) -> str:
 def score_text(name: str, config: WorldConfig) -> str:
     low, high = scale_ends(config)
     return (
-        f"On this task `{low}` scores 0 and `{high}`, which knows {knowledge(high)}, 100. [Evaluation](../../evaluation.md#what-each-interval-means) "
+        f"On this task `{low}` scores 0 and `{high}`, which knows {knowledge(high)}, 100. "
+        "[Evaluation](../../evaluation.md#what-each-interval-means) "
         "explains the intervals.\n\n" + (results.task_scores(name, OUT / "plots"))
     )
 

@@ -95,13 +95,11 @@ def scores_of(task: str) -> dict[str, dict[str, float | None]]:
 
 
 def scores_of_learners(task: str) -> dict[str, dict[str, float | None]]:
-    """The scores of the learners on a task, with intervals that also hold that of the reference 100: learners play other
-    episodes than policies."""
-    low, high = (
-        measured.played().get(task, {"teams": {}})["teams"].get(end) for end in scale_ends(cli.config_of(task))
-    )
-    if not (low and high):
+    """The scores of the learners on a task; the interval of the reference 100 is added to theirs, because learners play
+    other episodes."""
+    if task not in measured.played():
         return {}
+    low, high = (measured.played()[task]["teams"][end] for end in scale_ends(cli.config_of(task)))
     unit, found = 100 / (high["mean"] - low["mean"]), {}
     for name, learner in measured.training()["learners"].items():
         if task in learner["tasks"]:
@@ -126,7 +124,7 @@ def claims_of(suite: str) -> list[claims.Claim]:
 
 
 def reason(task: str) -> str:
-    """Why a task is in no suite: looking ahead gains nothing in it, or it ranks policies as a task of the suite does."""
+    """Why a task is in no suite: looking ahead gains nothing in it, or it ranks policies as a task in a suite does."""
     if task not in measured.played():
         return "Not measured yet."
     gain = lead(task, "planner", "greedy")

@@ -173,8 +173,9 @@ def split_task(task: str) -> list[str]:
 
 
 def tasks_of(names: Sequence[str]) -> list[str]:
-    """Return the tasks of these names, in which the name of a suite (`tasks.SUITES`) stands for all of its tasks. Fields
-    that are changed after its name are changed in each of them: `ranking,horizon=200`.
+    """Return the tasks of these names; that of a suite (`tasks.SUITES`) stands for all of its tasks.
+
+    Fields that are changed after the name of a suite are changed in each of them: `ranking,horizon=200`.
 
     Raises:
         ValueError: a suite, task, field or value does not exist.

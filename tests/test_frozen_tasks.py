@@ -35,7 +35,7 @@ CONFIG: dict[str, str] = {
     "news-v1": "050f8d3ace59e5c0c1525cb37174fe1883d2ed598bf42c83104140cb6404fe6a",
     "streaming-v1": "ca1a4ddad0eb80a52101dae9295d9c82bb8349890a6d9f5de752e0a63048d274",
     "coldstart-v1": "65b4b811ec6b8ef395647c14b3fb4e00a660de9f58b3b54ea94b87c839a31c7c",
-    "grocery-v1": "be6b8b914d8890f988b502608ecad31ae1dfa7b72d35c4c64f8860643814c7aa",
+    "grocery-v1": "27e9423e48b563d880d09be606b067a86cddd910773d528903ecb93f23fdd135",
     "crossdomain-v0": "11ffe709d498a88a7b0bff965deeb194c6a3f18fb4dbd7f1f0c42d5f794cc7d2",
     "bundle-v0": "77db6e06d82e1a13db36938a265776037dba3a95b51cf9fb8d0c1a3e7f7438fe",
     "playlist-v0": "89c50026f858023f86138733281d7d292c7a0bac882591f339b963c7627afe8e",

@@ -44,8 +44,9 @@ def evaluate(
 
     Args:
         policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
-        tasks: names of tasks or of suites (`tasks.SUITES`), optionally with changed fields:
-            streaming-v1,observability=full. catalogues=train or catalogues=unseen among the fields gives every run its own world (`cli.CATALOGUES`).
+        tasks: names of tasks, or of suites for all of their tasks (`tasks.SUITES`), optionally with changed fields:
+            streaming-v1,observability=full. catalogues=train or catalogues=unseen among the fields gives every run its
+            own world (`cli.CATALOGUES`).
         episodes: episodes per run.
         seeds: number of runs, each on its own held-out seed, which training never uses.
         warmup: episodes that a policy which learns while it serves plays before each run.

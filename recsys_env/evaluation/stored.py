@@ -3,8 +3,9 @@
 Other fields are allowed. A run holds the measurements of each episode; the folder of an evaluation has one file for
 each run. A stored evaluation is the summary of its runs, from which every table is made. Of rewards and scores it holds
 the value of each run, so that intervals and differences can be computed anew when rows are added
-(`statistics.merged`), and scores and aggregates whenever the scale of a task has changed (`statistics.rescaled`). Of metrics it holds only intervals: nothing is computed from metrics, and the values of all runs
-and agents would make up most of the file.
+(`statistics.merged`), and scores and aggregates when the scale of a task has changed (`statistics.rescaled`). Of
+metrics it holds only intervals: nothing is computed from metrics, and the values of all runs and agents would make up
+most of the file.
 """
 
 from __future__ import annotations

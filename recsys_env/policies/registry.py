@@ -67,7 +67,7 @@ ORACLES: dict[str, str] = {
     "central": f"{_STATE}, and the options of all agents, for whom it arranges the page as a whole",
     **dict.fromkeys(("equilibrium", "joint"), "the exact solution of the game"),
 }
-"""What policies know that agents do not observe. The world includes the intercept, quality and clickbait of its items."""
+"""What policies know that agents do not observe. The world includes the latent numbers of its items."""
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and those of `register_loader`
     "ranker": "recsys_env.policies.linear:SavedRanker",
