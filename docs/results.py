@@ -136,11 +136,12 @@ def _leaders(report: Mapping[str, Any]) -> list[str]:
 
 
 def _of_suite(report: Mapping[str, Any], suite: str, folder: Path) -> list[str]:
-    """The leaderboard of a suite; over all of its tasks only where these share one scale."""
+    """The leaderboard of a suite, if some of its tasks were measured; over all of these only where they share one
+    scale."""
     played = [task for task in SUITES[suite].tasks if task in report["tasks"]]
-    text = [f"### {SUITES[suite].title}", SUITES[suite].purpose]
     if not played:
-        return [*text, str(NotMeasured("evaluation"))]
+        return []
+    text = [f"### {SUITES[suite].title}", SUITES[suite].purpose]
     over = report["aggregate"].get(suite)
     if over:
         path = folder / f"leaderboard-{suite}.png"
@@ -567,7 +568,9 @@ def _readme_scores() -> str:
     """The scales of the tasks and the best policies, after what the scores say."""
     report = stored("evaluation")
     said = [*_leaders(report), _above_static()]
-    return f"{' '.join(filter(None, said))}\n\n{suites.by_task()}\n\n{_runs(report)} on each task; ± 95 %."
+    above = (suites.above_hundred(task, suites.scores_of(task)) for suite in SUITES.values() for task in suite.tasks)
+    notes = [f"{_runs(report)} on each task; ± 95 %.", *filter(None, above)]
+    return f"{' '.join(filter(None, said))}\n\n{suites.by_task()}\n\n{' '.join(notes)}"
 
 
 if __name__ == "__main__":

@@ -97,3 +97,5 @@ def test_no_table_puts_anything_above_its_100_without_saying_so(
         assert said in page
         if suite_of(task) and above:
             assert said in (results.evaluation(tmp_path) if scores is policies else results.learned())
+        if suite_of(task) and above and scores is policies:
+            assert said in results.README.read_text(encoding="utf-8")

@@ -64,7 +64,7 @@ _STATE = "the world and the visitor's state"
 ORACLES: dict[str, str] = {
     "observer": "the world, but of visitors only what its agent observes",
     **dict.fromkeys(("greedy", "planner", "reciprocal", "grim", "matcher", "undercutter"), _STATE),
-    "central": f"{_STATE}, and the options of all agents, for whom it arranges the page as a whole",
+    "central": "the world, the visitor's state and the options of all agents",
     **dict.fromkeys(("equilibrium", "joint"), "the exact solution of the game"),
 }
 """What policies know that agents do not observe. The world includes the latent numbers of its items."""
