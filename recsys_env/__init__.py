@@ -11,10 +11,10 @@ arrays.py       World (read-only arrays), State (what changes, leading axis B), 
 world.py        builds the World of a config
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
 batch.py        what every batch of copies offers; actions.py: how it reads actions; infos.py: what it reports
-relative.py     one layout of observations for teams of several sizes
 game_batch.py   a batch that plays its copies itself: vector.py on the CPU, cuda/ on a GPU by the same kernels
 worlds.py       batches of several worlds side by side
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
+relative.py     teams of several sizes: one layout of observations, one environment
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
 rollouts.py     many ticks in one compiled call
@@ -47,6 +47,7 @@ from .focal import FocalBatch
 from .infos import plain
 from .language import text_env
 from .libraries import library
+from .relative import TeamSizesEnv, team_sizes_env
 from .rollouts import Rollout, rollout
 from .scenarios import SCENARIOS, Scenario
 from .settings import replace
@@ -79,6 +80,7 @@ __all__ = [
     "SharedPolicyVectorEnv",
     "SingleAgentEnv",
     "SingleAgentVectorEnv",
+    "TeamSizesEnv",
     "VectorEnv",
     "WorldConfig",
     "Worlds",
@@ -92,6 +94,7 @@ __all__ = [
     "shared_policy_env",
     "single_agent_env",
     "single_agent_vector_env",
+    "team_sizes_env",
     "text_env",
     "vector_env",
 ]

@@ -18,7 +18,7 @@ from .actions import ActionReader
 from .arrays import State
 from .busy import Busy
 from .catalogue import Catalogue
-from .checks import array_of, as_places, check_count, checked_seed, is_number, is_sequence, shown
+from .checks import as_numbers, as_places, check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig
 from .fields import Shape
 from .infos import Infos
@@ -106,20 +106,6 @@ class Choices(NamedTuple):
 
 
 _ONLY_CHOICES = "action = {!r} makes actions vectors; see action_fields for their parts"
-
-
-def _integers(name: str, value: Any, sizes: int | np.ndarray) -> np.ndarray:
-    """Return the value as an array of integers from 0 to below these sizes.
-
-    Raises:
-        TypeError, ValueError: it is something else.
-    """
-    array = array_of(value)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} = {shown(value)} must be integers")
-    if ((array < 0) | (array >= sizes)).any():
-        raise ValueError(f"{name} = {shown(value)} must be from 0 to {np.max(sizes) - 1}")
-    return array.astype(np.int64)
 
 
 Array = TypeVar("Array")  # where the game is played: of NumPy, or on a GPU
@@ -325,13 +311,16 @@ class Batch(ABC, Generic[Array, InfosT]):
         """
         if not isinstance(name, str) or name not in self.observation_fields:
             raise KeyError(f"{shown(name)}; observation fields are {', '.join(self.observation_fields)}")
-        flat: Any = observations
-        shape, size = getattr(flat, "shape", None), max(columns.stop for columns in self.observation_fields.values())
+        return self._checked_flat(observations)[..., self.observation_fields[name]]  # type: ignore[no-any-return]
+
+    def _checked_flat(self, flat: Any) -> Any:
+        """Return flat observations, if they are."""
+        shape, size = getattr(flat, "shape", None), self.layout.size
         if not hasattr(flat, "dtype") or not isinstance(shape, tuple):
             raise TypeError(f"observations = {shown(flat)} must be an array [..., {size}] of flat observations")
         if shape[-1:] != (size,):
             raise ValueError(f"observations = {shown(flat)} of shape {tuple(shape)} must be flat ones [..., {size}]")
-        return flat[..., self.observation_fields[name]]  # type: ignore[no-any-return]
+        return flat
 
     def _formatted(self, observations: Any, masks: Any) -> Any:
         """Flat observations and their masks in the format of this batch."""
@@ -345,15 +334,21 @@ class Batch(ABC, Generic[Array, InfosT]):
 
         Raises:
             TypeError: they are in another format.
-            ValueError: parts have other shapes.
+            ValueError: they, or parts of them, have other shapes.
         """
+        flat, masks = self._flat(observations)
+        return self._checked_flat(flat), masks
+
+    def _flat(self, observations: Any) -> tuple[Any, Any]:
+        """`flat` for callers that check shapes themselves."""
         space = self.observation_space
         if not isinstance(space, spaces.Dict):
             return observations, None
         if not isinstance(observations, Mapping) or not set(space) <= set(observations):
             raise TypeError(f"observations = {shown(observations)} must be a dict of {' and '.join(space)}")
-        flat = observations[FLAT] if self.observation_format == "flat" else self.layout.join(observations)
-        return flat, observations.get(MASK)
+        if self.observation_format == "flat":
+            return observations[FLAT], observations.get(MASK)
+        return self.layout.join(observations), observations.get(MASK)
 
     # -------------------------------------------------------------------------------------------- actions
 
@@ -385,7 +380,7 @@ class Batch(ABC, Generic[Array, InfosT]):
         config, shape = self.config, self.shape
         if config.continuous:
             raise ValueError(_ONLY_CHOICES.format(config.action))
-        chosen = _integers("picks", picks, choices(config, shape))
+        chosen = as_places("picks", picks, choices(config, shape))
         if chosen.shape[-1:] != (shape.slots,):
             raise ValueError(f"picks = {shown(picks)} of shape {chosen.shape} must be [..., {shape.slots}]")
         parts = [chosen]
@@ -394,7 +389,7 @@ class Batch(ABC, Generic[Array, InfosT]):
             if given is not None and not size:
                 raise ValueError(f"{name} = {shown(given)}: agents of this task have none; leave them out")
             if size:
-                part = _integers(name, default if given is None else given, size)
+                part = as_places(name, default if given is None else given, size)
                 if given is not None and part.shape != chosen.shape[:-1]:
                     raise ValueError(f"{name} = {shown(given)} of shape {part.shape} must be {chosen.shape[:-1]}")
                 parts.append(np.broadcast_to(part[..., None], (*chosen.shape[:-1], 1)))
@@ -411,10 +406,10 @@ class Batch(ABC, Generic[Array, InfosT]):
         if config.continuous:
             raise ValueError(_ONLY_CHOICES.format(config.action))
         sizes = np.array(space.n) if isinstance(space, spaces.Discrete) else np.asarray(space.nvec)  # type: ignore
-        array = array_of(actions)
+        array = as_numbers("actions", actions, "iu")
         if array.shape[array.ndim - sizes.ndim :] != sizes.shape:
             raise ValueError(f"actions = {shown(actions)} of shape {array.shape} must be [..., {sizes.size}]: {space}")
-        parts = parts_of(_integers("actions", actions, sizes), shape.slots, beside_picks(shape))
+        parts = parts_of(as_places("actions", array, sizes), shape.slots, beside_picks(shape))
         beside = iter(np.moveaxis(parts[..., shape.slots :], -1, 0))
         return Choices(
             parts[..., : shape.slots], *(next(beside) if size else None for size in (shape.levels, shape.vocabulary))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -100,16 +101,19 @@ def as_numbers(name: str, values: Any, kinds: str = "fiu") -> np.ndarray:
     return array
 
 
-def as_places(name: str, values: Any, number: int, error: type[Exception] = ValueError) -> np.ndarray:
+def as_places(name: str, values: Any, number: int | np.ndarray, error: type[Exception] = ValueError) -> np.ndarray:
     """The values as an array of int64 that each name one of so many things, from 0 on.
+
+    Args:
+        number: of the things; an array that broadcasts with the values where it differs between them.
 
     Raises:
         ValueError, TypeError: they are no whole numbers.
         error: some are out of range.
     """
     array = as_numbers(name, values, "iu")
-    if array.size and not 0 <= array.min() <= array.max() < number:
-        raise error(f"{name} = {shown(values)} must be from 0 to {number - 1}")
+    if ((array < 0) | (array >= number)).any():
+        raise error(f"{name} = {shown(values)} must be from 0 to {np.max(number) - 1}")
     return array.astype(np.int64)
 
 
@@ -131,6 +135,23 @@ def check_count(name: str, value: Any, low: int, high: int) -> None:
         raise TypeError(f"{name} = {shown(value)} must be an integer")
     if not low <= value <= high:
         raise ValueError(f"{name} = {shown(value)} is out of range; allowed is [{low}, {high}]")
+
+
+def check_options(options: Any, known: Iterable[str] = ()) -> None:
+    """Check the options of a `reset`: warn of those that it does not know, once for each place that gives them.
+
+    Raises:
+        TypeError: they are neither None nor a dict.
+    """
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        raise TypeError(f"options = {shown(options)} must be a dict or None")
+    known = list(known)
+    ignored = [name for name in options if name not in known]
+    if ignored:
+        hint = f"; known are {', '.join(known)}" if known else ""
+        warnings.warn(f"reset ignores the options {', '.join(map(shown, ignored))}{hint}", stacklevel=3)
 
 
 def checked_seed(seed: Any, name: str = "seed") -> int:

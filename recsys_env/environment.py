@@ -15,7 +15,7 @@ from pettingzoo import ParallelEnv
 from .batch import Snapshot
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import checked_seed, did_you_mean, shown
+from .checks import check_options, checked_seed, did_you_mean, shown
 from .config import WorldConfig
 from .infos import by_agent
 from .spaces import action_space
@@ -110,16 +110,17 @@ class RecommendationEnv(ParallelEnv):
 
         Args:
             seed: integer in [0, 2^64); None before any seed takes one from the operating system.
-            options: ignored.
+            options: none is known; a warning names those that are given.
 
         Returns:
             observations and infos by agent.
 
         Raises:
-            ValueError, TypeError: the seed is not such an integer; nothing has changed.
+            ValueError, TypeError: the seed is not such an integer, or `options` are not a dict; nothing has changed.
 
         If it is interrupted (Ctrl-C) before the episode has begun, nothing has changed either; see `VectorEnv.reset`.
         """
+        check_options(options)
         if seed is not None:
             seed = checked_seed(seed)
         over = not self.agents

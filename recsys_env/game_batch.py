@@ -21,7 +21,7 @@ from .arrays import ROW_ARRAYS, State, World, most_rows, with_rows
 from .batch import Array, Batch, InfosT, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import check_count, shown
+from .checks import check_count, check_options, shown
 from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, field_slices, observed_features, private_fields, runs_of
 from .files import digest_of_arrays
@@ -161,17 +161,18 @@ class GameBatch(Batch[Array, InfosT]):
             seed: an integer starts episode 0 of that seed (copy b plays `copy_seed(seed, b)`), a sequence gives each
                 copy its own seed. None keeps the seed and goes to the next episode (an environment that was never
                 seeded takes a seed from the operating system).
-            options: ignored.
+            options: none is known; a warning names those that are given.
 
         Returns:
             observations [B, N, O] (or a dict of observations and masks), infos.
 
         Raises:
-            ValueError, TypeError: the seed is something else; nothing has changed.
+            ValueError, TypeError: the seed is something else, or `options` are not a dict; nothing has changed.
 
         If it is interrupted (Ctrl-C) before the episode has begun, for example during compilation, nothing has changed
         either: the previous game continues, or there is none.
         """
+        check_options(options)
         if seed is None and self._seed is None:
             seed = secrets.randbits(63)
         copies, seeds = self._fetched(self._state.copies, slice(None)), self._seed

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from .checks import did_you_mean, shown
+from .checks import as_numbers, as_places, did_you_mean, shown
 from .config import WorldConfig
 from .fields import OBSERVATION, Shape, field_slices
 from .spaces import mask_size, unit_box
@@ -106,16 +106,21 @@ class ObservationLayout:
         """Return observations in the format "dict" as flat ones [..., O]: the inverse of `structured`.
 
         Raises:
-            ValueError: parts have other shapes.
+            TypeError, ValueError: a part is no array of numbers, or has another shape, or names no item.
         """
-        context = np.asarray(observations[CONTEXT])
-        flat = np.zeros((*context.shape[:-1], self.size), np.float32)
-        flat[..., list(self.context)] = context
+        context = as_numbers(f"observations[{CONTEXT!r}]", observations[CONTEXT])
+        rows = context.shape[:-1]
+        flat = np.zeros((*rows, self.size), np.float32)
+        flat[..., list(self.context)] = _shaped(CONTEXT, context, (*rows, len(self.context)))
         for name in self.parts:
-            values = np.asarray(observations[name])
+            shape = self.shape(name)
             if name in _IDS:
-                values = self.codes(name)[values]
-            flat[..., self.columns(name)] = values.reshape(*flat.shape[:-1], -1)
+                ids = as_places(f"observations[{name!r}]", observations[name], self.items + 1)
+                values = self.codes(name)[_shaped(name, ids, (*rows, *shape[:-1]))]
+            else:
+                numbers = as_numbers(f"observations[{name!r}]", observations[name])
+                values = _shaped(name, numbers, (*rows, *shape))
+            flat[..., self.columns(name)] = values.reshape(*rows, -1)
         return flat
 
     def codes(self, name: str) -> np.ndarray:
@@ -136,6 +141,13 @@ class ObservationLayout:
                 else spaces.Box(-1.0, 1.0, shape, np.float32)
             )
         return found
+
+
+def _shaped(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a part of observations, if it has this shape."""
+    if values.shape != shape:
+        raise ValueError(f"observations[{name!r}] of shape {list(values.shape)} must be {list(shape)}")
+    return values
 
 
 def observation_layout(config: WorldConfig, shape: Shape) -> ObservationLayout:

@@ -2,19 +2,30 @@
 
 layout = RelativeLayout(envs, max_agents=6)
 layout.read(envs.observations)      # [B, N, O'], the same O' for 2 to 6 agents
+
+env = team_sizes_env("social-v1", max_agents=6)         # its observations have this layout
+env.reset(seed=0, options={"num_agents": 3})
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from pettingzoo import ParallelEnv
 
 from .batch import CpuBatch, checked_cpu_batch
-from .checks import check_count, shown
+from .catalogue import Catalogue
+from .checks import check_count, check_options, checked_seed, shown
+from .config import WorldConfig
+from .environment import RecommendationEnv
 from .fields import OBSERVATION
+from .settings import replace
 from .spaces import unit_box
+from .tasks import task_config
 
 
 class RelativeLayout:
@@ -94,3 +105,165 @@ class RelativeLayout:
         if observations.shape[-1:] != (self._width,):
             raise ValueError(f"observations of shape {list(observations.shape)} must be [..., {self._width}]")
         return np.concatenate([observations, np.zeros((*observations.shape[:-1], 1), observations.dtype)], axis=-1)
+
+
+class TeamSizesEnv(ParallelEnv[str, Any, Any]):
+    """A task whose episodes have different numbers of agents, as a PettingZoo parallel environment.
+
+    `reset(options={"num_agents": n})` begins an episode of n agents, which are the first n of `possible_agents`.
+    Observations are those of `RelativeLayout`, so that their length never changes. There is no global state, whose
+    length would. Everything else is as in `RecommendationEnv`, one of which plays each size.
+
+    Args:
+        config: the task.
+        max_agents: the largest number of agents; the smallest is 1.
+        catalogue, render_mode, name: as in `RecommendationEnv`.
+
+    Attributes:
+        possible_agents: names of the largest team.
+        agents: names of the present team; empty once the episode is over.
+        env: the environment that plays the present episode.
+        observation_fields: name -> slice of an observation.
+
+    Raises:
+        ValueError, TypeError: the task cannot have so many agents, for example because it has several roles.
+    """
+
+    def __init__(
+        self,
+        config: WorldConfig,
+        max_agents: int,
+        catalogue: Catalogue | str | Path | None = None,
+        render_mode: str | None = None,
+        name: str = "recsys",
+    ) -> None:
+        check_count("max_agents", max_agents, config.num_agents, 10**4)
+        self.max_agents, self.render_mode = max_agents, render_mode
+        self._made: dict[int, tuple[RecommendationEnv, RelativeLayout]] = {}
+        self._create = lambda agents: RecommendationEnv(
+            replace(config, {"num_agents": agents}), catalogue, render_mode, name
+        )
+        largest, layout = self._of_size(max_agents)
+        self.metadata = largest.metadata
+        self.possible_agents = largest.possible_agents
+        self.observation_fields = layout.observation_fields
+        space: spaces.Space[Any] = layout.observation_space
+        if config.mask_actions:
+            mask: spaces.Dict = largest.observation_space(self.possible_agents[0])  # type: ignore[assignment]
+            space = spaces.Dict({"observation": space, "action_mask": mask["action_mask"]})
+        self._observation_space = space
+        self.env = largest
+        self._seed: int | None = None
+        self._seeded: set[int] = set()  # sizes that have played an episode of the seed
+
+    def _of_size(self, agents: int) -> tuple[RecommendationEnv, RelativeLayout]:
+        if agents not in self._made:
+            env = self._create(agents)
+            self._made[agents] = env, RelativeLayout(env.vector, self.max_agents)
+            self._check_spaces(agents)
+        return self._made[agents]
+
+    def _check_spaces(self, agents: int) -> None:
+        """Raise unless a team of this size sees and does what the largest one does."""
+        (env, layout), (largest, widest) = self._made[agents], self._made[self.max_agents]
+        for what, here, there in (
+            ("observations", layout.observation_space, widest.observation_space),
+            ("actions", env.vector.action_space, largest.vector.action_space),
+        ):
+            if here != there:
+                raise ValueError(
+                    f"teams of {agents} agents have other {what} than teams of {self.max_agents}: {here}, not {there}"
+                )
+
+    @property
+    def agents(self) -> list[str]:  # type: ignore[override]
+        """The present team; empty once the episode is over."""
+        return self.env.agents
+
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        """Return the space of an agent's observations; the same object for all agents."""
+        self._largest.observation_space(agent)  # names an unknown agent
+        return self._observation_space
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """Return the space of an agent's actions."""
+        return self._largest.action_space(agent)
+
+    @property
+    def _largest(self) -> RecommendationEnv:
+        return self._made[self.max_agents][0]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start an episode: episode 0 of a seed, or with None the next episode of the current seed.
+
+        Each team size counts the episodes of a seed for itself.
+
+        Args:
+            seed: as in `RecommendationEnv.reset`.
+            options: {"num_agents": n}; without it, the team has `max_agents`.
+
+        Returns:
+            observations and infos by agent.
+
+        Raises:
+            ValueError, TypeError: the seed or the number of agents is not allowed; nothing has changed.
+        """
+        check_options(options, ["num_agents"])
+        agents = (options or {}).get("num_agents", self.max_agents)
+        check_count("options['num_agents']", agents, 1, self.max_agents)
+        seed = None if seed is None else checked_seed(seed)
+        env, _ = self._of_size(int(agents))
+        known = self._seed if seed is None else seed
+        fresh = seed is not None or agents not in self._seeded
+        observations, infos = env.reset(seed=known if fresh else None)
+        self._seed, self._seeded = known, {agents} if seed is not None else {*self._seeded, agents}
+        self.env = env
+        return self._relative(observations), infos
+
+    def step(
+        self, actions: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
+        """Play one tick of the present team; see `RecommendationEnv.step`."""
+        observations, *others = self.env.step(actions)
+        return self._relative(observations), *others  # type: ignore[return-value]
+
+    def _relative(self, observations: Mapping[str, Any]) -> dict[str, Any]:
+        """The observations of the present team in the layout of all teams."""
+        _, layout = self._made[len(self.env.possible_agents)]
+        rows: dict[str, Any] = {}
+        for n, (agent, seen) in enumerate(observations.items()):
+            if isinstance(seen, Mapping):
+                rows[agent] = {**seen, "observation": layout.read_of(n, seen["observation"])}
+            else:
+                rows[agent] = layout.read_of(n, seen)
+        return rows
+
+    def render(self) -> Any:
+        """Return or print the page that was shown last; see `RecommendationEnv.render`."""
+        return self.env.render()
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+
+def team_sizes_env(
+    task: str | WorldConfig,
+    max_agents: int,
+    *,
+    catalogue: Catalogue | str | Path | None = None,
+    render_mode: str | None = None,
+    **overrides: Any,
+) -> TeamSizesEnv:
+    """Create a task whose episodes have up to `max_agents` agents; see `TeamSizesEnv`.
+
+    Args:
+        task, catalogue, render_mode, overrides: as in `parallel_env`.
+        max_agents: the largest number of agents.
+
+    Raises:
+        ValueError, TypeError: there is no such task, field or value, or the task cannot have so many agents.
+    """
+    name = task if isinstance(task, str) else "recsys"
+    return TeamSizesEnv(task_config(task, overrides, catalogue), max_agents, catalogue, render_mode, name)

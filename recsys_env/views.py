@@ -87,7 +87,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
     @one_at_a_time
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; the seed is as in `RecommendationEnv.reset`, options are ignored.
+        """Start an episode; seed and options are as in `RecommendationEnv.reset`.
 
         If it is interrupted (Ctrl-C) before the episode has begun, nothing has changed. If the other agents have not
         chosen yet, `step` asks for another `reset`.
@@ -216,7 +216,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             raise ValueError(
                 "options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together"
             )
-        observations, infos = self.envs.reset(seed=seed)
+        observations, infos = self.envs.reset(seed=seed, options=options)
         self._over = False
         return self._observed(observations), self._infos(infos)
 

@@ -17,7 +17,7 @@ from .actions import ActionReader
 from .arrays import ROW_ARRAYS, Report, State, most_rows, with_rows
 from .batch import Batch, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
-from .checks import check_count, checked_seed, is_sequence, shown
+from .checks import check_count, check_options, checked_seed, is_sequence, shown
 from .config import WorldConfig
 from .files import digest_of_value
 from .game_batch import GameBatch, check_belongs
@@ -107,6 +107,7 @@ class Worlds(Batch[np.ndarray, Infos]):
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, Infos]:
         """Start an episode in every copy; as `VectorEnv.reset`."""
+        check_options(options)
         if seed is None and not self._begun:
             seed = secrets.randbits(63)
         seeds = None if seed is None else checked_seeds(seed, self.num_envs)

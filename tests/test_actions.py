@@ -87,7 +87,7 @@ def test_mistakes_are_named() -> None:
         envs.encode_actions([1, 2, 3])
     with pytest.raises(ValueError, match=r"picks = \[1, 99\] must be from 0 to"):
         envs.encode_actions([1, 99])
-    with pytest.raises(TypeError, match=r"picks = \[1\.0, 2\.0\] must be integers"):
+    with pytest.raises(TypeError, match=r"picks = \[1\.0, 2\.0\] of dtype float64 must be whole numbers"):
         envs.encode_actions([1.0, 2.0])
     with pytest.raises(ValueError, match="levels = 1: agents of this task have none; leave them out"):
         envs.encode_actions([1, 2], levels=1)

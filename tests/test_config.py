@@ -119,7 +119,7 @@ def test_the_tables_above_are_not_empty() -> None:
         "ObservationConfig.request",
         "SceneConfig.cart",
     ]
-    assert len(WORDS) == 11
+    assert len(WORDS) == 12
     assert len(TUPLES) == 10
 
 

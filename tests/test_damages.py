@@ -178,13 +178,13 @@ def test_a_network_is_one_of_ours(copies: dict[str, Path], marker: Path, monkeyp
         ),
         (
             "ippo",
-            lambda facts: facts | {"settings": {**facts["settings"], "activation_fn": 3}},
-            "does not hold the settings of a network 'slate'",
+            lambda facts: facts | {"layout": {**facts["layout"], "activation_fn": 3}},
+            "its settings and sizes do not match",
         ),
         ("ippo", lambda facts: facts | {"sees": 10**12}, "its settings and sizes do not match"),
         (
             "ippo",
-            lambda facts: facts | {"settings": {**facts["settings"], "start": -7}},
+            lambda facts: facts | {"layout": {**facts["layout"], "parts": {"candidates": [-7, 20, 8]}}},
             "its settings and sizes do not match",
         ),
         (

@@ -307,7 +307,20 @@ def test_wrong_settings() -> None:
     with pytest.raises(TypeError, match=r"snapshot = 3 must be what save\(\) returns"):
         env.restore(3)  # type: ignore[arg-type]
     assert same(env.save().arrays, snapshot.arrays)
-    parallel_env(BUSY).reset(seed=np.int64(3), options={"anything": 1})  # type: ignore[arg-type]
+    parallel_env(BUSY).reset(seed=np.int64(3))  # type: ignore[arg-type]
+
+
+def test_options_of_a_reset() -> None:
+    env, batch = parallel_env(BUSY), vector_env(BUSY)
+    for reset in (env.reset, batch.reset, recsys_env.env(BUSY).reset):
+        reset(seed=0, options={})
+        with pytest.warns(UserWarning, match="reset ignores the options 'agents'") as warned:
+            reset(seed=0, options={"agents": 3})
+        assert len(warned) == 1
+        before = env.save().arrays
+        with pytest.raises(TypeError, match="options = 5 must be a dict or None"):
+            reset(seed=1, options=5)  # type: ignore[arg-type]
+        assert same(env.save().arrays, before)
 
 
 @pytest.mark.parametrize(

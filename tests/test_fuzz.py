@@ -214,6 +214,12 @@ def slate(value: Any) -> bool:
     return array is not None and array.shape == (2,) and 0 <= array.min() <= array.max() < 6
 
 
+def slates(value: Any) -> bool:
+    """Any number of slates of two places among six candidates."""
+    array = numbers(value, "iu")
+    return array is not None and array.shape[-1:] == (2,) and (not array.size or 0 <= array.min() <= array.max() < 6)
+
+
 def shape_of(value: Any) -> tuple[int, ...] | None:
     """Of the array of numbers that it makes."""
     array = numbers(value, "iuf")
@@ -261,10 +267,13 @@ def words(value: Any) -> bool:
 
 # Argument -> whether an odd value is none to it.
 TAKEN: dict[str, Callable[[Any], bool]] = {
-    "options": lambda value: True,  # ignored, as PettingZoo's tests want it
+    "options": lambda value: value is None or isinstance(value, Mapping),
     "seed": seeds,
     "action": slate,
     "copy": lambda value: value is None or whole(value, 0, 1),
+    "picks": slates,
+    "levels": lambda value: value is None,  # of a task without prices
+    "words": lambda value: value is None,  # of a task without messages
     "b": lambda value: whole(value, 0, 2**63 - 1),
     "n": lambda value: whole(value, 0, 1),
     "items": items,
@@ -292,6 +301,9 @@ def good(subject: Any, name: str) -> Any:
     envs = subject if isinstance(subject, Batch) else getattr(subject, "vector", None)
     values: dict[str, Callable[[], Any]] = {
         "options": lambda: None,
+        "picks": lambda: np.zeros(SMALL.slots, int),
+        "levels": lambda: None,
+        "words": lambda: None,
         "seed": lambda: 1,
         "copy": lambda: None,
         "n": lambda: 0,
@@ -418,6 +430,8 @@ def calls_of(name: str, method: str, argument: str) -> Iterator[Any]:
     subject, taken = started(name), TAKEN
     if argument == "seed" and name in ONE:
         taken = TAKEN | {"seed": seed}
+    if method == "decode_actions":
+        taken = TAKEN | {"actions": slates}
     signature = inspect.signature(getattr(subject, method))
     others = {
         other.name: good(subject, other.name)
@@ -503,7 +517,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
         recsys_env.vector_env,
         {
             **{"task": SMALL, "num_envs": 1, "num_threads": 1, "device": "cpu", "catalogue": None},
-            **{"specialize": "auto", "copy": True},
+            **{"specialize": "auto", "copy": True, "observation_format": "flat"},
         },
         {
             "num_envs": lambda v: whole(v, 1, 2**31),
@@ -515,12 +529,12 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
     ),
     "parallel_env": (
         recsys_env.parallel_env,
-        {"task": SMALL, "render_mode": None, "catalogue": None},
+        {"task": SMALL, "render_mode": None, "catalogue": None, "observation_format": "flat"},
         {"render_mode": lambda v: v is None, "catalogue": lambda v: v is None},
     ),
     "env": (
         recsys_env.env,
-        {"task": SMALL, "render_mode": None, "catalogue": None},
+        {"task": SMALL, "render_mode": None, "catalogue": None, "observation_format": "flat"},
         {"render_mode": lambda v: v is None, "catalogue": lambda v: v is None},
     ),
     "text_env": (
@@ -536,7 +550,10 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
     ),
     "single_agent_env": (
         recsys_env.single_agent_env,
-        {"task": SMALL, "agent": None, "background": "random", "render_mode": None, "catalogue": None},
+        {
+            **{"task": SMALL, "agent": None, "background": "random", "render_mode": None, "catalogue": None},
+            "observation_format": "flat",
+        },
         {
             "agent": lambda v: v is None,
             "render_mode": lambda v: v is None,
@@ -554,6 +571,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
             "num_threads": 1,
             "catalogue": None,
             "specialize": "auto",
+            "observation_format": "flat",
         },
         {
             "num_envs": lambda v: whole(v, 1, 2**31),
@@ -567,7 +585,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
         recsys_env.shared_policy_env,
         {
             **{"task": SMALL, "num_copies": 1, "autoreset_mode": "NextStep", "num_threads": 1, "catalogue": None},
-            "specialize": "auto",
+            **{"specialize": "auto", "observation_format": "flat"},
         },
         {
             "specialize": lambda v: truth(v) or (isinstance(v, str) and v == "auto"),

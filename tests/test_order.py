@@ -164,8 +164,8 @@ def test_a_team_takes_the_masks_of_its_batch() -> None:
     envs, team, spy = spied(mask_actions=True)
     seen, actions = envs.observations, envs.empty_actions()
     for wrong, kind, says in (
-        (seen["observation"], TypeError, "observations = .* must be a dict of observation and action_mask"),
-        ({"observation": seen["observation"]}, TypeError, "must be a dict of observation and action_mask"),
+        (seen["observation"], TypeError, "observations = .* must be a dict of action_mask and observation"),
+        ({"observation": seen["observation"]}, TypeError, "must be a dict of action_mask and observation"),
         (
             seen | {"action_mask": seen["action_mask"][:, :1]},
             ValueError,

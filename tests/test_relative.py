@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from recsys_env import FocalBatch, VectorEnv, WorldConfig, replace, task_config
+from recsys_env import FocalBatch, VectorEnv, WorldConfig, parallel_env, replace, task_config
 from recsys_env.evaluation import episode_returns
 from recsys_env.policies import Policy
-from recsys_env.relative import RelativeLayout
+from recsys_env.relative import RelativeLayout, TeamSizesEnv, team_sizes_env
 
 TALKING = replace(
     task_config("market-v0", {"horizon": 20, "slots": 1, "messages": 3, "observability": "full"}), {"num_agents": 3}
@@ -105,3 +106,70 @@ def test_mistakes_are_named() -> None:
         layout.read([])
     with pytest.raises(ValueError, match="index = 3"):
         layout.read_of(3, observations[:, 0])
+
+
+def first_pages(env: Any, seed: int | None, agents: int | None, ticks: int = 3) -> list[np.ndarray]:
+    """Observations [N, O'] and rewards [N] of the first ticks, if everybody takes the first action."""
+    observations, _ = env.reset(seed=seed, options=None if agents is None else {"num_agents": agents})
+    seen = [np.stack(list(observations.values()))]
+    for _ in range(ticks):
+        observations, rewards, *_ = env.step(dict.fromkeys(env.agents, env.action_space(env.agents[0]).sample() * 0))
+        seen += [np.stack(list(observations.values())), np.array(list(rewards.values()))]
+    return seen
+
+
+@pytest.mark.parametrize("task", ["social-v1", "market-v0"])
+def test_an_episode_of_any_size_is_that_of_the_task(task: str) -> None:
+    env = team_sizes_env(task, 4, horizon=10)
+    for agents in (3, 2, 4, 1):
+        plain = parallel_env(task, horizon=10, num_agents=agents)
+        layout = RelativeLayout(plain.vector, 4)
+        played, expected = first_pages(env, 5, agents), first_pages(plain, 5, None)
+        assert env.agents == plain.agents == env.possible_agents[:agents]
+        for here, there in zip(played, expected, strict=True):
+            np.testing.assert_array_equal(here, layout.read(there) if there.ndim == 2 else there)
+
+
+def test_sizes_count_the_episodes_of_a_seed() -> None:
+    env, plain = team_sizes_env(TALKING, 4), team_sizes_env(TALKING, 4)
+    first = first_pages(env, 7, 2)
+    other = first_pages(env, None, 4)
+    assert len(env.agents) == 4
+    assert len(env.reset()[0]) == 4  # the largest team, unless the options say otherwise
+    second = first_pages(env, None, 2)
+    assert not np.array_equal(first[0], second[0])
+    for known, agents, seed in ((first, 2, 7), (second, 2, None), (other, 4, None)):
+        for here, there in zip(first_pages(plain, seed, agents), known, strict=True):
+            np.testing.assert_array_equal(here, there)
+    for here, there in zip(first_pages(env, 7, 2), first, strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_it_is_a_parallel_environment(masks: bool) -> None:
+    config = task_config("social-v1", {"horizon": 20, "mask_actions": masks})
+    env = TeamSizesEnv(config, 5)
+    parallel_api_test(env, num_cycles=30)
+    parallel_seed_test(lambda: TeamSizesEnv(config, 5), num_cycles=5)
+    for agents in (1, 5):
+        observations, _ = env.reset(seed=0, options={"num_agents": agents})
+        assert all(env.observation_space(agent).contains(seen) for agent, seen in observations.items())
+
+
+def test_mistakes_of_sizes_are_named() -> None:
+    env = team_sizes_env(TALKING, 4)
+    first = first_pages(env, 0, 3)
+    for agents, error in ((5, ValueError), (0, ValueError), ("two", TypeError)):
+        with pytest.raises(error, match=r"options\['num_agents'\] = .*"):
+            env.reset(seed=1, options={"num_agents": agents})
+        assert len(env.agents) == 3
+    with pytest.warns(UserWarning, match="reset ignores the options 'agents'; known are num_agents"):
+        env.reset(seed=1, options={"agents": 2})
+    for here, there in zip(first_pages(env, 0, 3), first, strict=True):
+        np.testing.assert_array_equal(here, there)
+    with pytest.raises(ValueError, match="max_agents = 2"):
+        team_sizes_env(TALKING, 2)
+    with pytest.raises(ValueError, match="num_agents = 5 but 3 roles"):
+        team_sizes_env("crossdomain-v0", 5)
+    with pytest.raises(KeyError, match="unknown agent 'recommender_9'"):
+        env.action_space("recommender_9")

@@ -211,7 +211,9 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         envs.step(np.zeros(2, int))
     with pytest.raises(ValueError, match="reset_mask"):
         envs.reset(options={"reset_mask": np.array([True, False])})
-    envs.reset(seed=0, options=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="options = 5 must be a dict or None"):
+        envs.reset(seed=0, options=5)  # type: ignore[arg-type]
+    envs.reset(seed=0)
     for wrong, says in (
         (np.array([0, 2]), "recommender_0 in copy 1 is 2"),
         (np.zeros(3, int), r"shape \(3,\), expected \(2,\): one for each of the 2 rows"),

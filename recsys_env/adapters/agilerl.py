@@ -89,8 +89,8 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start an episode in every copy. The seed is as in `VectorEnv.reset`, options are ignored."""
-        observations, infos = self.envs.reset(seed=seed)
+        """Start an episode in every copy. The seed is as in `VectorEnv.reset`, options are too."""
+        observations, infos = self.envs.reset(seed=seed, options=options)
         return self.observed(observations), self._infos(infos)
 
     def step(self, actions: Mapping[str, Any], *args: Any, **kwargs: Any) -> tuple[dict[str, Any], ...]:

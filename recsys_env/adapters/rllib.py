@@ -97,7 +97,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         RLlib counts seeds on both over runners and over copies, so that several would be equal. The runner's number is
         therefore mixed into the seed.
         """
-        self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker))
+        self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker), options=options)
         self._acted[:] = False
         individual = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
         return self._observed(self._shown(), individual)

@@ -100,13 +100,15 @@ class Population(Policy):
         return dict(spent)
 
 
-def named(words: str) -> Population:
-    """Return the population of this name: policies with + between them, or a folder of policies' folders.
+class NamedPopulation(Population):
+    """Plays another of several policies in each copy: names with + between them, or a folder of policies' folders.
 
     Raises:
         ValueError: the folder holds none, or there is no policy of a name.
     """
-    return Population(members_of(words))
+
+    def __init__(self, words: str) -> None:
+        super().__init__(members_of(words))
 
 
 def members_of(words: str) -> list[str]:

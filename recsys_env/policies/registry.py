@@ -58,7 +58,7 @@ FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",
     "llm": "recsys_env.language.policy:LanguagePolicy",
     "llm-list": "recsys_env.language.policy:ListingPolicy",
-    "population": "recsys_env.policies.population:named",
+    "population": "recsys_env.policies.population:NamedPopulation",
 }
 _STATE = "the world and the visitor's state"
 ORACLES: dict[str, str] = {

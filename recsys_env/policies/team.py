@@ -83,8 +83,8 @@ class Team:
                 `observations` or `actions` do not have the batch's shape.
             TypeError: `observations` or `actions` are not such arrays.
         """
-        flat, masks = self.envs.flat(observations)
-        if masks is not None:
+        flat, masks = self.envs._flat(observations)
+        if self.envs.config.mask_actions:
             self._check("observations['action_mask']", masks)
         self._check("observations", flat)
         self._check("actions", actions)
