@@ -27,7 +27,7 @@ from .. import cli
 from ..batch import check_config
 from ..checks import as_numbers, check_count, did_you_mean, shown
 from ..config import WorldConfig
-from ..policies import POLICIES, TASK_POLICIES, Policy, knowledge
+from ..policies import ORACLES, POLICIES, TASK_POLICIES, Policy, knowledge
 from ..tasks import SUITES
 from .episodes import UNSEEN, compared, episode_returns
 
@@ -85,7 +85,7 @@ def scale_ends(config: WorldConfig) -> tuple[str, str]:
         TypeError: `config` is not a config.
     """
     check_config(config)
-    known = POLICIES | TASK_POLICIES
+    known = POLICIES | TASK_POLICIES | ORACLES
     for field in ("scale_zero", "scale_hundred"):
         if (name := getattr(config, field)) not in known:
             hint = did_you_mean(name, known)

@@ -64,6 +64,7 @@ _STATE = "the world and the visitor's state"
 ORACLES: dict[str, str] = {
     "observer": "the world, but of visitors only what its agent observes",
     **dict.fromkeys(("greedy", "planner", "reciprocal", "grim", "matcher", "undercutter"), _STATE),
+    "learned/streaming-v1/oracle": _STATE,
     "central": "the world, the visitor's state and the options of all agents",
     **dict.fromkeys(("equilibrium", "joint"), "the exact solution of the game"),
 }
