@@ -89,8 +89,12 @@ def _listed(scores: Mapping[str, Mapping[str, float | None]]) -> str:
 
 
 def scores_of(task: str) -> dict[str, dict[str, float | None]]:
-    """The scores of the policies on a task."""
-    teams = measured.played().get(task, {"teams": {}})["teams"]
+    """The scores of the policies on a task: of the evaluation, and on the card of those that it lacks, such as the
+    results of searches."""
+    teams = {
+        **{name: row for name, row in measured.evidence(task).get("rows", {}).items() if "score" in row},
+        **measured.played().get(task, {"teams": {}})["teams"],
+    }
     return {team: {"mean": row["score"], "ci95": row["score_ci95"]} for team, row in teams.items()}
 
 

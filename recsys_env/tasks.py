@@ -422,7 +422,6 @@ _SHIPPED: dict[str, WorldConfig] = {
         slots=2,
         horizon=600,
         page="rows",
-        scale_hundred="learned/streaming-v1/oracle",
         users=UserConfig(number=8, habit_size=8),
         items=ItemConfig(
             number=400, topics=12, popularity_quality=0.5, length_log_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0

@@ -33,7 +33,7 @@ CONFIG: dict[str, str] = {
     "journey-v1": "fe82b41bdd1d111cbd0e06690ed23272386daa4099ff289d8eb3a07e0306d469",
     "social-v1": "a60489bdd1b91e9a454a2e6c0ca0ddf344eb514dce8242cd19a4765b419d8323",
     "news-v1": "050f8d3ace59e5c0c1525cb37174fe1883d2ed598bf42c83104140cb6404fe6a",
-    "streaming-v1": "e0e9a7af9d74009644e255bbf9822f52c76d2478b7aa2aae9cb009e808109f08",
+    "streaming-v1": "ca1a4ddad0eb80a52101dae9295d9c82bb8349890a6d9f5de752e0a63048d274",
     "coldstart-v1": "65b4b811ec6b8ef395647c14b3fb4e00a660de9f58b3b54ea94b87c839a31c7c",
     "grocery-v1": "27e9423e48b563d880d09be606b067a86cddd910773d528903ecb93f23fdd135",
     "crossdomain-v0": "11ffe709d498a88a7b0bff965deeb194c6a3f18fb4dbd7f1f0c42d5f794cc7d2",

@@ -1,6 +1,7 @@
 """Search for oracles that plan by weights, where they earn more than `planner`: the references 100 of these tasks.
 
     python -m benchmarks.studies.oracles [TASK ...]
+    python -m benchmarks.studies.evidence streaming-v1 --rows learned/streaming-v1/oracle    # add it to the card
 
 `learned/TASK/oracle` ranks by what agents observe and by what they do not, with weights that move with the visitor's
 satisfaction. Cross-entropy finds them on training seeds, starting from those of `static` and the utility. The folders
