@@ -17,7 +17,8 @@ import suites
 
 from recsys_env import SUITES, TASKS, cli
 from recsys_env.evaluation.statistics import scale_ends
-from recsys_env.policies import ORACLES, POLICIES, TASK_POLICIES, knowledge
+from recsys_env.policies import CHECKPOINT, ORACLES, POLICIES, TASK_POLICIES, knowledge
+from recsys_env.scenarios import PACKAGE
 from recsys_env.tasks import suite_of
 
 ALIKE = 0.9  # rank correlation from which on two tasks rank policies alike
@@ -59,7 +60,8 @@ def test_what_the_reference_knows_is_said() -> None:
             assert high in ORACLES
             assert f"| `{task}` | `{suite_of(task)}` | `{low}` | `{high}` | {knowledge(high)} | " in table
     assert knowledge("static") == "what agents observe"
-    assert set(ORACLES) <= POLICIES.keys() | TASK_POLICIES.keys()
+    for policy in ORACLES:
+        assert policy in POLICIES | TASK_POLICIES or (PACKAGE / policy / CHECKPOINT).is_file()
 
 
 def test_what_is_not_measured_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
