@@ -11,10 +11,12 @@ logged_pages.py, pretraining.py          pages that policies have shown, and net
 ppo_torch.py, q_torch.py                 IPPO and MAPPO; IQL, VDN and QMIX: one file each of plain PyTorch
 generative_pretraining.py, generative_learner.py, grpo.py
                                          the generative recommender: on logged pages, by PPO, by GRPO
-cma_es.py                                CMA-ES of pycma
+q_table.py, cma_es.py                    Q-learning with tables on finite games; CMA-ES of pycma
 sb3_learner.py, benchmarl_learner.py     PPO of stable-baselines3; MAPPO and QMIX of BenchMARL
 loop.py, train.py                        the training loop, and the command that begins it
-training_results.py, reference.py        the published results, and the command that trains them
+learners.py, jobs.py, sweep.py           the table of published learners, lists of trainings, sweeps of settings
+training_results.py, comparison.py, reference.py
+                                         the published results, which learner earns more, the command that trains them
 skrl_networks.py, cluster.py, language.py
                                          networks for skrl; RLlib on a cluster; tuning of a language model
 

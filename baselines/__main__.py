@@ -12,6 +12,7 @@ from recsys_env.checks import unknown
 COMMANDS = {  # name -> (module:function of the words behind it, what it does)
     "train": ("baselines.train:command", "train an algorithm on a task, alone or beside other policies"),
     "language": ("baselines.language:command", "tune a language model to what visitors click"),
+    "sweep": ("baselines.sweep:command", "find the settings with which these learners are trained"),
     "reference": ("baselines.reference:command", "train the learners whose results are published, job by job"),
     "cluster": ("baselines.cluster:command", "train PPO of RLlib on a cluster, or on two nodes of this machine"),
 }

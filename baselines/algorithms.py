@@ -7,25 +7,29 @@ once. A new algorithm is a class here, an entry in `ALGORITHMS`, and a learner i
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Annotated, ClassVar, Literal
 
 from recsys_env import WorldConfig
-from recsys_env.checks import unknown
+from recsys_env.checks import shown, unknown
 from recsys_env.focal import checked_agent
 from recsys_env.policies.linear import check_states
 from recsys_env.settings import replace
 from recsys_env.trained.sizes import SIZES
 from recsys_env.tuning import STATES
 
-from .options import PPO, Algorithm, Count, Fraction, GradientAlgorithm, NotNegative, Range, SelfPlay
+from .options import PPO, Algorithm, Count, Discounted, Fraction, NotNegative, Range, SelfPlay, Swept
+
+ONE_NETWORK = "one network for all learners"  # in `given`
 
 # ------------------------------------------------------------------------------------------------ plain PyTorch
 
 
 @dataclass(frozen=True)
-class TorchLearner(GradientAlgorithm):
+class TorchLearner(Discounted):
     """Options that all learners in plain PyTorch share."""
 
     library = "torch"
@@ -65,6 +69,10 @@ class PageLearner(TorchLearner):
     width: Count = 64
     """Units of each hidden layer."""
 
+    def given(self) -> tuple[str, ...]:
+        place = ("the place that each page belongs to",) if self.credit == "user_slots" else ()
+        return (*super().given(), *place, *(("messages",) if self.world().messages else ()))
+
     def discounts(self, config: WorldConfig) -> tuple[float, float]:
         """Discounts on this task: per page of a chain, and per tick."""
         return (self.page_gamma if self.credit == "user_slots" else 1.0), self.discount(config)
@@ -98,6 +106,9 @@ class Pretraining(TorchLearner):
     accumulate: Count = 1
     """Parts in which a minibatch is taken, their gradients added up, where the whole does not fit into memory."""
 
+    def given(self) -> tuple[str, ...]:
+        return (*super().given(), *(("logged pages",) if self.pages else ()))
+
     def check(self) -> None:
         super().check()
         if not self.loggers:
@@ -121,6 +132,7 @@ class TorchPPO(Pretraining, PageLearner, PPO):
     name = "ppo-torch"
     learner = "baselines.ppo_torch:PPOLearner"
     reason = "It learns on every task and is the file to read and to change for your own algorithm."
+    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (7e-4, 5e-3), "ent_coef": (0.0, 0.02)}
 
     learning_rate: NotNegative = 2e-3
     """Of Adam, at the beginning; it falls to 0."""
@@ -146,6 +158,10 @@ class TorchPPO(Pretraining, PageLearner, PPO):
     """Where the game is played. On a GPU (where --device has to be too), observations and states stay there, and all
     agents learn."""
 
+    def given(self) -> tuple[str, ...]:
+        network = () if self.separate else (ONE_NETWORK,)
+        return (*super().given(), *network, *(("the global state, for the critic",) if self.centralised else ()))
+
     def check(self) -> None:
         super().check()
         if self.pages and self.memory:
@@ -162,6 +178,7 @@ class TorchQ(PageLearner, SelfPlay):
     learner = "baselines.q_torch:QLearner"
     reason = "It learns off-policy and, with a mixer, divides a team's reward among its members."
     on_policy = False
+    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (3e-4, 3e-3), "epsilon": (0.01, 0.15)}
 
     timesteps: Count = 1_000_000
     num_envs: Count = 32
@@ -182,6 +199,14 @@ class TorchQ(PageLearner, SelfPlay):
     """Share of random choices after that."""
     target_rate: Fraction = 0.02
     """Share of the way that the target network moves towards the online one at each gradient step."""
+
+    def given(self) -> tuple[str, ...]:
+        mixer = {
+            "none": (),
+            "vdn": ("the values of all learners",),
+            "qmix": ("the values of all learners", "the global state, for the mixer"),
+        }
+        return (*super().given(), ONE_NETWORK, *mixer[self.mixer])
 
     def world(self) -> WorldConfig:
         config = super().world()
@@ -233,6 +258,7 @@ class Generative(Pretrained, TorchPPO):
     name = "generative"
     learner = "baselines.generative_learner:GenerativeLearner"
     reason = "It shows what a large recommender gains from pre-training on logs, and then from training in the game."
+    swept: ClassVar[Swept] = {}
 
     n_steps: Count = 200
     n_epochs: Count = 2
@@ -274,6 +300,37 @@ class GenerativeGRPO(Pretrained):
             )
 
 
+# ------------------------------------------------------------------------------------------------ tables
+
+
+@dataclass(frozen=True)
+class QTable(Discounted):
+    """Q-learning with a table for each learner, on finite games."""
+
+    name = "q-table"
+    learner = "baselines.q_table:QTableLearner"
+    reason = "It asks which equilibrium selfish learners select, without the errors of a network."
+    library = "numpy"
+    install = 'pip install "recsys_env[train]"'
+    on_policy = False
+    resumes = False
+    swept: ClassVar[Swept] = {"learning_rate": (0.03, 0.3), "epsilon": (0.01, 0.15), "exploration": (0.25, 0.75)}
+
+    timesteps: Count = 2_000_000
+    num_envs: Count = 32
+    learning_rate: NotNegative = 0.1
+    """Step towards the target, of each entry that was played at a tick."""
+    n_steps: Count = 200
+    """Ticks of a point of the learning curve."""
+    exploration: Fraction = 0.5
+    """Share of the training during which the share of random choices falls to --epsilon."""
+    epsilon: Fraction = 0.05
+    """Share of random choices after that."""
+
+    def given(self) -> tuple[str, ...]:
+        return (*super().given(), "the state of the exact game")
+
+
 # ------------------------------------------------------------------------------------------------ search
 
 
@@ -295,6 +352,9 @@ class CMAES(Algorithm):
     states: tuple[str, ...] = STATES
     """Fields of the observation that move the weights; those that the task does not have are left out."""
 
+    def given(self) -> tuple[str, ...]:
+        return (*super().given(), "one ranker for all agents of a role")
+
     def check(self) -> None:
         super().check()
         check_states(self.states)
@@ -312,13 +372,17 @@ class IPPO(PPO):
     reason = "It is the counterpart of `ppo-torch` from a library."
     library = "stable_baselines3"
     install = 'pip install "recsys_env[train]"'
+    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (3e-4, 3e-3), "ent_coef": (0.003, 0.02)}
 
     batch_size: Annotated[int, Range(2)] = 2048
     """Rows of a minibatch."""
 
+    def given(self) -> tuple[str, ...]:
+        return (*super().given(), ONE_NETWORK)
+
 
 @dataclass(frozen=True)
-class BenchMARL(GradientAlgorithm):
+class BenchMARL(Discounted):
     """Options that the algorithms of BenchMARL share: one policy for all agents, critics and mixers of the state.
 
     Attributes:
@@ -341,6 +405,10 @@ class BenchMARL(GradientAlgorithm):
     """Factor on the rewards that training sees."""
     by_role: bool = False
     """A policy, critics and a mixer for each role instead of one of each for all agents."""
+
+    def given(self) -> tuple[str, ...]:
+        network = "one network for all agents of a role" if self.by_role else ONE_NETWORK
+        return (*super().given(), network, "the global state")
 
     def world(self) -> WorldConfig:
         config = super().world()
@@ -372,7 +440,7 @@ class QMIX(BenchMARL):
 
 # ------------------------------------------------------------------------------------------------ by name
 
-_KINDS: tuple[type[Algorithm], ...] = (TorchPPO, TorchQ, CMAES, Generative, GenerativeGRPO, IPPO, MAPPO, QMIX)
+_KINDS: tuple[type[Algorithm], ...] = (TorchPPO, TorchQ, QTable, CMAES, Generative, GenerativeGRPO, IPPO, MAPPO, QMIX)
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}
 
 
@@ -380,16 +448,42 @@ _OPTIONS_OF = {"iql": "q-torch", "vdn": "q-torch --mixer vdn", "ppo": "ppo-torch
 
 
 def find_algorithm(name: str) -> type[Algorithm]:
-    """The algorithm of this name.
+    """The algorithm of this name, or the class that module:class names.
 
     Raises:
         ValueError: there is none; the message names the nearest.
+        ImportError: a module that the class's module imports is missing.
+        TypeError: the class is no `Algorithm`.
     """
+    module, _, attribute = name.partition(":")
+    if attribute:
+        found = getattr(_module(module), attribute, None)
+        if not (isinstance(found, type) and issubclass(found, Algorithm)):
+            raise TypeError(f"{name} is {shown(found)}, but must be a subclass of baselines.options.Algorithm")
+        return found
     if name in _OPTIONS_OF:
         raise ValueError(f"unknown algorithm {name!r}; train it as {_OPTIONS_OF[name]}")
     if name not in ALGORITHMS:
         raise ValueError(unknown("algorithm", name, ALGORITHMS))
     return ALGORITHMS[name]
+
+
+def _module(name: str) -> ModuleType:
+    """Import a module of a user.
+
+    Raises:
+        ValueError: there is none.
+        ImportError: one that it imports is missing.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ValueError(
+            f"there is no module {name!r}; a class MyAlgorithm in my_file.py, in this folder or on PYTHONPATH, is "
+            "my_file:MyAlgorithm"
+        ) from None
 
 
 def check_library(kind: type[Algorithm]) -> None:

@@ -33,7 +33,7 @@ class Checkpoint:
     Attributes:
         path: where it was read from.
         begun: settings that the run was begun with, as in config.json.
-        seconds: of training so far.
+        seconds: of the processor, for training so far.
         before: [E] individual rewards of the untrained policy.
         curve: points so far, at least one.
         evaluations: so far.

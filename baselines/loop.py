@@ -1,8 +1,8 @@
-"""The training loop: train, evaluate now and then, and keep the best policy and a checkpoint.
+"""The training loop: train, evaluate now and then, and keep a policy and a checkpoint.
 
-While it trains, the policy is evaluated `--evaluations` times, on episodes that are used for nothing else, and the best
-one is kept. What that one earns on other episodes, ten times as many, is the absolute metric (Colas et al. 2018;
-Gorsane et al. 2022).
+While it trains, the policy is evaluated `--evaluations` times, on episodes that are used for nothing else. Where all
+learners are paid the same, the best one is kept, elsewhere the last one. What it earns on other episodes, ten times as
+many, is the absolute metric (Colas et al. 2018; Gorsane et al. 2022).
 """
 
 from __future__ import annotations
@@ -56,14 +56,15 @@ class TrainingLoop:
         """Train with a progress bar.
 
         Returns:
-            agent_steps in all; seconds, agent_steps_per_second and environment_share of this part of the run, without
-            evaluations.
+            agent_steps in all; seconds (on the wall), agent_steps_per_second and environment_share of this part of the
+            run, without evaluations.
         """
         from tqdm import tqdm
 
         learner, steps, done = self.learner, self.training.algorithm.timesteps, self.learner.agent_steps
         self.training.clock.seconds = 0.0
-        self._began = self._saved = time.perf_counter()
+        self._began, self._processor_began = time.perf_counter(), time.process_time()
+        self._saved = self._began
         quiet = learner.has_progress_bar
         with tqdm(
             total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet
@@ -90,6 +91,10 @@ class TrainingLoop:
     def _seconds(self) -> float:
         """Seconds of training in this part of the run."""
         return time.perf_counter() - self._began - self._evaluating.seconds
+
+    def _processor_seconds(self) -> float:
+        """Seconds of the processor for training, in all parts of the run."""
+        return self._earlier + time.process_time() - self._processor_began - self._evaluating.processor_seconds
 
     def _rollout_ended(self, point: Point) -> None:
         """Add a point to the curve, and evaluate where the next of the equally spaced evaluations is due.
@@ -119,7 +124,7 @@ class TrainingLoop:
 
     def _evaluate(self, agent_steps: int) -> None:
         """Evaluate the present policy."""
-        training, seconds = self.training, self._earlier + self._seconds()
+        training, seconds = self.training, self._processor_seconds()
         with self._evaluating:
             folder = training.evaluated_after(agent_steps)
             folder.mkdir(parents=True, exist_ok=True)
@@ -129,19 +134,22 @@ class TrainingLoop:
             self.evaluations.append({"agent_steps": agent_steps, "seconds": seconds, "own": own})
 
     def _save(self) -> None:
-        """Write the curve, the checkpoint, and the best policy so far."""
+        """Write the curve, the checkpoint, and the policy that is kept so far."""
         out = self.training.out
         write_json(out / CURVE, self.curve)
         if self.training.algorithm.resumes:
-            progress = self._begun, self._earlier + self._seconds(), self.before, self.curve, self.evaluations
+            progress = self._begun, self._processor_seconds(), self.before, self.curve, self.evaluations
             Checkpoint(out / RESUMED, *progress, self.learner.resume_arrays()).write()
         if self.evaluations:
-            copy_policy(self.training.evaluated_after(best_of(self.evaluations)["agent_steps"]), out)
+            copy_policy(self.training.evaluated_after(kept(self.training, self.evaluations)["agent_steps"]), out)
         self._saved = time.perf_counter()
 
 
-def best_of(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The evaluation with the highest reward, the first of several."""
+def kept(training: Training, evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The evaluation whose policy is kept: where all learners are paid the same, the first of those with the highest
+    reward; elsewhere the last."""
+    if not training.one_reward:
+        return evaluations[-1]
     return max(evaluations, key=lambda evaluation: float(np.mean(evaluation["own"])))
 
 

@@ -35,6 +35,7 @@ class Range:
 Count = Annotated[int, Range(1)]
 Fraction = Annotated[float, Range(0, 1)]
 NotNegative = Annotated[float, Range(0)]
+Swept = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Options:
     resume: bool = False
     """Continue from the last checkpoint in --out until --timesteps."""
     evaluations: Count = 10
-    """Evaluations while training, equally spaced, the last at its end. The policy that earns most in one of them is
-    kept."""
+    """Evaluations while training, equally spaced, the last at its end. Where all learners are paid the same reward, or
+    one learns, the policy that earns most in one of them is kept; elsewhere the last one."""
     eval_episodes: Count = 32
     """Episodes of each evaluation. The results are measured on ten times as many other episodes (`final_episodes`)."""
     compare: tuple[str, ...] | None = None
@@ -104,6 +105,7 @@ class Algorithm(Options):
         on_policy: whether it learns only from what the present policy has played.
         resumes: whether it can continue from a checkpoint.
         self_play: whether other agents may play its past.
+        swept: options that `python -m baselines sweep` varies -> the two values that it tries beside the default.
         snapshot_every: rollouts until the pool of past selves grows.
         catalogues: worlds that copies are spread over.
         play_on: where the game is played, "cpu" or "cuda".
@@ -117,6 +119,7 @@ class Algorithm(Options):
     on_policy: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     self_play: ClassVar[bool] = False
+    swept: ClassVar[Swept] = {}
     snapshot_every = 1
     catalogues = 1
     play_on = "cpu"
@@ -132,9 +135,18 @@ class Algorithm(Options):
         return self.out or Path("runs") / f"{self.name}-{self.task}-{self.seed}"
 
     @classmethod
+    def word(cls) -> str:
+        """The algorithm as commands take it: its name, or module:class if it is none of this repository's."""
+        return cls.name if cls.__module__ == "baselines.algorithms" else f"{cls.__module__}:{cls.__qualname__}"
+
+    @classmethod
     def about(cls) -> str:
         """Describe it in one line."""
         return (cls.__doc__ or "").split("\n")[0].rstrip(".")
+
+    def given(self) -> tuple[str, ...]:
+        """What training uses beyond each learner's own observations, actions and rewards, in words."""
+        return ()
 
     def check(self) -> None:
         """Raise `ValueError` if an option is out of its range."""
@@ -190,7 +202,7 @@ class Algorithm(Options):
 
     def command(self) -> str:
         """The command line with these options, except --out."""
-        words = [self.name]
+        words = [self.word()]
         for option in dataclasses.fields(self):
             value = getattr(self, option.name)
             if value == option.default or option.name == "out":
@@ -203,8 +215,8 @@ class Algorithm(Options):
 
 
 @dataclass(frozen=True)
-class GradientAlgorithm(Algorithm):
-    """Options of algorithms that follow a gradient of discounted rewards."""
+class Discounted(Algorithm):
+    """Options of algorithms that learn from discounted rewards, step by step."""
 
     learning_rate: NotNegative = 1e-3
     """Learning rate of the optimiser."""
@@ -217,7 +229,7 @@ class GradientAlgorithm(Algorithm):
 
 
 @dataclass(frozen=True)
-class SelfPlay(GradientAlgorithm):
+class SelfPlay(Discounted):
     """Option of algorithms whose learner may play against its own past."""
 
     self_play = True

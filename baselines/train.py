@@ -4,8 +4,8 @@
     python -m baselines train ippo --task social-v1 --learners recommender_0 --background recommender_1=content
     python -m baselines train ippo --task duel-v1 --learners recommender_0 --background self
 
-The folder of the run (`--out`) is a policy, the best one of the run: `make_policy(folder)` loads it, and `--background
-folder` trains against it. The folder also holds
+The folder of the run (`--out`) is a policy, which `make_policy(folder)` loads and `--background folder` trains against:
+the best one of the run where all learners are paid the same, else the last one. The folder also holds
 
     config.json            the settings that the run was begun with
     curve.json             individual reward per learner, scaled to an episode, by agent-steps
@@ -40,7 +40,7 @@ from recsys_env.files import write_json
 from recsys_env.policies import POLICIES, TASK_POLICIES, make_policy
 
 from .algorithms import ALGORITHMS, check_library, find_algorithm
-from .loop import CHOICE, TrainingLoop, best_of, measure
+from .loop import CHOICE, TrainingLoop, kept, measure
 from .options import Algorithm, flag
 from .training import PICTURE, RESULT, SELF, Training, begin
 
@@ -54,11 +54,13 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     Returns:
         the content of result.json. All rewards are individual rewards per learner and episode.
 
-        before, after, last, gain: {mean, ci95} of the untrained, the best and the last policy, and of after - before.
-        absolute: [E] of the best policy.
-        best_agent_steps: when the best policy was saved.
+        before, after, last, gain: {mean, ci95} of the untrained, the kept and the last policy, and of after - before.
+        kept: "best" or "last"; see `loop.kept`.
+        absolute: [E] of the kept policy.
+        kept_agent_steps: when the kept policy was saved.
         evaluations: while training; see `training.Evaluation`.
-        table: the policies to compare with, and the best policy as "trained".
+        processor_seconds: of training and all evaluations, and what else this process did.
+        table: the policies to compare with, and the kept policy as "trained".
         scale: the policies whose scores are 0 and 100.
         training: see `loop.TrainingLoop.run`.
         background, learners, settings, seeds, versions and more: what it takes to repeat the run.
@@ -67,6 +69,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         ValueError, TypeError: an unknown task, agent or policy, an option out of its range, or nothing to resume.
         ImportError: a missing library; the message says how to install it.
     """
+    processor_began = time.process_time()
     check_library(type(algorithm))
     training = begin(algorithm)
     # Before torch is imported, which takes seconds, and before anything of an earlier run is removed.
@@ -88,8 +91,8 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     began = time.perf_counter()
     table, after = score(training)
     before, evaluations = np.array(loop.before), loop.evaluations
-    best, final = best_of(evaluations), evaluations[-1]
-    last = after if final is best else measure(training, str(training.evaluated_after(final["agent_steps"])))
+    chosen, final = kept(training, evaluations), evaluations[-1]
+    last = after if final is chosen else measure(training, str(training.evaluated_after(final["agent_steps"])))
     result = {
         "task": algorithm.task,
         "algorithm": algorithm.name,
@@ -101,12 +104,14 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         "last": interval(last),
         "gain": interval(after - before),
         "absolute": after.tolist(),
-        "best_agent_steps": best["agent_steps"],
+        "kept": "best" if training.one_reward else "last",
+        "kept_agent_steps": chosen["agent_steps"],
         "evaluations": evaluations,
         "table": table,
         "training": speed,
         "scale": scale_ends(training.config),
         "evaluation_seconds": time.perf_counter() - began,
+        "processor_seconds": time.process_time() - processor_began,
         **_how_to_repeat(algorithm),
     }
     write_json(training.out / RESULT, result, indent=1)
@@ -272,12 +277,13 @@ def show(result: dict[str, Any]) -> None:
     for name, row in {"untrained": result["before"], **result["table"]}.items():
         score = f"{row['score']:10.1f} ± {row['score_ci95']:.1f}" if "score" in row else ""
         print(f"{name:12} {row['mean']:30.3f} ± {row['ci95']:<8.3f} {score}")
-    kept = (
-        f"the best of {len(result['evaluations'])} evaluated policies, after {result['best_agent_steps']:,} agent-steps"
+    chosen = (
+        f"the {result['kept']} of {len(result['evaluations'])} evaluated policies, after "
+        f"{result['kept_agent_steps']:,} agent-steps"
     )
     last = f"the last policy earns {result['last']['mean']:.3f} ± {result['last']['ci95']:.3f}"
     names = {"untrained": "the network before training", **{name: _about(name) for name in result["table"]}}
-    names["trained"] = f"{kept}; {last}"
+    names["trained"] = f"{chosen}; {last}" if result["kept"] == "best" else chosen
     print()
     for name, about in names.items():
         if about:

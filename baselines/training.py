@@ -45,7 +45,7 @@ class Evaluation(TypedDict):
     """An evaluation while training."""
 
     agent_steps: int
-    seconds: float  # of training until then, without evaluations
+    seconds: float  # of the processor, for training until then, without evaluations
     own: list[float]  # [E] individual reward per learner and episode
 
 
@@ -104,15 +104,22 @@ class Learner(Protocol):
 
 @dataclass
 class Clock:
-    """Adds up the seconds spent inside the environment, including policies of other agents: `with clock: ...`."""
+    """Adds up the time spent on something, such as the environment: `with clock: ...`.
+
+    Attributes:
+        seconds: by the clock on the wall.
+        processor_seconds: of all threads of this process, which other programs on the machine do not lengthen.
+    """
 
     seconds: float = 0.0
+    processor_seconds: float = 0.0
 
     def __enter__(self) -> None:
-        self._began = time.perf_counter()
+        self._began = time.perf_counter(), time.process_time()
 
     def __exit__(self, *error: object) -> None:
-        self.seconds += time.perf_counter() - self._began
+        self.seconds += time.perf_counter() - self._began[0]
+        self.processor_seconds += time.process_time() - self._began[1]
 
 
 class Timed:
@@ -171,7 +178,7 @@ class Training:
         background: policy of each agent that does not learn; `SELF` for the learner's past.
         out: folder of the run.
         checkpoint: where a resumed run continues.
-        clock: counts the time inside the environment.
+        clock: counts the time inside the environment, including policies of other agents.
         selves: what plays the learner's past in the batches that were made.
     """
 
@@ -212,6 +219,14 @@ class Training:
     def seed(self) -> int:
         """Seed of the learner and its batch: another one when resumed, and none of an evaluation."""
         return (self.algorithm.seed + self.done) % UNSEEN
+
+    @property
+    def one_reward(self) -> bool:
+        """Whether all learners are paid the same, so that what they earn says how well they learn.
+
+        Of several who are paid for themselves, the policy that earns most is the most collusive one.
+        """
+        return len(self.learners) == 1 or self.config.reward.sharing == 1
 
     @property
     def self_play(self) -> bool:

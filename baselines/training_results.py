@@ -22,7 +22,7 @@ _MEAN = {"mean": float, "ci95": float}
 _SOURCE = {"commit": (str, None), "date": str, "processor": str, "versions": {str: str}}
 _FORM = {
     "learner": str,
-    "settings": {"algorithm": str, "task": str},
+    "settings": {"algorithm": str, "task": str, "set": [str]},
     "sources": [_SOURCE],
     "runs": [
         {
@@ -33,7 +33,9 @@ _FORM = {
             "after": _MEAN,
             "last": _MEAN,
             "gain": _MEAN,
-            "best_agent_steps": int,
+            "kept": str,
+            "kept_agent_steps": int,
+            "processor_seconds": float,
             "training": {"agent_steps": int, "seconds": float, "environment_share": float},
             "absolute": [float],
             "evaluations": {"agent_steps": [int], "seconds": [float], "own": [[float]]},
@@ -42,7 +44,18 @@ _FORM = {
     ],
 }
 _OF_SOURCE = ("commit", "date", "processor", "cores", "versions", "torch_threads", "device")
-_OF_RUN = ("command", "learners", "before", "after", "last", "gain", "best_agent_steps", "training")
+_OF_RUN = (
+    "command",
+    "learners",
+    "before",
+    "after",
+    "last",
+    "gain",
+    "kept",
+    "kept_agent_steps",
+    "processor_seconds",
+    "training",
+)
 
 
 @dataclass
@@ -100,6 +113,7 @@ class TrainingResults:
 
     def write(self) -> None:
         """Replace the file."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         fields = {name: value for name, value in vars(self).items() if name != "path"}
         write_json(self.path, fields)
 
@@ -148,7 +162,8 @@ def marl_eval(found: Iterable[TrainingResults]) -> dict[str, Any]:
     tasks: dict[str, Any] = {}
     for results in with_runs:
         runs = {f"seed_{run['seed']}": _marl_eval_run(run) for run in results.runs if run["seed"] in common}
-        tasks.setdefault(results.settings["task"], {})[results.learner] = runs
+        task = ",".join([results.settings["task"], *results.settings["set"]])
+        tasks.setdefault(task, {})[results.learner] = runs
     return {"recsys": tasks}
 
 

@@ -12,6 +12,8 @@ import suites
 from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
+from baselines.comparison import Comparison
+from baselines.learners import read_sweep
 from recsys_env import SUITES, TASKS
 from recsys_env.evaluation.tables import markdown, spread
 
@@ -20,49 +22,134 @@ _VARIED = ("gamma", "memory", "centralised", "mixer")
 
 
 def table() -> str:
-    """What each learner learns from and plays, its budget, and its normalised scores on the tasks of each suite; and
-    what `blind` and `static` score there."""
+    """The normalised scores of each learner, a table for each suite, with the reward that it learns from, what it is
+    given beyond its observations, and its budget; and what `blind` and `static` score there."""
     report = measured.training()
     if not report["learners"]:
         raise measured.NotMeasured("training")
+    hours = sum(row["core_hours"] for learner in report["learners"].values() for row in learner["tasks"].values())
     note = (
-        "Normalised scores on each task's scale: mean of the training seeds (lowest to highest). Of each run the "
-        "policy that was best in an evaluation while training is measured, on ten times as many other episodes. All "
-        "see the same; the budget is that of on-policy or of off-policy algorithms, of `generative` less. Rows differ "
-        "in the reward that "
-        "they learn from (the task's is each agent's own, in `coverage-v0` the team's). "
-        f"{measured.whence(report['origin'], 'training/')}"
+        "Normalised scores on each task's scale: mean of the training seeds (lowest to highest), measured on ten times "
+        "as many episodes as an evaluation while training, on other seeds. Where each agent is paid for itself, the "
+        "last policy is the score, because the best evaluation of several selfish agents is their most collusive one. "
+        "Where all are paid the same, the policy that was best in an evaluation is measured, and the last one behind "
+        "the stroke. The column *given* names what training uses beyond the observations of each learner. "
+        f"All runs together took {hours:.1f} core-hours. {measured.whence(report['origin'], 'training/')}"
     )
-    return "\n\n".join([note, *(text for suite in SUITES for text in _of_suite(suite, report["learners"]))])
+    return "\n\n".join([note, *filter(None, map(_suite, SUITES))])
 
 
-def _of_suite(suite: str, learners: Mapping[str, Any]) -> list[str]:
-    """The heading and the table of a suite, and who scores above 100; nothing where no learner was trained."""
-    trained = {task for learner in learners.values() for task in learner["tasks"]}
-    tasks = [task for task in SUITES[suite].tasks if task in trained]
-    if not tasks:
-        return []
+def _suite(suite: str) -> str:
+    """The scores of the learners on the tasks of a suite, and who scores above 100; nothing if there are none."""
+    learners = measured.training()["learners"]
+    there = [task for task in SUITES[suite].tasks if any(task in learner["tasks"] for learner in learners.values())]
+    if not there:
+        return ""
     rows = [
         [
             f"`{policy}`",
             "",
+            "",
             what,
             "",
-            *(of_seeds(measured.placed(task, [measured.earned(task).get(policy)]), 0) for task in tasks),
+            *(of_seeds(measured.placed(task, [measured.earned(task).get(policy)]), 0) for task in there),
         ]
         for policy, what in (("blind", "looks at nothing: the first K candidates"), ("static", "fixed weights"))
     ]
     for name, learner in learners.items():
-        if not learner["tasks"].keys() & set(tasks):
+        of = {task: learner["tasks"][task] for task in there if task in learner["tasks"]}
+        if not of:
             continue
-        steps = next(iter(learner["tasks"].values()))["agent_steps"]
+        steps = next(iter(of.values()))["agent_steps"]
         reward = {None: "task's", 0.0: "own", 1.0: "team's"}[learner["settings"].get("sharing")]
-        runs = [learner["tasks"].get(task, {"runs": {"trained": ()}})["runs"]["trained"] for task in tasks]
-        scores = [of_seeds(measured.placed(task, of), 0) for task, of in zip(tasks, runs, strict=True)]
-        rows.append([f"`{name}`", reward, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
-    head = ["learner", "reward", "variant", "agent-steps", *(f"`{task}`" for task in tasks)]
-    above = filter(None, (suites.above_hundred(task, suites.scores_of_learners(task)) for task in tasks))
-    return [f"### {SUITES[suite].title}", markdown(head, rows), *above]
+        scores = [_score(task, of[task]) if task in of else "" for task in there]
+        given = ", ".join(learner["given"]) or "nothing"
+        rows.append([f"`{name}`", reward, given, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
+    head = ["learner", "reward", "given", "variant", "agent-steps", *(f"`{task}`" for task in there)]
+    above = filter(None, (suites.above_hundred(task, suites.scores_of_learners(task)) for task in there))
+    return "\n\n".join([f"### {SUITES[suite].title}", markdown(head, rows), *above])
+
+
+def _score(task: str, row: Mapping[str, Any]) -> str:
+    """The score of a learner on a task; where the best policy was kept, that of the last one, too."""
+    kept, last = (measured.placed(task, row["runs"][which]) for which in ("trained", "last"))
+    return of_seeds(kept, 0) + (f" / {np.mean(last):.0f}" if row["kept"] == "best" and last else "")
+
+
+def comparisons() -> str:
+    """Which learners of a library differ at equal agent-steps and at equal processor time, in words and as a table."""
+    found = measured.comparisons()
+    if not found:
+        raise measured.NotMeasured("training")
+    said = [_separation(comparison) for comparison in found if comparison.better]
+    rows = [
+        [
+            f"`{c.task}`",
+            f"`{c.one}` - `{c.other}`",
+            f"{c.agent_steps / 1e6:.1f} M",
+            spread(c.at_steps),
+            f"{c.seconds:.0f} s",
+            spread(c.at_seconds),
+            f"`{c.better}`" if c.better else "neither",
+        ]
+        for c in found
+    ]
+    note = (
+        "Differences of individual reward per learner and episode, paired by training seed, ± 95 %; the intervals of "
+        "all pairs of a library on a task hold together (Bonferroni). What a run has reached by a limit is the mean of "
+        "its last three evaluations until then. Learners of different libraries are not compared. "
+        f"{measured.whence(measured.training()['origin'], 'training/')}"
+    )
+    first = f"{len(said)} of {len(found)} pairs are separated by both views." + (" They are:" if said else "")
+    listed = "\n".join(f"- {sentence}" for sentence in said)
+    head = ["task", "learners", "agent-steps", "difference", "processor time", "difference", "earns more"]
+    return "\n\n".join(filter(None, [first, listed, measured.folded("All pairs", markdown(head, rows)), note]))
+
+
+def _separation(comparison: Comparison) -> str:
+    """A separation as a sentence."""
+    better = comparison.better
+    worse = comparison.other if better == comparison.one else comparison.one
+    gains = [{"mean": abs(view["mean"]), "ci95": view["ci95"]} for view in (comparison.at_steps, comparison.at_seconds)]
+    return (
+        f"On `{comparison.task}`, `{better}` earns {spread(gains[0])} more than `{worse}` after "
+        f"{comparison.agent_steps / 1e6:.1f} million agent-steps, and {spread(gains[1])} more after "
+        f"{comparison.seconds:.0f} seconds of one core."
+    )
+
+
+def sweep() -> str:
+    """What the sweeps chose for each learner and task, and what they cost."""
+    learners = read_sweep(measured.RESULTS / "sweep.json")
+    if not learners:
+        raise measured.NotMeasured("sweep")
+    every = [row for rows in learners.values() for row in rows.values()]
+    runs = [run for row in every for run in row["runs"]]
+    hours = sum(run["processor_seconds"] for run in runs) / 3600
+    tasks = list(dict.fromkeys(task for rows in learners.values() for task in rows))
+    table = [[f"`{name}`", *(_chosen(rows.get(task)) for task in tasks)] for name, rows in learners.items()]
+    changed = sum(bool(_best(row)["changed"]) for row in every)
+    note = (
+        f"{changed} of {len(every)} sweeps chose something else than the defaults. They took {len(runs)} runs of "
+        f"{every[0]['agent_steps'] / 1e6:.1f} million agent-steps and {hours:.1f} core-hours. Raw: "
+        "`benchmarks/results/sweep.json`."
+    )
+    return f"{note}\n\n{markdown(['learner', *(f'`{task}`' for task in tasks)], table)}"
+
+
+def _best(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run of a sweep that earned most."""
+    best: Mapping[str, Any] = max(row["runs"], key=lambda run: run["reward"]["mean"])
+    return best
+
+
+def _chosen(row: Mapping[str, Any] | None) -> str:
+    """What a sweep chose; nothing if there was none."""
+    if row is None:
+        return ""
+    return (
+        ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in _best(row)["changed"].items()) or "defaults"
+    )
 
 
 def _variant(learner: Mapping[str, Any]) -> str:
@@ -125,8 +212,9 @@ def on_task(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
     head = ["learner", "reward of each seed", "mean", "of the last", "gain", "score"]
     head += ["between P and R"] if any(between.values()) else []
     note = (
-        "Learners: individual reward per learner and episode on seeds never trained on, of the best policy of each "
-        "training seed, their mean, that of the last policies, gain over the untrained network, normalised score"
+        "Learners: individual reward per learner and episode on seeds never trained on, of the policy of each training "
+        "seed that is its score (the last one, or the best where all are paid the same), their mean, that of the last "
+        "policies, gain over the untrained network, normalised score"
     )
     if any(between.values()):
         note += ", and for selfish learners where they stand between all selfish (P = 0) and all cooperating (R = 1)"

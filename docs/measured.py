@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 import benchmarks
+from baselines.comparison import Comparison
+from baselines.reference import comparisons as compare_learners
 from baselines.reference import training_summary
 from benchmarks.result_files import RESULTS
 from recsys_env import TASKS
@@ -29,6 +31,7 @@ MEASURED_BY = {  # result -> the command, where no module of the benchmarks has 
     "evaluation": EVALUATE,
     "tournament": EVALUATE.replace("evaluate", "tournament"),
     "training": "`python -m baselines reference`",
+    "sweep": "`python -m baselines sweep`",
     "tuning": "`python -m baselines language --model smollm2 --task grocery-v1 --out FOLDER`",
     "first_runs": "`PYTHONPATH=.:docs python -m first_runs`",
     "ray": "`python -m baselines cluster --out benchmarks/results/ray-two-nodes.json`",
@@ -117,6 +120,12 @@ def played() -> dict[str, Any]:
 def training() -> dict[str, Any]:
     """The results of the reference learners; there may be none."""
     return training_summary(RESULTS / "training")
+
+
+@cache
+def comparisons() -> list[Comparison]:
+    """The learners of each library compared on each task; there may be none."""
+    return compare_learners(training())
 
 
 @cache

@@ -93,6 +93,8 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "fit_origin": fit_origin,
         "evaluation": partial(evaluation, folder),
         "learners": learned,
+        "comparisons": learners.comparisons,
+        "sweep": learners.sweep,
         "algorithms": learners.algorithms,
         "claims": claimed,
         "tournament": partial(tournament, folder),

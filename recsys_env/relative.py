@@ -121,7 +121,6 @@ class TeamSizesEnv(ParallelEnv[str, Any, Any]):
 
     Attributes:
         possible_agents: names of the largest team.
-        agents: names of the present team; empty once the episode is over.
         env: the environment that plays the present episode.
         observation_fields: name -> slice of an observation.
 

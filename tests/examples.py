@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from baselines.reference import LEARNERS
+from baselines.learners import LEARNERS
 from baselines.training_results import TrainingResults
 from recsys_env import replace, tasks
 from recsys_env.evaluation import evaluate, tournament
@@ -58,7 +58,9 @@ def made_up_run(seed: int, reward: float) -> dict[str, Any]:
         "after": {"mean": reward, "ci95": 0.1},
         "gain": {"mean": reward - 1, "ci95": 0.1},
         "last": {"mean": reward - 0.5, "ci95": 0.1},
-        "best_agent_steps": 10_000,
+        "kept": "best",
+        "kept_agent_steps": 10_000,
+        "processor_seconds": 20.0,
         "absolute": [reward - 0.1, reward + 0.1],
         "evaluations": {"agent_steps": [10_000, 20_000], "seconds": [5.0, 10.0], "own": [[reward], [reward - 0.5]]},
         "training": {"agent_steps": 20_000, "seconds": 10.0, "environment_share": 0.1},

@@ -24,7 +24,7 @@ def test_a_trained_policy_is_placed_in_the_exact_game(tmp_path: Path) -> None:
     network = pages.PageNetwork(pages.layout_of(envs))
     with torch.no_grad():
         network.body[-1].bias.copy_(torch.tensor([0.0, 5.0]))
-    folder = tmp_path / job.folder_name
+    folder = tmp_path / job.name
     folder.mkdir()
     page_policies.save(folder, envs, {pages.SHARED: network})
     assert distances.trained("duel-v1", tmp_path) == []  # not trained to its end

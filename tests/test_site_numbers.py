@@ -34,7 +34,7 @@ import quoted
 import test_frozen_tasks
 from measured import evidence
 
-from baselines import reference
+from baselines import learners, sweep
 from baselines.algorithms import Generative
 from baselines.generative_pretraining import SOFT
 from benchmarks.compat import TEAM
@@ -178,9 +178,9 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"At most {sizes.SIZES['0.1m'].tokens} items",
     ],
     "docs/training/learners.md": [
+        lambda: f"{learners.BUDGET // 10**6} million agent-steps for every learner on every task",
         lambda: (
-            f"{reference.ON_POLICY // 10**6} million agent-steps on-policy, {reference.OFF_POLICY // 10**6} million "
-            "off-policy"
+            f"seven runs of {sweep.BUDGET / 10**6} million agent-steps on a seed that is not published ({sweep.SEED})"
         ),
         lambda: "{:.1f} million, after {:,} logged pages".format(
             Generative("streaming-v1").timesteps / 1e6, Generative("streaming-v1").pages
@@ -272,7 +272,6 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     "docs/training/generative.md": {"in 16 worlds at once": BLOCK},
     "docs/training/learners.md": {
         "about 130 runs of 2.5 to 10 million": TRIED,
-        "not published (100)": "a seed",
         "64 candidates": "the size of a generation when it was tuned",
         "58 runs, most of them of 15 seconds": TRIED,
         "24 runs": TRIED,

@@ -221,10 +221,13 @@ def test_policies_of_their_own_are_told_apart(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ evaluations
 
 
-@pytest.mark.parametrize("algorithm", ["ippo", "ppo-torch", "q-torch"])
-def test_evaluations_choose_the_policy_and_disturb_nothing(algorithm: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "sharing"), [("ippo", 1.0), ("ppo-torch", 1.0), ("ppo-torch", 0.0), ("q-torch", 1.0)]
+)
+def test_evaluations_choose_the_policy_and_disturb_nothing(algorithm: str, sharing: float, tmp_path: Path) -> None:
+    """Where all are paid the same, the best one is kept, elsewhere the last."""
     sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
-    sizes |= {"learning_rate": 0.05, "timesteps": 768}
+    sizes |= {"learning_rate": 0.05, "timesteps": 768, "sharing": sharing}
     once, often = (trained(algorithm, tmp_path / str(n), evaluations=n, **sizes) for n in (1, 3))
     assert [point["agent_steps"] for point in once["evaluations"]] == [768]
     assert [point["agent_steps"] for point in often["evaluations"]] == [256, 512, 768]
@@ -234,8 +237,9 @@ def test_evaluations_choose_the_policy_and_disturb_nothing(algorithm: str, tmp_p
     seconds = [point["seconds"] for point in often["evaluations"]]
     assert seconds == sorted(seconds)
     means = [np.mean(point["own"]) for point in often["evaluations"]]
-    best = often["evaluations"][int(np.argmax(means))]
-    assert often["best_agent_steps"] == best["agent_steps"]
+    best = often["evaluations"][int(np.argmax(means)) if sharing else -1]
+    assert often["kept"] == ("best" if sharing else "last")
+    assert often["kept_agent_steps"] == best["agent_steps"]
     kept, config = tmp_path / "3" / "evaluated" / f"{best['agent_steps']:012d}", TASKS["short-v0"]
     assert {name: array.tolist() for name, array in read_arrays(kept / "policy.npz").items()} == {
         name: array.tolist() for name, array in read_arrays(tmp_path / "3" / "policy.npz").items()
@@ -542,7 +546,9 @@ def test_the_task_is_what_the_algorithm_plays() -> None:
 
 def test_the_environment_is_timed_without_touching_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = itertools.count()  # a clock that goes on by a second whenever it is looked at
-    monkeypatch.setattr("baselines.training.time", SimpleNamespace(perf_counter=lambda: next(looks)))
+    monkeypatch.setattr(
+        "baselines.training.time", SimpleNamespace(perf_counter=lambda: next(looks), process_time=lambda: 0.0)
+    )
     for number, others in enumerate(((), ("recommender_1=content",))):
         training = begin(IPPO("easy-v0", others, out=tmp_path / str(number)))
         envs = training.make_envs(num_envs=2)

@@ -16,19 +16,11 @@ pytest.importorskip("stable_baselines3")
 from baselines import reference as module
 from baselines.__main__ import main
 from baselines.algorithms import ALGORITHMS, QMIX
-from baselines.reference import (
-    FINITE,
-    LEARNERS,
-    OFF_POLICY,
-    ON_POLICY,
-    ReferenceLearner,
-    jobs,
-    reference,
-    training_summary,
-)
+from baselines.learners import BUDGET, FINITE, LEARNERS, MARL, PUBLISHED, SHARED, ReferenceLearner
+from baselines.reference import jobs, reference, training_summary
 from baselines.training import begin
 from baselines.training_results import RESULTS, marl_eval, read, read_folder
-from recsys_env import TASKS
+from recsys_env import cli
 from recsys_env.files import FileError
 
 TINY: dict[str, Any] = {
@@ -44,68 +36,91 @@ TINY: dict[str, Any] = {
 
 def tiny(monkeypatch: pytest.MonkeyPatch, seeds: int = 1, **settings: Any) -> dict[str, ReferenceLearner]:
     """A list of one small learner with so many seeds, which may be changed."""
-    learners = {"tiny": ReferenceLearner("ippo", ("duel-v1",), {**TINY, **settings})}
+    learners = {"tiny": ReferenceLearner("tiny", "ippo", ("duel-v1",), {**TINY, **settings})}
     monkeypatch.setattr(module, "LEARNERS", learners)
-    monkeypatch.setattr(module, "SEEDS_OF_FINITE", seeds)
+    monkeypatch.setattr(ReferenceLearner, "seeds", lambda learner, task: range(seeds))
+    monkeypatch.setattr(ReferenceLearner, "job", untuned)
     return learners
 
 
+def untuned(learner: ReferenceLearner, task: str, seed: int = 0, sweep: Path | None = None) -> Any:
+    return learner.training(task, seed=seed)
+
+
 def test_the_list_is_fair() -> None:
-    """One budget for each class of algorithms, the same observations and world for all, as many seeds as the protocol
-    asks for, and settings that do not depend on the task."""
+    """One budget for all algorithms, the same observations and world for all, as many seeds as the protocol asks for,
+    and settings that do not depend on the task but by the sweeps."""
     found = jobs()
     large = {job.algorithm.timesteps for job in found if job.learner.startswith("generative")}
     assert large == {600_000}  # whose network takes thirty times as long
-    small = [job for job in found if not job.learner.startswith("generative")]
-    assert {job.algorithm.timesteps for job in small if job.algorithm.on_policy} == {ON_POLICY}
-    assert {job.algorithm.timesteps for job in found if not job.algorithm.on_policy} == {OFF_POLICY}
-    assert (ON_POLICY, OFF_POLICY) == (5_000_000, 1_000_000)
-    places = {(job.learner, job.algorithm.task) for job in found}
+    assert {job.algorithm.timesteps for job in found if not job.learner.startswith("generative")} == {BUDGET}
+    assert BUDGET == 2_000_000
+    places = {(job.learner, job.task) for job in found}
+    many = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
     for learner, task in places:
-        of = [job.algorithm for job in found if (job.learner, job.algorithm.task) == (learner, task)]
-        assert [algorithm.seed for algorithm in of] == list(range(10 if task in FINITE else 5))
+        of = [job.algorithm for job in found if (job.learner, job.task) == (learner, task)]
+        variant = LEARNERS[learner].like is not None
+        assert [algorithm.seed for algorithm in of] == list(range(10 if task in many and not variant else 5))
     for job in found:
         training = begin(job.algorithm)
-        assert training.learners == list(TASKS[job.algorithm.task].agents)  # everybody learns
-        assert training.config.observability == TASKS[job.algorithm.task].observability
+        task = cli.config_of(job.task)
+        assert training.learners == list(task.agents)  # everybody learns
+        assert training.config.observability == task.observability
         assert (job.algorithm.evaluations, job.algorithm.eval_episodes) == (10, 32)
-        assert set(job.algorithm.set) <= {"messages=0"}  # what is asked about messages
+        fields = set(job.task.split(",")[1:])
+        assert set(job.algorithm.set) - fields <= {"messages=0"}  # what is asked about messages
     for everywhere in ("ppo-torch", "cma-es"):
-        assert {task for learner, task in places if learner == everywhere} == set(TASKS)
-    teams = {task for learner, task in places if learner == "qmix-torch"}
-    assert {task for learner, task in places if learner == "ippo"} == teams | set(FINITE)
+        assert {task for learner, task in places if learner == everywhere} == set(PUBLISHED)
+    for selfish in ("ppo-torch", "mappo-torch", "iql-torch", "ippo"):
+        assert set(MARL) <= {task for learner, task in places if learner == selfish}
+        assert "sharing" not in LEARNERS[selfish].settings
+    for mixed in ("vdn-torch", "qmix-torch"):
+        assert {task for learner, task in places if learner == mixed} == set(MARL) & set(SHARED)
+    for gamma in (0.9, 0.99, 0.997):
+        assert {task for learner, task in places if learner == f"q-table-{gamma}"} == set(FINITE)
 
 
-def test_the_first_seeds_and_the_cheap_learners_come_first() -> None:
+def test_the_first_seeds_come_first() -> None:
     found = jobs()
     seeds = [job.algorithm.seed for job in found]
     assert seeds == sorted(seeds)  # an unfinished list has every learner
-    first = list(dict.fromkeys(job.learner for job in found))
-    assert first == list(LEARNERS)
-    assert [ALGORITHMS[LEARNERS[name].algorithm].library for name in first][:9] == ["torch"] * 9
+    assert list(dict.fromkeys(job.learner for job in found)) == list(LEARNERS)
+
+
+def test_what_a_learner_is_given_follows_from_its_options() -> None:
+    given = {name: learner.job(learner.tasks[0]).given() for name, learner in LEARNERS.items()}
+    place, network = "the place that each page belongs to", "one network for all learners"
+    assert given["ppo-torch"] == given["iql-torch"] == (place, network)
+    assert given["mappo-torch"] == (place, network, "the global state, for the critic")
+    assert given["ippo"] == (network,)
+    assert given["q-table-0.99"] == ("the state of the exact game",)
+    assert "messages" in given["vdn-torch"]  # of coverage-v0
+    assert "messages" not in given["ppo-torch-silent"]
+    assert ALGORITHMS["ppo-torch"]("duel-v1", separate=True, credit="ticks").given() == ()
 
 
 def test_options_that_are_compared_differ_alone() -> None:
     """What the cards compare: the same learner with and without foresight, memory, messages, sharing."""
-    headline = LEARNERS["ppo-torch"]
-    for name, changed in (
-        ("myopic", {"gamma": 0.0}),
-        ("memory", {"memory": 32}),
-        ("silent", {"set": ("messages=0",)}),
-        ("team", {"sharing": 1.0}),
+    for name, like, changed in (
+        ("ppo-torch-myopic", "ppo-torch", {"gamma": 0.0}),
+        ("ppo-torch-team-myopic", "ppo-torch-team", {"gamma": 0.0}),
+        ("ppo-torch-memory", "ppo-torch", {"memory": 32}),
+        ("ppo-torch-silent", "ppo-torch", {"set": ("messages=0",)}),
     ):
-        other = LEARNERS[f"ppo-torch-{name}"]
+        other, headline = LEARNERS[name], LEARNERS[like]
+        assert other.like == like
         assert set(other.tasks) <= set(headline.tasks)
         for task in other.tasks:
             one, two = (vars(learner.job(task)) for learner in (headline, other))
             assert {key: value for key, value in two.items() if value != one[key]} == changed
+    assert LEARNERS["ppo-torch-team"].settings == {"sharing": 1.0}
 
 
 def test_jobs_run_once_and_are_summed_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     learners = tiny(monkeypatch, seeds=2)
-    learners["absent"] = ReferenceLearner("qmix", ("duel-v1",), {"timesteps": 64})
+    learners["absent"] = ReferenceLearner("absent", "qmix", ("duel-v1",), {"timesteps": 64})
     monkeypatch.setattr(QMIX, "library", "no_such_library")
     stored = tmp_path / "results"
     reference(tmp_path / "out", stored)
@@ -123,7 +138,7 @@ def test_jobs_run_once_and_are_summed_up(
     for run in results.runs:
         folder = tmp_path / "out" / f"tiny-duel-v1-{run['seed']}"
         whole = json.loads((folder / "result.json").read_text())
-        kept = ("before", "after", "last", "gain", "best_agent_steps", "training")
+        kept = ("before", "after", "last", "gain", "kept", "kept_agent_steps", "processor_seconds", "training")
         assert {name: run[name] for name in kept} == {name: whole[name] for name in kept}
         np.testing.assert_allclose(run["absolute"], whole["absolute"], rtol=5e-5)
         own = [point["own"] for point in whole["evaluations"]]
@@ -139,6 +154,11 @@ def test_jobs_run_once_and_are_summed_up(
     assert row["reward"]["mean"] == pytest.approx(sum(run["after"]["mean"] for run in results.runs) / 2)
     for name, key in (("trained", "after"), ("last", "last"), ("untrained", "before")):
         assert row["runs"][name] == [run[key]["mean"] for run in results.runs]
+    assert (row["kept"], row["runs"]["last"]) == ("last", row["runs"]["trained"])  # each is paid for itself
+    assert row["core_hours"] == pytest.approx(sum(run["processor_seconds"] for run in results.runs) / 3600)
+    assert row["evaluations"][1]["reward"] == [
+        pytest.approx(np.mean(own)) for own in results.runs[1]["evaluations"]["own"]
+    ]
 
 
 @pytest.mark.slow
@@ -151,7 +171,7 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     before = renamed.read_text()
     reference(out, stored)
     assert {path: path.read_text() for path in stored.iterdir()} == {renamed: before}
-    monkeypatch.setattr(module, "SEEDS_OF_FINITE", 2)
+    monkeypatch.setattr(ReferenceLearner, "seeds", lambda learner, task: range(2))
     reference(out, stored)
     assert list(stored.iterdir()) == [renamed]
     assert read(renamed).seeds() == [0, 1]
@@ -162,7 +182,7 @@ def test_a_job_is_known_by_its_settings(tmp_path: Path, monkeypatch: pytest.Monk
     reference(out, stored)
     assert json.loads(renamed.read_text()) == older
     renamed.rename(stored / "tiny-duel-v1.json")
-    learners["tiny"] = ReferenceLearner("ippo", ("duel-v1",), {**learners["tiny"].settings, "timesteps": 128})
+    learners["tiny"] = ReferenceLearner("tiny", "ippo", ("duel-v1",), {**TINY, "timesteps": 128})
     with pytest.raises(ValueError, match=r"duel-v1\.json has results of other settings: timesteps = 64, not 128"):
         reference(out, stored)
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from baselines.reference import FINITE, Job, jobs
+from baselines.learners import FINITE
+from baselines.reference import ReferenceJob, jobs
 from recsys_env import cli
 from recsys_env.exact.report import NAMED, solve
 
@@ -27,19 +28,19 @@ CRITERION = "average"  # reward per tick in the long run
 Runs = dict[str, list[dict[str, Any]]]
 
 
-def trained(task: str, folder: Path) -> list[Job]:
+def trained(task: str, folder: Path) -> list[ReferenceJob]:
     """The jobs of a task whose policies are in the folder. Learners of vector actions, such as MADDPG, are left out:
     they play the task with other actions and have no place in its table."""
-    there = [job for job in jobs(tasks=(task,)) if (folder / job.folder_name / "result.json").is_file()]
+    there = [job for job in jobs(tasks=(task,)) if (folder / job.name / "result.json").is_file()]
     return [job for job in there if not job.algorithm.world().continuous]
 
 
-def placed(task: str, there: Sequence[Job], folder: Path) -> dict[str, Any]:
+def placed(task: str, there: Sequence[ReferenceJob], folder: Path) -> dict[str, Any]:
     """The solution of a task, in which the policies of the package and then those of these jobs are placed."""
-    return solve(task, criterion=CRITERION, policies=(*NAMED, *(str(folder / job.folder_name) for job in there)))
+    return solve(task, criterion=CRITERION, policies=(*NAMED, *(str(folder / job.name) for job in there)))
 
 
-def distances(solved: Mapping[str, Any], there: Sequence[Job]) -> Runs:
+def distances(solved: Mapping[str, Any], there: Sequence[ReferenceJob]) -> Runs:
     """learner -> the result of each trained seed: own [N] per tick, nash_conv, and each agent's policy if it takes one
     action in each payoff-relevant state. If the policy is not in the table, `missing` holds the reason."""
     runs: Runs = {}

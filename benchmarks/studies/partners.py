@@ -19,25 +19,20 @@ Trainings are stored one by one. A run with the same settings adds those that ar
 from __future__ import annotations
 
 import argparse
-import tempfile
-import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 
-from baselines.algorithms import TorchPPO
-from baselines.train import train
-from recsys_env import TASKS, WorldConfig, register_task, task_config
+from recsys_env import WorldConfig, task_config
 from recsys_env.evaluation.statistics import interval
 from recsys_env.provenance import provenance
 
 from ..result_files import earlier, store
 from .played import HELD_OUT, play, ratio
+from .trainings import Case, all_trained
 
 SHARED: Mapping[str, Any] = {"observation": {"share": True}}
 TOPICS = 12
@@ -103,54 +98,22 @@ def playlist(episodes: int) -> dict[str, Any]:
 SCRIPTED = {"bundle-v0": bundle, "playlist-v0": playlist}
 
 
-class Case(NamedTuple):
-    """A training: the task, what is changed of it, and options of the run."""
-
-    task: str
-    change: Mapping[str, Any]
-    options: Mapping[str, Any]
-
-
-def cases() -> dict[str, Case]:
+def cases(timesteps: int) -> dict[str, Case]:
+    """The trainings, each of so many agent-steps."""
     beside = {"background": ("cameras_0=teller", "travel_0=teller")}
     deaf = [
         {"name": role.name, "domains": role.domains, "hidden": ("messages",)}
         for role in task_config("bundle-v0", {}).roles
     ]
+    training = {"timesteps": timesteps, **TRAINING}
+    beside = {**training, **beside}
     return {
-        "own playlist": Case("playlist-v0", {}, {}),
-        "own bundle": Case("bundle-v0", {}, {}),
-        "shared bundle": Case("bundle-v0", SHARED, {}),
+        "own playlist": Case("playlist-v0", {}, training),
+        "own bundle": Case("bundle-v0", {}, training),
+        "shared bundle": Case("bundle-v0", SHARED, training),
         "heard bundle": Case("bundle-v0", TOLD, beside),
         "deaf bundle": Case("bundle-v0", {**TOLD, "roles": deaf}, beside),
     }
-
-
-def trained(name: str, seed: int, timesteps: int, episodes: int) -> dict[str, Any]:
-    """Train a case with one seed, and play the held-out episodes.
-
-    Returns:
-        own: [E] reward per learner of the policy that was best in validation.
-        validation: agent-steps and mean reward of each evaluation during training.
-    """
-    case, began = cases()[name], time.perf_counter()
-    task = f"{name.replace(' ', '-')}-v0"
-    torch.set_num_threads(1)
-    if task not in TASKS:
-        register_task(task, task_config(case.task, case.change))
-    config, background = task_config(task, {}), dict(agent.split("=") for agent in case.options.get("background", ()))
-    learners = [n for n, agent in enumerate(config.agents) if agent not in background]
-    steps = timesteps * len(learners) // config.num_agents  # a learner plays as many ticks in every case
-    with tempfile.TemporaryDirectory() as folder:
-        options = {"timesteps": steps, "device": "cpu", "compare": (), **TRAINING, **case.options}
-        run = TorchPPO(task, seed=seed, out=Path(folder) / "run", **options)
-        found = train(run)
-        team = [background.get(agent, str(run.out)) for agent in config.agents]
-        own = earned(config, team, episodes)[:, learners].mean(1)
-    curve = [[point["agent_steps"], float(np.mean(point["own"]))] for point in found["evaluations"]]
-    seconds = time.perf_counter() - began
-    print(f"{name}, seed {seed}: {own.mean():.2f}, {seconds:.0f} s, validation {curve}", flush=True)
-    return {"source": provenance(), "own": own.tolist(), "validation": curve, "seconds": seconds}
 
 
 def gains(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -170,22 +133,20 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--timesteps", type=int, default=1_000_000, help="agent-steps of each training, of all agents")
-    parser.add_argument("--cases", nargs="*", choices=tuple(cases()), default=tuple(cases()), help="trainings")
+    parser.add_argument("--cases", nargs="*", choices=tuple(cases(0)), default=tuple(cases(0)), help="trainings")
     parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
     args = parser.parse_args()
     settings = {"episodes": args.episodes, "timesteps": args.timesteps, "training": TRAINING}
     scripted, runs = (dict(earlier("partners", part, settings)) for part in ("scripted", "learned"))
     jobs = [(name, seed) for seed in range(args.seeds) for name in args.cases if str(seed) not in runs.get(name, {})]
-    with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
-        played = {task: pool.submit(play_all, args.episodes) for task, play_all in SCRIPTED.items() if not scripted}
-        waiting = {pool.submit(trained, *job, args.timesteps, args.episodes): job for job in jobs}
-        if played:
+    if not scripted:
+        with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
+            played = {task: pool.submit(play_all, args.episodes) for task, play_all in SCRIPTED.items()}
             scripted = {"source": provenance(), **{task: part.result() for task, part in played.items()}}
+    _store(settings, scripted, runs)
+    for name, seed, result in all_trained(cases(args.timesteps), jobs, args.episodes, args.workers):
+        runs.setdefault(name, {})[str(seed)] = result
         _store(settings, scripted, runs)
-        for done in as_completed(waiting):
-            name, seed = waiting[done]
-            runs.setdefault(name, {})[str(seed)] = done.result()
-            _store(settings, scripted, runs)
 
 
 def _store(settings: Mapping[str, Any], scripted: Mapping[str, Any], runs: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import permutations
 from typing import Any, NamedTuple
 
 import measured
@@ -16,7 +15,7 @@ from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown
 from recsys_env.tasks import suite_of
 
-from .learners import COMPARED, gain_over, options, pairs, trained
+from .learners import options, pairs, trained
 from .policies import constant_strategy
 from .values import Gain, percent
 
@@ -159,25 +158,12 @@ def _scripted(pair: Mapping[str, Any]) -> dict[str, Gain]:
 
 
 def _algorithms_differ(task: str) -> Found | None:
-    if TASKS[task].reward.sharing != 1:
+    pairs = [comparison for comparison in measured.comparisons() if comparison.task == task]
+    if not pairs:
         return None
-    of = [(name, kind, row) for name, learner, row in trained(task) if (kind := _team_algorithm(learner))]
-    both_ways = [(one, other) for one, other in permutations(of, 2) if one[1] != other[1]]
-    among = len(both_ways) // 2
-    gains = {f"`{a}` / `{b}`": gain_over(ours, theirs, among) for (a, _, ours), (b, _, theirs) in both_ways}
-    return _best(gains, 0.0)
-
-
-def _team_algorithm(learner: Mapping[str, Any]) -> str:
-    """Which of IPPO, MAPPO, VDN and QMIX a learner of the team's reward is, from any library; "" if none."""
-    name, settings = str(learner["algorithm"]), options(learner)
-    if COMPARED.keys() & settings.keys() - {"sharing"} or settings.get("sharing") not in (None, 1.0):
-        return ""
-    if name == "ppo-torch":
-        name = "mappo" if settings.get("centralised") else "ippo"
-    elif name == "q-torch":
-        name = settings.get("mixer", "none")
-    return name if name in ("ippo", "mappo", "vdn", "qmix") else ""
+    separated = [f"`{pair.one}` / `{pair.other}`: `{pair.better}`" for pair in pairs if pair.better]
+    number = f"{len(separated)} of {len(pairs)}"
+    return Found(f"{number} pairs are separated" + ", ".join(["", *separated]), bool(separated), number)
 
 
 def _learner_leads(libraries: Callable[[str], bool] = lambda library: True) -> Callable[[str], Found | None]:
@@ -265,7 +251,7 @@ AIMS: Sequence[Aim] = (
     Aim("messages", "Messages gain at least 10 %", 1, _pair_gain("messages", 0.10)),
     Aim(
         "algorithms",
-        "Two of IPPO, MAPPO, VDN and QMIX differ beyond their intervals, in a task with one shared reward",
+        "Two learners of one library are separated, at equal agent-steps and at equal processor time",
         2,
         _algorithms_differ,
     ),

@@ -50,16 +50,25 @@ def _ends(task: str) -> list[str]:
     if not found:
         return []
     marks = ", ".join(f"{name} {number(row['own'])}" for name, row in found["landmarks"].items())
+    equilibria = [row["own"] for name, row in found["landmarks"].items() if name.startswith("equilibrium ")]
+    middle = (min(equilibria) + max(equilibria)) / 2 if equilibria else 0.0
     rows = [
-        [f"`{name}`", str(len(runs)), " ".join(f"{own:.3f}" for own in sorted(map(mean, placed))), _worst(placed)]
+        [
+            f"`{name}`",
+            str(len(runs)),
+            " ".join(f"{own:.3f}" for own in sorted(map(mean, placed))),
+            f"{sum(mean(run) > middle for run in placed)} of {len(placed)}",
+            _worst(placed),
+        ]
         for name, runs in found["learners"].items()
         for placed in [in_table(runs)]
     ]
     return [
         f"Exact individual rewards per agent and tick in the long run: {marks}. The table shows what each seed of a "
-        "learner earns on the same scale, and how far its farthest seed is from an equilibrium. Seeds that react to "
-        "what the exact table does not hold are left out. Raw: `benchmarks/results/distances.json`.",
-        markdown(["learner", "seeds", "reward", "largest NashConv"], rows),
+        "learner earns on the same scale, how many seeds end nearer to the best symmetric equilibrium than to the "
+        "worst, or above it, and how far the farthest seed is from an equilibrium. Seeds that react to what the exact "
+        "table does not hold are left out. Raw: `benchmarks/results/distances.json`.",
+        markdown(["learner", "seeds", "reward", "at the good equilibrium", "largest NashConv"], rows),
     ]
 
 

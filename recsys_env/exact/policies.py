@@ -1,14 +1,19 @@
-"""Policies that play the exact solution of a finite game: its equilibrium and its team optimum."""
+"""Policies that look up the state of a finite game: its equilibrium, its team optimum, and tables that were learnt."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch import AnyBatch, CpuBatch
 from ..config import WorldConfig
+from ..files import Declared, FileError
 from ..policies.base import Policy
+from ..trained.folders import check_spaces, network_of, read_facts, read_weights, write_policy
 from .game import MarkovGame
 from .solve import pure_policies, team_optimum
 from .tables import tabulate
@@ -79,3 +84,50 @@ class Joint(TablePolicy):
 
     def solution(self, config: WorldConfig) -> np.ndarray:
         return optimum_of(config)
+
+
+# ------------------------------------------------------------------------------------------------ tables in files
+
+
+def save_tables(folder: Path, envs: CpuBatch, tables: Mapping[str, np.ndarray]) -> None:
+    """Write a policy's folder, which `make_policy` takes: the actions [S] of each agent in the states of the game."""
+    write_policy(folder, "table", envs, {agent: table.astype(np.int16) for agent, table in tables.items()})
+
+
+class SavedTable(TablePolicy):
+    """A table that was learnt, such as by tabular Q-learning.
+
+    Args:
+        folder: as `save_tables` wrote it.
+
+    Raises:
+        FileError: a file is missing, damaged or of another kind.
+        ValueError: by `bind`, if the task is not the finite game that the table was learnt on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._facts = folder, read_facts(folder, {})
+        self._learnt = read_weights(folder, self._check)
+
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
+        check_spaces(self.folder, self._facts, envs)
+        network_of(self.folder, self._learnt, agent)
+        super().bind(envs, agent, seed)
+
+    def solution(self, config: WorldConfig) -> np.ndarray:
+        """Return the actions [N, S] of every agent in every state; of one that did not learn, 0."""
+        game = _tables(config)
+        states, actions = len(game.states), len(game.actions)
+        if any(len(table) != states or table.min() < 0 or table.max() >= actions for table in self._learnt.values()):
+            raise ValueError(
+                f"the table in {self.folder} is of another game than this one of {states} states and {actions} actions"
+            )
+        found = np.zeros((config.num_agents, states), np.int64)
+        for n, agent in enumerate(config.agents):
+            with suppress(ValueError):
+                found[n] = network_of(self.folder, self._learnt, agent)
+        return found
+
+    def _check(self, declared: Mapping[str, Declared]) -> None:
+        if not declared or any(table.dtype.kind != "i" or len(table.shape) != 1 for table in declared.values()):
+            raise FileError(f"{self.folder} does not hold tables of actions")

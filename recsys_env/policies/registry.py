@@ -76,6 +76,7 @@ LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and tho
     "pages": "recsys_env.trained.page_policies:PagePolicy",
     "generative": "recsys_env.trained.generative:GenerativePolicy",
     "sb3": "recsys_env.trained.sb3:load",
+    "table": "recsys_env.exact.policies:SavedTable",
 }
 
 

@@ -1,0 +1,133 @@
+"""The table of the learners whose results are published: on which tasks, with which settings, budget and seeds.
+
+All but the generative recommender train for the same number of agent-steps on every task. Learners with a sweep
+(`sweep.py`) take the settings that it chose for them on a task; a learner that is `like` another takes the other's, so
+that the two differ in its own settings alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from recsys_env import SUITES, cli
+from recsys_env.files import read_json
+
+from .algorithms import ALGORITHMS
+from .options import Algorithm
+
+BUDGET = 2_000_000  # agent-steps
+SEEDS, MORE_SEEDS = 5, 10
+WITH_MORE_SEEDS = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
+MARL = SUITES["marl"].tasks
+PUBLISHED = tuple(task for suite in SUITES.values() for task in suite.tasks)
+FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: which one a seed ends in is the result
+# Tasks that pay several agents for the team's reward, and tasks that pay each of them for itself.
+SHARED = tuple(task for task in PUBLISHED if cli.config_of(task).reward.sharing == 1)
+SELFISH = tuple(task for task in PUBLISHED if cli.config_of(task).num_agents > 1 and task not in SHARED)
+# Where the generative recommender is trained.
+LARGE = ("streaming-v1", "ecommerce-v1", "news-v1", "rivals-v1", "crossdomain-v0")
+SWEEP = Path(__file__).parent.parent / "benchmarks" / "results" / "sweep.json"
+_TEAM: dict[str, Any] = {"sharing": 1.0}
+_LARGE: dict[str, Any] = {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}
+
+
+@dataclass(frozen=True)
+class ReferenceLearner:
+    """An algorithm and its settings.
+
+    Args:
+        name: of the learner.
+        algorithm: its name.
+        tasks: on which it is trained, optionally with changed fields.
+        settings: options that differ from the defaults, on all tasks.
+        like: the learner that it is a variant of, if it is one.
+    """
+
+    name: str
+    algorithm: str
+    tasks: tuple[str, ...]
+    settings: Mapping[str, Any]
+    like: str | None = None
+
+    def seeds(self, task: str) -> range:
+        """Seeds on a task; those of a variant are fewer."""
+        return range(MORE_SEEDS if task in WITH_MORE_SEEDS and self.like is None else SEEDS)
+
+    def job(self, task: str, seed: int = 0, sweep: Path | None = None) -> Algorithm:
+        """The training of one seed on a task.
+
+        Args:
+            sweep: file of the sweeps, by default the committed one.
+        """
+        swept = chosen(sweep or SWEEP, self.like or self.name, task)
+        return self.training(task, seed=seed, timesteps=BUDGET, **swept)
+
+    def training(self, task: str, **options: Any) -> Algorithm:
+        """A training on a task with these options; the learner's own settings come before them."""
+        usual = {"device": "cpu", "compare": ()}  # what policies earn is in the leaderboard
+        return ALGORITHMS[self.algorithm](task=task, **{**usual, **options, **self.settings})
+
+
+_TABLE = (
+    # Paid by the task's own reward.
+    ReferenceLearner("ppo-torch", "ppo-torch", PUBLISHED, {}),
+    ReferenceLearner("mappo-torch", "ppo-torch", MARL, {"centralised": True}),
+    ReferenceLearner("iql-torch", "q-torch", MARL, {}),
+    ReferenceLearner("ippo", "ippo", MARL, {}),
+    # Tables, on the finite games, by discount.
+    *(ReferenceLearner(f"q-table-{gamma}", "q-table", FINITE, {"gamma": gamma}) for gamma in (0.9, 0.99, 0.997)),
+    # Teams whose value is mixed.
+    *(
+        ReferenceLearner(f"{mixer}-torch", "q-torch", tuple(t for t in MARL if t in SHARED), {"mixer": mixer})
+        for mixer in ("vdn", "qmix")
+    ),
+    # Paid by the team's reward where the task pays each agent for itself.
+    ReferenceLearner("ppo-torch-team", "ppo-torch", SELFISH, _TEAM),
+    ReferenceLearner("cma-es", "cma-es", PUBLISHED, _TEAM),
+    # What an option is worth.
+    ReferenceLearner("ppo-torch-myopic", "ppo-torch", (*FINITE, *SHARED), {"gamma": 0.0}, like="ppo-torch"),
+    ReferenceLearner(
+        "ppo-torch-team-myopic",
+        "ppo-torch",
+        ("social-v1", "rivals-v1", "market-v0", "ecommerce-v1", "news-v1"),
+        {**_TEAM, "gamma": 0.0},
+        like="ppo-torch-team",
+    ),
+    ReferenceLearner("ppo-torch-memory", "ppo-torch", ("coverage-v0", "streaming-v1"), {"memory": 32}, "ppo-torch"),
+    ReferenceLearner("ppo-torch-silent", "ppo-torch", ("coverage-v0",), {"set": ("messages=0",)}, like="ppo-torch"),
+    # Networks of thirty times the time, and a library with an environment of its own.
+    ReferenceLearner("generative", "generative", LARGE, _LARGE),
+    ReferenceLearner("generative-grpo", "generative-grpo", LARGE[:2], _LARGE),
+    ReferenceLearner("mappo", "mappo", ("duel-v1",), {**_TEAM, "reward_scale": 10.0}),
+    ReferenceLearner("qmix", "qmix", ("duel-v1",), {**_TEAM, "reward_scale": 10.0}),
+)
+LEARNERS: dict[str, ReferenceLearner] = {learner.name: learner for learner in _TABLE}
+
+
+# ------------------------------------------------------------------------------------------------ sweeps
+
+
+def chosen(sweep: Path, learner: str, task: str) -> dict[str, Any]:
+    """The options with which a learner earned most in its sweep on a task; none if there was no sweep.
+
+    Raises:
+        FileError: a damaged file, or one of another kind.
+    """
+    runs = read_sweep(sweep).get(learner, {}).get(task, {}).get("runs", ())
+    best: dict[str, Any] = max(runs, key=lambda run: run["reward"]["mean"])["changed"] if runs else {}
+    return best
+
+
+@cache
+def read_sweep(path: Path) -> dict[str, Any]:
+    """The stored sweeps, learner -> task -> runs and more; see `sweep.sweep`. None if there is no file."""
+    if not path.is_file():
+        return {}
+    run = {"changed": {str: float}, "reward": {"mean": float, "ci95": float}, "processor_seconds": float}
+    row = {"runs": [run], "beside": str, "agent_steps": int, "seed": int, "source": {str: object}}
+    learners: dict[str, Any] = read_json(path, {"learners": {str: {str: row}}}, "results of sweeps")["learners"]
+    return learners

@@ -1,0 +1,156 @@
+"""Sweeps: which discount, learning rate and exploration each published learner trains with on a task.
+
+    python -m baselines sweep                                     # all learners of the table that have a sweep
+    python -m baselines sweep --only ppo-torch --tasks duel-v1    # some
+
+Every learner has the same number of runs on every task: one with its defaults, and two for each of three options
+(`Algorithm.swept`), of which one is changed at a time. Each run has the same short budget and a seed that no published
+run has. The options of the run whose last policy earns most are those of the published runs (`learners.chosen`).
+
+Where each agent is paid for itself, what all learners earn together says how far they collude and not how well they
+learn. There one learner trains beside agents who play `static`, or `content` where the task has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recsys_env import cli
+from recsys_env.checks import unknown
+from recsys_env.evaluation import compared
+from recsys_env.evaluation.runs import file_name
+from recsys_env.files import read_json, write_json
+from recsys_env.provenance import provenance
+
+from .algorithms import ALGORITHMS
+from .jobs import Job, train_all
+from .learners import LEARNERS, PUBLISHED, SWEEP, ReferenceLearner, read_sweep
+from .options import Algorithm
+
+BUDGET = 500_000  # agent-steps of a run
+SEED = 100
+
+
+def swept(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED) -> list[tuple[ReferenceLearner, str]]:
+    """List the sweeps: learners that are not variants of others, if their algorithm has one, on their tasks.
+
+    Raises:
+        ValueError: no such learner, or one without a sweep.
+    """
+    having = {
+        name: learner
+        for name, learner in LEARNERS.items()
+        if learner.like is None and ALGORITHMS[learner.algorithm].swept
+    }
+    for name in only:
+        if name not in having:
+            raise ValueError(unknown("learner with a sweep", name, having))
+    return [
+        (learner, task)
+        for name, learner in having.items()
+        if not only or name in only
+        for task in learner.tasks
+        if task in tasks
+    ]
+
+
+def changes(learner: ReferenceLearner) -> Iterator[dict[str, float]]:
+    """The options that each run of a sweep changes: none, then one at a time."""
+    yield {}
+    for option, values in ALGORITHMS[learner.algorithm].swept.items():
+        for value in values:
+            yield {option: value}
+
+
+def partner(learner: ReferenceLearner, task: str) -> str:
+    """Who plays beside the one that learns; empty where all learn because they are paid the same."""
+    config = learner.training(task).world()
+    if config.reward.sharing == 1 or config.num_agents == 1:
+        return ""
+    return "static" if "static" in compared(config) else "content"
+
+
+def run_of(learner: ReferenceLearner, task: str, changed: Mapping[str, float]) -> Algorithm:
+    """A run of a sweep."""
+    beside = partner(learner, task)
+    return learner.training(
+        task,
+        seed=SEED,
+        timesteps=BUDGET,
+        evaluations=1,
+        eval_episodes=16,
+        background=(beside,) if beside else (),
+        **changed,
+    )
+
+
+def sweep(
+    out: Path = Path("runs/sweep"),
+    result: Path = SWEEP,
+    workers: int = 2,
+    only: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = PUBLISHED,
+) -> None:
+    """Train all runs of the sweeps that are not stored yet, and store each sweep when it is complete.
+
+    The file holds learner -> task -> runs (changed: options; reward: of the last policy, mean and 95 % interval over
+    episodes; processor_seconds), beside (who plays beside the one that learns), agent_steps, seed, source.
+
+    Args:
+        out: folder for the trained policies.
+        result: file of the sweeps.
+        workers: runs at a time, one core each.
+        only: learners; by default all that have a sweep.
+        tasks: on which they are trained.
+
+    Raises:
+        ValueError: no such learner or task, or runs that failed.
+    """
+    cli.at_least(1, workers=workers)
+    cli.known_tasks(tasks)
+    stored = {name: dict(rows) for name, rows in read_sweep(result).items()}
+    wanted = swept(only, tasks)
+    todo = [(learner, task) for learner, task in wanted if task not in stored.get(learner.name, {})]
+    runs = {
+        Job(f"{learner.name}-{file_name(task)}-{number}", run_of(learner, task, changed)): (learner, task)
+        for learner, task in todo
+        for number, changed in enumerate(changes(learner))
+    }
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def finished(job: Job, folder: Path) -> None:
+        learner, task = runs[job]
+        of = found.setdefault((learner.name, task), {})
+        of[job.name] = read_json(folder / "result.json")
+        names = [each.name for each, key in runs.items() if key == (learner, task)]
+        if set(of) == set(names):
+            rows = zip(changes(learner), (of[name] for name in names), strict=True)
+            stored.setdefault(learner.name, {})[task] = _row(learner, task, list(rows))
+            write_json(result, {**provenance(), "learners": stored})
+            read_sweep.cache_clear()
+
+    train_all(list(runs), out, workers, finished)
+
+
+def _row(
+    learner: ReferenceLearner, task: str, runs: Sequence[tuple[dict[str, float], Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """A sweep as it is stored."""
+    last = runs[-1][1]
+    return {
+        "runs": [
+            {"changed": changed, "reward": run["last"], "processor_seconds": run["processor_seconds"]}
+            for changed, run in runs
+        ],
+        "beside": partner(learner, task),
+        "agent_steps": BUDGET,
+        "seed": SEED,
+        "source": {name: last[name] for name in ("commit", "date", "processor", "versions")},
+    }
+
+
+def command(argv: Sequence[str]) -> None:
+    """Run `python -m baselines sweep`."""
+    cli.run(sweep, "baselines sweep", argv)

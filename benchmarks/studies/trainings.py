@@ -1,0 +1,74 @@
+"""Trainings of a study: each runs on one thread, and its policy plays the held-out episodes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from baselines.algorithms import TorchPPO
+from baselines.train import train
+from recsys_env import TASKS, register_task, task_config
+from recsys_env.provenance import provenance
+
+from .played import HELD_OUT, play
+
+
+class Case(NamedTuple):
+    """A training of the one-file PPO: the task, what is changed of it, and options of the run.
+
+    Without a background, all agents learn.
+    """
+
+    task: str
+    change: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+def trained(name: str, case: Case, seed: int, episodes: int) -> dict[str, Any]:
+    """Train a case with one seed, and play the held-out episodes.
+
+    Args:
+        name: of the case.
+        case: whose option `timesteps` counts the steps of all agents of the task, so that a learner plays as many ticks
+            whether the others learn or not.
+
+    Returns:
+        source, seconds; own: [E] reward per learner of the policy that was best in validation; validation: agent-steps
+        and mean reward of each evaluation during training.
+    """
+    began = time.perf_counter()
+    torch.set_num_threads(1)
+    task = f"{name.replace(' ', '-')}-v0"
+    if task not in TASKS:
+        register_task(task, task_config(case.task, case.change))
+    config, background = task_config(task, {}), dict(agent.split("=") for agent in case.options.get("background", ()))
+    learners = [n for n, agent in enumerate(config.agents) if agent not in background]
+    steps = case.options["timesteps"] * len(learners) // config.num_agents
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"device": "cpu", "compare": (), **case.options, "timesteps": steps}
+        run = TorchPPO(task, seed=seed, out=Path(folder) / "run", **options)
+        found = train(run)
+        team = [background.get(agent, str(run.out)) for agent in config.agents]
+        own = play(config, team, episodes, HELD_OUT)[0][:, learners].mean(1)
+    curve = [[point["agent_steps"], float(np.mean(point["own"]))] for point in found["evaluations"]]
+    seconds = time.perf_counter() - began
+    print(f"{name}, seed {seed}: {own.mean():.2f}, {seconds:.0f} s, validation {curve}", flush=True)
+    return {"source": provenance(), "own": own.tolist(), "validation": curve, "seconds": seconds}
+
+
+def all_trained(
+    cases: Mapping[str, Case], jobs: Iterable[tuple[str, int]], episodes: int, workers: int
+) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Train jobs (name of a case, seed), some at once. Yield name, seed and result of each as it is finished."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(trained, name, cases[name], seed, episodes): (name, seed) for name, seed in jobs}
+        for done in as_completed(waiting):
+            yield *waiting[done], done.result()

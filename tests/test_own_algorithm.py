@@ -1,0 +1,47 @@
+"""A user's own algorithm, as the page on learners shows one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("tyro")
+
+from baselines.algorithms import find_algorithm
+from baselines.train import parse, train
+
+PAGE = Path(__file__).parent.parent / "docs" / "training" / "learners.md"
+TINY = ["--task", "social-v1,horizon=20", "--sharing", "1", "--timesteps", "320", "--num-envs", "4"]
+
+
+@pytest.fixture
+def my_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The example of the page, as a file of the user's."""
+    (code,) = re.findall(r"```python\n(.*?class RandomSearch.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 60
+    (tmp_path / "my_search.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "my_search:RandomSearch"
+
+
+def test_the_example_trains_and_its_command_repeats_it(my_search: str, tmp_path: Path) -> None:
+    words = [my_search, *TINY, "--deviation", "0.3", "--eval-episodes", "2", "--compare"]
+    algorithm = parse([*words, "--out", str(tmp_path / "run")])
+    result = train(algorithm)
+    assert (result["algorithm"], result["training"]["agent_steps"]) == ("random-search", 320)
+    repeated = parse(shlex.split(result["command"])[4:])
+    assert repeated.settings() == algorithm.settings()
+    assert repeated.word() == my_search
+
+
+def test_what_is_no_algorithm_is_named(my_search: str) -> None:
+    with pytest.raises(ValueError, match="there is no module 'my_serch'"):
+        find_algorithm("my_serch:RandomSearch")
+    with pytest.raises(TypeError, match=r"my_search:Searcher is .* must be a subclass of baselines.options.Algorithm"):
+        find_algorithm("my_search:Searcher")
+    with pytest.raises(TypeError, match="my_search:Nothing is None"):
+        find_algorithm("my_search:Nothing")

@@ -1,0 +1,77 @@
+"""Tabular Q-learning on finite games."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from baselines.algorithms import QTable
+from baselines.q_table import QTableLearner
+from baselines.train import train
+from baselines.training import begin
+from recsys_env import vector_env
+from recsys_env.exact import best_response, discounted, tabulate
+from recsys_env.exact.placing import played
+from recsys_env.exact.policies import SavedTable, save_tables
+from recsys_env.files import FileError
+from recsys_env.policies import make_policy
+
+
+def test_one_learner_finds_the_best_response(tmp_path: Path) -> None:
+    """Beside a fixed table, Q-learning is that of a decision process, whose solution is known."""
+    game, envs = tabulate("duel-v1"), vector_env("duel-v1", 2)
+    rival = tmp_path / "rival"
+    rival.mkdir()
+    save_tables(rival, envs, {"recommender_1": np.array([1, 0, 0])})  # harvests in the best mood, else repairs
+    options = QTable(
+        "duel-v1",
+        background=(f"recommender_1={rival}",),
+        timesteps=60_000,
+        gamma=0.9,
+        compare=(),
+        eval_episodes=2,
+        out=tmp_path / "run",
+    )
+    learner = QTableLearner(begin(options), options)
+    learner.learn(options.timesteps, lambda point: None)
+    policies = [None, np.array([1, 0, 0])]
+    _, answer = best_response(game, policies, 0, discounted(0.9))
+    np.testing.assert_array_equal(learner.values[0].argmax(1), answer)
+
+
+def test_its_folder_is_a_policy_of_the_exact_game(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = train(
+        QTable(
+            "duel-v1", set=("horizon=20",), timesteps=640, num_envs=4, n_steps=20, eval_episodes=2, compare=(), out=out
+        )
+    )
+    assert result["training"]["agent_steps"] == 640
+    assert result["kept"] == "last"
+    policy = make_policy(out)
+    assert isinstance(policy, SavedTable)
+    config = vector_env("duel-v1", 1).config
+    tables = played(tabulate(config), config, str(out))
+    assert [table.shape for table in tables] == [(3, 2)] * 2
+    with pytest.raises(ValueError, match="was trained with observations"):
+        policy.bind(vector_env("pricing-duel-v0", 1), "left_0", 0)
+
+
+def test_a_table_of_another_game_is_refused(tmp_path: Path) -> None:
+    envs = vector_env("duel-v1", 1)
+    save_tables(tmp_path, envs, {"recommender_0": np.array([1, 0])})
+    with pytest.raises(ValueError, match="of another game than this one of 3 states and 2 actions"):
+        make_policy(tmp_path).bind(envs, "recommender_0", 0)
+    save_tables(tmp_path, envs, {"recommender_0": np.zeros((3, 2))})
+    with pytest.raises(FileError, match="does not hold tables of actions"):
+        make_policy(tmp_path)
+
+
+def test_worlds_without_a_table_are_refused(tmp_path: Path) -> None:
+    options = QTable("social-v1", out=tmp_path)
+    with pytest.raises(ValueError, match="finite"):
+        QTableLearner(begin(options), options)

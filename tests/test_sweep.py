@@ -1,0 +1,92 @@
+"""Sweeps of the published learners' settings: as many runs for each, other seeds than theirs, and what they choose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from baselines import sweep as module
+from baselines.algorithms import ALGORITHMS
+from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, ReferenceLearner, chosen
+from baselines.reference import jobs
+from baselines.sweep import BUDGET, SEED, changes, partner, run_of, sweep, swept
+from baselines.training import begin
+
+
+def test_every_learner_has_as_many_runs() -> None:
+    found = swept()
+    assert {len(list(changes(learner))) for learner, _ in found} == {7}
+    assert MORE_SEEDS <= SEED
+    names = {learner.name for learner, _ in found}
+    assert names == {
+        name
+        for name, learner in LEARNERS.items()
+        if learner.like is None and learner.algorithm in ("ppo-torch", "q-torch", "q-table", "ippo")
+    }
+    for learner, task in found:
+        for changed in changes(learner):
+            run = run_of(learner, task, changed)
+            assert (run.timesteps, run.seed) == (BUDGET, SEED)
+            assert all(getattr(run, name) == value for name, value in changed.items())  # none is the learner's own
+            usual = learner.training(task)
+            assert all(getattr(usual, name) != value for name, value in changed.items())
+
+
+def test_selfish_learners_are_tuned_one_at_a_time() -> None:
+    """What several earn together says how far they collude."""
+    for learner, task in swept():
+        training = begin(run_of(learner, task, {}))
+        assert training.one_reward
+        several = training.config.num_agents > 1
+        assert bool(training.background) == (several and training.config.reward.sharing < 1)
+    assert partner(LEARNERS["ppo-torch"], "social-v1") == "static"
+    assert partner(LEARNERS["ppo-torch-team"], "social-v1") == ""
+    assert partner(LEARNERS["ppo-torch"], "coverage-v0") == ""
+
+
+def test_the_best_run_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"num_envs": 2, "n_steps": 16, "set": ("horizon=20",)}
+    learners = {"tiny": ReferenceLearner("tiny", "q-table", ("duel-v1",), {**settings, "gamma": 0.9})}
+    monkeypatch.setattr(module, "LEARNERS", learners)
+    monkeypatch.setattr(module, "BUDGET", 64)
+    monkeypatch.setattr(ALGORITHMS["q-table"], "swept", {"epsilon": (0.2, 0.4)})
+    result = tmp_path / "sweep.json"
+    assert chosen(result, "tiny", "duel-v1") == {}
+    sweep(tmp_path / "out", result, tasks=("duel-v1",))
+    row = json.loads(result.read_text())["learners"]["tiny"]["duel-v1"]
+    assert [run["changed"] for run in row["runs"]] == [{}, {"epsilon": 0.2}, {"epsilon": 0.4}]
+    assert (row["beside"], row["agent_steps"], row["seed"]) == ("static", 64, SEED)
+    assert all(run["processor_seconds"] > 0 for run in row["runs"])
+    best = max(row["runs"], key=lambda run: run["reward"]["mean"])["changed"]
+    assert chosen(result, "tiny", "duel-v1") == best
+    before = result.read_text()
+    sweep(tmp_path / "out", result, tasks=("duel-v1",))
+    assert result.read_text() == before  # what is stored is not trained again
+
+
+def test_a_variant_takes_the_settings_of_what_it_is_a_variant_of(tmp_path: Path) -> None:
+    def run(reward: float, **changed: float) -> dict[str, Any]:
+        return {"changed": changed, "reward": {"mean": reward, "ci95": 0.1}, "processor_seconds": 1.0}
+
+    row = {"beside": "", "agent_steps": 1, "seed": SEED, "source": {}}
+    rows = {"coverage-v0": {**row, "runs": [run(1.0), run(3.0, gamma=0.9), run(2.0, learning_rate=0.5)]}}
+    stored = tmp_path / "sweep.json"
+    stored.write_text(json.dumps({"learners": {"ppo-torch": rows}}))
+    assert LEARNERS["ppo-torch"].job("coverage-v0", sweep=stored).gamma == 0.9
+    assert LEARNERS["ppo-torch-memory"].job("coverage-v0", sweep=stored).gamma == 0.9
+    assert LEARNERS["ppo-torch-myopic"].job("coverage-v0", sweep=stored).gamma == 0.0  # its own settings come first
+    assert LEARNERS["mappo-torch"].job("coverage-v0", sweep=stored).gamma is None
+    assert LEARNERS["ppo-torch"].job("ecommerce-v1", sweep=stored).gamma is None
+    (job, *_) = jobs(("ppo-torch",), ("coverage-v0",), stored)
+    assert job.algorithm.gamma == 0.9
+
+
+def test_a_learner_without_a_sweep_is_named() -> None:
+    with pytest.raises(ValueError, match="'cma-es'"):
+        swept(("cma-es",))
+    assert {task for _, task in swept(("ppo-torch",))} == set(PUBLISHED)
