@@ -115,7 +115,7 @@ def evaluation(folder: Path) -> str:
     """Scores of all policies on the tasks of each suite, and over these tasks where they share one scale."""
     report = stored("evaluation")
     return section(
-        " ".join(["What is 0 and what is 100 on each task of the suites:", *_leaders(report)]),
+        " ".join([*_leaders(report), "What 0 and 100 are on each task:"]),
         suites.by_task(),
         *(text for suite in SUITES for text in _of_suite(report, suite, folder)),
         how=f"Normalised scores, {_runs(report)}, ± 95 % (t over runs), and where all tasks of a suite share one scale "

@@ -72,8 +72,8 @@ def above_hundred(task: str, scores: Mapping[str, Mapping[str, float | None]]) -
     said = []
     if beyond:
         said.append(
-            f"On `{task}` {_listed(beyond)} above 100, beyond the interval: what is known to be best there is better "
-            f"than the reference `{high}`."
+            f"On `{task}` {_listed(beyond)} above 100, beyond the interval, so a better policy than the reference "
+            f"`{high}` is known."
         )
     if within := above.keys() - beyond.keys():
         said.append(

@@ -79,7 +79,7 @@ def test_who_scores_above_100_is_named() -> None:
         "planner": {"mean": 100.0, "ci95": 0.0},
     }
     beyond, within = suites.above_hundred("news-v1", scores).split(". ", 1)
-    assert beyond.startswith("On `news-v1` `static` (103 ±1) scores above 100, beyond the interval: ")
+    assert beyond.startswith("On `news-v1` `static` (103 ±1) scores above 100, beyond the interval, so ")
     assert within.startswith("On `news-v1` `content` (102 ±3) and `single` (150) score above 100, but not beyond the ")
     assert suites.above_hundred("news-v1", {"planner": scores["planner"]}) == ""
 
