@@ -51,7 +51,7 @@ class TorchLearner(Discounted):
     def world(self) -> WorldConfig:
         config = super().world()
         # An empty candidate is all zeros, so that candidates need no mask.
-        return replace(config, {"mask_actions": True}) if config.action == "items" else config
+        return replace(config, {"mask_actions": True}) if config.action in ("items", "publish") else config
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,38 @@ class PageLearner(TorchLearner):
     Only pages are decisions, and credit flows along chains of pages.
     """
 
-    credit: Literal["user_slots", "ticks"] = "user_slots"
+    credit: Literal["auto", "user_slots", "ticks"] = "auto"
     """Which page follows another: user_slots = the next page of the same user slot, also when another person has taken
-    the slot; ticks = the agent's next page, whoever visits."""
+    the slot; ticks = the agent's next page, whoever visits; auto = ticks for bidders, whose budget links all pages, and
+    for creators, who meet no visitors, and user_slots for all others."""
     page_gamma: Fraction = 0.99
-    """Discount from one page of a user slot to its next, beside --gamma per tick between; none with --credit ticks."""
+    """Discount from one page of a user slot to its next, beside --gamma per tick between; none along ticks."""
     width: Count = 64
     """Units of each hidden layer."""
 
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if config.ranked and self.credit == "user_slots":
+            raise ValueError(
+                f"--credit = {self.credit!r} follows visitors from page to page, and creators on a platform meet none; "
+                "choose ticks, which leads from one decision to the next"
+            )
+        return config
+
+    def follows_visitors(self, config: WorldConfig) -> bool:
+        """Whether credit flows along user slots on this task, and not along ticks."""
+        if self.credit == "auto":
+            return not (config.auctioned or config.ranked)
+        return self.credit == "user_slots"
+
     def given(self) -> tuple[str, ...]:
-        place = ("the place that each page belongs to",) if self.credit == "user_slots" else ()
-        return (*super().given(), *place, *(("messages",) if self.world().messages else ()))
+        config = self.world()
+        place = ("the place that each page belongs to",) if self.follows_visitors(config) else ()
+        return (*super().given(), *place, *(("messages",) if config.messages else ()))
 
     def discounts(self, config: WorldConfig) -> tuple[float, float]:
         """Discounts on this task: per page of a chain, and per tick."""
-        return (self.page_gamma if self.credit == "user_slots" else 1.0), self.discount(config)
+        return (self.page_gamma if self.follows_visitors(config) else 1.0), self.discount(config)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The table of the learners whose results are published: on which tasks, with which settings, budget and seeds.
 
-All but the generative recommender train for the same number of agent-steps on every task. Learners with a sweep
-(`sweep.py`) take the settings that it chose for them on a task; a learner that is `like` another takes the other's, so
-that the two differ in its own settings alone.
+All but the generative recommender play the same number of ticks on every task, each a step of every agent. Learners
+with a sweep (`sweep.py`) take the settings that it chose for them on a task; a learner that is `like` another takes the
+other's, so that the two differ in its own settings alone.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 
 from recsys_env import SUITES, cli
 from recsys_env.files import read_json
+from recsys_env.tuning import states_of
 
-from .algorithms import ALGORITHMS
+from .algorithms import ALGORITHMS, CMAES
 from .options import Algorithm
 
-BUDGET = 2_000_000  # agent-steps
+TICKS = 1_000_000  # of a run, in all copies together
 SEEDS, MORE_SEEDS = 5, 10
 WITH_MORE_SEEDS = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
 MARL = SUITES["marl"].tasks
@@ -33,6 +34,11 @@ LARGE = ("streaming-v1", "ecommerce-v1", "news-v1", "rivals-v1", "crossdomain-v0
 SWEEP = Path(__file__).parent.parent / "benchmarks" / "results" / "sweep.json"
 _TEAM: dict[str, Any] = {"sharing": 1.0}
 _LARGE: dict[str, Any] = {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}
+
+
+def budget(task: str) -> int:
+    """Agent-steps of a run in which all agents of the task learn."""
+    return TICKS * cli.config_of(task).num_agents
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,15 @@ class ReferenceLearner:
             sweep: file of the sweeps, by default the committed one.
         """
         swept = chosen(sweep or SWEEP, self.like or self.name, task)
-        return self.training(task, seed=seed, timesteps=BUDGET, **swept)
+        return self.training(task, seed=seed, timesteps=budget(task), **swept)
 
     def training(self, task: str, **options: Any) -> Algorithm:
         """A training on a task with these options; the learner's own settings come before them."""
-        usual = {"device": "cpu", "compare": ()}  # what policies earn is in the leaderboard
-        return ALGORITHMS[self.algorithm](task=task, **{**usual, **options, **self.settings})
+        usual: dict[str, Any] = {"device": "cpu", "compare": ()}  # what policies earn is in the leaderboard
+        kind = ALGORITHMS[self.algorithm]
+        if issubclass(kind, CMAES):
+            usual["states"] = states_of(cli.config_of(task))  # rankers of bidders look at the auction
+        return kind(task=task, **{**usual, **options, **self.settings})
 
 
 _TABLE = (

@@ -75,7 +75,7 @@ class Options:
     """Episodes of each evaluation. The results are measured on ten times as many other episodes (`final_episodes`)."""
     compare: tuple[str, ...] | None = None
     """Policies to compare with, beside the same background policies. By default random, blind, content, static where
-    the task has one, greedy and planner."""
+    the task has one, greedy and planner; in auctions and on platforms the policies that were made for them."""
 
     def __post_init__(self) -> None:
         task, *fields = cli.split_task(self.task)

@@ -161,7 +161,7 @@ class Rollout:
         self.visitors = torch.zeros(self.shape, dtype=torch.int64, device=device)
         self.individual_rewards = torch.zeros(self.shape, device=device)
         self.episodes, self._ticks = np.zeros(steps, np.int64), 0
-        chains = envs.shape.users if options.credit == "user_slots" else 1
+        chains = envs.shape.users if options.follows_visitors(envs.config) else 1
         self.links = Links(steps, copies, agents, chains, gamma, device)
         self.remembered, self.echoes, self._memory = buffer(options.memory), buffer(layout.echo), None
         if options.memory:

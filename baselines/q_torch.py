@@ -141,7 +141,7 @@ class Replay:
         self.chosen = buffer(self.members, layout.slots + len(layout.words), dtype=torch.int64)
         self.active = buffer(self.members, dtype=torch.bool)
         self.states = buffer(envs.state_space.shape[0] if options.mixer == "qmix" else 0)
-        chains = envs.shape.users if options.credit == "user_slots" else 1
+        chains = envs.shape.users if options.follows_visitors(envs.config) else 1
         self.links = Links(self.steps, copies, agents // self.members, chains, gamma)
         self.ticks = 0
 

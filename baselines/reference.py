@@ -33,7 +33,7 @@ from . import training_results
 from .algorithms import ALGORITHMS
 from .comparison import Comparison, compare
 from .jobs import Job, train_all
-from .learners import BUDGET, LEARNERS, MORE_SEEDS, PUBLISHED, SWEEP, chosen
+from .learners import LEARNERS, MORE_SEEDS, PUBLISHED, SWEEP, budget, chosen
 from .training_results import RESULTS, TrainingResults, read_folder
 
 
@@ -202,7 +202,9 @@ def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
                 "evaluations": learner["tasks"][task]["evaluations"],
             }
             for name, learner in summary["learners"].items()
-            if task in learner["tasks"] and learner["like"] is None and LEARNERS[name].job(task).timesteps == BUDGET
+            if task in learner["tasks"]
+            and learner["like"] is None
+            and LEARNERS[name].job(task).timesteps == budget(task)
         }
         found += compare(task, there)
     return found

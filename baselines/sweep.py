@@ -4,8 +4,9 @@
     python -m baselines sweep --only ppo-torch --tasks duel-v1    # some
 
 Every learner has the same number of runs on every task: one with its defaults, and two for each of three options
-(`Algorithm.swept`), of which one is changed at a time. Each run has the same short budget and a seed that no published
-run has. The options of the run whose last policy earns most are those of the published runs (`learners.chosen`).
+(`Algorithm.swept`), of which one is changed at a time. Each run plays the same few ticks and has a seed that no
+published run has. The options of the run whose last policy earns most are those of the published runs
+(`learners.chosen`).
 
 Where each agent is paid for itself, what all learners earn together says how far they collude and not how well they
 learn. There one learner trains beside agents who play `static`, or `content` where the task has none.
@@ -29,7 +30,7 @@ from .jobs import Job, train_all
 from .learners import LEARNERS, PUBLISHED, SWEEP, ReferenceLearner, read_sweep
 from .options import Algorithm
 
-BUDGET = 500_000  # agent-steps of a run
+TICKS = 500_000  # of a run, in all copies together
 SEED = 100
 
 
@@ -72,13 +73,18 @@ def partner(learner: ReferenceLearner, task: str) -> str:
     return "static" if "static" in compared(config) else "content"
 
 
+def agent_steps(learner: ReferenceLearner, task: str) -> int:
+    """Agent-steps of a run, in which one agent learns, or all do."""
+    return TICKS if partner(learner, task) else TICKS * cli.config_of(task).num_agents
+
+
 def run_of(learner: ReferenceLearner, task: str, changed: Mapping[str, float]) -> Algorithm:
     """A run of a sweep."""
     beside = partner(learner, task)
     return learner.training(
         task,
         seed=SEED,
-        timesteps=BUDGET,
+        timesteps=agent_steps(learner, task),
         evaluations=1,
         eval_episodes=16,
         background=(beside,) if beside else (),
@@ -145,7 +151,7 @@ def _row(
             for changed, run in runs
         ],
         "beside": partner(learner, task),
-        "agent_steps": BUDGET,
+        "agent_steps": agent_steps(learner, task),
         "seed": SEED,
         "source": {name: last[name] for name in ("commit", "date", "processor", "versions")},
     }

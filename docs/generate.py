@@ -135,6 +135,7 @@ SYMBOLS = {
     "features": "F",
     "observed_features": "F'",
     "recent": "L",
+    "window": "W",
     "id_columns": "I",
     "vocabulary": "V",
     "labels": "Y",
@@ -382,6 +383,8 @@ def action_text(config: WorldConfig, env: Any) -> str:
     }[config.action]
     if config.offer.kind == "price":
         what += f", and one of {config.offer.levels} price levels for all its slots"
+    if config.offer.kind == "bid":
+        what = f"one of {config.offer.levels} levels of its bid for the slot, which shows its candidate if it wins"
     if config.messages:
         what += f", and one of {config.messages} words for the other agents"
     space = env.action_space(env.possible_agents[0])

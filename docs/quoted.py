@@ -17,7 +17,7 @@ from measured import NotMeasured, evidence, files, played, stored
 from models import BESIDE, over_seeds
 from worlds_for_models import scores_of_playlist
 
-from baselines.learners import BUDGET
+from baselines.learners import TICKS
 from recsys_env import TASKS, Catalogue
 from recsys_env.files import read_json
 from recsys_env.policies import ORACLES
@@ -236,9 +236,9 @@ def compiled() -> dict[str, str]:
 
 def searches() -> dict[str, str]:
     """The episodes of a search for the weights of `static`, and as a multiple of what a learner plays."""
-    budget, steps = Budget(), BUDGET
+    budget = Budget()
     episodes = budget.generations * budget.population * budget.episodes
-    times = [episodes * task.num_agents * task.horizon / steps for task in TASKS.values() if task.static_weights]
+    times = [episodes * task.horizon / TICKS for task in TASKS.values() if task.static_weights]
     return {"search_episodes": f"{episodes:,}", "search_times": f"{min(times):.1f} to {max(times):.1f}"}
 
 

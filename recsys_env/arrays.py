@@ -95,6 +95,15 @@ RECENT = _record(
     ("pages", "i4"),         # how many of the person's pages ago, 1 = the page before the present one
     ("weight", "f4"),        # partner_decay^(pages - 1)
 )  # fmt: skip
+BIDDER = _record(
+    ("worth", "f8"),         # factor on all that events of the page about to be shown pay the agent, 0 in an idle tick
+    ("value", "f8"),         # reward that it can expect if it wins the page, before the price
+    ("budget", "f8"),        # what it may spend until the next refill
+)  # fmt: skip
+AUCTION = _record(
+    ("pages", "i8"),         # since the last refill of the budgets
+    ("last_price", "f8"),    # of the last page, 0 = nobody bid, or there was none
+)  # fmt: skip
 STOCK = _record(
     ("stamp", "i4"), ("window", "i4"),    # the copy's stamp and the window at the last initialisation
     ("stock", "i4"), ("restock", "i4"),   # units left until the restock at tick `restock`
@@ -118,11 +127,17 @@ AGENT_REPORT = _record(  # one agent's results of the page just shown, and wheth
     ("next_visitor", "i8"),  # person whose page comes next
     ("user_slot", "i8"),  # user slot of the visitor, -1 likewise
     ("next_user_slot", "i8"),
-    ("active", "?"),  # whether the agent's slots will be on the page that comes next
+    # whether the agent's slots will be on the page that comes next, or, on a platform, whether it publishes an item now
+    ("active", "?"),
 )
 # purchase of an old cart item; item -1 = none
 LATER = _record(("item", "i4"), ("agent", "i4"), ("price", "f4"), ("rating", "i4"))
 
+BID = _record(  # of one agent for the page just shown; zeros except on auction pages
+    ("worth", "f8"), ("value", "f8"),  # as in BIDDER
+    ("bid", "f8"),           # m times the value, or the budget if that is less
+    ("payment", "f8"),       # price paid for the slot, 0 = not won
+)  # fmt: skip
 TURN = _record(  # one copy's tick, passed from stage to stage
     ("key", "u8"),           # key of its random numbers
     ("agent", "i8"), ("slot", "i8"),  # agent and slot of the click, -1 = no click
@@ -243,6 +258,11 @@ class State(NamedTuple):
     inclusive: np.ndarray  # [B, N] f8: lambda I_n + trust term at the last page shown, -inf = nothing shown
     # [B, N, G] f4: decayed examination that agent n gave each of G providers; G = 0 unless fairness is rewarded
     exposure: np.ndarray
+    bidders: np.ndarray  # [B, N] BIDDER on auction pages, else [B, 0]
+    auctions: np.ndarray  # [B, 1] AUCTION on auction pages, else [B, 0]
+    windows: np.ndarray  # [B, N, W] i4: on a platform, the items that each creator published last, -1 = none
+    window_clicks: np.ndarray  # [B, N, W] i4: clicks on them since the last decision
+    pages_served: np.ndarray  # [B, 1] i4: pages since the last decision; [B, 0] off a platform
 
 
 # The arrays [B, R, ...] of `State` with a row for each user who has come in the episode.
@@ -262,6 +282,7 @@ class Report(NamedTuple):
     agents: np.ndarray  # [B, N] AGENT_REPORT
     slots: np.ndarray  # [B, N, K] SLOT
     later: np.ndarray  # [B, Q] LATER
+    bids: np.ndarray  # [B, N] BID
 
 
 class Scratch(NamedTuple):
@@ -273,6 +294,8 @@ class Scratch(NamedTuple):
     # cache. C' and T' are C and T rounded up to whole vectors (`numeric.round_up_to_lanes`).
     picks: np.ndarray  # [B, K] i4: candidates picked so far
     scores: np.ndarray  # [B, max(C, K)] f8: what the best candidates, items or habits so far are ranked by
+    ranked_items: np.ndarray  # [B, places] i4: on a platform, the best items so far; [B, 0] elsewhere
+    ranked_scores: np.ndarray  # [B, places] f8: and their scores
     habits: np.ndarray  # [B, C] i4: entries of the visitor's largest habits so far
     draws: np.ndarray  # [B, C] i4: candidates before they are sorted
     profile_matches: np.ndarray  # [B, C] f4: <noisy profile, vector> of the draws
@@ -389,6 +412,11 @@ def allocate_state(world: World, num_envs: int, users: int | None = None, rows: 
         order=zeros((b, p["slots"], n), np.int32),
         inclusive=zeros((b, n)),
         exposure=zeros((b, n, p["providers"]), np.float32),
+        bidders=zeros((b, p["bidders"]), BIDDER),
+        auctions=zeros((b, int(p["bidders"] > 0)), AUCTION),
+        windows=zeros((b, n, p["window"]), np.int32),
+        window_clicks=zeros((b, n, p["window"]), np.int32),
+        pages_served=zeros((b, p["ranked"]), np.int32),
     )
 
 
@@ -426,6 +454,7 @@ def allocate_report(world: World, num_envs: int, mask_size: int) -> Report:
         agents=agents,
         slots=zeros((b, n, p["slots"]), SLOT),
         later=zeros((b, p["cart"]), LATER),
+        bids=zeros((b, n), BID),
     )
 
 
@@ -438,12 +467,15 @@ def allocate_scratch(world: World, num_envs: int) -> Scratch:
     n = p["agents"]
     in_vectors: Any = round_up_to_lanes.py_func  # type: ignore[attr-defined]
     candidates, topics = in_vectors(p["candidates"]), in_vectors(p["topics"])
+    places = world.params["platform"]["places"][0] if p["ranked"] else 0
     described = p["candidates"] * p["features"] if world.params["action_fields"]["weights"][0] >= 0 else 0
     return Scratch(
         shown=zeros((b, n, p["slots"]), np.int32),
         features=zeros((b, 1, described), np.float32),
         picks=zeros((b, p["slots"]), np.int32),
         scores=zeros((b, max(p["candidates"], p["slots"]))),
+        ranked_items=zeros((b, places), np.int32),
+        ranked_scores=zeros((b, places)),
         habits=zeros((b, p["candidates"]), np.int32),
         draws=zeros((b, p["candidates"]), np.int32),
         profile_matches=zeros((b, p["candidates"]), np.float32),

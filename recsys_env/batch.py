@@ -100,8 +100,8 @@ def check_config(config: Any) -> None:
 class Choices(NamedTuple):
     """What discrete actions consist of."""
 
-    picks: np.ndarray  # [..., K] candidates or items, one for each slot
-    levels: np.ndarray | None  # [...] price levels; None where agents set no prices
+    picks: np.ndarray  # [..., K] candidates or items, one for each slot; or [..., 1] what a creator publishes
+    levels: np.ndarray | None  # [...] of prices or bids; None where agents set neither
     words: np.ndarray | None  # [...] messages; None where agents do not talk
 
 
@@ -282,7 +282,8 @@ class Batch(ABC, Generic[Array, InfosT]):
 
     @property
     def active(self) -> Array:
-        """Whether each agent's slots will be on the page about to be shown, bool [B, N]."""
+        """Whether each agent acts next, bool [B, N]: its slots will be on the page about to be shown, or, on a
+        platform, it publishes an item now."""
         return self._column(self._last_report().agents, "active")
 
     @property
@@ -365,8 +366,10 @@ class Batch(ABC, Generic[Array, InfosT]):
         """Return discrete actions made of what they consist of.
 
         Args:
-            picks: [..., K] candidates or items, one for each slot, the best first.
-            levels: [...] price levels, where agents set prices; None = the level nearest to the list prices.
+            picks: [..., K] candidates or items, one for each slot, the best first; on a platform [..., 1] what is
+                published, topic * L + level of clickbait.
+            levels: [...] levels of prices or bids, where agents set them; None = the level nearest to the list prices,
+                or to truthful bids.
             words: [...] messages, where agents talk; None = word 0.
 
         Returns:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .checks import check_count, did_you_mean, shown
-from .fields import CANDIDATE_FEATURES, HIDEABLE, PRICE_LEVEL
+from .fields import CANDIDATE_FEATURES, HIDEABLE, LEVELS
 from .privacy import WITHHELD
 from .responses import EVENTS, RESPONSES
 from .settings import (
@@ -457,7 +457,7 @@ class RoleConfig(Settings):
         -1,
         1,
         *(feature.name for feature in CANDIDATE_FEATURES),
-        PRICE_LEVEL,
+        *LEVELS.values(),
     )
     hidden: tuple[str, ...] = words_field(
         "observation fields that are 0 for this role; its candidates do not change", *HIDEABLE
@@ -472,22 +472,63 @@ class RoleConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class OfferConfig(Settings):
-    """Prices that agents set. With `kind="price"` an agent chooses at each page, in addition to its items, a level l
-    from 0 to L - 1, which multiplies the prices of all its slots by m = low^(1 - l / (L - 1)) * high^(l / (L - 1)).
+    """Prices that agents set, or bids. An agent chooses at each page, in addition to its items, a level l from 0 to
+    L - 1, which stands for the factor m = low^(1 - l / (L - 1)) * high^(l / (L - 1)).
 
-    With continuous actions (query, weights) y in [-1, 1] replaces the level: l / (L - 1) = (1 + y) / 2.
+    With `kind="price"` m multiplies the prices of all its slots. With `kind="bid"`, on auction pages, m multiplies what
+    the slot is worth to the agent: it bids m times its value, or its whole budget if that is less. With continuous
+    actions (query, weights) y in [-1, 1] replaces the level: l / (L - 1) = (1 + y) / 2.
     """
 
-    kind: str = choice_field("none", "price: agents set the prices of the items that they show", "none", "price")
-    levels: int = number_field(7, "L, number of price levels", 2, 101)
-    low: float = number_field(0.5, "m of the lowest level, a factor on the current price", 0.01, 100)
-    high: float = number_field(2.0, "m of the highest level, a factor on the current price", 0.01, 100)
+    kind: str = choice_field(
+        "none",
+        "price: agents set the prices of the items that they show; bid: they bid for the slot of an auction page",
+        "none",
+        "price",
+        "bid",
+    )
+    levels: int = number_field(7, "L, number of levels of prices or bids", 2, 101)
+    low: float = number_field(0.5, "m of the lowest level, a factor on the current price or on the value", 0.01, 100)
+    high: float = number_field(2.0, "m of the highest level, a factor on the current price or on the value", 0.01, 100)
+    value_log_sd: float = number_field(
+        0.0,
+        "log-sd of the factor on all that events pay a bidder, drawn for each bidder and page (log-normal, mean 1)",
+        0,
+        3,
+        source=PROTOTYPE,
+    )
+    budget: float = number_field(
+        0.0, "what a bidder may spend from one refill to the next; 0 = unlimited", 0, 1e6, unit="reward"
+    )
+    refill_period: int = number_field(250, "pages from one refill of the budgets to the next", 1, 10**9, unit="pages")
 
     @property
     def list_level(self) -> int:
-        """The level whose prices are nearest to the list prices, in log m."""
+        """The level whose m is nearest to 1, in log m: that of the list prices, or of truthful bids."""
         position = -math.log(self.low) / (math.log(self.high) - math.log(self.low))
         return min(max(round(position * (self.levels - 1)), 0), self.levels - 1)
+
+
+@frozen
+@dataclass(frozen=True)
+class PlatformConfig(Settings):
+    """One platform on which the agents are creators (`page="platform"`). Every `period` ticks each creator publishes
+    one item of its own, and a fixed ranker fills every page from the items that creators published last.
+
+    A creator owns an item for each place of its window, topic and level of clickbait. The clickbait of level l is
+    l / (L - 1). An item scores match * <noisy profile, q_j> + bait * c_j + noise * Gumbel. Only the best item of each
+    creator competes for the page, which shows the best of these in the order of their scores.
+    """
+
+    places: int = number_field(5, "places of a page; at most one item of each creator stands on it", 1, 512)
+    period: int = number_field(50, "ticks from one decision of the creators to the next", 1, 10**6, unit="ticks")
+    window: int = number_field(4, "W, items of each creator that can be shown: those that it published last", 1, 64)
+    bait_levels: int = number_field(3, "L, levels of clickbait, from 0 to 1", 2, 101)
+    match: float = number_field(4.0, "weight of <noisy profile, q_j> in the ranker's score", -50, 50)
+    bait: float = number_field(0.0, "weight of clickbait c_j in the ranker's score", -50, 50)
+    noise: float = number_field(
+        1.0, "scale of the Gumbel noise in the ranker's score; 0 = the same page for the same profile", 0, 50
+    )
 
 
 @frozen
@@ -586,18 +627,23 @@ class WorldConfig(Settings):
     world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1, also=("seed",))
     page: str = choice_field(
         "shared",
-        "layout: a shared feed, one row per agent, or rival platforms",
+        "layout: a shared feed, one row per agent, rival platforms, one slot that is sold by auction, or one platform "
+        "that ranks what agents publish",
         "shared",
         "rows",
         "rival",
+        "auction",
+        "platform",
     )
     action: str = choice_field(
         "candidates",
-        "what agents choose: candidates, items, a query vector, or weights of the candidates' features",
+        "what agents choose: candidates, items, a query vector, weights of the candidates' features, or topic and "
+        "clickbait of the item that they publish next",
         "candidates",
         "items",
         "query",
         "weights",
+        "publish",
         also=("action_type",),
     )
     messages: int = number_field(0, "V, size of the message vocabulary; 0 = agents do not talk", 0, 256)
@@ -620,11 +666,12 @@ class WorldConfig(Settings):
     )
     static_weights: Mapping[str, float] = weights_field(
         "feature weights by which the policy `static` ranks candidates; other features weigh 0. Where agents set "
-        "prices, `price_level` is the level that it sets: -1 the lowest, 0 the middle, 1 the highest",
+        "prices or bid, `price_level` or `bid_level` is the level that it sets: -1 the lowest, 0 the middle, 1 the "
+        "highest",
         -1,
         1,
         *(feature.name for feature in CANDIDATE_FEATURES),
-        PRICE_LEVEL,
+        *LEVELS.values(),
     )
     scale_zero: str = text_field("random", "policy whose play as a team defines score 0 of the task")
     scale_hundred: str = text_field("planner", "policy whose play as a team defines score 100")
@@ -636,6 +683,7 @@ class WorldConfig(Settings):
     arrival: ArrivalConfig = group_field(ArrivalConfig)
     reward: RewardConfig = group_field(RewardConfig)
     offer: OfferConfig = group_field(OfferConfig)
+    platform: PlatformConfig = group_field(PlatformConfig)
     candidates: CandidateConfig = group_field(CandidateConfig)
     observation: ObservationConfig = group_field(ObservationConfig)
     scenes: tuple[SceneConfig, ...] = parts_field(SceneConfig)
@@ -683,7 +731,7 @@ class WorldConfig(Settings):
                 f"with several scenes {names} each needs exactly one owner among the roles, got {owners}",
             ),
             (
-                len(self.scenes) > 1 and self.opens_agent,
+                len(self.scenes) > 1 and (self.opens_agent or self.auctioned),
                 f"page = {self.page!r} cannot have several scenes {names}; one is allowed",
             ),
             (
@@ -718,10 +766,15 @@ class WorldConfig(Settings):
                 not self.offer.low < self.offer.high,
                 f"offer.low = {self.offer.low:g} must be below offer.high = {self.offer.high:g}",
             ),
-            (
-                self.offer.kind == "none" and any(PRICE_LEVEL in weights for weights in static),
-                f"static_weights hold {PRICE_LEVEL!r}, but no agent sets prices: offer.kind = 'none'",
+            *(
+                (
+                    self.offer.kind != kind and any(level in weights for weights in static),
+                    f"static_weights hold {level!r}, which needs offer.kind = {kind!r}, not {self.offer.kind!r}",
+                )
+                for kind, level in LEVELS.items()
             ),
+            *self._auction_conflicts(),
+            *self._platform_conflicts(),
             (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
             (
                 len(cut) != 4 or list(cut) != sorted(cut),
@@ -772,8 +825,30 @@ class WorldConfig(Settings):
                 "'headlines'; 'keywords' allows only 0",
             ),
             (
-                not self.catalogue and self.items.topics > self.items.number,
+                not self.catalogue and not self.ranked and self.items.topics > self.items.number,
                 f"items.topics = {self.items.topics} must be at most items.number = {self.items.number}",
+            ),
+        ]
+
+    def _auction_conflicts(self) -> list[tuple[bool, str]]:
+        """Settings with which the one slot of an auction page, or what it is worth, is not well defined."""
+        scenes = [scene.name for scene in self.scenes if scene.cart]
+        return [
+            (
+                self.auctioned != (self.offer.kind == "bid"),
+                f"page = {self.page!r} and offer.kind = {self.offer.kind!r} do not go together: bids are for the slot "
+                "of page = 'auction', which is sold in no other way",
+            ),
+            (self.auctioned and self.slots > 1, f"page = 'auction' sells one slot; slots = {self.slots} must be 1"),
+            (
+                self.auctioned and not (self.retrieves and self.candidates.number == 1),
+                f"page = 'auction' needs action = 'candidates' or 'weights', not {self.action!r}, with "
+                f"candidates.number = 1, not {self.candidates.number}: the value of the slot is that of one item",
+            ),
+            (
+                self.auctioned and bool(scenes) and not self.feedback.instant,
+                f"page = 'auction' with carts in the scenes {scenes} needs feedback.instant = True, "
+                f"not {self.feedback.instant}: what a page is worth is known at its end",
             ),
         ]
 
@@ -789,10 +864,48 @@ class WorldConfig(Settings):
                 (self.observability == "full", "observability = 'full'", "'partial' is allowed"),
                 (self.users.population == "fixed", "users.population = 'fixed'", "'fresh' is allowed"),
                 (self.messages > 0, f"messages = {self.messages}", "0 is allowed"),
-                (self.offer.kind == "price", "offer.kind = 'price'", "'none' is allowed"),
+                (self.offer.kind != "none", f"offer.kind = {self.offer.kind!r}", "'none' is allowed"),
                 (self.items.stock_init > 0, f"items.stock_init = {self.items.stock_init}", "0 is allowed"),
                 (self.observation.history_decay == 1, "observation.history_decay = 1", "less than 1 is allowed"),
             )
+        ]
+
+    def _platform_conflicts(self) -> list[tuple[bool, str]]:
+        """Settings that a platform has no use for: creators act between visits and see no visitor."""
+        default = ItemConfig()
+        scenes = [scene.name for scene in self.scenes]
+        owning = [role.name for role in self.roles if role.domains or role.items]
+        knowing = [role.name for role in self.roles if role.knows]
+        ignored = [
+            (name, getattr(self.items, name), getattr(default, name))
+            for name in ("number", "bait_shape", "bait_topic_share", "life")
+        ]
+        return [
+            (
+                self.ranked != (self.action == "publish"),
+                f"page = {self.page!r} with action = {self.action!r}: page = 'platform' and action = 'publish' need "
+                "each other",
+            ),
+            *(
+                (self.ranked and broken, f"page = 'platform' cannot have {what}; {allowed}")
+                for broken, what, allowed in (
+                    (self.slots != 1, f"slots = {self.slots}", "1 is allowed, and platform.places is the page's size"),
+                    (len(scenes) > 1, f"several scenes {scenes}", "one is allowed"),
+                    (bool(owning), f"inventories of the roles {owning}", "creators show their own items alone"),
+                    (bool(knowing), f"roles.knows of {knowing}", "none is allowed"),
+                    (bool(self.catalogue), f"catalogue = {self.catalogue!r}", "'' is allowed"),
+                    (self.private, "observation.privacy_epsilon > 0", "0 is allowed"),
+                    (self.observability == "full", "observability = 'full'", "'partial' is allowed"),
+                    (self.messages > 0, f"messages = {self.messages}", "0 is allowed"),
+                    (self.offer.kind == "price", "offer.kind = 'price'", "'none' is allowed"),
+                    (self.observation.recent > 0, f"observation.recent = {self.observation.recent}", "0 is allowed"),
+                    (self.observation.request, "observation.request = True", "False is allowed"),
+                    *(
+                        (value != usual, f"items.{name} = {value!r}", f"{usual!r}, the default, is allowed")
+                        for name, value, usual in ignored
+                    ),
+                )
+            ),
         ]
 
     def _suggestion(self, name: str) -> str:
@@ -843,6 +956,16 @@ class WorldConfig(Settings):
         return self.page == "rival"
 
     @property
+    def auctioned(self) -> bool:
+        """Whether all agents bid for a page, and the slot of the winner is shown alone."""
+        return self.page == "auction"
+
+    @property
+    def ranked(self) -> bool:
+        """Whether a fixed ranker fills the page from what the agents have published."""
+        return self.page == "platform"
+
+    @property
     def private(self) -> bool:
         """Whether observations are differentially private (`privacy.py`)."""
         return self.observation.privacy_epsilon > 0
@@ -876,9 +999,21 @@ class WorldConfig(Settings):
 
 
 # What kinds of page differ in, for `kernels/page_kinds.py`.
-PAGE_PROPERTIES = ("one_feed", "opens_agent")
+PAGE_PROPERTIES = ("one_feed", "opens_agent", "auctioned", "ranked")
 
-GROUPS = ("users", "items", "choice", "feedback", "dynamics", "arrival", "reward", "offer", "candidates", "observation")
+GROUPS = (
+    "users",
+    "items",
+    "choice",
+    "feedback",
+    "dynamics",
+    "arrival",
+    "reward",
+    "offer",
+    "platform",
+    "candidates",
+    "observation",
+)
 
 # Arguments of the constructors that are no fields, and which constructors take them.
 _ARGUMENTS = {

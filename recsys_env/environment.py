@@ -17,7 +17,7 @@ from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import check_options, checked_seed, did_you_mean, shown
 from .config import WorldConfig
-from .infos import by_agent
+from .infos import OF_BIDS, by_agent
 from .spaces import action_space
 from .tasks import task_config
 from .vector import VectorEnv
@@ -297,7 +297,8 @@ class RecommendationEnv(ParallelEnv):
 
         Returns:
             agent -> item, rank, utility, position, click: arrays [K]; terms: name -> [K], whose sum is the utility;
-            price_multiplier, trust, outside: numbers. `VectorEnv.explain` documents meanings and units.
+            price_multiplier, slot_value, bid, payment, trust, outside: numbers. `VectorEnv.explain` documents meanings
+            and units.
 
         Raises:
             RuntimeError: before the first `reset`, or after the end.
@@ -309,8 +310,7 @@ class RecommendationEnv(ParallelEnv):
             agent: {
                 **{name: result[name][0, n] for name in ("item", "rank", "utility", "position", "click")},
                 "terms": {name: values[0, n] for name, values in result["terms"].items()},
-                "price_multiplier": float(result["price_multiplier"][0, n]),
-                "trust": float(result["trust"][0, n]),
+                **{name: float(result[name][0, n]) for name in ("price_multiplier", *OF_BIDS, "trust")},
                 "outside": float(result["outside"][0]),
             }
             for n, agent in enumerate(self.possible_agents)

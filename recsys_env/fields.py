@@ -38,7 +38,8 @@ class Shape(NamedTuple):
     visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
     cart: int  # Q: size of the cart, 0 where nothing is put in a cart for later
     vocabulary: int  # V: words that an agent can send
-    levels: int  # L: price levels, 0 where agents do not set prices
+    levels: int  # L: levels of prices or bids, 0 where agents set neither
+    bidders: int  # N on auction pages, else 0
     providers: int  # G: providers of items, 0 unless some agent is rewarded for fairness
     labels: int  # Y: labels of the intent that roles are told, 0 where no role is told any
     recent: int  # L: items consumed last that agents observe
@@ -47,6 +48,8 @@ class Shape(NamedTuple):
     remembered: int  # items consumed last that are kept of each person: as many as are observed or matter
     requests: int  # requests in words that are kept of each person: 1, or 0 where nobody makes one
     encoding: int  # E: numbers of a request's encoding, 0 where agents do not observe it
+    window: int  # W: items of each creator that a platform can show; 0 elsewhere
+    bait_levels: int  # L: levels of clickbait that creators choose from, 0 elsewhere
     features: int = 0  # F: features of a candidate
     observed_features: int = 0  # F': those of them that the observation holds
     private: int = 0  # P: numbers in the private part of an observation
@@ -60,27 +63,42 @@ class When(NamedTuple):
 
 
 ALWAYS = When("", lambda config, shape: True)
+VISITS = When('except with page="platform"', lambda config, shape: shape.window == 0)
+PLATFORM = When('with page="platform"', lambda config, shape: shape.window > 0)
 QUERY = When('with action="query"', lambda config, shape: config.action == "query")
 WEIGHTS = When('with action="weights"', lambda config, shape: config.action == "weights")
 CONTINUOUS_PRICES = When(
     'with action="query" or "weights", where agents set prices',
-    lambda config, shape: config.continuous and shape.levels > 0,
+    lambda config, shape: config.continuous and config.offer.kind == "price",
+)
+CONTINUOUS_BIDS = When(
+    'with action="weights", on auction pages', lambda config, shape: config.continuous and shape.bidders > 0
 )
 CONTINUOUS = When('with action="query" or "weights"', lambda config, shape: config.continuous)
 FULL = When('with observability="full"', lambda config, shape: config.observability == "full")
 SCENES = When("with several scenes", lambda config, shape: shape.scenes > 1)
-CART = When("where items can be put in a cart for later", lambda config, shape: shape.cart > 0)
+CART = When(
+    'where items can be put in a cart for later, except with page="platform"',
+    lambda config, shape: shape.cart > 0 and shape.window == 0,
+)
 HABITS = When("with users.habit_size > 0", lambda config, shape: shape.habits > 0)
 PRICES = When("where prices differ", lambda config, shape: bool(config.catalogue) or config.items.price_log_sd > 0)
 LENGTHS = When("where lengths differ", lambda config, shape: config.items.length_log_sd > 0)
-SATISFACTION = When("except in finite games (choice.v_0_by_mood)", lambda config, shape: shape.satisfaction_views > 0)
+SATISFACTION = When(
+    'except in finite games (choice.v_0_by_mood) and with page="platform"',
+    lambda config, shape: shape.satisfaction_views > 0,
+)
 PLATFORM_SATISFACTION = When(
     'with observation.observed_satisfaction="platform", except in finite games',
     lambda config, shape: shape.satisfaction_views > 0 and config.observation.observed_satisfaction == "platform",
 )
 WINDOWS = When("with availability windows", lambda config, shape: config.items.life > 0)
-PRICED = When("where agents set prices", lambda config, shape: shape.levels > 0)
-FAIRNESS = When("where fairness is rewarded", lambda config, shape: shape.providers > 0)
+PRICED = When("where agents set prices", lambda config, shape: config.offer.kind == "price")
+AUCTION = When("on auction pages", lambda config, shape: shape.bidders > 0)
+FAIRNESS = When(
+    'where fairness is rewarded, except with page="platform"',
+    lambda config, shape: shape.providers > 0 and shape.window == 0,
+)
 KNOWS = When("where a role is told something about the intent", lambda config, shape: shape.labels > 0)
 PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
 REQUEST = When("with observation.request", lambda config, shape: shape.encoding > 0)
@@ -160,23 +178,27 @@ class Field:
 
 OBSERVATION = (
     Field(
-        "is_active", "1 if this agent's slots will be on the next page; if 0, all fields about the visit are 0 as well",
+        "is_active", "1 if this agent's slots will be on the next page, or, on a platform, if it publishes an item "
+        "now; if 0, all fields about the visit, and about what was published, are 0 as well",
         reveals="nothing",
     ),
-    Field("visitor_present", "1 if somebody visits and this agent is active, 0 otherwise", reveals="nothing"),
+    Field(
+        "visitor_present", "1 if somebody visits and this agent is active, 0 otherwise", when=VISITS, reveals="nothing"
+    ),
     Field("role", "one-hot: the agent's role", axes=("roles",), reveals="nothing"),
     Field("agent_id", "one-hot: the agent's index in `possible_agents`", axes=("agents",), reveals="nothing"),
     Field("scene", "one-hot: the scene of the page", axes=("scenes",), when=SCENES),
     Field(
-        "session_page", "number of pages that the visitor has seen earlier in this session", half=5.0, hideable=True
+        "session_page", "number of pages that the visitor has seen earlier in this session", half=5.0, when=VISITS,
+        hideable=True,
     ),
     Field(
         "visits", "number of this person's sessions, including this one; on rival pages only those with this agent",
-        half=5.0, hideable=True,
+        half=5.0, when=VISITS, hideable=True,
     ),
     Field(
         "visit_gap", "ticks since the last page of the person's previous session; 1 in the first session", half=50.0,
-        hideable=True,
+        when=VISITS, hideable=True,
     ),
     Field("cart", "share of the cart that is taken", when=CART, hideable=True),
     Field(
@@ -185,15 +207,15 @@ OBSERVATION = (
     ),
     Field(
         "profile", "the visitor's taste plus noise that is drawn once per person", -1.0, 1.0, ("dims",), half=1.0,
-        reveals="noised", hideable=True,
+        when=VISITS, reveals="noised", hideable=True,
     ),
     Field(
         "clicked_mean", "decayed mean of the vectors of the items that the visitor clicked in this agent's slots",
-        -0.5, 0.5, ("dims",), half=1.0, reveals="noised", private=True, hideable=True, history=True,
+        -0.5, 0.5, ("dims",), half=1.0, when=VISITS, reveals="noised", private=True, hideable=True, history=True,
     ),
     Field(
         "topic_counts", "decayed number of the visitor's clicks on each topic in this agent's slots", axes=("topics",),
-        half=1.0, reveals="noised", private=True, hideable=True, history=True,
+        half=1.0, when=VISITS, reveals="noised", private=True, hideable=True, history=True,
     ),
     Field(  # retrieved by the noisy profile; each feature declares what it reveals itself
         "candidates", "features of the candidates, one candidate after another; 0 where there is no candidate",
@@ -239,6 +261,23 @@ OBSERVATION = (
         -1.0, 1.0, ("agents",), when=PRICED, hideable=True,
     ),
     Field(
+        "slot_value", "what the slot of this page is worth to this agent: the reward that it can expect if it wins, "
+        "before the price",
+        half=0.5, when=AUCTION, private=True, hideable=True,
+    ),
+    Field(
+        "budget", "share of this agent's budget that is left; 1 where budgets are unlimited", when=AUCTION,
+        private=True, hideable=True,
+    ),
+    Field(
+        "until_refill", "share of the pages from one refill of the budgets to the next that are still to come",
+        when=AUCTION, reveals="nothing", hideable=True,
+    ),
+    Field(
+        "last_price", "price of the last page, whoever paid it; 0 if nobody bid, or before the first page", half=0.5,
+        when=AUCTION, hideable=True,
+    ),
+    Field(
         "recent_mask", "for each of the items that the visitor consumed last, newest first, as far as this agent "
         "knows: 1 if there is one, and 0 if there were fewer",
         axes=("recent",), when=RECENT, private=True, hideable=True,
@@ -267,6 +306,34 @@ OBSERVATION = (
     Field(
         "request", "encoding of what the visitor said at the start of the session that it wants; 0 if it said nothing",
         -1.0, 1.0, ("encoding",), when=REQUEST, hideable=True,
+    ),
+    Field(
+        "until_decision", "share of the platform's period that is left until the creators decide; 0 = they decide now",
+        when=PLATFORM, reveals="nothing",
+    ),
+    Field(
+        "window_topics", "one-hot for each item of the own window, newest first: its topic; 0 if there are fewer",
+        axes=("window", "topics"), when=PLATFORM, reveals="nothing", private=True, hideable=True,
+    ),
+    Field(
+        "window_bait", "for each of these items: its clickbait", axes=("window",), when=PLATFORM, reveals="nothing",
+        private=True, hideable=True,
+    ),
+    Field(
+        "window_clicks", "for each of these items: number of clicks since the last decision", axes=("window",),
+        half=5.0, when=PLATFORM, private=True, hideable=True,
+    ),
+    Field(
+        "others_topics", "share of the items in the other creators' windows that each topic has", axes=("topics",),
+        when=PLATFORM, reveals="nothing", private=True, hideable=True,
+    ),
+    Field(
+        "others_bait", "mean clickbait of the items that the other creators published last; 0 before the first",
+        when=PLATFORM, reveals="nothing", private=True, hideable=True,
+    ),
+    Field(
+        "demand", "share of the ticks since the last decision at which somebody visited; 0 before the first",
+        when=PLATFORM, hideable=True,
     ),
     Field("latent_taste", "the visitor's true taste p_u", -0.5, 0.5, ("dims",), half=1.0, when=FULL),
     Field("latent_satiation", "the visitor's satiation s_u with each topic", axes=("topics",), half=1.0, when=FULL),
@@ -326,9 +393,9 @@ CANDIDATE_FEATURES = (
     Field("promotion", "1 if the item's price is reduced now, 0 otherwise", when=PROMOTIONS, reveals="nothing"),
 )  # fmt: skip
 
-# Where agents set prices, rankers have one more weight beside those of the features: their price level, from -1
-# (lowest) to 1 (highest).
-PRICE_LEVEL = "price_level"
+# Where agents set prices or bid, rankers have one more weight beside those of the features: their level, from -1
+# (lowest) to 1 (highest). By `offer.kind`:
+LEVELS = {"price": "price_level", "bid": "bid_level"}
 
 # The parts of a continuous action, in order. `spaces.action_space` lays out discrete actions.
 ACTION = (
@@ -340,6 +407,7 @@ ACTION = (
         -1.0, 1.0, ("features",), when=WEIGHTS,
     ),
     Field("price", "price level of the agent's slots: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_PRICES),
+    Field("bid", "level of the agent's bid: -1 lowest, 1 highest", -1.0, 1.0, when=CONTINUOUS_BIDS),
     Field(
         "message", "one number for each word; the word with the largest number is sent", -1.0, 1.0, ("vocabulary",),
         when=CONTINUOUS,
@@ -357,6 +425,7 @@ STATE = (
         "start, 1 at the end"
     ),
     *(replace(field, when=PLATFORM_SATISFACTION, private=False) for field in OBSERVATION if field.when is SATISFACTION),
+    *(field for field in OBSERVATION if field.when in (AUCTION, PLATFORM) and not field.private),
     Field("private", "the private fields of all agents, one agent after another", -1.0, 1.0, ("agents", "private")),
 )  # fmt: skip
 
@@ -364,6 +433,9 @@ STATE = (
 HISTORY = tuple(field for field in OBSERVATION if field.history)
 
 HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
+
+# What bidders see of an auction.
+AUCTION_FIELDS = tuple(field.name for field in OBSERVATION if field.when is AUCTION)
 
 
 def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
@@ -382,8 +454,9 @@ def observed_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
 
 
 def ranker_weights(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
-    """Return the names of a linear ranker's weights: the features, and last the price level where agents set prices."""
-    return (*candidate_features(config, shape), *((PRICE_LEVEL,) if shape.levels else ()))
+    """Return the names of a linear ranker's weights: the features, and last the level where agents set prices or
+    bid."""
+    return (*candidate_features(config, shape), *((LEVELS[config.offer.kind],) if shape.levels else ()))
 
 
 def unseen_features(hidden: Collection[str]) -> frozenset[str]:

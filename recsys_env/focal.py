@@ -21,13 +21,14 @@ from .arrays import LATER, Report
 from .batch import Batch, Snapshot
 from .busy import one_at_a_time
 from .checks import did_you_mean, is_sequence, shown
+from .config import WorldConfig
 from .infos import Infos
 from .policies import Policy, Team
 from .vector import VectorEnv, checked_vector_env
 
 Background = str | Policy | Mapping[str, str | Policy]
 
-_BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "agents", "slots")
+_BY_AGENT = ("observations", "masks", "final_observations", "final_masks", "rewards", "agents", "slots", "bids")
 _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave an entry without a later sale
 
 
@@ -36,6 +37,11 @@ def checked_agent(agent: str, agents: Sequence[str]) -> str:
     if not isinstance(agent, str) or agent not in agents:
         raise ValueError(f"agent = {shown(agent)} is not one of {', '.join(agents)}{did_you_mean(agent, agents)}")
     return agent
+
+
+def usual_background(config: WorldConfig) -> str:
+    """The policy of the other agents where none is named: what most people click is shown, or published."""
+    return "creators-myopic" if config.ranked else "popularity"
 
 
 def policies_of(

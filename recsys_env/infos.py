@@ -26,6 +26,10 @@ def _later(name: str, report: Report) -> np.ndarray:
     return report.later[name]
 
 
+def _bids(name: str, report: Report) -> np.ndarray:
+    return report.bids[name]
+
+
 def _holes(report: Report) -> np.ndarray:
     return ((report.slots["item"] < 0) & (report.slots["rank"] >= 0)).sum(-1)
 
@@ -38,12 +42,15 @@ def price_multipliers(report: Report) -> np.ndarray:
 
 # Entries that are columns of `Report.agents`, [B, N] each.
 OF_AGENTS = ("individual_reward", "objectives", "visitor", "next_visitor", "user_slot", "next_user_slot", "active")
+# Entries that are columns of `Report.bids`, [B, N] each, and their names there.
+OF_BIDS = {"slot_value": "value", "bid": "bid", "payment": "payment"}
 _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
     "shown": partial(_slots, "item"),
     **{name: partial(_slots, name) for name in ("rank", *NAMES)},
     "empty": _holes,
     **{name: partial(_agents, name) for name in OF_AGENTS},
     "price_multiplier": price_multipliers,
+    **{info: partial(_bids, name) for info, name in OF_BIDS.items()},
     **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
 }
 _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
@@ -68,8 +75,11 @@ class Infos(Mapping[str, np.ndarray]):
     user_slot, next_user_slot [B, N]  user slots of these people in the copy, 0..U-1, -1 likewise. When a
                         person is lost a new one takes its slot, so the pages of a user slot form a chain through the
                         episode, for credit assignment
-    active [B, N]       bool, whether the agent's slots will be on the next page
+    active [B, N]       bool, whether the agent's slots will be on the next page; on a platform, whether it publishes an
+                        item now
     price_multiplier [B, N]  factor on the prices of the agent's slots on this page, 1 = unchanged prices
+    slot_value, bid, payment [B, N]  on auction pages: what the slot of this page was worth to the agent, what it bid,
+                        and the price that it paid, in rewards; elsewhere 0
     later_item, later_agent, later_price, later_rating [B, Q]  purchases of earlier cart items on this page: item
                         (-1 = none), the credited agent, the price paid in mean list prices, its rating (0 = none)
     final_obs [B, N, O], final_mask: valid where truncated
@@ -102,20 +112,20 @@ class _KeptInfos(Infos):
     """A report copied as raw bytes, which is 20 times as fast as copying records; arrays are made on first use."""
 
     ENTRIES = _KEPT
+    _NAMES = ("agents", "slots", "later", "bids")
 
     def __init__(self, report: Report) -> None:
         self._like = report  # for the kinds and shapes of its arrays
-        self._raw = report.agents.tobytes(), report.slots.tobytes(), report.later.tobytes()
+        self._raw = tuple(getattr(report, name).tobytes() for name in self._NAMES)
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
-        names = ("agents", "slots", "later")
-        likes = (getattr(self._like, name) for name in names)
+        likes = (getattr(self._like, name) for name in self._NAMES)
         arrays = (
             np.frombuffer(bytearray(raw), like.dtype).reshape(like.shape)
             for raw, like in zip(self._raw, likes, strict=True)
         )
-        return self._like._replace(**dict(zip(names, arrays, strict=True)))
+        return self._like._replace(**dict(zip(self._NAMES, arrays, strict=True)))
 
 
 class _CopiedInfos(_KeptInfos):
@@ -138,8 +148,8 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     """What a user would log of one agent's last step: a dictionary that is made when first looked at.
 
     shown, rank, and what happened to the slots: arrays [K], as in `Infos`
-    empty, individual_reward, objectives, visitor, next_visitor, user_slot, next_user_slot, active, price_multiplier:
-        numbers, as in `Infos`; no page follows the last step of an episode
+    empty, individual_reward, objectives, visitor, next_visitor, user_slot, next_user_slot, active, price_multiplier,
+        slot_value, bid, payment: numbers, as in `Infos`; no page follows the last step of an episode
     later_item, later_price, later_rating: arrays [Q], purchases at this page of earlier cart items credited to this
         agent; item -1 = none
 
@@ -153,7 +163,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     """
 
     SLOTS = ("shown", "rank", *NAMES)
-    SCALARS = ("empty", *OF_AGENTS, "price_multiplier")
+    SCALARS = ("empty", *OF_AGENTS, "price_multiplier", *OF_BIDS)
     LATER = (("later_item", -1), ("later_price", 0), ("later_rating", 0))  # and what stands for none
 
     __init__ = dict.__init__  # type: ignore[assignment]  # in C, since every step makes some

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .checks import shown
+from .infos import OF_BIDS
 from .responses import NAMES, most_specific
 from .vector import VectorEnv
 
@@ -44,6 +45,25 @@ def slots_of(envs: VectorEnv, n: int, tick: int) -> list[Slot]:
     ]
 
 
+def notes_of(envs: VectorEnv, n: int, tick: int) -> list[str]:
+    """Return in words what agent n did at the last page of copy 0 beside showing items: its bid, or what it published
+    at this tick."""
+    value, bid, payment = (float(envs.infos[name][0, n]) for name in OF_BIDS)
+    notes = [f"slot worth {value:.3f}", f"bid {bid:.3f}"] if value or bid else []
+    notes += [f"paid {payment:.3f}"] * (payment > 0)
+    if envs.config.ranked and (j := published(envs, tick)[n]) >= 0:
+        notes.append(f"published {item_name(envs, j)}, topic {topic_name(envs, int(envs.world.items['topic'][j]))}")
+    return notes
+
+
+def published(envs: VectorEnv, tick: int) -> np.ndarray:
+    """Return the items [N] that the creators on the platform of copy 0 published at the last tick, the number of which
+    is given; -1 = none."""
+    decision, rest = divmod(tick, envs.config.platform.period)
+    items: np.ndarray = envs.arrays.windows[0, :, decision % envs.shape.window]
+    return np.where(rest == 0, items, -1)
+
+
 def _events(infos: Mapping[str, Any]) -> dict[str, str]:
     return {r.words.format(value): r.colour for r, value in most_specific(infos) if r.words}
 
@@ -72,12 +92,13 @@ def render_page(envs: VectorEnv, page: Any, scores: Sequence[float], *, over: bo
         max([len(topic_name(envs, slot.topic)) for slot in shown] or [0]),
     )
     for n, agent in enumerate(envs.possible_agents):
-        note = "" if page["visitor"] < 0 or infos["visitor"][0, n] >= 0 else "  not on this page"
-        lines.append(
-            f"  {agent:<{width}}  score {scores[n]:9.3f}  this tick {infos['individual_reward'][0, n]:+7.3f}{note}"
-        )
-        if infos["visitor"][0, n] >= 0:
-            lines += [_slot_line(envs, slot, columns) for slot in slots[n]]
+        ranked = [slot for slot in slots[n] if slot.rank > 0]
+        notes = notes_of(envs, n, int(page["tick"]))
+        if page["visitor"] >= 0 and not ranked:
+            notes.insert(0, "not on this page")
+        earned = f"score {scores[n]:9.3f}  this tick {infos['individual_reward'][0, n]:+7.3f}"
+        lines.append(f"  {agent:<{width}}  {earned}  {', '.join(notes)}".rstrip())
+        lines += [_slot_line(envs, slot, columns) for slot in ranked]
     lines += [f"  {sale}" for sale in _later_sales(envs)]
     lines.append(_coming(envs, over))
     return "\n".join(lines)
@@ -131,8 +152,11 @@ def _later_sales(envs: VectorEnv) -> list[str]:
 
 
 def item_name(envs: VectorEnv | None, j: int) -> str:
-    """Return the printed name of item j: its number and title."""
-    return f"item {j}" if envs is None else f"item {j} {str(envs.texts.titles[j])[:_NAME]}"
+    """Return the printed name of item j: its number and title, and the clickbait that a creator has given it."""
+    if envs is None:
+        return f"item {j}"
+    bait = f", clickbait {envs.world.items['bait'][j]:.2g}" if envs.config.ranked else ""
+    return f"item {j} {str(envs.texts.titles[j])[:_NAME]}{bait}"
 
 
 def topic_name(envs: VectorEnv, t: int) -> str:
@@ -145,7 +169,7 @@ def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | No
 
     It has a line for each slot that is not a hole, best rank first, and a column for each term that is not 0 everywhere
     on the page. Then follow v (their sum), log theta of the position, trust in the agent if it counts, and the
-    probability of a click.
+    probability of a click. On auction pages, a line for each agent tells its bid.
 
     Args:
         explained: result of `env.explain(actions)`.
@@ -184,7 +208,17 @@ def explanation(explained: Mapping[str, Mapping[str, Any]], envs: VectorEnv | No
         )
         for row in rows
     ]
-    return "\n".join([*lines, f"no click: v_0 = {first['outside']:.3f}"])
+    return "\n".join([*lines, f"no click: v_0 = {first['outside']:.3f}", *_bids(explained)])
+
+
+def _bids(explained: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """List the bids for the slot of an auction page."""
+    return [
+        f"{agent}: slot worth {page['slot_value']:.3f}, bid {page['bid']:.3f}"
+        + (f", wins and pays {page['payment']:.3f}" if page["item"][0] >= 0 else "")
+        for agent, page in explained.items()
+        if page["slot_value"] or page["bid"]
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ picture
@@ -256,18 +290,20 @@ def _draw_agent(draw: Any, envs: VectorEnv, n: int, page: Any, score: float, at:
     _write(draw, (x + _WIDTH, y + 4), text, 18, _GAIN if earned > 0 else _FAINT, _WIDTH // 2, anchor="ra")
     present = page is not None and envs.infos["visitor"][0, n] >= 0
     slots = slots_of(envs, n, int(page["tick"])) if present else [None] * envs.config.slots
+    notes = [] if page is None else notes_of(envs, n, int(page["tick"]))
     for k, slot in enumerate(slots):
         top = y + _TITLE - _GAP + k * (_CARD + _GAP)
         box = (x, top, x + _WIDTH, top + _CARD)
         if slot is None or slot.item < 0:
             draw.rounded_rectangle(box, 8, outline=_LINE)
-            _write(draw, (x + 16, top + 22), "empty" if slot else "", 15, _FAINT, _WIDTH)
+            empty = ["empty"] if slot and slot.rank else []
+            _write(draw, (x + 16, top + 22), ", ".join(empty + notes * (k == 0)), 15, _FAINT, _WIDTH - 32)
         else:
-            _draw_card(draw, envs, slot, box)
+            _draw_card(draw, envs, slot, box, notes if k == 0 else [])
 
 
-def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int, int]) -> None:
-    """Draw one shown item, framed in the colour of its best outcome."""
+def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int, int], notes: Sequence[str]) -> None:
+    """Draw one shown item, framed in the colour of its best outcome, with notes on its agent."""
     x, top, right, bottom = box
     frame = next(filter(None, reversed(slot.events.values())), _LINE)
     draw.rounded_rectangle(box, 8, fill=_WHITE, outline=frame, width=3 if slot.events else 1)
@@ -281,7 +317,8 @@ def _draw_card(draw: Any, envs: VectorEnv, slot: Slot, box: tuple[int, int, int,
         draw.rounded_rectangle((left, top + 36, left + wide, top + 56), 9, fill=colour or _INK)
         _write(draw, (left + 7, top + 39), word, 13, _WHITE, wide)
         left += wide + 5
-    _write(draw, (left, top + 38), topic_name(envs, slot.topic), 14, topic_colour(slot.topic), right - 12 - left)
+    below = ", ".join([topic_name(envs, slot.topic), *notes])
+    _write(draw, (left, top + 38), below, 14, topic_colour(slot.topic), right - 12 - left)
 
 
 def _write(draw: Any, at: tuple[int, int], text: str, size: int, colour: Any, room: int, anchor: str = "la") -> None:

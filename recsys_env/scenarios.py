@@ -74,9 +74,18 @@ def _check_text(name: str, value: Any) -> None:
 
 def _backgrounds_of(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]:
     """Return the background policies of a task, and their descriptions."""
-    yield "greedy", "myopic agents"
-    yield "content", "agents that look at the profile alone"
-    yield "popularity", "agents that show everybody the same"
+    if config.auctioned:
+        yield "auction-truthful", "bidders that bid what the slot is worth to them"
+        yield "auction-pacing", "bidders that make their budgets last"
+        yield "auction-greedy", "bidders that bid all that they may"
+    elif config.ranked:
+        yield "creators-myopic", "creators that publish what is clicked most"
+        yield "creators-bait", "creators that always bait"
+        yield "creators-reciprocal", "creators that bait if the others do"
+    else:
+        yield "greedy", "myopic agents"
+        yield "content", "agents that look at the profile alone"
+        yield "popularity", "agents that show everybody the same"
     for kind, trained in (("team", "as a team"), ("selfish", "each for itself")):
         if (PACKAGE / "learned" / task / kind).is_dir():
             yield f"learned/{task}/{kind}", f"agents that were trained {trained}"
@@ -84,7 +93,8 @@ def _backgrounds_of(task: str, config: WorldConfig) -> Iterator[tuple[str, str]]
         yield config.scale_hundred, "agents that play for the team"
     if config.planner_price > 0:
         yield "planner", "agents that spare the visitor"
-    if config.choice.beta_bait > 0 and (config.planner_price > 0 or config.scale_hundred != "planner"):
+    spares = config.planner_price > 0 or config.scale_hundred != "planner"
+    if config.choice.beta_bait > 0 and spares and not config.ranked:
         yield "reciprocal", "agents that repair while the others do"
         yield "grim", "agents that repair until somebody baits"
     if any(role.knows for role in config.roles):
@@ -105,8 +115,9 @@ def _held_out() -> Iterator[tuple[str, Scenario]]:
         for policy, description in _backgrounds_of(task, config) if others else ():
             name = policy.replace(f"learned/{task}/", "learned-")
             yield f"{task}/{name}", Scenario(task, dict.fromkeys(others, policy), description)
+        myopic = "creators-myopic" if config.ranked else "greedy"
         if len(others) > 1:
-            yield f"{task}/one-greedy", Scenario(task, {others[-1]: "greedy"}, "one myopic agent")
+            yield f"{task}/one-{myopic}", Scenario(task, {others[-1]: myopic}, "one myopic agent")
 
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(ByName("scenario", dict(_held_out())))

@@ -126,6 +126,8 @@ def _records(config: WorldConfig, shape: Shape, world: World) -> dict[str, dict[
             "pages": (0, horizon + 1),
             "weight": (0, 1),
         },
+        "bidders": {"worth": (0, _FINITE), "value": (0, _FINITE), "budget": (0, config.offer.budget)},
+        "auctions": {"pages": (0, config.offer.refill_period - 1), "last_price": (0, _FINITE)},
         "items": {
             "stamp": (0, _MOST),
             "window": (0, windows),
@@ -153,6 +155,9 @@ def _arrays(config: WorldConfig, shape: Shape, world: World) -> dict[str, Limits
         "order": (0, shape.agents - 1),
         "inclusive": (-math.inf, _FINITE),
         "exposure": (0, config.horizon * float(world.theta.sum()) * (1 + _ROUNDING)),
+        "windows": (-1, shape.items - 1),
+        "window_clicks": (0, config.platform.period),
+        "pages_served": (0, config.platform.period),
     }
 
 
@@ -200,6 +205,7 @@ class Contents:
     def __init__(self, config: WorldConfig, shape: Shape, world: World) -> None:
         self.columns = columns(config, shape, world)
         self._opens_agent = config.opens_agent
+        self._options = shape.topics * shape.bait_levels  # items of a creator for each place of its window
         width = int(world.params["shape"]["width"][0])
         self._lowest, self._highest = np.full(width, np.inf), np.full(width, -np.inf)  # of the numbers of `vectors`
         for column in self.columns:
@@ -224,6 +230,7 @@ class Contents:
                 inside = (numbers >= column.low) & (numbers <= column.high)
                 _reject(column.label, numbers, ~inside, f"[{column.low:.9g}, {column.high:.9g}]")
         _check_relations(arrays, self._opens_agent)
+        _check_windows(arrays, self._options)
 
 
 def _check_relations(arrays: State, rival: bool) -> None:
@@ -278,6 +285,15 @@ def _check_rows(arrays: State) -> None:
     np.add.at(holders, (np.nonzero(come)[0], rows[come]), 1)
     shared = np.any(holders > 1, axis=1)
     _reject("copies.rows_taken", taken, shared, "one row for each user who has come")
+
+
+def _check_windows(arrays: State, options: int) -> None:
+    """Raise ValueError unless each place of a creator's window holds nothing, or an item that is made for it."""
+    windows = arrays.windows
+    if windows.size:
+        places = np.arange(windows[0].size).reshape(windows.shape[1:])
+        wrong = (windows >= 0) & (windows // options != places)
+        _reject("windows", windows, wrong, "an item of the creator for this place of its window, or -1")
 
 
 def _words(touched: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ def unit_box(size: int) -> spaces.Box:
 
 def choices(config: WorldConfig, shape: Shape) -> int:
     """How many things one slot can name."""
+    if config.ranked:
+        return shape.topics * shape.bait_levels
     return shape.candidates if config.retrieves else shape.items
 
 
@@ -75,7 +77,8 @@ def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
     """Discrete for one slot, MultiDiscrete for slates, Box for queries and weights.
 
     What there is beside the picks multiplies (action = (pick * L + level) * V + word) or appends ([n] * K + [L] + [V]);
-    `fused` puts it together. The parts of a box are declared in `fields.ACTION`.
+    `fused` puts it together. A creator's action is topic * L + level of clickbait, of `platform.bait_levels` = L. The
+    parts of a box are declared in `fields.ACTION`.
     """
     n, slots = choices(config, shape), shape.slots
     if config.continuous:

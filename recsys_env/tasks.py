@@ -25,6 +25,7 @@ from .config import (
     ItemConfig,
     ObservationConfig,
     OfferConfig,
+    PlatformConfig,
     RewardConfig,
     RoleConfig,
     SceneConfig,
@@ -631,6 +632,60 @@ _SHIPPED: dict[str, WorldConfig] = {
         reward=RewardConfig(click=1.0),
         observation=ObservationConfig(recent=8),
     ),
+    "auction-v0": WorldConfig(
+        description="""Four advertisers bid for the one sponsored slot of every page, each with a budget. Second price.
+
+        Pays clicks on the own item, times a factor that is drawn for each bidder and page, less the price. The highest
+        bid wins and pays the second highest. A bidder sees what the slot is worth to it, its budget, the pages until
+        the next refill and the price of the last page, but not who paid. A budget is half of what four truthful bidders
+        would spend. Who bids truthfully has therefore spent it when half of the pages are still to come; who bids less
+        buys more pages at lower prices, and the less the others bid, the less it pays itself. If all four bid as little
+        as they can, the slot goes to the same bidder as before and costs next to nothing, but any of them then gains by
+        bidding more. Question: do learners find how much to bid at every page, and where between competition and
+        collusion do they settle? Stresses: budgets over time, response to rivals, collusion. The task is not calibrated
+        to data. Discount .997.
+        """,
+        num_agents=4,
+        slots=1,
+        page="auction",
+        scale_zero="auction-truthful",
+        scale_hundred="central",
+        roles=(RoleConfig("bidder"),),
+        users=UserConfig(number=8),
+        items=ItemConfig(quality_sd=0.5, price_log_sd=0.0, topic_price_log_sd=0.0),
+        choice=ChoiceConfig(v_0=3.0, beta_taste=4.0, beta_quality=1.0),
+        dynamics=DynamicsConfig(drift=0.0),
+        arrival=ArrivalConfig(k_0=2.0, k_1=0.0, r_0=5.0, r_1=0.0),
+        candidates=CandidateConfig(number=1, topic_scale=1.0),
+        reward=RewardConfig(click=1.0),
+        offer=OfferConfig("bid", levels=21, low=0.0625, high=2.0, value_log_sd=0.6, budget=4.7, refill_period=250),
+    ),
+    "creators-v0": WorldConfig(
+        description="""Twenty creators on one platform: bait wins clicks, and wears out the audience that all share.
+
+        Pays clicks. Every 50 ticks each creator chooses topic and clickbait of its next item, which joins the last four
+        that it published. A fixed ranker fills every page with the items that it predicts to be clicked. Bait wins
+        places and clicks, and whoever clicked on it comes back less often, to anybody. With two creators honest items
+        pay for each of them whatever the other does; with twenty the damage is everybody's and the gain is one's own.
+        Question: up to how many creators does cooperation last, and under which learners? Stresses: social dilemmas of
+        many, delayed credit, populations (`num_agents` from 2 to 50 is the treatment). Discount .997.
+        """,
+        num_agents=20,
+        slots=1,
+        page="platform",
+        action="publish",
+        scale_hundred="creators-fair",
+        roles=(RoleConfig("creator"),),
+        users=UserConfig(number=10, groups=1, topics=2, z_init=0.9),
+        items=ItemConfig(dims=8, topics=4, quality_sd=0.3, price_log_sd=0.0, topic_price_log_sd=0.0),
+        choice=ChoiceConfig(v_0=-1.0, beta_taste=2.0, beta_bait=0.8, kappa=0.0, eta=0.3),
+        feedback=FeedbackConfig(e_0=1.5, a_taste=0.0, a_quality=0.3, a_bait=3.0, noise_scale=0.3),
+        dynamics=DynamicsConfig(drift=0.0, z_rate=0.15, z_rate_none=0.0),
+        arrival=ArrivalConfig(k_0=-3.0, k_1=0.0, r_0=0.0, r_1=3.3),
+        reward=RewardConfig(click=1.0),
+        platform=PlatformConfig(match=3.0, bait=2.0),
+        observation=ObservationConfig(profile_noise=0.3),
+    ),
     "rivals-v1": replace(
         _FEED,
         {
@@ -702,6 +757,8 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "social-v1,num_agents=4",
                 "rivals-v1",
                 "market-v0",
+                "auction-v0",
+                "creators-v0",
             ),
         ),
         "ranking": Suite(

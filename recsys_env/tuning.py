@@ -21,7 +21,7 @@ from .checks import as_numbers, check_count, check_finite, is_number, is_sequenc
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import episode_rewards
-from .fields import PRICE_LEVEL
+from .fields import AUCTION_FIELDS, LEVELS
 from .policies import Planner, Policy, Team
 from .policies.linear import LATENT, LinearRanker, save_ranker, state_columns, weight_names
 from .tasks import task_config
@@ -43,6 +43,11 @@ TARGETS = (-0.2, 0.2, 0.6, 1.0)
 _ELITE = 4  # one candidate in so many is of the elite
 _NEAR = 0.3  # standard deviation at first of a search that begins with good weights
 _STEPS = ((2**0.5, 0.0), (0.5**0.5, 0.0), (1.0, 0.1), (1.0, -0.1))  # to the neighbours: factor on the price, to target
+
+
+def states_of(config: WorldConfig) -> tuple[str, ...]:
+    """Return `STATES`, and in an auction what the slot is worth, and how much time and money is left."""
+    return (*STATES, *(AUCTION_FIELDS if config.auctioned else ()))
 
 
 # ------------------------------------------------------------------------------------------------ planner
@@ -193,7 +198,8 @@ class Found(NamedTuple):
         weights: of the best search, for each role [R, 1 + X, W] as in `LinearRanker`; scaled so that the largest
             feature weight of a role is 1 in size.
         states: fields of the observation that change the weights.
-        names: names of the W weights: the features, those of an oracle, and `price_level` where agents set prices.
+        names: names of the W weights: the features, those of an oracle, and where agents set prices or bid,
+            `price_level` or `bid_level`.
         scores: mean and half-width of the 95 % interval of each search, best first: individual reward of the learners
             per agent and episode. All searches are measured on the same fresh episodes.
     """
@@ -295,9 +301,9 @@ def best_ranker(  # noqa: PLR0913  # what searches differ in
 def canonical(weights: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Return the equivalent weights [R, 1 + X, W] in which the largest feature weight of a role is 1 in size.
 
-    A fixed price level is clipped to [-1, 1].
+    A fixed level of prices or bids is clipped to [-1, 1].
     """
-    features = np.array([name != PRICE_LEVEL for name in names])
+    features = np.array([name not in LEVELS.values() for name in names])
     largest = abs(weights[..., features]).max(axis=(1, 2), keepdims=True)
     weights = np.where(features, weights / np.maximum(largest, 1e-12), weights)
     return weights if weights.shape[1] > 1 else np.where(features, weights, weights.clip(-1.0, 1.0))

@@ -40,7 +40,7 @@ from .catalogue import Catalogue
 from .checks import as_numbers, as_places, check_count, shown
 from .config import WorldConfig
 from .game_batch import GameBatch
-from .infos import Infos, price_multipliers
+from .infos import OF_BIDS, Infos, price_multipliers
 from .memory import available, bytes_of_copies, check_fits
 from .snapshots import check_world
 from .spaces import mask_size
@@ -526,13 +526,20 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         read = self._actions.read(actions)
         b, n, k = self.num_envs, self.num_agents, self.config.slots
         state = State(*(array.copy() for array in self._state))
-        report = self._buffers[0]._replace(slots=self._report.slots.copy(), agents=self._report.agents.copy())
+        report = self._spare_report()
         click, cart = np.zeros((b, n, k)), np.zeros((b, n, k))
         own, objectives, reward = np.zeros((b, n)), np.zeros((b, n)), np.zeros((b, n))
         expect(self.world, state, report, self._scratch, read, click, cart, own, objectives, reward)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
         by_slot = {"click": click, "cart": cart, "purchase": purchase}
         return {**by_slot, "individual_reward": own, "objectives": objectives, "reward": reward}
+
+    def _spare_report(self) -> Report:
+        """A report whose page kernels may replace: of an idle tick, unless they do."""
+        last = self._report
+        agents, bids = last.agents.copy(), np.zeros_like(last.bids)
+        agents["log_price_multiplier"] = 0.0
+        return self._buffers[0]._replace(slots=last.slots.copy(), agents=agents, bids=bids)
 
     @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:
@@ -546,6 +553,8 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             utility [B, N, K]: v, the sum of the terms;
             position [B, N, K]: log theta of the rank; theta multiplies the odds of a click;
             price_multiplier [B, N]: factor on the prices of the agent's slots, 1 = unchanged prices;
+            slot_value, bid, payment [B, N]: in an auction what the slot is worth to each agent, what it bids and what
+                it pays, else 0;
             trust [B, N]: contribution of trust to the utility of an agent on the page (0 on rival pages, where trust
             has already chosen the agent); outside [B]: v_0, the utility of no click, 0 in an idle tick; click [B, N,
             K]: probability of a click.
@@ -562,8 +571,11 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             messages=self._state.messages.copy(),
             price_levels=self._state.price_levels.copy(),
             inclusive=self._state.inclusive.copy(),
+            windows=self._state.windows.copy(),
+            window_clicks=self._state.window_clicks.copy(),
+            pages_served=self._state.pages_served.copy(),
         )
-        report = self._buffers[0]._replace(slots=self._report.slots.copy(), agents=self._report.agents.copy())
+        report = self._spare_report()
         slots = (self.num_envs, self.num_agents, self.config.slots)
         terms, position, click = np.zeros((*slots, len(TERMS))), np.zeros(slots), np.zeros(slots)
         trust, outside = np.zeros(slots[:2]), np.zeros(self.num_envs)
@@ -575,6 +587,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             "utility": report.slots["utility"],
             "position": position,
             "price_multiplier": price_multipliers(report),
+            **{info: report.bids[name].copy() for info, name in OF_BIDS.items()},
             "trust": trust,
             "outside": outside,
             "click": click,

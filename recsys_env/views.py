@@ -25,8 +25,8 @@ from .catalogue import Catalogue
 from .checks import check_count, shown
 from .config import WorldConfig
 from .environment import RecommendationEnv
-from .focal import Background, FocalBatch, checked_agent, policies_of
-from .infos import OF_AGENTS, Infos
+from .focal import Background, FocalBatch, checked_agent, policies_of, usual_background
+from .infos import OF_AGENTS, OF_BIDS, Infos
 from .policies import Team
 from .responses import NAMES
 from .tasks import task_config
@@ -42,7 +42,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         config: the task.
         agent: name of the learning agent; default: the first.
         background: policy of all other agents (a name, or an object if there is one other agent), or one for each by
-            agent name.
+            agent name; default: "popularity", or "creators-myopic" on a platform.
         catalogue, render_mode, name, observation_format: as in `RecommendationEnv`.
 
     Attributes:
@@ -61,7 +61,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self,
         config: WorldConfig,
         agent: str | None = None,
-        background: Background = "popularity",
+        background: Background | None = None,
         catalogue: Catalogue | str | Path | None = None,
         render_mode: str | None = None,
         name: str = "recsys",
@@ -72,7 +72,8 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space = self.env.observation_space(self.agent)
         self.action_space = self.env.action_space(self.agent)
-        self._background = Team(self.env.vector, policies_of(self.env.possible_agents, background, [self.agent]), 0)
+        others = usual_background(config) if background is None else background
+        self._background = Team(self.env.vector, policies_of(self.env.possible_agents, others, [self.agent]), 0)
         # the others decide ahead of the learner, so that its mistakes cost them nothing
         self._joint = self.env.vector.empty_actions()
         self._seeded = False  # the others
@@ -153,7 +154,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     `_<name>`. Observations and infos are copies unless the batch was made with `copy=False`.
     """
 
-    INFOS: tuple[str, ...] = ("shown", "rank", *NAMES, *OF_AGENTS, "price_multiplier")
+    INFOS: tuple[str, ...] = ("shown", "rank", *NAMES, *OF_AGENTS, "price_multiplier", *OF_BIDS)
 
     closed = True  # until there is a batch: Gymnasium 1.1 closes even what could not be made
 
@@ -276,11 +277,12 @@ class SingleAgentVectorEnv(SharedPolicyVectorEnv):
         self,
         envs: VectorEnv,
         agent: str | None = None,
-        background: Background = "popularity",
+        background: Background | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> None:
         self.agent = checked_vector_env(envs).possible_agents[0] if agent is None else agent
-        super().__init__(FocalBatch(envs, background, [self.agent]), autoreset_mode)
+        others = usual_background(envs.config) if background is None else background
+        super().__init__(FocalBatch(envs, others, [self.agent]), autoreset_mode)
 
 
 # -------------------------------------------------------------------------------------------------- constructors
@@ -290,7 +292,7 @@ def single_agent_env(
     task: str | WorldConfig,
     *,
     agent: str | None = None,
-    background: Background = "popularity",
+    background: Background | None = None,
     catalogue: Catalogue | str | Path | None = None,
     render_mode: str | None = None,
     observation_format: str = "flat",
@@ -309,7 +311,7 @@ def single_agent_vector_env(  # noqa: PLR0913  # the keywords of the batch and o
     num_envs: int = 1,
     *,
     agent: str | None = None,
-    background: Background = "popularity",
+    background: Background | None = None,
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,

@@ -55,6 +55,8 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     later = not config.feedback.instant and any(scene.cart for scene in config.scenes)
     users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
     maps = 0 if config.choice.beta_partner == 0 else 2 if config.choice.partner_second > 0 else 1
+    if config.ranked:
+        items = config.num_agents * config.platform.window * topics * config.platform.bait_levels
     if catalogue is not None:
         items, dims = catalogue.item_vectors.shape
         users, topics = len(catalogue.user_taste), len(catalogue.topic_name)
@@ -69,9 +71,9 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         scenes=len(config.scenes),
         roles=len(config.roles),
         habits=config.users.habit_size,
-        views=1 if config.observation.share else config.num_agents,
+        views=1 if config.observation.share or config.ranked else config.num_agents,
         satisfaction_views=0
-        if config.choice.v_0_by_mood
+        if config.choice.v_0_by_mood or config.ranked
         else 1
         if config.observation.observed_satisfaction == "platform"
         else config.num_agents,
@@ -79,7 +81,8 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         visit_views=config.num_agents if config.opens_agent else 0,
         cart=CART_SIZE if later else 0,
         vocabulary=config.messages,
-        levels=config.offer.levels if config.offer.kind == "price" else 0,
+        levels=config.offer.levels if config.offer.kind != "none" else 0,
+        bidders=config.num_agents if config.auctioned else 0,
         providers=config.items.providers if _pays_fairness(config) else 0,
         labels=max((1 + max(role.knows) for role in config.roles if role.knows), default=0),
         recent=config.observation.recent,
@@ -88,6 +91,8 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         remembered=max(config.observation.recent, maps),
         requests=int(config.users.request > 0),
         encoding=WIDTH if config.observation.request else 0,
+        window=config.platform.window if config.ranked else 0,
+        bait_levels=config.platform.bait_levels if config.ranked else 0,
     )
     return with_fields(config, shape)
 
@@ -174,6 +179,8 @@ def _synthetic_items(
     c, m = config.items, shape.items
     items = np.zeros(m, ITEM)
     topic = rng.permutation(np.arange(m) % shape.topics)
+    if config.ranked:  # every creator has items of each topic and level of clickbait: `kernels.platform.item_of`
+        topic = np.arange(m) // shape.bait_levels % shape.topics
     noise = _unit(rng.standard_normal((m, shape.dims)))
     q = _unit(np.sqrt(c.topic_weight) * centres[topic] + np.sqrt(1 - c.topic_weight) * noise)
     quality = rng.standard_normal(m)
@@ -184,6 +191,8 @@ def _synthetic_items(
     items["intercept"] = c.intercept_sd * rng.standard_normal(m)
     items["quality"] = c.quality_sd * quality
     items["bait"] = (1 - c.bait_topic_share) * bait + c.bait_topic_share * (bait_level[topic] + 1) / 2
+    if config.ranked:
+        items["bait"] = np.arange(m) % shape.bait_levels / (shape.bait_levels - 1)
     topic_level = c.topic_price_log_sd * rng.standard_normal(shape.topics)
     _set_prices(items, _rounded(np.exp, topic_level[topic] + c.price_log_sd * rng.standard_normal(m)), shape)
     items["length"] = _rounded(np.exp, c.length_log_sd * rng.standard_normal(m) - c.length_log_sd**2 / 2)
@@ -278,6 +287,9 @@ def _priors(
 
 def _inventory(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     roles = [config.role_of(n) for n in range(shape.agents)]
+    if config.ranked:  # a creator owns the items that it can publish
+        owner = np.arange(shape.items) // (shape.window * shape.topics * shape.bait_levels)
+        return owner == np.arange(shape.agents)[:, None]
     if not any(role.domains or role.items for role in roles):
         return np.zeros((shape.agents, 0), np.bool_)
     allowed, domains = np.ones((shape.agents, shape.items), np.bool_), int(items["domain"].max()) + 1
@@ -365,7 +377,7 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
         p[name] = getattr(config, name)
     p["horizon"], p["world_seed"] = config.horizon, config.world_seed
     p["windows"], p["moods"] = config.items.life > 0, len(config.choice.v_0_by_mood)
-    p["restricted"] = any(role.domains or role.items for role in config.roles)
+    p["restricted"] = config.ranked or any(role.domains or role.items for role in config.roles)
     d, t, n = shape.dims, shape.topics, shape.agents
     p["taste"], p["profile"], p["satiation"], p["trust"], p["history"] = 0, d, 2 * d, 2 * d + t, 2 * d + t + n
     p["observed_satisfaction"] = p["history"] + shape.views * (d + t)
@@ -387,7 +399,8 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
     where = field_slices(OBSERVATION, config, shape)
     p["observation"] = max(columns.stop for columns in where.values())
     offsets = {name: part.start for name, part in where.items()}
-    offsets["history"] = span(where, HISTORY).start
+    if not config.ranked:
+        offsets["history"] = span(where, HISTORY).start
     _fill(params["fields"], offsets)
     _fill(params["state_fields"], {name: part.start for name, part in field_slices(STATE, config, shape).items()})
     _fill(params["action_fields"], {name: part.start for name, part in field_slices(ACTION, config, shape).items()})

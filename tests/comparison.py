@@ -38,9 +38,16 @@ def read(game: Game, state: State, b: int) -> Copy:
         copy.statistics[j] = item["window"], own, item["touched"]
         copy.stock[j] = item["window"], item["restock"] // game.config.items.restock_period - 1, item["stock"]
     copy.candidates = [[j for j in row if j >= 0] for row in state.candidates[b].tolist()]
-    size = len(game.active(copy)) if game.config.one_feed else 0
+    auctioned = game.config.page == "auction"
+    size = len(game.active(copy)) if game.config.one_feed or auctioned else 0
     copy.order = [row[:size] for row in state.order[b].tolist()] if size else []
     copy.exposure = [Counter(dict(enumerate(row))) for row in state.exposure[b].tolist() if row]
+    if auctioned:
+        copy.worth, copy.value, copy.budget = (state.bidders[name][b].tolist() for name in state.bidders.dtype.names)
+        copy.pages, copy.last_price = state.auctions[b, 0].item()
+    if game.shape.window:
+        copy.windows = [[none_if_negative(j) for j in window] for window in state.windows[b].tolist()]
+        copy.window_clicks, copy.pages_served = state.window_clicks[b].tolist(), int(state.pages_served[b, 0])
     copy.inclusive = {n: x for n, x in enumerate(state.inclusive[b].tolist()) if x > -math.inf}
     return copy
 
@@ -153,8 +160,14 @@ def compare_copies(game: Game, expected: Copy, actual: Copy) -> None:
         same(getattr(expected, name), getattr(actual, name), name)
     same(expected.candidates, actual.candidates, "candidates")
     same(expected.order, actual.order, "order")
+    for name in ("windows", "window_clicks", "pages_served") if game.shape.window else ():
+        same(getattr(expected, name), getattr(actual, name), name)
     same(list(expected.inclusive), list(actual.inclusive), "agents shown")
     close(list(expected.inclusive.values()), list(actual.inclusive.values()), "inclusive")
+    if game.config.page == "auction":
+        same(expected.pages, actual.pages, "pages since the refill")
+        for name in ("worth", "value", "budget", "last_price"):
+            close(getattr(expected, name), getattr(actual, name), name)
     if game.shape.providers:
         close(*([game.shares(copy, n) for n in game.agents] for copy in (expected, actual)), "shares of exposure")
     for name, value_now in (("stock", game.stock), ("statistics", game.statistics)):
@@ -222,6 +235,8 @@ def compare_report(game: Game, expected: Report, actual: arrays.Report, b: int) 
     close(expected.own, actual.agents["individual_reward"][b], "individual_reward")
     close(expected.objectives, actual.agents["objectives"][b], "objectives")
     close(expected.rewards, actual.rewards[b], "rewards")
+    for name in ("bid", "payment", "value"):
+        close(getattr(expected, name), actual.bids[name][b], name)
     close(np.log(expected.offer), actual.agents["log_price_multiplier"][b], "log price_levels")
     pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
     if expected.final_observations is not None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, islice, pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +48,7 @@ class events:
 
     CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
     CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
-    SHUFFLE, BLUR, REQUEST = 15, 16, 17
+    SHUFFLE, BLUR, REQUEST, WORTH, RANKING = 15, 16, 17, 18, 19
     PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
 
@@ -95,6 +95,9 @@ class Draws:
     def normal(self, event: int, index: int) -> float:
         radius = math.sqrt(-2 * math.log(1 - self.uniform(event, 2 * index)))
         return radius * math.cos(2 * math.pi * self.uniform(event, 2 * index + 1))
+
+    def gumbel(self, event: int, index: int) -> float:
+        return -math.log(max(-math.log(max(self.uniform(event, index), 1e-16)), 1e-16))
 
     def logistic(self, event: int) -> float:
         u = min(max(self.uniform(event), 1e-16), 1 - 1e-16)
@@ -253,6 +256,15 @@ class Copy:
     order: list[list[int]] = field(default_factory=list)  # shared pages: the agents of each round
     inclusive: dict[int, float] = field(default_factory=dict)  # agents that were shown at the last page
     exposure: list[Counter[int]] = field(default_factory=list)  # by agent: decayed attention to each provider
+    worth: list[float] = field(default_factory=list)  # auctions, by agent: factor on what events of this page pay
+    value: list[float] = field(default_factory=list)  # auctions, by agent: reward to expect of this page if it wins
+    budget: list[float] = field(default_factory=list)  # auctions, by agent: what is left
+    pages: int = 0  # auctions: since the last refill
+    last_price: float = 0.0  # auctions: of the last page
+    # on a platform
+    windows: list[list[int | None]] = field(default_factory=list)  # by creator: its items, None where there is none yet
+    window_clicks: list[list[int]] = field(default_factory=list)  # clicks on them since the last decision
+    pages_served: int = 0  # since the last decision
 
 
 @dataclass
@@ -289,6 +301,9 @@ class Report:
     visitor: list[int]
     page: dict[int, list[Slot]] = field(default_factory=dict)  # by active agent
     offer: list[float] = field(default_factory=list)  # by agent: what multiplied its prices
+    bid: list[float] = field(default_factory=list)  # by agent
+    payment: list[float] = field(default_factory=list)  # by agent: the price of the slot that it won
+    value: list[float] = field(default_factory=list)  # by agent: what the slot was worth to it
     later: list[Later] = field(default_factory=list)
     rewards: np.ndarray = field(default_factory=lambda: np.zeros(0))
     truncated: bool = False
@@ -360,6 +375,8 @@ class Game:
         return math.exp(-self.age(j, tick) / self.config.choice.tau_fresh) if self.config.items.life else 0.0
 
     def in_inventory(self, n: int, j: int) -> bool:
+        if self.config.page == "platform":
+            return self.owner(j) == n
         role = self.roles[n]
         return (not role.items or j in role.items) and (not role.domains or self.items[j].domain in role.domains)
 
@@ -380,7 +397,7 @@ class Game:
     def sale(self, j: int, paid: float) -> float:
         """What a purchase at this price is worth, in mean margins."""
         margin = self.config.reward.margin_rate
-        if self.config.offer.kind == "none":
+        if self.config.offer.kind != "price":
             return paid
         return (paid - (1 - margin) * self.items[j].price) / margin
 
@@ -550,7 +567,7 @@ class Game:
 
     def view(self, n: int) -> int:
         """Whose history agent n reads."""
-        return 0 if self.config.observation.share else n
+        return 0 if self.config.observation.share or self.config.page == "platform" else n
 
     # -------------------------------------------------------------------------------------------- 3. page
 
@@ -564,10 +581,55 @@ class Game:
             return [n for n in self.agents if self.roles[n].scene == self.config.scenes[copy.scene].name]
         return list(self.agents)
 
+    def acts(self, copy: Copy) -> list[int]:
+        """The agents whose next action counts."""
+        if self.config.page == "platform":
+            return list(self.agents) if copy.tick % self.config.platform.period == 0 else []
+        return self.active(copy)
+
+    def publish(self, copy: Copy, actions: np.ndarray) -> None:
+        """On a platform: now and then each creator replaces its oldest item. It owns items of every topic and level of
+        clickbait for each place of its window."""
+        c, shape = self.config.platform, self.shape
+        decision, rest = divmod(copy.tick, c.period)
+        if rest:
+            return
+        place = decision % c.window
+        for n in self.agents:
+            topic, level = divmod(int(actions[n, 0]), c.bait_levels)
+            copy.windows[n][place] = ((n * c.window + place) * shape.topics + topic) * c.bait_levels + level
+        copy.window_clicks = [[0] * c.window for _ in self.agents]
+        copy.pages_served = 0
+
+    def ranked_page(self, copy: Copy) -> dict[int, list[Slot]]:
+        """The page of a platform: the best items of as many creators as have a place on it."""
+        assert copy.visitor is not None
+        c, person = self.config.platform, self.person(copy, copy.visitor)
+        noise = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
+        scores: dict[int, float] = {}
+        for n in self.agents:
+            own = {}
+            for w, j in enumerate(copy.windows[n]):
+                if j is not None and self.can_stand(copy, n, j):
+                    gumbel = noise.gumbel(events.RANKING, n * c.window + w)
+                    match = float(person.profile @ self.item_vectors[j])
+                    own[j] = c.match * match + c.bait * self.items[j].bait + c.noise * gumbel
+            for j in self.sorted(own, 1)[:1]:
+                scores[j] = own[j]
+        page = {n: [Slot(None, 0)] for n in self.agents}
+        for rank, j in enumerate(self.sorted(scores, c.places)[: c.places]):
+            page[self.owner(j)] = [Slot(j, rank + 1)]
+        return page
+
+    def owner(self, j: int) -> int:
+        """On a platform: whose item this is."""
+        return j // (self.shape.items // self.shape.agents)
+
     def read_action(self, copy: Copy, n: int, action: np.ndarray) -> tuple[list[int | None], float | None, int | None]:
-        """What an action asks for in each slot (None = nothing), the level of prices in [-1, 1], and the message."""
+        """What an action asks for in each slot (None = nothing), the level of prices or bids in [-1, 1], and the
+        message."""
         c, slots, words = self.config, self.config.slots, self.config.messages
-        levels = c.offer.levels if c.offer.kind == "price" else 0
+        levels = c.offer.levels if c.offer.kind != "none" else 0
         if c.action in ("query", "weights"):
             size = self.shape.dims if c.action == "query" else self.shape.features
             vector, level = action[:size].astype(float), float(action[size]) if levels else None
@@ -584,7 +646,7 @@ class Game:
         return wanted, level, beside[-1] if words else None
 
     def multiplier(self, level: float | None) -> float:
-        """m of a level of prices in [-1, 1]."""
+        """m of a level in [-1, 1]."""
         share = 0.5 if level is None else (1 + level) / 2
         return 1.0 if level is None else self.config.offer.low ** (1 - share) * self.config.offer.high**share
 
@@ -619,11 +681,32 @@ class Game:
             self.draws.less(scores[worse], scores[better])
         return ranked
 
+    def auction(
+        self, copy: Copy, wanted: dict[int, list[int | None]], multipliers: dict[int, float]
+    ) -> tuple[list[float], int | None, float]:
+        """All bids, and who wins the slot at what price: the highest bid, and of equal ones the first in the drawn
+        order, at the second highest bid."""
+        limit = copy.budget if self.config.offer.budget else [math.inf] * self.shape.agents
+        bids = [min(multipliers.get(n, 0.0) * copy.value[n], limit[n]) for n in self.agents]
+        ranked = []
+        for n in copy.order[0] if copy.order else []:
+            j = wanted[n][0]
+            if j is not None and self.can_stand(copy, n, j) and bids[n] > 0:
+                ranked.append(n)
+        ranked.sort(key=lambda n: -bids[n])
+        for better, worse in pairwise(ranked):
+            self.draws.less(bids[worse], bids[better], scale=bids[better])
+        return bids, ranked[0] if ranked else None, bids[ranked[1]] if len(ranked) > 1 else 0.0
+
     def fill_page(
         self, copy: Copy, wanted: dict[int, list[int | None]], multipliers: dict[int, float]
     ) -> dict[int, list[Slot]]:
         """Ranks and holes: slots are filled round by round."""
         active, shared = self.active(copy), self.config.one_feed
+        if self.config.page == "auction":
+            winner = self.auction(copy, wanted, multipliers)[1]
+            active = [] if winner is None else [winner]
+            multipliers = dict.fromkeys(active, 1.0)
         page: dict[int, list[Slot]] = {n: [] for n in active}
         for k in range(self.config.slots):
             for place, n in enumerate(copy.order[k] if shared else active):
@@ -860,13 +943,15 @@ class Game:
             self.count(copy, j, 1, 0, math.log(softplus(e)))
         if self.config.choice.v_0_by_mood:
             self.move_mood(person, topic)
-        else:
+        elif self.shape.satisfaction_views:
             self.sense_mood(copy, person, None if clicked is None else clicked[0], e)
 
     def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
-        """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline."""
-        d, platform = self.config.dynamics, self.config.observation.observed_satisfaction == "platform"
-        for view in [0] if platform else self.active(copy):
+        """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline. Of one
+        agent this is the same as the platform's."""
+        d, platform = self.config.dynamics, self.shape.satisfaction_views == 1
+        aware = list(copy.inclusive) if self.config.page == "auction" else self.active(copy)
+        for view in [0] if platform else aware:
             if clicked is not None and (platform or clicked == view):
                 person.moods[view] += 0.4 * (math.tanh(e) - person.moods[view])
             else:
@@ -997,8 +1082,24 @@ class Game:
                 self.tell_history(self.person(copy, copy.visitor), view)
         copy.candidates = [self.retrieve(copy, n) if n in active else [] for n in self.agents]
         copy.order = []
-        if self.config.one_feed:
+        if self.config.one_feed or self.config.page == "auction":
             copy.order = [self.shuffled(active, k) for k in range(self.config.slots)] if active else []
+        if self.config.page == "auction":
+            self.draw_values(copy)
+
+    def draw_values(self, copy: Copy) -> None:
+        """What the slot of the next page is worth to every bidder."""
+        sd = self.config.offer.value_log_sd
+        copy.worth, copy.value = [0.0] * self.shape.agents, [0.0] * self.shape.agents
+        for n in self.active(copy):
+            copy.worth[n] = math.exp(sd * self.draws.normal(events.WORTH, n) - sd**2 / 2)
+            for j in copy.candidates[n]:
+                assert copy.visitor is not None
+                person, c = self.person(copy, copy.visitor), self.config.choice
+                odds = self.utility(copy, person, j) + math.log(1 + c.kappa) + c.beta_trust * person.trust[n]
+                cart = self.cart_probability(copy, person, j)
+                reward = self.value_of_click(copy, person, n, j, cart)
+                copy.value[n] = max(copy.worth[n] * sigmoid(odds - self.outside(person)) * reward, 0.0)
 
     def tell_history(self, person: Person, view: int) -> None:
         """What agents know of a history from now on: as it is, plus noise, brought back to where it can be."""
@@ -1120,7 +1221,9 @@ class Game:
             "role": one_hot(self.config.role_index(n), self.shape.roles),
             "agent_id": one_hot(n, self.shape.agents),
         }
-        if n in self.active(copy):
+        if self.config.page == "platform":
+            values |= self.observe_platform(copy, n)
+        elif n in self.active(copy):
             values |= self.observe_visit(copy, n) | self.observe_latent(copy)
         parts = []
         for name, place in field_slices(OBSERVATION, self.config, self.shape).items():
@@ -1166,6 +1269,47 @@ class Game:
             "messages": np.concatenate(heard),
             **self.observe_mood(copy, 0 if self.shape.satisfaction_views == 1 else n),
             "price_levels": person.price_levels,
+            **self.observe_auction(copy, n),
+        }
+
+    def observe_auction(self, copy: Copy, n: int | None = None) -> dict[str, Any]:
+        """What bidder n, or everybody, knows of the auction."""
+        if self.config.page != "auction":
+            return {}
+        offer = self.config.offer
+        own = {}
+        if n is not None:
+            share = copy.budget[n] / offer.budget if offer.budget else 1.0
+            own = {"slot_value": copy.value[n] / (0.5 + copy.value[n]), "budget": share}
+        return own | {
+            "until_refill": 1 - copy.pages / offer.refill_period,
+            "last_price": copy.last_price / (0.5 + copy.last_price),
+        }
+
+    def observe_platform(self, copy: Copy, n: int | None = None) -> dict[str, Any]:
+        """What creator n, or everybody, sees: when they decide next; at a decision how often somebody visited, and its
+        items, newest first, and those of the others."""
+        if self.config.page != "platform":
+            return {}
+        c, decisions = self.config.platform, -(-copy.tick // self.config.platform.period)
+        known = {"until_decision": decisions - copy.tick / c.period}
+        if not self.acts(copy):
+            return known
+        known["demand"] = copy.pages_served / c.period
+        if n is None:
+            return known
+        places = [(decisions - 1 - age) % c.window for age in range(c.window)]
+        own = [(copy.windows[n][w], copy.window_clicks[n][w]) for w in places]
+        others = [copy.windows[m] for m in self.agents if m != n]
+        theirs = [self.items[j] for window in others for j in window if j is not None]
+        newest = [window[places[0]] for window in others]
+        return known | {
+            "is_active": 1.0,
+            "window_topics": [one_hot(None if j is None else self.items[j].topic, self.shape.topics) for j, _ in own],
+            "window_bait": [0.0 if j is None else self.items[j].bait for j, _ in own],
+            "window_clicks": [squash(clicks / 5) for _, clicks in own],
+            "others_topics": np.mean([one_hot(item.topic, self.shape.topics) for item in theirs], 0) if theirs else [],
+            "others_bait": np.mean([0.0 if j is None else self.items[j].bait for j in newest]) if newest else 0.0,
         }
 
     def observe_recent(self, person: Person, view: int) -> dict[str, Any]:
@@ -1232,13 +1376,15 @@ class Game:
         """What would stand on the page, slot by slot; nothing, or no page, is given as everything."""
         if not self.config.mask_actions:
             return np.ones(0)
+        if self.config.page == "platform":  # anything can be published
+            return np.ones(self.shape.topics * self.config.platform.bait_levels)
         slots, offer = self.config.slots, self.config.offer
-        beside = [size for size in (offer.levels * (offer.kind == "price"), self.config.messages) if size]
+        beside = [size for size in (offer.levels * (offer.kind != "none"), self.config.messages) if size]
         if self.config.action == "candidates":
             stands = [float(c < len(copy.candidates[n])) for c in range(self.shape.candidates)]
         else:
             stands = [float(self.can_stand(copy, n, j)) for j in range(self.shape.items)]
-        if n not in self.active(copy) or not any(stands):
+        if n not in self.acts(copy) or not any(stands):
             stands = [1.0] * len(stands)
         return np.repeat(stands, math.prod(beside)) if slots == 1 else np.array(stands * slots + [1.0] * sum(beside))
 
@@ -1252,12 +1398,7 @@ class Game:
         if copy.visitor is None:
             return found
         self.draws, person = Draws(0), self.person(copy, copy.visitor)
-        read = {m: self.read_action(copy, m, actions[m]) for m in self.active(copy)}
-        page = self.fill_page(
-            copy,
-            {m: wanted for m, (wanted, _, _) in read.items()},
-            {m: self.multiplier(level) for m, (_, level, _) in read.items()},
-        )
+        page, payments = self.page_asked_for(copy, actions)
         for m in page:
             found.objectives[m] = self.objectives(copy, m, page[m])
         before = copy.inclusive
@@ -1280,7 +1421,24 @@ class Game:
                 queue = others[len(others) == CART_SIZE :] + moved
                 found.own += click * cart * self.value_of_cart(copy, person, queue, self.wallet(copy, person))
         found.own += (1 - carted) * self.value_of_cart(copy, person, person.cart, self.wallet(copy, person))
+        if self.config.page == "auction":
+            found.own = found.own * copy.worth - payments
         return found
+
+    def page_asked_for(self, copy: Copy, actions: np.ndarray) -> tuple[dict[int, list[Slot]], list[float]]:
+        """The page that these actions lead to, which are not taken, and what every agent would pay for it."""
+        nothing = [0.0] * self.shape.agents
+        if self.config.page == "platform":
+            later = replace(copy, windows=[list(window) for window in copy.windows])
+            self.publish(later, actions)
+            return self.ranked_page(later), nothing
+        read = {m: self.read_action(copy, m, actions[m]) for m in self.active(copy)}
+        wanted = {m: asked for m, (asked, _, _) in read.items()}
+        multipliers = {m: self.multiplier(level) for m, (_, level, _) in read.items()}
+        page = self.fill_page(copy, wanted, multipliers)
+        if self.config.page != "auction":
+            return page, nothing
+        return page, self.payments(*self.auction(copy, wanted, multipliers)[1:])
 
     def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float, offer: float = 1.0) -> float:
         """Expected individual reward of a click, of which the cart is drawn with this probability."""
@@ -1364,6 +1522,8 @@ class Game:
         values: dict[str, Any] = {
             "visitor_present": float(copy.visitor is not None),
             "episode_share": (copy.tick + 1) / (self.config.horizon + 1),
+            **self.observe_auction(copy),
+            **self.observe_platform(copy),
         }
         if copy.visitor is not None:
             values |= self.observe_latent(copy) | {"scene": one_hot(copy.scene, self.shape.scenes)}
@@ -1393,6 +1553,8 @@ class Game:
         """One tick; actions[N, ...] as the kernels take them."""
         report = self.empty_report()
         self.draws = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
+        if self.config.page == "platform":
+            self.publish(copy, actions)
         stays = copy.visitor is not None and self.serve_page(copy, actions, report)
         self.next_page(copy, stays)
         if copy.tick == self.config.horizon:
@@ -1410,10 +1572,14 @@ class Game:
         self.events = Counter()
         n = self.shape.agents
         nobody = [-1] * n
-        return Report(own=np.zeros(n), objectives=np.zeros(n), visitor=nobody, place=nobody, offer=[1.0] * n)
+        nothing = [0.0] * n
+        bids = {"bid": nothing, "payment": nothing, "value": nothing}
+        return Report(own=np.zeros(n), objectives=np.zeros(n), visitor=nobody, place=nobody, offer=[1.0] * n, **bids)
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
-        copy = Copy(seed, population, episode)
+        copy = Copy(seed, population, episode, budget=[self.config.offer.budget] * self.shape.agents)
+        copy.windows = [[None] * self.shape.window for _ in self.agents]
+        copy.window_clicks = [[0] * self.shape.window for _ in self.agents]
         self.draws = Draws(child(stream(seed, TICKS), episode, copy.tick))
         self.next_page(copy, stays=False)
         return copy
@@ -1471,9 +1637,10 @@ class Game:
     def finish(self, copy: Copy, report: Report) -> None:
         """Rewards, and the view of the page about to be shown."""
         report.rewards = self.shared(report.own + report.objectives)
-        report.active = self.active(copy)
-        report.next_visitor = [self.visitor_id(copy) if n in report.active else -1 for n in self.agents]
-        report.next_place = [copy.visitor if n in report.active else -1 for n in self.agents]  # type: ignore[misc]
+        report.active = self.acts(copy)
+        meets = [] if self.config.page == "platform" else report.active  # creators see no visitor
+        report.next_visitor = [self.visitor_id(copy) if n in meets else -1 for n in self.agents]
+        report.next_place = [copy.visitor if n in meets else -1 for n in self.agents]  # type: ignore[misc]
         report.observations = np.stack([self.observe(copy, n) for n in self.agents])
         report.masks = np.stack([self.mask(copy, n) for n in self.agents])
         report.boundary, report.events = self.draws.boundary, self.events
@@ -1487,14 +1654,21 @@ class Game:
         wanted: dict[int, list[int | None]] = {}
         person.messages, person.price_levels = [None] * self.shape.agents, [0.0] * self.shape.agents
         multipliers = {}
-        for n in active:
+        asked = self.config.page != "platform"
+        for n in active if asked else []:
             wanted[n], level, person.messages[n] = self.read_action(copy, n, actions[n])
-            person.price_levels[n], multipliers[n] = level or 0.0, self.multiplier(level)
-        report.offer = [multipliers.get(n, 1.0) for n in self.agents]
-        report.page = page = self.fill_page(copy, wanted, multipliers)
+            multipliers[n] = self.multiplier(level)
+            if self.config.offer.kind == "price":
+                person.price_levels[n] = level or 0.0
+        report.page = page = self.fill_page(copy, wanted, multipliers) if asked else self.ranked_page(copy)
+        if self.config.page == "auction":
+            self.take_bids(copy, report, self.auction(copy, wanted, multipliers))
+        else:
+            report.offer = [multipliers.get(n, 1.0) for n in self.agents]
         for n in active:
-            report.objectives[n] = self.objectives(copy, n, page[n])
-            self.show_providers(copy, n, page[n])
+            slots = page.get(n, [])  # none of who loses an auction
+            report.objectives[n] = self.objectives(copy, n, slots)
+            self.show_providers(copy, n, slots)
         clicked = self.click(copy, person, page)
         e, old, consumed = 0.0, len(person.cart), []  # of each consumption: agent, item, whether it was bought
         by_click = self.config.users.habit == "click"
@@ -1502,7 +1676,7 @@ class Game:
             n, slot = clicked
             assert slot.item is not None
             e, own = self.consume(copy, person, n, slot)
-            report.own[n] += own
+            report.own[n] += own * (copy.worth[n] if self.config.page == "auction" else 1.0)
             if slot.cart and not self.config.feedback.instant:
                 old = self.put_in_cart(person, CartItem(slot.item, n, e, slot.rating > 0))
             if by_click or slot.bought:
@@ -1516,6 +1690,12 @@ class Game:
         person.last_page = copy.tick
         if copy.opened is not None:
             person.visits[copy.opened].last_page = copy.tick
+        if self.config.page == "auction":
+            self.settle(copy, report)
+        if self.config.page == "platform":
+            copy.pages_served += 1
+            for n, slot in [clicked] if clicked else []:
+                copy.window_clicks[n][copy.windows[n].index(slot.item)] += 1
         self.count_events(report, page, clicked)
         a = self.config.arrival
         if self.draws.happens(sigmoid(a.k_0 + a.k_1 * person.satisfaction), events.CONTINUE):
@@ -1523,6 +1703,30 @@ class Game:
             return True
         self.leave(copy, person)
         return False
+
+    def take_bids(self, copy: Copy, report: Report, auction: tuple[list[float], int | None, float]) -> None:
+        """What the auction of this page was about."""
+        report.bid, winner, price = auction
+        report.value = list(copy.value)
+        report.payment = self.payments(winner, price)
+
+    def payments(self, winner: int | None, price: float) -> list[float]:
+        """What every agent pays for the slot."""
+        return [price * (n == winner) for n in self.agents]
+
+    def settle(self, copy: Copy, report: Report) -> None:
+        """The winner pays, and budgets are refilled after so many pages."""
+        copy.last_price = sum(report.payment)
+        self.events["sold"] += copy.last_price > 0
+        self.events["tied"] += max(report.bid) > 0 and report.bid.count(max(report.bid)) > 1
+        self.events["budget was bid"] += self.config.offer.budget > 0 and max(report.bid) in copy.budget
+        copy.pages += 1
+        for n in self.agents:
+            report.own[n] -= report.payment[n]
+            copy.budget[n] -= report.payment[n] * (self.config.offer.budget > 0)
+        if copy.pages == self.config.offer.refill_period:
+            copy.pages, copy.budget = 0, [self.config.offer.budget] * self.shape.agents
+            self.events["refilled"] += 1
 
     def count_events(self, report: Report, page: dict[int, list[Slot]], clicked: tuple[int, Slot] | None) -> None:
         slots = [slot for row in page.values() for slot in row]

@@ -10,6 +10,7 @@ import pytest
 from plain_game import Game
 
 from recsys_env import TASKS, FocalBatch, VectorEnv, WorldConfig, Worlds, replace
+from recsys_env.spaces import choices
 
 MARKET = replace(TASKS["market-v0"], {"offer": {"levels": 5}})
 KINDS: dict[str, WorldConfig] = {
@@ -21,6 +22,8 @@ KINDS: dict[str, WorldConfig] = {
     "slates, levels, words": replace(MARKET, {"slots": 2, "messages": 3}),
     "items, words": TASKS["coverage-v0"],
     "a level alone": TASKS["pricing-duel-v0"],
+    "bids": TASKS["auction-v0"],
+    "what is published": TASKS["creators-v0"],
 }
 
 
@@ -32,7 +35,7 @@ def envs(request: pytest.FixtureRequest) -> VectorEnv:
 def some_parts(envs: VectorEnv, leading: tuple[int, ...]) -> dict[str, Any]:
     """Parts of actions [leading]; the picks of each differ."""
     shape, rng = envs.shape, np.random.default_rng(0)
-    options = np.tile(np.arange(shape.candidates or shape.items), (*leading, 1))
+    options = np.tile(np.arange(choices(envs.config, shape)), (*leading, 1))
     parts = {"picks": rng.permuted(options, axis=-1)[..., : shape.slots]}
     parts |= {"levels": rng.integers(shape.levels, size=leading)} if shape.levels else {}
     return parts | ({"words": rng.integers(shape.vocabulary, size=leading)} if shape.vocabulary else {})
@@ -49,8 +52,10 @@ def test_there_and_back(envs: VectorEnv, leading: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(envs.encode_actions(*found), actions)
 
 
-def test_the_game_reads_the_same_parts(envs: VectorEnv) -> None:
+@pytest.mark.parametrize("kind", [kind for kind, config in KINDS.items() if not config.ranked])
+def test_the_game_reads_the_same_parts(kind: str) -> None:
     """As `plain_game` does, which is written after the documentation."""
+    envs = VectorEnv(KINDS[kind], 3)
     game, parts = Game(envs.config, envs.world), some_parts(envs, (20,))
     listed: Any = SimpleNamespace(candidates=[list(range(envs.shape.candidates))] * envs.num_agents)
     for i, action in enumerate(envs.encode_actions(**parts)):
@@ -63,7 +68,7 @@ def test_the_game_reads_the_same_parts(envs: VectorEnv) -> None:
 
 def test_the_greatest_parts_are_the_greatest_action(envs: VectorEnv) -> None:
     shape, space = envs.shape, envs.action_space
-    picks = [(shape.candidates or shape.items) - 1] * shape.slots
+    picks = [choices(envs.config, shape) - 1] * shape.slots
     beside = (size - 1 if size else None for size in (shape.levels, shape.vocabulary))
     greatest: Any = space.n if shape.slots == 1 else space.nvec  # type: ignore[attr-defined]
     np.testing.assert_array_equal(envs.encode_actions(picks, *beside), greatest - 1)

@@ -9,6 +9,7 @@ import pytest
 
 from recsys_env import TASKS, Catalogue, WorldConfig, vector_env
 from recsys_env.evaluation import COMPARED, compared, episode_returns
+from recsys_env.policies import TASK_POLICIES
 
 
 def test_episodes_in_the_world_of_a_catalogue() -> None:
@@ -56,3 +57,7 @@ def test_static_is_compared_with_where_there_is_one() -> None:
     assert compared(TASKS["news-v1"]) == COMPARED
     assert compared(TASKS["journey-v1"]) == COMPARED  # each role has its own
     assert compared(WorldConfig()) == tuple(name for name in COMPARED if name != "static")
+    for task, kind in (("auction-v0", "auction-"), ("creators-v0", "creators-")):
+        made = [name for name in compared(TASKS[task]) if name.startswith(kind)]
+        assert made == [name for name in TASK_POLICIES if name.startswith(kind)]
+        assert "content" not in compared(TASKS[task])

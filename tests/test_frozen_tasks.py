@@ -25,21 +25,23 @@ from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.infos import Infos
 
 CONFIG: dict[str, str] = {
-    "duel-v1": "952505375823f3abc6638422820f65162744954105327cf727881d6876ef176f",
-    "pricing-duel-v0": "1abbd5c943dac0ce8eab6b86a94c2bb575e5f34e02bad026a63d3a86accb0879",
-    "market-v0": "5e34dd3d7535527d5b87e148dad3f5b393e777edeaf997cca6b627f54413596e",
-    "ecommerce-v1": "8e7674aaf3a9b02da85b8e0693f3a57461eb469e05e6127eb3ab8490fd3cf2d4",
-    "coverage-v0": "9c551b302c8c4b1e48efc6672c52df9fb61c3035fd9bd92213cd1ec2096be06c",
-    "journey-v1": "fe82b41bdd1d111cbd0e06690ed23272386daa4099ff289d8eb3a07e0306d469",
-    "social-v1": "a60489bdd1b91e9a454a2e6c0ca0ddf344eb514dce8242cd19a4765b419d8323",
-    "news-v1": "050f8d3ace59e5c0c1525cb37174fe1883d2ed598bf42c83104140cb6404fe6a",
-    "streaming-v1": "ca1a4ddad0eb80a52101dae9295d9c82bb8349890a6d9f5de752e0a63048d274",
-    "coldstart-v1": "65b4b811ec6b8ef395647c14b3fb4e00a660de9f58b3b54ea94b87c839a31c7c",
-    "grocery-v1": "27e9423e48b563d880d09be606b067a86cddd910773d528903ecb93f23fdd135",
-    "crossdomain-v0": "11ffe709d498a88a7b0bff965deeb194c6a3f18fb4dbd7f1f0c42d5f794cc7d2",
-    "bundle-v0": "77db6e06d82e1a13db36938a265776037dba3a95b51cf9fb8d0c1a3e7f7438fe",
-    "playlist-v0": "89c50026f858023f86138733281d7d292c7a0bac882591f339b963c7627afe8e",
-    "rivals-v1": "ed45c6406456b114611255644fb920ea693db7338d5abf55fb3af17d44f89793",
+    "duel-v1": "9df0e58e14c720f08858b45ef878200b7bef060b984d0a324d76e975f0cd8f54",
+    "pricing-duel-v0": "f8eb8233b2d8477a4bd1bc470ae29b8252b6205157285b3b46b7e2a91de63403",
+    "market-v0": "7c47f11db2a26a459742f5a9fe4919b140839cfa34db5602bccdfac2b3aac34e",
+    "ecommerce-v1": "0e42a92b0ead6e257712d145e61ee87e357c13a3d6aefd02936233c03146f050",
+    "coverage-v0": "c09e137c3ea7efaa6923033c35f494fa0292887fbea5675fc0daaa275ae57ec8",
+    "journey-v1": "7634ebbc17f0f8b7afe7dff2e2e2086005462e94396c7a6fdb26c20319909fc1",
+    "social-v1": "8b8c41fd48a8415827e24455809b3da178b8175906c903373fd637179081a256",
+    "news-v1": "c86b8868d79f3c0daf84ce040ca53b399f730aa4ef8894f794ea02e80653a60d",
+    "streaming-v1": "c061c9b1b7504c06edfcc8b78855277bc81d66f799cc7d926f533841a768e5ab",
+    "coldstart-v1": "6a7cc37ea349ec4ca3b7afbf93a7bfa4add45f0de8be23a37e4a776ce2c03a6d",
+    "grocery-v1": "7f25079832d1f632578c6fa31c864316ecd37b6a88d427942cd5e22d3b3e46c9",
+    "crossdomain-v0": "9c46f0d30a86c05b4915c1f0887d99c73fb905cda8106d45f8a8937b65e095fc",
+    "bundle-v0": "1758661a58ab61a9ee067d373055a194d47fe957e9e981ee3efe3046abe1220c",
+    "playlist-v0": "593520bedea67422964a0df68da103b0f04bd1d2904454c34230fa6223cd511e",
+    "auction-v0": "6e0ab1b70609fba83732a4d2340644a00c8860b76813f5bdf4d6a79167e1efcb",
+    "creators-v0": "d5e53fa5bb825892449307bb53591b8f568cbe12deb27057b5907ea1d95dce50",
+    "rivals-v1": "5151e1b22f47a43130b1e33d7ea83a1571f0e3c7c459e1a35cdcf41e7134fc1c",
 }  # fmt: skip
 PLAY: dict[str, str] = {
     "duel-v1": "edbcfec066c2bf2d9c62742faa5231fb2c11e9088ee46777ae4249d4ace12ab5",
@@ -56,6 +58,8 @@ PLAY: dict[str, str] = {
     "crossdomain-v0": "3a2d93b9b2eb4fea92152e22d19bc5588a915b1356e2eeb42584458d63a71485",
     "bundle-v0": "1455c4f925a05832325f97a6269298e7345a6f00074b1b572987a6992b90e889",
     "playlist-v0": "764679cdd4da8bb866d749df54bb3ed753d0a5543edbacb900a995fec01187ca",
+    "auction-v0": "d992b815d6f5d8aab7ddbc6ff760b32482d904437a7f57a3d2839929f12efaa9",
+    "creators-v0": "f75411673acbc019a642865569628b2df4737c4de30c9b8ca322e2f3591fadfe",
     "rivals-v1": "bff7d28143342f3b348cba61597cd85dc6eb4ab63de9157d7a937f12ac7761e9",
 }  # fmt: skip
 STATE: dict[str, str] = {
@@ -73,6 +77,8 @@ STATE: dict[str, str] = {
     "crossdomain-v0": "835bf514daedde242a1ce4cfddb65fe566c61548dbf3e0cfb154489f289635cc",
     "bundle-v0": "3645bac0b89903c2deaf7d151f47a1a7bf4ed4ad404e7a19acdeae0b94f558de",
     "playlist-v0": "abceae7a7680dd8d22e0b1cf26fa8a51ec54640204040e1c4ae6637affa39b58",
+    "auction-v0": "d3d92bf284d50b0eb1d5f50780f2d47cb985283063206631b9f8befcb37df5f7",
+    "creators-v0": "f727525325e699090b18ebe6ea2458a6a784b1c73a01943417a6e1af2571b52b",
     "rivals-v1": "fd99e97269acedf7e840c28b97b74a48d95d2acbb76259850d73cdca2b951e58",
 }  # fmt: skip
 COPIES, TICKS, SEED = 2, 300, 20260101
@@ -81,6 +87,7 @@ INFOS = (  # in the order in which the digests have them
     "later_rating", "liked", "next_user_slot", "next_visitor", "objectives", "price_multiplier",
     "individual_reward", "user_slot", "rank", "rating", "shown", "visitor",
 )  # fmt: skip
+AUCTION_INFOS = ("bid", "payment", "slot_value")  # after these; elsewhere 0
 
 
 def config_digest(task: str) -> str:
@@ -98,7 +105,8 @@ def digests(task: str) -> tuple[str, str]:
     play.update(envs.reset(seed=SEED)[0].tobytes())
     for _ in range(TICKS):
         observations, rewards, _, truncated, infos = envs.step(drawn(envs, stream))
-        for array in (observations, rewards, truncated, *(infos[name] for name in INFOS)):
+        names = (*INFOS, *(AUCTION_INFOS if envs.config.auctioned else ()))
+        for array in (observations, rewards, truncated, *(infos[name] for name in names)):
             play.update(array.tobytes())
         states.update(envs.state().tobytes())
     return play.hexdigest(), states.hexdigest()
@@ -133,7 +141,7 @@ def test_a_task_never_changes_under_its_name(task: str) -> None:
 
 def test_every_task_is_frozen() -> None:
     assert set(CONFIG) == set(PLAY) == set(STATE) == set(TASKS)
-    assert {*INFOS, "final_obs", "final_mask"} == set(Infos.ENTRIES)
+    assert {*INFOS, *AUCTION_INFOS, "final_obs", "final_mask"} == set(Infos.ENTRIES)
 
 
 def test_worlds_do_not_depend_on_the_processor() -> None:

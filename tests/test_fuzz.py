@@ -556,6 +556,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
         },
         {
             "agent": lambda v: v is None,
+            "background": lambda v: v is None,
             "render_mode": lambda v: v is None,
             "catalogue": lambda v: v is None,
         },
@@ -578,6 +579,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
             "num_threads": lambda v: whole(v, 1, 2),
             "specialize": lambda v: truth(v) or (isinstance(v, str) and v == "auto"),
             "agent": lambda v: v is None,
+            "background": lambda v: v is None,
             "catalogue": lambda v: v is None,
         },
     ),

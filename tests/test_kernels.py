@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import product
 from typing import Any
 
 import comparison
@@ -30,12 +31,18 @@ from recsys_env.kernels.past import respond
 from recsys_env.kernels.planners.appraisal import appraise
 from recsys_env.kernels.planners.options import list_options
 from recsys_env.settings import replace
-from recsys_env.spaces import beside_picks, mask_size
+from recsys_env.spaces import beside_picks, choices, mask_size
 from recsys_env.vector import chunks
 from recsys_env.world import SAMPLE, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query", "weights")
+KINDS = (  # of page and of action
+    *product(PAGES, ACTIONS),
+    ("auction", "candidates"),
+    ("auction", "weights"),
+    ("platform", "publish"),
+)
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -99,7 +106,7 @@ def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -
     shape, beside = (copies, *action_shape(config)), beside_picks(shape_of(config, None))
     if config.continuous:
         return rng.uniform(-1, 1, shape).astype(np.float32)
-    options = config.candidates.number if config.action == "candidates" else config.items.number
+    options = choices(config, shape_of(config, None))
     if config.slots == 1:
         return rng.integers(0, options * math.prod(beside), shape)
     return rng.integers(0, [options] * config.slots + beside, shape)
@@ -118,23 +125,24 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     items, topics, scenes = (
         draw(st.integers(3, 30)),
         draw(st.integers(1, 5)),
-        draw(one(1, 2, 3)) if page != "rival" else 1,
+        draw(one(1, 2, 3)) if page in ("shared", "rows") else 1,
     )
     topics, domains = min(topics, items), draw(st.integers(1, 3))
     names = ["entrance", "item", "cart"][:scenes]
     agents = draw(st.integers(scenes, 4))
     roles = draw(_roles(agents, names, (items, domains, topics)))
-    private = scenes == 1 and draw(one(False, False, False, True))
+    auctioned = page == "auction"
+    private = scenes == 1 and not auctioned and draw(one(False, False, False, True))
     if private:
         roles = tuple({**role, "knows": ()} for role in roles)
-    slots = draw(st.integers(1, 4))
+    slots = 1 if auctioned else draw(st.integers(1, 4))
     both = any(role["items"] and role["domains"] for role in roles)  # which may then have nothing in common
     by_topic = topics >= domains and not both and draw(st.booleans())
     moods = draw(one(0, 0, 0, 2, 3))
     cart = draw(one(True, True, True, False))
     life = draw(one(0, 0, 4, 7))
     weight = one(0.0, 1.0, -0.5)
-    instant = draw(one(False, False, False, True))
+    instant = draw(one(False, False, False, True)) or (auctioned and cart)
     return WorldConfig(
         num_agents=agents,
         slots=slots,
@@ -147,7 +155,8 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         observability="partial" if private else draw(one("partial", "full")),
         roles=roles,
         scenes=tuple(
-            {"name": name, "beta_context": draw(weight), "cart": cart or draw(st.booleans())} for name in names
+            {"name": name, "beta_context": draw(weight), "cart": cart or (not auctioned and draw(st.booleans()))}
+            for name in names
         ),
         users=dict(
             number=draw(one(2, 1, 3, 4, 5, 6)),
@@ -272,13 +281,14 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             fairness_half_life=draw(one(2.0, 200.0)),
         ),
         offer=dict(
-            kind=draw(one("price", "price", "none")) if instant and not private else "none",
+            kind="bid" if auctioned else draw(one("price", "price", "none")) if instant and not private else "none",
             levels=draw(one(7, 2, 3)),
             low=draw(one(0.5, 0.8)),
             high=draw(one(2.0, 1.3)),
+            **(_bidding(draw) if auctioned else {}),
         ),
         candidates=dict(
-            number=draw(st.integers(4, 8) | st.integers(slots, 8)),
+            number=1 if auctioned else draw(st.integers(4, 8) | st.integers(slots, 8)),
             topic_scale=draw(one(0.0, 4.0)),
             order=draw(one("shuffled", "score")),
             features=draw(one("digest", "vectors", "both")),
@@ -294,6 +304,52 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             privacy_pages=draw(one(1, 3, 20)),
         ),
     )  # type: ignore[arg-type]
+
+
+def _bidding(draw: Any) -> dict[str, Any]:
+    return dict(
+        value_log_sd=draw(one(0.5, 1.0, 0.0)), budget=draw(one(0.5, 2.0, 0.0)), refill_period=draw(one(5, 1, 250))
+    )
+
+
+def worlds(page: str, action: str) -> st.SearchStrategy[WorldConfig]:
+    """Random worlds with this kind of page and of action."""
+    return platforms() if page == "platform" else configs(page, action)
+
+
+@st.composite
+def platforms(draw: Any) -> WorldConfig:
+    """The same with page="platform", without what this kind of page refuses."""
+    config = draw(configs("shared", "items"))
+    roles = [replace(role, {"items": (), "domains": (), "knows": (), "scene": ""}) for role in config.roles]
+    scene = config.scenes[0]
+    agents, one_role = draw(st.integers(1, 5)), draw(st.booleans())
+    return replace(
+        config,
+        {
+            "page": "platform",
+            "action": "publish",
+            "slots": 1,
+            "num_agents": agents if one_role else len(roles) if len(roles) > 1 else agents,
+            "roles": tuple(roles[:1] if one_role else roles),
+            "scenes": (scene,),
+            "messages": 0,
+            "mask_actions": draw(st.booleans()),
+            "observability": "partial",
+            "items": {"number": 200, "life": 0, "period": 0},
+            "offer": {"kind": "none"},
+            "observation": {"recent": 0, "request": False, "privacy_epsilon": 0.0},
+            "platform": {
+                "places": draw(st.integers(1, 4)),
+                "period": draw(one(1, 2, 5)),
+                "window": draw(st.integers(1, 3)),
+                "bait_levels": draw(st.integers(2, 3)),
+                "match": draw(one(0.0, 2.0)),
+                "bait": draw(one(0.0, 1.0, -1.0)),
+                "noise": draw(one(0.0, 1.0)),
+            },
+        },
+    )
 
 
 @st.composite
@@ -475,23 +531,40 @@ FREQUENT = (
 )
 OCCASIONAL = ("cart moved", "cart dropped", "refused", "familiar", "searched")
 SCENES = ("scene 1", "scene 2", "back to entrance")
+SOLD = ("sold", "tied", "budget was bid", "refilled")  # in auctions
+# What does not happen, or seldom, on such pages.
+LACKING = {"auction": ("hole", "offer", "later", "abandoned"), "platform": ("offer", "like")}
 
 
-@pytest.mark.parametrize("page", PAGES)
+def events_of(page: str) -> tuple[list[str], tuple[str, ...]]:
+    """What happens often on pages of this kind, and what at least once."""
+    frequent = [event for event in FREQUENT if event not in LACKING.get(page, ())]
+    if page == "auction":
+        return [*frequent, *SOLD], ()
+    if page == "platform":
+        return frequent, ("like",)
+    return frequent, (*OCCASIONAL, *(SCENES if page != "rival" else ()))
+
+
+@pytest.mark.parametrize("page", dict(KINDS))
 def test_kernels_follow_the_plain_game(page: str) -> None:
     tally: Counter[str] = Counter()
-    for action in ACTIONS:
+    catalogues = st.just(False) if page == "platform" else one(False, False, False, True)
+    for number, (kind, action) in enumerate(KINDS):
+        if kind != page:
+            continue
 
-        @random_worlds(EXAMPLES, number=PAGES.index(page) * len(ACTIONS) + ACTIONS.index(action))
-        @given(config=configs(page, action), key=st.integers(0, 2**32), fitted=one(False, False, False, True))
+        @random_worlds(EXAMPLES, number=number)
+        @given(config=worlds(page, action), key=st.integers(0, 2**32), fitted=catalogues)
         def check(config: WorldConfig, key: int, fitted: bool) -> None:
             tally.update(play(config, key, fitted) + Counter({f"worlds of {config.action}": 1}))
 
         check()
         assert tally[f"worlds of {action}"] >= EXAMPLES
     assert tally["skipped"] <= 0.005 * tally["ticks"]
-    rare = {event: tally[event] for event in FREQUENT if tally[event] < 10}
-    rare |= {event: tally[event] for event in (*OCCASIONAL, *(SCENES if page != "rival" else ())) if tally[event] < 1}
+    frequent, occasional = events_of(page)
+    rare = {event: tally[event] for event in frequent if tally[event] < 10}
+    rare |= {event: tally[event] for event in occasional if tally[event] < 1}
     assert not rare, f"too rare to be tested: {rare}, of {tally}"
 
 
@@ -508,11 +581,10 @@ def contents(kernels: Kernels, b: int) -> dict[str, bytes]:
     return {name: array[b].tobytes() for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(("page", "action"), KINDS)
 def test_a_copy_does_not_depend_on_its_batch_nor_on_threads(page: str, action: str) -> None:
-    @random_worlds(2, number=PAGES.index(page) * len(ACTIONS) + ACTIONS.index(action))
-    @given(config=configs(page, action), key=st.integers(0, 2**63 - 1))
+    @random_worlds(2, number=KINDS.index((page, action)))
+    @given(config=worlds(page, action), key=st.integers(0, 2**63 - 1))
     def check(config: WorldConfig, key: int) -> None:
         rng = np.random.default_rng(key)
         world, seeds = build(config), np.array([copy_seed(key, b) for b in range(64)], np.uint64)

@@ -110,6 +110,19 @@ def test_clicks_per_page_and_impression() -> None:
     np.testing.assert_allclose(value(log, "cart_rate")[0], [0, 1, 1 / 2])
 
 
+def test_clickbait_shares_of_clicks_and_demand() -> None:
+    log = tiny_log()
+    serve(log, 0, 0, 5, [[0, 1], [2, 3]])
+    serve(log, 1, 0, 5, [[0, 1], [2, 3]])
+    serve(log, 2, 0, 6, [[0, 1], []])
+    log.clicked[0, 0, 0, 0] = log.clicked[1, 0, 0, 1] = log.clicked[2, 0, 0, 0] = True
+    bait, ticks = log.envs.world.items["bait"].astype(float), len(log.visitor)
+    mean = (2 * bait[0] + bait[1]) / 3
+    np.testing.assert_allclose(value(log, "clicked_bait"), [[mean, NAN, mean], [NAN, NAN, NAN]], rtol=1e-6)
+    np.testing.assert_allclose(value(log, "agent_gini"), [[NAN, NAN, 1 / 2], [NAN, NAN, NAN]])  # 3 clicks and none
+    np.testing.assert_allclose(value(log, "demand"), [[3 / ticks, 2 / ticks, 3 / ticks], [0, 0, 0]])
+
+
 def test_purchases_ratings_dwell() -> None:
     log = tiny_log()
     serve(log, 0, 1, 5, [[0, 1], [2, 3]])

@@ -27,6 +27,7 @@ SMALL = WorldConfig(
     choice={"v_0": -2.0},
     arrival={"r_0": 0.5},
 )
+ALONE = ({"name": "page", "cart": False},)
 KINDS: dict[str, dict[str, Any]] = {
     "digest": {},
     "masked": {"mask_actions": True},
@@ -38,6 +39,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "observability": "full",
     },
     "shared": {"observation": {"recent": 2, "item_ids": "one-hot", "share": True}},
+    "auction": {"page": "auction", "slots": 1, "candidates": {"number": 1}, "offer": {"kind": "bid"}, "scenes": ALONE},
+    "platform": {"page": "platform", "action": "publish", "slots": 1, "items": {"number": 200}, "mask_actions": True},
 }
 
 
@@ -61,7 +64,9 @@ def same(flat: Any, structured: Any, layout: Any) -> None:
 
 
 def drawn(rng: np.random.Generator, envs: Any) -> np.ndarray:
-    return rng.integers(0, envs.action_space.nvec[0], envs.empty_actions().shape)
+    space = envs.action_space
+    options = space.n if isinstance(space, gymnasium.spaces.Discrete) else space.nvec[0]
+    return rng.integers(0, options, envs.empty_actions().shape)
 
 
 # ------------------------------------------------------------------------------------------------ formats
@@ -154,7 +159,7 @@ def test_a_parallel_environment_says_the_same_in_both_formats(kind: str) -> None
         for agent in flat.possible_agents:
             same(a[agent], b[agent], flat.vector.layout)
             assert structured.observation_space(agent).contains(b[agent])
-            np.testing.assert_array_equal(structured.field(b[agent], "profile"), flat.field(a[agent], "profile"))
+            np.testing.assert_array_equal(structured.field(b[agent], "role"), flat.field(a[agent], "role"))
         actions = dict(zip(flat.possible_agents, drawn(rng, flat.vector)[0], strict=True))
         a, b = flat.step(actions)[0], structured.step(actions)[0]
     same(a["recommender_1"], b["recommender_1"], flat.vector.layout)

@@ -15,6 +15,7 @@ import pyspiel
 from open_spiel.python import policy as spiel_policy
 from open_spiel.python import rl_environment
 from open_spiel.python.algorithms import cfr, expected_game_score, exploitability, matrix_nash
+from test_auction import FINITE
 from test_exact_solve import random_game
 
 from recsys_env.exact import (
@@ -94,6 +95,23 @@ def test_any_number_of_agents(seed: int, agents: int, states: int) -> None:
     game = to_pyspiel(tables, discounted(0.8))
     assert isinstance(game, pyspiel.MatrixGame if agents == 2 else pyspiel.TensorGame)
     assert set(pure_nash(game)) == set(named_equilibria(tables, discounted(0.8)))
+
+
+def test_the_equilibria_of_a_finite_auction() -> None:
+    tables = tabulate("auction-v0", **FINITE)
+    game = to_pyspiel(tables, discounted(0.9))
+    rows, columns = np.array(game.row_utilities()), np.array(game.col_utilities())
+    stable = (rows > rows.max(0) - 1e-9) & (columns > columns.max(1, keepdims=True) - 1e-9)
+    found = {(game.row_action_name(i), game.col_action_name(j)) for i, j in np.argwhere(stable).tolist()}
+    perfect = set(named_equilibria(tables, discounted(0.9)))  # in every state, not only in those that are played
+    assert perfect
+    assert perfect <= found
+    assert len(found) < stable.size
+
+
+def test_a_platform_is_refused() -> None:
+    with pytest.raises(ValueError, match="page = 'platform' has windows of published items"):
+        to_pyspiel("creators-v0")
 
 
 def test_too_many_policies_are_refused() -> None:

@@ -118,12 +118,12 @@ def first_pages(env: Any, seed: int | None, agents: int | None, ticks: int = 3) 
     return seen
 
 
-@pytest.mark.parametrize("task", ["social-v1", "market-v0"])
-def test_an_episode_of_any_size_is_that_of_the_task(task: str) -> None:
-    env = team_sizes_env(task, 4, horizon=10)
-    for agents in (3, 2, 4, 1):
+@pytest.mark.parametrize(("task", "most"), [("social-v1", 4), ("market-v0", 4), ("auction-v0", 5), ("creators-v0", 21)])
+def test_an_episode_of_any_size_is_that_of_the_task(task: str, most: int) -> None:
+    env = team_sizes_env(task, most, horizon=10)
+    for agents in (most - 1, 2, most, 1):
         plain = parallel_env(task, horizon=10, num_agents=agents)
-        layout = RelativeLayout(plain.vector, 4)
+        layout = RelativeLayout(plain.vector, most)
         played, expected = first_pages(env, 5, agents), first_pages(plain, 5, None)
         assert env.agents == plain.agents == env.possible_agents[:agents]
         for here, there in zip(played, expected, strict=True):

@@ -42,7 +42,7 @@ def count(pixels: np.ndarray, colour: tuple[int, ...]) -> int:
     return int(np.count_nonzero(pixels == packed(np.array(colour))))
 
 
-@pytest.mark.parametrize("task", ["duel-v1", "journey-v1", "grocery-v1", "rivals-v1"])
+@pytest.mark.parametrize("task", ["duel-v1", "journey-v1", "grocery-v1", "rivals-v1", "auction-v0", "creators-v0"])
 def test_every_page_of_a_task_has_one_size(task: str) -> None:
     """Also before the first page, in idle ticks, where agents are off the page, and after the end."""
     env = started(task, horizon=40)

@@ -178,10 +178,8 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"At most {sizes.SIZES['0.1m'].tokens} items",
     ],
     "docs/training/learners.md": [
-        lambda: f"{learners.BUDGET // 10**6} million agent-steps for every learner on every task",
-        lambda: (
-            f"seven runs of {sweep.BUDGET / 10**6} million agent-steps on a seed that is not published ({sweep.SEED})"
-        ),
+        lambda: f"{learners.TICKS:,} ticks in all copies together, each a step of every agent",
+        lambda: f"seven runs of {sweep.TICKS:,} ticks on a seed that is not published ({sweep.SEED})",
         lambda: "{:.1f} million, after {:,} logged pages".format(
             Generative("streaming-v1").timesteps / 1e6, Generative("streaming-v1").pages
         ),
@@ -382,6 +380,7 @@ DESCRIBED: dict[str, list[Callable[[], str]]] = {  # task -> phrases of its desc
         ),
     ],
     "crossdomain-v0": [lambda: f"Clicks per page {per_page('crossdomain-v0', 'random')} under random"],
+    "creators-v0": [lambda: f"Every {TASKS['creators-v0'].platform.period} ticks"],
     "rivals-v1": [
         lambda: "beats {} to {} times the price".format(*(name.split()[-1] for name in unbeaten("rivals-v1"))),
         lambda: "(individual reward from {:.0f} down to {:.0f}; both myopic {:.0f})".format(*priced("rivals-v1")),
@@ -409,6 +408,7 @@ GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
     },
     "journey-v1": {"click weight of .02": "a weight of the role's config"},
     "coldstart-v1": {"1 to 4 in 10 sessions": "what the task was set to"},
+    "creators-v0": {"`num_agents` from 2 to 50": "what is to be varied"},
 }
 
 

@@ -57,7 +57,6 @@ def test_what_the_reference_knows_is_said() -> None:
     for suite in SUITES.values():
         for task in suite.tasks:
             low, high = scale_ends(cli.config_of(task))
-            assert high in ORACLES
             assert f"| `{task}` | `{suite_of(task)}` | `{low}` | `{high}` | {knowledge(high)} | " in table
     assert knowledge("static") == "what agents observe"
     for policy in ORACLES:

@@ -204,8 +204,8 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     for mode in ("Disabled", "same_step"):
         with pytest.raises(ValueError, match=f"'{mode}' is not allowed; .*'SameStep'"):
             gymnasium.make_vec("recsys/duel-v1", num_envs=2, autoreset_mode=mode)
-    with pytest.raises(TypeError, match="background = None must be a policy"):
-        recsys_env.single_agent_env("duel-v1", background=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="background = 3 must be a policy"):
+        recsys_env.single_agent_env("duel-v1", background=3)  # type: ignore[arg-type]
     envs = gymnasium.make_vec("recsys/duel-v1", num_envs=2)
     with pytest.raises(RuntimeError, match="reset"):
         envs.step(np.zeros(2, int))

@@ -143,9 +143,11 @@ def test_what_became_of_carts_and_people(episode: Path) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task(task: str, tmp_path: Path) -> None:
-    head, columns = read(watch(task, seed=1, ticks=30, out=tmp_path / "a.html"))
+    policy = "random" if TASKS[task].ranked else "content"
+    head, columns = read(watch(task, policy, seed=1, ticks=30, out=tmp_path / "a.html"))
     assert (head["title"], head["ticks"], head["horizon"]) == (task, 30, TASKS[task].horizon)
     assert (columns["visitor"] >= 0).any()
+    assert ("bid" in columns, "published" in columns) == (TASKS[task].auctioned, TASKS[task].ranked)
     assert all(np.isfinite(column).all() for column in columns.values())
 
 

@@ -30,16 +30,23 @@ SMALL = {  # ranges of sizes and periods in a small world
     "items.period": (0, 14),
     "candidates.number": (1, 9),
     "offer.levels": (2, 9),
+    "offer.refill_period": (1, 9),
+    "platform.places": (1, 4),
+    "platform.period": (1, 6),
+    "platform.window": (1, 3),
+    "platform.bait_levels": (2, 4),
     "observation.recent": (0, 5),
     "observation.privacy_pages": (1, 9),
 }
+OF_CREATORS = ("number", "life", "period", "bait_shape", "bait_topic_share")  # what a platform has no use for
 
 
 def random_world(rng: np.random.Generator) -> WorldConfig:
     """Draw a valid config in which every field may differ from its default. Invalid combinations are drawn again."""
+    page = str(rng.choice(["shared", "rows", "rival", "auction", "platform"]))
     while True:
         try:
-            return WorldConfig(**_random_fields(rng))
+            return WorldConfig(**_random_fields(rng, page))
         except ValueError:
             continue
 
@@ -55,10 +62,11 @@ def playable_world(rng: np.random.Generator) -> WorldConfig:
         return config
 
 
-def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
-    base, page = WorldConfig(), str(rng.choice(["shared", "rows", "rival"]))
+def _random_fields(rng: np.random.Generator, page: str) -> dict[str, Any]:
+    base = WorldConfig()
     drawn: dict[str, Any] = {group: _random_group(rng, group, getattr(base, group)) for group in GROUPS}
-    scenes = int(rng.integers(1, 4)) if page != "rival" and rng.random() < 0.4 else 1
+    auctioned, ranked = page == "auction", page == "platform"
+    scenes = int(rng.integers(1, 4)) if page in ("shared", "rows") and rng.random() < 0.4 else 1
     names = ["entrance", "item", "cart"][:scenes]
     agents, slots = int(rng.integers(scenes, 5)), int(rng.integers(1, 5))
     several, cart = scenes > 1 or rng.random() < 0.5, bool(rng.random() < 0.7)
@@ -77,7 +85,17 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
     for name in ("mood_up", "mood_down"):
         drawn["dynamics"][name] = rng.uniform(0, 0.5, drawn["items"]["topics"] if moods else 0).tolist()
     action = str(rng.choice(["candidates", "items", "query", "weights"]))
-    private = scenes == 1 and rng.random() < 0.15  # and no field that breaks the promise
+    if auctioned:  # of one slot, for which each bidder has one item
+        slots, action = 1, str(rng.choice(["candidates", "weights"]))
+        drawn["candidates"]["number"], drawn["feedback"]["instant"] = 1, True
+    drawn["offer"]["kind"] = "bid" if auctioned else drawn["offer"]["kind"].replace("bid", "none")
+    if ranked:  # creators own the items, see no visitor, and publish and do nothing else
+        slots, action, drawn["offer"]["kind"] = 1, "publish", "none"
+        drawn["items"] |= {name: getattr(base.items, name) for name in OF_CREATORS}
+        drawn["observation"] |= {"recent": 0, "request": False, "item_ids": "none"}
+        drawn["roles"] = tuple({**role, "items": (), "domains": (), "knows": ()} for role in drawn["roles"])
+    # and no field that breaks the promise
+    private = page in ("shared", "rows", "rival") and scenes == 1 and rng.random() < 0.15
     drawn["observation"]["privacy_epsilon"] = float(rng.uniform(0.1, 9.0)) if private else 0.0
     if private:
         drawn["users"]["population"], drawn["offer"]["kind"], drawn["items"]["stock_init"] = "fresh", "none", 0
@@ -89,9 +107,9 @@ def _random_fields(rng: np.random.Generator) -> dict[str, Any]:
         "action": action,
         "horizon": int(rng.integers(3, 60)),
         "world_seed": int(rng.integers(2**63)),
-        "messages": 0 if private else int(rng.choice([0, 0, 2, 3])),
-        "mask_actions": action in ("candidates", "items") and bool(rng.random() < 0.5),
-        "observability": "partial" if private else str(rng.choice(["partial", "full"])),
+        "messages": 0 if private or ranked else int(rng.choice([0, 0, 2, 3])),
+        "mask_actions": action in ("candidates", "items", "publish") and bool(rng.random() < 0.5),
+        "observability": "partial" if private or ranked else str(rng.choice(["partial", "full"])),
     }
 
 

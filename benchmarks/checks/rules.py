@@ -38,7 +38,18 @@ CHECKS = (
     ("rating", "ratings are 1..5, or 0 for none"),
     (
         "own",
-        "individual reward = sum of the role's weights times credited events, with later purchases at the price paid",
+        "individual reward = sum of the role's weights times credited events, with later purchases at the price paid; "
+        "in an auction times what they are worth to the bidder, less the price",
+    ),
+    (
+        "auction",
+        "an auction shows the slot of a highest bid, at the price of the second highest; bids keep to the budgets, "
+        "which payments reduce and refills fill up",
+    ),
+    (
+        "platform",
+        "a platform shows at most one item of each creator, from its window, on the first ranks; windows change at "
+        "decisions alone, and then hold what was published",
     ),
     ("rewards", "reward = (1 - max(s, 0)) x + s mean(x) of x = own + objectives, and finite"),
     ("later", "a later purchase is of an item that was in the cart when the page began, in the order of the cart"),
@@ -66,6 +77,8 @@ NAMES = tuple(name for name, _ in CHECKS)
     DWELL,
     RATING,
     OWN,
+    AUCTION,
+    PLATFORM,
     REWARDS,
     LATER,
     CREDIT,
@@ -96,6 +109,9 @@ class Books(NamedTuple):
     candidates: np.ndarray  # [B, N, C]
     active: np.ndarray  # [B, N]
     next_visitor: np.ndarray  # [B, N]
+    bidders: np.ndarray  # [B, N] arrays.BIDDER before the step; [B, 0] without auctions
+    auctions: np.ndarray  # [B, 1] arrays.AUCTION before the step; [B, 0] without auctions
+    windows: np.ndarray  # [B, N, W] before the step; [B, N, 0] off a platform
     prices: np.ndarray  # [M] at this tick
     wrong: np.ndarray  # [checks] violations
     first: np.ndarray  # [checks, 3] tick, copy and agent of the first one
@@ -107,6 +123,8 @@ class Flags(NamedTuple):
 
     shared: bool
     rival: bool
+    auction: bool
+    platform: bool
     by_candidate: bool
     by_item: bool
     instant: bool
@@ -129,6 +147,9 @@ class Watch:
             candidates=envs.arrays.candidates.copy(),
             active=envs.report.agents["active"].copy(),
             next_visitor=envs.report.agents["next_visitor"].copy(),
+            bidders=envs.arrays.bidders.copy(),
+            auctions=envs.arrays.auctions.copy(),
+            windows=envs.arrays.windows.copy(),
             prices=np.zeros(shape.items),
             wrong=np.zeros(len(CHECKS), np.int64),
             first=np.full((len(CHECKS), 3), -1),
@@ -137,6 +158,8 @@ class Watch:
         self._flags = Flags(
             c.one_feed,
             c.opens_agent,
+            c.auctioned,
+            c.ranked,
             c.retrieves,
             c.action == "items",
             c.feedback.instant,
@@ -150,7 +173,11 @@ class Watch:
         """Keep what the next step will overwrite. Call it before each step."""
         envs, books = self._envs, self.books
         books.before[...], books.candidates[...] = envs.arrays.copies, envs.arrays.candidates
+        books.bidders[...], books.auctions[...] = envs.arrays.bidders, envs.arrays.auctions
+        books.windows[...] = envs.arrays.windows
         books.active[...], books.next_visitor[...] = envs.report.agents["active"], envs.report.agents["next_visitor"]
+        if self._flags.platform:  # where agents act between pages, and all of them may be on the page
+            books.active[...] = books.before["visitor"][:, None] >= 0
         promoted = np.zeros(len(self._items), np.bool_)
         read_prices(envs.world, self._items, int(books.before["tick"][0]), books.prices, promoted)
 
@@ -278,8 +305,9 @@ def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick
     person: Any = np.int64(-1)
     for n in range(agents):
         expected = copy.visitor >= 0 and (copy.opened == n if flags.rival else owner < 0 or owner == n)
-        if report.agents[b, n].active != expected:
+        if report.agents[b, n].active != (copy.tick % p.platform.period == 0 if flags.platform else expected):
             complain(books, ACTIVE, tick, b, n)
+        expected = expected and not flags.platform  # creators do not meet visitors
         visitor = report.agents[b, n].next_visitor
         if (visitor >= 0) != expected or (visitor < 0 and visitor != -1):
             complain(books, NEXT, tick, b, n)
@@ -296,6 +324,8 @@ def check_next(world: Any, state: Any, report: Any, flags: Any, books: Any, tick
                 complain(books, MASKS, tick, b, n)
             if report.truncated[b] and not mask_is_fine(report.final_masks, b, n, flags.options, p.shape):
                 complain(books, MASKS, tick, b, n)
+    if flags.platform and copy.visitor >= 0:
+        person = copy.stamp * (p.shape.horizon + 1) + state.users[b, copy.visitor].incarnation
     if copy.visitor >= 0:
         meet(world, state, books, tick, b, copy.visitor, person)
 
@@ -317,6 +347,8 @@ def meet(world: Any, state: Any, books: Any, tick: int, b: int, u: int, person: 
 @kernel
 def check_ranks(world: Any, report: Any, flags: Any, books: Any, tick: int, b: int) -> None:
     agents, slots, active = world.params[0].shape.agents, world.params[0].shape.slots, books.active
+    if flags.platform:
+        return
     count = 0
     for n in range(agents):
         count += active[b, n]
@@ -327,7 +359,8 @@ def check_ranks(world: Any, report: Any, flags: Any, books: Any, tick: int, b: i
             if flags.shared and active[b, n]:
                 for m in range(agents):
                     fits = fits and (m == n or not active[b, m] or report.slots[b, m, k].rank != rank)
-            if (not fits) if active[b, n] else rank != -1:
+            on_page = active[b, n] and (not flags.auction or report.slots[b, n, k].item >= 0)
+            if (not fits) if on_page else rank != -1:
                 complain(books, RANKS, tick, b, n)
 
 
@@ -487,6 +520,62 @@ def check_stock(world: Any, state: Any, report: Any, books: Any, b: int, stamp: 
 
 
 @kernel
+def check_auction(world: Any, state: Any, report: Any, books: Any, tick: int, b: int, ends: bool) -> None:
+    """Check who won the page just shown, what was paid, and what is left of the budgets."""
+    p, visited = world.params[0], books.before[b].visitor >= 0
+    offer, highest, second, paid, winners = p.offer, 0.0, 0.0, 0.0, 0
+    for n in range(p.shape.agents):
+        bid, bidder = report.bids[b, n], books.bidders[b, n]
+        fits = bid.value == (bidder.value if visited else 0.0) and bid.bid >= 0.0
+        if offer.budget > 0.0 and not bid.bid <= bidder.budget:
+            fits = False
+        if report.slots[b, n, 0].item >= 0:
+            winners += 1
+            highest, paid = bid.bid, bid.payment
+        elif bid.payment != 0.0:
+            fits = False
+        if not fits:
+            complain(books, AUCTION, tick, b, n)
+    for n in range(p.shape.agents):
+        if report.slots[b, n, 0].item < 0:
+            second = max(second, report.bids[b, n].bid)
+    if winners > 1 or (winners == 1 and (second > highest or highest == 0.0)) or paid > second:
+        complain(books, AUCTION, tick, b, -1)
+    if ends or not visited:
+        return
+    refilled = books.auctions[b, 0].pages + 1 == offer.refill_period
+    if state.auctions[b, 0].pages != (0 if refilled else books.auctions[b, 0].pages + 1):
+        complain(books, AUCTION, tick, b, -1)
+    for n in range(p.shape.agents):
+        left = books.bidders[b, n].budget - (report.bids[b, n].payment if offer.budget > 0.0 else 0.0)
+        if not near(state.bidders[b, n].budget, offer.budget if refilled else left):
+            complain(books, AUCTION, tick, b, n)
+
+
+@kernel
+def check_platform(world: Any, state: Any, report: Any, actions: Any, books: Any, tick: int, b: int) -> None:
+    """Check what creators have published, and which of it is on the page just shown, at which ranks."""
+    p, clock = world.params[0], books.before[b]
+    c, options = p.platform, p.shape.topics * p.platform.bait_levels
+    decides, place, shown = clock.tick % c.period == 0, clock.tick // c.period % c.window, 0
+    for n in range(p.shape.agents):
+        shown += report.slots[b, n, 0].item >= 0
+    for n in range(p.shape.agents):
+        slot, fits = report.slots[b, n, 0], shown <= c.places
+        stands = slot.item < 0
+        for w in range(c.window):
+            was = books.windows[b, n, w]
+            if decides and w == place:
+                was = (n * c.window + w) * options + int(actions[b, n, 0])
+            fits = fits and state.windows[b, n, w] == was
+            stands = stands or slot.item == was
+        for m in range(p.shape.agents):
+            fits = fits and (m == n or slot.item < 0 or report.slots[b, m, 0].rank != slot.rank)
+        if not (fits and stands and (slot.rank == -1 if slot.item < 0 else 0 <= slot.rank < shown)):
+            complain(books, PLATFORM, tick, b, n)
+
+
+@kernel
 def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> None:
     p = world.params[0]
     total = 0.0
@@ -501,7 +590,7 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
                 sale, most = 0.0, 0.0
                 if slot.bought:
                     price = books.prices[slot.item] * np.exp(report.agents[b, n].log_price_multiplier)
-                    margin = p.reward.margin_rate if p.shape.levels > 0 else 1.0
+                    margin = p.reward.margin_rate if p.shape.levels > 0 and p.shape.bidders == 0 else 1.0
                     sale, most = (price - (1.0 - margin) * world.items[slot.item].price) / margin, price / margin
                     size += abs(agent.purchase * most)
                 if not abs(slot.sale - sale) <= 1e-5 * (1.0 + most):
@@ -512,6 +601,9 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
             if later.item >= 0 and later.agent == n:
                 own += later_reward(agent, later.price, later.rating)
                 size += abs(agent.purchase * later.price)
+        if p.shape.bidders > 0:
+            bid = report.bids[b, n]
+            own, size = bid.worth * own - bid.payment, max(bid.worth, 1.0) * size + bid.payment
         if not abs(report.agents[b, n].individual_reward - own) <= 1e-5 * size:
             complain(books, OWN, tick, b, n)
         s = p.reward.sharing
@@ -540,10 +632,9 @@ def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, bo
         if report.truncated[b] != ends or clock.tick != tick % horizon or now.tick != (tick + 1) % horizon:
             complain(books, CLOCK, tick, b, -1)
         for n in range(p.shape.agents):
-            if (
-                report.agents[b, n].visitor != books.next_visitor[b, n]
-                or (report.agents[b, n].visitor >= 0) != books.active[b, n]
-            ):
+            if (not flags.platform and report.agents[b, n].visitor != books.next_visitor[b, n]) or (
+                report.agents[b, n].visitor >= 0
+            ) != books.active[b, n]:
                 complain(books, VISITOR, tick, b, n)
         check_ranks(world, report, flags, books, tick, b)
         has_cart = clock.visitor >= 0 and world.scenes[clock.scene].cart != 0
@@ -555,4 +646,8 @@ def check_tick(world: Any, state: Any, report: Any, actions: Any, flags: Any, bo
         elif n >= 0:
             complain(books, CLICKS, tick, b, n)
         check_rewards(world, report, books, tick, b)
+        if flags.auction:
+            check_auction(world, state, report, books, tick, b, ends)
+        if flags.platform and not ends:  # at the end of an episode the windows are those of the next one
+            check_platform(world, state, report, actions, books, tick, b)
         check_next(world, state, report, flags, books, tick, b)

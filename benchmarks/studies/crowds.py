@@ -37,7 +37,7 @@ SIZES = (2, 5, 10, 20, 50)
 CROWD = 20  # creators of the task
 TEAM: Mapping[str, Any] = {"sharing": 1.0}
 # A creator decides every 50 ticks, so a rollout has few decisions, and evaluations take long beside it.
-TRAINING: Mapping[str, Any] = {"credit": "ticks", "evaluations": 5, "eval_episodes": 16}
+TRAINING: Mapping[str, Any] = {"evaluations": 5, "eval_episodes": 16}
 
 
 def payoffs(creators: int, episodes: int) -> dict[str, Any]:

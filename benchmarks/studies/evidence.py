@@ -46,7 +46,7 @@ from recsys_env.evaluation.statistics import interval, place_on_scale
 from recsys_env.files import read_json, write_json
 from recsys_env.policies import TASK_POLICIES
 from recsys_env.policies.linear import static_weights
-from recsys_env.policies.registry import import_policies
+from recsys_env.policies.registry import import_policies, made_for_page
 from recsys_env.provenance import provenance
 
 from .. import result_files
@@ -120,6 +120,11 @@ def split_of(config: WorldConfig) -> tuple[str, ...]:
     return SPLIT if any(role.knows for role in config.roles) else ()
 
 
+def made_for(config: WorldConfig) -> tuple[str, ...]:
+    """The policies that were made for tasks of this kind."""
+    return made_for_page(config) or split_of(config)
+
+
 def memory(played: Played) -> Card:
     """Gains of memory and of messages: the policies with and without it, and the share by which the first earns
     more."""
@@ -141,7 +146,10 @@ def team_of(config: WorldConfig) -> str:
 
 
 def selfish_of(config: WorldConfig) -> str:
-    """The policy that plays for itself: the myopic one, or the planner if the myopic one is best for the team."""
+    """The policy that plays for itself: the myopic one, or the planner if the myopic one is best for the team. Creators
+    who play for themselves bait, and bidders make their budgets last."""
+    if config.ranked or config.auctioned:
+        return "creators-bait" if config.ranked else "auction-pacing"
     alone = next(iter(split_of(config)), MYOPIC)
     return "planner" if alone == team_of(config) else alone
 
@@ -155,6 +163,8 @@ def rivals_of(config: WorldConfig) -> list[str]:
     """
     if split := split_of(config):
         return list(reversed(split))
+    if made := made_for_page(config):
+        return list(dict.fromkeys((team_of(config), *made)))
     plans = ("planner",) if config.planner_price > 0 else ()
     content = ("content",) if config.reward.sharing == 1 else ()
     kinds = dict.fromkeys((team_of(config), selfish_of(config), MYOPIC, *plans, "equilibrium", *content))
@@ -353,15 +363,16 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
         generations: of each search of rankers; 0 for no searches.
     """
     config = cli.config_of(task)
-    found = searches(config, rivals_of(config), generations)
+    found = searches(config, rivals_of(config), 0 if config.ranked else generations)
     played = Played(config, episodes, HELD_OUT, {**found, **priced_planners(config)})
-    named = (*INSIGHT, *split_of(config))
+    named = (*INSIGHT, *made_for(config))
     insight = [policy for policy in named if not unable(config, policy)]
     searched = [name for name in found if name in ("searched-static", "searched-state")]
     # These act for all agents at once, or do not look at the state.
     whole = {"central", "static", "searched-static"} - {scale_ends(config)[1]}
     looking = list(dict.fromkeys(name for name in (*insight, *searched, *mine) if name not in whole))
-    observing = [name for name in looking if name in OBSERVING or name in mine]
+    observing = [name for name in looking if name in (*OBSERVING, *made_for_page(config), *mine)]
+    usual = ("random", "content", selfish_of(config) if config.ranked else MYOPIC, scale_ends(config)[1])
     return {
         "rows": rows(played, (*SIMPLE, "static", "observer", *named[1:], *searched, *mine)),
         "static": static(played),
@@ -370,7 +381,7 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
         "searches": {name: search_record(of) for name, of in found.items()},
         "play": play_against(played, answers_of(played, mine)),
         "exact": exact(task),
-        "levels": levels(played, list(dict.fromkeys(("random", "content", MYOPIC, scale_ends(config)[1])))),
+        "levels": levels(played, [policy for policy in dict.fromkeys(usual) if not unable(config, policy)]),
         "speed": speed(task),
     }
 
@@ -378,8 +389,8 @@ def card(task: str, episodes: int, mine: Sequence[str] = (), generations: int = 
 def answers_of(played: Played, mine: Sequence[str] = ()) -> list[str]:
     """The policies among which the best answers to rivals are looked for."""
     config = played.config
-    insight = [policy for policy in (*INSIGHT, *split_of(config)) if not unable(config, policy)]
-    known = dict.fromkeys((*(split_of(config) or (MYOPIC, *insight)), *played.made, *mine))
+    insight = [policy for policy in (MYOPIC, *INSIGHT) if not unable(config, policy)]
+    known = dict.fromkeys((*(split_of(config) or (*insight, *made_for_page(config))), *played.made, *mine))
     return [name for name in known if not too_slow(config, name)]
 
 

@@ -12,7 +12,7 @@ from recsys_env import WorldConfig
 from recsys_env.fields import unseen_features
 from recsys_env.policies import Policy
 from recsys_env.policies.linear import static_weights
-from recsys_env.tuning import STATES, Budget, Found, best_ranker
+from recsys_env.tuning import Budget, Found, best_ranker, states_of
 
 HISTORY = unseen_features(("clicked_mean", "topic_counts"))  # features that depend on a visitor's earlier clicks
 
@@ -32,14 +32,14 @@ def searches(config: WorldConfig, rivals: Sequence[str], generations: int) -> di
     longer = replace(budget, generations=2 * generations)
     found = {
         "searched-static": fixed,
-        "searched-state": best_ranker(config, states=STATES, start=start, budget=longer),
+        "searched-state": best_ranker(config, states=states_of(config), start=start, budget=longer),
         "forgetful": best_ranker(config, without=HISTORY & set(fixed.names), start=start, budget=budget),
     }
     _, *others = config.agents
     for rival in rivals if others else ():
         background: dict[str, str | Policy] = dict.fromkeys(others, rival)
         found[f"answer to {rival}"] = best_ranker(
-            config, background=background, states=STATES, start=start, budget=budget, shared=True
+            config, background=background, states=states_of(config), start=start, budget=budget, shared=True
         )
     return found
 

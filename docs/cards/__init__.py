@@ -24,6 +24,7 @@ NOT_CLAIMED = {  # task -> what its card does not claim
     "coverage-v0": "The task is not calibrated to data.",
     "journey-v1": "Clicks and carts are more frequent than in shops: they are raised to keep learning practical.",
     "streaming-v1": "A content policy is clicked less than in KuaiRand, because users tire of topics.",
+    "auction-v0": "The task is not calibrated to data: values, budgets and their refills were set by hand.",
     "news-v1": "Scores are of clicks alone and say nothing about diversity and fairness.",
     "coldstart-v1": "The rate of new people is not that of a real product.",
     "ecommerce-v1": "Carts are more frequent than in shops: they are raised to keep learning practical.",

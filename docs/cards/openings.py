@@ -100,6 +100,18 @@ OPENINGS: Mapping[str, Sequence[str]] = {
         "{observer}, and one that knows the listener, too, {greedy}.",
         "An agent that ranks by the listener's profile alone earns {content}.",
     ),
+    "auction-v0": (
+        "Four advertisers bid for one slot per page, with budgets that truthful bids use up in half of the time.",
+        "Four truthful bidders earn {auction-truthful} each, four that pace their budgets {auction-pacing}, and four "
+        "that bid as little as they can {central}.",
+        _PPO.format("surplus"),
+    ),
+    "creators-v0": (
+        "Bait wins a creator places and clicks, and whoever clicked on it comes back less often, to all creators.",
+        "Twenty creators who never bait earn {R} each, twenty who always do {P}; a lone baiter among honest creators "
+        "gets {T}, a lone honest creator among baiters {S}: {game}.",
+        _PPO.format("clicks"),
+    ),
     "rivals-v1": (
         "A platform that spares its users bait is opened more often, and its rival less.",
         "Two myopic platforms earn {R} each, two that invest in their users {P}; a lone investor gets {T}, a lone "

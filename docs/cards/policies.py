@@ -49,6 +49,8 @@ def constant_strategy(config: WorldConfig) -> str:
     """Why a constant action may earn more or less than a random one where no position carries information."""
     if config.offer.kind == "price":
         return "a constant price is a strategy"
+    if config.offer.kind == "bid":
+        return "it bids truthfully on every page"
     return "a constant item is a strategy" if config.action == "items" else ""
 
 

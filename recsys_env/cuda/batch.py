@@ -24,7 +24,7 @@ from ..arrays import Report, Scratch, State, World, allocate_report, allocate_sc
 from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..game_batch import GameBatch
-from ..infos import OF_AGENTS
+from ..infos import OF_AGENTS, OF_BIDS
 from ..memory import bytes_of_copies, check_fits
 from ..responses import NAMES
 from ..spaces import mask_size
@@ -45,6 +45,7 @@ class DeviceInfos(Mapping[str, Any]):
     def __init__(self, report: Report) -> None:
         self._where: dict[str, tuple[Any, str]] = {name: (report.agents, name) for name in self._AGENTS}
         self._where |= {"shown": (report.slots, "item"), **{name: (report.slots, name) for name in self._SLOTS}}
+        self._where |= {info: (report.bids, name) for info, name in OF_BIDS.items()}
         self._where |= {f"later_{name}": (report.later, name) for name in self._LATER}
         self._where |= {"final_obs": (report.final_observations, ""), "final_mask": (report.final_masks, "")}
 

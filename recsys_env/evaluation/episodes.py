@@ -14,7 +14,7 @@ from ..checks import check_count, checked_seed, is_sequence, shown
 from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
-from ..policies.registry import is_team
+from ..policies.registry import is_team, made_for_page
 from ..rollouts import Rollout, play_team
 from ..tasks import task_config
 from ..vector import VectorEnv
@@ -186,11 +186,14 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
 
 
 def compared(config: WorldConfig) -> tuple[str, ...]:
-    """Return `COMPARED`, without `static` if the world has no `static`.
+    """Return `COMPARED`, or for auctions and platforms `random`, `blind`, `static` and the policies that were made for
+    such pages; without `static` if the world has none.
 
     Raises:
         TypeError: `config` is not a config.
     """
     check_config(config)
     ranked = all(static_weights(config, n) for n in range(config.num_agents))
-    return tuple(name for name in COMPARED if ranked or name != "static")
+    made = made_for_page(config)
+    names = ("random", "blind", "static", *made) if made else COMPARED
+    return tuple(name for name in names if ranked or name != "static")

@@ -33,6 +33,7 @@ class EpisodeLog:
     - `active` bool [t, b, n]: the agent's slots were on the page
     - `ideal` float32 [t, b, n, 3]: the agent's best discounted gain among all, cold and warm items
     - `objectives` float32 [t, b, n]: reward for diversity, novelty and fairness of the page, beside individual reward
+    - `payment` float32 [t, b, n]: price paid for the slot of an auction
     - `revenue` float32 [t, b, n]: price paid, in mean list prices
     - `purchases` float32 [t, b, n]: items bought, including those that were carted earlier
     - `ratings`, `stars` float32 [t, b, n]: number and sum of ratings, including those of earlier items
@@ -66,8 +67,8 @@ class EpisodeLog:
         self.first_session, self.new_session = np.zeros((h, b), np.bool_), np.zeros((h, b), np.bool_)
         self.active = np.zeros((h, b, n), np.bool_)
         self.ideal = np.zeros((h, b, n, 3), np.float32)
-        self.objectives, self.revenue, self.purchases, self.ratings, self.stars = (
-            np.zeros((h, b, n), np.float32) for _ in range(5)
+        self.objectives, self.payment, self.revenue, self.purchases, self.ratings, self.stars = (
+            np.zeros((h, b, n), np.float32) for _ in range(6)
         )
         self.item, self.rank = np.full((h, b, n, k), -1, np.int32), np.full((h, b, n, k), -1, np.int32)
         vars(self).update({response.name: np.zeros((h, b, n, k), response.kind) for response in RESPONSES})
@@ -139,6 +140,7 @@ class EpisodeLog:
         item, there = infos["shown"], infos["shown"] >= 0
         self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
         self.item[t], self.rank[t], self.objectives[t] = item, infos["rank"], infos["objectives"]
+        self.payment[t] = infos["payment"]
         for response in RESPONSES:
             getattr(self, response.name)[t] = infos[response.name]
         utility = self.envs.utilities

@@ -196,6 +196,21 @@ def ctr(log: EpisodeLog) -> np.ndarray:
     return ratio(total(log.clicked), total(log.item >= 0))
 
 
+@metric("0 to 1", "lower", "Immorlica, Jagadeesan & Lucier 2024")
+def clicked_bait(log: EpisodeLog) -> np.ndarray:
+    """Mean clickbait c of the clicked items."""
+    return ratio(total(log.envs.world.items["bait"][log.item] * log.clicked), total(log.clicked))
+
+
+@metric("0 to 1", "lower", "Gini coefficient of creators' shares")
+def agent_gini(log: EpisodeLog) -> np.ndarray:
+    """Gini coefficient of clicks over the agents: how much of them a few agents get. It describes the platform; single
+    agents have no value."""
+    clicks = total(log.clicked)
+    gini = _gini(clicks[:, :-1])[:, None]
+    return np.concatenate((np.full(clicks[:, :-1].shape, np.nan), gini), axis=1)
+
+
 @metric("carts per click", "higher", "RetailRocket funnel")
 def cart_rate(log: EpisodeLog) -> np.ndarray:
     """Items put in the cart per click."""
@@ -212,6 +227,30 @@ def cvr(log: EpisodeLog) -> np.ndarray:
 def revenue(log: EpisodeLog) -> np.ndarray:
     """Sum of the prices paid in an episode; a purchase is credited to the agent that recommended the item."""
     return total(log.revenue)
+
+
+@metric("reward per episode", "", "Vickrey 1961")
+def spend(log: EpisodeLog) -> np.ndarray:
+    """What an agent paid for slots in auctions. The platform's value is the sum over the agents, its revenue from
+    auctions."""
+    return total(log.payment) if log.envs.config.auctioned else _nothing(log)
+
+
+@metric("share of the budgets", "", "Balseiro & Gur 2019")
+def budget_left(log: EpisodeLog) -> np.ndarray:
+    """Share of an agent's budgets, of all periods that began, which it did not spend in auctions. The platform's value
+    is the mean over the agents."""
+    offer = log.envs.config.offer
+    if not log.envs.config.auctioned or offer.budget == 0:
+        return _nothing(log)
+    periods = np.ceil(log.active.any(-1).sum(0) / offer.refill_period)
+    left = 1 - ratio(log.payment.sum(0, dtype=np.float64), (periods * offer.budget)[:, None])
+    return np.concatenate((left, left.mean(-1, keepdims=True)), axis=-1)
+
+
+def _nothing(log: EpisodeLog) -> np.ndarray:
+    """Values where there is nothing to measure."""
+    return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
 
 
 @metric("mean lengths per click", "higher", "Yi et al. 2014")
@@ -305,7 +344,7 @@ def provider_gini(log: EpisodeLog) -> np.ndarray:
 def provider_parity(log: EpisodeLog) -> np.ndarray:
     """Exposure parity of providers: 1 - half the sum of |share of exposure - share of the inventory|."""
     if log.envs.config.items.providers < 2:
-        return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
+        return _nothing(log)
     given, owned = _by_provider(log, _exposure(log)), _by_provider(log, _inventories(log).astype(np.float64))
     return (
         1 - np.abs(ratio(given, given.sum(-1, keepdims=True)) - ratio(owned, owned.sum(-1, keepdims=True))).sum(-1) / 2
@@ -319,7 +358,7 @@ def fairness(log: EpisodeLog) -> np.ndarray:
     sum over the agents of a page."""
     providers = log.envs.config.items.providers
     if providers < 2:
-        return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
+        return _nothing(log)
     from ..kernels.planners.appraisal import appraise_fairness
 
     exposure, values = np.zeros((*log.item.shape[1:3], providers)), np.zeros(log.active.shape)
@@ -347,7 +386,7 @@ def group_gap(log: EpisodeLog) -> np.ndarray:
     gap over all episodes together."""
     groups = log.envs.config.users.groups
     if groups < 2:
-        return np.full((log.item.shape[1], log.item.shape[2] + 1), np.nan)
+        return _nothing(log)
     members = [log.group == g for g in range(groups)]
     clicks = np.stack([total(log.clicked, mine) for mine in members])
     pages = np.stack([(_on_page(log) & mine[..., None]).sum(0) for mine in members])
@@ -396,6 +435,12 @@ def visit_gap(log: EpisodeLog) -> np.ndarray:
         again = gap >= 0
         gaps[:, n] = ratio(np.bincount(b[again], gap[again], batch), np.bincount(b[again], minlength=batch))
     return gaps
+
+
+@metric("pages per tick", "higher", "visits that are lost are ticks without a page")
+def demand(log: EpisodeLog) -> np.ndarray:
+    """Share of the ticks at which a page was served: how often people come back and stay."""
+    return _on_page(log).mean(0)
 
 
 @metric("-1 to 1", "higher", "satisfaction z of the game")

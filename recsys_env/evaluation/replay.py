@@ -28,8 +28,8 @@ from ..checks import check_count, shown
 from ..config import WorldConfig
 from ..fields import candidate_features
 from ..files import check_writable, checked_path, replacing
-from ..infos import Infos
-from ..render import item_name, topic_name
+from ..infos import OF_BIDS, Infos
+from ..render import item_name, published, topic_name
 from ..responses import NAMES, RESPONSES
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
@@ -182,6 +182,12 @@ class _Episode:
             flags |= infos[name][0].ravel().astype(np.int64) << bit
         amounts = {name: infos[name][0].ravel() for name in NAMES if name not in FLAGS}
         self._take(**amounts, individual_reward=infos["individual_reward"][0])
+        if self._envs.config.auctioned:
+            self._take(**{name: infos[name][0] for name in OF_BIDS})
+        if self._envs.config.ranked:
+            items = published(self._envs, int(self._page["tick"]))
+            self._take(published=items)
+            self._seen.update(int(j) for j in items if j >= 0)
         if self._page["visitor"] < 0:
             return
         tick, user_slot = int(self._page["tick"]), int(self._page["visitor"])

@@ -19,7 +19,7 @@ from .. import cli
 from ..checks import shown
 from ..config import WorldConfig
 from ..files import write_json
-from ..policies.registry import import_policies, is_team
+from ..policies.registry import import_policies, is_team, made_for_page
 from ..scenarios import Scenario, scenarios_of
 from .runs import Run, obstacle, play_all
 from .statistics import interval, normalised_score, origin
@@ -88,7 +88,7 @@ def answers_of(config: WorldConfig) -> list[str]:
     """Return the policies of which the best one is 100 in a task's scenarios, as far as they can play it."""
     priced = ("matcher", "undercutter") if config.offer.kind == "price" else ()
     known = ("greedy", "planner", "static", "equilibrium", "joint", config.scale_hundred)
-    return list(dict.fromkeys((*known, *priced)))
+    return list(dict.fromkeys((*known, *priced, *made_for_page(config))))
 
 
 def standings(

@@ -41,8 +41,8 @@ class Options(NamedTuple):
 
 
 def can_explain(envs: VectorEnv) -> bool:
-    """Whether pages have few enough options for a surrogate (`MOST`)."""
-    return (envs.shape.candidates or envs.shape.items) <= MOST
+    """Whether agents choose what pages show, from few enough options for a surrogate (`MOST`)."""
+    return not envs.config.ranked and (envs.shape.candidates or envs.shape.items) <= MOST
 
 
 def list_page(envs: VectorEnv, n: int, shown: np.ndarray) -> Options:

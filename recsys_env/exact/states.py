@@ -112,9 +112,17 @@ class Relevance:
 
 def sees_prices(config: WorldConfig) -> bool:
     """Whether some agent sees what all asked at the visitor's last page, so that it can react to that."""
-    return config.offer.kind == "price" and any(
-        "price_levels" not in config.hidden(n) for n in range(config.num_agents)
-    )
+    return config.offer.kind == "price" and _seen(config, "price_levels")
+
+
+def sees_last_price(config: WorldConfig) -> bool:
+    """Whether some bidder sees what the last page cost, so that it can react to that."""
+    return config.auctioned and _seen(config, "last_price")
+
+
+def _seen(config: WorldConfig, field: str) -> bool:
+    """Whether some agent sees a field of the observation."""
+    return any(field not in config.hidden(n) for n in range(config.num_agents))
 
 
 def paid_for(config: WorldConfig) -> set[str]:
@@ -131,7 +139,9 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
     """What makes a world infinite, or its outcomes more than the tables hold, each with what would help."""
     matters, users, items, dynamics = Relevance.of(config), config.users, config.items, config.dynamics
     rewards = paid_for(config)
-    if config.action not in ("items", "candidates"):
+    if config.ranked:
+        yield "page = 'platform' has windows of published items, which no table of states holds; needed is another page"
+    elif config.action not in ("items", "candidates"):
         yield f"action = {config.action!r} has infinitely many actions; needed is 'items'"
     if config.messages:
         yield f"messages = {config.messages} are talk, which no table of states holds; needed is 0"
@@ -144,6 +154,8 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
         yield f"items.stock_init = {items.stock_init} is restocked by the tick; needed is 0"
     if users.wallet_init:
         yield f"users.wallet_init = {users.wallet_init:g} is refilled by the tick; needed is 0"
+    if config.auctioned and config.offer.value_log_sd > 0:
+        yield f"offer.value_log_sd = {config.offer.value_log_sd:g} draws values continuously; needed is 0"
     yield from _undeclared(config)
     if "fairness" in rewards:
         weight = next(weights["fairness"] for weights in role_weights(config) if weights["fairness"])
@@ -183,7 +195,8 @@ def _undeclared(config: WorldConfig) -> Iterator[str]:
 
 class StateReader:
     """Which state of a table a copy of the engine is in, by the bytes of what matters, and of the agents' own past
-    that they see: their prices at a visitor's last page. Nothing depends on these but the agents that react to them.
+    that they see: their prices at a visitor's last page, and what the last page of an auction cost. Nothing depends on
+    these but the agents that react to them.
 
     Args:
         envs: a batch of the world, for sizes and offsets.
@@ -197,6 +210,9 @@ class StateReader:
         page = {"visitor": True, "scene": several, "anchor": several, "intent": matters.intent}
         page["opened"] = config.opens_agent
         self._page = [name for name, there in page.items() if there]
+        self._budgets = shape.bidders if config.offer.budget > 0 else 0
+        auction = {"pages": self._budgets > 0, "last_price": sees_last_price(config)}
+        self._auction = [name for name, there in auction.items() if there]
         self._users = ["mood"] * bool(config.choice.v_0_by_mood) + ["satisfaction"] * matters.satisfaction
         stretches = {
             "trust": (matters.trust, int(at["trust"]), shape.agents),
@@ -212,9 +228,11 @@ class StateReader:
         """The state of every copy, as float32 [B, W]: what it holds of the page, then of each user."""
         copies = state.copies
         page = np.stack([copies[name] for name in self._page], axis=1).astype(np.float32)
+        auction = [state.auctions[name] for name in self._auction] + [state.bidders["budget"]] * (self._budgets > 0)
         come = has_come(state.users, copies)
         people = np.where(come[:, :, None], self._people(state, np.where(come, state.users["row"], 0)), self._first)
-        return np.concatenate([page, people.reshape(len(copies), -1)], axis=1) + np.float32(0)  # no -0
+        parts = [page, *auction, people.reshape(len(copies), -1)]
+        return np.concatenate(parts, axis=1, dtype=np.float32) + np.float32(0)  # no -0
 
     def _people(self, state: State, rows: np.ndarray) -> np.ndarray:
         """What the state holds of the users [B, U, w], of whom each has one of the rows [B, U], as float32."""
@@ -231,9 +249,7 @@ class StateReader:
         """Let the states of a table be these distinct keys [S, W]; returns their order: idle ones last, the best mood,
         satisfaction and trust first."""
         sign = np.ones(keys.shape[1])
-        sign[len(self._page) :].reshape(self._first.shape[1], -1)[
-            :, [n in _LARGEST_FIRST for n in self._columns()]
-        ] = -1
+        sign[self._width :].reshape(self._first.shape[1], -1)[:, [n in _LARGEST_FIRST for n in self._columns()]] = -1
         visitor = np.where(keys[:, 0] < 0, np.inf, keys[:, 0])
         order = np.lexsort(np.column_stack([visitor, (keys * sign)[:, 1:]]).T[::-1])
         rows = _rows(keys[order])
@@ -268,7 +284,9 @@ class StateReader:
         if "opened" in self._page:
             opened = swapped[:, self._page.index("opened")]
             opened[opened >= 0] = 1 - opened[opened >= 0]
-        people = swapped[:, len(self._page) :].reshape(len(keys), self._first.shape[1], -1)
+        budgets = swapped[:, self._width - self._budgets : self._width]
+        budgets[:] = budgets[:, ::-1].copy()
+        people = swapped[:, self._width :].reshape(len(keys), self._first.shape[1], -1)
         for part in ("trust", "price_levels"):
             columns = [i for i, name in enumerate(self._columns()) if name == part]
             people[:, :, columns] = people[:, :, columns[::-1]]
@@ -277,9 +295,19 @@ class StateReader:
     def without_past(self, keys: np.ndarray) -> np.ndarray:
         """These keys [S, W] without what nothing depends on but agents that react to it."""
         bare = keys.copy()
-        people = bare[:, len(self._page) :].reshape(len(keys), self._first.shape[1], -1)
+        bare[:, [name == "last_price" for name in self._names()]] = 0
+        people = bare[:, self._width :].reshape(len(keys), self._first.shape[1], -1)
         people[:, :, [name == "price_levels" for name in self._columns()]] = 0
         return bare
+
+    @property
+    def _width(self) -> int:
+        """Where the users begin."""
+        return len(self._page) + len(self._auction) + self._budgets
+
+    def _names(self) -> list[str]:
+        """What each column of a key holds."""
+        return self._page + self._auction + ["budget"] * self._budgets + self._columns() * self._first.shape[1]
 
     def _columns(self) -> list[str]:
         """What each column of a user holds."""
@@ -290,7 +318,7 @@ class StateReader:
 
     def sizes(self, keys: np.ndarray) -> str:
         """How many values each part takes among these keys, for an error."""
-        names = self._page + self._columns() * self._first.shape[1]
+        names = self._names()
         counts: dict[str, int] = {}
         for name in dict.fromkeys(names):
             columns = keys[:, [i for i, n in enumerate(names) if n == name]]
@@ -300,11 +328,12 @@ class StateReader:
     def names(self, keys: np.ndarray) -> tuple[str, ...]:
         """A readable name of each state, of the parts that are not always the same."""
         several, varies = self._first.shape[1] > 1, (keys != keys[0]).any(0)
-        changing = varies[len(self._page) :].reshape(self._first.shape[1], -1)
+        changing = varies[self._width :].reshape(self._first.shape[1], -1)
         names = []
         for key in keys:
             words = self._page_words(dict(zip(self._page, key.astype(int).tolist(), strict=False)), several)
-            people = key[len(self._page) :].reshape(changing.shape)
+            words += self._auction_words(key[len(self._page) : self._width], varies[len(self._page) : self._width])
+            people = key[self._width :].reshape(changing.shape)
             for u, person in enumerate(people):
                 described = []
                 for part in dict.fromkeys(self._columns()):
@@ -324,6 +353,15 @@ class StateReader:
         words += [f"after item {page['anchor']}"] if page.get("anchor", -1) >= 0 else []
         words += [f"intent {page['intent']}"] if "intent" in page else []
         return words + ([f"opens {self._agents[page['opened']]}"] if "opened" in page else [])
+
+    def _auction_words(self, numbers: np.ndarray, varies: np.ndarray) -> list[str]:
+        """How the auction stands, of the parts that are not always the same."""
+        words = []
+        for name in dict.fromkeys([*self._auction, *["budgets"] * (self._budgets > 0)]):
+            place = slice(-self._budgets, None) if name == "budgets" else [self._auction.index(name)]
+            if varies[place].any():
+                words.append(f"{name.replace('_', ' ')} {' '.join(f'{value:.3g}' for value in numbers[place])}")
+        return words
 
 
 _LARGEST_FIRST = ("satisfaction", "trust")

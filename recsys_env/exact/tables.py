@@ -31,9 +31,10 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
     """Return the Markov game of a finite world: P(s', r | s, a) for every reachable state.
 
     A state contains what determines the next state and the rewards: the agent whose page it is, and each user's mood or
-    satisfaction, trust, satiation and habits, as far as the config gives them weight. It also contains what agents
-    themselves did and can observe: the prices of all agents at the visitor's last page (`price_levels`). A strategy
-    can react to these prices, although nothing else depends on them; `MarkovGame.payoff_relevant` is the game without
+    satisfaction, trust, satiation and habits, as far as the config gives them weight; in an auction also the budgets
+    and the pages since their last refill. It also contains what agents themselves did and can observe: the prices of
+    all agents at the visitor's last page (`price_levels`), or the price of the last page (`last_price`). A strategy can
+    react to these prices, although nothing else depends on them; `MarkovGame.payoff_relevant` is the game without
     them. The table leaves out what else agents observe of the past (numbers of visits, clicks, popularity), which has
     no bounds, and of chance. The tick is not part of a state, so the game goes on for ever. Agents do not know their
     order on a shared page when they act, so the table averages over it.
@@ -132,10 +133,10 @@ class _Builder:
             )
 
     def _several_orders(self) -> bool:
-        return self.config.one_feed and len(self.config.scenes) == 1
+        return (self.config.one_feed or self.config.auctioned) and len(self.config.scenes) == 1
 
     def _orders(self) -> np.ndarray:
-        """Return every order [R, K, N] of a page that several agents share; all are equally probable."""
+        """Return every order [R, K, N] of a page that several agents share or bid for; all are equally probable."""
         agents, slots = self.shape.agents, self.shape.slots
         if not self._several_orders():
             return np.zeros((1, slots, agents), np.int32)

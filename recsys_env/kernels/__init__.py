@@ -2,8 +2,9 @@
 
     equations.py    every formula of the game, once: functions of numbers
     actions.py      what the agents ask for
-    page_kinds.py   how shared, rows and rival pages differ: who is active, ranks, who competes
+    page_kinds.py   how the kinds of page differ: who is active, ranks, who competes
     page.py         what can stand on a page, prices, stock; which slots are real
+    platform.py     a platform of creators: publishing, ranking the page, what creators see
     choice.py       utility of each slot, the click
     feedback.py     what follows a click: dwell, cart, purchases, rating
     objectives.py   what agents are paid for a page besides: diversity, novelty, fairness

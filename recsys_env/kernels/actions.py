@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .equations import log_multiplier, position_of_level
+from .equations import bid_for, log_multiplier, position_of_level
 from .machine.compiler import entry, kernel
-from .machine.numeric import insert, is_better
+from .machine.numeric import exp, insert, is_better
 from .observation import describe_candidates
-from .page import CANDIDATES, QUERY, WEIGHTS, actions_of_pick, can_show, is_continuous
+from .page import CANDIDATES, QUERY, WEIGHTS, actions_of_pick, can_show, is_continuous, sets_prices
 from .page_kinds import is_active
+from .platform import publish
 
 
 @entry
@@ -35,11 +36,16 @@ def index_outside(actions, b, limits, low):
 
 @kernel
 def read_actions(world, state, report, scratch, p, b, actions):
-    """Translate the actions of the active agents into the items they want shown (-1 = nothing), prices and messages.
+    """Translate the actions of the active agents into the items they want shown (-1 = nothing), prices or bids, and
+    messages.
 
     An action of picks is, with one slot, (pick * L + level) * V + word; with K slots K picks, level, word. The parts of
-    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1.
+    a continuous one are declared in `fields.ACTION`. What a task does not have is left out, or 1. Creators publish an
+    item, if it is time for that.
     """
+    if p.shape.ranked:
+        publish(state, p, b, actions)
+        return
     copy = state.copies[b]
     for n in range(p.shape.agents):
         active = is_active(world, p, copy, n)
@@ -53,12 +59,23 @@ def read_actions(world, state, report, scratch, p, b, actions):
             else:
                 for k in range(p.shape.slots):
                     scratch.shown[b, n, k] = _named(p, actions[b, n, k])
-        if p.shape.levels > 0:
+        if p.shape.auctioned and active:
+            _bid(state, report, p, b, n, _level(p, actions, b, n))
+        if sets_prices(p):
             level = _level(p, actions, b, n) if active else 0.0
             state.price_levels[b, copy.row, n] = level
             report.agents[b, n].log_price_multiplier = log_multiplier(p.offer, level) if active else 0.0
         if p.shape.vocabulary > 0:
             state.messages[b, copy.row, n] = _message(p, actions, b, n) if active else -1
+
+
+@kernel
+def _bid(state, report, p, b, n, level):
+    """Take down agent n's bid at this level."""
+    bidder, bid = state.bidders[b, n], report.bids[b, n]
+    budget = bidder.budget if p.offer.budget > 0.0 else np.inf
+    bid.worth, bid.value, bid.payment = bidder.worth, bidder.value, 0.0
+    bid.bid = bid_for(bidder.value, exp(log_multiplier(p.offer, level)), budget)
 
 
 @kernel
@@ -69,9 +86,9 @@ def _named(p, action):
 
 @kernel
 def _level(p, actions, b, n):
-    """Level of the agent's prices, from -1 (lowest) to 1 (highest)."""
+    """Level of the agent's prices or of its bid, from -1 (lowest) to 1 (highest)."""
     if is_continuous(p):
-        return np.float64(actions[b, n, p.action_fields.price])
+        return np.float64(actions[b, n, p.action_fields.bid if p.shape.auctioned else p.action_fields.price])
     if p.shape.slots == 1:
         level = np.int64(actions[b, n, 0]) // max(p.shape.vocabulary, 1) % p.shape.levels
     else:

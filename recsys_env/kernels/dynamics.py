@@ -10,6 +10,7 @@ from .equations import (
     acceptance_probability,
     approach,
     drifted_taste,
+    lognormal,
     loss_probability,
     satisfaction_of_mood,
     topic_weight,
@@ -19,7 +20,7 @@ from .machine import rng
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, round_up_to_lanes
 from .machine.vectors import dot, match_topics, prefetch, prefetch_person
-from .page import is_private, touch_item, view_of, window_of
+from .page import is_private, sets_prices, touch_item, view_of, window_of
 from .page_kinds import active_agents
 from .requests import draw_request
 
@@ -82,7 +83,7 @@ def create_person(world, state, p, b, u, incarnation):
         user.rho = world.prior_rho[known]
     else:
         sd = p.users.price_sensitivity_log_sd
-        user.rho = exp(sd * rng.normal(key, rng.PERSON_PRICE, 0) - 0.5 * sd * sd)
+        user.rho = lognormal(sd, rng.normal(key, rng.PERSON_PRICE, 0))
 
 
 @kernel
@@ -127,7 +128,7 @@ def fill_row(world, state, p, b, u):
         state.vectors[b, row, p.shape.trust + n] = p.users.trust_init
         if p.shape.vocabulary > 0:
             state.messages[b, row, n] = -1
-        if p.shape.levels > 0:
+        if sets_prices(p):
             state.price_levels[b, row, n] = 0.0
     if p.shape.requests > 0:
         state.requests[b, row, 0] = -1
@@ -309,11 +310,13 @@ def observe_satisfaction(world, state, p, b, clicked, pull):
     baseline.
 
     `clicked` is the agent whose slot was clicked, -1 = none. On the same page, an agent is not told of a click on
-    another's slot: to it that is a page without a click.
+    another's slot: to it that is a page without a click. The losers of an auction learn nothing.
     """
     copy, everybody = state.copies[b], p.shape.satisfaction_views == 1
     first, stop = (np.int64(0), np.int64(1)) if everybody else active_agents(world, p, copy)
     for view in range(first, stop):
+        if p.shape.auctioned and not everybody and state.inclusive[b, view] == -np.inf:
+            continue
         observed, pages = p.shape.observed_satisfaction + view, p.shape.satisfaction_pages + view
         rate, target = p.dynamics.z_rate_none, p.dynamics.baseline
         if clicked >= 0 and (everybody or clicked == view):
@@ -591,10 +594,11 @@ def _open_agent(state, p, b, u01):
 
 @kernel
 def draw_order(world, state, p, b, key):
-    """In one feed: a new random order of the active agents for each round (team-draft interleaving)."""
+    """A new random order of the active agents: in one feed for each round (team-draft interleaving), and in an auction
+    for equal bids."""
     first, stop = active_agents(world, p, state.copies[b])
     count = stop - first
-    if not p.shape.one_feed or count == 0:
+    if not (p.shape.one_feed or p.shape.auctioned) or count == 0:
         return
     for k in range(p.shape.slots):
         for i in range(count):

@@ -60,6 +60,18 @@ def log_multiplier(offer, position):
 
 
 @kernel
+def lognormal(sd, normal):
+    """A log-normal number of mean 1, from a standard normal one."""
+    return exp(sd * normal - 0.5 * sd * sd)
+
+
+@kernel
+def bid_for(value, multiplier, budget):
+    """A bid: m times the value, or the whole budget if that is less."""
+    return min(multiplier * value, budget)
+
+
+@kernel
 def margin_value(reward, paid, listed):
     """What a purchase counts in mean margins where agents set prices: the price paid less the unit cost
     (1 - mu) * list price, over mu = `margin_rate`. At the list price it is that price."""
@@ -270,6 +282,12 @@ utility = sum_of(tuple(TERMS.values()))  # v (c, a), before examination and trus
 def examination(c, rank):
     """theta = r^-eta (1 + kappa [r = 1]) of rank r, from 1 on. Python works it out once, when it builds a world."""
     return rank**-c.eta * (1.0 + c.kappa * (rank == 1))
+
+
+@kernel
+def ranking_score(platform, match, bait, noise):
+    """Score by which a platform ranks an item: <noisy profile, q_j>, clickbait, and noise of standard Gumbel."""
+    return platform.match * match + platform.bait * bait + platform.noise * noise
 
 
 @kernel

@@ -13,9 +13,8 @@ from .equations import REACTIONS, later_reward, pleasure, rating_value, stars
 from .feedback import cart_chance, expected_experience
 from .machine.compiler import entry, kernel
 from .machine.numeric import sigmoid
-from .objectives import page_objectives
+from .objectives import page_objectives, share_rewards
 from .page import (
-    fill_slots,
     in_stock,
     is_available,
     price_asked,
@@ -24,7 +23,7 @@ from .page import (
     wallet_now,
 )
 from .page_kinds import active_agents
-from .step import share_rewards
+from .platform import fill_page
 
 _RANGE = 18.0  # logistic noise beyond this has probability 3e-8
 _STEP = 1.0  # the poles of tanh(noise_scale x) lie pi / (2 noise_scale) from the line, those of the density pi
@@ -203,7 +202,7 @@ def _expect_later(world, state, report, p, b, cart, own):
 def expect(world, state, report, scratch, actions, click, cart, own, objectives, rewards):
     """Fill click[B, N, K], cart[B, N, K], own[B, N], objectives[B, N] and rewards[B, N], all zeros before.
 
-    `state` and the report's slots and price multipliers are the caller's to spend.
+    `state` and the report's slots, price multipliers and bids are the caller's to spend.
     """
     p = world.params[0]
     for b in range(state.copies.size):
@@ -214,7 +213,7 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
             for k in range(p.shape.slots):
                 report.slots[b, n, k].item = -1
         read_actions(world, state, report, scratch, p, b, actions)
-        fill_slots(world, state, report, p, b, scratch.shown)
+        fill_page(world, state, report, scratch, p, b)
         weigh_slots(world, state, report, scratch, p, b, b + 1)
         fill_clicks(world, state, report, scratch, p, b, click)
         for n in range(first, stop):
@@ -227,6 +226,8 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
                     )
                     cart[b, n, k] = click[b, n, k] * carts
                     own[b, n] += click[b, n, k] * value
+            if p.shape.auctioned:
+                own[b, n] = report.bids[b, n].worth * own[b, n] - report.bids[b, n].payment
         if p.shape.cart > 0:
             _expect_later(world, state, report, p, b, cart, own)
         share_rewards(p, b, own, objectives, rewards)

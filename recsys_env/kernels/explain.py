@@ -9,8 +9,9 @@ from .actions import read_actions
 from .choice import alternative, fill_clicks, outside_utility, trust_term, weigh_slots
 from .equations import TERMS
 from .machine.compiler import entry, kernel
-from .page import clear_slots, fill_slots
+from .page import clear_slots
 from .page_kinds import active_agents
+from .platform import fill_page
 
 
 def _filling(terms: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
@@ -37,8 +38,8 @@ _fill_terms = _filling(tuple(TERMS.values()))
 def explain(world, state, report, scratch, actions, terms, position, trust, outside, click):
     """Put the page together that these actions ask for, and take its slots apart.
 
-    `state.messages`, `state.price_levels`, `state.inclusive`, and the report's slots and price multipliers are the
-    caller's to spend; the last two hold the page then.
+    `state.messages`, `state.price_levels`, `state.inclusive`, the arrays of `page="platform"`, and the report's slots,
+    price multipliers and bids are the caller's to spend; the last three hold the page then.
 
     Args:
         terms: [B, N, K, len(TERMS)] filled where a slot is standing.
@@ -53,7 +54,7 @@ def explain(world, state, report, scratch, actions, terms, position, trust, outs
         if state.copies[b].visitor < 0:
             continue
         read_actions(world, state, report, scratch, p, b, actions)
-        fill_slots(world, state, report, p, b, scratch.shown)
+        fill_page(world, state, report, scratch, p, b)
         weigh_slots(world, state, report, scratch, p, b, b + 1)
         fill_clicks(world, state, report, scratch, p, b, click)
         outside[b] = outside_utility(world, p, state.users[b, state.copies[b].visitor])

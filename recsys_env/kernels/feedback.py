@@ -113,7 +113,10 @@ def consume(world, state, report, p, b, n, k, key, e, dwell):
             rated = rated or rng.uniform(key, rng.RATING, 1) < p.feedback.rating_after_purchase
     if rated:
         slot.rating = stars(p.feedback, e, user.rating_bias)
-    report.agents[b, n].individual_reward += slot_reward(world.agents[n], slot)
+    if p.shape.auctioned:
+        report.agents[b, n].individual_reward += report.bids[b, n].worth * slot_reward(world.agents[n], slot)
+    else:
+        report.agents[b, n].individual_reward += slot_reward(world.agents[n], slot)
 
 
 @kernel

@@ -1,4 +1,5 @@
-"""What an agent's part of a page is paid for whatever the visitor does: diversity, novelty, fairness of exposure.
+"""What an agent's part of a page is paid for whatever the visitor does: diversity, novelty, fairness of exposure; and
+how agents share rewards.
 
 Objectives beyond accuracy (Kaminskas & Bridge 2016). They depend on what is shown alone, so they are certain once the
 actions are known; they enter r_n beside own_n.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .equations import exposure_share, fairness_gain, mean_similarity
+from .equations import exposure_share, fairness_gain, mean_similarity, shared_reward
 from .machine.compiler import kernel
 
 
@@ -104,3 +105,14 @@ def show_providers(world, exposure, slots, p, b, n):
         slot = slots[b, n, k]
         if slot.item >= 0:
             exposure[b, n, world.items[slot.item].provider] += world.theta[slot.rank]
+
+
+@kernel
+def share_rewards(p, b, own, objectives, rewards):
+    """Into rewards[B, N], of x = own[B, N] + objectives[B, N]."""
+    s, total = p.reward.sharing, 0.0
+    for n in range(p.shape.agents):
+        total += np.float64(own[b, n]) + objectives[b, n]
+    mean = total / p.shape.agents
+    for n in range(p.shape.agents):
+        rewards[b, n] = shared_reward(s, np.float64(own[b, n]) + objectives[b, n], mean)

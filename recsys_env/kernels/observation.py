@@ -26,12 +26,14 @@ from .page import (
     view_of,
     wallet_now,
 )
-from .page_kinds import is_active
+from .page_kinds import acts
+from .platform import observe_platform
 from .retrieval import count_seen
 
 _ONE = np.float32(1.0)
 _HALF = {field.name: field.half for field in OBSERVATION}
 _PAGES, _VISITS, _GAP = (np.float32(_HALF[name]) for name in ("session_page", "visits", "visit_gap"))
+_SLOT_VALUE, _LAST_PRICE = np.float32(_HALF["slot_value"]), np.float32(_HALF["last_price"])
 _SATISFACTION_PAGES, _RECENT_PAGES = np.float32(_HALF["satisfaction_pages"]), np.float32(_HALF["recent_pages"])
 
 
@@ -59,17 +61,20 @@ def observe(world, state, report, scratch, p, b, observations, masks):
     """Write the observation and mask of every agent, and who comes next."""
     copy = state.copies[b]
     for n in range(p.shape.agents):
-        active = is_active(world, p, copy, n)
+        active = acts(world, p, copy, n)
+        meets = active and not p.shape.ranked  # creators act between visits
         report.agents[b, n].active = active
         report.agents[b, n].next_visitor = (
-            visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if active else -1
+            visitor_id(p, copy, copy.visitor, state.users[b, copy.visitor].incarnation) if meets else -1
         )
-        report.agents[b, n].next_user_slot = copy.visitor if active else -1
+        report.agents[b, n].next_user_slot = copy.visitor if meets else -1
         for o in range(p.shape.observation):
             observations[b, n, o] = 0.0
         observations[b, n, p.fields.role + world.agents[n].role] = 1.0
         observations[b, n, p.fields.agent_id + n] = 1.0
-        if active:
+        if p.shape.ranked:
+            observe_platform(world, state, p, b, n, observations)
+        elif active:
             _observe_visit(state, p, b, n, observations)
             _observe_history(state, p, b, n, observations)
             _observe_journey(world, state, p, b, n, observations)
@@ -81,6 +86,8 @@ def observe(world, state, report, scratch, p, b, observations, masks):
             _observe_known(world, state, p, b, n, observations)
             _observe_messages(state, p, b, n, observations)
             _observe_price_levels(state, p, b, n, observations)
+            if p.shape.auctioned:
+                _observe_bidder(state, p, b, n, observations)
             _observe_recent(world, state, p, b, n, observations)
             _observe_request(world, state, p, b, n, observations)
             if p.fields.exposure >= 0:
@@ -277,10 +284,27 @@ def _observe_messages(state, p, b, n, observations):
 @kernel
 def _observe_price_levels(state, p, b, n, observations):
     """The levels of all agents' prices at this visitor's last page."""
-    if p.shape.levels == 0:
+    if p.fields.price_levels < 0:
         return
     for m in range(p.shape.agents):
         observations[b, n, p.fields.price_levels + m] = state.price_levels[b, state.copies[b].row, m]
+
+
+@kernel
+def _observe_bidder(state, p, b, n, observations):
+    """What the page is worth to the bidder, what is left of its budget, and what everybody knows."""
+    bidder, at = state.bidders[b, n], p.fields
+    observations[b, n, at.slot_value] = squash(bidder.value, _SLOT_VALUE)
+    observations[b, n, at.budget] = bidder.budget / p.offer.budget if p.offer.budget > 0.0 else 1.0
+    write_auction(state, p, b, observations[b, n], at)
+
+
+@kernel
+def write_auction(state, p, b, row, at):
+    """Write what everybody knows of the auction into the vector `row`, at its offsets in `at`."""
+    auction = state.auctions[b, 0]
+    row[at.until_refill] = 1.0 - auction.pages / (1.0 * p.offer.refill_period)
+    row[at.last_price] = squash(auction.last_price, _LAST_PRICE)
 
 
 @kernel
@@ -351,12 +375,12 @@ def _may_show(world, state, p, b, n, i):
 
 @kernel
 def _mask(world, state, p, b, n, active, masks):
-    """1 where an option would stand, per slot; levels and messages are always allowed; a mask of zeros is given as
-    ones."""
+    """1 where an option would stand, per slot; levels, messages and what creators publish are always allowed; a mask of
+    zeros is given as ones."""
     options = p.shape.candidates if retrieves(p) else p.shape.items
     size = masks.shape[2]
     found = False
-    if active and not is_continuous(p):
+    if active and not is_continuous(p) and not p.shape.ranked:
         repeat = actions_of_pick(p) if p.shape.slots == 1 else 1
         for i in range(options):
             fits = _may_show(world, state, p, b, n, i)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .actions import read_actions
+from .auction import draw_values
 from .choice import fill_clicks, weigh_slots
 from .dynamics import (
     begin_session,
@@ -28,7 +29,8 @@ from .equations import acceptance_probability, loss_probability, pleasure, stay_
 from .feedback import cart_chance, expected_experience
 from .machine.compiler import entry, kernel
 from .machine.numeric import log_softplus
-from .page import clear_slots, fill_slots
+from .page import clear_slots
+from .platform import fill_page
 from .retrieval import draw_candidates
 from .step import take_effect
 
@@ -52,7 +54,7 @@ def begin_world(world, state):
 def _fill_page(world, state, report, scratch, p, b, actions):
     clear_slots(report, p, b)
     read_actions(world, state, report, scratch, p, b, actions)
-    fill_slots(world, state, report, p, b, scratch.shown)
+    fill_page(world, state, report, scratch, p, b)
 
 
 @entry
@@ -156,7 +158,10 @@ def begin_sessions(world, state, user_slots, intents, opens):
 
 @entry
 def retrieve(world, state, scratch):
-    """The candidates of the next page, of which the caller knows that nothing about them is random."""
+    """The candidates of the next page, of which the caller knows that nothing about them is random, and what it is
+    worth to bidders, of which it knows the same."""
     p = world.params[0]
     for b in range(state.copies.size):
         draw_candidates(world, state, scratch, p, b, np.uint64(0))
+        if p.shape.auctioned:
+            draw_values(world, state, p, b, np.uint64(0))

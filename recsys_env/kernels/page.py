@@ -12,15 +12,21 @@ from .equations import margin_value, relative_ctr, relative_satisfaction, wallet
 from .machine import rng
 from .machine.compiler import entry, kernel
 from .machine.numeric import exp
-from .page_kinds import active_agents, competitors, slot_at
+from .page_kinds import active_agents, competitors, shown_agents, slot_at
 
-CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3
+CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3  # with "publish", `p.shape.ranked` says so
 
 
 @kernel
 def actions_of_pick(p):
-    """With a single slot: how many actions name the same pick, one for each level of prices and word."""
+    """With a single slot: how many actions name the same pick, one for each level of prices or bids and word."""
     return max(p.shape.levels, 1) * max(p.shape.vocabulary, 1)
+
+
+@kernel
+def sets_prices(p):
+    """Whether the levels that agents set are those of prices."""
+    return p.shape.levels > 0 and not p.shape.auctioned
 
 
 @kernel
@@ -92,14 +98,14 @@ def price_now(world, p, j, tick):
 def price_asked(world, p, j, tick, log_price_multiplier):
     """Price that an agent asks for item j, in mean list prices: exp(log_price_multiplier) times its price now."""
     price = price_now(world, p, j, tick)
-    return price * exp(log_price_multiplier) if p.shape.levels > 0 else price
+    return price * exp(log_price_multiplier) if sets_prices(p) else price
 
 
 @kernel
 def purchase_value(world, p, j, paid):
     """What a purchase of item j at this price counts, in mean margins: the price, or, where agents set prices, the
     margin. At the list price both are the same."""
-    return paid if p.shape.levels == 0 else margin_value(p.reward, paid, world.items[j].price)
+    return margin_value(p.reward, paid, world.items[j].price) if sets_prices(p) else paid
 
 
 @kernel
@@ -259,6 +265,7 @@ def fill_slots(world, state, report, p, b, shown):
             j = np.int64(shown[b, n, k])
             if j >= 0 and not can_show(world, state, p, b, n, j):
                 shown[b, n, k] = -1
+    first, stop = shown_agents(state, report, p, b, shown, first, stop)
     for k in range(p.shape.slots):
         for place in range(stop - first):
             n, rank = slot_at(state, p, b, k, place, first, stop)

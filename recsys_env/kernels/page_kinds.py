@@ -2,21 +2,25 @@
 
 `WorldConfig.page` names the kind. What it is like are properties of the config, which kernels read from `p.shape`:
 
-    page      one_feed  opens_agent
-    shared    yes       no           all agents' slots in one feed, mixed in an order that is drawn for each page
-    rows      no        no           a row of slots for each agent, beside the others
-    rival     no        yes          platforms of their own, of which the visitor opens one for a session
+    page      one_feed  opens_agent  auctioned  ranked
+    shared    yes       no           no         no      all agents' slots in one feed, in an order drawn for each page
+    rows      no        no           no         no      a row of slots for each agent, beside the others
+    rival     no        yes          no         no      platforms of their own; the visitor opens one for a session
+    auction   no        no           yes        no      one slot, for which all agents bid, and which the winner fills
+    platform  no        no           no         yes     one feed that a fixed ranker fills from what agents published
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from .machine.compiler import kernel
 
 
 @kernel
 def active_agents(world, p, copy):
-    """(first, stop): the agents whose slots are on the page about to be shown: one of them, or all. None in an idle
-    tick."""
+    """(first, stop): the agents who act on the page about to be shown: one of them, or all. None in an idle tick. Their
+    slots are on the page, but for those who lose an auction (`shown_agents`)."""
     if copy.visitor < 0:
         return 0, 0
     if p.shape.opens_agent:
@@ -29,9 +33,45 @@ def active_agents(world, p, copy):
 
 @kernel
 def is_active(world, p, copy, n):
-    """Whether agent n's slots are on the page about to be shown."""
+    """Whether agent n acts on the page about to be shown."""
     first, stop = active_agents(world, p, copy)
     return first <= n < stop
+
+
+@kernel
+def shown_agents(state, report, p, b, shown, first, stop):
+    """(first, stop): those of the active agents `first` .. `stop` - 1 whose slots are on the page: all, or in an
+    auction the winner.
+
+    The highest bid wins and pays the second highest (Vickrey 1961). Of equal bids that of the agent wins who comes
+    first in `State.order`. An agent with nothing to show takes no part, and if nobody bids, nothing is shown.
+    """
+    if not p.shape.auctioned:
+        return first, stop
+    winner, highest, second = np.int64(-1), 0.0, 0.0
+    for place in range(stop - first):
+        n = np.int64(state.order[b, 0, place])
+        bid = report.bids[b, n].bid if shown[b, n, 0] >= 0 else 0.0
+        if bid > highest:
+            winner, highest, second = n, bid, highest
+        else:
+            second = max(second, bid)
+    if winner < 0:
+        return first, first
+    report.bids[b, winner].payment = second
+    return winner, winner + 1
+
+
+@kernel
+def decides_now(p, copy):
+    """On a platform: whether the creators decide at the present tick, whether somebody visits or not."""
+    return copy.tick % p.platform.period == 0
+
+
+@kernel
+def acts(world, p, copy, n):
+    """Whether the next action of agent n counts: it acts on the page, or, on a platform, it publishes an item."""
+    return decides_now(p, copy) if p.shape.ranked else is_active(world, p, copy, n)
 
 
 @kernel

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .actions import read_actions
+from .auction import draw_values, settle_auction, start_budgets
 from .choice import draw_click, weigh_slots
 from .dynamics import (
     CLICKS,
@@ -29,16 +30,17 @@ from .dynamics import (
     visitor_id,
     who_was_asked,
 )
-from .equations import shared_reward, stay_probability
+from .equations import stay_probability
 from .feedback import consume, experience_clicks, put_in_cart, settle_cart
 from .machine import rng
 from .machine.compiler import entry, kernel, stage
 from .machine.packed import parts_of
 from .machine.vectors import prefetch, prefetch_person
-from .objectives import page_objectives, show_providers
-from .observation import observe, write_latent, write_observed_satisfaction
-from .page import clear_slots, fill_slots, is_private
+from .objectives import page_objectives, share_rewards, show_providers
+from .observation import observe, write_auction, write_latent, write_observed_satisfaction
+from .page import clear_slots, is_private
 from .page_kinds import active_agents, is_active
+from .platform import count_page, empty_windows, fill_page, write_platform
 from .retrieval import draw_candidates
 
 STEP, RESET, LOOK = 0, 1, 2
@@ -53,7 +55,7 @@ def serve_pages(world, state, report, scratch, p, first, stop):
     for b in range(first, stop):
         if state.copies[b].visitor >= 0:
             name_visitor(world, state, report, p, b)
-            fill_slots(world, state, report, p, b, scratch.shown)
+            fill_page(world, state, report, scratch, p, b)
             _pay_objectives(world, state, report, p, b)
     weigh_slots(world, state, report, scratch, p, first, stop)
     clicked = _draw_clicks(world, state, report, scratch, p, first, stop)
@@ -107,6 +109,8 @@ def _respond(world, state, report, scratch, p, b, i):
     if p.shape.cart > 0:
         settle_cart(world, state, report, p, b, old, turn.key)
     take_effect(world, state, report, p, b, n, k, scratch.pleasure[i], scratch.log_dwell[i])
+    if p.shape.ranked:
+        count_page(state, p, b, j)
     if p.shape.moods > 0:
         move_mood(state, p, b, draw_mood(world, p, topic, turn.key))
 
@@ -137,6 +141,8 @@ def take_effect(world, state, report, p, b, n, k, pull, log_dwell):
         _consumption(world, state, report, p, b, n, k, j)
     if p.shape.satisfaction_views > 0:
         observe_satisfaction(world, state, p, b, n, pull)
+    if p.shape.auctioned:
+        settle_auction(state, report, p, b)
     copy = state.copies[b]
     state.users[b, copy.visitor].last_page = copy.tick
     if p.shape.opens_agent:
@@ -184,15 +190,12 @@ def next_pages(world, state, scratch, p, first, stop):
             draw_order(world, state, p, b, key)
 
 
-@kernel
-def share_rewards(p, b, own, objectives, rewards):
-    """Into rewards[B, N], of x = own[B, N] + objectives[B, N]."""
-    s, total = p.reward.sharing, 0.0
-    for n in range(p.shape.agents):
-        total += np.float64(own[b, n]) + objectives[b, n]
-    mean = total / p.shape.agents
-    for n in range(p.shape.agents):
-        rewards[b, n] = shared_reward(s, np.float64(own[b, n]) + objectives[b, n], mean)
+@stage
+def value_pages(world, state, scratch, p, first, stop):
+    """Auctions: draw what the next pages of the open copies first .. stop - 1 are worth to the bidders."""
+    for b in range(first, stop):
+        if scratch.turns[b].open:
+            draw_values(world, state, p, b, scratch.turns[b].key)
 
 
 @kernel
@@ -206,6 +209,10 @@ def begin_episode(state, p, b, episode):
         state.inclusive[b, n] = -np.inf
         for i in range(p.shape.providers):
             state.exposure[b, n, i] = 0.0
+    if p.shape.auctioned:
+        start_budgets(state, p, b)
+    if p.shape.ranked:
+        empty_windows(state, p, b)
 
 
 @kernel
@@ -218,6 +225,9 @@ def clear(report, p, b):
     for i in range(p.shape.cart):
         later = report.later[b, i]
         later.item, later.agent, later.price, later.rating = -1, -1, 0.0, 0
+    for n in range(p.shape.bidders):
+        bid = report.bids[b, n]
+        bid.worth, bid.value, bid.bid, bid.payment = 0.0, 0.0, 0.0, 0.0
     report.truncated[b] = False
     clear_slots(report, p, b)
 
@@ -240,6 +250,10 @@ def write_state(state, p, b, row):
     for s in range(at.private):
         row[s] = 0.0
     row[at.episode_share] = (copy.tick + 1) / (p.shape.horizon + 1)
+    if p.shape.auctioned:
+        write_auction(state, p, b, row, at)
+    if p.shape.ranked:
+        write_platform(state, p, b, row, at)
     if copy.visitor >= 0:
         write_latent(state, p, b, row, at)
         row[at.scene + copy.scene] = 1.0
@@ -308,12 +322,16 @@ def _begin_tick(world, state, report, scratch, p, b, actions, mode):
         prefetch_person(state, b, copy.row)
         read_actions(world, state, report, scratch, p, b, actions)
         _prefetch_shown(world, state, scratch, p, b)
+    elif mode == STEP and p.shape.ranked:
+        read_actions(world, state, report, scratch, p, b, actions)
 
 
 @kernel
 def _prefetch_shown(world, state, scratch, p, b):
-    """Ask for the rows of the items that are to be shown."""
+    """Ask for the rows of the items that are to be shown, where this is known yet."""
     first, stop = active_agents(world, p, state.copies[b])
+    if p.shape.ranked:
+        return
     for n in range(first, stop):
         for k in range(p.shape.slots):
             prefetch(state.items, b, max(np.int64(scratch.shown[b, n, k]), 0))
@@ -360,6 +378,8 @@ def advance(world, state, report, scratch, p, first, stop, actions, mode):
     while ends:  # twice where episodes end: their last observations, then the first ones of the next
         if mode != LOOK:
             next_pages(world, state, scratch, p, first, stop)
+            if p.shape.auctioned:
+                value_pages(world, state, scratch, p, first, stop)
         ends = end_ticks(world, state, report, scratch, p, first, stop, mode)
 
 

@@ -65,10 +65,10 @@ class TextEnv(ParallelEnv):
         background: Background | None = None,
         learners: Sequence[str] | None = None,
     ) -> None:
-        if isinstance(config, WorldConfig) and config.continuous:
+        if isinstance(config, WorldConfig) and (config.continuous or config.ranked):
+            what = "publishes items between visits" if config.ranked else "takes vectors"
             raise ValueError(
-                f"action = {config.action!r} takes vectors; texts name what is shown: "
-                "'candidates' and 'items' are allowed"
+                f"action = {config.action!r} {what}; texts name what is shown: 'candidates' and 'items' are allowed"
             )
         self.numeric = RecommendationEnv(config, catalogue, render_mode, name)
         self.metadata, self.render_mode = self.numeric.metadata, render_mode

@@ -263,6 +263,10 @@ class Reader(Ranker):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         envs = self.envs
+        if envs.config.auctioned:
+            raise ValueError(
+                "page = 'auction' has no pages in words: no agent reads what a slot is worth, or bids in words"
+            )
         self.vocabulary = vocabulary(self._words, envs.shape.vocabulary)
         if self.items.shape[1] > MOST_OPTIONS:
             raise ValueError(

@@ -25,7 +25,7 @@ from ..kernels.planners.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, 
 from ..kernels.planners.beliefs import Sees
 from ..kernels.planners.slates import Scratch
 from ..vector import VectorEnv
-from .base import Policy
+from .base import Policy, check_chooses_pages
 from .compiled import Actor
 from .slates import slate_action
 
@@ -60,6 +60,7 @@ class _Assortment(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        check_chooses_pages(self)
         envs = self.envs
         self._compiled = None
         items, shape = envs.world.items, envs.shape
@@ -92,9 +93,9 @@ class _Assortment(Policy):
         return Actor(choose_slates, Beliefs(**beliefs, **self._scratch._asdict()))
 
     def levels(self) -> tuple[int, int]:
-        """Range (first, stop) of the price levels that it chooses from; (0, 1) where agents set no prices."""
-        first = self.envs.config.offer.list_level if self.envs.shape.levels else 0
-        return first, first + 1
+        """Range (first, stop) of the levels that it chooses from: list prices or truthful bids; (0, 1) where agents set
+        neither."""
+        return _list_levels(self.envs)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         believes = self.belief, self.price, self.target, self._slope, self._newcomer
@@ -104,6 +105,17 @@ class _Assortment(Policy):
             self._compiled = compiled(choose, *arguments)
         self._compiled(*arguments)
         return slate_action(self.envs, self.index, *slates)
+
+
+def _list_levels(envs: VectorEnv) -> tuple[int, int]:
+    """Return the range of levels that holds the one nearest to list prices or truthful bids."""
+    first = envs.config.offer.list_level if envs.shape.levels else 0
+    return first, first + 1
+
+
+def oracle_levels(envs: VectorEnv) -> tuple[int, int]:
+    """Return the range of levels that oracles search: all prices, or truthful bids."""
+    return (0, envs.shape.levels) if envs.config.offer.kind == "price" else _list_levels(envs)
 
 
 def empty_scratch(envs: VectorEnv) -> Scratch:
@@ -149,10 +161,11 @@ class Content(_Assortment):
 
 
 class _Oracle(_Assortment):
-    """Base of oracles, which know the true visitor, and set the best price where agents set prices."""
+    """Base of oracles, which know the true visitor, and set the best price where agents set prices. For the page at
+    hand no bid is better than a truthful one (Vickrey 1961)."""
 
     def levels(self) -> tuple[int, int]:
-        return 0, max(self.envs.shape.levels, 1)
+        return oracle_levels(self.envs)
 
 
 class Greedy(_Oracle):
@@ -167,11 +180,13 @@ class Central(Policy):
 
     It knows the true visitor and the positions of every agent's slots, and assumes that the other agents play their
     parts. It fills every slot, even if a hole would be worth more, and shows no item twice on a shared page. Where
-    agents set prices, no single agent's change of price would raise the sum.
+    agents set prices, no single agent's change of price would raise the sum. In an auction all bid the lowest level:
+    the slot goes to the same bidder as if all bid truthfully, and costs as little as it can.
     """
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        check_chooses_pages(self)
         envs = self.envs
         agents, slots = envs.num_agents, envs.shape.slots
         levels, options = max(envs.shape.levels, 1), max(envs.shape.candidates, envs.shape.items)
@@ -189,8 +204,9 @@ class Central(Policy):
         self._sizes, self._offered = (np.zeros((envs.num_envs, agents), np.int64) for _ in range(2))
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        levels, parts = (0, max(self.envs.shape.levels, 1)), (self._slates, self._sizes, self._offered)
-        arrange(self.envs.world, self.envs.arrays, levels, self._page, *parts)
+        prices = self.envs.shape.levels if self.envs.config.offer.kind == "price" else 1
+        parts = self._slates, self._sizes, self._offered
+        arrange(self.envs.world, self.envs.arrays, (0, prices), self._page, *parts)
         return slate_action(self.envs, self.index, *(part[:, self.index] for part in parts))
 
 

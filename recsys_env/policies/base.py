@@ -18,6 +18,19 @@ class NotBound(RuntimeError, AttributeError):
     """The policy was used before `bind`. It is also an AttributeError, so that `hasattr` returns False."""
 
 
+def check_chooses_pages(policy: Policy) -> None:
+    """Raise for a policy that chooses what pages show, where agents do not: on a platform of creators.
+
+    Raises:
+        ValueError: the bound batch plays a task with page = "platform".
+    """
+    if policy.envs.config.ranked:
+        raise ValueError(
+            f"{type(policy).__name__} chooses the items of a page, and with page = 'platform' a fixed ranker does; "
+            "policies that publish items are random, blind and those whose names begin with creators-"
+        )
+
+
 class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
@@ -61,9 +74,10 @@ class Policy:
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Return the agent's actions in all copies, given its observations [B, O].
 
-        Discrete actions are integers [B, K] for K slots, or [B] for one slot: positions of candidates or item ids,
-        depending on `config.action` (with messages as in `recsys_env.spaces.action_space`). Continuous actions are
-        vectors [B, ...] whose parts are named in `VectorEnv.action_fields`.
+        Discrete actions are integers [B, K] for K slots, or [B] for one slot: positions of candidates, item ids, or
+        topic and clickbait of what a creator publishes, depending on `config.action` (with messages as in
+        `recsys_env.spaces.action_space`). Continuous actions are vectors [B, ...] whose parts are named in
+        `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
 

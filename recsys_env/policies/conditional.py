@@ -83,7 +83,7 @@ class Matcher(Greedy):
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         action = super().act(observations, mask)
-        if not self.envs.shape.levels or self.envs.num_agents == 1:
+        if self.envs.config.offer.kind != "price" or self.envs.num_agents == 1:
             return action
         state = self.envs.arrays
         rows = np.maximum(state.copies["row"], 0)

@@ -11,7 +11,7 @@ import numpy as np
 from ..batch import AnyBatch
 from ..checks import as_numbers, is_sequence, shown, unknown
 from ..config import WorldConfig
-from ..fields import OBSERVATION, PRICE_LEVEL, Shape, ranker_weights
+from ..fields import LEVELS, OBSERVATION, Shape, ranker_weights
 from ..files import FileError, checked_path, read_json, signed, write_json
 from ..kernels.planners.ranking import score_options
 from ..vector import VectorEnv
@@ -42,7 +42,7 @@ class Ranked(NamedTuple):
 class LinearRanker(Ranker):
     """Ranks options by <w, features> with w = weights[0] + sum_i x_i weights[1 + i], where x are observed numbers.
 
-    Where agents set prices, the last number of w is not a feature weight but the agent's price level in log m, from -1
+    Where agents set prices or bid, the last number of w is not a feature weight but the agent's level in log m, from -1
     (lowest) to 1 (highest). It is rounded to the nearest level, and clipped to the lowest and highest.
 
     Args:
@@ -106,7 +106,7 @@ class LinearRanker(Ranker):
         rows = self.weights[..., :features]
         return np.ascontiguousarray(rows.reshape(-1, *rows.shape[-2:]))
 
-    def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
+    def levels(self, observations: np.ndarray) -> np.ndarray | None:
         if not self.envs.shape.levels:
             return None
         positions = self._moved(observations, slice(-1, None))[..., 0]
@@ -124,9 +124,9 @@ class LinearRanker(Ranker):
 def weight_names(config: WorldConfig, shape: Shape, latent: bool) -> tuple[str, ...]:
     """Return the names of the W weights of a ranker: those of `fields.ranker_weights`, with `LATENT` after the features
     if it is an oracle."""
-    features = [name for name in ranker_weights(config, shape) if name != PRICE_LEVEL]
-    price = (PRICE_LEVEL,) * (len(features) < len(ranker_weights(config, shape)))
-    return (*features, *(LATENT if latent else ()), *price)
+    names = ranker_weights(config, shape)
+    features = [name for name in names if name not in LEVELS.values()]
+    return (*features, *(LATENT if latent else ()), *names[len(features) :])
 
 
 def latent_features(envs: VectorEnv, items: np.ndarray, user: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -18,8 +18,8 @@ from ..kernels.planners.posterior import (
     sample_people,
 )
 from ..vector import VectorEnv
-from .assortment import empty_scratch
-from .base import Policy
+from .assortment import empty_scratch, oracle_levels
+from .base import Policy, check_chooses_pages
 from .slates import slate_action
 
 PEOPLE = 2048  # who stand for the prior
@@ -49,6 +49,7 @@ class Observer(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        check_chooses_pages(self)
         envs = self.envs
         world, shape, copies = envs.world, envs.shape, envs.num_envs
         self._base = np.uint64(self.rng.integers(2**63))
@@ -109,7 +110,7 @@ class Observer(Policy):
         imagine(world, state, imagined, self.index, self._base, self._seen, self._population, self._kept, self._work)
         self._rows[:] = state.copies["row"]
         self.hear(observations, imagined)
-        levels = 0, max(self.envs.shape.levels, 1)
+        levels = oracle_levels(self.envs)
         parts = self._slates, self._sizes, self._levels
         choose_expected(world, state, imagined, self.index, self._settings, levels, self._scratch, self._work, *parts)
         return slate_action(self.envs, self.index, *parts)

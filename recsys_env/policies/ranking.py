@@ -13,7 +13,7 @@ from ..kernels.planners.options import list_options
 from ..privacy import WITHHELD_FEATURES
 from ..responses import later_reward
 from ..vector import VectorEnv
-from .base import Policy
+from .base import Policy, check_chooses_pages
 from .slates import slate_action
 
 
@@ -32,6 +32,7 @@ class Ranker(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
+        check_chooses_pages(self)
         envs = self.envs
         shape = envs.shape
         self.feature_names = candidate_features(envs.config, shape)
@@ -48,8 +49,8 @@ class Ranker(Policy):
         """
         raise NotImplementedError(f"{type(self).__name__} has no score(observations)")
 
-    def price_levels(self, observations: np.ndarray) -> np.ndarray | None:
-        """Return the agent's price levels [B], where agents set prices; None = the level nearest to the list prices."""
+    def levels(self, observations: np.ndarray) -> np.ndarray | None:
+        """Return the agent's levels of prices or bids [B]; None = the level nearest to list prices or truthful bids."""
         return None
 
     def feature(self, name: str) -> np.ndarray:
@@ -81,10 +82,10 @@ class Ranker(Policy):
         if self.exploration > 0.0:
             explores = self.rng.random(len(scores)) < self.exploration
             scores = np.where(explores[:, None], self.rng.random(scores.shape), scores)
-        return self._show(np.where(self.items >= 0, scores, -np.inf), self.price_levels(observations))
+        return self._show(np.where(self.items >= 0, scores, -np.inf), self.levels(observations))
 
     def _show(self, scores: np.ndarray, levels: np.ndarray | None) -> np.ndarray:
-        """Return the action that shows the best options at these price levels; ties keep their order."""
+        """Return the action that shows the best options at these levels; ties keep their order."""
         slots = min(self.picks.shape[1], scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
         there = np.take_along_axis(scores, best, 1) > -np.inf

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..addresses import without_secrets
 from ..checks import did_you_mean, shown
+from ..config import WorldConfig
 from ..files import FileError, read_json
 from ..scenarios import PACKAGE
 from .base import Policy
@@ -53,6 +54,13 @@ TASK_POLICIES: dict[str, str] = {  # for certain tasks, or as opponents; they ar
     "coverage-memory": "recsys_env.policies.coverage:Memory",
     "coverage-talk": "recsys_env.policies.coverage:Talk",
     "teller": "recsys_env.policies.bundle:Teller",
+    "auction-truthful": "recsys_env.policies.auction:Truthful",
+    "auction-pacing": "recsys_env.policies.auction:Pacing",
+    "auction-greedy": "recsys_env.policies.auction:Highest",
+    "creators-fair": "recsys_env.policies.creators:Fair",
+    "creators-bait": "recsys_env.policies.creators:Bait",
+    "creators-reciprocal": "recsys_env.policies.creators:Reciprocal",
+    "creators-myopic": "recsys_env.policies.creators:Myopic",
 }
 FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "text": "recsys_env.language.nearest:TextNearest",
@@ -83,6 +91,12 @@ LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and tho
 def knowledge(policy: str) -> str:
     """Return what a policy of this name knows."""
     return ORACLES.get(policy, "what agents observe")
+
+
+def made_for_page(config: WorldConfig) -> tuple[str, ...]:
+    """Return the names of the policies that were made for the kind of page of a task: bidders, or creators."""
+    kind = "auction-" if config.auctioned else "creators-" if config.ranked else None
+    return tuple(name for name in TASK_POLICIES if kind and name.startswith(kind))
 
 
 def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:

@@ -21,7 +21,8 @@ def slate_action(
     Args:
         slates: [B, K] positions of candidates, or item ids if the agent has no candidates, best first.
         filled: [B] number of entries of each slate that count; the others repeat the first one.
-        levels: [B] the agent's price levels, where agents set prices; None = the level nearest to the list prices.
+        levels: [B] the agent's levels of prices or bids, where agents set them; None = the level that is nearest to the
+            list prices, or to truthful bids.
     """
     config = envs.config
     counts = np.arange(slates.shape[1]) < filled[:, None]
@@ -31,8 +32,8 @@ def slate_action(
     if not config.continuous:
         return _picks(envs, slates, levels)
     actions = envs.empty_actions()[:, index]
-    if "price" in envs.action_fields:
-        actions[:, envs.action_fields["price"]] = position_of(envs, levels[:, None])
+    if envs.shape.levels:
+        actions[:, envs.action_fields[config.offer.kind]] = position_of(envs, levels[:, None])
     if config.action == "query":
         means = (envs.world.item_vectors[slates] * counts[..., None]).sum(1)
         norms = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
@@ -51,7 +52,7 @@ def first_candidates(envs: VectorEnv, index: int) -> np.ndarray:
 
 
 def position_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
-    """Convert price levels to numbers in [-1, 1], as in continuous actions and observations."""
+    """Convert levels of prices or bids to numbers in [-1, 1], as in continuous actions and observations."""
     from ..kernels.equations import in_python, position_of_level
 
     positions: np.ndarray = in_python(position_of_level)(envs.shape.levels, levels)
@@ -59,7 +60,7 @@ def position_of(envs: VectorEnv, levels: np.ndarray) -> np.ndarray:
 
 
 def level_of(envs: VectorEnv, positions: np.ndarray) -> np.ndarray:
-    """Convert numbers in [-1, 1] to the nearest price levels."""
+    """Convert numbers in [-1, 1] to the nearest levels of prices or bids."""
     from ..kernels.equations import in_python, level_of_position
 
     return np.rint(in_python(level_of_position)(envs.shape.levels, positions)).astype(np.int64)

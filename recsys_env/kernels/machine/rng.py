@@ -23,6 +23,7 @@ _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(32)
 _ONE = np.uint64(1)
+_TINY = 1e-16  # below every uniform number but 0
 
 # What the streams of a seed are for.
 TICKS = np.uint64(0x7469636B73000000)
@@ -33,7 +34,7 @@ COPIES = np.uint64(0x636F70795F736565)
 # Events of a tick. Those of a page and of the next page's draw share the key of the tick that they happen in.
 CLICK, NOISE, LIKE, CART, OLD_CART, RATING, MOOD = 0, 1, 2, 3, 4, 5, 6
 CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11, 12, 13, 14
-SHUFFLE, BLUR, REQUEST = 15, 16, 17
+SHUFFLE, BLUR, REQUEST, WORTH, RANKING = 15, 16, 17, 18, 19
 # Events of a person, under the key of (population, user, incarnation).
 PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
 
@@ -79,6 +80,12 @@ def uniform(key, event, index):
 def integer(key, event, index, n):
     """Uniform on 0..n-1 (bias below n / 2^53)."""
     return np.int64(uniform(key, event, index) * n)
+
+
+@kernel
+def gumbel(key, event, index):
+    """Standard Gumbel: the largest of scores with such noise is drawn from their softmax (Yellott 1977)."""
+    return -log(max(-log(max(uniform(key, event, index), _TINY)), _TINY))
 
 
 @kernel

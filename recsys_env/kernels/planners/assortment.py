@@ -10,7 +10,7 @@ from ..choice import outside_utility, trust_term
 from ..equations import inclusive_value, log_multiplier, position_of_level, slot_weight
 from ..machine.compiler import entry, kernel
 from ..machine.numeric import exp, log
-from ..page import can_show, retrieves
+from ..page import can_show, retrieves, sets_prices
 from ..page_kinds import active_agents, competitors, is_active
 from .beliefs import (
     content_belief,
@@ -65,11 +65,11 @@ def choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slate):
             estimate_taste(state, p, b, n, sees, scratch.taste)
         rest, trust = expected_page(world, p) if belief == CONTENT else true_page(world, state, p, b, n)
         none, record = 0.0, -np.inf
-        if price > 0.0 and p.shape.levels > 0:
+        if price > 0.0 and sets_prices(p):
             none = price * trust_loss(world, state, p, b, n, rest)
         for tried in range(levels[0], levels[1]):
             log_price_multiplier = (
-                log_multiplier(p.offer, position_of_level(p.shape.levels, tried)) if p.shape.levels > 0 else 0.0
+                log_multiplier(p.offer, position_of_level(p.shape.levels, tried)) if sets_prices(p) else 0.0
             )
             for i in range(count):
                 j = item_of(state, p, b, n, options[i])
@@ -200,7 +200,7 @@ def _weigh(world, state, p, b, n, level, page):
     options, weights, values = page.options[n], page.weights[n, level], page.values[n, level]
     count, scale = page.counts[n], -np.inf
     log_price_multiplier = 0.0
-    if p.shape.levels > 0:
+    if sets_prices(p):
         log_price_multiplier = log_multiplier(p.offer, position_of_level(p.shape.levels, level))
     for i in range(count):
         j = item_of(state, p, b, n, options[i])

@@ -24,7 +24,7 @@ from ..feedback import cart_chance, expected_experience
 from ..machine.compiler import kernel
 from ..machine.numeric import exp, log1p
 from ..machine.vectors import row_dot
-from ..page import log_price_now, price_asked, price_now, public_popularity, purchase_value, view_of
+from ..page import log_price_now, price_asked, price_now, public_popularity, purchase_value, sets_prices, view_of
 from ..retrieval import seen_count
 
 _MEAN_BAIT = 0.5
@@ -79,7 +79,7 @@ def planner_belief(world, state, p, b, n, j, log_price_multiplier, price, target
     """
     v, value = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
     z = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
-    if p.shape.levels > 0:
+    if sets_prices(p):
         value += price * trust_gain(world, state, p, b, n, j, log_price_multiplier) if price > 0.0 else 0.0
     elif price > 0.0 and target > z:
         value += price * (target - z) * _experience(world, state, p, b, j)

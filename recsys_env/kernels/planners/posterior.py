@@ -33,7 +33,7 @@ from ..feedback import cart_chance, expected_experience
 from ..machine import rng
 from ..machine.compiler import entry, kernel
 from ..machine.numeric import exp, log, log_softplus
-from ..page import view_of
+from ..page import sets_prices, view_of
 from ..page_kinds import active_agents, is_active
 from .assortment import item_of, list_showable
 from .beliefs import planner_belief
@@ -298,7 +298,7 @@ def choose_expected(world, state, imagined, n, settings, levels, scratch, work, 
         rest = log(exp(none) + (stop - first - 1) * exp(trust) * _page_weight(world, p, sizes[b], count, scratch))
         record = -np.inf
         for tried in range(levels[0], levels[1]):
-            if p.shape.levels > 0:
+            if sets_prices(p):
                 multiplier = log_multiplier(p.offer, position_of_level(p.shape.levels, tried))
                 _believe_all(world, state, imagined, p, b, n, count, multiplier, settings, scratch, work)
             value = best_slate(world, state, p, b, n, count, rest, trust, 0.0, record, scratch)
