@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recsys_env import cli
+from recsys_env import SUITES, cli
 from recsys_env.files import read_json
 from recsys_env.tuning import states_of
 
@@ -23,21 +23,8 @@ from .options import Algorithm
 TICKS = 1_000_000  # of a run, in all copies together
 SEEDS, MORE_SEEDS = 5, 10
 WITH_MORE_SEEDS = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
-SUITES: dict[str, tuple[str, ...]] = {  # tasks whose learners are published
-    "marl": (
-        "duel-v1",
-        "pricing-duel-v0",
-        "coverage-v0",
-        "bundle-v0",
-        "social-v1",
-        "social-v1,num_agents=4",
-        "rivals-v1",
-        "market-v0",
-    ),
-    "ranking": ("ecommerce-v1", "news-v1", "streaming-v1", "playlist-v0"),
-}
-MARL = SUITES["marl"]
-PUBLISHED = tuple(task for tasks in SUITES.values() for task in tasks)
+MARL = SUITES["marl"].tasks
+PUBLISHED = tuple(task for suite in SUITES.values() for task in suite.tasks)
 FINITE = ("duel-v1", "pricing-duel-v0")  # games whose equilibria are known: which one a seed ends in is the result
 # Tasks that pay several agents for the team's reward, and tasks that pay each of them for itself.
 SHARED = tuple(task for task in PUBLISHED if cli.config_of(task).reward.sharing == 1)

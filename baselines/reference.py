@@ -92,7 +92,7 @@ def reference(
         results: folder of the results; those that are there stay.
         workers: jobs at a time, one core each.
         only: learners to train; by default all.
-        tasks: on which they are trained.
+        tasks: on which they are trained; the name of a suite stands for all of its tasks.
         marl_eval: a file to which the stored results of these jobs are written in marl-eval's form; nothing is trained
             then.
 
@@ -100,7 +100,7 @@ def reference(
         ValueError: no such learner or task, results of other settings under the name of a job, or jobs that failed.
     """
     cli.at_least(1, workers=workers)
-    cli.known_tasks(tasks)
+    tasks = tuple(cli.tasks_of(tasks))
     wanted = jobs(only, tasks)
     stored = _files_of(wanted, results)
     if marl_eval is not None:

@@ -10,7 +10,6 @@ import numpy as np
 from recsys_env.evaluation.statistics import by_seed, interval
 
 FILTERS = ("implicit", "implicit-bpr", "implicit-knn", "surprise", "surprise-knn", "lightfm")
-BANDITS = ("linucb", "linear-thompson", "epsilon-greedy")
 RIVALS = {  # two learners of the same budget -> the claim that the first earns more
     ("ppo-torch-team", "ppo-torch"): "PPO paid by the team's reward (`{}`) earns more than PPO paid by its own (`{}`)",
     ("cma-es", "ppo-torch-team"): "A ranker searched without gradients (`{}`) earns more than PPO for the team (`{}`)",
@@ -38,18 +37,12 @@ def claims(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> list[C
 
 def _of_policies(tasks: Mapping[str, Any]) -> Iterator[Claim]:
     everywhere = set.intersection(*(set(task["teams"]) for task in tasks.values())) if tasks else set()
-    filters, bandits = ([name for name in names if name in everywhere] for names in (FILTERS, BANDITS))
-    for name in ("content", *filters):
+    for name in ("content", *FILTERS):
         if {name, "popularity"} <= everywhere:
             yield (
                 f"`{name}` earns more than `popularity`",
                 {task: _between(tasks[task]["teams"], name, "popularity") for task in tasks},
             )
-    if filters and bandits and "coldstart-v1" in tasks:
-        teams = tasks["coldstart-v1"]["teams"]
-        bandit, best_filter = (max(names, key=lambda name: teams[name]["mean"]) for names in (bandits, filters))
-        claim = "Where users are new, the best bandit earns more than the best collaborative filter"
-        yield claim, {"coldstart-v1": _between(teams, bandit, best_filter)}
 
 
 def _of_learners(learners: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Claim]:

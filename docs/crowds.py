@@ -46,8 +46,8 @@ def crowds() -> str:
     per_second = {n: row["agent_steps_per_second"] / 1e6 for n, row in result["scripted"]["speed"].items()}
     how = (
         f"Clicks of a creator in {settings['episodes']} held-out episodes, ± 95 % over episodes; learners are placed "
-        f"by their mean over seeds, ± 95 %, after {settings['ticks']:,} ticks. A wrong answer is honest items where bait "
-        f"earns more, or bait where honest items do; its cost is a share of the right answer's reward. "
+        f"by their mean over seeds, ± 95 %, after {settings['ticks']:,} ticks. A wrong answer is honest items where "
+        f"bait earns more, or bait where honest items do; its cost is a share of the right answer's reward. "
         f"{' and '.join(f'{speed:.1f} M' for speed in per_second.values())} agent-steps per second with "
         f"{' and '.join(per_second)} creators, on one thread. {whence(result, 'crowds.json')}"
     )

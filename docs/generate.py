@@ -23,6 +23,7 @@ import cards
 import first_runs
 import measured
 import results
+import suites
 from cards.aims import table_of_aims
 from cards.knowledge import hidden_knowledge
 from PIL import Image
@@ -30,14 +31,15 @@ from sphinx.ext.autodoc.mock import mock
 
 from benchmarks import ages
 from benchmarks.compat.snippets import blocks
-from recsys_env import SCENARIOS, TASKS, WorldConfig, fields, parallel_env
+from recsys_env import SCENARIOS, SUITES, TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS, RoleConfig
 from recsys_env.evaluation import METRICS, scale_ends, watch
 from recsys_env.evaluation.tables import markdown
 from recsys_env.fitting import FitSettings
-from recsys_env.policies import ORACLES, POLICIES
+from recsys_env.policies import ORACLES, POLICIES, knowledge
 from recsys_env.policies.registry import made_for_page
 from recsys_env.responses import RESPONSES
+from recsys_env.tasks import suite_of
 
 OUT = Path(__file__).parent / "_generated"
 LIBRARIES = (
@@ -78,6 +80,7 @@ def main() -> None:
         "scenarios": scenarios,
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
+        "suites": suites.suites,
         "moving_pages": moving_pages,
         "first_agent_page": first_agent_page,
         "replay": replay,
@@ -287,6 +290,7 @@ def task_page(name: str) -> str:
         ["Observation space", code(space)],
         ["Global state", code(env.state_space)],
         ["Recommended discount", f"{config.discount:g} per tick"],
+        ["Suite", suite_text(name)],
         ["Make", code(f'recsys_env.parallel_env("{name}")')],
     ]
     return "\n\n".join(
@@ -487,10 +491,18 @@ def changed_fields(config: WorldConfig) -> str:
     return markdown(["field", "value", "default", "meaning"], rows)
 
 
+def suite_text(name: str) -> str:
+    """The suite of a task, or why it is in none."""
+    if suite := suite_of(name):
+        return f"`{suite}`: {SUITES[suite].title}"
+    return f"none: it is an [example](../../tasks.md#suites). {suites.reason(name)}"
+
+
 def score_text(name: str, config: WorldConfig) -> str:
     low, high = scale_ends(config)
     return (
-        f"On this task `{low}` scores 0 and `{high}` 100. [Evaluation](../../evaluation.md#what-each-interval-means) "
+        f"On this task `{low}` scores 0 and `{high}`, which knows {knowledge(high)}, 100. "
+        "[Evaluation](../../evaluation.md#what-each-interval-means) "
         "explains the intervals.\n\n" + (results.task_scores(name, OUT / "plots"))
     )
 

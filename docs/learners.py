@@ -8,13 +8,13 @@ from typing import Any
 
 import measured
 import numpy as np
-from claims import claims as claims_of
+import suites
 from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
 from baselines.comparison import Comparison
-from baselines.learners import SUITES, read_sweep
-from recsys_env import TASKS
+from baselines.learners import read_sweep
+from recsys_env import SUITES, TASKS
 from recsys_env.evaluation.tables import markdown, spread
 
 # Options in which reference learners of an algorithm differ.
@@ -36,13 +36,13 @@ def table() -> str:
         "the stroke. The column *given* names what training uses beyond the observations of each learner. "
         f"All runs together took {hours:.1f} core-hours. {measured.whence(report['origin'], 'training/')}"
     )
-    return "\n\n".join([note, *filter(None, (_suite(name, tasks) for name, tasks in SUITES.items()))])
+    return "\n\n".join([note, *filter(None, map(_suite, SUITES))])
 
 
-def _suite(suite: str, tasks: Sequence[str]) -> str:
-    """The scores of the learners on the tasks of a suite; nothing if there are none."""
+def _suite(suite: str) -> str:
+    """The scores of the learners on the tasks of a suite, and who scores above 100; nothing if there are none."""
     learners = measured.training()["learners"]
-    there = [task for task in tasks if any(task in learner["tasks"] for learner in learners.values())]
+    there = [task for task in SUITES[suite].tasks if any(task in learner["tasks"] for learner in learners.values())]
     if not there:
         return ""
     rows = [
@@ -66,7 +66,8 @@ def _suite(suite: str, tasks: Sequence[str]) -> str:
         given = ", ".join(learner["given"]) or "nothing"
         rows.append([f"`{name}`", reward, given, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
     head = ["learner", "reward", "given", "variant", "agent-steps", *(f"`{task}`" for task in there)]
-    return f"**{suite[0].upper()}{suite[1:]}**\n\n{markdown(head, rows)}"
+    above = filter(None, (suites.above_hundred(task, suites.scores_of_learners(task)) for task in there))
+    return "\n\n".join([f"### {SUITES[suite].title}", markdown(head, rows), *above])
 
 
 def _score(task: str, row: Mapping[str, Any]) -> str:
@@ -243,9 +244,10 @@ def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
 def claims() -> str:
     """Each claim, how often it holds, and the differences it rests on."""
     rows = []
-    for claim, found in claims_of({"tasks": measured.played()}, measured.training()):
-        said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
-        rows.append([claim, verdict(found), ", ".join(said)])
+    for suite in SUITES:
+        for claim, found in suites.claims_of(suite):
+            said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
+            rows.append([claim, f"`{suite}`", verdict(found), ", ".join(said)])
     if not rows:
         raise measured.NotMeasured("evaluation")
     note = (
@@ -253,4 +255,4 @@ def claims() -> str:
         "decides nothing); where the best of several is shown, its interval is that of all of them together "
         "(Bonferroni)."
     )
-    return f"{note}\n\n{markdown(['claim', 'tasks', 'difference'], rows)}"
+    return f"{note}\n\n{markdown(['claim', 'suite', 'tasks', 'difference'], rows)}"

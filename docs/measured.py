@@ -19,12 +19,11 @@ from baselines.reference import comparisons as compare_learners
 from baselines.reference import training_summary
 from benchmarks.result_files import RESULTS
 from recsys_env import TASKS
-from recsys_env.evaluation.statistics import scale_ends
+from recsys_env.evaluation.statistics import rescaled, scale_ends
 from recsys_env.evaluation.stored import read_result
 from recsys_env.files import read_json
 from recsys_env.policies import ORACLES
 
-SOLVED = ("equilibrium", "joint")  # policies that play the exact solution of a finite game
 BENCHMARKS = Path(benchmarks.__file__).parent
 RENAMED = {"speed": "step", "compatibility": "table"}  # modules whose own names have changed as well
 EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
@@ -77,10 +76,9 @@ def section(means: str, *shown: str, how: str) -> str:
 def leaders(rewards: Mapping[str, float]) -> dict[str, str]:
     """The best policy that uses observations only, and the best that knows more, in words -> its name; without a kind
     that nothing belongs to."""
-    knowing = {*ORACLES, *SOLVED}
     kinds = {
-        "the best policy that uses observations only": rewards.keys() - knowing,
-        "the best oracle": rewards.keys() & knowing,
+        "the best policy that uses observations only": rewards.keys() - ORACLES.keys(),
+        "the best oracle": rewards.keys() & ORACLES.keys(),
     }
     return {who: max(sorted(of), key=lambda name: rewards[name]) for who, of in kinds.items() if of}
 
@@ -92,7 +90,7 @@ def folded(title: str, text: str) -> str:
 
 @cache
 def stored(name: str) -> Any:
-    """The content of benchmarks/results/<name>.json.
+    """The content of benchmarks/results/<name>.json; scores are on the scales that the tasks have now.
 
     Raises:
         NotMeasured: there is none.
@@ -100,7 +98,9 @@ def stored(name: str) -> Any:
     path = RESULTS / f"{name}.json"
     if not path.is_file():
         raise NotMeasured(name)
-    return read_result(path) if name in ("evaluation", "tournament") else read_json(path)
+    if name == "evaluation":
+        return rescaled(read_result(path))
+    return read_result(path) if name == "tournament" else read_json(path)
 
 
 def files(pattern: str) -> list[Path]:
@@ -155,13 +155,6 @@ def placed(task: str, rewards: Sequence[float | None]) -> list[float]:
     earn the same."""
     low, high = (earned(task).get(end, np.nan) for end in scale_ends(TASKS[task]))
     return [100 * (reward - low) / (high - low) for reward in rewards if reward is not None] if high > low else []
-
-
-def scale(tasks: Mapping[str, Any]) -> str:
-    """Which policies are 0 and 100: on most tasks, then on each of the others."""
-    of = {name: f"{low} 0, {high} 100" for name, (low, high) in ((name, task["ends"]) for name, task in tasks.items())}
-    usual = max(of.values(), key=list(of.values()).count)
-    return "; ".join([usual, *(f"in `{name}` {ends}" for name, ends in of.items() if ends != usual)])
 
 
 def picture(path: Path, title: str) -> str:

@@ -24,6 +24,7 @@ import models
 import numpy as np
 import shifts
 import speeds
+import suites
 import worlds_for_models
 from measured import (
     NotMeasured,
@@ -33,7 +34,6 @@ from measured import (
     leaders,
     picture,
     played,
-    scale,
     section,
     stored,
     training,
@@ -42,7 +42,7 @@ from measured import (
     whence_rows,
 )
 
-from recsys_env import TASKS, WorldConfig, parallel_env
+from recsys_env import SUITES, TASKS, WorldConfig, parallel_env
 from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores, draw_seeds
 from recsys_env.evaluation.runs import file_name
 from recsys_env.evaluation.statistics import interval
@@ -51,7 +51,6 @@ from recsys_env.evaluation.tables import (
     RANKING,
     aggregate_rows,
     arrow,
-    bracketed,
     brief,
     cross_play_rows,
     leaderboard_rows,
@@ -63,6 +62,7 @@ from recsys_env.evaluation.tables import (
     ranking_rows,
     spread,
 )
+from recsys_env.tasks import suite_of
 
 README = Path(__file__).parent.parent / "README.md"
 SHOWN = (
@@ -114,44 +114,55 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
 
 
 def evaluation(folder: Path) -> str:
-    """Scores of all policies on all tasks, and over the tasks."""
+    """Scores of all policies on the tasks of each suite, and over these tasks where they share one scale."""
     report = stored("evaluation")
-    models.draw_intervals(
-        {team: row["iqm"] for team, row in report["aggregate"]["teams"].items()},
-        f"score over {len(report['tasks'])} tasks (IQM), 95 %",
-        folder / "leaderboard.png",
-    )
-    over = markdown(["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
     return section(
-        _leaders(report),
-        picture(folder / "leaderboard.png", "score of each policy over the tasks"),
-        _leaderboard(report),
-        folded("Over all tasks, as numbers", over),
-        how=f"{_leaderboard_note(report)} The bootstrap resamples runs; the tasks stay the same. "
-        f"{_evaluation_source(report)}",
+        " ".join([*_leaders(report), "What 0 and 100 are on each task:"]),
+        suites.by_task(),
+        *(text for suite in SUITES for text in _of_suite(report, suite, folder)),
+        how=f"Normalised scores, {_runs(report)}, ± 95 % (t over runs), and where all tasks of a suite share one scale "
+        "their interquartile mean over these tasks (IQM) [95 % bootstrap]; * learns while it serves. The bootstrap "
+        f"resamples runs; the tasks stay the same. {_evaluation_source(report)}",
     )
 
 
-def _leaders(report: Mapping[str, Any]) -> str:
-    """The best oracle and the best policy that uses observations only, over all tasks."""
-    over = {team: row["iqm"][0] for team, row in report["aggregate"]["teams"].items()}
-    said = [f"{who} is `{team}` with {over[team]:.0f} of 100" for who, team in leaders(over).items()]
-    return (
-        f"Over the {len(report['tasks'])} tasks {' and '.join(said)} (interquartile mean of scores; an oracle reads "
-        "what agents do not observe)."
-    )
+def _leaders(report: Mapping[str, Any]) -> list[str]:
+    """The best oracle and the best policy that uses observations only, over the tasks of each suite with one scale."""
+    said = []
+    for suite, found in report["aggregate"].items():
+        over = {team: row["iqm"][0] for team, row in found["teams"].items()}
+        best = [f"{who} is `{team}` with {over[team]:.0f} of 100" for who, team in leaders(over).items()]
+        said.append(
+            f"Over the {len(found['tasks'])} tasks of `{suite}` that were measured {' and '.join(best)} (interquartile "
+            "mean of scores; an oracle reads what agents do not observe)."
+        )
+    return said
 
 
-def _leaderboard(report: Mapping[str, Any]) -> str:
-    rows = [[f"`{team}`", *scores] for team, *scores in leaderboard_rows(report)]
-    return markdown(["policy", *(f"`{task}`" for task in report["tasks"]), "IQM"], rows)
-
-
-def _leaderboard_note(report: Mapping[str, Any]) -> str:
-    return (
-        f"Normalised scores ({scale(report['tasks'])}), {_runs(report)}, ± 95 % (t over runs), and their interquartile "
-        "mean over the tasks (IQM) [95 % bootstrap]; * learns while it serves."
-    )
+def _of_suite(report: Mapping[str, Any], suite: str, folder: Path) -> list[str]:
+    """The leaderboard of a suite, if some of its tasks were measured; over all of these only where they share one
+    scale."""
+    played = [task for task in SUITES[suite].tasks if task in report["tasks"]]
+    if not played:
+        return []
+    text = [f"### {SUITES[suite].title}", SUITES[suite].purpose]
+    over = report["aggregate"].get(suite)
+    if over:
+        path = folder / f"leaderboard-{suite}.png"
+        intervals = {team: row["iqm"] for team, row in over["teams"].items()}
+        models.draw_intervals(intervals, f"score over {len(played)} tasks (IQM), 95 %", path)
+        text.append(picture(path, f"score of each policy over the tasks of {suite}"))
+    else:
+        text.append(
+            "Its tasks have different scales, so there is no score over all of them: compare policies on each task."
+        )
+    text += filter(None, (suites.above_hundred(task, suites.scores_of(task)) for task in played))
+    rows = [[f"`{team}`", *scores] for team, *scores in leaderboard_rows(report, suite)]
+    text.append(markdown(["policy", *(f"`{task}`" for task in played), *(["IQM"] if over else [])], rows))
+    if over:
+        head = ["policy", "IQM", "mean", "P(better than the next)"]
+        text.append(folded("Over all tasks, as numbers", markdown(head, aggregate_rows(report, suite))))
+    return text
 
 
 def _runs(report: Mapping[str, Any]) -> str:
@@ -183,6 +194,7 @@ def task_scores(task: str, folder: Path) -> str:
             f"Of the learners `{best}` earns the most, {spread(trained[best]['reward'])} per agent and episode.",
             picture(folder / f"seeds-{task}.png", f"reward of each seed of the learners on {task}"),
             learners.on_task(task, trained),
+            *filter(None, [suites.above_hundred(task, suites.scores_of_learners(task))]),
             "Learning curves, with policies as dashed lines:",
             picture(folder / f"curves-{task}.png", f"learning curves on {task}"),
         ]
@@ -209,6 +221,7 @@ def _policies(task: str, found: Mapping[str, Any], folder: Path) -> str:
     return section(
         f"On this task {' and '.join(bests)}.",
         picture(folder / f"scores-{task}.png", f"individual reward of each policy on {task}"),
+        *filter(None, [suites.above_hundred(task, suites.scores_of(task))]),
         markdown(["policy", "individual reward", "score", *map(arrow, shown)], rows),
         how=how,
     )
@@ -240,26 +253,31 @@ def learned() -> str:
 
 
 def _above_static() -> str:
-    found = dict(claims.claims({"tasks": played()}, training())).get("The best trained team earns more than `static`")
-    if not found:
+    said = []
+    for suite in SUITES:
+        found = dict(suites.claims_of(suite)).get("The best trained team earns more than `static`")
+        if found:
+            said.append(f"{claims.holds(found)} of {len(found)} tasks of `{suite}`")
+    if not said:
         return ""
     return (
-        f"On {claims.holds(found)} of {len(found)} tasks the best trained learner earns more than `static`, by more "
-        "than the interval of the difference."
+        f"On {' and on '.join(said)} the best trained learner earns more than `static`, by more than the interval of "
+        "the difference."
     )
 
 
 def claimed() -> str:
     """The claims, and how many of them hold on most tasks."""
-    found = claims.claims({"tasks": played()}, training())
+    found = [claim for suite in SUITES for claim in suites.claims_of(suite)]
     table = learners.claims()
     mostly = sum(claims.holds(differences) > len(differences) / 2 for _, differences in found)
-    return f"{mostly} of {len(found)} claims hold on most tasks, beyond their intervals.\n\n{table}"
+    return f"{mostly} of {len(found)} claims hold on most tasks of their suite, beyond their intervals.\n\n{table}"
 
 
 def tournament(folder: Path) -> str:
     sections = []
-    for name, result in stored("tournament").items():
+    games = {name: result for name, result in stored("tournament").items() if suite_of(name)}
+    for name, result in games.items():
         what, settings = "individual reward of the row's policy against the column's", result["origin"]["settings"]
         if result["cooperative"]:
             what = "team reward per agent, the row's policy in one seat, the column's in the others"
@@ -495,18 +513,19 @@ def fit_origin() -> str:
 
 
 def tasks(named: str) -> str:
-    """All tasks in a table.
+    """All tasks in a table, by suite; those in none come last.
 
     Args:
         named: how a name is written, as in "`{}`".
     """
-    rows = []
-    for name, task in TASKS.items():
+    rows, order = [], [task for suite in SUITES.values() for task in suite.tasks]
+    for name in dict.fromkeys([*(task for task in order if task in TASKS), *TASKS]):
+        task = TASKS[name]
         sharing = task.reward.sharing
         reward = {0.0: "own", 1.0: "team", -1.0: "zero-sum"}.get(sharing, f"shared {sharing:g}")
         sizes = [task.num_agents, task.slots, task.page, task.action]
-        rows.append([named.format(name), summary(task), *sizes, reward])
-    return markdown(["task", "what it is", "agents", "slots", "page", "action", "reward"], rows)
+        rows.append([named.format(name), summary(task), *sizes, reward, suite_of(name) or "example"])
+    return markdown(["task", "what it is", "agents", "slots", "page", "action", "reward", "suite"], rows)
 
 
 def summary(task: WorldConfig) -> str:
@@ -549,28 +568,13 @@ def _readme_page() -> str:
     return f"```text\n{clicked_page('ecommerce-v1', 'ansi').strip()}\n```"
 
 
-READ = {  # the README's rows: policy -> what it does
-    "random": "draws its slates at random",
-    "popularity": "shows what was clicked most",
-    "static": "ranks by fixed weights of what agents observe, the best that were found",
-    "greedy": "oracle: the page with the highest expected reward now",
-    "planner": "oracle: also invests in the visitor's satisfaction",
-}
-
-
 def _readme_scores() -> str:
-    """Five policies over all tasks, after what their scores say."""
+    """The scales of the tasks and the best policies, after what the scores say."""
     report = stored("evaluation")
-    tasks, over = report["tasks"], report["aggregate"]["teams"]
-    rows = []
-    for team, what in READ.items():
-        if team in over:
-            score = {name: task["teams"][team]["score"] for name, task in tasks.items()}
-            ends = [f"{score[name]:.0f} (`{name}`)" for name in (min(score, key=score.get), max(score, key=score.get))]
-            rows.append([f"`{team}`", what, bracketed(over[team]["iqm"], 0), *ends])
-    table = markdown(["policy", "what it does", "score over the tasks", "lowest", "highest"], rows)
-    note = f"{_runs(report)} on each task; the score over the tasks is their interquartile mean [95 % bootstrap]."
-    return f"{_leaders(report)} {_above_static()}".strip() + f"\n\n{table}\n\n{note}"
+    said = [*_leaders(report), _above_static()]
+    above = (suites.above_hundred(task, suites.scores_of(task)) for suite in SUITES.values() for task in suite.tasks)
+    notes = [f"{_runs(report)} on each task; ± 95 %.", *filter(None, above)]
+    return f"{' '.join(filter(None, said))}\n\n{suites.by_task()}\n\n{' '.join(notes)}"
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ from .relative import TeamSizesEnv, team_sizes_env
 from .rollouts import Rollout, rollout
 from .scenarios import SCENARIOS, Scenario
 from .settings import replace
-from .tasks import TASKS, register_task, task_config
+from .tasks import SUITES, TASKS, register_task, task_config
 from .vector import VectorEnv
 from .views import (
     SharedPolicyVectorEnv,
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "SCENARIOS",
+    "SUITES",
     "TASKS",
     "Catalogue",
     "FocalBatch",

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from .checks import is_sequence, shown
 from .config import WorldConfig
-from .tasks import task_config
+from .tasks import SUITES, task_config
 
 
 def fail(message: object) -> NoReturn:
@@ -170,6 +170,22 @@ def split_task(task: str) -> list[str]:
         else:
             parts[-1] += letter
     return parts
+
+
+def tasks_of(names: Sequence[str]) -> list[str]:
+    """Return the tasks of these names; that of a suite (`tasks.SUITES`) stands for all of its tasks.
+
+    Fields that are changed after the name of a suite are changed in each of them: `ranking,horizon=200`.
+
+    Raises:
+        ValueError: a suite, task, field or value does not exist.
+    """
+    found: list[str] = []
+    for name in names:
+        first, *changes = split_task(name)
+        tasks = SUITES[first].tasks if first in SUITES else (first,)
+        found += [",".join([task, *changes]) for task in tasks]
+    return list(known_tasks(list(dict.fromkeys(found))))
 
 
 def known_tasks(tasks: Sequence[str]) -> Sequence[str]:

@@ -8,20 +8,24 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import TASKS, Catalogue, WorldConfig, cli, fields, spaces
+from . import SUITES, TASKS, Catalogue, WorldConfig, cli, fields, spaces
 from .config import RoleConfig
 from .evaluation import METRICS
 from .observations import observation_layout, observation_space
 from .policies import FAMILIES, POLICIES, TASK_POLICIES
 from .settings import describe as describe_config
+from .tasks import suite_of
 from .world import shape_of
 
 
 def tasks() -> None:
-    """List the tasks. `describe` shows the details of one task."""
+    """List the tasks, and the suites that they belong to. `describe` shows the details of one task."""
     for name, task in TASKS.items():
         sizes = f"{_count(task.num_agents, 'agent')} with {_count(task.slots, 'slot')}, {task.horizon} ticks"
-        _entry(name, f"{task.description.splitlines()[0]} ({sizes}; page {task.page}, actions {task.action})")
+        of = f"suite {suite_of(name)}" if suite_of(name) else "an example"
+        _entry(name, f"{task.description.splitlines()[0]} ({of}; {sizes}; page {task.page}, actions {task.action})")
+    for name, suite in SUITES.items():
+        print(textwrap.fill(f"suite {name}: {suite.title}. {suite.purpose} {', '.join(suite.tasks)}.", _width()))
 
 
 def describe(task: str) -> None:

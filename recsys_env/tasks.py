@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import pettingzoo
@@ -500,6 +500,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         slots=10,
         page="shared",
         scenes=_SHOP,
+        scale_hundred="central",
         catalogue="grocery",
         users=UserConfig(population="fixed", habit_size=64, habit_decay=0.9925, habit="purchase"),
         items=ItemConfig(promotion_probability=0.4826, promotion_depth=0.244),
@@ -725,6 +726,61 @@ _TASKS = ByName("task", {name: _tuned(name, config) for name, config in _SHIPPED
 TASKS: Mapping[str, WorldConfig] = MappingProxyType(_TASKS)
 """Read-only mapping from name to task: the tasks of the package, which never change under their name, and those that
 `register_task` added."""
+
+
+class Suite(NamedTuple):
+    """Tasks that are evaluated together.
+
+    Attributes:
+        title: its name in tables and headings.
+        purpose: what its scores tell, in a sentence.
+        tasks: names of its tasks, with changed fields where these are a treatment: `social-v1,num_agents=4`.
+    """
+
+    title: str
+    purpose: str
+    tasks: tuple[str, ...]
+
+
+SUITES: Mapping[str, Suite] = MappingProxyType(
+    {
+        "marl": Suite(
+            "MARL",
+            "Compares algorithms for several learners, who cooperate, compete or both; `duel-v1` and `pricing-duel-v0` "
+            "are solved exactly, and `social-v1` is played by teams of two sizes.",
+            (
+                "duel-v1",
+                "pricing-duel-v0",
+                "coverage-v0",
+                "bundle-v0",
+                "social-v1",
+                "social-v1,num_agents=4",
+                "rivals-v1",
+                "market-v0",
+                "auction-v0",
+                "creators-v0",
+            ),
+        ),
+        "ranking": Suite(
+            "Ranking with long-term effects",
+            "Compares recommenders where what a page shows changes what later pages earn, by satisfaction, satiation, "
+            "age of the items or the sequence of plays.",
+            (
+                "ecommerce-v1",
+                "news-v1",
+                "streaming-v1",
+                "playlist-v0",
+            ),
+        ),
+    }
+)
+"""The suites by name. Tasks in no suite are examples: they can be played and stay as they are, but are not scored on
+the leaderboard."""
+
+
+def suite_of(task: str) -> str:
+    """Return the name of the suite that has a task, or "" for an example."""
+    return next((name for name, suite in SUITES.items() if task in suite.tasks), "")
 
 
 def register_task(name: str, config: WorldConfig) -> None:

@@ -21,9 +21,9 @@ from .checks import as_numbers, check_count, check_finite, is_number, is_sequenc
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import episode_rewards
-from .fields import AUCTION_FIELDS, LEVELS, ranker_weights
+from .fields import AUCTION_FIELDS, LEVELS
 from .policies import Planner, Policy, Team
-from .policies.linear import LinearRanker, save_ranker, state_columns
+from .policies.linear import LATENT, LinearRanker, save_ranker, state_columns, weight_names
 from .tasks import task_config
 from .vector import VectorEnv
 
@@ -198,7 +198,8 @@ class Found(NamedTuple):
         weights: of the best search, for each role [R, 1 + X, W] as in `LinearRanker`; scaled so that the largest
             feature weight of a role is 1 in size.
         states: fields of the observation that change the weights.
-        names: names of the W weights: the features, and where agents set prices or bid, `price_level` or `bid_level`.
+        names: names of the W weights: the features, those of an oracle, and where agents set prices or bid,
+            `price_level` or `bid_level`.
         scores: mean and half-width of the 95 % interval of each search, best first: individual reward of the learners
             per agent and episode. All searches are measured on the same fresh episodes.
     """
@@ -210,7 +211,7 @@ class Found(NamedTuple):
 
     def policy(self, config: WorldConfig, n: int) -> LinearRanker:
         """Return the policy of agent n."""
-        return LinearRanker(self.weights[config.role_index(n)], self.states)
+        return LinearRanker(self.weights[config.role_index(n)], self.states, set(LATENT) <= set(self.names))
 
     def save(self, config: WorldConfig, folder: Path) -> None:
         """Save the rankers as a folder that can be used as a policy by its path; see `save_ranker`."""
@@ -218,7 +219,7 @@ class Found(NamedTuple):
         save_ranker(folder, self.names, of_role, self.states)
 
 
-def best_ranker(
+def best_ranker(  # noqa: PLR0913  # what searches differ in
     task: str | WorldConfig,
     *,
     background: Mapping[str, str | Policy] | None = None,
@@ -227,6 +228,7 @@ def best_ranker(
     start: np.ndarray | None = None,
     budget: Budget = Budget(),
     shared: bool = False,
+    latent: bool = False,
     seed: int = 0,
 ) -> Found:
     """Search by cross-entropy for the best linear rankers of some agents, while the policies of the others are fixed.
@@ -243,6 +245,8 @@ def best_ranker(
             the same states; None: each search begins at the best single weight.
         budget: budget of the search.
         shared: maximise the rewards after sharing instead of individual rewards.
+        latent: search for oracles, who also rank by what agents do not observe (`policies.linear.LATENT`), with weights
+            that move with the visitor's true satisfaction.
         seed: seed of the searches and their episodes.
 
     Returns:
@@ -256,10 +260,11 @@ def best_ranker(
     config = task_config(task, {})
     if not isinstance(budget, Budget):
         raise TypeError(f"budget = {shown(budget)} must be a Budget")
-    if not isinstance(shared, bool | np.bool_):
-        raise TypeError(f"shared = {shown(shared)} must be True or False")
+    for name, value in {"shared": shared, "latent": latent}.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} = {shown(value)} must be True or False")
     check_count("seed", seed, 0, 10**12)
-    arena = Arena(config, {} if background is None else background, states, without)
+    arena = Arena(config, {} if background is None else background, states, without, latent)
     if start is not None:
         start, (roles, rows, size) = as_numbers("start", start), arena.size
         if start.shape not in ((roles, 1, size), (roles, rows, size)):
@@ -312,6 +317,7 @@ class Arena:
         background: a policy for each agent whose ranker is not given.
         states: fields of the observation that change the weights; fields that the world lacks are left out.
         without: features whose weights are 0.
+        latent: whether the rankers are oracles.
         make: creates a batch of a number of copies; None: a `VectorEnv`.
 
     Attributes:
@@ -329,6 +335,7 @@ class Arena:
         background: Mapping[str, str | Policy],
         states: tuple[str, ...],
         without: Collection[str] = (),
+        latent: bool = False,
         make: Callable[[WorldConfig, int], CpuBatch] | None = None,
     ) -> None:
         probe = VectorEnv(config, 1)
@@ -340,13 +347,13 @@ class Arena:
         self.learners = [agent for agent in config.agents if agent not in background]
         if not self.learners or not set(background) <= set(config.agents):
             raise ValueError(f"background = {shown(list(background))} must be some of {config.agents}, and not all")
-        self.background, self.states = background, states
-        self.names = ranker_weights(config, probe.shape)
+        self.background, self.states, self.latent = background, states, latent
+        self.names = weight_names(config, probe.shape, latent)
         for name in without:
             if name not in self.names:
                 raise ValueError(unknown("feature", name, self.names))
         self.counts = np.array([name not in without for name in self.names], float)
-        self.size = len(config.roles), 1 + len(state_columns(probe, states)), len(self.names)
+        self.size = len(config.roles), 1 + len(state_columns(probe, states)) + latent, len(self.names)
         self._batches: dict[int, CpuBatch] = {}
 
     def play(self, candidates: np.ndarray, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -361,7 +368,7 @@ class Arena:
         weights = np.repeat(candidates.reshape(count, *self.size) * self.counts, episodes, axis=0)
         numbers = [self.config.agents.index(agent) for agent in self.learners]
         rankers = {
-            agent: LinearRanker(weights[:, self.config.role_index(n)], self.states)
+            agent: LinearRanker(weights[:, self.config.role_index(n)], self.states, self.latent)
             for agent, n in zip(self.learners, numbers, strict=True)
         }
         team = Team(envs, {**self.background, **rankers}, seed)

@@ -360,13 +360,14 @@ def results(folder: Path) -> Iterator[Kind]:
     for found in evaluation["tasks"].values():
         for row in found["teams"].values():
             row["metrics"] = {name: values for name, values in row["metrics"].items() if name in ("ndcg", "page_ctr")}
-    evaluation["aggregate"] = {"teams": {}, "improvement": {}}
+    del evaluation["aggregate"]  # which is computed anew
     write_json(folder / "evaluation.json", evaluation)
     examples.write_tournament(folder)
 
     def read() -> Any:
         found, games = (read_result(folder / f"{name}.json") for name in ("evaluation", "tournament"))
-        made = [leaderboard_rows(found), aggregate_rows(found)]
+        found = statistics.rescaled(found)
+        made = [rows(found, "ranking") for rows in (leaderboard_rows, aggregate_rows)]
         made += [rows(task) for task in found["tasks"].values() for rows in (reward_rows, metric_rows)]
         made += [rows(game) for game in games.values() for rows in (payoff_rows, ranking_rows)]
         statistics.merged(found, found)

@@ -15,7 +15,7 @@ from recsys_env.evaluation import evaluate, tournament
 from recsys_env.files import write_json
 from recsys_env.provenance import provenance
 
-TASKS = ("ecommerce-v1", "journey-v1")
+TASKS = ("ecommerce-v1", "news-v1")
 TEAMS = ("random", "blind", "content", "greedy", "planner")
 TICKS = 100  # of an episode
 

@@ -20,14 +20,14 @@ import recsys_env
 from recsys_env import WorldConfig, cli
 from recsys_env.__main__ import main
 from recsys_env.cli import config_of
-from recsys_env.evaluation import UNSEEN, episode_returns, evaluate, statistics
+from recsys_env.evaluation import UNSEEN, episode_returns, evaluate, statistics, tables
 from recsys_env.evaluation import runs as runs_module
 from recsys_env.evaluation.report import show
 from recsys_env.evaluation.runs import Run, play
 from recsys_env.evaluation.statistics import summary
 from recsys_env.evaluation.tables import grid
 from recsys_env.policies import CHECKPOINT, LOADERS, Random, register_loader
-from recsys_env.tasks import _TASKS
+from recsys_env.tasks import _TASKS, Suite
 
 TINY = WorldConfig(
     num_agents=2,
@@ -196,13 +196,34 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
     )
     assert set(content["metrics"]["ndcg"]) == {"recommender_0", "recommender_1", "platform"}
     assert report["tasks"]["duel-v1"]["ends"] == ["equilibrium", "joint"]
-    assert set(report["aggregate"]["teams"]) == {"content", "popularity"}  # the ends of one task only are left out
+    assert report["aggregate"] == {}  # they belong to no suite
     stored = json.loads((tmp_path / "tiny-v0" / "content" / "2.json").read_text())
     assert {"command", "commit", "versions", "processor", "own", "metrics", "seed"} <= set(stored)
     shown = capsys.readouterr().out
     assert "0 = random, 100 = planner" in shown
     assert "ndcg" in shown
+    assert "IQM" not in shown
+
+
+def test_a_suite_stands_for_its_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And has aggregates over them, of the policies that played all."""
+    both = ("tiny-v0", "tiny-v0,users.number=4")
+    for module in (cli, statistics, tables):
+        monkeypatch.setattr(module, "SUITES", {"mine": Suite("Mine", "A suite of mine.", both)})
+    wanted = ["--policies", "content", "--tasks", "mine", "tiny-v0", "--episodes", "2", "--seeds", "2"]
+    main(["evaluate", *wanted, "--out", str(tmp_path)])
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    assert tuple(report["tasks"]) == both
+    assert set(report["aggregate"]["mine"]["teams"]) == {"content", "random", "planner"}
+    shown = capsys.readouterr().out
+    assert "mine, 2 tasks: normalised scores" in shown
     assert "IQM" in shown
+    changed = cli.tasks_of(["mine,horizon=20", "duel-v1"])
+    assert changed == ["tiny-v0,horizon=20", "tiny-v0,users.number=4,horizon=20", "duel-v1"]
+    with pytest.raises(ValueError, match="horizn"):
+        cli.tasks_of(["mine,horizn=20"])
 
 
 def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,10 +401,10 @@ def test_tables_show_brackets(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "rliable" else object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "rich" else object())
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate"])
-    assert capsys.readouterr().err == 'error: this needs rliable: pip install "recsys_env[evaluate]"\n'
+    assert capsys.readouterr().err == 'error: this needs rich: pip install "recsys_env[evaluate]"\n'
 
 
 MINE = (

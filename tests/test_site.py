@@ -35,7 +35,7 @@ def test_a_task_without_results_has_a_page(out: Path) -> None:
     register_task("mine-v1", WorldConfig(description="A shop of mine.", num_agents=2, slots=2, items={"number": 30}))
     page = generate.task_page("mine-v1")
     assert page.startswith("# mine-v1\n\nA shop of mine.\n")
-    assert page.count("Not measured yet") == 2  # evidence and scores
+    assert page.count("Not measured yet") == 3  # evidence, scores, and why it is in no suite
     assert "- `mine-v0`: the first\n- `mine-v1`" in page
     assert (out / "plots" / "page-mine-v1.png").is_file()
     assert "](_generated/tasks/mine-v1.md)" in generate.task_pages()

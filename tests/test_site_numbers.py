@@ -214,13 +214,26 @@ TRIED = "work that left no results: how often something was tried by hand"
 SIZES = "numbers of copies in the tables of the page"
 MACHINE = "an order of magnitude, which depends on the machine"
 LIMIT = "a limit of the code"
+SCALE = "the scale of scores"
 SOLVED = "tested in tests/test_exact*.py and tests/test_pricing.py"
 BLOCK = "what the code block beside it sets"
 GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason why nothing computes their numbers
     "README.md": {
         "about 3 minutes": MACHINE,
         "about 12 minutes on 2 cores": MACHINE,
+        "100 is the best policy": SCALE,
     },
+    "docs/evaluation.md": dict.fromkeys(
+        (
+            "What 100 means",
+            "100 is the best policy",
+            "the present 100",
+            "scores above 100",
+            "policies that are 100",
+            "where 100 is",
+        ),
+        SCALE,
+    ),
     "docs/challenge.md": {"More steps (10 million)": TRIED},
     "docs/data.md": {
         "more than 10,000 letters": LIMIT,

@@ -12,9 +12,9 @@ pytest.importorskip("rliable")
 
 from scipy import stats
 
-from recsys_env import WorldConfig
+from recsys_env import TASKS, WorldConfig, replace, tasks
 from recsys_env.evaluation import UNSEEN, mean_interval, scale_ends, statistics
-from recsys_env.evaluation.statistics import common_curve, interval, merged, summary
+from recsys_env.evaluation.statistics import common_curve, interval, merged, rescaled, summary
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +182,8 @@ def test_aggregates_over_tasks() -> None:
         *made_up({**ENDS, "mine": better}),
         *made_up({**ENDS, "mine": {seed: x + 0.1 for seed, x in better.items()}}, "news-v1"),
     ]
-    found = summary(results)["aggregate"]
+    found = summary(results)["aggregate"]["ranking"]
+    assert found["tasks"] == ["ecommerce-v1", "news-v1"]
     np.testing.assert_array_equal(np.random.get_state()[1], state)
     expected = np.array([[50, 75, 75, 50], [55, 80, 80, 55]]).T
     iqm, low, high = found["teams"]["mine"]["iqm"]
@@ -190,7 +191,39 @@ def test_aggregates_over_tasks() -> None:
     assert low < iqm < high
     assert found["teams"]["mine"]["mean"][0] == pytest.approx(expected.mean())
     assert found["improvement"]["mine > random"] == [1, 1, 1]
-    assert found == summary(results)["aggregate"]
-    assert (
-        summary(made_up({name: {0: values[0]} for name, values in ENDS.items()}))["aggregate"]["teams"] == {}
-    )  # one run has no interval
+    assert found == summary(results)["aggregate"]["ranking"]
+    once = {name: {0: values[0]} for name, values in ENDS.items()}
+    assert summary([*made_up(once), *made_up(once, "news-v1")])["aggregate"] == {}  # one run has no interval
+
+
+def test_tasks_of_different_scales_have_no_aggregate() -> None:
+    """Nor have those of different suites, of which no other was played, and examples."""
+    central = {"random": ENDS["random"], "central": ENDS["planner"]}
+    shop, social = made_up(ENDS), made_up(ENDS, "social-v1")
+    assert summary([*social, *made_up(central, "market-v0")])["aggregate"] == {}
+    assert summary([*shop, *social, *made_up(ENDS, "journey-v1")])["aggregate"] == {}
+    assert list(summary([*social, *made_up(ENDS, "bundle-v0")])["aggregate"]) == ["marl"]
+
+
+def test_scores_follow_the_scale_that_a_task_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rewards stay as they were stored."""
+    best = {seed: 2 * own for seed, own in ENDS["planner"].items()}
+    runs = made_up({**ENDS, "central": best})
+    stored = summary(runs)
+    shop = replace(TASKS["ecommerce-v1"], {"scale_hundred": "central"})
+    monkeypatch.setitem(tasks._TASKS, "ecommerce-v1", shop)
+    moved = rescaled(stored)
+    assert moved == summary(runs)
+    assert moved["tasks"]["ecommerce-v1"]["ends"] == ["random", "central"]
+    teams = [report["tasks"]["ecommerce-v1"]["teams"]["planner"] for report in (stored, moved)]
+    assert teams[0]["score"] == 100 > teams[1]["score"]
+    assert teams[0]["runs"] == teams[1]["runs"]
+    monkeypatch.setitem(tasks._TASKS, "ecommerce-v1", replace(shop, {"scale_hundred": "static"}))
+    with pytest.raises(ValueError, match="there is no run of static on ecommerce-v1"):
+        rescaled(stored)
+
+
+def test_improvement_counts_the_pairs_that_are_won() -> None:
+    """A tie is half a win."""
+    first, other = np.array([1.0, 2.0]), np.array([2.0, 0.0])
+    assert statistics._improvement(first, other, axis=-1) == (0 + 1 + 0.5 + 1) / 4

@@ -17,7 +17,7 @@ from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
 from recsys_env.files import read_json, signed, write_json
 from recsys_env.policies import CHECKPOINT, Planner, make_policy
-from recsys_env.policies.linear import LinearRanker, save_ranker
+from recsys_env.policies.linear import LinearRanker, save_ranker, weight_names
 from recsys_env.tuning import Budget, best_ranker, cross_entropy, tune_planner
 
 MARKET = replace(
@@ -227,6 +227,43 @@ def test_a_saved_ranker_is_a_policy_by_its_folder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(own, episode_returns(SMALL, team, 20, 1))
     again = best_ranker(SMALL, states=("observed_satisfaction", "visits"), start=found.weights, budget=TINY)
     assert again.weights.shape == found.weights.shape
+
+
+def test_an_oracle_also_ranks_by_what_is_latent(tmp_path: Path) -> None:
+    """With weights that move with the true satisfaction."""
+    envs = vector_env(SMALL, 60)
+    names = weight_names(SMALL, envs.shape, latent=True)
+    weights = np.random.default_rng(0).normal(size=(2, len(names))).round(3)
+    save_ranker(tmp_path, names, {"recommender": weights})
+    policy = make_policy(str(tmp_path))
+    policy.bind(envs, "recommender_0", 0)
+    observations, joint = envs.reset(seed=0)[0], envs.empty_actions()
+    moods = []
+    for _ in range(5):
+        user, page = envs.latent_users(), envs.next_page
+        features = envs.field(observations[:, 0], "candidates").reshape(60, 6, -1)
+        joint[:, 0] = policy.act(observations[:, 0])
+        for b in np.flatnonzero(envs.active[:, 0]):
+            scores = []
+            for item, seen in zip(envs.arrays.candidates[b, 0], features[b], strict=True):
+                of = envs.world.items[item]
+                latent = [user["taste"][b] @ envs.world.item_vectors[item], of["quality"], of["bait"]]
+                latent += [of["topic"] == page["intent"][b], user["satiation"][b, of["topic"]]]
+                scores.append(np.array([*seen, *latent]) @ (weights[0] + user["satisfaction"][b] * weights[1]))
+            np.testing.assert_array_equal(joint[b, 0], np.argsort(-np.array(scores))[:2])
+            moods.append(user["satisfaction"][b])
+        observations = envs.step(joint)[0]
+    assert np.std(moods) > 0
+
+
+def test_a_search_for_an_oracle_finds_what_its_folder_plays(tmp_path: Path) -> None:
+    found = best_ranker(SMALL, latent=True, budget=dataclasses.replace(TINY, searches=1))
+    assert found.weights.shape == (1, 2, len(weight_names(SMALL, vector_env(SMALL, 1).shape, latent=True)))
+    found = found._replace(weights=found.weights.round(3))
+    found.save(SMALL, tmp_path)
+    team = {agent: found.policy(SMALL, 0) for agent in SMALL.agents}
+    own = episode_returns(SMALL, str(tmp_path), 20, 1)
+    np.testing.assert_array_equal(own, episode_returns(SMALL, team, 20, 1))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from benchmarks.studies.evidence import priced_planners
 from recsys_env import TASKS
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown
+from recsys_env.tasks import suite_of
 
 from .learners import options, pairs, trained
 from .policies import constant_strategy
@@ -43,7 +44,11 @@ def table_of_aims() -> str:
     """A grid of all tasks and aims, then what each aim asks for and in how many tasks it is met."""
     found = {task: {aim.name: aim.finds(task) for aim in AIMS} for task in TASKS}
     grid = [
-        [f"[{task.rpartition('-v')[0]}](_generated/tasks/{task}.md#evidence)", *map(_mark, of.values())]
+        [
+            f"[{task.rpartition('-v')[0]}](_generated/tasks/{task}.md#evidence)",
+            suite_of(task) or "example",
+            *map(_mark, of.values()),
+        ]
         for task, of in found.items()
     ]
     rows, verdicts = [], []
@@ -59,7 +64,7 @@ def table_of_aims() -> str:
             f"{verdicts.count('met')} of {len(AIMS)} aims are met. Each cell shows the measured gain, ✓ where it meets "
             "the aim and ✗ where it misses it; an empty cell is not measured. The page of a task shows the policies "
             "and intervals behind its row.",
-            markdown(["task", *(aim.name for aim in AIMS)], grid),
+            markdown(["task", "suite", *(aim.name for aim in AIMS)], grid),
             f"Computed from the evidence cards of {cards} of {len(TASKS)} tasks and the results of the learners. The "
             "aims, and in how many tasks each is wanted and met:",
             markdown(["", "aim", "tasks wanted", "tasks met", "verdict"], rows),

@@ -6,32 +6,43 @@ from collections.abc import Mapping
 from typing import Any
 
 import measured
+import suites
 
 from recsys_env import TASKS, WorldConfig
-from recsys_env.evaluation.tables import markdown, normalised, spread
+from recsys_env.evaluation.statistics import scale_ends
+from recsys_env.evaluation.tables import markdown, spread
 
 from .values import missing, percent
 
 
 def scores(found: Mapping[str, Any]) -> str:
-    known = {policy: row for policy, row in found["rows"].items() if "missing" not in row}
-    rows = [
-        [f"`{policy}`", spread(row), normalised({"score": None, "score_ci95": None, **row})]
-        for policy, row in known.items()
-    ]
+    task, known = found["settings"]["task"], {name: row for name, row in found["rows"].items() if "missing" not in row}
+    scored = {policy: _score(task, known, policy) for policy in known}
+    rows = [[f"`{policy}`", spread(row), spread(scored[policy], 1)] for policy, row in known.items()]
     bests = [
         f"{who} is `{name}` ({spread(known[name])})"
         for who, name in measured.leaders({name: row["mean"] for name, row in known.items()}).items()
     ]
-    strategy = constant_strategy(TASKS[found["settings"]["task"]])
+    strategy = constant_strategy(TASKS[task])
     said = f" `blind` may differ from `random` here, because {strategy}." if strategy else ""
     table = markdown(["policy", "individual reward per agent", "score"], rows)
     lead = ", ".join(bests)
     own = {policy: row for policy, row in known.items() if "source" in row}
     which = "all rows" if len(own) == len(known) else "the rows of " + ", ".join(f"`{policy}`" for policy in own)
-    raw = f"evidence/{found['settings']['task']}.json"
-    later = f"\n\n{{.how}}\nMeasured later, {which}: {measured.whence_rows(own, raw)}" if own else ""
-    return f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}\n\n{table}{later}"
+    later = f"{{.how}}\nMeasured later, {which}: {measured.whence_rows(own, f'evidence/{task}.json')}" if own else ""
+    means = f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}"
+    return "\n\n".join(filter(None, [means, suites.above_hundred(task, scored), table, later]))
+
+
+def _score(task: str, known: Mapping[str, Any], policy: str) -> dict[str, float | None]:
+    """The score of a row; without an interval where the task has had another scale since the row was measured."""
+    low, high = (known.get(end, {}) for end in scale_ends(TASKS[task]))
+    if (low.get("score"), high.get("score")) == (0, 100):
+        row = known[policy]
+        return {"mean": row.get("score"), "ci95": row.get("score_ci95")}
+    if not (low and high and high["mean"] > low["mean"]):
+        return {"mean": None, "ci95": None}
+    return {"mean": 100 * (known[policy]["mean"] - low["mean"]) / (high["mean"] - low["mean"]), "ci95": None}
 
 
 def constant_strategy(config: WorldConfig) -> str:

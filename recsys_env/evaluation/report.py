@@ -44,8 +44,9 @@ def evaluate(
 
     Args:
         policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
-        tasks: names of tasks, optionally with changed fields: streaming-v1,observability=full. catalogues=train or
-            catalogues=unseen among the fields gives every run its own world (`cli.CATALOGUES`).
+        tasks: names of tasks, or of suites for all of their tasks (`tasks.SUITES`), optionally with changed fields:
+            streaming-v1,observability=full. catalogues=train or catalogues=unseen among the fields gives every run its
+            own world (`cli.CATALOGUES`).
         episodes: episodes per run.
         seeds: number of runs, each on its own held-out seed, which training never uses.
         warmup: episodes that a policy which learns while it serves plays before each run.
@@ -56,12 +57,12 @@ def evaluate(
 
     Returns:
         tasks: task -> episodes, ends, agents, teams (team -> its mean, interval, score, metrics and runs, best first)
-        and differences; aggregate: the same over the tasks. `show` prints it.
+        and differences; aggregate: see `statistics.aggregate`. `show` prints it.
 
     Raises:
         ValueError, ImportError, RuntimeError: a name is unknown, or as in `recsys_env.evaluation.runs.play_all`.
     """
-    cli.require("evaluate", "rliable", "scipy", "rich", "tqdm")
+    cli.require("evaluate", "scipy", "rich", "tqdm")
     out = checked_path("out", out)
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
@@ -69,7 +70,7 @@ def evaluate(
     policies = import_policies(policies)
     runs = [
         Run(task, team, seed, episodes, warmup, metrics)
-        for task in cli.known_tasks(tasks)
+        for task in cli.tasks_of(tasks)
         for seed in range(seeds)
         for team in dict.fromkeys((*scale_ends(cli.config_of(task)), *policies))
     ]
@@ -85,7 +86,8 @@ class Command:
     policies: tuple[str, ...] = COMPARED
     """Names, folders of trained policies, module:factory, or (on tasks) mixed teams agent=policy,agent=policy."""
     tasks: tuple[str, ...] = ("ecommerce-v1",)
-    """Names of tasks, optionally with changed fields: streaming-v1,observability=full."""
+    """Names of tasks, or of suites for all of their tasks (marl, ranking), optionally with changed fields:
+    streaming-v1,observability=full."""
     scenarios: tuple[str, ...] = ()
     """Names of scenarios, or of tasks for all of their scenarios. They are played instead of the tasks."""
     episodes: int = 50
@@ -147,6 +149,6 @@ def show(report: Mapping[str, Any]) -> None:
             )
         units, costs = cost_table(task)
         grid(f"{name}: cost of a page on this machine (ms: milliseconds of acting)", units, costs)
-    if len(report["tasks"]) > 1 and report["aggregate"]["teams"]:
-        title = f"{len(report['tasks'])} tasks: normalised scores [95 % bootstrap]"
-        grid(title, ["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report))
+    for suite, over in report["aggregate"].items():
+        title = f"{suite}, {len(over['tasks'])} tasks: normalised scores [95 % bootstrap]"
+        grid(title, ["policy", "IQM", "mean", "P(better than the next)"], aggregate_rows(report, suite))

@@ -28,6 +28,7 @@ from ..files import checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..policies.population import members_of
 from ..provenance import provenance
+from ..scenarios import PACKAGE
 from .episodes import UNSEEN, by_agent, play_episode
 from .log import EpisodeLog
 from .metrics import measure
@@ -101,14 +102,14 @@ def learner_of(policy: str) -> str:
 @functools.cache
 def digest_of(policy: str) -> str | None:
     """Return a digest of a policy's folder or module file, or of those in a population; None for policies of the
-    package and of other `FAMILIES`."""
-    module, folder = policy.partition(":")[0], Path(policy)
+    package, unless they are folders, and of other `FAMILIES`."""
+    module, folder = policy.partition(":")[0], next((f for f in (Path(policy), PACKAGE / policy) if f.is_dir()), None)
     if module == "population":
         digests = list(filter(None, map(digest_of, members_of(policy.partition(":")[2]))))
         return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16] if digests else None
     if policy in POLICIES or policy in TASK_POLICIES or module in FAMILIES:
         return None
-    if folder.is_dir():
+    if folder is not None:
         files = [path for path in sorted(folder.iterdir()) if path.is_file()]
     else:
         spec = importlib.util.find_spec(module)

@@ -5,8 +5,8 @@ are computed from runs:
 
 - means and paired differences: Student's t over the runs;
 - normalised scores (see `scale_ends`): the ratio of paired means;
-- IQM, mean and probability of improvement over several tasks: the stratified bootstrap of `rliable` (Agarwal et al.
-  2021).
+- IQM, mean and probability of improvement over the tasks of a suite, where these share one scale: the stratified
+  bootstrap, over the runs of each task (Agarwal et al. 2021).
 
 With five runs, a t interval is 1.4 times as wide as with many, and a percentile bootstrap is somewhat too narrow. The
 episodes of policies that do not learn are independent, too, and would give narrower intervals. One rule for all
@@ -17,7 +17,7 @@ A stored interval is {"mean": m, "ci95": half-width of its 95 % interval, or Non
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -27,7 +27,8 @@ from .. import cli
 from ..batch import check_config
 from ..checks import as_numbers, check_count, did_you_mean, shown
 from ..config import WorldConfig
-from ..policies import POLICIES, TASK_POLICIES, Policy
+from ..policies import ORACLES, POLICIES, TASK_POLICIES, Policy, knowledge
+from ..tasks import SUITES
 from .episodes import UNSEEN, compared, episode_returns
 
 REPETITIONS = 1000  # of the bootstrap
@@ -84,7 +85,7 @@ def scale_ends(config: WorldConfig) -> tuple[str, str]:
         TypeError: `config` is not a config.
     """
     check_config(config)
-    known = POLICIES | TASK_POLICIES
+    known = POLICIES | TASK_POLICIES | ORACLES
     for field in ("scale_zero", "scale_hundred"):
         if (name := getattr(config, field)) not in known:
             hint = did_you_mean(name, known)
@@ -195,14 +196,14 @@ def origin(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Compute the scores of every team on every task, and over all tasks.
+    """Compute the scores of every team on every task, and over the tasks of a suite.
 
     Args:
         results: results of `runs.play`. They include both ends of each task's scale, on all seeds that any team played.
 
     Returns:
         tasks: task -> episodes, ends, agents, teams (team -> its scores, best first, and their `origin`), differences
-        ("a - b", paired by the seeds that both played); aggregate: see `aggregate`.
+        ("a - b", paired by the seeds that both played); aggregate: see the function of that name.
 
     Raises:
         ValueError: the results cannot be compared: lengths, warm-ups or metrics differ, a policy has changed between
@@ -229,11 +230,7 @@ def _summary_of_task(task: str, results: Sequence[Mapping[str, Any]]) -> dict[st
     for result in sorted(results, key=lambda run: run["seed"]):
         played.setdefault(result["team"], {})[result["seed"]] = result
     means = {team: {seed: float(np.mean(run["own"])) for seed, run in runs.items()} for team, runs in played.items()}
-    ends = scale_ends(cli.config_of(task))
-    for end in ends:
-        if end not in means:
-            raise ValueError(f"there is no run of {end} on {task}, one of the ends of the scale: this is no evaluation")
-    teams = {}
+    ends, teams = _ends(task, means), {}
     for team in sorted(means, key=lambda team: (-_mean(means[team]), team)):
         seeds, *rewards = _paired(means, team, *ends)
         teams[team] = _scores([played[team][seed] for seed in seeds], *rewards)
@@ -246,10 +243,35 @@ def _summary_of_task(task: str, results: Sequence[Mapping[str, Any]]) -> dict[st
     }
 
 
+def _ends(task: str, teams: Iterable[str]) -> tuple[str, str]:
+    """Return the two ends of a task's scale, which must be among these teams."""
+    ends = scale_ends(cli.config_of(task))
+    for end in ends:
+        if end not in teams:
+            raise ValueError(f"there is no run of {end} on {task}, one of the ends of the scale: this is no evaluation")
+    return ends
+
+
+def rescaled(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a summary with all scores and aggregates computed anew, from the rewards of its runs and the ends that the
+    tasks' scales have now.
+
+    Raises:
+        ValueError: an end of a task's scale was not played.
+    """
+    tasks = {}
+    for name, task in report["tasks"].items():
+        ends, means = _ends(name, task["teams"]), {team: by_seed(row) for team, row in task["teams"].items()}
+        teams = {team: row | _placed(*_paired(means, team, *ends)[1:]) for team, row in task["teams"].items()}
+        tasks[name] = {**task, "ends": list(ends), "teams": teams}
+    return {"tasks": tasks, "aggregate": aggregate(tasks)}
+
+
 def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Merge two summaries. If a team is in both, its scores are those of the second.
 
-    If an end of the scale has improved, all scores are computed anew. Each row keeps the origin of its own runs.
+    All scores are computed anew, because an end of the scale may have improved or be another policy now. Each row keeps
+    the origin of its own runs.
 
     Raises:
         ValueError: the summaries come from different episodes of a task, or from different versions of the game
@@ -259,13 +281,12 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
     both = stored["tasks"].keys() & found["tasks"].keys()
     joined = {name: _merged_task(name, stored["tasks"][name], found["tasks"][name]) for name in both}
     tasks = {**stored["tasks"], **found["tasks"]}
-    tasks = {name: joined.get(name, task) for name, task in tasks.items()}
-    return {"tasks": tasks, "aggregate": aggregate(tasks)}
+    return rescaled({"tasks": {name: joined.get(name, task) for name, task in tasks.items()}})
 
 
 def _merged_task(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of `merged` about one task."""
-    for key in ("episodes", "ends", "agents"):
+    """Return the part of `merged` about one task, with the scores that the teams had before."""
+    for key in ("episodes", "agents"):
         if old[key] != new[key]:
             said = f"{name} was stored with {key} = {old[key]}, here {key} = {new[key]}"
             raise ValueError(f"{said}: they cannot be compared")
@@ -285,7 +306,6 @@ def _merged_task(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> d
     _check_alike(name, [row | row["origin"]["settings"] for part in (old, new) for row in part["teams"].values()])
     teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: (-item[1]["mean"], item[0])))
     means = {team: by_seed(row) for team, row in teams.items()}
-    teams = {team: row | _placed(*_paired(means, team, *new["ends"])[1:]) for team, row in teams.items()}
     return {**new, "teams": teams, "differences": differences(means, teams)}
 
 
@@ -381,44 +401,69 @@ def _placed(earned: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, 
 
 
 def aggregate(tasks: Mapping[str, Any]) -> dict[str, Any]:
-    """Aggregate the normalised scores of the teams that played every task.
+    """Aggregate the normalised scores of each suite (`tasks.SUITES`) in which 0 and 100 mean the same on all tasks.
+
+    They mean the same where the same policy is 0, and where the policies that are 100 have the same `knowledge`.
+    Suites of which fewer than two tasks were played are left out.
 
     Returns:
-        teams: team -> iqm, mean as [value, low, high], best first; improvement: "a > b" -> P(a run of a beats a run of
-        b on the same task) as [value, low, high], for each team and the next one. Both are empty if no team has two
-        runs with a score on every task.
+        suite -> tasks: the tasks that were played; teams: team -> iqm, mean as [value, low, high], best first, of the
+        teams that have two runs with a score on each of these tasks; improvement: "a > b" -> P(a run of a beats a run
+        of b on the same task) as [value, low, high], for each team and the next one.
     """
-    from rliable import library
-    from rliable import metrics as rl
+    found = {}
+    for name, suite in SUITES.items():
+        played = {task: tasks[task] for task in suite.tasks if task in tasks}
+        scales = {(low, knowledge(high)) for low, high in (task["ends"] for task in played.values())}
+        if len(played) > 1 and len(scales) == 1 and (over := _over(played))["teams"]:
+            found[name] = {"tasks": list(played), **over}
+    return found
 
+
+def _over(tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return teams and improvement of `aggregate` over these tasks."""
     scores = {}
     for team in dict.fromkeys(team for task in tasks.values() for team in task["teams"]):
         rows = [task["teams"].get(team, {}).get("run_scores") or [] for task in tasks.values()]
         if min(map(len, rows)) >= 2:
-            scores[team] = np.array([row[: min(map(len, rows))] for row in rows]).T
-    if not scores:
-        return {"teams": {}, "improvement": {}}
-    state = np.random.get_state()
-    np.random.seed(0)  # rliable resamples with the global generator
-    try:
-        points, bounds = library.get_interval_estimates(
-            scores, lambda x: np.array([rl.aggregate_iqm(x), rl.aggregate_mean(x)]), reps=REPETITIONS
-        )
-        ranked = sorted(scores, key=lambda team: -points[team][0])
-        pairs = {f"{a} > {b}": (scores[a], scores[b]) for a, b in pairwise(ranked)}
-        chance, spread = (
-            library.get_interval_estimates(pairs, rl.probability_of_improvement, reps=REPETITIONS)
-            if pairs
-            else ({}, {})
-        )
-    finally:
-        np.random.set_state(state)
+            scores[team] = [np.array(row) for row in rows]
+    over = {team: {"iqm": _bootstrap(_iqm, rows), "mean": _bootstrap(_mean_of, rows)} for team, rows in scores.items()}
+    ranked = sorted(over, key=lambda team: -over[team]["iqm"][0])
     return {
-        "teams": {
-            t: {name: [float(points[t][i]), *map(float, bounds[t][:, i])] for i, name in enumerate(("iqm", "mean"))}
-            for t in ranked
-        },
-        "improvement": {
-            pair: [float(np.ravel(chance[pair])[0]), *map(float, np.ravel(spread[pair]))] for pair in pairs
-        },
+        "teams": {team: over[team] for team in ranked},
+        "improvement": {f"{a} > {b}": _bootstrap(_improvement, [*scores[a], *scores[b]]) for a, b in pairwise(ranked)},
     }
+
+
+def _bootstrap(statistic: Callable[..., np.ndarray], samples: Sequence[np.ndarray]) -> list[float]:
+    """Return a statistic of several samples and its 95 % percentile interval, by resampling each of them apart."""
+    from scipy.stats import bootstrap
+
+    of = bootstrap(
+        samples,
+        statistic,
+        vectorized=True,
+        n_resamples=REPETITIONS,
+        method="percentile",
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    return [float(statistic(*samples, axis=-1)), float(of.low), float(of.high)]
+
+
+def _iqm(*rows: np.ndarray, axis: int) -> np.ndarray:
+    """Return the interquartile mean: that of the middle half of all values."""
+    from scipy.stats import trim_mean
+
+    return trim_mean(np.concatenate(rows, axis), 0.25, axis)  # type: ignore[no-any-return]
+
+
+def _mean_of(*rows: np.ndarray, axis: int) -> np.ndarray:
+    return np.concatenate(rows, axis).mean(axis)  # type: ignore[no-any-return]
+
+
+def _improvement(*rows: np.ndarray, axis: int) -> np.ndarray:
+    """Return the probability that a run of one team scores more than a run of another on the same task, averaged over
+    tasks; a tie counts one half. The first half of the rows are of the one team, the others of the other."""
+    half = len(rows) // 2
+    apart = [np.sign(a[..., :, None] - b[..., None, :]) for a, b in zip(rows[:half], rows[half:], strict=True)]
+    return np.mean([0.5 + 0.5 * sign.mean((-1, -2)) for sign in apart], axis=0)  # type: ignore[no-any-return]

@@ -2,9 +2,10 @@
 
 Other fields are allowed. A run holds the measurements of each episode; the folder of an evaluation has one file for
 each run. A stored evaluation is the summary of its runs, from which every table is made. Of rewards and scores it holds
-the value of each run, so that intervals, differences and aggregates can be computed anew when rows are added
-(`statistics.merged`). Of metrics it holds only intervals: nothing is computed from metrics, and the values of all runs
-and agents would make up most of the file.
+the value of each run, so that intervals and differences can be computed anew when rows are added
+(`statistics.merged`), and scores and aggregates when the scale of a task has changed (`statistics.rescaled`). Of
+metrics it holds only intervals: nothing is computed from metrics, and the values of all runs and agents would make up
+most of the file.
 """
 
 from __future__ import annotations
@@ -65,7 +66,6 @@ EVALUATION = {  # see `statistics.summary`
             },
         },
     },
-    "aggregate": {"teams": {str: {"iqm": [float], "mean": [float]}}, "improvement": {str: [float]}},
 }
 TOURNAMENT = {  # task -> see `tournaments.standings`
     str: {
@@ -136,11 +136,6 @@ def _of_evaluation(result: Mapping[str, Any]) -> Iterator[str]:
             yield f"two neighbouring teams on {task} are not compared"
         if len({frozenset(row["metrics"]) for row in found["teams"].values()}) > 1:
             yield f"teams on {task} have different metrics"
-    over = result["aggregate"]["teams"]
-    if any(len(values) != 3 for row in [*over.values(), result["aggregate"]["improvement"]] for values in row.values()):
-        yield "an aggregate is not of the form [value, low, high]"
-    if any(f"{better} > {worse}" not in result["aggregate"]["improvement"] for better, worse in pairwise(over)):
-        yield "two neighbouring teams of the aggregate are not compared"
 
 
 def _of_tournament(result: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..tasks import SUITES
 from .metrics import METRICS
 
 RANKING = ("policy", "rating (sigma)", "alpha-rank")
@@ -92,10 +93,10 @@ def learning_teams(report: Mapping[str, Any]) -> set[str]:
     return {team for task in report["tasks"].values() for team, row in task["teams"].items() if row["learns"]}
 
 
-def aggregate_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """Return a row for each team, best first: IQM and mean over tasks, and the probability that it beats the next
-    team."""
-    over, improvement = report["aggregate"]["teams"], report["aggregate"]["improvement"]
+def aggregate_rows(report: Mapping[str, Any], suite: str) -> list[list[str]]:
+    """Return a row for each team, best first: IQM and mean over the tasks of a suite, and the probability that it beats
+    the next team."""
+    over, improvement = report["aggregate"][suite]["teams"], report["aggregate"][suite]["improvement"]
     teams, learns, rows = list(over), learning_teams(report), []
     for i, (team, row) in enumerate(over.items()):
         chance = bracketed(improvement[f"{team} > {teams[i + 1]}"], 2) if i + 1 < len(teams) else ""
@@ -103,15 +104,17 @@ def aggregate_rows(report: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def leaderboard_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """Return a row for each team: its IQM over all tasks and its normalised score on each task. Teams that played all
-    tasks come first; the others have no IQM."""
-    tasks, over, learns = report["tasks"], report["aggregate"]["teams"], learning_teams(report)
+def leaderboard_rows(report: Mapping[str, Any], suite: str) -> list[list[str]]:
+    """Return a row for each team: its normalised score on each task of a suite that was played, then its IQM over these
+    where the suite has one. Teams that have an IQM come first."""
+    tasks = {name: report["tasks"][name] for name in SUITES[suite].tasks if name in report["tasks"]}
+    over, learns = report["aggregate"].get(suite, {"teams": {}})["teams"], learning_teams(report)
     teams = dict.fromkeys([*over, *(team for task in tasks.values() for team in task["teams"])])
     rows = []
     for team in teams:
         scores = [normalised(task["teams"][team], 0) if team in task["teams"] else "" for task in tasks.values()]
-        rows.append([marked(team, team in learns), *scores, bracketed(over[team]["iqm"], 0) if team in over else ""])
+        iqm = [bracketed(over[team]["iqm"], 0) if team in over else ""] if over else []
+        rows.append([marked(team, team in learns), *scores, *iqm])
     return rows
 
 

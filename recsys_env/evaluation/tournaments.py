@@ -55,7 +55,7 @@ def tournament(
 
     Args:
         policies: names, folders of trained policies, or module:factory.
-        tasks: names of tasks, optionally with changed fields.
+        tasks: names of tasks, or of suites for all of their tasks, optionally with changed fields.
         episodes: episodes per run.
         seeds: runs of each pair, each on its own held-out seed, which training never uses.
         warmup: episodes that a pair plays before each run, if one of its policies learns while it serves.
@@ -77,7 +77,7 @@ def tournament(
     policies = tuple(dict.fromkeys(import_policies(policies)))
     for policy in filter(is_team, policies):
         raise ValueError(f"{shown(policy)} is a team; a tournament is played by single policies")
-    for task in cli.known_tasks(tasks):
+    for task in cli.tasks_of(tasks):
         if cli.config_of(task).num_agents == 1:
             raise ValueError(f"{task} has one agent, which has nobody to play against")
     runs = [

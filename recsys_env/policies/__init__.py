@@ -17,8 +17,7 @@ All policies may read the public catalogue: `VectorEnv.world.item_vectors`, of `
 price (the list price), log_price, length and popularity (historical), `world.allowed` (inventories), and
 `VectorEnv.public_items()`:
 current price, promotion, availability, stock, age, popularity, click-through rate and satisfaction. Latent variables
-(intercepts, quality, clickbait and users) are read only by the oracles `greedy`, `planner` and `central`, the tables of
-finite games, and the policies that react to other agents' bait.
+(intercepts, quality, clickbait and users) are read only by the policies that `ORACLES` lists with what they know.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from .registry import (
     ORACLES,
     POLICIES,
     TASK_POLICIES,
+    knowledge,
     loaders,
     make_policy,
     register_loader,
@@ -60,6 +60,7 @@ __all__ = [
     "Team",
     "TeamPolicy",
     "feedback",
+    "knowledge",
     "loaders",
     "make_policy",
     "register_loader",

@@ -11,7 +11,7 @@ import numpy as np
 from ..batch import AnyBatch
 from ..checks import as_numbers, is_sequence, shown, unknown
 from ..config import WorldConfig
-from ..fields import OBSERVATION, ranker_weights
+from ..fields import LEVELS, OBSERVATION, Shape, ranker_weights
 from ..files import FileError, checked_path, read_json, signed, write_json
 from ..kernels.planners.ranking import score_options
 from ..vector import VectorEnv
@@ -21,6 +21,8 @@ from .registry import CHECKPOINT
 from .slates import level_of
 
 _FIELDS = {field.name: field for field in OBSERVATION}
+LATENT = ("taste", "quality", "bait", "intent", "satiation")
+"""What an oracle may rank by as well: <p, q>, g, c, [t = intent] and s of an option, in the terms of the utility."""
 _SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[float]]}, "digest": str}
 
 
@@ -46,19 +48,21 @@ class LinearRanker(Ranker):
     Args:
         weights: [1 + X, W], or [B, 1 + X, W] with separate weights for each copy; W as in `fields.ranker_weights`.
         states: fields of the observation whose X numbers change the weights; none: the ranking is fixed.
+        latent: whether it is an oracle. Then W are those of `weight_names`, and the last of X is the visitor's true
+            satisfaction, which moves no price.
 
     Raises:
         TypeError, ValueError: the weights have another shape or are not finite numbers, or no world has such a field.
     """
 
-    def __init__(self, weights: np.ndarray, states: tuple[str, ...] = ()) -> None:
+    def __init__(self, weights: np.ndarray, states: tuple[str, ...] = (), latent: bool = False) -> None:
         weights = as_numbers("weights", weights)
         if weights.ndim not in (2, 3):
             raise ValueError(
                 f"weights = {shown(weights)} of shape {list(weights.shape)} must be [1 + X, W] or [B, 1 + X, W]"
             )
         check_states(states)
-        self.weights, self.states = weights, states
+        self.weights, self.states, self.latent = weights, states, latent
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
@@ -68,28 +72,34 @@ class LinearRanker(Ranker):
     @property
     def compiled(self) -> bool:  # type: ignore[override]
         own = type(self) in (LinearRanker, SavedRanker, Static) and not self.exploration
-        return own and not self.envs.config.continuous and not self.envs.shape.levels
+        known = not self.latent and not self.envs.config.continuous and not self.envs.shape.levels
+        return own and known
 
     def actor(self, ticks: int) -> Actor:
         from ..kernels.rollout import rank
 
         slots = self.envs.shape.slots
-        arrays = (self.items, self.features, self._columns, self._rows(), np.array(self._blind, np.int64))
+        rows = self._rows(len(self.feature_names), self._columns.size)
+        arrays = (self.items, self.features, self._columns, rows, np.array(self._blind, np.int64))
         return Actor(rank, Ranked(*arrays, np.zeros(self.items.shape), np.zeros(slots), np.zeros(slots, np.int64)))
 
     def score(self, observations: np.ndarray) -> np.ndarray:
-        scores = np.zeros(self.items.shape)
-        score_options(observations, self._columns, self._rows(), self.features, scores)
+        columns, features, scores = self._columns, self.features, np.zeros(self.items.shape)
+        if self.latent:
+            user = self.envs.latent_users()
+            columns = np.append(columns, observations.shape[1])
+            observations = np.column_stack([observations, user["satisfaction"]])
+            features = np.concatenate([features, latent_features(self.envs, self.items, user)], axis=-1)
+        score_options(observations, columns, self._rows(features.shape[-1], columns.size), features, scores)
         return scores
 
-    def _rows(self) -> np.ndarray:
+    def _rows(self, features: int, states: int) -> np.ndarray:
         """Weights of the features [1 or B, 1 + X, F].
 
         Raises:
             ValueError: the weights are for other features, states or copies than those of the batch.
         """
         *copies, count, width = self.weights.shape
-        features, states = len(self.feature_names), self._columns.size
         if width < features or (states and count != 1 + states) or copies not in ([], [1], [self.envs.num_envs]):
             wanted = f"[{1 + states}, {features}] or [{self.envs.num_envs}, {1 + states}, {features}]"
             raise ValueError(f"weights of shape {list(self.weights.shape)} must have the shape {wanted} in this batch")
@@ -106,8 +116,32 @@ class LinearRanker(Ranker):
         """Return this part of w: [W], or [B, W] if it differs between copies."""
         weights = self.weights[..., 0, part]
         if self._columns.size:
-            weights = weights + (observations[:, self._columns, None] * self.weights[..., 1:, part]).sum(-2)
+            moves = self.weights[..., 1 : 1 + self._columns.size, part]
+            weights = weights + (observations[:, self._columns, None] * moves).sum(-2)
         return weights
+
+
+def weight_names(config: WorldConfig, shape: Shape, latent: bool) -> tuple[str, ...]:
+    """Return the names of the W weights of a ranker: those of `fields.ranker_weights`, with `LATENT` after the features
+    if it is an oracle."""
+    names = ranker_weights(config, shape)
+    features = [name for name in names if name not in LEVELS.values()]
+    return (*features, *(LATENT if latent else ()), *names[len(features) :])
+
+
+def latent_features(envs: VectorEnv, items: np.ndarray, user: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return `LATENT` [B, C, 5] of options.
+
+    Args:
+        items: [B, C] item ids, -1 = none.
+        user: as of `VectorEnv.latent_users`, of the visitors of the page about to be shown.
+    """
+    there = np.maximum(items, 0)
+    of, copies = envs.world.items[there], np.arange(len(items))[:, None]
+    matches = np.einsum("bd,bcd->bc", user["taste"], envs.world.item_vectors[there])
+    wanted = of["topic"] == envs.next_page["intent"][:, None]
+    satiation = user["satiation"][copies, of["topic"]]
+    return np.stack([matches, of["quality"], of["bait"], wanted, satiation], axis=-1).astype(np.float32)
 
 
 def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> np.ndarray:
@@ -151,7 +185,7 @@ class SavedRanker(LinearRanker):
         held = read_json(self._path, _SAVED, "ranker")
         if signed(held) != held:
             raise FileError(f"{self._path} was altered: its digest does not match its content")
-        super().__init__(np.zeros((1, 0)), tuple(held["states"]))
+        super().__init__(np.zeros((1, 0)), tuple(held["states"]), set(LATENT) <= set(held["names"]))
         try:
             check_states(self.states)
         except ValueError as error:
@@ -161,16 +195,16 @@ class SavedRanker(LinearRanker):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         envs = self.envs
-        names = list(ranker_weights(envs.config, envs.shape))
+        names = list(weight_names(envs.config, envs.shape, self.latent))
         role = envs.config.role_of(self.index).name
         if names != self._names or role not in self._of_role:
             raise FileError(
                 f"{self._path} has weights of {', '.join(self._names)} for {', '.join(self._of_role)}; "
                 f"here {agent} is a {role} with {', '.join(names)}"
             )
-        rows = self._of_role[role]
-        if {len(row) for row in rows} != {len(names)} or len(rows) != 1 + self._columns.size:
-            raise FileError(f"{self._path} must have {1 + self._columns.size} rows of {len(names)} weights for {role}")
+        rows, count = self._of_role[role], 1 + self._columns.size + self.latent
+        if {len(row) for row in rows} != {len(names)} or len(rows) != count:
+            raise FileError(f"{self._path} must have {count} rows of {len(names)} weights for {role}")
         self.weights = np.array(rows)
 
 
@@ -180,7 +214,7 @@ def save_ranker(
     """Save a ranker as a folder that can be used as a policy by its path (`SavedRanker`); loading executes no code.
 
     Args:
-        names: names of the W weights, as in `fields.ranker_weights`.
+        names: names of the W weights, as in `weight_names`.
         weights: role -> [1 + X, W], as for `LinearRanker`.
         states: fields of the observation that change the weights.
 

@@ -68,8 +68,15 @@ FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
     "llm-list": "recsys_env.language.policy:ListingPolicy",
     "population": "recsys_env.policies.population:NamedPopulation",
 }
-# Policies that may read latent variables: intercept, quality and clickbait of items, and users.
-ORACLES = ("observer", "greedy", "planner", "central")
+_STATE = "the world and the visitor's state"
+ORACLES: dict[str, str] = {
+    "observer": "the world, but of visitors only what its agent observes",
+    **dict.fromkeys(("greedy", "planner", "reciprocal", "grim", "matcher", "undercutter"), _STATE),
+    "learned/streaming-v1/oracle": _STATE,
+    "central": "the world, the visitor's state and the options of all agents",
+    **dict.fromkeys(("equilibrium", "joint"), "the exact solution of the game"),
+}
+"""What policies know that agents do not observe. The world includes the latent numbers of its items."""
 CHECKPOINT = "policy.json"  # in the folder of a trained policy: {"loader": one of the names of `loaders`}
 LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and those of `register_loader`
     "ranker": "recsys_env.policies.linear:SavedRanker",
@@ -79,6 +86,11 @@ LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and tho
     "sb3": "recsys_env.trained.sb3:load",
     "table": "recsys_env.exact.policies:SavedTable",
 }
+
+
+def knowledge(policy: str) -> str:
+    """Return what a policy of this name knows."""
+    return ORACLES.get(policy, "what agents observe")
 
 
 def made_for_page(config: WorldConfig) -> tuple[str, ...]:
