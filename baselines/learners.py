@@ -96,7 +96,7 @@ _TABLE = (
     ),
     # Paid by the team's reward where the task pays each agent for itself.
     ReferenceLearner("ppo-torch-team", "ppo-torch", SELFISH, _TEAM),
-    ReferenceLearner("cma-es", "cma-es", PUBLISHED, _TEAM),
+    ReferenceLearner("cma-es", "cma-es", tuple(t for t in PUBLISHED if not cli.config_of(t).ranked), _TEAM),
     # What an option is worth.
     ReferenceLearner("ppo-torch-myopic", "ppo-torch", (*FINITE, *SHARED), {"gamma": 0.0}, like="ppo-torch"),
     ReferenceLearner(
