@@ -129,6 +129,12 @@ def check_finite(name: str, value: Any) -> None:
         raise ValueError(f"{name} = {shown(value)} must be finite")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Raise TypeError unless the value is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} = {shown(value)} must be True or False")
+
+
 def check_count(name: str, value: Any, low: int, high: int) -> None:
     """Raise unless the value is an integer in [low, high]."""
     if not is_number(value, int, np.integer):

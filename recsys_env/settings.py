@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from .checks import did_you_mean, is_number, shown
+from .checks import check_flag, did_you_mean, is_number, shown
 
 # ------------------------------------------------------------------------------------------------ declarations
 
@@ -211,8 +211,7 @@ def _checked_group(name: str, group: type, value: Any) -> Any:
 def _checked_number(name: str, kind: type, meta: Any, value: Any) -> Any:
     low, high = meta["low"], meta["high"]
     if kind is bool:
-        if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{name} = {shown(value)} must be True or False")
+        check_flag(name, value)
         return bool(value)
     if not is_number(value):
         raise TypeError(f"{name} = {shown(value)} must be {'an integer' if kind is int else 'a number'}")

@@ -17,7 +17,7 @@ import numpy as np
 from . import cli
 from .batch import CpuBatch, copy_seed
 from .catalogue import Catalogue
-from .checks import as_numbers, check_count, check_finite, is_number, is_sequence, shown, unknown
+from .checks import as_numbers, check_count, check_finite, check_flag, is_number, is_sequence, shown, unknown
 from .config import WorldConfig
 from .evaluation import UNSEEN, episode_returns, mean_interval
 from .evaluation.episodes import episode_rewards
@@ -261,8 +261,7 @@ def best_ranker(  # noqa: PLR0913  # what searches differ in
     if not isinstance(budget, Budget):
         raise TypeError(f"budget = {shown(budget)} must be a Budget")
     for name, value in {"shared": shared, "latent": latent}.items():
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{name} = {shown(value)} must be True or False")
+        check_flag(name, value)
     check_count("seed", seed, 0, 10**12)
     arena = Arena(config, {} if background is None else background, states, without, latent)
     if start is not None:

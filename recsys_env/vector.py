@@ -37,7 +37,7 @@ from .arrays import (
 from .batch import Batch, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import as_numbers, as_places, check_count, shown
+from .checks import as_numbers, as_places, check_count, check_flag, shown
 from .config import WorldConfig
 from .game_batch import GameBatch
 from .infos import OF_BIDS, Infos, price_multipliers
@@ -97,8 +97,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         observation_format: str = "flat",
     ) -> None:
         super().__init__(config, num_envs, catalogue, observation_format)
-        if not isinstance(copy, (bool, np.bool_)):
-            raise TypeError(f"copy = {shown(copy)} must be True or False")
+        check_flag("copy", copy)
         self.copy = bool(copy)
         check_count("num_threads", num_threads, 1, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.num_threads = int(num_threads)

@@ -805,7 +805,7 @@ SCRIPTED.name = "scripted"
 MODELS = {
     "tokens": lambda v: v is None or whole(v, 1, 10**6),
     "options": lambda v: v is None,
-    "cache": lambda v: isinstance(v, bool),
+    "cache": truth,
     "rank": lambda v: v is None,
     "limits": lambda v: v is None,
     "prices": lambda v: (array := numbers(v, "iuf")) is not None and array.shape == (2,) and array.min() >= 0,
@@ -855,10 +855,11 @@ MADE |= {
     "LinearThompson": (LinearThompson, {"width": 1.0}, {"width": finite}),
     "LinearRanker": (
         LinearRanker,
-        {"weights": np.zeros((1, 3)), "states": ()},
+        {"weights": np.zeros((1, 3)), "states": (), "latent": False},
         {
             "weights": lambda v: (array := numbers(v, "iuf")) is not None and array.ndim in (2, 3),
             "states": lambda v: checks.is_sequence(v) and not len(v),
+            "latent": truth,
         },
     ),
     "Projection.fit": (
@@ -876,7 +877,7 @@ MADE |= {
         tuning.best_ranker,
         {
             **{"task": SMALL, "background": None, "states": (), "without": (), "start": None},
-            **{"budget": tuning.Budget(4, 1, 1, 1), "shared": False, "seed": 0},
+            **{"budget": tuning.Budget(4, 1, 1, 1), "shared": False, "latent": False, "seed": 0},
         },
         {
             "background": lambda v: v is None or (isinstance(v, Mapping) and not v),
@@ -884,6 +885,7 @@ MADE |= {
             "without": lambda v: (checks.is_sequence(v) or isinstance(v, set)) and not len(v),
             "start": lambda v: v is None,
             "shared": lambda v: isinstance(v, bool | np.bool_),
+            "latent": lambda v: isinstance(v, bool | np.bool_),
             "seed": lambda v: whole(v, 0, 10**12),
         },
     ),

@@ -161,7 +161,10 @@ EVERYTHING = {
     "observation": {"recent": 3, "request": True, "item_ids": "binary"},
     "scenes": [{"name": "shop", "cart": True}],
 }
-IMPOSSIBLE = {"scene", "anchor", "knows", "messages", "price_levels"}  # worlds with these are refused
+IMPOSSIBLE = {  # worlds with these are refused
+    *("scene", "anchor", "knows", "messages", "price_levels"),
+    *("slot_value", "budget", "last_price", "window_clicks", "demand"),
+}
 
 
 def played(ticks: int, seed: int, epsilon: float) -> Iterator[tuple[VectorEnv, np.ndarray]]:
@@ -262,6 +265,7 @@ def test_what_is_withheld_is_all_that_is_not_declared() -> None:
     shown = {field.name: field.reveals for field in OBSERVATION if field.name not in WITHHELD}
     assert {name for name, reveals in shown.items() if reveals == "nothing"} == {
         "is_active", "visitor_present", "role", "agent_id", "exposure",
+        "until_refill", "until_decision", "window_topics", "window_bait", "others_topics", "others_bait",
     }  # fmt: skip
     assert {name for name, reveals in shown.items() if reveals == "noised"} == {
         "profile", "clicked_mean", "topic_counts",

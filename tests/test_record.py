@@ -42,8 +42,9 @@ def test_credited_rewards_are_the_episodes_own(task: str) -> None:
     config = {"shop": SHOP, "instant": replace(SHOP, {"feedback": {"instant": True}})}.get(task) or replace(
         TASKS[task], {"horizon": 150}
     )
-    table = record(config, "content", episodes=2, seed=5)
-    returns = episode_returns(config, "content", episodes=2, seed=5)
+    policy = "creators-bait" if config.ranked else "content"
+    table = record(config, policy, episodes=2, seed=5)
+    returns = episode_returns(config, policy, episodes=2, seed=5)
     credited = table.groupby(["copy", "agent"], observed=False)["reward"].sum()
     for b in range(2):
         for n, agent in enumerate(config.agents):

@@ -99,7 +99,7 @@ def test_no_two_events_share_a_draw_and_none_has_been_renumbered() -> None:
     person = [value for name, value in ids.items() if name.startswith("PERSON_")]
     tick = [value for name, value in ids.items() if not name.startswith("PERSON_")]
     assert sorted(person) == list(range(6))
-    assert sorted(tick) == list(range(18))
+    assert sorted(tick) == list(range(20))
 
 
 @pytest.mark.parametrize("axis", AXES)

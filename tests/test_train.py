@@ -509,7 +509,7 @@ def test_commands_of_the_documentation_are_understood() -> None:
     root = Path(__file__).parent.parent
     pages = "".join(path.read_text() for path in (root / "README.md", *root.glob("docs/**/*.md")))
     found = re.findall(r"python -m baselines train ([a-z][^`#\n]*)", pages)
-    commands = [said for said in found if "TASK" not in said and "--help" not in said]
+    commands = [said for said in found if "TASK" not in said and "--help" not in said and ":" not in said.split()[0]]
     assert commands
     for command in commands:
         algorithm = parse(shlex.split(command))

@@ -70,8 +70,8 @@ def test_the_list_is_fair() -> None:
         assert (job.algorithm.evaluations, job.algorithm.eval_episodes) == (10, 32)
         fields = set(job.task.split(",")[1:])
         assert set(job.algorithm.set) - fields <= {"messages=0"}  # what is asked about messages
-    for everywhere in ("ppo-torch", "cma-es"):
-        assert {task for learner, task in places if learner == everywhere} == set(PUBLISHED)
+    for everywhere, but in (("ppo-torch", set()), ("cma-es", {"creators-v0"})):  # whose pages a fixed ranker fills
+        assert {task for learner, task in places if learner == everywhere} == set(PUBLISHED) - but
     for selfish in ("ppo-torch", "mappo-torch", "iql-torch", "ippo"):
         assert set(MARL) <= {task for learner, task in places if learner == selfish}
         assert "sharing" not in LEARNERS[selfish].settings

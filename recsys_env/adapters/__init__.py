@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ..batch import AnyBatch
 from ..checks import shown, unknown
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Raise TypeError unless the value is True or False."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} = {shown(value)} must be True or False")
 
 
 def check_flat(envs: AnyBatch, library: str) -> None:

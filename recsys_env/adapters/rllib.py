@@ -23,7 +23,7 @@ from gymnasium import VectorizeMode, spaces
 
 from ..batch import copy_seed
 from ..catalogue import Catalogue
-from ..checks import check_count, shown
+from ..checks import check_count, check_flag, shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
 from ..game_batch import loaded
@@ -50,7 +50,6 @@ except ImportError as error:
 
 from ..scorer import CandidateScorer, PageCritic, Slates
 from ..tensors import choose_device
-from . import check_flag
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..actions import as_array
 from ..batch import CpuBatch, checked_cpu_batch, checked_seeds
-from ..checks import as_places, shown
+from ..checks import as_places, check_flag, shown
 from ..policies import Policy
 from ..spaces import unit_box
 
@@ -27,7 +27,6 @@ except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
 from ..tensors import one_thread
-from . import check_flag
 
 
 class SB3VecEnv(VecEnv):

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..batch import AnyBatch, checked_batch, checked_seeds
+from ..checks import check_flag
 from ..observations import CONTEXT, MASK
 from ..spaces import mask_size, unit_box
 
@@ -36,7 +37,6 @@ except ImportError as error:
     raise ImportError(f'the TorchRL adapter needs {error.name}: pip install "recsys_env[torchrl]"') from error
 
 from ..tensors import Tensors, choose_device
-from . import check_flag
 
 
 class TorchRLEnv(EnvBase):

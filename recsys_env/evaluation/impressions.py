@@ -121,6 +121,9 @@ class _Impressions:
         page["paid"] = np.where(page["bought"], price, 0.0)
         page["reward"] = np.zeros(len(item))
         read_rewards(self._envs.world, agent, self._envs.report.slots[copy, agent, slot], page["reward"])
+        if self._envs.config.auctioned:
+            bids = self._envs.report.bids[copy, agent]
+            page["reward"] = bids["worth"] * page["reward"] - bids["payment"]
         self._pages.append(page)
         for i in np.flatnonzero(page["cart"] & ~page["bought"]):
             self._in_cart[int(copy[i]), int(page["person"][i]), int(item[i])] = self._rows + int(i)

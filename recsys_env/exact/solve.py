@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_count, is_number, shown
+from ..checks import check_count, check_flag, is_number, shown
 from ..libraries import library
 from .game import MarkovGame, Policies, checked_discount, checked_game, checked_numbers, is_list
 
@@ -101,8 +101,7 @@ def evaluate(
         TypeError, ValueError: the game or criterion is something else, or the policies are not valid in the game.
     """
     _check(game, criterion)
-    if not isinstance(individual, bool | np.bool_):
-        raise TypeError(f"individual = {shown(individual)} must be True or False")
+    check_flag("individual", individual)
     transitions, rewards = chain(game, policies, game.individual_rewards if individual else game.rewards)
     return _value(transitions[None], rewards[:, None], criterion)[:, 0]
 

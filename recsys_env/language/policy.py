@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import as_numbers, check_count, did_you_mean, is_number, is_sequence, shown
+from ..checks import as_numbers, check_count, check_flag, did_you_mean, is_number, is_sequence, shown
 from ..files import FileError, read_json, signed, write_json
 from .encode import CACHE, cache_folder
 from .models import LanguageModel, ModelError, ModelRefused, Usage, open_model
@@ -159,8 +159,7 @@ class LanguagePolicy(Reader):
             raise ValueError(f"prices = {shown(prices)} must be two numbers, 0 or more")
         if tokens is not None:
             check_count("tokens", tokens, 1, 10**6)
-        if not isinstance(cache, bool):
-            raise TypeError(f"cache = {shown(cache)} must be True or False")
+        check_flag("cache", cache)
         if cache and self.rank == "likelihood":
             raise ValueError("cache = True keeps answers in words; rank = 'likelihood' has none")
         self.limits, self.prices, self._cache = limits or Limits(), prices, cache

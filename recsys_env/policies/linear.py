@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..batch import AnyBatch
-from ..checks import as_numbers, is_sequence, shown, unknown
+from ..checks import as_numbers, check_flag, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..fields import LEVELS, OBSERVATION, Shape, ranker_weights
 from ..files import FileError, checked_path, read_json, signed, write_json
@@ -62,6 +62,7 @@ class LinearRanker(Ranker):
                 f"weights = {shown(weights)} of shape {list(weights.shape)} must be [1 + X, W] or [B, 1 + X, W]"
             )
         check_states(states)
+        check_flag("latent", latent)
         self.weights, self.states, self.latent = weights, states, latent
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:

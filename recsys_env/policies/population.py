@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..batch import AnyBatch
-from ..checks import is_sequence, shown
+from ..checks import check_flag, is_sequence, shown
 from .base import Policy, TeamPolicy
 from .registry import CHECKPOINT, make_policy
 from .slates import first_candidates
@@ -36,8 +36,7 @@ class Population(Policy):
     def __init__(self, policies: Sequence[str | Path | Policy], per_copy: bool = True) -> None:
         if not is_sequence(policies):
             raise TypeError(f"policies = {shown(policies)} must be a list of policies")
-        if not isinstance(per_copy, bool | np.bool_):
-            raise TypeError(f"per_copy = {shown(per_copy)} must be True or False")
+        check_flag("per_copy", per_copy)
         if not len(policies):
             raise ValueError("policies = [] must be one or more policies")
         self.per_copy, self.members = per_copy, [make_policy(policy) for policy in policies]
