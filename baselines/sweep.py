@@ -9,7 +9,8 @@ published run has. The options of the run whose last policy earns most are those
 (`learners.chosen`).
 
 Where each agent is paid for itself, what all learners earn together says how far they collude and not how well they
-learn. There one learner trains beside agents who play `static`, or `content` where the task has none.
+learn. There one learner trains beside agents who play `static`, or the usual background where the task has none
+(`popularity`, and on a platform `creators-myopic`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from recsys_env.checks import unknown
 from recsys_env.evaluation import compared
 from recsys_env.evaluation.runs import file_name
 from recsys_env.files import read_json, write_json
+from recsys_env.focal import usual_background
 from recsys_env.provenance import provenance
 
 from .algorithms import ALGORITHMS
@@ -70,7 +72,7 @@ def partner(learner: ReferenceLearner, task: str) -> str:
     config = learner.training(task).world()
     if config.reward.sharing == 1 or config.num_agents == 1:
         return ""
-    return "static" if "static" in compared(config) else "content"
+    return "static" if "static" in compared(config) else usual_background(config)
 
 
 def agent_steps(learner: ReferenceLearner, task: str) -> int:

@@ -47,6 +47,7 @@ def test_selfish_learners_are_tuned_one_at_a_time() -> None:
         several = training.config.num_agents > 1
         assert bool(training.background) == (several and training.config.reward.sharing < 1)
     assert partner(LEARNERS["ppo-torch"], "social-v1") == "static"
+    assert partner(LEARNERS["ppo-torch"], "creators-v0") == "creators-myopic"
     assert partner(LEARNERS["ppo-torch-team"], "social-v1") == ""
     assert partner(LEARNERS["ppo-torch"], "coverage-v0") == ""
 
