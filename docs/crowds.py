@@ -42,7 +42,7 @@ def crowds() -> str:
     if crowd and "team" in learned:
         teams = [[words, placed(crowd, learned.get(name)), len(learned.get(name, ()))] for name, words in TEAMS.items()]
         tables.append(markdown([f"{TASK_SIZE} creators", "P = 0, R = 1", "seeds"], teams))
-        means += f" One network for all earns {percent(result['gain of one network'], 0)} more than one for each."
+        means += f" {_one_network(result['gain of one network'])}"
     per_second = {n: row["agent_steps_per_second"] / 1e6 for n, row in result["scripted"]["speed"].items()}
     how = (
         f"Clicks of a creator in {settings['episodes']} held-out episodes, ± 95 % over episodes; learners are placed "
@@ -67,6 +67,14 @@ def _corners(creators: str, row: Mapping[str, Any]) -> str:
     r, t, p = (row[corner]["mean"] for corner in "RTP")
     alone = f"a creator who baits alone earns {t:.0f} clicks where honest ones earn {r:.0f}"
     return f"With {creators} creators, {alone}; if all bait, each earns {p:.0f}."
+
+
+def _one_network(gain: Mapping[str, float | None]) -> str:
+    """What one network for all is worth, if the seeds tell."""
+    if gain["mean"] is None or gain["ci95"] is None or abs(gain["mean"]) <= gain["ci95"]:
+        return "Whether a team with one network for all earns more than one with a network for each is not decided yet."
+    more = "more" if gain["mean"] > 0 else "less"
+    return f"A team with one network for all earns {percent(gain, 0)} {more} than one with a network for each."
 
 
 def placed(row: Mapping[str, Any], runs: Mapping[str, Any] | None) -> str:
