@@ -111,13 +111,13 @@ def sweep(
         result: file of the sweeps.
         workers: runs at a time, one core each.
         only: learners; by default all that have a sweep.
-        tasks: on which they are trained.
+        tasks: on which they are trained; the name of a suite stands for all of its tasks.
 
     Raises:
         ValueError: no such learner or task, or runs that failed.
     """
     cli.at_least(1, workers=workers)
-    cli.known_tasks(tasks)
+    tasks = tuple(cli.tasks_of(tasks))
     stored = {name: dict(rows) for name, rows in read_sweep(result).items()}
     wanted = swept(only, tasks)
     todo = [(learner, task) for learner, task in wanted if task not in stored.get(learner.name, {})]

@@ -70,6 +70,8 @@ def test_the_best_run_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeyp
     before = result.read_text()
     sweep(tmp_path / "out", result, tasks=("duel-v1",))
     assert result.read_text() == before  # what is stored is not trained again
+    sweep(tmp_path / "out", result, tasks=("marl",))  # the suite that has the task
+    assert result.read_text() == before
 
 
 def test_a_variant_takes_the_settings_of_what_it_is_a_variant_of(tmp_path: Path) -> None:
