@@ -30,7 +30,7 @@ from recsys_env.provenance import provenance
 from ..result_files import earlier, store
 from .evidence import speed
 from .played import HELD_OUT, Played, ratio
-from .trainings import Case, all_trained
+from .trainings import Case, train_missing
 
 TASK, FAIR, BAIT = "creators-v0", "creators-fair", "creators-bait"
 SIZES = (2, 5, 10, 20, 50)
@@ -90,11 +90,8 @@ def main() -> None:
             "payoffs": {str(creators): payoffs(creators, args.episodes) for creators in args.sizes},
             "speed": {str(creators): speed(task_config(TASK, {"num_agents": creators})) for creators in (4, CROWD)},
         }
-    trainings = cases(args.sizes, args.ticks)
-    jobs = [(name, seed) for seed in range(args.seeds) for name in trainings if str(seed) not in runs.get(name, {})]
     _store(settings, scripted, runs)
-    for name, seed, result in all_trained(trainings, jobs, args.episodes, args.workers):
-        runs.setdefault(name, {})[str(seed)] = result
+    for _ in train_missing(cases(args.sizes, args.ticks), args.seeds, runs, args.episodes, args.workers):
         _store(settings, scripted, runs)
 
 

@@ -32,7 +32,7 @@ from recsys_env.provenance import provenance
 
 from ..result_files import earlier, store
 from .played import HELD_OUT, play, ratio
-from .trainings import Case, all_trained
+from .trainings import Case, train_missing
 
 SHARED: Mapping[str, Any] = {"observation": {"share": True}}
 TOPICS = 12
@@ -138,14 +138,13 @@ def main() -> None:
     args = parser.parse_args()
     settings = {"episodes": args.episodes, "timesteps": args.timesteps, "training": TRAINING}
     scripted, runs = (dict(earlier("partners", part, settings)) for part in ("scripted", "learned"))
-    jobs = [(name, seed) for seed in range(args.seeds) for name in args.cases if str(seed) not in runs.get(name, {})]
     if not scripted:
         with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
             played = {task: pool.submit(play_all, args.episodes) for task, play_all in SCRIPTED.items()}
             scripted = {"source": provenance(), **{task: part.result() for task, part in played.items()}}
     _store(settings, scripted, runs)
-    for name, seed, result in all_trained(cases(args.timesteps), jobs, args.episodes, args.workers):
-        runs.setdefault(name, {})[str(seed)] = result
+    wanted = {name: case for name, case in cases(args.timesteps).items() if name in args.cases}
+    for _ in train_missing(wanted, args.seeds, runs, args.episodes, args.workers):
         _store(settings, scripted, runs)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -64,11 +64,22 @@ def trained(name: str, case: Case, seed: int, episodes: int) -> dict[str, Any]:
     return {"source": provenance(), "own": own.tolist(), "validation": curve, "seconds": seconds}
 
 
-def all_trained(
-    cases: Mapping[str, Case], jobs: Iterable[tuple[str, int]], episodes: int, workers: int
-) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Train jobs (name of a case, seed), some at once. Yield name, seed and result of each as it is finished."""
+def train_missing(
+    cases: Mapping[str, Case], seeds: int, runs: dict[str, dict[str, Any]], episodes: int, workers: int
+) -> Iterator[None]:
+    """Train what is missing among the runs (name of a case -> seed -> result), some at once.
+
+    Seeds come one after the other. A result is added to the runs as soon as it is there; then the caller may store
+    them.
+    """
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(trained, name, cases[name], seed, episodes): (name, seed) for name, seed in jobs}
+        waiting = {
+            pool.submit(trained, name, case, seed, episodes): (name, str(seed))
+            for seed in range(seeds)
+            for name, case in cases.items()
+            if str(seed) not in runs.get(name, {})
+        }
         for done in as_completed(waiting):
-            yield *waiting[done], done.result()
+            name, seed = waiting[done]
+            runs.setdefault(name, {})[seed] = done.result()
+            yield
