@@ -19,7 +19,7 @@ def start_budgets(state, p, b):
     """Full budgets, and no page yet."""
     for n in range(p.shape.bidders):
         state.bidders[b, n].budget = p.offer.budget
-        state.auctions[b, 0].pages, state.auctions[b, 0].last_price = 0, 0.0
+    state.auctions[b, 0].pages, state.auctions[b, 0].last_price = 0, 0.0
 
 
 @kernel
