@@ -315,7 +315,7 @@ def _next_steps(algorithm: Algorithm, result: dict[str, Any]) -> str:
     rewards = ", ".join(f"{np.mean(each['own']):.4g}" for each in result["evaluations"])
     watch = ["watch", "--task", task, "--policies", compared[0], "--out", str(Path(folder) / "episode.html")]
     compare = ["evaluate", "--policies", *compared, "--tasks", task]
-    first = "" if importlib.util.find_spec("rliable") else '  # first: pip install -e ".[evaluate]"'
+    first = "" if importlib.util.find_spec("rich") else '  # first: pip install -e ".[evaluate]"'
     return (
         f"The policy and all results are in {folder}.\n"
         f"Learning curve: {Path(folder) / PICTURE}; reward of each evaluation: {rewards}\n"

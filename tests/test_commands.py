@@ -169,7 +169,7 @@ def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.Captur
 @pytest.mark.parametrize("commands", [CORE, EXTRA], ids=["core", "extra"])
 def test_a_command_answers_without_what_it_does_not_need(commands: Any) -> None:
     """Heavy libraries take seconds to import. One process runs all: what one imports, the next have too."""
-    unneeded = {"torch", "pandas", "matplotlib", "rliable", "pyspiel", "scipy.stats", "ray"}
+    unneeded = {"torch", "pandas", "matplotlib", "pyspiel", "scipy.stats", "ray"}
     if commands is EXTRA:
         pytest.importorskip("tyro")
     else:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("tyro")
-pytest.importorskip("rliable")
+pytest.importorskip("rich")
 
 from scipy import stats
 

@@ -267,7 +267,7 @@ def test_likelihoods_are_those_of_one_option_after_the_other(weights):
 
 
 def test_weights_on_this_machine_play(weights, tmp_path):
-    pytest.importorskip("rliable")  # of the extra "evaluate"
+    pytest.importorskip("rich")  # of the extra "evaluate"
     model = LocalModel(str(weights))
     assert model.generate(asked("Answer: "), tokens=5) == model.generate(asked("Answer: "), tokens=5)
     assert model.usage.written == 10
@@ -500,7 +500,7 @@ TINY = "ecommerce-v1,horizon=10,num_agents=1"
 
 def command(address: str, out: Path, *more: str) -> None:
     pytest.importorskip("tyro")
-    pytest.importorskip("rliable")
+    pytest.importorskip("rich")
     words = ["--policies", f"llm:{address}", "--tasks", TINY, "--episodes", "1", "--seeds", "1", "--no-metrics"]
     recsys_env_main(["evaluate", *words, "--out", str(out), *more])
 

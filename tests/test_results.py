@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("rliable")
+pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
 import cards.knowledge

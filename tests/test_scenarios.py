@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("rliable")
+pytest.importorskip("rich")
 pytest.importorskip("tyro")
 
 from recsys_env import SCENARIOS, TASKS, Scenario, vector_env

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("sphinx")
 pytest.importorskip("PIL")
-pytest.importorskip("rliable")
+pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
 import generate

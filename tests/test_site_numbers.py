@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("quantecon")
-pytest.importorskip("rliable")
+pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 pytest.importorskip("torch")
 

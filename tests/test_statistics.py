@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("rliable")
-
 from scipy import stats
 
 from recsys_env import TASKS, WorldConfig, replace, tasks

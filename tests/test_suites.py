@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
-pytest.importorskip("rliable")
+pytest.importorskip("rich")
 
 import measured
 import results

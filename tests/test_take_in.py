@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("rliable")
+pytest.importorskip("rich")
 pytest.importorskip("pyspiel")
 
 from benchmarks import result_files

@@ -428,7 +428,7 @@ def test_the_command_ends_in_use(tmp_path: Path) -> None:
     assert f"random       {' '.join((Random.__doc__ or '').split()[:4])}" in done.stdout
     for kind, arguments in (("Watch", ["--ticks", "3"]), ("Compare", ["--episodes", "2", "--seeds", "2"])):
         (said,) = re.findall(rf"{kind} it: +python (-m recsys_env .*)", done.stdout)
-        if kind == "Compare" and importlib.util.find_spec("rliable") is None:
+        if kind == "Compare" and importlib.util.find_spec("rich") is None:
             assert said.endswith('# first: pip install -e ".[evaluate]"')
             continue
         shown = shlex.split(said)
