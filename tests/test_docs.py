@@ -19,6 +19,10 @@ from benchmarks.compat.snippets import ROOT, blocks, needs, pages
 
 PAGES = [page for page in pages() if page.name != "README.md"]
 WITH_CODE = [page for page in PAGES if blocks(page)]
+# Pages that train with a library in this environment, and end with what they reach beside random play.
+TRAINERS = [
+    ROOT / "docs" / "training" / f"{name}.md" for name in ("sb3", "pettingzoo", "torchrl", "rllib", "skrl", "tianshou")
+]
 # Pages that solve games, train, or play long episodes.
 LONG = ("docs/data.md", "docs/exact.md", "docs/interfaces.md", "docs/training", "docs/tutorials", "docs/watching.md")
 PICTURE = r"!\[[^\]]*\]\(([^)\s]+)\)"
@@ -81,6 +85,8 @@ def test_blocks_run(
             sys.modules["ray"].shutdown()  # type: ignore[attr-defined]  # a script's end would
     if missing:
         pytest.skip(f"not there: {', '.join(sorted(set(missing)))}")
+    if page in TRAINERS:
+        assert names["trained"] > names["random"]
 
 
 WIDTH = 88  # what the site shows of a line of code without scrolling

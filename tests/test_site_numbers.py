@@ -276,7 +276,6 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     },
     "docs/observations.md": {"at most 1,000 items": LIMIT},
     "docs/training/rllib.md": {"16 copies": BLOCK},
-    "docs/training/torchrl.md": {"in 1000 ticks": BLOCK},
     "docs/trial.md": {"on 2026-11-29": "the day of the trial"},
     "docs/tutorials/stable_baselines3.md": {"makes an episode 100 ticks": BLOCK},
 }
