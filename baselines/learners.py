@@ -1,6 +1,6 @@
 """The table of the learners whose results are published: on which tasks, with which settings, budget and seeds.
 
-All but the generative recommender play the same number of ticks on every task, each a step of every agent. Learners
+All but the generative recommender play the same number of ticks on a task, each a step of every agent. Learners
 with a sweep (`sweep.py`) take the settings that it chose for them on a task; a learner that is `like` another takes the
 other's, so that the two differ in its own settings alone.
 """
@@ -21,6 +21,7 @@ from .algorithms import ALGORITHMS, CMAES
 from .options import Algorithm
 
 TICKS = 1_000_000  # of a run, in all copies together
+MOST_AGENTS = 4  # whose steps count towards a budget: with more agents, a run plays fewer ticks
 SEEDS, MORE_SEEDS = 5, 10
 WITH_MORE_SEEDS = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
 MARL = SUITES["marl"].tasks
@@ -36,9 +37,9 @@ _TEAM: dict[str, Any] = {"sharing": 1.0}
 _LARGE: dict[str, Any] = {**_TEAM, "size": "0.3m", "timesteps": 600_000, "threads": 1}
 
 
-def budget(task: str) -> int:
-    """Agent-steps of a run in which all agents of the task learn."""
-    return TICKS * cli.config_of(task).num_agents
+def budget(task: str, ticks: int = TICKS) -> int:
+    """Agent-steps of a run in which all agents of the task learn: this number of ticks, or fewer with many agents."""
+    return ticks * min(cli.config_of(task).num_agents, MOST_AGENTS)
 
 
 @dataclass(frozen=True)

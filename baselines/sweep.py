@@ -29,7 +29,7 @@ from recsys_env.provenance import provenance
 
 from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
-from .learners import LEARNERS, PUBLISHED, SWEEP, ReferenceLearner, read_sweep
+from .learners import LEARNERS, PUBLISHED, SWEEP, ReferenceLearner, budget, read_sweep
 from .options import Algorithm
 
 TICKS = 500_000  # of a run, in all copies together
@@ -77,7 +77,7 @@ def partner(learner: ReferenceLearner, task: str) -> str:
 
 def agent_steps(learner: ReferenceLearner, task: str) -> int:
     """Agent-steps of a run, in which one agent learns, or all do."""
-    return TICKS if partner(learner, task) else TICKS * cli.config_of(task).num_agents
+    return TICKS if partner(learner, task) else budget(task, TICKS)
 
 
 def run_of(learner: ReferenceLearner, task: str, changed: Mapping[str, float]) -> Algorithm:

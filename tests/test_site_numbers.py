@@ -179,6 +179,10 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
     ],
     "docs/training/learners.md": [
         lambda: f"{learners.TICKS:,} ticks in all copies together, each a step of every agent",
+        lambda: (
+            f"With more than {learners.MOST_AGENTS} agents (`creators-v0`) a run has "
+            f"{learners.budget('creators-v0'):,} agent-steps and fewer ticks"
+        ),
         lambda: f"seven runs of {sweep.TICKS:,} ticks on a seed that is not published ({sweep.SEED})",
         lambda: "{:.1f} million, after {:,} logged pages".format(
             Generative("streaming-v1").timesteps / 1e6, Generative("streaming-v1").pages

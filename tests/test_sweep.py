@@ -33,7 +33,7 @@ def test_every_learner_has_as_many_runs() -> None:
         for changed in changes(learner):
             run = run_of(learner, task, changed)
             learners = 1 if run.background else cli.config_of(task).num_agents
-            assert (run.timesteps, run.seed) == (TICKS * learners, SEED)
+            assert (run.timesteps, run.seed) == (TICKS * min(learners, 4), SEED)
             assert all(getattr(run, name) == value for name, value in changed.items())  # none is the learner's own
             usual = learner.training(task)
             assert all(getattr(usual, name) != value for name, value in changed.items())
