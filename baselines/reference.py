@@ -26,7 +26,6 @@ import numpy as np
 
 from recsys_env import cli
 from recsys_env.checks import unknown
-from recsys_env.evaluation.runs import file_name
 from recsys_env.files import write_json
 
 from . import training_results
@@ -34,6 +33,7 @@ from .algorithms import ALGORITHMS
 from .comparison import Comparison, compare
 from .jobs import Job, train_all
 from .learners import LEARNERS, MORE_SEEDS, PUBLISHED, SWEEP, budget, chosen
+from .options import run_name
 from .training_results import RESULTS, TrainingResults, read_folder
 
 
@@ -52,7 +52,7 @@ class ReferenceJob(Job):
     @property
     def file_name(self) -> str:
         """Name of the file with the results of all its seeds."""
-        return f"{self.learner}-{file_name(self.task)}.json"
+        return f"{run_name(self.learner, self.task)}.json"
 
 
 def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED, sweep: Path | None = None) -> list[ReferenceJob]:
@@ -68,7 +68,7 @@ def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED, sweep: Path
         if name not in LEARNERS:
             raise ValueError(unknown("learner", name, LEARNERS))
     return [
-        ReferenceJob(f"{name}-{file_name(task)}-{seed}", learner.job(task, seed, sweep), name, task)
+        ReferenceJob(run_name(name, task, seed), learner.job(task, seed, sweep), name, task)
         for seed in range(MORE_SEEDS)
         for name, learner in LEARNERS.items()
         if not only or name in only
