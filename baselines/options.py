@@ -255,8 +255,8 @@ class PPO(SelfPlay):
 
 
 def run_name(*parts: object) -> str:
-    """Name of the folder of a run, from its parts, such as learner, task and seed. It can be used as a policy in a team:
-    it has neither "=" nor ",", which separate the members of a team."""
+    """Name of the folder of a run, from its parts, such as learner, task and seed. The folder can be used as a policy of
+    a team: its name has neither "=" nor ",", which separate the members of a team."""
     return file_name(re.sub("[=,]", "_", "-".join(map(str, parts))))
 
 

@@ -142,7 +142,7 @@ def files_of(wanted: Iterable[ReferenceJob], results: Path) -> dict[str, Trainin
         if same is None and other is not None:
             differences = _differences(other.settings, settings)
             raise ValueError(
-                f"{path} has results of other settings: {differences}; remove it, or give another --results"
+                f"{path} has results of other settings: {differences}; remove it, or choose another folder"
             )
         stored[job.file_name] = same or TrainingResults(path, job.learner, settings, [], [])
     return stored
@@ -201,7 +201,7 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
             job = learner.job(task)
             stored = stored_for(job, found)
             if stored is not None and stored.runs:
-                rows[task] = {**_row(stored.runs), "swept": chosen(SWEEP, learner.like or name, task)}
+                rows[task] = {**row_of(stored.runs), "swept": chosen(SWEEP, learner.like or name, task)}
                 given.update(dict.fromkeys(job.given()))
                 results += [{**stored.sources[run["source"]], "command": run["command"]} for run in stored.runs]
         if rows:
@@ -241,7 +241,7 @@ def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
     return found
 
 
-def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def row_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Summarise one learner on one task, over its seeds."""
     from recsys_env.evaluation import UNSEEN
     from recsys_env.evaluation.statistics import common_curve, interval

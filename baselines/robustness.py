@@ -5,10 +5,10 @@
 
 Three pieces are measured for each learner and task, whose seeds are the independent samples of all intervals:
 
-scenarios        the reward and the score of the learner among held-out agents (`recsys_env.SCENARIOS`); training seed s
-                 plays the episodes of evaluation seed s
-cross_play       what a seed earns with, or against, itself, another seed of the same learner, and scripted partners, who
-                 play all seats but one (`evaluation.tournaments`)
+scenarios        the reward and the score of the learner among held-out agents (`recsys_env.SCENARIOS`); training seed
+                 s plays the episodes of evaluation seed s
+cross_play       what a seed earns with, or against, itself, another seed of the same learner, and scripted partners,
+                 who play all seats but one (`evaluation.tournaments`)
 exploitability   what one agent of each role gains from the best response that was found, while all others keep their
                  policies: the exact gain in finite games, elsewhere a lower bound (`recsys_env.exact.exploitability`),
                  whose candidates are rankers and `ppo-torch`, trained against the frozen policies
@@ -32,7 +32,7 @@ from recsys_env.evaluation.runs import Run, digest_of, obstacle, play_all
 from recsys_env.evaluation.scenarios import results_of
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tournaments import games, payoffs_of
-from recsys_env.exact import exploitability, finite, regrets, tabulate
+from recsys_env.exact import AVERAGE, exploitability, regrets, tabulate
 from recsys_env.exact.placing import Refused, played
 from recsys_env.files import FileError, read_json, write_json
 from recsys_env.policies import knowledge
@@ -166,20 +166,29 @@ def robustness(
         timesteps: agent-steps of the training of each response.
 
     Raises:
-        ValueError: no such learner or task, a damaged file, or no trained policy of these learners and tasks.
+        ValueError: no such learner or task, or no trained policy of them; or, after all others are measured, a damaged
+            file, a policy that cannot play, or trainings that failed.
     """
     cli.require("evaluate", "scipy", "rich", "tqdm")
     cli.at_least(1, workers=workers, episodes=episodes, timesteps=timesteps)
     found = trained(only, cli.tasks_of(tasks), policies)
     if not found:
-        raise ValueError(f"{policies} holds no trained policy of these learners; `python -m baselines reference` trains")
+        raise ValueError(
+            f"{policies} holds no trained policy of these learners; `python -m baselines reference` trains"
+        )
+    failed = []
     for each in found:
         file = results / f"{run_name(each.learner, each.task)}.json"
-        add_scenarios(each, file, episodes, out)
-        add_cross_play(each, file, episodes, out)
-        if each.task in MARL:
-            add_exploitability(each, file, timesteps, out, workers)
-        print(f"{each.learner} on {each.task}: {file}", flush=True)
+        try:
+            add_scenarios(each, file, episodes, out)
+            add_cross_play(each, file, episodes, out)
+            if each.task in MARL:
+                add_exploitability(each, file, timesteps, out, workers)
+            print(f"{each.learner} on {each.task}: {file}", flush=True)
+        except ValueError as error:  # the others can be measured all the same
+            failed.append(f"{each.learner} on {each.task}: {error}")
+    if failed:
+        raise ValueError("; ".join(failed))
 
 
 def command(argv: Sequence[str]) -> None:
@@ -370,7 +379,7 @@ def add_exploitability(each: Trained, file: Path, timesteps: int, out: Path, wor
     except ValueError:
         game = None
     budget = vars(SEARCH) | {"timesteps": timesteps, "gain_episodes": GAIN_EPISODES}
-    settings = each.settings(**({"criterion": "finite"} if game else budget))
+    settings = each.settings(**({"criterion": AVERAGE.kind} if game else budget))
     stored, made_of = _stored(each, file), each.made_of()
     piece = stored.get("exploitability", {})
     rows = dict(piece["seeds"]) if piece.get("settings") == settings else {}
@@ -450,11 +459,12 @@ def gains(each: Trained, seed: int, responses: Mapping[str, Path]) -> dict[str, 
 
 
 def exact_gains(game: Any, config: WorldConfig, policy: str) -> dict[str, Any]:
-    """The exact gain of each agent of a finite game per episode, or why it is not known."""
+    """The exact gain of each agent of a finite game in the long run, for as many ticks as an episode has; or why it is
+    not known."""
     try:
         team = played(game, config, policy)
     except Refused as reason:
         return {"agents": {}, "missing": str(reason)}
-    exact = config.horizon * regrets(game, team, finite(config.horizon))
+    exact = (config.horizon * regrets(game, team)).round(9) + 0.0  # no -0.0
     rows = zip(config.agents, exact.tolist(), strict=True)
     return {"agents": {agent: {"reply": "exact", "gain": {"mean": gain, "ci95": 0.0}} for agent, gain in rows}}

@@ -1,8 +1,9 @@
 """Checkpoints of trained learners that ship with the package, so that other policies can play against them.
 
-The folder `learned/TASK/LEARNER` holds the files of a trained policy and a card, which says what the policy is: learner,
-task, training seed, the reward of that seed, settings, commit, and the digest of the policy. A checkpoint is refused if
-its files do not belong together, and on any task but its own. The card of a folder is read wherever the folder lies.
+The folder `learned/TASK/LEARNER` holds the files of a trained policy and a card, which says what the policy is:
+learner, task, training seed, the reward of that seed, settings, commit, and the digest of the policy. A checkpoint is
+refused if its files do not belong together, and on any task but its own. The card of a folder is read wherever the
+folder lies.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Shipped:
 
     Attributes:
         folder: of its files.
-        card: learner; task, with changed fields; seed; among (the training seeds whose median reward is that of `seed`);
+        card: learner; task, with changed fields; seed; among: the training seeds whose median reward is that of `seed`;
             reward: {mean, ci95} of the seed on held-out episodes; kept (the "best" or the "last" policy of the run);
             settings of the training; commit, date; policy: digest of the policy; digest of the card.
     """
@@ -52,10 +53,9 @@ class Shipped:
         """
         task = self.card["task"].partition(",")[0]
         if task not in TASKS or TASKS[task].description != config.description:
-            here = [name for name, known in TASKS.items() if known.description == config.description]
-            raise ValueError(
-                f"the policy in {self.folder} was trained on {task}; here the task is {here[0] if here else 'another one'}"
-            )
+            known = [name for name, other in TASKS.items() if other.description == config.description]
+            here = known[0] if known else "another one"
+            raise ValueError(f"the policy in {self.folder} was trained on {task}; here the task is {here}")
 
 
 def shipped(folder: Path, checkpoint: Path) -> Shipped | None:
