@@ -255,8 +255,10 @@ class PPO(SelfPlay):
 
 
 def run_name(*parts: object) -> str:
-    """Name of the folder of a run, from its parts, such as learner, task and seed. The folder can be used as a policy of
-    a team: its name has neither "=" nor ",", which separate the members of a team."""
+    """Name of the folder of a run, from its parts, such as learner, task and seed.
+
+    The folder can be used as a policy of a team: its name has neither "=" nor ",", which separate a team's members.
+    """
     return file_name(re.sub("[=,]", "_", "-".join(map(str, parts))))
 
 

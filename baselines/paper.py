@@ -31,7 +31,7 @@ from recsys_env import SUITES, cli
 from recsys_env.evaluation import UNSEEN, scale_ends
 from recsys_env.evaluation.plots import draw_comparison, draw_intervals
 from recsys_env.evaluation.runs import Run, obstacle, play_all
-from recsys_env.evaluation.statistics import aggregate, common_curve, interval
+from recsys_env.evaluation.statistics import aggregate, interval
 from recsys_env.evaluation.tables import bracketed, latex, markdown, spread
 from recsys_env.files import write_json
 from recsys_env.provenance import provenance
@@ -237,8 +237,7 @@ def write(study: Study, out: Path) -> Path:
     over = over_tasks(study, rows, ends)
     write_json(out / "marl_eval.json", marl_eval(_for_marl_eval(study, stored)))
     panels = {
-        task: {name: common_curve(_evaluations(found[task])) for name, found in rows.items() if task in found}
-        for task in study.tasks
+        task: {name: _evaluations(found[task]) for name, found in rows.items() if task in found} for task in study.tasks
     }
     levels = {task: {name: float(values.mean()) for name, values in of.items()} for task, of in ends.items()}
     for kind in ("png", "pdf"):
@@ -280,15 +279,11 @@ def _for_marl_eval(study: Study, stored: Sequence[TrainingResults]) -> list[Trai
     return found
 
 
-def _evaluations(row: Mapping[str, Any]) -> list[list[dict[str, float]]]:
-    """The evaluations of each seed as learning curves."""
-    return [
-        [
-            {"agent_steps": steps, "episode_reward": reward}
-            for steps, reward in zip(of["agent_steps"], of["reward"], strict=True)
-        ]
-        for of in row["evaluations"].values()
-    ]
+def _evaluations(row: Mapping[str, Any]) -> dict[str, Any]:
+    """agent_steps [P] and reward [seeds][P] of the evaluations that all seeds have."""
+    seeds = list(row["evaluations"].values())
+    points = min(len(of["reward"]) for of in seeds)
+    return {"agent_steps": seeds[0]["agent_steps"][:points], "reward": [of["reward"][:points] for of in seeds]}
 
 
 Table = tuple[list[str], list[list[str]]]
@@ -359,9 +354,9 @@ def _robustness(study: Study, out: Path) -> list[str]:
     if crossed:
         text += [
             "## Partners that were not trained together\n\nThe gap is what a team of one seed earns beyond teams of "
-            "two seeds; the interval is that of the jackknife over seeds. Where rewards are shared, all numbers are the "
-            "team's mean, elsewhere the reward of the agent in one seat.",
-            markdown(["task", "each seed with itself", "two seeds", "gap"], crossed),
+            "two; the interval is that of the jackknife over seeds. Where rewards are shared, all numbers are "
+            "the team's mean, elsewhere the reward of the agent in one seat.",
+            markdown(["task", "each seed with itself", "pairs of seeds", "gap"], crossed),
             markdown(["task", "scripted partner in all other seats", "reward"], beside),
         ]
     if scenarios:
@@ -390,8 +385,8 @@ def _protocol(study: Study, rows: Rows, stored: Sequence[TrainingResults]) -> st
         "intervals of Student's t over seeds where nothing else is said.",
         f"Evaluation: {job.evaluations} times at equal intervals while training, {job.eval_episodes} episodes each. "
         "The score is that of the last policy where each agent is paid for itself, and that of the best evaluation "
-        f"where all are paid the same or one agent learns. It is measured on {job.final_episodes} other episodes, whose "
-        f"seeds are {UNSEEN} + the training seed. The ends of the scale play the same episodes.",
+        f"where all are paid the same or one agent learns. It is measured on {job.final_episodes} other episodes, "
+        f"whose seeds are {UNSEEN} + the training seed. The ends of the scale play the same episodes.",
         f"Settings of {study.name}: its defaults ({', '.join(f'{option} = {of}' for option, of in options.items())}). "
         "No sweep was made for it; the settings of the published learners were chosen by sweeps.",
         f"Beyond its observations {study.name} is given: {', '.join(job.given()) or 'nothing'}.",

@@ -96,6 +96,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "learners": learned,
         "comparisons": learners.comparisons,
         "sweep": learners.sweep,
+        "robustness": learners.robustness,
         "algorithms": learners.algorithms,
         "claims": claimed,
         "tournament": partial(tournament, folder),

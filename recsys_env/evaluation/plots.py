@@ -44,7 +44,7 @@ def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
 def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path) -> None:
     """Draw bars of estimates with their intervals, name -> (estimate, low, high), the first on top."""
     figure, axes = _figure(6.5, 1 + 0.26 * len(values))
-    for name, (estimate, low, high) in reversed(values.items()):
+    for name, (estimate, low, high) in reversed(list(values.items())):
         axes.barh(
             name, estimate, xerr=[[max(0.0, estimate - low)], [max(0.0, high - estimate)]], capsize=2, color=COLOURS[0]
         )
@@ -125,7 +125,8 @@ def draw_comparison(
     Lines are means over training seeds, and areas their 95 % intervals (Student's t), where there are two seeds.
 
     Args:
-        panels: task -> learner -> agent_steps [P] and episode_reward [seeds][P].
+        panels: task -> learner -> agent_steps [P] and reward [seeds][P] of the evaluations, individual reward per
+            learner and episode.
         levels: task -> name -> reward to compare with, drawn as dashed lines.
         first: learner whose line is the thickest, and above the others.
         path: file of the picture.
@@ -144,7 +145,7 @@ def draw_comparison(
     drawn: dict[str, Any] = {}
     for axes, (task, panel) in zip(places, panels.items(), strict=False):
         for learner, curve in panel.items():
-            i, rewards = learners.index(learner), np.array(curve["episode_reward"])
+            i, rewards = learners.index(learner), np.array(curve["reward"])
             style = {"color": COLOURS[i % len(COLOURS)], "linestyle": ("-", "--", ":", "-.")[i // len(COLOURS) % 4]}
             middle, widths = zip(*(mean_interval(column) for column in rewards.T), strict=True)
             above = {"linewidth": 2.5, "zorder": 3} if learner == first else {"linewidth": 1}
@@ -152,9 +153,10 @@ def draw_comparison(
             if len(rewards) > 1:
                 low, high = np.subtract(middle, widths), np.add(middle, widths)
                 axes.fill_between(curve["agent_steps"], low, high, color=style["color"], alpha=0.15, linewidth=0)
-        for name, level in levels.get(task, {}).items():
+        for i, (name, level) in enumerate(sorted(levels.get(task, {}).items(), key=lambda item: item[1])):
             axes.axhline(level, linestyle="--", linewidth=1, color="0.35")
-            axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7)
+            side = "bottom" if i else "top"  # names of levels that lie close together stay apart
+            axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va=side, fontsize=7)
         axes.set_title(task, fontsize="small")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.tick_params(labelsize="small")
