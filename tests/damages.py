@@ -145,7 +145,11 @@ def _arrays(array: np.ndarray) -> dict[str, np.ndarray]:
         }
         changed |= {"negative": -np.abs(array) - 1, "complex": array.astype(complex)}
     if array.dtype.kind == "i":
-        changed |= {"beyond": array + 10**6, "as floats": array.astype(float), "unsigned": array.astype(np.uint16)}
+        changed |= {
+            "beyond": array.astype(np.int64) + 10**6,
+            "as floats": array.astype(float),
+            "unsigned": array.astype(np.uint16),
+        }
     return changed
 
 

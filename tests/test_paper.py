@@ -102,7 +102,7 @@ def test_refusals(my_search: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         ([my_search, "--tasks", "dul-v1"], "did you mean 'duel-v1'"),
         ([my_search, "--seeds", "0"], "--seeds = 0 must be at least 1"),
         ([my_search, "--timesteps", "0"], "--timesteps = 0 must be at least 1"),
-        (["generative", "--tasks", "auction-v0"], "action ="),
+        (["q-torch", "--tasks", "ecommerce-v1,action=query"], "chooses among options; here action = 'query'"),
     ):
         with pytest.raises(SystemExit, match="2"):
             main(["paper", *words, "--out", str(tmp_path / "out")])
