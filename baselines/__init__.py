@@ -17,6 +17,8 @@ loop.py, train.py                        the training loop, and the command that
 learners.py, jobs.py, sweep.py           the table of published learners, lists of trainings, sweeps of settings
 training_results.py, comparison.py, reference.py
                                          the published results, which learner earns more, the command that trains them
+ship.py, robustness.py, paper.py         checkpoints for the package, play beside other partners, a user's algorithm
+                                         beside the published learners
 skrl_networks.py, cluster.py, language.py
                                          networks for skrl; RLlib on a cluster; tuning of a language model
 

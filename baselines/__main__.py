@@ -14,6 +14,12 @@ COMMANDS = {  # name -> (module:function of the words behind it, what it does)
     "language": ("baselines.language:command", "tune a language model to what visitors click"),
     "sweep": ("baselines.sweep:command", "find the settings with which these learners are trained"),
     "reference": ("baselines.reference:command", "train the learners whose results are published, job by job"),
+    "robustness": (
+        "baselines.robustness:command",
+        "play trained learners in scenarios, cross-play and against responses",
+    ),
+    "paper": ("baselines.paper:command", "train your algorithm by the protocol of the published learners, for a paper"),
+    "ship": ("baselines.ship:command", "copy a trained policy of each published learner into the package"),
     "cluster": ("baselines.cluster:command", "train PPO of RLlib on a cluster, or on two nodes of this machine"),
 }
 

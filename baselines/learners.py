@@ -17,7 +17,7 @@ from recsys_env import SUITES, cli
 from recsys_env.files import read_json
 from recsys_env.tuning import states_of
 
-from .algorithms import ALGORITHMS, CMAES
+from .algorithms import CMAES, find_algorithm
 from .options import Algorithm
 
 TICKS = 1_000_000  # of a run, in all copies together
@@ -48,7 +48,7 @@ class ReferenceLearner:
 
     Args:
         name: of the learner.
-        algorithm: its name.
+        algorithm: its name, or module:class.
         tasks: on which it is trained, optionally with changed fields.
         settings: options that differ from the defaults, on all tasks.
         like: the learner that it is a variant of, if it is one.
@@ -76,7 +76,7 @@ class ReferenceLearner:
     def training(self, task: str, **options: Any) -> Algorithm:
         """A training on a task with these options; the learner's own settings come before them."""
         usual: dict[str, Any] = {"device": "cpu", "compare": ()}  # what policies earn is in the leaderboard
-        kind = ALGORITHMS[self.algorithm]
+        kind = find_algorithm(self.algorithm)
         if issubclass(kind, CMAES):
             usual["states"] = states_of(cli.config_of(task))  # rankers of bidders look at the auction
         return kind(task=task, **{**usual, **options, **self.settings})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shlex
 import typing
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Annotated, Any, ClassVar
 from recsys_env import WorldConfig, cli, task_config
 from recsys_env.addresses import without_secrets
 from recsys_env.evaluation import UNSEEN
+from recsys_env.evaluation.runs import file_name
 from recsys_env.settings import replace
 
 
@@ -132,7 +134,7 @@ class Algorithm(Options):
     @property
     def folder(self) -> Path:
         """Folder of the run."""
-        return self.out or Path("runs") / f"{self.name}-{self.task}-{self.seed}"
+        return self.out or Path("runs") / run_name(self.name, self.task, self.seed)
 
     @classmethod
     def word(cls) -> str:
@@ -250,6 +252,14 @@ class PPO(SelfPlay):
     """Ticks per rollout."""
     n_epochs: Count = 3
     """Passes over a rollout."""
+
+
+def run_name(*parts: object) -> str:
+    """Name of the folder of a run, from its parts, such as learner, task and seed.
+
+    The folder can be used as a policy of a team: its name has neither "=" nor ",", which separate a team's members.
+    """
+    return file_name(re.sub("[=,]", "_", "-".join(map(str, parts))))
 
 
 def flag(option: str) -> str:

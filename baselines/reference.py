@@ -26,14 +26,16 @@ import numpy as np
 
 from recsys_env import cli
 from recsys_env.checks import unknown
-from recsys_env.evaluation.runs import file_name
-from recsys_env.files import write_json
+from recsys_env.files import read_json, write_json
+from recsys_env.policies import CHECKPOINT
 
 from . import training_results
 from .algorithms import ALGORITHMS
 from .comparison import Comparison, compare
 from .jobs import Job, train_all
 from .learners import LEARNERS, MORE_SEEDS, PUBLISHED, SWEEP, budget, chosen
+from .options import Algorithm, run_name
+from .training import RESULT
 from .training_results import RESULTS, TrainingResults, read_folder
 
 
@@ -52,7 +54,7 @@ class ReferenceJob(Job):
     @property
     def file_name(self) -> str:
         """Name of the file with the results of all its seeds."""
-        return f"{self.learner}-{file_name(self.task)}.json"
+        return f"{run_name(self.learner, self.task)}.json"
 
 
 def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED, sweep: Path | None = None) -> list[ReferenceJob]:
@@ -68,7 +70,7 @@ def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED, sweep: Path
         if name not in LEARNERS:
             raise ValueError(unknown("learner", name, LEARNERS))
     return [
-        ReferenceJob(f"{name}-{file_name(task)}-{seed}", learner.job(task, seed, sweep), name, task)
+        ReferenceJob(run_name(name, task, seed), learner.job(task, seed, sweep), name, task)
         for seed in range(MORE_SEEDS)
         for name, learner in LEARNERS.items()
         if not only or name in only
@@ -102,10 +104,15 @@ def reference(
     cli.at_least(1, workers=workers)
     tasks = tuple(cli.tasks_of(tasks))
     wanted = jobs(only, tasks)
-    stored = _files_of(wanted, results)
     if marl_eval is not None:
-        write_json(marl_eval, training_results.marl_eval(stored.values()))
+        write_json(marl_eval, training_results.marl_eval(files_of(wanted, results).values()))
         return
+    train_missing(wanted, out, results, workers)
+
+
+def train_missing(wanted: Sequence[ReferenceJob], out: Path, results: Path, workers: int) -> None:
+    """Train the jobs whose results are not stored; arguments and errors are those of `reference`."""
+    stored = files_of(wanted, results)
     todo = [job for job in wanted if job.algorithm.seed not in stored[job.file_name].seeds()]
     files = {job: stored[job.file_name] for job in todo}
     train_all(todo, out, workers, lambda job, folder: files[job].add(folder), done=len(wanted) - len(todo))
@@ -116,8 +123,11 @@ def command(argv: Sequence[str]) -> None:
     cli.run(reference, "baselines reference", argv)
 
 
-def _files_of(wanted: Iterable[ReferenceJob], results: Path) -> dict[str, TrainingResults]:
+def files_of(wanted: Iterable[ReferenceJob], results: Path) -> dict[str, TrainingResults]:
     """Find the file of each learner and task by its settings, whatever it is called, or name a new one.
+
+    Returns:
+        `ReferenceJob.file_name` -> the results of all seeds, which may be none.
 
     Raises:
         ValueError: the file of that name has the results of other settings.
@@ -126,16 +136,37 @@ def _files_of(wanted: Iterable[ReferenceJob], results: Path) -> dict[str, Traini
     stored = {}
     for job in wanted:
         settings = job.algorithm.settings()
-        same = next((stored for stored in found if job.algorithm.has_settings(stored.settings)), None)
+        same = stored_for(job.algorithm, found)
         path = results / job.file_name
         other = next((stored for stored in found if stored.path == path), None)
         if same is None and other is not None:
             differences = _differences(other.settings, settings)
             raise ValueError(
-                f"{path} has results of other settings: {differences}; remove it, or give another --results"
+                f"{path} has results of other settings: {differences}; remove it, or choose another folder"
             )
         stored[job.file_name] = same or TrainingResults(path, job.learner, settings, [], [])
     return stored
+
+
+def stored_for(algorithm: Algorithm, found: Iterable[TrainingResults]) -> TrainingResults | None:
+    """Return the results of runs with these settings, whatever the seed; None if there are none."""
+    return next((results for results in found if algorithm.has_settings(results.settings)), None)
+
+
+def finished(wanted: Iterable[ReferenceJob], out: Path) -> list[ReferenceJob]:
+    """Return the jobs whose trained policies are in a folder of folders, such as runs/reference.
+
+    Raises:
+        FileError: a damaged result.
+    """
+    there = []
+    for job in wanted:
+        folder = out / job.name
+        if (folder / RESULT).is_file() and (folder / CHECKPOINT).is_file():
+            settings = read_json(folder / RESULT, {"settings": {str: object}}, "result of a run")["settings"]
+            if job.algorithm.has_settings(settings):
+                there.append(job)
+    return there
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -168,9 +199,9 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
         rows, given = {}, {}
         for task in learner.tasks:
             job = learner.job(task)
-            stored = next((each for each in found if job.has_settings(each.settings)), None)
+            stored = stored_for(job, found)
             if stored is not None and stored.runs:
-                rows[task] = {**_row(stored.runs), "swept": chosen(SWEEP, learner.like or name, task)}
+                rows[task] = {**row_of(stored.runs), "swept": chosen(SWEEP, learner.like or name, task)}
                 given.update(dict.fromkeys(job.given()))
                 results += [{**stored.sources[run["source"]], "command": run["command"]} for run in stored.runs]
         if rows:
@@ -210,7 +241,7 @@ def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
     return found
 
 
-def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def row_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Summarise one learner on one task, over its seeds."""
     from recsys_env.evaluation import UNSEEN
     from recsys_env.evaluation.statistics import common_curve, interval

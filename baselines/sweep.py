@@ -22,7 +22,6 @@ from typing import Any
 from recsys_env import cli
 from recsys_env.checks import unknown
 from recsys_env.evaluation import compared
-from recsys_env.evaluation.runs import file_name
 from recsys_env.files import read_json, write_json
 from recsys_env.focal import usual_background
 from recsys_env.provenance import provenance
@@ -30,7 +29,7 @@ from recsys_env.provenance import provenance
 from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
 from .learners import LEARNERS, PUBLISHED, SWEEP, ReferenceLearner, budget, read_sweep
-from .options import Algorithm
+from .options import Algorithm, run_name
 
 TICKS = 500_000  # of a run, in all copies together
 SEED = 100
@@ -122,7 +121,7 @@ def sweep(
     wanted = swept(only, tasks)
     todo = [(learner, task) for learner, task in wanted if task not in stored.get(learner.name, {})]
     runs = {
-        Job(f"{learner.name}-{file_name(task)}-{number}", run_of(learner, task, changed)): (learner, task)
+        Job(run_name(learner.name, task, number), run_of(learner, task, changed)): (learner, task)
         for learner, task in todo
         for number, changed in enumerate(changes(learner))
     }

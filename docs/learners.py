@@ -13,8 +13,10 @@ from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
 from baselines.comparison import Comparison
-from baselines.learners import read_sweep
+from baselines.learners import PUBLISHED, read_sweep
+from baselines.robustness import read_folder
 from recsys_env import SUITES, TASKS
+from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown, spread
 
 # Options in which reference learners of an algorithm differ.
@@ -135,6 +137,68 @@ def sweep() -> str:
         "`benchmarks/results/sweep.json`."
     )
     return f"{note}\n\n{markdown(['learner', *(f'`{task}`' for task in tasks)], table)}"
+
+
+def robustness() -> str:
+    """What the learners earn beside partners that they were not trained with, and what could be gained against them: a
+    table for each task."""
+    found = read_folder(measured.RESULTS / "robustness")
+    tasks = [task for task in PUBLISHED if any(of["task"] == task for of in found)]
+    if not tasks:
+        raise measured.NotMeasured("robustness")
+    head = [
+        "learner",
+        "each seed with itself",
+        "pairs of seeds",
+        "gap",
+        "worst partner",
+        "scenarios",
+        "a response gains",
+    ]
+    tables = []
+    for task in tasks:
+        rows = [[f"`{of['learner']}`", *_robust(of)] for of in found if of["task"] == task]
+        tables.append(f"### `{task}`\n\n{markdown(head, rows)}")
+    every = [piece for of in found for piece in of.values() if isinstance(piece, dict)]
+    sources = [source for piece in every for source in _sources(piece)]
+    origin = {name: sorted({source[name] for source in sources}) for name in ("command", "processor", "date")}
+    means = (
+        "A gap above 0 says that the seeds of a learner have learnt conventions that other seeds do not share. A gain "
+        "above 0 says that an agent would do better by another policy than the learner's, so that the learner is no "
+        "equilibrium."
+    )
+    how = (
+        "Individual reward per agent and episode, or the team's mean where rewards are shared; ± 95 % over training "
+        "seeds, and of pairs of seeds by the jackknife. Worst partner: the scripted policy in all other seats beside "
+        "which the learner earns least. Scenarios: the mean score among held-out agents (lowest to highest scenario). "
+        "A response's gain is exact where the game is finite (*), elsewhere a lower bound from rankers and a trained "
+        "`ppo-torch`; it is the mean over the seeds, of the agent that gains most. "
+        f"{measured.whence(origin, 'robustness/')}"
+    )
+    return measured.section(means, *tables, how=how)
+
+
+def _robust(of: Mapping[str, Any]) -> list[str]:
+    """The cells of a learner on a task; empty where something was not measured."""
+    play, scenarios, exploited = (of.get(name) for name in ("cross_play", "scenarios", "exploitability"))
+    cells = [spread(play[kind]) if play and play[kind] else "" for kind in ("self_play", "cross_play", "gap")]
+    beside = play["partners"] if play else {}
+    worst = min(beside, key=lambda name: float(beside[name]["mean"])) if beside else ""
+    scores = [row["score"] for row in scenarios["found"].values() if row["score"] is not None] if scenarios else []
+    known = [row for row in exploited["seeds"].values() if row["agents"]] if exploited else []
+    gains = [max(agent["gain"]["mean"] for agent in row["agents"].values()) for row in known]
+    exact = "*" if any(row["exact"] for row in known) else ""
+    return [
+        *cells,
+        f"`{worst}` {spread(beside[worst])}" if worst else "",
+        of_seeds(scores, 0),
+        spread(interval(np.array(gains))) + exact if gains else "",
+    ]
+
+
+def _sources(piece: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Where the parts of a piece come from."""
+    return [piece["source"]] if "source" in piece else [row["source"] for row in piece["seeds"].values()]
 
 
 def _best(row: Mapping[str, Any]) -> Mapping[str, Any]:

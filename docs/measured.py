@@ -32,6 +32,7 @@ MEASURED_BY = {  # result -> the command, where no module of the benchmarks has 
     "tournament": EVALUATE.replace("evaluate", "tournament"),
     "training": "`python -m baselines reference`",
     "sweep": "`python -m baselines sweep`",
+    "robustness": "`python -m baselines robustness`",
     "tuning": "`python -m baselines language --model smollm2 --task grocery-v1 --out FOLDER`",
     "first_runs": "`PYTHONPATH=.:docs python -m first_runs`",
     "ray": "`python -m baselines cluster --out benchmarks/results/ray-two-nodes.json`",

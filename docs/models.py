@@ -365,17 +365,6 @@ def computation(folder: Path) -> str:
     return section(means, plot, markdown(head, rows), how=how)
 
 
-def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path) -> None:
-    """A bar for each name, best on top, of (estimate, low, high)."""
-    figure, (axes,) = _figures(1, 6.5, 1 + 0.26 * len(values))
-    for name, (estimate, low, high) in reversed(values.items()):
-        axes.barh(
-            name, estimate, xerr=[[max(0.0, estimate - low)], [max(0.0, high - estimate)]], capsize=2, color=COLOURS[0]
-        )
-    axes.set(xlabel=label)
-    figure.savefig(path, dpi=100)
-
-
 def _figures(panels: int, width: float, height: float = 3.4) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 

@@ -43,7 +43,7 @@ from measured import (
 )
 
 from recsys_env import SUITES, TASKS, WorldConfig, parallel_env
-from recsys_env.evaluation.plots import draw_curves, draw_payoffs, draw_scores, draw_seeds
+from recsys_env.evaluation.plots import draw_curves, draw_intervals, draw_payoffs, draw_scores, draw_seeds
 from recsys_env.evaluation.runs import file_name
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import (
@@ -96,6 +96,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "learners": learned,
         "comparisons": learners.comparisons,
         "sweep": learners.sweep,
+        "robustness": learners.robustness,
         "algorithms": learners.algorithms,
         "claims": claimed,
         "tournament": partial(tournament, folder),
@@ -150,7 +151,7 @@ def _of_suite(report: Mapping[str, Any], suite: str, folder: Path) -> list[str]:
     if over:
         path = folder / f"leaderboard-{suite}.png"
         intervals = {team: row["iqm"] for team, row in over["teams"].items()}
-        models.draw_intervals(intervals, f"score over {len(played)} tasks (IQM), 95 %", path)
+        draw_intervals(intervals, f"score over {len(played)} tasks (IQM), 95 %", path)
         text.append(picture(path, f"score of each policy over the tasks of {suite}"))
     else:
         text.append(

@@ -21,7 +21,7 @@ import examples
 import numpy as np
 from gymnasium.spaces import flatdim
 
-from baselines import training_results
+from baselines import robustness, training_results
 from baselines.algorithms import ALGORITHMS
 from baselines.options import Algorithm
 from baselines.train import train
@@ -145,7 +145,11 @@ def _arrays(array: np.ndarray) -> dict[str, np.ndarray]:
         }
         changed |= {"negative": -np.abs(array) - 1, "complex": array.astype(complex)}
     if array.dtype.kind == "i":
-        changed |= {"beyond": array + 10**6, "as floats": array.astype(float), "unsigned": array.astype(np.uint16)}
+        changed |= {
+            "beyond": array.astype(np.int64) + 10**6,
+            "as floats": array.astype(float),
+            "unsigned": array.astype(np.uint16),
+        }
     return changed
 
 
@@ -382,6 +386,24 @@ def training(folder: Path) -> Kind:
     return Kind(file, lambda: vars(training_results.read(file)), "form")
 
 
+def checkpoint(folder: Path) -> Iterator[Kind]:
+    """The files of a checkpoint as it ships: a table of actions, and its card."""
+    for file in ("policy.npz", "policy.json", "trained.json"):
+
+        def play() -> Any:
+            policy: Any = make_policy(folder)
+            policy.bind(VectorEnv(TASKS["duel-v1"], 1), "recommender_0", 0)
+            return {"card": policy.shipped.card, "table": np.asarray(policy._table)}
+
+        yield Kind(folder / file, play, "value", str(folder))
+
+
+def robust(folder: Path) -> Kind:
+    """What is stored of a learner beside other partners."""
+    file = examples.write_robustness(folder)
+    return Kind(file, lambda: robustness.read(file), "form")
+
+
 def every_kind(folder: Path) -> Iterator[Kind]:
     def new(name: str) -> Path:
         (folder / name).mkdir()
@@ -394,6 +416,8 @@ def every_kind(folder: Path) -> Iterator[Kind]:
     yield stored_run(new("evaluation"))
     yield from results(new("results"))
     yield training(new("training"))
+    yield from checkpoint(examples.write_checkpoint(new("learned")))
+    yield robust(new("robustness"))
 
 
 def main(number: int) -> None:

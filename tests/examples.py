@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
+
 from baselines.learners import LEARNERS
 from baselines.training_results import TrainingResults
-from recsys_env import replace, tasks
+from recsys_env import replace, tasks, vector_env
 from recsys_env.evaluation import evaluate, tournament
-from recsys_env.files import write_json
+from recsys_env.exact.policies import save_tables
+from recsys_env.files import read_json, signed, write_json
+from recsys_env.policies import CHECKPOINT
+from recsys_env.policies.shipped import CARD
 from recsys_env.provenance import provenance
 
 TASKS = ("ecommerce-v1", "news-v1")
@@ -66,6 +71,58 @@ def made_up_run(seed: int, reward: float) -> dict[str, Any]:
         "training": {"agent_steps": 20_000, "seconds": 10.0, "environment_share": 0.1},
         "curve": {"agent_steps": [10_000, 20_000], "episode_reward": [1.0, reward]},
     }
+
+
+def write_checkpoint(folder: Path) -> Path:
+    """A checkpoint of duel-v1 as it ships, made up; its folder."""
+    envs, folder = vector_env("duel-v1", 1), folder / "duel-v1" / "q-table-0.99"
+    folder.mkdir(parents=True)
+    save_tables(folder, envs, {agent: np.array([1, 0, 0]) for agent in envs.possible_agents})
+    card = {
+        "learner": "q-table-0.99",
+        "task": "duel-v1",
+        "seed": 1,
+        "among": [0, 1, 2],
+        "reward": {"mean": 2.0, "ci95": 0.1},
+        "kept": "last",
+        "settings": LEARNERS["q-table-0.99"].job("duel-v1").settings(),
+        "commit": None,
+        "date": "2000-01-01",
+        "policy": read_json(folder / CHECKPOINT)["digest"],
+    }
+    write_json(folder / CARD, signed(card))
+    return folder
+
+
+def write_robustness(folder: Path, learner: str = "ppo-torch", task: str = "social-v1") -> Path:
+    """What a learner earns beside other partners, made up, of two seeds."""
+
+    def mean(value: float) -> dict[str, float]:
+        return {"mean": value, "ci95": 0.1}
+
+    piece = {"settings": {"task": task, "set": []}, "source": provenance()}
+    reply = {"agents": {"recommender_0": {"reply": "trained", "paid": mean(3.0), "gain": mean(0.5)}}}
+    seeds = {str(s): {"made_of": "a", "source": piece["source"], "exact": False, **reply} for s in range(2)}
+    ends = {"random": mean(1.0), "planner": mean(4.0)}
+    scenario = {"reward": mean(2.0), "runs": [2.0, 2.0], "score": 33.3, "score_ci95": 1.0, "ends": ends}
+    found = {
+        "learner": learner,
+        "task": task,
+        "scenarios": {**piece, "found": {f"{task}/greedy": scenario}, "missing": {}},
+        "cross_play": {
+            **piece,
+            "payoffs": [[3.0, 2.0], [2.0, 3.5]],
+            "self_play": mean(3.25),
+            "cross_play": mean(2.0),
+            "gap": mean(1.25),
+            "partners": {"content": mean(2.5), "greedy": mean(1.5)},
+            "missing": {},
+        },
+        "exploitability": {"settings": piece["settings"], "seeds": seeds},
+    }
+    folder.mkdir(exist_ok=True)
+    write_json(folder / f"{learner}-{task}.json", found)
+    return folder / f"{learner}-{task}.json"
 
 
 def evidence() -> dict[str, Any]:

@@ -21,6 +21,7 @@ pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
 import damages
+import examples
 import torch
 from damages import FINE, Kind, tiny, try_all
 
@@ -319,8 +320,13 @@ def test_damaged_runs(tmp_path: Path) -> None:
 
 def test_damaged_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "REPETITIONS", 2)
-    for kind in (*damages.results(tmp_path), damages.training(tmp_path)):
+    for kind in (*damages.results(tmp_path), damages.training(tmp_path), damages.robust(tmp_path / "robustness")):
         check(kind, [b"PK", b"{}"])
+
+
+def test_damaged_checkpoints(tmp_path: Path) -> None:
+    for kind in damages.checkpoint(examples.write_checkpoint(tmp_path)):
+        check(kind, [b"PK", b"{}"], 30)
 
 
 def test_a_catalogue_is_checked_array_by_array() -> None:
@@ -696,7 +702,11 @@ def test_a_policy_with_other_weights_is_refused(policy: str, copies: dict[str, P
     refused(copies[policy], "policy.npz was altered")
 
 
-SHIPPED = sorted((PACKAGE / "learned").glob("*/*"))
+SHIPPED = [
+    path.parent
+    for path in sorted((PACKAGE / "learned").glob(f"*/*/{CHECKPOINT}"))
+    if read_json(path)["loader"] == "ranker"
+]
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")

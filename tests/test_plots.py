@@ -12,7 +12,16 @@ import pytest
 pytest.importorskip("matplotlib", reason='needs matplotlib: pip install "recsys_env[evaluate]"')
 pytest.importorskip("scipy", reason="needs scipy")
 
-from recsys_env.evaluation.plots import COLOURS, _apart, draw_curves, draw_seeds, draw_training
+from recsys_env.evaluation.plots import (
+    COLOURS,
+    _apart,
+    draw_comparison,
+    draw_curves,
+    draw_intervals,
+    draw_seeds,
+    draw_training,
+)
+from recsys_env.evaluation.tables import latex
 
 
 def curves(learners: int, seeds: int = 3) -> dict[str, Any]:
@@ -89,3 +98,42 @@ def test_labels_keep_apart() -> None:
     assert _apart([3.0, 1.0, 2.0], 0.5) == [3.0, 1.0, 2.0]
     assert _apart([1.0, 1.0], 0.5) == pytest.approx([0.75, 1.25])
     assert _apart([], 0.5) == []
+
+
+def test_learners_are_compared_task_by_task(tmp_path: Path) -> None:
+    """A line for each learner, the first one the thickest, areas where there are two seeds, and levels."""
+    one = {"agent_steps": [1, 2, 3], "reward": [[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]}
+    other = {"agent_steps": [1, 2], "reward": [[5.0, 6.0]]}
+    levels = {"a": {"planner": 9.0, "random": 0.5}}
+    figure = draw_comparison(
+        {"a": {"mine": one, "other": other}, "b": {"mine": one}}, levels, "mine", tmp_path / "x.png"
+    )
+    first, second = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+    mine, theirs, *dashed = first.get_lines()
+    assert list(mine.get_ydata()) == [1.5, 2.5, 3.5]
+    assert list(theirs.get_ydata()) == [5.0, 6.0]
+    assert mine.get_linewidth() > theirs.get_linewidth()
+    assert [line.get_ydata()[0] for line in dashed] == [0.5, 9.0]
+    assert (len(first.collections), len(second.collections)) == (1, 1)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mine", "other"]
+    assert (tmp_path / "x.png").stat().st_size > 1000
+
+
+def test_intervals_are_bars_with_the_first_on_top(tmp_path: Path) -> None:
+    draw_intervals({"best": (2.0, 1.5, 2.5), "worst": (1.0, 1.0, 1.2)}, "score", tmp_path / "x.png")
+    assert (tmp_path / "x.png").stat().st_size > 1000
+
+
+def test_a_table_in_latex_is_escaped() -> None:
+    text = latex(["a_b", "50 %"], [["x & y", "1.0 ±0.1"], ["~", "—"]])
+    assert text.splitlines() == [
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"a\_b & 50 \% \\",
+        r"\midrule",
+        r"x \& y & 1.0 $\pm$0.1 \\",
+        r"\textasciitilde{} & --- \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]

@@ -40,6 +40,7 @@ def example_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         examples.write_evaluation(folder)
     examples.write_tournament(folder)
     examples.write_training(folder / "training")
+    examples.write_robustness(folder / "robustness")
     (folder / "evidence").mkdir()
     write_json(folder / "evidence" / "ecommerce-v1.json", examples.evidence())
     return folder
@@ -688,3 +689,22 @@ def test_a_stored_command_names_the_module_as_it_is_called_now() -> None:
     assert measured.as_today("python -m benchmarks.evidence duel-v1") == "python -m benchmarks.studies.evidence duel-v1"
     for command in ("python -m benchmarks.speed.step", "python -m recsys_env evaluate --out benchmarks.x/runs"):
         assert measured.as_today(command) == command
+
+
+def test_robustness_shows_each_learner_by_task(small_results: Path) -> None:
+    text = results.parts(small_results)["robustness"]()
+    assert "### `social-v1`" in text
+    assert cells(text)["`ppo-torch`"] == [
+        "3.25 ±0.10",
+        "2.00 ±0.10",
+        "1.25 ±0.10",
+        "`greedy` 1.50 ±0.10",
+        "33",
+        "0.50 ±0.00",
+    ]
+    assert "benchmarks/results/robustness/" in text
+    well_formed(text)
+
+
+def test_without_robustness_the_command_is_named(nothing_measured: Path) -> None:
+    assert results.parts(nothing_measured)["robustness"]() == "Not measured yet: `python -m baselines robustness`."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .statistics import mean_interval
 from .tables import brief, marked
 
 if TYPE_CHECKING:
@@ -37,6 +38,17 @@ def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
     )
     axes.barh(names, [row["mean"] for row in rows], xerr=widths, capsize=3)
     axes.set(title=task, xlabel="individual reward per agent and episode, ± 95 %")
+    figure.savefig(path, dpi=100)
+
+
+def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path) -> None:
+    """Draw bars of estimates with their intervals, name -> (estimate, low, high), the first on top."""
+    figure, axes = _figure(6.5, 1 + 0.26 * len(values))
+    for name, (estimate, low, high) in reversed(list(values.items())):
+        axes.barh(
+            name, estimate, xerr=[[max(0.0, estimate - low)], [max(0.0, high - estimate)]], capsize=2, color=COLOURS[0]
+        )
+    axes.set(xlabel=label)
     figure.savefig(path, dpi=100)
 
 
@@ -102,6 +114,59 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
     if levels:
         figure.legend(loc="outside upper right", ncols=len(levels), fontsize="small", frameon=False)
     figure.savefig(path, dpi=100)
+    return figure
+
+
+def draw_comparison(
+    panels: Mapping[str, Any], levels: Mapping[str, Mapping[str, float]], first: str, path: Path
+) -> Figure:
+    """Draw what learners earn in evaluations while they train: a panel for each task, a line for each learner.
+
+    Lines are means over training seeds, and areas their 95 % intervals (Student's t), where there are two seeds.
+
+    Args:
+        panels: task -> learner -> agent_steps [P] and reward [seeds][P] of the evaluations, individual reward per
+            learner and episode.
+        levels: task -> name -> reward to compare with, drawn as dashed lines.
+        first: learner whose line is the thickest, and above the others.
+        path: file of the picture.
+
+    Returns:
+        the figure.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    learners = list(dict.fromkeys([first, *(learner for panel in panels.values() for learner in panel)]))
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(0.7 + 3.4 * columns, 1.2 + 2.5 * rows), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    drawn: dict[str, Any] = {}
+    for axes, (task, panel) in zip(places, panels.items(), strict=False):
+        for learner, curve in panel.items():
+            i, rewards = learners.index(learner), np.array(curve["reward"])
+            style = {"color": COLOURS[i % len(COLOURS)], "linestyle": ("-", "--", ":", "-.")[i // len(COLOURS) % 4]}
+            middle, widths = zip(*(mean_interval(column) for column in rewards.T), strict=True)
+            above = {"linewidth": 2.5, "zorder": 3} if learner == first else {"linewidth": 1}
+            (drawn[learner],) = axes.plot(curve["agent_steps"], middle, **style, **above, marker=".")
+            if len(rewards) > 1:
+                low, high = np.subtract(middle, widths), np.add(middle, widths)
+                axes.fill_between(curve["agent_steps"], low, high, color=style["color"], alpha=0.15, linewidth=0)
+        for i, (name, level) in enumerate(sorted(levels.get(task, {}).items(), key=lambda item: item[1])):
+            axes.axhline(level, linestyle="--", linewidth=1, color="0.35")
+            side = "bottom" if i else "top"  # names of levels that lie close together stay apart
+            axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va=side, fontsize=7)
+        axes.set_title(task, fontsize="small")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.tick_params(labelsize="small")
+        axes.grid(alpha=0.25)
+    for axes in places[len(panels) :]:
+        axes.remove()
+    figure.supxlabel("agent-steps", fontsize="medium")
+    figure.supylabel("individual reward per learner and episode, ± 95 %", fontsize="medium")
+    figure.legend(drawn.values(), drawn, loc="outside upper center", ncols=4, fontsize="small", frameon=False)
+    figure.savefig(path, dpi=150)
     return figure
 
 

@@ -9,7 +9,7 @@ response. Where rewards are shared, a focal agent's reward is the team's mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,33 @@ def play_scenarios(
     for policy in filter(is_team, policies):
         raise ValueError(f"{shown(policy)} is a team; the focal agents of a scenario are played by one policy")
     wanted = scenarios_of(scenarios)
+    report = {"scenarios": results_of(wanted, policies, range(seeds), episodes, warmup, out, resume)}
+    write_json(out / "scenarios.json", report)
+    return report
+
+
+def results_of(
+    wanted: Mapping[str, Scenario],
+    policies: Sequence[str],
+    seeds: Iterable[int],
+    episodes: int,
+    warmup: int,
+    out: Path,
+    resume: bool,
+    changes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Play policies as the focal agents of scenarios, beside `random` and the policies of `answers_of`.
+
+    Args:
+        wanted: scenarios by name.
+        policies, episodes, warmup, out, resume: as in `play_scenarios`.
+        seeds: s of each run; see `Run`.
+        changes: fields that are changed in the scenarios' tasks, such as "mask_actions=True".
+
+    Returns:
+        name of a scenario -> `standings`.
+    """
+    seeds = list(seeds)
     answers = {
         name: [
             policy for policy in answers_of(scenario.config) if not obstacle(scenario.config, scenario.focal[0], policy)
@@ -65,23 +92,18 @@ def play_scenarios(
     }
     played = {
         (name, policy): [
-            Run(scenario.task, scenario.team(policy), seed, episodes, warmup, False) for seed in range(seeds)
+            Run(",".join([scenario.task, *changes]), scenario.team(policy), seed, episodes, warmup, False)
+            for seed in seeds
         ]
         for name, scenario in wanted.items()
         for policy in dict.fromkeys(("random", *answers[name], *policies))
     }
     results = iter(play_all([run for runs in played.values() for run in runs], out, resume))
     found = {key: [next(results) for _ in runs] for key, runs in played.items()}
-    report = {
-        "scenarios": {
-            name: standings(
-                scenario, {policy: runs for (of, policy), runs in found.items() if of == name}, answers[name]
-            )
-            for name, scenario in wanted.items()
-        }
+    return {
+        name: standings(scenario, {policy: runs for (of, policy), runs in found.items() if of == name}, answers[name])
+        for name, scenario in wanted.items()
     }
-    write_json(out / "scenarios.json", report)
-    return report
 
 
 def answers_of(config: WorldConfig) -> list[str]:

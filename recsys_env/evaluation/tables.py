@@ -153,6 +153,25 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
 
+def latex(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table in LaTeX, for the package booktabs; its cells are plain text."""
+    lines = [" & ".join(map(_plain, line)) + r" \\" for line in (head, *rows)]
+    columns = "l" + "r" * (len(head) - 1)
+    begin = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
+    return "\n".join([*begin, *lines[1:], r"\bottomrule", r"\end{tabular}"])
+
+
+_LATEX = {
+    **{letter: rf"\{letter}" for letter in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "—": "---"},
+}
+
+
+def _plain(value: object) -> str:
+    """Return text as LaTeX shows it, white space folded."""
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(str(value).split()))
+
+
 def _cell(value: object) -> str:
     return " ".join(str(value).split()).replace("|", "\\|")
 

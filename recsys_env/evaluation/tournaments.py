@@ -118,15 +118,9 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
         task, `cross_play`.
     """
     config = cli.config_of(task)
-    cooperative = config.reward.sharing == 1
-    played = {(result["team"], result["seed"]): np.array(result["own"]) for result in results}  # [E, N]
+    played = _rewards(results)
     seeds = sorted({seed for _, seed in played})
-    payoffs = np.zeros((len(policies), len(policies), len(seeds)))
-    for (i, row), (j, column), (s, seed) in product(enumerate(policies), enumerate(policies), enumerate(seeds)):
-        pairs = [(played[team, seed], seat) for seat, team in games(config, row, column)]
-        payoffs[i, j, s] = np.mean(
-            [rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in pairs]
-        )
+    payoffs = payoffs_of(config, policies, policies, results)
     matrix = {
         row: {column: {**interval(payoffs[i, j]), "runs": payoffs[i, j].tolist()} for j, column in enumerate(policies)}
         for i, row in enumerate(policies)
@@ -141,17 +135,41 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     made_of = {policy: digest for result in results for policy, digest in result["made_of"].items()}
     report = {
         "origin": {"settings": settings, "made_of": made_of, **origin(results)},
-        "cooperative": cooperative,
+        "cooperative": config.reward.sharing == 1,
         "agents": config.num_agents,
         "payoff": matrix,
     }
-    if cooperative:
+    if report["cooperative"]:
         return {**report, "cross_play": cross_play(policies, payoffs)}
     return {
         **report,
         "ratings": rate(config, policies, played),
         "alpha_rank": dict(zip(policies, alpha_rank(payoffs).tolist(), strict=True)),
     }
+
+
+def payoffs_of(
+    config: WorldConfig, rows: Sequence[str], columns: Sequence[str], results: Sequence[Mapping[str, Any]]
+) -> np.ndarray:
+    """Return the payoff [rows, columns, runs] of each row policy against, or with, each column policy.
+
+    Args:
+        results: results of `runs.play`, every game of every pair on the same seeds.
+    """
+    played, cooperative = _rewards(results), config.reward.sharing == 1
+    seeds = sorted({seed for _, seed in played})
+    payoffs = np.zeros((len(rows), len(columns), len(seeds)))
+    for (i, row), (j, column), (s, seed) in product(enumerate(rows), enumerate(columns), enumerate(seeds)):
+        pairs = [(played[team, seed], seat) for seat, team in games(config, row, column)]
+        payoffs[i, j, s] = np.mean(
+            [rewards.mean() if cooperative else rewards[:, seat].mean() for rewards, seat in pairs]
+        )
+    return payoffs
+
+
+def _rewards(results: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], np.ndarray]:
+    """Return the individual rewards [E, N] of each team and seed."""
+    return {(result["team"], result["seed"]): np.array(result["own"]) for result in results}
 
 
 def cross_play(policies: Sequence[str], payoffs: np.ndarray) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from ..checks import check_count, checked_seed, is_sequence, shown, unknown
 from ..infos import Infos
 from ..responses import NAMES
 from ..vector import VectorEnv
+from .shipped import Shipped
 
 
 class NotBound(RuntimeError, AttributeError):
@@ -37,6 +38,7 @@ class Policy:
     learns: bool = False  # from `observe`: its score depends on earlier feedback
     compiled: bool = False  # whether `recsys_env.rollout` can play it, by its `actor`
     failure: str | None = None  # why it has made no choice so far; a run ends with an error that says so
+    shipped: Shipped | None = None  # which checkpoint it is, if it ships with the package
     envs: VectorEnv  # with all agents of the task
     index: int  # of the bound agent in it
 
@@ -60,13 +62,16 @@ class Policy:
         some agents of a batch (`FocalBatch`), they refer to the full batch.
 
         Raises:
-            ValueError: the batch has no such agent, its copies play in several worlds, or the seed is out of range.
+            ValueError: the batch has no such agent, its copies play in several worlds, the seed is out of range, or the
+                policy is a checkpoint that ships for another task.
             TypeError: `envs` is not a batch, or `seed` is not an integer.
         """
         checked_batch(envs)
         if not isinstance(agent, str) or agent not in envs.possible_agents:
             raise ValueError(unknown("agent", agent, envs.possible_agents))
         seed = checked_seed(seed)
+        if self.shipped is not None:
+            self.shipped.check_task(envs.game.config)
         self.envs = envs.game  # type: ignore[assignment]  # of the package's policies, who play on the CPU
         self.index = self.envs.possible_agents.index(agent)
         self.rng = np.random.default_rng([seed, self.index])

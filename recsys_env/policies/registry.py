@@ -16,6 +16,7 @@ from ..config import WorldConfig
 from ..files import FileError, read_json
 from ..scenarios import PACKAGE
 from .base import Policy
+from .shipped import shipped
 
 POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported when a policy that needs them is made
     "random": "recsys_env.policies.random:Random",
@@ -162,7 +163,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
 
     A `Policy` is returned unchanged. For the names of `FAMILIES` the text after the colon is an argument:
     `llm:smollm2`, `population:content+greedy`. A folder is a path, or `learned/TASK/KIND` for a policy that ships with
-    the package.
+    the package. The checkpoint of a learner (`learned/TASK/LEARNER`) plays no other task.
 
     Raises:
         TypeError: `policy` is something else, such as a class.
@@ -177,10 +178,11 @@ def make_policy(policy: str | Path | Policy) -> Policy:
         raise TypeError(f"policy = {shown(policy)} must be a Policy object, a name, a folder or module:factory{meant}")
     policy = without_secrets(str(policy))
     folder = next((f for f in (Path(policy), PACKAGE / policy) if os.path.isfile(f / CHECKPOINT)), None)
-    named = POLICIES | TASK_POLICIES
+    named, card = POLICIES | TASK_POLICIES, None
     if policy in named:
         made = _import(named[policy])()
     elif folder is not None:
+        card = shipped(folder, folder / CHECKPOINT)
         made = _loader(folder / CHECKPOINT)(folder)
     elif (family := policy.partition(":"))[0] in FAMILIES and family[2]:
         made = _import(FAMILIES[family[0]])(family[2])
@@ -194,6 +196,8 @@ def make_policy(policy: str | Path | Policy) -> Policy:
         )
     if not isinstance(made, Policy):
         raise ValueError(f"policy {shown(policy)} made a {type(made).__name__}, not a recsys_env.policies.Policy")
+    if card is not None:
+        made.shipped = card
     return made
 
 

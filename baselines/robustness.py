@@ -1,0 +1,470 @@
+"""How trained policies act among agents that they were not trained with, and what could be gained against them.
+
+    python -m baselines robustness                                        # all learners and tasks of runs/reference
+    python -m baselines robustness --only ppo-torch --tasks social-v1     # some
+
+Three pieces are measured for each learner and task, whose seeds are the independent samples of all intervals:
+
+scenarios        the reward and the score of the learner among held-out agents (`recsys_env.SCENARIOS`); training seed
+                 s plays the episodes of evaluation seed s
+cross_play       what a seed earns with, or against, itself, another seed of the same learner, and scripted partners,
+                 who play all seats but one (`evaluation.tournaments`)
+exploitability   what one agent of each role gains from the best response that was found, while all others keep their
+                 policies: the exact gain in finite games, elsewhere a lower bound (`recsys_env.exact.exploitability`),
+                 whose candidates are rankers and `ppo-torch`, trained against the frozen policies
+
+The pieces of a learner and task are stored in one file as soon as they are measured, the exploitability seed by seed.
+What is stored with the same settings and policies stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_env import SCENARIOS, WorldConfig, cli
+from recsys_env.evaluation import compared
+from recsys_env.evaluation.runs import Run, digest_of, obstacle, play_all
+from recsys_env.evaluation.scenarios import results_of
+from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.tournaments import games, payoffs_of
+from recsys_env.exact import AVERAGE, exploitability, regrets, tabulate
+from recsys_env.exact.placing import Refused, played
+from recsys_env.files import FileError, read_json, write_json
+from recsys_env.policies import knowledge
+from recsys_env.provenance import provenance
+from recsys_env.tuning import Budget, states_of
+
+from .jobs import Job, train_all
+from .learners import LEARNERS, MARL, PUBLISHED, SWEEP, chosen
+from .options import Algorithm, run_name
+from .reference import finished, jobs
+from .training_results import RESULTS as TRAINING
+
+RESULTS = TRAINING.parent / "robustness"
+SEARCH = Budget(generations=8, searches=1)  # of the rankers among the responses
+GAIN_EPISODES = 192
+TRAINED = "trained"  # the reply that was trained
+_MEAN = {"mean": float, "ci95": (float, None)}
+_SETTINGS = {"task": str, "set": [str], "made_of?": {str: str}}
+_PIECE = {"settings": _SETTINGS, "source": {"command": str, "date": str, "processor": str, "commit": (str, None)}}
+_FORM = {
+    "learner": str,
+    "task": str,
+    "scenarios?": {
+        **_PIECE,
+        "found": {str: {"reward": _MEAN, "score": (float, None), "score_ci95": (float, None), "ends": {str: _MEAN}}},
+        "missing": {str: str},
+    },
+    "cross_play?": {
+        **_PIECE,
+        "payoffs": [[float]],
+        "self_play": _MEAN,
+        "cross_play": (_MEAN, None),
+        "gap": (_MEAN, None),
+        "partners": {str: _MEAN},
+        "missing": {str: str},
+    },
+    "exploitability?": {
+        "settings": _SETTINGS,
+        "seeds": {
+            str: {
+                **{name: form for name, form in _PIECE.items() if name == "source"},
+                "made_of": str,
+                "exact": bool,
+                "agents": {str: {"reply": str, "gain": _MEAN}},
+                "missing?": str,
+            }
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained seeds of a learner on a task.
+
+    Args:
+        learner, task: names; the task with changed fields.
+        algorithm: with the options of a seed.
+        folders: seed -> folder of its policy, whose names differ only in the seed.
+    """
+
+    learner: str
+    task: str
+    algorithm: Algorithm
+    folders: Mapping[int, Path]
+
+    @property
+    def played(self) -> str:
+        """The task as the learner plays it, in the words of commands."""
+        return self.algorithm.task_in_words()
+
+    @property
+    def config(self) -> WorldConfig:
+        """Of the task as the learner plays it, with the task's own reward."""
+        return cli.config_of(self.played)
+
+    @property
+    def pattern(self) -> str:
+        """The folders of all seeds, with {seed} in place of the seed."""
+        seed, folder = next(iter(self.folders.items()))
+        return f"{str(folder).removesuffix(str(seed))}{{seed}}"
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """The settings of a piece: what decides its result."""
+        task, *fields = cli.split_task(self.played)
+        return {"task": task, "set": fields, **more}
+
+    def made_of(self) -> dict[str, str]:
+        """Seed -> digest of its policy."""
+        return {str(seed): str(digest_of(str(folder))) for seed, folder in self.folders.items()}
+
+
+def trained(only: Sequence[str], tasks: Sequence[str], policies: Path) -> list[Trained]:
+    """List the published learners and tasks of which seeds are in a folder of policies' folders.
+
+    Raises:
+        ValueError: no such learner, or a damaged result.
+    """
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for job in finished(jobs(only, tasks), policies):
+        groups.setdefault((job.learner, job.task), []).append(job)
+    return [
+        Trained(learner, task, of[0].algorithm, {job.algorithm.seed: policies / job.name for job in of})
+        for (learner, task), of in groups.items()
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+def robustness(
+    policies: Path = Path("runs/reference"),
+    out: Path = Path("runs/robustness"),
+    results: Path = RESULTS,
+    workers: int = 2,
+    only: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = PUBLISHED,
+    episodes: int = 50,
+    timesteps: int = 200_000,
+) -> None:
+    """Play the trained learners in scenarios and cross-play, and against best responses.
+
+    Args:
+        policies: folder of the trained policies' folders.
+        out: folder for the runs and for the trained responses.
+        results: folder of the results; what is there stays.
+        workers: trainings of responses at a time, one core each.
+        only: learners; by default all.
+        tasks: of the learners; the name of a suite stands for all of its tasks.
+        episodes: of each run in scenarios and cross-play.
+        timesteps: agent-steps of the training of each response.
+
+    Raises:
+        ValueError: no such learner or task, or no trained policy of them; or, after all others are measured, a damaged
+            file, a policy that cannot play, or trainings that failed.
+    """
+    cli.require("evaluate", "scipy", "rich", "tqdm")
+    cli.at_least(1, workers=workers, episodes=episodes, timesteps=timesteps)
+    found = trained(only, cli.tasks_of(tasks), policies)
+    if not found:
+        raise ValueError(
+            f"{policies} holds no trained policy of these learners; `python -m baselines reference` trains"
+        )
+    failed = []
+    for each in found:
+        file = results / f"{run_name(each.learner, each.task)}.json"
+        try:
+            add_scenarios(each, file, episodes, out)
+            add_cross_play(each, file, episodes, out)
+            if each.task in MARL:
+                add_exploitability(each, file, timesteps, out, workers)
+            print(f"{each.learner} on {each.task}: {file}", flush=True)
+        except ValueError as error:  # the others can be measured all the same
+            failed.append(f"{each.learner} on {each.task}: {error}")
+    if failed:
+        raise ValueError("; ".join(failed))
+
+
+def command(argv: Sequence[str]) -> None:
+    """Run `python -m baselines robustness`."""
+    cli.run(robustness, "baselines robustness", argv)
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read the stored pieces of a learner and task.
+
+    Raises:
+        FileError: a damaged file, or one of another kind.
+    """
+    found: dict[str, Any] = read_json(path, _FORM, "robustness of a learner")
+    play = found.get("cross_play")
+    if play and any(len(row) != len(play["payoffs"]) for row in play["payoffs"]):
+        raise FileError(f"{path} is damaged: the payoffs of its seeds are not a square matrix")
+    for seed, row in found.get("exploitability", {"seeds": {}})["seeds"].items():
+        if not (row["agents"] or "missing" in row):
+            raise FileError(f"{path} is damaged: it does not say what is gained against seed {seed}")
+    return found
+
+
+def read_folder(folder: Path) -> list[dict[str, Any]]:
+    """Read all results in a folder, in the order of their names."""
+    return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _stored(each: Trained, file: Path) -> dict[str, Any]:
+    """The stored pieces of a learner and task, without any if there is no file.
+
+    Raises:
+        FileError: a damaged file, or that of another learner or task.
+    """
+    found = read(file) if file.is_file() else {"learner": each.learner, "task": each.task}
+    if (found["learner"], found["task"]) != (each.learner, each.task):
+        raise FileError(f"{file} is of {found['learner']} on {found['task']}, not of {each.learner} on {each.task}")
+    return found
+
+
+def _add(each: Trained, file: Path, name: str, settings: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
+    """Measure a piece and store it, unless it is stored with these settings."""
+    stored = _stored(each, file)
+    if stored.get(name, {}).get("settings") == settings:
+        return
+    stored[name] = {"settings": settings, "source": provenance(), **measure()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, stored)
+
+
+# ------------------------------------------------------------------------------------------------ scenarios
+
+
+def add_scenarios(each: Trained, file: Path, episodes: int, out: Path) -> None:
+    """Play the scenarios of the task, and store what the learner earns there.
+
+    A scenario is missing if some policy of it cannot play the task as the learner does.
+    """
+    settings = each.settings(episodes=episodes, made_of=each.made_of())
+    _add(each, file, "scenarios", settings, lambda: _scenarios(each, settings, out))
+
+
+def _scenarios(each: Trained, settings: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """Scenario -> reward, score and its ends; and why others are missing."""
+    found, missing = {}, {}
+    first = str(next(iter(each.folders.values())))
+    for name, scenario in SCENARIOS.items():
+        if scenario.task != settings["task"] or scenario.config.agents != each.config.agents:
+            continue
+        members = {**scenario.background, **dict.fromkeys(scenario.focal, first)}
+        if why := _obstacle(each.config, members):
+            missing[name] = why
+            continue
+        seeds, episodes, changes = list(each.folders), settings["episodes"], settings["set"]
+        played = results_of({name: scenario}, (each.pattern,), seeds, episodes, 1, out / "runs", True, changes)[name]
+        row = played["policies"][each.pattern]
+        found[name] = {
+            "reward": {key: row[key] for key in ("mean", "ci95")},
+            "runs": row["runs"],
+            "score": row["score"],
+            "score_ci95": row["score_ci95"],
+            "ends": {end: {key: played["policies"][end][key] for key in ("mean", "ci95")} for end in played["ends"]},
+        }
+    return {"found": found, "missing": missing}
+
+
+def _obstacle(config: WorldConfig, members: Mapping[str, str]) -> str:
+    """Why some policy cannot play its agent; "" if all can."""
+    return next(filter(None, (obstacle(config, agent, policy) for agent, policy in members.items())), "")
+
+
+# ------------------------------------------------------------------------------------------------ cross-play
+
+
+def partners(config: WorldConfig) -> list[str]:
+    """The scripted partners of a task: policies that are usually compared, but for those that look at nothing, the
+    policy that is 100 on its scale, and in games of prices those that answer prices."""
+    priced = ("matcher", "undercutter") if config.offer.kind == "price" else ()
+    names = dict.fromkeys((*compared(config), config.scale_hundred, *priced))
+    return [name for name in names if name not in ("random", "blind")]
+
+
+def add_cross_play(each: Trained, file: Path, episodes: int, out: Path) -> None:
+    """Play all seeds with each other and with scripted partners, and store what they earn; nothing if there is one
+    agent."""
+    if each.config.num_agents > 1:
+        settings = each.settings(episodes=episodes, made_of=each.made_of())
+        _add(each, file, "cross_play", settings, lambda: _cross_play(each, episodes, out))
+
+
+def _cross_play(each: Trained, episodes: int, out: Path) -> dict[str, Any]:
+    """payoffs [seeds][seeds]; self_play, cross_play and gap over seeds; partners: what a seed earns with each, and why
+    others are missing."""
+    config, folders = each.config, [str(folder) for folder in each.folders.values()]
+    missing = {name: why for name in partners(config) if (why := obstacle(config, config.agents[-1], name))}
+    beside = [name for name in partners(config) if name not in missing]
+    columns = [*folders, *beside]
+    teams = dict.fromkeys(team for row in folders for column in columns for _, team in games(config, row, column))
+    results = play_all([Run(each.played, team, 0, episodes, 1, False) for team in teams], out / "runs", resume=True)
+    payoffs = payoffs_of(config, folders, columns, results)[:, :, 0]
+    among = payoffs[:, : len(folders)]
+    return {
+        "payoffs": among.tolist(),
+        **across_seeds(among),
+        "partners": {name: interval(payoffs[:, len(folders) + i]) for i, name in enumerate(beside)},
+        "missing": missing,
+    }
+
+
+def across_seeds(payoffs: np.ndarray) -> dict[str, Any]:
+    """The cost of partners that were not trained together, from payoffs [S, S] of each seed with each.
+
+    The mean off the diagonal is over pairs, of which each seed is in many, so its interval is that of the jackknife
+    over seeds (Arvesen 1969), which needs three of them.
+
+    Returns:
+        self_play: the mean of the diagonal; cross_play: the mean off it; gap: their difference. The last two are None
+        for a single seed.
+    """
+    diagonal, seeds = payoffs.diagonal(), len(payoffs)
+    if seeds < 2:
+        return {"self_play": interval(diagonal), "cross_play": None, "gap": None}
+    if seeds == 2:
+        alone = {"cross_play": _mixed(payoffs), "gap": float(diagonal.mean()) - _mixed(payoffs)}
+        return {"self_play": interval(diagonal), **{name: {"mean": x, "ci95": None} for name, x in alone.items()}}
+    without = np.array([_mixed(np.delete(np.delete(payoffs, s, 0), s, 1)) for s in range(seeds)])
+    mixed = seeds * _mixed(payoffs) - (seeds - 1) * without
+    return {"self_play": interval(diagonal), "cross_play": interval(mixed), "gap": interval(diagonal - mixed)}
+
+
+def _mixed(payoffs: np.ndarray) -> float:
+    """The mean off the diagonal."""
+    return float(payoffs[~np.eye(len(payoffs), dtype=bool)].mean())
+
+
+# ------------------------------------------------------------------------------------------------ exploitability
+
+
+@dataclass(frozen=True)
+class Response(Job):
+    """The training of a best response.
+
+    Args:
+        seed: of the learner that is responded to.
+        agent: who responds.
+    """
+
+    seed: int
+    agent: str
+
+
+def add_exploitability(each: Trained, file: Path, timesteps: int, out: Path, workers: int) -> None:
+    """Measure, seed by seed, what one agent of each role gains from its best response, and store it.
+
+    Args:
+        timesteps: agent-steps of each training of a response.
+        out: folder of the trained responses.
+        workers: trainings at a time.
+
+    Raises:
+        ValueError: trainings failed.
+    """
+    try:
+        game = tabulate(each.config)
+    except ValueError:
+        game = None
+    budget = vars(SEARCH) | {"timesteps": timesteps, "gain_episodes": GAIN_EPISODES}
+    settings = each.settings(**({"criterion": AVERAGE.kind} if game else budget))
+    stored, made_of = _stored(each, file), each.made_of()
+    piece = stored.get("exploitability", {})
+    rows = dict(piece["seeds"]) if piece.get("settings") == settings else {}
+    todo = [seed for seed in each.folders if rows.get(str(seed), {}).get("made_of") != made_of[str(seed)]]
+
+    def store(seed: int, found: Mapping[str, Any]) -> None:
+        rows[str(seed)] = {"made_of": made_of[str(seed)], "source": provenance(), "exact": game is not None, **found}
+        ordered = {str(number): rows[str(number)] for number in each.folders if str(number) in rows}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {**_stored(each, file), "exploitability": {"settings": settings, "seeds": ordered}})
+
+    if game is not None:
+        for seed in todo:
+            store(seed, exact_gains(game, each.config, str(each.folders[seed])))
+        return
+    responses = [response for seed in todo for response in responses_to(each, seed, timesteps)]
+    done: dict[int, dict[str, Path]] = {}
+
+    def ended(response: Response, folder: Path) -> None:
+        of = done.setdefault(response.seed, {})
+        of[response.agent] = folder
+        if len(of) == len(_of_roles(each.config)):
+            store(response.seed, {"agents": gains(each, response.seed, of)})
+
+    train_all(responses, out / "responses", workers, ended)
+
+
+def responses_to(each: Trained, seed: int, timesteps: int) -> list[Response]:
+    """The trainings of `ppo-torch`, with its published settings, against the frozen policies of a seed."""
+    folder, swept = each.folders[seed], chosen(SWEEP, "ppo-torch", each.task)
+    return [
+        Response(
+            run_name(each.learner, each.task, seed, agent),
+            LEARNERS["ppo-torch"].training(
+                each.played,
+                **{**swept, "seed": seed, "timesteps": timesteps, "evaluations": 4, "eval_episodes": 16},
+                learners=(agent,),
+                background=tuple(f"{other}={folder}" for other in each.config.agents if other != agent),
+            ),
+            seed,
+            agent,
+        )
+        for agent in _of_roles(each.config)
+    ]
+
+
+def _of_roles(config: WorldConfig) -> list[str]:
+    """The first agent of each role."""
+    first: dict[str, str] = {}
+    for n, agent in enumerate(config.agents):
+        first.setdefault(config.role_of(n).name, agent)
+    return list(first.values())
+
+
+def gains(each: Trained, seed: int, responses: Mapping[str, Path]) -> dict[str, Any]:
+    """What agents gain from their best responses: agent -> reply, paid, gain.
+
+    Args:
+        responses: agent -> folder of the trained response. Partners that know no more than agents are candidates, too.
+    """
+    config, found = each.config, {}
+    scripted = [p for p in partners(config) if knowledge(p) == knowledge("content")]
+    for agent, folder in responses.items():
+        candidates = [str(folder), *(p for p in scripted if not obstacle(config, agent, p))]
+        result = exploitability(
+            str(each.folders[seed]),
+            config,
+            budget=SEARCH,
+            agents=(agent,),
+            responses=candidates,
+            states=states_of(config),
+            episodes=GAIN_EPISODES,
+            seed=seed,
+        )["agents"][agent]
+        found[agent] = {**result, "reply": TRAINED if result["reply"] == str(folder) else result["reply"]}
+    return found
+
+
+def exact_gains(game: Any, config: WorldConfig, policy: str) -> dict[str, Any]:
+    """The exact gain of each agent of a finite game in the long run, for as many ticks as an episode has; or why it is
+    not known."""
+    try:
+        team = played(game, config, policy)
+    except Refused as reason:
+        return {"agents": {}, "missing": str(reason)}
+    exact = (config.horizon * regrets(game, team)).round(9) + 0.0  # no -0.0
+    rows = zip(config.agents, exact.tolist(), strict=True)
+    return {"agents": {agent: {"reply": "exact", "gain": {"mean": gain, "ci95": 0.0}} for agent, gain in rows}}

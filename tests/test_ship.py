@@ -1,0 +1,164 @@
+"""Checkpoints of learners that ship with the package: which seed, what is left out, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("tyro")
+
+import examples
+import trained_learners
+
+from baselines import ship as module
+from baselines.__main__ import main
+from baselines.options import run_name
+from baselines.ship import median, ship
+from baselines.training_results import read
+from recsys_env import replace, vector_env
+from recsys_env.evaluation.episodes import by_agent
+from recsys_env.files import FileError, digest_of_arrays, read_arrays, read_json, write_json
+from recsys_env.policies import CHECKPOINT, Team, make_policy, registry
+from recsys_env.policies.shipped import CARD
+from recsys_env.tasks import TASKS
+
+FILES = {"policy.json", "policy.npz", CARD}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained_learners.train_small(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the trained learners, of which a test may remove something."""
+    trained_learners.small_learners(monkeypatch)
+    return Path(shutil.copytree(trained, tmp_path / "here"))
+
+
+def shipped(here: Path, **options: object) -> list[Path]:
+    return ship(here / "policies", here / "results", here / "learned", **options)  # type: ignore[arg-type]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_seed_of_the_median_reward_ships(here: Path) -> None:
+    assert median([{"after": {"mean": m}, "seed": s} for s, m in enumerate((3.0, 1.0, 2.0))])["seed"] == 2
+    assert median([{"after": {"mean": m}, "seed": s} for s, m in enumerate((3.0, 1.0, 2.0, 9.0))])["seed"] == 2
+    folders = shipped(here)
+    assert folders == [here / "learned" / "duel-v1" / "table", here / "learned" / "social-v1" / "network"]
+    for folder, name in zip(folders, ("table-duel-v1", "network-social-v1"), strict=True):
+        assert {path.name for path in folder.iterdir()} == FILES
+        runs = {run["seed"]: run["after"] for run in read(here / "results" / f"{name}.json").runs}
+        card = read_json(folder / CARD)
+        assert card["reward"] == runs[card["seed"]]
+        assert sorted(run["mean"] for run in runs.values())[1] == card["reward"]["mean"]
+        assert (card["learner"], card["task"], card["among"]) == (folder.name, folder.parent.name, [0, 1, 2])
+        source = here / "policies" / f"{name}-{card['seed']}"
+        arrays = read_arrays(folder / "policy.npz")
+        assert card["policy"] == digest_of_arrays(arrays) == read_json(source / CHECKPOINT)["digest"]
+        assert arrays.keys() == read_arrays(source / "policy.npz").keys()
+        make_policy(folder)
+    before = content(here / "learned")
+    assert shipped(here) == []
+    assert content(here / "learned") == before
+
+
+def test_seeds_may_be_missing_on_a_machine(here: Path) -> None:
+    """Those that are here and stored count; a median of more seeds stays."""
+    results, learned = here / "results", here / "learned" / "duel-v1" / "table"
+    shutil.rmtree(here / "policies" / "table-duel-v1-0")
+    assert learned in shipped(here)
+    assert read_json(learned / CARD)["among"] == [1, 2]
+    stored = read(results / "table-duel-v1.json")
+    stored.runs = [run for run in stored.runs if run["seed"] != 1]
+    stored.write()
+    before = content(learned)
+    assert shipped(here, only=("table",)) == []  # the median of one seed does not replace that of two
+    assert content(learned) == before
+    shutil.rmtree(here / "learned")
+    assert shipped(here, only=("table",)) == [learned]
+    assert read_json(learned / CARD)["among"] == [2]
+    result = here / "policies" / "table-duel-v1-2" / "result.json"  # of another run than is stored
+    write_json(result, {**read_json(result), "after": {"mean": -1.0, "ci95": 0.1}})
+    with pytest.raises(ValueError, match="holds no trained policy whose result is in"):
+        shipped(here, only=("table",))
+
+
+def test_what_was_interrupted_is_mended(here: Path) -> None:
+    (folder, _) = shipped(here)
+    before = content(folder)
+    (folder / CARD).write_text("{}")
+    assert shipped(here) == [folder]
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize(("limit", "said"), [("MOST", "it would have"), ("MOST_IN_ALL", "all checkpoints would have")])
+def test_what_is_too_large_is_left_out_and_named(
+    limit: str, said: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, limit, 10_000)
+    assert shipped(here) == [here / "learned" / "duel-v1" / "table"]
+    assert f"social-v1/network: left out: {said} " in capsys.readouterr().out
+    assert not (here / "learned" / "social-v1").exists()
+
+
+def test_nothing_trained_is_named(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["ship", "--policies", str(tmp_path / "nothing"), "--results", str(here / "results")])
+    assert "holds no trained policy whose result is in" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["ship", "--only", "tabel"])
+    assert "did you mean 'table'" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------ loading
+
+
+def test_a_checkpoint_plays_by_its_name_and_on_its_task_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples.write_checkpoint(tmp_path / "learned")
+    monkeypatch.setattr(registry, "PACKAGE", tmp_path)
+    name = "learned/duel-v1/q-table-0.99"
+    variant = replace(TASKS["duel-v1"], {"reward": {"sharing": 1.0}, "horizon": 50})
+    for task in ("duel-v1", variant):
+        envs = vector_env(task, 2)
+        envs.reset(seed=0)
+        actions = envs.empty_actions()
+        Team(envs, dict.fromkeys(envs.possible_agents, name), 0).act(envs.observations, actions)
+        np.testing.assert_array_equal(actions.ravel(), [1, 1, 1, 1])  # in the first state
+    policy = make_policy(name)
+    assert policy.shipped is not None
+    with pytest.raises(ValueError, match=r"q-table-0\.99 was trained on duel-v1; here the task is pricing-duel-v0"):
+        policy.shipped.check_task(TASKS["pricing-duel-v0"])
+    with pytest.raises(ValueError, match=r"q-table-0\.99 was trained with observations"):  # of another size
+        policy.bind(vector_env("pricing-duel-v0", 1), "recommender_0", 0)
+    with pytest.raises(ValueError, match="here the task is another one"):
+        make_policy(name).bind(vector_env("duel-v1", 1, description="mine"), "recommender_0", 0)
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    folder = examples.write_checkpoint(tmp_path)
+    card = json.loads((folder / CARD).read_text())
+    write_json(folder / CARD, {**card, "seed": 2})
+    with pytest.raises(FileError, match=r"trained\.json was altered: its digest does not match its content"):
+        make_policy(folder)
+    write_json(folder / CARD, card)
+    held = read_json(folder / CHECKPOINT)
+    write_json(folder / CHECKPOINT, {**held, "digest": "0" * 64})
+    with pytest.raises(FileError, match="is the card of another policy than"):
+        make_policy(folder)
+
+
+def test_names_of_runs_can_be_members_of_a_team() -> None:
+    name = f"runs/{run_name('ppo-torch', 'social-v1,num_agents=4,choice.v_0_by_mood=(1,2)', 0)}"
+    assert name.startswith("runs/ppo-torch-social-v1_num_agents_4_choice")
+    assert by_agent(["a_0", "b_0"], f"a_0={name},b_0=content") == {"a_0": name, "b_0": "content"}
+    assert run_name("ippo", "duel-v1", 3) == "ippo-duel-v1-3"
