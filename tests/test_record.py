@@ -212,7 +212,7 @@ def test_many_episodes_are_played_one_batch_after_another(monkeypatch: pytest.Mo
 def test_people_of_a_fixed_population_have_one_number_in_all_copies() -> None:
     fixed = replace(SHOP, {"users": {"population": "fixed"}, "arrival": {"d_0": 0.0}})
     users = record(fixed, "random", episodes=12).groupby("copy")["user"].unique()
-    assert set(np.concatenate(users.tolist())) == {0, 1, 2}
+    assert len(set(np.concatenate(users.tolist()))) == 3
     fresh = record(SHOP, "random", episodes=12).groupby("copy")["user"].unique()
     everybody = np.concatenate(fresh.tolist())
     assert len(everybody) == len(set(everybody)) >= 12
