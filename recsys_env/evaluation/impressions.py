@@ -136,7 +136,7 @@ def record(
 
         seeds = copy_seeds(seed, np.arange(first, min(first + AT_ONCE, episodes)))
         envs, team, _ = begin_episodes(task, policies, len(seeds), int(seeds[0]), num_threads, catalogue)
-        return envs, team, envs.reset(seed=seeds)[0]
+        return envs, team, envs.reset(seed=seeds.tolist())[0]
 
     begun = begin(0)
     config = begun[0].config
