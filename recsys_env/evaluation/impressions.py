@@ -165,7 +165,7 @@ def _check_columns(columns: Any) -> None:
     if not is_sequence(columns):
         raise TypeError(f"columns = {shown(columns)} must be a list of names, of {', '.join(ON_REQUEST)}")
     for name in columns:
-        if name not in ON_REQUEST:
+        if not isinstance(name, str) or name not in ON_REQUEST:
             raise ValueError(unknown("column on request", name, ON_REQUEST))
 
 
