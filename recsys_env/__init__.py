@@ -23,7 +23,8 @@ views.py        the game as Gymnasium sees it
 texts/          what items are called, and what visitors ask for
 language/       text as vectors, pages as prompts, language agents
 adapters/       the batch in each trainer library's form
-evaluation/     metrics, runs and their statistics, tournaments, replays
+evaluation/     metrics, runs and their statistics, tournaments, replays, logs
+logs.py         logs in the forms of other libraries
 fitting/        purchase log -> FittedWorld, a config with its catalogue
 __main__.py     the commands (cli.py, listing.py)
 

@@ -182,11 +182,15 @@ class Slates(Distribution):
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities [...] of slates [..., K] in this order."""
+        return self.slot_log_probs(value).sum(-1)
+
+    def slot_log_probs(self, value: torch.Tensor) -> torch.Tensor:
+        """Return log-probabilities [..., K] of each pick of slates [..., K], given the picks before it."""
         picks = value.long()
         picked = self.scores.gather(-1, picks)
         never = self.scores.scatter(-1, picks, 2 * EXCLUDED).logsumexp(-1, keepdim=True)
         later = picked.flip(-1).logcumsumexp(-1).flip(-1)  # of this pick and those after it
-        return (picked - torch.logaddexp(never, later)).sum(-1)
+        return picked - torch.logaddexp(never, later)
 
     def entropy(self) -> torch.Tensor:
         """Return the entropy of the first pick, with which that of the slate, which has no closed form, grows and

@@ -229,23 +229,26 @@ for options, picks in zip(envs.candidates.reshape(-1, envs.shape.candidates), ac
 def test_a_new_event_is_a_declaration_a_formula_and_a_draw(run: Callable[[str], str]) -> None:
     """Everything that tells of an event, or pays for it, follows new_event.diff."""
     code = """
-import importlib.util, re, tempfile
+import importlib.util, io, re, tempfile
 from pathlib import Path
 
 import numpy as np, recsys_env
 from recsys_env.evaluation import EpisodeLog, watch
 from recsys_env.evaluation.episodes import begin_episodes
-from recsys_env.evaluation.impressions import _Impressions
+from recsys_env.evaluation.impressions import _Impressions, _Rows
 from recsys_env.language.pages import _outcome
 from recsys_env.policies.base import feedback
 from recsys_env.views import SharedPolicyVectorEnv
 
 config = recsys_env.task_config("social-v1", {"reward": {"dislike": -2.0}, "horizon": 60})
 envs, team, seen = begin_episodes(config, "greedy", 64, 0)
-log, table, total, clicks, expected, told = EpisodeLog(envs), _Impressions(envs), 0, 0, 0.0, set()
+log, total, clicks, expected, told = EpisodeLog(envs), 0, 0, 0.0, set()
+rows = _Rows(io.BytesIO())
+table = _Impressions(envs, team, rows)
 for tick in range(60):
     log.look()
     team.act(seen, actions := envs.empty_actions())
+    table.look(seen, actions)
     expected += envs.expected_feedback(actions)["individual_reward"].sum()
     seen, rewards, _, truncated, infos = envs.step(actions)
     assert infos["clicked"][infos["disliked"]].all()
@@ -260,7 +263,7 @@ for tick in range(60):
 assert total > 20, total
 assert abs(expected - (clicks - 2.0 * total)) < 4 * np.sqrt(clicks + 4 * total), (expected, clicks, total)
 assert log.disliked.sum() == total
-columns = table.columns()
+columns = rows.columns(0, rows.number)
 assert columns["disliked"].sum() == total
 np.testing.assert_array_equal(columns["reward"], columns["clicked"] - 2.0 * columns["disliked"])
 assert told and all("disliked" in each for each in told), told

@@ -782,7 +782,7 @@ MADE |= {
         "record": (
             {
                 **{"task": SMALL, "policies": "random", "episodes": 1, "seed": 0, "out": None, "num_threads": 1},
-                "catalogue": None,
+                **{"catalogue": None, "columns": ()},
             },
             {
                 "task": lambda v: isinstance(v, VectorEnv),
@@ -791,6 +791,7 @@ MADE |= {
                 "out": lambda v: v is None or is_path(v),
                 "num_threads": lambda v: whole(v, 1, 2),
                 "catalogue": lambda v: v is None,
+                "columns": lambda v: checks.is_sequence(v) and not len(v),
             },
         ),
         "scale_ends": ({"config": SMALL}, {}),

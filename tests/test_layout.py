@@ -61,6 +61,7 @@ LAYERS = (
     "adapters",
     "trained",
     "evaluation",
+    "logs",
     "tuning",
     "exact",
     "fitting",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
-from recsys_env.evaluation import episode_returns, record
-from recsys_env.policies import Team
+from recsys_env.evaluation import episode_returns, impressions, record
+from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.policies import Content, Team
 
 pandas = pytest.importorskip("pandas", reason='needs pandas: pip install "recsys_env[evaluate]"')
 
@@ -58,25 +61,33 @@ def test_rows_are_what_was_shown() -> None:
     envs = vector_env(SHOP, 3)
     observations, _ = envs.reset(seed=2)
     team, actions = Team(envs, dict(zip(SHOP.agents, ("content", "popularity"), strict=True)), 2), envs.empty_actions()
-    rows = iter(table.itertuples())
+    rows, sessions = iter(table.itertuples()), np.zeros(3, int)
     for tick in range(SHOP.horizon):
         team.act(observations, actions)
+        public, begins = envs.public_items(), envs.next_page["session_page"] == 0
+        sessions[begins] = 3 * tick + np.flatnonzero(begins)
         observations, _, _, truncated, infos = envs.step(actions)
         for b, n, k in zip(*np.nonzero(infos["shown"] >= 0), strict=True):
             row = next(rows)
-            assert (row.tick, row.copy, row.agent, row.slot) == (tick, b, SHOP.agents[n], k)
-            assert row.person == infos["visitor"][b, n]
-            assert row.rank == infos["rank"][b, n, k] + 1
+            assert (row.time, row.copy, row.agent, row.slot) == (tick, b, SHOP.agents[n], k)
+            assert row.user == 3 * infos["visitor"][b, n] + b
+            assert row.page == 3 * tick + b
+            assert row.position == infos["rank"][b, n, k] + 1
             assert row.item == infos["shown"][b, n, k]
-            assert row.topic == envs.world.items["topic"][row.item]
+            assert row.category == envs.world.items["topic"][row.item]
+            assert row.popularity == pytest.approx(public["popularity"][b, row.item], rel=1e-5)
+            assert row.session == sessions[b]
+            assert (row.propensity, row.slate_propensity) == (1.0, 1.0)
             for name in ("clicked", "cart", "liked", "dwell"):
                 assert getattr(row, name) == infos[name][b, n, k]
-            depth = SHOP.items.promotion_depth if row.promoted else 0.0
-            assert row.price == pytest.approx(envs.world.items["price"][row.item] * (1 - depth), abs=1e-6)
+            price = envs.world.items["price"][row.item]
+            assert row.price + row.discount == pytest.approx(price, abs=1e-6)
+            assert row.discount == pytest.approx(price * SHOP.items.promotion_depth, abs=1e-6) or not row.discount
+            assert bool(row.discount) == public["promoted"][b, row.item]
         team.observe(infos, truncated)
     assert next(rows, None) is None
-    assert table["promoted"].any()
-    assert not table["promoted"].all()
+    assert (table["discount"] > 0).any()
+    assert (table["discount"] == 0).any()
 
 
 def test_purchases_find_the_impression_that_carted_them() -> None:
@@ -91,28 +102,167 @@ def test_purchases_find_the_impression_that_carted_them() -> None:
         observations, _, _, truncated, infos = envs.step(actions)
         for b, i in zip(*np.nonzero(infos["later_item"] >= 0), strict=True):
             person, item = infos["visitor"][b].max(), infos["later_item"][b, i]
-            of = (table["copy"] == b) & (table["person"] == person) & (table["item"] == item)
-            row = table[of & table["cart"] & (table["tick"] <= tick)].iloc[-1]
+            of = (table["copy"] == b) & (table["user"] == 4 * person + b) & (table["item"] == item)
+            row = table[of & table["cart"] & (table["time"] <= tick)].iloc[-1]
             assert row["bought"]
-            assert row["bought_tick"] == tick
+            assert row["bought_time"] == tick
             assert row["agent"] == SHOP.agents[infos["later_agent"][b, i]]
             assert row["paid"] == pytest.approx(infos["later_price"][b, i])
             if infos["later_rating"][b, i]:
                 assert row["rating"] == infos["later_rating"][b, i]
             sales += 1
         team.observe(infos, truncated)
-    assert sales == table["bought"].sum() == (table["bought_tick"] >= 0).sum() > 50
-    assert 0.5 < (table["bought_tick"] > table["tick"])[table["bought"]].mean() < 1  # carted again and bought at once
+    assert sales == table["bought"].sum() == (table["bought_time"] >= 0).sum() > 50
+    assert 0.5 < (table["bought_time"] > table["time"])[table["bought"]].mean() < 1  # carted again and bought at once
     assert (table["paid"] != table["price"])[table["bought"]].any()  # promotions come and go
 
 
-def test_written_to_a_file(tmp_path: Path) -> None:
+def test_written_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
-    table = record(SHOP, "random", out=tmp_path / "log.parquet")
-    pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "log.parquet"), table)
-    assert set(table["copy"]) == {0}
+    monkeypatch.setattr(impressions, "_PART", 2**14)  # of some hundred rows
+    for policy in ("random", "thompson"):
+        table = record(SHOP, policy, columns=impressions.ON_REQUEST)
+        assert record(SHOP, policy, columns=impressions.ON_REQUEST, out=tmp_path / "log.parquet") is None
+        read = pandas.read_parquet(tmp_path / "log.parquet")
+        pandas.testing.assert_frame_equal(read, table)
+        assert read.attrs == table.attrs
+        assert set(table["copy"]) == {0}
     record(replace(SHOP, {"horizon": 2}), "random", out=tmp_path / "new" / "log.parquet")
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["log.parquet"]
+    record(replace(SHOP, {"horizon": 2, "arrival": {"r_0": -50.0}}), "random", out=tmp_path / "new" / "empty.parquet")
+    assert len(pandas.read_parquet(tmp_path / "new" / "empty.parquet")) <= 6  # of the page of the reset at most
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"log.parquet", "empty.parquet"}
+
+
+class _Fails(Content):
+    """Fails in the middle of an episode."""
+
+    def observe(self, feedback: Any) -> None:
+        if self.envs.tick[0] == 60:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("earlier", [b"an earlier file", None])
+def test_an_interrupted_log_leaves_the_earlier_file_or_none(tmp_path: Path, earlier: bytes | None) -> None:
+    pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
+    path = tmp_path / "log.parquet"
+    if earlier:
+        path.write_bytes(earlier)
+    with pytest.raises(KeyboardInterrupt):
+        record(SHOP, [_Fails(), "random"], out=path)
+    assert [file.name for file in tmp_path.iterdir()] == (["log.parquet"] if earlier else [])
+    assert not earlier or path.read_bytes() == earlier
+
+
+def test_an_error_while_the_file_is_written_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
+    read, parts = impressions._Rows.columns, []
+
+    def columns(*arguments: Any) -> Any:
+        parts.append(arguments)
+        if len(parts) == 3:
+            raise MemoryError
+        return read(*arguments)
+
+    monkeypatch.setattr(impressions, "_PART", 2**14)
+    monkeypatch.setattr(impressions._Rows, "columns", columns)
+    with pytest.raises(MemoryError):
+        record(SHOP, "content", out=tmp_path / "log.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_process_leaves_no_log(tmp_path: Path) -> None:
+    """It is killed once it has written rows, in the middle of an episode."""
+    pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
+    code = f"""
+import os, signal
+from recsys_env.evaluation import record
+from recsys_env.policies import Content
+
+class Killed(Content):
+    def observe(self, feedback):
+        if self.envs.tick[0] == 60:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+record("ecommerce-v1", [Killed(), "content"], out={str(tmp_path / "log.parquet")!r})
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False)
+    assert found.returncode == -signal.SIGKILL
+    assert not list(tmp_path.iterdir())
+
+
+def test_many_episodes_are_played_one_batch_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What deterministic policies show does not depend on it, nor do the numbers of users; pages stay unique."""
+    config = replace(SHOP, {"horizon": 40})
+    one = record(config, "content", episodes=5, seed=3)
+    monkeypatch.setattr(impressions, "AT_ONCE", 2)
+    several = record(config, "content", episodes=5, seed=3)
+    order = ["copy", "time", "agent", "slot"]
+    one, several = (table.sort_values(order, ignore_index=True) for table in (one, several))
+    pandas.testing.assert_frame_equal(one.drop(columns=["page", "session"]), several.drop(columns=["page", "session"]))
+    for table in (one, several):
+        pages = table.groupby("page")[["copy", "time", "user", "session"]].nunique()
+        assert (pages == 1).all(axis=None)
+        assert len(pages) == len(table[["copy", "time"]].drop_duplicates())
+        assert (table.groupby("session")["user"].nunique() == 1).all()
+        first = table.groupby("session")["page"].min()
+        assert (first >= first.index).all()  # whose slots may all be holes
+        assert (first == first.index).mean() > 0.9
+
+
+def test_people_of_a_fixed_population_have_one_number_in_all_copies() -> None:
+    fixed = replace(SHOP, {"users": {"population": "fixed"}, "arrival": {"d_0": 0.0}})
+    users = record(fixed, "random", episodes=12).groupby("copy")["user"].unique()
+    assert len(set(np.concatenate(users.tolist()))) == 3
+    fresh = record(SHOP, "random", episodes=12).groupby("copy")["user"].unique()
+    everybody = np.concatenate(fresh.tolist())
+    assert len(everybody) == len(set(everybody)) >= 12
+
+
+@pytest.mark.parametrize("task", [*TASKS, "shop"])
+def test_popularity_is_the_public_one_before_the_page(task: str) -> None:
+    config = SHOP if task == "shop" else replace(TASKS[task], {"horizon": 60})
+    policy = "creators-bait" if config.ranked else "blind"
+    table = record(config, policy, episodes=2, seed=1)
+    envs, team, observations = begin_episodes(config, policy, 2, 1)
+    actions, compared = envs.empty_actions(), 0
+    for tick in range(config.horizon):
+        public = envs.public_items()["popularity"]
+        rows = table[table["time"] == tick]
+        np.testing.assert_allclose(rows["popularity"], public[rows["copy"], rows["item"]], rtol=2e-5, atol=1e-5)
+        compared += len(rows)
+        team.act(observations, actions)
+        observations, *_ = envs.step(actions)
+    assert compared == len(table) > 0
+
+
+def test_candidates_context_and_text_on_request() -> None:
+    table = record(SHOP, "content", episodes=2, columns=["context", "candidates", "text"])
+    envs, team, observations = begin_episodes(SHOP, "content", 2, 0)
+    actions = envs.empty_actions()
+    for tick in range(SHOP.horizon):
+        for row in table[table["time"] == tick].itertuples():
+            n = SHOP.agents.index(row.agent)
+            np.testing.assert_array_equal(row.context, observations[row.copy, n])
+            offered = envs.candidates[row.copy, n]
+            assert row.candidates.tolist() == offered[offered >= 0].tolist()
+            assert row.item in row.candidates
+            assert row.text == envs.texts.titles[row.item]
+        team.act(observations, actions)
+        observations, *_ = envs.step(actions)
+    assert not {"candidates", "context", "text"} & set(record(SHOP, "content").columns)
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "error", "message"),
+    [
+        (SHOP, "text", TypeError, "columns = 'text' must be a list of names, of candidates, context, text"),
+        (SHOP, ["candidate"], ValueError, r"unknown column on request 'candidate' \(did you mean 'candidates'\?\)"),
+        ("duel-v1", ["candidates"], ValueError, "with action = 'items' agents have no candidates"),
+    ],
+)
+def test_columns_that_there_are_not(task: Any, columns: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        record(task, "random", columns=columns)
 
 
 def test_what_cannot_be_written_is_refused_before_the_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from ..actions import as_array
 from ..batch import CpuBatch, checked_cpu_batch, checked_seeds
 from ..checks import as_places, check_flag, shown
 from ..policies import Policy
-from ..spaces import unit_box
+from ..spaces import beside_picks, unit_box
 
 try:
     import torch
@@ -186,8 +186,36 @@ class SB3Policy(Policy):
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         masks = {"action_masks": mask} if self._takes_masks and mask is not None else {}
         seen = self.envs.layout.structured(observations) if self._structured else observations
+        self._seen = seen, masks
         if self.deterministic:
             return self.model.predict(seen, deterministic=True, **masks)[0]
         with torch.random.fork_rng():  # the model samples from torch's global stream, which is seeded here and restored
             torch.manual_seed(int(self.rng.integers(2**63)))
             return self.model.predict(seen, deterministic=False, **masks)[0]
+
+    @one_thread()
+    @torch.no_grad()
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        """Return the propensities [B, K] of the last slate; see `Policy.probabilities`.
+
+        They are known of slates that are drawn by softmax without repeats (`trained.slates.SlatePolicy`), and of
+        actions that are one pick.
+        """
+        policy = getattr(self.model, "policy", self.model)
+        if self.deterministic or not hasattr(policy, "get_distribution"):
+            return super().probabilities(actions)
+        seen, masks = self._seen
+        page = policy.get_distribution(policy.obs_to_tensor(seen)[0], **masks)
+        picks = torch.as_tensor(actions, device=policy.device)
+        slates = getattr(page, "slates", None)
+        if slates is not None:
+            log_probabilities = slates.slot_log_probs(picks.reshape(len(actions), slates.slots))
+        elif picks.dim() == 1 and not beside_picks(self.envs.shape):
+            log_probabilities = page.log_prob(picks)[:, None]
+        else:
+            raise NotImplementedError(
+                f"{type(policy).__name__} draws actions whose parts are not picks without repeats; no propensity of a "
+                "slate follows"
+            )
+        found: np.ndarray = log_probabilities.double().exp().cpu().numpy()
+        return found

@@ -3,7 +3,7 @@
 log.py          EpisodeLog, the record of an episode              ->  metrics.py  METRICS, functions of the log
 episodes.py     whole episodes of a team                          ->  runs.py     one team, task and seed, in a file
 statistics.py   from runs to scores with intervals                ->  report.py, scenarios.py, tournaments.py
-impressions.py  an episode as a table of impressions              replay.py    an episode as an HTML replay
+impressions.py  a log: episodes as a table of impressions         replay.py    an episode as an HTML replay
 surrogate.py    which features explain a policy's slates          ->  replay.py
 stored.py       the form of stored results                        ->  tables.py, plots.py
 """

@@ -56,6 +56,8 @@ class TablePolicy(Policy):
         ValueError: by `bind`, if the world is not finite (`recsys_env.exact.tabulate` says why).
     """
 
+    deterministic = True
+
     _game: MarkovGame
     _table: np.ndarray
 

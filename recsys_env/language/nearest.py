@@ -26,6 +26,8 @@ class TextNearest(Ranker):
         encoder: encoder of texts, as in `recsys_env.language.encode`.
     """
 
+    deterministic = True
+
     def __init__(self, encoder: str | Path) -> None:
         self._encoder = encoder
         encode([], encoder)  # raises an error if there is no such encoder

@@ -53,6 +53,7 @@ class _Assortment(Policy):
 
     belief: int
     price = target = 0.0  # lambda and theta of the planner
+    deterministic = True
     _compiled: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -183,6 +184,8 @@ class Central(Policy):
     agents set prices, no single agent's change of price would raise the sum. In an auction all bid the lowest level:
     the slot goes to the same bidder as if all bid truthfully, and costs as little as it can.
     """
+
+    deterministic = True
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)

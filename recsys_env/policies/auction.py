@@ -16,6 +16,8 @@ _MOST = 15.0  # largest multiplier: bids of 1/16 of the value
 class _Bidder(Policy):
     """Bids for every page; a subclass chooses the level."""
 
+    deterministic = True
+
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         if not self.envs.config.auctioned:

@@ -16,6 +16,8 @@ from ..batch import AnyBatch
 from ..checks import check_finite
 from .ranking import Appraiser, Ranker
 
+_NO_CLOSED_FORM = "{} ranks by values drawn from a posterior, and no closed form says how likely their order is"
+
 
 class Bandit(Ranker):
     """Base of bandits: gives every shown slot its value (`Appraiser`); a subclass keeps the statistics."""
@@ -101,6 +103,8 @@ class LinUCB(LinearBandit):
         alpha: width of the bound, in standard deviations.
     """
 
+    deterministic = True
+
     def __init__(self, alpha: float = 1.0) -> None:
         check_finite("alpha", alpha)
         self._alpha = alpha
@@ -132,10 +136,14 @@ class LinearThompson(LinearBandit):
         own = scale * self.rng.standard_normal(items.shape) / np.sqrt(self._count[items])
         return np.einsum("bcd,bd->bc", x, drawn) + (self._intercepts(items, drawn) + own)
 
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        raise NotImplementedError(_NO_CLOSED_FORM.format("LinearThompson"))
+
 
 class EpsilonGreedy(LinearBandit):
     """Ranks by the hybrid linear model; one page in ten is a uniform slate (Sutton & Barto 2018, section 2.2)."""
 
+    deterministic = True
     exploration = 0.1
 
     def score(self, observations: np.ndarray) -> np.ndarray:
@@ -159,6 +167,8 @@ class ItemBandit(Bandit):
 class UCB1(ItemBandit):
     """Ranks by mean plus sqrt(2 ln t / pulls) (Auer et al. 2002); items that were never shown come first."""
 
+    deterministic = True
+
     def score(self, observations: np.ndarray) -> np.ndarray:
         items = np.maximum(self.items, 0)
         pulls = np.maximum(self._pulls[items], 1e-9)
@@ -173,6 +183,9 @@ class Thompson(ItemBandit):
         items = np.maximum(self.items, 0)
         successes = np.clip(self._sum[items] / self._largest, 0.0, self._pulls[items])
         return self.rng.beta(1.0 + successes, 1.0 + self._pulls[items] - successes)
+
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        raise NotImplementedError(_NO_CLOSED_FORM.format("Thompson"))
 
 
 def _with_constant(features: np.ndarray) -> np.ndarray:

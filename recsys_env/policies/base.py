@@ -32,15 +32,25 @@ def check_chooses_pages(policy: Policy) -> None:
         )
 
 
+_CHOOSING = {"act", "score"}  # methods that choose what a page shows
+
+
 class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
     learns: bool = False  # from `observe`: its score depends on earlier feedback
     compiled: bool = False  # whether `recsys_env.rollout` can play it, by its `actor`
+    deterministic: bool = False  # whether its pages follow from what it has seen, without a random draw
     failure: str | None = None  # why it has made no choice so far; a run ends with an error that says so
     shipped: Shipped | None = None  # which checkpoint it is, if it ships with the package
     envs: VectorEnv  # with all agents of the task
     index: int  # of the bound agent in it
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let a class that chooses pages in its own way say anew whether they are deterministic."""
+        super().__init_subclass__(**options)
+        if _CHOOSING & vars(cls).keys() and "deterministic" not in vars(cls):
+            cls.deterministic = False
 
     if not TYPE_CHECKING:
 
@@ -85,6 +95,31 @@ class Policy:
         `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
+
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        """Return how likely the policy was to pick what these actions pick: propensities, for logs.
+
+        A policy that draws its pages at random overrides this method. A policy that never does sets `deterministic =
+        True` instead, and has propensity 1. Levels of prices or bids and messages do not count.
+
+        Args:
+            actions: what `act` has just returned.
+
+        Returns:
+            [B, K] probability of the pick for each slot, given the picks for the slots before it and everything that
+            happened before the page. The product over the slots is the probability of the slate. For a `TeamPolicy`
+            [B, N', K].
+
+        Raises:
+            NotImplementedError: the policy cannot say; the message says why.
+        """
+        if not self.deterministic:
+            raise NotImplementedError(
+                f"{type(self).__name__} does not say how likely its pages are: it neither defines probabilities() nor "
+                "sets deterministic = True"
+            )
+        lead = 2 if isinstance(self, TeamPolicy) else 1
+        return np.ones((*actions.shape[:lead], self.envs.config.slots))
 
     def actor(self, ticks: int) -> Any:
         """Return the bound policy's next actions, at so many ticks, in compiled form (`policies.compiled.Actor`)."""

@@ -17,6 +17,8 @@ class Blind(Policy):
     earns much demands little.
     """
 
+    deterministic = True
+
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         envs = self.envs

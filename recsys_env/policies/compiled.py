@@ -92,6 +92,9 @@ class CompiledPolicy(Policy):
         self._base.base[1] += np.uint64(1)
         return actions.reshape(like.shape)
 
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        raise NotImplementedError("a compiled function may draw its actions, and does not say how likely they are")
+
     def actor(self, ticks: int) -> Actor:
         before = Base(self._base.base.copy())
         self._base.base[1] += np.uint64(ticks)

@@ -28,6 +28,7 @@ class Reciprocal(Policy):
     """
 
     forgives = True
+    deterministic = True
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
@@ -80,6 +81,7 @@ class Matcher(Greedy):
     """
 
     below = 0  # levels below the others
+    deterministic = True
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         action = super().act(observations, mask)

@@ -23,6 +23,8 @@ from .slates import say
 class Alone(Ranker):
     """Shows the option with the best odds of a click, given its own label of the intent and the visitor's profile."""
 
+    deterministic = True
+
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         envs = self.envs
@@ -61,6 +63,8 @@ class Alone(Ranker):
 
 class Convention(Alone):
     """Leaves to the agents before it the topics that they would show, which all agents can compute."""
+
+    deterministic = True
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         common = self.common(observations)
@@ -113,6 +117,8 @@ class Memory(Convention):
 
 class Talk(Memory):
     """Sends its label as a message, and uses the other agents' labels from a session's second page on."""
+
+    deterministic = True
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         actions = super().act(observations, mask)

@@ -18,6 +18,8 @@ MUCH = 0.5  # mean clickbait of the others from which `Reciprocal` baits
 class Creator(Policy):
     """Base: publishes the topic after that of its newest item; a subclass says with how much clickbait."""
 
+    deterministic = True
+
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         config = self.envs.config
@@ -65,6 +67,8 @@ class Reciprocal(Creator):
 
 class Myopic(Creator):
     """Publishes, of all items that it can publish, the one with the best public click-through rate."""
+
+    deterministic = True
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         shape, period = self.envs.shape, self.envs.config.platform.period

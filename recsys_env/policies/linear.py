@@ -55,6 +55,8 @@ class LinearRanker(Ranker):
         TypeError, ValueError: the weights have another shape or are not finite numbers, or no world has such a field.
     """
 
+    deterministic = True
+
     def __init__(self, weights: np.ndarray, states: tuple[str, ...] = (), latent: bool = False) -> None:
         weights = as_numbers("weights", weights)
         if weights.ndim not in (2, 3):

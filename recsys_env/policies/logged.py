@@ -86,6 +86,7 @@ class Trained(Ranker):
     """
 
     learns = True
+    deterministic = True
     exploration = 0.05
     history = 20  # L
 

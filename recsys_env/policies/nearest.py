@@ -14,6 +14,7 @@ class Nearest(Ranker):
     twenty is a uniform slate. Unlike `content`, it ignores prices, click odds and the composition of the slate.
     """
 
+    deterministic = True
     exploration = 0.05
 
     def score(self, observations: np.ndarray) -> np.ndarray:

@@ -128,6 +128,11 @@ class Observer(Policy):
         kept = self._population, self._kept, self._rows, self._work
         learn(self.envs.world, imagined, spent, self.index, self._base, results, *kept)
 
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        raise NotImplementedError(
+            f"{type(self).__name__} chooses by people that it draws, and no closed form says how likely its slate is"
+        )
+
     def reset(self, done: np.ndarray) -> None:
         self._kept.who[done] = -1
 

@@ -69,6 +69,13 @@ class Population(Policy):
             actions[here] = chosen[here]
         return first_candidates(self.envs, self.index) if actions is None else actions
 
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        """Return the propensities [B, K] of the member that plays each copy; see `Policy.probabilities`."""
+        found = np.ones((len(actions), self.envs.config.slots))
+        for member, here in self._playing():
+            found[here] = member.probabilities(actions)[here]
+        return found
+
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         """Let each member learn from its own copies; the others are idle to it."""
         for member, here in self._playing():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from ..spaces import beside_picks
 from .base import Policy
 from .compiled import Actor, planned
 
@@ -46,10 +48,23 @@ class Random(Policy):
         beside = space.nvec[slots:]  # price level and message, of which all values are allowed
         return np.concatenate((picks, self.rng.integers(0, beside, (batch, len(beside)))), axis=1)
 
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        config, shape = self.envs.config, self.envs.shape
+        if config.continuous:
+            raise NotImplementedError(
+                f"Random draws a uniform vector where action = {config.action!r}, and no closed form says how likely "
+                "the slate is that it leads to"
+            )
+        # an action of one slot also holds what is beside the pick, of which all values are allowed
+        allowed = self._allowed // (math.prod(beside_picks(shape)) if shape.slots == 1 else 1)
+        left = allowed - np.arange(shape.slots)
+        return 1.0 / np.where(left > 0, left, allowed)
+
     def _distinct(self, batch: int, slots: int, options: int, mask: np.ndarray | None) -> np.ndarray:
         """Draw picks [batch, slots] among the options that mask [batch, options] allows, without replacement. If fewer
         options than slots are allowed, the remaining slots get any of them."""
         allowed = np.full((batch, 1), options) if mask is None else np.count_nonzero(mask, axis=1, keepdims=True)
+        self._allowed = allowed  # [batch, 1] of the last draw
         left = allowed - np.arange(slots)
         draws = np.ascontiguousarray(self.rng.integers(0, np.where(left > 0, left, allowed)).T)
         # Each is drawn among the options that the slots before it leave, and moves on past their picks.

@@ -26,6 +26,9 @@ class Ranker(Policy):
             one by its name. Where options are items, features derived from fields that the role hides are 0.
         feature_names: the names of the F features.
         picks: [B, K] positions of the last slate in `items`.
+
+    A subclass whose `score` draws no random numbers sets `deterministic = True`. Logs then hold its propensities, also
+    with `exploration`.
     """
 
     exploration = 0.0  # share of pages whose slate is uniform (epsilon-greedy)
@@ -79,19 +82,38 @@ class Ranker(Policy):
             )
         if np.isnan(scores[self.items >= 0]).any():
             raise ValueError(f"{type(self).__name__} scored an option with NaN")
+        self._scores = scores = np.where(self.items >= 0, scores, -np.inf)
         if self.exploration > 0.0:
             explores = self.rng.random(len(scores)) < self.exploration
-            scores = np.where(explores[:, None], self.rng.random(scores.shape), scores)
-        return self._show(np.where(self.items >= 0, scores, -np.inf), self.levels(observations))
+            uniform = np.where(self.items >= 0, self.rng.random(scores.shape), -np.inf)
+            scores = np.where(explores[:, None], uniform, scores)
+        self.picks[:], filled = self._best(scores)
+        return slate_action(self.envs, self.index, self.picks, filled, self.levels(observations))
 
-    def _show(self, scores: np.ndarray, levels: np.ndarray | None) -> np.ndarray:
-        """Return the action that shows the best options at these levels; ties keep their order."""
+    def _best(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions [B, K] of the options with the highest scores, where ties keep their order, and how many
+        [B] of them there are; the others repeat the first one."""
         slots = min(self.picks.shape[1], scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :slots]
         there = np.take_along_axis(scores, best, 1) > -np.inf
-        self.picks[:, :slots] = np.where(there, best, best[:, :1])
-        self.picks[:, slots:] = self.picks[:, :1]
-        return slate_action(self.envs, self.index, self.picks, there.sum(1), levels)
+        picks = np.repeat(best[:, :1], self.picks.shape[1], axis=1)
+        picks[:, :slots] = np.where(there, best, best[:, :1])
+        return picks, there.sum(1)
+
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        """Return the propensities [B, K] of the last slate; see `Policy.probabilities`.
+
+        With `exploration` the slate of a page is uniform with this probability, and else the best one.
+        """
+        if not self.deterministic or not self.exploration:
+            return super().probabilities(actions)
+        best, _ = self._best(self._scores)
+        left = (self._scores > -np.inf).sum(1, keepdims=True) - np.arange(self.picks.shape[1])
+        uniform = np.cumprod(1.0 / np.maximum(left, 1), axis=1)
+        as_best = np.logical_and.accumulate(self.picks == best, axis=1)
+        # of the picks up to each slot, and of each given those before it
+        joint = self.exploration * uniform + (1.0 - self.exploration) * as_best
+        return joint / np.concatenate((np.ones_like(joint[:, :1]), joint[:, :-1]), axis=1)
 
 
 def hidden_features(envs: VectorEnv, index: int) -> list[int]:

@@ -113,6 +113,29 @@ class Team:
             self._late += late * pages
             self._seconds += took
 
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        """Return the propensities [B, N, K] of the actions [B, N, ...] that `act` has just written; see
+        `Policy.probabilities`. They have no meaning where an agent is inactive.
+
+        Raises:
+            NotImplementedError: a member cannot say, or pages do not show what policies pick; the message says why.
+            ValueError: `actions` do not have the batch's shape.
+            TypeError: `actions` are not such an array.
+        """
+        self._check("actions", actions)
+        config = self.envs.config
+        if config.ranked:
+            raise NotImplementedError("a ranker of the platform fills the pages, not the agents")
+        if config.observation.delay > 0:
+            raise NotImplementedError("pages that are late show the first candidates, and what is late is not drawn")
+        found = np.ones((self.envs.num_envs, self.envs.num_agents, config.slots))
+        for member in self._members:
+            try:
+                found[:, member.place] = member.policy.probabilities(actions[:, member.place])
+            except NotImplementedError as error:
+                raise NotImplementedError(f"{', '.join(member.agents)}: {error}") from None
+        return found
+
     def _check(self, name: str, array: Any) -> None:
         """Raise unless this array has the shape and kind of dtype of the batch."""
         shape, kinds = self._given[name]

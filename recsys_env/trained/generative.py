@@ -451,6 +451,8 @@ class GenerativePolicy(Policy):
         FileError: a file is missing, damaged or of another kind.
     """
 
+    deterministic = True
+
     def __init__(self, folder: Path) -> None:
         def make(layout: Layout, facts: Mapping[str, Any]) -> GenerativeNetwork:
             return GenerativeNetwork(layout, Size(**facts["size"]))

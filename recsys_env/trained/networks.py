@@ -45,6 +45,8 @@ class NetworkPolicy(Policy):
         FileError: a file is missing, damaged or of another kind.
     """
 
+    deterministic = True
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.facts = read_facts(folder, {"networks": {str: [{str: (int, str)}]}})

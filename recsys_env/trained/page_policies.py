@@ -93,6 +93,8 @@ class PagePolicy(Policy):
         FileError: a file is missing, damaged or of another kind.
     """
 
+    deterministic = True
+
     def __init__(self, folder: Path) -> None:
         def make(layout: Layout, facts: Mapping[str, Any]) -> PageNetwork:
             return page_network(layout, facts["width"], facts["memory"], facts["attention"])

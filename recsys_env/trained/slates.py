@@ -50,20 +50,20 @@ class SlateDistribution(MultiCategoricalDistribution):
         return nn.Identity()  # the extractor's output are the scores
 
     def proba_distribution(self, action_logits: torch.Tensor) -> SlateDistribution:
-        self._slates = Slates(action_logits, self._slots)
+        self.slates = Slates(action_logits, self._slots)
         return self
 
     def log_prob(self, actions: torch.Tensor) -> torch.Tensor:
-        return self._slates.log_prob(actions.reshape(len(actions), self._slots))
+        return self.slates.log_prob(actions.reshape(len(actions), self._slots))
 
     def entropy(self) -> torch.Tensor:
-        return self._slates.entropy()
+        return self.slates.entropy()
 
     def sample(self) -> torch.Tensor:
-        return self._picks(self._slates.sample())
+        return self._picks(self.slates.sample())
 
     def mode(self) -> torch.Tensor:
-        return self._picks(self._slates.mode)
+        return self._picks(self.slates.mode)
 
     def _picks(self, slates: torch.Tensor) -> torch.Tensor:
         return slates[:, 0] if self._flat else slates
