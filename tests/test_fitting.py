@@ -21,7 +21,7 @@ pytest.importorskip("implicit")
 from recsys_env.evaluation import episode_returns  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
-from recsys_env.fitting.weights import logit_weights, utility_weights  # noqa: E402
+from recsys_env.fitting.weights import Choices, Observed, logit_weights, utility_weights  # noqa: E402
 from recsys_env.policies import Team  # noqa: E402
 
 USERS, ITEMS, DAYS = 60, 40, 120
@@ -142,12 +142,13 @@ def test_what_is_new_to_a_user_weighs_the_features_against_each_other():
     share = np.exp(appeal + taste + 1.5 * habit - 2.0 * known)
     bought = np.array([rng.multinomial(100, row / row.sum()) for row in share])
     features = np.stack([appeal, taste])
-    one_step = logit_weights(np.stack([*features, habit]), np.zeros_like(habit), bought)
-    by_appeal, by_taste, beta_repeat = utility_weights(features, habit, ~known, bought)
+    one_step = logit_weights(lambda: [Observed(np.stack([*features, habit]), np.zeros_like(habit), bought)]).weights
+    choices = Choices(features, habit, ~known, bought)
+    by_appeal, by_taste, beta_repeat = utility_weights(lambda: [choices]).weights
     assert one_step[0] / one_step[1] < 0.8
     assert by_appeal / by_taste == pytest.approx(1, abs=0.1)
     assert beta_repeat > 0.5
-    nothing_new = utility_weights(features, habit, np.zeros_like(known), bought)
+    nothing_new = utility_weights(lambda: [choices._replace(new=np.zeros_like(known))]).weights
     assert all(weight > 0.5 for weight in nothing_new)
 
 

@@ -22,7 +22,7 @@ from ..config import SceneConfig, WorldConfig, plain_config
 from ..files import FileError, checked_path, read_arrays, value_among, write_arrays
 from ..libraries import library
 from ..policies import Team
-from ..settings import Settings, number_field, replace
+from ..settings import Settings, number_field, replace, text_field
 from ..vector import VectorEnv
 
 SEED = 0
@@ -103,6 +103,10 @@ class LogFacts(Settings):
     days: float = number_field(0.0, "time from the first purchase to the last", 0, unit="days")
     weight_users: int = number_field(0, "users whose purchases the weights of the utility rest on", 0)
     weight_purchases: int = number_field(0, "purchases that the weights of the utility rest on", 0)
+    taste_error: float = number_field(0.0, "standard error of beta_taste", 0)
+    price_error: float = number_field(0.0, "standard error of beta_price", 0)
+    repeat_error: float = number_field(0.0, "standard error of beta_repeat", 0)
+    doubts: str = text_field("", "what in the log is probably wrong, although it can be fitted; one sentence per line")
     purchases_per_visit: float = number_field(1.0, "purchases per visit, a day on which a user bought something", 1)
     world_purchases_per_visit: float = number_field(0.0, "the same in the world as fitted, under the random policy", 0)
 
