@@ -59,7 +59,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
 ABOUT = {  # stored file -> area; all other files are about the tasks and policies that they name
     **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged", "recsim_ng"), "kernels"),
     "gpu": "cuda",
-    **dict.fromkeys(("fit_origin", "fit_report", "new_items"), "fitting"),
+    **dict.fromkeys(("fit_origin", "fit_report", "fit_growth", "new_items"), "fitting"),
     "bad_inputs": "checks",
     "titles": "titles",
     "compatibility": "adapters",

@@ -16,6 +16,14 @@ from ..language.encode import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
 from .newcomers import with_newcomers
+from .plausibility import (
+    check_events,
+    check_evidence,
+    check_prices,
+    doubts_about_weights,
+    repeated_rows,
+    warn_of_doubts,
+)
 from .prices import mean_by, price_sensitivity, price_weight, promotions
 from .table import kinds, named_columns, newcomers, tidy
 from .tastes import habit_matrix, largest_habits, log_popularity, purchase_counts, taste_vectors
@@ -82,7 +90,8 @@ def fit(
     """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and all other constructors accept it.
 
     Args:
-        purchases: one row per purchase. Every row is used; columns that are not named here are ignored.
+        purchases: one row per purchase, in any order. Every row is used. Columns that are not named here are ignored,
+            unless one says that rows are no purchases (such as a column of events with clicks).
         origin: required; how customers came to choose: "free_choice" (from the whole assortment), "random_pages" (from
             pages filled at random) or "recommender" (from pages that a recommender had filled). Purchases from a
             recommender's pages depend on what it showed as much as on what people like. For such a log
@@ -92,7 +101,7 @@ def fit(
 
             - "user", "item": ids of any kind that can be sorted.
             - "time": datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
-            - "price": > 0, price paid for the row, after discount.
+            - "price": price paid for the row, after discount, from 1e-6 to 1e12.
             - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
             - "discount": >= 0, amount taken off the row's list price; None = no promotions.
             - "topic": the item's category.
@@ -120,17 +129,20 @@ def fit(
           appeal is thus its popularity, which already contains the effect of its usual price. beta_price acts on
           deviations: promotions, and users whose sensitivity is not average. The mean score restores the norms of
           the factorisation, which are lost because vectors have unit length.
+        - `popularity_intercept`, `popularity_slope`: the line that predicts alpha_j from log(1 + all purchases of j).
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
         - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life
           at one page per purchase) and, given a discount, `items` (promotion_probability, promotion_depth).
 
         The rest of the config is assumed: customers come back in every episode, every second click is a purchase,
         visits are as long as the log's baskets require, and the outside option is set so that random pages sell.
-        `summary()` lists what is fitted, what is assumed and what cannot be known.
+        `summary()` lists what is fitted, with standard errors, what is assumed and what cannot be known. Where the log
+        is probably wrong, such as one with many copies of rows, a `LogWarning` says so, and `summary()` repeats it.
 
     Raises:
-        ValueError, TypeError: the table cannot be fitted (the message names column, value and what is allowed), a role
-            or setting does not exist, or a value is out of range; all before the fit.
+        ValueError, TypeError: the table cannot be fitted (the message names column, value and what is allowed) or
+            cannot be a log of purchases at prices, a role or setting does not exist, a value is out of range, or the
+            weights would rest on too few purchases; all before the fit.
         ImportError: the extra `fit` is missing.
 
     Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
@@ -141,10 +153,12 @@ def fit(
         raise TypeError(f"source = {shown(source)} must be a string")
     named = named_columns(columns)
     lines, items, relabelled = tidy(purchases, named)
+    doubts = check_events(purchases, named) + repeated_rows(purchases, named) + check_prices(lines, str(named["price"]))
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= chosen.dims:
         raise ValueError(
-            f"dims = {chosen.dims} needs more than {chosen.dims} users and items, the log has {shape[0]} and {shape[1]}"
+            f"dims = {chosen.dims} needs more than {chosen.dims} users and items, the log has {shape[0]} and "
+            f"{shape[1]} in the columns {shown(named['user'])} and {shown(named['item'])}"
         )
     topic_code, topic_name = kinds(items, "topic", named["topic"])
     domain_code, domain_name = kinds(items, "domain", named["domain"])
@@ -161,6 +175,8 @@ def fit(
     }
     new = None if new_items is None else newcomers(new_items, named, purchases[named["item"]])
     catalogue, evidence = _catalogue(lines, labels, named["discount"] is not None, chosen)
+    doubts += doubts_about_weights(evidence, str(named["price"]))
+    warn_of_doubts(doubts, stacklevel=3)  # past the decorator
     if new is not None:
         catalogue = with_newcomers(catalogue, new, text)
     log = LogFacts(
@@ -173,6 +189,7 @@ def fit(
         last=str(lines["date"].max().date()),
         days=float(lines["day"].max()),
         **evidence,
+        doubts="\n".join(doubts),
         purchases_per_visit=len(lines) / lines.groupby(["user", "date"]).ngroups,
     )
     return fitted_world(catalogue, how, log)
@@ -254,11 +271,13 @@ def _weights(
     now = float(lines["day"].max()) - settings.weight_days
     before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
     users = returning_users(before, after, shape, settings.dims, settings.weight_days)
+    bought = purchase_counts(after, shape, now, np.inf)[users]
+    check_evidence(int(bought.sum()), len(users), settings.weight_days)
     taste, vectors, appeal = taste_vectors(before, shape, settings.dims, now, settings.taste_half_life)
     habits = purchase_counts(before, shape, now, settings.habit_half_life)[users]
     habit_item, habit_count = largest_habits(habits, settings.habit_size)
     popularity = log_popularity(before, shape, now, settings.popularity_half_life)
-    known, bought = (purchase_counts(part, shape, now, np.inf)[users] for part in (before, after))
+    known = purchase_counts(before, shape, now, np.inf)[users]
     of_user, of_item = price
 
     def blocks() -> Iterator[Choices]:

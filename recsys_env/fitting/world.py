@@ -60,6 +60,7 @@ _FROM_LOG = {
     "choice.beta_repeat": "weight of habit",
     "arrival.k_0": "length of a visit: purchases per visit, at the assumed purchases per page",
 }
+_ERRORS = {f"choice.beta_{name}": f"{name}_error" for name in ("taste", "price", "repeat")}  # in `LogFacts`
 _ASSUMED = {
     "num_agents": "recommenders on a page",
     "slots": "products that each of them shows",
@@ -144,13 +145,16 @@ class FittedWorld(WorldConfig):
             lines.append(
                 f"  {log.new_items:,} more items that nobody had bought: vectors and intercepts from what they say"
             )
+        if log.doubts:
+            lines += ["", "Probably wrong with the log", *(f"  - {doubt}" for doubt in log.doubts.splitlines())]
         lines += ["", "From the log"]
         lines.append("  of items: vectors, topics, intercepts, list prices, popularity")
         lines.append("  of users: tastes, price sensitivity, activity, habits")
         for name, value in fitted.items():
             now = _value(self, name)
             changed = "" if now == value else f" [changed; the log says {_text(value)}]"
-            lines.append(f"  {name} = {_text(now)}: {_FROM_LOG[name]}{changed}")
+            error = f"; standard error {_text(getattr(log, _ERRORS[name]))}" if name in _ERRORS else ""
+            lines.append(f"  {name} = {_text(now)}: {_FROM_LOG[name]}{error}{changed}")
         if "items.promotion_depth" not in fitted:
             lines.append("  no promotions: the log has no discounts")
         lines.append(f"  weights: from {log.weight_purchases:,} purchases of {log.weight_users:,} users, its last days")
