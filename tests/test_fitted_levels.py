@@ -11,7 +11,7 @@ from recsys_env import Catalogue, replace
 pytest.importorskip("implicit")
 origins = pytest.importorskip("benchmarks.studies.fit_origin")
 
-from recsys_env.fitting import FittedWorld, LogFacts, LogWarning  # noqa: E402
+from recsys_env.fitting import FittedWorld, LogFacts  # noqa: E402
 from recsys_env.fitting.estimate import line  # noqa: E402
 from recsys_env.fitting.world import fitted_world  # noqa: E402
 from recsys_env.policies import make_policy  # noqa: E402
@@ -61,9 +61,10 @@ def source() -> FittedWorld:
 @pytest.fixture(scope="module")
 def back(source: FittedWorld) -> FittedWorld:
     """The world fitted to a log of the source, with vectors, tastes and weight of taste of the source."""
-    log = origins.purchases(replace(source, origins.SHELF), None)
-    with pytest.warns(LogWarning, match="column 'price' hardly moves"):
-        fitted = origins.fitted(log, "free_choice").catalogue
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(origins, "PURCHASES", 4000)
+        log = origins.purchases(replace(source, origins.SHELF), None)
+    fitted = origins.fitted(log, "free_choice").catalogue
     names = ("item_vectors", "user_taste", "user_activity", "habit_item", "habit_count", "settings")
     given = {name: getattr(source.catalogue, name) for name in names}
     world = fitted_world(dataclasses.replace(fitted, **given), "free_choice", LogFacts())
