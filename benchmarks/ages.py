@@ -48,7 +48,10 @@ FROZEN = "tests/test_frozen_tasks.py"
 AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everything below them
     "kernels": ("recsys_env/kernels/", "recsys_env/arrays.py", "recsys_env/world.py", "recsys_env/fields.py"),
     "cuda": ("recsys_env/kernels/", "recsys_env/cuda/"),
-    "fitting": ("recsys_env/fitting/",),
+    "fitting": tuple(
+        f"recsys_env/fitting/{name}.py"  # what decides the numbers of a fit to a purchase log
+        for name in ("complete_journey", "estimate", "newcomers", "prices", "table", "tastes", "weights", "world")
+    ),
     "checks": (  # what refuses bad input, and what draws it
         *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
         *("benchmarks/checks/bad_inputs.py", "benchmarks/checks/bad_cases/"),
@@ -69,8 +72,10 @@ AWAITED: tuple[str, ...] = (
     *(
         "bad_inputs",
         "compatibility",
+        "fit_report",
         "gpu",
         "mutants",
+        "new_items",
         "profile",
         "recsim_ng",
         "soak",

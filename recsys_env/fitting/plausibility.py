@@ -34,7 +34,7 @@ EVENTS = frozenset(
     f"{name}{end}" for name in ("event", "behavior", "behaviour", "action", "interaction") for end in ("", "type")
 )
 FEWEST, FEWEST_USERS = 50, 20  # purchases and users behind the weights; in simulated logs with fewer, signs are wrong
-FEW, FEW_USERS = 200, 50  # with fewer, the weights of simulated logs differ by a fifth and more from log to log
+FEW, FEW_USERS = 200, 50  # with fewer, the weights of simulated logs differ much from log to log
 REPEATED = 0.1  # share of rows that repeat another one; customers who buy a product twice on a day make fewer
 FARTHEST = 1e3  # factor between a price and the median of its product
 WIDEST = 1e6  # factor between the usual prices of a product and of the median product
@@ -81,7 +81,7 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
             )
         if _letters(name) in EVENTS and 1 < len(kinds) <= MOST_KINDS:
             doubts.append(
-                f"column {shown(name)} has the values {', '.join(sorted(kinds))}; every row was taken for a purchase, "
+                f"column {shown(name)} has the values {shown(sorted(kinds))}; every row was taken for a purchase, "
                 "whatever it holds there"
             )
     return doubts
