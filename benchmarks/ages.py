@@ -72,6 +72,7 @@ AWAITED: tuple[str, ...] = (
     *(
         "bad_inputs",
         "compatibility",
+        "fit_origin",
         "fit_report",
         "gpu",
         "mutants",

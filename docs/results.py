@@ -494,16 +494,14 @@ def _fit_found(purchases: Mapping[str, Any]) -> str:
 def fit_origin() -> str:
     result = stored("fit_origin")
     settings, taus = result["settings"], [tau for row in result["logs"].values() for tau in row["tau"]]
-    rows = [
-        [
-            name,
-            f"`{row['origin']}`",
-            " / ".join(f"{tau:.2f}" for tau in row["tau"]),
-            f"{np.median(row['factors']):.2f}",
-            f"{np.max(row['factors']):.2f}",
+    rows = []
+    for name, row in result["logs"].items():
+        values = [
+            [list(world[of].values()) for of in ("the world itself", name)] for world in result["scores"].values()
         ]
-        for name, row in result["logs"].items()
-    ]
+        factors = np.exp(np.abs(np.diff(np.log(values), axis=1)))
+        said = " / ".join(f"{tau:.2f}" for tau in row["tau"])
+        rows.append([name, f"`{row['origin']}`", said, f"{np.median(factors):.2f}", f"{factors.max():.2f}"])
     how = (
         f"Kendall's τ between the orders of {len(settings['policies'])} policies in the world fitted to a log of "
         f"{settings['purchases']:,} purchases and in the synthetic world where they were made; one number per such "

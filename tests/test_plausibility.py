@@ -115,7 +115,7 @@ DOUBTED = {
     ),
     "events by number": (
         lambda log: log.assign(behavior_type=every_other(log, 4, 1, 3)),
-        "column 'behavior_type' has the values .'1', '3', '4'.; every row was taken for a purchase, whatever it holds there",
+        "column 'behavior_type' has the values .'1', '3', '4'.; every row was taken for a purchase",
     ),
     "prices that never change": (
         lambda log: log.assign(sales_value=2 * PRICE[log["product_id"] - 1000], retail_disc=0.0),

@@ -124,8 +124,8 @@ def main() -> None:
     for name, (origin, _, _) in LOGS.items():
         pairs = [[list(table[of].values()) for of in ("the world itself", name)] for table in tables.values()]
         taus = [float(kendalltau(*pair).statistic) for pair in pairs]
-        factors = [np.exp(np.abs(np.diff(np.log(pair), axis=0)))[0].tolist() for pair in pairs]
-        logs[name] = {"origin": origin, "tau": taus, "factors": factors}
+        factors = np.exp(np.abs(np.diff(np.log(pairs), axis=1)))
+        logs[name] = {"origin": origin, "tau": taus}
         said = f"values off by a factor of {np.median(factors):.2f} (median), {np.max(factors):.2f} (worst)"
         print(f"{name:20s} {origin:13s} tau {', '.join(f'{tau:.2f}' for tau in taus)}; {said}")
     print(store("fit_origin", settings, {"logs": logs, "scores": tables}))
