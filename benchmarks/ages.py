@@ -48,7 +48,10 @@ FROZEN = "tests/test_frozen_tasks.py"
 AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everything below them
     "kernels": ("recsys_env/kernels/", "recsys_env/arrays.py", "recsys_env/world.py", "recsys_env/fields.py"),
     "cuda": ("recsys_env/kernels/", "recsys_env/cuda/"),
-    "fitting": ("recsys_env/fitting/",),
+    "fitting": tuple(
+        f"recsys_env/fitting/{name}.py"  # what decides the numbers of a fit to a purchase log
+        for name in ("complete_journey", "estimate", "newcomers", "prices", "table", "tastes", "weights", "world")
+    ),
     "checks": (  # what refuses bad input, and what draws it
         *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
         *("benchmarks/checks/bad_inputs.py", "benchmarks/checks/bad_cases/"),
@@ -59,7 +62,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
 ABOUT = {  # stored file -> area; all other files are about the tasks and policies that they name
     **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged", "recsim_ng"), "kernels"),
     "gpu": "cuda",
-    **dict.fromkeys(("fit_origin", "fit_report", "new_items"), "fitting"),
+    **dict.fromkeys(("fit_origin", "fit_report", "fit_growth", "new_items"), "fitting"),
     "bad_inputs": "checks",
     "titles": "titles",
     "compatibility": "adapters",
@@ -69,8 +72,11 @@ AWAITED: tuple[str, ...] = (
     *(
         "bad_inputs",
         "compatibility",
+        "fit_origin",
+        "fit_report",
         "gpu",
         "mutants",
+        "new_items",
         "profile",
         "recsim_ng",
         "soak",

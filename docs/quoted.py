@@ -20,6 +20,7 @@ from worlds_for_models import scores_of_playlist
 from baselines.learners import TICKS
 from recsys_env import TASKS, Catalogue
 from recsys_env.files import read_json
+from recsys_env.fitting import plausibility
 from recsys_env.policies import ORACLES
 from recsys_env.tuning import Budget
 
@@ -37,6 +38,7 @@ def numbers() -> dict[str, str]:
         new_items,
         partners,
         fit,
+        log_limits,
         session,
         state,
         costs,
@@ -174,6 +176,20 @@ def fit() -> dict[str, str]:
         "data_top": f"{data[top]:.2f}",
         "data_topic_dip": f"{dip('topic')} %",
         "data_product_dip": f"{dip('product')} %",
+    }
+
+
+def log_limits() -> dict[str, str]:
+    """Where `fit` refuses or doubts a log."""
+    return {
+        "fewest_purchases": f"{plausibility.FEWEST}",
+        "fewest_users": f"{plausibility.FEWEST_USERS}",
+        "few_purchases": f"{plausibility.FEW}",
+        "few_users": f"{plausibility.FEW_USERS}",
+        "repeated_rows": f"{100 * plausibility.REPEATED:.0f} %",
+        "farthest_price": f"{plausibility.FARTHEST:,.0f}",
+        "widest_prices": f"{plausibility.WIDEST:,.0f}",
+        "typical_price": f"{plausibility.TYPICAL:.0f}",
     }
 
 

@@ -92,6 +92,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "cluster": cluster,
         "fit_report": fit_report,
         "fit_origin": fit_origin,
+        "fit_growth": fit_growth,
         "evaluation": partial(evaluation, folder),
         "learners": learned,
         "comparisons": learners.comparisons,
@@ -494,20 +495,54 @@ def _fit_found(purchases: Mapping[str, Any]) -> str:
 def fit_origin() -> str:
     result = stored("fit_origin")
     settings, taus = result["settings"], [tau for row in result["logs"].values() for tau in row["tau"]]
-    rows = [
-        [name, f"`{row['origin']}`", " / ".join(f"{tau:.2f}" for tau in row["tau"])]
-        for name, row in result["logs"].items()
-    ]
+    rows = []
+    for name, row in result["logs"].items():
+        values = [
+            [list(world[of].values()) for of in ("the world itself", name)] for world in result["scores"].values()
+        ]
+        factors = np.exp(np.abs(np.diff(np.log(values), axis=1)))
+        said = " / ".join(f"{tau:.2f}" for tau in row["tau"])
+        rows.append([name, f"`{row['origin']}`", said, f"{np.median(factors):.2f}", f"{factors.max():.2f}"])
     how = (
         f"Kendall's τ between the orders of {len(settings['policies'])} policies in the world fitted to a log of "
         f"{settings['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
-        f"world. {whence(result, 'fit_origin.json')}"
+        f"world. The last columns say by what factor a policy earns more or less in the fitted world than in the "
+        f"other, over all policies and worlds. {whence(result, 'fit_origin.json')}"
     )
     means = (
         f"A fitted world and the world that its log comes from rank policies with a Kendall's τ of {min(taus):.2f} to "
         f"{max(taus):.2f} (1 = the same order, 0 = unrelated orders)."
     )
-    return section(means, markdown(["the log", "`origin`", "τ"], rows), how=how)
+    heads = ["the log", "`origin`", "τ", "values off by: median", "worst"]
+    return section(means, markdown(heads, rows), how=how)
+
+
+def fit_growth() -> str:
+    result = stored("fit_growth")
+    rows = [
+        [
+            f"{log['rows']:,}",
+            f"{log['users']:,}",
+            f"{log['items']:,}",
+            f"{log['seconds']:.0f}",
+            f"{log['peak_bytes'] / 2**30:.2f}",
+            f"{log['weight_purchases']:,}",
+            f"{log['beta_taste']:.2f} ± {log['taste_error']:.2f}",
+        ]
+        for log in result["logs"]
+    ]
+    largest = result["logs"][-1]
+    found = (
+        f"A fit of {largest['rows']:,} rows by {largest['users']:,} users takes {largest['seconds']:.0f} seconds of "
+        f"one core and {largest['peak_bytes'] / 2**30:.1f} GiB of memory."
+    )
+    how = (
+        "Made-up logs, each in a process of its own; seconds of one core, and the largest memory of the process with "
+        "its log. The weights rest on the purchases of all users, or of a sample where there are many. "
+        f"The last column is `beta_taste` with its standard error. {whence(result, 'fit_growth.json')}"
+    )
+    heads = ["rows", "users", "items", "seconds", "GiB", "purchases for the weights", "`beta_taste`"]
+    return section(found, markdown(heads, rows), how=how)
 
 
 # ------------------------------------------------------------------------------------------------ tasks

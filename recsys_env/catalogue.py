@@ -56,9 +56,9 @@ class Catalogue:
     item_text: np.ndarray  # [M] str: descriptions or attributes, empty where there are none
     topic_name: np.ndarray  # [T] str
     domain_name: np.ndarray  # [X] str
-    popularity_slope: float = (
-        0.0  # regression of item_intercept on log(1 + item_popularity): what counts alone say of an item
-    )
+    # Counts alone predict the item_intercept popularity_intercept + popularity_slope * log(1 + item_popularity).
+    popularity_intercept: float = 0.0
+    popularity_slope: float = 0.0
     source: str = ""  # where the log came from and how it was filtered
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields, by group
 
@@ -88,7 +88,8 @@ class Catalogue:
                 raise ValueError(f"Catalogue.{name} must hold {what}, not {value.dtype}")
             if kind == "f" and not np.isfinite(value).all():
                 raise ValueError(f"Catalogue.{name} holds NaN or infinite values")
-        check_finite("Catalogue.popularity_slope", self.popularity_slope)
+        for name in ("popularity_intercept", "popularity_slope"):
+            check_finite(f"Catalogue.{name}", getattr(self, name))
         if not isinstance(self.source, str):
             raise TypeError(f"Catalogue.source = {shown(self.source)} must be a text")
         if not isinstance(self.settings, dict):
@@ -225,6 +226,7 @@ _AXES = {
 }  # of the arrays, by the letters of `Catalogue`
 LONGEST_TEXT = 10_000
 _VALUES = {
+    "popularity_intercept": float,
     "popularity_slope": float,
     "source": str,
     "settings": {str: {str: object}},

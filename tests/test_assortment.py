@@ -19,7 +19,7 @@ from test_kernels import PAGES, action_shape, configs, one, random_actions, rand
 
 from recsys_env.config import WorldConfig
 from recsys_env.policies import Planner, make_policy
-from recsys_env.policies.assortment import popularity_slope
+from recsys_env.policies.assortment import popularity_line
 from recsys_env.settings import replace
 from recsys_env.vector import VectorEnv
 
@@ -31,7 +31,7 @@ NAMING = ("candidates", "items", "query")  # kinds of action; what weights show 
 class Beliefs(Game):
     """What each policy takes an item to be worth, for a page of one slot."""
 
-    slope: float
+    line: tuple[float, float]
     newcomers: np.ndarray
 
     def value(self, policy: str, copy: Copy, n: int, j: int, offer: float) -> float:
@@ -135,7 +135,8 @@ class Beliefs(Game):
         v = (
             c.beta_taste * match
             - c.beta_price * x
-            + (self.slope + c.beta_pop) * math.log1p(self.popularity(copy, j, public=True))
+            + self.line[0]
+            + (self.line[1] + c.beta_pop) * math.log1p(self.popularity(copy, j, public=True))
         )
         v += c.beta_fresh * self.freshness(j, copy.tick) + c.beta_repeat * math.log1p(seen) - c.beta_satiation * bored
         if copy.anchor is not None and self.knows(n, "anchor"):
@@ -191,7 +192,7 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
         config = replace(config, {"roles": roles, "feedback": never})
         rng, envs = np.random.default_rng(key), VectorEnv(config, COPIES)
         game = Beliefs(config, envs.world)
-        game.slope = popularity_slope(envs)
+        game.line = popularity_line(envs)
         items, count = envs.world.items, np.bincount(envs.world.items["provider"])
         game.newcomers = (np.bincount(items["provider"], items["popularity"]) / np.maximum(count, 1))[items["provider"]]
         players = [Planner(PRICE, TARGET) if policy == "planner" else make_policy(policy) for _ in envs.possible_agents]

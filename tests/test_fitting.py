@@ -19,9 +19,9 @@ pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
 from recsys_env.evaluation import episode_returns  # noqa: E402
-from recsys_env.fitting import ORIGINS, FittedWorld, RecommenderLogWarning  # noqa: E402
+from recsys_env.fitting import ORIGINS, FittedWorld, LogWarning, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
-from recsys_env.fitting.weights import logit_weights, utility_weights  # noqa: E402
+from recsys_env.fitting.weights import Choices, Observed, logit_weights, utility_weights  # noqa: E402
 from recsys_env.policies import Team  # noqa: E402
 
 USERS, ITEMS, DAYS = 60, 40, 120
@@ -133,6 +133,36 @@ def test_appeal_at_list_price_follows_popularity(fitted, log):
     np.testing.assert_array_equal(fitted.item_popularity, log.groupby("product_id").size())
 
 
+def test_standard_errors_are_the_spread_of_estimates_over_logs():
+    rng = np.random.default_rng(0)
+    features, true = rng.normal(size=(2, 50, 20)), np.array([1.0, 0.5])
+    share = np.exp(np.tensordot(true, features, 1))
+    share /= share.sum(axis=1, keepdims=True)
+    logs = [np.array([rng.multinomial(8, row) for row in share]) for _ in range(200)]
+    found = [logit_weights(lambda log=log: [Observed(features, np.zeros_like(share), log)]) for log in logs]
+    weights, errors = (np.array([getattr(estimate, name) for estimate in found]) for name in ("weights", "errors"))
+    np.testing.assert_allclose(weights.mean(axis=0), true, atol=0.02)
+    np.testing.assert_allclose(errors.mean(axis=0), weights.std(axis=0), rtol=0.15)
+    once = logit_weights(lambda: [Observed(features, np.zeros_like(share), logs[0])])
+    fourfold = logit_weights(lambda: [Observed(features, np.zeros_like(share), 4 * logs[0])])
+    np.testing.assert_allclose(fourfold.errors, once.errors / 2, rtol=0.02)
+
+
+def test_weights_do_not_depend_on_the_blocks_of_users(monkeypatch, log, fitted):
+    monkeypatch.setattr("recsys_env.fitting.estimate.BLOCK_CELLS", 7 * ITEMS)
+    same(fitted, fit(log, dims=4, habit_size=8, source="planted"), tolerance=1e-6)
+
+
+def test_a_sample_of_users_is_less_certain(monkeypatch, log, world):
+    monkeypatch.setattr("recsys_env.fitting.weights.LIKELIHOOD_CELLS", 30 * ITEMS)
+    with pytest.warns(LogWarning, match="of 30 users: with fewer than 200 purchases or 50 users they are uncertain"):
+        sample = fit_log(log, origin="free_choice", dims=4, habit_size=8)
+    assert (sample.log.weight_users, world.log.weight_users) == (30, USERS)
+    assert 1.2 < sample.log.taste_error / world.log.taste_error < 2.2  # about the root of 2
+    difference = sample.choice.beta_taste - world.choice.beta_taste
+    assert abs(difference) < 3 * sample.log.taste_error
+
+
 def test_what_is_new_to_a_user_weighs_the_features_against_each_other():
     """Popular products that users know and leave alone must not teach that popularity counts for less than taste."""
     rng = np.random.default_rng(5)
@@ -142,12 +172,13 @@ def test_what_is_new_to_a_user_weighs_the_features_against_each_other():
     share = np.exp(appeal + taste + 1.5 * habit - 2.0 * known)
     bought = np.array([rng.multinomial(100, row / row.sum()) for row in share])
     features = np.stack([appeal, taste])
-    one_step = logit_weights(np.stack([*features, habit]), np.zeros_like(habit), bought)
-    by_appeal, by_taste, beta_repeat = utility_weights(features, habit, ~known, bought)
+    one_step = logit_weights(lambda: [Observed(np.stack([*features, habit]), np.zeros_like(habit), bought)]).weights
+    choices = Choices(features, habit, ~known, bought)
+    by_appeal, by_taste, beta_repeat = utility_weights(lambda: [choices]).weights
     assert one_step[0] / one_step[1] < 0.8
     assert by_appeal / by_taste == pytest.approx(1, abs=0.1)
     assert beta_repeat > 0.5
-    nothing_new = utility_weights(features, habit, np.zeros_like(known), bought)
+    nothing_new = utility_weights(lambda: [choices._replace(new=np.zeros_like(known))]).weights
     assert all(weight > 0.5 for weight in nothing_new)
 
 
@@ -325,6 +356,11 @@ def test_the_summary_tells_data_from_assumptions(world, baskets):
     bought = baskets[baskets["household_id"] == 100]["product_id"].nunique()
     assert f"{bought} items had several topics, names, texts or domains" in plain.summary()
     assert "odd" not in plain.catalogue.item_name
+    log = world.log
+    errors = {"taste": log.taste_error, "price": log.price_error, "repeat": log.repeat_error}
+    for name, error in errors.items():
+        assert f"standard error {error:.4g}" in next(x for x in text.splitlines() if f"choice.beta_{name} =" in x)
+    assert "Probably wrong" not in text
 
 
 def test_how_the_log_came_about_is_required(log):
@@ -382,7 +418,8 @@ def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
     columns = {"user": "who", "item": "what", "time": "when", "price": "each", "topic": "kind"}
     columns |= {"text": "said", "domain": "hall"}
     without = dict.fromkeys(("quantity", "discount", "name"))
-    catalogue = fit(plain, columns={**columns, **without}, dims=4, habit_size=8)
+    with pytest.warns(LogWarning, match="column 'each' hardly moves within a product.*beta_price = 0"):
+        catalogue = fit(plain, columns={**columns, **without}, dims=4, habit_size=8)
     np.testing.assert_array_equal(catalogue.habit_item, fitted.habit_item)
     assert catalogue.item_name[3] == "i1003"
     assert catalogue.item_text[3] == "text 1003"
@@ -549,9 +586,9 @@ def test_times_may_have_zones(log, fitted):
 
 def test_prices_that_move_by_rounding_alone_weigh_nothing(log):
     noise = 1 + 1e-3 * np.random.default_rng(0).normal(size=len(log))
-    catalogue = fit(
-        log.assign(sales_value=2 * PRICE[log["product_id"] - 1000] * noise), dims=4, **column("discount", None)
-    )
+    rounded = log.assign(sales_value=2 * PRICE[log["product_id"] - 1000] * noise)
+    with pytest.warns(LogWarning, match="'sales_value' hardly moves within a product"):
+        catalogue = fit(rounded, dims=4, **column("discount", None))
     assert catalogue.settings["choice"]["beta_price"] == 0
 
 

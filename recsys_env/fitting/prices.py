@@ -20,13 +20,14 @@ def mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = Non
     return np.bincount(code, weight * value) / np.maximum(np.bincount(code, weight), 1e-12)
 
 
-def price_weight(lines: pd.DataFrame) -> float:
-    """beta_price: how an item's weekly purchases fall with its own price over time.
+def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
+    """beta_price, how an item's weekly purchases fall with its own price over time, and its standard error.
 
-    0 if prices hardly move (root mean square below `PROMOTED`) or no fall is seen.
+    Both are 0 if prices hardly move (root mean square below `PROMOTED`). beta_price is 0 if no fall is seen.
 
     Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which
-    makes it close to a Poisson regression). Observational: shops choose when to promote.
+    makes it close to a Poisson regression). Observational: shops choose when to promote. The standard error is
+    clustered by item: the weeks of one item may depend on each other (Liang & Zeger 1986).
     """
     priced = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"]))
     cells = priced.groupby(["item", "week"])["price"].agg(["size", "mean"]).reset_index()
@@ -37,8 +38,10 @@ def price_weight(lines: pd.DataFrame) -> float:
             price, count = (v - mean_by(code, v, weight)[code] for v in (price, count))
     variation = float(weight @ price**2)
     if variation <= PROMOTED**2 * weight.sum():
-        return 0.0
-    return min(max(0.0, -float(weight @ (price * count)) / variation), LARGEST)
+        return 0.0, 0.0
+    elasticity = float(weight @ (price * count)) / variation
+    score = np.bincount(item, weight * price * (count - elasticity * price))
+    return min(max(0.0, -elasticity), LARGEST), float(np.linalg.norm(score)) / variation
 
 
 def price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float) -> np.ndarray:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MAX_KINDS = 1024  # ItemConfig.topics
 EARLIEST = "1980-01-01"  # purchase logs are younger; 1900 and 1970 are what a missing or misread date turns into
 LONGEST_YEARS = 20
-FEWEST_UNITS, MOST_UNITS = 1e-6, 1e9  # in a row
+UNITS, PRICES = (1e-6, 1e9), (1e-6, 1e12)  # fewest and most units in a row, lowest and highest price of a row
 COLUMNS: dict[str, str | None] = {  # role -> its default column
     "user": "household_id",
     "item": "product_id",
@@ -68,10 +68,14 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
     data = {role: table[column].reset_index(drop=True) for role, column in columns.items() if column is not None}
     for role in ("user", "item", *LABELS):
         if role in data and (missing := int(data[role].isna().sum())):
-            raise ValueError(f"column {shown(columns[role])} has {missing} missing values; drop or fill those rows")
+            first = int(np.argmax(data[role].isna()))
+            raise ValueError(
+                f"column {shown(columns[role])} has {missing} missing values; drop or fill those rows, the first is "
+                f"row {first}"
+            )
     when = _times(pd, data["time"])
-    paid = _numbers(data["price"], positive=True)
-    units = _units(data["quantity"]) if "quantity" in data else 1.0
+    paid = _within(data["price"], *PRICES)
+    units = _within(data["quantity"], *UNITS) if "quantity" in data else 1.0
     off = _numbers(data["discount"], positive=False) if "discount" in data else 0.0
     lines = pd.DataFrame(
         {
@@ -123,7 +127,7 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
         raise ValueError(f"new_items has the item {shown(again.tolist()[0])} more than once")
     without = {"name": ids, "text": "", "domain": ""}
     labels = {role: table[used[role]] if used[role] else without[role] for role in LABELS}
-    found = pd.DataFrame({**labels, "price": _numbers(table[used["price"]], positive=True)}, index=table.index)
+    found = pd.DataFrame({**labels, "price": _within(table[used["price"]], *PRICES)}, index=table.index)
     return found.iloc[np.argsort(_codes(pd, ids), kind="stable")].astype(dict.fromkeys(LABELS, str))
 
 
@@ -207,21 +211,25 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
     bad = ~np.isfinite(kept) | ((kept <= 0) if positive else (kept < 0))
     if bad.any():
         first = numbers[bad][0]
+        unpriced = ", as in a log of clicks or ratings, which give prices no weight: fill in 1" * bool(
+            (kept == 0).all()
+        )
         raise ValueError(
-            f"column {shown(column)} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds {first}"
+            f"column {shown(column)} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds "
+            f"{first}{unpriced}"
         )
     return numbers
 
 
-def _units(values: pd.Series) -> np.ndarray:
-    units = _numbers(values, positive=True)
-    bad = (units < FEWEST_UNITS) | (units > MOST_UNITS)
+def _within(values: pd.Series, low: float, high: float) -> np.ndarray:
+    numbers = _numbers(values, positive=True)
+    bad = (numbers < low) | (numbers > high)
     if bad.any():
         raise ValueError(
-            f"column {shown(values.name)} must be from {FEWEST_UNITS:g} to {MOST_UNITS:g}; {bad.sum()} of {len(bad)} "
-            f"rows are not, the first holds {units[bad][0]:g}"
+            f"column {shown(values.name)} must be from {low:g} to {high:g}; {bad.sum()} of {len(bad)} rows are not, "
+            f"the first holds {numbers[bad][0]:g}"
         )
-    return units
+    return numbers
 
 
 def _times(pd: Any, values: pd.Series) -> pd.Series:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,7 +14,39 @@ if TYPE_CHECKING:
 
 SEED = 0
 EXCLUDED = -50.0  # utility of what cannot be chosen
-LIKELIHOOD_CELLS = 8_000_000  # users x items in the likelihood of the weights; more users than that are sampled
+# Users x items in the likelihood of the weights. With more than that the users are sampled: all of their purchases
+# and all items count, so the sample makes the weights less certain, but not biased, and their standard errors say so.
+LIKELIHOOD_CELLS = 32_000_000
+BLOCK_CELLS = 1_000_000  # users x items that are held in memory at a time
+RIDGE = 1e-4  # keeps the weights finite when a small log is perfectly predictable
+
+
+T = TypeVar("T")
+Blocks: TypeAlias = Callable[[], Iterable[T]]  # yields the users in blocks, the same ones at every call
+
+
+class Choices(NamedTuple):
+    """What some users could choose from and what they chose; F features, S users, M items."""
+
+    features: np.ndarray  # [F, S, M]
+    habit: np.ndarray  # [S, M] log(1 + n_uj)
+    new: np.ndarray  # [S, M] bool: the user has never bought the item before
+    bought: np.ndarray  # [S, M] purchases
+
+
+class Observed(NamedTuple):
+    """The data of a logit."""
+
+    features: np.ndarray  # [F, S, M]
+    offset: np.ndarray  # [S, M] the part of the utility that is known
+    bought: np.ndarray  # [S, M]
+
+
+class Estimate(NamedTuple):
+    """Weights and their standard errors."""
+
+    weights: np.ndarray  # [F]
+    errors: np.ndarray  # [F]
 
 
 def returning_users(
@@ -29,36 +62,59 @@ def returning_users(
     return np.random.default_rng(SEED).permutation(known)[: max(1, LIKELIHOOD_CELLS // shape[1])]
 
 
-def utility_weights(features: np.ndarray, habit: np.ndarray, new: np.ndarray, bought: np.ndarray) -> tuple[float, ...]:
-    """Weights of the features [F, S, M] and of `habit` [S, M] in the purchases `bought` [S, M].
+def utility_weights(blocks: Blocks[Choices]) -> Estimate:
+    """Weights of the F features, and, last, of habit, in what users bought.
 
     First the features among the products that are `new` to a user, then one factor on all of them, and the weight of
     habit, among all products. A log in which nobody buys anything new teaches both from all products.
     """
-    if not (bought * new).any():
-        new = np.ones_like(new)
-    first = logit_weights(features, np.where(new, 0.0, EXCLUDED), bought * new)
-    base = np.tensordot(first, features, 1)
-    factor, beta_repeat = logit_weights(np.stack([base, habit]), np.zeros_like(habit), bought)
-    return (*(factor * w for w in first), beta_repeat)
+    anything_new = any((block.bought * block.new).any() for block in blocks())
+
+    def first_purchases() -> Iterator[Observed]:
+        for features, _, new, bought in blocks():
+            allowed = new if anything_new else np.ones_like(new)
+            yield Observed(features, np.where(allowed, 0.0, EXCLUDED), bought * allowed)
+
+    first = logit_weights(first_purchases)
+
+    def all_purchases() -> Iterator[Observed]:
+        for features, habit, _, bought in blocks():
+            yield Observed(np.stack([np.tensordot(first.weights, features, 1), habit]), np.zeros_like(habit), bought)
+
+    (factor, beta_repeat), (factor_error, repeat_error) = logit_weights(all_purchases)
+    errors = np.hypot(factor * first.errors, first.weights * factor_error)  # of a product, to first order
+    return Estimate(np.append(factor * first.weights, beta_repeat), np.append(errors, repeat_error))
 
 
-def logit_weights(features: np.ndarray, offset: np.ndarray, bought: np.ndarray) -> tuple[float, ...]:
-    """Weights w that maximise the multinomial likelihood of purchases [S, M].
+def logit_weights(blocks: Blocks[Observed]) -> Estimate:
+    """Weights w that maximise the multinomial likelihood of purchases, v = offset + sum_f w_f features[f].
 
-    v = offset + sum_f w_f features[f, S, M].
+    Their standard errors follow from the Hessian of the log-likelihood: from the purchases behind them alone, as if
+    features were known and a user's purchases were independent of each other.
     """
-    total, n = bought.sum(axis=1, keepdims=True), bought.sum()
-    ridge = 1e-4  # keeps the weights finite when a small log is perfectly predictable
+    size, purchases = 0, 0.0
+    for block in blocks():
+        size, purchases = len(block.features), purchases + float(block.bought.sum())
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        v = offset + np.tensordot(w, features, 1)
-        v -= v.max(axis=1, keepdims=True)
-        share = np.exp(v)
-        mass = share.sum(axis=1, keepdims=True)
-        miss = total * share / mass - bought
-        value = (total * np.log(mass)).sum() - (bought * v).sum()
-        return value / n + ridge * w @ w, np.tensordot(features, miss, 2) / n + 2 * ridge * w
+        value, slope = 0.0, np.zeros(size)
+        for features, offset, bought in blocks():
+            v = offset + np.tensordot(w, features, 1)
+            v -= v.max(axis=1, keepdims=True)
+            share = np.exp(v)
+            mass, total = share.sum(axis=1, keepdims=True), bought.sum(axis=1, keepdims=True)
+            value += (total * np.log(mass)).sum() - (bought * v).sum()
+            slope += np.tensordot(features, total * share / mass - bought, 2)
+        return value / purchases + RIDGE * w @ w, slope / purchases + 2 * RIDGE * w
 
-    best = library("scipy.optimize", "fit").minimize(loss, np.ones(len(features)), jac=True, method="L-BFGS-B")
-    return tuple(float(w) for w in best.x)
+    best = library("scipy.optimize", "fit").minimize(loss, np.ones(size), jac=True, method="L-BFGS-B").x
+    curvature = 2 * RIDGE * purchases * np.eye(size)
+    for features, offset, bought in blocks():
+        v = offset + np.tensordot(best, features, 1)
+        share = np.exp(v - v.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        total = bought.sum(axis=1)
+        mean = (features * share).sum(axis=2)  # [F, S] of what is bought, as the weights have it
+        curvature += np.einsum("fsm,gsm,sm->fg", features, features, total[:, None] * share, optimize=True)
+        curvature -= (mean * total) @ mean.T
+    return Estimate(best, np.sqrt(np.diag(np.linalg.inv(curvature))))

@@ -22,7 +22,7 @@ from ..config import SceneConfig, WorldConfig, plain_config
 from ..files import FileError, checked_path, read_arrays, value_among, write_arrays
 from ..libraries import library
 from ..policies import Team
-from ..settings import Settings, number_field, replace
+from ..settings import Settings, number_field, replace, text_field
 from ..vector import VectorEnv
 
 SEED = 0
@@ -60,6 +60,7 @@ _FROM_LOG = {
     "choice.beta_repeat": "weight of habit",
     "arrival.k_0": "length of a visit: purchases per visit, at the assumed purchases per page",
 }
+_ERRORS = {f"choice.beta_{name}": f"{name}_error" for name in ("taste", "price", "repeat")}  # in `LogFacts`
 _ASSUMED = {
     "num_agents": "recommenders on a page",
     "slots": "products that each of them shows",
@@ -103,6 +104,10 @@ class LogFacts(Settings):
     days: float = number_field(0.0, "time from the first purchase to the last", 0, unit="days")
     weight_users: int = number_field(0, "users whose purchases the weights of the utility rest on", 0)
     weight_purchases: int = number_field(0, "purchases that the weights of the utility rest on", 0)
+    taste_error: float = number_field(0.0, "standard error of beta_taste", 0)
+    price_error: float = number_field(0.0, "standard error of beta_price", 0)
+    repeat_error: float = number_field(0.0, "standard error of beta_repeat", 0)
+    doubts: str = text_field("", "what in the log is probably wrong, although it can be fitted; one sentence per line")
     purchases_per_visit: float = number_field(1.0, "purchases per visit, a day on which a user bought something", 1)
     world_purchases_per_visit: float = number_field(0.0, "the same in the world as fitted, under the random policy", 0)
 
@@ -140,13 +145,16 @@ class FittedWorld(WorldConfig):
             lines.append(
                 f"  {log.new_items:,} more items that nobody had bought: vectors and intercepts from what they say"
             )
+        if log.doubts:
+            lines += ["", "Probably wrong with the log", *(f"  - {doubt}" for doubt in log.doubts.splitlines())]
         lines += ["", "From the log"]
         lines.append("  of items: vectors, topics, intercepts, list prices, popularity")
         lines.append("  of users: tastes, price sensitivity, activity, habits")
         for name, value in fitted.items():
             now = _value(self, name)
             changed = "" if now == value else f" [changed; the log says {_text(value)}]"
-            lines.append(f"  {name} = {_text(now)}: {_FROM_LOG[name]}{changed}")
+            error = f"; standard error {_text(getattr(log, _ERRORS[name]))}" if name in _ERRORS else ""
+            lines.append(f"  {name} = {_text(now)}: {_FROM_LOG[name]}{error}{changed}")
         if "items.promotion_depth" not in fitted:
             lines.append("  no promotions: the log has no discounts")
         lines.append(f"  weights: from {log.weight_purchases:,} purchases of {log.weight_users:,} users, its last days")

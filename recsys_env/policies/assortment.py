@@ -34,7 +34,7 @@ class Beliefs(NamedTuple):
     """What a policy goes by in a rollout: the arguments of `kernels.planners.assortment.choose` and its scratch."""
 
     belief: np.ndarray  # [1]
-    settings: np.ndarray  # [3] price, target, slope
+    settings: np.ndarray  # [4] price, target, and the line of `popularity_line`
     newcomer: np.ndarray  # [M]
     levels: np.ndarray  # [2]
     sees: np.ndarray  # [3], as in `Sees`
@@ -69,7 +69,7 @@ class _Assortment(Policy):
         by_provider = np.bincount(items["provider"], items["popularity"]) / number
         self._newcomer = by_provider[items["provider"]]
         self._scratch = empty_scratch(envs)
-        self._slope = popularity_slope(envs)
+        self._line = popularity_line(envs)
         hidden = envs.config.hidden(self.index)
         self._sees = Sees.unless(hidden)
         self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
@@ -85,7 +85,7 @@ class _Assortment(Policy):
 
         beliefs = {
             "belief": np.array([self.belief], np.int64),
-            "settings": np.array([self.price, self.target, self._slope]),
+            "settings": np.array([self.price, self.target, *self._line]),
             "newcomer": self._newcomer,
             "levels": np.array(self.levels(), np.int64),
             "sees": np.array(self._sees, np.bool_),
@@ -99,7 +99,7 @@ class _Assortment(Policy):
         return _list_levels(self.envs)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        believes = self.belief, self.price, self.target, self._slope, self._newcomer
+        believes = self.belief, self.price, self.target, self._line, self._newcomer
         game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
         arguments = *game, believes, self.levels(), self._sees, self._scratch, *slates
         if self._compiled is None:
@@ -134,16 +134,17 @@ def empty_scratch(envs: VectorEnv) -> Scratch:
     )
 
 
-def popularity_slope(envs: VectorEnv) -> float:
-    """Regression slope of an item's appeal on the log of its historical popularity.
+def popularity_line(envs: VectorEnv) -> tuple[float, float]:
+    """(intercept, slope) of the line that predicts an item's appeal from log(1 + its historical popularity).
 
-    The appeal is alpha + beta_quality g + beta_bait c. The slope is a single number, which a platform could estimate
-    from its log: the fitted one of a catalogue, or else the one that the config implies. No item's own appeal is read.
+    The appeal is alpha + beta_quality g + beta_bait c. Both numbers are of all items together, so a platform could
+    estimate them from its log: they are the fitted ones of a catalogue, or else the slope that the config implies and
+    intercept 0. No item's own appeal is read.
     """
     if envs.catalogue is not None:
-        return envs.catalogue.popularity_slope
-    items, spread = envs.config.items, envs.config.items.popularity_log_sd
-    return envs.config.choice.beta_quality * items.quality_sd * items.popularity_quality / spread if spread > 0 else 0.0
+        return envs.catalogue.popularity_intercept, envs.catalogue.popularity_slope
+    choice, items, spread = envs.config.choice, envs.config.items, envs.config.items.popularity_log_sd
+    return 0.0, choice.beta_quality * items.quality_sd * items.popularity_quality / spread if spread > 0 else 0.0
 
 
 class Popularity(_Assortment):

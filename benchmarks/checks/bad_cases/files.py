@@ -48,7 +48,7 @@ def fit_case(rng: np.random.Generator) -> Case:
     column, row = str(COLUMNS[role]), int(rng.integers(len(table)))
     names, values, what = (column,), (), ""  # type: tuple[str, ...], tuple[str, ...], str
     bad: Any
-    way = int(rng.integers(8))
+    way = int(rng.integers(9))
     if way == 7:
         bad = [None, "free", 3, ["free_choice"], misspelt(rng, "recommender", ())][int(rng.integers(5))]
         options["origin"], names, values, what = bad, ("origin",), texts(bad) if bad else (), f"origin = {bad!r}"
@@ -97,6 +97,12 @@ def fit_case(rng: np.random.Generator) -> Case:
     elif way == 6 and role in ("user", "item", "time", "price", "topic"):
         bad = [None, 3, ["a"], misspelt(rng, column, table.columns)][int(rng.integers(4))]
         options["columns"], names, values, what = {role: bad}, (role, "column"), texts(bad), f"{role} = {bad!r}"
+    elif way == 8:
+        table, what, names = [
+            (table.assign(event=np.where(np.arange(len(table)) == row, "click", "buy")), "events", ("event",)),
+            (table.loc[np.repeat(table.index, 3)], "every row three times", ("repeat",)),
+            (table.assign(sales_value=1e30), "prices of 1e30", ("sales_value",)),
+        ][int(rng.integers(3))]
     else:
         raise Skipped
     return Case(f"fit: {what}", lambda: fit(table, **options), names, values)

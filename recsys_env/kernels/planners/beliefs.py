@@ -168,12 +168,12 @@ def estimate_taste(state, p, b, n, sees, taste):
 
 
 @kernel
-def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, slope):
+def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, line):
     """(v, R) from what agent n may observe.
 
     The coefficients are those of the world, as a platform would have estimated them. Unknown are the visitor's intent,
     satiation (own topic counts stand in), price sensitivity (1), what goes with what, and the item's intercept, quality
-    and clickbait: log popularity predicts their sum with a regression `slope`.
+    and clickbait: log popularity predicts their sum by a regression `line` (intercept, slope).
     """
     copy, f, agent, item = state.copies[b], p.feedback, world.agents[n], world.items[j]
     view, tick, dims = view_of(p, n), copy.tick, p.shape.dims
@@ -186,7 +186,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
         seen = seen_count(world, state, p, b, n, j)
     satiation = min(clicks, 1.0)
     offered = Alternative(
-        intercept=slope * log1p(popularity),
+        intercept=line[0] + line[1] * log1p(popularity),
         quality=0.0,
         bait=0.0,
         match=match,

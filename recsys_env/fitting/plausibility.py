@@ -1,0 +1,174 @@
+"""Whether a table can be what it is taken for: purchases, each of them once, at prices that a shop asks.
+
+A log that cannot be is refused. A log that probably is not can be fitted, with a doubt: a sentence that `fit` warns of
+and `FittedWorld.summary` repeats.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..checks import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_KINDS = 20  # of events; a column with more values is about something else
+SAMPLE = 1000  # rows that are looked at first
+# Letters of texts that say what a row is, of the names of columns of 0 and 1, and of the names of columns of events.
+OTHER_EVENTS = frozenset(
+    ("click", "clicks", "clicked", "clk", "view", "views", "viewed", "pv", "pageview", "productview", "itemview")
+    + ("impression", "impressions", "exposure", "cart", "addtocart", "removefromcart", "fav", "favorite", "favourite")
+    + ("wishlist", "like", "refund", "return", "returned", "cancel", "cancelled", "canceled")
+)
+FLAGS = frozenset(
+    ("click", "clicked", "isclick", "isclicked", "bought", "isbought", "buy", "isbuy", "purchase", "purchased")
+    + ("ispurchase", "conversion", "converted", "isconversion")
+)
+EVENTS = frozenset(
+    f"{name}{end}" for name in ("event", "behavior", "behaviour", "action", "interaction") for end in ("", "type")
+)
+FEWEST, FEWEST_USERS = 50, 20  # purchases and users behind the weights; in simulated logs with fewer, signs are wrong
+FEW, FEW_USERS = 200, 50  # with fewer, the weights of simulated logs differ much from log to log
+REPEATED = 0.1  # share of rows that repeat another one; customers who buy a product twice on a day make fewer
+FARTHEST = 1e3  # factor between a price and the median of its product
+WIDEST = 1e6  # factor between the usual prices of a product and of the median product
+TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
+
+
+class LogWarning(UserWarning):
+    """Something in the log is probably wrong, although a world could be fitted to it."""
+
+
+def warn_of_doubts(doubts: Iterable[str], stacklevel: int) -> None:
+    """Warn of each doubt with `LogWarning`."""
+    for doubt in doubts:
+        warnings.warn(doubt, LogWarning, stacklevel=stacklevel + 1)
+
+
+def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list[str]:
+    """Doubts about columns without a role that tell rows of several kinds apart.
+
+    Raises:
+        ValueError: a column of texts says that rows are clicks or the like, or a flag of clicks or purchases is 0 in
+            some rows.
+    """
+    doubts = []
+    for place, name in enumerate(table.columns):
+        if name in columns.values():
+            continue
+        values = table.iloc[:, place].head(SAMPLE).astype(str)
+        if values.nunique() > MOST_KINDS:
+            continue
+        values = table.iloc[:, place].astype(str)
+        kinds = [str(kind) for kind in values.unique()]
+        if _letters(name) in FLAGS:
+            others = {"0", "0.0", "False"}
+        else:
+            others = {kind for kind in kinds if _letters(kind) in OTHER_EVENTS}
+        other = values.isin(others).to_numpy()
+        if other.any():
+            first = int(np.argmax(other))
+            raise ValueError(
+                f"column {shown(name)} says that {other.sum()} of {len(other)} rows are no purchases, the first is row "
+                f"{first} with {shown(values.iloc[first])}; give fit the rows of purchases alone, or drop the column "
+                "if every row is one"
+            )
+        if _letters(name) in EVENTS and 1 < len(kinds) <= MOST_KINDS:
+            doubts.append(
+                f"column {shown(name)} has the values {shown(sorted(kinds))}; every row was taken for a purchase, "
+                "whatever it holds there"
+            )
+    return doubts
+
+
+def _letters(name: object) -> str:
+    return re.sub("[^a-z]", "", str(name).lower())
+
+
+def repeated_rows(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list[str]:
+    """Doubts about rows that repeat an earlier one in everything that is used of them.
+
+    Raises:
+        ValueError: every row stands in the table several times.
+    """
+    roles = ("user", "item", "time", "price", "quantity", "discount")
+    used = [column for role in roles if (column := columns[role]) is not None]
+    again = table.duplicated(used).to_numpy()
+    if again.mean() <= REPEATED:
+        return []
+    first = int(np.argmax(again))
+    found = (
+        f"{again.sum()} of {len(again)} rows repeat an earlier row in the columns {', '.join(map(shown, used))}, the "
+        f"first is row {first}"
+    )
+    times = int(np.gcd.reduce(table.groupby(used, sort=False, dropna=False, observed=True).size().to_numpy()))
+    if times > 1:
+        raise ValueError(f"{found}: every row stands {times} times or more; purchases.drop_duplicates() keeps one each")
+    return [f"{found}; if they are copies, purchases.drop_duplicates() keeps one each"]
+
+
+def check_prices(lines: pd.DataFrame, column: str) -> list[str]:
+    """Doubts about the prices of tidy lines, which come from this column.
+
+    Raises:
+        ValueError: a price is too far from the other prices of its product, or a product's from those of the others.
+    """
+    log_price = np.log(lines["list"])
+    usual = log_price.groupby(lines["item"]).transform("median")
+    middle = float(usual.median())
+    for distance, factor, typical, of in (
+        ((log_price - usual).abs(), FARTHEST, usual, "the median price of its product"),
+        ((usual - middle).abs(), WIDEST, usual * 0 + middle, "the usual price of the products"),
+    ):
+        far = (distance > np.log(factor)).to_numpy()
+        if far.any():
+            first = int(np.argmax(far))
+            raise ValueError(
+                f"column {shown(column)} gives {far.sum()} of {len(far)} rows a price per unit that is more than "
+                f"{factor:,.0f} times above or below {of}; the first is row {first} with "
+                f"{np.exp(log_price.iloc[first]):.6g} instead of about {np.exp(typical.iloc[first]):.6g}"
+            )
+    spread = float(np.sqrt(np.mean((log_price - usual) ** 2)))
+    if spread > np.log(TYPICAL):
+        return [
+            f"column {shown(column)} gives prices per unit that typically differ from their product's median by a "
+            f"factor of {np.exp(spread):.1f}; a price must be that of the whole row, and the column of quantity say "
+            "how many units it pays for"
+        ]
+    return []
+
+
+def check_evidence(purchases: int, users: int, weight_days: float) -> None:
+    """Refuse to estimate weights from so few purchases of so few users.
+
+    Raises:
+        ValueError: these are too few.
+    """
+    if purchases < FEWEST or users < FEWEST_USERS:
+        raise ValueError(
+            f"the weights of the utility would rest on {purchases} purchases of {users} users, who bought both in the "
+            f"last weight_days = {weight_days:g} of the log and before; needed are {FEWEST} purchases of "
+            f"{FEWEST_USERS} users: use a longer log or other weight_days"
+        )
+
+
+def doubts_about_weights(facts: Mapping[str, float], price: str) -> list[str]:
+    """Doubts about weights with these `LogFacts`, of a log with this column of prices."""
+    doubts = []
+    purchases, users = facts["weight_purchases"], facts["weight_users"]
+    if purchases < FEW or users < FEW_USERS:
+        doubts.append(
+            f"the weights of the utility rest on {purchases} purchases of {users} users: with fewer than {FEW} "
+            f"purchases or {FEW_USERS} users they are uncertain, as their standard errors in summary() show"
+        )
+    if facts["price_error"] == 0:
+        doubts.append(
+            f"column {shown(price)} hardly moves within a product, so the log gives price no weight: beta_price = 0"
+        )
+    return doubts

@@ -1,0 +1,168 @@
+"""Logs that are no purchases, or not once each, or not at prices: refused by name, or fitted with a stated doubt."""
+
+import numpy as np
+import pytest
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("implicit")
+
+from test_fitting import PRICE, planted_log  # noqa: E402
+
+from recsys_env.fitting import FittedWorld, LogWarning, fit  # noqa: E402
+from recsys_env.fitting.plausibility import FEW, FEW_USERS, FEWEST, FEWEST_USERS  # noqa: E402
+
+OPTIONS = {"origin": "free_choice", "dims": 4, "habit_size": 8}
+
+
+@pytest.fixture(scope="module")
+def log():
+    return planted_log()
+
+
+def every_other(log, *values):
+    return np.array(values)[np.arange(len(log)) % len(values)]
+
+
+def with_price(log, row, price):
+    return log.assign(sales_value=np.where(np.arange(len(log)) == row, price, log["sales_value"]))
+
+
+REFUSED = {
+    "events": (
+        lambda log: log.assign(event=every_other(log, "purchase", "view", "addToCart")),
+        r"column 'event' says that 4800 of 7200 rows are no purchases, the first is row 1 with 'view'; give fit the "
+        "rows of purchases alone, or drop the column if every row is one",
+    ),
+    "clicks alone": (lambda log: log.assign(type="click"), "column 'type' says that 7200 of 7200 .* with 'click'"),
+    "events as categories": (
+        lambda log: log.assign(what=pd.Categorical(every_other(log, "Bought", "Page view", "pv"))),
+        "column 'what' says that 4800 of 7200 rows .* row 1 with 'Page view'",
+    ),
+    "impressions": (
+        lambda log: log.assign(clicked=every_other(log, 1, 0)),
+        "column 'clicked' says that 3600 of 7200 rows are no purchases, the first is row 1 with '0'",
+    ),
+    "impressions as truth values": (
+        lambda log: log.assign(is_purchase=every_other(log, True, True, False)),
+        "column 'is_purchase' says that 2400 of 7200 .* row 2 with 'False'",
+    ),
+    "no prices": (
+        lambda log: log.assign(sales_value=0.0),
+        "column 'sales_value' must be finite and > 0; 7200 of 7200 rows are not, the first holds 0.0, as in a log of "
+        "clicks or ratings, which give prices no weight: fill in 1",
+    ),
+    "every row three times": (
+        lambda log: pd.concat([log] * 3),
+        "14400 of 21600 rows repeat an earlier row in the columns 'household_id', .*'retail_disc', the first is row "
+        r"7200: every row stands 3 times or more; purchases.drop_duplicates\(\) keeps one each",
+    ),
+    "one price of 1e30": (
+        lambda log: with_price(log, 17, 1e30),
+        r"column 'sales_value' must be from 1e-06 to 1e\+12; 1 of 7200 rows are not, the first holds 1e\+30",
+    ),
+    "one price of a million": (
+        lambda log: with_price(log, 17, 1e6),
+        "column 'sales_value' gives 1 of 7200 rows a price per unit that is more than 1,000 times above or below the "
+        "median price of its product; the first is row 17 with 500000 instead of about",
+    ),
+    "products at absurd prices": (
+        lambda log: log.assign(sales_value=np.where(log["product_id"] == 1003, 1e11, log["sales_value"])),
+        "column 'sales_value' gives [0-9]+ of 7200 .* more than 1,000,000 times above or below the usual price of the "
+        "products; the first is row [0-9]+ with 5e.10 instead of about",
+    ),
+    "prices over an absurd range": (
+        lambda log: log.assign(sales_value=10.0 ** np.random.default_rng(0).uniform(-6, 12, len(log))),
+        "column 'sales_value' gives [0-9]+ of 7200 rows a price per unit that is more than 1,000 times",
+    ),
+    "twenty rows": (lambda log: log.sample(20, random_state=0), "the log spans|rest on|dims = 4 needs"),
+    "one user": (
+        lambda log: log[log["household_id"] == 100],
+        "dims = 4 needs more than 4 users and items, the log has 1 and [0-9]+ in the columns 'household_id' and",
+    ),
+    "one item": (
+        lambda log: log[log["product_id"] == 1003],
+        "dims = 4 needs .*, the log has [0-9]+ and 1 in the columns 'household_id' and 'product_id'",
+    ),
+    "few users": (
+        lambda log: log[log["household_id"] < 100 + FEWEST_USERS - 1],
+        "weights of the utility would rest on 551 purchases of 19 users, .* weight_days = 28 .* needed are "
+        f"{FEWEST} purchases of {FEWEST_USERS} users: use a longer log or other weight_days",
+    ),
+    "empty after filtering": (
+        lambda log: log.assign(product_id=log["product_id"].astype("category"))[log["sales_value"] < 0],
+        "purchases is empty: it needs one row per purchase",
+    ),
+    "a missing id": (
+        lambda log: log.assign(household_id=log["household_id"].where(np.arange(len(log)) != 5)),
+        "column 'household_id' has 1 missing values; drop or fill those rows, the first is row 5",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_log_that_cannot_be_one_of_purchases_is_refused(log, name, monkeypatch):
+    change, message = REFUSED[name]
+    monkeypatch.setattr("recsys_env.fitting.estimate.taste_vectors", None)  # what takes long: all are refused before
+    with pytest.raises(ValueError, match=message):
+        fit(change(log), **OPTIONS)
+
+
+DOUBTED = {
+    "a third twice": (
+        lambda log: pd.concat([log, log[log["household_id"] < 120]]),
+        r"2400 of 9600 rows repeat an earlier row in the columns .*, the first is row 7200; if they are copies, "
+        r"purchases.drop_duplicates\(\) keeps one each",
+    ),
+    "events by number": (
+        lambda log: log.assign(behavior_type=every_other(log, 4, 1, 3)),
+        "column 'behavior_type' has the values .'1', '3', '4'.; every row was taken for a purchase",
+    ),
+    "prices that never change": (
+        lambda log: log.assign(sales_value=2 * PRICE[log["product_id"] - 1000], retail_disc=0.0),
+        "column 'sales_value' hardly moves within a product, so the log gives price no weight: beta_price = 0",
+    ),
+    "the same price everywhere": (
+        lambda log: log.assign(sales_value=1.0, retail_disc=0.0),
+        "column 'sales_value' hardly moves within a product",
+    ),
+    "units that are not counted": (
+        lambda log: log.assign(sales_value=log["sales_value"] * every_other(log, 1, 9, 2, 20, 5)),
+        "column 'sales_value' gives prices per unit that typically differ from their product's median by a factor of",
+    ),
+    "few users": (
+        lambda log: log[log["household_id"] < 100 + FEW_USERS - 10],
+        f"the weights of the utility rest on [0-9]+ purchases of 40 users: with fewer than {FEW} purchases or "
+        f"{FEW_USERS} users they are uncertain",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTED)
+def test_a_log_that_is_probably_wrong_is_fitted_with_a_doubt(log, name, tmp_path):
+    change, message = DOUBTED[name]
+    with pytest.warns(LogWarning, match=message) as caught:
+        world = fit(change(log), **OPTIONS)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    summary = world.summary()
+    assert summary.index("Probably wrong with the log") < summary.index(world.log.doubts) < summary.index("From the")
+    world.save(tmp_path / "world.npz")
+    assert FittedWorld.load(tmp_path / "world.npz").summary() == summary
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda log: log.iloc[::-1],  # time runs backwards
+        lambda log: log.assign(household_id=log["household_id"] * 0.5, product_id=log["product_id"].astype(str)),
+        lambda log: log.assign(household_id=pd.Timestamp("2000-01-01") + pd.to_timedelta(log["household_id"], "D")),
+        lambda log: log.assign(product_id=pd.Categorical(log["product_id"], range(5000))),
+        lambda log: log.assign(event="purchase", shelf=every_other(log, "left", "right"), clicked=1),
+        lambda log: log.assign(click=log["sales_value"] % 0.5),
+    ],
+)
+def test_a_log_that_is_written_in_another_way_is_fitted_alike(log, change):
+    world, plain = fit(change(log), **OPTIONS), fit(log, **OPTIONS)
+    assert not world.log.doubts
+    assert world.choice.beta_taste == pytest.approx(plain.choice.beta_taste, abs=0.02)
+    assert world.choice.beta_price == pytest.approx(plain.choice.beta_price, abs=1e-3)
