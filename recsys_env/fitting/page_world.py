@@ -112,6 +112,11 @@ def fit_pages(
             vectors=vectors,
         )
     )
+    if not np.isfinite(model.taste_error):
+        raise ValueError(
+            f"the log has {int(clicks.sum())} clicks of {users} users, too few to tell how large tastes in "
+            f"{vectors.shape[1]} dimensions are; use a longer log, or vectors or dims of fewer dimensions"
+        )
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", 0.0), phi.get("popularity", 0.0)  # 0 where all items are alike
     taste, rho = _people(model, vectors.shape[1], beta_price)
