@@ -8,6 +8,13 @@ weights.py       -> weights of the utility (multinomial logit)
 estimate.py      `fit`: all of these steps in order -> Catalogue
 world.py         assumptions about what the log does not contain -> FittedWorld
 
+A log of pages (origin="pages") takes another way:
+
+page_log.py      log -> pages and what happened on them
+choice_model.py  -> weights, standard errors and posterior tastes (multinomial logit with random coefficients)
+page_world.py    `fit_pages`: these, carts and purchases -> FittedWorld
+page_facts.py    what is estimated, counted, kept at its default, and not to be known
+
 The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj), with
 x_j = log(list price / geometric mean list price of the topic). Its weights are estimated in two steps. Purchases of
 products new to the user give the relative weights of popularity, taste and price. All purchases give the weight of
@@ -18,8 +25,25 @@ popularity repels.) Everything is deterministic: fixed seed, one thread.
 from __future__ import annotations
 
 from .estimate import FitSettings, fit
+from .page_facts import PageFacts
+from .page_log import PAGE_ROLES, recorded_pages
+from .page_world import PageFitSettings, fit_pages
 from .plausibility import LogWarning
 from .table import COLUMNS
 from .world import ORIGINS, FittedWorld, LogFacts, RecommenderLogWarning
 
-__all__ = ["COLUMNS", "ORIGINS", "FitSettings", "FittedWorld", "LogFacts", "LogWarning", "RecommenderLogWarning", "fit"]
+__all__ = [
+    "COLUMNS",
+    "ORIGINS",
+    "PAGE_ROLES",
+    "FitSettings",
+    "FittedWorld",
+    "LogFacts",
+    "LogWarning",
+    "PageFacts",
+    "PageFitSettings",
+    "RecommenderLogWarning",
+    "fit",
+    "fit_pages",
+    "recorded_pages",
+]

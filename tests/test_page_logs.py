@@ -1,0 +1,266 @@
+"""Logs of pages: the estimator against simulated choices and another library, the checks, and the fitted world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsys_env
+from recsys_env import WorldConfig, replace
+from recsys_env.evaluation import episode_returns, record
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("implicit")
+
+from recsys_env.fitting import FittedWorld, fit, fit_pages, recorded_pages  # noqa: E402
+from recsys_env.fitting.choice_model import Pages, fit_choices  # noqa: E402
+from recsys_env.fitting.page_log import read_pages  # noqa: E402
+
+USERS, ITEMS, DIMS, ROWS = 200, 40, 4, 6
+PHI = np.array([-3.0, 0.8, 0.5, 0.5, 0.4, 0.7])  # none, eta, log(1 + kappa), repeat, popularity, price
+
+
+def simulated(seed: int, pages: int, taste: float = 3.0, item_sd: float = 0.5, repeat: bool = True) -> Pages:
+    """Choices from pages filled at random, drawn from the model itself."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((ITEMS, DIMS))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    b = taste / DIMS**0.5 * rng.standard_normal((USERS, DIMS))
+    effect, price_effect = item_sd * rng.standard_normal(ITEMS), 0.3 * (taste > 0) * rng.standard_normal(USERS)
+    popularity, log_price = rng.normal(2.0, 1.0, ITEMS), rng.normal(0.0, 0.5, ITEMS)
+    user = np.sort(rng.integers(USERS, size=pages))
+    item, chosen = np.zeros((pages, ROWS), np.int32), np.full(pages, -1, np.int64)
+    features, price = np.zeros((pages, ROWS, len(PHI))), np.zeros((pages, ROWS))
+    consumed = np.zeros((USERS, ITEMS))
+    rank = np.arange(1, ROWS + 1)
+    for p in range(pages):
+        u, j = user[p], rng.permutation(ITEMS)[:ROWS]
+        price[p] = -log_price[j] - rng.normal(0.0, 0.2, ROWS)
+        habit = np.log1p(consumed[u, j]) * repeat
+        features[p] = np.stack([np.ones(ROWS), -np.log(rank), rank == 1, habit, popularity[j], price[p]], axis=1)
+        v = features[p] @ PHI + effect[j] + vectors[j] @ b[u] + price_effect[u] * price[p]
+        share = np.append(np.exp(v), 1.0)
+        k = rng.choice(ROWS + 1, p=share / share.sum())
+        item[p] = j
+        if k < ROWS:
+            chosen[p] = p * ROWS + k
+            consumed[u, j[k]] += 1
+    return Pages(
+        first_page=np.searchsorted(user, np.arange(USERS + 1)).astype(np.int64),
+        first_row=np.arange(pages + 1, dtype=np.int64) * ROWS,
+        chosen=chosen,
+        item=item.ravel(),
+        features=np.ascontiguousarray(features.reshape(-1, len(PHI))),
+        price=price.ravel(),
+        vectors=vectors,
+    )
+
+
+def test_every_parameter_is_recovered_within_its_standard_errors():
+    models = [fit_choices(simulated(seed, 8_000)) for seed in range(3)]
+    z = np.array([(model.fixed - PHI) / model.fixed_error for model in models])
+    assert np.abs(z).max() < 3.5, z.round(1)
+    assert np.abs(z.mean(axis=0)).max() < 2.0, z.round(1)
+    for model in models:
+        assert model.converged
+        assert model.taste == pytest.approx(3.0, rel=0.12)
+        assert model.item_sd == pytest.approx(0.5, rel=0.35)
+        assert 0.005 < model.taste_error < 0.3
+
+
+def test_more_pages_narrow_the_standard_errors():
+    few, many = (fit_choices(simulated(5, pages)) for pages in (2_000, 8_000))
+    ratio = few.fixed_error[1:3] / many.fixed_error[1:3]
+    assert ((ratio > 1.5) & (ratio < 3.0)).all(), ratio
+
+
+def test_draws_are_as_wide_as_the_people_of_the_log_and_means_are_not():
+    model = fit_choices(simulated(1, 6_000))
+    spread = [np.mean((rows[:, :DIMS] ** 2).sum(axis=1)) ** 0.5 for rows in (model.draws(), model.centres)]
+    assert spread[0] == pytest.approx(model.taste, rel=0.05)
+    assert spread[1] < 0.95 * model.taste
+
+
+def test_without_tastes_it_is_the_conditional_logit_of_statsmodels():
+    """Where nobody's tastes and no item's appeal differ, the fixed coefficients are those of a plain logit."""
+    conditional = pytest.importorskip("statsmodels.discrete.conditional_models")
+    pages = simulated(2, 4_000, taste=0.0, item_sd=0.0, repeat=False)
+    used = [0, 1, 2, 4, 5]
+    pages = pages._replace(features=np.ascontiguousarray(pages.features[:, used]))
+    model = fit_choices(pages)
+    count = len(pages.chosen)
+    # the outside option is a row of its own, with all features 0
+    rows = np.concatenate([pages.features.reshape(count, ROWS, -1), np.zeros((count, 1, len(used)))], 1)
+    happened = np.zeros((count, ROWS + 1))
+    happened[np.arange(count), np.where(pages.chosen < 0, ROWS, pages.chosen % ROWS)] = 1
+    groups = np.repeat(np.arange(count), ROWS + 1)
+    plain = conditional.ConditionalLogit(happened.ravel(), rows.reshape(-1, len(used)), groups=groups).fit(disp=0)
+    np.testing.assert_allclose(model.fixed, plain.params, atol=0.08)
+    np.testing.assert_allclose(model.fixed_error[[1, 2]], plain.bse[[1, 2]], rtol=0.1)
+    assert model.taste < 0.6
+    assert model.item_sd < 0.2
+
+
+# ------------------------------------------------------------------------------------------------ logs
+
+SHOP: WorldConfig = replace(
+    WorldConfig(scenes=({"name": "page", "cart": True},)),
+    {
+        "num_agents": 1,
+        "slots": 4,
+        "horizon": 3_000,
+        "users": {"number": 60, "population": "fixed", "habit_size": 16},
+        "items": {"number": 40, "dims": 4, "topics": 4, "promotion_probability": 0.3, "promotion_depth": 0.3},
+        "choice": {"v_0": 3.5, "beta_price": 0.7, "beta_repeat": 0.3},
+        "feedback": {"b_0": 0.0, "cart_hazard": 0.2, "cart_abandon": 0.1},
+        "dynamics": {"drift": 0.0},
+        "arrival": {"k_1": 0.0, "r_0": 6.0, "r_1": 0.0},
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def log() -> Any:
+    return recorded_pages(record(SHOP, "random", seed=3))
+
+
+@pytest.fixture(scope="module")
+def items() -> Any:
+    world = recsys_env.vector_env(SHOP, 1).world
+    return pd.DataFrame(
+        {
+            "item": np.arange(len(world.items)),
+            "vector": [row.tolist() for row in world.item_vectors],
+            "price": world.items["price"].astype(float),
+            "popularity": world.items["popularity"].astype(float),
+            "category": [f"topic {t}" for t in world.items["topic"]],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def world(log: Any, items: Any) -> FittedWorld:
+    return fit(log, origin="pages", items=items)
+
+
+def test_a_recorded_world_is_recovered(world: FittedWorld) -> None:
+    errors = world.page_log.standard_errors
+    for name in ("choice.beta_price", "choice.eta", "choice.kappa", "choice.beta_repeat"):
+        group, field = name.split(".")
+        truth, found = getattr(getattr(SHOP, group), field), getattr(getattr(world, group), field)
+        assert abs(found - truth) < 4 * errors[name], name
+    assert world.choice.beta_taste == pytest.approx(4.0, rel=0.25)
+    assert world.feedback.b_taste == pytest.approx(SHOP.feedback.b_taste, abs=4 * errors["feedback.b_taste"])
+    assert world.feedback.cart_hazard == pytest.approx(0.2, abs=0.06)
+    assert world.items.promotion_depth == pytest.approx(0.3, abs=0.02)
+    assert world.items.promotion_probability == pytest.approx(0.3, abs=0.1)
+    assert not world.feedback.instant
+    assert (world.num_agents, world.slots) == (1, 4)
+
+
+def test_what_content_believes_is_right_on_average(world: FittedWorld) -> None:
+    catalogue = world.catalogue
+    beyond = catalogue.item_intercept - catalogue.popularity_slope * np.log1p(catalogue.item_popularity)
+    assert abs(beyond.mean()) < 0.1
+
+
+def test_the_world_runs_and_is_the_same_after_loading(world: FittedWorld, tmp_path: Any) -> None:
+    returns = episode_returns(replace(world, {"horizon": 50}), "content", 2, 0)
+    assert returns.any()
+    world.save(tmp_path / "world.npz")
+    loaded = FittedWorld.load(tmp_path / "world.npz")
+    assert loaded == world
+    assert loaded.summary() == world.summary()
+
+
+def test_the_summary_says_what_is_estimated_and_what_is_kept(world: FittedWorld, log: Any) -> None:
+    text = world.summary()
+    for part in ("choice.beta_taste = ", "(+- ", "Kept at its default", "arrival.r_1 = 0", "Not to be known"):
+        assert part in text
+    assert "clicks stand in" not in text
+    learned = fit_pages(log.drop(columns=["position", "price", "discount"]), dims=4)
+    text = learned.summary()
+    assert "clicks stand in" in text
+    assert "learned from the log's clicks" in text
+    assert learned.choice.eta == learned.choice.kappa == learned.choice.beta_price == 0.0
+    assert "choice.beta_price" not in learned.page_log.standard_errors
+
+
+def test_rows_of_later_events_belong_to_the_page_that_showed_the_item():
+    rows = [
+        ("a", 1, 0.0, "none", "p", 1),
+        ("a", 2, 0.0, "click", "p", 2),
+        ("a", 2, 5.0, "purchase", "p", 2),
+        ("b", 1, 1.0, None, "r", 1),
+        ("b", 2, 1.0, "none", "r", 2),
+        ("a", 1, 4.0, "none", "q", 2),
+        ("a", 2, 4.0, "none", "q", 1),
+    ]
+    pages = read_pages(pd.DataFrame(rows, columns=["user", "item", "time", "event", "page", "position"]), None)
+    assert pages.first_page.tolist() == [0, 2, 3]
+    assert pages.first_row.tolist() == [0, 2, 4, 6]
+    assert pages.item.tolist() == [0, 1, 1, 0, 0, 1]
+    assert pages.chosen.tolist() == [1, -1, -1]
+    assert pages.delay.tolist() == [-1, 1, -1, -1, -1, -1]
+    assert pages.cart.tolist() == [False, True, False, False, False, False]
+
+
+def test_a_parquet_file_is_a_log(log: Any, tmp_path: Any) -> None:
+    pytest.importorskip("pyarrow")
+    log.to_parquet(tmp_path / "log.parquet")
+    read, given = read_pages(tmp_path / "log.parquet", None), read_pages(log, None)
+    np.testing.assert_array_equal(read.item, given.item)
+    np.testing.assert_array_equal(read.chosen, given.chosen)
+
+
+def changed(log: Any, column: str, value: Any, row: int = 7) -> Any:
+    other = log.copy()
+    other[column] = other[column].astype(object) if isinstance(value, str | None) else other[column].astype(type(value))
+    other.loc[row, column] = value
+    return other
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (lambda log: log.drop(columns="page"), ValueError, "no column 'page'"),
+        (lambda log: log.iloc[:0], ValueError, "empty"),
+        (lambda log: log.to_dict(), TypeError, "dict"),
+        (lambda log: "nowhere.parquet", ValueError, "no file"),
+        (lambda log: changed(log, "price", float("nan")), ValueError, "'price'.*1 of .*row 7 with nan"),
+        (lambda log: changed(log, "price", -2.0), ValueError, "'price' must be above 0; 1 of .*row 7 with -2"),
+        (lambda log: log.assign(price="cheap"), ValueError, "'price' must hold numbers.*cheap"),
+        (lambda log: changed(log, "event", "hover"), ValueError, "'event' must hold none, click.*row 7 with 'hover'"),
+        (lambda log: changed(log, "page", None), ValueError, "'page' must not be missing.*1 of"),
+        (lambda log: changed(log, "user", -1), ValueError, "'page' must belong to one user"),
+        (lambda log: log.assign(propensity=0.0), ValueError, "'propensity' must be above 0 and at most 1"),
+        (lambda log: log.assign(propensity=1.5), ValueError, "row 0 with 1.5"),
+        (lambda log: changed(log, "position", 0), ValueError, "'position' must be a whole number"),
+        (lambda log: log.assign(user=1), ValueError, "holds 1 users"),
+        (lambda log: log.assign(item=1), ValueError, "holds 1 items"),
+        (lambda log: pd.concat([log, log.iloc[:1]], ignore_index=True), ValueError, "same event twice.*1 of"),
+        (lambda log: log[log["event"] == "none"], ValueError, "0 of .* pages have a click"),
+        (lambda log: log.assign(time="soon"), ValueError, "'time' must hold times or numbers"),
+        (lambda log: changed(log, "user", "x"), ValueError, "'page' must belong to one user"),
+    ],
+)
+def test_bad_logs_are_refused_with_column_count_and_example(log: Any, change: Any, kind: Any, message: str) -> None:
+    with pytest.raises(kind, match=f"(?s){message}"):
+        fit_pages(change(log), dims=4)
+
+
+def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) -> None:
+    with pytest.raises(ValueError, match="table of items lacks"):
+        fit_pages(log, items=items.iloc[:-1])
+    with pytest.raises(ValueError, match="once"):
+        fit_pages(log, items=pd.concat([items, items.iloc[:1]]))
+    with pytest.raises(ValueError, match="no role 'clicked'"):
+        fit_pages(log, columns={"clicked": "event"})
+    with pytest.raises(ValueError, match='origin="pages"'):
+        fit(log, origin="random_pages", items=items)
+    with pytest.raises(ValueError, match="new_items is not for"):
+        fit(log, origin="pages", new_items=items)
+    with pytest.raises(ValueError, match="dims = 64 needs more"):
+        fit_pages(log, dims=64)
