@@ -64,6 +64,7 @@ LAYERS = (
     "tuning",
     "exact",
     "fitting",
+    "experiments",
     "listing",
     "__main__",
 )
