@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from recsys_env import WorldConfig, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
-from recsys_env.experiments import CAUSES, Experiment, Protocol, off_policy, page_log, sparse, without
+from recsys_env.experiments import CAUSES, Experiment, Protocol, page_estimates, page_log, sparse, without
 from recsys_env.provenance import provenance
 
 from ..result_files import earlier, store
@@ -103,7 +103,7 @@ def one_page_and_the_long_run(task: str, episodes: int) -> dict[str, Any]:
     returns = {}
     for policy in TARGETS:
         returns[policy] = episode_returns(task, policy, 4 * episodes, UNSEEN + SEED).mean(1)
-        found["policies"][policy] = {**off_policy(log, policy), "episode": interval(returns[policy])}
+        found["policies"][policy] = {**page_estimates(log, policy), "episode": interval(returns[policy])}
     first, second = TARGETS
     found["difference"] = {
         "page": interval(log.means(log.exact[second]) - log.means(log.exact[first])),

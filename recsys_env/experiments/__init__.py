@@ -9,7 +9,7 @@ off_policy.py   the value of a page from a log with propensities, beside its exa
 from .ab import Experiment, Protocol, ab_test, summary
 from .designs import DESIGNS, Assignment
 from .mixture import Mixture
-from .off_policy import PageLog, off_policy, page_log, slotwise
+from .off_policy import PageLog, page_estimates, page_log, slotwise
 from .worlds import CAUSES, sparse, without
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "PageLog",
     "Protocol",
     "ab_test",
-    "off_policy",
+    "page_estimates",
     "page_log",
     "slotwise",
     "sparse",

@@ -97,10 +97,9 @@ class Mixture(Policy):
         owner = self._owners(feedback["shown"])
         later = self._owners_of_later(feedback, owner)
         for arm, member in enumerate(self.members):
-            mine, bought = owner == arm, later == arm
-            here = mine.any(1) | (self._arms == arm)
-            if self._remember[arm] and (here.any() or bought.any()):
-                member.observe(_own(feedback, mine, bought, here))
+            if self._remember[arm]:
+                mine = owner == arm
+                member.observe(_own(feedback, mine, later == arm, mine.any(1) | (self._arms == arm)))
 
     def _owners(self, items: np.ndarray) -> np.ndarray:
         """Return the arm [B, K] of each slot."""

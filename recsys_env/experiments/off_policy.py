@@ -1,7 +1,7 @@
 """Off-policy estimates of a page's value from a log with propensities, beside the exact value of that page.
 
     log = page_log("ecommerce-v1", ("content", "static"))
-    off_policy(log, "content")
+    page_estimates(log, "content")
 
 The value of a page is the probability that one of the agent's slots is clicked. The log shows uniformly random slates,
 so the propensity of each pick is known. Three estimators take the log slot by slot, as is usual for slates:
@@ -156,7 +156,7 @@ def _logged(envs: VectorEnv, team: Team, explorer: UniformSlates, targets: dict[
     )
 
 
-def off_policy(log: PageLog, policy: str) -> dict[str, Any]:
+def page_estimates(log: PageLog, policy: str) -> dict[str, Any]:
     """Estimate the value of a policy's page from a log of random slates, and compare it with the exact value.
 
     The regression of the direct method is fitted on half of the copies for the other half (cross-fitting).

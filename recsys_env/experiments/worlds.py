@@ -12,7 +12,7 @@ from ..config import WorldConfig
 from ..settings import replace
 from ..tasks import task_config
 
-CLOCK = 0.12  # share of ticks in which a satisfied population of `sparse` is served
+CLOCK, SATISFACTION = 0.12, 0.8  # share of ticks in which a population of `sparse` with this satisfaction is served
 PAGES_OF_A_SESSION = 6.0  # at most, on average over sessions of people who are fully satisfied
 VISITS = 5.0  # at most so many times as often does a fully satisfied person come as a fully dissatisfied one
 
@@ -32,8 +32,8 @@ def sparse(task: str | WorldConfig, users: int = 100, pages: int = 40) -> WorldC
     """Return a variant of a task with many users whose visits are rare, so that they hardly compete for ticks.
 
     One visitor is served in a tick. In the tasks as they are shipped nearly every tick is used, so a policy whose
-    visitors stay longer takes ticks from all others, which no real platform does. Here about one tick in ten is used.
-    These fields change:
+    visitors stay longer takes ticks from all others, which no real platform does. Here 12 % of the ticks are used by a
+    population whose satisfaction is .8, and fewer if it is less. These fields change:
 
     - `users.number`, unless a catalogue gives the users, and `horizon`;
     - `users.activity_log_sd` = 0: all user slots visit equally often, which makes estimates less noisy;
@@ -45,7 +45,7 @@ def sparse(task: str | WorldConfig, users: int = 100, pages: int = 40) -> WorldC
 
     Args:
         users: number of user slots.
-        pages: pages of each user slot in an episode, if the people stay as satisfied as they begin.
+        pages: pages of each user slot in an episode, if satisfaction is .8.
 
     Raises:
         ValueError, TypeError: the task does not exist, or a number is out of range.
@@ -53,7 +53,7 @@ def sparse(task: str | WorldConfig, users: int = 100, pages: int = 40) -> WorldC
     config = task_config(task, {})
     check_count("users", users, 2, 10**6)
     check_count("pages", pages, 1, 10**6)
-    arrival, z = config.arrival, 1.0 if config.choice.v_0_by_mood else config.users.z_init
+    arrival, z = config.arrival, SATISFACTION
     k_0 = min(arrival.k_0, math.log(PAGES_OF_A_SESSION - 1) - abs(arrival.k_1))
     r_1 = math.copysign(min(math.log(VISITS) / 2, abs(_visits(arrival, 1) - _visits(arrival, -1)) / 2), arrival.r_1)
     length = 1 + math.exp(k_0 + arrival.k_1 * z)
@@ -91,7 +91,8 @@ def without(task: str | WorldConfig, *causes: str) -> WorldConfig:
       statistics are those of so large a log that the clicks of an episode hardly move them;
     - `rivals`: one agent. The task must have a single role.
 
-    Without any of them, pages affect each other only by the clock.
+    Without any of them, pages affect each other only by the clock, and by what policies remember: agents observe what a
+    person clicked on pages of both policies.
 
     Args:
         causes: some of `CAUSES`.
