@@ -64,9 +64,9 @@ class Protocol:
             raise TypeError(f"others = {shown(self.others)} must be the name of a policy or None")
         if self.block is not None:
             check_count("block", self.block, 1, 10**8)
-        if not is_number(self.burn_in, int, float) or not 0 <= self.burn_in < 1:
+        if not is_number(self.burn_in) or not 0 <= self.burn_in < 1:
             raise ValueError(f"burn_in = {shown(self.burn_in)} must be a number in [0, 1)")
-        if self.busy not in ("refuse", "warn"):
+        if not isinstance(self.busy, str) or self.busy not in ("refuse", "warn"):
             raise ValueError(f"busy = {shown(self.busy)} must be refuse or warn")
 
 

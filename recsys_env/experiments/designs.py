@@ -45,7 +45,7 @@ class Assignment:
     """
 
     def __init__(self, envs: VectorEnv, treatments: Sequence[str], seeds: Sequence[int], block: int = 1) -> None:
-        self.envs = checked_cpu_batch(envs).game
+        self.envs: VectorEnv = checked_cpu_batch(envs).game  # type: ignore[assignment]
         for name, values in {"treatments": treatments, "seeds": seeds}.items():
             if not is_sequence(values) or len(values) != envs.num_envs:
                 raise ValueError(f"{name} = {shown(values)} must hold one for each of the {envs.num_envs} copies")

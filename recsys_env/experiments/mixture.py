@@ -104,7 +104,7 @@ class Mixture(Policy):
     def _owners(self, items: np.ndarray) -> np.ndarray:
         """Return the arm [B, K] of each slot."""
         owner = np.repeat(self._arms[:, None], items.shape[1], axis=1)
-        for copy in np.flatnonzero(self.assignment.by_item & (self._places >= 0)):
+        for copy in np.flatnonzero(self.assignment.by_item & (self._places >= 0)).tolist():
             owner[copy] = np.where(items[copy] >= 0, self.assignment.arms_of(copy, np.maximum(items[copy], 0)), NOBODY)
         return owner
 
@@ -115,7 +115,8 @@ class Mixture(Policy):
             self._carts[copy, self._places[copy], feedback["shown"][copy, k]] = owner[copy, k]
         later = np.full(feedback["later_item"].shape, NOBODY)
         for copy, q in zip(*np.nonzero(feedback["later_item"] >= 0), strict=True):
-            later[copy, q] = self._carts.pop((copy, self._places[copy], feedback["later_item"][copy, q]))
+            cart = copy, self._places[copy], feedback["later_item"][copy, q]
+            later[copy, q] = self._carts.pop(cart, self._arms[copy])  # unknown if bound within an episode
         return later
 
     def reset(self, done: np.ndarray) -> None:
