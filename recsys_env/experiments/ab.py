@@ -429,9 +429,9 @@ def summary(repetitions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         estimate, bias: intervals of the estimate and of its difference from the true effect;
         share: interval of the ratio of mean estimate and mean true effect;
         deviation: standard deviation of the estimates over repetitions; error: mean standard error that they report;
-        right, wrong: shares of repetitions that are significant (5 %) with the right and with the wrong sign;
-        worse: share of repetitions whose estimate has the wrong sign, so that the worse policy is picked;
-        significant: share that is significant at all. A share is [value, low, high] with a 95 % Wilson interval.
+        significant: share of repetitions in which the 95 % interval of the estimate leaves out 0;
+        right, wrong: shares in which it does so with the right and with the wrong sign;
+        worse: share of repetitions whose estimate has the wrong sign, so that the worse policy is picked. A share is [value, low, high] with a 95 % Wilson interval.
         share, right, wrong and worse are None if the true effect is not clear.
 
     Raises:

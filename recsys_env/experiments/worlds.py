@@ -39,7 +39,7 @@ def sparse(task: str | WorldConfig, users: int = 100, pages: int = 40) -> WorldC
     - `users.activity_log_sd` = 0: all user slots visit equally often, which makes estimates less noisy;
     - `arrival.k_0`: sessions of fully satisfied people have at most 6 pages on average;
     - `arrival.r_0`, `arrival.r_1`: visits are rare; the effect of satisfaction keeps its sign, and a fully satisfied
-      person comes at most 5 times as often as a fully dissatisfied one;
+      person comes at most five times as often as a fully dissatisfied one;
     - everything that is counted in ticks (restocks, lives and freshness of items, promotions, the half-life of
       statistics, the refill of wallets) is stretched, so that about as many pages lie between as in the task.
 
