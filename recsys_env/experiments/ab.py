@@ -431,7 +431,8 @@ def summary(repetitions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         deviation: standard deviation of the estimates over repetitions; error: mean standard error that they report;
         significant: share of repetitions in which the 95 % interval of the estimate leaves out 0;
         right, wrong: shares in which it does so with the right and with the wrong sign;
-        worse: share of repetitions whose estimate has the wrong sign, so that the worse policy is picked. A share is [value, low, high] with a 95 % Wilson interval.
+        worse: share of repetitions whose estimate has the wrong sign, so that the worse policy is picked.
+        Such a share is [value, low, high] with a 95 % Wilson interval.
         share, right, wrong and worse are None if the true effect is not clear.
 
     Raises:
