@@ -19,6 +19,7 @@ from typing import Any
 import attacks
 import claims
 import crowds
+import laboratory
 import learners
 import models
 import numpy as np
@@ -103,6 +104,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "tournament": partial(tournament, folder),
         "reproduce": reproduce,
         **crowds.parts(),
+        **laboratory.parts(folder),
         **worlds_for_models.parts(),
         **models.parts(folder),
         **shifts.parts(),

@@ -26,6 +26,7 @@ adapters/       the batch in each trainer library's form
 evaluation/     metrics, runs and their statistics, tournaments, replays, logs
 logs.py         logs in the forms of other libraries
 fitting/        purchase log -> FittedWorld, a config with its catalogue
+experiments/    A/B tests beside the true effect, off-policy estimates beside the exact value
 __main__.py     the commands (cli.py, listing.py)
 
 Shared by the later ones: history.py (what an agent remembers of its visitors), tensors.py (arrays for PyTorch),

@@ -214,7 +214,14 @@ def test_sources_of_all_policies_are_named() -> None:
 
 @pytest.mark.parametrize(
     "package",
-    ["recsys_env", "recsys_env.evaluation", "recsys_env.exact", "recsys_env.policies", "recsys_env.fitting"],
+    [
+        "recsys_env",
+        "recsys_env.evaluation",
+        "recsys_env.exact",
+        "recsys_env.policies",
+        "recsys_env.fitting",
+        "recsys_env.experiments",
+    ],
 )
 def test_the_reference_has_every_public_name(package: str) -> None:
     pytest.importorskip("pandas" if package.endswith("fitting") else "numpy")

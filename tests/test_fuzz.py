@@ -31,6 +31,7 @@ from recsys_env import VectorEnv, checks, fitting, policies, scenarios, tuning
 from recsys_env.arrays import State
 from recsys_env.batch import Batch, Snapshot, copy_seed
 from recsys_env.evaluation.episodes import begin_episodes
+from recsys_env.experiments import Protocol, sparse
 from recsys_env.language.nearest import TextNearest
 from recsys_env.language.policy import ListingPolicy
 from recsys_env.policies.bandits import LinearThompson, LinUCB
@@ -933,6 +934,20 @@ MADE |= {
         fitting.FittedWorld.load,
         {"path": "nothing"},
         {"path": lambda v: isinstance(v, str) and "\n" in v},  # whose line has no break
+    ),
+    "Protocol": (
+        Protocol,
+        {"others": None, "block": None, "burn_in": 0.0, "busy": "refuse"},
+        {
+            "others": lambda v: v is None or isinstance(v, str),
+            "block": lambda v: v is None or whole(v, 1, 10**8),
+            "burn_in": lambda v: checks.is_number(v) and 0 <= v < 1,
+        },
+    ),
+    "sparse": (
+        sparse,
+        {"task": SMALL, "users": 10, "pages": 2},
+        {"users": lambda v: whole(v, 2, 10**6), "pages": lambda v: whole(v, 1, 10**6)},
     ),
     "register_task": (recsys_env.register_task, {"name": "fuzz-v0", "config": SMALL}, {}),
 }

@@ -65,6 +65,7 @@ LAYERS = (
     "tuning",
     "exact",
     "fitting",
+    "experiments",
     "listing",
     "__main__",
 )

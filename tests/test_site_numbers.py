@@ -394,6 +394,9 @@ ELSEWHERE = "tested in tests/test_{}.py"
 GIVEN_IN_DOCSTRINGS = {
     "recsys_env.evaluation.watch": {"2,000 ticks of any shipped task take less than 3 MB": ELSEWHERE.format("watch")},
     "recsys_env.evaluation.place_on_scale": {"those of `high` 100": "the scale of scores"},
+    "recsys_env.experiments.ab_test": {"more than 15 % of the ticks": "what it allows"},
+    "recsys_env.experiments.Protocol": {"more than 15 % of the ticks": "what it allows"},
+    "recsys_env.experiments.sparse": {"12 % of the ticks": "what it sets", "satisfaction is .8": "what it sets"},
     "recsys_env.fitting.fit": {"within 20 years": "what it allows"},
     "recsys_env.texts.measure.explained": {"fewer than 20 texts": "what it allows"},
 }

@@ -1,0 +1,142 @@
+"""Worlds in which an experiment can be read: with a sparse clock, and without one cause of interference or another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..checks import check_count, unknown
+from ..config import WorldConfig
+from ..settings import replace
+from ..tasks import task_config
+
+CLOCK, SATISFACTION = 0.12, 0.8  # share of ticks in which a population of `sparse` with this satisfaction is served
+PAGES_OF_A_SESSION = 6.0  # at most, on average over sessions of people who are fully satisfied
+VISITS = 5.0  # at most so many times as often does a fully satisfied person come as a fully dissatisfied one
+
+CAUSES: Mapping[str, str] = MappingProxyType(
+    {
+        "satisfaction": "satisfaction and trust, which a person carries from one page to the next",
+        "memory": "what else a person carries: taste that drifts, satiation, habits, and an empty wallet",
+        "stock": "the stock that all people share",
+        "popularity": "clicks that change what everybody is shown and wants: popularity and public statistics of items",
+        "rivals": "the other agents",
+    }
+)
+"""Causes by which what one unit is shown changes what another one earns."""
+
+
+def sparse(task: str | WorldConfig, users: int = 100, pages: int = 40) -> WorldConfig:
+    """Return a variant of a task with many users whose visits are rare, so that they hardly compete for ticks.
+
+    One visitor is served in a tick. In the tasks as they are shipped nearly every tick is used, so a policy whose
+    visitors stay longer takes ticks from all others, which no real platform does. Here 12 % of the ticks are used by a
+    population whose satisfaction is .8, and fewer if it is less. These fields change:
+
+    - `users.number`, unless a catalogue gives the users, and `horizon`;
+    - `users.activity_log_sd` = 0: all user slots visit equally often, which makes estimates less noisy;
+    - `arrival.k_0`: sessions of fully satisfied people have at most 6 pages on average;
+    - `arrival.r_0`, `arrival.r_1`: visits are rare; the effect of satisfaction keeps its sign, and a fully satisfied
+      person comes at most five times as often as a fully dissatisfied one;
+    - everything that is counted in ticks (restocks, lives and freshness of items, promotions, the half-life of
+      statistics, the refill of wallets) is stretched, so that about as many pages lie between as in the task.
+
+    Args:
+        users: number of user slots.
+        pages: pages of each user slot in an episode, if satisfaction is .8.
+
+    Raises:
+        ValueError, TypeError: the task does not exist, or a number is out of range.
+    """
+    config = task_config(task, {})
+    check_count("users", users, 2, 10**6)
+    check_count("pages", pages, 1, 10**6)
+    arrival, z = config.arrival, SATISFACTION
+    k_0 = min(arrival.k_0, math.log(PAGES_OF_A_SESSION - 1) - abs(arrival.k_1))
+    r_1 = math.copysign(min(math.log(VISITS) / 2, abs(_visits(arrival, 1) - _visits(arrival, -1)) / 2), arrival.r_1)
+    length = 1 + math.exp(k_0 + arrival.k_1 * z)
+    visits = 1 / (length * (1 - CLOCK) / CLOCK + 1)  # per free tick
+    used = 1 / (1 + (math.exp(-_visits(arrival, z)) - 1) / (1 + math.exp(arrival.k_0 + arrival.k_1 * z)))
+    stretch = used / CLOCK
+    items, own = config.items, {} if config.catalogue else {"number": users, "activity_log_sd": 0.0}
+    number = config.users.number if config.catalogue else users
+    refill = config.users.wallet_refill * config.users.number / (number * stretch)
+    times = {
+        name: round(getattr(items, name) * stretch) for name in ("restock_period", "life", "period", "promotion_period")
+    }
+    changes: dict[str, Any] = {
+        "horizon": round(number * pages / CLOCK),
+        "users": {"wallet_refill": refill, **own},
+        "items": {"popularity_half_life": items.popularity_half_life * stretch, **times},
+        "choice": {"tau_fresh": config.choice.tau_fresh * stretch},
+        "arrival": {"k_0": k_0, "r_0": math.log(visits / (1 - visits)) - r_1 * z, "r_1": r_1},
+    }
+    return replace(config, changes)
+
+
+def _visits(arrival: Any, z: float) -> float:
+    """Return the logarithm of the probability that a person with this satisfaction accepts to come."""
+    return -math.log1p(math.exp(-(arrival.r_0 + arrival.r_1 * z)))
+
+
+def without(task: str | WorldConfig, *causes: str) -> WorldConfig:
+    """Return a variant of a task in which some causes of interference are taken out.
+
+    - `satisfaction`: satisfaction and trust stay as they begin;
+    - `memory`: taste does not drift, satiation and habits have no effect, wallets are unlimited;
+    - `stock`: unlimited;
+    - `popularity`: it has no effect on utility (the mean effect of the historical counts remains), and public
+      statistics are those of so large a log that the clicks of an episode hardly move them;
+    - `rivals`: one agent. The task must have a single role.
+
+    Without any of them, pages affect each other only by the clock, and by what policies remember: agents observe what a
+    person clicked on pages of both policies.
+
+    Args:
+        causes: some of `CAUSES`.
+
+    Raises:
+        ValueError, TypeError: the task or a cause does not exist, or the task has several roles.
+    """
+    config = task_config(task, {})
+    for cause in causes:
+        if not isinstance(cause, str) or cause not in CAUSES:
+            raise ValueError(unknown("cause", cause, CAUSES))
+    for cause in dict.fromkeys(causes):
+        config = replace(config, _changes(config, cause))
+    return config
+
+
+def _changes(config: WorldConfig, cause: str) -> dict[str, Any]:
+    """Return the fields that take out a cause."""
+    if cause == "satisfaction":
+        rates = ("z_rate", "z_rate_none", "trust_rate", "trust_rate_none", "trust_rate_rival")
+        changes: dict[str, Any] = {"dynamics": dict.fromkeys(rates, 0.0)}
+        if config.choice.v_0_by_mood:  # people stay in the best mood, in which they begin
+            still = (0.0,) * len(config.dynamics.mood_up)
+            changes["dynamics"] |= {"mood_up": still, "mood_down": still, "mood_up_none": 0.0, "mood_down_none": 0.0}
+        return changes
+    if cause == "memory":
+        return {
+            "users": {"wallet_init": 0.0},
+            "choice": {"beta_satiation": 0.0, "beta_repeat": 0.0, "beta_partner": 0.0},
+            "feedback": {"a_satiation": 0.0},
+            "dynamics": {"drift": 0.0},
+        }
+    if cause == "stock":
+        return {"items": {"stock_init": 0}}
+    if cause == "popularity":
+        items, choice = config.items, config.choice
+        level = choice.beta_pop * math.log1p(items.popularity_mean)
+        large = {} if config.catalogue else {"popularity_mean": min(items.popularity_mean * 1e4, 1e9)}
+        return {
+            "items": {"popularity_half_life": 1e9, "log_impressions": min(items.log_impressions * 1e4, 1e9), **large},
+            "choice": {"beta_pop": 0.0, "v_0": choice.v_0 - level},
+        }
+    if len(config.roles) > 1:
+        raise ValueError(
+            f"rivals cannot be taken out: each of the roles {[r.name for r in config.roles]} has one agent"
+        )
+    return {"num_agents": 1}
