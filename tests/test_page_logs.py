@@ -180,12 +180,13 @@ def test_the_summary_says_what_is_estimated_and_what_is_kept(world: FittedWorld,
     for part in ("choice.beta_taste = ", "(+- ", "Kept at its default", "arrival.r_1 = 0", "Not to be known"):
         assert part in text
     assert "clicks stand in" not in text
-    learned = fit_pages(log.drop(columns=["position", "price", "discount"]), dims=4)
-    text = learned.summary()
+    plain = fit_pages(log.drop(columns=["position", "price", "discount"]))
+    text = plain.summary()
     assert "clicks stand in" in text
-    assert "learned from the log's clicks" in text
-    assert learned.choice.eta == learned.choice.kappa == learned.choice.beta_price == 0.0
-    assert "choice.beta_price" not in learned.page_log.standard_errors
+    assert "tastes are for categories" in text
+    np.testing.assert_array_equal(plain.catalogue.item_vectors, np.eye(4)[plain.catalogue.item_topic])
+    assert plain.choice.eta == plain.choice.kappa == plain.choice.beta_price == 0.0
+    assert "choice.beta_price" not in plain.page_log.standard_errors
 
 
 def test_rows_of_later_events_belong_to_the_page_that_showed_the_item():
@@ -248,7 +249,7 @@ def changed(log: Any, column: str, value: Any, row: int = 7) -> Any:
 )
 def test_bad_logs_are_refused_with_column_count_and_example(log: Any, change: Any, kind: Any, message: str) -> None:
     with pytest.raises(kind, match=f"(?s){message}"):
-        fit_pages(change(log), dims=4)
+        fit_pages(change(log))
 
 
 def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) -> None:
@@ -262,5 +263,5 @@ def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) ->
         fit(log, origin="random_pages", items=items)
     with pytest.raises(ValueError, match="new_items is not for"):
         fit(log, origin="pages", new_items=items)
-    with pytest.raises(ValueError, match="dims = 64 needs more"):
-        fit_pages(log, dims=64)
+    with pytest.raises(ValueError, match="the log has 1 categories of items.*give the items' vectors"):
+        fit_pages(log.assign(category="all"))

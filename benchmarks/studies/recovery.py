@@ -3,9 +3,10 @@
     python -m benchmarks.studies.recovery          # hours; --worlds 0 --pages 10000 takes minutes
 
 Worlds of the package are written to logs by `evaluation.record`, and a world is fitted to the first pages of each log,
-with the item vectors given or learned. Kendall's tau compares the order of eight policies, and the factor of values is
-the median over the policies of how far the larger of the two values lies above the smaller one. The fitted world starts
-with the people's habits of the end of the log; they are removed, because the world of the log starts without.
+with the item vectors given, or categories in their place. Kendall's tau compares the order of eight policies, and the
+factor of values is the median over the policies of how far the larger of the two values lies above the smaller one. The
+fitted world starts with the people's habits of the end of the log; they are removed, because the world of the log
+starts without.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def main() -> None:
                 for vectors in (True, False):
                     row = compare(world, log[log["time"] < pages], vectors, truth)
                     rows.append({"world": seed, "log": name, "pages": pages, "vectors": vectors, **row})
-                    how = "given" if vectors else "learned"
+                    how = "given" if vectors else "categories"
                     taste = row["estimates"]["choice.beta_taste"]
                     print(
                         f"world {seed}, {name}, {pages} pages, vectors {how}: tau {row['tau']:.2f}, values x "

@@ -75,7 +75,10 @@ class PageFacts(Settings):
         "clicks",
     )
     vectors: str = choice_field(
-        "learned", "where the vectors of items come from: given, or learned from the log's clicks", "given", "learned"
+        "category",
+        "where the vectors of items come from: given, or one dimension for each category",
+        "given",
+        "category",
     )
     iterations: int = number_field(0, "iterations of the EM algorithm", 0)
     converged: bool = number_field(True, "whether its last iteration changed hardly anything")
@@ -102,8 +105,8 @@ def page_summary(world: Any) -> str:
             "  the log has no column for the platform's own popularity: its clicks stand in, which depend on what was "
             "shown; policies that go by popularity may rank wrongly"
         )
-    if facts.vectors == "learned":
-        lines.append("  item vectors were learned from the log's clicks (ALS)")
+    if facts.vectors == "category":
+        lines.append("  no vectors of items were given: tastes are for categories, whose items are all alike to them")
     if not facts.converged:
         lines.append(f"  the estimates had not settled after {facts.iterations} iterations")
     lines += ["", "Estimated from the log, with standard errors"]

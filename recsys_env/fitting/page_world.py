@@ -19,7 +19,6 @@ from .choice_model import ChoiceModel, Pages, fit_choices
 from .page_facts import PageFacts
 from .page_log import SMALLEST_COUNT, PageLog, read_pages
 from .prices import DEEPEST, LARGEST, PROMOTED, mean_by
-from .tastes import taste_vectors
 from .world import FittedWorld, LogFacts
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 EVERY_TICK = 10.0  # arrival.r_0
 MOST_SLOTS = 256  # WorldConfig.slots
+MOST_CATEGORIES = 64  # a taste for each is estimated for every user
 LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a weight near 0
 
 
@@ -34,7 +34,6 @@ LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a wei
 class PageFitSettings(Settings):
     """Settings of a fit to a log of pages."""
 
-    dims: int = number_field(16, "D, taste dimensions, if item vectors are learned from the log", 1, 512)
     habit: str = choice_field("click", "what forms a habit", "click", "purchase")
     habit_size: int = number_field(64, "H, items in a user's table of habits", 1, 256)
     habit_decay: float = number_field(0.98, "factor by which habits fade at each page of a user", 0, 1)
@@ -70,7 +69,7 @@ def fit_pages(
               clicks stand in, which depend on what was shown.
         items: what the platform knows of its items: one row per item with its "item", and optionally "vector" (D
             numbers, scaled to unit norm), "price" (list price), "popularity", "category", "text". Every item of the log
-            must be there. Without vectors they are learned from the log's clicks (ALS).
+            must be there. Without vectors, tastes are for categories.
         source: origin of the data; kept in the catalogue.
         settings: fields of `PageFitSettings`, such as `habit_decay=0.99`.
 
@@ -89,13 +88,8 @@ def fit_pages(
         raise TypeError(f"source = {shown(source)} must be a string")
     pages = read_pages(log, columns, items)
     users, count = len(pages.user_ids), len(pages.item_ids)
-    if pages.vectors is None and min(users, count) <= chosen.dims:
-        raise ValueError(
-            f"dims = {chosen.dims} needs more than {chosen.dims} users and items, the log has {users} and {count}; "
-            "or give vectors in the table of items"
-        )
     topic_name, topic = np.unique(pages.category, return_inverse=True)
-    vectors = _learned(pages, chosen.dims) if pages.vectors is None else pages.vectors
+    vectors = _of_categories(topic) if pages.vectors is None else pages.vectors
     list_price, log_price = _prices(pages, topic)
     clicks = np.bincount(pages.item[pages.clicked], minlength=count).astype(np.float64)
     popularity = np.maximum(clicks if pages.popularity is None else pages.popularity, SMALLEST_COUNT)
@@ -115,7 +109,7 @@ def fit_pages(
     if not np.isfinite(model.taste_error):
         raise ValueError(
             f"the log has {int(clicks.sum())} clicks of {users} users, too few to tell how large tastes in "
-            f"{vectors.shape[1]} dimensions are; use a longer log, or vectors or dims of fewer dimensions"
+            f"{vectors.shape[1]} dimensions are; use a longer log, vectors of fewer dimensions, or fewer categories"
         )
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", 0.0), phi.get("popularity", 0.0)  # 0 where all items are alike
@@ -155,7 +149,7 @@ def fit_pages(
         carts=int((pages.cart | pages.bought).sum()),
         purchases=int(pages.bought.sum()),
         popularity="clicks" if pages.popularity is None else "column",
-        vectors="learned" if pages.vectors is None else "given",
+        vectors="category" if pages.vectors is None else "given",
         iterations=model.iterations,
         converged=model.converged,
         item_sd=model.item_sd,
@@ -197,13 +191,22 @@ def _world(catalogue: Catalogue, log: LogFacts, facts: PageFacts, pages: PageLog
     return replace(replace(world, assumed), catalogue.settings)
 
 
-def _learned(pages: PageLog, dims: int) -> np.ndarray:
-    """Item vectors [M, D] from who clicked what, by ALS."""
-    pd = library("pandas", "fit")
-    rows = pages.clicked
-    clicks = pd.DataFrame({"user": pages.user[pages.page[rows]], "item": pages.item[rows], "day": 0.0})
-    shape = (len(pages.user_ids), len(pages.item_ids))
-    return taste_vectors(clicks, shape, dims, 0.0, np.inf)[1].astype(np.float64)
+def _of_categories(topic: np.ndarray) -> np.ndarray:
+    """Item vectors [M, T] that say which category an item is of.
+
+    Vectors that are learned from the same clicks (such as those of ALS) would not do: they repeat the noise of the
+    clicks, which then looks like very strong tastes.
+
+    Raises:
+        ValueError: one category, or too many.
+    """
+    count = int(topic.max()) + 1
+    if not 1 < count <= MOST_CATEGORIES:
+        raise ValueError(
+            f"the log has {count} categories of items, and tastes can be told for 2 to {MOST_CATEGORIES}; name a column "
+            "of such categories, or give the items' vectors in the table of items"
+        )
+    return np.eye(count)[topic]
 
 
 def _prices(pages: PageLog, topic: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
