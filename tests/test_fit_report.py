@@ -287,6 +287,18 @@ def test_simulated_customers_choose_from_the_whole_catalogue_at_its_prices(world
     assert len(pages.user) == 200
 
 
+def test_a_large_catalogue_is_shown_by_several_agents(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every item once: what a part shows twice would sell twice as often."""
+    monkeypatch.setattr(realism, "MOST_SLOTS", 8)
+    overrides = realism.shelf(ITEMS, 1.0)
+    assert (overrides["num_agents"], overrides["slots"]) == (4, 8)  # 32 slots for 30 items
+    parts = realism.simulate(replace(world, overrides), None, 3000, 100.0)
+    monkeypatch.undo()
+    whole = realism.simulate(replace(world, realism.shelf(ITEMS, 1.0)), None, 3000, 100.0)
+    marginals = [realism.marginals(world.catalogue, made) for made in (parts, whole)]
+    assert realism.distances(*marginals)["item"] < 0.1
+
+
 def test_visits_and_repeats_are_counted(catalogue: Any) -> None:
     day = np.array([0.2, 0.3, 2.1, 2.2, 5.0])
     user, item = np.array([0, 0, 0, 1, 0]), np.array([3, 4, 3, 3, 3])
@@ -350,11 +362,15 @@ def test_a_stronger_confounder_changes_more(report: dict[str, Any], world: Any) 
     assert found["strengths"][1]["tau"] < found["strengths"][0]["tau"]
 
 
-def test_copies_of_large_worlds_are_played_one_after_the_other(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "COPY_USERS", 3 * USERS)
-    found = decisions.play(world, ("random",), 4, 0)["random"]
-    assert found.shape == (4,)
-    assert len(set(found)) == 4
+def test_of_a_large_world_some_users_visit(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decisions.sampled(world) is world
+    monkeypatch.setattr(decisions, "USERS", 30)
+    part = decisions.sampled(world)
+    assert part.catalogue.user_taste.shape == (30, 4)
+    np.testing.assert_array_equal(part.catalogue.item_intercept, world.catalogue.item_intercept)
+    kept = np.isin(world.catalogue.user_taste, part.catalogue.user_taste).all(axis=1)
+    np.testing.assert_array_equal(world.catalogue.habit_item[kept], part.catalogue.habit_item)
+    assert decisions.play(part, ("random",), 4, 0)["random"].min() > 0
 
 
 # ------------------------------------------------------------------------------------------------ commands

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from recsys_env import WorldConfig, task_config
 from recsys_env.catalogue import Catalogue
@@ -114,8 +113,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     training, held_out = complete_journey.load()
     catalogue = Catalogue.load("grocery")
-    with threadpool_limits(1, "blas"):
-        quality = prediction(catalogue, training, held_out)
+    quality = prediction(catalogue, training, held_out)
     year, weeks = (data_statistics(catalogue, rows, training) for rows in (training, held_out))
     trips = held_out.groupby(["household_id", held_out["transaction_timestamp"].dt.date])
     basket = len(held_out) / trips.ngroups

@@ -67,7 +67,7 @@ def assess(
 
     The world is fitted to the first part of the log. The last days are held out: they show how well the world predicts,
     and how much its customers buy like real ones. What is large is sampled: at most `ranking.USERS` users are ranked
-    for, and at most `realism.PURCHASES` purchases are compared.
+    for, at most `realism.PURCHASES` purchases are compared, and at most `decisions.USERS` users visit the policies.
 
     Args:
         purchases, origin, columns: as in `fit`.
@@ -237,12 +237,13 @@ def _discriminator(evidence: Evidence, real: Bought, earlier: Bought, simulated:
 
 
 def _decisions(evidence: Evidence) -> Part:
-    world, settings = evidence.world, evidence.settings
+    world, settings = decisions.sampled(evidence.world), evidence.settings
     evidence.progress(f"play {len(settings.policies)} policies")
     rewards = decisions.play(world, settings.policies, settings.episodes, decisions.SEED)
     order = decisions.ranking(rewards)
     hidden = decisions.confounder(world, rewards, settings.strengths, settings.draws, evidence.progress)
-    return {"ranking": order, "confounder": hidden}, verdict.about_decisions(order, hidden)
+    visitors = len(world.catalogue.user_taste)
+    return {"visitors": visitors, "ranking": order, "confounder": hidden}, verdict.about_decisions(order, hidden)
 
 
 PARTS: dict[str, Callable[[Evidence], Part]] = {

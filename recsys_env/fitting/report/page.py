@@ -226,7 +226,8 @@ def _decisions(found: Mapping[str, Any]) -> list[str]:
     ]
     return [
         _text(
-            "Policies of the package play in the world as fitted. The reward is an agent's mean over an episode, in "
+            f"Policies of the package serve {found['visitors']:,} users of the world as fitted. The reward is "
+            "an agent's mean over an episode, in "
             "units of the mean profit of a sale. Two policies truly differ if the 95 % interval of their difference "
             f"for the same visitors does not contain 0: {len(pairs)} of {order['pairs']} pairs do "
             f"({_percent(order['share of pairs that differ'])})."

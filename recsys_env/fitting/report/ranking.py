@@ -96,7 +96,9 @@ def repeats(counts: csr_matrix, popularity: np.ndarray) -> Score:
 
 def als(counts: csr_matrix, dims: int, **options: Any) -> Score:
     """Raw scores of a factorisation (`als_factors`)."""
-    user, item = als_factors(counts, dims, **options)
+    library("implicit.als", "fit")  # first: the limit holds for the libraries that are loaded by then
+    with library("threadpoolctl", "fit").threadpool_limits(1, "blas"):  # sums that no number of processors changes
+        user, item = als_factors(counts, dims, **options)
     return lambda users: user[users] @ item.T
 
 

@@ -116,8 +116,9 @@ def simulate(config: WorldConfig, policy: str | None, purchases: int, days: floa
         raise ValueError(f"config = {shown(config)} must be a world with a catalogue")
     actions = envs.empty_actions()
     team = None if policy is None else Team(envs, dict.fromkeys(envs.possible_agents, policy), SEED)
-    if team is None:  # an item that an agent shows a second time leaves a hole
-        actions[0] = np.resize(np.arange(len(envs.world.items["price"])), actions[0].size).reshape(actions[0].shape)
+    if team is None:  # if the last agent has slots to spare, it repeats the last item there, which leaves holes
+        shown_items = np.minimum(np.arange(actions[0].size), len(catalogue.item_price) - 1)
+        actions[0] = shown_items.reshape(actions[0].shape)
     observations, _ = envs.reset(seed=SEED)
     log: list[tuple[int, int, int, float]] = []
     for tick in range(MOST_TICKS):
