@@ -200,11 +200,14 @@ def _statistics(samples: Mapping[str, Mapping[str, Any]]) -> str:
     for name, value in next(iter(samples.values())).items():
         cells = [sample[name] for sample in samples.values()]
         if isinstance(value, Mapping):
-            said = [" / ".join(f"{x:.2f}" for x in cell.values()) for cell in cells]
-            rows.append([f"{name}, 10 / 25 / 50 / 75 / 90 %", *said])
+            rows.append([f"{name}, median [quartiles]", *map(_quartiles, cells)])
         else:
             rows.append([name, *(f"{x:,.0f}" if name == "purchases" else f"{x:.2f}" for x in cells)])
     return _table(["statistic", *samples], rows)
+
+
+def _quartiles(found: Mapping[str, float]) -> str:
+    return f"{found['50']:.2f} [{found['25']:.2f}, {found['75']:.2f}]" if found else "–"
 
 
 def _decisions(found: Mapping[str, Any]) -> list[str]:
