@@ -23,6 +23,11 @@ EXTRA = {  # the same for commands that need an extra
     "solve": ("recsys_env.exact.report:solve", "solve a finite game exactly"),
     "exploit": ("recsys_env.exact.exploit:exploit", "bound what an agent could gain by deviating from its team"),
     "ab": ("recsys_env.experiments.ab:command", "show which designs of an A/B test pick the wrong policy"),
+    "fit": ("recsys_env.fitting.report.commands:fit", "fit a world to a log of purchases"),
+    "report": (
+        "recsys_env.fitting.report.commands:report",
+        "say whether policies may be compared in a world fitted to a log",
+    ),
     "tune": ("recsys_env.tuning:tune", "search for a task's planner and static ranker on training seeds"),
 }
 COMMANDS = {**CORE, **EXTRA}  # a module is imported when its command is called

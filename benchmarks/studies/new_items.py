@@ -23,10 +23,11 @@ import pandas as pd
 
 from recsys_env.catalogue import Catalogue
 from recsys_env.fitting import complete_journey, fit
+from recsys_env.fitting.report.ranking import CUTOFF, interval, ranking_quality, utility
 from recsys_env.language.encode import HASHING, MINILM
 
 from ..result_files import store
-from .fit_report import CUTOFF, counts, interval, ranking_quality, utility
+from .fit_report import purchases
 
 FOLDS = 5
 ENCODERS = (HASHING, MINILM)
@@ -74,8 +75,8 @@ def measured(folds: int, encoders: tuple[str, ...]) -> dict[str, Any]:
     """Quality of each ranking. A household counts by its mean over the folds in which it bought products that were left
     out."""
     training, held_out = complete_journey.load()
-    households, products = np.unique(training["household_id"]), np.unique(training["product_id"])
-    bought = counts(held_out[held_out["household_id"].isin(households)], households, products).toarray() > 0
+    products = np.unique(training["product_id"])
+    bought = purchases(held_out, training).toarray() > 0
     fold = np.random.default_rng(0).permutation(len(products)) % FOLDS
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     for k in range(folds):

@@ -1,0 +1,123 @@
+"""The commands that need a log:
+
+python -m recsys_env fit LOG.csv --columns user=customer item=product ... --origin free_choice --out shop.npz
+python -m recsys_env report LOG.csv --columns user=customer item=product ... --origin free_choice --out shop
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ... import cli
+from ...checks import did_you_mean, shown
+from ...files import check_writable, checked_path, write_json
+from ...libraries import library
+from .. import estimate
+from ..table import COLUMNS, OPTIONAL
+from ..world import ORIGINS
+from .assessment import assess
+from .page import write_page
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+READERS = {".csv": "read_csv", ".parquet": "read_parquet"}
+SECONDS, MILLISECONDS = (3e8, 1e10), (3e11, 1e13)  # since 1970; times from 1980 on
+
+
+def fit(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = Path("world.npz")) -> Path:
+    """Fit a world to a log of purchases and write it to a file, which `FittedWorld.load` reads.
+
+    Args:
+        log: a .csv or .parquet file with one row per purchase.
+        columns: the log's column of each role: user=customer item=product time=when price=paid topic=category. The
+            roles are those of `recsys_env.fitting.fit`. quantity, discount and name may be left out: they are used if
+            the log has columns with the default names. Numbers as times are seconds or milliseconds since 1970.
+        origin: how the customers came to choose: free_choice, random_pages or recommender.
+        out: the file.
+    """
+    check_writable(checked_path("out", out))
+    table, roles = _read(log, columns)
+    step = _progress()
+    step("fit a world")
+    estimate.fit(table, origin=_origin(origin), columns=roles, source=log.name).save(out)
+    step(f"wrote {out}")
+    return out
+
+
+def report(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = Path("report")) -> dict[str, Any]:
+    """Say whether policies may be compared in a world fitted to a log, and write report.json and report.html.
+
+    Args:
+        log, columns, origin: as for `python -m recsys_env fit`.
+        out: the folder.
+    """
+    cli.require("evaluate", "matplotlib")
+    for name in ("report.json", "report.html"):
+        check_writable(checked_path("out", out) / name)
+    table, roles = _read(log, columns)
+    found = assess(table, origin=_origin(origin), columns=roles, progress=_progress())
+    write_json(out / "report.json", found, indent=1)
+    write_page(found, out / "report.html", title=log.name)
+    return {**found, "folder": str(out)}
+
+
+def show(result: Path | Mapping[str, Any]) -> None:
+    """Print the verdict of a report, or the file of a world."""
+    if isinstance(result, Path):
+        print(f"{result}: {result.stat().st_size / 1e6:.1f} MB; recsys_env.fitting.FittedWorld.load reads it")
+        return
+    verdict = result["verdict"]
+    print(verdict["sentence"])
+    for name, head in (("right", "Right"), ("wrong", "Wrong")):
+        if verdict[name]:
+            print(f"\n{head}\n" + "\n".join(f"  - {sentence}" for sentence in verdict[name]))
+    print(f"\nThe whole report: {result['folder']}/report.html")
+
+
+def _progress() -> Callable[[str], None]:
+    """Print each step on standard error, with the seconds since the first."""
+    start = time.perf_counter()
+    return lambda step: print(f"{time.perf_counter() - start:6.0f} s  {step}", file=sys.stderr, flush=True)
+
+
+def _origin(word: str) -> Any:
+    if word not in ORIGINS:
+        given = f"origin = {shown(word)} is not allowed{did_you_mean(word, ORIGINS)}" if word else "--origin is missing"
+        meanings = "; ".join(f"{name}: {meaning}" for name, meaning in ORIGINS.items())
+        raise ValueError(f"{given}: say how the customers came to choose. {meanings}")
+    return word
+
+
+def _read(log: Path, columns: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str, str | None]]:
+    """The table in a file, and the column of every role."""
+    pd = library("pandas", "fit")
+    if log.suffix not in READERS:
+        raise ValueError(f"{log} must be a file whose name ends in {' or '.join(READERS)}")
+    table = getattr(pd, READERS[log.suffix])(log)
+    given: dict[str, str | None] = {}
+    for word in columns:
+        role, equals, column = word.partition("=")
+        if not equals or role not in COLUMNS or not column:
+            raise ValueError(
+                f"--columns {word} must be ROLE=COLUMN{did_you_mean(role, COLUMNS)}; roles are {', '.join(COLUMNS)}"
+            )
+        given[role] = column
+    missing = {role: None for role in OPTIONAL if role not in given and COLUMNS[role] not in table.columns}
+    roles = {**COLUMNS, **missing, **given}
+    return _with_times(pd, table, roles["time"]), roles
+
+
+def _with_times(pd: Any, table: pd.DataFrame, column: str | None) -> pd.DataFrame:
+    """The table, with times instead of seconds or milliseconds since 1970."""
+    if column is None or column not in table.columns or table[column].dtype.kind not in "iuf" or table.empty:
+        return table
+    numbers = table[column]
+    for (low, high), unit in ((SECONDS, "s"), (MILLISECONDS, "ms")):
+        if numbers.between(low, high).all():
+            return table.assign(**{column: pd.to_datetime(numbers, unit=unit)})
+    return table  # which `fit` refuses

@@ -1,0 +1,133 @@
+"""What a log can say at all: how much users and items overlap, and what it cannot tell apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...libraries import library
+from ..tastes import purchase_counts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEED = 0
+ENOUGH_USERS = 20  # buyers of an item, from which its appeal is known within about a quarter of a standard deviation
+ENOUGH_PURCHASES = 10  # of a user
+PAIRS = 5000  # of users, whose common items are counted
+BINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # buyers of an item
+
+
+class LogKind(NamedTuple):
+    """What follows from how a log came about."""
+
+    comparable: bool  # whether policies may be compared in its world
+    explored: float | None  # share of the pages that were filled at random; None = unknown, or there are no pages
+    policy: str | None  # fills the pages of a simulation; None = every page is the whole catalogue
+    not_identified: tuple[str, ...]  # what the log cannot tell apart
+    never: tuple[str, ...]  # what its world must not be trusted for
+
+
+_POSITIONS = "Position effects: the world assumes how attention falls with the position."
+_NEVER_OF_PURCHASES = (
+    "It does not say how much a policy sells, only which of two policies sells more: the share of visitors who buy is "
+    "assumed.",
+    "It does not say whether better pages bring customers back or drive them away: the log has no visits without a "
+    "purchase.",
+    "It does not say what happens at prices that were never asked, or to customers and items that the log does not "
+    "contain.",
+)
+KINDS = {  # by origin
+    "free_choice": LogKind(
+        comparable=True,
+        explored=None,
+        policy=None,
+        not_identified=(
+            "Attention and liking: a customer who does not buy an item may not have seen it.",
+            "The effect of a recommendation: nobody was shown one, so the world assumes how positions and pages work.",
+        ),
+        never=_NEVER_OF_PURCHASES,
+    ),
+    "random_pages": LogKind(
+        comparable=True,
+        explored=1.0,
+        policy="random",
+        not_identified=(
+            "The alternatives: the log has only purchases, so it is unknown which items a purchase was preferred to.",
+            _POSITIONS,
+        ),
+        never=_NEVER_OF_PURCHASES,
+    ),
+    "recommender": LogKind(
+        comparable=False,
+        explored=None,
+        policy=None,
+        not_identified=(
+            "What was shown and what is liked: an item may sell because it was recommended often. Prefer a log that "
+            "contains the pages, with the items that were shown and not clicked.",
+            "What the recommender knew: if it reacted to a wish of the customer that the log does not contain, the "
+            "wish looks like a preference for the items that it showed.",
+            _POSITIONS,
+        ),
+        never=_NEVER_OF_PURCHASES,
+    ),
+}
+ADVICE = (
+    "Fill 5 % of your pages at random and record every page with its positions. On these pages, what is shown does not "
+    "depend on anything that the customer wanted, so a world can be fitted to them without the old recommender's "
+    "choices.",
+    "Exploration does not cure everything. A state that the log does not contain, such as how tired a customer is of a "
+    "topic, stays invisible however pages are filled. So do visits that a better page would have brought, and tastes "
+    "that change after the log ends.",
+)
+
+
+def overlap(lines: pd.DataFrame, shape: tuple[int, int]) -> dict[str, Any]:
+    """How well items are covered by users, and users by items.
+
+    Args:
+        lines: tidy lines (`table.tidy`).
+        shape: users and items.
+    """
+    counts = purchase_counts(lines, shape, float(lines["day"].max()), np.inf)
+    seen = counts.astype(bool).astype(np.int32)
+    buyers = np.asarray(seen.sum(axis=0)).ravel()
+    purchases = np.bincount(lines["item"], minlength=shape[1])
+    of_user = np.bincount(lines["user"], minlength=shape[0])
+    enough = buyers >= ENOUGH_USERS
+    first, second = np.random.default_rng(SEED).integers(shape[0], size=(2, PAIRS))
+    common = np.asarray(seen[first].multiply(seen[second]).sum(axis=1)).ravel()[first != second]
+    bins = np.searchsorted(BINS, buyers, side="right")
+    return {
+        "enough users": ENOUGH_USERS,
+        "enough purchases": ENOUGH_PURCHASES,
+        "items with enough users": float(enough.mean()),
+        "purchases of items with enough users": float(purchases[enough].sum() / purchases.sum()),
+        "median users of an item": float(np.median(buyers)),
+        "items by users": {
+            _bin(i): int(number) for i, number in enumerate(np.bincount(bins, minlength=len(BINS) + 1)) if i > 0
+        },
+        "users with enough purchases": float((of_user >= ENOUGH_PURCHASES).mean()),
+        "median purchases of a user": float(np.median(of_user)),
+        "items that two users share": float(common.mean()),
+        "pairs of users that share an item": float((common > 0).mean()),
+        "users in the largest connected group": _connected(seen),
+    }
+
+
+def _bin(i: int) -> str:
+    """Name of the bin from BINS[i - 1] on."""
+    low = BINS[i - 1]
+    if i == len(BINS):
+        return f"{low:,} or more"
+    return f"{low}" if BINS[i] == low + 1 else f"{low} to {BINS[i] - 1}"
+
+
+def _connected(seen: Any) -> float:
+    """Share of the users who are linked to each other, directly or by others, through items that they bought."""
+    sparse = library("scipy.sparse", "fit")
+    graph = sparse.bmat([[None, seen], [seen.T, None]])
+    _, group = library("scipy.sparse.csgraph", "fit").connected_components(graph, directed=False)
+    users = group[: seen.shape[0]]
+    return float(np.bincount(users).max() / len(users))

@@ -1,0 +1,189 @@
+"""What the numbers of a report mean, in words: findings of each part, and the verdict that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+from .ranking import FITTED
+from .realism import MARGINALS
+
+COVERED, HARDLY_COVERED = 0.8, 0.5  # shares of the purchases that are of items with enough users
+CONNECTED = 0.95  # share of the users in the largest connected group
+NEAR, FAR = 1.5, 3.0  # a distance, relative to its floor
+SMALL = 0.02  # a distance that does not matter
+TOLD_APART, ALIKE = 0.9, 0.05  # AUC of the discriminator; AUC above its floor
+USUAL_STRENGTH = 0.5  # utils of a hidden confounder, that the best policy should survive
+
+Kind: TypeAlias = Literal["right", "wrong", "serious"]  # serious: wrong in a way that affects which policy is best
+
+
+class Finding(NamedTuple):
+    """One sentence about what is right or wrong in a world."""
+
+    kind: Kind
+    text: str
+
+
+SENTENCES = {
+    "allowed": "You may compare policies in this world: ask which of two policies sells more, not how much it sells.",
+    "with care": "Compare policies in this world only with care, and confirm what you find with an experiment: the "
+    "first points under 'wrong' affect which policy is best.",
+    "not allowed": "Do not compare policies in this world. The customers chose from pages that a recommender had "
+    "filled, so the world prefers what that recommender preferred. Use it to try out code.",
+    "refused": "No world can be fitted to this log: {reason}.",
+}
+
+
+def about_overlap(found: Mapping[str, Any]) -> list[Finding]:
+    """Findings of `diagnosis.overlap`."""
+    covered, linked = found["purchases of items with enough users"], found["users in the largest connected group"]
+    text = (
+        f"{_percent(covered)} of the purchases are of items that at least {found['enough users']} users bought, so "
+        f"that the appeal of these items can be told from chance."
+    )
+    kind: Kind = "right" if covered >= COVERED else "wrong" if covered >= HARDLY_COVERED else "serious"
+    findings = [Finding(kind, text if kind == "right" else f"Only {text}")]
+    if linked < CONNECTED:
+        findings.append(
+            Finding(
+                "wrong",
+                f"Only {_percent(linked)} of the users are linked through items that they share. Tastes of users in "
+                "different groups cannot be compared.",
+            )
+        )
+    return findings
+
+
+def about_ranking(quality: Mapping[str, Mapping[str, Any]], recent: str) -> list[Finding]:
+    """Findings of `ranking.held_out_quality`; `recent` is the name of recent popularity."""
+    findings = []
+    names = {"all": "Among all items", "new": "Among items that are new to a user"}
+    for subset, scores in quality.items():
+        others = {name: row["ndcg"]["mean"] for name, row in scores.items() if name != FITTED}
+        best = max(others, key=lambda name: others[name])
+        gain, mean = scores[best]["fitted minus this"]["ndcg"], scores[FITTED]["ndcg"]["mean"]
+        compared = f"(NDCG@20 {mean:.3f} against {others[best]:.3f})"
+        if gain["low"] > 0:
+            text = f"the fitted utility ranks later purchases better than every simple method {compared}"
+        elif gain["high"] < 0:
+            text = f"the method '{best}' ranks later purchases better than the fitted utility {compared}"
+        else:
+            text = (
+                f"the fitted utility ranks later purchases about as well as the best simple method, '{best}' {compared}"
+            )
+        kind: Kind = "wrong" if gain["high"] < 0 else "right"
+        findings.append(Finding(kind, f"{names[subset]}, {text}."))
+    if "new" in quality and quality["new"][recent]["fitted minus this"]["ndcg"]["high"] < 0:
+        findings.append(
+            Finding(
+                "serious",
+                "For items that are new to a user the fitted utility ranks worse than recent popularity: the log has "
+                "taught it no tastes, and policies differ by tastes.",
+            )
+        )
+    return findings
+
+
+def about_realism(found: Mapping[str, Any]) -> list[Finding]:
+    """Findings of the part "realism"."""
+    findings, near, far = [], [], []
+    for name, row in found["marginals"].items():
+        if row["world"] is None or row["floor"] is None:
+            continue
+        if row["world"] <= NEAR * row["floor"] + SMALL:
+            near.append(MARGINALS[name])
+        elif row["world"] > FAR * row["floor"] + SMALL:
+            far.append(MARGINALS[name])
+    if near:
+        findings.append(
+            Finding(
+                "right", f"Simulated purchases differ from real ones no more than real ones do in: {', '.join(near)}."
+            )
+        )
+    if far:
+        findings.append(
+            Finding("wrong", f"Simulated purchases differ much more than real ones do in: {', '.join(far)}.")
+        )
+    told = found["discriminator"]
+    auc, floor, telling = told["auc"], told["floor"], next(iter(told["features"]))
+    if auc <= floor + ALIKE:
+        findings.append(
+            Finding(
+                "right",
+                f"A classifier can hardly tell simulated from real purchases (AUC {auc:.2f}, floor {floor:.2f}).",
+            )
+        )
+    elif auc > TOLD_APART:
+        findings.append(
+            Finding(
+                "wrong",
+                f"A classifier tells simulated from real purchases (AUC {auc:.2f}, floor {floor:.2f}), mostly by: "
+                f"{telling}.",
+            )
+        )
+    return findings
+
+
+def about_decisions(ranking: Mapping[str, Any], confounder: Mapping[str, Any]) -> list[Finding]:
+    """Findings of the part "decisions"."""
+    best, second = list(ranking["policies"])[:2]
+    share = _percent(ranking["share of pairs that differ"])
+    findings = [
+        Finding(
+            "right", f"{best} is the best of the compared policies beyond chance; {share} of all pairs truly differ."
+        )
+        if [best, second] in ranking["pairs that differ"]
+        else Finding(
+            "wrong",
+            f"{best} and {second}, the two best policies, differ by no more than chance; {share} of pairs differ.",
+        )
+    ]
+    rows = confounder["strengths"]
+    if rows[0]["same best policy"] == 1:
+        weakest = next((row["strength"] for row in rows if row["same best policy"] < 1), None)
+        if weakest is None:
+            text = f"{best} stays best under a hidden confounder of up to {rows[-1]['strength']:g} utils"
+        else:
+            text = f"A hidden confounder of {weakest:g} utils makes another policy than {best} the best"
+        kind: Kind = "serious" if weakest is not None and weakest <= USUAL_STRENGTH else "right"
+        findings.append(Finding(kind, f"{text}."))
+    return findings
+
+
+def verdict(comparable: bool, findings: Sequence[Finding], never: Sequence[str]) -> dict[str, Any]:
+    """The verdict on a world.
+
+    Args:
+        comparable: whether a log of this origin allows to compare policies at all.
+        findings: of all parts.
+        never: what the world must not be trusted for.
+
+    Returns:
+        comparison: one of `SENTENCES`; sentence; right, wrong: sentences, serious ones first; never.
+    """
+    by_kind = {kind: [finding.text for finding in findings if finding.kind == kind] for kind in get_args(Kind)}
+    comparison = "not allowed" if not comparable else "with care" if by_kind["serious"] else "allowed"
+    return _verdict(comparison, by_kind["right"], by_kind["serious"] + by_kind["wrong"], never)
+
+
+def refused(reason: object) -> dict[str, Any]:
+    """The verdict on a log that no world can be fitted to."""
+    return _verdict("refused", (), (), (), reason=reason)
+
+
+def _verdict(
+    comparison: str, right: Sequence[str], wrong: Sequence[str], never: Sequence[str], **facts: object
+) -> dict[str, Any]:
+    sentence = SENTENCES[comparison].format(**facts)
+    return {
+        "comparison": comparison,
+        "sentence": sentence,
+        "right": list(right),
+        "wrong": list(wrong),
+        "never": list(never),
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
