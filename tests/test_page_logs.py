@@ -180,7 +180,7 @@ def test_the_summary_says_what_is_estimated_and_what_is_kept(world: FittedWorld,
     for part in ("choice.beta_taste = ", "(+- ", "Kept at its default", "arrival.r_1 = 0", "Not to be known"):
         assert part in text
     assert "clicks stand in" not in text
-    plain = fit_pages(log.drop(columns=["position", "price", "discount"]))
+    plain = fit_pages(log.drop(columns=["position", "price", "discount", "popularity"]))
     text = plain.summary()
     assert "clicks stand in" in text
     assert "tastes are for categories" in text
@@ -263,5 +263,5 @@ def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) ->
         fit(log, origin="random_pages", items=items)
     with pytest.raises(ValueError, match="new_items is not for"):
         fit(log, origin="pages", new_items=items)
-    with pytest.raises(ValueError, match="the log has 1 categories of items.*give the items' vectors"):
+    with pytest.raises(ValueError, match=r"the log has 1 categories of items.*give the items' vectors"):
         fit_pages(log.assign(category="all"))

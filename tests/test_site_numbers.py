@@ -397,6 +397,7 @@ GIVEN_IN_DOCSTRINGS = {
     "recsys_env.experiments.ab_test": {"more than 15 % of the ticks": "what it allows"},
     "recsys_env.experiments.Protocol": {"more than 15 % of the ticks": "what it allows"},
     "recsys_env.experiments.sparse": {"12 % of the ticks": "what it sets", "satisfaction is .8": "what it sets"},
+    "recsys_env.evaluation.record": {"batches of 256": "what it sets"},
     "recsys_env.fitting.fit": {"within 20 years": "what it allows"},
     "recsys_env.texts.measure.explained": {"fewer than 20 texts": "what it allows"},
 }

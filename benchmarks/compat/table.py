@@ -67,7 +67,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "generative": ("test_generative",),
     "cuda": ("test_cuda",),
     "render": ("test_render",),
-    "fit": ("test_fitting",),
+    "fit": ("test_fitting", "test_page_logs", "test_fit_report"),
+    "minari": ("test_logs",),
     "privacy": ("test_privacy",),
     "docs": ("test_site", "test_results", "test_readme"),
 }

@@ -73,9 +73,9 @@ def record(
     """Play whole episodes as `episode_returns` does, and log every item that was shown.
 
     Args:
-        task, policies, episodes, seed, num_threads, catalogue: as in `episode_returns`. Of more than 256 episodes, 256
-            are played after one another. The visitors are the same as if all were played at once, but the policies
-            begin anew: those that learn know nothing, and others have random streams of their own.
+        task, policies, episodes, seed, num_threads, catalogue: as in `episode_returns`. Many episodes are played in
+            batches of 256. The visitors are the same as if all were played at once, but the policies begin anew in
+            each batch: those that learn know nothing, and others have random streams of their own.
         out: a Parquet file to which the log is written; its folder is created. The memory that this takes does not grow
             with the log. The file is complete, or, after an error or an interruption, not there or the earlier one.
         columns: columns on request, of "candidates", "context" and "text".

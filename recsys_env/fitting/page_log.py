@@ -153,31 +153,22 @@ def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
         ValueError: the table lacks a column.
     """
     pd = library("pandas", "fit")
-    needed = ("tick", "copy", "person", "agent", "rank", "item", "topic", "price", "promoted", "clicked", "cart")
-    if missing := [name for name in (*needed, "bought", "bought_tick") if name not in table]:
+    kept = ("user", "item", "time", "page", "position", "price", "discount", "popularity", "session")
+    needed = (*kept, "category", "agent", "clicked", "cart", "bought", "bought_time")
+    if missing := [name for name in needed if name not in table]:
         raise ValueError(
             f"the table has no column {', '.join(missing)}; give what recsys_env.evaluation.record returns"
         )
-    listed = table["price"].where(~table["promoted"]).groupby(table["item"]).transform("max")
-    at_once = table["bought"] & (table["bought_tick"] == table["tick"])
+    at_once = table["bought"] & (table["bought_time"] == table["time"])
     event = np.select([at_once, table["cart"], table["clicked"]], ["purchase", "cart", "click"], "none")
-    rows = pd.DataFrame(
-        {
-            "user": table["person"],
-            "item": table["item"],
-            "time": table["tick"],
-            "event": event,
-            "page": table["copy"].astype(np.int64) * (int(table["tick"].max()) + 1) + table["tick"],
-            "position": table["rank"],
-            "price": table["price"],
-            "discount": (listed - table["price"]).clip(lower=0).fillna(0),
-            "category": "topic " + table["topic"].astype(str),
-            "agent": table["agent"].astype(str),
-        }
+    rows = table[list(kept)].assign(
+        event=event, category="topic " + table["category"].astype(str), agent=table["agent"].astype(str)
     )
+    if "propensity" in table:
+        rows["propensity"] = table["propensity"]
     later = table["bought"] & ~at_once
     return pd.concat(
-        [rows, rows[later].assign(event="purchase", time=table.loc[later, "bought_tick"])], ignore_index=True
+        [rows, rows[later].assign(event="purchase", time=table.loc[later, "bought_time"])], ignore_index=True
     )
 
 

@@ -203,8 +203,8 @@ def _of_categories(topic: np.ndarray) -> np.ndarray:
     count = int(topic.max()) + 1
     if not 1 < count <= MOST_CATEGORIES:
         raise ValueError(
-            f"the log has {count} categories of items, and tastes can be told for 2 to {MOST_CATEGORIES}; name a column "
-            "of such categories, or give the items' vectors in the table of items"
+            f"the log has {count} categories of items, and tastes can be told for 2 to {MOST_CATEGORIES}; name a "
+            "column of such categories, or give the items' vectors in the table of items"
         )
     return np.eye(count)[topic]
 
