@@ -111,7 +111,7 @@ def test_the_verdict_follows_from_the_findings() -> None:
     assert (found["comparison"], found["right"], found["wrong"]) == ("with care", ["All is right."], ["No tastes."])
     assert found["never"] == ["more"]
     assert not diagnosis.KINDS["recommender"].comparable
-    assert diagnosis.KINDS.keys() == ORIGINS.keys()
+    assert diagnosis.KINDS.keys() == ORIGINS.keys() - {"pages"}
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,11 @@ def test_what_is_no_log_is_an_error(log: Any) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ the cut
+
+
+def test_a_log_of_pages_has_no_report_yet(log: Any) -> None:
+    with pytest.raises(ValueError, match="origin = 'pages': reports are for logs of purchases, free_choice"):
+        assess(log, origin="pages", columns=COLUMNS)
 
 
 def test_a_log_is_cut_at_midnight(log: Any) -> None:

@@ -87,6 +87,8 @@ def assess(
         ImportError: a library of the extra `fit` is missing.
     """
     how = checked_origin(origin)
+    if how not in diagnosis.KINDS:
+        raise ValueError(f"origin = {how!r}: reports are for logs of purchases, {', '.join(diagnosis.KINDS)}")
     chosen: ReportSettings = replace(ReportSettings(), settings)
     report: dict[str, Any] = {"origin": how, "settings": asdict(chosen)}
     progress("cut the log")
