@@ -380,7 +380,7 @@ def test_policies_must_not_be_compared_in_the_world_of_a_recommenders_pages(log,
     with pytest.warns(RecommenderLogWarning) as caught:
         FittedWorld.load(tmp_path / "theirs.npz")
     assert caught[0].filename == __file__
-    assert set(ORIGINS) == {"free_choice", "random_pages", "recommender"}
+    assert set(ORIGINS) == {"free_choice", "random_pages", "recommender", "pages"}
 
 
 def test_a_world_plays_without_the_libraries_of_the_fit(world, tmp_path):
