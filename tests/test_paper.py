@@ -36,6 +36,7 @@ def my_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "my_search:RandomSearch"
 
 
+@pytest.mark.slow
 def test_an_algorithm_gets_its_row_figure_cross_play_and_scenarios(
     my_search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,6 +104,7 @@ def test_a_response_is_trained_against_each_seed_of_a_network(measured: Path) ->
     assert list(found["scenarios"]["found"]) == ["social-v1/learned-team"]
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_not_measured_again(again: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another seed is added; policies that have changed are measured again."""
     before = {path: path.read_text() for path in (again / "robustness").iterdir()}
