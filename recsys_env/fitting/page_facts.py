@@ -113,21 +113,22 @@ def page_summary(world: Any) -> str:
     for name, meaning in ESTIMATED.items():
         if name in errors:
             bound = "; its estimate was negative, which a world does not allow" if name in facts.at_bound else ""
-            lines.append(f"  {name} = {_value(world, name):.4g} (+- {errors[name]:.2g}): {meaning}{bound}")
+            lines.append(f"  {name} = {value_of(world, name):.4g} (+- {errors[name]:.2g}): {meaning}{bound}")
     lines.append(f"  intercepts of items: standard deviation {facts.item_sd:.2g} beside what popularity tells")
     lines.append("  tastes and price sensitivities of users: drawn from their posterior, one draw each")
     lines += ["", "Counted in the log"]
-    counted = {name for name in FACTS if _value(world, name) != _default(world, name)} | {"num_agents", "slots"}
-    lines += [f"  {name} = {_text(_value(world, name))}: {FACTS[name]}" for name in FACTS if name in counted]
+    counted = {name for name in FACTS if value_of(world, name) != _default(world, name)} | {"num_agents", "slots"}
+    lines += [f"  {name} = {in_words(value_of(world, name))}: {FACTS[name]}" for name in FACTS if name in counted]
     lines += ["", "Kept at its default, since the log does not say (override what you know better)"]
     missing = [name for name in ESTIMATED if name not in errors]
     kept = {**{name: ESTIMATED[name] for name in missing}, **{n: FACTS[n] for n in FACTS if n not in counted}, **KEPT}
-    lines += [f"  {name} = {_text(_value(world, name))}: {meaning}" for name, meaning in kept.items()]
+    lines += [f"  {name} = {in_words(value_of(world, name))}: {meaning}" for name, meaning in kept.items()]
     lines += ["", "Not to be known from a log of pages"]
     return "\n".join([*lines, *(f"  - {sentence}" for sentence in world.unknown)])
 
 
-def _value(config: WorldConfig, name: str) -> Any:
+def value_of(config: WorldConfig, name: str) -> Any:
+    """The value of a field, whose name has its group before a dot."""
     value: Any = config
     for part in name.split("."):
         value = getattr(value, part)
@@ -137,8 +138,9 @@ def _value(config: WorldConfig, name: str) -> Any:
 def _default(world: WorldConfig, name: str) -> Any:
     from ..config import WorldConfig
 
-    return _value(WorldConfig(), name)
+    return value_of(WorldConfig(), name)
 
 
-def _text(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A value as summaries show it."""
     return f"{value:.4g}" if isinstance(value, float) else repr(value)

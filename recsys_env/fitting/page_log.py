@@ -12,6 +12,7 @@ import numpy as np
 from ..checks import did_you_mean, shown
 from ..files import checked_path
 from ..libraries import library
+from .table import codes_of, most_frequent_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,8 +120,8 @@ def read_pages(
         if role in data:
             _refuse(data[role], data[role].isna(), "must not be missing: drop or fill these rows")
     level = _levels(data["event"])
-    user, user_ids = _codes(pd, data["user"])
-    item, item_ids = _codes(pd, data["item"])
+    user, user_ids = codes_of(pd, data["user"])
+    item, item_ids = codes_of(pd, data["item"])
     page, _ = pd.factorize(data["page"])
     for name, ids, what in (("user", user_ids, "users"), ("item", item_ids, "items")):
         if len(ids) < 2:
@@ -240,18 +241,6 @@ def _refuse(column: Any, bad: Any, why: str) -> None:
         )
 
 
-def _codes(pd: Any, ids: Any) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        codes, found = pd.factorize(ids, sort=True)
-    except TypeError:
-        kinds = sorted({type(value).__name__ for value in ids})
-        raise TypeError(
-            f"column {shown(ids.name)} must hold ids that can be sorted (integers or strings), it holds "
-            f"{', '.join(kinds)}"
-        ) from None
-    return codes, np.asarray(found)
-
-
 def _levels(event: Any) -> np.ndarray:
     """Each row's event as a number of `EVENTS`; a missing one is "none"."""
     words = event.astype(object).where(event.notna(), "none")
@@ -357,7 +346,7 @@ def _ordered(
     several = np.zeros(len(ids[1]), bool)
     for role in ("category", "text"):
         if role in data:
-            labels[role], more = _label(pd, item, data[role])
+            labels[role], more = most_frequent_label(pd, item, data[role])
             several |= more
     if "popularity" in values:
         labels["popularity"] = np.zeros(len(ids[1]))
@@ -372,13 +361,6 @@ def _ordered(
 def known_place(item_ids: np.ndarray, of_log: np.ndarray) -> np.ndarray:
     """The number in the catalogue of every item of the log, both in ascending order."""
     return np.searchsorted(item_ids, of_log).astype(np.int32)
-
-
-def _label(pd: Any, item: np.ndarray, label: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The most frequent label [M] of each item, of equals the first in the alphabet, and which items have several."""
-    counts = pd.DataFrame({"item": item, "label": label.astype(str)}).value_counts().reset_index()
-    counts = counts.sort_values(["item", "count", "label"], ascending=[True, False, True])
-    return counts.drop_duplicates("item")["label"].to_numpy(str), np.bincount(counts["item"]) > 1
 
 
 def _items(
@@ -402,7 +384,7 @@ def _items(
     for role in used:
         _refuse(table[role], table[role].isna(), "of items must not be missing")
     _refuse(table["item"], table["item"].duplicated(), "of items must name each item once")
-    codes, item_ids = _codes(pd, table["item"])
+    codes, item_ids = codes_of(pd, table["item"])
     table = table.iloc[np.argsort(codes)]
     lacking = pd.Series(of_log, name=used["item"])
     _refuse(lacking, ~lacking.isin(item_ids), "holds items that the table of items lacks")

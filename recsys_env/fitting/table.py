@@ -79,8 +79,8 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
     off = _numbers(data["discount"], positive=False) if "discount" in data else 0.0
     lines = pd.DataFrame(
         {
-            "user": _codes(pd, data["user"]),
-            "item": _codes(pd, data["item"]),
+            "user": codes_of(pd, data["user"])[0],
+            "item": codes_of(pd, data["item"])[0],
             "day": ((when - when.min()) / pd.Timedelta(days=1)).to_numpy(),
             "date": when.dt.normalize().to_numpy(),
             "paid": paid / units,
@@ -91,7 +91,7 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
     without = {"name": data["item"], "text": nothing, "domain": nothing}
     labels, several = {}, np.zeros(lines["item"].max() + 1, np.bool_)
     for role in LABELS:
-        labels[role], more = _label(pd, lines["item"], data.get(role, without.get(role)))
+        labels[role], more = most_frequent_label(pd, lines["item"], data.get(role, without.get(role)))
         several |= more
     return lines, pd.DataFrame(labels), int(several.sum())
 
@@ -128,7 +128,7 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
     without = {"name": ids, "text": "", "domain": ""}
     labels = {role: table[used[role]] if used[role] else without[role] for role in LABELS}
     found = pd.DataFrame({**labels, "price": _within(table[used["price"]], *PRICES)}, index=table.index)
-    return found.iloc[np.argsort(_codes(pd, ids), kind="stable")].astype(dict.fromkeys(LABELS, str))
+    return found.iloc[np.argsort(codes_of(pd, ids)[0], kind="stable")].astype(dict.fromkeys(LABELS, str))
 
 
 def kinds(items: pd.DataFrame, label: str, column: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -178,24 +178,24 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
             raise ValueError(f"{one} and {other} are both the column {shown(columns[one])}")
 
 
-def _codes(pd: Any, ids: pd.Series) -> np.ndarray:
-    """The place of each id among all ids in ascending order."""
+def codes_of(pd: Any, ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """The place of each id among all ids, and these in ascending order."""
     try:
-        codes, _ = pd.factorize(ids, sort=True)
+        codes, found = pd.factorize(ids, sort=True)
     except TypeError:  # no order, or no hash
         kinds = sorted({type(value).__name__ for value in ids})
         raise TypeError(
             f"column {shown(ids.name)} must hold ids that can be sorted (integers or strings), "
             f"it holds {', '.join(kinds)}"
         ) from None
-    return codes
+    return codes, np.asarray(found)
 
 
-def _label(pd: Any, item: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+def most_frequent_label(pd: Any, item: Any, label: Any) -> tuple[np.ndarray, np.ndarray]:
     """The most frequent label [M] of each item, of equals the first in the alphabet, and which items have several."""
     counts = pd.DataFrame({"item": item, "label": label.astype(str)}).value_counts().reset_index()
     counts = counts.sort_values(["item", "count", "label"], ascending=[True, False, True])
-    return counts.drop_duplicates("item")["label"].to_numpy(), (np.bincount(counts["item"]) > 1)
+    return counts.drop_duplicates("item")["label"].to_numpy(str), (np.bincount(counts["item"]) > 1)
 
 
 def _numbers(values: pd.Series, positive: bool) -> np.ndarray:

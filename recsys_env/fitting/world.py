@@ -25,7 +25,7 @@ from ..policies import Team
 from ..settings import Settings, number_field, replace, text_field
 from ..vector import VectorEnv
 from .page_facts import UNKNOWN as UNKNOWN_OF_PAGES
-from .page_facts import PageFacts, page_summary
+from .page_facts import PageFacts, in_words, page_summary, value_of
 
 SEED = 0
 CLICKS_PER_PAGE = 0.3  # of random pages; unsaturated, so that policies can differ
@@ -159,10 +159,10 @@ class FittedWorld(WorldConfig):
         lines.append("  of items: vectors, topics, intercepts, list prices, popularity")
         lines.append("  of users: tastes, price sensitivity, activity, habits")
         for name, value in fitted.items():
-            now = _value(self, name)
-            changed = "" if now == value else f" [changed; the log says {_text(value)}]"
-            error = f"; standard error {_text(getattr(log, _ERRORS[name]))}" if name in _ERRORS else ""
-            lines.append(f"  {name} = {_text(now)}: {_FROM_LOG[name]}{error}{changed}")
+            now = value_of(self, name)
+            changed = "" if now == value else f" [changed; the log says {in_words(value)}]"
+            error = f"; standard error {in_words(getattr(log, _ERRORS[name]))}" if name in _ERRORS else ""
+            lines.append(f"  {name} = {in_words(now)}: {_FROM_LOG[name]}{error}{changed}")
         if "items.promotion_depth" not in fitted:
             lines.append("  no promotions: the log has no discounts")
         lines.append(f"  weights: from {log.weight_purchases:,} purchases of {log.weight_users:,} users, its last days")
@@ -171,7 +171,7 @@ class FittedWorld(WorldConfig):
             f"{log.world_purchases_per_visit:.2f} in the world as fitted, under the random policy"
         )
         lines += ["", "Assumed, since the log does not say (override what you know better)"]
-        lines += [f"  {name} = {_text(_value(self, name))}: {meaning}" for name, meaning in _ASSUMED.items()]
+        lines += [f"  {name} = {in_words(value_of(self, name))}: {meaning}" for name, meaning in _ASSUMED.items()]
         lines += ["", "Not to be known from a purchase log"]
         return "\n".join([*lines, *(f"  - {sentence}" for sentence in self.unknown)])
 
@@ -281,16 +281,6 @@ def _logit(p: float) -> float:
 
 def _flat(groups: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
-
-
-def _value(config: Any, name: str) -> Any:
-    for part in name.split("."):
-        config = getattr(config, part)
-    return config
-
-
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
 # ---------------------------------------------------------------------------------------------- random pages
