@@ -39,7 +39,7 @@ from recsys_env.provenance import provenance
 from .algorithms import check_library, find_algorithm
 from .learners import LEARNERS, ReferenceLearner, budget
 from .options import run_name
-from .reference import ReferenceJob, files_of, row_of, train_missing, training_summary
+from .reference import ReferenceJob, files_of, row_of, stored_for, train_missing, training_summary
 from .robustness import Trained, add_cross_play, add_scenarios, read
 from .training_results import RESULTS, TrainingResults, marl_eval, read_folder
 
@@ -230,8 +230,10 @@ def over_tasks(study: Study, rows: Rows, ends: Mapping[str, Mapping[str, np.ndar
 
 def write(study: Study, out: Path) -> Path:
     """Write tables, figures, marl-eval's form and the text; return the path of the text."""
-    stored = [results for results in files_of(study.jobs, out / "training").values() if results.runs]
-    own = {job.task: row_of(found.runs) for job in study.jobs for found in stored if _is_of(job, found)}
+    files = files_of(study.jobs, out / "training")
+    stored = [results for results in files.values() if results.runs]
+    first = [study.of_task(task)[0] for task in study.tasks]
+    own = {job.task: row_of(files[job.file_name].runs) for job in first if files[job.file_name].runs}
     rows: Rows = {study.name: own, **published(study)}
     ends = scales(study, out)
     over = over_tasks(study, rows, ends)
@@ -260,20 +262,13 @@ def write(study: Study, out: Path) -> Path:
     return path
 
 
-def _is_of(job: ReferenceJob, found: TrainingResults) -> bool:
-    return job.algorithm.has_settings(found.settings)
-
-
 def _for_marl_eval(study: Study, stored: Sequence[TrainingResults]) -> list[TrainingResults]:
     """The study's results, and those of the published learners that were trained on all of its tasks with its seeds."""
     found, seeds = list(stored), set.intersection(*(set(results.seeds()) for results in stored))
-    by_settings = read_folder(study.results)
+    theirs = read_folder(study.results)
     for learner in LEARNERS.values():
         if learner.like is None and set(study.tasks) <= set(learner.tasks):
-            of = [
-                next((each for each in by_settings if learner.job(task).has_settings(each.settings)), None)
-                for task in study.tasks
-            ]
+            of = [stored_for(learner.job(task), theirs) for task in study.tasks]
             whole = [each for each in of if each is not None and seeds <= set(each.seeds())]
             found += whole if len(whole) == len(of) else []
     return found

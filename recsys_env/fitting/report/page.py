@@ -18,6 +18,7 @@ from ...libraries import library
 from ..world import ORIGINS
 from .ranking import CUTOFF, FITTED, RESAMPLES
 from .realism import MARGINALS
+from .verdict import percent
 
 CLASSES = {"allowed": "allowed", "with care": "care", "not allowed": "not", "refused": "refused"}
 SUBSETS = {"all": "All items", "new": "Items that the user had never bought before"}
@@ -81,7 +82,7 @@ def _log(report: Mapping[str, Any]) -> list[str]:
             f"The log has {log['rows']:,} purchases. The world is fitted to the first {before} days, from "
             f"{log['first day']} on, in which {log['users']:,} users bought {log['items']:,} different items. The last "
             f"{after} days, from {log['held out from']} on, are held out: the world has not seen them, and is compared "
-            f"with them. {_percent(log['held-out rows of new users or items'])} of the held-out purchases are left "
+            f"with them. {percent(log['held-out rows of new users or items'])} of the held-out purchases are left "
             "out, because their user or item does not occur in the first days."
         ),
         _text(f"Origin of the log: {ORIGINS[report['origin']]}."),
@@ -93,7 +94,7 @@ def _diagnosis(found: Mapping[str, Any]) -> list[str]:
     pages = (
         "The log does not say which share of pages was filled at random."
         if explored is None
-        else (f"{_percent(explored)} of the pages were filled at random.")
+        else (f"{percent(explored)} of the pages were filled at random.")
     )
     return [
         "<h3>How much users and items overlap</h3>",
@@ -103,16 +104,16 @@ def _diagnosis(found: Mapping[str, Any]) -> list[str]:
         ),
         _list(
             [
-                f"{_percent(overlap['items with enough users'])} of the items were bought by at least "
+                f"{percent(overlap['items with enough users'])} of the items were bought by at least "
                 f"{overlap['enough users']} users. These items make up "
-                f"{_percent(overlap['purchases of items with enough users'])} of the purchases. The median item was "
+                f"{percent(overlap['purchases of items with enough users'])} of the purchases. The median item was "
                 f"bought by {overlap['median users of an item']:g} users.",
-                f"{_percent(overlap['users with enough purchases'])} of the users made at least "
+                f"{percent(overlap['users with enough purchases'])} of the users made at least "
                 f"{overlap['enough purchases']} purchases. The median user made "
                 f"{overlap['median purchases of a user']:g}.",
                 f"Two random users have bought {overlap['items that two users share']:.1f} items in common. "
-                f"{_percent(overlap['pairs of users that share an item'])} of the pairs share at least one.",
-                f"{_percent(overlap['users in the largest connected group'])} of the users are linked to each other, "
+                f"{percent(overlap['pairs of users that share an item'])} of the pairs share at least one.",
+                f"{percent(overlap['users in the largest connected group'])} of the users are linked to each other, "
                 "directly or through other users, by items that they bought.",
             ]
         ),
@@ -223,7 +224,7 @@ def _decisions(found: Mapping[str, Any]) -> list[str]:
             f"{row['strength']:g}" + (" (chance alone)" if row["strength"] == 0 else ""),
             f"{row['tau']:.2f}",
             f"{row['lowest tau']:.2f}",
-            _percent(row["same best policy"]),
+            percent(row["same best policy"]),
         ]
         for row in hidden["strengths"]
     ]
@@ -233,7 +234,7 @@ def _decisions(found: Mapping[str, Any]) -> list[str]:
             "an agent's mean over an episode, in "
             "units of the mean profit of a sale. Two policies truly differ if the 95 % interval of their difference "
             f"for the same visitors does not contain 0: {len(pairs)} of {order['pairs']} pairs do "
-            f"({_percent(order['share of pairs that differ'])})."
+            f"({percent(order['share of pairs that differ'])})."
         ),
         _figure(_draw_policies, policies, "Reward of each policy with 95 % intervals."),
         _table(["policy", "reward", "truly better than"], rows),
@@ -286,10 +287,6 @@ def _cell(text: str) -> str:
     """A cell, in which numbers stay on one line."""
     kind = ' class="number"' if text[:1] in "+-" or text[:1].isdigit() else ""
     return f"<td{kind}>{html.escape(text)}</td>"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _number(value: float | None) -> str:

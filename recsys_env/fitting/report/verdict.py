@@ -39,7 +39,7 @@ def about_overlap(found: Mapping[str, Any]) -> list[Finding]:
     """Findings of `diagnosis.overlap`."""
     covered, linked = found["purchases of items with enough users"], found["users in the largest connected group"]
     text = (
-        f"{_percent(covered)} of the purchases are of items that at least {found['enough users']} users bought, so "
+        f"{percent(covered)} of the purchases are of items that at least {found['enough users']} users bought, so "
         f"that the appeal of these items can be told from chance."
     )
     kind: Kind = "right" if covered >= COVERED else "wrong" if covered >= HARDLY_COVERED else "serious"
@@ -48,7 +48,7 @@ def about_overlap(found: Mapping[str, Any]) -> list[Finding]:
         findings.append(
             Finding(
                 "wrong",
-                f"Only {_percent(linked)} of the users are linked through items that they share. Tastes of users in "
+                f"Only {percent(linked)} of the users are linked through items that they share. Tastes of users in "
                 "different groups cannot be compared.",
             )
         )
@@ -128,7 +128,7 @@ def about_realism(found: Mapping[str, Any]) -> list[Finding]:
 def about_decisions(ranking: Mapping[str, Any], confounder: Mapping[str, Any]) -> list[Finding]:
     """Findings of the part "decisions"."""
     best, second = list(ranking["policies"])[:2]
-    share = _percent(ranking["share of pairs that differ"])
+    share = percent(ranking["share of pairs that differ"])
     findings = [
         Finding(
             "right", f"{best} is the best of the compared policies beyond chance; {share} of all pairs truly differ."
@@ -185,5 +185,6 @@ def _verdict(
     }
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in percent."""
     return f"{100 * share:.0f} %"
