@@ -135,7 +135,7 @@ def sweep(
         if set(of) == set(names):
             rows = zip(changes(learner), (of[name] for name in names), strict=True)
             stored.setdefault(learner.name, {})[task] = _row(learner, task, list(rows))
-            write_json(result, {**provenance(), "learners": stored})
+            write_json(result, {**provenance(), "settings": {"ticks": TICKS, "seed": SEED}, "learners": stored})
             read_sweep.cache_clear()
 
     train_all(list(runs), out, workers, finished)
