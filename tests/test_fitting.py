@@ -431,6 +431,18 @@ def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
     np.testing.assert_array_equal(catalogue.user_price_sensitivity, 1)
 
 
+def test_a_log_of_ratings_needs_no_prices_and_no_categories(log):
+    ratings = log[["household_id", "product_id", "transaction_timestamp"]].assign(rating=log.index % 5 + 1)
+    with pytest.warns(LogWarning) as found:
+        catalogue = fit(ratings, columns={"price": None, "topic": None, "name": None}, dims=4, habit_size=8)
+    doubts = [str(warning.message) for warning in found]
+    assert any("no column of prices" in doubt for doubt in doubts)
+    assert any("'rating' was not used: every row was taken for a choice" in doubt for doubt in doubts)
+    assert catalogue.settings["choice"]["beta_price"] == 0
+    np.testing.assert_array_equal(catalogue.item_price, 1)
+    assert list(catalogue.topic_name) == ["all"]
+
+
 def test_the_table_is_not_changed(log):
     before = log.copy()
     fit(log, dims=4)
@@ -528,8 +540,12 @@ def test_impossible_options_are_named(log, bad):
         ({"dims": 600}, ValueError, r"dims = 600 is out of range; .*\[1, 512\]"),
         ({"weight_days": "28"}, TypeError, "weight_days = '28' must be a number"),
         ({"weight_day": 28}, TypeError, r"no field 'weight_day' \(did you mean 'weight_days'\?\)"),
-        (column("topic", None), TypeError, r"topic = None must be the name of a column; .*assign\(category='all'\)"),
-        (column("price", None), TypeError, "price = None must be the name of a column; only .*domain may be None"),
+        (column("time", None), TypeError, "time = None must be the name of a column; only price, .*domain may be None"),
+        (
+            {"columns": {"price": None, "quantity": "quantity"}},
+            ValueError,
+            "quantity = 'quantity' needs a column of prices, and price = None",
+        ),
         (column("user", ["household_id"]), TypeError, "user = .'household_id'. must be the name of a column"),
         (column("item", "household_id"), ValueError, "user and item are both the column 'household_id'"),
         (column("price", "quantity"), ValueError, "price and quantity are both the column 'quantity'"),

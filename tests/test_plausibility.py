@@ -48,8 +48,8 @@ REFUSED = {
     ),
     "no prices": (
         lambda log: log.assign(sales_value=0.0),
-        "column 'sales_value' must be finite and > 0; 7200 of 7200 rows are not, the first holds 0.0, as in a log of "
-        "clicks or ratings, which give prices no weight: fill in 1",
+        "column 'sales_value' must be finite and > 0; 7200 of 7200 rows are not, the first holds 0.0, as in a log "
+        "without prices: name no column for price",
     ),
     "every row three times": (
         lambda log: pd.concat([log] * 3),

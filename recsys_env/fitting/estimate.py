@@ -101,14 +101,15 @@ def fit(
             pages themselves, with and without clicks; its roles, settings and result are those of `fit_pages`, and what
             follows is about the other origins.
         columns: the log's column for each of these roles where it is not the default (`COLUMNS`); None where the log
-            has none, which "quantity", "discount", "name", "text" and "domain" allow.
+            has none, which all but "user", "item" and "time" allow.
 
             - "user", "item": ids of any kind that can be sorted.
             - "time": datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
-            - "price": price paid for the row, after discount, from 1e-6 to 1e12.
+            - "price": price paid for the row, after discount, from 1e-6 to 1e12; None = everything costs 1 and the
+              log says nothing about prices, as logs of ratings do.
             - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
             - "discount": >= 0, amount taken off the row's list price; None = no promotions.
-            - "topic": the item's category.
+            - "topic": the item's category; None = all items are of one.
             - "name": the item's title; None = its id.
             - "text": the item's description or attributes; None = it has none.
             - "domain": the item's part of the assortment, such as a department, which can define inventories
@@ -164,7 +165,7 @@ def fit(
         raise TypeError(f"source = {shown(source)} must be a string")
     named = named_columns(columns)
     lines, items, relabelled = tidy(purchases, named)
-    doubts = check_events(purchases, named) + repeated_rows(purchases, named) + check_prices(lines, str(named["price"]))
+    doubts = [*check_events(purchases, named), *repeated_rows(purchases, named), *check_prices(lines, named["price"])]
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= chosen.dims:
         raise ValueError(
@@ -186,7 +187,7 @@ def fit(
     }
     new = None if new_items is None else newcomers(new_items, named, purchases[named["item"]])
     catalogue, evidence = _catalogue(lines, labels, named["discount"] is not None, chosen)
-    doubts += doubts_about_weights(evidence, str(named["price"]))
+    doubts += doubts_about_weights(evidence, named["price"])
     warn_of_doubts(doubts, stacklevel=3)  # past the decorator
     if new is not None:
         catalogue = with_newcomers(catalogue, new, text)

@@ -30,6 +30,7 @@ FLAGS = frozenset(
     ("click", "clicked", "isclick", "isclicked", "bought", "isbought", "buy", "isbuy", "purchase", "purchased")
     + ("ispurchase", "conversion", "converted", "isconversion")
 )
+RATINGS = frozenset(("rating", "ratings", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore"))
 EVENTS = frozenset(
     f"{name}{end}" for name in ("event", "behavior", "behaviour", "action", "interaction") for end in ("", "type")
 )
@@ -84,6 +85,11 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
                 f"column {shown(name)} has the values {shown(sorted(kinds))}; every row was taken for a purchase, "
                 "whatever it holds there"
             )
+        if _letters(name) in RATINGS and len(kinds) > 1:
+            doubts.append(
+                f"column {shown(name)} was not used: every row was taken for a choice of the item, however it was "
+                "rated; to count what people liked, give fit those rows alone"
+            )
     return doubts
 
 
@@ -113,8 +119,8 @@ def repeated_rows(table: pd.DataFrame, columns: Mapping[str, str | None]) -> lis
     return [f"{found}; if they are copies, purchases.drop_duplicates() keeps one each"]
 
 
-def check_prices(lines: pd.DataFrame, column: str) -> list[str]:
-    """Doubts about the prices of tidy lines, which come from this column.
+def check_prices(lines: pd.DataFrame, column: str | None) -> list[str]:
+    """Doubts about the prices of tidy lines, which come from this column, if the log has one.
 
     Raises:
         ValueError: a price is too far from the other prices of its product, or a product's from those of the others.
@@ -158,8 +164,8 @@ def check_evidence(purchases: int, users: int, weight_days: float) -> None:
         )
 
 
-def doubts_about_weights(facts: Mapping[str, float], price: str) -> list[str]:
-    """Doubts about weights with these `LogFacts`, of a log with this column of prices."""
+def doubts_about_weights(facts: Mapping[str, float], price: str | None) -> list[str]:
+    """Doubts about weights with these `LogFacts`, of a log with this column of prices, if it has one."""
     doubts = []
     purchases, users = facts["weight_purchases"], facts["weight_users"]
     if purchases < FEW or users < FEW_USERS:
@@ -167,7 +173,9 @@ def doubts_about_weights(facts: Mapping[str, float], price: str) -> list[str]:
             f"the weights of the utility rest on {purchases} purchases of {users} users: with fewer than {FEW} "
             f"purchases or {FEW_USERS} users they are uncertain, as their standard errors in summary() show"
         )
-    if facts["price_error"] == 0:
+    if price is None:
+        doubts.append("the log has no column of prices: everything costs the same, and beta_price = 0")
+    elif facts["price_error"] == 0:
         doubts.append(
             f"column {shown(price)} hardly moves within a product, so the log gives price no weight: beta_price = 0"
         )

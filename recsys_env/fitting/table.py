@@ -29,7 +29,8 @@ COLUMNS: dict[str, str | None] = {  # role -> its default column
     "text": None,
     "domain": None,
 }
-OPTIONAL = ("quantity", "discount", "name", "text", "domain")
+OPTIONAL = ("price", "quantity", "discount", "topic", "name", "text", "domain")
+OF_PRICE = ("quantity", "discount")  # roles that say something about the price alone
 LABELS = ("topic", "name", "text", "domain")  # of an item
 
 
@@ -38,7 +39,7 @@ def named_columns(columns: Mapping[str, str | None] | None) -> dict[str, str | N
 
     Raises:
         TypeError: `columns` is not a mapping.
-        ValueError: there is no such role.
+        ValueError: there is no such role, or a role about the price without a column of prices.
     """
     if not isinstance(columns, Mapping | None):
         raise TypeError(f"columns = {shown(columns)} must be a dict of columns by role; roles are {', '.join(COLUMNS)}")
@@ -48,7 +49,13 @@ def named_columns(columns: Mapping[str, str | None] | None) -> dict[str, str | N
             raise ValueError(
                 f"columns has no role {shown(role)}{did_you_mean(role, COLUMNS)}; roles are {', '.join(COLUMNS)}"
             )
-    return {**COLUMNS, **given}
+    named = {**COLUMNS, **given}
+    if named["price"] is None:
+        for role in OF_PRICE:
+            if given.get(role) is not None:
+                raise ValueError(f"{role} = {shown(given[role])} needs a column of prices, and price = None")
+        named |= dict.fromkeys(OF_PRICE)
+    return named
 
 
 def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFrame, pd.DataFrame, int]:
@@ -59,7 +66,8 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
         columns: role -> its column or None, for all roles in `COLUMNS`.
 
     Returns:
-        lines (user and item as codes in order of id, day, date, paid and list price per unit), items (`LABELS`), and
+        lines (user and item as codes in order of id, day, date, paid and list price per unit, which are 1 in a log
+        without prices), items (`LABELS`), and
         the number of items with several labels of a kind, of which the most frequent counts.
     """
     pd = library("pandas", "fit")
@@ -74,7 +82,7 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
                 f"row {first}"
             )
     when = _times(pd, data["time"])
-    paid = _within(data["price"], *PRICES)
+    paid = _within(data["price"], *PRICES) if "price" in data else np.ones(len(table))
     units = _within(data["quantity"], *UNITS) if "quantity" in data else 1.0
     off = _numbers(data["discount"], positive=False) if "discount" in data else 0.0
     lines = pd.DataFrame(
@@ -87,8 +95,8 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
             "list": (paid + off) / units,
         }
     )
-    nothing = pd.Series("", data["item"].index)
-    without = {"name": data["item"], "text": nothing, "domain": nothing}
+    nothing, all_alike = (pd.Series(label, data["item"].index) for label in ("", "all"))
+    without = {"topic": all_alike, "name": data["item"], "text": nothing, "domain": nothing}
     labels, several = {}, np.zeros(lines["item"].max() + 1, np.bool_)
     for role in LABELS:
         labels[role], more = most_frequent_label(pd, lines["item"], data.get(role, without.get(role)))
@@ -157,10 +165,9 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
         if column is None and role in OPTIONAL:
             continue
         if not isinstance(column, str):
-            without = f"; only {', '.join(OPTIONAL)} may be None"
-            if role == "topic":
-                without += ". A log without categories gets one: purchases.assign(category='all')"
-            raise TypeError(f"{role} = {shown(column)} must be the name of a column{without}")
+            raise TypeError(
+                f"{role} = {shown(column)} must be the name of a column; only {', '.join(OPTIONAL)} may be None"
+            )
         found = int((table.columns == column).sum())
         if found == 0:
             hint = did_you_mean(column, table.columns)
@@ -211,9 +218,7 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
     bad = ~np.isfinite(kept) | ((kept <= 0) if positive else (kept < 0))
     if bad.any():
         first = numbers[bad][0]
-        unpriced = ", as in a log of clicks or ratings, which give prices no weight: fill in 1" * bool(
-            (kept == 0).all()
-        )
+        unpriced = ", as in a log without prices: name no column for price" * bool((kept == 0).all())
         raise ValueError(
             f"column {shown(column)} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds "
             f"{first}{unpriced}"

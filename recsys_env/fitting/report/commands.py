@@ -35,8 +35,9 @@ def fit(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = 
     Args:
         log: a .csv or .parquet file with one row per purchase.
         columns: the log's column of each role: user=customer item=product time=when price=paid topic=category. The
-            roles are those of `recsys_env.fitting.fit`. quantity, discount and name may be left out: they are used if
-            the log has columns with the default names. Numbers as times are seconds or milliseconds since 1970.
+            roles are those of `recsys_env.fitting.fit`. Only user, item and time are required: price, quantity,
+            discount, topic and name are used if the log has columns with the default names. Numbers as times are
+            seconds or milliseconds since 1970.
         origin: how the customers came to choose: free_choice, random_pages or recommender.
         out: the file.
     """
