@@ -97,6 +97,7 @@ def _git(*words: str) -> str | None:
         return None
 
 
+@cache
 def _processor() -> str:
     """Name of the processor; Linux keeps it where `platform` does not look."""
     try:
@@ -106,6 +107,7 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+@cache
 def _version(name: str) -> str | None:
     try:
         return version(name)

@@ -620,6 +620,7 @@ def test_loaders_that_packages_declare(tmp_path: Path, monkeypatch: pytest.Monke
         EntryPoint("half", "json.nothing:load", ""),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: declared)
+    monkeypatch.setattr(registry, "_declared_loaders", registry._declared_loaders.__wrapped__)  # read again
     assert all(str(loader).startswith("recsys_env.") for loader in LOADERS.values())  # what the wheel holds
     assert registry.loaders() == {"elsewhere": "no_such_package.trained:load", "half": "json.nothing:load", **LOADERS}
     for name, module in (("elsewhere", "no_such_package"), ("half", r"json\.nothing")):

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
+pytest.importorskip("tyro")
+
+import trained_learners
 
 from baselines import sweep as module
 from baselines.algorithms import ALGORITHMS
@@ -57,6 +60,7 @@ def test_the_best_run_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeyp
     learners = {"tiny": ReferenceLearner("tiny", "q-table", ("duel-v1",), {**settings, "gamma": 0.9})}
     monkeypatch.setattr(module, "LEARNERS", learners)
     monkeypatch.setattr(module, "TICKS", 64)
+    trained_learners.in_this_process(monkeypatch)
     monkeypatch.setattr(ALGORITHMS["q-table"], "swept", {"epsilon": (0.2, 0.4)})
     result = tmp_path / "sweep.json"
     assert chosen(result, "tiny", "duel-v1") == {}

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,13 @@ def loaders() -> dict[str, str | Callable[[Path], Policy]]:
     They are the package's own (`recsys_env.trained`), those of `register_loader`, and the entry points
     "recsys_env.loaders" of other installed packages.
     """
-    return {**{point.name: point.value for point in entry_points(group="recsys_env.loaders")}, **LOADERS}
+    return {**_declared_loaders(), **LOADERS}
+
+
+@cache
+def _declared_loaders() -> dict[str, str]:
+    """Loaders that installed packages declare, read once: it takes longer than to play an episode."""
+    return {point.name: point.value for point in entry_points(group="recsys_env.loaders")}
 
 
 def import_policies(words: Iterable[str]) -> tuple[str, ...]:
