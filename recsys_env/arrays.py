@@ -110,6 +110,7 @@ STOCK = _record(
     # the episode's additions to the historical log, decayed up to the tick `touched` of the last update
     ("clicks", "f4"), ("impressions", "f4"), ("satisfaction", "f4"), ("touched", "i4"),
 )  # fmt: skip
+PRICE_RATIO = _record(("ratio", "f8"), ("log_ratio", "f8"))  # of a price and the item's list price
 SLOT = _record(
     ("item", "i4"),          # shown item, -1 = hole
     ("rank", "i4"),          # rank - 1 on the page
@@ -206,6 +207,7 @@ class World(NamedTuple):
     params: np.ndarray  # [1] PARAMS: the config's numbers by group, sizes, layouts of observation, state and action
     items: np.ndarray  # [M] ITEM
     item_vectors: np.ndarray  # [M, D] f4, unit norm
+    price_ratios: np.ndarray  # [M, R] PRICE_RATIO: of which one holds in each promotion period
     # [O M, D] f4: A q_j, the direction of what goes with each item; below it, if O = 2, of what goes with the item as
     # the one before the last
     partners: np.ndarray

@@ -33,7 +33,8 @@ SHIPPED = ("grocery",)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Catalogue:
-    """Items and users of one platform; M items, U users, D taste dimensions, T topics, X domains, H habit entries.
+    """Items and users of one platform; M items, U users, D taste dimensions, T topics, X domains, H habit entries,
+    R price ratios.
 
     Raises a `ValueError` that names the array if shapes or kinds disagree, a value is not finite, or a vector does not
     have unit norm.
@@ -45,6 +46,9 @@ class Catalogue:
     item_topic: np.ndarray  # [M] int32 in [0, T), every topic in use
     item_intercept: np.ndarray  # [M] float32: alpha_j, in utils
     item_price: np.ndarray  # [M] float32 > 0: list price, in the log's currency
+    # [M, R] float32 > 0: prices in the log relative to the list price, one of which holds in each promotion period;
+    # R = 0: prices change by `ItemConfig.promotion_probability` and `promotion_depth` alone
+    item_price_ratio: np.ndarray
     item_popularity: np.ndarray  # [M] float32 > 0: historical number of purchases
     user_taste: np.ndarray  # [U, D] float32, unit norm: p_u
     user_price_sensitivity: np.ndarray  # [U] float32 > 0, mean 1: rho_u
@@ -77,7 +81,8 @@ class Catalogue:
         items, dims = _shape(self, "item_vectors", 2)
         users, habits = _shape(self, "habit_item", 2)
         (topics,), (domains,) = _shape(self, "topic_name", 1), _shape(self, "domain_name", 1)
-        sizes = {"M": items, "D": dims, "U": users, "H": habits, "T": topics, "X": domains}
+        _, ratios = _shape(self, "item_price_ratio", 2)
+        sizes = {"M": items, "D": dims, "U": users, "H": habits, "T": topics, "X": domains, "R": ratios}
         for name, axes in _AXES.items():
             shape = tuple(sizes[axis] for axis in axes)
             if _shape(self, name, len(shape)) != shape:
@@ -94,7 +99,7 @@ class Catalogue:
             raise TypeError(f"Catalogue.source = {shown(self.source)} must be a text")
         if not isinstance(self.settings, dict):
             raise TypeError(f"Catalogue.settings = {shown(self.settings)} must be a dict of config fields by group")
-        for name in ("item_price", "item_popularity", "user_price_sensitivity", "user_activity"):
+        for name in ("item_price", "item_price_ratio", "item_popularity", "user_price_sensitivity", "user_activity"):
             if not (getattr(self, name) > 0).all():
                 raise ValueError(
                     f"Catalogue.{name} must be positive everywhere, smallest is {getattr(self, name).min()}"
@@ -152,7 +157,9 @@ class Catalogue:
         if isinstance(name, Catalogue):
             return name
         if not isinstance(name, str | Path):
-            raise TypeError(f"catalogue = {shown(name)} must be a name, a path or a Catalogue")
+            raise TypeError(
+                f"catalogue = {shown(name)} must be a Catalogue, the name of a shipped one or the path of a saved one"
+            )
         if str(name) in SHIPPED:
             with resources.as_file(resources.files("recsys_env") / "catalogues" / f"{name}.npz") as path:
                 return cls._read(path)
@@ -219,6 +226,7 @@ _AXES = {
     "user_taste": "UD",
     "habit_item": "UH",
     "habit_count": "UH",
+    "item_price_ratio": "MR",
     "topic_name": "T",
     "domain_name": "X",
     **dict.fromkeys(("user_price_sensitivity", "user_activity"), "U"),

@@ -210,7 +210,14 @@ class ChoiceConfig(Settings):
     beta_pop: float = number_field(0.0, "weight of log(1 + popularity)", -50, 50)
     beta_intent: float = number_field(0.0, "weight of [topic = session intent]", -50, 50)
     beta_satiation: float = number_field(0.0, "weight of -satiation with the topic", -50, 50)
-    beta_repeat: float = number_field(0.0, "weight of log(1 + n_{u,j}): > 0 habit, < 0 boredom", -50, 50)
+    beta_repeat: float = number_field(0.0, "weight of log(1 + n_{u,j} / n_0): > 0 habit, < 0 boredom", -50, 50)
+    repeat_scale: float = number_field(
+        1.0,
+        "n_0: the smaller it is, the more the first consumption of an item counts beside the later ones",
+        1e-3,
+        1e3,
+        unit="consumptions",
+    )
     beta_partner: float = number_field(
         0.0,
         "weight of w <A q, q_j>, summed over the items that the visitor consumed last: A is the world's map of what "
@@ -1062,8 +1069,11 @@ def check_catalogue_fields(config: WorldConfig) -> None:
         )
 
 
-def for_catalogue(config: WorldConfig) -> WorldConfig:
+def for_catalogue(config: WorldConfig, prices: bool) -> WorldConfig:
     """Return the config with all fields that a catalogue determines at their defaults.
+
+    Args:
+        prices: whether the catalogue determines how prices change.
 
     Raises:
         ValueError: it has moods, which move by its own topics.
@@ -1073,7 +1083,7 @@ def for_catalogue(config: WorldConfig) -> WorldConfig:
             f"a task with moods (choice.v_0_by_mood = {config.choice.v_0_by_mood}) "
             f"is made for its own {config.items.topics} topics and takes no catalogue"
         )
-    changes: dict[str, dict[str, Any]] = {}
+    changes: dict[str, dict[str, Any]] = {"items": {"promotion_probability": 0.0}} if prices else {}
     for group, f in _catalogue_fields(config):
         changes.setdefault(group, {})[f.name] = f.default
     return replace(config, changes)

@@ -50,6 +50,7 @@ class Shape(NamedTuple):
     encoding: int  # E: numbers of a request's encoding, 0 where agents do not observe it
     window: int  # W: items of each creator that a platform can show; 0 elsewhere
     bait_levels: int  # L: levels of clickbait that creators choose from, 0 elsewhere
+    price_ratios: int  # R: prices of each item relative to its list price; 0 where the catalogue has none
     features: int = 0  # F: features of a candidate
     observed_features: int = 0  # F': those of them that the observation holds
     private: int = 0  # P: numbers in the private part of an observation
@@ -100,7 +101,9 @@ FAIRNESS = When(
     lambda config, shape: shape.providers > 0 and shape.window == 0,
 )
 KNOWS = When("where a role is told something about the intent", lambda config, shape: shape.labels > 0)
-PROMOTIONS = When("with promotions", lambda config, shape: config.items.promotion_probability > 0)
+PROMOTIONS = When(
+    "with promotions", lambda config, shape: config.items.promotion_probability > 0 or shape.price_ratios > 0
+)
 REQUEST = When("with observation.request", lambda config, shape: shape.encoding > 0)
 RECENT = When("with observation.recent > 0", lambda config, shape: shape.recent > 0)
 IDS = When('with observation.item_ids="one-hot" or "binary"', lambda config, shape: shape.id_columns > 0)

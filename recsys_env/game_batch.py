@@ -452,11 +452,6 @@ def loaded(catalogue: Any, config: WorldConfig) -> Catalogue | None:
     """The catalogue itself: the one given, as an object, by name or by path, else the one that the config names."""
     if catalogue is None:
         return Catalogue.load(config.catalogue) if config.catalogue else None
-    if isinstance(catalogue, (str, Path)):
-        catalogue = Catalogue.load(catalogue)
-    if not isinstance(catalogue, Catalogue):
-        raise TypeError(
-            f"catalogue = {shown(catalogue)} must be a Catalogue, the name of a shipped one or the path of a saved one"
-        )
+    found = Catalogue.load(catalogue)
     check_catalogue_fields(config)
-    return catalogue
+    return found

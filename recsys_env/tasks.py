@@ -857,7 +857,9 @@ def task_config(
             _import(module)
         if task not in TASKS:
             raise ValueError(f"{unknown('task', task, TASKS)}; a task that my_file.py registers is my_file:my-task-v0")
-        task = TASKS[task] if catalogue is None else for_catalogue(TASKS[task])
+        task = TASKS[task]
+        if catalogue is not None:
+            task = for_catalogue(task, prices=Catalogue.load(catalogue).item_price_ratio.shape[1] > 0)
     if not isinstance(task, WorldConfig):
         hint = "; did you mean WorldConfig()?" if task is WorldConfig else ""
         raise TypeError(f"task = {shown(task)} must be the name of a task or a WorldConfig{hint}")

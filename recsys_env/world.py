@@ -20,6 +20,7 @@ from .arrays import (
     ITEM,
     PARAMS,
     POPULAR,
+    PRICE_RATIO,
     SCENE,
     TOPIC,
     World,
@@ -93,6 +94,7 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
         encoding=WIDTH if config.observation.request else 0,
         window=config.platform.window if config.ranked else 0,
         bait_levels=config.platform.bait_levels if config.ranked else 0,
+        price_ratios=0 if catalogue is None else catalogue.item_price_ratio.shape[1],
     )
     return with_fields(config, shape)
 
@@ -138,6 +140,7 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
         params=_params(config, shape, items),
         items=items,
         item_vectors=np.ascontiguousarray(q, np.float32),
+        price_ratios=_price_ratios(config, catalogue, shape),
         partners=_partners(config, shape, items["topic"], q, centres, catalogue),
         leads_to=topic_map(config, shape.topics).astype(np.int32) if shape.partner_maps else np.zeros(0, np.int32),
         requests=_requests(config, centres.astype(np.float32), catalogue),
@@ -232,6 +235,25 @@ def _catalogue_items(catalogue: Catalogue, shape: Shape) -> tuple[np.ndarray, np
     items["popularity"] = catalogue.item_popularity
     _set_prices(items, catalogue.item_price.astype(np.float64), shape)
     return items, catalogue.item_vectors
+
+
+def _price_ratios(config: WorldConfig, catalogue: Catalogue | None, shape: Shape) -> np.ndarray:
+    """What multiplies each item's list price, and its logarithm.
+
+    Raises:
+        ValueError: the config has promotions beside those of the catalogue.
+    """
+    ratios = np.zeros((shape.items, shape.price_ratios), PRICE_RATIO)
+    if catalogue is None or not shape.price_ratios:
+        return ratios
+    if config.items.promotion_probability > 0:
+        raise ValueError(
+            f"items.promotion_probability = {config.items.promotion_probability:g} would be ignored, since the "
+            f"catalogue has {shape.price_ratios} prices of each item; leave the default, 0"
+        )
+    ratios["ratio"] = catalogue.item_price_ratio
+    ratios["log_ratio"] = _rounded(np.log, catalogue.item_price_ratio)
+    return ratios
 
 
 def _set_prices(items: np.ndarray, price: np.ndarray, shape: Shape) -> None:

@@ -267,6 +267,7 @@ def small_catalogue() -> Catalogue:
         item_intercept=np.zeros(12, np.float32),
         item_price=rng.uniform(1, 5, 12).astype(np.float32),
         item_popularity=rng.uniform(1, 9, 12).astype(np.float32),
+        item_price_ratio=rng.uniform(0.5, 1, (12, 2)).astype(np.float32),
         user_taste=(tastes / np.linalg.norm(tastes, axis=1, keepdims=True)).astype(np.float32),
         user_price_sensitivity=np.ones(5, np.float32),
         user_activity=rng.uniform(1, 3, 5).astype(np.float32),

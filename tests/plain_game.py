@@ -26,7 +26,7 @@ from scipy.stats import norm
 
 from recsys_env.arrays import CART_SIZE, World
 from recsys_env.config import OBJECTIVES, WorldConfig
-from recsys_env.fields import OBSERVATION, STATE, candidate_features, field_slices, observed_features
+from recsys_env.fields import OBSERVATION, STATE, candidate_features, field_slices, observed_features, with_fields
 from recsys_env.responses import EVENTS
 from recsys_env.world import shape_of
 
@@ -336,8 +336,9 @@ class Game:
     def __init__(self, config: WorldConfig, world: World) -> None:
         self.config, self.world = config, world
         sizes = world.params["shape"][0]
-        self.shape = shape_of(config, None)._replace(
-            **{name: int(sizes[name]) for name in ("users", "items", "dims", "topics")}
+        of_world = ("users", "items", "dims", "topics", "price_ratios")
+        self.shape = with_fields(
+            config, shape_of(config, None)._replace(**{name: int(sizes[name]) for name in of_world})
         )
         self.agents = range(config.num_agents)
         self.items = [
@@ -380,19 +381,26 @@ class Game:
         role = self.roles[n]
         return (not role.items or j in role.items) and (not role.domains or self.items[j].domain in role.domains)
 
-    def promoted(self, j: int, tick: int) -> bool:
+    def price_ratio(self, j: int, tick: int) -> tuple[float, bool]:
+        """The price relative to the list price, and whether it is called reduced: drawn for each promotion period."""
         c = self.config
-        key = child(stream(c.world_seed, PROMOTIONS), j, tick // c.items.promotion_period)
-        return Draws(key).uniform(0) < c.items.promotion_probability
+        draw = Draws(child(stream(c.world_seed, PROMOTIONS), j, tick // c.items.promotion_period)).uniform(0)
+        if self.shape.price_ratios:
+            ratio = float(self.world.price_ratios["ratio"][j, int(draw * self.shape.price_ratios)])
+            return ratio, ratio < 0.99
+        promoted = draw < c.items.promotion_probability
+        return (1 - c.items.promotion_depth if promoted else 1.0), promoted
+
+    def promoted(self, j: int, tick: int) -> bool:
+        return self.price_ratio(j, tick)[1]
 
     def log_price(self, j: int, tick: int, offer: float = 1.0) -> float:
         """x_j, of an item whose price an agent multiplies by `offer`."""
-        cut = 1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0
-        return self.items[j].log_price + math.log(cut * offer)
+        return self.items[j].log_price + math.log(self.price_ratio(j, tick)[0] * offer)
 
     def price(self, j: int, tick: int, offer: float = 1.0) -> float:
         """In mean list prices."""
-        return self.items[j].price * (1 - self.config.items.promotion_depth if self.promoted(j, tick) else 1.0) * offer
+        return self.items[j].price * self.price_ratio(j, tick)[0] * offer
 
     def sale(self, j: int, paid: float) -> float:
         """What a purchase at this price is worth, in mean margins."""
@@ -738,7 +746,7 @@ class Game:
             )
         v -= c.beta_satiation * person.satiation[item.topic]
         v += c.beta_partner * self.partner_match(person, j)
-        return v + c.beta_repeat * math.log1p(habit.count if habit else 0.0)
+        return v + c.beta_repeat * math.log1p((habit.count if habit else 0.0) / c.repeat_scale)
 
     def partner_match(self, person: Person, j: int) -> float:
         """How well item j goes with what the person consumed last, from whichever agent."""

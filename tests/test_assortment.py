@@ -138,7 +138,8 @@ class Beliefs(Game):
             + self.line[0]
             + (self.line[1] + c.beta_pop) * math.log1p(self.popularity(copy, j, public=True))
         )
-        v += c.beta_fresh * self.freshness(j, copy.tick) + c.beta_repeat * math.log1p(seen) - c.beta_satiation * bored
+        v += c.beta_fresh * self.freshness(j, copy.tick) - c.beta_satiation * bored
+        v += c.beta_repeat * math.log1p(seen / c.repeat_scale)
         if copy.anchor is not None and self.knows(n, "anchor"):
             v += self.config.scenes[copy.scene].beta_context * float(
                 self.item_vectors[copy.anchor] @ self.item_vectors[j]

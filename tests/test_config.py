@@ -743,6 +743,7 @@ def small_catalogue(seed: int = 0) -> Catalogue:
         item_intercept=rng.normal(0, 1, items).astype(np.float32),
         item_price=rng.lognormal(0, 0.5, items).astype(np.float32),
         item_popularity=rng.lognormal(2, 1, items).astype(np.float32),
+        item_price_ratio=np.ones((items, 0), np.float32),
         user_taste=unit(users),
         user_price_sensitivity=np.ones(users, np.float32),
         user_activity=rng.lognormal(0, 1, users).astype(np.float32),

@@ -195,12 +195,13 @@ def test_satiation_by_being_shown_and_between_sessions() -> None:
     same(latent(envs, "satiation")[:, topic[0]], 0.3, 1e-4)
 
 
-@pytest.mark.parametrize("beta", [0.9, -0.9])
-def test_repeats(beta: float) -> None:
-    """beta > 0 is a habit, beta < 0 is boredom: v changes by beta log(1 + n)."""
+@pytest.mark.parametrize(("beta", "scale"), [(0.9, 1.0), (-0.9, 1.0), (0.9, 0.1)])
+def test_repeats(beta: float, scale: float) -> None:
+    """beta > 0 is a habit, beta < 0 is boredom: v changes by beta log(1 + n / n_0)."""
     candidates = {"candidates": {"number": 12}}
     envs, plain = (
-        batch(choice={"beta_repeat": b, **ALWAYS}, users={"habit_decay": 0.9}, **candidates) for b in (beta, 0.0)
+        batch(choice={"beta_repeat": b, "repeat_scale": scale, **ALWAYS}, users={"habit_decay": 0.9}, **candidates)
+        for b in (beta, 0.0)
     )
     count = np.zeros(M)
     for item in (3, 3, 4, 3):
@@ -209,7 +210,7 @@ def test_repeats(beta: float) -> None:
         count *= 0.9
         count[item] += 1
         change = relative(utilities(envs) - utilities(plain))
-        same(change, np.broadcast_to(relative(beta * np.log1p(count)[None]), change.shape), 1e-4)
+        same(change, np.broadcast_to(relative(beta * np.log1p(count / scale)[None]), change.shape), 1e-4)
 
 
 def test_the_habit_table_evicts_the_smallest_count() -> None:

@@ -48,6 +48,7 @@ EVERYTHING = WorldConfig(
         "beta_intent": 1.1,
         "beta_satiation": 0.5,
         "beta_repeat": 0.4,
+        "repeat_scale": 0.5,
         "beta_partner": 0.6,
         "partner_second": 0.5,
         "beta_trust": 1.2,
@@ -92,7 +93,7 @@ def terms_of(game: Game, copy: Copy, person: Person, j: int, offer: float) -> di
         "intent": c.beta_intent * (item.topic == copy.intent),
         "context": context,
         "satiation": -c.beta_satiation * person.satiation[item.topic],
-        "repeat": c.beta_repeat * math.log1p(habit.count if habit else 0.0),
+        "repeat": c.beta_repeat * math.log1p((habit.count if habit else 0.0) / c.repeat_scale),
         "partner": c.beta_partner * game.partner_match(person, j),
     }
 

@@ -38,6 +38,7 @@ def source() -> FittedWorld:
         item_intercept=alpha.astype(np.float32),
         item_price=np.exp(rng.normal(0, 0.7, ITEMS)).astype(np.float32),
         item_popularity=popularity.astype(np.float32),
+        item_price_ratio=np.ones((ITEMS, 0), np.float32),
         user_taste=unit(rng.normal(size=(USERS, DIMS))),
         user_price_sensitivity=np.ones(USERS, np.float32),
         user_activity=np.ones(USERS, np.float32),

@@ -168,17 +168,18 @@ def test_what_is_new_to_a_user_weighs_the_features_against_each_other():
     rng = np.random.default_rng(5)
     appeal, taste = np.tile(rng.normal(size=30), (200, 1)), rng.normal(size=(200, 30))
     known = rng.random(appeal.shape) < 1 / (1 + np.exp(-2 * appeal))
-    habit = 2.0 * (known & (rng.random(appeal.shape) < 0.3))
+    count = 6.4 * (known & (rng.random(appeal.shape) < 0.3))
+    habit = np.log1p(count)
     share = np.exp(appeal + taste + 1.5 * habit - 2.0 * known)
     bought = np.array([rng.multinomial(100, row / row.sum()) for row in share])
     features = np.stack([appeal, taste])
     one_step = logit_weights(lambda: [Observed(np.stack([*features, habit]), np.zeros_like(habit), bought)]).weights
-    choices = Choices(features, habit, ~known, bought)
-    by_appeal, by_taste, beta_repeat = utility_weights(lambda: [choices]).weights
+    choices = Choices(features, count, ~known, bought)
+    by_appeal, by_taste, beta_repeat = utility_weights(lambda: [choices], (1.0,))[0].weights
     assert one_step[0] / one_step[1] < 0.8
     assert by_appeal / by_taste == pytest.approx(1, abs=0.1)
     assert beta_repeat > 0.5
-    nothing_new = utility_weights(lambda: [choices._replace(new=np.zeros_like(known))]).weights
+    nothing_new = utility_weights(lambda: [choices._replace(new=np.zeros_like(known))], (1.0,))[0].weights
     assert all(weight > 0.5 for weight in nothing_new)
 
 
@@ -200,8 +201,31 @@ def test_planted_prices_are_recovered(fitted):
     rho = fitted.user_price_sensitivity
     assert rho.mean() == pytest.approx(1, abs=1e-5)
     assert rho[RHO > 1].min() > rho[RHO < 1].max()
-    assert fitted.settings["items"]["promotion_probability"] == pytest.approx(0.3, abs=0.07)
-    assert fitted.settings["items"]["promotion_depth"] == pytest.approx(0.3, abs=1e-3)
+    ratios = fitted.item_price_ratio
+    assert set(np.unique(ratios.round(3))) == {np.float32(0.7), np.float32(1.0)}
+    assert (ratios < 0.99).mean() == pytest.approx(0.3, abs=0.07)
+
+
+def test_an_item_of_few_weeks_has_the_prices_of_all(log):
+    rare = log["product_id"] == 1000
+    weeks = log["transaction_timestamp"].dt.isocalendar().week
+    few = log[~rare | weeks.isin(weeks[rare].unique()[:3])]
+    changed = few.assign(sales_value=np.where(few["product_id"] == 1000, 0.9 * few["sales_value"], few["sales_value"]))
+    ratios = fit(changed, dims=4).item_price_ratio
+    assert set(np.unique(ratios[0].round(3))) == {np.float32(0.7), np.float32(1.0)}
+
+
+def test_the_scale_of_habits_is_the_likeliest():
+    rng = np.random.default_rng(6)
+    count = np.where(rng.random((300, 30)) < 0.3, rng.exponential(1.0, (300, 30)), 0.0)
+    appeal = rng.normal(size=(300, 30))
+    for true in (1.0, 0.1):
+        share = np.exp(appeal + 1.2 * np.log1p(count / true))
+        bought = np.array([rng.multinomial(50, row / row.sum()) for row in share])
+        choices = Choices(appeal[None], count, count == 0, bought)
+        estimate, scale = utility_weights(lambda choices=choices: [choices], (1.0, 0.3, 0.1, 0.03))
+        assert scale == true
+        np.testing.assert_allclose(estimate.weights, [1.0, 1.2], atol=0.1)
 
 
 def test_activity_counts_purchase_days(log):
@@ -352,7 +376,7 @@ def test_the_summary_tells_data_from_assumptions(world, baskets):
     assert all(sentence in text for sentence in world.unknown)
     several = baskets.assign(product_type=np.where(baskets["household_id"] == 100, "odd", baskets["product_type"]))
     plain = fit_log(several, origin="random_pages", dims=4, **column("discount", None))
-    assert "no promotions: the log has no discounts" in plain.summary()
+    assert "prices change: each item has 16 that were paid for it, relative to its list price" in plain.summary()
     bought = baskets[baskets["household_id"] == 100]["product_id"].nunique()
     assert f"{bought} items had several topics, names, texts or domains" in plain.summary()
     assert "odd" not in plain.catalogue.item_name
@@ -426,7 +450,7 @@ def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
     assert list(catalogue.domain_name[catalogue.item_domain[:3]]) == ["even", "odd", "even"]
     assert not fitted.item_text.any()  # nothing said, and all of one domain
     assert list(fitted.domain_name) == [""]
-    assert "items" not in catalogue.settings  # no promotions known
+    assert catalogue.item_price_ratio.shape == (40, 0)  # prices never move
     assert catalogue.settings["choice"]["beta_price"] == 0  # prices never move
     np.testing.assert_array_equal(catalogue.user_price_sensitivity, 1)
 

@@ -45,6 +45,7 @@ KINDS = (  # of page and of action
 )
 EXAMPLES = 30  # worlds per page kind and action kind
 COPIES = 3
+REPEATS = ((1.0, 1.0), (0.0, 1.0), (1.0, 0.2), (-1.0, 1.0))  # beta_repeat, repeat_scale
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
 
 
@@ -58,7 +59,8 @@ class Kernels:
         self.scratch = allocate_scratch(world, len(seeds))
         self.threads = 2 if parallel else 1
         self.starts = chunks(len(seeds))
-        self.idle = np.zeros((len(seeds), *action_shape(config)), action_dtype(config))
+        features = int(world.params["shape"][0]["features"])
+        self.idle = np.zeros((len(seeds), *action_shape(config, features)), action_dtype(config))
         self.state.copies["seed"], self.state.copies["population"] = seeds, seeds ^ np.uint64(0x5DEECE66D)
 
     @property
@@ -90,10 +92,11 @@ class Kernels:
         write(packed.address, runs, rows)
 
 
-def action_shape(config: WorldConfig) -> tuple[int, int]:
+def action_shape(config: WorldConfig, features: int) -> tuple[int, int]:
+    """F: features of a candidate, which a catalogue can have one more of."""
     shape = shape_of(config, None)
     if config.continuous:
-        size = shape.dims if config.action == "query" else shape.features
+        size = shape.dims if config.action == "query" else features
         return config.num_agents, size + (shape.levels > 0) + shape.vocabulary
     return config.num_agents, config.slots + len(beside_picks(shape)) * (config.slots > 1)
 
@@ -102,11 +105,17 @@ def action_dtype(config: WorldConfig) -> type:
     return np.float32 if config.continuous else np.int64
 
 
-def random_actions(config: WorldConfig, copies: int, rng: np.random.Generator) -> np.ndarray:
-    shape, beside = (copies, *action_shape(config)), beside_picks(shape_of(config, None))
+def random_actions(
+    config: WorldConfig, copies: int, rng: np.random.Generator, features: int | None = None
+) -> np.ndarray:
+    sizes = shape_of(config, None)
+    shape, beside = (
+        (copies, *action_shape(config, sizes.features if features is None else features)),
+        beside_picks(sizes),
+    )
     if config.continuous:
         return rng.uniform(-1, 1, shape).astype(np.float32)
-    options = choices(config, shape_of(config, None))
+    options = choices(config, sizes)
     if config.slots == 1:
         return rng.integers(0, options * math.prod(beside), shape)
     return rng.integers(0, [options] * config.slots + beside, shape)
@@ -211,7 +220,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             beta_pop=draw(one(0.0, 0.3)),
             beta_intent=draw(weight),
             beta_satiation=draw(weight),
-            beta_repeat=draw(one(1.0, 0.0, 1.0, -1.0)),
+            **draw(one(*(dict(zip(("beta_repeat", "repeat_scale"), each, strict=True)) for each in REPEATS))),
             beta_partner=draw(one(0.0, 2.0, -1.0)),
             partner_decay=draw(one(0.7, 1.0, 0.0)),
             partner_second=draw(one(0.0, 0.5)),
@@ -388,7 +397,7 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
     """A catalogue with the sizes of a config: fitted tastes, and habits that people start with."""
     rng = np.random.default_rng(key)
     users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
-    domains = min(config.items.domains, items)
+    domains, ratios = min(config.items.domains, items), 0 if config.items.promotion_probability else 4
     vectors, tastes = (rng.standard_normal((n, dims)).astype(np.float32) for n in (items, users))
     habits = np.stack([rng.permutation(items)[:3] for _ in range(users)]).astype(np.int32)
     habits[rng.random((users, 3)) < 0.2] = -1
@@ -403,6 +412,8 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
         user_activity=rng.uniform(1, 3, users).astype(np.float32),
         habit_item=habits,
         habit_count=rng.uniform(0.5, 3, (users, 3)).astype(np.float32),
+        # reduced, the list price, hardly reduced, raised
+        item_price_ratio=rng.choice([0.5, 1.0, 0.995, 1.2], (items, ratios)).astype(np.float32),
         item_domain=(np.arange(items) % domains).astype(np.int32),
         item_name=np.array([f"item {j}" for j in range(items)]),
         item_text=np.array([""] * items),
@@ -429,7 +440,7 @@ def play(config: WorldConfig, key: int, fitted: bool) -> Counter[str]:
         tally += compare(game, kernels, b, copy, report)
     for tick in range(config.horizon + 4):
         before = [comparison.read(game, kernels.state, b) for b in range(COPIES)]
-        actions = random_actions(config, COPIES, rng)
+        actions = random_actions(config, COPIES, rng, game.shape.features)
         if tick % 4 == 3:
             compare_views(game, kernels, before, actions, tick % config.num_agents)
         kernels.step(actions)

@@ -1,12 +1,13 @@
-"""How well does the shipped grocery catalogue predict held-out purchases, and does its world resemble them?
+"""How well does a world fitted to Complete Journey predict held-out purchases, and does it resemble them?
 
     python -m benchmarks.studies.fit_report
 
-Prediction: the 2,000 products are ranked for each household by the utility of the shipped arrays and by simpler scores.
-The top 20 are compared with what the household bought in the four weeks after the training period.
-World: the households of `grocery-v1` make as many purchases as in those weeks, and statistics of both are compared.
-On a page of a few products the effect of the world cannot be told from that of the policy that chose them. Therefore in
-one run each page holds the whole catalogue, which shows the world alone.
+Prediction: the 2,000 products are ranked for each household by the fitted utility and by simpler scores. The top 20 are
+compared with what the household bought in the four weeks after the training period.
+World: the households make as many purchases as in those weeks, and statistics of both are compared. On a page of a few
+products the effect of the world cannot be told from that of the policy that chose them. Therefore in one run each page
+holds the whole catalogue, which shows the world alone. Its first purchases are also shown to a classifier, which tells
+them from as many held-out ones. The floor is how well it tells the last purchases of the training period from these.
 """
 
 from __future__ import annotations
@@ -18,35 +19,49 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from recsys_env import WorldConfig, task_config
+from recsys_env import WorldConfig, replace
 from recsys_env.catalogue import Catalogue
 from recsys_env.fitting import complete_journey
 from recsys_env.fitting.report.ranking import CUTOFF, HALF_LIVES, SEED, als, held_out_quality, scores_of
-from recsys_env.fitting.report.realism import Bought, habits_of, shelf, simulate, statistics
+from recsys_env.fitting.report.realism import (
+    PURCHASES,
+    Bought,
+    bought,
+    discriminate,
+    habits_of,
+    importances,
+    shelf,
+    simulate,
+    statistics,
+)
 from recsys_env.fitting.table import named_columns, tidy
 from recsys_env.fitting.tastes import purchase_counts
 
 from ..result_files import store
 
-TASK = "grocery-v1"
 POLICIES = ("random", "popularity", "content", "greedy")
+SLOTS = 10  # of each of the two agents
 SUBSETS = {"all": "all products", "new": "new to the household"}
 
 
 def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, Any]:
     """Quality of every score and its paired difference from the fitted utility, for all and for newly bought
     products."""
-    lines, _, _ = tidy(training, named_columns({"topic": "topic"}))
+    lines = _lines(training)
     shape = (len(catalogue.user_taste), len(catalogue.item_price))
     end, dims = float(lines["day"].max()), catalogue.item_vectors.shape[1]
-    known, bought = purchase_counts(lines, shape, end, np.inf), purchases(held_out, training)
+    known, later = purchase_counts(lines, shape, end, np.inf), purchases(held_out, training)
     taste = HALF_LIVES.taste_half_life
     scores = scores_of(catalogue, lines) | {
         "ALS": als(known, dims),
         f"ALS, half-life {taste:g} days": als(purchase_counts(lines, shape, end, taste), dims),
     }
-    quality = held_out_quality(scores, known, bought)
+    quality = held_out_quality(scores, known, later)
     return {name: quality[subset] for subset, name in SUBSETS.items()}
+
+
+def _lines(training: pd.DataFrame) -> pd.DataFrame:
+    return tidy(training, named_columns({"topic": "topic"}))[0]
 
 
 def purchases(rows: pd.DataFrame, training: pd.DataFrame) -> csr_matrix:
@@ -99,42 +114,53 @@ def all_statistics(catalogue: Catalogue, sample: Bought) -> dict[str, Any]:
     }
 
 
-def data_statistics(catalogue: Catalogue, rows: pd.DataFrame, training: pd.DataFrame) -> dict[str, Any]:
-    """`all_statistics` of logged purchases of the catalogue's households and products."""
-    rows = _coded(rows, training)
+def logged(catalogue: Catalogue, rows: pd.DataFrame, training: pd.DataFrame) -> Bought:
+    """Logged purchases of the catalogue's households and products."""
+    rows = _coded(rows, training).sort_values("transaction_timestamp", kind="stable")
     when, user, item = rows["transaction_timestamp"], rows["user"].to_numpy(), rows["item"].to_numpy()
     day = ((when - when.min().normalize()) / pd.Timedelta(days=1)).to_numpy()
     paid = (rows["sales_value"] / rows["quantity"]).to_numpy()
     habit = habits_of((catalogue.habit_item, catalogue.habit_count), user, item)
-    return all_statistics(catalogue, Bought(user, item, day, paid, habit))
+    return Bought(user, item, day, paid, habit)
+
+
+def discriminator(catalogue: Catalogue, simulated: Bought, real: Bought, training: pd.DataFrame) -> dict[str, Any]:
+    """How well a classifier tells the first simulated purchases from the first held-out ones, and by what."""
+    habits = catalogue.habit_item, catalogue.habit_count
+    last = _lines(training).sort_values("day", kind="stable").tail(PURCHASES)
+    ours, theirs = (sample.of(np.arange(len(sample.user)) < PURCHASES) for sample in (simulated, real))
+    return {
+        "purchases": len(theirs.user),
+        "auc": discriminate(catalogue, ours, theirs),
+        "floor": discriminate(catalogue, bought(last, habits), theirs),
+        "lost if shuffled": importances(catalogue, ours, theirs),
+    }
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     training, held_out = complete_journey.load()
-    catalogue = Catalogue.load("grocery")
+    world = complete_journey.fitted(training)
+    catalogue = world.catalogue
     quality = prediction(catalogue, training, held_out)
-    year, weeks = (data_statistics(catalogue, rows, training) for rows in (training, held_out))
+    real = logged(catalogue, held_out, training)
+    year, weeks = (all_statistics(catalogue, sample) for sample in (logged(catalogue, training, training), real))
     trips = held_out.groupby(["household_id", held_out["transaction_timestamp"].dt.date])
     basket = len(held_out) / trips.ngroups
-    world = task_config(TASK, {})
     worlds: dict[str, tuple[WorldConfig, str | None]] = {
-        "shelf": (task_config(TASK, shelf(len(catalogue.item_price), basket)), None),
-        **{policy: (world, policy) for policy in POLICIES},
+        "shelf": (replace(world, shelf(len(catalogue.item_price), basket)), None),
+        **{policy: (replace(world, {"slots": SLOTS}), policy) for policy in POLICIES},
     }
     simulated = {
-        name: all_statistics(catalogue, simulate(config, policy, weeks["purchases"], weeks["days"]))
-        for name, (config, policy) in worlds.items()
+        name: simulate(config, policy, weeks["purchases"], weeks["days"]) for name, (config, policy) in worlds.items()
     }
+    made = {name: all_statistics(catalogue, sample) for name, sample in simulated.items()}
     settings = {"seed": SEED, "cutoff": CUTOFF}
     report: dict[str, Any] = {
-        "catalogue": {
-            "source": catalogue.source,
-            "settings": catalogue.settings,
-            "bytes": complete_journey.PATH.stat().st_size,
-        },
+        "catalogue": {"source": catalogue.source, "settings": catalogue.settings},
         "held-out purchases": quality,
-        "purchases": {"data, training": year, "data, held out": weeks, **simulated},
+        "purchases": {"data, training": year, "data, held out": weeks, **made},
+        "discriminator": discriminator(catalogue, simulated["shelf"], real, training),
     }
     path = store("fit_report", settings, report)
     for subset, table in quality.items():

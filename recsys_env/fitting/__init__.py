@@ -15,7 +15,7 @@ choice_model.py  -> weights, standard errors and posterior tastes (multinomial l
 page_world.py    `fit_pages`: these, carts and purchases -> FittedWorld
 page_facts.py    what is estimated, counted, kept at its default, and not to be known
 
-The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj), with
+The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj / n_0), with
 x_j = log(list price / geometric mean list price of the topic). Its weights are estimated in two steps. Purchases of
 products new to the user give the relative weights of popularity, taste and price. All purchases give the weight of
 habit relative to these. (In a single step, popular products that a user has seen and not bought would suggest that

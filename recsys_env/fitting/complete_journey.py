@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..libraries import library
+from ..tasks import TASKS
 from .estimate import fit
+from .world import FittedWorld
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,15 +77,28 @@ def _names(products: pd.DataFrame) -> pd.Series:
     return (kind + " " + size).str.strip()
 
 
+def fitted(training: pd.DataFrame, **settings: Any) -> FittedWorld:
+    """The world fitted to the training purchases, with some settings of `fit`."""
+    columns = {label: label for label in ("topic", "name", "text", "domain")}
+    return fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS, **settings)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fit the shipped grocery catalogue anew.")
     parser.add_argument("--out", type=Path, default=PATH, help="file to write; by default the shipped one")
     path = parser.parse_args().out
     training, _ = load()
-    columns = {label: label for label in ("topic", "name", "text", "domain")}
-    catalogue = fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS).catalogue
-    # grocery-v1 was published without an intercept; its next version takes the fitted one.
-    replace(catalogue, popularity_intercept=0.0).save(path)
+    catalogue = fitted(training, repeat_scale=1.0).catalogue
+    # grocery-v1 was published without an intercept, and with promotions of one depth; its next version takes what is
+    # fitted.
+    items = TASKS["grocery-v1"].items
+    promotions = {name: getattr(items, name) for name in ("promotion_probability", "promotion_depth")}
+    replace(
+        catalogue,
+        popularity_intercept=0.0,
+        item_price_ratio=catalogue.item_price_ratio[:, :0],
+        settings={**catalogue.settings, "items": promotions},
+    ).save(path)
     print(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")
 
 

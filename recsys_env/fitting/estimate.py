@@ -25,7 +25,7 @@ from .plausibility import (
     repeated_rows,
     warn_of_doubts,
 )
-from .prices import mean_by, price_sensitivity, price_weight, promotions
+from .prices import mean_by, price_ratios, price_sensitivity, price_weight
 from .table import kinds, named_columns, newcomers, tidy
 from .tastes import habit_matrix, largest_habits, log_popularity, purchase_counts, taste_vectors
 from .weights import BLOCK_CELLS, Choices, Estimate, returning_users, utility_weights
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LARGEST = 50.0  # weights in ChoiceConfig
 SHORTEST, LONGEST = 1e-3, 1e6  # days
+REPEAT_SCALES = (1.0, 0.3, 0.1, 0.03)
 
 Origin = Literal["free_choice", "random_pages", "recommender", "pages"]
 P = ParamSpec("P")
@@ -52,6 +53,14 @@ class FitSettings(Settings):
     dims: int = number_field(16, "D, taste dimensions", 1, 512)
     habit_size: int = number_field(64, "H, products in a user's table of habits", 1, 256)
     habit_half_life: float = number_field(120.0, "of purchases in the habits", SHORTEST, LONGEST, unit="days")
+    repeat_scale: float = number_field(
+        0.0,
+        "n_0 of choice.repeat_scale; 0 = of " + ", ".join(f"{scale:g}" for scale in REPEAT_SCALES) + " the one that "
+        "makes the purchases likeliest",
+        0,
+        1e3,
+        unit="purchases",
+    )
     popularity_half_life: float = number_field(
         7.0, "of purchases in the popularity behind the intercepts", SHORTEST, LONGEST, unit="days"
     )
@@ -108,7 +117,8 @@ def fit(
             - "price": price paid for the row, after discount, from 1e-6 to 1e12; None = everything costs 1 and the
               log says nothing about prices, as logs of ratings do.
             - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
-            - "discount": >= 0, amount taken off the row's list price; None = no promotions.
+            - "discount": >= 0, amount taken off the row's list price; None = the list price of an item is the
+              median price paid.
             - "topic": the item's category; None = all items are of one.
             - "name": the item's title; None = its id.
             - "text": the item's description or attributes; None = it has none.
@@ -135,10 +145,12 @@ def fit(
           appeal is thus its popularity, which already contains the effect of its usual price. beta_price acts on
           deviations: promotions, and users whose sensitivity is not average. The mean score restores the norms of
           the factorisation, which are lost because vectors have unit length.
+        - `item_price_ratio`: prices paid for the item, relative to its list price, one of which holds in each
+          promotion period; none if prices hardly move.
         - `popularity_intercept`, `popularity_slope`: the line that predicts alpha_j from log(1 + all purchases of j).
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
-        - `settings`: `choice` (beta_taste, beta_repeat, beta_price), `users` (habit_size, habit_decay, the half-life
-          at one page per purchase) and, given a discount, `items` (promotion_probability, promotion_depth).
+        - `settings`: `choice` (beta_taste, beta_repeat, repeat_scale, beta_price) and `users` (habit_size, habit_decay,
+          the half-life at one page per purchase).
 
         The rest of the config is assumed: customers come back in every episode, every second click is a purchase,
         visits are as long as the log's baskets require, and the outside option is set so that random pages sell.
@@ -186,7 +198,7 @@ def fit(
         "source": source,
     }
     new = None if new_items is None else newcomers(new_items, named, purchases[named["item"]])
-    catalogue, evidence = _catalogue(lines, labels, named["discount"] is not None, chosen)
+    catalogue, evidence = _catalogue(lines, labels, chosen)
     doubts += doubts_about_weights(evidence, named["price"])
     warn_of_doubts(doubts, stacklevel=3)  # past the decorator
     if new is not None:
@@ -207,9 +219,7 @@ def fit(
     return fitted_world(catalogue, how, log)
 
 
-def _catalogue(
-    lines: pd.DataFrame, labels: dict[str, Any], discounts: bool, settings: FitSettings
-) -> tuple[Catalogue, dict[str, Any]]:
+def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSettings) -> tuple[Catalogue, dict[str, Any]]:
     """Return the catalogue of tidy lines, and what its weights are based on and how certain they are: fields of
     `LogFacts`."""
     topic_code = labels["item_topic"]
@@ -220,7 +230,7 @@ def _catalogue(
     beta_price, price_error = price_weight(lines)
     rho = price_sensitivity(lines, topic_code, beta_price)
     # the part of the price that all users share is in the intercept
-    (weights, errors), evidence = _weights(lines, shape, (1.0 - rho, beta_price * x), settings)
+    (weights, errors, _), repeat_scale, evidence = _weights(lines, shape, (1.0 - rho, beta_price * x), settings)
     beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights.clip(-LARGEST, LARGEST).tolist()
     rho = 1.0 + min(max(spread, 0.0), 1.0) * (rho - 1.0)
 
@@ -234,11 +244,14 @@ def _catalogue(
     )
     decay = 0.5 ** (shape[0] * span / len(lines) / settings.habit_half_life)
     found: dict[str, dict[str, Any]] = {
-        "choice": {"beta_taste": beta_taste, "beta_repeat": beta_repeat, "beta_price": beta_price},
+        "choice": {
+            "beta_taste": beta_taste,
+            "beta_repeat": beta_repeat,
+            "repeat_scale": repeat_scale,
+            "beta_price": beta_price,
+        },
         "users": {"habit_size": settings.habit_size, "habit_decay": decay},
     }
-    if discounts:
-        found["items"] = promotions(lines)
     purchased = np.bincount(lines["item"])
     alpha -= np.average(alpha, weights=purchased)
     intercept, slope = line(np.log1p(purchased), alpha)
@@ -246,6 +259,7 @@ def _catalogue(
         item_vectors=vectors,
         item_intercept=alpha.astype(np.float32),
         item_price=list_price.astype(np.float32),
+        item_price_ratio=price_ratios(lines, list_price),
         item_popularity=purchased.astype(np.float32),
         user_taste=taste,
         user_price_sensitivity=rho.astype(np.float32),
@@ -270,7 +284,7 @@ def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 def _weights(
     lines: pd.DataFrame, shape: tuple[int, int], price: tuple[np.ndarray, np.ndarray], settings: FitSettings
-) -> tuple[Estimate, dict[str, int]]:
+) -> tuple[Estimate, float, dict[str, int]]:
     """Estimate how the last days follow from the days before: weights of popularity, appeal, taste, price and habit.
 
     Args:
@@ -278,7 +292,8 @@ def _weights(
             to the price and differs between users.
 
     Returns:
-        the weights, and the numbers of users and purchases that they are based on, as `LogFacts` names them.
+        the weights, the scale of habits, and the numbers of users and purchases that they are based on, as `LogFacts`
+        names them.
     """
     now = float(lines["day"].max()) - settings.weight_days
     before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
@@ -300,9 +315,10 @@ def _weights(
             features = (popularity, appeal, match, np.outer(of_user[users[part]], of_item))
             yield Choices(
                 features=np.stack([np.broadcast_to(feature, match.shape) for feature in features]),
-                habit=np.log1p(habit_matrix(habit_item[part], habit_count[part], shape[1])),
+                habit=habit_matrix(habit_item[part], habit_count[part], shape[1]),
                 new=known[part].toarray() == 0,
                 bought=bought[part].toarray(),
             )
 
-    return utility_weights(blocks), {"weight_users": len(users), "weight_purchases": int(bought.sum())}
+    estimate, scale = utility_weights(blocks, (settings.repeat_scale,) if settings.repeat_scale else REPEAT_SCALES)
+    return estimate, scale, {"weight_users": len(users), "weight_purchases": int(bought.sum())}

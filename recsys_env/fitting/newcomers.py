@@ -42,6 +42,8 @@ def with_newcomers(catalogue: Catalogue, new: pd.DataFrame, encoder: str | Path)
         "item_vectors": Projection.fit(known, catalogue.item_vectors)(said),
         "item_intercept": (appeal + priced[old:]).astype(np.float32),
         "item_price": new["price"].to_numpy(np.float32),
+        # as those of the old items are on average
+        "item_price_ratio": np.tile(catalogue.item_price_ratio.mean(0, dtype=np.float32), (count, 1)),
         "item_popularity": np.full(count, catalogue.item_popularity.min(), np.float32),
         "item_name": new["name"].to_numpy(str),
         "item_text": new["text"].to_numpy(str),

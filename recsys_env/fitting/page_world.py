@@ -122,6 +122,7 @@ def fit_pages(
         item_intercept=(slope * np.log1p(popularity) + model.item_effect).astype(np.float32),
         item_price=list_price.astype(np.float32),
         item_popularity=popularity.astype(np.float32),
+        item_price_ratio=np.ones((count, 0), np.float32),
         user_taste=taste.astype(np.float32),
         user_price_sensitivity=rho.astype(np.float32),
         user_activity=np.diff(pages.first_page).astype(np.float32),

@@ -9,7 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-PROMOTED = 0.01  # a price cut below 1 % is rounding, not a promotion; so is a price that moves by less
+PROMOTED = 0.01  # a price that moves by less is rounded
+RATIOS = 16  # R, prices of an item in a catalogue
+FEWEST_WEEKS = 8  # with purchases, for an item to have prices of its own
 DEEPEST = 0.95  # ItemConfig.promotion_depth
 LARGEST = 50.0  # weights in ChoiceConfig
 
@@ -63,12 +65,21 @@ def price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float)
     return rho / rho.mean()
 
 
-def promotions(lines: pd.DataFrame) -> dict[str, float]:
-    """Share of item-weeks whose median purchase was discounted, and their mean depth.
+def price_ratios(lines: pd.DataFrame, list_price: np.ndarray) -> np.ndarray:
+    """Prices paid for each item, relative to its list price [M]: [M, R], or [M, 0] if they hardly move.
 
-    Not the share of purchases: promoted items sell more, so purchases see too many promotions.
+    These are quantiles of the item's weeks, each with its median price, and not of its purchases: reduced items sell
+    more, so that purchases see too many low prices. An item that was sold in few weeks has the quantiles of all items.
     """
-    cut = (1 - lines["paid"] / lines["list"]).groupby([lines["item"], lines["day"] // 7]).median()
-    promoted = cut > PROMOTED
-    depth = cut[promoted].mean() if promoted.any() else 0.0
-    return {"promotion_probability": float(promoted.mean()), "promotion_depth": min(float(depth), DEEPEST)}
+    weekly = lines["paid"].groupby([lines["item"], lines["day"] // 7]).median()
+    item = weekly.index.get_level_values(0).to_numpy()
+    ratio = weekly.to_numpy() / list_price[item]
+    if np.sqrt(np.mean(np.log(ratio) ** 2)) <= PROMOTED:
+        return np.ones((len(list_price), 0), np.float32)
+    places = (np.arange(RATIOS) + 0.5) / RATIOS
+    found = np.tile(np.quantile(ratio, places, method="inverted_cdf"), (len(list_price), 1))
+    order = np.lexsort((ratio, item))
+    first = np.searchsorted(item[order], np.arange(len(list_price) + 1))
+    for j in np.flatnonzero(np.diff(first) >= FEWEST_WEEKS):
+        found[j] = np.quantile(ratio[order[first[j] : first[j + 1]]], places, method="inverted_cdf")
+    return found.astype(np.float32)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -29,7 +30,7 @@ class Choices(NamedTuple):
     """What some users could choose from and what they chose; F features, S users, M items."""
 
     features: np.ndarray  # [F, S, M]
-    habit: np.ndarray  # [S, M] log(1 + n_uj)
+    habit: np.ndarray  # [S, M] n_uj
     new: np.ndarray  # [S, M] bool: the user has never bought the item before
     bought: np.ndarray  # [S, M] purchases
 
@@ -47,6 +48,7 @@ class Estimate(NamedTuple):
 
     weights: np.ndarray  # [F]
     errors: np.ndarray  # [F]
+    log_likelihood: float  # of a purchase, on average
 
 
 def returning_users(
@@ -62,8 +64,9 @@ def returning_users(
     return np.random.default_rng(SEED).permutation(known)[: max(1, LIKELIHOOD_CELLS // shape[1])]
 
 
-def utility_weights(blocks: Blocks[Choices]) -> Estimate:
-    """Weights of the F features, and, last, of habit, in what users bought.
+def utility_weights(blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[Estimate, float]:
+    """Weights of the F features, and, last, of habit log(1 + n / n_0), in what users bought; and n_0, of some scales
+    the one that makes the purchases likeliest.
 
     First the features among the products that are `new` to a user, then one factor on all of them, and the weight of
     habit, among all products. A log in which nobody buys anything new teaches both from all products.
@@ -77,13 +80,17 @@ def utility_weights(blocks: Blocks[Choices]) -> Estimate:
 
     first = logit_weights(first_purchases)
 
-    def all_purchases() -> Iterator[Observed]:
-        for features, habit, _, bought in blocks():
+    def all_purchases(scale: float) -> Iterator[Observed]:
+        for features, count, _, bought in blocks():
+            habit = np.log1p(count / scale)
             yield Observed(np.stack([np.tensordot(first.weights, features, 1), habit]), np.zeros_like(habit), bought)
 
-    (factor, beta_repeat), (factor_error, repeat_error) = logit_weights(all_purchases)
+    found = {scale: logit_weights(partial(all_purchases, scale)) for scale in scales}
+    best = max(found, key=lambda scale: found[scale].log_likelihood)
+    (factor, beta_repeat), (factor_error, repeat_error), log_likelihood = found[best]
     errors = np.hypot(factor * first.errors, first.weights * factor_error)  # of a product, to first order
-    return Estimate(np.append(factor * first.weights, beta_repeat), np.append(errors, repeat_error))
+    weights, errors = np.append(factor * first.weights, beta_repeat), np.append(errors, repeat_error)
+    return Estimate(weights, errors, log_likelihood), best
 
 
 def logit_weights(blocks: Blocks[Observed]) -> Estimate:
@@ -107,7 +114,8 @@ def logit_weights(blocks: Blocks[Observed]) -> Estimate:
             slope += np.tensordot(features, total * share / mass - bought, 2)
         return value / purchases + RIDGE * w @ w, slope / purchases + 2 * RIDGE * w
 
-    best = library("scipy.optimize", "fit").minimize(loss, np.ones(size), jac=True, method="L-BFGS-B").x
+    found = library("scipy.optimize", "fit").minimize(loss, np.ones(size), jac=True, method="L-BFGS-B")
+    best = found.x
     curvature = 2 * RIDGE * purchases * np.eye(size)
     for features, offset, bought in blocks():
         v = offset + np.tensordot(best, features, 1)
@@ -117,4 +125,4 @@ def logit_weights(blocks: Blocks[Observed]) -> Estimate:
         mean = (features * share).sum(axis=2)  # [F, S] of what is bought, as the weights have it
         curvature += np.einsum("fsm,gsm,sm->fg", features, features, total[:, None] * share, optimize=True)
         curvature -= (mean * total) @ mean.T
-    return Estimate(best, np.sqrt(np.diag(np.linalg.inv(curvature))))
+    return Estimate(best, np.sqrt(np.diag(np.linalg.inv(curvature))), RIDGE * float(best @ best) - float(found.fun))

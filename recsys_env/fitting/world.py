@@ -56,11 +56,10 @@ _FROM_LOG = {
     "users.habit": "habits are formed by purchases",
     "users.habit_size": "products in a customer's table of habits",
     "users.habit_decay": "half-life of habits, at the assumed purchases per page",
-    "items.promotion_probability": "share of product-weeks with a price cut",
-    "items.promotion_depth": "mean price cut",
     "choice.beta_taste": "weight of taste, from what customers bought for the first time",
     "choice.beta_price": "weight of price, from how purchases followed prices over time: no experiment",
     "choice.beta_repeat": "weight of habit",
+    "choice.repeat_scale": "purchases of a product beside which the first one hardly counts as a habit",
     "arrival.k_0": "length of a visit: purchases per visit, at the assumed purchases per page",
 }
 _ERRORS = {f"choice.beta_{name}": f"{name}_error" for name in ("taste", "price", "repeat")}  # in `LogFacts`
@@ -75,7 +74,7 @@ _ASSUMED = {
     "arrival.r_0": "how readily customers come",
     "arrival.r_1": "how much satisfaction brings them back; 0 = not at all",
     "dynamics.drift": "how far a purchase moves a taste",
-    "items.promotion_period": "ticks that a promotion lasts",
+    "items.promotion_period": "ticks that a price holds",
     "items.stock_init": "units in stock; 0 = unlimited",
     "users.wallet_init": "budget; 0 = unlimited",
     "candidates.number": "products that retrieval offers each recommender",
@@ -163,8 +162,10 @@ class FittedWorld(WorldConfig):
             changed = "" if now == value else f" [changed; the log says {in_words(value)}]"
             error = f"; standard error {in_words(getattr(log, _ERRORS[name]))}" if name in _ERRORS else ""
             lines.append(f"  {name} = {in_words(now)}: {_FROM_LOG[name]}{error}{changed}")
-        if "items.promotion_depth" not in fitted:
-            lines.append("  no promotions: the log has no discounts")
+        if prices := self.catalogue.item_price_ratio.shape[1]:
+            lines.append(f"  prices change: each item has {prices} that were paid for it, relative to its list price")
+        else:
+            lines.append("  prices do not change: in the log they hardly do")
         lines.append(f"  weights: from {log.weight_purchases:,} purchases of {log.weight_users:,} users, its last days")
         lines.append(
             f"  purchases per visit with a purchase: {log.purchases_per_visit:.2f} in the log, "
@@ -251,7 +252,6 @@ def fitted_fields(catalogue: Catalogue, log: LogFacts) -> dict[str, dict[str, An
             "habit_size": settings["users"]["habit_size"],
             "habit_decay": settings["users"]["habit_decay"] ** pages,  # the fit's is that of a purchase
         },
-        "items": settings.get("items", {}),
         "choice": settings["choice"],
         "arrival": {"k_0": float(np.clip(np.log(max(more, 1e-30)), -50, 50))},
     }

@@ -216,7 +216,7 @@ def context_term(c, a):
 
 @kernel
 def repeat_term(c, a):
-    return c.beta_repeat * log1p(a.repeats) if a.repeats != 0.0 else 0.0
+    return c.beta_repeat * log1p(a.repeats / c.repeat_scale) if a.repeats != 0.0 else 0.0
 
 
 @kernel

@@ -164,7 +164,7 @@ def describe_candidates(world, state, scratch, p, b, n, feature, size, rows, r, 
         match_items(world, state, p, b, _history(p, n), items, count, scratch.history_matches[row])
     if feature.promotion >= 0:
         for c in range(p.shape.candidates):  # also of empty places, so that it vectorises
-            scratch.promotion[row, c] = 1.0 if is_promoted(p, items[c], copy.tick) else 0.0
+            scratch.promotion[row, c] = 1.0 if is_promoted(world, p, items[c], copy.tick) else 0.0
     for c in range(count):
         candidate = Candidate(
             item=np.int64(items[c]),
@@ -225,7 +225,7 @@ def _write_features(world, state, p, b, n, candidate, feature, rows, r, at):
         rows[b, r, at + feature.topic_count] = state.vectors[b, copy.row, _history(p, n) + dims + world.items[j].topic]
     rows[b, r, at + feature.popularity] = popularity * p.shape.popularity_scale
     if feature.price >= 0:
-        rows[b, r, at + feature.price] = log_price(world, p, j, candidate.promoted)
+        rows[b, r, at + feature.price] = log_price(world, p, j, tick, candidate.promoted)
     if feature.repeat >= 0:
         rows[b, r, at + feature.repeat] = candidate.seen
     if feature.context >= 0:
@@ -250,7 +250,7 @@ def write_item(world, state, p, b, n, j, match, seen, rows, r):
     """Write into rows[b, r] what the observation of agent n would hold of item j as a candidate."""
     copy = state.copies[b]
     recall = dot(state.vectors, b, copy.row, _history(p, n), world.item_vectors, j, p.shape.dims)
-    candidate = Candidate(j, match, recall, seen, is_promoted(p, j, copy.tick))
+    candidate = Candidate(j, match, recall, seen, is_promoted(world, p, j, copy.tick))
     clicks, impressions, satisfaction, age = _write_features(world, state, p, b, n, candidate, p.features, rows, r, 0)
     squash_row(rows, b, r, 0, p.shape.features)
     ctr = relative_ctr(p.shape.mean_ctr, clicks, impressions)

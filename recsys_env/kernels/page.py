@@ -14,6 +14,7 @@ from .machine.compiler import entry, kernel
 from .machine.numeric import exp
 from .page_kinds import active_agents, competitors, shown_agents, slot_at
 
+PROMOTED = 0.99  # of the list price; a price above it is not called reduced
 CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3  # with "publish", `p.shape.ranked` says so
 
 
@@ -67,31 +68,46 @@ def is_allowed(world, p, n, j):
 
 
 @kernel
-def is_promoted(p, j, tick):
-    """A pure hash of (world seed, item, promotion period)."""
-    if p.items.promotion_probability <= 0.0:
-        return False
+def price_draw(p, j, tick):
+    """Uniform random number that decides on item j's price: a pure hash of (world seed, item, promotion period)."""
     item = rng.child(rng.stream(np.uint64(p.shape.world_seed), rng.PROMOTIONS), j)
-    key = rng.child(item, tick // p.items.promotion_period)
-    return rng.uniform(key, 0, 0) < p.items.promotion_probability
+    return rng.uniform(rng.child(item, tick // p.items.promotion_period), 0, 0)
 
 
 @kernel
-def log_price(world, p, j, promoted):
-    """x_j: log(price / geometric mean list price of its topic)."""
+def ratio_now(p, j, tick):
+    """Which of the catalogue's prices of item j holds now."""
+    return np.int64(price_draw(p, j, tick) * p.shape.price_ratios)
+
+
+@kernel
+def is_promoted(world, p, j, tick):
+    """Whether item j's price is reduced; not for j = -1."""
+    if p.shape.price_ratios > 0:
+        return j >= 0 and world.price_ratios[j, ratio_now(p, j, tick)].ratio < PROMOTED
+    return p.items.promotion_probability > 0.0 and price_draw(p, j, tick) < p.items.promotion_probability
+
+
+@kernel
+def log_price(world, p, j, tick, promoted):
+    """x_j: log(price / geometric mean list price of its topic); `promoted` says whether the price is reduced."""
+    if p.shape.price_ratios > 0:
+        return world.items[j].log_price + world.price_ratios[j, ratio_now(p, j, tick)].log_ratio
     return world.items[j].log_price + (p.shape.log_promotion if promoted else 0.0)
 
 
 @kernel
 def log_price_now(world, p, j, tick):
-    return log_price(world, p, j, is_promoted(p, j, tick))
+    return log_price(world, p, j, tick, is_promoted(world, p, j, tick))
 
 
 @kernel
 def price_now(world, p, j, tick):
     """Price now, in mean list prices."""
     price = np.float64(world.items[j].price)
-    return price * (1.0 - p.items.promotion_depth) if is_promoted(p, j, tick) else price
+    if p.shape.price_ratios > 0:
+        return price * world.price_ratios[j, ratio_now(p, j, tick)].ratio
+    return price * (1.0 - p.items.promotion_depth) if is_promoted(world, p, j, tick) else price
 
 
 @kernel
@@ -303,7 +319,7 @@ def read_prices(world, items, tick, prices, promoted):
     p = world.params[0]
     for i in range(items.size):
         prices[i] = price_now(world, p, items[i], tick)
-        promoted[i] = is_promoted(p, items[i], tick)
+        promoted[i] = is_promoted(world, p, items[i], tick)
 
 
 @entry
@@ -323,7 +339,7 @@ def read_items(world, state, price, promoted, available, stock, age, popularity,
     for b in range(state.copies.size):
         tick, stamp = state.copies[b].tick, state.copies[b].stamp
         for j in range(p.shape.items):
-            price[b, j], promoted[b, j] = price_now(world, p, j, tick), is_promoted(p, j, tick)
+            price[b, j], promoted[b, j] = price_now(world, p, j, tick), is_promoted(world, p, j, tick)
             available[b, j], age[b, j] = is_available(world, p, j, tick), age_of(world, p, j, tick)
             stock[b, j] = stock_now(world, state, p, b, j, stamp, tick) if p.items.stock_init > 0 else -1
             popularity[b, j], clicks, impressions, total = public_statistics(world, state, p, b, j, stamp, tick)

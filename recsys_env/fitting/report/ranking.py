@@ -42,7 +42,7 @@ def utility(catalogue: Catalogue, users: np.ndarray | slice = slice(None)) -> np
         catalogue.item_intercept
         + beta["beta_taste"] * catalogue.user_taste[users] @ catalogue.item_vectors.T
         - beta["beta_price"] * catalogue.user_price_sensitivity[users, None] * x
-        + beta["beta_repeat"] * np.log1p(habit)
+        + beta["beta_repeat"] * np.log1p(habit / beta["repeat_scale"])
     )
 
 
