@@ -23,7 +23,7 @@ EXTRA = {  # the same for commands that need an extra
     "solve": ("recsys_env.exact.report:solve", "solve a finite game exactly"),
     "exploit": ("recsys_env.exact.exploit:exploit", "bound what an agent could gain by deviating from its team"),
     "ab": ("recsys_env.experiments.ab:command", "show which designs of an A/B test pick the wrong policy"),
-    "fit": ("recsys_env.fitting.report.commands:fit", "fit a world to a log of purchases"),
+    "fit": ("recsys_env.fitting.report.commands:fit", "fit a world to a log of purchases or pages"),
     "report": (
         "recsys_env.fitting.report.commands:report",
         "say whether policies may be compared in a world fitted to a log",

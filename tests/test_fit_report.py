@@ -22,7 +22,7 @@ from recsys_env.__main__ import main  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, fit  # noqa: E402
 from recsys_env.fitting.report import assess, decisions, diagnosis, ranking, realism, verdict, write_page  # noqa: E402
 from recsys_env.fitting.report.assessment import PARTS  # noqa: E402
-from recsys_env.fitting.report.page import SECTIONS  # noqa: E402
+from recsys_env.fitting.report.purchase_sections import SECTIONS  # noqa: E402
 from recsys_env.fitting.report.split import Refusal, split  # noqa: E402
 
 USERS, ITEMS, DAYS = 80, 30, 60
@@ -111,7 +111,7 @@ def test_the_verdict_follows_from_the_findings() -> None:
     assert (found["comparison"], found["right"], found["wrong"]) == ("with care", ["All is right."], ["No tastes."])
     assert found["never"] == ["more"]
     assert not diagnosis.KINDS["recommender"].comparable
-    assert diagnosis.KINDS.keys() == ORIGINS.keys() - {"pages"}
+    assert diagnosis.KINDS.keys() == ORIGINS.keys()
 
 
 @pytest.mark.parametrize(
@@ -150,16 +150,13 @@ def test_what_is_no_log_is_an_error(log: Any) -> None:
         assess(log, origin="free_choice", columns=NAMED, held_out=2)
     with pytest.raises(ValueError, match="must name two different policies or more"):
         assess(log, origin="free_choice", columns=NAMED, policies=("random",))
+    with pytest.raises(ValueError, match='items is for origin="pages"'):
+        assess(log, origin="free_choice", columns=NAMED, items=log)
     with pytest.raises(TypeError, match="must be what assess returned"):
         write_page({}, "page.html")
 
 
 # ------------------------------------------------------------------------------------------------ the cut
-
-
-def test_a_log_of_pages_has_no_report_yet(log: Any) -> None:
-    with pytest.raises(ValueError, match="origin = 'pages': reports are for logs of purchases, free_choice"):
-        assess(log, origin="pages", columns=COLUMNS)
 
 
 def test_a_log_is_cut_at_midnight(log: Any) -> None:

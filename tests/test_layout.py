@@ -64,8 +64,8 @@ LAYERS = (
     "logs",
     "tuning",
     "exact",
-    "fitting",
     "experiments",
+    "fitting",
     "listing",
     "__main__",
 )

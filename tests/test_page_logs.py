@@ -14,7 +14,7 @@ from recsys_env.evaluation import episode_returns, record
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
-from recsys_env.fitting import FittedWorld, fit, fit_pages, recorded_pages  # noqa: E402
+from recsys_env.fitting import FittedWorld, LogWarning, fit, fit_pages, recorded_pages  # noqa: E402
 from recsys_env.fitting.choice_model import Pages, fit_choices  # noqa: E402
 from recsys_env.fitting.page_log import read_pages  # noqa: E402
 
@@ -216,6 +216,70 @@ def test_a_parquet_file_is_a_log(log: Any, tmp_path: Any) -> None:
     np.testing.assert_array_equal(read.chosen, given.chosen)
 
 
+@pytest.mark.parametrize("kind", [int, float, bool, str])
+def test_a_flag_of_clicks_says_what_the_words_say(log: Any, kind: Any) -> None:
+    words = log[log["event"].isin(["none", "click"])].reset_index(drop=True)
+    flags = words.assign(event=(words["event"] == "click").astype(kind))
+    np.testing.assert_array_equal(read_pages(flags, None).clicked, read_pages(words, None).clicked)
+
+
+def test_without_pages_rows_of_the_same_user_and_time_are_one(log: Any) -> None:
+    shown = log[log["event"].isin(["none", "click"])].reset_index(drop=True)
+    given, found = read_pages(shown, None), read_pages(shown.drop(columns=["page", "session"]), None)
+    np.testing.assert_array_equal(found.first_row, given.first_row)
+    np.testing.assert_array_equal(found.chosen, given.chosen)
+    (doubt,) = found.doubts
+    assert "rows of the same user, time count as one page" in doubt
+    assert f"which gives {len(given.chosen):,} pages with {len(shown) / len(given.chosen):.1f} rows" in doubt
+    assert given.doubts == ()
+    (doubt, *_) = read_pages(log, {"page": None}).doubts
+    alone = (log.groupby(["user", "time", "session"])["event"].agg(["size", "first"])).query(
+        "size == 1 and first in ('cart', 'purchase')"
+    )
+    assert f"{len(alone):,} of them are a cart or purchase alone" in doubt
+
+
+def test_positions_may_count_from_0(log: Any) -> None:
+    given, found = read_pages(log, None), read_pages(log.assign(position=log["position"] - 1), None)
+    np.testing.assert_array_equal(found.rank, given.rank)
+    assert found.doubts == ("column 'position' counts positions from 0: position 0 was taken for the first",)
+
+
+def test_few_items_without_categories_are_categories(log: Any) -> None:
+    few = log[log["item"] < 12]
+    with pytest.warns(LogWarning, match="each of its 12 items counts as one"):
+        world = fit_pages(few[["user", "item", "time", "event", "page"]])
+    np.testing.assert_array_equal(world.catalogue.item_vectors, np.eye(12)[world.catalogue.item_topic])
+    assert "each of its 12 items counts as one" in world.summary()
+    assert episode_returns(replace(world, {"horizon": 50}), "content", 2, 0).any()
+
+
+def test_what_a_log_does_not_hold_is_doubted(log: Any) -> None:
+    single = log.assign(page=np.arange(len(log)))
+    assert "no page holds more than one item" in read_pages(single, None).serious[0]
+    chosen = log[log["event"] != "none"].drop_duplicates("page")
+    alone = pd.concat([log[~log["page"].isin(chosen["page"])], chosen])  # what was shown beside clicks is missing
+    assert "hold one item each, and the others 4.0 on average" in read_pages(alone, None).serious[0]
+    assert read_pages(log, None).serious == ()
+    (doubt,) = read_pages(log.drop(columns="time"), None).doubts
+    assert "its rows count as in order of time" in doubt
+    events = np.where((log["position"] <= 2) & (log["page"] % 2 == 0), "click", "none")
+    (doubt,) = read_pages(log[log["page"] < 200], None).doubts
+    assert "pages with a click: with fewer than 200 the estimates are uncertain" in doubt
+    several = log.assign(event=events).drop_duplicates(["page", "position"])
+    assert "have several: only the first one counts" in read_pages(several, None).doubts[0]
+    later = (log["event"] == "purchase") & log.duplicated(["page", "item", "position"])
+    back = log.assign(time=log["time"].where(~later, -5))
+    assert f"runs backwards: {later.sum()} clicks, carts or purchases" in read_pages(back, None).doubts[0]
+
+
+def test_times_may_be_texts_of_numbers(log: Any) -> None:
+    given, found = read_pages(log, None), read_pages(log.assign(time=log["time"].astype(str)), None)
+    np.testing.assert_array_equal(found.start, given.start)
+    with pytest.raises(ValueError, match=r"'time' must hold numbers, as in most.*1 of .*row 7 with 'soon'"):
+        read_pages(changed(log.assign(time=log["time"].astype(str)), "time", "soon"), None)
+
+
 def changed(log: Any, column: str, value: Any, row: int = 7) -> Any:
     other = log.copy()
     other[column] = other[column].astype(object) if isinstance(value, str | None) else other[column].astype(type(value))
@@ -226,12 +290,16 @@ def changed(log: Any, column: str, value: Any, row: int = 7) -> Any:
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        (lambda log: log.drop(columns="page"), ValueError, "no column 'page'"),
+        (lambda log: log.drop(columns=["page", "time"]), ValueError, "no column 'page'.*none for time"),
         (lambda log: log.iloc[:0], ValueError, "empty"),
         (lambda log: log.to_dict(), TypeError, "dict"),
         (lambda log: "nowhere.parquet", ValueError, "no file"),
         (lambda log: changed(log, "price", float("nan")), ValueError, "'price'.*1 of .*row 7 with nan"),
-        (lambda log: changed(log, "price", -2.0), ValueError, "'price' must be above 0; 1 of .*row 7 with -2"),
+        (
+            lambda log: changed(log, "price", -2.0),
+            ValueError,
+            "'price' must be above 0 and below 1e12; 1 of .*row 7 with -2",
+        ),
         (lambda log: log.assign(price="cheap"), ValueError, "'price' must hold numbers.*cheap"),
         (lambda log: changed(log, "event", "hover"), ValueError, "'event' must hold none, click.*row 7 with 'hover'"),
         (lambda log: changed(log, "page", None), ValueError, "'page' must not be missing.*1 of"),
@@ -239,6 +307,9 @@ def changed(log: Any, column: str, value: Any, row: int = 7) -> Any:
         (lambda log: log.assign(propensity=0.0), ValueError, "'propensity' must be above 0 and at most 1"),
         (lambda log: log.assign(propensity=1.5), ValueError, "row 0 with 1.5"),
         (lambda log: changed(log, "position", 0), ValueError, "'position' must be a whole number"),
+        (lambda log: log.assign(event=2), ValueError, "'event' must hold none, click.*or else 0 and 1.*row 0 with 2"),
+        (lambda log: log.assign(event=[["click"]] * len(log)), ValueError, "'event' must hold none, click"),
+        (lambda log: changed(log, "session", -1), ValueError, "'page' must belong to one session.*numbered anew"),
         (lambda log: log.assign(user=1), ValueError, "holds 1 users"),
         (lambda log: log.assign(item=1), ValueError, "holds 1 items"),
         (lambda log: pd.concat([log, log.iloc[:1]], ignore_index=True), ValueError, "same event twice.*1 of"),

@@ -109,6 +109,8 @@ def page_summary(world: Any) -> str:
         lines.append("  no vectors of items were given: tastes are for categories, whose items are all alike to them")
     if not facts.converged:
         lines.append(f"  the estimates had not settled after {facts.iterations} iterations")
+    if log.doubts:
+        lines += ["", "Probably wrong with the log, or lacking", *(f"  - {doubt}" for doubt in log.doubts.splitlines())]
     lines += ["", "Estimated from the log, with standard errors"]
     for name, meaning in ESTIMATED.items():
         if name in errors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from ..checks import did_you_mean, shown
 from ..files import checked_path
 from ..libraries import library
+from .plausibility import FEW
 from .table import codes_of, most_frequent_label
 
 if TYPE_CHECKING:
@@ -35,9 +37,13 @@ PAGE_ROLES = (
     "popularity",
 )
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
-REQUIRED = ("user", "item", "event", "page")
+REQUIRED = ("user", "item", "event")  # and page or time
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
+FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1}  # a column that says what was clicked; False is 0
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
+MOST_CATEGORIES = 64  # a taste for each is estimated for every user
+ZEROS = 0.5  # positions of 0 for each of 1, from which on they count from 0
+SEVERAL = 0.1  # share of the pages with a click that have several, which is doubted
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class PageLog:
         rank: [R] position on the page, 1 = first; None: the log does not say.
         clicked, cart, bought: [R] truth values. A cart or purchase implies a click.
         delay: [R] pages of the user from the page to the purchase; -1 = none.
+        propensity: [R] probability of the item at this place; None: the log does not say.
         price, discount: [R] price asked, and what had been taken off; None: the log does not say.
         sessions: number of sessions; 0: the log does not say.
         agents: number of agents that share a page.
@@ -61,6 +68,10 @@ class PageLog:
         list_price: [M] of the table of items; None: not given.
         several_clicks: pages with more than one click, of which the first counts.
         several_labels: items with several categories or texts, of which the most frequent counts.
+        start: [P] time of a page's first row; 0 without times.
+        row_page: page of each row of the table.
+        doubts: what is probably wrong with the log, or was guessed about it; one sentence each.
+        serious: the same, where it affects which policy is best.
         first, last: time of the first and the last row, as text; "" without times.
     """
 
@@ -74,6 +85,7 @@ class PageLog:
     cart: np.ndarray
     bought: np.ndarray
     delay: np.ndarray
+    propensity: np.ndarray | None
     price: np.ndarray | None
     discount: np.ndarray | None
     sessions: int
@@ -85,6 +97,10 @@ class PageLog:
     list_price: np.ndarray | None
     several_clicks: int
     several_labels: int
+    start: np.ndarray
+    row_page: np.ndarray
+    doubts: tuple[str, ...]
+    serious: tuple[str, ...]
     first: str
     last: str
 
@@ -115,33 +131,39 @@ def read_pages(
     named = _named(columns, (*PAGE_ROLES, "vector"))
     table = _table(pd, log, named)
     used = _present("the log", table, {role: named[role] for role in PAGE_ROLES}, columns or {})
+    if "page" not in used and "time" not in used:
+        raise ValueError(
+            f"the log has no column {shown(named['page'] or 'page')}, given as page, and none for time, which would "
+            f"tell the pages of a user apart; it has {list(table.columns)}"
+        )
     data = {role: table[column].reset_index(drop=True) for role, column in used.items()}
     for role in ("user", "item", "page", "session", "category", "text", "agent"):
         if role in data:
             _refuse(data[role], data[role].isna(), "must not be missing: drop or fill these rows")
-    level = _levels(data["event"])
+    level = _levels(pd, data["event"])
     user, user_ids = codes_of(pd, data["user"])
     item, item_ids = codes_of(pd, data["item"])
-    page, _ = pd.factorize(data["page"])
     for name, ids, what in (("user", user_ids, "users"), ("item", item_ids, "items")):
         if len(ids) < 2:
             raise ValueError(
-                f"column {shown(data[name].name)} holds {len(ids)} {what}, {shown(ids[0])}; a fit needs 2 or more"
+                f"column {shown(data[name].name)} holds {len(ids)} {what}, {shown(ids.tolist()[0])}; a fit needs 2 or "
+                "more"
             )
-    owner = np.zeros(page.max() + 1, np.int64)
-    owner[page] = user
-    _refuse(data["page"], pd.Series(owner[page] != user), "must belong to one user each; these have rows of others")
+    when = _times(pd, data["time"]) if "time" in data else np.zeros(len(item))
+    page, doubts = _page_numbers(pd, data, user, when, level)
+    if "position" in data:
+        data["position"], more = _from_one(data["position"])
+        doubts += more
     numbers = {
         "position": ("a whole number of 1 or more", lambda v: (v >= 1) & (v == np.floor(v))),
         "propensity": ("above 0 and at most 1", lambda v: (v > 0) & (v <= 1)),
-        "price": ("above 0", lambda v: (v > 0) & (v < 1e12)),
-        "discount": ("0 or more", lambda v: (v >= 0) & (v < 1e12)),
-        "quantity": ("above 0", lambda v: (v > 0) & (v < 1e9)),
-        "popularity": ("0 or more", lambda v: (v >= 0) & (v < 1e15)),
+        "price": ("above 0 and below 1e12", lambda v: (v > 0) & (v < 1e12)),
+        "discount": ("0 or more, and below 1e12", lambda v: (v >= 0) & (v < 1e12)),
+        "quantity": ("above 0 and below 1e9", lambda v: (v > 0) & (v < 1e9)),
+        "popularity": ("0 or more, and below 1e15", lambda v: (v >= 0) & (v < 1e15)),
     }
     values = {role: _numbers(data[role], *rule) for role, rule in numbers.items() if role in data}
-    when = _times(pd, data["time"]) if "time" in data else np.zeros(len(item))
-    return _ordered(pd, data, values, (user, item, page, level, when), (user_ids, item_ids), items, named)
+    return _ordered(pd, data, values, (user, item, page, level, when), (user_ids, item_ids), items, named, doubts)
 
 
 def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
@@ -186,7 +208,7 @@ def _named(columns: Mapping[str, str | None] | None, roles: tuple[str, ...]) -> 
         if not isinstance(column, str | None):
             raise TypeError(f"columns[{role!r}] = {shown(column)} must be the name of a column, or None")
         if column is None and role in REQUIRED:
-            raise ValueError(f"columns[{role!r}] = None; a log of pages needs {', '.join(REQUIRED)}")
+            raise ValueError(f"columns[{role!r}] = None; a log of pages needs {', '.join(REQUIRED)}, and page or time")
     return named
 
 
@@ -203,7 +225,9 @@ def _table(pd: Any, log: Any, named: dict[str, str | None]) -> Any:
     if not isinstance(log, pd.DataFrame):
         raise TypeError(f"log is a {type(log).__name__}; it must be a pandas DataFrame or the path of a Parquet file")
     if len(log) == 0:
-        raise ValueError(f"the log is empty; it needs one row per shown item, with {', '.join(REQUIRED)}")
+        raise ValueError(
+            f"the log is empty; it needs one row per shown item, with {', '.join(REQUIRED)}, and page or time"
+        )
     return log
 
 
@@ -241,12 +265,60 @@ def _refuse(column: Any, bad: Any, why: str) -> None:
         )
 
 
-def _levels(event: Any) -> np.ndarray:
-    """Each row's event as a number of `EVENTS`; a missing one is "none"."""
-    words = event.astype(object).where(event.notna(), "none")
-    levels = words.map(EVENTS)
-    _refuse(event, levels.isna(), f"must hold {', '.join(EVENTS)} or nothing")
-    return levels.to_numpy(np.int64)
+def _levels(pd: Any, event: Any) -> np.ndarray:
+    """Each row's event as a number of `EVENTS`; a missing one is "none", and a flag says whether it was clicked."""
+    allowed = f"must hold {', '.join(EVENTS)} or nothing, or else 0 and 1, or truth values, for none and click"
+    try:
+        codes, kinds = pd.factorize(event)
+    except TypeError:  # no hash
+        raise ValueError(f"column {shown(event.name)} {allowed}, it holds {shown(event.iloc[0])}") from None
+    levels = EVENTS | FLAGS
+    found = [levels.get(kind.strip().lower() if isinstance(kind, str) else kind, -1) for kind in kinds]
+    level = np.array([*found, EVENTS["none"]], np.int64)[codes]  # the code of a missing event is -1
+    _refuse(event, level < 0, allowed)
+    return level
+
+
+def _page_numbers(
+    pd: Any, data: dict[str, Any], user: np.ndarray, when: np.ndarray, level: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """The number of each row's page, and doubts. Without a column of pages, rows of the same user, time and session
+    are one page."""
+    session = data.get("session")
+    if "page" not in data:
+        keys = {"user": user, "time": when} | ({} if session is None else {"session": pd.factorize(session)[0]})
+        number = pd.DataFrame(keys).groupby(list(keys), sort=False).ngroup().to_numpy()
+        sizes = np.bincount(number)
+        doubt = (
+            f"the log has no column of pages: rows of the same {', '.join(keys)} count as one page, which gives "
+            f"{len(sizes):,} pages with {sizes.mean():.1f} rows on average"
+        )
+        alone = int(((sizes[number] == 1) & (level > EVENTS["click"])).sum())
+        if alone:
+            doubt += f"; {alone:,} of them are a cart or purchase alone, which only a column of pages joins to its page"
+        return number, [doubt]
+    number, _ = pd.factorize(data["page"])
+    owner = np.zeros(number.max() + 1, np.int64)
+    owner[number] = user
+    anew = "if pages are numbered anew for each, join the two columns"
+    _refuse(data["page"], owner[number] != user, f"must belong to one user each: {anew}")
+    if session is not None:
+        shown_rows, visit = level <= EVENTS["click"], pd.factorize(session)[0]  # a purchase may come in a later session
+        owner[number[shown_rows]] = visit[shown_rows]
+        _refuse(
+            data["page"],
+            shown_rows & (owner[number] != visit),
+            f"must belong to one session each: {anew}",
+        )
+    return number, [] if "time" in data else ["the log has no column of times: its rows count as in order of time"]
+
+
+def _from_one(position: Any) -> tuple[Any, list[str]]:
+    """Positions that count from 1, and a doubt if they were counted from 0."""
+    zeros = int((position == 0).sum())
+    if position.dtype.kind not in "iuf" or zeros == 0 or zeros < ZEROS * (position == 1).sum():
+        return position, []
+    return position + 1, [f"column {shown(position.name)} counts positions from 0: position 0 was taken for the first"]
 
 
 def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
@@ -265,8 +337,13 @@ def _times(pd: Any, column: Any) -> np.ndarray:
     """Times as float64: numbers as they are, dates in seconds."""
     if column.dtype.kind in "iuf":
         return _numbers(column, "finite", np.isfinite)
+    if column.dtype.kind == "O" and (numbers := pd.to_numeric(column, errors="coerce")).notna().mean() > 0.5:
+        _refuse(column, numbers.isna(), "must hold numbers, as in most of its rows")
+        return _numbers(numbers, "finite", np.isfinite)
     try:
-        when = pd.to_datetime(column, errors="coerce", utc=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that every date is read by itself
+            when = pd.to_datetime(column, errors="coerce", utc=True)
     except (TypeError, ValueError):
         raise ValueError(f"column {shown(column.name)} must hold times or numbers, it holds {column.dtype}") from None
     _refuse(column, when.isna(), "must hold times or numbers")
@@ -281,6 +358,7 @@ def _ordered(
     ids: tuple[np.ndarray, np.ndarray],
     items: Any,
     named: dict[str, str | None],
+    doubts: list[str],
 ) -> PageLog:
     """Join the rows of a shown item's events, and sort pages and rows."""
     user, item, page, level, when = codes
@@ -291,7 +369,9 @@ def _ordered(
         same &= key[order[1:]] == key[order[:-1]]
     again = np.zeros(len(order), bool)
     again[order[1:]] = same & (level[order[1:]] == level[order[:-1]])
-    _refuse(data["item"], again, "must not have the same event twice on the same place of a page")
+    _refuse(data["item"], again, "must not have the same event twice on the same place of a page: drop copies of rows")
+    before = np.zeros(len(order), bool)
+    before[order[1:]] = same & (when[order[1:]] < when[order[:-1]])
     starts = np.flatnonzero(np.append(True, ~same))
     one = order[starts]  # the row of the least event of every shown item
     highest = np.maximum.reduceat(level[order], starts)
@@ -318,14 +398,17 @@ def _ordered(
     if (clicks > 0).all() or not clicks.any():
         raise ValueError(
             f"column {shown(data['event'].name)}: {int((clicks > 0).sum())} of {pages} pages have a click; pages with "
-            "and without one are needed, to tell what clicking nothing is worth"
+            "and without one are needed, to tell what clicking nothing is worth: keep what was shown and not clicked"
         )
     delay = np.full(len(one), -1, np.int64)
     start_times = began[by_user]
     for r in np.flatnonzero(bought).tolist():
         mine = start_times[row_page[r] + 1 : first_page[of_user[by_user[row_page[r]]] + 1]]
         delay[r] = int(np.searchsorted(mine, bought_at[r], side="right"))
+    doubts = [*doubts, *_doubts(data, before, clicks)]
     log: dict[str, Any] = {
+        "start": start_times,
+        "row_page": number[page],
         "first_page": first_page,
         "first_row": first_row,
         "rank": values["position"][one] if "position" in values else None,
@@ -333,6 +416,7 @@ def _ordered(
         "cart": carted | (bought & (delay > 0)),
         "bought": bought,
         "delay": delay,
+        "propensity": values["propensity"][one] if "propensity" in values else None,
         "price": values["price"][one] if "price" in values else None,
         "discount": values["discount"][one] if "discount" in values else None,
         "sessions": int(data["session"].nunique()) if "session" in data else 0,
@@ -352,9 +436,24 @@ def _ordered(
         labels["popularity"] = np.zeros(len(ids[1]))
         recent = np.argsort(when, kind="stable")
         labels["popularity"][item[recent]] = values["popularity"][recent]
-    known = _items(pd, items, named, ids[1], labels)
+    of_items = _items(pd, items, named, ids[1], labels)
+    if of_items["category"] is None:
+        each = of_items["vectors"] is None and len(of_items["item_ids"]) <= MOST_CATEGORIES
+        of_items["category"] = (
+            of_items["item_ids"].astype(str) if each else np.full(len(of_items["item_ids"]), "all", dtype=object)
+        )
+        if each:
+            doubts.append(
+                f"the log has no column of categories: each of its {len(of_items['item_ids'])} items counts as one, so "
+                "tastes are for single items"
+            )
     return PageLog(
-        **log, **known, item=known_place(known["item_ids"], ids[1])[item[one]], several_labels=int(several.sum())
+        **log,
+        **of_items,
+        item=known_place(of_items["item_ids"], ids[1])[item[one]],
+        several_labels=int(several.sum()),
+        doubts=tuple(doubts),
+        serious=tuple(_incomplete(np.diff(first_row), clicks > 0)),
     )
 
 
@@ -367,16 +466,9 @@ def _items(
     pd: Any, items: Any, named: dict[str, str | None], of_log: np.ndarray, labels: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """What is known of the items of the catalogue: those of the table, or else of the log."""
-    empty = {"category": "all", "text": ""}
+    unknown: dict[str, Any] = {"popularity": None, "vectors": None, "list_price": None, "category": None}
     if items is None:
-        found = {role: labels.get(role, np.full(len(of_log), value)) for role, value in empty.items()}
-        return {
-            "item_ids": of_log,
-            "popularity": labels.get("popularity"),
-            "vectors": None,
-            "list_price": None,
-            **found,
-        }
+        return {**unknown, "item_ids": of_log, "text": np.full(len(of_log), ""), **labels}
     if not isinstance(items, pd.DataFrame) or len(items) == 0:
         raise TypeError(f"items = {shown(items)} must be a pandas DataFrame with one row per item, or None")
     used = _present("items", items, {role: named[role] for role in ITEM_ROLES}, {"item": named["item"]})
@@ -389,24 +481,64 @@ def _items(
     lacking = pd.Series(of_log, name=used["item"])
     _refuse(lacking, ~lacking.isin(item_ids), "holds items that the table of items lacks")
     place = known_place(item_ids, of_log)
-    known: dict[str, Any] = {"item_ids": item_ids, "popularity": None, "vectors": None, "list_price": None}
+    known: dict[str, Any] = {**unknown, "item_ids": item_ids, "text": np.full(len(item_ids), "")}
     if "vector" in table:
         known["vectors"] = _vectors(table["vector"])
     if "price" in table:
-        known["list_price"] = _numbers(table["price"], "above 0", lambda v: (v > 0) & (v < 1e12))
+        known["list_price"] = _numbers(table["price"], "above 0 and below 1e12", lambda v: (v > 0) & (v < 1e12))
     if "popularity" in table:
-        known["popularity"] = _numbers(table["popularity"], "0 or more", lambda v: (v >= 0) & (v < 1e15))
+        known["popularity"] = _numbers(
+            table["popularity"], "0 or more, and below 1e15", lambda v: (v >= 0) & (v < 1e15)
+        )
     elif "popularity" in labels:
         known["popularity"] = np.full(len(item_ids), labels["popularity"].min())
         known["popularity"][place] = labels["popularity"]
-    for role, value in empty.items():
+    for role, value in {"category": "all", "text": ""}.items():
         if role in table:
             known[role] = table[role].to_numpy(str)
-        else:
+        elif role in labels:
             known[role] = np.full(len(item_ids), value, dtype=object)
-            known[role][place] = labels.get(role, value)
+            known[role][place] = labels[role]
             known[role] = known[role].astype(str)
     return known
+
+
+def _doubts(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray) -> list[str]:
+    """Doubts about what happened on the pages.
+
+    Args:
+        before: [N] rows of an event that is earlier than the one that it follows.
+        clicks: [P] clicks of each page.
+    """
+    doubts, clicked = [], int((clicks > 0).sum())
+    if clicked < FEW:
+        doubts.append(f"the log has {clicked} pages with a click: with fewer than {FEW} the estimates are uncertain")
+    if before.any():
+        row = int(np.argmax(before))
+        doubts.append(
+            f"column {shown(data['time'].name)} runs backwards: {before.sum():,} clicks, carts or purchases are "
+            f"earlier than what they followed, the first is row {row}; their pages begin at the earliest of their rows"
+        )
+    several = int((clicks > 1).sum())
+    if several > SEVERAL * clicked:
+        doubts.append(f"{several:,} of {clicked:,} pages with a click have several: only the first one counts")
+    return doubts
+
+
+def _incomplete(sizes: np.ndarray, clicked: np.ndarray) -> list[str]:
+    """Doubts whether pages [P] of these sizes, of which some were clicked, hold all that was shown."""
+    if sizes.max() == 1:
+        return [
+            "no page holds more than one item: what was shown beside an item, and how items compete, cannot be known; "
+            "if pages had several items, name a column that tells them"
+        ]
+    if sizes[clicked].max() == 1:
+        return [
+            f"the {clicked.sum():,} pages with a click hold one item each, and the others "
+            f"{sizes[~clicked].mean():.1f} on average: what was shown beside the clicked items seems to be missing, "
+            "without which their appeal is overstated"
+        ]
+    return []
 
 
 def _vectors(column: Any) -> np.ndarray:

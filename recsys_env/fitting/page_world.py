@@ -17,7 +17,8 @@ from ..libraries import library
 from ..settings import Settings, choice_field, number_field, replace
 from .choice_model import ChoiceModel, Pages, fit_choices
 from .page_facts import PageFacts
-from .page_log import SMALLEST_COUNT, PageLog, read_pages
+from .page_log import MOST_CATEGORIES, SMALLEST_COUNT, PageLog, read_pages
+from .plausibility import warn_of_doubts
 from .prices import DEEPEST, LARGEST, PROMOTED, mean_by
 from .world import FittedWorld, LogFacts
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 EVERY_TICK = 10.0  # arrival.r_0
 MOST_SLOTS = 256  # WorldConfig.slots
-MOST_CATEGORIES = 64  # a taste for each is estimated for every user
 LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a weight near 0
 
 
@@ -53,18 +53,22 @@ def fit_pages(
         log: one row for each item shown on a page, or the path of a Parquet file. Further rows of the same item on the
             same page may tell what happened later.
         columns: the log's column for each of these roles where it has another name than the role; None: not to be used.
-            A role other than the first four is left out if the log has no such column.
+            Required are "user", "item", "event", and "page" or "time". Any other role is left out if the log has no
+            such column.
 
-            - "user", "item", "page": ids of any kind that can be sorted. A page belongs to one user.
-            - "event": "none" or missing, "click", "cart", "purchase". The later ones imply a click.
+            - "user", "item", "page": ids of any kind that can be sorted. A page belongs to one user. Without "page",
+              rows of the same user, time and session are one page.
+            - "event": "none" or missing, "click", "cart", "purchase". The later ones imply a click. A flag of clicks
+              (0 and 1, or truth values) will do as well.
             - "time": numbers of any unit, or dates; without it, rows count as in order.
-            - "position": on the page, 1 = first.
+            - "position": on the page, 1 = first. Positions that count from 0 are raised by 1.
             - "propensity": in (0, 1]; checked. The likelihood is that of the choice from a page, whoever filled it, and
               does not need it.
             - "price": > 0, price asked. "discount": >= 0, what had been taken off.
             - "quantity": > 0; checked. In a world a purchase is one unit.
             - "session": id of the visit. "agent": id of the recommender that filled the slot.
-            - "category": the item's topic. "text": its description.
+            - "category": the item's topic; without it, each item is a topic of its own if there are few. "text":
+              its description.
             - "popularity": the platform's own count for the item, such as the clicks so far. Without it the log's
               clicks stand in, which depend on what was shown.
         items: what the platform knows of its items: one row per item with its "item", and optionally "vector" (D
@@ -75,7 +79,8 @@ def fit_pages(
 
     Returns:
         A config with a `catalogue`, whose users and items are in ascending order of their ids. `summary()` lists the
-        estimates with their standard errors, and what is kept at its default.
+        estimates with their standard errors, and what is kept at its default. What is probably wrong with the log, or
+        was guessed about it, is a `LogWarning`, which `summary()` repeats.
 
     Raises:
         ValueError, TypeError: the log cannot be fitted; the message names column, count and first example.
@@ -87,13 +92,19 @@ def fit_pages(
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")
     pages = read_pages(log, columns, items)
+    warn_of_doubts((*pages.serious, *pages.doubts), stacklevel=2)
+    return fitted_pages(pages, chosen, source)[0]
+
+
+def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> tuple[FittedWorld, ChoiceModel]:
+    """The world of a checked log, and the model of its clicks; arguments and errors are those of `fit_pages`."""
     users, count = len(pages.user_ids), len(pages.item_ids)
     topic_name, topic = np.unique(pages.category, return_inverse=True)
     vectors = _of_categories(topic) if pages.vectors is None else pages.vectors
     list_price, log_price = _prices(pages, topic)
     clicks = np.bincount(pages.item[pages.clicked], minlength=count).astype(np.float64)
     popularity = np.maximum(clicks if pages.popularity is None else pages.popularity, SMALLEST_COUNT)
-    habits, habit_item, habit_count = _habits(pages, chosen)
+    habits, habit_item, habit_count = page_habits(pages, chosen)
     names, features = _features(pages, popularity, log_price, habits)
     model = fit_choices(
         Pages(
@@ -164,8 +175,9 @@ def fit_pages(
         relabelled=pages.several_labels,
         first=pages.first,
         last=pages.last,
+        doubts="\n".join((*pages.serious, *pages.doubts)),
     )
-    return _world(catalogue, described, facts, pages)
+    return _world(catalogue, described, facts, pages), model
 
 
 def _world(catalogue: Catalogue, log: LogFacts, facts: PageFacts, pages: PageLog) -> FittedWorld:
@@ -278,7 +290,7 @@ def _people(model: ChoiceModel, dims: int, beta_price: float) -> tuple[np.ndarra
     return taste, rho / rho.mean()
 
 
-def _habits(pages: PageLog, settings: PageFitSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def page_habits(pages: PageLog, settings: PageFitSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """log(1 + n) [R] at each shown item, and the tables of habits [U, H] at the end of the log."""
     users, items = len(pages.user_ids), len(pages.item_ids)
     consumed = pages.chosen if settings.habit == "click" else _first(pages.bought, pages)

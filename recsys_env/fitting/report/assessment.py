@@ -5,30 +5,38 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...catalogue import Catalogue
+from ...libraries import library
 from ...policies import POLICIES
 from ...settings import Settings, number_field, numbers_field, replace
+from ..choice_model import ChoiceModel
 from ..estimate import Origin, fit
+from ..page_world import PageFitSettings, fitted_pages
 from ..tastes import largest_habits, purchase_counts
 from ..world import FittedWorld, RecommenderLogWarning, checked_origin
-from . import decisions, diagnosis, ranking, realism, verdict
+from . import click_prediction, click_realism, decisions, diagnosis, page_values, ranking, realism, verdict
 from .realism import Bought
-from .split import Refusal, Split, split
+from .split import PageSplit, Refusal, Split, split, split_pages
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str], None]
+IMPRESSIONS = "impressions"  # rows of a log of pages
 
 
 @dataclass(frozen=True)
 class ReportSettings(Settings):
     """Settings of a report."""
 
-    held_out: float = number_field(0.1, "share of the log's days that are held out, the last ones", 0.001, 0.9)
+    held_out: float = number_field(
+        0.1, "share of the log's days, or of its pages, that are held out, the last ones", 0.001, 0.9
+    )
     episodes: int = number_field(16, "episodes of each policy", 2, 10_000)
     draws: int = number_field(3, "draws of a hidden confounder at each strength", 1, 1000)
     strengths: tuple[float, ...] = numbers_field((0.25, 0.5, 1.0), "of a hidden confounder, in utils", 0.0, 50.0)
@@ -54,11 +62,37 @@ class Evidence:
     progress: Progress
 
 
+@dataclass(frozen=True)
+class PageEvidence:
+    """What the parts of a report on a log of pages are made from."""
+
+    log: PageSplit
+    world: FittedWorld  # fitted to the first part of the log
+    model: ChoiceModel
+    fit_settings: PageFitSettings
+    settings: ReportSettings
+    progress: Progress
+
+    @cached_property
+    def before(self) -> click_prediction.Shown:
+        """The items shown in the first part."""
+        return self._shown(self.log.first)
+
+    @cached_property
+    def later(self) -> click_prediction.Shown:
+        """The items shown in the second part."""
+        return self._shown(self.log.after)
+
+    def _shown(self, pages: np.ndarray) -> click_prediction.Shown:
+        return click_prediction.shown_items(self.log, self.world.catalogue, self.fit_settings, pages)
+
+
 def assess(
     purchases: pd.DataFrame,
     *,
     origin: Origin | None = None,
     columns: Mapping[str, str | None] | None = None,
+    items: pd.DataFrame | None = None,
     fit_settings: Mapping[str, Any] | None = None,
     progress: Progress = lambda step: None,
     **settings: Any,
@@ -68,10 +102,11 @@ def assess(
     The world is fitted to the first part of the log. The last days are held out: they show how well the world predicts,
     and how much its customers buy like real ones. What is large is sampled: at most `ranking.USERS` users are ranked
     for, at most `realism.PURCHASES` purchases are compared, and at most `decisions.USERS` users visit the policies.
+    Of a log of pages the last pages are held out, and what is predicted, simulated and decided are clicks.
 
     Args:
-        purchases, origin, columns: as in `fit`.
-        fit_settings: fields of `FitSettings`.
+        purchases, origin, columns, items: as in `fit`.
+        fit_settings: fields of `FitSettings`, or of `PageFitSettings`.
         progress: called with the name of each step before it begins.
         settings: fields of `ReportSettings`.
 
@@ -79,27 +114,50 @@ def assess(
         a report of JSON values:
 
         - verdict: comparison ("allowed", "with care", "not allowed" or "refused"), sentence, right, wrong, never.
-        - log: rows, users, items, days, and the date from which on purchases are held out.
-        - the parts of `PARTS`, whose numbers `page` explains. If the comparison is refused, there are none.
+        - log: rows, users, items, days or pages, and the date from which on they are held out.
+        - the parts of `PARTS` or `PAGE_PARTS`, whose numbers `page` explains. If the comparison is refused, there are
+          none.
 
     Raises:
-        ValueError, TypeError: the table is no log of purchases, or an argument is of a wrong kind, as in `fit`.
+        ValueError, TypeError: the table is no log of this origin, or an argument is of a wrong kind, as in `fit`.
         ImportError: a library of the extra `fit` is missing.
     """
     how = checked_origin(origin)
-    if how not in diagnosis.KINDS:
-        raise ValueError(f"origin = {how!r}: reports are for logs of purchases, {', '.join(diagnosis.KINDS)}")
+    if items is not None and how != "pages":
+        raise ValueError(f'items is for origin="pages"; origin = {how!r}')
     chosen: ReportSettings = replace(ReportSettings(), settings)
     report: dict[str, Any] = {"origin": how, "settings": asdict(chosen)}
-    progress("cut the log")
+    gather = partial(_pages, items=items) if how == "pages" else partial(_purchases, origin=how)
     try:
-        log = split(purchases, columns, chosen.held_out)
-        progress("fit a world to the first part")
-        world, doubts = _fitted(log, how, columns, fit_settings or {})
+        report["log"], findings, parts = gather(purchases, columns, fit_settings or {}, chosen, progress)
     except Refusal as reason:
         return {**report, "verdict": verdict.refused(reason)}
-    evidence = Evidence(how, log, world, chosen, progress)
-    report["log"] = {
+    for name, part in parts.items():
+        report[name], found = part()
+        findings += found
+    kind = diagnosis.KINDS[how]
+    return {"verdict": verdict.verdict(kind.comparable, findings, kind.never), **report}
+
+
+Part = tuple[dict[str, Any], list[verdict.Finding]]  # numbers, and what they mean
+Gathered = tuple[dict[str, Any], list[verdict.Finding], dict[str, Callable[[], Part]]]  # facts of a log, doubts, parts
+
+
+def _purchases(
+    purchases: pd.DataFrame,
+    columns: Mapping[str, str | None] | None,
+    fit_settings: Mapping[str, Any],
+    settings: ReportSettings,
+    progress: Progress,
+    origin: str,
+) -> Gathered:
+    """Cut a log of purchases and fit a world to its first part."""
+    progress("cut the log")
+    log = split(purchases, columns, settings.held_out)
+    progress("fit a world to the first part")
+    world, doubts = _fitted(log, origin, columns, fit_settings)
+    evidence = Evidence(origin, log, world, settings, progress)
+    facts = {
         "rows": len(purchases),
         "users": log.shape[0],
         "items": log.shape[1],
@@ -109,12 +167,38 @@ def assess(
         "held-out rows": len(log.after),
         "held-out rows of new users or items": log.strangers,
     }
-    findings = [verdict.Finding("wrong", f"The log is doubtful: {doubt}.") for doubt in doubts]
-    for name, part in PARTS.items():
-        report[name], found = part(evidence)
-        findings += found
-    kind = diagnosis.KINDS[how]
-    return {"verdict": verdict.verdict(kind.comparable, findings, kind.never), **report}
+    return facts, verdict.about_log(doubts), {name: partial(part, evidence) for name, part in PARTS.items()}
+
+
+def _pages(
+    table: pd.DataFrame,
+    columns: Mapping[str, str | None] | None,
+    fit_settings: Mapping[str, Any],
+    settings: ReportSettings,
+    progress: Progress,
+    items: pd.DataFrame | None,
+) -> Gathered:
+    """Cut a log of pages and fit a world to its first part."""
+    fitting: PageFitSettings = replace(PageFitSettings(), fit_settings)
+    progress("cut the log")
+    log = split_pages(table, columns, items, settings.held_out)
+    progress("fit a world to the first part")
+    try:
+        world, model = fitted_pages(log.before, fitting)
+    except ValueError as error:
+        raise Refusal(str(error)) from None
+    evidence = PageEvidence(log, world, model, fitting, settings, progress)
+    facts = {
+        "rows": len(table),
+        "users": len(log.before.user_ids),
+        "items": len(log.before.item_ids),
+        "first": world.log.first,
+        "held out from": log.date,
+        "pages": (int(log.first.sum()), int((~log.first).sum())),
+        "held-out pages of new users or items": log.strangers,
+    }
+    doubts = verdict.about_log(log.whole.doubts, log.whole.serious)
+    return facts, doubts, {name: partial(part, evidence) for name, part in PAGE_PARTS.items()}
 
 
 def _fitted(
@@ -136,8 +220,6 @@ def _fitted(
 
 
 # ------------------------------------------------------------------------------------------------ parts
-
-Part = tuple[dict[str, Any], list[verdict.Finding]]  # numbers, and what they mean
 
 
 def _diagnosis(evidence: Evidence) -> Part:
@@ -179,11 +261,11 @@ def _realism(evidence: Evidence) -> Part:
         "days": days,
         "purchases": len(real.user),
         "statistics": {name: realism.statistics(catalogue, sample) for name, sample in samples.items()},
-        "marginals": _marginals(evidence, real, earlier, simulated),
+        "marginals": _marginals(catalogue, realism.marginals, real, earlier, simulated),
     }
     evidence.progress("train classifiers to tell simulated from real purchases")
-    numbers["discriminator"] = _discriminator(evidence, real, earlier, simulated)
-    return numbers, verdict.about_realism(numbers)
+    numbers["discriminator"] = _discriminator(catalogue, realism.features, real, earlier, simulated)
+    return numbers, verdict.about_realism(numbers, realism.MARGINALS)
 
 
 def _earlier(log: Split, days: float, most: int) -> Bought:
@@ -204,41 +286,48 @@ def _unguided(evidence: Evidence, real: Bought) -> tuple[FittedWorld, str | None
     return replace(evidence.world, realism.shelf(evidence.log.shape[1], len(real.user) / visits)), None
 
 
-def _marginals(evidence: Evidence, real: Bought, earlier: Bought, simulated: Bought) -> dict[str, Any]:
-    """Distances of three samples from the real purchases of half of the users: those of the other half in the world,
-    in the held-out period, and in the period before."""
-    half = realism.halves(evidence.log.shape[0])
-    catalogue = evidence.world.catalogue
-    reference = realism.marginals(catalogue, real.of(half[real.user]))
+def _marginals(
+    catalogue: Catalogue, values: realism.Describe, real: Any, earlier: Any, simulated: Any
+) -> dict[str, Any]:
+    """Distances of three samples from the real purchases or pages of half of the users: those of the other half in the
+    world, in the held-out period, and in the period before.
+
+    Args:
+        values: the marginals of a sample.
+    """
+    half = realism.halves(len(catalogue.user_taste))
+    reference = values(catalogue, real.of(half[real.user]))
     found = {
-        name: realism.distances(reference, realism.marginals(catalogue, sample.of(~half[sample.user])))
+        name: realism.distances(reference, values(catalogue, sample.of(~half[sample.user])))
         for name, sample in {"world": simulated, "other users": real, "earlier": earlier}.items()
     }
     rows = {}
-    for name in realism.MARGINALS:
+    for name in reference:
         row: dict[str, float | None] = {kind: of[name] for kind, of in found.items()}
         floors = [value for kind in ("other users", "earlier") if (value := row[kind]) is not None]
         rows[name] = {**row, "floor": max(floors, default=None)}
     return rows
 
 
-def _discriminator(evidence: Evidence, real: Bought, earlier: Bought, simulated: Bought) -> dict[str, Any]:
-    """AUC of a classifier between simulated and real purchases; of one without its most telling feature; and between
-    real purchases of two periods."""
-    catalogue = evidence.world.catalogue
-    features = realism.importances(catalogue, simulated, real)
+def _discriminator(
+    catalogue: Catalogue, describe: realism.Describe, real: Any, earlier: Any, simulated: Any
+) -> dict[str, Any]:
+    """AUC of a classifier between simulated and real purchases or clicks; of one without its most telling feature; and
+    between real ones of two periods."""
+    features = realism.importances(catalogue, simulated, real, describe)
     telling = next(iter(features))
+    auc = partial(realism.discriminate, catalogue, theirs=real, describe=describe)
     return {
-        "auc": realism.discriminate(catalogue, simulated, real),
-        "floor": realism.discriminate(catalogue, earlier, real),
+        "auc": auc(simulated),
+        "floor": auc(earlier),
         "features": features,
         "without": telling,
-        "auc without": realism.discriminate(catalogue, simulated, real, without=(telling,)),
-        "floor without": realism.discriminate(catalogue, earlier, real, without=(telling,)),
+        "auc without": auc(simulated, without=(telling,)),
+        "floor without": auc(earlier, without=(telling,)),
     }
 
 
-def _decisions(evidence: Evidence) -> Part:
+def _decisions(evidence: Evidence | PageEvidence) -> Part:
     world, settings = decisions.sampled(evidence.world), evidence.settings
     evidence.progress(f"play {len(settings.policies)} policies")
     rewards = decisions.play(world, settings.policies, settings.episodes, decisions.SEED)
@@ -248,10 +337,93 @@ def _decisions(evidence: Evidence) -> Part:
     return {"visitors": visitors, "ranking": order, "confounder": hidden}, verdict.about_decisions(order, hidden)
 
 
+# ------------------------------------------------------------------------------------------------ parts about pages
+
+
+def _page_diagnosis(evidence: PageEvidence) -> Part:
+    evidence.progress("look at the overlap of users and items")
+    log, rows = evidence.log.before, evidence.before
+    lines = library("pandas", "fit").DataFrame({"user": rows.user, "item": rows.item, "day": 0.0})
+    found = diagnosis.overlap(lines, (len(log.user_ids), len(log.item_ids)), IMPRESSIONS)
+    impressions, clicks = (
+        np.bincount(item, minlength=len(log.item_ids)) for item in (rows.item, rows.item[rows.clicked])
+    )
+    explored = diagnosis.exploration(log)
+    numbers = {
+        "overlap": found,
+        "median impressions of an item": float(np.median(impressions)),
+        "median clicks of an item": float(np.median(clicks)),
+        "items without a click": float((clicks == 0).mean()),
+        "exploration": explored,
+        "not identified": (*diagnosis.pages_not_identified(log), *diagnosis.KINDS["pages"].not_identified),
+        "advice": diagnosis.ADVICE,
+    }
+    return numbers, [*verdict.about_overlap(found, IMPRESSIONS, "saw"), verdict.about_exploration(explored)]
+
+
+def _page_held_out(evidence: PageEvidence) -> Part:
+    evidence.progress("predict the held-out clicks")
+    users = len(np.unique(evidence.later.user))
+    later = evidence.later.of_some_users()
+    found = click_prediction.predictions(evidence.world.catalogue, evidence.model, evidence.before, later)
+    evidence.progress("compare the predictions")
+    quality = click_prediction.click_quality(found, later)
+    numbers = {
+        "users": users,
+        "users that are predicted": len(np.unique(later.user)),
+        "pages": int(later.page[-1]) + 1,
+        "shown items": len(later.item),
+        "clicks": int(later.clicked.sum()),
+        "quality": quality,
+    }
+    return numbers, verdict.about_clicks(quality)
+
+
+def _page_realism(evidence: PageEvidence) -> Part:
+    catalogue, log = evidence.world.catalogue, evidence.log
+    priced = log.whole.price is not None
+    count = min(int(log.after.sum()), click_realism.PAGES)
+    first_later = np.sort(log.order[log.after])[count - 1]
+    last_before = np.sort(log.order[log.first])[-count:][0]
+    rows, rows_before = (
+        click_prediction.shown_items(log, catalogue, evidence.fit_settings, pages)
+        for pages in (log.after & (log.order <= first_later), log.first & (log.order >= last_before))
+    )
+    evidence.progress(f"simulate clicks on {count:,} pages")
+    real, earlier = (click_realism.real_visits(some, priced) for some in (rows, rows_before))
+    simulated = click_realism.simulated_visits(catalogue, rows, priced)
+    evidence.progress("compare simulated with real clicks")
+    numbers: dict[str, Any] = {
+        "pages": count,
+        "clicks": {name: len(of.clicks.user) for name, of in {"real": real, "world": simulated}.items()},
+        "marginals": _marginals(catalogue, click_realism.marginals, real, earlier, simulated),
+    }
+    evidence.progress("train classifiers to tell simulated from real clicks")
+    clicks = real.clicks, earlier.clicks, simulated.clicks
+    numbers["discriminator"] = _discriminator(catalogue, click_realism.features, *clicks)
+    return numbers, verdict.about_realism(numbers, click_realism.MARGINALS, "clicks")
+
+
+def _page_decisions(evidence: PageEvidence) -> Part:
+    evidence.progress("estimate the value of pages")
+    catalogue = evidence.world.catalogue
+    values = page_values.page_values(catalogue, evidence.model, evidence.before, evidence.later)
+    numbers, findings = _decisions(evidence)
+    unit = "clicks" if evidence.world.reward.click > 0 else "units of the mean profit of a sale"
+    return {**numbers, "unit": unit, "page values": values}, [*findings, *verdict.about_page_values(values)]
+
+
 PARTS: dict[str, Callable[[Evidence], Part]] = {
     "diagnosis": _diagnosis,
     "held out": _held_out,
     "realism": _realism,
     "decisions": _decisions,
 }
-"""The parts of a report, in order."""
+"""The parts of a report on a log of purchases, in order."""
+PAGE_PARTS: dict[str, Callable[[PageEvidence], Part]] = {
+    "diagnosis": _page_diagnosis,
+    "held out": _page_held_out,
+    "realism": _page_realism,
+    "decisions": _page_decisions,
+}
+"""The parts of a report on a log of pages, in order."""

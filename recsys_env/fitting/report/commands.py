@@ -2,12 +2,14 @@
 
 python -m recsys_env fit LOG.csv --columns user=customer item=product ... --origin free_choice --out shop.npz
 python -m recsys_env report LOG.csv --columns user=customer item=product ... --origin free_choice --out shop
+python -m recsys_env report PAGES.csv --columns user=visitor item=offer event=click ... --origin pages --out shop
 """
 
 from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from ...checks import did_you_mean, shown
 from ...files import check_writable, checked_path, write_json
 from ...libraries import library
 from .. import estimate
+from ..page_log import PAGE_ROLES
 from ..table import COLUMNS, OPTIONAL
 from ..world import ORIGINS
 from .assessment import assess
@@ -25,27 +28,36 @@ from .page import write_page
 if TYPE_CHECKING:
     import pandas as pd
 
-READERS = {".csv": "read_csv", ".parquet": "read_parquet"}
+READERS: dict[str, tuple[str, dict[str, Any]]] = {  # with low memory, the type of a column would differ between parts
+    ".csv": ("read_csv", {"low_memory": False}),
+    ".parquet": ("read_parquet", {}),
+}
 SECONDS, MILLISECONDS = (3e8, 1e10), (3e11, 1e13)  # since 1970; times from 1980 on
 
 
 def fit(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = Path("world.npz")) -> Path:
-    """Fit a world to a log of purchases and write it to a file, which `FittedWorld.load` reads.
+    """Fit a world to a log of purchases or pages and write it to a file, which `FittedWorld.load` reads.
 
     Args:
-        log: a .csv or .parquet file with one row per purchase.
+        log: a .csv or .parquet file with one row per purchase, or, with the origin pages, one row per shown item.
         columns: the log's column of each role: user=customer item=product time=when price=paid topic=category. The
             roles are those of `recsys_env.fitting.fit`. Only user, item and time are required: price, quantity,
             discount, topic and name are used if the log has columns with the default names. Numbers as times are
-            seconds or milliseconds since 1970.
-        origin: how the customers came to choose: free_choice, random_pages or recommender.
+            seconds or milliseconds since 1970. The roles of a log of pages are those of `recsys_env.fitting.fit_pages`:
+            user=visitor item=offer time=when event=clicked position=slot propensity=pscore.
+        origin: how the customers came to choose: free_choice, random_pages, recommender or pages.
         out: the file.
     """
     check_writable(checked_path("out", out))
-    table, roles = _read(log, columns)
+    table, roles = _read(log, columns, origin)
     step = _progress()
     step("fit a world")
-    estimate.fit(table, origin=_origin(origin), columns=roles, source=log.name).save(out)
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        world = estimate.fit(table, origin=_origin(origin), columns=roles, source=log.name)
+    for doubt in doubts:
+        step(f"warning: {doubt.message}")
+    world.save(out)
     step(f"wrote {out}")
     return out
 
@@ -60,7 +72,7 @@ def report(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path
     cli.require("evaluate", "matplotlib")
     for name in ("report.json", "report.html"):
         check_writable(checked_path("out", out) / name)
-    table, roles = _read(log, columns)
+    table, roles = _read(log, columns, origin)
     found = assess(table, origin=_origin(origin), columns=roles, progress=_progress())
     write_json(out / "report.json", found, indent=1)
     write_page(found, out / "report.html", title=log.name)
@@ -94,20 +106,24 @@ def _origin(word: str) -> Any:
     return word
 
 
-def _read(log: Path, columns: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    """The table in a file, and the column of every role."""
+def _read(log: Path, columns: tuple[str, ...], origin: str) -> tuple[pd.DataFrame, dict[str, str | None]]:
+    """The table in a file, and the columns of its roles."""
     pd = library("pandas", "fit")
     if log.suffix not in READERS:
         raise ValueError(f"{log} must be a file whose name ends in {' or '.join(READERS)}")
-    table = getattr(pd, READERS[log.suffix])(log)
+    reader, options = READERS[log.suffix]
+    table = getattr(pd, reader)(log, **options)
+    allowed = PAGE_ROLES if origin == "pages" else tuple(COLUMNS)
     given: dict[str, str | None] = {}
     for word in columns:
         role, equals, column = word.partition("=")
-        if not equals or role not in COLUMNS or not column:
+        if not equals or role not in allowed or not column:
             raise ValueError(
-                f"--columns {word} must be ROLE=COLUMN{did_you_mean(role, COLUMNS)}; roles are {', '.join(COLUMNS)}"
+                f"--columns {word} must be ROLE=COLUMN{did_you_mean(role, allowed)}; roles are {', '.join(allowed)}"
             )
         given[role] = column
+    if origin == "pages":
+        return _with_times(pd, table, given.get("time", "time")), given
     missing = {role: None for role in OPTIONAL if role not in given and COLUMNS[role] not in table.columns}
     roles = {**COLUMNS, **missing, **given}
     return _with_times(pd, table, roles["time"]), roles

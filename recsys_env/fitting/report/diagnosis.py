@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...libraries import library
+from ..page_log import PageLog
+from ..prices import PROMOTED, mean_by
 from ..tastes import purchase_counts
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ SEED = 0
 ENOUGH_USERS = 20  # buyers of an item, from which its appeal is known within about a quarter of a standard deviation
 ENOUGH_PURCHASES = 10  # of a user
 PAIRS = 5000  # of users, whose common items are counted
+UNUSUAL = 0.5  # propensity below which a slot shows something else than usual
+MOVED = 0.1  # share of the variance of positions that lies within items, below which they hardly move
 BINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # buyers of an item
 
 
@@ -59,6 +63,25 @@ KINDS = {  # by origin
         ),
         never=_NEVER_OF_PURCHASES,
     ),
+    "pages": LogKind(
+        comparable=True,
+        explored=None,  # see `exploration`
+        policy=None,
+        not_identified=(
+            "What the recommender knew: if it reacted to a wish of the user that the log does not contain, the wish "
+            "looks like a preference for the items that it showed.",
+            "A state that clicks depend on and the log does not contain, such as how tired a user is of a topic.",
+            "Habit and taste, as far as tastes differ in ways that categories, or the items' vectors, do not tell.",
+        ),
+        never=(
+            "It does not say whether better pages bring users back or drive them away: the log has no visits that did "
+            "not happen.",
+            "It does not say what users think of an item once they have clicked it: satisfaction is kept at its "
+            "default.",
+            "It does not say what happens to users and items that the log does not contain, or at prices that were "
+            "never asked.",
+        ),
+    ),
     "recommender": LogKind(
         comparable=False,
         explored=None,
@@ -83,12 +106,13 @@ ADVICE = (
 )
 
 
-def overlap(lines: pd.DataFrame, shape: tuple[int, int]) -> dict[str, Any]:
+def overlap(lines: pd.DataFrame, shape: tuple[int, int], rows: str = "purchases") -> dict[str, Any]:
     """How well items are covered by users, and users by items.
 
     Args:
-        lines: tidy lines (`table.tidy`).
+        lines: tidy lines (`table.tidy`); of other rows than purchases, user, item and day are enough.
         shape: users and items.
+        rows: what a line is.
     """
     counts = purchase_counts(lines, shape, float(lines["day"].max()), np.inf)
     seen = counts.astype(bool).astype(np.int32)
@@ -101,15 +125,15 @@ def overlap(lines: pd.DataFrame, shape: tuple[int, int]) -> dict[str, Any]:
     bins = np.searchsorted(BINS, buyers, side="right")
     return {
         "enough users": ENOUGH_USERS,
-        "enough purchases": ENOUGH_PURCHASES,
+        f"enough {rows}": ENOUGH_PURCHASES,
         "items with enough users": float(enough.mean()),
-        "purchases of items with enough users": float(purchases[enough].sum() / purchases.sum()),
+        f"{rows} of items with enough users": float(purchases[enough].sum() / purchases.sum()),
         "median users of an item": float(np.median(buyers)),
         "items by users": {
             _bin(i): int(number) for i, number in enumerate(np.bincount(bins, minlength=len(BINS) + 1)) if i > 0
         },
-        "users with enough purchases": float((of_user >= ENOUGH_PURCHASES).mean()),
-        "median purchases of a user": float(np.median(of_user)),
+        f"users with enough {rows}": float((of_user >= ENOUGH_PURCHASES).mean()),
+        f"median {rows} of a user": float(np.median(of_user)),
         "items that two users share": float(common.mean()),
         "pairs of users that share an item": float((common > 0).mean()),
         "users in the largest connected group": _connected(seen),
@@ -131,3 +155,76 @@ def _connected(seen: Any) -> float:
     _, group = library("scipy.sparse.csgraph", "fit").connected_components(graph, directed=False)
     users = group[: seen.shape[0]]
     return float(np.bincount(users).max() / len(users))
+
+
+# ------------------------------------------------------------------------------------------------ pages
+
+
+def exploration(log: PageLog) -> dict[str, float] | None:
+    """How much a log left to chance, by the propensities of its slots; None without them.
+
+    Returns:
+        slots, pages: share of the slots with a propensity below `UNUSUAL`, and of the pages with such a slot;
+        alternatives: exp(-mean log propensity), the number of equally likely items that would leave as much to chance;
+        smallest propensity.
+    """
+    if log.propensity is None:
+        return None
+    unusual = log.propensity < UNUSUAL
+    return {
+        "slots": float(unusual.mean()),
+        "pages": float(np.logical_or.reduceat(unusual, log.first_row[:-1]).mean()),
+        "alternatives": float(np.exp(-np.log(log.propensity).mean())),
+        "smallest propensity": float(log.propensity.min()),
+    }
+
+
+def pages_not_identified(log: PageLog) -> list[str]:
+    """What a log of pages does not identify, since a column is missing or hardly varies."""
+    shown = np.bincount(log.item, minlength=len(log.item_ids))
+    found = []
+    if (unshown := int((shown == 0).sum())) > 0:
+        found.append(
+            f"The appeal of {unshown:,} items that were never shown: the world takes it from their popularity."
+        )
+    if log.rank is None:
+        found.append("Position effects: the log has no positions, so the world has none.")
+    elif (log.rank == 1).all():
+        found.append("Position effects: every item was shown at position 1, so the world has none.")
+    elif _within(log.item, np.log(log.rank)) < MOVED:
+        found.append(
+            "Position and appeal: items nearly always had the same position, so an item at the top may be liked, or "
+            "just seen."
+        )
+    if log.price is None:
+        found.append("The effect of prices: the log has none, so everything costs the same and price has no weight.")
+    elif float(np.std(np.log(log.price))) <= PROMOTED:
+        found.append("The effect of prices: they hardly differ, so price has no weight.")
+    elif float(np.sqrt(_variance_within(log.item, np.log(log.price)))) <= PROMOTED:
+        found.append(
+            "The effect of a change of price: no item's price moves, so the weight of price comes from differences "
+            "between items, which differ in other ways, too."
+        )
+    if log.propensity is None:
+        found.append("What was left to chance: the log has no propensities.")
+    if log.popularity is None:
+        found.append(
+            "The platform's own popularity: the log's clicks stand in for it, which depend on what was shown. Policies "
+            "that go by popularity may rank wrongly."
+        )
+    if not log.sessions:
+        found.append("How long visits are: the log has no sessions, so their length is kept at its default.")
+    if log.vectors is None:
+        found.append("Tastes within a category: the log's items have no vectors, so tastes are for categories.")
+    if not log.bought.any():
+        found.append("Purchases: the log has none, so policies are compared by their clicks.")
+    return found
+
+
+def _within(code: np.ndarray, value: np.ndarray) -> float:
+    """Share of the variance of values that lies within groups."""
+    return _variance_within(code, value) / max(float(np.var(value)), 1e-12)
+
+
+def _variance_within(code: np.ndarray, value: np.ndarray) -> float:
+    return float(np.mean((value - mean_by(code, value)[code]) ** 2))

@@ -7,7 +7,7 @@ done with two sets of real purchases, which gives the floor: the distance that a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -43,6 +43,9 @@ MARGINALS = {  # what is compared -> its meaning
 }
 
 
+KINDS = ("item", "topic")  # of these, shares are compared
+
+
 class Bought(NamedTuple):
     """Purchases of a period, one entry each, in order of time."""
 
@@ -57,6 +60,7 @@ class Bought(NamedTuple):
         return Bought(*(column[chosen] for column in self))
 
 
+Describe: TypeAlias = Callable[[Catalogue, Any], Mapping[str, np.ndarray]]  # features [n] of the entries of a sample
 Habits: TypeAlias = tuple[np.ndarray, np.ndarray]  # of each user: items [U, H] (-1 = none) and n_uj [U, H]
 
 
@@ -224,92 +228,26 @@ def _since_last(sample: Bought) -> tuple[np.ndarray, np.ndarray]:
     return gaps, visits["gap"].dropna().to_numpy()
 
 
-def distances(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> dict[str, float | None]:
+def distances(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> dict[str, float | None]:
     """Distance of the marginals of two samples, from 0 (equal) to 1: total variation for items and topics,
     Kolmogorov-Smirnov for numbers. None where a sample has no value."""
     found: dict[str, float | None] = {}
-    for name in MARGINALS:
-        a, b = ours[name], theirs[name]
+    for name, a in ours.items():
+        b = theirs[name]
         if not len(a) or not len(b):
             found[name] = None
-        elif name in ("item", "topic"):
+        elif name in KINDS:
             kinds = int(max(a.max(), b.max())) + 1
             shares = (np.bincount(values, minlength=kinds) / len(values) for values in (a, b))
             found[name] = float(np.abs(np.subtract(*shares)).sum() / 2)
         else:
-            found[name] = float(library("scipy.stats", "fit").ks_2samp(a, b, method="asymp").statistic)
+            values = np.concatenate([a, b])
+            below = [np.searchsorted(np.sort(part), values, side="right") / len(part) for part in (a, b)]
+            found[name] = float(np.abs(np.subtract(*below)).max())
     return found
 
 
 # ------------------------------------------------------------------------------------------------ discriminator
-
-
-def discriminate(catalogue: Catalogue, ours: Bought, theirs: Bought, without: tuple[str, ...] = ()) -> float:
-    """How well a classifier tells two samples of purchases apart: its AUC, 0.5 by chance, 1 if it tells every purchase.
-
-    It is trained on the purchases of half of the users and measured on those of the others, and the other way round.
-
-    Args:
-        without: features that it does not see.
-
-    Source: Friedman 2001 (gradient boosting).
-    """
-    rows = _labelled(catalogue, ours, theirs, without)
-    metrics = library("sklearn.metrics", "fit")
-    with _one_thread():
-        return float(
-            np.mean(
-                [metrics.roc_auc_score(label, model.predict_proba(x)[:, 1]) for model, x, label in _classifiers(*rows)]
-            )
-        )
-
-
-def importances(catalogue: Catalogue, ours: Bought, theirs: Bought) -> dict[str, float]:
-    """What the classifier of `discriminate` goes by: for each feature the AUC that is lost if its values are shuffled,
-    the most telling feature first.
-
-    Source: Breiman 2001 (permutation importance).
-    """
-    inspection = library("sklearn.inspection", "fit")
-    lost = []
-    with _one_thread():
-        for model, x, label in _classifiers(*_labelled(catalogue, ours, theirs)):
-            some = np.random.default_rng(SEED).permutation(len(x))[:SHUFFLED]
-            found = inspection.permutation_importance(
-                model, x[some], label[some], scoring="roc_auc", n_repeats=2, random_state=SEED
-            )
-            lost.append(found.importances_mean)
-    names, mean = list(features(catalogue, ours)), np.mean(lost, axis=0)
-    return {names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")}
-
-
-def _labelled(
-    catalogue: Catalogue, ours: Bought, theirs: Bought, without: tuple[str, ...] = ()
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features [n, F] of the purchases of two samples, which sample they are of, and which half of the users."""
-    columns = [features(catalogue, sample) for sample in (ours, theirs)]
-    x = [np.stack([values for name, values in of.items() if name not in without], axis=1) for of in columns]
-    half = halves(len(catalogue.user_taste))[np.concatenate([ours.user, theirs.user])]
-    return np.concatenate(x), np.repeat([0, 1], [len(ours.user), len(theirs.user)]), half
-
-
-def _classifiers(x: np.ndarray, label: np.ndarray, half: np.ndarray) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-    """For each half of the users, a classifier trained on the other half, and features and labels to test it with."""
-    ensemble = library("sklearn.ensemble", "fit")
-    for test in (half, ~half):
-        model = ensemble.HistGradientBoostingClassifier(max_iter=100, random_state=SEED)
-        yield model.fit(x[~test], label[~test]), x[test], label[test]
-
-
-def _one_thread() -> Any:
-    """More threads wait for each other on a busy machine."""
-    library("sklearn.ensemble", "fit")  # first: the limit holds for the libraries that are loaded by then
-    return library("threadpoolctl", "fit").threadpool_limits(1)
-
-
-def halves(users: int) -> np.ndarray:
-    """A random half [U] bool of the users."""
-    return np.random.default_rng(SEED).permutation(users) < users // 2
 
 
 def features(catalogue: Catalogue, sample: Bought) -> dict[str, np.ndarray]:
@@ -341,3 +279,76 @@ def _number_before(user: np.ndarray) -> np.ndarray:
     """For sorted users, the number of entries of the same user that come before each entry."""
     starts = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
     return np.arange(len(user)) - np.repeat(starts, np.diff(np.r_[starts, len(user)]))
+
+
+def discriminate(
+    catalogue: Catalogue, ours: Any, theirs: Any, without: tuple[str, ...] = (), describe: Describe = features
+) -> float:
+    """How well a classifier tells two samples of purchases apart: its AUC, 0.5 by chance, 1 if it tells every purchase.
+
+    It is trained on the purchases of half of the users and measured on those of the others, and the other way round.
+
+    Args:
+        ours, theirs: `Bought`, or what else `describe` takes and has the users of its entries.
+        without: features that it does not see.
+        describe: what is known of each entry.
+
+    Source: Friedman 2001 (gradient boosting).
+    """
+    rows = _labelled(catalogue, ours, theirs, describe, without)
+    metrics = library("sklearn.metrics", "fit")
+    with one_thread():
+        return float(
+            np.mean(
+                [metrics.roc_auc_score(label, model.predict_proba(x)[:, 1]) for model, x, label in _classifiers(*rows)]
+            )
+        )
+
+
+def importances(catalogue: Catalogue, ours: Any, theirs: Any, describe: Describe = features) -> dict[str, float]:
+    """What the classifier of `discriminate` goes by: for each feature the AUC that is lost if its values are shuffled,
+    the most telling feature first.
+
+    Source: Breiman 2001 (permutation importance).
+    """
+    inspection = library("sklearn.inspection", "fit")
+    lost = []
+    with one_thread():
+        for model, x, label in _classifiers(*_labelled(catalogue, ours, theirs, describe)):
+            some = np.random.default_rng(SEED).permutation(len(x))[:SHUFFLED]
+            found = inspection.permutation_importance(
+                model, x[some], label[some], scoring="roc_auc", n_repeats=2, random_state=SEED
+            )
+            lost.append(found.importances_mean)
+    names, mean = list(describe(catalogue, ours)), np.mean(lost, axis=0)
+    return {names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")}
+
+
+def _labelled(
+    catalogue: Catalogue, ours: Any, theirs: Any, describe: Describe, without: tuple[str, ...] = ()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features [n, F] of the entries of two samples (-1 where they have none), which sample they are of, and which half
+    of the users."""
+    columns = [describe(catalogue, sample) for sample in (ours, theirs)]
+    x = [np.stack([values for name, values in of.items() if name not in without], axis=1) for of in columns]
+    half = halves(len(catalogue.user_taste))[np.concatenate([ours.user, theirs.user])]
+    return np.nan_to_num(np.concatenate(x), nan=-1.0), np.repeat([0, 1], [len(ours.user), len(theirs.user)]), half
+
+
+def _classifiers(x: np.ndarray, label: np.ndarray, half: np.ndarray) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    """For each half of the users, a classifier trained on the other half, and features and labels to test it with."""
+    ensemble = library("sklearn.ensemble", "fit")
+    for test in (half, ~half):
+        model = ensemble.HistGradientBoostingClassifier(max_iter=100, random_state=SEED)
+        yield model.fit(x[~test], label[~test]), x[test], label[test]
+
+
+def one_thread() -> Any:
+    """More threads wait for each other on a busy machine."""
+    library("sklearn.ensemble", "fit")  # first: the limit holds for the libraries that are loaded by then
+    return library("threadpoolctl", "fit").threadpool_limits(1)
+
+
+def halves(users: int) -> np.ndarray:
+    """A random half [U] bool of the users."""
+    return np.random.default_rng(SEED).permutation(users) < users // 2

@@ -1,4 +1,4 @@
-"""A purchase log that is cut at a date: a world is fitted to what came before, and compared with what came after."""
+"""A log that is cut in time: a world is fitted to what came before, and compared with what came after."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...libraries import library
+from ..page_log import PageLog, read_pages
 from ..table import named_columns, tidy
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 
 FEWEST = {"rows": 200, "users": 20, "items": 20, "days": 10}  # that a report needs
+FEWEST_OF_PAGES = {"pages": 200, "pages with a click": 50, "users": 20, "items": 5}
+FEWEST_LATER = {"pages with a click": 20, "users who click": 10}  # on pages that are compared with the world
 
 
 class Refusal(ValueError):
@@ -52,7 +55,10 @@ def split(purchases: pd.DataFrame, columns: Mapping[str, str | None] | None, hel
         Refusal: the log is too small to be cut, or nobody is in both parts.
     """
     lines, _, _ = tidy(purchases, named_columns(columns))
-    _check_size(lines)
+    found = {
+        name: lines[column].nunique() for name, column in {"users": "user", "items": "item", "days": "date"}.items()
+    }
+    _check_size("the log has", {"rows": len(lines), **found}, FEWEST)
     day = ((lines["date"] - lines["date"].min()).dt.days).to_numpy()
     days = int(day.max()) + 1
     later = max(1, round(held_out * days))
@@ -75,15 +81,93 @@ def split(purchases: pd.DataFrame, columns: Mapping[str, str | None] | None, hel
     )
 
 
-def _check_size(lines: pd.DataFrame) -> None:
-    found = {
-        "rows": len(lines),
-        "users": lines["user"].nunique(),
-        "items": lines["item"].nunique(),
-        "days": lines["date"].nunique(),
+@dataclass(frozen=True)
+class PageSplit:
+    """A log of pages before and after a time; P pages, U users and M items of the whole log."""
+
+    whole: PageLog
+    before: PageLog  # the pages before the time
+    order: np.ndarray  # [P] place of each page in time
+    first: np.ndarray  # [P] whether it is before the time
+    after: np.ndarray  # [P] whether it comes later, and its user and all of its items are in `before`
+    user: np.ndarray  # [U] number of the user in `before`, -1 = not there
+    item: np.ndarray  # [M] likewise
+    date: str  # the time, "" if the log has none
+    strangers: float  # share of the later pages that are left out, since their user or an item is new
+
+
+def split_pages(
+    log: pd.DataFrame, columns: Mapping[str, str | None] | None, items: pd.DataFrame | None, held_out: float
+) -> PageSplit:
+    """Cut a log of pages at a time.
+
+    Args:
+        log, columns, items: as in `fit_pages`.
+        held_out: share of the pages in the second part; it is one page at least.
+
+    Raises:
+        ValueError, TypeError: the table is no log of pages, as in `fit_pages`.
+        Refusal: the log is too small to be cut, its first part is no log of pages, or too little of the second part is
+            about users and items of the first.
+    """
+    if not isinstance(log, library("pandas", "fit").DataFrame):
+        raise TypeError(f"the log is a {type(log).__name__}; it must be a pandas DataFrame with one row per shown item")
+    whole = read_pages(log, columns, items)
+    count = len(whole.start)
+    sizes = {
+        "pages": count,
+        "pages with a click": int((whole.chosen >= 0).sum()),
+        "users": len(whole.user_ids),
+        "items": len(np.unique(whole.item)),
     }
+    _check_size("the log has", sizes, FEWEST_OF_PAGES)
+    appearance = np.zeros(count, np.int64)
+    appearance[whole.row_page[::-1]] = np.arange(len(whole.row_page))[::-1]
+    by_time = np.lexsort((appearance, whole.start))
+    order = np.empty(count, np.int64)
+    order[by_time] = np.arange(count)
+    cut = by_time[count - max(1, round(held_out * count))]
+    first = whole.start < whole.start[cut] if whole.first else order < order[cut]
+    if not first.any():
+        raise Refusal(f"{(~first).sum():,} pages, nearly all, have the same time, so that none can be held out")
+    try:
+        before = read_pages(log[first[whole.row_page]], columns, items)
+    except ValueError as error:
+        raise Refusal(f"in its first part, {error}") from None
+    user, item = _numbers_in(before.user_ids, whole.user_ids), _numbers_in(before.item_ids, whole.item_ids)
+    if items is not None:  # a table of items also has those that were not shown
+        item[~np.isin(np.arange(len(item)), whole.item[first[whole.page]])] = -1
+    known = np.minimum.reduceat(item[whole.item], whole.first_row[:-1]) >= 0
+    after = ~first & known & (user[whole.user] >= 0)
+    clicked = after & (whole.chosen >= 0)
+    _check_size(
+        "the held-out pages whose users and items are known have",
+        {"pages with a click": int(clicked.sum()), "users who click": len(np.unique(whole.user[clicked]))},
+        FEWEST_LATER,
+    )
+    row = int(np.flatnonzero(whole.row_page == cut)[0])
+    return PageSplit(
+        whole=whole,
+        before=before,
+        order=order,
+        first=first,
+        after=after,
+        user=user,
+        item=item,
+        date=str(log[(columns or {}).get("time") or "time"].iloc[row]) if whole.first else "",
+        strangers=1 - float(after.sum() / (~first).sum()),
+    )
+
+
+def _numbers_in(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The place of each wanted id among ids in ascending order, -1 = not there."""
+    place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[place] == wanted, place, -1)
+
+
+def _check_size(what: str, found: Mapping[str, int], fewest: Mapping[str, int]) -> None:
     short = [
-        f"{number} {name}, of which it needs {FEWEST[name]}" for name, number in found.items() if number < FEWEST[name]
+        f"{number} {name}, of which it needs {fewest[name]}" for name, number in found.items() if number < fewest[name]
     ]
     if short:
-        raise Refusal(f"the log has {'; '.join(short)}")
+        raise Refusal(f"{what} {'; '.join(short)}")

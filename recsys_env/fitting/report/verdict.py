@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
+from .click_prediction import BOOSTING
 from .ranking import FITTED
-from .realism import MARGINALS
 
 COVERED, HARDLY_COVERED = 0.8, 0.5  # shares of the purchases that are of items with enough users
 CONNECTED = 0.95  # share of the users in the largest connected group
 NEAR, FAR = 1.5, 3.0  # a distance, relative to its floor
 SMALL = 0.02  # a distance that does not matter
 TOLD_APART, ALIKE = 0.9, 0.05  # AUC of the discriminator; AUC above its floor
+EXPLORED, HARDLY_EXPLORED = 0.05, 0.01  # shares of the pages with an unusual slot
+CALIBRATED = (0.8, 1.25)  # slopes of the calibration, and predicted clicks per click
 USUAL_STRENGTH = 0.5  # utils of a hidden confounder, that the best policy should survive
 
 Kind: TypeAlias = Literal["right", "wrong", "serious"]  # serious: wrong in a way that affects which policy is best
@@ -26,7 +28,7 @@ class Finding(NamedTuple):
 
 
 SENTENCES = {
-    "allowed": "You may compare policies in this world: ask which of two policies sells more, not how much it sells.",
+    "allowed": "You may compare policies in this world: ask which of two policies does better, not by how much.",
     "with care": "Compare policies in this world only with care, and confirm what you find with an experiment: the "
     "first points under 'wrong' affect which policy is best.",
     "not allowed": "Do not compare policies in this world. The customers chose from pages that a recommender had "
@@ -35,11 +37,17 @@ SENTENCES = {
 }
 
 
-def about_overlap(found: Mapping[str, Any]) -> list[Finding]:
-    """Findings of `diagnosis.overlap`."""
-    covered, linked = found["purchases of items with enough users"], found["users in the largest connected group"]
+def about_log(doubts: Iterable[str], serious: Iterable[str] = ()) -> list[Finding]:
+    """Findings of doubts about a log, of which serious ones affect which policy is best."""
+    kinds: dict[Kind, Iterable[str]] = {"serious": serious, "wrong": doubts}
+    return [Finding(kind, f"{doubt[0].upper()}{doubt[1:]}.") for kind, found in kinds.items() for doubt in found]
+
+
+def about_overlap(found: Mapping[str, Any], rows: str = "purchases", verb: str = "bought") -> list[Finding]:
+    """Findings of `diagnosis.overlap`, whose rows are those that users bought or saw."""
+    covered, linked = found[f"{rows} of items with enough users"], found["users in the largest connected group"]
     text = (
-        f"{percent(covered)} of the purchases are of items that at least {found['enough users']} users bought, so "
+        f"{percent(covered)} of the {rows} are of items that at least {found['enough users']} users {verb}, so "
         f"that the appeal of these items can be told from chance."
     )
     kind: Kind = "right" if covered >= COVERED else "wrong" if covered >= HARDLY_COVERED else "serious"
@@ -85,40 +93,103 @@ def about_ranking(quality: Mapping[str, Mapping[str, Any]], recent: str) -> list
     return findings
 
 
-def about_realism(found: Mapping[str, Any]) -> list[Finding]:
-    """Findings of the part "realism"."""
+def about_exploration(found: Mapping[str, float] | None) -> Finding:
+    """Finding of `diagnosis.exploration`."""
+    if found is None:
+        return Finding(
+            "wrong",
+            "The log has no propensities, so it does not say what was left to chance. What its recommender knew and "
+            "the log does not contain looks like a preference for what it showed.",
+        )
+    share = found["pages"]
+    text = f"{percent(share)} of the pages show an item that was unlikely to be shown there"
+    if share >= EXPLORED:
+        return Finding("right", f"{text}. These pages separate what was shown from what is liked.")
+    kind: Kind = "serious" if share < HARDLY_EXPLORED else "wrong"
+    return Finding(
+        kind,
+        f"Only {text}. What the recommender knew and the log does not contain looks like a preference for what it "
+        "showed.",
+    )
+
+
+def about_clicks(quality: Mapping[str, Any]) -> list[Finding]:
+    """Findings of `click_prediction.click_quality`."""
+    loss = {name: row["log-loss"]["mean"] for name, row in quality.items()}
+    simple = min((name for name in loss if name not in (FITTED, BOOSTING)), key=lambda name: loss[name])
+    findings, worse_than = [], dict[str, Kind]({simple: "serious", BOOSTING: "wrong"})
+    for name, worse in worse_than.items():
+        gap = quality[name]["fitted minus this"]["log-loss"]
+        compared = f"(log-loss {loss[FITTED]:.4f} against {loss[name]:.4f})"
+        if gap["low"] > 0:
+            findings.append(Finding(worse, f"'{name}' predicts later clicks better than the world {compared}."))
+        elif gap["high"] < 0:
+            findings.append(Finding("right", f"The world predicts later clicks better than '{name}' {compared}."))
+        else:
+            findings.append(Finding("right", f"The world predicts later clicks about as well as '{name}' {compared}."))
+    slope, level = (quality[FITTED][name] for name in ("slope", "predicted clicks per click"))
+    text = (
+        f"for each real click it predicts {level['mean']:.2f}, and the slope of its calibration is {slope['mean']:.2f}"
+    )
+    if all(CALIBRATED[0] <= part["mean"] <= CALIBRATED[1] for part in (slope, level)):
+        findings.append(Finding("right", f"The world's click probabilities are calibrated: {text}."))
+    else:
+        findings.append(Finding("wrong", f"The world's click probabilities are not calibrated: {text}."))
+    return findings
+
+
+def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
+    """Findings of `page_values.page_values`."""
+    if "reason" in found:
+        return [Finding("wrong", f"The world cannot be checked by off-policy estimates: {found['reason']}.")]
+    if all(row["dr"] is None for row in found["policies"].values()):
+        return [
+            Finding(
+                "wrong",
+                "The world cannot be checked by off-policy estimates: the log hardly ever could have shown what the "
+                "simple policies would show.",
+            )
+        ]
+    differ, alike = found["pairs"]["differ"], found["pairs"]["ordered alike"]
+    if not differ:
+        return []
+    text = (
+        f"The world orders {alike} of {differ} pairs of simple policies, which off-policy estimates (DR) separate "
+        "beyond chance, as these estimates do."
+    )
+    return [Finding("right" if alike == differ else "serious", text)]
+
+
+def about_realism(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str = "purchases") -> list[Finding]:
+    """Findings of the part "realism", whose marginals have these meanings."""
     findings, near, far = [], [], []
     for name, row in found["marginals"].items():
         if row["world"] is None or row["floor"] is None:
             continue
         if row["world"] <= NEAR * row["floor"] + SMALL:
-            near.append(MARGINALS[name])
+            near.append(meanings[name])
         elif row["world"] > FAR * row["floor"] + SMALL:
-            far.append(MARGINALS[name])
+            far.append(meanings[name])
     if near:
         findings.append(
-            Finding(
-                "right", f"Simulated purchases differ from real ones no more than real ones do in: {', '.join(near)}."
-            )
+            Finding("right", f"Simulated {rows} differ from real ones no more than real ones do in: {', '.join(near)}.")
         )
     if far:
-        findings.append(
-            Finding("wrong", f"Simulated purchases differ much more than real ones do in: {', '.join(far)}.")
-        )
+        findings.append(Finding("wrong", f"Simulated {rows} differ much more than real ones do in: {', '.join(far)}."))
     told = found["discriminator"]
     auc, floor, telling = told["auc"], told["floor"], next(iter(told["features"]))
     if auc <= floor + ALIKE:
         findings.append(
             Finding(
                 "right",
-                f"A classifier can hardly tell simulated from real purchases (AUC {auc:.2f}, floor {floor:.2f}).",
+                f"A classifier can hardly tell simulated from real {rows} (AUC {auc:.2f}, floor {floor:.2f}).",
             )
         )
     elif auc > TOLD_APART:
         findings.append(
             Finding(
                 "wrong",
-                f"A classifier tells simulated from real purchases (AUC {auc:.2f}, floor {floor:.2f}), mostly by: "
+                f"A classifier tells simulated from real {rows} (AUC {auc:.2f}, floor {floor:.2f}), mostly by: "
                 f"{telling}.",
             )
         )

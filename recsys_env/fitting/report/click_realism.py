@@ -1,0 +1,166 @@
+"""Do the users of a world click as the users of the log do?
+
+Both see the same pages: the held-out pages of the log, on which the world draws its own clicks. So only the choices are
+compared, and not who filled the pages. Distributions of both are compared, and a classifier is trained to tell a
+simulated click from a real one, as for purchases (`realism`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...catalogue import Catalogue
+from ...libraries import library
+from .click_prediction import Shown, coefficients, utilities
+from .realism import SEED
+
+PAGES = 20_000  # that are compared; of a longer period, its first ones
+MARGINALS = {  # what is compared -> its meaning
+    "click": "how many pages have a click",
+    "item": "which items are clicked",
+    "topic": "which topics are clicked",
+    "position": "positions of the clicks",
+    "price": "prices of the clicked items",
+    "clicks of a user": "clicks of a user in the period",
+    "pages between clicks": "pages of a user from one click to the next",
+    "pages to a repeat": "pages until a user clicks the same item again",
+    "habit": "how often the user had clicked the item lately",
+}
+
+
+class Visits(NamedTuple):
+    """Pages of a period, one entry each, in order of user and time, with what was clicked."""
+
+    user: np.ndarray  # int64
+    number: np.ndarray  # 0, 1, .. of the user's pages in the period
+    size: np.ndarray  # items on the page
+    item: np.ndarray  # that was clicked, -1 = none
+    rank: np.ndarray  # its position
+    price: np.ndarray  # price asked for it; NaN if the log has no prices
+    habit: np.ndarray  # n_uj: fading count of the user's earlier clicks on it
+
+    def of(self, chosen: np.ndarray) -> Visits:
+        """The chosen entries."""
+        return Visits(*(column[chosen] for column in self))
+
+    @property
+    def clicks(self) -> Visits:
+        """The pages with a click."""
+        return self.of(self.item >= 0)
+
+
+def visits(rows: Shown, chosen: np.ndarray, habit: np.ndarray, priced: bool) -> Visits:
+    """Pages with their clicks.
+
+    Args:
+        chosen: [P] row that was clicked, -1 = none.
+        habit: [P] n_uj of the clicked item, of any value if there is none.
+        priced: whether the log has prices.
+    """
+    first = rows.first_row
+    user, clicked = rows.user[first[:-1]], chosen >= 0
+    starts = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
+    return Visits(
+        user=user,
+        number=np.arange(len(user)) - np.repeat(starts, np.diff(np.r_[starts, len(user)])),
+        size=np.diff(first),
+        item=np.where(clicked, rows.item[chosen], -1),
+        rank=rows.rank[chosen],
+        price=rows.price[chosen] if priced else np.full(len(user), np.nan),
+        habit=habit,
+    )
+
+
+def real_visits(rows: Shown, priced: bool) -> Visits:
+    """Pages with the clicks of the log."""
+    chosen = np.full(len(rows.first_row) - 1, -1)
+    chosen[rows.page[rows.clicked]] = np.flatnonzero(rows.clicked)
+    return visits(rows, chosen, rows.habit[chosen], priced)
+
+
+def simulated_visits(catalogue: Catalogue, rows: Shown, priced: bool) -> Visits:
+    """The same pages with clicks that the people of a world draw. Their habits follow from their own clicks.
+
+    Args:
+        catalogue: of the world, whose habits are those at the beginning of the period.
+    """
+    beta, of_users = catalogue.settings["choice"]["beta_repeat"], catalogue.settings["users"]
+    fixed = utilities(catalogue, coefficients(catalogue), rows._replace(habit=np.zeros(len(rows.item))))
+    first = rows.first_row
+    chosen, habit = np.full(len(first) - 1, -1), np.zeros(len(first) - 1)
+    draws, owner, number = np.random.default_rng(SEED).random(len(chosen)), -1, 0
+    memory: dict[int, tuple[float, int]] = {}  # item -> its count, and at which page of the user
+    for page, draw in enumerate(draws):
+        start, stop = first[page], first[page + 1]
+        if rows.user[start] != owner:
+            owner, number, memory = int(rows.user[start]), 0, _habits(catalogue, int(rows.user[start]))
+        known = [memory.get(item, (0.0, 0)) for item in rows.item[start:stop].tolist()]
+        n = np.array([count * of_users["habit_decay"] ** (number - when) for count, when in known])
+        v = fixed[start:stop] + beta * np.log1p(n)
+        share = np.cumsum(np.exp(v - max(v.max(), 0.0)))
+        k = int(np.searchsorted(share, draw * (share[-1] + np.exp(-max(v.max(), 0.0))), side="right"))
+        if k < len(n):
+            chosen[page], habit[page] = start + k, n[k]
+            if of_users["habit"] == "click":
+                memory[int(rows.item[start + k])] = n[k] + 1.0, number
+        number += 1
+    return visits(rows, chosen, habit, priced)
+
+
+def _habits(catalogue: Catalogue, user: int) -> dict[int, tuple[float, int]]:
+    items, counts = catalogue.habit_item[user], catalogue.habit_count[user]
+    return {int(item): (float(count), 0) for item, count in zip(items, counts, strict=True) if item >= 0}
+
+
+# ------------------------------------------------------------------------------------------------ samples
+
+
+def marginals(catalogue: Catalogue, sample: Visits) -> dict[str, np.ndarray]:
+    """The values [n] of each of `MARGINALS` in a sample of pages."""
+    made = sample.clicks
+    return {
+        "click": (sample.item >= 0).astype(float),
+        "item": made.item,
+        "topic": catalogue.item_topic[made.item],
+        "position": made.rank,
+        "price": made.price[np.isfinite(made.price)],
+        "clicks of a user": np.bincount(sample.user, sample.item >= 0)[np.unique(sample.user)],
+        "pages between clicks": _since(made, of_item=False),
+        "pages to a repeat": _since(made, of_item=True),
+        "habit": made.habit,
+    }
+
+
+def _since(made: Visits, of_item: bool, missing: bool = False) -> np.ndarray:
+    """Pages since the user's last click, on anything or on the same item.
+
+    Args:
+        missing: whether a first click has a value, NaN.
+    """
+    frame = library("pandas", "fit").DataFrame({"user": made.user, "item": made.item, "number": made.number})
+    gap = frame.groupby(["user", "item"] if of_item else "user")["number"].diff()
+    found: np.ndarray = (gap if missing else gap.dropna()).to_numpy(float)
+    return found
+
+
+def features(catalogue: Catalogue, made: Visits) -> dict[str, np.ndarray]:
+    """What is known of each of some clicks."""
+    list_price = catalogue.item_price.astype(float)[made.item]
+    topic = catalogue.item_topic[made.item].astype(np.int64)
+    clicks = library("pandas", "fit").Series(made.user).groupby(made.user).cumcount()
+    found = {
+        "popularity of the item": np.log1p(catalogue.item_popularity[made.item]),
+        "list price": np.log(list_price),
+        "price / list": np.round(made.price / list_price, 4),
+        "popularity of the topic": np.bincount(catalogue.item_topic, catalogue.item_popularity)[topic],
+        "position": made.rank,
+        "items on the page": made.size,
+        "habit": made.habit,
+        "pages since the last click": _since(made, of_item=False, missing=True),
+        "pages since the same item": _since(made, of_item=True, missing=True),
+        "clicks of the user before": clicks.to_numpy(),
+        "pages of the user before": made.number,
+    }
+    return {name: np.asarray(values, float) for name, values in found.items()}

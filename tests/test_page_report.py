@@ -1,0 +1,439 @@
+"""The report on a log of pages: predictions of clicks, simulated clicks, values of pages, and the words about them."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("implicit")
+pytest.importorskip("sklearn")
+
+from recsys_env import WorldConfig, replace, vector_env  # noqa: E402
+from recsys_env.__main__ import main  # noqa: E402
+from recsys_env.evaluation import record  # noqa: E402
+from recsys_env.fitting import FittedWorld, PageFitSettings, recorded_pages  # noqa: E402
+from recsys_env.fitting.page_world import fitted_pages  # noqa: E402
+from recsys_env.fitting.report import assess, diagnosis, verdict, write_page  # noqa: E402
+from recsys_env.fitting.report import click_prediction as prediction  # noqa: E402
+from recsys_env.fitting.report import click_realism as realism  # noqa: E402
+from recsys_env.fitting.report.assessment import PAGE_PARTS, PARTS  # noqa: E402
+from recsys_env.fitting.report.click_sections import SECTIONS  # noqa: E402
+from recsys_env.fitting.report.page_values import page_values  # noqa: E402
+from recsys_env.fitting.report.ranking import FITTED  # noqa: E402
+from recsys_env.fitting.report.realism import habits_of  # noqa: E402
+from recsys_env.fitting.report.split import PageSplit, split_pages  # noqa: E402
+
+SHOP: WorldConfig = replace(
+    WorldConfig(),
+    {
+        "num_agents": 1,
+        "slots": 4,
+        "horizon": 4_000,
+        "action": "items",
+        "users": {"number": 60, "population": "fixed", "habit_size": 16},
+        "items": {"number": 24, "dims": 4, "topics": 4, "promotion_probability": 0.3, "promotion_depth": 0.3},
+        "choice": {"v_0": 3.5, "beta_price": 0.7, "beta_repeat": 0.3},
+        "dynamics": {"drift": 0.0},
+        "arrival": {"k_1": 0.0, "r_0": 6.0, "r_1": 0.0},
+    },
+)
+SMALL: dict[str, Any] = {"episodes": 2, "draws": 1, "strengths": (1.0,), "policies": ("random", "content")}
+
+
+@pytest.fixture(scope="module")
+def log() -> Any:
+    return recorded_pages(record(SHOP, "random", seed=3))
+
+
+@pytest.fixture(scope="module")
+def cut(log: Any) -> PageSplit:
+    return split_pages(log, None, None, 0.2)
+
+
+@pytest.fixture(scope="module")
+def fitted(cut: PageSplit) -> Any:
+    return fitted_pages(cut.before, PageFitSettings())
+
+
+@pytest.fixture(scope="module")
+def shown(cut: PageSplit, fitted: Any) -> Any:
+    """The items shown before and after the cut."""
+    catalogue = fitted[0].catalogue
+    return [prediction.shown_items(cut, catalogue, PageFitSettings(), pages) for pages in (cut.first, cut.after)]
+
+
+@pytest.fixture(scope="module")
+def report(log: Any) -> dict[str, Any]:
+    return assess(log, origin="pages", **SMALL)
+
+
+# ------------------------------------------------------------------------------------------------ from log to page
+
+
+def test_a_report_has_all_its_parts_as_json(report: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(report, allow_nan=False)).keys() == report.keys()
+    assert [name for name in report if name in PAGE_PARTS] == list(PAGE_PARTS) == list(PARTS) == list(SECTIONS)
+    assert report["verdict"]["comparison"] in ("allowed", "with care")
+    pages = report["log"]["pages"]
+    assert pages[1] == pytest.approx(0.1 * sum(pages), abs=1)
+    right = " ".join(report["verdict"]["right"])
+    assert "100 % of the pages show an item that was unlikely to be shown there" in right
+    assert "The world predicts later clicks better than 'click rates of item and position'" in right
+
+
+def test_the_page_needs_no_other_file(report: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    text = write_page(json.loads(json.dumps(report)), tmp_path / "page.html", "a log").read_text(encoding="utf-8")
+    assert html.escape(report["verdict"]["sentence"]) in text
+    assert not re.findall(r'(?:src|href)="(?!data:)', text)
+    assert text.count("data:image/svg+xml;base64,") == 5
+    loss = report["held out"]["quality"][FITTED]["log-loss"]
+    assert f"{loss['mean']:.3f} [{loss['low']:.3f}, {loss['high']:.3f}]" in text
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", text).lower().split()
+
+
+def test_a_log_without_propensities_or_prices_says_so(log: Any) -> None:
+    found = assess(log[["user", "item", "time", "event", "page", "category"]], origin="pages", **SMALL)
+    wrong, lacking = " ".join(found["verdict"]["wrong"]), " ".join(found["diagnosis"]["not identified"])
+    assert "The log has no propensities" in wrong
+    assert "they need the propensity of every slot" in wrong
+    assert found["decisions"]["page values"].keys() == {"reason"}
+    for part in ("Position effects: the log has no positions", "The effect of prices", "The platform's own popularity"):
+        assert part in lacking
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (lambda log: log[log["page"] < 100], "the log has 100 pages, of which it needs 200"),
+        (lambda log: log[log["user"].isin(log["user"].unique()[:9])], "9 users, of which it needs 20"),
+        (lambda log: log.assign(time=5), "have the same time, so that none can be held out"),
+        (lambda log: log.assign(user=log["page"]), "0 pages with a click, of which it needs 20"),
+        (lambda log: log.assign(category="all"), "the log has 1 categories of items"),
+    ],
+    ids=["few pages", "few users", "one time", "no user again", "no category"],
+)
+def test_a_log_that_says_nothing_is_refused(log: Any, rows: Any, reason: str) -> None:
+    found = assess(rows(log), origin="pages", **SMALL)
+    assert found["verdict"]["comparison"] == "refused"
+    assert reason in found["verdict"]["sentence"]
+
+
+def test_what_is_no_log_is_an_error(log: Any) -> None:
+    with pytest.raises(ValueError, match="no column 'user'"):
+        assess(log.drop(columns="user"), origin="pages")
+    with pytest.raises(TypeError, match="must be a pandas DataFrame"):
+        assess("log.parquet", origin="pages")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'propensity' must be above 0"):
+        assess(log.assign(propensity=0.0), origin="pages")
+
+
+# ------------------------------------------------------------------------------------------------ the cut
+
+
+def test_the_last_pages_are_held_out(log: Any, cut: PageSplit) -> None:
+    pages = len(cut.whole.start)
+    assert (~cut.first).sum() == pytest.approx(0.2 * pages, abs=1)
+    assert cut.whole.start[cut.first].max() < cut.whole.start[~cut.first].min()
+    assert cut.strangers == 1 - cut.after.sum() / (~cut.first).sum()
+    np.testing.assert_array_equal(cut.before.user_ids[cut.user[cut.user >= 0]], cut.whole.user_ids[cut.user >= 0])
+    untimed = split_pages(log.drop(columns="time"), None, None, 0.2)  # pages in order of appearance
+    np.testing.assert_array_equal(untimed.first, cut.first)
+    shuffled = split_pages(log.sample(frac=1, random_state=0), None, None, 0.2)
+    np.testing.assert_array_equal(shuffled.first, cut.first)
+
+
+# ------------------------------------------------------------------------------------------------ predictions
+
+
+def rows_of(catalogue: Any, user: np.ndarray, item: np.ndarray) -> Any:
+    """Pages [P, K] of items at list prices, for users [P] with the habits of the catalogue."""
+    (pages, slots), flat = item.shape, item.ravel()
+    users = np.repeat(user, slots)
+    return prediction.Shown(
+        page=np.repeat(np.arange(pages), slots),
+        user=users,
+        item=flat,
+        rank=np.tile(np.arange(1.0, slots + 1), pages),
+        price=catalogue.item_price.astype(float)[flat],
+        habit=habits_of((catalogue.habit_item, catalogue.habit_count), users, flat),
+        propensity=np.zeros(0),
+        clicked=np.zeros(pages * slots, bool),
+        order=np.repeat(np.arange(pages), slots),
+    )
+
+
+def test_probabilities_are_those_of_the_environment(fitted: Any) -> None:
+    """On first pages, at list prices, with the world's own people and habits."""
+    world = replace(fitted[0], {"action": "items", "items": {"promotion_probability": 0.0}})
+    envs, catalogue = vector_env(world, 32), world.catalogue
+    envs.reset(seed=1)
+    here = envs.next_user_slots >= 0
+    actions = envs.empty_actions()
+    rng = np.random.default_rng(0)
+    actions[:, 0] = [rng.permutation(len(catalogue.item_price))[: world.slots] for _ in range(32)]
+    expected = envs.expected_feedback(actions)["click"][here, 0]
+    rows = rows_of(catalogue, envs.next_user_slots[here], actions[here, 0])
+    found = prediction.click_probabilities(catalogue, prediction.coefficients(catalogue), rows)
+    assert here.sum() > 20
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-4)
+
+
+def test_habits_are_those_before_the_page(cut: PageSplit, fitted: Any, shown: Any) -> None:
+    catalogue, later = fitted[0].catalogue, shown[1]
+    firsts = np.flatnonzero(np.r_[True, later.user[1:] != later.user[:-1]])  # of each user's first later page
+    table = habits_of((catalogue.habit_item, catalogue.habit_count), later.user[firsts], later.item[firsts])
+    np.testing.assert_allclose(later.habit[firsts], table, rtol=1e-4, atol=1e-6)
+    assert later.clicked.sum() == (cut.whole.chosen[cut.after] >= 0).sum()
+
+
+def test_the_world_predicts_better_than_what_knows_less(fitted: Any, shown: Any) -> None:
+    found = prediction.predictions(fitted[0].catalogue, fitted[1], *shown)
+    rng = np.random.default_rng(0)
+    found["chance"] = rng.uniform(0.1, 0.2, len(shown[1].item))
+    found["constant"] = np.full(len(shown[1].item), 0.1)
+    quality = prediction.click_quality(found, shown[1])
+    for name in ("click rate of the position", "click rates of item and position", "popularity", "chance", "constant"):
+        gap = quality[name]["fitted minus this"]
+        assert gap["log-loss"]["high"] < 0 < gap["AUC"]["low"], name
+    assert quality["chance"]["AUC"]["mean"] == pytest.approx(0.5, abs=0.05)
+    assert quality["constant"]["AUC"]["mean"] == 0.5
+    assert quality["constant"]["slope"] is None
+    for name in (FITTED, "click rates of item and position", prediction.BOOSTING):
+        assert quality[name]["slope"]["mean"] == pytest.approx(1.0, abs=0.25), name
+        assert quality[name]["predicted clicks per click"]["mean"] == pytest.approx(1.0, abs=0.15), name
+        assert quality[name]["calibration error"] < 0.03
+
+
+def test_calibration_tells_what_is_too_sure_and_too_many(shown: Any) -> None:
+    later, rng = shown[1], np.random.default_rng(2)
+    logit = rng.normal(-2, 1, len(later.item))
+    rows = later._replace(clicked=rng.random(len(logit)) < 1 / (1 + np.exp(-logit)))
+    sure = {FITTED: logit, "too sure": 2 * logit, "too many": logit + 1}
+    quality = prediction.click_quality({name: 1 / (1 + np.exp(-v)) for name, v in sure.items()}, rows)
+    slope, level = (
+        {name: row[of]["mean"] for name, row in quality.items()} for of in ("slope", "predicted clicks per click")
+    )
+    assert slope[FITTED] == pytest.approx(1, abs=0.2)
+    assert slope["too sure"] == pytest.approx(slope[FITTED] / 2)
+    assert slope["too many"] == pytest.approx(slope[FITTED])
+    assert level["too many"] > 1.5 > 1.1 > level[FITTED] > 0.9
+    assert quality["too many"]["AUC"]["mean"] == quality[FITTED]["AUC"]["mean"]
+    assert quality["too many"]["calibration error"] > 3 * quality[FITTED]["calibration error"]
+
+
+def test_boosting_sees_nothing_of_a_page_before_it_is_clicked(fitted: Any, shown: Any) -> None:
+    """Other clicks on later pages change no feature; clicks on an earlier page change only what comes after it."""
+    catalogue, (before, later) = fitted[0].catalogue, shown
+    usual = prediction._features(catalogue, before, later)
+    turned = prediction._features(catalogue, before, later._replace(clicked=~later.clicked))
+    np.testing.assert_array_equal(turned, usual)
+    some = before.order[before.clicked][100]
+    rows = np.flatnonzero(before.order == some)
+    clicked = before.clicked.copy()
+    clicked[rows] = np.roll(clicked[rows], 1)  # as many clicks
+    other = prediction._features(catalogue, before._replace(clicked=clicked), later)
+    moved = (other != usual).any(axis=1)
+    assert moved.any()
+    assert np.concatenate([before.order, later.order])[moved].min() > some
+
+
+# ------------------------------------------------------------------------------------------------ realism
+
+
+def test_simulated_clicks_follow_the_probabilities(fitted: Any, shown: Any) -> None:
+    catalogue = dataclasses.replace(
+        fitted[0].catalogue,
+        settings={**fitted[0].catalogue.settings, "users": {"habit": "purchase", "habit_size": 64, "habit_decay": 1.0}},
+    )
+    rows = shown[1]
+    rows = rows._replace(habit=habits_of((catalogue.habit_item, catalogue.habit_count), rows.user, rows.item))
+    expected = prediction.click_probabilities(catalogue, prediction.coefficients(catalogue), rows)
+    made = realism.simulated_visits(catalogue, rows, priced=True)
+    clicks = (made.item >= 0).sum()
+    assert clicks == pytest.approx(expected.sum(), abs=4 * np.sqrt((expected * (1 - expected)).sum()))
+    by_item = np.bincount(rows.item, expected, len(catalogue.item_price))
+    assert np.corrcoef(np.bincount(made.clicks.item, minlength=len(by_item)), by_item)[0, 1] > 0.9
+    again = realism.simulated_visits(catalogue, rows, priced=True)
+    np.testing.assert_array_equal(again.item, made.item)
+
+
+def test_habits_grow_with_simulated_clicks(fitted: Any) -> None:
+    """One user who sees the same item on every page, and clicks it again and again if habits weigh much."""
+    settings = {**fitted[0].catalogue.settings, "users": {"habit": "click", "habit_size": 64, "habit_decay": 0.5}}
+    catalogue = dataclasses.replace(fitted[0].catalogue, settings=settings)
+    made = realism.simulated_visits(catalogue, rows_of(catalogue, np.zeros(400, int), np.full((400, 1), 3)), True)
+    clicks = made.clicks
+    expected, last = [], None
+    start = habits_of((catalogue.habit_item, catalogue.habit_count), np.zeros(1, int), np.full(1, 3))[0]
+    for number in clicks.number:
+        expected.append(start * 0.5**number if last is None else (expected[-1] + 1) * 0.5 ** (number - last))
+        last = number
+    np.testing.assert_allclose(clicks.habit, expected, rtol=1e-6)
+
+
+def test_marginals_and_features_of_visits(fitted: Any) -> None:
+    catalogue = fitted[0].catalogue
+    user, item = np.array([0, 0, 0, 0, 1]), np.array([3, -1, 4, 3, 3])
+    visits = realism.Visits(user, np.array([0, 1, 2, 3, 0]), np.full(5, 4), item, np.ones(5), np.ones(5), np.zeros(5))
+    found = realism.marginals(catalogue, visits)
+    assert found.keys() == realism.MARGINALS.keys()
+    assert found["click"].mean() == 0.8
+    assert sorted(found["clicks of a user"]) == [1, 3]
+    assert sorted(found["pages between clicks"]) == [1, 2]
+    assert found["pages to a repeat"].tolist() == [3]
+    told = realism.features(catalogue, visits.clicks)
+    np.testing.assert_array_equal(told["pages since the last click"], [np.nan, 2, 1, np.nan])
+    np.testing.assert_array_equal(told["pages since the same item"], [np.nan, np.nan, 3, np.nan])
+    np.testing.assert_array_equal(told["clicks of the user before"], [0, 1, 2, 0])
+    unpriced = realism.marginals(catalogue, visits._replace(price=np.full(5, np.nan)))
+    assert len(unpriced["price"]) == 0
+
+
+# ------------------------------------------------------------------------------------------------ values of pages
+
+
+def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> None:
+    """Half of the pages are held out, so that the estimates are sharp. They know of no competition on a page, so a page
+    of good items is worth less than they say."""
+    cut = split_pages(log, None, None, 0.5)
+    world, model = fitted_pages(cut.before, PageFitSettings())
+    shown = [prediction.shown_items(cut, world.catalogue, PageFitSettings(), pages) for pages in (cut.first, cut.after)]
+    found = page_values(world.catalogue, model, *shown)
+    assert found["slots"] == 4
+    for name, row in found["policies"].items():
+        assert row["weight"] == pytest.approx(1, abs=0.2), name
+        assert row["ips"]["low"] < row["dr"]["mean"] < row["ips"]["high"], name
+        assert row["world"]["mean"] < row["dr"]["mean"] * 1.2, name
+    random = found["policies"]["random"]
+    assert random["dr"]["low"] < random["world"]["mean"] < random["dr"]["high"]
+    values = {name: row["world"]["mean"] for name, row in found["policies"].items()}
+    assert values["fitted utility"] > values["popularity"] > values["random"]
+    assert found["logged"]["clicks"]["mean"] == pytest.approx(found["logged"]["world"]["mean"], rel=0.15)
+    assert found["pairs"]["differ"] == found["pairs"]["ordered alike"] > 0
+    narrow = page_values(world.catalogue, model, shown[0], shown[1]._replace(propensity=np.ones(len(shown[1].item))))
+    assert all(row["ips"] is row["dr"] is None for row in narrow["policies"].values() if row["weight"] < 0.5)
+    assert narrow["policies"]["random"]["dr"] is None
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+
+def test_the_diagnosis_names_what_hardly_varies(cut: PageSplit) -> None:
+    log = cut.before
+    assert not [s for s in diagnosis.pages_not_identified(log) if s.startswith(("Position", "The effect", "How long"))]
+    fixed = dataclasses.replace(
+        log,
+        rank=log.item + 1.0,
+        price=np.exp(log.item / 10),
+        propensity=None,
+        sessions=0,
+    )
+    found = " ".join(diagnosis.pages_not_identified(fixed))
+    for part in (
+        "Position and appeal",
+        "no item's price moves",
+        "no propensities",
+        "no sessions",
+        "Purchases: the log",
+    ):
+        assert part in found
+    same = dataclasses.replace(log, rank=np.ones(len(log.item)), price=np.ones(len(log.item)))
+    assert "every item was shown at position 1" in " ".join(diagnosis.pages_not_identified(same))
+    assert "they hardly differ" in " ".join(diagnosis.pages_not_identified(same))
+    wider = dataclasses.replace(log, item_ids=np.arange(len(log.item_ids) + 2))
+    assert "2 items that were never shown" in diagnosis.pages_not_identified(wider)[0]
+
+
+def test_exploration_is_counted_and_judged(cut: PageSplit) -> None:
+    log = cut.before
+    uniform = diagnosis.exploration(dataclasses.replace(log, propensity=np.full(len(log.item), 0.1)))
+    assert uniform == {"slots": 1.0, "pages": 1.0, "alternatives": pytest.approx(10), "smallest propensity": 0.1}
+    usual = np.full(len(log.item), 0.99)
+    usual[log.first_row[:-1][: len(log.chosen) // 50]] = 0.01  # one slot of every fiftieth page
+    some = diagnosis.exploration(dataclasses.replace(log, propensity=usual))
+    assert some["pages"] == pytest.approx(0.02, abs=0.001)
+    none = diagnosis.exploration(dataclasses.replace(log, propensity=np.ones(len(log.item))))
+    assert none["alternatives"] == 1
+    kinds = [verdict.about_exploration(found).kind for found in (uniform, some, none, None)]
+    assert kinds == ["right", "wrong", "serious", "wrong"]
+
+
+def test_words_follow_from_the_numbers() -> None:
+    def row(loss: float, gap: float, slope: float = 1.0) -> dict[str, Any]:
+        narrow = {"mean": gap, "low": gap - 0.01, "high": gap + 0.01}
+        part = {name: {"mean": value} for name, value in (("log-loss", loss), ("slope", slope))}
+        return {**part, "predicted clicks per click": {"mean": 1.0}, "fitted minus this": {"log-loss": narrow}}
+
+    best = {FITTED: row(0.3, 0.0), "popularity": row(0.4, -0.1), prediction.BOOSTING: row(0.3, 0.0)}
+    assert [finding.kind for finding in verdict.about_clicks(best)] == ["right", "right", "right"]
+    worst = {FITTED: row(0.5, 0.0, 0.5), "popularity": row(0.4, 0.1), prediction.BOOSTING: row(0.3, 0.2)}
+    assert [finding.kind for finding in verdict.about_clicks(worst)] == ["serious", "wrong", "wrong"]
+    estimates = {"policies": {"random": {"dr": {}}}, "pairs": {"differ": 3, "ordered alike": 3}}
+    assert verdict.about_page_values(estimates)[0].kind == "right"
+    assert verdict.about_page_values({**estimates, "pairs": {"differ": 3, "ordered alike": 2}})[0].kind == "serious"
+    assert verdict.about_page_values({**estimates, "pairs": {"differ": 0, "ordered alike": 0}}) == []
+    assert verdict.about_page_values({"policies": {"random": {"dr": None}}})[0].kind == "wrong"
+    assert [finding.kind for finding in verdict.about_log(["a"], ["b"])] == ["serious", "wrong"]
+
+
+# ------------------------------------------------------------------------------------------------ commands
+
+
+def raw(log: Any) -> Any:
+    """A file as platforms have it: own names, a flag of clicks, positions from 0, no column of pages."""
+    shown = log[log["event"].isin(["none", "click"])]
+    return pd.DataFrame(
+        {
+            "visitor": "v" + shown["user"].astype(str),
+            "when": 1_700_000_000 + 60 * shown["time"],
+            "offer": [f"sku {item}" if item % 2 else item for item in shown["item"]],
+            "clicked": (shown["event"] == "click").astype(int),
+            "slot": shown["position"] - 1,
+            "pscore": shown["propensity"],
+        }
+    )
+
+
+NAMES = ("user=visitor", "time=when", "item=offer", "event=clicked", "position=slot", "propensity=pscore")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_world_is_fitted_to_a_raw_file(
+    log: Any, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tyro")
+    path, out, table = tmp_path / f"log.{kind}", tmp_path / "world.npz", raw(log[log["item"] < 8])
+    table.to_csv(path, index=False) if kind == "csv" else table.astype({"offer": str}).to_parquet(path)
+    main(("fit", str(path), "--columns", *NAMES, "--origin", "pages", "--out", str(out)))
+    said = capsys.readouterr().err
+    assert "warning: the log has no column of pages: rows of the same user, time count as one page" in said
+    assert "warning: column 'slot' counts positions from 0" in said
+    world = FittedWorld.load(out)
+    assert world.log.first == "2023-11-14 22:13:20"
+    assert set(world.catalogue.item_name) == {"0", "sku 1", "2", "sku 3", "4", "sku 5", "6", "sku 7"}
+
+
+def test_a_role_of_purchases_is_none_of_pages(log: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tyro")
+    raw(log.head(100)).to_csv(tmp_path / "log.csv", index=False)
+    with pytest.raises(SystemExit):
+        main(("fit", str(tmp_path / "log.csv"), "--columns", "topic=offer", "--origin", "pages"))
+    assert "--columns topic=offer must be ROLE=COLUMN; roles are user, item, time, event" in capsys.readouterr().err
+
+
+def test_a_report_is_written(log: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tyro")
+    pytest.importorskip("matplotlib")
+    raw(log.head(400)).to_csv(tmp_path / "log.csv", index=False)
+    main(("report", str(tmp_path / "log.csv"), "--columns", *NAMES, "--origin", "pages", "--out", str(tmp_path / "r")))
+    assert "No world can be fitted to this log: the log has 100 pages" in capsys.readouterr().out
+    assert (tmp_path / "r" / "report.html").exists()
