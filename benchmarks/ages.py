@@ -52,6 +52,10 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
         f"recsys_env/fitting/{name}.py"  # what decides the numbers of a fit to a purchase log
         for name in ("complete_journey", "estimate", "newcomers", "prices", "table", "tastes", "weights", "world")
     ),
+    "pages": (  # what decides the numbers of a fit to a log of pages
+        *("recsys_env/fitting/choice_model.py", "recsys_env/fitting/page_world.py"),
+        "recsys_env/kernels/page_choices.py",
+    ),
     "checks": (  # what refuses bad input, and what draws it
         *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
         *("benchmarks/checks/bad_inputs.py", "benchmarks/checks/bad_cases/"),
@@ -63,6 +67,7 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
     **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged", "recsim_ng"), "kernels"),
     "gpu": "cuda",
     **dict.fromkeys(("fit_origin", "fit_report", "fit_growth", "new_items"), "fitting"),
+    "recovery": "pages",
     "bad_inputs": "checks",
     "titles": "titles",
     "compatibility": "adapters",

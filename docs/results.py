@@ -94,6 +94,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "fit_report": fit_report,
         "fit_origin": fit_origin,
         "fit_growth": fit_growth,
+        "recovery": recovery,
         "evaluation": partial(evaluation, folder),
         "learners": learned,
         "comparisons": learners.comparisons,
@@ -556,6 +557,36 @@ def fit_growth() -> str:
     )
     heads = ["rows", "users", "items", "seconds", "GiB", "purchases for the weights", "`beta_taste`"]
     return section(found, markdown(heads, rows), how=how)
+
+
+def recovery() -> str:
+    result = stored("recovery")
+    groups: dict[tuple[str, int, str], list[Any]] = {}
+    for cell in result["cells"].values():
+        groups.setdefault((cell["log"], cell["pages"], cell["vectors"]), []).append(cell)
+    names = list(next(iter(result["cells"].values()))["estimates"])
+    rows = []
+    for (log, pages, vectors), cells in groups.items():
+        taus, factors = ([cell[key] for cell in cells] for key in ("tau", "factor"))
+        covered = [
+            sum(abs(e["estimate"] - e["true"]) < 1.96 * e["error"] for e in (cell["estimates"][name] for cell in cells))
+            for name in names
+        ]
+        said = [f"{np.mean(taus):.2f}", f"{min(taus):.2f}", f"{np.median(factors):.2f}", f"{max(factors):.2f}"]
+        rows.append([log, f"{pages:,}", vectors, str(len(cells)), *said, *map(str, covered)])
+    taus = [cell["tau"] for cell in result["cells"].values()]
+    found = (
+        f"A world fitted to a log of pages and the world that wrote it rank policies with a Kendall's τ of "
+        f"{min(taus):.2f} to {max(taus):.2f}, {np.mean(taus):.2f} on average."
+    )
+    how = (
+        f"{len(result['settings']['policies'])} policies play in the world fitted to a log and in the synthetic world "
+        "that wrote it. The factor says how far apart the values of a policy typically are in the two worlds. The last "
+        "columns count the worlds whose true weight is within the 95 % interval of the estimate. "
+        f"{whence(result, 'recovery.json')}"
+    )
+    heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "factor: median", "largest"]
+    return section(found, markdown([*heads, *(f"`{name}`" for name in names)], rows), how=how)
 
 
 # ------------------------------------------------------------------------------------------------ tasks

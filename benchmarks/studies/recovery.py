@@ -2,6 +2,9 @@
 
     python -m benchmarks.studies.recovery          # hours; --worlds 0 --pages 10000 takes minutes
 
+Every cell is stored at once with its own source. A later run with the same settings measures the cells that are named
+and keeps the others.
+
 Worlds of the package are written to logs by `evaluation.record`, and a world is fitted to the first pages of each log,
 with the item vectors given, or categories in their place. Kendall's tau compares the order of eight policies, and the
 factor of values is the median over the policies of how far the larger of the two values lies above the smaller one. The
@@ -24,11 +27,13 @@ from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation import record
 from recsys_env.fitting import FittedWorld, fit, recorded_pages
 from recsys_env.policies import Policy, make_policy
+from recsys_env.provenance import provenance
 
-from ..result_files import store
-from .fit_origin import POLICIES, SEED, WORLD, scores
+from ..result_files import earlier, store
+from .fit_origin import EPISODES, POLICIES, SEED, WORLD, scores
 
-WORLDS, PAGES = (0, 1, 2), (10_000, 30_000, 100_000)
+WORLDS, PAGES = (0, 1, 2, 3, 4), (10_000, 30_000, 100_000)
+VECTORS = ("given", "categories")
 EXPLORED = 0.05
 COVERED = ("choice.beta_taste", "choice.eta", "choice.kappa")  # estimates whose 95 % intervals are compared
 SHOP: WorldConfig = replace(
@@ -102,27 +107,28 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, nargs="+", default=WORLDS, help="world seeds")
     parser.add_argument("--pages", type=int, nargs="+", default=PAGES, help="pages of the logs")
     parser.add_argument("--logs", nargs="+", default=list(LOGS), choices=list(LOGS), help="who filled the pages")
+    parser.add_argument("--vectors", nargs="+", default=VECTORS, choices=VECTORS, help="what the fit knows of items")
     options = parser.parse_args()
-    rows, truths = [], {}
+    settings = {"policies": POLICIES, "episodes": EPISODES, "seed": SEED, "explored": EXPLORED}
+    cells: dict[str, Any] = dict(earlier("recovery", "cells", settings))
     for seed in options.worlds:
         world = replace(SHOP, {"world_seed": seed})
-        truths[seed] = truth = scores(world)
+        truth = scores(world)
         for name in options.logs:
             table = record(replace(world, {"horizon": max(options.pages)}), LOGS[name](), seed=SEED)
             log = recorded_pages(table)
             for pages in options.pages:
-                for vectors in (True, False):
-                    row = compare(world, log[log["time"] < pages], vectors, truth)
-                    rows.append({"world": seed, "log": name, "pages": pages, "vectors": vectors, **row})
-                    how = "given" if vectors else "categories"
+                for how in options.vectors:
+                    row = compare(world, log[log["time"] < pages], how == "given", truth)
+                    cell = {"world": seed, "log": name, "pages": pages, "vectors": how, "truth": truth, **row}
+                    cells[f"{seed}, {name}, {pages}, {how}"] = {**cell, "source": provenance()}
                     taste = row["estimates"]["choice.beta_taste"]
                     print(
                         f"world {seed}, {name}, {pages} pages, vectors {how}: tau {row['tau']:.2f}, values x "
                         f"{row['factor']:.2f}, taste {taste['estimate']:.2f} +- {taste['error']:.2f}",
                         flush=True,
                     )
-    settings = {"worlds": options.worlds, "pages": options.pages, "logs": options.logs, "policies": POLICIES}
-    print(store("recovery", settings, {"truth": truths, "rows": rows}))
+                    store("recovery", settings, {"cells": cells})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Multinomial logit of the clicks on pages, with an outside option and random coefficients, by EM.
+"""Multinomial logit of the clicks on pages, with an outside option and random coefficients, by Monte Carlo.
 
 A row r of a page shows item j to user u. The page's click is on row r with probability
 exp(v_r) / (1 + sum_s exp(v_s)) of the rows s of the page, and
@@ -9,34 +9,56 @@ f_r are features with fixed coefficients phi: 1 (minus what choosing nothing is 
 (examination multiplies the odds), log(1 + n) of habits, and log(1 + popularity), so that a_j is the part of an item's
 appeal that its popularity does not tell. z_r is the item's vector, followed by minus its log price.
 
-The E step gives every b_u a Gaussian posterior. A mode with the curvature there (Laplace) overstates the size of tastes
-where a user has few clicks. Instead the likelihood is averaged over the posterior by the tilted bound: the average of a
-choice probability is close to that with v_r raised by half the posterior variance of v_r, all relative to the page's
-mean. The mean of b_u follows from these probabilities, and its precision is their curvature. The M step takes a Newton
-step for phi and a with the same probabilities, and updates mean, cov and sd. There are no random numbers in it.
+Estimates are means of the posterior distribution, and standard errors are its standard deviations. An iteration of the
+sampler draws, given all others:
 
-Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Braun & McAuliffe 2010 (variational inference
-for them); Knowles & Minka 2011 (tilted bound); Louis 1982 (observed information under EM).
+- the coefficients of every user, by elliptical slice sampling. The ellipse is that of the prior times a Gaussian
+  approximation of the user's likelihood. It needs no step size, and where the approximation is good, draws are nearly
+  independent;
+- mean and cov, from their normal and inverse Wishart distributions;
+- phi, the items' levels, and a factor of all tastes, at once, by Hamiltonian Monte Carlo with the curvature as mass.
+  The factor multiplies mean and cov as well. Without it, the size of tastes would hardly move where users have few
+  clicks;
+- what popularity explains of the items' levels, together with a shift of all tastes against these levels; and sd.
+
+Priors are weak: of phi N(0, 10^2), of the mean N(0, cov), of the standard deviations of tastes half-t distributions
+with 2 degrees of freedom in the principal axes of the items' vectors, of scale `SPREAD`, and of sd a uniform one. A
+wider scale finds some taste along every axis, which makes tastes too strong where they are absent along most axes. A
+narrower one makes them too weak where users have few clicks.
+
+Tastes are normal here. Where people of the log have tastes of equal size that gather around topics, and few clicks,
+the estimated size is too large, and its standard error does not show it.
+
+Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Rossi, Allenby & McCulloch 2005 (their
+posterior by Markov chain Monte Carlo); Murray, Adams & MacKay 2010 and Nishihara, Murray & Adams 2014 (elliptical slice
+sampling); Neal 2011 (Hamiltonian Monte Carlo); Liu & Sabatti 2000 (moves of scale and location); Huang & Wand 2013
+(prior of cov); Gelfand, Sahu & Carlin 1995 (hierarchical centring); Vehtari et al. 2021 (split R-hat); Geyer 1992
+(effective draws).
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.page_choices import curvature, probabilities, score, user_steps
+from ..kernels.page_choices import appeals, approximate_users, curvatures, draw_users, likings, slopes
 
 SEED = 0
-ITERATIONS, TOLERANCE = 100, 2e-3  # of the EM algorithm; tolerance in utils
-START = 2.0  # size of tastes to begin with, in utils
-PRIOR_USERS = 0.5  # per coefficient
-SMALLEST_SHARE = 1e-3  # of a variance of coefficients in their mean variance
-LARGEST_GROWTH = 0.3  # of a principal axis in an iteration
-NEWTON_STEPS = 4  # for every user, before the first M step
-SMALLEST_SD, RIDGE = 1e-3, 1e-9
-SOLVER_STEPS, SOLVER_TOLERANCE = 300, 1e-4  # of conjugate gradients, for the standard errors
+START, START_SD = 2.0, 0.5  # size of tastes, and sd, to begin with, in utils
+NEWTON_STEPS = 5  # for phi, the items and the users, before the first draw
+ADAPTATION, SETTLING, DRAWS = 150, 50, 600  # iterations
+REFRESHED, AVERAGED = 5, 0.2  # iterations between approximations of likelihoods; weight of a later one in their mean
+REPORTED = 100  # iterations between messages
+PHI_SD, SPREAD = 10.0, 1.0  # of the priors
+LEAPS, LEAPS_ACCEPTED = 3, 0.8  # of Hamiltonian Monte Carlo: steps of a move, and share of moves to accept
+START_STEP, LARGEST_STEP = 0.3, 1.4  # of these steps, in posterior standard deviations
+SMALLEST_SD, SMALLEST_VARIATION = 1e-3, 1e-6
+LARGEST_RHAT = 1.1
+
+_log = logging.getLogger("recsys_env")
 
 
 class Pages(NamedTuple):
@@ -47,7 +69,7 @@ class Pages(NamedTuple):
     chosen: np.ndarray  # [P] int64: the row that was clicked, -1 = none
     item: np.ndarray  # [R] int32
     features: np.ndarray  # [R, F] float64: f_r
-    price: np.ndarray  # [R] float64: -x_r; empty where price is no part of the utility
+    price: np.ndarray  # [R] float64: -x_r, which is the last feature; empty where price is no part of the utility
     vectors: np.ndarray  # [M, D] float64: q_j
 
     @property
@@ -60,291 +82,401 @@ class Pages(NamedTuple):
 class Scratch(NamedTuple):
     """Memory of the compiled passes."""
 
-    weight: np.ndarray  # [longest page]
+    utility: np.ndarray  # [n], the most rows of a user, or F
+    odds: np.ndarray  # [n]
+    middle: np.ndarray  # [n]
+    along: np.ndarray  # [n]
+    across: np.ndarray  # [n]
     z: np.ndarray  # [d]
-    gradient: np.ndarray  # [d]
-    centre: np.ndarray  # [max(d, F)]
-    image: np.ndarray  # [d]
-    hessian: np.ndarray  # [d, d]
-    covariance: np.ndarray  # [d, d]
+    centre: np.ndarray  # [d]
+    away: np.ndarray  # [d]
+    noise: np.ndarray  # [d]
+    factor: np.ndarray  # [d, d]
 
     @classmethod
     def of(cls, pages: Pages) -> Scratch:
         _, _, count, dims = pages.sizes
-        longest = int(np.diff(pages.first_row).max())
-        return cls(
-            weight=np.zeros(longest),
-            z=np.zeros(dims),
-            gradient=np.zeros(dims),
-            centre=np.zeros(max(count, dims)),
-            image=np.zeros(dims),
-            hessian=np.zeros((dims, dims)),
-            covariance=np.zeros((dims, dims)),
-        )
+        most = max(int(np.diff(pages.first_row[pages.first_page]).max()), count + 2)
+        of_rows, of_user = [np.zeros(most) for _ in range(5)], [np.zeros(dims) for _ in range(4)]
+        return cls._make([*of_rows, *of_user, np.zeros((dims, dims))])
 
 
 @dataclass(frozen=True)
 class ChoiceModel:
-    """An estimated model.
+    """An estimated model: means of the posterior distribution, where nothing else is said.
 
     Attributes:
         fixed: [F] phi.
-        fixed_error: [F] standard errors, from the observed information: the Hessian at the centres, with the effects of
-            items and users eliminated.
-        item_effect: [M] a_j, posterior modes; 0 for an item that was never shown.
+        fixed_error: [F] its posterior standard deviations.
+        item_effect: [M] a_j; 0 for an item that was never shown.
         item_sd: sd.
-        item_error: [M] posterior standard deviations of a_j, given everything else.
-        mean: [d] of b_u; 0 for the price, whose mean weight is in phi.
-        cov: [d, d] of b_u.
-        centres: [U, d] posterior means of b_u.
-        factors: [U, d, d] lower Cholesky factors of their posterior precision.
-        taste, taste_error: root of the mean squared norm of the taste part of b_u, and its standard error: robust
-            (sandwich) over users, with the information that the pages lack about b_u taken off.
-        iterations: of the EM algorithm.
-        converged: whether the last iteration changed hardly anything.
-        log_likelihood: of the pages, averaged over the posterior by the bound.
+        price_sd: standard deviation of the weight of the price between users.
+        centres: [U, d] b_u.
+        people: [U, d] b_u, one draw. Posterior means are shrunk towards the mean: people made of them would be more
+            alike than those of the log.
+        taste, taste_error: root of the mean squared norm of the taste part of b_u over the users of the log.
+        draws: of the sampler, after it has settled.
+        effective: [F + 2] how many independent draws would tell the mean of phi, `taste` and `item_sd` as precisely.
+        rhat: [F + 2] split R-hat of these, 1 where the quarters of the draws agree.
     """
 
     fixed: np.ndarray
     fixed_error: np.ndarray
     item_effect: np.ndarray
     item_sd: float
-    item_error: np.ndarray
-    mean: np.ndarray
-    cov: np.ndarray
+    price_sd: float
     centres: np.ndarray
-    factors: np.ndarray
+    people: np.ndarray
     taste: float
     taste_error: float
-    iterations: int
-    converged: bool
-    log_likelihood: float
+    draws: int
+    effective: np.ndarray
+    rhat: np.ndarray
 
-    def draws(self, seed: int = SEED) -> np.ndarray:
-        """Draw every user's coefficients [U, d] from their posterior.
+    @property
+    def settled(self) -> bool:
+        """Whether the parts of the draws agree."""
+        return bool((self.rhat < LARGEST_RHAT).all())
 
-        Posterior means are shrunk towards the mean: people made of them would be more alike than those of the log.
-        """
-        normal = np.random.default_rng([seed, 1]).standard_normal(self.centres.shape)
-        return _moved(self.centres, self.factors, normal)
+
+class Centred(NamedTuple):
+    """Features with the mean of their item taken off.
+
+    The level of an item is what its mean features contribute, plus its effect a_j. Given the levels, features that are
+    constant within items have no other influence, and the others hardly depend on the levels, so that each mixes well
+    (hierarchical centring, Gelfand, Sahu & Carlin 1995).
+    """
+
+    pages: Pages  # with the centred features that vary within items
+    varying: np.ndarray  # [F] whether a feature does
+    means: np.ndarray  # [M, F]
+    constant: np.ndarray  # [M, G] means of the features that do not vary
+    tilt: np.ndarray  # [M, F - G] means of those that do, less their projection on `constant`
+    projection: np.ndarray  # [G, F - G]
+
+    @classmethod
+    def of(cls, pages: Pages) -> Centred:
+        items, count = len(pages.vectors), pages.features.shape[1]
+        shown = np.maximum(np.bincount(pages.item, minlength=items), 1)
+        columns = [np.bincount(pages.item, pages.features[:, k], items) / shown for k in range(count)]
+        means = np.stack(columns, axis=1)
+        varying = np.zeros(count, bool)
+        kept = []
+        for k in range(count):
+            away = pages.features[:, k] - means[pages.item, k]
+            varying[k] = float(np.abs(away).max()) > SMALLEST_VARIATION
+            if varying[k]:
+                kept.append(away)
+        features = np.stack(kept, axis=1) if kept else np.zeros((len(pages.item), 0))
+        constant = means[:, ~varying]
+        projection = np.linalg.lstsq(constant, means[:, varying], rcond=None)[0]
+        tilt = means[:, varying] - constant @ projection
+        return cls(pages._replace(features=features), varying, means, constant, tilt, projection)
+
+
+class Metric(NamedTuple):
+    """An arrow matrix: phi in its head, and a diagonal part for the items."""
+
+    head: np.ndarray  # [F, F]
+    items: np.ndarray  # [M]
+    cross: np.ndarray  # [M, F]
+
+    def with_prior(self, precision: float, item_precision: float) -> Metric:
+        """Add prior precisions to the diagonal."""
+        return Metric(self.head + precision * np.eye(len(self.head)), self.items + item_precision, self.cross)
+
+    def _reduced(self) -> np.ndarray:
+        reduced: np.ndarray = self.head - self.cross.T @ (self.cross / self.items[:, None])
+        return reduced
+
+    def draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw from the normal distribution with this covariance."""
+        item_noise = random.standard_normal(len(self.items))
+        noise = np.linalg.cholesky(self._reduced()) @ random.standard_normal(len(self.head))
+        return noise + self.cross.T @ (item_noise / np.sqrt(self.items)), item_noise * np.sqrt(self.items)
+
+    def solve(self, x: np.ndarray, of_items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse times a vector."""
+        found = np.linalg.solve(self._reduced(), x - self.cross.T @ (of_items / self.items))
+        return found, (of_items - self.cross @ found) / self.items
+
+
+class Sampler:
+    """The state of the Markov chain.
+
+    `phi` are the coefficients of features that vary within items; `gamma` is what the means of features contribute to
+    the levels of items, beside `phi` times their tilt. Vectors and tastes are in the principal axes of the items.
+    """
+
+    def __init__(self, pages: Pages, seed: int = SEED) -> None:
+        users, items, _, d = pages.sizes
+        rows = len(pages.item)
+        self.centred = Centred.of(pages)
+        self.axes = np.linalg.eigh(pages.vectors.T @ pages.vectors)[1]
+        self.pages = self.centred.pages._replace(vectors=np.ascontiguousarray(pages.vectors @ self.axes))
+        self.dims = pages.vectors.shape[1]
+        self.shown = np.bincount(pages.item, minlength=items) > 0
+        self.random = np.random.default_rng([seed, 1])
+        count = self.pages.features.shape[1]
+        self.phi, self.gamma = np.zeros(count), np.zeros(self.centred.constant.shape[1])
+        self.level, self.item_sd = np.zeros(items), START_SD
+        self.mean, self.cov = np.zeros(d), np.eye(d) * START**2 / self.dims
+        self.scale = np.full(d, START**2 / self.dims)  # of the prior of cov
+        self.users = np.zeros((users, d))
+        self._taste, self._sensitivity, self._appeal = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+        self._scratch = Scratch.of(self.pages)
+        self._modes, self._slope, self._curvature = np.zeros((users, d)), np.zeros((users, d)), np.zeros((users, d, d))
+        self._metric = Metric(np.zeros((count + 2, count + 2)), np.zeros(items), np.zeros((items, count + 2)))
+        self.step_size = START_STEP
+        for _ in range(NEWTON_STEPS):
+            self._newton()
+        for _ in range(NEWTON_STEPS):
+            self.approximate_users()
+        self._draw_users()
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """[U, d] b_u."""
+        found = self.users.copy()
+        found[:, : self.dims] = self.users[:, : self.dims] @ self.axes.T
+        return found
+
+    @property
+    def taste(self) -> float:
+        """Root of the mean squared norm of tastes."""
+        return float(np.sqrt((self.users[:, : self.dims] ** 2).sum(axis=1).mean()))
+
+    @property
+    def fixed(self) -> np.ndarray:
+        """[F] the coefficients of all features."""
+        varying, fixed = self.centred.varying, np.zeros(len(self.centred.varying))
+        fixed[varying] = self.phi
+        fixed[~varying] = self.gamma - self.centred.projection @ self.phi
+        return fixed
+
+    @property
+    def effect(self) -> np.ndarray:
+        """[M] the items' effects, 0 for items that were never shown."""
+        expected = self.centred.constant @ self.gamma + self.centred.tilt @ self.phi
+        return np.where(self.shown, self.level - expected, 0.0)
+
+    def step(self, adaptation: float = 0.0) -> None:
+        """Do one iteration. `adaptation`: how fast the size of steps adapts; only in the first iterations."""
+        self._draw_users()
+        self._draw_population()
+        self._draw_levels(adaptation)
+        self._draw_regression()
+
+    def approximate_users(self) -> None:
+        """Approximate the likelihoods of the users' coefficients, which only the first iterations may do again."""
+        prior = self.mean, np.linalg.inv(self.cov)
+        found = self._modes, self._curvature, self._slope
+        appeals(self.pages, self.phi, self.level, self._appeal)
+        approximate_users(self.pages, self._scratch, self._appeal, *prior, *found)
+
+    def measure(self, weight: float) -> None:
+        """Take the present curvature into the metric, with this weight beside earlier ones; likewise."""
+        now = Metric(*(np.zeros_like(part) for part in self._metric))
+        state = np.append(self.phi, [0.0, 0.0]), self.level, self._taste, self._sensitivity
+        curvatures(self.pages, self._scratch, *state, *now)
+        for old, new in zip(self._metric, now, strict=True):
+            old += weight * (new - old)
+
+    def _newton(self) -> None:
+        """Move phi and the levels towards their mode, before there are tastes."""
+        self.measure(1.0)
+        phi = np.append(self.phi, [0.0, 0.0])
+        _, gradient, item_gradient = self._slopes(phi, self.level)
+        step, item_step = self._metric.with_prior(1.0, 1.0).solve(gradient - phi, item_gradient - self.level)
+        self.phi += step[:-2]
+        self.level += item_step
+        self._draw_regression()
+
+    def _draw_users(self) -> None:
+        appeals(self.pages, self.phi, self.level, self._appeal)
+        prior = self.mean, np.linalg.inv(self.cov)
+        key = np.uint64(self.random.integers(2**64, dtype=np.uint64))
+        approximation = self._curvature, self._slope
+        draw_users(self.pages, self._scratch, self._appeal, *prior, *approximation, key, self.users)
+        likings(self.pages, self.users, self._taste, self._sensitivity)
+
+    def _draw_population(self) -> None:
+        """Draw mean and cov of the users' coefficients, and the scale of the prior of cov."""
+        users, d = self.users.shape
+        dims, precision = self.dims, np.linalg.inv(self.cov)
+        total = users * precision
+        total[:dims, :dims] += precision[:dims, :dims]  # the mean taste counts as one more user
+        self.mean = _normal(self.random, precision @ self.users.sum(axis=0), total)
+        if d > dims:
+            self._move_price(float(self.mean[dims]))
+        rate = SPREAD**-2 + 2.0 * np.diag(precision)
+        self.scale = self.random.gamma(0.5 * (d + 2), size=d) / rate
+        away = self.users - self.mean
+        scatter = np.diag(4.0 * self.scale) + away.T @ away + np.outer(self.mean, self.mean)
+        root = np.linalg.cholesky(np.linalg.inv(scatter))
+        lower = np.tril(self.random.standard_normal((d, d)), -1)
+        lower[np.diag_indices(d)] = np.sqrt(self.random.chisquare(users + d + 2 - np.arange(d)))
+        half = np.linalg.inv(root @ lower)
+        self.cov = half.T @ half
+
+    def _move_price(self, moved: float) -> None:
+        """Make a mean weight of the price part of its fixed coefficient, that of the last feature."""
+        centred = self.centred
+        self.mean[self.dims] = 0.0
+        self.users[:, self.dims] -= moved
+        if centred.varying[-1]:
+            self.phi[-1] += moved
+            self.gamma += moved * centred.projection[:, -1]
+        else:
+            self.gamma[-1] += moved
+        self.level += moved * centred.means[:, -1]
+        self._sensitivity -= moved * self.pages.price
+
+    def _slopes(self, phi: np.ndarray, level: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Log-likelihood and its gradients."""
+        gradient, item_gradient = np.zeros(len(phi)), np.zeros(len(level))
+        state = self._taste, self._sensitivity, gradient, item_gradient
+        return slopes(self.pages, self._scratch, phi, level, *state), gradient, item_gradient
+
+    def _draw_levels(self, adaptation: float) -> None:
+        """Draw phi, the levels of items, and common factors of tastes and price sensitivities by Hamiltonian Monte
+        Carlo, with gamma integrated out. The factors multiply the mean and the standard deviation as well."""
+        d, dims = len(self.mean), self.dims
+        constant = self.centred.constant[self.shown]
+        tilt = np.concatenate([self.centred.tilt, np.zeros((len(self.level), 2))], axis=1)
+        prior = self.item_sd**-2
+        inner = np.linalg.inv(constant.T @ constant + np.eye(len(self.gamma)) * self.item_sd**2 / PHI_SD**2)
+        known = np.append(np.full(len(self.phi), PHI_SD**-2), [0.0, 0.0])
+        powers = np.append(np.zeros(len(self.phi)), [dims, d - dims])
+        rates = np.append(np.zeros(len(self.phi)), [self.scale[:dims].sum(), self.scale[dims:].sum()]) / SPREAD**2
+
+        def density(phi: np.ndarray, level: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+            """Logarithm of the posterior density, and its gradients."""
+            value, gradient, item_gradient = self._slopes(phi, level)
+            rest = np.where(self.shown, level - tilt @ phi, 0.0)
+            pull = prior * rest
+            pull[self.shown] -= prior * constant @ (inner @ (constant.T @ rest[self.shown]))
+            squared = rates * np.exp(2.0 * phi)
+            gradient += tilt.T @ pull - known * phi + powers - 2.0 * squared
+            value += float(powers @ phi - squared.sum() - 0.5 * (rest @ pull + known @ phi**2))
+            return value, gradient, item_gradient - pull
+
+        metric = self._metric.with_prior(1.0, prior)
+        phi, level = np.append(self.phi, [0.0, 0.0]), self.level.copy()
+        momentum, item_momentum = metric.draw(self.random)
+        value, slope, item_slope = density(phi, level)
+        move, item_move = metric.solve(momentum, item_momentum)
+        before = value - 0.5 * float(momentum @ move + item_momentum @ item_move)
+        step = self.step_size * self.random.uniform(0.8, 1.0)
+        for _ in range(LEAPS):
+            momentum += 0.5 * step * slope
+            item_momentum += 0.5 * step * item_slope
+            move, item_move = metric.solve(momentum, item_momentum)
+            phi += step * move
+            level[self.shown] += step * item_move[self.shown]
+            value, slope, item_slope = density(phi, level)
+            momentum += 0.5 * step * slope
+            item_momentum += 0.5 * step * item_slope
+        move, item_move = metric.solve(momentum, item_momentum)
+        after = value - 0.5 * float(momentum @ move + item_momentum @ item_move)
+        chance = float(np.exp(min(after - before, 0.0))) if np.isfinite(after) else 0.0
+        self.step_size = min(self.step_size * float(np.exp(adaptation * (chance - LEAPS_ACCEPTED))), LARGEST_STEP)
+        if self.random.uniform() < chance:
+            self.phi, self.level = phi[:-2], level
+            factor = np.exp(np.where(np.arange(d) < dims, phi[-2], phi[-1]))
+            self.users *= factor
+            self.mean *= factor
+            self.cov *= np.outer(factor, factor)
+            self.scale *= factor**2
+            self._taste *= factor[0]
+            self._sensitivity *= factor[-1]
+
+    def _draw_regression(self) -> None:
+        """Draw gamma together with a shift of all tastes that leaves every utility as it is; then the standard
+        deviation of the items' effects."""
+        vectors, constant = self.pages.vectors[self.shown], self.centred.constant[self.shown]
+        count, dims = len(self.gamma), self.dims
+        design = np.concatenate([constant, vectors], axis=1)
+        precision = design.T @ design / self.item_sd**2
+        precision[:count, :count] += np.eye(count) * PHI_SD**-2
+        precision[count:, count:] += np.linalg.inv(self.cov)[:dims, :dims]
+        rest = (self.level - self.centred.tilt @ self.phi)[self.shown] + vectors @ self.mean[:dims]
+        found = _normal(self.random, design.T @ rest / self.item_sd**2, precision)
+        self.gamma, shift = found[:count], found[count:] - self.mean[:dims]
+        self.mean[:dims] += shift
+        self.users[:, :dims] += shift
+        moved = self.pages.vectors @ shift
+        self.level -= moved
+        self._taste += moved[self.pages.item]
+        effects = self.effect[self.shown]
+        self.item_sd = float(np.sqrt((effects @ effects) / self.random.chisquare(max(len(effects) - 1, 1))))
+        self.item_sd = max(self.item_sd, SMALLEST_SD)
+
+
+def _normal(random: np.random.Generator, linear: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """Draw from the normal distribution with density proportional to exp(linear x - x' precision x / 2)."""
+    root = np.linalg.cholesky(precision)
+    noise = random.standard_normal(len(linear))
+    draw: np.ndarray = np.linalg.solve(root.T, np.linalg.solve(root, linear) + noise)
+    return draw
 
 
 def fit_choices(pages: Pages) -> ChoiceModel:
-    """Estimate the model of these pages, some with a click and some without; no feature may be 0 everywhere."""
-    users, items, count, dims = pages.sizes
-    shown = np.bincount(pages.item, minlength=items) > 0
-    fixed, effect, item_sd = np.zeros(count), np.zeros(items), 0.5
-    mean, cov = np.zeros(dims), np.eye(dims) * (START**2 / pages.vectors.shape[1])
-    centres, factors, lift = np.zeros((users, dims)), np.zeros((users, dims, dims)), np.zeros(len(pages.item))
-    scratch = Scratch.of(pages)
-    for _ in range(NEWTON_STEPS):  # towards the level of clicks, before tastes take it up
-        effect, _ = _m_step(pages, fixed, effect, centres, lift, item_sd)
-    before, converged, iteration = _summary(fixed, mean, cov, item_sd), False, 0
-    likelihood = 0.0
-    while not converged and iteration < ITERATIONS:
-        iteration += 1
-        precision = np.linalg.inv(cov)
-        for _ in range(NEWTON_STEPS if iteration == 1 else 1):
-            likelihood = user_steps(pages, scratch, fixed, effect, mean, precision, centres, factors, lift)
-        effect, curvature = _m_step(pages, fixed, effect, centres, lift, item_sd)
-        posterior = _posterior_covariances(factors)
-        mean, cov = _population(centres, posterior, mean, precision, pages.vectors.shape[1])
-        item_sd = float(np.sqrt(np.mean(effect[shown] ** 2 + 1.0 / curvature[shown])))
-        now = _summary(fixed, mean, cov, item_sd)
-        converged = bool(np.abs(now - before).max() < TOLERANCE)
-        before = now
-    fixed_error = _errors(pages, fixed, effect, centres, lift, np.linalg.inv(cov), item_sd, factors)
-    taste, taste_error = _taste(centres, posterior, mean, cov, pages.vectors.shape[1])
+    """Estimate the model of these pages, some with a click and some without; no feature may be 0 everywhere.
+
+    The logger "recsys_env" tells the progress at level INFO.
+    """
+    chain = Sampler(pages)
+    for iteration in range(ADAPTATION):
+        if iteration % REFRESHED == 0:
+            chain.measure(1.0 if iteration < ADAPTATION // 2 else AVERAGED)
+            chain.approximate_users()
+        chain.step((1.0 + iteration) ** -0.5)
+    trace = []
+    effects, centres, price_sd = np.zeros_like(chain.level), np.zeros_like(chain.users), 0.0
+    for iteration in range(SETTLING + DRAWS):
+        if iteration % REPORTED == 0:
+            _log.info(f"draw {iteration} of {SETTLING + DRAWS} of the coefficients of {len(pages.chosen):,} pages")
+        chain.step()
+        if iteration >= SETTLING:
+            trace.append([*chain.fixed, chain.taste, chain.item_sd])
+            effects += chain.effect / DRAWS
+            centres += chain.coefficients / DRAWS
+            price_sd += float(np.sqrt(chain.cov[-1, -1])) / DRAWS
+    table = np.array(trace)
+    count = pages.sizes[2]
+    middle, error = table.mean(axis=0), table.std(axis=0)
     return ChoiceModel(
-        fixed=fixed,
-        fixed_error=fixed_error,
-        item_effect=effect,
-        item_sd=item_sd,
-        item_error=1.0 / np.sqrt(curvature),
-        mean=mean,
-        cov=cov,
+        fixed=middle[:count],
+        fixed_error=error[:count],
+        item_effect=effects,
+        item_sd=float(middle[-1]),
+        price_sd=price_sd,
         centres=centres,
-        factors=factors,
-        taste=taste,
-        taste_error=taste_error,
-        iterations=iteration,
-        converged=converged,
-        log_likelihood=float(likelihood),
+        people=chain.coefficients,
+        taste=float(middle[count]),
+        taste_error=float(error[count]),
+        draws=DRAWS,
+        effective=np.array([effective_draws(column) for column in table.T]),
+        rhat=np.array([split_rhat(column) for column in table.T]),
     )
 
 
-def _summary(fixed: np.ndarray, mean: np.ndarray, cov: np.ndarray, item_sd: float) -> np.ndarray:
-    """The numbers whose change decides on convergence."""
-    return np.concatenate([fixed, mean, np.sqrt(np.diag(cov)), [item_sd]])
+def split_rhat(draws: np.ndarray) -> float:
+    """Root of the variance of all draws over the mean variance within quarters of them."""
+    parts = draws[: len(draws) // 4 * 4].reshape(4, -1)
+    within, between = parts.var(axis=1, ddof=1).mean(), parts.mean(axis=1).var(ddof=1)
+    return float(np.sqrt((parts.shape[1] - 1) / parts.shape[1] + between / within)) if within > 0 else 1.0
 
 
-def _moved(centres: np.ndarray, factors: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Draws N(mode, posterior covariance) made of standard normal numbers [U, d]."""
-    transposed = np.swapaxes(factors, 1, 2)
-    return centres + np.linalg.solve(transposed, normal[..., None])[..., 0]
-
-
-def _posterior_covariances(factors: np.ndarray) -> np.ndarray:
-    half = np.linalg.solve(factors, np.broadcast_to(np.eye(factors.shape[1]), factors.shape))
-    return np.swapaxes(half, 1, 2) @ half
-
-
-def _population(
-    centres: np.ndarray, posterior: np.ndarray, mean: np.ndarray, precision: np.ndarray, dims: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The M step for mean and covariance of the coefficients.
-
-    Parameter expansion (Liu, Rubin & Wu 1998) speeds it up: a factor on each principal axis takes a Newton step on
-    the likelihood of the pages. The covariance is pulled a little towards equal variances of the tastes, as if
-    `PRIOR_USERS` more users had them.
-    """
-    users, d = centres.shape
-    moments = posterior.sum(axis=0) + centres.T @ centres
-    middle = np.where(np.arange(d) < dims, centres.mean(axis=0), 0.0)
-    total = moments - users * np.outer(middle, middle)
-    scale = np.diag(total).copy()
-    scale[:dims] = scale[:dims].mean()
-    weight = PRIOR_USERS * d / users
-    cov = (total + weight * np.diag(scale)) / (users * (1.0 + weight))
-    axes = np.zeros((d, d))  # of the tastes, and of the price
-    axes[:dims, :dims] = np.linalg.eigh(np.linalg.inv(precision)[:dims, :dims])[1]
-    axes[dims:, dims:] = np.eye(d - dims)
-    informed = axes.T @ (np.linalg.inv(posterior) - precision) @ axes  # curvature of the pages alone
-    spread, along = axes.T @ posterior @ axes, centres @ axes
-    pull = ((centres - mean) @ precision @ axes * along).sum(axis=0)
-    gradient = pull - np.einsum("uij,uji->i", informed, spread)
-    bend = (informed * (spread + along[:, :, None] * along[:, None, :])).sum(axis=0)
-    step = np.linalg.solve(bend + RIDGE * np.eye(d), gradient)
-    factor = axes @ np.diag(1.0 + np.clip(step, -LARGEST_GROWTH, LARGEST_GROWTH)) @ axes.T
-    size, axes = np.linalg.eigh(factor @ cov @ factor.T)
-    floored = np.maximum(size, SMALLEST_SHARE * size.mean())
-    return factor @ middle, (axes * floored) @ axes.T
-
-
-def _m_step(
-    pages: Pages, fixed: np.ndarray, effect: np.ndarray, centres: np.ndarray, lift: np.ndarray, item_sd: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """One Newton step for `fixed`, in place, and for the items' effects; return these and their curvature [M].
-
-    The Hessian of the items is bounded by its part on the diagonal without the squares of probabilities, which makes
-    the joint system an arrow that can be solved by elimination.
-    """
-    count, items = len(fixed), len(effect)
-    gradient, hessian = np.zeros(count), np.zeros((count, count))
-    item_gradient, item_hessian, cross = np.zeros(items), np.zeros(items), np.zeros((items, count))
-    score(pages, Scratch.of(pages), fixed, effect, centres, lift, gradient, hessian, item_gradient, item_hessian, cross)
-    prior = 1.0 / max(item_sd, SMALLEST_SD) ** 2
-    item_gradient -= prior * effect
-    item_hessian += prior
-    ratio = cross / item_hessian[:, None]
-    reduced = hessian - cross.T @ ratio
-    step = np.linalg.solve(reduced + RIDGE * np.eye(count), gradient - ratio.T @ item_gradient)
-    step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
-    fixed += step
-    return effect + (item_gradient - cross @ step) / item_hessian, item_hessian
-
-
-def _taste(
-    centres: np.ndarray, posterior: np.ndarray, mean: np.ndarray, cov: np.ndarray, dims: int
-) -> tuple[float, float]:
-    """The size of tastes and its standard error.
-
-    The score of the size for a user is that of tr(cov) along cov^2, the direction in which complete data say least of
-    it. What the pages lack (Louis 1982) is the posterior variance of this score.
-    """
-    b, v, sigma = centres[:, :dims], posterior[:, :dims, :dims], cov[:dims, :dims]
-    squared = (b**2).sum(axis=1) + np.trace(v, axis1=1, axis2=2)
-    size = float(squared.mean())
-    deviation = b - mean[:dims]
-    complete = 0.5 * float(np.trace(sigma @ sigma)) * len(b)
-    lacking = float(0.5 * (v**2).sum() + np.einsum("ui,uij,uj->", deviation, v, deviation))
-    known = complete - lacking
-    if known <= 0:
-        return size**0.5, float("inf")
-    error = float(np.sqrt(((squared - size) ** 2).sum())) / len(b) * complete / known
-    return size**0.5, error / (2 * size**0.5)
-
-
-def _errors(
-    pages: Pages,
-    fixed: np.ndarray,
-    effect: np.ndarray,
-    centres: np.ndarray,
-    lift: np.ndarray,
-    precision: np.ndarray,
-    item_sd: float,
-    factors: np.ndarray,
-) -> np.ndarray:
-    """Standard errors of phi [F]: the diagonal of the inverse of the joint Hessian of phi, the mean tastes, the items'
-    effects and the users' coefficients.
-
-    Each column of the inverse is found by conjugate gradients, preconditioned by blocks on the diagonal.
-    """
-    users, items, count, dims = pages.sizes
-    tastes = pages.vectors.shape[1]
-    prior = 1.0 / max(item_sd, SMALLEST_SD) ** 2
-    chance = np.zeros(len(pages.item))
-    scratch = Scratch.of(pages)
-    probabilities(pages, scratch, fixed, effect, centres, lift, chance)
-    head = count + tastes
-    block = np.zeros((head, head))
-    block[:count, :count] = _fixed_block(pages, chance)
-    block[count:, count:] = users * precision[:tastes, :tastes]
-    block[np.diag_indices(head)] += RIDGE
-    item_curvature = np.bincount(pages.item, chance, items) + prior
-    covariance = _posterior_covariances(factors)
-
-    def product(x: np.ndarray) -> np.ndarray:
-        top, of_items, of_users = x[:head], x[head : head + items], x[head + items :].reshape(users, dims)
-        result, in_users = np.zeros(len(x)), np.zeros((users, dims))
-        parts = top[:count], of_items, of_users, result[:count], result[head : head + items], in_users
-        curvature(pages, scratch, chance, *parts)
-        of_users = of_users.copy()
-        of_users[:, :tastes] -= top[count:]
-        pull = of_users @ precision
-        result[count:head] = -pull[:, :tastes].sum(axis=0)
-        result[head : head + items] += prior * of_items
-        result[head + items :] = (in_users + pull).ravel()
-        return result
-
-    def precondition(x: np.ndarray) -> np.ndarray:
-        result = np.empty(len(x))
-        result[:head] = np.linalg.solve(block, x[:head])
-        result[head : head + items] = x[head : head + items] / item_curvature
-        result[head + items :] = (covariance @ x[head + items :].reshape(users, dims, 1)).ravel()
-        return result
-
-    variance = np.zeros(count)
-    for k in range(count):
-        unit = np.zeros(head + items + users * dims)
-        unit[k] = 1.0
-        variance[k] = _solve(product, precondition, unit)[k]
-    errors: np.ndarray = np.sqrt(np.maximum(variance, 0.0))
-    return errors
-
-
-def _fixed_block(pages: Pages, chance: np.ndarray) -> np.ndarray:
-    """Hessian of phi alone."""
-    f, starts = pages.features, pages.first_row[:-1]
-    means = np.add.reduceat(chance[:, None] * f, starts, axis=0)
-    block: np.ndarray = (f * chance[:, None]).T @ f - means.T @ means
-    return block
-
-
-def _solve(product: object, precondition: object, right: np.ndarray) -> np.ndarray:
-    """Conjugate gradients for a symmetric positive definite system."""
-    x, residual = np.zeros(len(right)), right.copy()
-    z = precondition(residual)  # type: ignore[operator]
-    direction, rho = z.copy(), float(residual @ z)
-    first = rho
-    for _ in range(SOLVER_STEPS):
-        image = product(direction)  # type: ignore[operator]
-        length = rho / float(direction @ image)
-        x += length * direction
-        residual -= length * image
-        z = precondition(residual)  # type: ignore[operator]
-        rho, last = float(residual @ z), rho
-        if rho <= SOLVER_TOLERANCE**2 * first:
-            break
-        direction = z + rho / last * direction
-    return x
+def effective_draws(draws: np.ndarray) -> float:
+    """Number of independent draws whose mean would be as precise (Geyer 1992, initial positive sequence)."""
+    away, n = draws - draws.mean(), len(draws)
+    spectrum = np.abs(np.fft.rfft(away, 2 * n)) ** 2
+    correlation = np.fft.irfft(spectrum)[:n]
+    if correlation[0] <= 0:
+        return float(n)
+    correlation = correlation / correlation[0]
+    pairs = correlation[: n // 2 * 2].reshape(-1, 2).sum(axis=1)
+    stop = int(np.argmax(pairs <= 0)) if (pairs <= 0).any() else len(pairs)
+    return float(n / max(2.0 * pairs[:stop].sum() - 1.0, 1.0 / n))

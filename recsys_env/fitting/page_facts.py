@@ -80,8 +80,9 @@ class PageFacts(Settings):
         "given",
         "category",
     )
-    iterations: int = number_field(0, "iterations of the EM algorithm", 0)
-    converged: bool = number_field(True, "whether its last iteration changed hardly anything")
+    draws: int = number_field(0, "draws of the weights from their posterior distribution", 0)
+    effective: float = number_field(0.0, "independent draws that would tell the least certain mean as precisely", 0)
+    settled: bool = number_field(True, "whether the parts of the draws agree")
     item_sd: float = number_field(0.0, "standard deviation of intercepts beside what popularity tells", 0, unit="utils")
     standard_errors: Any = weights_field("standard errors of the estimates", 0, float("inf"), *ESTIMATED)
     at_bound: Any = words_field("parameters whose estimate was negative, which a world does not allow", *BOUNDED)
@@ -107,8 +108,11 @@ def page_summary(world: Any) -> str:
         )
     if facts.vectors == "category":
         lines.append("  no vectors of items were given: tastes are for categories, whose items are all alike to them")
-    if not facts.converged:
-        lines.append(f"  the estimates had not settled after {facts.iterations} iterations")
+    if not facts.settled:
+        lines.append(
+            f"  parts of the {facts.draws:,} draws from the posterior distribution disagree, and the least certain "
+            f"mean rests on as few as {facts.effective:.0f} independent ones: take standard errors as rough"
+        )
     if log.doubts:
         lines += ["", "Probably wrong with the log, or lacking", *(f"  - {doubt}" for doubt in log.doubts.splitlines())]
     lines += ["", "Estimated from the log, with standard errors"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EVERY_TICK = 10.0  # arrival.r_0
 MOST_SLOTS = 256  # WorldConfig.slots
+LARGEST_ERROR = 1.0  # of the size of tastes, in utils, unless it is below half of it
 LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a weight near 0
 
 
@@ -86,7 +87,8 @@ def fit_pages(
         ValueError, TypeError: the log cannot be fitted; the message names column, count and first example.
         ImportError: the extra `fit` is missing.
 
-    Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Knowles & Minka 2011 (their posterior).
+    Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Rossi, Allenby & McCulloch 2005 (their
+        posterior).
     """
     chosen: PageFitSettings = replace(PageFitSettings(), settings)
     if not isinstance(source, str):
@@ -117,7 +119,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
             vectors=vectors,
         )
     )
-    if not np.isfinite(model.taste_error):
+    if model.taste_error > max(LARGEST_ERROR, 0.5 * model.taste):
         raise ValueError(
             f"the log has {int(clicks.sum())} clicks of {users} users, too few to tell how large tastes in "
             f"{vectors.shape[1]} dimensions are; use a longer log, vectors of fewer dimensions, or fewer categories"
@@ -162,8 +164,9 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         purchases=int(pages.bought.sum()),
         popularity="clicks" if pages.popularity is None else "column",
         vectors="category" if pages.vectors is None else "given",
-        iterations=model.iterations,
-        converged=model.converged,
+        draws=model.draws,
+        effective=float(model.effective.min()),
+        settled=model.settled,
         item_sd=model.item_sd,
         standard_errors={**error, **feedback_error},
         at_bound=at_bound,
@@ -280,11 +283,11 @@ def _people(model: ChoiceModel, dims: int, beta_price: float) -> tuple[np.ndarra
     A draw of the price coefficient becomes the number of the same rank in a log-normal distribution of the same mean
     and variance, so that sensitivities are positive.
     """
-    drawn = model.draws()
+    drawn = model.people
     taste = drawn[:, :dims] / np.maximum(np.linalg.norm(drawn[:, :dims], axis=1, keepdims=True), 1e-12)
     if drawn.shape[1] == dims or beta_price == 0.0:
         return taste, np.ones(len(taste))
-    sd = float(np.sqrt(model.cov[dims, dims]))
+    sd = model.price_sd
     spread = min(float(np.sqrt(np.log1p((sd / beta_price) ** 2))), LARGEST_SPREAD)
     rho = np.exp(np.sign(beta_price) * spread * drawn[:, dims] / max(sd, 1e-12))
     return taste, rho / rho.mean()
@@ -292,12 +295,11 @@ def _people(model: ChoiceModel, dims: int, beta_price: float) -> tuple[np.ndarra
 
 def page_habits(pages: PageLog, settings: PageFitSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """log(1 + n) [R] at each shown item, and the tables of habits [U, H] at the end of the log."""
-    users, items = len(pages.user_ids), len(pages.item_ids)
+    users = len(pages.user_ids)
     consumed = pages.chosen if settings.habit == "click" else _first(pages.bought, pages)
     habits = np.zeros(len(pages.item))
     table = np.full((users, settings.habit_size), -1, np.int32), np.zeros((users, settings.habit_size), np.float32)
-    memory = np.zeros(items), np.zeros(items, np.int64), np.full(items, -1, np.int64)
-    count_habits(pages.first_page, pages.first_row, pages.item, consumed, settings.habit_decay, *memory, habits, *table)
+    count_habits(pages.first_page, pages.first_row, pages.item, consumed, settings.habit_decay, habits, *table)
     return habits, *table
 
 

@@ -7,145 +7,191 @@ from __future__ import annotations
 
 import numpy as np
 
+from .machine import rng
 from .machine.compiler import entry, kernel
-from .machine.numeric import exp, log, log1p
+from .machine.numeric import exp, exp_all, log, log1p
 
 LONGEST_STEP = 3.0  # of a Newton step for a user's coefficients, in utils per unit vector
+SHRINKAGES = 60  # of a bracket of angles, after which it has no width
+LARGEST_ODDS = 1e250  # far more than any log has; beyond, exp is cut off
+NOISE, LEVEL, ANGLE = 0, 1, 2  # events of a user's draw
 
 
 @kernel
-def _weigh(pages, fixed, effect, coefficients, lift, u, page, weight):
-    """Fill weight[0 .. rows - 1] with the click probabilities of a page's rows; return log P of what was chosen."""
-    first, stop = pages.first_row[page], pages.first_row[page + 1]
-    dims, priced = pages.vectors.shape[1], pages.price.size > 0
-    largest, chosen = 0.0, 0.0
-    for r in range(first, stop):
-        j = pages.item[r]
-        v = effect[j] + lift[r]
-        for k in range(fixed.size):
-            v += fixed[k] * pages.features[r, k]
-        for i in range(dims):
-            v += coefficients[u, i] * pages.vectors[j, i]
-        if priced:
-            v += coefficients[u, dims] * pages.price[r]
-        weight[r - first] = v
-        largest = max(largest, v)
-        if r == pages.chosen[page]:
-            chosen = v
-    total = exp(-largest)
-    for r in range(stop - first):
-        weight[r] = exp(weight[r] - largest)
-        total += weight[r]
-    for r in range(stop - first):
-        weight[r] /= total
-    return chosen - largest - log(total)
-
-
-@entry
-def user_steps(pages, scratch, fixed, effect, mean, precision, centres, factors, lift):
-    """One Newton step for the posterior mean of every user's coefficients; returns the log-likelihood before it.
-
-    Args:
-        centres: [U, d] posterior means, moved in place.
-        factors: [U, d, d] Cholesky factors of the posterior precision, 0 before the first call; replaced.
-        lift: [R] what the posterior variance adds to v_r; replaced by half of |z_r - m|^2 - |m|^2 in the posterior
-            covariance before the step, where m is the page's mean of z.
-    """
-    users, d = centres.shape
-    dims = pages.vectors.shape[1]
-    weight, z, gradient, h = scratch.weight, scratch.z, scratch.gradient, scratch.hessian
-    middle, image, v = scratch.centre, scratch.image, scratch.covariance
-    likelihood = 0.0
-    for u in range(users):
-        factor = factors[u]
-        known = factor[0, 0] > 0.0
-        if known:
-            _invert(factor, v, z)
-        for i in range(d):
-            gradient[i] = 0.0
-            for k in range(d):
-                h[i, k] = precision[i, k]
-                gradient[i] -= precision[i, k] * (centres[u, k] - mean[k])
-        for page in range(pages.first_page[u], pages.first_page[u + 1]):
-            likelihood += _weigh(pages, fixed, effect, centres, lift, u, page, weight)
-            first, stop = pages.first_row[page], pages.first_row[page + 1]
-            for i in range(d):
-                middle[i] = 0.0
-            for r in range(first, stop):
-                p = weight[r - first]
-                _fill(pages, dims, d, r, z)
-                for i in range(d):
-                    middle[i] += p * z[i]
-                for i in range(d):
-                    share = p * z[i]
-                    for k in range(d):
-                        h[i, k] += share * z[k]
-            for i in range(d):
-                share = middle[i]
-                for k in range(d):
-                    h[i, k] -= share * middle[k]
-            none = 0.0
-            if known:
-                for i in range(d):
-                    z[i] = -middle[i]
-                none = _squared_norm(v, z, image)
-            for r in range(first, stop):
-                p = weight[r - first]
-                _fill(pages, dims, d, r, z)
-                miss = (1.0 if r == pages.chosen[page] else 0.0) - p
-                for i in range(d):
-                    gradient[i] += miss * z[i]
-                    z[i] -= middle[i]
-                lift[r] = 0.5 * (_squared_norm(v, z, image) - none) if known else 0.0
-        _cholesky(h)
-        _solve_factor(h, gradient)
-        length = 0.0
-        for i in range(d):
-            length += gradient[i] * gradient[i]
-            for k in range(d):
-                factor[i, k] = h[i, k]
-        length = min(1.0, LONGEST_STEP / max(np.sqrt(length), 1e-300))
-        for i in range(d):
-            centres[u, i] += length * gradient[i]
-    return likelihood
-
-
-@kernel
-def _fill(pages, dims, d, r, z):
-    """Fill z[d] with z_r."""
-    j = pages.item[r]
+def _fill(pages, r, z):
+    """Fill z[d] with z_r: the item's vector, and its price if it is part of the utility."""
+    j, dims = pages.item[r], pages.vectors.shape[1]
     for i in range(dims):
         z[i] = pages.vectors[j, i]
-    if d > dims:
+    if z.size > dims:
         z[dims] = pages.price[r]
 
 
 @kernel
-def _squared_norm(v, z, image):
-    """z' V z; V z is written to `image`, column by column, which vectorises."""
-    d = z.size
-    for i in range(d):
-        image[i] = 0.0
-    for k in range(d):
-        share = z[k]
-        for i in range(d):
-            image[i] += share * v[k, i]
-    total = 0.0
-    for i in range(d):
-        total += image[i] * z[i]
-    return total
+def _log_likelihood(pages, first, stop, utility, odds):
+    """Log-likelihood of pages first .. stop - 1, given the utilities of their rows, beginning at utility[0]."""
+    offset = pages.first_row[first]
+    exp_all(utility, odds, 0, pages.first_row[stop] - offset)
+    likelihood = 0.0
+    for page in range(first, stop):
+        total = 1.0
+        for r in range(pages.first_row[page] - offset, pages.first_row[page + 1] - offset):
+            total += odds[r]
+        likelihood -= log(total) if total < LARGEST_ODDS else np.inf
+        if pages.chosen[page] >= 0:
+            likelihood += utility[pages.chosen[page] - offset]
+    return likelihood
 
 
-@kernel
-def _invert(factor, v, z):
-    """Fill v with the inverse of L L'."""
-    d = z.size
-    for column in range(d):
+@entry
+def appeals(pages, phi, level, appeal):
+    """Fill appeal[R] with level_j + phi f_r."""
+    for r in range(appeal.size):
+        total = level[pages.item[r]]
+        for k in range(phi.size):
+            total += phi[k] * pages.features[r, k]
+        appeal[r] = total
+
+
+@entry
+def approximate_users(pages, scratch, appeal, mean, precision, modes, curvature, slope):
+    """Approximate the log-likelihood of every user's coefficients x by slope x - x' curvature x / 2 at the mode so far,
+    and move the mode of the posterior by a Newton step.
+
+    Args:
+        mean, precision: of the prior of x.
+        modes: [U, d], moved in place.
+        curvature, slope: [U, d, d] and [U, d], replaced.
+    """
+    users, d = modes.shape
+    chance, z, centre, gradient, factor = scratch.odds, scratch.z, scratch.centre, scratch.away, scratch.factor
+    for u in range(users):
+        h, mode = curvature[u], modes[u]
         for i in range(d):
-            z[i] = 1.0 if i == column else 0.0
-        _solve_factor(factor, z)
+            gradient[i] = 0.0
+            for k in range(d):
+                h[i, k] = 0.0
+        for page in range(pages.first_page[u], pages.first_page[u + 1]):
+            first, stop = pages.first_row[page], pages.first_row[page + 1]
+            total = 1.0
+            for r in range(first, stop):
+                _fill(pages, r, z)
+                v = appeal[r]
+                for i in range(d):
+                    v += mode[i] * z[i]
+                chance[r - first] = exp(v)
+                total += chance[r - first]
+            for i in range(d):
+                centre[i] = 0.0
+            for r in range(first, stop):
+                p = chance[r - first] / total
+                miss = (1.0 if r == pages.chosen[page] else 0.0) - p
+                _fill(pages, r, z)
+                for i in range(d):
+                    centre[i] += p * z[i]
+                    gradient[i] += miss * z[i]
+                    share = p * z[i]
+                    for k in range(d):
+                        h[i, k] += share * z[k]
+            for i in range(d):
+                share = centre[i]
+                for k in range(d):
+                    h[i, k] -= share * centre[k]
         for i in range(d):
-            v[i, column] = z[i]
+            slope[u, i] = gradient[i]
+            for k in range(d):
+                slope[u, i] += h[i, k] * mode[k]
+                factor[i, k] = h[i, k] + precision[i, k]
+                gradient[i] -= precision[i, k] * (mode[k] - mean[k])
+        _cholesky(factor)
+        _solve_lower(factor, gradient)
+        _solve_upper(factor, gradient)
+        length = 0.0
+        for i in range(d):
+            length += gradient[i] * gradient[i]
+        length = min(1.0, LONGEST_STEP / max(np.sqrt(length), 1e-300))
+        for i in range(d):
+            mode[i] += length * gradient[i]
+
+
+@entry
+def draw_users(pages, scratch, appeal, mean, precision, curvature, slope, key, coefficients):
+    """Move every user's coefficients [U, d] by an elliptical slice step.
+
+    The ellipse is that of the prior times the approximation of the likelihood by `approximate_users`; the slice is that
+    of the likelihood over its approximation.
+    """
+    users, d = coefficients.shape
+    middle, along, across, utility = scratch.middle, scratch.along, scratch.across, scratch.utility
+    centre, away, noise, factor, trial = scratch.centre, scratch.away, scratch.noise, scratch.factor, scratch.z
+    for u in range(users):
+        own, h, x = rng.child(key, u), curvature[u], coefficients[u]
+        for i in range(d):
+            centre[i] = slope[u, i]
+            noise[i] = rng.normal(own, NOISE, i)
+            for k in range(d):
+                centre[i] += precision[i, k] * mean[k]
+                factor[i, k] = h[i, k] + precision[i, k]
+        _cholesky(factor)
+        _solve_lower(factor, centre)
+        _solve_upper(factor, centre)
+        _solve_upper(factor, noise)
+        for i in range(d):
+            away[i] = x[i] - centre[i]
+        first, stop = pages.first_page[u], pages.first_page[u + 1]
+        base = pages.first_row[first]
+        rows = pages.first_row[stop] - base
+        for r in range(rows):
+            _fill(pages, base + r, trial)
+            at_centre, at_away, at_noise = appeal[base + r], 0.0, 0.0
+            for i in range(d):
+                at_centre += trial[i] * centre[i]
+                at_away += trial[i] * away[i]
+                at_noise += trial[i] * noise[i]
+            middle[r], along[r], across[r] = at_centre, at_away, at_noise
+        level, angle, least, most = -np.inf, 0.0, 0.0, 0.0
+        for attempt in range(SHRINKAGES):
+            c, s = np.cos(angle), np.sin(angle)
+            for r in range(rows):
+                utility[r] = middle[r] + c * along[r] + s * across[r]
+            found = _log_likelihood(pages, first, stop, utility, scratch.odds)
+            for i in range(d):
+                trial[i] = centre[i] + c * away[i] + s * noise[i]
+            for i in range(d):
+                image = 0.0
+                for k in range(d):
+                    image += h[i, k] * trial[k]
+                found -= (slope[u, i] - 0.5 * image) * trial[i]
+            if attempt == 0:
+                level = found + log(1.0 - rng.uniform(own, LEVEL, 0))
+                angle = most = 2.0 * np.pi * rng.uniform(own, ANGLE, 0)
+                least = most - 2.0 * np.pi
+            elif found >= level:
+                break
+            else:
+                if angle < 0.0:
+                    least = angle
+                else:
+                    most = angle
+                angle = least + (most - least) * rng.uniform(own, ANGLE, attempt)
+        for i in range(d):
+            x[i] = trial[i]
+
+
+@entry
+def likings(pages, coefficients, taste, sensitivity):
+    """Fill taste[R] with what the vectors add to the utilities, and sensitivity[R] with what the price adds beside its
+    mean weight."""
+    d = coefficients.shape[1]
+    dims = pages.vectors.shape[1]
+    for u in range(coefficients.shape[0]):
+        x = coefficients[u]
+        for r in range(pages.first_row[pages.first_page[u]], pages.first_row[pages.first_page[u + 1]]):
+            total, j = 0.0, pages.item[r]
+            for i in range(dims):
+                total += x[i] * pages.vectors[j, i]
+            taste[r] = total
+            sensitivity[r] = x[dims] * pages.price[r] if d > dims else 0.0
 
 
 @kernel
@@ -158,18 +204,21 @@ def _cholesky(h):
             for m in range(k):
                 total -= h[i, m] * h[k, m]
             h[i, k] = np.sqrt(max(total, 1e-12)) if i == k else total / h[k, k]
-        for k in range(i + 1, d):
-            h[i, k] = 0.0
 
 
 @kernel
-def _solve_factor(factor, x):
-    """Solve L L' y = x in place."""
-    d = x.size
-    for i in range(d):
+def _solve_lower(factor, x):
+    """Solve L y = x in place."""
+    for i in range(x.size):
         for k in range(i):
             x[i] -= factor[i, k] * x[k]
         x[i] /= factor[i, i]
+
+
+@kernel
+def _solve_upper(factor, x):
+    """Solve L' y = x in place."""
+    d = x.size
     for back in range(d):
         i = d - 1 - back
         for k in range(i + 1, d):
@@ -178,106 +227,102 @@ def _solve_factor(factor, x):
 
 
 @entry
-def score(pages, scratch, fixed, effect, centres, lift, gradient, hessian, item_gradient, item_hessian, cross):
-    """Add to the arrays the gradient, averaged over the posterior by `lift`, and the curvature of the
-    log-likelihood in phi and the items' effects."""
-    count = fixed.size
-    weight, middle = scratch.weight, scratch.centre
-    for u in range(centres.shape[0]):
-        for page in range(pages.first_page[u], pages.first_page[u + 1]):
-            _weigh(pages, fixed, effect, centres, lift, u, page, weight)
-            first, stop = pages.first_row[page], pages.first_row[page + 1]
+def slopes(pages, scratch, phi, level, taste, sensitivity, gradient, item_gradient):
+    """Log-likelihood of utilities level_j + phi (f_r, 0, 0) + e^t taste_r + e^s sensitivity_r, where t and s are the
+    last two numbers of phi. Its gradients in phi and the levels replace what the arrays hold."""
+    count = gradient.size - 2
+    of_taste, of_price = exp(phi[count]), exp(phi[count + 1])
+    utility, odds = scratch.utility, scratch.odds
+    likelihood = 0.0
+    gradient[:] = 0.0
+    item_gradient[:] = 0.0
+    for u in range(pages.first_page.size - 1):
+        begin, end = pages.first_page[u], pages.first_page[u + 1]
+        base = pages.first_row[begin]
+        for r in range(base, pages.first_row[end]):
+            v = level[pages.item[r]] + of_taste * taste[r] + of_price * sensitivity[r]
             for k in range(count):
-                middle[k] = 0.0
+                v += phi[k] * pages.features[r, k]
+            utility[r - base] = v
+        likelihood += _log_likelihood(pages, begin, end, utility, odds)
+        for page in range(begin, end):
+            first, stop = pages.first_row[page], pages.first_row[page + 1]
+            total = 1.0
             for r in range(first, stop):
-                p = weight[r - first]
-                for k in range(count):
-                    middle[k] += p * pages.features[r, k]
+                total += odds[r - base]
+            scale = 1.0 / total
             for r in range(first, stop):
-                p, j = weight[r - first], pages.item[r]
-                miss = (1.0 if r == pages.chosen[page] else 0.0) - p
-                item_gradient[j] += miss
-                item_hessian[j] += p
+                miss = (1.0 if r == pages.chosen[page] else 0.0) - odds[r - base] * scale
+                item_gradient[pages.item[r]] += miss
                 for k in range(count):
                     gradient[k] += miss * pages.features[r, k]
-                    away = p * (pages.features[r, k] - middle[k])
-                    cross[j, k] += away
-                    for m in range(count):
-                        hessian[k, m] += away * pages.features[r, m]
+                gradient[count] += miss * of_taste * taste[r]
+                gradient[count + 1] += miss * of_price * sensitivity[r]
+    return likelihood
 
 
 @entry
-def probabilities(pages, scratch, fixed, effect, coefficients, lift, chance):
-    """Fill chance[R] with every row's click probability."""
-    weight = scratch.weight
-    for u in range(coefficients.shape[0]):
-        for page in range(pages.first_page[u], pages.first_page[u + 1]):
-            _weigh(pages, fixed, effect, coefficients, lift, u, page, weight)
-            first = pages.first_row[page]
-            for r in range(first, pages.first_row[page + 1]):
-                chance[r] = weight[r - first]
+def curvatures(pages, scratch, phi, level, taste, sensitivity, hessian, item_hessian, cross):
+    """Add to the arrays minus the second derivatives of the same at t = s = 0: in phi, in the levels, and between them.
+    That in the levels is bounded by its part on the diagonal without the squares of probabilities."""
+    count = hessian.shape[0]
+    chance, middle, z = scratch.odds, scratch.middle, scratch.along
+    for page in range(pages.first_row.size - 1):
+        first, stop = pages.first_row[page], pages.first_row[page + 1]
+        total = 1.0
+        for r in range(first, stop):
+            v = level[pages.item[r]] + taste[r] + sensitivity[r]
+            for k in range(count - 2):
+                v += phi[k] * pages.features[r, k]
+            chance[r - first] = exp(v)
+            total += chance[r - first]
+        for k in range(count):
+            middle[k] = 0.0
+        for r in range(first, stop):
+            chance[r - first] /= total
+            for k in range(count - 2):
+                middle[k] += chance[r - first] * pages.features[r, k]
+            middle[count - 2] += chance[r - first] * taste[r]
+            middle[count - 1] += chance[r - first] * sensitivity[r]
+        for r in range(first, stop):
+            p, j = chance[r - first], pages.item[r]
+            item_hessian[j] += p
+            for k in range(count - 2):
+                z[k] = pages.features[r, k]
+            z[count - 2], z[count - 1] = taste[r], sensitivity[r]
+            for k in range(count):
+                away = p * (z[k] - middle[k])
+                cross[j, k] += away
+                for m in range(count):
+                    hessian[k, m] += away * z[m]
 
 
 @entry
-def curvature(pages, scratch, chance, of_fixed, of_items, of_users, in_fixed, in_items, in_users):
-    """Add the product of minus the Hessian of the log-likelihood with a vector (phi [F], items [M], users [U, d])."""
-    dims = pages.vectors.shape[1]
-    moved = scratch.weight
-    for u in range(of_users.shape[0]):
-        for page in range(pages.first_page[u], pages.first_page[u + 1]):
-            first, stop = pages.first_row[page], pages.first_row[page + 1]
-            mean = 0.0
-            for r in range(first, stop):
-                j = pages.item[r]
-                v = of_items[j]
-                for k in range(of_fixed.size):
-                    v += of_fixed[k] * pages.features[r, k]
-                for i in range(dims):
-                    v += of_users[u, i] * pages.vectors[j, i]
-                if pages.price.size > 0:
-                    v += of_users[u, dims] * pages.price[r]
-                moved[r - first] = v
-                mean += chance[r] * v
-            for r in range(first, stop):
-                j, change = pages.item[r], chance[r] * (moved[r - first] - mean)
-                in_items[j] += change
-                for k in range(of_fixed.size):
-                    in_fixed[k] += change * pages.features[r, k]
-                for i in range(dims):
-                    in_users[u, i] += change * pages.vectors[j, i]
-                if pages.price.size > 0:
-                    in_users[u, dims] += change * pages.price[r]
-
-
-@entry
-def count_habits(first_page, first_row, item, consumed, decay, count, since, owner, habits, table_item, table_count):
-    """Fill habits[R] with log(1 + n) and the tables with the largest counts, which fade by `decay` at each page.
+def count_habits(first_page, first_row, item, consumed, decay, habits, table_item, table_count):
+    """Fill habits[R] with log(1 + n), where n are the counts of the user's table, as the game keeps it.
 
     Args:
-        consumed: [P] row that adds 1 to its item's count, -1 = none.
-        count, since, owner: scratch [M]; owner is -1 everywhere.
+        consumed: [P] row that adds 1 to its item's count, -1 = none; all counts of a user fade by `decay` at each page.
+        table_item, table_count: [U, H], -1 and 0 everywhere; filled with the tables at the end. A new item takes the
+            place of the smallest count.
     """
-    size = table_item.shape[1]
     for u in range(first_page.size - 1):
+        items, counts = table_item[u], table_count[u]
         for page in range(first_page[u], first_page[u + 1]):
             for r in range(first_row[page], first_row[page + 1]):
-                j = item[r]
-                if owner[j] == u:
-                    habits[r] = log1p(count[j] * decay ** (page - since[j]))
-            r = consumed[page]
-            if r >= 0:
-                j = item[r]
-                before = count[j] * decay ** (page - since[j]) if owner[j] == u else 0.0
-                count[j], since[j], owner[j] = before + 1.0, page, u
-        last = first_page[u + 1]
-        for j in range(owner.size):
-            if owner[j] == u:
-                n = count[j] * decay ** (last - since[j])
-                place = size
-                while place > 0 and (table_item[u, place - 1] < 0 or table_count[u, place - 1] < n):
-                    place -= 1
-                if place < size:
-                    for back in range(size - 1 - place):
-                        at = size - 1 - back
-                        table_item[u, at], table_count[u, at] = table_item[u, at - 1], table_count[u, at - 1]
-                    table_item[u, place], table_count[u, place] = j, n
+                habits[r] = 0.0
+                for h in range(items.size):
+                    if items[h] == item[r]:
+                        habits[r] = log1p(counts[h])
+            if consumed[page] >= 0:
+                j, place = item[consumed[page]], 0
+                for h in range(items.size):
+                    if items[h] == j:
+                        place = h
+                        break
+                    if counts[h] < counts[place]:
+                        place = h
+                counts[place] = counts[place] + 1.0 if items[place] == j else 1.0
+                items[place] = j
+            for h in range(items.size):
+                counts[h] *= decay
