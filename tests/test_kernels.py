@@ -92,11 +92,11 @@ class Kernels:
         write(packed.address, runs, rows)
 
 
-def action_shape(config: WorldConfig, features: int) -> tuple[int, int]:
-    """F: features of a candidate, which a catalogue can have one more of."""
+def action_shape(config: WorldConfig, features: int | None = None) -> tuple[int, int]:
+    """F: features of a candidate, of which a catalogue can have one more."""
     shape = shape_of(config, None)
     if config.continuous:
-        size = shape.dims if config.action == "query" else features
+        size = shape.dims if config.action == "query" else shape.features if features is None else features
         return config.num_agents, size + (shape.levels > 0) + shape.vocabulary
     return config.num_agents, config.slots + len(beside_picks(shape)) * (config.slots > 1)
 
@@ -109,10 +109,7 @@ def random_actions(
     config: WorldConfig, copies: int, rng: np.random.Generator, features: int | None = None
 ) -> np.ndarray:
     sizes = shape_of(config, None)
-    shape, beside = (
-        (copies, *action_shape(config, sizes.features if features is None else features)),
-        beside_picks(sizes),
-    )
+    shape, beside = (copies, *action_shape(config, features)), beside_picks(sizes)
     if config.continuous:
         return rng.uniform(-1, 1, shape).astype(np.float32)
     options = choices(config, sizes)
