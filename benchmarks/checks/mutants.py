@@ -67,7 +67,10 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_vector.py", ("final_state",)),
     ("tests/test_rows.py", ("run",)),
     ("tests/test_record.py", ("read_rewards",)),
-    ("tests/test_page_logs.py", ("count_habits", "curvature", "probabilities", "score", "user_steps")),
+    (
+        "tests/test_page_logs.py",
+        ("appeals", "approximate_users", "count_habits", "curvatures", "draw_users", "likings", "slopes"),
+    ),
     ("tests/test_weights.py", ("separate", "scored")),
     ("tests/test_assortment.py", ("choose",)),
     ("tests/test_expected.py", ("expect",)),

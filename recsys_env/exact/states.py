@@ -4,7 +4,7 @@ finite."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,9 +53,10 @@ def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
     found = []
     for terms, item, group in sums:
         declared, coefficients = depends_on(item), getattr(config, group)
+        weighing = {f.name for f in fields(coefficients) if f.metadata.get("low", 0) <= 0}  # what cannot be 0 scales
         for name, formula in terms.items():
             words = names_read(formula)
-            weights = {f"{group}.{word}": getattr(coefficients, word) for word in words if hasattr(coefficients, word)}
+            weights = {f"{group}.{word}": getattr(coefficients, word) for word in words if word in weighing}
             if not weights or any(weights.values()):
                 attributes = {word: declared[word] for word in words if word in declared}
                 found.append(WeightedTerm(name, weights, attributes))

@@ -124,7 +124,7 @@ class Files:
             item_intercept=np.zeros(12, np.float32),
             item_price=rng.uniform(1, 5, 12).astype(np.float32),
             item_popularity=rng.uniform(1, 9, 12).astype(np.float32),
-            item_price_ratio=np.ones((12, 0), np.float32),
+            item_price_ratio=np.ones((12, 2), np.float32),
             user_taste=tastes / np.linalg.norm(tastes, axis=1, keepdims=True),
             user_price_sensitivity=np.ones(5, np.float32),
             user_activity=np.ones(5, np.float32),
@@ -184,6 +184,7 @@ def file_case(rng: np.random.Generator, files: Files) -> Case:
                 key
                 in (
                     "item_price",
+                    "item_price_ratio",
                     "item_popularity",
                     "user_price_sensitivity",
                     "user_activity",
