@@ -276,12 +276,12 @@ def test_a_classifier_tells_what_differs_and_by_what(catalogue: Any) -> None:
 
 def test_simulated_customers_choose_from_the_whole_catalogue_at_its_prices(world: Any) -> None:
     config = replace(world, realism.shelf(ITEMS, 2.0))
-    made = realism.simulate(config, None, 1500, 100.0)
-    assert len(made.user) == 1500
-    assert made.day.max() == pytest.approx(100)
+    made = realism.simulate(config, None, 6000, 400.0)
+    assert len(made.user) == 6000
+    assert made.day.max() == pytest.approx(400)
     assert len(np.unique(made.item)) == ITEMS
     ratio = made.paid / world.catalogue.item_price[made.item]
-    fitted = world.catalogue.item_price_ratio
+    fitted = world.catalogue.item_price_ratio.astype(float)
     assert set(np.round(ratio, 3)) <= set(np.round(fitted, 3).ravel().tolist())
     assert (ratio < 0.99).any()
     sizes = realism.marginals(world.catalogue, made)["purchases of a visit"]
