@@ -43,8 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
 # last, these would keep one worker busy while the others wait. In a fresh clone the first two compile different code,
 # so they do not wait for each other.
 _LONG = (
-    *("test_cuda", "test_extending", "test_kernels", "test_docs", "test_results", "test_policies", "test_train"),
-    *("test_rllib", "test_generative", "test_grpo", "test_trainers", "test_training_jobs"),
+    *("test_cuda", "test_kernels", "test_extending", "test_docs", "test_results", "test_policies", "test_train"),
+    *("test_rllib", "test_generative", "test_grpo", "test_trainers", "test_training_jobs", "test_robustness"),
+    *("test_tasks_api", "test_vector", "test_watch"),
 )
 
 

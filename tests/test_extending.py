@@ -17,6 +17,8 @@ from test_vector import PACKAGE, run_python
 
 from recsys_env import vector_env
 
+pytestmark = pytest.mark.slow  # the changed package compiles everything anew
+
 HERE = Path(__file__).parent
 DIFFS = (
     *("new_field.diff", "new_term.diff", "new_event.diff"),
@@ -86,7 +88,6 @@ def test_a_recipe_touches_few_files(diff: Path) -> None:
     assert f"```{{literalinclude}} ../tests/{diff.name}\n" in (HERE.parent / "docs" / "extending.md").read_text()
 
 
-@pytest.mark.slow
 def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(run: Callable[[str], str]) -> None:
     """The two lines of new_field.diff: the rest follows."""
     lines = (HERE / "new_field.diff").read_text().splitlines()
@@ -112,7 +113,6 @@ print(size, active.any())
     assert run(code).split() == [str(before + 1), "True"]
 
 
-@pytest.mark.slow
 def test_a_new_field_is_withheld_until_it_declares_that_it_reveals_nothing(
     package: Path, run: Callable[[str], str]
 ) -> None:
@@ -131,7 +131,6 @@ for tick in range(5):
     replace_in(fields, f'{declaration}, reveals="nothing")', f"{declaration})")
 
 
-@pytest.mark.slow
 def test_a_new_term_is_a_formula_and_what_it_is_made_of(run: Callable[[str], str]) -> None:
     """The click, `explain` and the oracles follow new_term.diff, as the slow reference says."""
     code = """
@@ -225,7 +224,6 @@ for options, picks in zip(envs.candidates.reshape(-1, envs.shape.candidates), ac
     assert "  cheapest             Shows the cheapest of its options first." in run(listed)
 
 
-@pytest.mark.slow
 def test_a_new_event_is_a_declaration_a_formula_and_a_draw(run: Callable[[str], str]) -> None:
     """Everything that tells of an event, or pays for it, follows new_event.diff."""
     code = """
@@ -287,7 +285,6 @@ print("follows")
     assert run(code).split() == ["follows"]
 
 
-@pytest.mark.slow
 def test_a_new_kind_of_page_is_what_it_is_like_and_how_its_slots_are_ranked(run: Callable[[str], str]) -> None:
     """Pages of new_page_kind.diff: the slots of each agent follow one another, and whatever looks at a page knows."""
     code = """
