@@ -11,8 +11,8 @@ from .click_realism import MARGINALS
 from .diagnosis import UNUSUAL
 from .markup import bullets, draw_intervals, figure, interval_text, paragraph, table
 from .page_values import SUPPORTED
-from .purchase_sections import draw_items, likeness, limits, policies
 from .ranking import FITTED
+from .shared_sections import draw_items, likeness, limits, policies
 from .verdict import percent
 
 
