@@ -53,7 +53,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
         for name in ("complete_journey", "estimate", "newcomers", "prices", "table", "tastes", "weights", "world")
     ),
     "pages": (  # what decides the numbers of a fit to a log of pages
-        *("recsys_env/fitting/choice_model.py", "recsys_env/fitting/page_world.py"),
+        *(f"recsys_env/fitting/{name}.py" for name in ("choice_model", "logistic", "page_world")),
         "recsys_env/kernels/page_choices.py",
     ),
     "checks": (  # what refuses bad input, and what draws it

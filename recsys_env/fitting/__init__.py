@@ -14,6 +14,7 @@ page_log.py      log -> pages and what happened on them
 choice_model.py  -> weights, standard errors and posterior tastes (multinomial logit with random coefficients)
 page_world.py    `fit_pages`: these, carts and purchases -> FittedWorld
 page_facts.py    what is estimated, counted, kept at its default, and not to be known
+logistic.py      logistic regression, for what follows a click and for the report
 
 The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj / n_0), with
 x_j = log(list price / geometric mean list price of the topic). Its weights are estimated in two steps. Purchases of

@@ -16,6 +16,7 @@ from ..kernels.page_choices import count_habits
 from ..libraries import library
 from ..settings import Settings, choice_field, number_field, replace
 from .choice_model import ChoiceModel, Pages, fit_choices
+from .logistic import logistic
 from .page_facts import PageFacts
 from .page_log import MOST_CATEGORIES, SMALLEST_COUNT, PageLog, read_pages
 from .plausibility import warn_of_doubts
@@ -25,6 +26,7 @@ from .world import FittedWorld, LogFacts
 if TYPE_CHECKING:
     import pandas as pd
 
+RIDGE = 1e-2  # of the logit after a click
 EVERY_TICK = 10.0  # arrival.r_0
 MOST_SLOTS = 256  # WorldConfig.slots
 LARGEST_ERROR = 1.0  # of the size of tastes, in utils, unless it is below half of it
@@ -328,7 +330,8 @@ def _after_click(
         rho = 1.0 + model.centres[user, dims] / beta_price
         columns.append(-rho * log_price[rows])
         names.append("b_price")
-    found, error = _logit(np.stack(columns, axis=1), happened)
+    found, hessian = logistic(np.stack(columns, axis=1), happened, RIDGE)
+    error = np.sqrt(np.diag(np.linalg.inv(hessian)))
     at_once = not pages.cart.any()
     result: dict[str, Any] = dict(zip(names, np.round(np.clip(found, -LARGEST, LARGEST), 4).tolist(), strict=True))
     result |= {"b_quality": 0.0, "instant": at_once}
@@ -339,19 +342,6 @@ def _after_click(
         hazard = float(share * leaving)
         result |= {"cart_hazard": round(hazard, 4), "cart_abandon": round(float((leaving - hazard) / (1 - hazard)), 4)}
     return result, {f"feedback.{name}": float(e) for name, e in zip(names, error, strict=True)}
-
-
-def _logit(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logistic regression by Newton's method, with a ridge that keeps separable data finite; and standard errors."""
-    w, ridge = np.zeros(x.shape[1]), 1e-2 * np.eye(x.shape[1])
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ w, -30, 30)))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + ridge
-        step = np.linalg.solve(hessian, x.T @ (y - p) - ridge @ w)
-        w += np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-8:
-            break
-    return w, np.sqrt(np.diag(np.linalg.inv(hessian)))
 
 
 def _rest(pages: PageLog) -> dict[str, dict[str, float]]:

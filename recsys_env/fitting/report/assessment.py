@@ -380,15 +380,11 @@ def _page_held_out(evidence: PageEvidence) -> Part:
 
 
 def _page_realism(evidence: PageEvidence) -> Part:
-    catalogue, log = evidence.world.catalogue, evidence.log
-    priced = log.whole.price is not None
-    count = min(int(log.after.sum()), click_realism.PAGES)
-    first_later = np.sort(log.order[log.after])[count - 1]
-    last_before = np.sort(log.order[log.first])[-count:][0]
-    rows, rows_before = (
-        click_prediction.shown_items(log, catalogue, evidence.fit_settings, pages)
-        for pages in (log.after & (log.order <= first_later), log.first & (log.order >= last_before))
-    )
+    catalogue, priced = evidence.world.catalogue, evidence.log.whole.price is not None
+    later, before = evidence.later.page_order, evidence.before.page_order
+    count = min(len(later), click_realism.PAGES)
+    rows = evidence.later.of(later <= np.sort(later)[count - 1])
+    rows_before = evidence.before.of(before >= np.sort(before)[-count:][0])
     evidence.progress(f"simulate clicks on {count:,} pages")
     real, earlier = (click_realism.real_visits(some, priced) for some in (rows, rows_before))
     simulated = click_realism.simulated_visits(catalogue, rows, priced)

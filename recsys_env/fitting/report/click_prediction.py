@@ -10,7 +10,9 @@ import numpy as np
 from ...catalogue import Catalogue
 from ...libraries import library
 from ..choice_model import ChoiceModel
+from ..logistic import logistic, sigmoid
 from ..page_world import PageFitSettings, page_habits
+from ..prices import mean_by
 from .ranking import FITTED, USERS
 from .realism import one_thread
 from .split import PageSplit
@@ -23,6 +25,7 @@ ITERATIONS = 200  # of boosting, which stops earlier if it no longer improves
 LAST = 256  # position from which on all count as one
 BINS = 10  # of the calibration error
 SMALLEST = 1e-6  # probability
+RIDGE = 1e-6  # of logistic regressions
 BOOSTING = "gradient boosting"
 
 
@@ -43,6 +46,11 @@ class Shown(NamedTuple):
     def first_row(self) -> np.ndarray:
         """[P + 1] where the rows of each page begin."""
         return np.searchsorted(self.page, np.arange(self.page[-1] + 2))
+
+    @property
+    def page_order(self) -> np.ndarray:
+        """[P] place of each page in time."""
+        return self.order[self.first_row[:-1]]
 
     def of(self, pages: np.ndarray) -> Shown:
         """The entries of some pages [P] bool."""
@@ -115,8 +123,8 @@ def expected_clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown) -> np
 
 def log_price(catalogue: Catalogue, item: np.ndarray, price: np.ndarray) -> np.ndarray:
     """x of prices asked, relative to the geometric mean list price of the item's topic."""
-    listed, topic = np.log(catalogue.item_price.astype(float)), catalogue.item_topic
-    level = np.bincount(topic, listed) / np.maximum(np.bincount(topic), 1)
+    topic = catalogue.item_topic
+    level = mean_by(topic, np.log(catalogue.item_price.astype(float)))
     found: np.ndarray = np.log(price) - level[topic[item]]
     return found
 
@@ -188,8 +196,8 @@ def appeals(rows: Shown, items: int) -> np.ndarray:
 
 def _by_popularity(score: np.ndarray, before: Shown, later: Shown) -> np.ndarray:
     """A logistic regression on the popularity of the item."""
-    level, slope = _logistic(score[before.item], before.clicked, np.ones(len(before.item)))
-    return _sigmoid(level + slope * score[later.item])
+    level, slope = _line(score[before.item], before.clicked, np.ones(len(before.item)))
+    return sigmoid(level + slope * score[later.item])
 
 
 def _boosted(catalogue: Catalogue, before: Shown, later: Shown) -> np.ndarray:
@@ -294,7 +302,7 @@ def _samples(p: np.ndarray, rows: Shown, draws: np.ndarray) -> dict[str, np.ndar
         found["log-loss"].append(float(w @ loss / w.sum()))
         found["AUC"].append(_auc(tied, y, w))
         found["predicted clicks per click"].append(float(w @ p / (w @ y)) if w @ y > 0 else np.nan)
-        found["slope"].append(_logistic(logit, y, w)[1] if tied.max() > 0 else np.nan)
+        found["slope"].append(_line(logit, y, w)[1] if tied.max() > 0 else np.nan)
     return {name: np.array(values) for name, values in found.items()}
 
 
@@ -305,23 +313,11 @@ def _auc(place: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
     return float(hit @ (np.cumsum(miss) - 0.5 * miss) / pairs) if pairs > 0 else np.nan
 
 
-def _logistic(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[float, float]:
-    """Intercept and slope of a weighted logistic regression, by Newton's method."""
+def _line(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[float, float]:
+    """Intercept and slope of a weighted logistic regression."""
     mean, spread = float(np.average(x, weights=w)), max(float(np.std(x)), 1e-12)
-    z, b = np.stack([np.ones(len(x)), (x - mean) / spread], axis=1), np.zeros(2)
-    for _ in range(25):
-        p = _sigmoid(z @ b)
-        hessian = (z * (w * p * (1 - p))[:, None]).T @ z + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, z.T @ (w * (y - p)) - 1e-6 * b)
-        b += np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-8:
-            break
+    b, _ = logistic(np.stack([np.ones(len(x)), (x - mean) / spread], axis=1), y, RIDGE, w)
     return float(b[0] - b[1] * mean / spread), float(b[1] / spread)
-
-
-def _sigmoid(v: np.ndarray) -> np.ndarray:
-    found: np.ndarray = 1 / (1 + np.exp(-np.clip(v, -500, 500)))
-    return found
 
 
 def _calibration_error(p: np.ndarray, clicked: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from ...catalogue import Catalogue
 from ...libraries import library
 from ..estimate import FitSettings
+from ..prices import mean_by
 from ..tastes import als_factors, habit_matrix, purchase_counts
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def utility(catalogue: Catalogue, users: np.ndarray | slice = slice(None)) -> np
     computes it."""
     beta = catalogue.settings["choice"]
     log_price, topic = np.log(catalogue.item_price), catalogue.item_topic
-    x = log_price - (np.bincount(topic, log_price) / np.bincount(topic))[topic]
+    x = log_price - mean_by(topic, log_price)[topic]
     habit = habit_matrix(catalogue.habit_item[users], catalogue.habit_count[users], len(x))
     return (
         catalogue.item_intercept
