@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from test_kernels import small_catalogue
 
 import recsys_env
 from recsys_env.arrays import State, allocate_scratch
@@ -225,6 +228,18 @@ def test_readable_states() -> None:
 def test_what_is_not_finite_says_why(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         tabulate(recsys_env.replace(world(page="rows"), changes))
+
+
+def test_prices_of_a_catalogue_are_refused(tmp_path: Path) -> None:
+    """They change with the tick, as promotions do."""
+    catalogue = small_catalogue(world(users={"number": 2}, items={"number": 4}), 0)
+    catalogue.save(tmp_path / "moving.npz")
+    dataclasses.replace(catalogue, item_price_ratio=catalogue.item_price_ratio[:, :0]).save(tmp_path / "fixed.npz")
+    own = {name: value for name, value in _PLAIN.items() if name not in ("items", "users")}
+    config = recsys_env.replace(recsys_env.WorldConfig(**own), {"num_agents": 1, "users": {"rating_bias_sd": 0.0}})
+    tabulate(config, catalogue=str(tmp_path / "fixed.npz"))
+    with pytest.raises(ValueError, match="the catalogue's 4 prices of each item make prices depend on the tick"):
+        tabulate(config, catalogue=str(tmp_path / "moving.npz"))
 
 
 def test_a_term_of_what_is_not_looked_up_for_it_is_refused() -> None:

@@ -60,6 +60,11 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
             f"candidates.number = {config.candidates.number} are drawn from {_inventory(envs)} items; needed is "
             "action = 'items', or one candidate from an inventory of one item"
         )
+    if envs.shape.price_ratios:
+        found.append(
+            f"the catalogue's {envs.shape.price_ratios} prices of each item make prices depend on the tick; needed is "
+            "a catalogue without item_price_ratio"
+        )
     if found:
         raise ValueError(f"this world has no finite table: {'; '.join(found)}")
     return _Builder(envs, max_states).build()
