@@ -17,8 +17,6 @@ from test_vector import PACKAGE, run_python
 
 from recsys_env import vector_env
 
-pytestmark = pytest.mark.slow  # the changed package compiles everything anew
-
 HERE = Path(__file__).parent
 DIFFS = (
     *("new_field.diff", "new_term.diff", "new_event.diff"),
@@ -77,17 +75,20 @@ def replace_in(path: Path, old: str, new: str) -> None:
 
 def git_apply(option: str, diff: Path) -> str:
     """What `git apply` says of a diff, which it does not apply."""
-    return subprocess.run(["git", "apply", option, str(diff)], check=True, capture_output=True, text=True).stdout
+    command = ["git", "apply", option, str(diff)]
+    return subprocess.run(command, cwd=HERE.parent, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize("diff", sorted(HERE.glob("new_*.diff")), ids=lambda diff: diff.stem)
-def test_a_recipe_touches_few_files(diff: Path) -> None:
+def test_a_recipe_applies_and_touches_few_files(diff: Path) -> None:
+    git_apply("--check", diff)  # that it fits the code as it is
     print(f"{diff.stem}\n{git_apply('--stat', diff)}")
     files = [line.split("\t")[2] for line in git_apply("--numstat", diff).splitlines()]
     assert 1 <= len([file for file in files if not file.startswith("tests/")]) <= MOST_FILES
     assert f"```{{literalinclude}} ../tests/{diff.name}\n" in (HERE.parent / "docs" / "extending.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_new_field_is_a_declaration_and_the_line_that_writes_it(run: Callable[[str], str]) -> None:
     """The two lines of new_field.diff: the rest follows."""
     lines = (HERE / "new_field.diff").read_text().splitlines()
@@ -113,6 +114,7 @@ print(size, active.any())
     assert run(code).split() == [str(before + 1), "True"]
 
 
+@pytest.mark.slow
 def test_a_new_field_is_withheld_until_it_declares_that_it_reveals_nothing(
     package: Path, run: Callable[[str], str]
 ) -> None:
@@ -131,6 +133,7 @@ for tick in range(5):
     replace_in(fields, f'{declaration}, reveals="nothing")', f"{declaration})")
 
 
+@pytest.mark.slow
 def test_a_new_term_is_a_formula_and_what_it_is_made_of(run: Callable[[str], str]) -> None:
     """The click, `explain` and the oracles follow new_term.diff, as the slow reference says."""
     code = """
@@ -165,6 +168,7 @@ for policy in ("greedy", "content"):
     assert run(code).split() == ["greedy", "True", "content", "True"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("declared", "refused"),
     [
@@ -192,6 +196,7 @@ print(*obstacles(task_config("duel-v1", {"choice": {"beta_length": 1.0}})))
     assert weighted == (f"choice.beta_length = 1 weighs {refused}" if refused else "")
 
 
+@pytest.mark.slow
 def test_a_new_metric_is_a_decorated_function(run: Callable[[str], str]) -> None:
     """The test of new_metric.diff passes in the copy."""
     code = """
@@ -205,6 +210,7 @@ print(test_metrics.METRICS["two_or_more_bought"].unit)
     assert run(code) == "shares of pages\n"
 
 
+@pytest.mark.slow
 def test_a_new_policy_is_a_class_and_a_line_of_the_registry(run: Callable[[str], str]) -> None:
     code = """
 import numpy as np, recsys_env
@@ -224,6 +230,7 @@ for options, picks in zip(envs.candidates.reshape(-1, envs.shape.candidates), ac
     assert "  cheapest             Shows the cheapest of its options first." in run(listed)
 
 
+@pytest.mark.slow
 def test_a_new_event_is_a_declaration_a_formula_and_a_draw(run: Callable[[str], str]) -> None:
     """Everything that tells of an event, or pays for it, follows new_event.diff."""
     code = """
@@ -285,6 +292,7 @@ print("follows")
     assert run(code).split() == ["follows"]
 
 
+@pytest.mark.slow
 def test_a_new_kind_of_page_is_what_it_is_like_and_how_its_slots_are_ranked(run: Callable[[str], str]) -> None:
     """Pages of new_page_kind.diff: the slots of each agent follow one another, and whatever looks at a page knows."""
     code = """
