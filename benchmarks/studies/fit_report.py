@@ -44,13 +44,16 @@ SLOTS = 10  # of each of the two agents
 SUBSETS = {"all": "all products", "new": "new to the household"}
 
 
-def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, Any]:
-    """Quality of every score and its paired difference from the fitted utility, for all and for newly bought
-    products."""
-    lines = _lines(training)
+def prediction(catalogue: Catalogue, lines: pd.DataFrame, later: csr_matrix) -> dict[str, Any]:
+    """Quality of every score and its paired difference from the fitted utility, for all and for newly bought products.
+
+    Args:
+        lines: tidy lines of the training purchases.
+        later: number of held-out purchases [U, M].
+    """
     shape = (len(catalogue.user_taste), len(catalogue.item_price))
     end, dims = float(lines["day"].max()), catalogue.item_vectors.shape[1]
-    known, later = purchase_counts(lines, shape, end, np.inf), purchases(held_out, training)
+    known = purchase_counts(lines, shape, end, np.inf)
     taste = HALF_LIVES.taste_half_life
     scores = scores_of(catalogue, lines) | {
         "ALS": als(known, dims),
@@ -58,10 +61,6 @@ def prediction(catalogue: Catalogue, training: pd.DataFrame, held_out: pd.DataFr
     }
     quality = held_out_quality(scores, known, later)
     return {name: quality[subset] for subset, name in SUBSETS.items()}
-
-
-def _lines(training: pd.DataFrame) -> pd.DataFrame:
-    return tidy(training, named_columns({"topic": "topic"}))[0]
 
 
 def purchases(rows: pd.DataFrame, training: pd.DataFrame) -> csr_matrix:
@@ -124,10 +123,10 @@ def logged(catalogue: Catalogue, rows: pd.DataFrame, training: pd.DataFrame) -> 
     return Bought(user, item, day, paid, habit)
 
 
-def discriminator(catalogue: Catalogue, simulated: Bought, real: Bought, training: pd.DataFrame) -> dict[str, Any]:
+def discriminator(catalogue: Catalogue, simulated: Bought, real: Bought, lines: pd.DataFrame) -> dict[str, Any]:
     """How well a classifier tells the first simulated purchases from the first held-out ones, and by what."""
     habits = catalogue.habit_item, catalogue.habit_count
-    last = _lines(training).sort_values("day", kind="stable").tail(PURCHASES)
+    last = lines.sort_values("day", kind="stable").tail(PURCHASES)
     ours, theirs = (sample.of(np.arange(len(sample.user)) < PURCHASES) for sample in (simulated, real))
     return {
         "purchases": len(theirs.user),
@@ -142,7 +141,8 @@ def main() -> None:
     training, held_out = complete_journey.load()
     world = complete_journey.fitted(training)
     catalogue = world.catalogue
-    quality = prediction(catalogue, training, held_out)
+    lines, _, _ = tidy(training, named_columns({"topic": "topic"}))
+    quality = prediction(catalogue, lines, purchases(held_out, training))
     real = logged(catalogue, held_out, training)
     year, weeks = (all_statistics(catalogue, sample) for sample in (logged(catalogue, training, training), real))
     trips = held_out.groupby(["household_id", held_out["transaction_timestamp"].dt.date])
@@ -160,7 +160,7 @@ def main() -> None:
         "catalogue": {"source": catalogue.source, "settings": catalogue.settings},
         "held-out purchases": quality,
         "purchases": {"data, training": year, "data, held out": weeks, **made},
-        "discriminator": discriminator(catalogue, simulated["shelf"], real, training),
+        "discriminator": discriminator(catalogue, simulated["shelf"], real, lines),
     }
     path = store("fit_report", settings, report)
     for subset, table in quality.items():

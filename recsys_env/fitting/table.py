@@ -67,8 +67,8 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
 
     Returns:
         lines (user and item as codes in order of id, day, date, paid and list price per unit, which are 1 in a log
-        without prices), items (`LABELS`), and
-        the number of items with several labels of a kind, of which the most frequent counts.
+        without prices), items (`LABELS`), and the number of items with several labels of a kind, of which the most
+        frequent counts.
     """
     pd = library("pandas", "fit")
     _check_table(pd, table)

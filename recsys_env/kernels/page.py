@@ -14,7 +14,7 @@ from .machine.compiler import entry, kernel
 from .machine.numeric import exp
 from .page_kinds import active_agents, competitors, shown_agents, slot_at
 
-PROMOTED = 0.99  # of the list price; a price above it is not called reduced
+REDUCED = 0.99  # of the list price: a price of the catalogue below it is called reduced
 CANDIDATES, ITEMS, QUERY, WEIGHTS = 0, 1, 2, 3  # with "publish", `p.shape.ranked` says so
 
 
@@ -84,7 +84,7 @@ def ratio_now(p, j, tick):
 def is_promoted(world, p, j, tick):
     """Whether item j's price is reduced; not for j = -1."""
     if p.shape.price_ratios > 0:
-        return j >= 0 and world.price_ratios[j, ratio_now(p, j, tick)].ratio < PROMOTED
+        return j >= 0 and world.price_ratios[j, ratio_now(p, j, tick)].ratio < REDUCED
     return p.items.promotion_probability > 0.0 and price_draw(p, j, tick) < p.items.promotion_probability
 
 
