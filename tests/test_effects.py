@@ -7,13 +7,16 @@ errors.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from test_kernels import small_catalogue
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
+from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
+from recsys_env.config import for_catalogue
 from recsys_env.fields import candidate_features
 from recsys_env.partners import topic_map
 
@@ -1101,6 +1104,35 @@ def test_promotions_lower_prices_and_raise_clicks() -> None:
     periods = np.array(on).reshape(10, 7, M)
     assert (periods == periods[:, :1]).all()
     assert near(periods[:, 0].sum(), 10 * M, 0.4)
+
+
+def test_prices_of_a_catalogue_hold_for_a_period_and_move_clicks() -> None:
+    ratios = np.float32([0.5, 1.0, 0.995, 1.2])
+    one = {"user_price_sensitivity": np.ones(1, np.float32)}
+    moving, still = (
+        dataclasses.replace(small_catalogue(BASE, 0), item_price_ratio=np.tile(prices, (M, 1)), **one)
+        for prices in (ratios, ratios[:0])
+    )
+    config = replace(
+        for_catalogue(BASE, prices=True), {"items": {"promotion_period": 7}, "choice": {"beta_price": 2.0, **NEVER}}
+    )
+    envs, plain = (vector_env(config, 3, catalogue=catalogue) for catalogue in (moving, still))
+    drawn = []
+    for each in (envs, plain):
+        each.reset(seed=0)
+    for tick in range(280):
+        price, promoted = envs.prices_at(ALL, tick)
+        ratio = price / plain.prices_at(ALL, tick)[0]
+        clicks = [each.expected_feedback(fixed(each, ALL))["click"][:, 0] for each in (envs, plain)]
+        same(np.log(clicks[0] / clicks[1]), np.broadcast_to(-2 * np.log(ratio), clicks[0].shape), 1e-4)
+        assert (promoted == (ratio < 0.99)).all()
+        drawn.append(ratio)
+        for each in (envs, plain):
+            each.step(fixed(each, 0))
+    periods = np.array(drawn).reshape(40, 7, M)
+    assert (periods == periods[:, :1]).all()
+    for ratio in ratios:
+        assert near(np.isclose(periods[:, 0], ratio).sum(), 40 * M, 0.25)
 
 
 QUALITY = {"b_0": 0.0, "b_taste": 0.0, "b_quality": 50.0}  # only items of good quality are put in the cart
