@@ -23,12 +23,24 @@ USERS, ITEMS, DIMS, ROWS = 200, 40, 4, 6
 PHI = np.array([-3.0, 0.8, 0.5, 0.5, 0.4, 0.7])  # none, eta, log(1 + kappa), repeat, popularity, price
 
 
-def simulated(seed: int, pages: int, taste: float = 3.0, item_sd: float = 0.5, repeat: bool = True) -> Pages:
-    """Choices from pages filled at random, drawn from the model itself."""
+def simulated(
+    seed: int,
+    pages: int,
+    taste: float = 3.0,
+    item_sd: float = 0.5,
+    repeat: bool = True,
+    dims: int = DIMS,
+    segments: int = 0,
+) -> Pages:
+    """Choices from pages filled at random, drawn from the model itself; of people with normal tastes, or with tastes of
+    equal size that gather in segments."""
     rng = np.random.default_rng(seed)
-    vectors = rng.standard_normal((ITEMS, DIMS))
+    vectors = rng.standard_normal((ITEMS, dims))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    b = taste / DIMS**0.5 * rng.standard_normal((USERS, DIMS))
+    b = taste / dims**0.5 * rng.standard_normal((USERS, dims))
+    if segments:
+        b = vectors[rng.integers(segments, size=USERS)] + 0.1 * b
+        b *= taste / np.linalg.norm(b, axis=1, keepdims=True)
     effect, price_effect = item_sd * rng.standard_normal(ITEMS), 0.3 * (taste > 0) * rng.standard_normal(USERS)
     popularity, log_price = rng.normal(2.0, 1.0, ITEMS), rng.normal(0.0, 0.5, ITEMS)
     user = np.sort(rng.integers(USERS, size=pages))
@@ -118,6 +130,17 @@ def test_draws_are_as_wide_as_the_people_of_the_log_and_means_are_not():
     spread = [np.mean((rows[:, :DIMS] ** 2).sum(axis=1)) ** 0.5 for rows in (model.people, model.centres)]
     assert spread[0] == pytest.approx(model.taste, rel=0.05)
     assert spread[1] < 0.95 * model.taste
+
+
+def test_tastes_that_gather_in_segments_keep_their_size():
+    """One normal distribution takes them for stronger ones."""
+    pages = simulated(4, 6_000, taste=4.0, dims=16, segments=8)
+    model = fit_choices(pages)
+    assert model.taste == pytest.approx(4.0, abs=3.0 * model.taste_error)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice_model, "SEGMENTS", 1)
+        of_one = fit_choices(pages)
+    assert of_one.taste > model.taste + 0.4
 
 
 def test_without_tastes_it_is_the_conditional_logit_of_statsmodels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,10 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/test_record.py", ("read_rewards",)),
     (
         "tests/test_page_logs.py",
-        ("appeals", "approximate_users", "count_habits", "curvatures", "draw_users", "likings", "slopes"),
+        (
+            *("appeals", "approximate_users", "count_habits", "curvatures", "draw_users", "likings"),
+            *("shift_segments", "slopes"),
+        ),
     ),
     ("tests/test_weights.py", ("separate", "scored")),
     ("tests/test_assortment.py", ("choose",)),

@@ -3,37 +3,39 @@
 A row r of a page shows item j to user u. The page's click is on row r with probability
 exp(v_r) / (1 + sum_s exp(v_s)) of the rows s of the page, and
 
-    v_r = phi f_r + a_j + b_u z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean, cov).
+    v_r = phi f_r + a_j + b_u z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s, diag(variance)).
 
 f_r are features with fixed coefficients phi: 1 (minus what choosing nothing is worth), -log rank and [rank = 1]
 (examination multiplies the odds), log(1 + n) of habits, and log(1 + popularity), so that a_j is the part of an item's
-appeal that its popularity does not tell. z_r is the item's vector, followed by minus its log price.
+appeal that its popularity does not tell. z_r is the item's vector, followed by minus its log price. s is the user's
+segment: people gather around tastes, such as topics. A single normal distribution takes the gathering for stronger
+tastes. Of more segments than there are, some stay nearly empty.
 
 Estimates are means of the posterior distribution, and standard errors are its standard deviations. An iteration of the
 sampler draws, given all others:
 
-- the coefficients of every user, by elliptical slice sampling. The ellipse is that of the prior times a Gaussian
-  approximation of the user's likelihood. It needs no step size, and where the approximation is good, draws are nearly
-  independent;
-- mean and cov, from their normal and inverse Wishart distributions;
-- phi, the items' levels, and a factor of all tastes, at once, by Hamiltonian Monte Carlo with the curvature as mass.
-  The factor multiplies mean and cov as well. Without it, the size of tastes would hardly move where users have few
+- segment and coefficients of every user, proposed at once from a Gaussian approximation of the user's likelihood; then
+  the coefficients by elliptical slice sampling. The ellipse is that of the prior times the approximation. It needs no
+  step size, and where the approximation is good, draws are nearly independent;
+- the mean of a segment together with the coefficients of its users, likewise; then means, variances and the shares of
+  segments from their normal, inverse gamma and Dirichlet distributions;
+- phi, the items' levels, and factors of the segments' tastes and of the deviations from them, at once, by Hamiltonian
+  Monte Carlo with the curvature as mass. Without the factors, the size of tastes would hardly move where users have few
   clicks;
 - what popularity explains of the items' levels, together with a shift of all tastes against these levels; and sd.
 
-Priors are weak: of phi N(0, 10^2), of the mean N(0, cov), of the standard deviations of tastes half-t distributions
-with 2 degrees of freedom in the principal axes of the items' vectors, of scale `SPREAD`, and of sd a uniform one. A
-wider scale finds some taste along every axis, which makes tastes too strong where they are absent along most axes. A
-narrower one makes them too weak where users have few clicks.
-
-Tastes are normal here. Where people of the log have tastes of equal size that gather around topics, and few clicks,
-the estimated size is too large, and its standard error does not show it.
+Priors are weak: of phi N(0, 10^2), of sd a uniform one, and of the standard deviations of tastes half-t distributions
+with 2 degrees of freedom in the principal axes of the items' vectors. Their scale is `SPREAD` between segments. A wider
+one finds some taste along every axis, which makes tastes too strong where they are absent along most axes. A narrower
+one makes them too weak where users have few clicks. Within segments it is smaller the more axes there are, so that the
+prior of a deviation's size does not depend on their number.
 
 Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Rossi, Allenby & McCulloch 2005 (their
-posterior by Markov chain Monte Carlo); Murray, Adams & MacKay 2010 and Nishihara, Murray & Adams 2014 (elliptical slice
-sampling); Neal 2011 (Hamiltonian Monte Carlo); Liu & Sabatti 2000 (moves of scale and location); Huang & Wand 2013
-(prior of cov); Gelfand, Sahu & Carlin 1995 (hierarchical centring); Vehtari et al. 2021 (split R-hat); Geyer 1992
-(effective draws).
+posterior by Markov chain Monte Carlo, also with segments); Rousseau & Mengersen 2011 (more segments than there are);
+Murray, Adams & MacKay 2010 and Nishihara, Murray & Adams 2014 (elliptical slice sampling); Neal 2011 (Hamiltonian Monte
+Carlo); Liu & Sabatti 2000 (moves of scale and location); Yu & Meng 2011 (means that move with those around them);
+Gelman 2006 and Huang & Wand 2013 (half-t priors); Gelfand, Sahu & Carlin 1995 (hierarchical centring); Vehtari et al.
+2021 (split R-hat); Geyer 1992 (effective draws).
 """
 
 from __future__ import annotations
@@ -44,18 +46,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.page_choices import appeals, approximate_users, curvatures, draw_users, likings, slopes
+from ..kernels.page_choices import appeals, approximate_users, curvatures, draw_users, likings, shift_segments, slopes
+from ..libraries import library
 
 SEED = 0
 START, START_SD = 2.0, 0.5  # size of tastes, and sd, to begin with, in utils
 NEWTON_STEPS = 5  # for phi, the items and the users, before the first draw
-ADAPTATION, SETTLING, DRAWS = 150, 50, 600  # iterations
+SEGMENTS, CONCENTRATION = 16, 0.5  # the second of the prior of their shares
+STARTED_WITHIN = 0.25  # variance of tastes within segments over that between them, to begin with
+ADAPTATION, SETTLING, DRAWS = 250, 50, 600  # iterations
 REFRESHED, AVERAGED = 5, 0.2  # iterations between approximations of likelihoods; weight of a later one in their mean
+FACTORS = 3  # of tastes of segments, deviations from them, and price sensitivities, after the coefficients phi
 REPORTED = 100  # iterations between messages
-PHI_SD, SPREAD = 10.0, 1.0  # of the priors
+PHI_SD, SPREAD, SMALLEST_SHARE = 10.0, 1.0, 1e-300  # of the priors
 LEAPS, LEAPS_ACCEPTED = 3, 0.8  # of Hamiltonian Monte Carlo: steps of a move, and share of moves to accept
 START_STEP, LARGEST_STEP = 0.3, 1.4  # of these steps, in posterior standard deviations
 SMALLEST_SD, SMALLEST_VARIATION = 1e-3, 1e-6
+LARGEST_LOG = 100.0  # of what a move that goes astray may reach; it is refused
 LARGEST_RHAT = 1.1
 
 _log = logging.getLogger("recsys_env")
@@ -91,14 +98,18 @@ class Scratch(NamedTuple):
     centre: np.ndarray  # [d]
     away: np.ndarray  # [d]
     noise: np.ndarray  # [d]
+    total: np.ndarray  # [d]
+    chance: np.ndarray  # [S]
     factor: np.ndarray  # [d, d]
+    sum: np.ndarray  # [d, d]
 
     @classmethod
     def of(cls, pages: Pages) -> Scratch:
         _, _, count, dims = pages.sizes
-        most = max(int(np.diff(pages.first_row[pages.first_page]).max()), count + 2)
-        of_rows, of_user = [np.zeros(most) for _ in range(5)], [np.zeros(dims) for _ in range(4)]
-        return cls._make([*of_rows, *of_user, np.zeros((dims, dims))])
+        most = max(int(np.diff(pages.first_row[pages.first_page]).max()), count + FACTORS)
+        of_rows, of_user = [np.zeros(most) for _ in range(5)], [np.zeros(dims) for _ in range(5)]
+        matrices = [np.zeros((dims, dims)) for _ in range(2)]
+        return cls._make([*of_rows, *of_user, np.zeros(SEGMENTS), *matrices])
 
 
 @dataclass(frozen=True)
@@ -181,9 +192,10 @@ class Metric(NamedTuple):
     items: np.ndarray  # [M]
     cross: np.ndarray  # [M, F]
 
-    def with_prior(self, precision: float, item_precision: float) -> Metric:
-        """Add prior precisions to the diagonal."""
-        return Metric(self.head + precision * np.eye(len(self.head)), self.items + item_precision, self.cross)
+    def with_prior(self, precision: float | np.ndarray, item_precision: float, tilt: np.ndarray) -> Metric:
+        """Add precisions of the priors of phi (on the diagonal) and of the levels less tilt[M, F] phi."""
+        head = self.head + precision * np.eye(len(self.head)) + item_precision * tilt.T @ tilt
+        return Metric(head, self.items + item_precision, self.cross - item_precision * tilt)
 
     def _reduced(self) -> np.ndarray:
         reduced: np.ndarray = self.head - self.cross.T @ (self.cross / self.items[:, None])
@@ -210,7 +222,6 @@ class Sampler:
 
     def __init__(self, pages: Pages, seed: int = SEED) -> None:
         users, items, _, d = pages.sizes
-        rows = len(pages.item)
         self.centred = Centred.of(pages)
         self.axes = np.linalg.eigh(pages.vectors.T @ pages.vectors)[1]
         self.pages = self.centred.pages._replace(vectors=np.ascontiguousarray(pages.vectors @ self.axes))
@@ -220,18 +231,22 @@ class Sampler:
         count = self.pages.features.shape[1]
         self.phi, self.gamma = np.zeros(count), np.zeros(self.centred.constant.shape[1])
         self.level, self.item_sd = np.zeros(items), START_SD
-        self.mean, self.cov = np.zeros(d), np.eye(d) * START**2 / self.dims
-        self.scale = np.full(d, START**2 / self.dims)  # of the prior of cov
-        self.users = np.zeros((users, d))
-        self._taste, self._sensitivity, self._appeal = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+        self.segment, self.share = np.zeros(users, np.int64), np.full(SEGMENTS, 1.0 / SEGMENTS)
+        self.means, self.users = np.zeros((SEGMENTS, d)), np.zeros((users, d))
+        self.between, self.within = (np.full(d, START**2 / self.dims) for _ in range(2))  # variances
+        self.spread = np.where(np.arange(d) < self.dims, SPREAD * self.dims**-0.5, SPREAD)
+        self.between_scale, self.within_scale = self.between.copy(), self.within.copy()  # of their priors
+        self._common, self._own, self._sensitivity, self._appeal = (np.zeros(len(pages.item)) for _ in range(4))
         self._scratch = Scratch.of(self.pages)
         self._modes, self._slope, self._curvature = np.zeros((users, d)), np.zeros((users, d)), np.zeros((users, d, d))
-        self._metric = Metric(np.zeros((count + 2, count + 2)), np.zeros(items), np.zeros((items, count + 2)))
+        head = count + FACTORS
+        self._metric = Metric(np.zeros((head, head)), np.zeros(items), np.zeros((items, head)))
         self.step_size = START_STEP
         for _ in range(NEWTON_STEPS):
             self._newton()
         for _ in range(NEWTON_STEPS):
             self.approximate_users()
+        self._place_segments()
         self._draw_users()
 
     @property
@@ -263,13 +278,14 @@ class Sampler:
     def step(self, adaptation: float = 0.0) -> None:
         """Do one iteration. `adaptation`: how fast the size of steps adapts; only in the first iterations."""
         self._draw_users()
+        self._shift_segments()
         self._draw_population()
         self._draw_levels(adaptation)
         self._draw_regression()
 
     def approximate_users(self) -> None:
         """Approximate the likelihoods of the users' coefficients, which only the first iterations may do again."""
-        prior = self.mean, np.linalg.inv(self.cov)
+        prior = self.segment, self.means, 1.0 / self.within
         found = self._modes, self._curvature, self._slope
         appeals(self.pages, self.phi, self.level, self._appeal)
         approximate_users(self.pages, self._scratch, self._appeal, *prior, *found)
@@ -277,7 +293,7 @@ class Sampler:
     def measure(self, weight: float) -> None:
         """Take the present curvature into the metric, with this weight beside earlier ones; likewise."""
         now = Metric(*(np.zeros_like(part) for part in self._metric))
-        state = np.append(self.phi, [0.0, 0.0]), self.level, self._taste, self._sensitivity
+        state = self._with_factors(self.phi), self.level, *self._like()
         curvatures(self.pages, self._scratch, *state, *now)
         for old, new in zip(self._metric, now, strict=True):
             old += weight * (new - old)
@@ -285,44 +301,68 @@ class Sampler:
     def _newton(self) -> None:
         """Move phi and the levels towards their mode, before there are tastes."""
         self.measure(1.0)
-        phi = np.append(self.phi, [0.0, 0.0])
+        phi = self._with_factors(self.phi)
         _, gradient, item_gradient = self._slopes(phi, self.level)
-        step, item_step = self._metric.with_prior(1.0, 1.0).solve(gradient - phi, item_gradient - self.level)
-        self.phi += step[:-2]
+        metric = self._metric.with_prior(1.0, 1.0, np.zeros_like(self._metric.cross))
+        step, item_step = metric.solve(gradient - phi, item_gradient - self.level)
+        self.phi += step[:-FACTORS]
         self.level += item_step
         self._draw_regression()
 
+    def _place_segments(self) -> None:
+        """Let the segments' tastes begin at clusters of the items, of which people like one or another."""
+        vectors = self.pages.vectors[self.shown]
+        count = min(SEGMENTS, len(np.unique(vectors, axis=0)))
+        clusters = library("sklearn.cluster", "fit").KMeans(count, n_init=3, random_state=SEED).fit(vectors)
+        centres = clusters.cluster_centers_
+        length = np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), SMALLEST_SD)
+        self.means[:count, : self.dims] = START * centres / length
+        self.within *= STARTED_WITHIN
+
     def _draw_users(self) -> None:
         appeals(self.pages, self.phi, self.level, self._appeal)
-        prior = self.mean, np.linalg.inv(self.cov)
-        key = np.uint64(self.random.integers(2**64, dtype=np.uint64))
+        pulls = self.means / self.within
+        prior = pulls, np.log(self.share) - 0.5 * (pulls * self.means).sum(axis=1), 1.0 / self.within
         approximation = self._curvature, self._slope
-        draw_users(self.pages, self._scratch, self._appeal, *prior, *approximation, key, self.users)
-        likings(self.pages, self.users, self._taste, self._sensitivity)
+        drawn = self.segment, self.users
+        draw_users(self.pages, self._scratch, self._appeal, *prior, *approximation, self._key(), *drawn)
+
+    def _shift_segments(self) -> None:
+        """Draw the segments' means, with the users' deviations from them as they are."""
+        utility = self._appeal + sum(self._like())
+        prior = self.segment, 1.0 / self.between
+        approximation = self._curvature, self._slope
+        memory, drawn = (self._common, self._own), (self.means, self.users)
+        shift_segments(self.pages, self._scratch, utility, *memory, *prior, *approximation, self._key(), *drawn)
 
     def _draw_population(self) -> None:
-        """Draw mean and cov of the users' coefficients, and the scale of the prior of cov."""
-        users, d = self.users.shape
-        dims, precision = self.dims, np.linalg.inv(self.cov)
-        total = users * precision
-        total[:dims, :dims] += precision[:dims, :dims]  # the mean taste counts as one more user
-        self.mean = _normal(self.random, precision @ self.users.sum(axis=0), total)
-        if d > dims:
-            self._move_price(float(self.mean[dims]))
-        rate = SPREAD**-2 + 2.0 * np.diag(precision)
-        self.scale = self.random.gamma(0.5 * (d + 2), size=d) / rate
-        away = self.users - self.mean
-        scatter = np.diag(4.0 * self.scale) + away.T @ away + np.outer(self.mean, self.mean)
-        root = np.linalg.cholesky(np.linalg.inv(scatter))
-        lower = np.tril(self.random.standard_normal((d, d)), -1)
-        lower[np.diag_indices(d)] = np.sqrt(self.random.chisquare(users + d + 2 - np.arange(d)))
-        half = np.linalg.inv(root @ lower)
-        self.cov = half.T @ half
+        """Draw shares and means of the segments, variances between and within them, and the scales of their priors."""
+        d = self.users.shape[1]
+        count = np.bincount(self.segment, minlength=SEGMENTS)
+        self.share = np.maximum(self.random.dirichlet(count + CONCENTRATION), SMALLEST_SHARE)
+        total = np.zeros((SEGMENTS, d))
+        np.add.at(total, self.segment, self.users)
+        precision = count[:, None] / self.within + 1.0 / self.between
+        noise = self.random.standard_normal(total.shape)
+        self.means = total / self.within / precision + noise / np.sqrt(precision)
+        if d > self.dims:
+            self._move_price()
+        away = self.users - self.means[self.segment]
+        self.between, self.between_scale = self._draw_variance(self.means, self.between, np.full(d, SPREAD))
+        self.within, self.within_scale = self._draw_variance(away, self.within, self.spread)
 
-    def _move_price(self, moved: float) -> None:
-        """Make a mean weight of the price part of its fixed coefficient, that of the last feature."""
+    def _draw_variance(self, away: np.ndarray, before: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the scales [d] of the priors of variances, then the variances [d] of these rows around 0."""
+        scale = self.random.gamma(1.5, size=len(before)) / (spread**-2 + 2.0 / before)
+        rate = 2.0 * scale + 0.5 * (away**2).sum(axis=0)
+        return rate / self.random.gamma(1.0 + 0.5 * len(away), size=len(before)), scale
+
+    def _move_price(self) -> None:
+        """Move weight of the price between the segments' means and the fixed coefficient, that of the last feature."""
         centred = self.centred
-        self.mean[self.dims] = 0.0
+        of_prices = self.means[:, self.dims]
+        moved = self.random.normal(of_prices.mean(), np.sqrt(self.between[self.dims] / SEGMENTS))
+        of_prices -= moved
         self.users[:, self.dims] -= moved
         if centred.varying[-1]:
             self.phi[-1] += moved
@@ -330,25 +370,41 @@ class Sampler:
         else:
             self.gamma[-1] += moved
         self.level += moved * centred.means[:, -1]
-        self._sensitivity -= moved * self.pages.price
+
+    def _like(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """[R] what the tastes of segments, the users' deviations from them, and prices add to the utilities."""
+        parts = self._common, self._own, self._sensitivity
+        likings(self.pages, self.segment, self.means, self.users, *parts)
+        return parts
+
+    def _key(self) -> np.uint64:
+        return np.uint64(self.random.integers(2**64, dtype=np.uint64))
+
+    @staticmethod
+    def _with_factors(phi: np.ndarray, factors: float | list[float] = 0.0) -> np.ndarray:
+        """[F + 3] phi, followed by numbers for the factors (the logarithms of 1)."""
+        return np.append(phi, np.broadcast_to(factors, FACTORS))
 
     def _slopes(self, phi: np.ndarray, level: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Log-likelihood and its gradients."""
         gradient, item_gradient = np.zeros(len(phi)), np.zeros(len(level))
-        state = self._taste, self._sensitivity, gradient, item_gradient
+        state = self._common, self._own, self._sensitivity, gradient, item_gradient
         return slopes(self.pages, self._scratch, phi, level, *state), gradient, item_gradient
 
     def _draw_levels(self, adaptation: float) -> None:
-        """Draw phi, the levels of items, and common factors of tastes and price sensitivities by Hamiltonian Monte
-        Carlo, with gamma integrated out. The factors multiply the mean and the standard deviation as well."""
-        d, dims = len(self.mean), self.dims
+        """Draw phi, the levels of items, and the three factors by Hamiltonian Monte Carlo, with gamma integrated out.
+        The factors multiply the standard deviations as well."""
+        d, dims = len(self.within), self.dims
+        self._like()
         constant = self.centred.constant[self.shown]
-        tilt = np.concatenate([self.centred.tilt, np.zeros((len(self.level), 2))], axis=1)
+        tilt = np.concatenate([self.centred.tilt, np.zeros((len(self.level), FACTORS))], axis=1)
         prior = self.item_sd**-2
         inner = np.linalg.inv(constant.T @ constant + np.eye(len(self.gamma)) * self.item_sd**2 / PHI_SD**2)
-        known = np.append(np.full(len(self.phi), PHI_SD**-2), [0.0, 0.0])
-        powers = np.append(np.zeros(len(self.phi)), [dims, d - dims])
-        rates = np.append(np.zeros(len(self.phi)), [self.scale[:dims].sum(), self.scale[dims:].sum()]) / SPREAD**2
+        known = self._with_factors(np.full(len(self.phi), PHI_SD**-2))
+        powers = self._with_factors(np.zeros(len(self.phi)), [dims, dims, 2 * (d - dims)])
+        between, within = self.between_scale / SPREAD**2, self.within_scale / self.spread**2
+        scales = [between[:dims].sum(), within[:dims].sum(), (between + within)[dims:].sum()]
+        rates = self._with_factors(np.zeros(len(self.phi)), scales)
 
         def density(phi: np.ndarray, level: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
             """Logarithm of the posterior density, and its gradients."""
@@ -356,13 +412,13 @@ class Sampler:
             rest = np.where(self.shown, level - tilt @ phi, 0.0)
             pull = prior * rest
             pull[self.shown] -= prior * constant @ (inner @ (constant.T @ rest[self.shown]))
-            squared = rates * np.exp(2.0 * phi)
+            squared = rates * np.exp(np.minimum(2.0 * phi, LARGEST_LOG))
             gradient += tilt.T @ pull - known * phi + powers - 2.0 * squared
             value += float(powers @ phi - squared.sum() - 0.5 * (rest @ pull + known @ phi**2))
             return value, gradient, item_gradient - pull
 
-        metric = self._metric.with_prior(1.0, prior)
-        phi, level = np.append(self.phi, [0.0, 0.0]), self.level.copy()
+        metric = self._metric.with_prior(1.0 + 4.0 * rates, prior, tilt)
+        phi, level = self._with_factors(self.phi), self.level.copy()
         momentum, item_momentum = metric.draw(self.random)
         value, slope, item_slope = density(phi, level)
         move, item_move = metric.solve(momentum, item_momentum)
@@ -382,14 +438,16 @@ class Sampler:
         chance = float(np.exp(min(after - before, 0.0))) if np.isfinite(after) else 0.0
         self.step_size = min(self.step_size * float(np.exp(adaptation * (chance - LEAPS_ACCEPTED))), LARGEST_STEP)
         if self.random.uniform() < chance:
-            self.phi, self.level = phi[:-2], level
-            factor = np.exp(np.where(np.arange(d) < dims, phi[-2], phi[-1]))
-            self.users *= factor
-            self.mean *= factor
-            self.cov *= np.outer(factor, factor)
-            self.scale *= factor**2
-            self._taste *= factor[0]
-            self._sensitivity *= factor[-1]
+            self.phi, self.level = phi[:-FACTORS], level
+            common, own, of_price = phi[-FACTORS:]
+            between, within = (np.exp(np.where(np.arange(d) < dims, f, of_price)) for f in (common, own))
+            away = (self.users - self.means[self.segment]) * within
+            self.means *= between
+            self.users = self.means[self.segment] + away
+            self.between *= between**2
+            self.between_scale *= between**2
+            self.within *= within**2
+            self.within_scale *= within**2
 
     def _draw_regression(self) -> None:
         """Draw gamma together with a shift of all tastes that leaves every utility as it is; then the standard
@@ -399,15 +457,15 @@ class Sampler:
         design = np.concatenate([constant, vectors], axis=1)
         precision = design.T @ design / self.item_sd**2
         precision[:count, :count] += np.eye(count) * PHI_SD**-2
-        precision[count:, count:] += np.linalg.inv(self.cov)[:dims, :dims]
-        rest = (self.level - self.centred.tilt @ self.phi)[self.shown] + vectors @ self.mean[:dims]
-        found = _normal(self.random, design.T @ rest / self.item_sd**2, precision)
-        self.gamma, shift = found[:count], found[count:] - self.mean[:dims]
-        self.mean[:dims] += shift
+        precision[count:, count:] += np.diag(SEGMENTS / self.between[:dims])
+        rest = (self.level - self.centred.tilt @ self.phi)[self.shown]
+        linear = design.T @ rest / self.item_sd**2
+        linear[count:] -= self.means[:, :dims].sum(axis=0) / self.between[:dims]
+        found = _normal(self.random, linear, precision)
+        self.gamma, shift = found[:count], found[count:]
+        self.means[:, :dims] += shift
         self.users[:, :dims] += shift
-        moved = self.pages.vectors @ shift
-        self.level -= moved
-        self._taste += moved[self.pages.item]
+        self.level -= self.pages.vectors @ shift
         effects = self.effect[self.shown]
         self.item_sd = float(np.sqrt((effects @ effects) / self.random.chisquare(max(len(effects) - 1, 1))))
         self.item_sd = max(self.item_sd, SMALLEST_SD)
@@ -442,7 +500,7 @@ def fit_choices(pages: Pages) -> ChoiceModel:
             trace.append([*chain.fixed, chain.taste, chain.item_sd])
             effects += chain.effect / DRAWS
             centres += chain.coefficients / DRAWS
-            price_sd += float(np.sqrt(chain.cov[-1, -1])) / DRAWS
+            price_sd += float(chain.users[:, -1].std()) / DRAWS
     table = np.array(trace)
     count = pages.sizes[2]
     middle, error = table.mean(axis=0), table.std(axis=0)

@@ -14,7 +14,7 @@ from .machine.numeric import exp, exp_all, log, log1p
 LONGEST_STEP = 3.0  # of a Newton step for a user's coefficients, in utils per unit vector
 SHRINKAGES = 60  # of a bracket of angles, after which it has no width
 LARGEST_ODDS = 1e250  # far more than any log has; beyond, exp is cut off
-NOISE, LEVEL, ANGLE = 0, 1, 2  # events of a user's draw
+NOISE, LEVEL, ANGLE, SEGMENT, PROPOSAL, ACCEPTANCE = 0, 1, 2, 3, 4, 5  # events of a draw
 
 
 @kernel
@@ -54,19 +54,19 @@ def appeals(pages, phi, level, appeal):
 
 
 @entry
-def approximate_users(pages, scratch, appeal, mean, precision, modes, curvature, slope):
+def approximate_users(pages, scratch, appeal, segment, means, precision, modes, curvature, slope):
     """Approximate the log-likelihood of every user's coefficients x by slope x - x' curvature x / 2 at the mode so far,
     and move the mode of the posterior by a Newton step.
 
     Args:
-        mean, precision: of the prior of x.
+        segment, means, precision: [U], [S, d] and [d], of the prior of x, whose covariance is diagonal.
         modes: [U, d], moved in place.
         curvature, slope: [U, d, d] and [U, d], replaced.
     """
     users, d = modes.shape
     chance, z, centre, gradient, factor = scratch.odds, scratch.z, scratch.centre, scratch.away, scratch.factor
     for u in range(users):
-        h, mode = curvature[u], modes[u]
+        h, mode, mean = curvature[u], modes[u], means[segment[u]]
         for i in range(d):
             gradient[i] = 0.0
             for k in range(d):
@@ -101,8 +101,9 @@ def approximate_users(pages, scratch, appeal, mean, precision, modes, curvature,
             slope[u, i] = gradient[i]
             for k in range(d):
                 slope[u, i] += h[i, k] * mode[k]
-                factor[i, k] = h[i, k] + precision[i, k]
-                gradient[i] -= precision[i, k] * (mode[k] - mean[k])
+                factor[i, k] = h[i, k]
+            factor[i, i] += precision[i]
+            gradient[i] -= precision[i] * (mode[i] - mean[i])
         _cholesky(factor)
         _solve_lower(factor, gradient)
         _solve_upper(factor, gradient)
@@ -114,33 +115,108 @@ def approximate_users(pages, scratch, appeal, mean, precision, modes, curvature,
             mode[i] += length * gradient[i]
 
 
-@entry
-def draw_users(pages, scratch, appeal, mean, precision, curvature, slope, key, coefficients):
-    """Move every user's coefficients [U, d] by an elliptical slice step.
+@kernel
+def _excess(pages, scratch, appeal, first, stop, h, slope, x):
+    """Log-likelihood of a user's coefficients x over its approximation by `approximate_users`."""
+    base, d = pages.first_row[first], x.size
+    utility, z = scratch.utility, scratch.z
+    for r in range(pages.first_row[stop] - base):
+        _fill(pages, base + r, z)
+        utility[r] = appeal[base + r]
+        for i in range(d):
+            utility[r] += z[i] * x[i]
+    return _log_likelihood(pages, first, stop, utility, scratch.odds) - _quadratic(h, slope, x)
 
-    The ellipse is that of the prior times the approximation of the likelihood by `approximate_users`; the slice is that
-    of the likelihood over its approximation.
+
+@kernel
+def _quadratic(h, slope, x):
+    """slope x - x' h x / 2"""
+    total = 0.0
+    for i in range(x.size):
+        image = 0.0
+        for k in range(x.size):
+            image += h[i, k] * x[k]
+        total += (slope[i] - 0.5 * image) * x[i]
+    return total
+
+
+@kernel
+def _bracket(own, attempt, angle, least, most):
+    """The bracket of angles without what lies beyond a refused one, and the next angle, of an elliptical slice step."""
+    if attempt == 0:
+        most = 2.0 * np.pi * rng.uniform(own, ANGLE, 0)
+        return most, most - 2.0 * np.pi, most
+    if angle < 0.0:
+        least = angle
+    else:
+        most = angle
+    return least + (most - least) * rng.uniform(own, ANGLE, attempt), least, most
+
+
+@entry
+def draw_users(pages, scratch, appeal, pulls, offsets, precision, curvature, slope, key, segment, coefficients):
+    """Move every user's segment [U] and coefficients [U, d].
+
+    First both are proposed from their posterior with the likelihood as approximated by `approximate_users`
+    (Metropolis-Hastings with independent proposals); then the coefficients take an elliptical slice step. The ellipse
+    is that of the prior times the approximation; the slice is that of the likelihood over the approximation.
+
+    Args:
+        pulls, offsets, precision: [S, d], [S] and [d]. The prior of segment s and coefficients x is proportional to
+            exp(offsets[s] + pulls[s] x - x' diag(precision) x / 2).
     """
     users, d = coefficients.shape
     middle, along, across, utility = scratch.middle, scratch.along, scratch.across, scratch.utility
     centre, away, noise, factor, trial = scratch.centre, scratch.away, scratch.noise, scratch.factor, scratch.z
+    chance = scratch.chance
     for u in range(users):
         own, h, x = rng.child(key, u), curvature[u], coefficients[u]
+        first, stop = pages.first_page[u], pages.first_page[u + 1]
+        base = pages.first_row[first]
+        rows = pages.first_row[stop] - base
         for i in range(d):
-            centre[i] = slope[u, i]
-            noise[i] = rng.normal(own, NOISE, i)
             for k in range(d):
-                centre[i] += precision[i, k] * mean[k]
-                factor[i, k] = h[i, k] + precision[i, k]
+                factor[i, k] = h[i, k]
+            factor[i, i] += precision[i]
         _cholesky(factor)
+        top = -np.inf
+        for s in range(offsets.size):
+            chance[s] = offsets[s]
+            for i in range(d):
+                centre[i] = slope[u, i] + pulls[s, i]
+            _solve_lower(factor, centre)
+            for i in range(d):
+                chance[s] += 0.5 * centre[i] * centre[i]
+            top = max(top, chance[s])
+        total = 0.0
+        for s in range(offsets.size):
+            chance[s] = exp(chance[s] - top)
+            total += chance[s]
+        proposed, left = 0, rng.uniform(own, SEGMENT, 0) * total - chance[0]
+        while left >= 0.0 and proposed < offsets.size - 1:
+            proposed += 1
+            left -= chance[proposed]
+        for i in range(d):
+            centre[i] = slope[u, i] + pulls[proposed, i]
+            noise[i] = rng.normal(own, PROPOSAL, i)
+        _solve_lower(factor, centre)
+        for i in range(d):
+            centre[i] += noise[i]
+        _solve_upper(factor, centre)
+        gain = _excess(pages, scratch, appeal, first, stop, h, slope[u], centre)
+        gain -= _excess(pages, scratch, appeal, first, stop, h, slope[u], x)
+        if log(1.0 - rng.uniform(own, ACCEPTANCE, 0)) <= gain:
+            segment[u] = proposed
+            for i in range(d):
+                x[i] = centre[i]
+        for i in range(d):
+            centre[i] = slope[u, i] + pulls[segment[u], i]
+            noise[i] = rng.normal(own, NOISE, i)
         _solve_lower(factor, centre)
         _solve_upper(factor, centre)
         _solve_upper(factor, noise)
         for i in range(d):
             away[i] = x[i] - centre[i]
-        first, stop = pages.first_page[u], pages.first_page[u + 1]
-        base = pages.first_row[first]
-        rows = pages.first_row[stop] - base
         for r in range(rows):
             _fill(pages, base + r, trial)
             at_centre, at_away, at_noise = appeal[base + r], 0.0, 0.0
@@ -154,43 +230,106 @@ def draw_users(pages, scratch, appeal, mean, precision, curvature, slope, key, c
             c, s = np.cos(angle), np.sin(angle)
             for r in range(rows):
                 utility[r] = middle[r] + c * along[r] + s * across[r]
-            found = _log_likelihood(pages, first, stop, utility, scratch.odds)
             for i in range(d):
                 trial[i] = centre[i] + c * away[i] + s * noise[i]
-            for i in range(d):
-                image = 0.0
-                for k in range(d):
-                    image += h[i, k] * trial[k]
-                found -= (slope[u, i] - 0.5 * image) * trial[i]
+            found = _log_likelihood(pages, first, stop, utility, scratch.odds) - _quadratic(h, slope[u], trial)
             if attempt == 0:
                 level = found + log(1.0 - rng.uniform(own, LEVEL, 0))
-                angle = most = 2.0 * np.pi * rng.uniform(own, ANGLE, 0)
-                least = most - 2.0 * np.pi
             elif found >= level:
                 break
-            else:
-                if angle < 0.0:
-                    least = angle
-                else:
-                    most = angle
-                angle = least + (most - least) * rng.uniform(own, ANGLE, attempt)
+            angle, least, most = _bracket(own, attempt, angle, least, most)
         for i in range(d):
             x[i] = trial[i]
 
 
 @entry
-def likings(pages, coefficients, taste, sensitivity):
-    """Fill taste[R] with what the vectors add to the utilities, and sensitivity[R] with what the price adds beside its
-    mean weight."""
+def shift_segments(
+    pages, scratch, utility, middle, across, segment, precision, curvature, slope, key, means, coefficients
+):
+    """Move the mean of every segment, and the coefficients of its users by as much, by an elliptical slice step.
+
+    With the users' deviations from the mean as they are, a mean moves much further than with their coefficients as they
+    are (Yu & Meng 2011).
+
+    Args:
+        utility: [R], of all rows.
+        middle, across: [R], memory.
+        precision: [d], of the prior of the means, which is around 0.
+    """
+    segments, d = means.shape
+    centre, noise, moved, of_all = scratch.centre, scratch.noise, scratch.away, scratch.total
+    factor, h, z = scratch.factor, scratch.sum, scratch.z
+    for which in range(segments):
+        own = rng.child(key, which)
+        for i in range(d):
+            of_all[i] = 0.0
+            for k in range(d):
+                h[i, k] = 0.0
+        for u in range(segment.size):
+            if segment[u] == which:
+                for i in range(d):
+                    of_all[i] += slope[u, i]
+                    for k in range(d):
+                        of_all[i] -= curvature[u, i, k] * coefficients[u, k]
+                        h[i, k] += curvature[u, i, k]
+        for i in range(d):
+            centre[i] = of_all[i] - precision[i] * means[which, i]
+            noise[i] = rng.normal(own, NOISE, i)
+            for k in range(d):
+                factor[i, k] = h[i, k]
+            factor[i, i] += precision[i]
+        _cholesky(factor)
+        _solve_lower(factor, centre)
+        _solve_upper(factor, centre)
+        _solve_upper(factor, noise)
+        for u in range(segment.size):
+            if segment[u] == which:
+                for r in range(pages.first_row[pages.first_page[u]], pages.first_row[pages.first_page[u + 1]]):
+                    _fill(pages, r, z)
+                    middle[r], across[r] = 0.0, 0.0
+                    for i in range(d):
+                        middle[r] += z[i] * centre[i]
+                        across[r] += z[i] * noise[i]
+        level, angle, least, most = -np.inf, 0.0, 0.0, 0.0
+        for attempt in range(SHRINKAGES):
+            c, s = 1.0 - np.cos(angle), np.sin(angle)
+            for i in range(d):
+                moved[i] = c * centre[i] + s * noise[i]
+            found = -_quadratic(h, of_all, moved)
+            for u in range(segment.size):
+                if segment[u] == which:
+                    first, stop = pages.first_page[u], pages.first_page[u + 1]
+                    base = pages.first_row[first]
+                    for r in range(base, pages.first_row[stop]):
+                        scratch.utility[r - base] = utility[r] + c * middle[r] + s * across[r]
+                    found += _log_likelihood(pages, first, stop, scratch.utility, scratch.odds)
+            if attempt == 0:
+                level = found + log(1.0 - rng.uniform(own, LEVEL, 0))
+            elif found >= level:
+                break
+            angle, least, most = _bracket(own, attempt, angle, least, most)
+        for i in range(d):
+            means[which, i] += moved[i]
+        for u in range(segment.size):
+            if segment[u] == which:
+                for i in range(d):
+                    coefficients[u, i] += moved[i]
+
+
+@entry
+def likings(pages, segment, means, coefficients, common, own, sensitivity):
+    """Fill parts of the utilities: common[R] by the mean tastes of the user's segment, own[R] by what the user's tastes
+    differ from them, and sensitivity[R] by the price beside its mean weight."""
     d = coefficients.shape[1]
     dims = pages.vectors.shape[1]
     for u in range(coefficients.shape[0]):
-        x = coefficients[u]
+        x, mean = coefficients[u], means[segment[u]]
         for r in range(pages.first_row[pages.first_page[u]], pages.first_row[pages.first_page[u + 1]]):
-            total, j = 0.0, pages.item[r]
+            shared, total, j = 0.0, 0.0, pages.item[r]
             for i in range(dims):
+                shared += mean[i] * pages.vectors[j, i]
                 total += x[i] * pages.vectors[j, i]
-            taste[r] = total
+            common[r], own[r] = shared, total - shared
             sensitivity[r] = x[dims] * pages.price[r] if d > dims else 0.0
 
 
@@ -227,11 +366,11 @@ def _solve_upper(factor, x):
 
 
 @entry
-def slopes(pages, scratch, phi, level, taste, sensitivity, gradient, item_gradient):
-    """Log-likelihood of utilities level_j + phi (f_r, 0, 0) + e^t taste_r + e^s sensitivity_r, where t and s are the
-    last two numbers of phi. Its gradients in phi and the levels replace what the arrays hold."""
-    count = gradient.size - 2
-    of_taste, of_price = exp(phi[count]), exp(phi[count + 1])
+def slopes(pages, scratch, phi, level, common, own, sensitivity, gradient, item_gradient):
+    """Log-likelihood of utilities level_j + phi (f_r, 0, 0, 0) + e^s common_r + e^t own_r + e^w sensitivity_r, where s,
+    t and w are the last numbers of phi. Its gradients in phi and the levels replace what the arrays hold."""
+    count = gradient.size - 3
+    of_common, of_own, of_price = exp(phi[count]), exp(phi[count + 1]), exp(phi[count + 2])
     utility, odds = scratch.utility, scratch.odds
     likelihood = 0.0
     gradient[:] = 0.0
@@ -240,7 +379,7 @@ def slopes(pages, scratch, phi, level, taste, sensitivity, gradient, item_gradie
         begin, end = pages.first_page[u], pages.first_page[u + 1]
         base = pages.first_row[begin]
         for r in range(base, pages.first_row[end]):
-            v = level[pages.item[r]] + of_taste * taste[r] + of_price * sensitivity[r]
+            v = level[pages.item[r]] + of_common * common[r] + of_own * own[r] + of_price * sensitivity[r]
             for k in range(count):
                 v += phi[k] * pages.features[r, k]
             utility[r - base] = v
@@ -256,23 +395,24 @@ def slopes(pages, scratch, phi, level, taste, sensitivity, gradient, item_gradie
                 item_gradient[pages.item[r]] += miss
                 for k in range(count):
                     gradient[k] += miss * pages.features[r, k]
-                gradient[count] += miss * of_taste * taste[r]
-                gradient[count + 1] += miss * of_price * sensitivity[r]
+                gradient[count] += miss * of_common * common[r]
+                gradient[count + 1] += miss * of_own * own[r]
+                gradient[count + 2] += miss * of_price * sensitivity[r]
     return likelihood
 
 
 @entry
-def curvatures(pages, scratch, phi, level, taste, sensitivity, hessian, item_hessian, cross):
-    """Add to the arrays minus the second derivatives of the same at t = s = 0: in phi, in the levels, and between them.
-    That in the levels is bounded by its part on the diagonal without the squares of probabilities."""
+def curvatures(pages, scratch, phi, level, common, own, sensitivity, hessian, item_hessian, cross):
+    """Add to the arrays minus the second derivatives of the same at s = t = w = 0: in phi, in the levels, and between
+    them. That in the levels is bounded by its part on the diagonal without the squares of probabilities."""
     count = hessian.shape[0]
     chance, middle, z = scratch.odds, scratch.middle, scratch.along
     for page in range(pages.first_row.size - 1):
         first, stop = pages.first_row[page], pages.first_row[page + 1]
         total = 1.0
         for r in range(first, stop):
-            v = level[pages.item[r]] + taste[r] + sensitivity[r]
-            for k in range(count - 2):
+            v = level[pages.item[r]] + common[r] + own[r] + sensitivity[r]
+            for k in range(count - 3):
                 v += phi[k] * pages.features[r, k]
             chance[r - first] = exp(v)
             total += chance[r - first]
@@ -280,16 +420,17 @@ def curvatures(pages, scratch, phi, level, taste, sensitivity, hessian, item_hes
             middle[k] = 0.0
         for r in range(first, stop):
             chance[r - first] /= total
-            for k in range(count - 2):
+            for k in range(count - 3):
                 middle[k] += chance[r - first] * pages.features[r, k]
-            middle[count - 2] += chance[r - first] * taste[r]
+            middle[count - 3] += chance[r - first] * common[r]
+            middle[count - 2] += chance[r - first] * own[r]
             middle[count - 1] += chance[r - first] * sensitivity[r]
         for r in range(first, stop):
             p, j = chance[r - first], pages.item[r]
             item_hessian[j] += p
-            for k in range(count - 2):
+            for k in range(count - 3):
                 z[k] = pages.features[r, k]
-            z[count - 2], z[count - 1] = taste[r], sensitivity[r]
+            z[count - 3], z[count - 2], z[count - 1] = common[r], own[r], sensitivity[r]
             for k in range(count):
                 away = p * (z[k] - middle[k])
                 cross[j, k] += away
