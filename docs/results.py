@@ -573,7 +573,11 @@ def recovery() -> str:
             for name in names
         ]
         said = [f"{np.mean(taus):.2f}", f"{min(taus):.2f}", f"{np.median(factors):.2f}", f"{max(factors):.2f}"]
-        rows.append([log, f"{pages:,}", vectors, str(len(cells)), *said, *map(str, covered)])
+        counts = [
+            "–" if name == "choice.beta_taste" and vectors == "categories" else str(count)
+            for name, count in zip(names, covered, strict=True)
+        ]
+        rows.append([log, f"{pages:,}", vectors, str(len(cells)), *said, *counts])
     taus = [cell["tau"] for cell in result["cells"].values()]
     found = (
         f"A world fitted to a log of pages and the world that wrote it rank policies with a Kendall's τ of "
@@ -582,7 +586,8 @@ def recovery() -> str:
     how = (
         f"{len(result['settings']['policies'])} policies play in the world fitted to a log and in the synthetic world "
         "that wrote it. The factor says how far apart the values of a policy typically are in the two worlds. The last "
-        "columns count the worlds whose true weight is within the 95 % interval of the estimate. "
+        "columns count the worlds whose true weight is within the 95 % interval of the estimate. The true weight of "
+        "tastes is that for item vectors; the weight of tastes for categories is another number. "
         f"{whence(result, 'recovery.json')}"
     )
     heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "factor: median", "largest"]
