@@ -82,7 +82,6 @@ AWAITED: tuple[str, ...] = (
         "mutants",
         "new_items",
         "profile",
-        "recovery",
         "recsim_ng",
         "soak",
         "speed",
