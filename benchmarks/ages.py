@@ -76,10 +76,8 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
 AWAITED: tuple[str, ...] = (
     "bad_inputs",
     "compatibility",
-    "fit_origin",
     "gpu",
     "mutants",
-    "new_items",
     "profile",
     "recsim_ng",
     "soak",
