@@ -53,8 +53,8 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
         for name in ("complete_journey", "estimate", "newcomers", "prices", "table", "tastes", "weights", "world")
     ),
     "pages": (  # what decides the numbers of a fit to a log of pages
-        *(f"recsys_env/fitting/{name}.py" for name in ("choice_model", "logistic", "page_world")),
-        "recsys_env/kernels/page_choices.py",
+        *(f"recsys_env/fitting/{name}.py" for name in ("choice_model", "learned_vectors", "logistic", "page_world")),
+        *(f"recsys_env/kernels/{name}.py" for name in ("page_choices", "page_vectors")),
     ),
     "checks": (  # what refuses bad input, and what draws it
         *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
@@ -79,6 +79,7 @@ AWAITED: tuple[str, ...] = (
     "gpu",
     "mutants",
     "profile",
+    "recovery",
     "recsim_ng",
     "soak",
     "speed",

@@ -20,7 +20,7 @@ from worlds_for_models import scores_of_playlist
 from baselines.learners import TICKS
 from recsys_env import TASKS, Catalogue
 from recsys_env.files import read_json
-from recsys_env.fitting import page_log, plausibility
+from recsys_env.fitting import plausibility
 from recsys_env.policies import ORACLES
 from recsys_env.tuning import Budget
 
@@ -190,7 +190,6 @@ def log_limits() -> dict[str, str]:
         "farthest_price": f"{plausibility.FARTHEST:,.0f}",
         "widest_prices": f"{plausibility.WIDEST:,.0f}",
         "typical_price": f"{plausibility.TYPICAL:.0f}",
-        "most_categories": f"{page_log.MOST_CATEGORIES}",
     }
 
 

@@ -574,7 +574,7 @@ def recovery() -> str:
         ]
         said = [f"{np.mean(taus):.2f}", f"{min(taus):.2f}", f"{np.median(factors):.2f}", f"{max(factors):.2f}"]
         counts = [
-            "–" if name == "choice.beta_taste" and vectors == "categories" else str(count)
+            "–" if name == "choice.beta_taste" and vectors == "learned" else str(count)
             for name, count in zip(names, covered, strict=True)
         ]
         rows.append([log, f"{pages:,}", vectors, str(len(cells)), *said, *counts])
@@ -587,7 +587,7 @@ def recovery() -> str:
         f"{len(result['settings']['policies'])} policies play in the world fitted to a log and in the synthetic world "
         "that wrote it. The factor says how far apart the values of a policy typically are in the two worlds. The last "
         "columns count the worlds whose true weight is within the 95 % interval of the estimate. The true weight of "
-        "tastes is that for item vectors; the weight of tastes for categories is another number. "
+        "tastes is that for the vectors of the world; the weight of tastes for learned ones is another number. "
         f"{whence(result, 'recovery.json')}"
     )
     heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "factor: median", "largest"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +16,17 @@ from recsys_env.evaluation import episode_returns, record
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
-from recsys_env.fitting import FittedWorld, LogWarning, choice_model, fit, fit_pages, recorded_pages  # noqa: E402
+from recsys_env.fitting import (  # noqa: E402
+    FittedWorld,
+    choice_model,
+    fit,
+    fit_pages,
+    learned_vectors,
+    recorded_pages,
+)
 from recsys_env.fitting.choice_model import Pages, fit_choices  # noqa: E402
 from recsys_env.fitting.page_log import read_pages  # noqa: E402
+from recsys_env.kernels.page_vectors import draw_vectors  # noqa: E402
 
 USERS, ITEMS, DIMS, ROWS = 200, 40, 4, 6
 PHI = np.array([-3.0, 0.8, 0.5, 0.5, 0.4, 0.7])  # none, eta, log(1 + kappa), repeat, popularity, price
@@ -164,6 +173,87 @@ def test_without_tastes_it_is_the_conditional_logit_of_statsmodels(monkeypatch: 
     assert model.item_sd < 0.2
 
 
+def test_items_that_share_few_vectors_begin_at_as_many_segments():
+    """Rounding makes some of them differ."""
+    rng = np.random.default_rng(0)
+    few = rng.standard_normal((9, 16))[rng.integers(9, size=5_003)]
+    pages = simulated(3, 1_000)
+    every = np.arange(len(pages.item), dtype=np.int32) % len(few)
+    chain = choice_model.Sampler(pages._replace(vectors=few, item=every))
+    assert (np.linalg.norm(chain.means, axis=1) > 0.5 * choice_model.START).sum() == 9
+
+
+# ------------------------------------------------------------------------------------------------ learned vectors
+
+
+def test_draws_of_a_vector_follow_its_posterior():
+    """In two dimensions, where a grid of angles gives the posterior of one item's vector."""
+    rng = np.random.default_rng(1)
+    users, shown, centre = 25, 4, np.array([[0.8, -0.3]])
+    tastes = 2.0 * rng.standard_normal((users, 2))
+    item = np.tile(np.arange(shown, dtype=np.int32), users)
+    chosen = rng.integers(-1, shown, users)
+    start = rng.standard_normal((shown, 2))
+    pages = Pages(
+        first_page=np.arange(users + 1),
+        first_row=np.arange(users + 1) * shown,
+        chosen=np.where(chosen < 0, -1, np.arange(users) * shown + chosen),
+        item=item,
+        features=np.zeros((users * shown, 0)),
+        price=np.zeros(0),
+        vectors=start / np.linalg.norm(start, axis=1, keepdims=True),
+    )
+    base = rng.standard_normal((users, shown)) - 1.0
+    fixed = base[:, 1:] + tastes @ pages.vectors[1:].T  # of all items but the first
+
+    turns = np.linspace(-np.pi, np.pi, 721)[:-1]
+    direction = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    of_first = base[:, :1] + tastes @ direction.T
+    density = np.where(chosen[:, None] == 0, of_first, 0.0)
+    density = (density - np.log(1.0 + np.exp(fixed).sum(axis=1, keepdims=True) + np.exp(of_first))).sum(axis=0)
+    along = direction @ centre[0]  # density of the direction of a normal distribution around the centre
+    normal = np.exp(-0.5 * along**2) / np.sqrt(2.0 * np.pi)
+    below = np.array([0.5 * (1.0 + math.erf(x / math.sqrt(2.0))) for x in along])
+    density = np.exp(density - density.max()) * (1.0 + along * below / normal)
+    expected = density @ direction / density.sum()
+
+    rows, raw = learned_vectors.RowsOfItems.of(pages), start.copy()
+    memory = np.zeros(2), np.zeros((4, users))
+    kept = []
+    for key in range(6_000):
+        pages.vectors[1:], raw[1:] = start[1:] / np.linalg.norm(start[1:], axis=1, keepdims=True), start[1:]
+        utility = (base + tastes @ pages.vectors.T).ravel()
+        total = 1.0 + np.exp(utility).reshape(users, shown).sum(axis=1)
+        state = utility, total, centre, np.zeros(shown, np.int64), tastes
+        draw_vectors(pages, rows, *state, np.uint64(key), raw, *memory)
+        kept.append(pages.vectors[0].copy())
+        np.testing.assert_allclose(utility, (base + tastes @ pages.vectors.T).ravel(), atol=1e-9)
+        np.testing.assert_allclose(total, 1.0 + np.exp(utility).reshape(users, shown).sum(axis=1), rtol=1e-8)
+    np.testing.assert_allclose(np.mean(kept, axis=0), expected, atol=0.03)
+
+
+def test_learned_vectors_tell_which_items_are_alike():
+    pages = simulated(6, 8_000, taste=4.0)
+    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), np.zeros(ITEMS, np.int64))
+    np.testing.assert_allclose(np.linalg.norm(learned, axis=1), 1.0)
+    pairs = np.triu_indices(ITEMS, 1)
+    alike, found = ((vectors @ vectors.T)[pairs] for vectors in (pages.vectors, learned))
+    assert np.corrcoef(alike, found)[0, 1] > 0.5
+
+
+def test_learned_vectors_do_not_repeat_the_noise_of_the_clicks():
+    """Vectors that fit the clicks best make tastes look strong that nobody has."""
+    pages = simulated(7, 4_000, taste=0.0)
+    user = np.repeat(np.arange(USERS), np.diff(pages.first_page))[pages.chosen >= 0]
+    clicks = np.zeros((USERS, ITEMS))
+    np.add.at(clicks, (user, pages.item[pages.chosen[pages.chosen >= 0]]), 1.0)
+    closest = np.linalg.svd(clicks - clicks.mean(axis=0), full_matrices=False)[2][:8].T
+    closest /= np.linalg.norm(closest, axis=1, keepdims=True)
+    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), np.zeros(ITEMS, np.int64))
+    found, strong = (fit_choices(pages._replace(vectors=vectors)).taste for vectors in (learned, closest))
+    assert found < strong - 0.7, (found, strong)
+
+
 # ------------------------------------------------------------------------------------------------ logs
 
 SHOP: WorldConfig = replace(
@@ -244,8 +334,7 @@ def test_the_summary_says_what_is_estimated_and_what_is_kept(world: FittedWorld,
     plain = fit_pages(log.drop(columns=["position", "price", "discount", "popularity"]))
     text = plain.summary()
     assert "clicks stand in" in text
-    assert "tastes are for categories" in text
-    np.testing.assert_array_equal(plain.catalogue.item_vectors, np.eye(4)[plain.catalogue.item_topic])
+    assert "no vectors of items were given: they are learned from the clicks" in text
     assert plain.choice.eta == plain.choice.kappa == plain.choice.beta_price == 0.0
     assert "choice.beta_price" not in plain.page_log.standard_errors
 
@@ -306,12 +395,11 @@ def test_positions_may_count_from_0(log: Any) -> None:
     assert found.doubts == ("column 'position' counts positions from 0: position 0 was taken for the first",)
 
 
-def test_few_items_without_categories_are_categories(log: Any) -> None:
+def test_fewer_items_than_dimensions_have_vectors_too(log: Any) -> None:
     few = log[log["item"] < 12]
-    with pytest.warns(LogWarning, match="each of its 12 items counts as one"):
-        world = fit_pages(few[["user", "item", "time", "event", "page"]])
-    np.testing.assert_array_equal(world.catalogue.item_vectors, np.eye(12)[world.catalogue.item_topic])
-    assert "each of its 12 items counts as one" in world.summary()
+    world = fit_pages(few[["user", "item", "time", "event", "page"]])
+    assert world.catalogue.item_vectors.shape == (12, 16)
+    assert list(world.catalogue.topic_name) == ["all"]
     assert episode_returns(replace(world, {"horizon": 50}), "content", 2, 0).any()
 
 
@@ -395,5 +483,3 @@ def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) ->
         fit(log, origin="random_pages", items=items)
     with pytest.raises(ValueError, match="new_items is not for"):
         fit(log, origin="pages", new_items=items)
-    with pytest.raises(ValueError, match=r"the log has 1 categories of items.*give the items' vectors"):
-        fit_pages(log.assign(category="all"))

@@ -117,9 +117,8 @@ def test_a_log_without_propensities_or_prices_says_so(log: Any) -> None:
         (lambda log: log[log["user"].isin(log["user"].unique()[:9])], "9 users, of which it needs 20"),
         (lambda log: log.assign(time=5), "have the same time, so that none can be held out"),
         (lambda log: log.assign(user=log["page"]), "0 pages with a click, of which it needs 20"),
-        (lambda log: log.assign(category="all"), "the log has 1 categories of items"),
     ],
-    ids=["few pages", "few users", "one time", "no user again", "no category"],
+    ids=["few pages", "few users", "one time", "no user again"],
 )
 def test_a_log_that_says_nothing_is_refused(log: Any, rows: Any, reason: str) -> None:
     found = assess(rows(log), origin="pages", **SMALL)

@@ -70,8 +70,8 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "tests/test_page_logs.py",
         (
-            *("appeals", "approximate_users", "count_habits", "curvatures", "draw_users", "likings"),
-            *("shift_segments", "slopes"),
+            *("appeals", "approximate_users", "count_habits", "curvatures", "draw_users", "draw_vectors"),
+            *("likings", "shift_segments", "slopes"),
         ),
     ),
     ("tests/test_weights.py", ("separate", "scored")),

@@ -6,7 +6,7 @@ Every cell is stored at once with its own source. A later run with the same sett
 and keeps the others.
 
 Worlds of the package are written to logs by `evaluation.record`, and a world is fitted to the first pages of each log,
-with the item vectors given, or categories in their place. Kendall's tau compares the order of eight policies, and the
+with the item vectors given, or learned from the log. Kendall's tau compares the order of eight policies, and the
 factor of values is the median over the policies of how far the larger of the two values lies above the smaller one. The
 fitted world starts with the people's habits of the end of the log; they are removed, because the world of the log
 starts without.
@@ -33,7 +33,7 @@ from ..result_files import earlier, store
 from .fit_origin import EPISODES, POLICIES, SEED, WORLD, scores
 
 WORLDS, PAGES = (0, 1, 2, 3, 4), (10_000, 30_000, 100_000)
-VECTORS = ("given", "categories")
+VECTORS = ("given", "learned")
 EXPLORED = 0.05
 COVERED = ("choice.beta_taste", "choice.eta", "choice.kappa")  # estimates whose 95 % intervals are compared
 SHOP: WorldConfig = replace(

@@ -46,7 +46,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.page_choices import appeals, approximate_users, curvatures, draw_users, likings, shift_segments, slopes
+from ..kernels.page_choices import (
+    FACTORS,
+    appeals,
+    approximate_users,
+    curvatures,
+    draw_users,
+    likings,
+    shift_segments,
+    slopes,
+)
 from ..libraries import library
 
 SEED = 0
@@ -56,12 +65,12 @@ SEGMENTS, CONCENTRATION = 16, 0.5  # the second of the prior of their shares
 STARTED_WITHIN = 0.25  # variance of tastes within segments over that between them, to begin with
 ADAPTATION, SETTLING, DRAWS = 250, 50, 600  # iterations
 REFRESHED, AVERAGED = 5, 0.2  # iterations between approximations of likelihoods; weight of a later one in their mean
-FACTORS = 3  # of tastes of segments, deviations from them, and price sensitivities, after the coefficients phi
 REPORTED = 100  # iterations between messages
 PHI_SD, SPREAD, SMALLEST_SHARE = 10.0, 1.0, 1e-300  # of the priors
 LEAPS, LEAPS_ACCEPTED = 3, 0.8  # of Hamiltonian Monte Carlo: steps of a move, and share of moves to accept
 START_STEP, LARGEST_STEP = 0.3, 1.4  # of these steps, in posterior standard deviations
 SMALLEST_SD, SMALLEST_VARIATION = 1e-3, 1e-6
+DIGITS = 9  # of vectors that are equal but for rounding
 LARGEST_LOG = 100.0  # of what a move that goes astray may reach; it is refused
 LARGEST_RHAT = 1.1
 
@@ -275,6 +284,11 @@ class Sampler:
         expected = self.centred.constant @ self.gamma + self.centred.tilt @ self.phi
         return np.where(self.shown, self.level - expected, 0.0)
 
+    def utilities(self) -> np.ndarray:
+        """[R] v_r, of all rows."""
+        appeals(self.pages, self.phi, self.level, self._appeal)
+        return self._appeal + sum(self._like())
+
     def step(self, adaptation: float = 0.0) -> None:
         """Do one iteration. `adaptation`: how fast the size of steps adapts; only in the first iterations."""
         self._draw_users()
@@ -282,6 +296,13 @@ class Sampler:
         self._draw_population()
         self._draw_levels(adaptation)
         self._draw_regression()
+
+    def adapt(self, iteration: int, of: int) -> None:
+        """Do one of so many first iterations, in which the approximations and the size of steps follow the chain."""
+        if iteration % REFRESHED == 0:
+            self.measure(1.0 if iteration < of // 2 else AVERAGED)
+            self.approximate_users()
+        self.step((1.0 + iteration) ** -0.5)
 
     def approximate_users(self) -> None:
         """Approximate the likelihoods of the users' coefficients, which only the first iterations may do again."""
@@ -312,7 +333,7 @@ class Sampler:
     def _place_segments(self) -> None:
         """Let the segments' tastes begin at clusters of the items, of which people like one or another."""
         vectors = self.pages.vectors[self.shown]
-        count = min(SEGMENTS, len(np.unique(vectors, axis=0)))
+        count = min(SEGMENTS, len(np.unique(vectors.round(DIGITS), axis=0)))
         clusters = library("sklearn.cluster", "fit").KMeans(count, n_init=3, random_state=SEED).fit(vectors)
         centres = clusters.cluster_centers_
         length = np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), SMALLEST_SD)
@@ -325,15 +346,15 @@ class Sampler:
         prior = pulls, np.log(self.share) - 0.5 * (pulls * self.means).sum(axis=1), 1.0 / self.within
         approximation = self._curvature, self._slope
         drawn = self.segment, self.users
-        draw_users(self.pages, self._scratch, self._appeal, *prior, *approximation, self._key(), *drawn)
+        draw_users(self.pages, self._scratch, self._appeal, *prior, *approximation, self.key(), *drawn)
 
     def _shift_segments(self) -> None:
         """Draw the segments' means, with the users' deviations from them as they are."""
-        utility = self._appeal + sum(self._like())
+        utility = self.utilities()
         prior = self.segment, 1.0 / self.between
         approximation = self._curvature, self._slope
         memory, drawn = (self._common, self._own), (self.means, self.users)
-        shift_segments(self.pages, self._scratch, utility, *memory, *prior, *approximation, self._key(), *drawn)
+        shift_segments(self.pages, self._scratch, utility, *memory, *prior, *approximation, self.key(), *drawn)
 
     def _draw_population(self) -> None:
         """Draw shares and means of the segments, variances between and within them, and the scales of their priors."""
@@ -377,7 +398,8 @@ class Sampler:
         likings(self.pages, self.segment, self.means, self.users, *parts)
         return parts
 
-    def _key(self) -> np.uint64:
+    def key(self) -> np.uint64:
+        """Of the draws of a compiled pass."""
         return np.uint64(self.random.integers(2**64, dtype=np.uint64))
 
     @staticmethod
@@ -486,10 +508,7 @@ def fit_choices(pages: Pages) -> ChoiceModel:
     """
     chain = Sampler(pages)
     for iteration in range(ADAPTATION):
-        if iteration % REFRESHED == 0:
-            chain.measure(1.0 if iteration < ADAPTATION // 2 else AVERAGED)
-            chain.approximate_users()
-        chain.step((1.0 + iteration) ** -0.5)
+        chain.adapt(iteration, ADAPTATION)
     trace = []
     effects, centres, price_sd = np.zeros_like(chain.level), np.zeros_like(chain.users), 0.0
     for iteration in range(SETTLING + DRAWS):

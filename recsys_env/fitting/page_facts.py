@@ -75,10 +75,10 @@ class PageFacts(Settings):
         "clicks",
     )
     vectors: str = choice_field(
-        "category",
-        "where the vectors of items come from: given, or one dimension for each category",
         "given",
-        "category",
+        "where the vectors of items come from: given, or learned from the log's clicks",
+        "given",
+        "learned",
     )
     draws: int = number_field(0, "draws of the weights from their posterior distribution", 0)
     effective: float = number_field(0.0, "independent draws that would tell the least certain mean as precisely", 0)
@@ -106,8 +106,11 @@ def page_summary(world: Any) -> str:
             "  the log has no column for the platform's own popularity: its clicks stand in, which depend on what was "
             "shown; policies that go by popularity may rank wrongly"
         )
-    if facts.vectors == "category":
-        lines.append("  no vectors of items were given: tastes are for categories, whose items are all alike to them")
+    if facts.vectors == "learned":
+        lines.append(
+            "  no vectors of items were given: they are learned from the clicks, one draw from their posterior. The "
+            "standard errors below take them as known"
+        )
     if not facts.settled:
         lines.append(
             f"  parts of the {facts.draws:,} draws from the posterior distribution disagree, and the least certain "

@@ -41,7 +41,6 @@ REQUIRED = ("user", "item", "event")  # and page or time
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
 FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1}  # a column that says what was clicked; False is 0
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
-MOST_CATEGORIES = 64  # a taste for each is estimated for every user
 ZEROS = 0.5  # positions of 0 for each of 1, from which on they count from 0
 SEVERAL = 0.1  # share of the pages with a click that have several, which is doubted
 
@@ -438,15 +437,7 @@ def _ordered(
         labels["popularity"][item[recent]] = values["popularity"][recent]
     of_items = _items(pd, items, named, ids[1], labels)
     if of_items["category"] is None:
-        each = of_items["vectors"] is None and len(of_items["item_ids"]) <= MOST_CATEGORIES
-        of_items["category"] = (
-            of_items["item_ids"].astype(str) if each else np.full(len(of_items["item_ids"]), "all", dtype=object)
-        )
-        if each:
-            doubts.append(
-                f"the log has no column of categories: each of its {len(of_items['item_ids'])} items counts as one, so "
-                "tastes are for single items"
-            )
+        of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
     return PageLog(
         **log,
         **of_items,

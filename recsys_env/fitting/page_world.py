@@ -16,9 +16,10 @@ from ..kernels.page_choices import count_habits
 from ..libraries import library
 from ..settings import Settings, choice_field, number_field, replace
 from .choice_model import ChoiceModel, Pages, fit_choices
+from .learned_vectors import learn_vectors
 from .logistic import logistic
 from .page_facts import PageFacts
-from .page_log import MOST_CATEGORIES, SMALLEST_COUNT, PageLog, read_pages
+from .page_log import SMALLEST_COUNT, PageLog, read_pages
 from .plausibility import warn_of_doubts
 from .prices import DEEPEST, LARGEST, PROMOTED, mean_by
 from .world import FittedWorld, LogFacts
@@ -37,6 +38,7 @@ LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a wei
 class PageFitSettings(Settings):
     """Settings of a fit to a log of pages."""
 
+    dims: int = number_field(16, "D, taste dimensions, for vectors that are learned since the log has none", 1, 512)
     habit: str = choice_field("click", "what forms a habit", "click", "purchase")
     habit_size: int = number_field(64, "H, items in a user's table of habits", 1, 256)
     habit_decay: float = number_field(0.98, "factor by which habits fade at each page of a user", 0, 1)
@@ -70,13 +72,12 @@ def fit_pages(
             - "price": > 0, price asked. "discount": >= 0, what had been taken off.
             - "quantity": > 0; checked. In a world a purchase is one unit.
             - "session": id of the visit. "agent": id of the recommender that filled the slot.
-            - "category": the item's topic; without it, each item is a topic of its own if there are few. "text":
-              its description.
+            - "category": the item's topic; without it, all items are of one. "text": its description.
             - "popularity": the platform's own count for the item, such as the clicks so far. Without it the log's
               clicks stand in, which depend on what was shown.
         items: what the platform knows of its items: one row per item with its "item", and optionally "vector" (D
             numbers, scaled to unit norm), "price" (list price), "popularity", "category", "text". Every item of the log
-            must be there. Without vectors, tastes are for categories.
+            must be there. Vectors that are not given are learned from the clicks (`learned_vectors`).
         source: origin of the data; kept in the catalogue.
         settings: fields of `PageFitSettings`, such as `habit_decay=0.99`.
 
@@ -104,27 +105,27 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     """The world of a checked log, and the model of its clicks; arguments and errors are those of `fit_pages`."""
     users, count = len(pages.user_ids), len(pages.item_ids)
     topic_name, topic = np.unique(pages.category, return_inverse=True)
-    vectors = _of_categories(topic) if pages.vectors is None else pages.vectors
     list_price, log_price = _prices(pages, topic)
     clicks = np.bincount(pages.item[pages.clicked], minlength=count).astype(np.float64)
     popularity = np.maximum(clicks if pages.popularity is None else pages.popularity, SMALLEST_COUNT)
     habits, habit_item, habit_count = page_habits(pages, chosen)
     names, features = _features(pages, popularity, log_price, habits)
-    model = fit_choices(
-        Pages(
-            first_page=pages.first_page,
-            first_row=pages.first_row,
-            chosen=pages.chosen,
-            item=pages.item,
-            features=features,
-            price=np.zeros(0) if log_price is None else -log_price,
-            vectors=vectors,
-        )
+    choices = Pages(
+        first_page=pages.first_page,
+        first_row=pages.first_row,
+        chosen=pages.chosen,
+        item=pages.item,
+        features=features,
+        price=np.zeros(0) if log_price is None else -log_price,
+        vectors=np.zeros((count, chosen.dims)) if pages.vectors is None else pages.vectors,
     )
+    if pages.vectors is None:
+        choices = choices._replace(vectors=learn_vectors(choices, topic))
+    vectors, model = choices.vectors, fit_choices(choices)
     if model.taste_error > max(LARGEST_ERROR, 0.5 * model.taste):
         raise ValueError(
             f"the log has {int(clicks.sum())} clicks of {users} users, too few to tell how large tastes in "
-            f"{vectors.shape[1]} dimensions are; use a longer log, vectors of fewer dimensions, or fewer categories"
+            f"{vectors.shape[1]} dimensions are; use a longer log, or fewer dimensions"
         )
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", 0.0), phi.get("popularity", 0.0)  # 0 where all items are alike
@@ -165,7 +166,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         carts=int((pages.cart | pages.bought).sum()),
         purchases=int(pages.bought.sum()),
         popularity="clicks" if pages.popularity is None else "column",
-        vectors="category" if pages.vectors is None else "given",
+        vectors="learned" if pages.vectors is None else "given",
         draws=model.draws,
         effective=float(model.effective.min()),
         settled=model.settled,
@@ -207,24 +208,6 @@ def _world(catalogue: Catalogue, log: LogFacts, facts: PageFacts, pages: PageLog
         "reward": {"click": 0.0, "purchase": 1.0} if facts.purchases else {"click": 1.0},
     }
     return replace(replace(world, assumed), catalogue.settings)
-
-
-def _of_categories(topic: np.ndarray) -> np.ndarray:
-    """Item vectors [M, T] that say which category an item is of.
-
-    Vectors that are learned from the same clicks (such as those of ALS) would not do: they repeat the noise of the
-    clicks, which then looks like very strong tastes.
-
-    Raises:
-        ValueError: one category, or too many.
-    """
-    count = int(topic.max()) + 1
-    if not 1 < count <= MOST_CATEGORIES:
-        raise ValueError(
-            f"the log has {count} categories of items, and tastes can be told for 2 to {MOST_CATEGORIES}; name a "
-            "column of such categories, or give the items' vectors in the table of items"
-        )
-    return np.eye(count)[topic]
 
 
 def _prices(pages: PageLog, topic: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -15,6 +15,7 @@ LONGEST_STEP = 3.0  # of a Newton step for a user's coefficients, in utils per u
 SHRINKAGES = 60  # of a bracket of angles, after which it has no width
 LARGEST_ODDS = 1e250  # far more than any log has; beyond, exp is cut off
 NOISE, LEVEL, ANGLE, SEGMENT, PROPOSAL, ACCEPTANCE = 0, 1, 2, 3, 4, 5  # events of a draw
+FACTORS = 3  # of tastes of segments, deviations from them, and price sensitivities, after the coefficients phi
 
 
 @kernel
@@ -101,10 +102,8 @@ def approximate_users(pages, scratch, appeal, segment, means, precision, modes, 
             slope[u, i] = gradient[i]
             for k in range(d):
                 slope[u, i] += h[i, k] * mode[k]
-                factor[i, k] = h[i, k]
-            factor[i, i] += precision[i]
             gradient[i] -= precision[i] * (mode[i] - mean[i])
-        _cholesky(factor)
+        _factorise(h, precision, factor)
         _solve_lower(factor, gradient)
         _solve_upper(factor, gradient)
         length = 0.0
@@ -141,16 +140,23 @@ def _quadratic(h, slope, x):
 
 
 @kernel
-def _bracket(own, attempt, angle, least, most):
-    """The bracket of angles without what lies beyond a refused one, and the next angle, of an elliptical slice step."""
+def judge(own, attempt, found, level, angle, least, most):
+    """Judge an angle of an elliptical slice step by the log-density `found` there. Attempt 0 is the present state, at
+    angle 0, which sets the level that an angle must reach.
+
+    Returns:
+        whether the angle is taken; the level; the next angle, and the bracket that it was drawn from.
+    """
     if attempt == 0:
         most = 2.0 * np.pi * rng.uniform(own, ANGLE, 0)
-        return most, most - 2.0 * np.pi, most
+        return False, found + log(1.0 - rng.uniform(own, LEVEL, 0)), most, most - 2.0 * np.pi, most
+    if found >= level:
+        return True, level, angle, least, most
     if angle < 0.0:
         least = angle
     else:
         most = angle
-    return least + (most - least) * rng.uniform(own, ANGLE, attempt), least, most
+    return False, level, least + (most - least) * rng.uniform(own, ANGLE, attempt), least, most
 
 
 @entry
@@ -174,11 +180,7 @@ def draw_users(pages, scratch, appeal, pulls, offsets, precision, curvature, slo
         first, stop = pages.first_page[u], pages.first_page[u + 1]
         base = pages.first_row[first]
         rows = pages.first_row[stop] - base
-        for i in range(d):
-            for k in range(d):
-                factor[i, k] = h[i, k]
-            factor[i, i] += precision[i]
-        _cholesky(factor)
+        _factorise(h, precision, factor)
         top = -np.inf
         for s in range(offsets.size):
             chance[s] = offsets[s]
@@ -203,10 +205,10 @@ def draw_users(pages, scratch, appeal, pulls, offsets, precision, curvature, slo
         for i in range(d):
             centre[i] += noise[i]
         _solve_upper(factor, centre)
-        gain = _excess(pages, scratch, appeal, first, stop, h, slope[u], centre)
-        gain -= _excess(pages, scratch, appeal, first, stop, h, slope[u], x)
-        if log(1.0 - rng.uniform(own, ACCEPTANCE, 0)) <= gain:
-            segment[u] = proposed
+        present = _excess(pages, scratch, appeal, first, stop, h, slope[u], x)
+        found = _excess(pages, scratch, appeal, first, stop, h, slope[u], centre)
+        if log(1.0 - rng.uniform(own, ACCEPTANCE, 0)) <= found - present:
+            present, segment[u] = found, proposed
             for i in range(d):
                 x[i] = centre[i]
         for i in range(d):
@@ -225,19 +227,17 @@ def draw_users(pages, scratch, appeal, pulls, offsets, precision, curvature, slo
                 at_away += trial[i] * away[i]
                 at_noise += trial[i] * noise[i]
             middle[r], along[r], across[r] = at_centre, at_away, at_noise
-        level, angle, least, most = -np.inf, 0.0, 0.0, 0.0
-        for attempt in range(SHRINKAGES):
+        done, level, angle, least, most = judge(own, 0, present, 0.0, 0.0, 0.0, 0.0)
+        for attempt in range(1, SHRINKAGES):
             c, s = np.cos(angle), np.sin(angle)
             for r in range(rows):
                 utility[r] = middle[r] + c * along[r] + s * across[r]
             for i in range(d):
                 trial[i] = centre[i] + c * away[i] + s * noise[i]
             found = _log_likelihood(pages, first, stop, utility, scratch.odds) - _quadratic(h, slope[u], trial)
-            if attempt == 0:
-                level = found + log(1.0 - rng.uniform(own, LEVEL, 0))
-            elif found >= level:
+            done, level, angle, least, most = judge(own, attempt, found, level, angle, least, most)
+            if done:
                 break
-            angle, least, most = _bracket(own, attempt, angle, least, most)
         for i in range(d):
             x[i] = trial[i]
 
@@ -275,10 +275,7 @@ def shift_segments(
         for i in range(d):
             centre[i] = of_all[i] - precision[i] * means[which, i]
             noise[i] = rng.normal(own, NOISE, i)
-            for k in range(d):
-                factor[i, k] = h[i, k]
-            factor[i, i] += precision[i]
-        _cholesky(factor)
+        _factorise(h, precision, factor)
         _solve_lower(factor, centre)
         _solve_upper(factor, centre)
         _solve_upper(factor, noise)
@@ -303,11 +300,9 @@ def shift_segments(
                     for r in range(base, pages.first_row[stop]):
                         scratch.utility[r - base] = utility[r] + c * middle[r] + s * across[r]
                     found += _log_likelihood(pages, first, stop, scratch.utility, scratch.odds)
-            if attempt == 0:
-                level = found + log(1.0 - rng.uniform(own, LEVEL, 0))
-            elif found >= level:
+            done, level, angle, least, most = judge(own, attempt, found, level, angle, least, most)
+            if done:
                 break
-            angle, least, most = _bracket(own, attempt, angle, least, most)
         for i in range(d):
             means[which, i] += moved[i]
         for u in range(segment.size):
@@ -334,15 +329,15 @@ def likings(pages, segment, means, coefficients, common, own, sensitivity):
 
 
 @kernel
-def _cholesky(h):
-    """Lower Cholesky factor of a positive definite matrix given by its lower triangle, in place."""
+def _factorise(h, precision, factor):
+    """Fill the lower triangle of factor[d, d] with the Cholesky factor of h + diag(precision), positive definite."""
     d = h.shape[0]
     for i in range(d):
         for k in range(i + 1):
-            total = h[i, k]
+            total = h[i, k] + (precision[i] if i == k else 0.0)
             for m in range(k):
-                total -= h[i, m] * h[k, m]
-            h[i, k] = np.sqrt(max(total, 1e-12)) if i == k else total / h[k, k]
+                total -= factor[i, m] * factor[k, m]
+            factor[i, k] = np.sqrt(max(total, 1e-12)) if i == k else total / factor[k, k]
 
 
 @kernel
@@ -369,7 +364,7 @@ def _solve_upper(factor, x):
 def slopes(pages, scratch, phi, level, common, own, sensitivity, gradient, item_gradient):
     """Log-likelihood of utilities level_j + phi (f_r, 0, 0, 0) + e^s common_r + e^t own_r + e^w sensitivity_r, where s,
     t and w are the last numbers of phi. Its gradients in phi and the levels replace what the arrays hold."""
-    count = gradient.size - 3
+    count = gradient.size - FACTORS
     of_common, of_own, of_price = exp(phi[count]), exp(phi[count + 1]), exp(phi[count + 2])
     utility, odds = scratch.utility, scratch.odds
     likelihood = 0.0
@@ -405,36 +400,37 @@ def slopes(pages, scratch, phi, level, common, own, sensitivity, gradient, item_
 def curvatures(pages, scratch, phi, level, common, own, sensitivity, hessian, item_hessian, cross):
     """Add to the arrays minus the second derivatives of the same at s = t = w = 0: in phi, in the levels, and between
     them. That in the levels is bounded by its part on the diagonal without the squares of probabilities."""
-    count = hessian.shape[0]
+    head = hessian.shape[0]
+    count = head - FACTORS
     chance, middle, z = scratch.odds, scratch.middle, scratch.along
     for page in range(pages.first_row.size - 1):
         first, stop = pages.first_row[page], pages.first_row[page + 1]
         total = 1.0
         for r in range(first, stop):
             v = level[pages.item[r]] + common[r] + own[r] + sensitivity[r]
-            for k in range(count - 3):
+            for k in range(count):
                 v += phi[k] * pages.features[r, k]
             chance[r - first] = exp(v)
             total += chance[r - first]
-        for k in range(count):
+        for k in range(head):
             middle[k] = 0.0
         for r in range(first, stop):
             chance[r - first] /= total
-            for k in range(count - 3):
+            for k in range(count):
                 middle[k] += chance[r - first] * pages.features[r, k]
-            middle[count - 3] += chance[r - first] * common[r]
-            middle[count - 2] += chance[r - first] * own[r]
-            middle[count - 1] += chance[r - first] * sensitivity[r]
+            middle[count] += chance[r - first] * common[r]
+            middle[count + 1] += chance[r - first] * own[r]
+            middle[count + 2] += chance[r - first] * sensitivity[r]
         for r in range(first, stop):
             p, j = chance[r - first], pages.item[r]
             item_hessian[j] += p
-            for k in range(count - 3):
-                z[k] = pages.features[r, k]
-            z[count - 3], z[count - 2], z[count - 1] = common[r], own[r], sensitivity[r]
             for k in range(count):
+                z[k] = pages.features[r, k]
+            z[count], z[count + 1], z[count + 2] = common[r], own[r], sensitivity[r]
+            for k in range(head):
                 away = p * (z[k] - middle[k])
                 cross[j, k] += away
-                for m in range(count):
+                for m in range(head):
                     hessian[k, m] += away * z[m]
 
 

@@ -71,7 +71,7 @@ KINDS = {  # by origin
             "What the recommender knew: if it reacted to a wish of the user that the log does not contain, the wish "
             "looks like a preference for the items that it showed.",
             "A state that clicks depend on and the log does not contain, such as how tired a user is of a topic.",
-            "Habit and taste, as far as tastes differ in ways that categories, or the items' vectors, do not tell.",
+            "Habit and taste, as far as tastes differ in ways that the items' vectors do not tell.",
         ),
         never=(
             "It does not say whether better pages bring users back or drive them away: the log has no visits that did "
@@ -215,7 +215,10 @@ def pages_not_identified(log: PageLog) -> list[str]:
     if not log.sessions:
         found.append("How long visits are: the log has no sessions, so their length is kept at its default.")
     if log.vectors is None:
-        found.append("Tastes within a category: the log's items have no vectors, so tastes are for categories.")
+        found.append(
+            "What items are like: the log has no vectors of them, so they are learned from the clicks. Of an item with "
+            "few clicks they say what its category says."
+        )
     if not log.bought.any():
         found.append("Purchases: the log has none, so policies are compared by their clicks.")
     return found
