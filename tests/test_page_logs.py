@@ -26,6 +26,7 @@ from recsys_env.fitting import (  # noqa: E402
 )
 from recsys_env.fitting.choice_model import Pages, fit_choices  # noqa: E402
 from recsys_env.fitting.page_log import read_pages  # noqa: E402
+from recsys_env.fitting.prices import mean_by  # noqa: E402
 from recsys_env.kernels.page_vectors import draw_vectors  # noqa: E402
 
 USERS, ITEMS, DIMS, ROWS = 200, 40, 4, 6
@@ -309,6 +310,29 @@ def test_a_recorded_world_is_recovered(world: FittedWorld) -> None:
     assert world.items.promotion_probability == pytest.approx(0.3, abs=0.1)
     assert not world.feedback.instant
     assert (world.num_agents, world.slots) == (1, 4)
+
+
+def test_the_weight_of_price_is_that_of_its_moves(world: FittedWorld, log: Any, items: Any) -> None:
+    """Better items cost more in this log, which says nothing about what a change of price does."""
+    rate = log.assign(clicked=log["event"] == "click").groupby("item")["clicked"].mean()
+    factor = np.exp(3.0 * ((rate - rate.mean()) / rate.std()).clip(-1, 1))[log["item"]].to_numpy()
+    dear = log.assign(price=log["price"] * factor, discount=log["discount"] * factor)
+    found = fit(dear, origin="pages", items=items.drop(columns="price"))
+    assert found.choice.beta_price == pytest.approx(0.7, abs=4 * found.page_log.standard_errors["choice.beta_price"])
+    assert found.choice.beta_price == pytest.approx(world.choice.beta_price, abs=0.15)
+
+
+def test_a_weight_of_price_can_be_assumed_where_no_price_moves(log: Any, items: Any) -> None:
+    still = log.assign(price=log["item"].map(items.set_index("item")["price"])).drop(columns="discount")
+    none, some = (fit(still, origin="pages", items=items, beta_price=beta) for beta in (0.0, 1.5))
+    assert (none.choice.beta_price, some.choice.beta_price) == (0.0, 1.5)
+    assert "choice.beta_price" not in some.page_log.standard_errors
+    log_price = np.log(items["price"].to_numpy())
+    x = log_price - mean_by(some.catalogue.item_topic, log_price)[some.catalogue.item_topic]
+    at_list_price = some.catalogue.item_intercept - 1.5 * x
+    np.testing.assert_allclose(at_list_price, none.catalogue.item_intercept, atol=1e-5)
+    moving = fit(log, origin="pages", items=items, beta_price=9.0)
+    assert moving.choice.beta_price < 2.0  # is estimated
 
 
 def test_what_content_believes_is_right_on_average(world: FittedWorld) -> None:

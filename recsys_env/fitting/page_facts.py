@@ -14,7 +14,7 @@ ESTIMATED = {
     "choice.v_0": "what choosing nothing is worth, from pages without a click",
     "choice.beta_taste": "weight of taste: root of the mean squared norm of a person's coefficients of the vectors",
     "choice.beta_repeat": "weight of habit, beside the tastes",
-    "choice.beta_price": "weight of the log price, from prices between and within items: no experiment",
+    "choice.beta_price": "weight of the log price, from prices that moved: no experiment",
     "choice.eta": "how attention falls with the position",
     "choice.kappa": "extra attention for the first position",
     "feedback.b_0": "log odds of a cart, or of a purchase at once, after a click",

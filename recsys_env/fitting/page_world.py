@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,9 @@ class PageFitSettings(Settings):
     """Settings of a fit to a log of pages."""
 
     dims: int = number_field(16, "D, taste dimensions, for vectors that are learned since the log has none", 1, 512)
+    beta_price: float = number_field(
+        0.0, "weight of the log price, which is assumed where no item's price moves in the log", 0, LARGEST
+    )
     habit: str = choice_field("click", "what forms a habit", "click", "purchase")
     habit_size: int = number_field(64, "H, items in a user's table of habits", 1, 256)
     habit_decay: float = number_field(0.98, "factor by which habits fade at each page of a user", 0, 1)
@@ -91,7 +94,7 @@ def fit_pages(
         ImportError: the extra `fit` is missing.
 
     Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Rossi, Allenby & McCulloch 2005 (their
-        posterior).
+        posterior); Mundlak 1978 (weight of price from its moves within items).
     """
     chosen: PageFitSettings = replace(PageFitSettings(), settings)
     if not isinstance(source, str):
@@ -105,18 +108,18 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     """The world of a checked log, and the model of its clicks; arguments and errors are those of `fit_pages`."""
     users, count = len(pages.user_ids), len(pages.item_ids)
     topic_name, topic = np.unique(pages.category, return_inverse=True)
-    list_price, log_price = _prices(pages, topic)
+    prices = _prices(pages, topic)
     clicks = np.bincount(pages.item[pages.clicked], minlength=count).astype(np.float64)
     popularity = np.maximum(clicks if pages.popularity is None else pages.popularity, SMALLEST_COUNT)
     habits, habit_item, habit_count = page_habits(pages, chosen)
-    names, features = _features(pages, popularity, log_price, habits)
+    names, features = _features(pages, popularity, prices, habits)
     choices = Pages(
         first_page=pages.first_page,
         first_row=pages.first_row,
         chosen=pages.chosen,
         item=pages.item,
         features=features,
-        price=np.zeros(0) if log_price is None else -log_price,
+        price=-prices.shown if prices.move else np.zeros(0),
         vectors=np.zeros((count, chosen.dims)) if pages.vectors is None else pages.vectors,
     )
     if pages.vectors is None:
@@ -128,15 +131,17 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
             f"{vectors.shape[1]} dimensions are; use a longer log, or fewer dimensions"
         )
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
-    beta_price, slope = phi.get("price", 0.0), phi.get("popularity", 0.0)  # 0 where all items are alike
+    beta_price, slope = phi.get("price", chosen.beta_price), phi.get("popularity", 0.0)  # 0 where all items are alike
+    # At list prices, a weight that is assumed changes nothing.
+    of_price = phi.get("mean price", 0.0) * prices.mean if prices.move else beta_price * prices.listed
     taste, rho = _people(model, vectors.shape[1], beta_price)
-    found, error, at_bound = _choice(phi, errors, model)
-    feedback, feedback_error = _after_click(pages, model, vectors, log_price, beta_price)
+    found, error, at_bound = _choice(phi, errors, model, beta_price)
+    feedback, feedback_error = _after_click(pages, model, vectors, prices, beta_price)
     catalogue = Catalogue(
         item_vectors=vectors.astype(np.float32),
         item_topic=topic.astype(np.int32),
-        item_intercept=(slope * np.log1p(popularity) + model.item_effect).astype(np.float32),
-        item_price=list_price.astype(np.float32),
+        item_intercept=(slope * np.log1p(popularity) + of_price + model.item_effect).astype(np.float32),
+        item_price=prices.list_price.astype(np.float32),
         item_popularity=popularity.astype(np.float32),
         item_price_ratio=np.ones((count, 0), np.float32),
         user_taste=taste.astype(np.float32),
@@ -210,45 +215,59 @@ def _world(catalogue: Catalogue, log: LogFacts, facts: PageFacts, pages: PageLog
     return replace(replace(world, assumed), catalogue.settings)
 
 
-def _prices(pages: PageLog, topic: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """List prices [M], and x [R], the log of the price asked over the geometric mean list price of the topic; None if
-    prices hardly differ."""
-    count = len(pages.item_ids)
-    listed = np.ones(count) if pages.list_price is None else pages.list_price.copy()
-    if pages.price is None:
-        return listed, None
-    full = pages.price + (0.0 if pages.discount is None else pages.discount)
-    if pages.list_price is None:
+class _Prices(NamedTuple):
+    """List prices, and x, logs of prices over the geometric mean list price of the item's topic."""
+
+    list_price: np.ndarray  # [M]
+    listed: np.ndarray  # [M] x of the list price
+    shown: np.ndarray  # [R] x of the price asked
+    mean: np.ndarray  # [M] mean of `shown`, less that of all items
+    move: bool  # whether an item's price does
+
+
+def _prices(pages: PageLog, topic: np.ndarray) -> _Prices:
+    list_price = np.ones(len(topic)) if pages.list_price is None else pages.list_price.copy()
+    price = list_price[pages.item] if pages.price is None else pages.price
+    if pages.list_price is None and pages.price is not None:
+        full = price + (0.0 if pages.discount is None else pages.discount)
         seen = library("pandas", "fit").Series(full).groupby(pages.item).median()
-        listed = np.full(count, float(np.exp(np.log(seen).mean())))
-        listed[seen.index.to_numpy()] = seen.to_numpy()
-    level = mean_by(topic, np.log(listed))
-    x = np.log(pages.price) - level[topic[pages.item]]
-    return listed, x if float(np.std(x)) > PROMOTED else None
+        list_price = np.full(len(topic), float(np.exp(np.log(seen).mean())))
+        list_price[seen.index.to_numpy()] = seen.to_numpy()
+    level = mean_by(topic, np.log(list_price))[topic]
+    listed, shown, mean = np.log(list_price) - level, np.log(price) - level[pages.item], np.log(list_price) - level
+    of_item = mean_by(pages.item, shown)
+    mean[np.unique(pages.item)] = of_item[np.unique(pages.item)]
+    return _Prices(list_price, listed, shown, mean - mean.mean(), float(np.std(shown - mean[pages.item])) > PROMOTED)
 
 
 def _features(
-    pages: PageLog, popularity: np.ndarray, log_price: np.ndarray | None, habits: np.ndarray
+    pages: PageLog, popularity: np.ndarray, prices: _Prices, habits: np.ndarray
 ) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names and values of the features f_r.
+
+    An item's mean price is one of them, so that the weight of the price is that of its moves (Mundlak 1978): better
+    items cost more, which says nothing about what a change of price does.
+    """
     columns = {"none": np.ones(len(pages.item)), "popularity": np.log1p(popularity)[pages.item], "repeat": habits}
     if pages.rank is not None and (pages.rank > 1).any():
         columns |= {"eta": -np.log(pages.rank), "kappa": (pages.rank == 1).astype(np.float64)}
-    if log_price is not None:
-        columns["price"] = -log_price
+    if prices.move:
+        columns |= {"mean price": prices.mean[pages.item], "price": -prices.shown}
     used = {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > 0}
     return tuple(used), np.ascontiguousarray(np.stack(list(used.values()), axis=1))
 
 
 def _choice(
-    phi: dict[str, float], errors: dict[str, float], model: ChoiceModel
+    phi: dict[str, float], errors: dict[str, float], model: ChoiceModel, beta_price: float
 ) -> tuple[dict[str, float], dict[str, float], tuple[str, ...]]:
     """The fields of `ChoiceConfig`, their standard errors, and those whose estimate was negative and must not be."""
     found = {"v_0": -phi["none"], "beta_taste": model.taste, "beta_repeat": phi.get("repeat", 0.0)}
+    found["beta_price"] = beta_price
     error = {"v_0": errors["none"], "beta_taste": model.taste_error}
     if "repeat" in phi:
         error["beta_repeat"] = errors["repeat"]
     if "price" in phi:
-        found["beta_price"], error["beta_price"] = phi["price"], errors["price"]
+        error["beta_price"] = errors["price"]
     if "eta" in phi:
         found |= {"eta": phi["eta"], "kappa": float(np.expm1(phi["kappa"]))}
         error |= {"eta": errors["eta"], "kappa": errors["kappa"] * float(np.exp(phi["kappa"]))}
@@ -296,7 +315,7 @@ def _first(happened: np.ndarray, pages: PageLog) -> np.ndarray:
 
 
 def _after_click(
-    pages: PageLog, model: ChoiceModel, vectors: np.ndarray, log_price: np.ndarray | None, beta_price: float
+    pages: PageLog, model: ChoiceModel, vectors: np.ndarray, prices: _Prices, beta_price: float
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Logit of carts, or of purchases at once, among the clicks, and the hazards of carts; with standard errors.
 
@@ -309,9 +328,9 @@ def _after_click(
     user = pages.user[pages.page[rows]]
     match = np.einsum("rd,rd->r", model.centres[user, :dims], vectors[pages.item[rows]]) / model.taste
     columns, names = [np.ones(len(rows)), match], ["b_0", "b_taste"]
-    if log_price is not None and beta_price != 0.0:
+    if prices.move and beta_price != 0.0:
         rho = 1.0 + model.centres[user, dims] / beta_price
-        columns.append(-rho * log_price[rows])
+        columns.append(-rho * prices.shown[rows])
         names.append("b_price")
     found, hessian = logistic(np.stack(columns, axis=1), happened, RIDGE)
     error = np.sqrt(np.diag(np.linalg.inv(hessian)))

@@ -198,12 +198,10 @@ def pages_not_identified(log: PageLog) -> list[str]:
         )
     if log.price is None:
         found.append("The effect of prices: the log has none, so everything costs the same and price has no weight.")
-    elif float(np.std(np.log(log.price))) <= PROMOTED:
-        found.append("The effect of prices: they hardly differ, so price has no weight.")
     elif float(np.sqrt(_variance_within(log.item, np.log(log.price)))) <= PROMOTED:
         found.append(
-            "The effect of a change of price: no item's price moves, so the weight of price comes from differences "
-            "between items, which differ in other ways, too."
+            "The effect of a change of price: no item's price moves, and items of different prices differ in other "
+            "ways, too. The weight of price is 0, or what is assumed (the setting beta_price)."
         )
     if log.propensity is None:
         found.append("What was left to chance: the log has no propensities.")
