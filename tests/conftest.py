@@ -93,6 +93,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     return stands
 
 
+@pytest.fixture(scope="module")
+def short_chains() -> Iterator[None]:
+    """Fits to logs of pages take shorter chains, whose estimates are only a little noisier."""
+    choice_model = pytest.importorskip("recsys_env.fitting.choice_model")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, number in (("ADAPTATION", 100), ("SETTLING", 30), ("DRAWS", 200)):
+            patch.setattr(choice_model, name, number)
+        yield
+
+
 @pytest.fixture
 def registries() -> Iterator[None]:
     """Whatever a test registers is forgotten after it."""

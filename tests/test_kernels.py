@@ -43,7 +43,7 @@ KINDS = (  # of page and of action
     ("auction", "weights"),
     ("platform", "publish"),
 )
-EXAMPLES = 30  # worlds per page kind and action kind
+EXAMPLES, AT_LEAST = 15, 30  # worlds per page kind and action kind, and per page kind
 COPIES = 3
 REPEATS = ((1.0, 1.0), (0.0, 1.0), (1.0, 0.2), (-1.0, 1.0))  # beta_repeat, repeat_scale
 BOUNDARY = 1e-5  # a draw this close to another outcome may fall to either side
@@ -557,18 +557,19 @@ def events_of(page: str) -> tuple[list[str], tuple[str, ...]]:
 @pytest.mark.parametrize("page", dict(KINDS))
 def test_kernels_follow_the_plain_game(page: str) -> None:
     tally: Counter[str] = Counter()
+    examples = max(EXAMPLES, AT_LEAST // [kind for kind, _ in KINDS].count(page))
     catalogues = st.just(False) if page == "platform" else one(False, False, False, True)
     for number, (kind, action) in enumerate(KINDS):
         if kind != page:
             continue
 
-        @random_worlds(EXAMPLES, number=number)
+        @random_worlds(examples, number=number)
         @given(config=worlds(page, action), key=st.integers(0, 2**32), fitted=catalogues)
         def check(config: WorldConfig, key: int, fitted: bool) -> None:
             tally.update(play(config, key, fitted) + Counter({f"worlds of {config.action}": 1}))
 
         check()
-        assert tally[f"worlds of {action}"] >= EXAMPLES
+        assert tally[f"worlds of {action}"] >= examples
     assert tally["skipped"] <= 0.005 * tally["ticks"]
     frequent, occasional = events_of(page)
     rare = {event: tally[event] for event in frequent if tally[event] < 10}

@@ -45,6 +45,7 @@ SHOP: WorldConfig = replace(
         "arrival": {"k_1": 0.0, "r_0": 6.0, "r_1": 0.0},
     },
 )
+pytestmark = pytest.mark.usefixtures("short_chains")
 SMALL: dict[str, Any] = {"episodes": 2, "draws": 1, "strengths": (1.0,), "policies": ("random", "content")}
 
 

@@ -38,7 +38,9 @@ LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a wei
 class PageFitSettings(Settings):
     """Settings of a fit to a log of pages."""
 
-    dims: int = number_field(16, "D, taste dimensions, for vectors that are learned since the log has none", 1, 512)
+    dims: int = number_field(
+        16, "D, taste dimensions, where vectors are learned; at most one less than there are items", 1, 512
+    )
     beta_price: float = number_field(
         0.0, "weight of the log price, which is assumed where no item's price moves in the log", 0, LARGEST
     )
@@ -120,7 +122,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item=pages.item,
         features=features,
         price=-prices.shown if prices.move else np.zeros(0),
-        vectors=np.zeros((count, chosen.dims)) if pages.vectors is None else pages.vectors,
+        vectors=np.zeros((count, min(chosen.dims, max(count - 1, 1)))) if pages.vectors is None else pages.vectors,
     )
     if pages.vectors is None:
         choices = choices._replace(vectors=learn_vectors(choices, topic))
@@ -128,7 +130,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     if model.taste_error > max(LARGEST_ERROR, 0.5 * model.taste):
         raise ValueError(
             f"the log has {int(clicks.sum())} clicks of {users} users, too few to tell how large tastes in "
-            f"{vectors.shape[1]} dimensions are; use a longer log, or fewer dimensions"
+            f"{vectors.shape[1]} dimensions are; use a longer log, or fewer dimensions (dims, where vectors are learned)"
         )
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", chosen.beta_price), phi.get("popularity", 0.0)  # 0 where all items are alike
