@@ -130,7 +130,8 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     if model.taste_error > max(LARGEST_ERROR, 0.5 * model.taste):
         raise ValueError(
             f"the log has {int(clicks.sum())} clicks of {users} users, too few to tell how large tastes in "
-            f"{vectors.shape[1]} dimensions are; use a longer log, or fewer dimensions (dims, where vectors are learned)"
+            f"{vectors.shape[1]} dimensions are; use a longer log, or fewer dimensions (dims, where vectors are "
+            "learned)"
         )
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", chosen.beta_price), phi.get("popularity", 0.0)  # 0 where all items are alike
