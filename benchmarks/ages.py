@@ -67,7 +67,7 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
     **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged", "recsim_ng"), "kernels"),
     "gpu": "cuda",
     **dict.fromkeys(("fit_origin", "fit_report", "fit_growth", "new_items"), "fitting"),
-    "recovery": "pages",
+    **dict.fromkeys(("page_growth", "recovery"), "pages"),
     "bad_inputs": "checks",
     "titles": "titles",
     "compatibility": "adapters",

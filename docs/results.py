@@ -95,6 +95,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "fit_origin": fit_origin,
         "fit_growth": fit_growth,
         "recovery": recovery,
+        "page_growth": page_growth,
         "evaluation": partial(evaluation, folder),
         "learners": learned,
         "comparisons": learners.comparisons,
@@ -592,6 +593,36 @@ def recovery() -> str:
     )
     heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "factor: median", "largest"]
     return section(found, markdown([*heads, *(f"`{name}`" for name in names)], rows), how=how)
+
+
+def page_growth() -> str:
+    result = stored("page_growth")
+    rows = [
+        [
+            f"{log['rows']:,}",
+            log["vectors"],
+            f"{log['users']:,}",
+            f"{log['items']:,}",
+            f"{log['seconds'] / 60:.1f}",
+            f"{log['peak_bytes'] / 2**30:.2f}",
+            f"{log['beta_taste']:.2f} ± {log['taste_error']:.2f}",
+            f"{log['eta']:.2f} ± {log['eta_error']:.2f}",
+        ]
+        for log in result["logs"]
+    ]
+    largest = result["logs"][-1]
+    found = (
+        f"A fit of {largest['rows']:,} rows by {largest['users']:,} users, with vectors learned, takes "
+        f"{largest['seconds'] / 60:.0f} minutes of one core and {largest['peak_bytes'] / 2**30:.1f} GiB of memory."
+    )
+    truth = result["settings"]
+    how = (
+        "Made-up logs of random pages, each in a process of its own; minutes of one core, and the largest memory of the "
+        f"process with its log. True are a taste of {truth['true taste']:g} and an eta of {truth['true eta']:g}. "
+        f"{whence(result, 'page_growth.json')}"
+    )
+    heads = ["rows", "vectors", "users", "items", "minutes", "GiB", "`beta_taste`", "`eta`"]
+    return section(found, markdown(heads, rows), how=how)
 
 
 # ------------------------------------------------------------------------------------------------ tasks

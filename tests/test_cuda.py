@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.checks.unchanged import games
+from benchmarks.checks.unchanged import ACTIONS, games
 from benchmarks.speed import gpu
-from recsys_env import vector_env
+from recsys_env import TASKS, vector_env
 
 ROOT = Path(__file__).parents[1]
 needs_numba_cuda = pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="needs numba-cuda")
@@ -30,8 +30,12 @@ def simulated(module: str) -> list[str]:
 
 @pytest.mark.slow
 @needs_numba_cuda
-def test_every_game_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
-    assert simulated("simulated") == [*(name for name, _ in games()), "refusals"]
+def test_every_task_in_the_simulator_equals_the_cpu_bit_for_bit() -> None:
+    *names, last = simulated("simulated")
+    played = [config for name, config in games() if name in names]
+    assert last == "refusals"
+    assert set(names) >= set(TASKS)
+    assert {config.action for config in played} >= set(ACTIONS)
 
 
 @pytest.mark.slow
