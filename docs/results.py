@@ -617,8 +617,8 @@ def page_growth() -> str:
     )
     truth = result["settings"]
     how = (
-        "Made-up logs of random pages, each in a process of its own; minutes of one core, and the largest memory of the "
-        f"process with its log. True are a taste of {truth['true taste']:g} and an eta of {truth['true eta']:g}. "
+        "Made-up logs of random pages, each in a process of its own; minutes of one core, and the largest memory of "
+        f"the process with its log. True are a taste of {truth['true taste']:g} and an eta of {truth['true eta']:g}. "
         f"{whence(result, 'page_growth.json')}"
     )
     heads = ["rows", "vectors", "users", "items", "minutes", "GiB", "`beta_taste`", "`eta`"]

@@ -21,6 +21,7 @@ from recsys_env.fitting import (  # noqa: E402
     fit,
     fit_pages,
     learned_vectors,
+    page_world,
     recorded_pages,
 )
 from recsys_env.fitting.choice_model import ChoiceModel, Pages, fit_choices  # noqa: E402
@@ -40,11 +41,14 @@ def simulated(
     repeat: bool = True,
     dims: int = DIMS,
     segments: int = 0,
+    category: np.ndarray | None = None,
 ) -> Pages:
     """Choices from pages filled at random, drawn from the model itself; of people with normal tastes, or with tastes of
-    equal size that gather in segments."""
+    equal size that gather in segments. Vectors of a category are alike."""
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((ITEMS, dims))
+    if category is not None:
+        vectors = vectors[category] + 0.3 * rng.standard_normal((ITEMS, dims))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     b = taste / dims**0.5 * rng.standard_normal((USERS, dims))
     if segments:
@@ -237,6 +241,14 @@ def test_learned_vectors_tell_which_items_are_alike():
     assert np.corrcoef(alike, found)[0, 1] > 0.5
 
 
+def test_vectors_of_a_category_gather_where_clicks_are_few():
+    category = np.arange(ITEMS) % 4
+    pages = simulated(9, 2_000, taste=4.0, category=category)
+    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), category)
+    same, alike = category[:, None] == category, learned @ learned.T
+    assert alike[same & ~np.eye(ITEMS, dtype=bool)].mean() > alike[~same].mean() + 0.4
+
+
 def test_learned_vectors_do_not_repeat_the_noise_of_the_clicks():
     """Vectors that fit the clicks best make tastes look strong that nobody has."""
     pages = simulated(7, 4_000, taste=0.0)
@@ -318,16 +330,40 @@ def test_the_weight_of_price_is_that_of_its_moves(world: FittedWorld, log: Any, 
 
 
 def test_a_weight_of_price_can_be_assumed_where_no_price_moves(log: Any, items: Any) -> None:
-    still = log.assign(price=log["item"].map(items.set_index("item")["price"])).drop(columns="discount")
+    price = log["item"].map(items.set_index("item")["price"])
+    still = log.assign(price=0.8 * price, discount=0.2 * price)  # all items are always cheaper by a fifth
     none, some = (fit(still, origin="pages", items=items, beta_price=beta) for beta in (0.0, 1.5))
     assert (none.choice.beta_price, some.choice.beta_price) == (0.0, 1.5)
     assert "choice.beta_price" not in some.page_log.standard_errors
     log_price = np.log(items["price"].to_numpy())
-    x = log_price - mean_by(some.catalogue.item_topic, log_price)[some.catalogue.item_topic]
-    at_list_price = some.catalogue.item_intercept - 1.5 * x
-    np.testing.assert_allclose(at_list_price, none.catalogue.item_intercept, atol=1e-5)
-    moving = fit(log, origin="pages", items=items, beta_price=9.0)
-    assert moving.choice.beta_price < 2.0  # is estimated
+    x = log_price + np.log(0.8) - mean_by(some.catalogue.item_topic, log_price)[some.catalogue.item_topic]
+    at_its_price = some.catalogue.item_intercept - 1.5 * x
+    np.testing.assert_allclose(at_its_price, none.catalogue.item_intercept, atol=1e-5)
+    (line,) = (line for line in some.summary().splitlines() if "choice.beta_price" in line)
+    assert "= 1.5 (the setting `beta_price` of the fit): no item's price moves in the log" in line
+    with pytest.raises(ValueError, match="beta_price = 9 cannot be assumed: prices of items move in this log"):
+        fit(log, origin="pages", items=items, beta_price=9.0)
+
+
+def test_carts_do_not_take_dear_items_for_what_prices_do(log: Any, items: Any) -> None:
+    """Items that are put in carts more often cost more here."""
+    clicked = log[log["event"] != "none"]
+    carted = (clicked["event"] != "click").groupby(clicked["item"]).mean()
+    factor = np.exp(3.0 * ((carted - carted.mean()) / carted.std()).clip(-1, 1))[log["item"]].to_numpy()
+    dear = log.assign(price=log["price"] * factor, discount=log["discount"] * factor)
+    found = fit(dear, origin="pages", items=items.drop(columns="price"))
+    error = found.page_log.standard_errors["feedback.b_price"]
+    assert found.feedback.b_price == pytest.approx(SHOP.feedback.b_price, abs=3 * error)
+
+
+def test_an_item_that_was_never_shown_costs_what_others_do(log: Any, items: Any) -> None:
+    """Prices of the log are a tenth of those of the table of items."""
+    tenth = log.assign(price=0.1 * log["price"], discount=0.1 * log["discount"])
+    pages = read_pages(tenth[tenth["item"] != 7], None, items)
+    topic, log_price = np.unique(pages.category, return_inverse=True)[1], np.log(items["price"].to_numpy())
+    away = page_world._prices(pages, topic).mean - (log_price - mean_by(topic, log_price)[topic])
+    assert away[7] == pytest.approx(np.delete(away, 7).mean(), abs=0.02)
+    assert away[7] == pytest.approx(np.log(0.1), abs=0.2)
 
 
 def test_what_content_believes_is_right_on_average(world: FittedWorld) -> None:

@@ -23,12 +23,13 @@ from recsys_env.fitting import fit
 from ..result_files import store
 
 ROWS, VECTORS = (100_000, 300_000, 1_000_000), ("given", "learned")
-SLOTS, ROWS_PER_USER, ROWS_PER_ITEM, DIMS, SEED = 5, 100, 200, 8, 0
-NONE, TASTE, APPEAL, ETA = 3.0, 3.0, 0.5, 0.8  # utils
+SLOTS, ROWS_PER_USER, ROWS_PER_ITEM, DIMS, SEED = 5, 300, 500, 8, 0
+NONE, TASTE, APPEAL, ETA = 1.5, 3.0, 0.5, 0.8  # utils
+WARM_UP = 10_000  # rows of a first fit, which compiles
 
 
 def made_up_log(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A log with a hundredth as many users and a two hundredth as many items, and its table of items."""
+    """A log of so many rows, and its table of items."""
     rng = np.random.default_rng(SEED)
     pages, users, items = rows // SLOTS, rows // ROWS_PER_USER, rows // ROWS_PER_ITEM
     vectors, tastes = (rng.standard_normal((number, DIMS)) for number in (items, users))
@@ -55,9 +56,10 @@ def made_up_log(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 def measured(job: tuple[int, str]) -> dict[str, float | str]:
     """Fit a log of so many rows; what it takes, and what it finds."""
     rows, vectors = job
-    log, items = made_up_log(rows)
-    began = time.process_time()
-    world = fit(log, origin="pages", items=items if vectors == "given" else None, dims=DIMS)
+    for number in (WARM_UP, rows):
+        log, items = made_up_log(number)
+        began = time.process_time()
+        world = fit(log, origin="pages", items=items if vectors == "given" else None, dims=DIMS)
     return {
         "rows": rows,
         "vectors": vectors,

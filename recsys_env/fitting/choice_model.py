@@ -6,10 +6,10 @@ exp(v_r) / (1 + sum_s exp(v_s)) of the rows s of the page, and
     v_r = phi f_r + a_j + b_u z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s, diag(variance)).
 
 f_r are features with fixed coefficients phi: 1 (minus what choosing nothing is worth), -log rank and [rank = 1]
-(examination multiplies the odds), log(1 + n) of habits, and log(1 + popularity), so that a_j is the part of an item's
-appeal that its popularity does not tell. z_r is the item's vector, followed by minus its log price. s is the user's
-segment: people gather around tastes, such as topics. A single normal distribution takes the gathering for stronger
-tastes. Of more segments than there are, some stay nearly empty.
+(examination multiplies the odds), log(1 + n) of habits, log(1 + popularity), minus the log price, and the item's mean
+log price. So a_j is the part of an item's appeal that popularity and mean price do not tell. z_r is the item's vector,
+followed by minus its log price. s is the user's segment: people gather around tastes, such as topics. A single normal
+distribution takes the gathering for stronger tastes. Of more segments than there are, some stay nearly empty.
 
 Estimates are means of the posterior distribution, and standard errors are its standard deviations. An iteration of the
 sampler draws, given all others:
@@ -399,7 +399,7 @@ class Sampler:
         return parts
 
     def key(self) -> np.uint64:
-        """Of the draws of a compiled pass."""
+        """Return a new key for the random numbers of a compiled pass."""
         return np.uint64(self.random.integers(2**64, dtype=np.uint64))
 
     @staticmethod

@@ -1,9 +1,12 @@
 """Item vectors that are learned from the clicks of a log of pages, for items that have none.
 
-The model is that of `choice_model`, with the vectors among what is unknown. They have unit norm, and the vectors of a
-category gather around a common direction. Vectors that fit the clicks best would repeat the noise of the clicks, which
-then looks like strong tastes. So the vectors are a draw from their posterior distribution, by the same Markov chain
-with one more step: each vector in turn by elliptical slice sampling, given the users' coefficients.
+The model is that of `choice_model`, with the vectors among what is unknown. A vector has unit norm and the direction of
+g_j ~ N(m_c, I), where c is the item's category, m_c ~ N(0, s^2 I), and 1 / s^2 ~ Gamma(1, 1). So the vectors of a
+category gather around a common direction, as closely as its clicks say.
+
+Vectors that fit the clicks best would repeat the noise of the clicks, which then looks like strong tastes. So the
+vectors are a draw from their posterior distribution, by the same Markov chain with one more step: each vector in turn
+by elliptical slice sampling, given the users' coefficients.
 
 Sources: Salakhutdinov & Mnih 2008 (factors of users and items drawn in turn); Murray, Adams & MacKay 2010 (elliptical
 slice sampling); Presnell, Morrison & Littell 1998 (directions of normally distributed vectors).
@@ -18,7 +21,8 @@ import numpy as np
 from ..kernels.page_vectors import draw_vectors
 from .choice_model import SEED, Pages, Sampler
 
-LEARNING = 150  # iterations
+LEARNING = 150  # iterations in which the chain adapts; then it settles
+SETTLING = 100
 
 
 class RowsOfItems(NamedTuple):
@@ -53,8 +57,11 @@ def learn_vectors(pages: Pages, category: np.ndarray) -> np.ndarray:
     rows = RowsOfItems.of(pages)
     memory = np.zeros(dims), np.zeros((4, int(np.diff(rows.first).max())))
     members = np.bincount(category, minlength=categories)[:, None]
-    for iteration in range(LEARNING):
-        chain.adapt(iteration, LEARNING)
+    for iteration in range(LEARNING + SETTLING):
+        if iteration < LEARNING:
+            chain.adapt(iteration, LEARNING)
+        else:
+            chain.step()
         utility = chain.utilities()
         total = 1.0 + np.add.reduceat(np.exp(utility), pages.first_row[:-1])
         state = utility, total, centres, category, chain.users

@@ -83,7 +83,7 @@ class PageFacts(Settings):
     draws: int = number_field(0, "draws of the weights from their posterior distribution", 0)
     effective: float = number_field(0.0, "independent draws that would tell the least certain mean as precisely", 0)
     settled: bool = number_field(True, "whether the parts of the draws agree")
-    item_sd: float = number_field(0.0, "standard deviation of intercepts beside what popularity tells", 0, unit="utils")
+    item_sd: float = number_field(0.0, "standard deviation of intercepts beside what popularity and price tell", 0)
     standard_errors: Any = weights_field("standard errors of the estimates", 0, float("inf"), *ESTIMATED)
     at_bound: Any = words_field("parameters whose estimate was negative, which a world does not allow", *BOUNDED)
 
@@ -123,13 +123,21 @@ def page_summary(world: Any) -> str:
         if name in errors:
             bound = "; its estimate was negative, which a world does not allow" if name in facts.at_bound else ""
             lines.append(f"  {name} = {value_of(world, name):.4g} (+- {errors[name]:.2g}): {meaning}{bound}")
-    lines.append(f"  intercepts of items: standard deviation {facts.item_sd:.2g} beside what popularity tells")
+    lines.append(f"  intercepts of items: standard deviation {facts.item_sd:.2g} beside what popularity and price tell")
     lines.append("  tastes and price sensitivities of users: drawn from their posterior, one draw each")
+    assumed = world.choice.beta_price if "choice.beta_price" not in errors else 0.0
+    if assumed:
+        lines += [
+            "",
+            "Assumed",
+            f"  choice.beta_price = {assumed:.4g} (the setting `beta_price` of the fit): no item's price moves in the "
+            "log, at whose prices this weight changes nothing",
+        ]
     lines += ["", "Counted in the log"]
     counted = {name for name in FACTS if value_of(world, name) != _default(world, name)} | {"num_agents", "slots"}
     lines += [f"  {name} = {in_words(value_of(world, name))}: {FACTS[name]}" for name in FACTS if name in counted]
     lines += ["", "Kept at its default, since the log does not say (override what you know better)"]
-    missing = [name for name in ESTIMATED if name not in errors]
+    missing = [name for name in ESTIMATED if name not in errors and not (name == "choice.beta_price" and assumed)]
     kept = {**{name: ESTIMATED[name] for name in missing}, **{n: FACTS[n] for n in FACTS if n not in counted}, **KEPT}
     lines += [f"  {name} = {in_words(value_of(world, name))}: {meaning}" for name, meaning in kept.items()]
     lines += ["", "Not to be known from a log of pages"]

@@ -42,7 +42,7 @@ class PageFitSettings(Settings):
         16, "D, taste dimensions, where vectors are learned; at most one less than there are items", 1, 512
     )
     beta_price: float = number_field(
-        0.0, "weight of the log price, which is assumed where no item's price moves in the log", 0, LARGEST
+        0.0, "weight of the log price, to be assumed where no item's price moves in the log", 0, LARGEST
     )
     habit: str = choice_field("click", "what forms a habit", "click", "purchase")
     habit_size: int = number_field(64, "H, items in a user's table of habits", 1, 256)
@@ -111,6 +111,11 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     users, count = len(pages.user_ids), len(pages.item_ids)
     topic_name, topic = np.unique(pages.category, return_inverse=True)
     prices = _prices(pages, topic)
+    if prices.move and chosen.beta_price:
+        raise ValueError(
+            f"beta_price = {chosen.beta_price:g} cannot be assumed: prices of items move in this log, from which their "
+            "weight is estimated"
+        )
     clicks = np.bincount(pages.item[pages.clicked], minlength=count).astype(np.float64)
     popularity = np.maximum(clicks if pages.popularity is None else pages.popularity, SMALLEST_COUNT)
     habits, habit_item, habit_count = page_habits(pages, chosen)
@@ -135,8 +140,8 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         )
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", chosen.beta_price), phi.get("popularity", 0.0)  # 0 where all items are alike
-    # At list prices, a weight that is assumed changes nothing.
-    of_price = phi.get("mean price", 0.0) * prices.mean if prices.move else beta_price * prices.listed
+    # At the prices of the log, a weight that is assumed changes nothing.
+    of_price = phi.get("mean price", 0.0) * prices.relative if prices.move else beta_price * prices.mean
     taste, rho = _people(model, vectors.shape[1], beta_price)
     found, error, at_bound = _choice(phi, errors, model, beta_price)
     feedback, feedback_error = _after_click(pages, model, vectors, prices, beta_price)
@@ -222,10 +227,14 @@ class _Prices(NamedTuple):
     """List prices, and x, logs of prices over the geometric mean list price of the item's topic."""
 
     list_price: np.ndarray  # [M]
-    listed: np.ndarray  # [M] x of the list price
     shown: np.ndarray  # [R] x of the price asked
-    mean: np.ndarray  # [M] mean of `shown`, less that of all items
+    mean: np.ndarray  # [M] mean of `shown`; of items never shown, as far from the list price as others are on average
     move: bool  # whether an item's price does
+
+    @property
+    def relative(self) -> np.ndarray:
+        """[M] `mean`, less that of all items."""
+        return self.mean - self.mean.mean()
 
 
 def _prices(pages: PageLog, topic: np.ndarray) -> _Prices:
@@ -233,14 +242,14 @@ def _prices(pages: PageLog, topic: np.ndarray) -> _Prices:
     price = list_price[pages.item] if pages.price is None else pages.price
     if pages.list_price is None and pages.price is not None:
         full = price + (0.0 if pages.discount is None else pages.discount)
-        seen = library("pandas", "fit").Series(full).groupby(pages.item).median()
-        list_price = np.full(len(topic), float(np.exp(np.log(seen).mean())))
-        list_price[seen.index.to_numpy()] = seen.to_numpy()
+        median = library("pandas", "fit").Series(full).groupby(pages.item).median()
+        list_price = np.full(len(topic), float(np.exp(np.log(median).mean())))
+        list_price[median.index.to_numpy()] = median.to_numpy()
     level = mean_by(topic, np.log(list_price))[topic]
-    listed, shown, mean = np.log(list_price) - level, np.log(price) - level[pages.item], np.log(list_price) - level
-    of_item = mean_by(pages.item, shown)
-    mean[np.unique(pages.item)] = of_item[np.unique(pages.item)]
-    return _Prices(list_price, listed, shown, mean - mean.mean(), float(np.std(shown - mean[pages.item])) > PROMOTED)
+    listed, shown, seen = np.log(list_price) - level, np.log(price) - level[pages.item], np.unique(pages.item)
+    mean = listed + float((shown - listed[pages.item]).mean())
+    mean[seen] = mean_by(pages.item, shown)[seen]
+    return _Prices(list_price, shown, mean, float(np.std(shown - mean[pages.item])) > PROMOTED)
 
 
 def _features(
@@ -255,7 +264,7 @@ def _features(
     if pages.rank is not None and (pages.rank > 1).any():
         columns |= {"eta": -np.log(pages.rank), "kappa": (pages.rank == 1).astype(np.float64)}
     if prices.move:
-        columns |= {"mean price": prices.mean[pages.item], "price": -prices.shown}
+        columns |= {"mean price": prices.relative[pages.item], "price": -prices.shown}
     used = {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > 0}
     return tuple(used), np.ascontiguousarray(np.stack(list(used.values()), axis=1))
 
@@ -285,19 +294,24 @@ def _choice(
 
 
 def _people(model: ChoiceModel, dims: int, beta_price: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tastes [U, D] of unit norm and price sensitivities [U] of mean 1, drawn from the posterior.
+    """Tastes [U, D] of unit norm and price sensitivities [U] of mean 1, drawn from the posterior."""
+    taste = model.people[:, :dims]
+    taste = taste / np.maximum(np.linalg.norm(taste, axis=1, keepdims=True), 1e-12)
+    return taste, _sensitivities(model.people, model, dims, beta_price)
 
-    A draw of the price coefficient becomes the number of the same rank in a log-normal distribution of the same mean
-    and variance, so that sensitivities are positive.
+
+def _sensitivities(coefficients: np.ndarray, model: ChoiceModel, dims: int, beta_price: float) -> np.ndarray:
+    """Price sensitivities [U] of mean 1, of these coefficients [U, d] of the users.
+
+    A coefficient of the price becomes the number of the same rank in a log-normal distribution of the same mean and
+    variance, so that sensitivities are positive.
     """
-    drawn = model.people
-    taste = drawn[:, :dims] / np.maximum(np.linalg.norm(drawn[:, :dims], axis=1, keepdims=True), 1e-12)
-    if drawn.shape[1] == dims or beta_price == 0.0:
-        return taste, np.ones(len(taste))
+    if coefficients.shape[1] == dims or beta_price == 0.0:
+        return np.ones(len(coefficients))
     sd = model.price_sd
     spread = min(float(np.sqrt(np.log1p((sd / beta_price) ** 2))), LARGEST_SPREAD)
-    rho = np.exp(np.sign(beta_price) * spread * drawn[:, dims] / max(sd, 1e-12))
-    return taste, rho / rho.mean()
+    rho: np.ndarray = np.exp(np.sign(beta_price) * spread * coefficients[:, dims] / max(sd, 1e-12))
+    return rho / rho.mean()
 
 
 def page_habits(pages: PageLog, settings: PageFitSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -322,7 +336,8 @@ def _after_click(
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Logit of carts, or of purchases at once, among the clicks, and the hazards of carts; with standard errors.
 
-    Tastes and price sensitivities are posterior means, whose deviation from the truth is independent of them.
+    Tastes and price sensitivities are posterior means, whose deviation from the truth is independent of them. As in the
+    choice of items, the weight of the price is that of its moves.
     """
     rows, dims = np.flatnonzero(pages.clicked), vectors.shape[1]
     happened = (pages.cart | pages.bought)[rows]
@@ -332,11 +347,12 @@ def _after_click(
     match = np.einsum("rd,rd->r", model.centres[user, :dims], vectors[pages.item[rows]]) / model.taste
     columns, names = [np.ones(len(rows)), match], ["b_0", "b_taste"]
     if prices.move and beta_price != 0.0:
-        rho = 1.0 + model.centres[user, dims] / beta_price
-        columns.append(-rho * prices.shown[rows])
+        rho = _sensitivities(model.centres, model, dims, beta_price)[user]
+        columns += [-rho * prices.shown[rows], prices.relative[pages.item[rows]]]
         names.append("b_price")
     found, hessian = logistic(np.stack(columns, axis=1), happened, RIDGE)
-    error = np.sqrt(np.diag(np.linalg.inv(hessian)))
+    error = np.sqrt(np.diag(np.linalg.inv(hessian)))[: len(names)]
+    found = found[: len(names)]
     at_once = not pages.cart.any()
     result: dict[str, Any] = dict(zip(names, np.round(np.clip(found, -LARGEST, LARGEST), 4).tolist(), strict=True))
     result |= {"b_quality": 0.0, "instant": at_once}

@@ -23,8 +23,8 @@ def draw_vectors(pages, rows, utility, total, centres, group, coefficients, key,
     variances of 1. So without a centre all directions are equally likely.
 
     Args:
-        utility: [R], of all rows; total: [P], the sum of the odds of a page, with 1 for choosing nothing. Both follow
-            the vectors.
+        utility: [R], of all rows; total: [P], the sum of the odds of a page, with 1 for choosing nothing. Both are
+            updated in place.
         centres, group: [G, D] and [M].
         coefficients: [U, d], of which the first D are tastes.
         raw: [M, D], moved in place, and with it pages.vectors.

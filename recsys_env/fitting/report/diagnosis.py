@@ -197,11 +197,11 @@ def pages_not_identified(log: PageLog) -> list[str]:
             "just seen."
         )
     if log.price is None:
-        found.append("The effect of prices: the log has none, so everything costs the same and price has no weight.")
+        found.append("The effect of prices: the log has none, so their weight is 0 unless it is assumed.")
     elif float(np.sqrt(_variance_within(log.item, np.log(log.price)))) <= PROMOTED:
         found.append(
             "The effect of a change of price: no item's price moves, and items of different prices differ in other "
-            "ways, too. The weight of price is 0, or what is assumed (the setting beta_price)."
+            "ways, too. So the weight of price is 0 unless it is assumed."
         )
     if log.propensity is None:
         found.append("What was left to chance: the log has no propensities.")
@@ -214,8 +214,8 @@ def pages_not_identified(log: PageLog) -> list[str]:
         found.append("How long visits are: the log has no sessions, so their length is kept at its default.")
     if log.vectors is None:
         found.append(
-            "What items are like: the log has no vectors of them, so they are learned from the clicks. Of an item with "
-            "few clicks they say what its category says."
+            "What items are like: the log has no vectors of them, so they are learned from the clicks. That of an item "
+            "with few clicks is drawn at random around the direction of its category."
         )
     if not log.bought.any():
         found.append("Purchases: the log has none, so policies are compared by their clicks.")
