@@ -79,7 +79,6 @@ AWAITED: tuple[str, ...] = (
     "gpu",
     "mutants",
     "profile",
-    "recovery",
     "recsim_ng",
     "soak",
     "speed",
