@@ -114,30 +114,33 @@ def _targets(
     weights = coefficients(catalogue, model)
     x = log_price(catalogue, np.arange(items), catalogue.item_price.astype(float))
 
-    def utility(pages: slice) -> np.ndarray:
+    def utility(pages: np.ndarray) -> np.ndarray:
         taste = weights[user[pages], :-1] @ catalogue.item_vectors.T.astype(float)
         found: np.ndarray = catalogue.item_intercept + taste - weights[user[pages], -1:] * x
         return found
 
-    scores: dict[str, Callable[[slice], np.ndarray]] = {
-        "random": lambda pages: rng.random((len(user[pages]), items)),
-        "popularity": lambda pages: np.tile(catalogue.item_popularity, (len(user[pages]), 1)),
-        "appeal": lambda pages: np.tile(appeal, (len(user[pages]), 1)),
+    scores: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "random": lambda pages: rng.random((len(pages), items)),
+        "popularity": lambda pages: np.tile(catalogue.item_popularity, (len(pages), 1)),
+        "appeal": lambda pages: np.tile(appeal, (len(pages), 1)),
         "fitted utility": utility,
     }
+    every = np.arange(len(user))
+    _, first_page, place = np.unique(user, return_index=True, return_inverse=True)
     step = max(1, CELLS // items)
     for name, score in scores.items():
+        # out of all items, a policy without chance shows a user the same on every page
+        asked, again = (every, every) if candidates is not None or name == "random" else (first_page, place)
         best = []
-        for first in range(0, len(user), step):
-            pages = slice(first, first + step)
+        for pages in (asked[first : first + step] for first in range(0, len(asked), step)):
             some = score(pages)
             if candidates is not None:
-                page, place = np.nonzero(candidates[pages] >= 0)
+                row, column = np.nonzero(candidates[pages] >= 0)
                 offered = np.zeros(some.shape, bool)
-                offered[page, candidates[pages][page, place]] = True
+                offered[row, candidates[pages][row, column]] = True
                 some = np.where(offered, some, -np.inf)
             best.append(np.argsort(-some, axis=1, kind="stable")[:, :slots])
-        yield name, np.concatenate(best)
+        yield name, np.concatenate(best)[again]
 
 
 def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.ndarray) -> np.ndarray:
