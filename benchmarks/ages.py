@@ -82,7 +82,6 @@ AWAITED: tuple[str, ...] = (
     "gpu",
     "mutants",
     "profile",
-    "recovery",
     "recsim_ng",
     "soak",
     "speed",

@@ -5,6 +5,7 @@ Each result is one JSON file. It holds what was measured, the settings, and wher
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,4 +37,5 @@ def earlier(name: str, key: str, settings: Mapping[str, Any]) -> Any:
     again and keep the others."""
     path = RESULTS / f"{name}.json"
     stored = read_json(path) if path.is_file() else {}
-    return stored[key] if stored.get("settings") == settings else {}
+    as_stored = json.loads(json.dumps(settings))  # where a tuple is a list
+    return stored[key] if stored.get("settings") == as_stored else {}

@@ -31,8 +31,10 @@ EVENTS = ("clicked", "cart", "bought")  # columns of truth values that all logs 
 def to_obp(table: pandas.DataFrame, items: int, reward: str = "clicked") -> dict[str, Any]:
     """Return a log as bandit feedback of Open Bandit Pipeline (Saito et al. 2021), with a round for each impression.
 
-    The propensity of a slot is conditional on the slots before it, so estimators of one slot's reward may use it as it
-    is. obp's estimators of whole slates need `slate_propensity` of the log.
+    The propensity of a slot is conditional on the slots before it. In later slots, the importance weights of a policy
+    that does not look at the slots before are below 1 on average, because an item may have been shown there. So use
+    obp's self-normalised estimators, and each position by itself. obp's estimators of whole slates need
+    `slate_propensity` of the log.
 
     Args:
         table: log of `recsys_env.evaluation.record`, with propensities, and with the column `context` on request.

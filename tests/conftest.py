@@ -96,7 +96,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(scope="module")
 def short_chains() -> Iterator[None]:
     """Fits to logs of pages take shorter chains, whose estimates are only a little noisier."""
-    choice_model = pytest.importorskip("recsys_env.fitting.choice_model")
+    from recsys_env.fitting import choice_model
+
     with pytest.MonkeyPatch.context() as patch:
         for name, number in (("ADAPTATION", 100), ("SETTLING", 30), ("DRAWS", 200)):
             patch.setattr(choice_model, name, number)

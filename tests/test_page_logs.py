@@ -464,6 +464,27 @@ def test_without_pages_rows_of_the_same_user_and_time_are_one(log: Any) -> None:
     assert f"{len(alone):,} of them are a cart or purchase alone" in doubt
 
 
+def test_candidates_are_lists_or_texts(log: Any) -> None:
+    shown = log[log["event"].isin(["none", "click"])].reset_index(drop=True)
+    lists = shown.groupby("page")["item"].agg(list)
+    given = shown.assign(candidates=shown["page"].map(lists))
+    texts = given.assign(candidates=given["candidates"].map(lambda ids: " ".join(map(str, ids))))
+    for table in (given, texts):
+        found = read_pages(table, None)
+        assert found.candidates is not None
+        of_first = found.candidates[0][found.candidates[0] >= 0]
+        assert np.sort(of_first).tolist() == np.sort(found.item[: found.first_row[1]]).tolist()
+    (doubt,) = read_pages(given.assign(candidates=given["candidates"].map(lambda ids: [*ids, 999])), None).doubts
+    assert "candidates are items that were never shown and are in no table of items: they are left out" in doubt
+    for bad, message in (
+        (7, "must hold a list of items, or their ids with spaces"),
+        ([], "must hold the item that was"),
+    ):
+        wrong = given.assign(candidates=pd.Series([bad] * len(given)).where(given.index == 5, given["candidates"]))
+        with pytest.raises(ValueError, match=f"column 'candidates' {message}.*the first is row"):
+            read_pages(wrong, None)
+
+
 def test_positions_may_count_from_0(log: Any) -> None:
     given, found = read_pages(log, None), read_pages(log.assign(position=log["position"] - 1), None)
     np.testing.assert_array_equal(found.rank, given.rank)

@@ -307,7 +307,7 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
     cut = split_pages(log, None, None, 0.5)
     world, model = fitted_pages(cut.before, PageFitSettings())
     shown = [prediction.shown_items(cut, world.catalogue, PageFitSettings(), pages) for pages in (cut.first, cut.after)]
-    found = page_values(world.catalogue, model, *shown)
+    found = page_values(world.catalogue, model, *shown, None)
     assert found["slots"] == 4
     for name, row in found["policies"].items():
         assert row["weight"] == pytest.approx(1, abs=0.2), name
@@ -319,9 +319,32 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
     assert values["fitted utility"] > values["popularity"] > values["random"]
     assert found["logged"]["clicks"]["mean"] == pytest.approx(found["logged"]["world"]["mean"], rel=0.15)
     assert found["pairs"]["differ"] == found["pairs"]["ordered alike"] > 0
-    narrow = page_values(world.catalogue, model, shown[0], shown[1]._replace(propensity=np.ones(len(shown[1].item))))
+    sure = shown[1]._replace(propensity=np.ones(len(shown[1].item)))
+    narrow = page_values(world.catalogue, model, shown[0], sure, None)
     assert all(row["ips"] is row["dr"] is None for row in narrow["policies"].values() if row["weight"] < 0.5)
     assert narrow["policies"]["random"]["dr"] is None
+
+
+def test_policies_choose_from_what_retrieval_offered() -> None:
+    """Ten of 24 items at each page; with all of them, most choices could not have been logged."""
+    changes = {"action": "candidates", "candidates": {"number": 10}, "horizon": 2_000}
+    log = recorded_pages(record(replace(SHOP, changes), "random", seed=3, columns=["candidates"]))
+    cut = split_pages(log, None, None, 0.5)
+    world, model = fitted_pages(cut.before, PageFitSettings())
+    shown = [prediction.shown_items(cut, world.catalogue, PageFitSettings(), pages) for pages in (cut.first, cut.after)]
+    assert cut.candidates is not None
+    assert (np.sort(cut.candidates, axis=1)[:, 1:] != np.sort(cut.candidates, axis=1)[:, :-1]).all()
+    of_all, of_offered = (
+        page_values(world.catalogue, model, *shown, candidates)["policies"] for candidates in (None, cut.candidates)
+    )
+    for name in ("random", "popularity", "appeal", "fitted utility"):
+        assert 0.7 < of_offered[name]["weight"] < 1.0, name  # the fourth slot is given the three before
+        assert of_offered[name]["ips"]["low"] < of_offered[name]["dr"]["mean"] < of_offered[name]["ips"]["high"], name
+    logged = shown[1].clicked.reshape(-1, 4).sum(1).mean()
+    for kind in ("ips", "dr"):
+        assert of_offered["random"][kind]["low"] < logged < of_offered["random"][kind]["high"]
+    assert of_all["random"]["weight"] == pytest.approx(10 / 24, abs=0.1)
+    assert of_all["popularity"]["dr"] is None
 
 
 # ------------------------------------------------------------------------------------------------ words

@@ -38,6 +38,9 @@ def test_rows_of_other_settings_are_not_carried_over(tmp_path: Path, monkeypatch
     result_files.store("some", {"seed": 1}, {"rows": {"a": 2}})
     assert result_files.earlier("some", "rows", {"seed": 1}) == {"a": 2}
     assert result_files.earlier("some", "rows", {"seed": 2}) == {}
+    result_files.store("some", {"policies": ("a", "b")}, {"rows": {"a": 3}})
+    assert result_files.earlier("some", "rows", {"policies": ("a", "b")}) == {"a": 3}
+    result_files.store("some", {"seed": 1}, {"rows": {"a": 2}})
     assert result_files.earlier("some", "rows", {"seed": 1, "copies": 1}) == {}
 
 

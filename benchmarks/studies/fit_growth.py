@@ -14,11 +14,12 @@ import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from recsys_env.fitting import fit
+from recsys_env.fitting import FittedWorld, fit
 
 from ..result_files import store
 
@@ -64,17 +65,24 @@ def _popular(rng: np.random.Generator, size: int | tuple[int, int], number: int)
     return draws
 
 
-def measured(rows: int) -> dict[str, float]:
-    """Fit a log of so many rows; what it takes, and what it finds."""
-    log = made_up_log(rows)
-    began = time.process_time()
-    world = fit(log, origin="free_choice", columns={"quantity": None, "name": None})
+def cost(rows: int, world: FittedWorld, began: float) -> dict[str, Any]:
+    """What a fit took that began at this time of the process, and the size of its log."""
     return {
         "rows": rows,
         "users": world.log.users,
         "items": world.log.items,
         "seconds": time.process_time() - began,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def measured(rows: int) -> dict[str, Any]:
+    """Fit a log of so many rows; what it takes, and what it finds."""
+    log = made_up_log(rows)
+    began = time.process_time()
+    world = fit(log, origin="free_choice", columns={"quantity": None, "name": None})
+    return {
+        **cost(rows, world, began),
         "weight_users": world.log.weight_users,
         "weight_purchases": world.log.weight_purchases,
         "beta_taste": world.choice.beta_taste,

@@ -10,10 +10,10 @@ core. The peak memory is that of the whole process, the log included.
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ import pandas as pd
 from recsys_env.fitting import fit
 
 from ..result_files import store
+from .fit_growth import cost
 
 ROWS, VECTORS = (100_000, 300_000, 1_000_000), ("given", "learned")
 SLOTS, ROWS_PER_USER, ROWS_PER_ITEM, DIMS, SEED = 5, 300, 500, 8, 0
@@ -53,7 +54,7 @@ def made_up_log(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return log, pd.DataFrame({"item": np.arange(items), "vector": vectors.tolist()})
 
 
-def measured(job: tuple[int, str]) -> dict[str, float | str]:
+def measured(job: tuple[int, str]) -> dict[str, Any]:
     """Fit a log of so many rows; what it takes, and what it finds."""
     rows, vectors = job
     for number in (WARM_UP, rows):
@@ -61,12 +62,8 @@ def measured(job: tuple[int, str]) -> dict[str, float | str]:
         began = time.process_time()
         world = fit(log, origin="pages", items=items if vectors == "given" else None, dims=DIMS)
     return {
-        "rows": rows,
+        **cost(rows, world, began),
         "vectors": vectors,
-        "users": world.log.users,
-        "items": world.log.items,
-        "seconds": time.process_time() - began,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "beta_taste": world.choice.beta_taste,
         "taste_error": world.page_log.standard_errors["choice.beta_taste"],
         "eta": world.choice.eta,

@@ -32,6 +32,7 @@ from ..policies.ranking import Ranker
 from ..tasks import task_config
 from ..vector import VectorEnv
 
+SMALLEST_WEIGHT = 1e-12  # mean of a slot's weights; where none is above 0, estimates are 0 in any case
 RIDGE = 1.0  # penalty of the squared coefficients of the direct method, on standardised features
 
 
@@ -183,7 +184,13 @@ def page_estimates(log: PageLog, policy: str) -> dict[str, Any]:
 
 
 def slotwise(
-    picks: np.ndarray, propensities: np.ndarray, rewards: np.ndarray, target: np.ndarray, predicted: np.ndarray
+    picks: np.ndarray,
+    propensities: np.ndarray,
+    rewards: np.ndarray,
+    target: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    normalised: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return the slot-wise IPS, DM and DR estimates of the value of each page.
 
@@ -193,6 +200,9 @@ def slotwise(
         rewards: [P, K] rewards of the slots.
         target: [P, K] options that the policy would show.
         predicted: [P, C, K] predictions of the reward of each option in each slot.
+        normalised: divide the importance weights of a slot by their mean over the pages (Swaminathan & Joachims 2015).
+            Needed where propensities are conditional on the slots before, as those of `evaluation.record`: then weights
+            are below 1 on average, because an option may have been shown in an earlier slot.
 
     Returns:
         ips, dm, dr: [P] each.
@@ -213,6 +223,8 @@ def slotwise(
         raise ValueError(f"propensities = {shown(propensities)} must be above 0 and at most 1")
     pages, slots = np.ogrid[: shape[0], : shape[1]]
     same = (shown_ == wanted) / weights
+    if normalised:
+        same = same / np.maximum(same.mean(0), SMALLEST_WEIGHT)
     ips, dm = (same * earned).sum(1), predicted[pages, wanted, slots].sum(1)
     return {"ips": ips, "dm": dm, "dr": dm + (same * (earned - predicted[pages, shown_, slots])).sum(1)}
 

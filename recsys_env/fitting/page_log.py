@@ -35,9 +35,11 @@ PAGE_ROLES = (
     "text",
     "agent",
     "popularity",
+    "candidates",
 )
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 REQUIRED = ("user", "item", "event")  # and page or time
+_NO_LIST = "must hold a list of items, or their ids with spaces between them"
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
 FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1}  # a column that says what was clicked; False is 0
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
@@ -62,6 +64,8 @@ class PageLog:
         session: [P] number of the session of a page; None: the log does not say.
         agents: number of agents that share a page.
         popularity: [M] the platform's own counts, the last of each item; None: the log does not say.
+        candidates: [P, C] numbers of the items that retrieval offered at a page, -1 behind the last; None: the log does
+            not say.
         category, text: [M] most frequent label of each item.
         vectors: [M, D] of unit norm; None: not given.
         list_price: [M] of the table of items; None: not given.
@@ -90,6 +94,7 @@ class PageLog:
     session: np.ndarray | None
     agents: int
     popularity: np.ndarray | None
+    candidates: np.ndarray | None
     category: np.ndarray
     text: np.ndarray
     vectors: np.ndarray | None
@@ -186,8 +191,9 @@ def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
     rows = table[list(kept)].assign(
         event=event, category="topic " + table["category"].astype(str), agent=table["agent"].astype(str)
     )
-    if "propensity" in table:
-        rows["propensity"] = table["propensity"]
+    for name in ("propensity", "candidates"):
+        if name in table:
+            rows[name] = table[name]
     later = table["bought"] & ~at_once
     return pd.concat(
         [rows, rows[later].assign(event="purchase", time=table.loc[later, "bought_time"])], ignore_index=True
@@ -442,14 +448,53 @@ def _ordered(
     of_items = _items(pd, items, named, ids[1], labels)
     if of_items["category"] is None:
         of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
+    item_of_row, candidates = known_place(of_items["item_ids"], ids[1])[item[one]], None
+    if "candidates" in data:
+        offered = data["candidates"].iloc[one].reset_index(drop=True)
+        candidates, unknown = _candidates(pd, offered, row_page, item_of_row, of_items["item_ids"])
+        doubts += unknown
     return PageLog(
         **log,
         **of_items,
-        item=known_place(of_items["item_ids"], ids[1])[item[one]],
+        item=item_of_row,
+        candidates=candidates,
         several_labels=int(several.sum()),
         doubts=tuple(doubts),
         serious=tuple(_incomplete(np.diff(first_row), clicks > 0)),
     )
+
+
+def _candidates(
+    pd: Any, column: Any, page: np.ndarray, item: np.ndarray, item_ids: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Items [P, C] that retrieval offered at each page, -1 behind the last, and doubts. A page with rows of several
+    agents was offered what all of them were.
+
+    Args:
+        column: [R] of each shown row, a list of ids, or a text of ids with spaces between them.
+        page, item: [R], of the rows.
+    """
+    texts = column.map(lambda value: isinstance(value, str))
+    _refuse(column, ~(texts | column.map(lambda value: isinstance(value, list | tuple | np.ndarray))), _NO_LIST)
+    lists = [value.split() if isinstance(value, str) else value for value in column]
+    ids = pd.Index(item_ids.astype(str) if texts.any() else item_ids)
+    row = np.repeat(np.arange(len(lists)), [len(value) for value in lists])
+    offered = ids.get_indexer(np.concatenate([np.asarray(value, dtype=object) for value in lists]))
+    held = np.zeros(len(lists), bool)
+    held[row[offered == item[row]]] = True
+    _refuse(column, ~held, "must hold the item that was shown")
+    unknown = int((offered < 0).sum())
+    pairs = pd.DataFrame({"page": page[row], "item": offered})[offered >= 0].drop_duplicates()
+    pairs = pairs.sort_values("page", kind="stable")
+    place = pairs.groupby("page").cumcount().to_numpy()
+    found = np.full((int(page[-1]) + 1, int(place.max()) + 1), -1, np.int32)
+    found[pairs["page"], place] = pairs["item"]
+    if unknown == 0:
+        return found, []
+    return found, [
+        f"column {shown(column.name)}: {unknown:,} of {len(offered):,} candidates are items that were never shown and "
+        "are in no table of items: they are left out"
+    ]
 
 
 def known_place(item_ids: np.ndarray, of_log: np.ndarray) -> np.ndarray:

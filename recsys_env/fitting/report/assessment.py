@@ -403,7 +403,8 @@ def _page_realism(evidence: PageEvidence) -> Part:
 def _page_decisions(evidence: PageEvidence) -> Part:
     evidence.progress("estimate the value of pages")
     catalogue = evidence.world.catalogue
-    values = page_values.page_values(catalogue, evidence.model, evidence.before, evidence.later)
+    shown = evidence.before, evidence.later, evidence.log.candidates
+    values = page_values.page_values(catalogue, evidence.model, *shown)
     numbers, findings = _decisions(evidence)
     unit = "clicks" if evidence.world.reward.click > 0 else "units of the mean profit of a sale"
     return {**numbers, "unit": unit, "page values": values}, [*findings, *verdict.about_page_values(values)]

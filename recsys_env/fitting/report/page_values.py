@@ -1,12 +1,12 @@
 """Values of one page by the log's propensities, beside the world's: slot-wise IPS, the direct method and DR.
 
-The policies are simple, so that what they would show follows from the log: as many items as the page has, out of all
-items.
+The policies are simple, so that what they would show follows from the log: as many items as the page has, out of those
+that retrieval offered. Where the log does not say which these were, they are taken to be all items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any
 
@@ -21,17 +21,21 @@ from .realism import habits_of
 SEED = 0
 PAGES = 20_000  # of more, the first ones
 CELLS = 2_000_000  # pages x items whose scores are in memory at a time
-SUPPORTED = 0.5  # mean importance weight of a policy's slots; it is 1 if the log could have shown all of its choices
+SUPPORTED = 0.5  # mean importance weight of a policy's slots; near 1 if the log could have shown all of its choices
 
 
-def page_values(catalogue: Catalogue, model: ChoiceModel, before: Shown, later: Shown) -> dict[str, Any]:
+def page_values(
+    catalogue: Catalogue, model: ChoiceModel, before: Shown, later: Shown, candidates: np.ndarray | None
+) -> dict[str, Any]:
     """Clicks per page of simple policies on later pages, by the world and by slot-wise estimators.
 
-    Only pages of the most frequent length count. The direct method multiplies the appeals of items and the click rates
-    of positions on the earlier pages.
+    Only pages of the most frequent length count. Importance weights are normalised in each slot, because propensities
+    of a log may be conditional on the slots before. The direct method multiplies the appeals of items and the click
+    rates of positions on the earlier pages.
 
     Args:
         catalogue, model: of the world.
+        candidates: [P, C] items that retrieval offered at the later pages, -1 = none; None: all items.
 
     Returns:
         reason, if there can be no estimates; or
@@ -44,7 +48,8 @@ def page_values(catalogue: Catalogue, model: ChoiceModel, before: Shown, later: 
     """
     if not len(later.propensity):
         return {"reason": "they need the propensity of every slot, which the log does not have"}
-    rows = _alike(later)
+    alike = _alike(later)
+    rows, candidates = later.of(alike), None if candidates is None else candidates[alike]
     slots = int(np.diff(rows.first_row)[0])
     if slots > len(catalogue.item_price):
         return {"reason": f"pages have {slots} slots, more than there are items"}
@@ -55,7 +60,7 @@ def page_values(catalogue: Catalogue, model: ChoiceModel, before: Shown, later: 
     propensity, clicked = rows.propensity.reshape(shape), rows.clicked.reshape(shape).astype(float)
     found: dict[str, dict[str, Any]] = {}
     robust, by_world = {}, {}
-    for name, target in _targets(catalogue, model, appeal, user, slots):
+    for name, target in _targets(catalogue, model, appeal, user, slots, candidates):
         options = np.concatenate([item, target], axis=1)
         places = np.broadcast_to(np.arange(slots), item.shape)
         same = item == target
@@ -65,6 +70,7 @@ def page_values(catalogue: Catalogue, model: ChoiceModel, before: Shown, later: 
             clicked,
             np.where(same, places, places + slots),
             np.clip(appeal[options][:, :, None] * of_slot[:, None, :], 0.0, 1.0),
+            normalised=True,
         )
         by_world[name] = _clicks(catalogue, model, rows, target)
         weight = float((same / propensity).mean())
@@ -87,34 +93,54 @@ def page_values(catalogue: Catalogue, model: ChoiceModel, before: Shown, later: 
     }
 
 
-def _alike(rows: Shown) -> Shown:
-    """The pages of the most frequent length, at most `PAGES`."""
+def _alike(rows: Shown) -> np.ndarray:
+    """[P] whether a page has the most frequent length; of at most `PAGES` pages."""
     sizes = np.diff(rows.first_row)
     pages = sizes == np.bincount(sizes).argmax()
     pages &= np.cumsum(pages) <= PAGES
-    return rows.of(pages)
+    return pages
 
 
 def _targets(
-    catalogue: Catalogue, model: ChoiceModel, appeal: np.ndarray, user: np.ndarray, slots: int
+    catalogue: Catalogue,
+    model: ChoiceModel,
+    appeal: np.ndarray,
+    user: np.ndarray,
+    slots: int,
+    candidates: np.ndarray | None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Simple policies, and what each of them would show [P, K]."""
     items, rng = len(appeal), np.random.default_rng(SEED)
-    drawn = np.stack([rng.choice(items, slots, replace=False, shuffle=True) for _ in user])
-    yield "random", drawn
-    for name, score in (("popularity", catalogue.item_popularity), ("appeal", appeal)):
-        yield name, np.tile(np.argsort(-score, kind="stable")[:slots], (len(user), 1))
     weights = coefficients(catalogue, model)
-    there, place = np.unique(user, return_inverse=True)
-    listed = catalogue.item_price.astype(float)
-    x = log_price(catalogue, np.arange(items), listed)
-    best = []
+    x = log_price(catalogue, np.arange(items), catalogue.item_price.astype(float))
+
+    def utility(pages: np.ndarray) -> np.ndarray:
+        taste = weights[user[pages], :-1] @ catalogue.item_vectors.T.astype(float)
+        found: np.ndarray = catalogue.item_intercept + taste - weights[user[pages], -1:] * x
+        return found
+
+    scores: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "random": lambda pages: rng.random((len(pages), items)),
+        "popularity": lambda pages: np.tile(catalogue.item_popularity, (len(pages), 1)),
+        "appeal": lambda pages: np.tile(appeal, (len(pages), 1)),
+        "fitted utility": utility,
+    }
+    every = np.arange(len(user))
+    _, first_page, place = np.unique(user, return_index=True, return_inverse=True)
     step = max(1, CELLS // items)
-    for some in (there[first : first + step] for first in range(0, len(there), step)):
-        taste = weights[some, :-1] @ catalogue.item_vectors.T.astype(float)
-        utility = catalogue.item_intercept + taste - weights[some, -1:] * x
-        best.append(np.argsort(-utility, axis=1, kind="stable")[:, :slots])
-    yield "fitted utility", np.concatenate(best)[place]
+    for name, score in scores.items():
+        # out of all items, a policy without chance shows a user the same on every page
+        asked, again = (every, every) if candidates is not None or name == "random" else (first_page, place)
+        best = []
+        for pages in (asked[first : first + step] for first in range(0, len(asked), step)):
+            some = score(pages)
+            if candidates is not None:
+                row, column = np.nonzero(candidates[pages] >= 0)
+                offered = np.zeros(some.shape, bool)
+                offered[row, candidates[pages][row, column]] = True
+                some = np.where(offered, some, -np.inf)
+            best.append(np.argsort(-some, axis=1, kind="stable")[:, :slots])
+        yield name, np.concatenate(best)[again]
 
 
 def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.ndarray) -> np.ndarray:

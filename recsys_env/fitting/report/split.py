@@ -95,6 +95,12 @@ class PageSplit:
     date: str  # the time, "" if the log has none
     strangers: float  # share of the later pages that are left out, since their user or an item is new
 
+    @property
+    def candidates(self) -> np.ndarray | None:
+        """[P', C] items of `before` that retrieval offered at the pages of `after`, -1 = none; None: not known."""
+        whole = self.whole.candidates
+        return None if whole is None else np.append(self.item, -1)[whole[self.after]]
+
 
 def split_pages(
     log: pd.DataFrame, columns: Mapping[str, str | None] | None, items: pd.DataFrame | None, held_out: float
