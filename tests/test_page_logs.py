@@ -235,7 +235,7 @@ def test_draws_of_a_vector_follow_its_posterior():
 
 def test_learned_vectors_tell_which_items_are_alike():
     pages = simulated(6, 8_000, taste=4.0)
-    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), np.zeros(ITEMS, np.int64))
+    learned = learned_vectors.learn_vectors(pages, np.zeros(ITEMS, np.int64), 8)
     np.testing.assert_allclose(np.linalg.norm(learned, axis=1), 1.0)
     pairs = np.triu_indices(ITEMS, 1)
     alike, found = ((vectors @ vectors.T)[pairs] for vectors in (pages.vectors, learned))
@@ -245,7 +245,7 @@ def test_learned_vectors_tell_which_items_are_alike():
 def test_vectors_of_a_category_gather_where_clicks_are_few():
     category = np.arange(ITEMS) % 4
     pages = simulated(9, 2_000, taste=4.0, category=category)
-    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), category)
+    learned = learned_vectors.learn_vectors(pages, category, 8)
     same, alike = category[:, None] == category, learned @ learned.T
     assert alike[same & ~np.eye(ITEMS, dtype=bool)].mean() > alike[~same].mean() + 0.4
 
@@ -258,7 +258,7 @@ def test_learned_vectors_do_not_repeat_the_noise_of_the_clicks():
     np.add.at(clicks, (user, pages.item[pages.chosen[pages.chosen >= 0]]), 1.0)
     closest = np.linalg.svd(clicks - clicks.mean(axis=0), full_matrices=False)[2][:8].T
     closest /= np.linalg.norm(closest, axis=1, keepdims=True)
-    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), np.zeros(ITEMS, np.int64))
+    learned = learned_vectors.learn_vectors(pages, np.zeros(ITEMS, np.int64), 8)
     found, strong = (fit_choices(pages._replace(vectors=vectors)).taste for vectors in (learned, closest))
     assert found < strong - 0.7, (found, strong)
 

@@ -130,10 +130,11 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item=pages.item,
         features=features,
         price=-prices.shown if prices.move else np.zeros(0),
-        vectors=np.zeros((count, min(chosen.dims, max(count - 1, 1)))) if pages.vectors is None else pages.vectors,
+        vectors=np.zeros((count, 0)) if pages.vectors is None else pages.vectors,
     )
     if pages.vectors is None:
-        choices = choices._replace(vectors=learn_vectors(choices, topic))
+        dims = min(chosen.dims, max(count - 1, 1))
+        choices = choices._replace(vectors=learn_vectors(choices, topic, dims))
     vectors, model = choices.vectors, fit_choices(choices)
     if model.taste_error > max(LARGEST_ERROR, 0.5 * model.taste):
         raise ValueError(
