@@ -53,7 +53,10 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
         for name in ("complete_journey", "estimate", "newcomers", "prices", "table", "tastes", "weights", "world")
     ),
     "pages": (  # what decides the numbers of a fit to a log of pages
-        *(f"recsys_env/fitting/{name}.py" for name in ("choice_model", "learned_vectors", "logistic", "page_world")),
+        *(
+            f"recsys_env/fitting/{name}.py"
+            for name in ("choice_model", "learned_vectors", "logistic", "page_world", "visits")
+        ),
         *(f"recsys_env/kernels/{name}.py" for name in ("page_choices", "page_vectors")),
     ),
     "checks": (  # what refuses bad input, and what draws it

@@ -23,6 +23,7 @@ from recsys_env.fitting import (  # noqa: E402
     learned_vectors,
     page_world,
     recorded_pages,
+    visits,
 )
 from recsys_env.fitting.choice_model import ChoiceModel, Pages, fit_choices  # noqa: E402
 from recsys_env.fitting.page_log import read_pages  # noqa: E402
@@ -234,7 +235,7 @@ def test_draws_of_a_vector_follow_its_posterior():
 
 def test_learned_vectors_tell_which_items_are_alike():
     pages = simulated(6, 8_000, taste=4.0)
-    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), np.zeros(ITEMS, np.int64))
+    learned = learned_vectors.learn_vectors(pages, np.zeros(ITEMS, np.int64), 8)
     np.testing.assert_allclose(np.linalg.norm(learned, axis=1), 1.0)
     pairs = np.triu_indices(ITEMS, 1)
     alike, found = ((vectors @ vectors.T)[pairs] for vectors in (pages.vectors, learned))
@@ -244,7 +245,7 @@ def test_learned_vectors_tell_which_items_are_alike():
 def test_vectors_of_a_category_gather_where_clicks_are_few():
     category = np.arange(ITEMS) % 4
     pages = simulated(9, 2_000, taste=4.0, category=category)
-    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), category)
+    learned = learned_vectors.learn_vectors(pages, category, 8)
     same, alike = category[:, None] == category, learned @ learned.T
     assert alike[same & ~np.eye(ITEMS, dtype=bool)].mean() > alike[~same].mean() + 0.4
 
@@ -257,7 +258,7 @@ def test_learned_vectors_do_not_repeat_the_noise_of_the_clicks():
     np.add.at(clicks, (user, pages.item[pages.chosen[pages.chosen >= 0]]), 1.0)
     closest = np.linalg.svd(clicks - clicks.mean(axis=0), full_matrices=False)[2][:8].T
     closest /= np.linalg.norm(closest, axis=1, keepdims=True)
-    learned = learned_vectors.learn_vectors(pages._replace(vectors=np.zeros((ITEMS, 8))), np.zeros(ITEMS, np.int64))
+    learned = learned_vectors.learn_vectors(pages, np.zeros(ITEMS, np.int64), 8)
     found, strong = (fit_choices(pages._replace(vectors=vectors)).taste for vectors in (learned, closest))
     assert found < strong - 0.7, (found, strong)
 
@@ -364,6 +365,25 @@ def test_an_item_that_was_never_shown_costs_what_others_do(log: Any, items: Any)
     away = page_world._prices(pages, topic).mean - (log_price - mean_by(topic, log_price)[topic])
     assert away[7] == pytest.approx(np.delete(away, 7).mean(), abs=0.02)
     assert away[7] == pytest.approx(np.log(0.1), abs=0.2)
+
+
+def test_gaps_go_from_visit_to_visit_or_to_the_end_of_the_log() -> None:
+    rows = [("a", 0, "s"), ("a", 3, "s"), ("a", 8, "t"), ("b", 2, "u"), ("b", 9, "v"), ("b", 12, "v")]
+    log = pd.DataFrame(rows, columns=["user", "time", "session"]).assign(item=[1, 2] * 3, page=range(6), event="none")
+    log.loc[0, "event"] = "click"
+    gap, back = visits.gaps_between_visits(read_pages(log, None))
+    assert gap.tolist() == [5, 4, 7, 0]
+    assert back.tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.1])
+def test_lost_users_are_counted(lost: float) -> None:
+    changes = {"horizon": 9_000, "users": {"number": 30}, "arrival": {"d_0": lost, "k_0": 0.5}}
+    pages = read_pages(recorded_pages(record(replace(SHOP, changes), "random", seed=4)), None)
+    found = visits.share_lost(pages)
+    assert found is not None
+    assert found[0] == pytest.approx(lost, abs=3 * found[1] + 0.01)
+    assert found[1] < 0.03
 
 
 def test_what_content_believes_is_right_on_average(world: FittedWorld) -> None:

@@ -358,7 +358,7 @@ def test_the_diagnosis_names_what_hardly_varies(cut: PageSplit) -> None:
         rank=log.item + 1.0,
         price=np.exp(log.item / 10),
         propensity=None,
-        sessions=0,
+        session=None,
     )
     found = " ".join(diagnosis.pages_not_identified(fixed))
     for part in (

@@ -42,14 +42,15 @@ class RowsOfItems(NamedTuple):
         return cls(np.searchsorted(pages.item[row], np.arange(items + 1)), row, page, user)
 
 
-def learn_vectors(pages: Pages, category: np.ndarray) -> np.ndarray:
+def learn_vectors(pages: Pages, category: np.ndarray, dims: int) -> np.ndarray:
     """Draw item vectors [M, D] of unit norm from their posterior distribution.
 
     Args:
-        pages: of whose vectors only the number D of their dimensions is used.
+        pages: whose own vectors, if there are any, are not used.
         category: [M] 0 .. G - 1, the category of each item.
+        dims: D.
     """
-    (items, dims), categories = pages.vectors.shape, int(category.max()) + 1
+    items, categories = len(category), int(category.max()) + 1
     random = np.random.default_rng([SEED, 2])
     raw, centres, variance = random.standard_normal((items, dims)), np.zeros((categories, dims)), 1.0
     chain = Sampler(pages._replace(vectors=raw / np.linalg.norm(raw, axis=1, keepdims=True)))

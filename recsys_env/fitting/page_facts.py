@@ -20,6 +20,7 @@ ESTIMATED = {
     "feedback.b_0": "log odds of a cart, or of a purchase at once, after a click",
     "feedback.b_taste": "weight of taste in these odds",
     "feedback.b_price": "weight of price in these odds",
+    "arrival.d_0": "share of visits after which a user never comes back",
 }
 BOUNDED = ("choice.eta", "choice.kappa")  # a world allows no negative ones
 FACTS = {
@@ -43,7 +44,6 @@ KEPT = {
     "arrival.k_1": "whether satisfaction keeps people in a session",
     "arrival.r_0": "visits; at this value nearly every tick of the world is a page, as in the log",
     "arrival.r_1": "whether satisfaction brings people back",
-    "arrival.d_0": "people who leave for good",
     "candidates.number": "items that retrieval offers each recommender",
     "observation.profile_noise": "how blurred recommenders see a taste",
 }

@@ -61,7 +61,7 @@ class PageLog:
         delay: [R] pages of the user from the page to the purchase; -1 = none.
         propensity: [R] probability of the item at this place; None: the log does not say.
         price, discount: [R] price asked, and what had been taken off; None: the log does not say.
-        sessions: number of sessions; 0: the log does not say.
+        session: [P] number of the session of a page; None: the log does not say.
         agents: number of agents that share a page.
         popularity: [M] the platform's own counts, the last of each item; None: the log does not say.
         candidates: [P, C] numbers of the items that retrieval offered at a page, -1 behind the last; None: the log does
@@ -91,7 +91,7 @@ class PageLog:
     propensity: np.ndarray | None
     price: np.ndarray | None
     discount: np.ndarray | None
-    sessions: int
+    session: np.ndarray | None
     agents: int
     popularity: np.ndarray | None
     candidates: np.ndarray | None
@@ -390,6 +390,10 @@ def _ordered(
     np.minimum.at(began, page, when)
     of_user = np.zeros(pages, np.int64)
     of_user[page] = user
+    of_session = np.zeros(pages, np.int64)
+    if "session" in data:  # a purchase may come in a later one
+        shown_rows = level <= EVENTS["click"]
+        of_session[page[shown_rows]] = pd.factorize(data["session"])[0][shown_rows]
     by_user = np.lexsort((began, of_user))  # stable: pages of the same time in order of appearance
     number = np.empty(pages, np.int64)
     number[by_user] = np.arange(pages)
@@ -424,7 +428,7 @@ def _ordered(
         "propensity": values["propensity"][one] if "propensity" in values else None,
         "price": values["price"][one] if "price" in values else None,
         "discount": values["discount"][one] if "discount" in values else None,
-        "sessions": int(data["session"].nunique()) if "session" in data else 0,
+        "session": of_session[by_user] if "session" in data else None,
         "agents": int(data["agent"].nunique()) if "agent" in data else 1,
         "several_clicks": int((clicks > 1).sum()),
         "first": str(data["time"].iloc[int(np.argmin(when))]) if "time" in data else "",

@@ -22,6 +22,7 @@ from .page_facts import PageFacts
 from .page_log import SMALLEST_COUNT, PageLog, read_pages
 from .plausibility import warn_of_doubts
 from .prices import DEEPEST, LARGEST, PROMOTED, mean_by
+from .visits import share_lost
 from .world import FittedWorld, LogFacts
 
 if TYPE_CHECKING:
@@ -129,10 +130,11 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item=pages.item,
         features=features,
         price=-prices.shown if prices.move else np.zeros(0),
-        vectors=np.zeros((count, min(chosen.dims, max(count - 1, 1)))) if pages.vectors is None else pages.vectors,
+        vectors=np.zeros((count, 0)) if pages.vectors is None else pages.vectors,
     )
     if pages.vectors is None:
-        choices = choices._replace(vectors=learn_vectors(choices, topic))
+        dims = min(chosen.dims, max(count - 1, 1))
+        choices = choices._replace(vectors=learn_vectors(choices, topic, dims))
     vectors, model = choices.vectors, fit_choices(choices)
     if model.taste_error > max(LARGEST_ERROR, 0.5 * model.taste):
         raise ValueError(
@@ -147,6 +149,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     taste, rho = _people(model, vectors.shape[1], beta_price)
     found, error, at_bound = _choice(phi, errors, model, beta_price)
     feedback, feedback_error = _after_click(pages, model, vectors, prices, beta_price)
+    lost = share_lost(pages)
     catalogue = Catalogue(
         item_vectors=vectors.astype(np.float32),
         item_topic=topic.astype(np.int32),
@@ -170,7 +173,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
             "choice": found,
             "users": {"habit": chosen.habit, "habit_size": chosen.habit_size, "habit_decay": chosen.habit_decay},
             "feedback": feedback,
-            **_rest(pages),
+            **_counted(pages, lost),
         },
     )
     facts = PageFacts(
@@ -186,7 +189,11 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         effective=float(model.effective.min()),
         settled=model.settled,
         item_sd=model.item_sd,
-        standard_errors={**error, **feedback_error},
+        standard_errors={
+            **error,
+            **feedback_error,
+            **({} if lost is None else {"arrival.d_0": lost[1]}),
+        },
         at_bound=at_bound,
     )
     described = LogFacts(
@@ -367,8 +374,8 @@ def _after_click(
     return result, {f"feedback.{name}": float(e) for name, e in zip(names, error, strict=True)}
 
 
-def _rest(pages: PageLog) -> dict[str, dict[str, float]]:
-    """What is counted: promotions and the length of sessions."""
+def _counted(pages: PageLog, lost: tuple[float, float] | None) -> dict[str, dict[str, float]]:
+    """Promotions, the length of sessions, and how many users are lost after one."""
     found: dict[str, dict[str, float]] = {}
     if pages.discount is not None and pages.price is not None:
         cut = pages.discount / (pages.price + pages.discount)
@@ -378,7 +385,9 @@ def _rest(pages: PageLog) -> dict[str, dict[str, float]]:
                 "promotion_probability": round(float(some.mean()), 4),
                 "promotion_depth": round(min(float(cut[some].mean()), DEEPEST), 4),
             }
-    number = len(pages.chosen)
-    if 0 < pages.sessions < number:  # stay with probability 1 - sessions / pages
-        found["arrival"] = {"k_0": round(float(np.clip(np.log(number / pages.sessions - 1), -LARGEST, LARGEST)), 4)}
+    number, sessions = len(pages.chosen), 0 if pages.session is None else len(np.unique(pages.session))
+    if 0 < sessions < number:  # stay with probability 1 - sessions / pages
+        found["arrival"] = {"k_0": round(float(np.clip(np.log(number / sessions - 1), -LARGEST, LARGEST)), 4)}
+    if lost is not None:
+        found.setdefault("arrival", {})["d_0"] = round(lost[0], 6)
     return found

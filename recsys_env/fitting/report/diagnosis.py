@@ -210,7 +210,7 @@ def pages_not_identified(log: PageLog) -> list[str]:
             "The platform's own popularity: the log's clicks stand in for it, which depend on what was shown. Policies "
             "that go by popularity may rank wrongly."
         )
-    if not log.sessions:
+    if log.session is None:
         found.append("How long visits are: the log has no sessions, so their length is kept at its default.")
     if log.vectors is None:
         found.append(
