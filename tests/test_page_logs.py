@@ -371,7 +371,8 @@ def test_gaps_go_from_visit_to_visit_or_to_the_end_of_the_log() -> None:
     rows = [("a", 0, "s"), ("a", 3, "s"), ("a", 8, "t"), ("b", 2, "u"), ("b", 9, "v"), ("b", 12, "v")]
     log = pd.DataFrame(rows, columns=["user", "time", "session"]).assign(item=[1, 2] * 3, page=range(6), event="none")
     log.loc[0, "event"] = "click"
-    gap, back = visits.gaps_between_visits(read_pages(log, None))
+    pages = read_pages(log, None)
+    gap, back = visits.gaps_between_visits(pages, pages.session)
     assert gap.tolist() == [5, 4, 7, 0]
     assert back.tolist() == [True, False, True, False]
 

@@ -19,11 +19,15 @@ FEWEST_GAPS = 200  # between visits, below which nothing is estimated
 SHORTEST = 1e-6  # of a gap, in medians: the model knows no gaps of 0
 
 
-def gaps_between_visits(pages: PageLog) -> tuple[np.ndarray, np.ndarray]:
+def gaps_between_visits(pages: PageLog, session: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gaps [G] from the last page of each visit to the user's next page, and whether there is one; if not, the gap goes
-    to the end of the log."""
+    to the end of the log.
+
+    Args:
+        session: [P] `pages.session`, of a log that has sessions.
+    """
     user = np.repeat(np.arange(len(pages.user_ids)), np.diff(pages.first_page))
-    last = np.append((user[1:] != user[:-1]) | (pages.session[1:] != pages.session[:-1]), True)
+    last = np.append((user[1:] != user[:-1]) | (session[1:] != session[:-1]), True)
     ends = np.flatnonzero(last)
     back = np.append(user[1:] == user[:-1], False)[ends]
     until = np.where(back, np.append(pages.start[1:], 0.0)[ends], pages.start.max())
@@ -35,7 +39,7 @@ def share_lost(pages: PageLog) -> tuple[float, float] | None:
     too few visits with gaps between them."""
     if pages.session is None:
         return None
-    gap, back = gaps_between_visits(pages)
+    gap, back = gaps_between_visits(pages, pages.session)
     if (gap[back] > 0).sum() < FEWEST_GAPS:
         return None
     lifelines = library("lifelines", "fit")
