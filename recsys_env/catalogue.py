@@ -60,6 +60,7 @@ class Catalogue:
     item_text: np.ndarray  # [M] str: descriptions or attributes, empty where there are none
     topic_name: np.ndarray  # [T] str
     domain_name: np.ndarray  # [X] str
+    item_quality: np.ndarray | None = None  # [M] float32: g_j, what people find out after the click; None = 0 for all
     # Counts alone predict the item_intercept popularity_intercept + popularity_slope * log(1 + item_popularity).
     popularity_intercept: float = 0.0
     popularity_slope: float = 0.0
@@ -85,10 +86,12 @@ class Catalogue:
         sizes = {"M": items, "D": dims, "U": users, "H": habits, "T": topics, "X": domains, "R": ratios}
         for name, axes in _AXES.items():
             shape = tuple(sizes[axis] for axis in axes)
+            if name in _OPTIONAL and getattr(self, name) is None:
+                continue
             if _shape(self, name, len(shape)) != shape:
                 raise ValueError(f"Catalogue.{name} has shape {getattr(self, name).shape}, expected {shape}")
-        for name in _ARRAYS:
-            value, (kind, what) = getattr(self, name), _KINDS.get(name, ("f", "floats"))
+        for name, value in self.arrays().items():
+            kind, what = _KINDS.get(name, ("f", "floats"))
             if value.dtype.kind != kind:
                 raise ValueError(f"Catalogue.{name} must hold {what}, not {value.dtype}")
             if kind == "f" and not np.isfinite(value).all():
@@ -114,8 +117,8 @@ class Catalogue:
         for name, number in (("topic", topics), ("domain", domains)):
             if set(np.unique(getattr(self, f"item_{name}"))) != set(range(number)):
                 raise ValueError(f"Catalogue.item_{name} must use every {name} in [0, {number})")
-        for name in _ARRAYS:
-            array = getattr(self, name).copy()
+        for name, value in self.arrays().items():
+            array = value.copy()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
@@ -133,8 +136,8 @@ class Catalogue:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by name."""
-        return {name: getattr(self, name) for name in _ARRAYS}
+        """The arrays by name, without one that is None."""
+        return {name: value for name in _ARRAYS if (value := getattr(self, name)) is not None}
 
     def digest(self) -> str:
         """Return the SHA-256 of all contents."""
@@ -182,12 +185,12 @@ class Catalogue:
         """
         values = {name: value_among(path, arrays, name, form) for name, form in _VALUES.items()}
         for name in _ARRAYS:
-            if name not in arrays:
+            if name not in arrays and name not in _OPTIONAL:
                 raise FileError(f"{path} holds no catalogue: {name!r} is missing")
         if unknown := arrays.keys() - set(_ARRAYS):
             raise FileError(f"{path} holds no catalogue: it has {min(unknown)!r}, which is none of its arrays")
         try:
-            native = {name: _native(arrays[name]) for name in _ARRAYS}
+            native = {name: _native(arrays[name]) for name in _ARRAYS if name in arrays}
             for name in ("item_vectors", "user_taste"):  # half precision moved the norms by up to 1e-3
                 if native[name].ndim == 2 and arrays[name].dtype == np.float16:
                     norms = _norms(native[name])[:, None]
@@ -230,7 +233,8 @@ _AXES = {
     "topic_name": "T",
     "domain_name": "X",
     **dict.fromkeys(("user_price_sensitivity", "user_activity"), "U"),
-    **{f"item_{name}": "M" for name in ("topic", "intercept", "price", "popularity", "domain", "name", "text")},
+    **{f"item_{name}": "M" for name in ("topic", "intercept", "price", "popularity", "quality", "domain", "name")},
+    "item_text": "M",
 }  # of the arrays, by the letters of `Catalogue`
 LONGEST_TEXT = 10_000
 _VALUES = {
@@ -240,6 +244,7 @@ _VALUES = {
     "settings": {str: {str: object}},
 }  # and the form of each; see `files.misfit`
 _ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in _VALUES)
+_OPTIONAL = ("item_quality",)
 _HALF = ("item_vectors", "user_taste", "habit_count")
 _INTEGERS, _TEXT = ("i", "signed whole numbers"), ("U", "text")
 _KINDS = dict.fromkeys(("item_topic", "item_domain", "habit_item"), _INTEGERS) | dict.fromkeys(

@@ -94,8 +94,8 @@ class UserConfig(Settings):
 @frozen
 @dataclass(frozen=True)
 class ItemConfig(Settings):
-    """The items. A catalogue determines their number, vectors, topics, intercepts, prices and popularity; their quality
-    and clickbait are then 0, and their length is 1."""
+    """The items. A catalogue determines their number, vectors, topics, intercepts, prices, popularity and quality.
+    Their clickbait is then 0, and their length is 1."""
 
     number: int = number_field(200, "M, items", 1, 10**8, from_catalogue=True)
     dims: int = number_field(16, "D, taste dimensions", 1, 512, from_catalogue=True)

@@ -233,6 +233,8 @@ def _catalogue_items(catalogue: Catalogue, shape: Shape) -> tuple[np.ndarray, np
     items["intercept"] = catalogue.item_intercept
     items["length"] = 1.0
     items["popularity"] = catalogue.item_popularity
+    if catalogue.item_quality is not None:
+        items["quality"] = catalogue.item_quality
     _set_prices(items, catalogue.item_price.astype(np.float64), shape)
     return items, catalogue.item_vectors
 

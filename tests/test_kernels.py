@@ -402,6 +402,7 @@ def small_catalogue(config: WorldConfig, key: int) -> Catalogue:
         item_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
         item_topic=(rng.permutation(items) % topics).astype(np.int32),
         item_intercept=np.zeros(items, np.float32),
+        item_quality=rng.standard_normal(items).astype(np.float32),
         item_price=rng.uniform(1, 5, items).astype(np.float32),
         item_popularity=rng.uniform(1, 9, items).astype(np.float32),
         user_taste=tastes / np.linalg.norm(tastes, axis=1, keepdims=True),

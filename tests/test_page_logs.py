@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env import WorldConfig, replace
+from recsys_env import Catalogue, WorldConfig, replace
 from recsys_env.evaluation import episode_returns, record
 
 pd = pytest.importorskip("pandas")
@@ -26,6 +28,7 @@ from recsys_env.fitting import (  # noqa: E402
     visits,
 )
 from recsys_env.fitting.choice_model import ChoiceModel, Pages, fit_choices  # noqa: E402
+from recsys_env.fitting.logistic import grouped_logistic, sigmoid  # noqa: E402
 from recsys_env.fitting.page_log import read_pages  # noqa: E402
 from recsys_env.fitting.prices import mean_by  # noqa: E402
 from recsys_env.kernels.page_vectors import draw_vectors  # noqa: E402
@@ -387,6 +390,147 @@ def test_lost_users_are_counted(lost: float) -> None:
     assert found[1] < 0.03
 
 
+def visits_of(gaps: Any, lost: float, end: float = 200.0) -> Any:
+    """Pages of 200 users with one page a visit, from `gaps(rng)` to the next one to the next, up to the end."""
+    rng, starts = np.random.default_rng(0), []
+    for _ in range(200):
+        at, user = np.floor(end / 2 * rng.random()), []
+        while at < end:
+            user.append(at)
+            at = np.inf if rng.random() < lost else at + gaps(rng)
+        starts.append(user)
+    user, start = np.repeat(np.arange(200), [len(user) for user in starts]), np.concatenate(starts)
+    return SimpleNamespace(user=user, start=start, session=np.arange(len(start)))
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.1])
+@pytest.mark.parametrize(
+    "gaps",
+    [lambda rng: 7.0, lambda rng: rng.integers(0, 2) * rng.geometric(0.2), lambda rng: 6.0 * rng.weibull(0.6)],
+    ids=["each week", "some on the same day", "uneven"],
+)
+def test_lost_users_are_counted_whatever_their_gaps(gaps: Any, lost: float) -> None:
+    found = visits.share_lost(visits_of(gaps, lost))
+    assert found is not None
+    assert found[0] == pytest.approx(lost, abs=0.02)
+    assert 0 < found[1] < 0.02
+
+
+def test_a_log_too_short_for_its_gaps_tells_nothing_of_lost_users() -> None:
+    assert visits.share_lost(visits_of(lambda rng: rng.exponential(60.0), 0.1)) is None
+
+
+def test_sessions_that_take_turns_end_with_their_last_pages() -> None:
+    rows = [("a", 0, "phone"), ("a", 2, "desk"), ("a", 3, "phone"), ("a", 9, "desk"), ("b", 0, "phone")]
+    log = pd.DataFrame(rows, columns=["user", "time", "session"]).assign(page=range(5), event="none")
+    log["item"] = [1, 2, 1, 2, 1]
+    log.loc[0, "event"] = "click"
+    pages = read_pages(log, None)
+    gap, back = visits.gaps_between_visits(pages, pages.session)
+    assert sorted(zip(gap.tolist(), back.tolist(), strict=True)) == [(0, False), (6, True), (9, False)]
+
+
+def test_a_page_belongs_to_the_session_of_its_first_row() -> None:
+    rows = [
+        ("a", 1, 0, "none", "p", "s"),
+        ("a", 2, 0, "click", "p", "s"),
+        ("b", 1, 5, "cart", "q", "t"),
+        ("b", 1, 9, "purchase", "q", "u"),
+        ("b", 2, 9, "none", "r", "u"),
+    ]
+    pages = read_pages(pd.DataFrame(rows, columns=["user", "item", "time", "event", "page", "session"]), None)
+    assert len(np.unique(pages.session)) == 3
+
+
+def test_sessions_of_one_page_end_after_each(log: Any, items: Any) -> None:
+    world = fit(log.assign(session=log["page"]), origin="pages", items=items)
+    assert world.arrival.k_0 == -50
+    assert "k_0 = -50: length of a session" in world.summary()
+
+
+def test_people_begin_anew_in_each_episode() -> None:
+    table = record(replace(SHOP, {"horizon": 200}), "random", episodes=2, seed=3)
+    found = recorded_pages(table)
+    assert found["user"].nunique() == table.groupby("copy")["user"].nunique().sum()
+    copy = found["page"].map(table.drop_duplicates("page").set_index("page")["copy"])
+    assert (copy.groupby(found["user"]).nunique() == 1).all()
+
+
+def test_a_purchase_of_the_same_date_is_no_cart() -> None:
+    """Later pages of that date do not count as pages in the cart."""
+    rows = [("a", item, "2026-01-01", event, page) for page, (item, event) in enumerate([(1, "purchase"), (2, "none")])]
+    rows += [("a", 1, "2026-01-01", "cart", 2), ("b", 2, "2026-01-02", "none", 3), ("a", 1, "2026-01-03", "none", 4)]
+    rows += [("a", 1, "2026-01-03", "purchase", 2)]
+    for time, pages_in_cart in (("time", [0, 1]), ("day", [0, 0])):  # the latter is no column of the log
+        pages = read_pages(pd.DataFrame(rows, columns=["user", "item", time, "event", "page"]), None)
+        assert pages.delay[pages.bought].tolist() == pages_in_cart
+        assert pages.cart[pages.bought].tolist() == [False, True]
+
+
+def test_items_differ_in_how_often_a_click_becomes_a_cart() -> None:
+    """Against the truth of each item, in a world where dear items are carted as often as cheap ones and a change of the
+    price matters."""
+    rng, items, rows = np.random.default_rng(0), 30, 20_000
+    price, item = rng.normal(0.0, 1.0, items), rng.integers(items, size=rows)
+    own = rng.normal(0.0, 0.8, items)
+    moved = rng.normal(0.0, 0.3, rows)
+    odds = own[item] - 3.0 * moved
+    happened = rng.random(rows) < sigmoid(odds)
+    x = np.stack([np.ones(rows), -(price[item] + moved), price[item]], axis=1)
+    found = grouped_logistic(x, happened, 1e-2, item, items + 1)
+    assert found.weights[1] == pytest.approx(3.0, abs=3 * found.errors[1])
+    assert found.errors[1] < 0.2
+    assert found.sd == pytest.approx(own.std(), rel=0.2)
+    ours = found.weights[0] + (found.weights[2] - found.weights[1]) * price + found.effects[:items]
+    np.testing.assert_allclose(ours, own, atol=0.4)
+    assert found.effects[items] == 0
+
+
+def test_the_worlds_purchases_by_item_are_those_of_the_log(log: Any, items: Any) -> None:
+    """Carts per click of cheap, middling and dear items; no weight of price between items makes them so."""
+    clicked = log["event"] != "none"
+    rank = log["item"].map(items.set_index("item")["price"].rank())
+    rng = np.random.default_rng(1)
+    dropped = clicked & (rng.random(len(log)) < np.where(rank > 20, 0.0, 0.8))
+    kept = log.assign(event=log["event"].where(~dropped, "click"))
+    kept = kept[~(dropped & (log["event"] == "purchase") & log.duplicated(["page", "item"]))]
+    world = fit(kept, origin="pages", items=items)
+    dear = items["price"].rank().to_numpy() > 20
+    quality = world.catalogue.item_quality - world.feedback.b_price * np.log(items["price"]).to_numpy()
+    assert quality[dear].mean() > quality[~dear].mean() + 1.0
+
+
+def test_qualities_of_a_catalogue_decide_what_follows_a_click(world: FittedWorld, tmp_path: Any) -> None:
+    quality = np.linspace(-8, 8, len(world.catalogue.item_price)).astype(np.float32)
+    dataclasses.replace(world.catalogue, item_quality=quality).save(tmp_path / "good.npz")
+    loaded = Catalogue.load(tmp_path / "good.npz")
+    np.testing.assert_array_equal(loaded.item_quality, quality)
+    assert loaded != world.catalogue
+    config = WorldConfig(
+        num_agents=1,
+        slots=4,
+        horizon=1_000,
+        scenes=({"name": "page", "cart": True},),
+        users={"population": "fixed"},
+        choice=dataclasses.asdict(world.choice),
+        feedback={"b_0": 0.0, "b_quality": 1.0, "instant": True},
+    )
+    table = record(config, "random", catalogue=loaded, seed=0)
+    bought = table[table["clicked"]].groupby("item")["bought"].mean()
+    assert bought[quality[bought.index] > 4].mean() > 0.9
+    assert bought[quality[bought.index] < -4].mean() < 0.1
+    for wrong, said in ((quality[1:], "item_quality has shape"), (quality.astype(int), "must hold floats")):
+        with pytest.raises(ValueError, match=said):
+            dataclasses.replace(world.catalogue, item_quality=wrong)
+
+
+def test_prices_of_other_units_are_doubted(log: Any, items: Any) -> None:
+    cents = log.assign(price=100 * log["price"], discount=100 * log["discount"])
+    (doubt,) = (doubt for doubt in read_pages(cents, None, items).doubts if "units" in doubt)
+    assert doubt.startswith("prices in the log are 100 times those of the table of items")
+    assert not any("units" in doubt for doubt in read_pages(log, None, items).doubts)
+
+
 def test_what_content_believes_is_right_on_average(world: FittedWorld) -> None:
     catalogue = world.catalogue
     beyond = catalogue.item_intercept - catalogue.popularity_slope * np.log1p(catalogue.item_popularity)
@@ -470,20 +614,40 @@ def test_candidates_are_lists_or_texts(log: Any) -> None:
     lists = shown.groupby("page")["item"].agg(list)
     given = shown.assign(candidates=shown["page"].map(lists))
     texts = given.assign(candidates=given["candidates"].map(lambda ids: " ".join(map(str, ids))))
-    for table in (given, texts):
-        found = read_pages(table, None)
+    filled = given.assign(candidates=given["candidates"].map(lambda ids: [*ids[::-1], -1, None, math.nan]))
+    mixed = given.assign(candidates=texts["candidates"].where(given["page"] % 2 == 0, given["candidates"]))
+    for table in (given, texts, filled, mixed):
+        found = read_pages(table.sample(frac=1, random_state=0), None)
         assert found.candidates is not None
+        assert not found.doubts
         of_first = found.candidates[0][found.candidates[0] >= 0]
         assert np.sort(of_first).tolist() == np.sort(found.item[: found.first_row[1]]).tolist()
     (doubt,) = read_pages(given.assign(candidates=given["candidates"].map(lambda ids: [*ids, 999])), None).doubts
-    assert "candidates are items that were never shown and are in no table of items: they are left out" in doubt
+    assert "lists are items that were never shown and are in no table of items: they are left out" in doubt
+
+
+def test_candidates_that_cannot_be_are_named_with_their_row(log: Any) -> None:
+    shown = log[log["event"].isin(["none", "click"])].sample(frac=1, random_state=0).reset_index(drop=True)
+    given = shown.assign(candidates=shown["page"].map(shown.groupby("page")["item"].agg(list)))
     for bad, message in (
         (7, "must hold a list of items, or their ids with spaces"),
+        ([[1]], "must hold a list of items, or their ids with spaces"),
         ([], "must hold the item that was"),
     ):
         wrong = given.assign(candidates=pd.Series([bad] * len(given)).where(given.index == 5, given["candidates"]))
-        with pytest.raises(ValueError, match=f"column 'candidates' {message}.*the first is row"):
+        with pytest.raises(ValueError, match=rf"column 'candidates' {message}.*; 1 of {len(given)} rows .* is row 5 "):
             read_pages(wrong, None)
+    commas = given.assign(candidates=given["candidates"].map(lambda ids: ",".join(map(str, ids))))
+    with pytest.raises(ValueError, match=r"holds no id of an item, but ids like '\d+,.*; items have ids like \d+$"):
+        read_pages(commas, None)
+
+
+def test_candidates_of_each_slot_are_not_used(log: Any) -> None:
+    shown = log[log["event"].isin(["none", "click"])]
+    found = read_pages(shown.assign(candidates=[[item] for item in shown["item"]]), None)
+    assert found.candidates is None
+    (doubt,) = found.doubts
+    assert "shown items had other candidates than the first item of their page" in doubt
 
 
 def test_positions_may_count_from_0(log: Any) -> None:

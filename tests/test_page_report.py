@@ -310,9 +310,10 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
     found = page_values(world.catalogue, model, *shown, None)
     assert found["slots"] == 4
     for name, row in found["policies"].items():
-        assert row["weight"] == pytest.approx(1, abs=0.2), name
+        assert row["weight"]["low"] < 1.05, name
+        assert row["weight"]["high"] > 0.95, name
         assert row["ips"]["low"] < row["dr"]["mean"] < row["ips"]["high"], name
-        assert row["world"]["mean"] < row["dr"]["mean"] * 1.2, name
+        assert row["world"]["mean"] == pytest.approx(row["dr"]["mean"], rel=0.25), name
     random = found["policies"]["random"]
     assert random["dr"]["low"] < random["world"]["mean"] < random["dr"]["high"]
     values = {name: row["world"]["mean"] for name, row in found["policies"].items()}
@@ -321,8 +322,7 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
     assert found["pairs"]["differ"] == found["pairs"]["ordered alike"] > 0
     sure = shown[1]._replace(propensity=np.ones(len(shown[1].item)))
     narrow = page_values(world.catalogue, model, shown[0], sure, None)
-    assert all(row["ips"] is row["dr"] is None for row in narrow["policies"].values() if row["weight"] < 0.5)
-    assert narrow["policies"]["random"]["dr"] is None
+    assert all(row["ips"] is row["dr"] is None for row in narrow["policies"].values())
 
 
 def test_policies_choose_from_what_retrieval_offered() -> None:
@@ -338,12 +338,12 @@ def test_policies_choose_from_what_retrieval_offered() -> None:
         page_values(world.catalogue, model, *shown, candidates)["policies"] for candidates in (None, cut.candidates)
     )
     for name in ("random", "popularity", "appeal", "fitted utility"):
-        assert 0.7 < of_offered[name]["weight"] < 1.0, name  # the fourth slot is given the three before
+        assert of_offered[name]["weight"]["low"] < 1 < of_offered[name]["weight"]["high"], name
         assert of_offered[name]["ips"]["low"] < of_offered[name]["dr"]["mean"] < of_offered[name]["ips"]["high"], name
-    logged = shown[1].clicked.reshape(-1, 4).sum(1).mean()
+    logged, slots = shown[1].clicked.reshape(-1, 4).sum(1).mean(), np.arange(4)
     for kind in ("ips", "dr"):
         assert of_offered["random"][kind]["low"] < logged < of_offered["random"][kind]["high"]
-    assert of_all["random"]["weight"] == pytest.approx(10 / 24, abs=0.1)
+    assert of_all["random"]["weight"]["mean"] == pytest.approx(np.mean((10 - slots) / (24 - slots)), abs=0.05)
     assert of_all["popularity"]["dr"] is None
 
 

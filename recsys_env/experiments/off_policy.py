@@ -32,7 +32,6 @@ from ..policies.ranking import Ranker
 from ..tasks import task_config
 from ..vector import VectorEnv
 
-SMALLEST_WEIGHT = 1e-12  # mean of a slot's weights; where none is above 0, estimates are 0 in any case
 RIDGE = 1.0  # penalty of the squared coefficients of the direct method, on standardised features
 
 
@@ -189,8 +188,6 @@ def slotwise(
     rewards: np.ndarray,
     target: np.ndarray,
     predicted: np.ndarray,
-    *,
-    normalised: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return the slot-wise IPS, DM and DR estimates of the value of each page.
 
@@ -200,9 +197,10 @@ def slotwise(
         rewards: [P, K] rewards of the slots.
         target: [P, K] options that the policy would show.
         predicted: [P, C, K] predictions of the reward of each option in each slot.
-        normalised: divide the importance weights of a slot by their mean over the pages (Swaminathan & Joachims 2015).
-            Needed where propensities are conditional on the slots before, as those of `evaluation.record`: then weights
-            are below 1 on average, because an option may have been shown in an earlier slot.
+
+    Propensities may also be conditional on the earlier slots of the page, as those of `evaluation.record`. Then the
+    target must be what the policy shows in each slot below what the log shows in the earlier ones, so never one of
+    these.
 
     Returns:
         ips, dm, dr: [P] each.
@@ -223,8 +221,6 @@ def slotwise(
         raise ValueError(f"propensities = {shown(propensities)} must be above 0 and at most 1")
     pages, slots = np.ogrid[: shape[0], : shape[1]]
     same = (shown_ == wanted) / weights
-    if normalised:
-        same = same / np.maximum(same.mean(0), SMALLEST_WEIGHT)
     ips, dm = (same * earned).sum(1), predicted[pages, wanted, slots].sum(1)
     return {"ips": ips, "dm": dm, "dr": dm + (same * (earned - predicted[pages, shown_, slots])).sum(1)}
 

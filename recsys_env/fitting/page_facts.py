@@ -36,7 +36,8 @@ FACTS = {
 }
 KEPT = {
     "users.habit_decay": "how habits fade",
-    "choice.beta_quality": "qualities that nobody sees on the page",
+    "choice.beta_quality": "whether people see an item's quality on the page",
+    "feedback.a_quality": "whether an item's quality satisfies people",
     "choice.beta_satiation": "whether people tire of a topic",
     "choice.beta_trust": "trust in a recommender",
     "dynamics.drift": "how far a click moves a taste",
@@ -84,6 +85,7 @@ class PageFacts(Settings):
     effective: float = number_field(0.0, "independent draws that would tell the least certain mean as precisely", 0)
     settled: bool = number_field(True, "whether the parts of the draws agree")
     item_sd: float = number_field(0.0, "standard deviation of intercepts beside what popularity and price tell", 0)
+    quality_sd: float = number_field(0.0, "standard deviation of items' own log odds of a cart after a click", 0)
     standard_errors: Any = weights_field("standard errors of the estimates", 0, float("inf"), *ESTIMATED)
     at_bound: Any = words_field("parameters whose estimate was negative, which a world does not allow", *BOUNDED)
 
@@ -124,6 +126,10 @@ def page_summary(world: Any) -> str:
             bound = "; its estimate was negative, which a world does not allow" if name in facts.at_bound else ""
             lines.append(f"  {name} = {value_of(world, name):.4g} (+- {errors[name]:.2g}): {meaning}{bound}")
     lines.append(f"  intercepts of items: standard deviation {facts.item_sd:.2g} beside what popularity and price tell")
+    if facts.carts:
+        lines.append(
+            f"  qualities of items: standard deviation {facts.quality_sd:.2g} in the log odds of a cart after a click"
+        )
     lines.append("  tastes and price sensitivities of users: drawn from their posterior, one draw each")
     assumed = world.choice.beta_price if "choice.beta_price" not in errors else 0.0
     if assumed:

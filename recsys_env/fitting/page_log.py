@@ -40,6 +40,7 @@ PAGE_ROLES = (
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 REQUIRED = ("user", "item", "event")  # and page or time
 _NO_LIST = "must hold a list of items, or their ids with spaces between them"
+OTHER_UNIT = 3.0  # factor between the usual price asked and the list price, from which on it is doubted
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
 FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1}  # a column that says what was clicked; False is 0
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
@@ -173,15 +174,15 @@ def read_pages(
 def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
     """Turn a table of `recsys_env.evaluation.record` into a log of pages, with the default columns of `PAGE_ROLES`.
 
-    Users are the people of a copy; with `users.population="fixed"` those of all copies are the same. A purchase from
-    the cart becomes a row of its own, at the tick of the purchase.
+    Users are the people of one episode: with `users.population="fixed"` the same people begin anew in each, so that
+    they get other numbers. A purchase from the cart becomes a row of its own, at the tick of the purchase.
 
     Raises:
         ValueError: the table lacks a column.
     """
     pd = library("pandas", "fit")
     kept = ("user", "item", "time", "page", "position", "price", "discount", "popularity", "session")
-    needed = (*kept, "category", "agent", "clicked", "cart", "bought", "bought_time")
+    needed = (*kept, "category", "agent", "copy", "clicked", "cart", "bought", "bought_time")
     if missing := [name for name in needed if name not in table]:
         raise ValueError(
             f"the table has no column {', '.join(missing)}; give what recsys_env.evaluation.record returns"
@@ -191,6 +192,8 @@ def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
     rows = table[list(kept)].assign(
         event=event, category="topic " + table["category"].astype(str), agent=table["agent"].astype(str)
     )
+    if table.groupby("user")["copy"].nunique().max() > 1:
+        rows["user"] += table["copy"] * (table["user"].max() + 1)
     for name in ("propensity", "candidates"):
         if name in table:
             rows[name] = table[name]
@@ -391,9 +394,10 @@ def _ordered(
     of_user = np.zeros(pages, np.int64)
     of_user[page] = user
     of_session = np.zeros(pages, np.int64)
-    if "session" in data:  # a purchase may come in a later one
-        shown_rows = level <= EVENTS["click"]
-        of_session[page[shown_rows]] = pd.factorize(data["session"])[0][shown_rows]
+    if "session" in data:  # that of the page's first row, because a purchase may come in a later one
+        keys = pd.DataFrame({"user": user, "session": pd.factorize(data["session"])[0]})
+        first = np.lexsort((when, level, page))[::-1]
+        of_session[page[first]] = keys.groupby(["user", "session"], sort=False).ngroup().to_numpy()[first]
     by_user = np.lexsort((began, of_user))  # stable: pages of the same time in order of appearance
     number = np.empty(pages, np.int64)
     number[by_user] = np.arange(pages)
@@ -412,6 +416,9 @@ def _ordered(
     delay = np.full(len(one), -1, np.int64)
     start_times = began[by_user]
     for r in np.flatnonzero(bought).tolist():
+        if bought_at[r] <= start_times[row_page[r]]:  # at once, as far as the times tell
+            delay[r] = 0
+            continue
         mine = start_times[row_page[r] + 1 : first_page[of_user[by_user[row_page[r]]] + 1]]
         delay[r] = int(np.searchsorted(mine, bought_at[r], side="right"))
     doubts = [*doubts, *_doubts(data, before, clicks)]
@@ -446,13 +453,13 @@ def _ordered(
         recent = np.argsort(when, kind="stable")
         labels["popularity"][item[recent]] = values["popularity"][recent]
     of_items = _items(pd, items, named, ids[1], labels)
+    doubts += _doubts_of_units(values, of_items["list_price"], known_place(of_items["item_ids"], ids[1])[item])
     if of_items["category"] is None:
         of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
     item_of_row, candidates = known_place(of_items["item_ids"], ids[1])[item[one]], None
     if "candidates" in data:
-        offered = data["candidates"].iloc[one].reset_index(drop=True)
-        candidates, unknown = _candidates(pd, offered, row_page, item_of_row, of_items["item_ids"])
-        doubts += unknown
+        candidates, more_doubts = _candidates(pd, data["candidates"], one, row_page, item_of_row, of_items["item_ids"])
+        doubts += more_doubts
     return PageLog(
         **log,
         **of_items,
@@ -465,35 +472,99 @@ def _ordered(
 
 
 def _candidates(
-    pd: Any, column: Any, page: np.ndarray, item: np.ndarray, item_ids: np.ndarray
-) -> tuple[np.ndarray, list[str]]:
-    """Items [P, C] that retrieval offered at each page, -1 behind the last, and doubts. A page with rows of several
-    agents was offered what all of them were.
+    pd: Any, column: Any, one: np.ndarray, page: np.ndarray, item: np.ndarray, item_ids: np.ndarray
+) -> tuple[np.ndarray | None, list[str]]:
+    """Items [P, C] that retrieval offered at each page, -1 behind the last, and doubts; no items if slots of the same
+    page were offered different ones.
 
     Args:
-        column: [R] of each shown row, a list of ids, or a text of ids with spaces between them.
-        page, item: [R], of the rows.
+        column: [N] of each row of the log, a list of ids, or a text of ids with spaces between them.
+        one: [R] row of the log of each shown item.
+        page, item: [R] of the shown items.
     """
-    texts = column.map(lambda value: isinstance(value, str))
-    _refuse(column, ~(texts | column.map(lambda value: isinstance(value, list | tuple | np.ndarray))), _NO_LIST)
-    lists = [value.split() if isinstance(value, str) else value for value in column]
-    ids = pd.Index(item_ids.astype(str) if texts.any() else item_ids)
-    row = np.repeat(np.arange(len(lists)), [len(value) for value in lists])
-    offered = ids.get_indexer(np.concatenate([np.asarray(value, dtype=object) for value in lists]))
-    held = np.zeros(len(lists), bool)
-    held[row[offered == item[row]]] = True
-    _refuse(column, ~held, "must hold the item that was shown")
-    unknown = int((offered < 0).sum())
-    pairs = pd.DataFrame({"page": page[row], "item": offered})[offered >= 0].drop_duplicates()
-    pairs = pairs.sort_values("page", kind="stable")
-    place = pairs.groupby("page").cumcount().to_numpy()
-    found = np.full((int(page[-1]) + 1, int(place.max()) + 1), -1, np.int32)
-    found[pairs["page"], place] = pairs["item"]
-    if unknown == 0:
-        return found, []
-    return found, [
-        f"column {shown(column.name)}: {unknown:,} of {len(offered):,} candidates are items that were never shown and "
-        "are in no table of items: they are left out"
+    numbers, which = _distinct_lists(column, one)
+    number, offered, unknown = _known_items(pd, column, numbers, item_ids)
+    held = np.unique(number * len(item_ids) + offered)
+    bad = np.zeros(len(column), bool)
+    bad[one[~np.isin(which * len(item_ids) + item, held)]] = True
+    _refuse(column, bad, "must hold the item that was shown")
+    number, offered = np.divmod(held, len(item_ids))
+    sizes = np.bincount(number, minlength=len(numbers))
+    of_list = np.full((len(numbers), int(sizes.max())), -1, np.int32)
+    of_list[number, np.arange(len(held)) - (np.cumsum(sizes) - sizes)[number]] = offered
+    begins = np.flatnonzero(np.append(True, page[1:] != page[:-1]))
+    differ = int((of_list[which] != of_list[which[begins]][page]).any(axis=1).sum())
+    if differ:
+        return None, [
+            f"column {shown(column.name)} is not used: {differ:,} of {len(which):,} shown items had other candidates "
+            "than the first item of their page, for instance because several agents fill it, and off-policy estimates "
+            "need one list for a page"
+        ]
+    doubt = (
+        f"column {shown(column.name)}: {unknown:,} ids in its {len(numbers):,} different lists are items that were "
+        "never shown and are in no table of items: they are left out"
+    )
+    return of_list[which[begins]], [doubt] if unknown else []
+
+
+def _distinct_lists(column: Any, one: np.ndarray) -> tuple[dict[Any, int], np.ndarray]:
+    """The different lists of candidates with their numbers, and [R] which of them each shown item has: rows of a page
+    hold the same list."""
+    numbers: dict[Any, int] = {}
+    which, bad = np.zeros(len(one), np.int64), np.zeros(len(column), bool)
+    for r, value in enumerate(column.to_numpy()[one]):
+        try:
+            if not isinstance(value, str | list | tuple | np.ndarray):
+                raise TypeError
+            which[r] = numbers.setdefault(value if isinstance(value, str) else tuple(value), len(numbers))
+        except TypeError:  # also of lists in a list
+            bad[one[r]] = True
+    _refuse(column, bad, _NO_LIST)
+    return numbers, which
+
+
+def _known_items(
+    pd: Any, column: Any, numbers: dict[Any, int], item_ids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Number of the list and of the item of each known id in these lists; and how many ids are unknown."""
+    nothing = {None, -1, "-1"} - set(item_ids.tolist())  # what fills lists up, as does NaN
+    lists = [
+        [
+            entry
+            for entry in (held.split() if isinstance(held, str) else held)
+            if entry not in nothing and entry == entry
+        ]
+        for held in numbers
+    ]
+    number = np.repeat(np.arange(len(lists)), [len(entries) for entries in lists])
+    ids = pd.Series([entry for entries in lists for entry in entries], dtype=object)
+    texts = np.array([isinstance(held, str) for held in numbers])[number]
+    offered = np.full(len(ids), -1)
+    offered[texts] = pd.Index(item_ids.astype(str)).get_indexer(ids[texts])
+    offered[~texts] = pd.Index(item_ids).get_indexer(ids[~texts])
+    known = offered >= 0
+    if len(ids) and not known.any():
+        raise ValueError(
+            f"column {shown(column.name)} holds no id of an item, but ids like {shown(ids[0])}; items have ids like "
+            f"{shown(item_ids.tolist()[0])}"
+        )
+    return number[known], offered[known], int((~known).sum())
+
+
+def _doubts_of_units(values: dict[str, np.ndarray], list_price: np.ndarray | None, item: np.ndarray) -> list[str]:
+    """A doubt if prices of the log and list prices [M] of the table of items are of different units.
+
+    Args:
+        item: [N] of each row.
+    """
+    if list_price is None or "price" not in values:
+        return []
+    factor = float(np.median((values["price"] + values.get("discount", 0.0)) / list_price[item]))
+    if 1 / OTHER_UNIT < factor < OTHER_UNIT:
+        return []
+    return [
+        f"prices in the log are {factor:.3g} times those of the table of items, half of them or more: if the units "
+        "differ, such as cents and dollars, convert one of the two columns"
     ]
 
 

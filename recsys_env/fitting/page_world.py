@@ -17,7 +17,7 @@ from ..libraries import library
 from ..settings import Settings, choice_field, number_field, replace
 from .choice_model import ChoiceModel, Pages, fit_choices
 from .learned_vectors import learn_vectors
-from .logistic import logistic
+from .logistic import grouped_logistic
 from .page_facts import PageFacts
 from .page_log import SMALLEST_COUNT, PageLog, read_pages
 from .plausibility import warn_of_doubts
@@ -148,7 +148,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     of_price = phi.get("mean price", 0.0) * prices.relative if prices.move else beta_price * prices.mean
     taste, rho = _people(model, vectors.shape[1], beta_price)
     found, error, at_bound = _choice(phi, errors, model, beta_price)
-    feedback, feedback_error = _after_click(pages, model, vectors, prices, beta_price)
+    feedback, feedback_error, quality = _after_click(pages, model, vectors, prices, beta_price)
     lost = share_lost(pages)
     catalogue = Catalogue(
         item_vectors=vectors.astype(np.float32),
@@ -167,6 +167,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item_text=pages.text.astype(str),
         topic_name=topic_name.astype(str),
         domain_name=np.array([""]),
+        item_quality=quality.astype(np.float32),
         popularity_slope=slope,
         source=source,
         settings={
@@ -189,6 +190,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         effective=float(model.effective.min()),
         settled=model.settled,
         item_sd=model.item_sd,
+        quality_sd=float(np.std(quality)),
         standard_errors={
             **error,
             **feedback_error,
@@ -342,36 +344,37 @@ def _first(happened: np.ndarray, pages: PageLog) -> np.ndarray:
 
 def _after_click(
     pages: PageLog, model: ChoiceModel, vectors: np.ndarray, prices: _Prices, beta_price: float
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """Logit of carts, or of purchases at once, among the clicks, and the hazards of carts; with standard errors.
+) -> tuple[dict[str, Any], dict[str, float], np.ndarray]:
+    """Logit of carts, or of purchases at once, among the clicks, and the hazards of carts; standard errors; and [M] the
+    items' qualities, their own log odds.
 
     Tastes and price sensitivities are posterior means, whose deviation from the truth is independent of them. As in the
-    choice of items, the weight of the price is that of its moves.
+    choice of items, the weight of the price is that of its moves, and what dearer items differ in is their quality.
     """
     rows, dims = np.flatnonzero(pages.clicked), vectors.shape[1]
     happened = (pages.cart | pages.bought)[rows]
     if not happened.any():
-        return {}, {}
+        return {}, {}, np.zeros(len(vectors))
     user = pages.user[pages.page[rows]]
     match = np.einsum("rd,rd->r", model.centres[user, :dims], vectors[pages.item[rows]]) / model.taste
     columns, names = [np.ones(len(rows)), match], ["b_0", "b_taste"]
     if prices.move and beta_price != 0.0:
         rho = _sensitivities(model.centres, model, dims, beta_price)[user]
         columns += [-rho * prices.shown[rows], prices.relative[pages.item[rows]]]
-        names.append("b_price")
-    found, hessian = logistic(np.stack(columns, axis=1), happened, RIDGE)
-    error = np.sqrt(np.diag(np.linalg.inv(hessian)))[: len(names)]
-    found = found[: len(names)]
+        names += ["b_price", "mean price"]
+    found = grouped_logistic(np.stack(columns, axis=1), happened, RIDGE, pages.item[rows], len(vectors))
+    weights, errors = (dict(zip(names, values, strict=True)) for values in (found.weights, found.errors))
+    quality = found.effects + weights.pop("mean price", 0.0) * prices.relative
     at_once = not pages.cart.any()
-    result: dict[str, Any] = dict(zip(names, np.round(np.clip(found, -LARGEST, LARGEST), 4).tolist(), strict=True))
-    result |= {"b_quality": 0.0, "instant": at_once}
+    result: dict[str, Any] = {n: round(float(np.clip(w, -LARGEST, LARGEST)), 4) for n, w in weights.items()}
+    result |= {"b_quality": 1.0, "a_quality": 0.0, "instant": at_once}
     if not at_once and pages.bought.any():
         # of those that leave the cart at a page, so many are bought
         share, pages_in_cart = pages.bought.sum() / happened.sum(), max(float(pages.delay[pages.bought].mean()), 1.0)
         leaving = 1.0 / pages_in_cart
         hazard = float(share * leaving)
         result |= {"cart_hazard": round(hazard, 4), "cart_abandon": round(float((leaving - hazard) / (1 - hazard)), 4)}
-    return result, {f"feedback.{name}": float(e) for name, e in zip(names, error, strict=True)}
+    return result, {f"feedback.{name}": float(errors[name]) for name in weights}, quality
 
 
 def _counted(pages: PageLog, lost: tuple[float, float] | None) -> dict[str, dict[str, float]]:
@@ -385,9 +388,10 @@ def _counted(pages: PageLog, lost: tuple[float, float] | None) -> dict[str, dict
                 "promotion_probability": round(float(some.mean()), 4),
                 "promotion_depth": round(min(float(cut[some].mean()), DEEPEST), 4),
             }
-    number, sessions = len(pages.chosen), 0 if pages.session is None else len(np.unique(pages.session))
-    if 0 < sessions < number:  # stay with probability 1 - sessions / pages
-        found["arrival"] = {"k_0": round(float(np.clip(np.log(number / sessions - 1), -LARGEST, LARGEST)), 4)}
+    if pages.session is not None:  # stay with probability 1 - sessions / pages
+        more = len(pages.chosen) / len(np.unique(pages.session)) - 1
+        k_0 = float(np.clip(np.log(more), -LARGEST, LARGEST)) if more > 0 else -LARGEST
+        found["arrival"] = {"k_0": round(k_0, 4)}
     if lost is not None:
         found.setdefault("arrival", {})["d_0"] = round(lost[0], 6)
     return found

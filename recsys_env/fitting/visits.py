@@ -1,14 +1,12 @@
 """How many users are lost after a visit, from the gaps between their visits.
 
-The gap after a visit is Weibull-distributed, unless the user is lost and never comes back (a mixture cure model; Boag
-1949, Farewell 1982). Gaps that the end of the log cuts off are censored. Where some users come much more often than
-others, gaps have a long tail, which the Weibull distribution follows for the most part; slightly too many users then
-look lost.
+The share of visits after which nobody has come back within a time falls, as the time grows, to the share of visits
+after which users never do (Maller & Zhou 1992). The estimator of Kaplan & Meier (1958) takes into account that the end
+of the log cuts gaps off. It is read at half the length of the log. Where many users come back only shortly before that,
+more would come back later, and nothing is estimated.
 """
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from ..libraries import library
 from .page_log import PageLog
 
 FEWEST_GAPS = 200  # between visits, below which nothing is estimated
-SHORTEST = 1e-6  # of a gap, in medians: the model knows no gaps of 0
+STILL_BACK = 0.02  # share of visits after which users come back in the last third of the time, above which likewise
 
 
 def gaps_between_visits(pages: PageLog, session: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -26,26 +24,28 @@ def gaps_between_visits(pages: PageLog, session: np.ndarray) -> tuple[np.ndarray
     Args:
         session: [P] `pages.session`, of a log that has sessions.
     """
-    user = np.repeat(np.arange(len(pages.user_ids)), np.diff(pages.first_page))
-    last = np.append((user[1:] != user[:-1]) | (session[1:] != session[:-1]), True)
-    ends = np.flatnonzero(last)
+    user, start = pages.user, pages.start
+    ends = np.sort(len(session) - 1 - np.unique(session[::-1], return_index=True)[1])
     back = np.append(user[1:] == user[:-1], False)[ends]
-    until = np.where(back, np.append(pages.start[1:], 0.0)[ends], pages.start.max())
-    return until - pages.start[ends], back
+    until = np.where(back, np.append(start[1:], 0.0)[ends], start.max())
+    return until - start[ends], back
 
 
 def share_lost(pages: PageLog) -> tuple[float, float] | None:
-    """Share of visits after which a user never comes back, and its standard error; None if the log has no sessions or
-    too few visits with gaps between them."""
+    """Share of visits after which a user never comes back, and its standard error (Greenwood's; one visit in all at
+    least). None if the log has no sessions, too few gaps between them, or is too short for the time after which users
+    come back."""
     if pages.session is None:
         return None
     gap, back = gaps_between_visits(pages, pages.session)
     if (gap[back] > 0).sum() < FEWEST_GAPS:
         return None
-    lifelines = library("lifelines", "fit")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of steps of the optimiser on its way
-        model = lifelines.MixtureCureFitter(base_fitter=lifelines.WeibullFitter())
-        model.fit(np.maximum(gap / np.median(gap[back]), SHORTEST), back)
-    found = model.summary.loc["cured_fraction_"]
-    return float(found["coef"]), float(found["se(coef)"])
+    estimate = library("lifelines", "fit").KaplanMeierFitter().fit(gap, back)
+    within = float(np.ptp(pages.start)) / 2
+    before, lost = estimate.survival_function_at_times([within * 2 / 3, within])
+    if before - lost > STILL_BACK:
+        return None
+    table = estimate.event_table.loc[:within]
+    left = table["at_risk"] - table["observed"]
+    variance = lost**2 * (table["observed"] / (table["at_risk"] * left))[left > 0].sum()
+    return float(lost), max(float(np.sqrt(variance)), 1 / len(gap))

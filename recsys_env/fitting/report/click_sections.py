@@ -10,7 +10,7 @@ from .click_prediction import BINS, RESAMPLES
 from .click_realism import MARGINALS
 from .diagnosis import UNUSUAL
 from .markup import bullets, draw_intervals, figure, interval_text, paragraph, table
-from .page_values import SUPPORTED
+from .page_values import LACKING
 from .ranking import FITTED
 from .shared_sections import draw_items, likeness, limits, policies
 from .verdict import percent
@@ -144,7 +144,7 @@ def _page_values(found: Mapping[str, Any]) -> list[str]:
         [
             name,
             *(_optional(row[kind]) for kind in ("world", "dm", "dr", "ips")),
-            f"{row['weight']:.2f}",
+            _optional(row["weight"]),
         ]
         for name, row in found["policies"].items()
     ]
@@ -152,15 +152,16 @@ def _page_values(found: Mapping[str, Any]) -> list[str]:
     return [
         heading,
         paragraph(
-            f"Clicks per page if simple policies fill the {found['slots']} slots of {found['pages']:,} held-out pages: "
-            "items at random, the most popular ones, the ones that were clicked most for their positions (appeal), and "
-            "the ones with the highest fitted utility for the user. The world predicts the clicks of the whole page. "
-            "The direct method (DM) multiplies the appeals of items and the click rates of positions. Inverse "
-            "propensity scoring (IPS) counts the clicks of the slots in which the log shows what the policy would "
-            "show, each divided by its propensity. The doubly robust estimate (DR) corrects DM by IPS of its errors. "
-            "All three take it that a slot's click depends on its own item alone. The mean weight of these slots is "
-            "about 1 if the log could have shown all that the policy shows. IPS and DR are left out if it is below "
-            f"{SUPPORTED:g}: the log says too little about this policy."
+            f"Simple policies fill the {found['slots']} slots of {found['pages']:,} held-out pages one at a time: each "
+            "below what the log shows in the earlier slots, while the rest of the page stays as it was. They show an "
+            "item at random, the most popular one, the one that was clicked most for its positions (appeal), or the "
+            "one with the highest fitted utility for the user. The table shows the clicks per page of the slots that "
+            "they fill so, as the world predicts them and by the log's propensities. The direct method (DM) multiplies "
+            "the appeals of items and the click rates of positions. Inverse propensity scoring (IPS) counts the clicks "
+            "of the slots in which the log shows what the policy would show, each divided by its propensity. The "
+            "doubly robust estimate (DR) corrects DM by IPS of its errors. The mean weight of these slots is 1, but "
+            "for chance, if the log could have shown all that the policy shows. IPS and DR are left out if its whole "
+            f"interval is below {1 - LACKING:g}, because the log could not have shown enough of it."
         ),
         table(["policy", "world", "DM", "DR", "IPS", "mean weight"], rows),
         paragraph(

@@ -1,7 +1,11 @@
 """Values of one page by the log's propensities, beside the world's: slot-wise IPS, the direct method and DR.
 
-The policies are simple, so that what they would show follows from the log: as many items as the page has, out of those
-that retrieval offered. Where the log does not say which these were, they are taken to be all items.
+A policy fills one slot at a time, below what the log shows in the earlier slots, and the rest of the page stays as it
+was. Its value is the clicks of the slots that it fills so. The log's propensities are conditional on the earlier slots,
+and so this value, unlike that of a whole page, is estimated without bias where they are right.
+
+The policies are simple, so that what they would show follows from the log: the best of the items that retrieval offered
+and that are not shown above. Where the log does not say which were offered, they are taken to be all items.
 """
 
 from __future__ import annotations
@@ -21,17 +25,17 @@ from .realism import habits_of
 SEED = 0
 PAGES = 20_000  # of more, the first ones
 CELLS = 2_000_000  # pages x items whose scores are in memory at a time
-SUPPORTED = 0.5  # mean importance weight of a policy's slots; near 1 if the log could have shown all of its choices
+LACKING = 0.05  # of a mean importance weight of 1: about the share of clicks that estimates may miss
 
 
 def page_values(
     catalogue: Catalogue, model: ChoiceModel, before: Shown, later: Shown, candidates: np.ndarray | None
 ) -> dict[str, Any]:
-    """Clicks per page of simple policies on later pages, by the world and by slot-wise estimators.
+    """Clicks of the slots of later pages that simple policies fill one at a time, by the world and by slot-wise
+    estimators.
 
-    Only pages of the most frequent length count. Importance weights are normalised in each slot, because propensities
-    of a log may be conditional on the slots before. The direct method multiplies the appeals of items and the click
-    rates of positions on the earlier pages.
+    Only pages of the most frequent length count. The direct method multiplies the appeals of items and the click rates
+    of positions on the earlier pages.
 
     Args:
         catalogue, model: of the world.
@@ -42,8 +46,9 @@ def page_values(
 
         - pages, slots: number of pages, and of items on each.
         - logged: clicks per page as logged, and what the world says of the same pages; intervals over users.
-        - policies: name -> world, ips, dm, dr: intervals; weight: the mean importance weight of its slots, which is
-          below 1 if the log could not have shown what the policy shows. ips and dr are None if it is below `SUPPORTED`.
+        - policies: name -> world, ips, dm, dr, in clicks per page, and weight, the importance weight of its slots:
+          intervals. A mean weight below 1 means that the log could not have shown all that the policy shows. ips and dr
+          are None if it is more than `LACKING` below 1 beyond chance.
         - pairs: how many pairs of policies DR separates beyond chance, and how many of these the world orders alike.
     """
     if not len(later.propensity):
@@ -60,7 +65,7 @@ def page_values(
     propensity, clicked = rows.propensity.reshape(shape), rows.clicked.reshape(shape).astype(float)
     found: dict[str, dict[str, Any]] = {}
     robust, by_world = {}, {}
-    for name, target in _targets(catalogue, model, appeal, user, slots, candidates):
+    for name, target in _targets(catalogue, model, appeal, user, item, candidates):
         options = np.concatenate([item, target], axis=1)
         places = np.broadcast_to(np.arange(slots), item.shape)
         same = item == target
@@ -70,17 +75,17 @@ def page_values(
             clicked,
             np.where(same, places, places + slots),
             np.clip(appeal[options][:, :, None] * of_slot[:, None, :], 0.0, 1.0),
-            normalised=True,
         )
         by_world[name] = _clicks(catalogue, model, rows, target)
-        weight = float((same / propensity).mean())
+        weight = mean_over_users(user, (same / propensity).mean(axis=1))
+        supported = weight["high"] > 1 - LACKING
         found[name] = {
             "world": mean_over_users(user, by_world[name]),
             "dm": mean_over_users(user, values["dm"]),
             "weight": weight,
-            **{kind: mean_over_users(user, values[kind]) if weight >= SUPPORTED else None for kind in ("ips", "dr")},
+            **{kind: mean_over_users(user, values[kind]) if supported else None for kind in ("ips", "dr")},
         }
-        if weight >= SUPPORTED:
+        if supported:
             robust[name] = values["dr"]
     clicks = clicked.sum(1)
     expected = expected_clicks(catalogue, model, rows).reshape(shape).sum(1)
@@ -106,10 +111,15 @@ def _targets(
     model: ChoiceModel,
     appeal: np.ndarray,
     user: np.ndarray,
-    slots: int,
+    item: np.ndarray,
     candidates: np.ndarray | None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Simple policies, and what each of them would show [P, K]."""
+    """Simple policies, and what each of them would show [P, K] in each slot below the earlier items of the page.
+
+    Args:
+        user: [P].
+        item: [P, K] as the log shows them.
+    """
     items, rng = len(appeal), np.random.default_rng(SEED)
     weights = coefficients(catalogue, model)
     x = log_price(catalogue, np.arange(items), catalogue.item_price.astype(float))
@@ -121,34 +131,40 @@ def _targets(
 
     scores: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "random": lambda pages: rng.random((len(pages), items)),
-        "popularity": lambda pages: np.tile(catalogue.item_popularity, (len(pages), 1)),
+        "popularity": lambda pages: np.tile(catalogue.item_popularity.astype(float), (len(pages), 1)),
         "appeal": lambda pages: np.tile(appeal, (len(pages), 1)),
         "fitted utility": utility,
     }
-    every = np.arange(len(user))
-    _, first_page, place = np.unique(user, return_index=True, return_inverse=True)
-    step = max(1, CELLS // items)
+    every, step = np.arange(len(user)), max(1, CELLS // items)
     for name, score in scores.items():
-        # out of all items, a policy without chance shows a user the same on every page
-        asked, again = (every, every) if candidates is not None or name == "random" else (first_page, place)
-        best = []
-        for pages in (asked[first : first + step] for first in range(0, len(asked), step)):
+        target = np.empty_like(item)
+        for pages in (every[first : first + step] for first in range(0, len(every), step)):
             some = score(pages)
             if candidates is not None:
                 row, column = np.nonzero(candidates[pages] >= 0)
                 offered = np.zeros(some.shape, bool)
                 offered[row, candidates[pages][row, column]] = True
-                some = np.where(offered, some, -np.inf)
-            best.append(np.argsort(-some, axis=1, kind="stable")[:, :slots])
-        yield name, np.concatenate(best)[again]
+                some[~offered] = -np.inf
+            for slot in range(item.shape[1]):
+                target[pages, slot] = some.argmax(axis=1)
+                some[np.arange(len(pages)), item[pages, slot]] = -np.inf
+        yield name, target
 
 
 def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.ndarray) -> np.ndarray:
-    """Clicks [P] that the world expects if these items [P, K] are shown on the pages, at list prices."""
-    item = target.ravel()
-    habit = habits_of((catalogue.habit_item, catalogue.habit_count), rows.user, item)
-    there = rows._replace(item=item, price=catalogue.item_price.astype(float)[item], habit=habit)
-    found: np.ndarray = expected_clicks(catalogue, model, there).reshape(target.shape).sum(1)
+    """Clicks [P] that the world expects in slots that show these items [P, K] one at a time, at list prices.
+
+    An item that the page shows further down changes places with the one that it takes the place of.
+    """
+    logged = rows.item.reshape(target.shape)
+    found = np.zeros(len(target))
+    for slot, wanted in enumerate(target.T):
+        page = np.where(logged == wanted[:, None], logged[:, slot, None], logged)
+        page[:, slot] = wanted
+        item = page.ravel()
+        habit = habits_of((catalogue.habit_item, catalogue.habit_count), rows.user, item)
+        there = rows._replace(item=item, price=catalogue.item_price.astype(float)[item], habit=habit)
+        found += expected_clicks(catalogue, model, there).reshape(target.shape)[:, slot]
     return found
 
 
