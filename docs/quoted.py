@@ -20,7 +20,7 @@ from worlds_for_models import scores_of_playlist
 from baselines.learners import TICKS
 from recsys_env import TASKS, Catalogue
 from recsys_env.files import read_json
-from recsys_env.fitting import plausibility
+from recsys_env.fitting import plausibility, visits
 from recsys_env.policies import ORACLES
 from recsys_env.tuning import Budget
 
@@ -185,6 +185,7 @@ def log_limits() -> dict[str, str]:
         "fewest_purchases": f"{plausibility.FEWEST}",
         "fewest_users": f"{plausibility.FEWEST_USERS}",
         "few_purchases": f"{plausibility.FEW}",
+        "still_back": f"{visits.STILL_BACK:g}".lstrip("0"),
         "few_users": f"{plausibility.FEW_USERS}",
         "repeated_rows": f"{100 * plausibility.REPEATED:.0f} %",
         "farthest_price": f"{plausibility.FARTHEST:,.0f}",
