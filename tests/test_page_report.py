@@ -21,12 +21,11 @@ from recsys_env.__main__ import main  # noqa: E402
 from recsys_env.evaluation import record  # noqa: E402
 from recsys_env.fitting import FittedWorld, PageFitSettings, recorded_pages  # noqa: E402
 from recsys_env.fitting.page_world import fitted_pages  # noqa: E402
-from recsys_env.fitting.report import assess, diagnosis, verdict, write_page  # noqa: E402
+from recsys_env.fitting.report import assess, diagnosis, page_values, verdict, write_page  # noqa: E402
 from recsys_env.fitting.report import click_prediction as prediction  # noqa: E402
 from recsys_env.fitting.report import click_realism as realism  # noqa: E402
 from recsys_env.fitting.report.assessment import PAGE_PARTS, PARTS  # noqa: E402
 from recsys_env.fitting.report.click_sections import SECTIONS  # noqa: E402
-from recsys_env.fitting.report.page_values import page_values  # noqa: E402
 from recsys_env.fitting.report.ranking import FITTED  # noqa: E402
 from recsys_env.fitting.report.realism import habits_of  # noqa: E402
 from recsys_env.fitting.report.split import PageSplit, split_pages  # noqa: E402
@@ -307,7 +306,7 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
     cut = split_pages(log, None, None, 0.5)
     world, model = fitted_pages(cut.before, PageFitSettings())
     shown = [prediction.shown_items(cut, world.catalogue, PageFitSettings(), pages) for pages in (cut.first, cut.after)]
-    found = page_values(world.catalogue, model, *shown, None)
+    found = page_values.page_values(world.catalogue, model, *shown, None)
     assert found["slots"] == 4
     for name, row in found["policies"].items():
         assert row["weight"]["low"] < 1.05, name
@@ -321,8 +320,29 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
     assert found["logged"]["clicks"]["mean"] == pytest.approx(found["logged"]["world"]["mean"], rel=0.15)
     assert found["pairs"]["differ"] == found["pairs"]["ordered alike"] > 0
     sure = shown[1]._replace(propensity=np.ones(len(shown[1].item)))
-    narrow = page_values(world.catalogue, model, shown[0], sure, None)
+    narrow = page_values.page_values(world.catalogue, model, shown[0], sure, None)
     assert all(row["ips"] is row["dr"] is None for row in narrow["policies"].values())
+
+
+def test_a_slot_filled_with_its_own_item_leaves_the_page_as_it_was(cut: PageSplit) -> None:
+    world, model = fitted_pages(cut.before, PageFitSettings())
+    rows = prediction.shown_items(cut, world.catalogue, PageFitSettings(), cut.after)
+    logged = rows.item.reshape(-1, 4)
+    as_logged = prediction.expected_clicks(world.catalogue, model, rows)
+    np.testing.assert_allclose(
+        page_values._clicks(world.catalogue, model, rows, logged), as_logged.reshape(-1, 4).sum(1), rtol=1e-6
+    )
+    # The last item takes the first place, and the first one the last.
+    swapped = rows._replace(
+        **{name: getattr(rows, name).reshape(-1, 4)[:, [3, 1, 2, 0]].ravel() for name in ("item", "price", "habit")}
+    )
+    target = np.concatenate([logged[:, 3:], logged[:, 1:]], axis=1)
+    first = prediction.expected_clicks(world.catalogue, model, swapped).reshape(-1, 4)[:, 0]
+    np.testing.assert_allclose(
+        page_values._clicks(world.catalogue, model, rows, target),
+        first + as_logged.reshape(-1, 4)[:, 1:].sum(1),
+        rtol=1e-6,
+    )
 
 
 def test_policies_choose_from_what_retrieval_offered() -> None:
@@ -335,7 +355,8 @@ def test_policies_choose_from_what_retrieval_offered() -> None:
     assert cut.candidates is not None
     assert (np.sort(cut.candidates, axis=1)[:, 1:] != np.sort(cut.candidates, axis=1)[:, :-1]).all()
     of_all, of_offered = (
-        page_values(world.catalogue, model, *shown, candidates)["policies"] for candidates in (None, cut.candidates)
+        page_values.page_values(world.catalogue, model, *shown, candidates)["policies"]
+        for candidates in (None, cut.candidates)
     )
     for name in ("random", "popularity", "appeal", "fitted utility"):
         assert of_offered[name]["weight"]["low"] < 1 < of_offered[name]["weight"]["high"], name

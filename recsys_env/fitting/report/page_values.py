@@ -152,19 +152,34 @@ def _targets(
 
 
 def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.ndarray) -> np.ndarray:
-    """Clicks [P] that the world expects in slots that show these items [P, K] one at a time, at list prices.
+    """Clicks [P] that the world expects in slots that show these items [P, K] one at a time.
 
-    An item that the page shows further down changes places with the one that it takes the place of.
+    An item that the page shows further down changes places with the one that it takes the place of. Another one is
+    shown at its list price.
     """
-    logged = rows.item.reshape(target.shape)
+    shape, pages = target.shape, np.arange(len(target))
+    user = rows.user.reshape(shape)[:, 0]
+    logged, price, habit = (column.reshape(shape) for column in (rows.item, rows.price, rows.habit))
     found = np.zeros(len(target))
     for slot, wanted in enumerate(target.T):
-        page = np.where(logged == wanted[:, None], logged[:, slot, None], logged)
-        page[:, slot] = wanted
-        item = page.ravel()
-        habit = habits_of((catalogue.habit_item, catalogue.habit_count), rows.user, item)
-        there = rows._replace(item=item, price=catalogue.item_price.astype(float)[item], habit=habit)
-        found += expected_clicks(catalogue, model, there).reshape(target.shape)[:, slot]
+        same = logged == wanted[:, None]
+        place, source = (
+            np.where(same.any(axis=1), same.argmax(axis=1), slot),
+            np.tile(np.arange(shape[1]), (shape[0], 1)),
+        )
+        source[pages, place], source[:, slot] = slot, place
+        page = rows._replace(
+            **{
+                name: np.take_along_axis(column, source, axis=1).ravel()
+                for name, column in {"item": logged, "price": price, "habit": habit}.items()
+            }
+        )
+        new = np.flatnonzero(~same.any(axis=1))
+        at = new * shape[1] + slot
+        page.item[at] = wanted[new]
+        page.price[at] = catalogue.item_price[wanted[new]]
+        page.habit[at] = habits_of((catalogue.habit_item, catalogue.habit_count), user[new], wanted[new])
+        found += expected_clicks(catalogue, model, page).reshape(shape)[:, slot]
     return found
 
 
