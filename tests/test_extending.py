@@ -54,9 +54,7 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def run(package: Path) -> Iterator[Callable[[str], str]]:
     """Runs code in the folder of the changed package, always in the same process. Returns what it prints."""
-    command = [sys.executable, "-c", INTERPRETER]
-    # Its kernels are its own, and compile in half the time if they are not optimised.
-    environment = {**os.environ, "PYTHONPATH": str(package.parent), "NUMBA_OPT": "0"}
+    command, environment = [sys.executable, "-c", INTERPRETER], {**os.environ, "PYTHONPATH": str(package.parent)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, cwd=package.parent, env=environment, text=True, bufsize=1, **pipes) as process:
 
