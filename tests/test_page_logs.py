@@ -524,6 +524,50 @@ def test_qualities_of_a_catalogue_decide_what_follows_a_click(world: FittedWorld
             dataclasses.replace(world.catalogue, item_quality=wrong)
 
 
+def doubts_of(table: Any) -> list[str]:
+    return list(read_pages(table, None).doubts)
+
+
+def test_rows_of_later_events_need_not_repeat_what_the_page_showed(log: Any) -> None:
+    later = log.duplicated(["page", "item"])
+    names = ["position", "price", "discount", "popularity"]
+    bare = log.assign(quantity=1.0).astype({"position": float})
+    bare.loc[later, names] = np.nan
+    bare.loc[~later, "quantity"] = np.nan
+    found, whole = read_pages(bare, None), read_pages(log, None)
+    for name in ("rank", "price", "bought", "delay"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    bare.loc[3, "position"] = np.nan
+    with pytest.raises(ValueError, match="column 'position' must be a whole number of 1 or more; 1 of"):
+        read_pages(bare, None)
+
+
+def test_what_pages_rarely_hold_is_doubted(log: Any) -> None:
+    shown = log[~log.duplicated(["page", "item"])]
+    assert not doubts_of(shown)
+    (doubt,) = doubts_of(shown.assign(position=5 - shown["position"]))
+    assert "items further down are clicked more often" in doubt
+    sparse = shown[(shown["event"] != "none") | (shown["item"] % 3 == 0)]
+    assert any("positions have gaps on" in doubt for doubt in doubts_of(sparse))
+    assert not doubts_of(shown.assign(position=3 * shown["position"]))  # as advertisements between them leave them
+    (doubt,) = doubts_of(shown.assign(event=shown["event"].where(shown["event"] == "none", "purchase")))
+    assert "clicked items were bought: are clicks recorded as purchases?" in doubt
+    orders = log.assign(page=log["page"].where(~log.duplicated(["page", "item"]), log["page"] + 10**6))
+    assert any("pages hold one item, which was put in a cart or bought" in doubt for doubt in doubts_of(orders))
+
+
+def test_ids_of_several_spellings_are_doubted(log: Any) -> None:
+    mixed = log["user"].astype(str).where(log["page"] % 2 == 0, log["user"].astype(str) + ".0")
+    (doubt,) = doubts_of(log.assign(user=mixed))
+    assert "ids come in several spellings, such as " in doubt
+    assert "which count as different users" in doubt
+
+
+def test_pages_of_the_same_date_cannot_be_told_apart_without_a_column(log: Any) -> None:
+    with pytest.raises(ValueError, match="or name a column of pages, without which pages of the same time"):
+        read_pages(log.drop(columns="page").assign(time=log["time"] // 1_000), None)
+
+
 def test_prices_of_other_units_are_doubted(log: Any, items: Any) -> None:
     cents = log.assign(price=100 * log["price"], discount=100 * log["discount"])
     (doubt,) = (doubt for doubt in read_pages(cents, None, items).doubts if "units" in doubt)

@@ -412,20 +412,28 @@ def test_exploration_is_counted_and_judged(cut: PageSplit) -> None:
 
 
 def test_words_follow_from_the_numbers() -> None:
-    def row(loss: float, gap: float, slope: float = 1.0) -> dict[str, Any]:
+    def quality(loss: float, gap: float, slope: float = 1.0) -> dict[str, Any]:
         narrow = {"mean": gap, "low": gap - 0.01, "high": gap + 0.01}
         part = {name: {"mean": value} for name, value in (("log-loss", loss), ("slope", slope))}
         return {**part, "predicted clicks per click": {"mean": 1.0}, "fitted minus this": {"log-loss": narrow}}
 
-    best = {FITTED: row(0.3, 0.0), "popularity": row(0.4, -0.1), prediction.BOOSTING: row(0.3, 0.0)}
+    best = {FITTED: quality(0.3, 0.0), "popularity": quality(0.4, -0.1), prediction.BOOSTING: quality(0.3, 0.0)}
     assert [finding.kind for finding in verdict.about_clicks(best)] == ["right", "right", "right"]
-    worst = {FITTED: row(0.5, 0.0, 0.5), "popularity": row(0.4, 0.1), prediction.BOOSTING: row(0.3, 0.2)}
+    worst = {FITTED: quality(0.5, 0.0, 0.5), "popularity": quality(0.4, 0.1), prediction.BOOSTING: quality(0.3, 0.2)}
     assert [finding.kind for finding in verdict.about_clicks(worst)] == ["serious", "wrong", "wrong"]
-    estimates = {"policies": {"random": {"dr": {}}}, "pairs": {"differ": 3, "ordered alike": 3}}
+    sure = {"mean": 0.9, "low": 0.87, "high": 0.93}
+    row = {"world": sure, "weight": {"mean": 1.0, "low": 0.9, "high": 1.1}}
+    estimates = {"policies": {"random": {**row, "dr": sure}}, "pairs": {"differ": 3, "ordered alike": 3}}
     assert verdict.about_page_values(estimates)[0].kind == "right"
     assert verdict.about_page_values({**estimates, "pairs": {"differ": 3, "ordered alike": 2}})[0].kind == "serious"
     assert verdict.about_page_values({**estimates, "pairs": {"differ": 0, "ordered alike": 0}}) == []
-    assert verdict.about_page_values({"policies": {"random": {"dr": None}}})[0].kind == "wrong"
+    unlike = {**estimates, "policies": {"random": {**row, "dr": {"low": 0.6, "high": 0.8}}}}
+    assert [finding.kind for finding in verdict.about_page_values(unlike)] == ["right", "wrong"]
+    assert "0.90 clicks per page of the policy random" in verdict.about_page_values(unlike)[1].text
+    unlikely = {"policies": {"random": {**row, "dr": None}}}
+    assert "hardly ever could have shown" in verdict.about_page_values(unlikely)[0].text
+    unlikely["policies"]["random"]["weight"] = {"mean": 90.0, "low": 60.0, "high": 120.0}
+    assert "are 90 on average, and must be 1" in verdict.about_page_values(unlikely)[0].text
     assert [finding.kind for finding in verdict.about_log(["a"], ["b"])] == ["serious", "wrong"]
 
 

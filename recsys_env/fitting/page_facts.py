@@ -142,7 +142,7 @@ def page_summary(world: Any) -> str:
     lines += ["", "Counted in the log"]
     counted = {name for name in FACTS if value_of(world, name) != _default(world, name)} | {"num_agents", "slots"}
     lines += [f"  {name} = {in_words(value_of(world, name))}: {FACTS[name]}" for name in FACTS if name in counted]
-    lines += ["", "Kept at its default, since the log does not say (override what you know better)"]
+    lines += ["", "Kept at its default (override what you know better)"]
     missing = [name for name in ESTIMATED if name not in errors and not (name == "choice.beta_price" and assumed)]
     kept = {**{name: ESTIMATED[name] for name in missing}, **{n: FACTS[n] for n in FACTS if n not in counted}, **KEPT}
     lines += [f"  {name} = {in_words(value_of(world, name))}: {meaning}" for name, meaning in kept.items()]

@@ -13,7 +13,7 @@ import numpy as np
 from ..checks import did_you_mean, shown
 from ..files import checked_path
 from ..libraries import library
-from .plausibility import FEW
+from .plausibility import FEW, doubts_about_ids_and_dates
 from .table import codes_of, most_frequent_label
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ PAGE_ROLES = (
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 REQUIRED = ("user", "item", "event")  # and page or time
 _NO_LIST = "must hold a list of items, or their ids with spaces between them"
+ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else, which is doubted
+GAPS = 0.5  # share of the pages whose positions have gaps, which is doubted
 OTHER_UNIT = 3.0  # factor between the usual price asked and the list price, from which on it is doubted
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
 FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1}  # a column that says what was clicked; False is 0
@@ -156,6 +158,9 @@ def read_pages(
             )
     when = _times(pd, data["time"]) if "time" in data else np.zeros(len(item))
     page, doubts = _page_numbers(pd, data, user, when, level)
+    for role in ("position", "propensity", "price", "discount", "popularity"):
+        if role in data:
+            data[role] = _filled(pd, data[role], page, item, level)
     if "position" in data:
         data["position"], more = _from_one(data["position"])
         doubts += more
@@ -167,7 +172,10 @@ def read_pages(
         "quantity": ("above 0 and below 1e9", lambda v: (v > 0) & (v < 1e9)),
         "popularity": ("0 or more, and below 1e15", lambda v: (v >= 0) & (v < 1e15)),
     }
+    if "quantity" in data:  # a log may have it for purchases alone
+        data["quantity"] = data["quantity"].fillna(1)
     values = {role: _numbers(data[role], *rule) for role, rule in numbers.items() if role in data}
+    doubts += doubts_about_ids_and_dates(table, used)
     return _ordered(pd, data, values, (user, item, page, level, when), (user_ids, item_ids), items, named, doubts)
 
 
@@ -329,6 +337,16 @@ def _from_one(position: Any) -> tuple[Any, list[str]]:
     return position + 1, [f"column {shown(position.name)} counts positions from 0: position 0 was taken for the first"]
 
 
+def _filled(pd: Any, column: Any, page: np.ndarray, item: np.ndarray, level: np.ndarray) -> Any:
+    """A column in which carts and purchases have what the row that shows the item has, where theirs is empty."""
+    later = column.isna() & (level > EVENTS["click"])
+    if not later.any():
+        return column
+    of_item = pd.DataFrame({"page": page, "item": item, "value": column}).groupby(["page", "item"])["value"]
+    one = of_item.transform("nunique") == 1
+    return column.where(~(later & one), of_item.transform("first"))
+
+
 def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
     if column.dtype.kind not in "iuf":
         raise ValueError(
@@ -377,7 +395,10 @@ def _ordered(
         same &= key[order[1:]] == key[order[:-1]]
     again = np.zeros(len(order), bool)
     again[order[1:]] = same & (level[order[1:]] == level[order[:-1]])
-    _refuse(data["item"], again, "must not have the same event twice on the same place of a page: drop copies of rows")
+    twice = "must not have the same event twice on the same place of a page: drop copies of rows"
+    if "page" not in data:
+        twice += ", or name a column of pages, without which pages of the same time cannot be told apart"
+    _refuse(data["item"], again, twice)
     before = np.zeros(len(order), bool)
     before[order[1:]] = same & (when[order[1:]] < when[order[:-1]])
     starts = np.flatnonzero(np.append(True, ~same))
@@ -421,13 +442,14 @@ def _ordered(
             continue
         mine = start_times[row_page[r] + 1 : first_page[of_user[by_user[row_page[r]]] + 1]]
         delay[r] = int(np.searchsorted(mine, bought_at[r], side="right"))
-    doubts = [*doubts, *_doubts(data, before, clicks)]
+    rank = values["position"][one] if "position" in values else None
+    doubts = [*doubts, *_doubts(data, before, clicks), *_doubts_of_pages(first_row, rank, highest, bought)]
     log: dict[str, Any] = {
         "start": start_times,
         "row_page": number[page],
         "first_page": first_page,
         "first_row": first_row,
-        "rank": values["position"][one] if "position" in values else None,
+        "rank": rank,
         "clicked": clicked,
         "cart": carted | (bought & (delay > 0)),
         "bought": bought,
@@ -633,6 +655,47 @@ def _doubts(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray) -> lis
     several = int((clicks > 1).sum())
     if several > SEVERAL * clicked:
         doubts.append(f"{several:,} of {clicked:,} pages with a click have several: only the first one counts")
+    return doubts
+
+
+def _doubts_of_pages(
+    first_row: np.ndarray, rank: np.ndarray | None, highest: np.ndarray, bought: np.ndarray
+) -> list[str]:
+    """Doubts about what pages hold.
+
+    Args:
+        rank: [R] or None.
+        highest: [R] the last event of each shown item.
+    """
+    doubts, sizes, clicked = [], np.diff(first_row), highest >= EVENTS["click"]
+    alone = int(((sizes == 1) & (highest[first_row[:-1]] > EVENTS["click"])).sum())
+    if np.median(sizes) > 1 and alone > ALONE * len(sizes):
+        doubts.append(
+            f"{alone:,} of {len(sizes):,} pages hold one item, which was put in a cart or bought: if it was shown on "
+            "an earlier page, give the row the id of that page"
+        )
+    if bought.any() and bought.sum() == clicked.sum():
+        doubts.append(f"all {clicked.sum():,} clicked items were bought: are clicks recorded as purchases?")
+    if rank is None or sizes.max() == 1:
+        return doubts
+    # Positions that all pages together lack, such as those of advertisements, are no gaps.
+    dense = np.unique(rank, return_inverse=True)[1]
+    gaps = int((np.maximum.reduceat(dense, first_row[:-1]) >= sizes).sum())
+    if gaps > GAPS * len(sizes):
+        doubts.append(
+            f"positions have gaps on {gaps:,} of {len(sizes):,} pages: were items left out that nobody clicked? "
+            "Without them the appeal of the others is overstated"
+        )
+    below = dense > np.median(dense)
+    rates = clicked[below].mean(), clicked[~below].mean()
+    error = (
+        (clicked.mean() * (1 - clicked.mean()) * (1 / below.sum() + 1 / (~below).sum())) ** 0.5 if below.any() else 0
+    )
+    if rates[0] - rates[1] > 3 * error > 0:
+        doubts.append(
+            f"items further down are clicked more often, {rates[0]:.1%} against {rates[1]:.1%}: position 1 must be the "
+            "first that people see"
+        )
     return doubts
 
 

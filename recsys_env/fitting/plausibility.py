@@ -40,6 +40,9 @@ REPEATED = 0.1  # share of rows that repeat another one; customers who buy a pro
 FARTHEST = 1e3  # factor between a price and the median of its product
 WIDEST = 1e6  # factor between the usual prices of a product and of the median product
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
+ONE_USER = 0.1  # share of rows of a single user that is doubted, and
+TIMES_MEAN = 20  # times the mean of all users
+DAY_AND_MONTH = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{4}\b")
 
 
 class LogWarning(UserWarning):
@@ -53,7 +56,7 @@ def warn_of_doubts(doubts: Iterable[str], stacklevel: int) -> None:
 
 
 def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list[str]:
-    """Doubts about columns without a role that tell rows of several kinds apart.
+    """Doubts about columns without a role that tell rows of several kinds apart, and about ids and dates.
 
     Raises:
         ValueError: a column of texts says that rows are clicks or the like, or a flag of clicks or purchases is 0 in
@@ -89,6 +92,39 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
             doubts.append(
                 f"column {shown(name)} was not used: every row was taken for a choice of the item, however it was "
                 "rated; to count what people liked, give fit those rows alone"
+            )
+    return [*doubts, *doubts_about_ids_and_dates(table, columns)]
+
+
+def doubts_about_ids_and_dates(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list[str]:
+    """Doubts whether ids of users and items are of one spelling, rows of one user those of one person, and dates read
+    as they were written.
+
+    Args:
+        columns: those that the table has, by role.
+    """
+    doubts = []
+    for role in ("user", "item"):
+        spellings: dict[str, list[object]] = {}
+        for value in table[columns[role]].dropna().unique():
+            spellings.setdefault(str(value).strip().lower().removesuffix(".0"), []).append(value)
+        if several := [values for values in spellings.values() if len(values) > 1]:
+            doubts.append(
+                f"column {shown(columns[role])}: {len(several):,} ids come in several spellings, such as "
+                f"{shown(several[0][0])} and {shown(several[0][1])}, which count as different {role}s"
+            )
+    rows = table[columns["user"]].value_counts()
+    if rows.iloc[0] > max(ONE_USER * len(table), TIMES_MEAN * rows.mean()):
+        doubts.append(
+            f"column {shown(columns['user'])}: {rows.iloc[0]:,} of {len(table):,} rows are of one user, "
+            f"{shown(rows.index[0])}; leave them out if these are many people, such as guests, or a program"
+        )
+    if (time := columns.get("time")) is not None and table[time].dtype.kind == "O":
+        found = [DAY_AND_MONTH.match(str(value)) for value in table[time].unique()]
+        if all(found) and all(int(match[1]) <= 12 and int(match[2]) <= 12 for match in found if match):
+            doubts.append(
+                f"column {shown(time)}: dates such as {shown(str(table[time].iloc[0]))} are read with the month first; "
+                "if the day comes first, convert them by pandas.to_datetime(..., dayfirst=True)"
             )
     return doubts
 

@@ -160,8 +160,8 @@ def _page_values(found: Mapping[str, Any]) -> list[str]:
             "the appeals of items and the click rates of positions. Inverse propensity scoring (IPS) counts the clicks "
             "of the slots in which the log shows what the policy would show, each divided by its propensity. The "
             "doubly robust estimate (DR) corrects DM by IPS of its errors. The mean weight of these slots is 1, but "
-            "for chance, if the log could have shown all that the policy shows. IPS and DR are left out if its whole "
-            f"interval is below {1 - LACKING:g}, because the log could not have shown enough of it."
+            "for chance, if the log could have shown all that the policy shows and its propensities are right. IPS and "
+            f"DR are left out if its whole interval is below {1 - LACKING:g} or above {1 + LACKING:g}."
         ),
         table(["policy", "world", "DM", "DR", "IPS", "mean weight"], rows),
         paragraph(

@@ -47,8 +47,9 @@ def page_values(
         - pages, slots: number of pages, and of items on each.
         - logged: clicks per page as logged, and what the world says of the same pages; intervals over users.
         - policies: name -> world, ips, dm, dr, in clicks per page, and weight, the importance weight of its slots:
-          intervals. A mean weight below 1 means that the log could not have shown all that the policy shows. ips and dr
-          are None if it is more than `LACKING` below 1 beyond chance.
+          intervals. A mean weight below 1 means that the log could not have shown all that the policy shows; one above
+          1 means that propensities are wrong. ips and dr are None if it differs from 1 by more than `LACKING` beyond
+          chance.
         - pairs: how many pairs of policies DR separates beyond chance, and how many of these the world orders alike.
     """
     if not len(later.propensity):
@@ -78,7 +79,7 @@ def page_values(
         )
         by_world[name] = _clicks(catalogue, model, rows, target)
         weight = mean_over_users(user, (same / propensity).mean(axis=1))
-        supported = weight["high"] > 1 - LACKING
+        supported = weight["high"] > 1 - LACKING and weight["low"] < 1 + LACKING
         found[name] = {
             "world": mean_over_users(user, by_world[name]),
             "dm": mean_over_users(user, values["dm"]),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from .click_prediction import BOOSTING
+from .page_values import LACKING
 from .ranking import FITTED
 
 COVERED, HARDLY_COVERED = 0.8, 0.5  # shares of the purchases that are of items with enough users
@@ -142,6 +143,19 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
     """Findings of `page_values.page_values`."""
     if "reason" in found:
         return [Finding("wrong", f"The world cannot be checked by off-policy estimates: {found['reason']}.")]
+    wrong = {
+        name: row["weight"]["mean"] for name, row in found["policies"].items() if row["weight"]["low"] > 1 + LACKING
+    }
+    if wrong:
+        name = max(wrong, key=lambda name: wrong[name])
+        return [
+            Finding(
+                "wrong",
+                "The propensities of the log cannot be those of its slots: the importance weights of the policy "
+                f"{name} are {wrong[name]:.3g} on average, and must be 1. So off-policy estimates cannot check the "
+                "world.",
+            )
+        ]
     if all(row["dr"] is None for row in found["policies"].values()):
         return [
             Finding(
@@ -150,14 +164,23 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
                 "simple policies would show.",
             )
         ]
+    apart = [
+        Finding(
+            "wrong",
+            f"The world expects {row['world']['mean']:.2f} clicks per page of the policy {name}, and off-policy "
+            f"estimates (DR) say {row['dr']['low']:.2f} to {row['dr']['high']:.2f}.",
+        )
+        for name, row in found["policies"].items()
+        if row["dr"] and (row["world"]["low"] > row["dr"]["high"] or row["world"]["high"] < row["dr"]["low"])
+    ]
     differ, alike = found["pairs"]["differ"], found["pairs"]["ordered alike"]
     if not differ:
-        return []
+        return apart
     text = (
         f"The world orders {alike} of {differ} pairs of simple policies, which off-policy estimates (DR) separate "
         "beyond chance, as these estimates do."
     )
-    return [Finding("right" if alike == differ else "serious", text)]
+    return [Finding("right" if alike == differ else "serious", text), *apart]
 
 
 def about_realism(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str = "purchases") -> list[Finding]:
