@@ -659,8 +659,9 @@ def test_candidates_are_lists_or_texts(log: Any) -> None:
     given = shown.assign(candidates=shown["page"].map(lists))
     texts = given.assign(candidates=given["candidates"].map(lambda ids: " ".join(map(str, ids))))
     filled = given.assign(candidates=given["candidates"].map(lambda ids: [*ids[::-1], -1, None, math.nan]))
+    python = given.assign(candidates=given["candidates"].map(str))  # as a CSV file has them, with brackets and commas
     mixed = given.assign(candidates=texts["candidates"].where(given["page"] % 2 == 0, given["candidates"]))
-    for table in (given, texts, filled, mixed):
+    for table in (given, texts, filled, python, mixed):
         found = read_pages(table.sample(frac=1, random_state=0), None)
         assert found.candidates is not None
         assert not found.doubts
@@ -681,9 +682,9 @@ def test_candidates_that_cannot_be_are_named_with_their_row(log: Any) -> None:
         wrong = given.assign(candidates=pd.Series([bad] * len(given)).where(given.index == 5, given["candidates"]))
         with pytest.raises(ValueError, match=rf"column 'candidates' {message}.*; 1 of {len(given)} rows .* is row 5 "):
             read_pages(wrong, None)
-    commas = given.assign(candidates=given["candidates"].map(lambda ids: ",".join(map(str, ids))))
-    with pytest.raises(ValueError, match=r"holds no id of an item, but ids like '\d+,.*; items have ids like \d+$"):
-        read_pages(commas, None)
+    bars = given.assign(candidates=given["candidates"].map(lambda ids: "|".join(map(str, ids))))
+    with pytest.raises(ValueError, match=r"holds no id of an item, but ids like '\d+[|].*; items have ids like \d+$"):
+        read_pages(bars, None)
 
 
 def test_candidates_of_each_slot_are_not_used(log: Any) -> None:

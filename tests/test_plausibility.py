@@ -9,7 +9,13 @@ pytest.importorskip("implicit")
 from test_fitting import PRICE, planted_log  # noqa: E402
 
 from recsys_env.fitting import FittedWorld, LogWarning, fit  # noqa: E402
-from recsys_env.fitting.plausibility import FEW, FEW_USERS, FEWEST, FEWEST_USERS  # noqa: E402
+from recsys_env.fitting.plausibility import (  # noqa: E402
+    FEW,
+    FEW_USERS,
+    FEWEST,
+    FEWEST_USERS,
+    doubts_about_ids_and_dates,
+)
 
 OPTIONS = {"origin": "free_choice", "dims": 4, "habit_size": 8}
 
@@ -134,6 +140,11 @@ DOUBTED = {
         f"the weights of the utility rest on [0-9]+ purchases of 40 users: with fewer than {FEW} purchases or "
         f"{FEW_USERS} users they are uncertain",
     ),
+    "ids in two spellings": (
+        lambda log: log.assign(product_id=log["product_id"].astype(str) + every_other(log, "", "", "", ".0")),
+        "column 'product_id': [0-9]+ ids come in several spellings, such as '[0-9.]+' and '[0-9.]+', which count as "
+        "different items",
+    ),
 }
 
 
@@ -166,3 +177,22 @@ def test_a_log_that_is_written_in_another_way_is_fitted_alike(log, change):
     assert not world.log.doubts
     assert world.choice.beta_taste == pytest.approx(plain.choice.beta_taste, abs=0.02)
     assert world.choice.beta_price == pytest.approx(plain.choice.beta_price, abs=1e-3)
+
+
+def test_one_user_with_very_many_rows_is_doubted():
+    users = np.arange(100).repeat(10)
+    columns = {"user": "who", "item": "what"}
+    log = pd.DataFrame({"who": users, "what": users % 7})
+    assert doubts_about_ids_and_dates(log, columns) == []
+    guests = log.assign(who=log["who"].where(log.index % 3 > 0, -1))
+    (doubt,) = doubts_about_ids_and_dates(guests, columns)
+    assert doubt.startswith("column 'who': 334 of 1,000 rows are of one user, -1; leave them out if these are many")
+
+
+def test_dates_whose_day_may_come_first_are_doubted():
+    columns = {"user": "who", "item": "what", "time": "when"}
+    log = pd.DataFrame({"who": [1, 2], "what": [1, 2], "when": ["03/04/2025", "12/01/2025"]})
+    (doubt,) = doubts_about_ids_and_dates(log, columns)
+    assert doubt.startswith("column 'when': dates such as '03/04/2025' are read with the month first")
+    for clear in (["03/04/2025", "13/01/2025"], ["2025-03-04", "2025-12-01"], pd.to_datetime(log["when"])):
+        assert doubts_about_ids_and_dates(log.assign(when=clear), columns) == []

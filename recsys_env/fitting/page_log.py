@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ PAGE_ROLES = (
 )
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 REQUIRED = ("user", "item", "event")  # and page or time
-_NO_LIST = "must hold a list of items, or their ids with spaces between them"
+_NO_LIST = "must hold a list of items, or their ids with spaces or commas between them"
+_ID = re.compile(r"""[^\s,'"\[\]]+""")  # in a text of ids, such as "4 7 9" or "['p4', 'p7']"
 ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else, which is doubted
 GAPS = 0.5  # share of the pages whose positions have gaps, which is doubted
 OTHER_UNIT = 3.0  # factor between the usual price asked and the list price, from which on it is doubted
@@ -500,7 +502,7 @@ def _candidates(
     page were offered different ones.
 
     Args:
-        column: [N] of each row of the log, a list of ids, or a text of ids with spaces between them.
+        column: [N] of each row of the log, a list of ids, or a text of ids with spaces or commas between them.
         one: [R] row of the log of each shown item.
         page, item: [R] of the shown items.
     """
@@ -553,7 +555,7 @@ def _known_items(
     lists = [
         [
             entry
-            for entry in (held.split() if isinstance(held, str) else held)
+            for entry in (_ID.findall(held) if isinstance(held, str) else held)
             if entry not in nothing and entry == entry
         ]
         for held in numbers

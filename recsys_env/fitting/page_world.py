@@ -80,7 +80,7 @@ def fit_pages(
             - "session": id of the visit. "agent": id of the recommender that filled the slot.
             - "category": the item's topic; without it, all items are of one. "text": its description.
             - "candidates": the items that retrieval offered at the page, a list of ids, or a text of ids with spaces
-              between them. A report on the log compares policies by these (`report.page_values`).
+              or commas between them. A report on the log compares policies by these (`report.page_values`).
             - "popularity": the platform's own count for the item, such as the clicks so far. Without it the log's
               clicks stand in, which depend on what was shown.
         items: what the platform knows of its items: one row per item with its "item", and optionally "vector" (D

@@ -106,7 +106,7 @@ def doubts_about_ids_and_dates(table: pd.DataFrame, columns: Mapping[str, str | 
     doubts = []
     for role in ("user", "item"):
         spellings: dict[str, list[object]] = {}
-        for value in table[columns[role]].dropna().unique():
+        for value in table[columns[role]].dropna().unique().tolist():
             spellings.setdefault(str(value).strip().lower().removesuffix(".0"), []).append(value)
         if several := [values for values in spellings.values() if len(values) > 1]:
             doubts.append(
@@ -117,7 +117,7 @@ def doubts_about_ids_and_dates(table: pd.DataFrame, columns: Mapping[str, str | 
     if rows.iloc[0] > max(ONE_USER * len(table), TIMES_MEAN * rows.mean()):
         doubts.append(
             f"column {shown(columns['user'])}: {rows.iloc[0]:,} of {len(table):,} rows are of one user, "
-            f"{shown(rows.index[0])}; leave them out if these are many people, such as guests, or a program"
+            f"{shown(rows.index.tolist()[0])}; leave them out if these are many people, such as guests, or a program"
         )
     if (time := columns.get("time")) is not None and table[time].dtype.kind == "O":
         found = [DAY_AND_MONTH.match(str(value)) for value in table[time].unique()]
