@@ -549,6 +549,7 @@ def test_what_pages_rarely_hold_is_doubted(log: Any) -> None:
     assert "items further down are clicked more often" in doubt
     sparse = shown[(shown["event"] != "none") | (shown["item"] % 3 == 0)]
     assert any("positions have gaps on" in doubt for doubt in doubts_of(sparse))
+    assert not doubts_of(shown.assign(position=1))  # nothing is further down
     assert not doubts_of(shown.assign(position=3 * shown["position"]))  # as advertisements between them leave them
     (doubt,) = doubts_of(shown.assign(event=shown["event"].where(shown["event"] == "none", "purchase")))
     assert "clicked items were bought: are clicks recorded as purchases?" in doubt

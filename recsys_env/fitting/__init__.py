@@ -11,9 +11,11 @@ world.py         assumptions about what the log does not contain -> FittedWorld
 A log of pages (origin="pages") takes another way:
 
 page_log.py      log -> pages and what happened on them
+candidates.py    -> the items that retrieval offered
+page_doubts.py   whether these pages can be what they are taken for
 learned_vectors.py  -> item vectors, where none are given
 choice_model.py  -> weights, standard errors and posterior tastes (multinomial logit with random coefficients)
-visits.py        -> how many users are lost after a visit (mixture cure model, library `lifelines`)
+visits.py        -> how many users are lost after a visit (Kaplan-Meier estimator, library `lifelines`)
 page_world.py    `fit_pages`: these, carts and purchases -> FittedWorld
 page_facts.py    what is estimated, counted, kept at its default, and not to be known
 logistic.py      logistic regression, for what follows a click and for the report

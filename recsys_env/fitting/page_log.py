@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ import numpy as np
 from ..checks import did_you_mean, shown
 from ..files import checked_path
 from ..libraries import library
-from .plausibility import FEW, doubts_about_ids_and_dates
+from . import page_doubts
+from .candidates import read_candidates
+from .plausibility import doubts_about_ids_and_dates, refuse_rows
 from .table import codes_of, most_frequent_label
 
 if TYPE_CHECKING:
@@ -40,16 +41,10 @@ PAGE_ROLES = (
 )
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 REQUIRED = ("user", "item", "event")  # and page or time
-_NO_LIST = "must hold a list of items, or their ids with spaces or commas between them"
-_ID = re.compile(r"""[^\s,'"\[\]]+""")  # in a text of ids, such as "4 7 9" or "['p4', 'p7']"
-ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else, which is doubted
-GAPS = 0.5  # share of the pages whose positions have gaps, which is doubted
-OTHER_UNIT = 3.0  # factor between the usual price asked and the list price, from which on it is doubted
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
 FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1}  # a column that says what was clicked; False is 0
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
 ZEROS = 0.5  # positions of 0 for each of 1, from which on they count from 0
-SEVERAL = 0.1  # share of the pages with a click that have several, which is doubted
 
 
 @dataclass(frozen=True)
@@ -148,7 +143,7 @@ def read_pages(
     data = {role: table[column].reset_index(drop=True) for role, column in used.items()}
     for role in ("user", "item", "page", "session", "category", "text", "agent"):
         if role in data:
-            _refuse(data[role], data[role].isna(), "must not be missing: drop or fill these rows")
+            refuse_rows(data[role], data[role].isna(), "must not be missing: drop or fill these rows")
     level = _levels(pd, data["event"])
     user, user_ids = codes_of(pd, data["user"])
     item, item_ids = codes_of(pd, data["item"])
@@ -270,19 +265,6 @@ def _present(what: str, table: Any, named: dict[str, str | None], given: Mapping
     return used
 
 
-def _refuse(column: Any, bad: Any, why: str) -> None:
-    """Raise a ValueError that names column, count and first example, if there are bad rows."""
-    bad = np.asarray(bad, bool)
-    if bad.any():
-        row = int(np.argmax(bad))
-        example = column.iloc[row]
-        example = example.item() if isinstance(example, np.generic) else example
-        raise ValueError(
-            f"column {shown(column.name)} {why}; {int(bad.sum())} of {len(bad)} rows are affected, the first is row "
-            f"{row} with {shown(example)}"
-        )
-
-
 def _levels(pd: Any, event: Any) -> np.ndarray:
     """Each row's event as a number of `EVENTS`; a missing one is "none", and a flag says whether it was clicked."""
     allowed = f"must hold {', '.join(EVENTS)} or nothing, or else 0 and 1, or truth values, for none and click"
@@ -293,7 +275,7 @@ def _levels(pd: Any, event: Any) -> np.ndarray:
     levels = EVENTS | FLAGS
     found = [levels.get(kind.strip().lower() if isinstance(kind, str) else kind, -1) for kind in kinds]
     level = np.array([*found, EVENTS["none"]], np.int64)[codes]  # the code of a missing event is -1
-    _refuse(event, level < 0, allowed)
+    refuse_rows(event, level < 0, allowed)
     return level
 
 
@@ -319,11 +301,11 @@ def _page_numbers(
     owner = np.zeros(number.max() + 1, np.int64)
     owner[number] = user
     anew = "if pages are numbered anew for each, join the two columns"
-    _refuse(data["page"], owner[number] != user, f"must belong to one user each: {anew}")
+    refuse_rows(data["page"], owner[number] != user, f"must belong to one user each: {anew}")
     if session is not None:
         shown_rows, visit = level <= EVENTS["click"], pd.factorize(session)[0]  # a purchase may come in a later session
         owner[number[shown_rows]] = visit[shown_rows]
-        _refuse(
+        refuse_rows(
             data["page"],
             shown_rows & (owner[number] != visit),
             f"must belong to one session each: {anew}",
@@ -357,7 +339,7 @@ def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
         )
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     with np.errstate(invalid="ignore"):
-        _refuse(column, ~(np.isfinite(values) & test(values)), f"must be {allowed}")
+        refuse_rows(column, ~(np.isfinite(values) & test(values)), f"must be {allowed}")
     return values
 
 
@@ -366,7 +348,7 @@ def _times(pd: Any, column: Any) -> np.ndarray:
     if column.dtype.kind in "iuf":
         return _numbers(column, "finite", np.isfinite)
     if column.dtype.kind == "O" and (numbers := pd.to_numeric(column, errors="coerce")).notna().mean() > 0.5:
-        _refuse(column, numbers.isna(), "must hold numbers, as in most of its rows")
+        refuse_rows(column, numbers.isna(), "must hold numbers, as in most of its rows")
         return _numbers(numbers, "finite", np.isfinite)
     try:
         with warnings.catch_warnings():
@@ -374,7 +356,7 @@ def _times(pd: Any, column: Any) -> np.ndarray:
             when = pd.to_datetime(column, errors="coerce", utc=True)
     except (TypeError, ValueError):
         raise ValueError(f"column {shown(column.name)} must hold times or numbers, it holds {column.dtype}") from None
-    _refuse(column, when.isna(), "must hold times or numbers")
+    refuse_rows(column, when.isna(), "must hold times or numbers")
     return ((when - when.min()) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
 
 
@@ -400,7 +382,7 @@ def _ordered(
     twice = "must not have the same event twice on the same place of a page: drop copies of rows"
     if "page" not in data:
         twice += ", or name a column of pages, without which pages of the same time cannot be told apart"
-    _refuse(data["item"], again, twice)
+    refuse_rows(data["item"], again, twice)
     before = np.zeros(len(order), bool)
     before[order[1:]] = same & (when[order[1:]] < when[order[:-1]])
     starts = np.flatnonzero(np.append(True, ~same))
@@ -445,7 +427,11 @@ def _ordered(
         mine = start_times[row_page[r] + 1 : first_page[of_user[by_user[row_page[r]]] + 1]]
         delay[r] = int(np.searchsorted(mine, bought_at[r], side="right"))
     rank = values["position"][one] if "position" in values else None
-    doubts = [*doubts, *_doubts(data, before, clicks), *_doubts_of_pages(first_row, rank, highest, bought)]
+    doubts = [
+        *doubts,
+        *page_doubts.about_events(data, before, clicks),
+        *page_doubts.about_pages(first_row, rank, clicked, carted, bought),
+    ]
     log: dict[str, Any] = {
         "start": start_times,
         "row_page": number[page],
@@ -477,12 +463,15 @@ def _ordered(
         recent = np.argsort(when, kind="stable")
         labels["popularity"][item[recent]] = values["popularity"][recent]
     of_items = _items(pd, items, named, ids[1], labels)
-    doubts += _doubts_of_units(values, of_items["list_price"], known_place(of_items["item_ids"], ids[1])[item])
+    place = known_place(of_items["item_ids"], ids[1])[item]
+    doubts += page_doubts.about_units(values, of_items["list_price"], place)
     if of_items["category"] is None:
         of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
-    item_of_row, candidates = known_place(of_items["item_ids"], ids[1])[item[one]], None
+    item_of_row, candidates = place[one], None
     if "candidates" in data:
-        candidates, more_doubts = _candidates(pd, data["candidates"], one, row_page, item_of_row, of_items["item_ids"])
+        candidates, more_doubts = read_candidates(
+            pd, data["candidates"], one, row_page, item_of_row, of_items["item_ids"]
+        )
         doubts += more_doubts
     return PageLog(
         **log,
@@ -491,105 +480,8 @@ def _ordered(
         candidates=candidates,
         several_labels=int(several.sum()),
         doubts=tuple(doubts),
-        serious=tuple(_incomplete(np.diff(first_row), clicks > 0)),
+        serious=tuple(page_doubts.about_missing_rows(np.diff(first_row), clicks > 0)),
     )
-
-
-def _candidates(
-    pd: Any, column: Any, one: np.ndarray, page: np.ndarray, item: np.ndarray, item_ids: np.ndarray
-) -> tuple[np.ndarray | None, list[str]]:
-    """Items [P, C] that retrieval offered at each page, -1 behind the last, and doubts; no items if slots of the same
-    page were offered different ones.
-
-    Args:
-        column: [N] of each row of the log, a list of ids, or a text of ids with spaces or commas between them.
-        one: [R] row of the log of each shown item.
-        page, item: [R] of the shown items.
-    """
-    numbers, which = _distinct_lists(column, one)
-    number, offered, unknown = _known_items(pd, column, numbers, item_ids)
-    held = np.unique(number * len(item_ids) + offered)
-    bad = np.zeros(len(column), bool)
-    bad[one[~np.isin(which * len(item_ids) + item, held)]] = True
-    _refuse(column, bad, "must hold the item that was shown")
-    number, offered = np.divmod(held, len(item_ids))
-    sizes = np.bincount(number, minlength=len(numbers))
-    of_list = np.full((len(numbers), int(sizes.max())), -1, np.int32)
-    of_list[number, np.arange(len(held)) - (np.cumsum(sizes) - sizes)[number]] = offered
-    begins = np.flatnonzero(np.append(True, page[1:] != page[:-1]))
-    differ = int((of_list[which] != of_list[which[begins]][page]).any(axis=1).sum())
-    if differ:
-        return None, [
-            f"column {shown(column.name)} is not used: {differ:,} of {len(which):,} shown items had other candidates "
-            "than the first item of their page, for instance because several agents fill it, and off-policy estimates "
-            "need one list for a page"
-        ]
-    doubt = (
-        f"column {shown(column.name)}: {unknown:,} ids in its {len(numbers):,} different lists are items that were "
-        "never shown and are in no table of items: they are left out"
-    )
-    return of_list[which[begins]], [doubt] if unknown else []
-
-
-def _distinct_lists(column: Any, one: np.ndarray) -> tuple[dict[Any, int], np.ndarray]:
-    """The different lists of candidates with their numbers, and [R] which of them each shown item has: rows of a page
-    hold the same list."""
-    numbers: dict[Any, int] = {}
-    which, bad = np.zeros(len(one), np.int64), np.zeros(len(column), bool)
-    for r, value in enumerate(column.to_numpy()[one]):
-        try:
-            if not isinstance(value, str | list | tuple | np.ndarray):
-                raise TypeError
-            which[r] = numbers.setdefault(value if isinstance(value, str) else tuple(value), len(numbers))
-        except TypeError:  # also of lists in a list
-            bad[one[r]] = True
-    _refuse(column, bad, _NO_LIST)
-    return numbers, which
-
-
-def _known_items(
-    pd: Any, column: Any, numbers: dict[Any, int], item_ids: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Number of the list and of the item of each known id in these lists; and how many ids are unknown."""
-    nothing = {None, -1, "-1"} - set(item_ids.tolist())  # what fills lists up, as does NaN
-    lists = [
-        [
-            entry
-            for entry in (_ID.findall(held) if isinstance(held, str) else held)
-            if entry not in nothing and entry == entry
-        ]
-        for held in numbers
-    ]
-    number = np.repeat(np.arange(len(lists)), [len(entries) for entries in lists])
-    ids = pd.Series([entry for entries in lists for entry in entries], dtype=object)
-    texts = np.array([isinstance(held, str) for held in numbers])[number]
-    offered = np.full(len(ids), -1)
-    offered[texts] = pd.Index(item_ids.astype(str)).get_indexer(ids[texts])
-    offered[~texts] = pd.Index(item_ids).get_indexer(ids[~texts])
-    known = offered >= 0
-    if len(ids) and not known.any():
-        raise ValueError(
-            f"column {shown(column.name)} holds no id of an item, but ids like {shown(ids[0])}; items have ids like "
-            f"{shown(item_ids.tolist()[0])}"
-        )
-    return number[known], offered[known], int((~known).sum())
-
-
-def _doubts_of_units(values: dict[str, np.ndarray], list_price: np.ndarray | None, item: np.ndarray) -> list[str]:
-    """A doubt if prices of the log and list prices [M] of the table of items are of different units.
-
-    Args:
-        item: [N] of each row.
-    """
-    if list_price is None or "price" not in values:
-        return []
-    factor = float(np.median((values["price"] + values.get("discount", 0.0)) / list_price[item]))
-    if 1 / OTHER_UNIT < factor < OTHER_UNIT:
-        return []
-    return [
-        f"prices in the log are {factor:.3g} times those of the table of items, half of them or more: if the units "
-        "differ, such as cents and dollars, convert one of the two columns"
-    ]
 
 
 def known_place(item_ids: np.ndarray, of_log: np.ndarray) -> np.ndarray:
@@ -609,12 +501,12 @@ def _items(
     used = _present("items", items, {role: named[role] for role in ITEM_ROLES}, {"item": named["item"]})
     table = items.rename(columns={column: role for role, column in used.items()})[list(used)]
     for role in used:
-        _refuse(table[role], table[role].isna(), "of items must not be missing")
-    _refuse(table["item"], table["item"].duplicated(), "of items must name each item once")
+        refuse_rows(table[role], table[role].isna(), "of items must not be missing")
+    refuse_rows(table["item"], table["item"].duplicated(), "of items must name each item once")
     codes, item_ids = codes_of(pd, table["item"])
     table = table.iloc[np.argsort(codes)]
     lacking = pd.Series(of_log, name=used["item"])
-    _refuse(lacking, ~lacking.isin(item_ids), "holds items that the table of items lacks")
+    refuse_rows(lacking, ~lacking.isin(item_ids), "holds items that the table of items lacks")
     place = known_place(item_ids, of_log)
     known: dict[str, Any] = {**unknown, "item_ids": item_ids, "text": np.full(len(item_ids), "")}
     if "vector" in table:
@@ -638,85 +530,6 @@ def _items(
     return known
 
 
-def _doubts(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray) -> list[str]:
-    """Doubts about what happened on the pages.
-
-    Args:
-        before: [N] rows of an event that is earlier than the one that it follows.
-        clicks: [P] clicks of each page.
-    """
-    doubts, clicked = [], int((clicks > 0).sum())
-    if clicked < FEW:
-        doubts.append(f"the log has {clicked} pages with a click: with fewer than {FEW} the estimates are uncertain")
-    if before.any():
-        row = int(np.argmax(before))
-        doubts.append(
-            f"column {shown(data['time'].name)} runs backwards: {before.sum():,} clicks, carts or purchases are "
-            f"earlier than what they followed, the first is row {row}; their pages begin at the earliest of their rows"
-        )
-    several = int((clicks > 1).sum())
-    if several > SEVERAL * clicked:
-        doubts.append(f"{several:,} of {clicked:,} pages with a click have several: only the first one counts")
-    return doubts
-
-
-def _doubts_of_pages(
-    first_row: np.ndarray, rank: np.ndarray | None, highest: np.ndarray, bought: np.ndarray
-) -> list[str]:
-    """Doubts about what pages hold.
-
-    Args:
-        rank: [R] or None.
-        highest: [R] the last event of each shown item.
-    """
-    doubts, sizes, clicked = [], np.diff(first_row), highest >= EVENTS["click"]
-    alone = int(((sizes == 1) & (highest[first_row[:-1]] > EVENTS["click"])).sum())
-    if np.median(sizes) > 1 and alone > ALONE * len(sizes):
-        doubts.append(
-            f"{alone:,} of {len(sizes):,} pages hold one item, which was put in a cart or bought: if it was shown on "
-            "an earlier page, give the row the id of that page"
-        )
-    if bought.any() and bought.sum() == clicked.sum():
-        doubts.append(f"all {clicked.sum():,} clicked items were bought: are clicks recorded as purchases?")
-    if rank is None or sizes.max() == 1:
-        return doubts
-    # Positions that all pages together lack, such as those of advertisements, are no gaps.
-    dense = np.unique(rank, return_inverse=True)[1]
-    gaps = int((np.maximum.reduceat(dense, first_row[:-1]) >= sizes).sum())
-    if gaps > GAPS * len(sizes):
-        doubts.append(
-            f"positions have gaps on {gaps:,} of {len(sizes):,} pages: were items left out that nobody clicked? "
-            "Without them the appeal of the others is overstated"
-        )
-    below = dense > np.median(dense)
-    rates = clicked[below].mean(), clicked[~below].mean()
-    error = (
-        (clicked.mean() * (1 - clicked.mean()) * (1 / below.sum() + 1 / (~below).sum())) ** 0.5 if below.any() else 0
-    )
-    if rates[0] - rates[1] > 3 * error > 0:
-        doubts.append(
-            f"items further down are clicked more often, {rates[0]:.1%} against {rates[1]:.1%}: position 1 must be the "
-            "first that people see"
-        )
-    return doubts
-
-
-def _incomplete(sizes: np.ndarray, clicked: np.ndarray) -> list[str]:
-    """Doubts whether pages [P] of these sizes, of which some were clicked, hold all that was shown."""
-    if sizes.max() == 1:
-        return [
-            "no page holds more than one item: what was shown beside an item, and how items compete, cannot be known; "
-            "if pages had several items, name a column that tells them"
-        ]
-    if sizes[clicked].max() == 1:
-        return [
-            f"the {clicked.sum():,} pages with a click hold one item each, and the others "
-            f"{sizes[~clicked].mean():.1f} on average: what was shown beside the clicked items seems to be missing, "
-            "without which their appeal is overstated"
-        ]
-    return []
-
-
 def _vectors(column: Any) -> np.ndarray:
     try:
         rows = np.stack([np.asarray(row, np.float64) for row in column])
@@ -725,6 +538,6 @@ def _vectors(column: Any) -> np.ndarray:
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"column 'vector' of items must hold rows of numbers, it has shape {list(rows.shape)}")
     norm = np.linalg.norm(rows, axis=1)
-    _refuse(column, ~(np.isfinite(norm) & (norm > 1e-9)), "of items must hold finite vectors other than 0")
+    refuse_rows(column, ~(np.isfinite(norm) & (norm > 1e-9)), "of items must hold finite vectors other than 0")
     vectors: np.ndarray = rows / norm[:, None]
     return vectors

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -127,6 +127,19 @@ def doubts_about_ids_and_dates(table: pd.DataFrame, columns: Mapping[str, str | 
                 "if the day comes first, convert them by pandas.to_datetime(..., dayfirst=True)"
             )
     return doubts
+
+
+def refuse_rows(column: pd.Series, bad: Any, why: str) -> None:
+    """Raise a ValueError that names column, count and first example, if there are bad rows."""
+    bad = np.asarray(bad, bool)
+    if bad.any():
+        row = int(np.argmax(bad))
+        example = column.iloc[row]
+        example = example.item() if isinstance(example, np.generic) else example
+        raise ValueError(
+            f"column {shown(column.name)} {why}; {int(bad.sum())} of {len(bad)} rows are affected, the first is row "
+            f"{row} with {shown(example)}"
+        )
 
 
 def _letters(name: object) -> str:

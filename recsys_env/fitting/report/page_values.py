@@ -164,10 +164,9 @@ def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.nd
     found = np.zeros(len(target))
     for slot, wanted in enumerate(target.T):
         same = logged == wanted[:, None]
-        place, source = (
-            np.where(same.any(axis=1), same.argmax(axis=1), slot),
-            np.tile(np.arange(shape[1]), (shape[0], 1)),
-        )
+        on_page = same.any(axis=1)
+        place = np.where(on_page, same.argmax(axis=1), slot)
+        source = np.tile(np.arange(shape[1]), (shape[0], 1))
         source[pages, place], source[:, slot] = slot, place
         page = rows._replace(
             **{
@@ -175,7 +174,7 @@ def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.nd
                 for name, column in {"item": logged, "price": price, "habit": habit}.items()
             }
         )
-        new = np.flatnonzero(~same.any(axis=1))
+        new = np.flatnonzero(~on_page)
         at = new * shape[1] + slot
         page.item[at] = wanted[new]
         page.price[at] = catalogue.item_price[wanted[new]]

@@ -1,0 +1,113 @@
+"""Doubts about a log of pages that can be fitted all the same. Those about columns of any log are in `plausibility`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..checks import shown
+from .plausibility import FEW
+
+SEVERAL = 0.1  # share of the pages with a click that have several
+ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
+GAPS = 0.5  # share of the pages whose positions have gaps
+STANDARD_ERRORS = 3  # by which items further down are clicked more often
+OTHER_UNIT = 3.0  # factor between the usual price asked and the list price
+
+
+def about_events(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray) -> list[str]:
+    """Doubts about what happened on the pages.
+
+    Args:
+        before: [N] rows of an event that is earlier than the one that it follows.
+        clicks: [P] clicks of each page.
+    """
+    doubts, clicked = [], int((clicks > 0).sum())
+    if clicked < FEW:
+        doubts.append(f"the log has {clicked} pages with a click: with fewer than {FEW} the estimates are uncertain")
+    if before.any():
+        row = int(np.argmax(before))
+        doubts.append(
+            f"column {shown(data['time'].name)} runs backwards: {before.sum():,} clicks, carts or purchases are "
+            f"earlier than what they followed, the first is row {row}; their pages begin at the earliest of their rows"
+        )
+    several = int((clicks > 1).sum())
+    if several > SEVERAL * clicked:
+        doubts.append(f"{several:,} of {clicked:,} pages with a click have several: only the first one counts")
+    return doubts
+
+
+def about_pages(
+    first_row: np.ndarray, rank: np.ndarray | None, clicked: np.ndarray, carted: np.ndarray, bought: np.ndarray
+) -> list[str]:
+    """Doubts about what pages hold.
+
+    Args:
+        first_row: [P + 1] where the rows of a page begin.
+        rank: [R] position, or None.
+        clicked, carted, bought: [R] truth values.
+    """
+    doubts, sizes = [], np.diff(first_row)
+    alone = int(((sizes == 1) & (carted | bought)[first_row[:-1]]).sum())
+    if np.median(sizes) > 1 and alone > ALONE * len(sizes):
+        doubts.append(
+            f"{alone:,} of {len(sizes):,} pages hold one item, which was put in a cart or bought: if it was shown on "
+            "an earlier page, give the row the id of that page"
+        )
+    if bought.any() and bought.sum() == clicked.sum():
+        doubts.append(f"all {clicked.sum():,} clicked items were bought: are clicks recorded as purchases?")
+    if rank is None or sizes.max() == 1:
+        return doubts
+    # Positions that all pages together lack, such as those of advertisements, are no gaps.
+    dense = np.unique(rank, return_inverse=True)[1]
+    gaps = int((np.maximum.reduceat(dense, first_row[:-1]) >= sizes).sum())
+    if gaps > GAPS * len(sizes):
+        doubts.append(
+            f"positions have gaps on {gaps:,} of {len(sizes):,} pages: were items left out that nobody clicked? "
+            "Without them the appeal of the others is overstated"
+        )
+    below = dense > np.median(dense)
+    if not below.any():
+        return doubts
+    rate, further_down, above = clicked.mean(), clicked[below].mean(), clicked[~below].mean()
+    error = (rate * (1 - rate) * (1 / below.sum() + 1 / (~below).sum())) ** 0.5
+    if further_down - above > STANDARD_ERRORS * error:
+        doubts.append(
+            f"items further down are clicked more often, {further_down:.1%} against {above:.1%}: position 1 must be "
+            "the first that people see"
+        )
+    return doubts
+
+
+def about_missing_rows(sizes: np.ndarray, clicked: np.ndarray) -> list[str]:
+    """Doubts whether pages [P] of these sizes, of which some were clicked, hold all that was shown."""
+    if sizes.max() == 1:
+        return [
+            "no page holds more than one item: what was shown beside an item, and how items compete, cannot be known; "
+            "if pages had several items, name a column that tells them"
+        ]
+    if sizes[clicked].max() == 1:
+        return [
+            f"the {clicked.sum():,} pages with a click hold one item each, and the others "
+            f"{sizes[~clicked].mean():.1f} on average: what was shown beside the clicked items seems to be missing, "
+            "without which their appeal is overstated"
+        ]
+    return []
+
+
+def about_units(values: dict[str, np.ndarray], list_price: np.ndarray | None, item: np.ndarray) -> list[str]:
+    """A doubt if prices of the log and list prices [M] of the table of items are of different units.
+
+    Args:
+        item: [N] of each row.
+    """
+    if list_price is None or "price" not in values:
+        return []
+    factor = float(np.median((values["price"] + values.get("discount", 0.0)) / list_price[item]))
+    if 1 / OTHER_UNIT < factor < OTHER_UNIT:
+        return []
+    return [
+        f"prices in the log are {factor:.3g} times those of the table of items, half of them or more: if the units "
+        "differ, such as cents and dollars, convert one of the two columns"
+    ]
