@@ -414,7 +414,7 @@ def test_a_report_is_written_and_its_verdict_printed(
     columns = [f"{role}={column}" for role, column in COLUMNS.items()]
     words = ("report", str(tmp_path / "log.csv"), "--columns", *columns, "--origin", "free_choice")
     status, shown, progress = said(capsys, *words, "--out", str(tmp_path / "shop"))
-    assert status == 0
+    assert status == 1
     assert "No world can be fitted to this log: the log has 20 rows" in shown
     assert "cut the log" in progress
     found = json.loads((tmp_path / "shop" / "report.json").read_text(encoding="utf-8"))

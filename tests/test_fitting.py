@@ -21,6 +21,7 @@ pytest.importorskip("implicit")
 from recsys_env.evaluation import episode_returns  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, LogWarning, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
+from recsys_env.fitting.prices import price_weight  # noqa: E402
 from recsys_env.fitting.weights import Choices, Observed, logit_weights, utility_weights  # noqa: E402
 from recsys_env.policies import Team  # noqa: E402
 
@@ -204,6 +205,26 @@ def test_planted_prices_are_recovered(fitted):
     ratios = fitted.item_price_ratio
     assert set(np.unique(ratios.round(3))) == {np.float32(0.7), np.float32(1.0)}
     assert (ratios < 0.99).mean() == pytest.approx(0.3, abs=0.07)
+
+
+@pytest.mark.parametrize("usual", [0.3, 1.0, 4.0])
+def test_weeks_without_a_purchase_do_not_weaken_the_weight_of_price(usual: float) -> None:
+    """Only weeks with a purchase tell a price, and these are more often cheap ones."""
+    rng = np.random.default_rng(7)
+    log_price = np.where(rng.random((300, 60)) < 0.3, -0.3, rng.normal(0, 0.05, (300, 60)))
+    log_rate = np.log(usual) + rng.normal(size=(300, 1)) + rng.normal(0, 0.3, 60) - 1.85 * log_price
+    item, week = np.nonzero(counts := rng.poisson(np.exp(log_rate)))
+    cells = pd.DataFrame({"item": np.unique(item, return_inverse=True)[1], "day": 7.0 * week + 3})
+    cells["paid"] = np.exp(log_price[item, week])
+    weight, error = price_weight(cells.loc[cells.index.repeat(counts[item, week])])
+    assert 0.01 < error < 0.15
+    assert abs(weight - 1.85) < 3 * error
+
+
+def test_prices_of_items_that_sell_once_a_week_say_nothing():
+    once = pd.DataFrame({"item": np.repeat(np.arange(4), 10), "day": 7.0 * np.tile(np.arange(10), 4)})
+    prices = np.random.default_rng(0).uniform(0.5, 1.5, len(once))
+    assert price_weight(once.assign(paid=prices)) == (0.0, 0.0)
 
 
 def test_an_item_of_few_weeks_has_the_prices_of_all(log):
@@ -607,7 +628,7 @@ def test_what_is_no_table_is_named(table, message):
 
 
 def test_a_column_that_is_no_near_miss_is_not_suggested():
-    with pytest.raises(ValueError, match=r"no column 'product_id', given as item; it has .'customer_id', 'sku'"):
+    with pytest.raises(ValueError, match=r"no column 'product_id' for the role item; it has .'customer_id', 'sku'"):
         fit(pd.DataFrame({"customer_id": [1], "sku": [2]}), **column("user", "customer_id"))
 
 
@@ -751,7 +772,7 @@ def test_new_items_are_placed_by_what_they_say(log):
         (lambda: shelf(np.array([3, 38])), SAID, r"new_items has 1 items that the log has purchases of, such as 1003"),
         (lambda: shelf(np.array([38, 38])), SAID, "new_items has the item 1038 more than once"),
         (lambda: shelf(np.array([38]), said=None), SAID, "column 'said' of new_items has 1 missing values"),
-        (lambda: shelf(np.array([38])).drop(columns="sales_value"), SAID, "new_items has no column 'sales_value', giv"),
+        (lambda: shelf(np.array([38])).drop(columns="sales_value"), SAID, "new_items has no column 'sales_value' for"),
         (lambda: shelf(np.array([38]), sales_value=0.0), SAID, "column 'sales_value' must be finite and > 0"),
         (lambda: shelf(np.array([38])), {}, "new_items needs a column for text: columns="),
         (lambda: shelf(np.array([], int)), SAID, "must be a pandas DataFrame with one row per new item"),

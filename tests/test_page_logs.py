@@ -30,6 +30,7 @@ from recsys_env.fitting import (  # noqa: E402
 from recsys_env.fitting.choice_model import ChoiceModel, Pages, fit_choices  # noqa: E402
 from recsys_env.fitting.logistic import grouped_logistic, sigmoid  # noqa: E402
 from recsys_env.fitting.page_log import read_pages  # noqa: E402
+from recsys_env.fitting.plausibility import LogWarning  # noqa: E402
 from recsys_env.fitting.prices import mean_by  # noqa: E402
 from recsys_env.kernels.page_vectors import draw_vectors  # noqa: E402
 
@@ -317,10 +318,26 @@ def test_a_recorded_world_is_recovered(world: FittedWorld) -> None:
     assert world.choice.beta_taste == pytest.approx(4.0, rel=0.25)
     assert world.feedback.b_taste == pytest.approx(SHOP.feedback.b_taste, abs=4 * errors["feedback.b_taste"])
     assert world.feedback.cart_hazard == pytest.approx(0.2, abs=0.06)
-    assert world.items.promotion_depth == pytest.approx(0.3, abs=0.02)
-    assert world.items.promotion_probability == pytest.approx(0.3, abs=0.1)
+    ratios = world.catalogue.item_price_ratio
+    assert (ratios.round(2) == 0.7).mean() == pytest.approx(0.3, abs=0.1)
+    assert ((ratios.round(2) == 0.7) | (ratios.round(2) == 1.0)).all()
+    assert world.items.promotion_probability == 0.0
     assert not world.feedback.instant
     assert (world.num_agents, world.slots) == (1, 4)
+
+
+def test_position_effects_that_would_be_negative_are_left_out(log: Any, items: Any) -> None:
+    """Everything else is estimated as in a log that has no positions."""
+    with pytest.warns(LogWarning, match="items further down are clicked more often"):
+        upside_down = fit(log.assign(position=5 - log["position"]), origin="pages", items=items)
+    without = fit(log.drop(columns="position"), origin="pages", items=items)
+    assert upside_down.page_log.at_bound == ("choice.eta", "choice.kappa")
+    assert upside_down.choice == without.choice
+    assert upside_down.page_log.standard_errors == pytest.approx(without.page_log.standard_errors)
+    text, other = upside_down.summary(), without.summary()
+    assert "choice.eta = 0: how attention falls with the position; its estimate was negative" in text
+    assert "its estimate was negative" not in other
+    assert "choice.eta = 0: how attention falls with the position\n" in other
 
 
 def test_the_weight_of_price_is_that_of_its_moves(world: FittedWorld, log: Any, items: Any) -> None:
@@ -655,7 +672,7 @@ def test_without_pages_rows_of_the_same_user_and_time_are_one(log: Any) -> None:
 
 
 def test_candidates_are_lists_or_texts(log: Any) -> None:
-    shown = log[log["event"].isin(["none", "click"])].reset_index(drop=True)
+    shown = log[log["event"].isin(["none", "click"])].reset_index(drop=True).drop(columns="propensity")
     lists = shown.groupby("page")["item"].agg(list)
     given = shown.assign(candidates=shown["page"].map(lists))
     texts = given.assign(candidates=given["candidates"].map(lambda ids: " ".join(map(str, ids))))
@@ -670,6 +687,14 @@ def test_candidates_are_lists_or_texts(log: Any) -> None:
         assert np.sort(of_first).tolist() == np.sort(found.item[: found.first_row[1]]).tolist()
     (doubt,) = read_pages(given.assign(candidates=given["candidates"].map(lambda ids: [*ids, 999])), None).doubts
     assert "lists are items that were never shown and are in no table of items: they are left out" in doubt
+
+
+def test_propensities_leave_no_more_open_than_a_draw_among_what_was_offered(log: Any) -> None:
+    shown = log[log["event"].isin(["none", "click"])]
+    assert not doubts_of(shown)
+    (doubt,) = doubts_of(shown.assign(propensity=shown.groupby("page")["propensity"].transform("prod")))
+    assert "column 'propensity': on average it leaves as much to chance as a draw among" in doubt
+    assert "items, but only 40 could be shown" in doubt
 
 
 def test_candidates_that_cannot_be_are_named_with_their_row(log: Any) -> None:

@@ -19,7 +19,7 @@ pytest.importorskip("sklearn")
 from recsys_env import WorldConfig, replace, vector_env  # noqa: E402
 from recsys_env.__main__ import main  # noqa: E402
 from recsys_env.evaluation import record  # noqa: E402
-from recsys_env.fitting import FittedWorld, PageFitSettings, recorded_pages  # noqa: E402
+from recsys_env.fitting import FittedWorld, PageFitSettings, fit, recorded_pages  # noqa: E402
 from recsys_env.fitting.page_world import fitted_pages  # noqa: E402
 from recsys_env.fitting.report import assess, diagnosis, page_values, verdict, write_page  # noqa: E402
 from recsys_env.fitting.report import click_prediction as prediction  # noqa: E402
@@ -172,8 +172,9 @@ def rows_of(catalogue: Any, user: np.ndarray, item: np.ndarray) -> Any:
 
 def test_probabilities_are_those_of_the_environment(fitted: Any) -> None:
     """On first pages, at list prices, with the world's own people and habits."""
-    world = replace(fitted[0], {"action": "items", "items": {"promotion_probability": 0.0}})
-    envs, catalogue = vector_env(world, 32), world.catalogue
+    catalogue = dataclasses.replace(fitted[0].catalogue, item_price_ratio=np.ones((24, 0), np.float32))
+    world = replace(fitted[0], {"action": "items", "catalogue": catalogue})
+    envs = vector_env(world, 32)
     envs.reset(seed=1)
     here = envs.next_user_slots >= 0
     actions = envs.empty_actions()
@@ -319,6 +320,11 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
     assert values["fitted utility"] > values["popularity"] > values["random"]
     assert found["logged"]["clicks"]["mean"] == pytest.approx(found["logged"]["world"]["mean"], rel=0.15)
     assert found["pairs"]["differ"] == found["pairs"]["ordered alike"] > 0
+    assert not verdict.wrong_propensities(found)
+    small = shown[1]._replace(propensity=shown[1].propensity / 4)
+    wrong = page_values.page_values(world.catalogue, model, shown[0], small, None)
+    assert verdict.wrong_propensities(wrong).keys() == wrong["policies"].keys()
+    assert verdict.wrong_propensities(wrong)["random"] == pytest.approx(4, rel=0.3)
     sure = shown[1]._replace(propensity=np.ones(len(shown[1].item)))
     narrow = page_values.page_values(world.catalogue, model, shown[0], sure, None)
     assert all(row["ips"] is row["dr"] is None for row in narrow["policies"].values())
@@ -352,6 +358,8 @@ def test_policies_choose_from_what_retrieval_offered() -> None:
     cut = split_pages(log, None, None, 0.5)
     world, model = fitted_pages(cut.before, PageFitSettings())
     shown = [prediction.shown_items(cut, world.catalogue, PageFitSettings(), pages) for pages in (cut.first, cut.after)]
+    assert world.candidates.number == 10
+    assert "candidates.number = 10: items that retrieval offers each recommender" in world.summary()
     assert cut.candidates is not None
     assert (np.sort(cut.candidates, axis=1)[:, 1:] != np.sort(cut.candidates, axis=1)[:, :-1]).all()
     of_all, of_offered = (
@@ -465,12 +473,14 @@ def test_a_world_is_fitted_to_a_raw_file(
     pytest.importorskip("tyro")
     path, out, table = tmp_path / f"log.{kind}", tmp_path / "world.npz", raw(log[log["item"] < 8])
     table.to_csv(path, index=False) if kind == "csv" else table.astype({"offer": str}).to_parquet(path)
-    main(("fit", str(path), "--columns", *NAMES, "--origin", "pages", "--out", str(out)))
+    words = ("--origin", "pages", "--settings", "dims=3", "habit_size=8", "--out", str(out))
+    main(("fit", str(path), "--columns", *NAMES, *words))
     said = capsys.readouterr().err
     assert "warning: the log has no column of pages: rows of the same user, time count as one page" in said
     assert "warning: column 'slot' counts positions from 0" in said
     world = FittedWorld.load(out)
     assert world.log.first == "2023-11-14 22:13:20"
+    assert (world.catalogue.item_vectors.shape[1], world.users.habit_size) == (3, 8)
     assert set(world.catalogue.item_name) == {"0", "sku 1", "2", "sku 3", "4", "sku 5", "6", "sku 7"}
 
 
@@ -482,10 +492,28 @@ def test_a_role_of_purchases_is_none_of_pages(log: Any, tmp_path: Path, capsys: 
     assert "--columns topic=offer must be ROLE=COLUMN; roles are user, item, time, event" in capsys.readouterr().err
 
 
+def test_times_of_two_units_are_refused(log: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tyro")
+    table = raw(log.head(100)).reset_index(drop=True)
+    table["when"] = table["when"].astype("int64") * np.where(table.index == 7, 1000, 1)
+    message = "column 'when' holds milliseconds since 1970 in some rows and seconds in the others"
+    named = dict(name.split("=") for name in NAMES)
+    for times in (table["when"], table["when"].astype(object)):
+        with pytest.raises(ValueError, match=rf"{message}.*; 1 of \d+ rows are affected, the first is row 7 with 17"):
+            fit(table.assign(when=times), origin="pages", columns=named)
+    table.to_csv(tmp_path / "log.csv", index=False)
+    with pytest.raises(SystemExit):
+        main(("fit", str(tmp_path / "log.csv"), "--columns", *NAMES, "--origin", "pages"))
+    assert message in capsys.readouterr().err
+
+
 def test_a_report_is_written(log: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tyro")
     pytest.importorskip("matplotlib")
     raw(log.head(400)).to_csv(tmp_path / "log.csv", index=False)
-    main(("report", str(tmp_path / "log.csv"), "--columns", *NAMES, "--origin", "pages", "--out", str(tmp_path / "r")))
+    words = ("--columns", *NAMES, "--origin", "pages", "--out", str(tmp_path / "r"))
+    with pytest.raises(SystemExit) as stop:
+        main(("report", str(tmp_path / "log.csv"), *words))
+    assert stop.value.code == 1
     assert "No world can be fitted to this log: the log has 100 pages" in capsys.readouterr().out
     assert (tmp_path / "r" / "report.html").exists()

@@ -25,7 +25,7 @@ from .plausibility import (
     repeated_rows,
     warn_of_doubts,
 )
-from .prices import mean_by, price_ratios, price_sensitivity, price_weight
+from .prices import mean_by, price_ratios, price_sensitivity, price_weight, weekly_ratios
 from .table import kinds, named_columns, newcomers, tidy
 from .tastes import habit_matrix, largest_habits, log_popularity, purchase_counts, taste_vectors
 from .weights import BLOCK_CELLS, Choices, Estimate, returning_users, utility_weights
@@ -259,7 +259,7 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
         item_vectors=vectors,
         item_intercept=alpha.astype(np.float32),
         item_price=list_price.astype(np.float32),
-        item_price_ratio=price_ratios(lines, list_price),
+        item_price_ratio=price_ratios(*weekly_ratios(lines, list_price), shape[1]),
         item_popularity=purchased.astype(np.float32),
         user_taste=taste,
         user_price_sensitivity=rho.astype(np.float32),

@@ -13,6 +13,7 @@ SEVERAL = 0.1  # share of the pages with a click that have several
 ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
 GAPS = 0.5  # share of the pages whose positions have gaps
 STANDARD_ERRORS = 3  # by which items further down are clicked more often
+TOO_OPEN = 1.5  # factor between the items that propensities leave open and those that were offered
 OTHER_UNIT = 3.0  # factor between the usual price asked and the list price
 
 
@@ -94,6 +95,18 @@ def about_missing_rows(sizes: np.ndarray, clicked: np.ndarray) -> list[str]:
             "without which their appeal is overstated"
         ]
     return []
+
+
+def about_propensities(name: object, propensity: np.ndarray, offered: float) -> list[str]:
+    """A doubt if propensities [R] of this column leave more open than a draw among as many items as were offered."""
+    alternatives = float(np.exp(-np.log(propensity).mean()))
+    if alternatives < TOO_OPEN * offered:
+        return []
+    return [
+        f"column {shown(name)}: on average it leaves as much to chance as a draw among {alternatives:,.0f} items, but "
+        f"only {offered:,.0f} could be shown. It must hold the probability of the item in its slot, given the items in "
+        "the slots above, and not that of the whole page"
+    ]
 
 
 def about_units(values: dict[str, np.ndarray], list_price: np.ndarray | None, item: np.ndarray) -> list[str]:

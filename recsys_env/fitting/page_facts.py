@@ -27,8 +27,7 @@ FACTS = {
     "num_agents": "recommenders that share a page",
     "slots": "items that each of them shows",
     "users.population": "the people of the log in every episode",
-    "items.promotion_probability": "share of shown items with a price cut",
-    "items.promotion_depth": "mean price cut",
+    "candidates.number": "items that retrieval offers each recommender",
     "feedback.instant": "whether carts are bought at once",
     "feedback.cart_hazard": "purchases from the cart per page",
     "feedback.cart_abandon": "carts that are given up per page, of those not bought",
@@ -45,7 +44,8 @@ KEPT = {
     "arrival.k_1": "whether satisfaction keeps people in a session",
     "arrival.r_0": "visits; at this value nearly every tick of the world is a page, as in the log",
     "arrival.r_1": "whether satisfaction brings people back",
-    "candidates.number": "items that retrieval offers each recommender",
+    "candidates.topic_scale": "how much more often retrieval offers topics that the user likes",
+    "items.promotion_period": "ticks that a price holds",
     "observation.profile_noise": "how blurred recommenders see a taste",
 }
 UNKNOWN = (
@@ -87,7 +87,7 @@ class PageFacts(Settings):
     item_sd: float = number_field(0.0, "standard deviation of intercepts beside what popularity and price tell", 0)
     quality_sd: float = number_field(0.0, "standard deviation of items' own log odds of a cart after a click", 0)
     standard_errors: Any = weights_field("standard errors of the estimates", 0, float("inf"), *ESTIMATED)
-    at_bound: Any = words_field("parameters whose estimate was negative, which a world does not allow", *BOUNDED)
+    at_bound: Any = words_field("parameters that are 0 because a world does not allow negative ones", *BOUNDED)
 
 
 def page_summary(world: Any) -> str:
@@ -123,8 +123,12 @@ def page_summary(world: Any) -> str:
     lines += ["", "Estimated from the log, with standard errors"]
     for name, meaning in ESTIMATED.items():
         if name in errors:
-            bound = "; its estimate was negative, which a world does not allow" if name in facts.at_bound else ""
-            lines.append(f"  {name} = {value_of(world, name):.4g} (+- {errors[name]:.2g}): {meaning}{bound}")
+            lines.append(f"  {name} = {value_of(world, name):.4g} (+- {errors[name]:.2g}): {meaning}")
+        elif name in facts.at_bound:
+            lines.append(
+                f"  {name} = 0: {meaning}; its estimate was negative, which a world does not allow, so that all other "
+                "estimates were made with 0"
+            )
     lines.append(f"  intercepts of items: standard deviation {facts.item_sd:.2g} beside what popularity and price tell")
     if facts.carts:
         lines.append(
@@ -142,8 +146,17 @@ def page_summary(world: Any) -> str:
     lines += ["", "Counted in the log"]
     counted = {name for name in FACTS if value_of(world, name) != _default(world, name)} | {"num_agents", "slots"}
     lines += [f"  {name} = {in_words(value_of(world, name))}: {FACTS[name]}" for name in FACTS if name in counted]
+    if prices := world.catalogue.item_price_ratio.shape[1]:
+        lines.append(f"  prices change: each item has {prices} that were asked for it, relative to its list price")
+    if (hazard := world.feedback.cart_hazard) and "feedback.cart_hazard" in counted:
+        leaving = 1 - (1 - hazard) * (1 - world.feedback.cart_abandon)
+        lines.append(
+            f"  an item leaves the cart after {1 / leaving:.3g} pages on average: of what is put in a cart shortly "
+            f"before the end of an episode ({world.horizon} ticks), less is bought than in the log"
+        )
     lines += ["", "Kept at its default (override what you know better)"]
-    missing = [name for name in ESTIMATED if name not in errors and not (name == "choice.beta_price" and assumed)]
+    told = {*errors, *facts.at_bound, *(("choice.beta_price",) if assumed else ())}
+    missing = [name for name in ESTIMATED if name not in told]
     kept = {**{name: ESTIMATED[name] for name in missing}, **{n: FACTS[n] for n in FACTS if n not in counted}, **KEPT}
     lines += [f"  {name} = {in_words(value_of(world, name))}: {meaning}" for name, meaning in kept.items()]
     lines += ["", "Not to be known from a log of pages"]

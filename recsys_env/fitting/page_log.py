@@ -15,7 +15,7 @@ from ..files import checked_path
 from ..libraries import library
 from . import page_doubts
 from .candidates import read_candidates
-from .plausibility import doubts_about_ids_and_dates, refuse_rows
+from .plausibility import doubts_about_ids_and_dates, refuse_rows, refuse_two_units
 from .table import codes_of, most_frequent_label
 
 if TYPE_CHECKING:
@@ -346,9 +346,11 @@ def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
 def _times(pd: Any, column: Any) -> np.ndarray:
     """Times as float64: numbers as they are, dates in seconds."""
     if column.dtype.kind in "iuf":
+        refuse_two_units(column)
         return _numbers(column, "finite", np.isfinite)
     if column.dtype.kind == "O" and (numbers := pd.to_numeric(column, errors="coerce")).notna().mean() > 0.5:
         refuse_rows(column, numbers.isna(), "must hold numbers, as in most of its rows")
+        refuse_two_units(numbers)
         return _numbers(numbers, "finite", np.isfinite)
     try:
         with warnings.catch_warnings():
@@ -473,6 +475,12 @@ def _ordered(
             pd, data["candidates"], one, row_page, item_of_row, of_items["item_ids"]
         )
         doubts += more_doubts
+    if log["propensity"] is not None:
+        doubts += page_doubts.about_propensities(
+            data["propensity"].name,
+            log["propensity"],
+            len(of_items["item_ids"]) if candidates is None else float((candidates >= 0).sum(axis=1).mean()),
+        )
     return PageLog(
         **log,
         **of_items,
@@ -485,8 +493,9 @@ def _ordered(
 
 
 def known_place(item_ids: np.ndarray, of_log: np.ndarray) -> np.ndarray:
-    """The number in the catalogue of every item of the log, both in ascending order."""
-    return np.searchsorted(item_ids, of_log).astype(np.int32)
+    """The number in the catalogue of every item of the log."""
+    found: np.ndarray = library("pandas", "fit").Index(item_ids).get_indexer(of_log).astype(np.int32)
+    return found
 
 
 def _items(

@@ -21,7 +21,7 @@ from .logistic import grouped_logistic
 from .page_facts import PageFacts
 from .page_log import SMALLEST_COUNT, PageLog, read_pages
 from .plausibility import warn_of_doubts
-from .prices import DEEPEST, LARGEST, PROMOTED, mean_by
+from .prices import LARGEST, PROMOTED, mean_by, price_ratios
 from .visits import share_lost
 from .world import FittedWorld, LogFacts
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 RIDGE = 1e-2  # of the logit after a click
 EVERY_TICK = 10.0  # arrival.r_0
-MOST_SLOTS = 256  # WorldConfig.slots
+MOST_SLOTS, MOST_CANDIDATES = 256, 1024  # WorldConfig.slots, CandidateConfig.number
+NOT_NEGATIVE = ("eta", "kappa")  # in ChoiceConfig
 LARGEST_ERROR = 1.0  # of the size of tastes, in utils, unless it is below half of it
 LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a weight near 0
 
@@ -122,32 +123,21 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     clicks = np.bincount(pages.item[pages.clicked], minlength=count).astype(np.float64)
     popularity = np.maximum(clicks if pages.popularity is None else pages.popularity, SMALLEST_COUNT)
     habits, habit_item, habit_count = page_habits(pages, chosen)
-    names, features = _features(pages, popularity, prices, habits)
-    choices = Pages(
-        first_page=pages.first_page,
-        first_row=pages.first_row,
-        chosen=pages.chosen,
-        item=pages.item,
-        features=features,
-        price=-prices.shown if prices.move else np.zeros(0),
-        vectors=np.zeros((count, 0)) if pages.vectors is None else pages.vectors,
-    )
-    if pages.vectors is None:
-        dims = min(chosen.dims, max(count - 1, 1))
-        choices = choices._replace(vectors=learn_vectors(choices, topic, dims))
-    vectors, model = choices.vectors, fit_choices(choices)
+    features = _features(pages, popularity, prices, habits)
+    vectors, model, at_bound = _clicks(pages, features, topic, prices, chosen)
     if model.taste_error > max(LARGEST_ERROR, 0.5 * model.taste):
         raise ValueError(
             f"the log has {int(clicks.sum())} clicks of {users} users, too few to tell how large tastes in "
             f"{vectors.shape[1]} dimensions are; use a longer log, or fewer dimensions (dims, where vectors are "
             "learned)"
         )
+    names = [name for name in features if name not in at_bound]
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", chosen.beta_price), phi.get("popularity", 0.0)  # 0 where all items are alike
     # At the prices of the log, a weight that is assumed changes nothing.
     of_price = phi.get("mean price", 0.0) * prices.relative if prices.move else beta_price * prices.mean
     taste, rho = _people(model, vectors.shape[1], beta_price)
-    found, error, at_bound = _choice(phi, errors, model, beta_price)
+    found, error = _choice(phi, errors, model, beta_price)
     feedback, feedback_error, quality = _after_click(pages, model, vectors, prices, beta_price)
     lost = share_lost(pages)
     catalogue = Catalogue(
@@ -156,7 +146,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item_intercept=(slope * np.log1p(popularity) + of_price + model.item_effect).astype(np.float32),
         item_price=prices.list_price.astype(np.float32),
         item_popularity=popularity.astype(np.float32),
-        item_price_ratio=np.ones((count, 0), np.float32),
+        item_price_ratio=price_ratios(pages.item, prices.ratio, count),
         user_taste=taste.astype(np.float32),
         user_price_sensitivity=rho.astype(np.float32),
         user_activity=np.diff(pages.first_page).astype(np.float32),
@@ -174,7 +164,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
             "choice": found,
             "users": {"habit": chosen.habit, "habit_size": chosen.habit_size, "habit_decay": chosen.habit_decay},
             "feedback": feedback,
-            **_counted(pages, lost),
+            "arrival": _arrival(pages, lost),
         },
     )
     facts = PageFacts(
@@ -196,7 +186,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
             **feedback_error,
             **({} if lost is None else {"arrival.d_0": lost[1]}),
         },
-        at_bound=at_bound,
+        at_bound=tuple(f"choice.{name}" for name in at_bound),
     )
     described = LogFacts(
         rows=len(pages.item),
@@ -223,6 +213,9 @@ def _world(catalogue: Catalogue, log: LogFacts, facts: PageFacts, pages: PageLog
         slots=slots,
         scenes=(SceneConfig("page", cart=facts.carts > 0),),
     )
+    if pages.candidates is not None:
+        offered = int(np.median((pages.candidates >= 0).sum(axis=1)))
+        world = replace(world, {"candidates": {"number": min(max(offered, slots), MOST_CANDIDATES)}})
     assumed = {
         "users": {"population": "fixed"},
         "choice": {"beta_quality": 0.0},
@@ -238,6 +231,7 @@ class _Prices(NamedTuple):
     """List prices, and x, logs of prices over the geometric mean list price of the item's topic."""
 
     list_price: np.ndarray  # [M]
+    ratio: np.ndarray  # [R] price asked relative to the item's list price
     shown: np.ndarray  # [R] x of the price asked
     mean: np.ndarray  # [M] mean of `shown`; of items never shown, as far from the list price as others are on average
     move: bool  # whether an item's price does
@@ -260,13 +254,12 @@ def _prices(pages: PageLog, topic: np.ndarray) -> _Prices:
     listed, shown, seen = np.log(list_price) - level, np.log(price) - level[pages.item], np.unique(pages.item)
     mean = listed + float((shown - listed[pages.item]).mean())
     mean[seen] = mean_by(pages.item, shown)[seen]
-    return _Prices(list_price, shown, mean, float(np.std(shown - mean[pages.item])) > PROMOTED)
+    ratio = price / list_price[pages.item]
+    return _Prices(list_price, ratio, shown, mean, float(np.std(shown - mean[pages.item])) > PROMOTED)
 
 
-def _features(
-    pages: PageLog, popularity: np.ndarray, prices: _Prices, habits: np.ndarray
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and values of the features f_r.
+def _features(pages: PageLog, popularity: np.ndarray, prices: _Prices, habits: np.ndarray) -> dict[str, np.ndarray]:
+    """The features f_r, [R] each.
 
     An item's mean price is one of them, so that the weight of the price is that of its moves (Mundlak 1978): better
     items cost more, which says nothing about what a change of price does.
@@ -276,32 +269,55 @@ def _features(
         columns |= {"eta": -np.log(pages.rank), "kappa": (pages.rank == 1).astype(np.float64)}
     if prices.move:
         columns |= {"mean price": prices.relative[pages.item], "price": -prices.shown}
-    used = {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > 0}
-    return tuple(used), np.ascontiguousarray(np.stack(list(used.values()), axis=1))
+    return {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > 0}
+
+
+def _clicks(
+    pages: PageLog, features: dict[str, np.ndarray], topic: np.ndarray, prices: _Prices, settings: PageFitSettings
+) -> tuple[np.ndarray, ChoiceModel, tuple[str, ...]]:
+    """Item vectors [M, D], given or learned; the model of clicks; and features that it does without, because their
+    weights would be negative, which a world does not allow."""
+    count, at_bound = len(pages.item_ids), tuple[str, ...]()
+    while True:
+        columns = {name: column for name, column in features.items() if name not in at_bound}
+        choices = Pages(
+            first_page=pages.first_page,
+            first_row=pages.first_row,
+            chosen=pages.chosen,
+            item=pages.item,
+            features=np.ascontiguousarray(np.stack(list(columns.values()), axis=1)),
+            price=-prices.shown if prices.move else np.zeros(0),
+            vectors=np.zeros((count, 0)) if pages.vectors is None else pages.vectors,
+        )
+        if pages.vectors is None:
+            dims = min(settings.dims, max(count - 1, 1))
+            choices = choices._replace(vectors=learn_vectors(choices, topic, dims))
+        model = fit_choices(choices)
+        weights = dict(zip(columns, model.fixed, strict=True))
+        negative = tuple(name for name in NOT_NEGATIVE if weights.get(name, 0.0) < 0)
+        if not negative:
+            return choices.vectors, model, at_bound
+        at_bound += negative
 
 
 def _choice(
     phi: dict[str, float], errors: dict[str, float], model: ChoiceModel, beta_price: float
-) -> tuple[dict[str, float], dict[str, float], tuple[str, ...]]:
-    """The fields of `ChoiceConfig`, their standard errors, and those whose estimate was negative and must not be."""
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The fields of `ChoiceConfig`, and standard errors of those that were estimated."""
     found = {"v_0": -phi["none"], "beta_taste": model.taste, "beta_repeat": phi.get("repeat", 0.0)}
-    found["beta_price"] = beta_price
+    # Where a log has no positions, every one counted as much in the likelihood.
+    found |= {"beta_price": beta_price, "eta": phi.get("eta", 0.0), "kappa": float(np.expm1(phi.get("kappa", 0.0)))}
     error = {"v_0": errors["none"], "beta_taste": model.taste_error}
     if "repeat" in phi:
         error["beta_repeat"] = errors["repeat"]
     if "price" in phi:
         error["beta_price"] = errors["price"]
     if "eta" in phi:
-        found |= {"eta": phi["eta"], "kappa": float(np.expm1(phi["kappa"]))}
-        error |= {"eta": errors["eta"], "kappa": errors["kappa"] * float(np.exp(phi["kappa"]))}
-    else:
-        found |= {"eta": 0.0, "kappa": 0.0}  # in the likelihood every position counted as much
-    at_bound = tuple(f"choice.{name}" for name in ("eta", "kappa") if found[name] < 0)
-    found = {
-        name: round(float(np.clip(value, 0.0 if name in ("eta", "kappa") else -LARGEST, LARGEST)), 4)
-        for name, value in found.items()
-    }
-    return found, {f"choice.{name}": float(value) for name, value in error.items()}, at_bound
+        error["eta"] = errors["eta"]
+    if "kappa" in phi:
+        error["kappa"] = errors["kappa"] * float(np.exp(phi["kappa"]))
+    found = {name: round(float(np.clip(value, -LARGEST, LARGEST)), 4) for name, value in found.items()}
+    return found, {f"choice.{name}": float(value) for name, value in error.items()}
 
 
 def _people(model: ChoiceModel, dims: int, beta_price: float) -> tuple[np.ndarray, np.ndarray]:
@@ -377,21 +393,12 @@ def _after_click(
     return result, {f"feedback.{name}": float(errors[name]) for name in weights}, quality
 
 
-def _counted(pages: PageLog, lost: tuple[float, float] | None) -> dict[str, dict[str, float]]:
-    """Promotions, the length of sessions, and how many users are lost after one."""
-    found: dict[str, dict[str, float]] = {}
-    if pages.discount is not None and pages.price is not None:
-        cut = pages.discount / (pages.price + pages.discount)
-        some = cut > PROMOTED
-        if some.any():
-            found["items"] = {
-                "promotion_probability": round(float(some.mean()), 4),
-                "promotion_depth": round(min(float(cut[some].mean()), DEEPEST), 4),
-            }
+def _arrival(pages: PageLog, lost: tuple[float, float] | None) -> dict[str, float]:
+    """The length of sessions, and how many users are lost after one."""
+    found = {}
     if pages.session is not None:  # stay with probability 1 - sessions / pages
         more = len(pages.chosen) / len(np.unique(pages.session)) - 1
-        k_0 = float(np.clip(np.log(more), -LARGEST, LARGEST)) if more > 0 else -LARGEST
-        found["arrival"] = {"k_0": round(k_0, 4)}
+        found["k_0"] = round(float(np.clip(np.log(more), -LARGEST, LARGEST)), 4) if more > 0 else -LARGEST
     if lost is not None:
-        found.setdefault("arrival", {})["d_0"] = round(lost[0], 6)
+        found["d_0"] = round(lost[0], 6)
     return found

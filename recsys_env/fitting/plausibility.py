@@ -42,6 +42,7 @@ WIDEST = 1e6  # factor between the usual prices of a product and of the median p
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
 ONE_USER = 0.1  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
+SECONDS, MILLISECONDS = (3e8, 1e10), (3e11, 1e13)  # since 1970; times from 1980 on
 DAY_AND_MONTH = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{4}\b")
 
 
@@ -127,6 +128,14 @@ def doubts_about_ids_and_dates(table: pd.DataFrame, columns: Mapping[str, str | 
                 "if the day comes first, convert them by pandas.to_datetime(..., dayfirst=True)"
             )
     return doubts
+
+
+def refuse_two_units(column: pd.Series) -> None:
+    """Raise a ValueError if some of these numbers are seconds since 1970, and the others milliseconds."""
+    milliseconds = column.between(*MILLISECONDS)
+    if milliseconds.any() and not milliseconds.all() and (milliseconds | column.between(*SECONDS)).all():
+        why = "holds milliseconds since 1970 in some rows and seconds in the others; convert it to one unit"
+        refuse_rows(column, milliseconds if milliseconds.mean() < 0.5 else ~milliseconds, why)
 
 
 def refuse_rows(column: pd.Series, bad: Any, why: str) -> None:
@@ -226,6 +235,7 @@ def doubts_about_weights(facts: Mapping[str, float], price: str | None) -> list[
         doubts.append("the log has no column of prices: everything costs the same, and beta_price = 0")
     elif facts["price_error"] == 0:
         doubts.append(
-            f"column {shown(price)} hardly moves within a product, so the log gives price no weight: beta_price = 0"
+            f"column {shown(price)} hardly moves within a product, or hardly any product is bought several times in a "
+            "week, so the log gives price no weight: beta_price = 0"
         )
     return doubts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
 
 PROMOTED = 0.01  # a price that moves by less is rounded
 RATIOS = 16  # R, prices of an item in a catalogue
-FEWEST_WEEKS = 8  # with purchases, for an item to have prices of its own
-DEEPEST = 0.95  # ItemConfig.promotion_depth
+FEWEST = 8  # prices seen of an item, for it to have prices of its own
 LARGEST = 50.0  # weights in ChoiceConfig
+PROJECTIONS = 20
+NEWTON_STEPS, LARGEST_CHANGE, SMALLEST_STEP = 100, 2.0, 1e-5
+LOG_RATES = (-12.0, 20.0)  # of purchases in a week; below the first one the variance loses its digits
 
 
 def mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -25,25 +28,72 @@ def mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = Non
 def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
     """beta_price, how an item's weekly purchases fall with its own price over time, and its standard error.
 
-    Both are 0 if prices hardly move (root mean square below `PROMOTED`). beta_price is 0 if no fall is seen.
+    Both are 0 if prices hardly move (root mean square below `PROMOTED`), or if no item is bought several times in a
+    week. beta_price is 0 if no fall is seen.
 
-    Regression of log purchases on log price paid with item and week effects, item-weeks weighted by purchases (which
-    makes it close to a Poisson regression). Observational: shops choose when to promote. The standard error is
-    clustered by item: the weeks of one item may depend on each other (Liang & Zeger 1986).
+    Poisson regression of weekly purchases on the log price paid, with an effect of each item and each week. A week
+    without a purchase tells no price, so the distribution is that of purchases given that there is one (zero-truncated;
+    Cameron & Trivedi 2013, section 4.3). Where purchases vary more than a Poisson distribution does, the weight is
+    somewhat too small. Observational: shops choose when to promote. The standard error is clustered by item: the weeks
+    of one item may depend on each other (Liang & Zeger 1986).
     """
     priced = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"]))
     cells = priced.groupby(["item", "week"])["price"].agg(["size", "mean"]).reset_index()
-    weight, item, week = cells["size"].to_numpy(float), cells["item"].to_numpy(), cells["week"].to_numpy(int)
-    price, count = cells["mean"].to_numpy(), np.log(weight)
-    for _ in range(20):  # alternating projections: both effects out
-        for code in (item, week):
-            price, count = (v - mean_by(code, v, weight)[code] for v in (price, count))
-    variation = float(weight @ price**2)
-    if variation <= PROMOTED**2 * weight.sum():
+    effects = (cells["item"].to_numpy(), cells["week"].to_numpy(int))
+    count, price = cells["size"].to_numpy(float), cells["mean"].to_numpy()
+    (moves,) = _without_effects([price], effects, count)
+    if count @ moves**2 <= PROMOTED**2 * count.sum():
         return 0.0, 0.0
-    elasticity = float(weight @ (price * count)) / variation
-    score = np.bincount(item, weight * price * (count - elasticity * price))
-    return min(max(0.0, -elasticity), LARGEST), float(np.linalg.norm(score)) / variation
+    told = _several(count, effects)
+    if not told.any():
+        return 0.0, 0.0
+    item, week = effects[0][told], effects[1][told]
+    count, price = count[told], price[told]
+    log_rate, elasticity = np.log(count), 0.0
+    for _ in range(NEWTON_STEPS):  # iteratively reweighted least squares
+        mean, variance = _zero_truncated(log_rate)
+        response = log_rate + (count - mean) / variance
+        moves, left = _without_effects([price, response], (item, week), variance)
+        information = float(variance @ moves**2)
+        before, elasticity = elasticity, float(variance @ (moves * left)) / information
+        change = response - (left - elasticity * moves) - log_rate
+        part = min(1.0, LARGEST_CHANGE / float(np.abs(change).max()))
+        log_rate = log_rate + part * change
+        if part == 1.0 and abs(elasticity - before) < SMALLEST_STEP:
+            break
+    score = np.bincount(item, moves * (count - _zero_truncated(log_rate)[0]))
+    return min(max(0.0, -elasticity), LARGEST), float(np.linalg.norm(score)) / information
+
+
+def _without_effects(
+    values: Sequence[np.ndarray], effects: Sequence[np.ndarray], weight: np.ndarray
+) -> list[np.ndarray]:
+    """What is left of values [n] once they have mean 0 in each group of each of the effects [n], by alternating
+    projections."""
+    left = list(values)
+    for _ in range(PROJECTIONS):
+        for code in effects:
+            left = [value - mean_by(code, value, weight)[code] for value in left]
+    return left
+
+
+def _several(count: np.ndarray, effects: Sequence[np.ndarray]) -> np.ndarray:
+    """Which item-weeks tell something: those of items and weeks that have more than one purchase in some cell. Of the
+    others the likelihood is highest at a rate of 0."""
+    told = np.ones(len(count), bool)
+    while True:
+        before = int(told.sum())
+        for code in effects:
+            told &= np.bincount(code, told & (count > 1))[code] > 0
+        if told.sum() == before:
+            return told
+
+
+def _zero_truncated(log_rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of Poisson variables of these rates, given that they are not 0."""
+    rate = np.exp(np.clip(log_rate, *LOG_RATES))
+    mean: np.ndarray = rate / -np.expm1(-rate)
+    return mean, mean * (1 + rate - mean)
 
 
 def price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float) -> np.ndarray:
@@ -65,21 +115,32 @@ def price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float)
     return rho / rho.mean()
 
 
-def price_ratios(lines: pd.DataFrame, list_price: np.ndarray) -> np.ndarray:
-    """Prices paid for each item, relative to its list price [M]: [M, R], or [M, 0] if they hardly move.
+def price_ratios(item: np.ndarray, ratio: np.ndarray, items: int) -> np.ndarray:
+    """Prices of each item relative to its list price: [M, R], or [M, 0] if they hardly differ from it.
 
-    These are quantiles of the item's weeks, each with its median price, and not of its purchases: reduced items sell
-    more, so that purchases see too many low prices. An item that was sold in few weeks has the quantiles of all items.
+    These are quantiles of what was seen of the item. An item that was seen less than `FEWEST` times has the quantiles
+    of all items.
+
+    Args:
+        item, ratio: [n] what was seen: prices relative to list prices.
+        items: M.
+    """
+    if np.sqrt(np.mean(np.log(ratio) ** 2)) <= PROMOTED:
+        return np.ones((items, 0), np.float32)
+    places = (np.arange(RATIOS) + 0.5) / RATIOS
+    found = np.tile(np.quantile(ratio, places, method="inverted_cdf"), (items, 1))
+    order = np.lexsort((ratio, item))
+    first = np.searchsorted(item[order], np.arange(items + 1))
+    for j in np.flatnonzero(np.diff(first) >= FEWEST):
+        found[j] = np.quantile(ratio[order[first[j] : first[j + 1]]], places, method="inverted_cdf")
+    return found.astype(np.float32)
+
+
+def weekly_ratios(lines: pd.DataFrame, list_price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Items, and their median prices in a week relative to their list prices [M], of all weeks with a purchase.
+
+    Weeks and not purchases, because reduced items sell more: among purchases too many prices are low.
     """
     weekly = lines["paid"].groupby([lines["item"], lines["day"] // 7]).median()
     item = weekly.index.get_level_values(0).to_numpy()
-    ratio = weekly.to_numpy() / list_price[item]
-    if np.sqrt(np.mean(np.log(ratio) ** 2)) <= PROMOTED:
-        return np.ones((len(list_price), 0), np.float32)
-    places = (np.arange(RATIOS) + 0.5) / RATIOS
-    found = np.tile(np.quantile(ratio, places, method="inverted_cdf"), (len(list_price), 1))
-    order = np.lexsort((ratio, item))
-    first = np.searchsorted(item[order], np.arange(len(list_price) + 1))
-    for j in np.flatnonzero(np.diff(first) >= FEWEST_WEEKS):
-        found[j] = np.quantile(ratio[order[first[j] : first[j + 1]]], places, method="inverted_cdf")
-    return found.astype(np.float32)
+    return item, weekly.to_numpy() / list_price[item]

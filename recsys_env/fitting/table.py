@@ -121,7 +121,9 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
             raise ValueError(f"new_items needs a column for {role}: columns={{{role!r}: ...}} names it")
     for role, column in used.items():
         if column is not None and column not in table.columns:
-            raise ValueError(f"new_items has no column {shown(column)}, given as {role}; it has {list(table.columns)}")
+            raise ValueError(
+                f"new_items has no column {shown(column)} for the role {role}; it has {list(table.columns)}"
+            )
         if column is not None and (missing := int(table[column].isna().sum())):
             raise ValueError(
                 f"column {shown(column)} of new_items has {missing} missing values; drop or fill those rows"
@@ -172,7 +174,7 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
         if found == 0:
             hint = did_you_mean(column, table.columns)
             raise ValueError(
-                f"purchases has no column {shown(column)}{hint}, given as {role}; it has {list(table.columns)}"
+                f"purchases has no column {shown(column)}{hint} for the role {role}; it has {list(table.columns)}"
             )
         if found > 1:
             raise ValueError(

@@ -334,7 +334,8 @@ def _decisions(evidence: Evidence | PageEvidence) -> Part:
     order = decisions.ranking(rewards)
     hidden = decisions.confounder(world, rewards, settings.strengths, settings.draws, evidence.progress)
     visitors = len(world.catalogue.user_taste)
-    return {"visitors": visitors, "ranking": order, "confounder": hidden}, verdict.about_decisions(order, hidden)
+    numbers = {"visitors": visitors, "candidates": world.candidates.number, "ranking": order, "confounder": hidden}
+    return numbers, verdict.about_decisions(order, hidden)
 
 
 # ------------------------------------------------------------------------------------------------ parts about pages
@@ -348,17 +349,16 @@ def _page_diagnosis(evidence: PageEvidence) -> Part:
     impressions, clicks = (
         np.bincount(item, minlength=len(log.item_ids)) for item in (rows.item, rows.item[rows.clicked])
     )
-    explored = diagnosis.exploration(log)
     numbers = {
         "overlap": found,
         "median impressions of an item": float(np.median(impressions)),
         "median clicks of an item": float(np.median(clicks)),
         "items without a click": float((clicks == 0).mean()),
-        "exploration": explored,
+        "exploration": diagnosis.exploration(log),
         "not identified": (*diagnosis.pages_not_identified(log), *diagnosis.KINDS["pages"].not_identified),
         "advice": diagnosis.ADVICE,
     }
-    return numbers, [*verdict.about_overlap(found, IMPRESSIONS, "saw"), verdict.about_exploration(explored)]
+    return numbers, verdict.about_overlap(found, IMPRESSIONS, "saw")
 
 
 def _page_held_out(evidence: PageEvidence) -> Part:
@@ -407,6 +407,8 @@ def _page_decisions(evidence: PageEvidence) -> Part:
     values = page_values.page_values(catalogue, evidence.model, *shown)
     numbers, findings = _decisions(evidence)
     unit = "clicks" if evidence.world.reward.click > 0 else "units of the mean profit of a sale"
+    if not verdict.wrong_propensities(values):
+        findings.append(verdict.about_exploration(diagnosis.exploration(evidence.log.before)))
     return {**numbers, "unit": unit, "page values": values}, [*findings, *verdict.about_page_values(values)]
 
 

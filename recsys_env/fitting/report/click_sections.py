@@ -40,9 +40,9 @@ def _diagnosis(found: Mapping[str, Any]) -> list[str]:
         pages = "The log has no propensities, so it does not say which share of pages was left to chance."
     else:
         pages = (
-            f"{percent(explored['slots'])} of the slots, on {percent(explored['pages'])} of the pages, show something "
-            f"that had a propensity below {UNUSUAL:g}. On average a slot is as open as a draw among "
-            f"{explored['alternatives']:.1f} equally likely items. The smallest propensity is "
+            f"By the log's propensities, {percent(explored['slots'])} of the slots, on {percent(explored['pages'])} of "
+            f"the pages, show something that had a propensity below {UNUSUAL:g}. On average a slot is as open as a "
+            f"draw among {explored['alternatives']:.1f} equally likely items. The smallest propensity is "
             f"{explored['smallest propensity']:.2g}."
         )
     return [

@@ -20,6 +20,7 @@ from ...files import check_writable, checked_path, write_json
 from ...libraries import library
 from .. import estimate
 from ..page_log import PAGE_ROLES
+from ..plausibility import MILLISECONDS, SECONDS, refuse_two_units
 from ..table import COLUMNS, OPTIONAL
 from ..world import ORIGINS
 from .assessment import assess
@@ -32,10 +33,15 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {  # with low memory, the type 
     ".csv": ("read_csv", {"low_memory": False}),
     ".parquet": ("read_parquet", {}),
 }
-SECONDS, MILLISECONDS = (3e8, 1e10), (3e11, 1e13)  # since 1970; times from 1980 on
 
 
-def fit(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = Path("world.npz")) -> Path:
+def fit(
+    log: Path,
+    columns: tuple[str, ...] = (),
+    origin: str = "",
+    settings: tuple[str, ...] = (),
+    out: Path = Path("world.npz"),
+) -> Path:
     """Fit a world to a log of purchases or pages and write it to a file, which `FittedWorld.load` reads.
 
     Args:
@@ -46,6 +52,8 @@ def fit(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = 
             seconds or milliseconds since 1970. The roles of a log of pages are those of `recsys_env.fitting.fit_pages`:
             user=visitor item=offer time=when event=clicked position=slot propensity=pscore.
         origin: how the customers came to choose: free_choice, random_pages, recommender or pages.
+        settings: fields of `recsys_env.fitting.FitSettings`, or with the origin pages of `PageFitSettings`, such as
+            dims=8 habit_size=32.
         out: the file.
     """
     check_writable(checked_path("out", out))
@@ -54,7 +62,7 @@ def fit(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = 
     step("fit a world")
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
-        world = estimate.fit(table, origin=_origin(origin), columns=roles, source=log.name)
+        world = estimate.fit(table, origin=_origin(origin), columns=roles, source=log.name, **cli.assignments(settings))
     for doubt in doubts:
         step(f"warning: {doubt.message}")
     world.save(out)
@@ -62,18 +70,35 @@ def fit(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = 
     return out
 
 
-def report(log: Path, columns: tuple[str, ...] = (), origin: str = "", out: Path = Path("report")) -> dict[str, Any]:
+def report(
+    log: Path,
+    columns: tuple[str, ...] = (),
+    origin: str = "",
+    settings: tuple[str, ...] = (),
+    out: Path = Path("report"),
+) -> dict[str, Any]:
     """Say whether policies may be compared in a world fitted to a log, and write report.json and report.html.
 
+    The exit status is 1 if no world can be fitted to the log. The report says why.
+
     Args:
-        log, columns, origin: as for `python -m recsys_env fit`.
+        log: a .csv or .parquet file, as for `python -m recsys_env fit`.
+        columns: the log's column of each role, as for `fit`: user=customer item=product time=when.
+        origin: how the customers came to choose: free_choice, random_pages, recommender or pages.
+        settings: of the fit, as for `fit`.
         out: the folder.
     """
     cli.require("evaluate", "matplotlib")
     for name in ("report.json", "report.html"):
         check_writable(checked_path("out", out) / name)
     table, roles = _read(log, columns, origin)
-    found = assess(table, origin=_origin(origin), columns=roles, progress=_progress())
+    found = assess(
+        table,
+        origin=_origin(origin),
+        columns=roles,
+        fit_settings=cli.assignments(settings),
+        progress=_progress(),
+    )
     write_json(out / "report.json", found, indent=1)
     write_page(found, out / "report.html", title=log.name)
     return {**found, "folder": str(out)}
@@ -90,6 +115,8 @@ def show(result: Path | Mapping[str, Any]) -> None:
         if verdict[name]:
             print(f"\n{head}\n" + "\n".join(f"  - {sentence}" for sentence in verdict[name]))
     print(f"\nThe whole report: {result['folder']}/report.html")
+    if verdict["comparison"] == "refused":
+        raise SystemExit(1)
 
 
 def _progress() -> Callable[[str], None]:
@@ -134,6 +161,7 @@ def _with_times(pd: Any, table: pd.DataFrame, column: str | None) -> pd.DataFram
     if column is None or column not in table.columns or table[column].dtype.kind not in "iuf" or table.empty:
         return table
     numbers = table[column]
+    refuse_two_units(numbers)
     for (low, high), unit in ((SECONDS, "s"), (MILLISECONDS, "ms")):
         if numbers.between(low, high).all():
             return table.assign(**{column: pd.to_datetime(numbers, unit=unit)})

@@ -88,9 +88,10 @@ def policies(found: Mapping[str, Any], unit: str) -> list[str]:
     return [
         paragraph(
             f"Policies of the package serve {found['visitors']:,} users of the world as fitted. The reward is "
-            f"an agent's mean over an episode, {unit}. Two policies truly differ if the 95 % interval of their "
-            f"difference for the same visitors does not contain 0: {len(pairs)} of {order['pairs']} pairs do "
-            f"({percent(order['share of pairs that differ'])})."
+            f"an agent's mean over an episode, {unit}. An agent fills its slots from {found['candidates']} items that "
+            "retrieval offers it; how retrieval finds them is assumed and not fitted. Two policies truly differ if the "
+            "95 % interval of their difference for the same visitors does not contain 0: "
+            f"{len(pairs)} of {order['pairs']} pairs do ({percent(order['share of pairs that differ'])})."
         ),
         figure(_draw_policies, by_policy, "Reward of each policy with 95 % intervals."),
         table(["policy", "reward", "truly better than"], rows),

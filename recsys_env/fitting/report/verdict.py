@@ -94,6 +94,16 @@ def about_ranking(quality: Mapping[str, Mapping[str, Any]], recent: str) -> list
     return findings
 
 
+def wrong_propensities(found: Mapping[str, Any]) -> dict[str, float]:
+    """Policies of `page_values.page_values` whose importance weights say that propensities are wrong, with these
+    weights."""
+    return {
+        name: row["weight"]["mean"]
+        for name, row in found.get("policies", {}).items()
+        if row["weight"]["low"] > 1 + LACKING
+    }
+
+
 def about_exploration(found: Mapping[str, float] | None) -> Finding:
     """Finding of `diagnosis.exploration`."""
     if found is None:
@@ -143,17 +153,14 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
     """Findings of `page_values.page_values`."""
     if "reason" in found:
         return [Finding("wrong", f"The world cannot be checked by off-policy estimates: {found['reason']}.")]
-    wrong = {
-        name: row["weight"]["mean"] for name, row in found["policies"].items() if row["weight"]["low"] > 1 + LACKING
-    }
-    if wrong:
+    if wrong := wrong_propensities(found):
         name = max(wrong, key=lambda name: wrong[name])
         return [
             Finding(
                 "wrong",
                 "The propensities of the log cannot be those of its slots: the importance weights of the policy "
                 f"{name} are {wrong[name]:.3g} on average, and must be 1. So off-policy estimates cannot check the "
-                "world.",
+                "world, and it is not known how much the log left to chance.",
             )
         ]
     if all(row["dr"] is None for row in found["policies"].values()):
