@@ -27,7 +27,7 @@ from recsys_env.fitting import (  # noqa: E402
     recorded_pages,
     visits,
 )
-from recsys_env.fitting.choice_model import ChoiceModel, Pages, fit_choices  # noqa: E402
+from recsys_env.fitting.choice_model import ChoiceModel, Pages, fit_choices, shown_to_users  # noqa: E402
 from recsys_env.fitting.logistic import grouped_logistic, sigmoid  # noqa: E402
 from recsys_env.fitting.page_log import read_pages  # noqa: E402
 from recsys_env.fitting.plausibility import LogWarning  # noqa: E402
@@ -42,14 +42,15 @@ def simulated(
     seed: int,
     pages: int,
     taste: float = 3.0,
-    item_sd: float = 0.5,
-    repeat: bool = True,
+    simple: bool = False,
     dims: int = DIMS,
     segments: int = 0,
     category: np.ndarray | None = None,
+    informed: bool = False,
 ) -> Pages:
     """Choices from pages filled at random, drawn from the model itself; of people with normal tastes, or with tastes of
-    equal size that gather in segments. Vectors of a category are alike."""
+    equal size that gather in segments. Vectors of a category are alike. An informed policy puts the items first that
+    are liked best by what it knows of the user's taste. A simple log has no habits, and items have no own appeal."""
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((ITEMS, dims))
     if category is not None:
@@ -59,8 +60,12 @@ def simulated(
     if segments:
         b = vectors[rng.integers(segments, size=USERS)] + 0.1 * b
         b *= taste / np.linalg.norm(b, axis=1, keepdims=True)
-    effect, price_effect = item_sd * rng.standard_normal(ITEMS), 0.3 * (taste > 0) * rng.standard_normal(USERS)
+    effect, price_effect = (
+        0.5 * (not simple) * rng.standard_normal(ITEMS),
+        0.3 * (taste > 0) * rng.standard_normal(USERS),
+    )
     popularity, log_price = rng.normal(2.0, 1.0, ITEMS), rng.normal(0.0, 0.5, ITEMS)
+    profile = b + 0.5 * rng.standard_normal(b.shape)
     user = np.sort(rng.integers(USERS, size=pages))
     item, chosen = np.zeros((pages, ROWS), np.int32), np.full(pages, -1, np.int64)
     features, price = np.zeros((pages, ROWS, len(PHI))), np.zeros((pages, ROWS))
@@ -68,8 +73,10 @@ def simulated(
     rank = np.arange(1, ROWS + 1)
     for p in range(pages):
         u, j = user[p], rng.permutation(ITEMS)[:ROWS]
+        if informed:
+            j = j[np.argsort(-vectors[j] @ profile[u])]
         price[p] = -log_price[j] - rng.normal(0.0, 0.2, ROWS)
-        habit = np.log1p(consumed[u, j]) * repeat
+        habit = np.log1p(consumed[u, j]) * (not simple)
         features[p] = np.stack([np.ones(ROWS), -np.log(rank), rank == 1, habit, popularity[j], price[p]], axis=1)
         v = features[p] @ PHI + effect[j] + vectors[j] @ b[u] + price_effect[u] * price[p]
         share = np.append(np.exp(v), 1.0)
@@ -109,6 +116,28 @@ def test_every_parameter_is_recovered_within_its_standard_errors(models: list[Ch
         assert model.taste == pytest.approx(3.0, rel=0.12)
         assert model.item_sd == pytest.approx(0.5, rel=0.35)
         assert 0.005 < model.taste_error < 0.3
+
+
+def test_positions_and_tastes_are_told_apart_where_the_policy_knew_the_tastes() -> None:
+    """Without what users were shown, position looks more than twice as strong, and tastes half as strong."""
+    for seed in range(2):
+        pages = simulated(seed, PAGES, informed=True)
+        shown = shown_to_users(pages, np.tile(np.arange(1, ROWS + 1), PAGES))
+        found, without = fit_choices(pages, shown), fit_choices(pages)
+        assert found.fixed[1] == pytest.approx(PHI[1], abs=0.3)
+        assert found.taste == pytest.approx(3.0, rel=0.2)
+        assert found.taste == pytest.approx(np.sqrt((found.people[:, :DIMS] ** 2).sum(axis=1).mean()), rel=0.1)
+        assert without.fixed[1] > PHI[1] + 0.8
+        assert without.taste < 2.0
+
+
+def test_what_users_were_shown_differs_only_beyond_chance() -> None:
+    rank = np.tile(np.arange(1, ROWS + 1), PAGES)
+    at_random = shown_to_users(simulated(0, PAGES), rank)
+    informed = shown_to_users(simulated(0, PAGES, informed=True), rank)
+    assert [len(at_random), len(informed)] == [0, 1], "all items of a page are drawn at random; their order is not"
+    np.testing.assert_allclose((informed**2).sum(axis=2).mean(axis=1), 1.0)
+    assert len(shown_to_users(simulated(0, PAGES, informed=True), None)) == 0
 
 
 def test_more_pages_narrow_the_standard_errors(models: list[ChoiceModel]) -> None:
@@ -161,7 +190,7 @@ def test_without_tastes_it_is_the_conditional_logit_of_statsmodels(monkeypatch: 
     """Where nobody's tastes and no item's appeal differ, the fixed coefficients are those of a plain logit."""
     monkeypatch.setattr(choice_model, "DRAWS", 600)
     conditional = pytest.importorskip("statsmodels.discrete.conditional_models")
-    pages = simulated(2, 4_000, taste=0.0, item_sd=0.0, repeat=False)
+    pages = simulated(2, 4_000, taste=0.0, simple=True)
     used = [0, 1, 2, 4, 5]
     pages = pages._replace(features=np.ascontiguousarray(pages.features[:, used]))
     model = fit_choices(pages)

@@ -3,13 +3,18 @@
 A row r of a page shows item j to user u. The page's click is on row r with probability
 exp(v_r) / (1 + sum_s exp(v_s)) of the rows s of the page, and
 
-    v_r = phi f_r + a_j + b_u z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s, diag(variance)).
+    v_r = phi f_r + a_j + b_u z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s + c h_u, diag(variance)).
 
 f_r are features with fixed coefficients phi: 1 (minus what choosing nothing is worth), -log rank and [rank = 1]
 (examination multiplies the odds), log(1 + n) of habits, log(1 + popularity), minus the log price, and the item's mean
 log price. So a_j is the part of an item's appeal that popularity and mean price do not tell. z_r is the item's vector,
 followed by minus its log price. s is the user's segment: people gather around tastes, such as topics. A single normal
 distribution takes the gathering for stronger tastes. Of more segments than there are, some stay nearly empty.
+
+h_u summarises what the user was shown (`shown_to_users`). A policy that knows a user's taste shows what the user likes,
+and shows it further up. If tastes were taken to be independent of that, the part of a taste that the clicks do not tell
+would look like an effect of the position. So what was shown counts as a sign of the taste, as strong as the clicks say:
+c h_u z_r is a feature of the row, and c is among its fixed coefficients.
 
 Estimates are means of the posterior distribution, and standard errors are its standard deviations. An iteration of the
 sampler draws, given all others:
@@ -30,7 +35,8 @@ one finds some taste along every axis, which makes tastes too strong where they 
 one makes them too weak where users have few clicks. Within segments it is smaller the more axes there are, so that the
 prior of a deviation's size does not depend on their number.
 
-Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Rossi, Allenby & McCulloch 2005 (their
+Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Mundlak 1978 and Chamberlain 1980 (random
+effects that depend on what was observed); Rossi, Allenby & McCulloch 2005 (their
 posterior by Markov chain Monte Carlo, also with segments); Rousseau & Mengersen 2011 (more segments than there are);
 Murray, Adams & MacKay 2010 and Nishihara, Murray & Adams 2014 (elliptical slice sampling); Neal 2011 (Hamiltonian Monte
 Carlo); Liu & Sabatti 2000 (moves of scale and location); Yu & Meng 2011 (means that move with those around them);
@@ -126,7 +132,7 @@ class ChoiceModel:
     """An estimated model: means of the posterior distribution, where nothing else is said.
 
     Attributes:
-        fixed: [F] phi.
+        fixed: [F] phi, without c.
         fixed_error: [F] its posterior standard deviations.
         item_effect: [M] a_j; 0 for an item that was never shown.
         item_sd: sd.
@@ -229,8 +235,10 @@ class Sampler:
     the levels of items, beside `phi` times their tilt. Vectors and tastes are in the principal axes of the items.
     """
 
-    def __init__(self, pages: Pages, seed: int = SEED) -> None:
+    def __init__(self, pages: Pages, shown: np.ndarray | None = None, seed: int = SEED) -> None:
         users, items, _, d = pages.sizes
+        self.shown_to = np.zeros((0, users, pages.vectors.shape[1])) if shown is None else shown
+        pages = with_shown(pages, self.shown_to)
         self.centred = Centred.of(pages)
         self.axes = np.linalg.eigh(pages.vectors.T @ pages.vectors)[1]
         self.pages = self.centred.pages._replace(vectors=np.ascontiguousarray(pages.vectors @ self.axes))
@@ -263,16 +271,23 @@ class Sampler:
         """[U, d] b_u."""
         found = self.users.copy()
         found[:, : self.dims] = self.users[:, : self.dims] @ self.axes.T
+        for c, shown in zip(self._all_fixed, self.shown_to, strict=False):
+            found[:, : self.dims] += c * shown
         return found
 
     @property
     def taste(self) -> float:
         """Root of the mean squared norm of tastes."""
-        return float(np.sqrt((self.users[:, : self.dims] ** 2).sum(axis=1).mean()))
+        return float(np.sqrt((self.coefficients[:, : self.dims] ** 2).sum(axis=1).mean()))
 
     @property
     def fixed(self) -> np.ndarray:
-        """[F] the coefficients of all features."""
+        """[F] the coefficients of the features, without c."""
+        return self._all_fixed[len(self.shown_to) :]
+
+    @property
+    def _all_fixed(self) -> np.ndarray:
+        """[G + F] c and the coefficients of the features."""
         varying, fixed = self.centred.varying, np.zeros(len(self.centred.varying))
         fixed[varying] = self.phi
         fixed[~varying] = self.gamma - self.centred.projection @ self.phi
@@ -501,12 +516,71 @@ def _normal(random: np.random.Generator, linear: np.ndarray, precision: np.ndarr
     return draw
 
 
-def fit_choices(pages: Pages) -> ChoiceModel:
+def shown_to_users(pages: Pages, rank: np.ndarray | None) -> np.ndarray:
+    """What users were shown, as signs of their tastes: h [G, U, D], G <= 2.
+
+    The mean vector of the items on a user's pages, and by how much vectors further up differ from those below: the mean
+    product of the vector and minus the log rank, centred on the page. Both are deviations from what all users were
+    shown, shrunk towards 0 by the number of the user's pages that they rest on (random effects), and scaled to a mean
+    square of 1. What differs between users no more than pages of one user do is left out.
+
+    Args:
+        rank: [R] position on the page; None: the log does not say.
+    """
+    size = np.diff(pages.first_row)
+    page = np.repeat(np.arange(len(size)), size)
+    weights = [np.ones(len(page))]
+    if rank is not None:
+        height = -np.log(rank)
+        weights.append(height - (np.add.reduceat(height, pages.first_row[:-1]) / size)[page])
+    found = [_of_users(pages, weight / size[page]) for weight in weights]
+    users, dims = pages.sizes[0], pages.vectors.shape[1]
+    return np.array([h for h in found if h is not None]).reshape(-1, users, dims)
+
+
+def _of_users(pages: Pages, weight: np.ndarray) -> np.ndarray | None:
+    """[U, D] the mean over a user's pages of the weighted sum of the page's vectors, as `shown_to_users` says; None if
+    it does not differ between users."""
+    count = np.diff(pages.first_page)
+    user = np.repeat(np.arange(len(count)), count)
+    means, within = np.zeros((len(count), pages.vectors.shape[1])), 0.0
+    for d in range(means.shape[1]):
+        of_page = np.add.reduceat(weight * pages.vectors[pages.item, d], pages.first_row[:-1])
+        of_page -= of_page.mean()
+        means[:, d] = np.bincount(user, of_page) / count
+        within += float(((of_page - means[user, d]) ** 2).sum())
+    if len(user) == len(count):
+        return None
+    within /= len(user) - len(count)  # variance of a page, summed over the dimensions
+    between = float((means**2).sum(axis=1).mean() - within * (1 / count).mean())
+    if between <= 0:
+        return None
+    means *= (count / (count + within / between))[:, None]
+    found: np.ndarray = means / np.sqrt((means**2).sum(axis=1).mean())
+    return found
+
+
+def with_shown(pages: Pages, shown: np.ndarray) -> Pages:
+    """The pages with features h_u z_r, of summaries [G, U, D] of what users were shown, before the other features."""
+    if not len(shown):
+        return pages
+    user = np.repeat(np.arange(pages.sizes[0]), np.diff(pages.first_row[pages.first_page]))
+    columns = np.zeros((len(pages.item), len(shown)))
+    for g, h in enumerate(shown):
+        for d in range(h.shape[1]):
+            columns[:, g] += h[user, d] * pages.vectors[pages.item, d]
+    return pages._replace(features=np.concatenate([columns, pages.features], axis=1))
+
+
+def fit_choices(pages: Pages, shown: np.ndarray | None = None) -> ChoiceModel:
     """Estimate the model of these pages, some with a click and some without; no feature may be 0 everywhere.
 
     The logger "recsys_env" tells the progress at level INFO.
+
+    Args:
+        shown: [G, U, D] what tastes may depend on (`shown_to_users`); None: nothing.
     """
-    chain = Sampler(pages)
+    chain = Sampler(pages, shown)
     for iteration in range(ADAPTATION):
         chain.adapt(iteration, ADAPTATION)
     trace = []

@@ -15,7 +15,7 @@ from ..config import SceneConfig
 from ..kernels.page_choices import count_habits
 from ..libraries import library
 from ..settings import Settings, choice_field, number_field, replace
-from .choice_model import ChoiceModel, Pages, fit_choices
+from .choice_model import ChoiceModel, Pages, fit_choices, shown_to_users
 from .learned_vectors import learn_vectors
 from .logistic import grouped_logistic
 from .page_facts import PageFacts
@@ -292,7 +292,7 @@ def _clicks(
         if pages.vectors is None:
             dims = min(settings.dims, max(count - 1, 1))
             choices = choices._replace(vectors=learn_vectors(choices, topic, dims))
-        model = fit_choices(choices)
+        model = fit_choices(choices, shown_to_users(choices, pages.rank))
         weights = dict(zip(columns, model.fixed, strict=True))
         negative = tuple(name for name in NOT_NEGATIVE if weights.get(name, 0.0) < 0)
         if not negative:
