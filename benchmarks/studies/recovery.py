@@ -93,7 +93,7 @@ def compare(world: WorldConfig, log: pd.DataFrame, vectors: bool, truth: dict[st
     for name in COVERED:
         group, field = name.split(".")
         estimate, true = (getattr(getattr(config, group), field) for config in (fitted, world))
-        covered[name] = {"estimate": estimate, "error": errors[name], "true": true}
+        covered[name] = {"estimate": estimate, "error": errors.get(name, 0.0), "true": true}  # 0: at a bound
     return {
         "tau": float(kendalltau(list(truth.values()), list(found.values())).statistic),
         "factor": float(np.median(np.exp(np.abs(np.log(np.maximum(ratio, 1e-9)))))),
