@@ -51,8 +51,8 @@ KEPT = {
 UNKNOWN = (
     "intents that the logging policy saw and the log does not hold: they make what it showed look liked",
     "states that outcomes depend on and the log lacks, such as satiation; showing random pages does not cure this",
-    "position and taste apart, if the logging policy always put first what it expected to be liked: some random pages "
-    "separate them",
+    "position and taste entirely apart, if the logging policy always put first what it expected to be liked: what users "
+    "were shown tells much of such tastes, and some random pages tell the rest",
     "habit and taste apart, as far as tastes differ in ways that the item vectors do not span",
     "whether better pages bring people back",
     "people and items that are not in the log",
