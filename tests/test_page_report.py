@@ -313,7 +313,7 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
         assert row["weight"]["low"] < 1.05, name
         assert row["weight"]["high"] > 0.95, name
         assert row["ips"]["low"] < row["dr"]["mean"] < row["ips"]["high"], name
-        assert row["world"]["mean"] == pytest.approx(row["dr"]["mean"], rel=0.25), name
+        assert 0.9 * row["dr"]["low"] < row["world"]["mean"] < 1.1 * row["dr"]["high"], name
     random = found["policies"]["random"]
     assert random["dr"]["low"] < random["world"]["mean"] < random["dr"]["high"]
     values = {name: row["world"]["mean"] for name, row in found["policies"].items()}

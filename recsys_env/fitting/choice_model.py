@@ -3,7 +3,7 @@
 A row r of a page shows item j to user u. The page's click is on row r with probability
 exp(v_r) / (1 + sum_s exp(v_s)) of the rows s of the page, and
 
-    v_r = phi f_r + a_j + b_u z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s + c h_u, diag(variance)).
+    v_r = phi f_r + a_j + (b_u + c h_p) z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s, diag(variance)).
 
 f_r are features with fixed coefficients phi: 1 (minus what choosing nothing is worth), -log rank and [rank = 1]
 (examination multiplies the odds), log(1 + n) of habits, log(1 + popularity), minus the log price, and the item's mean
@@ -11,10 +11,11 @@ log price. So a_j is the part of an item's appeal that popularity and mean price
 followed by minus its log price. s is the user's segment: people gather around tastes, such as topics. A single normal
 distribution takes the gathering for stronger tastes. Of more segments than there are, some stay nearly empty.
 
-h_u summarises what the user was shown (`shown_to_users`). A policy that knows a user's taste shows what the user likes,
-and shows it further up. If tastes were taken to be independent of that, the part of a taste that the clicks do not tell
-would look like an effect of the position. So what was shown counts as a sign of the taste, as strong as the clicks say:
-c h_u z_r is a feature of the row, and c is among its fixed coefficients.
+h_p summarises what the user was shown up to page p (`shown_to_users`). A policy that knows a user's taste shows what
+the user likes, and shows it further up. If tastes were taken to be independent of that, the part of a taste that the
+clicks do not tell would look like an effect of the position. So what was shown counts as a sign of the taste, as strong
+as the clicks say: h_p z_r is a feature of the row, and c a fixed coefficient. A user's taste is b_u plus the mean of
+c h_p over the pages.
 
 Estimates are means of the posterior distribution, and standard errors are its standard deviations. An iteration of the
 sampler draws, given all others:
@@ -79,6 +80,7 @@ SMALLEST_SD, SMALLEST_VARIATION = 1e-3, 1e-6
 DIGITS = 9  # of vectors that are equal but for rounding
 LARGEST_LOG = 100.0  # of what a move that goes astray may reach; it is refused
 LARGEST_RHAT = 1.1
+CHANCE, ROUNDING = 3.0, 1e-9  # standard errors, and variance, up to which users were shown the same
 
 _log = logging.getLogger("recsys_env")
 
@@ -132,18 +134,19 @@ class ChoiceModel:
     """An estimated model: means of the posterior distribution, where nothing else is said.
 
     Attributes:
-        fixed: [F] phi, without c.
+        fixed: [F] phi.
         fixed_error: [F] its posterior standard deviations.
         item_effect: [M] a_j; 0 for an item that was never shown.
         item_sd: sd.
         price_sd: standard deviation of the weight of the price between users.
-        centres: [U, d] b_u.
-        people: [U, d] b_u, one draw. Posterior means are shrunk towards the mean: people made of them would be more
-            alike than those of the log.
-        taste, taste_error: root of the mean squared norm of the taste part of b_u over the users of the log.
+        centres: [U, d] tastes, and weights of minus the log price.
+        people: [U, d] the same, one draw. Posterior means are shrunk towards the mean: people made of them would be
+            more alike than those of the log.
+        taste, taste_error: root of the mean squared norm of the tastes of the users of the log.
         draws: of the sampler, after it has settled.
-        effective: [F + 2] how many independent draws would tell the mean of phi, `taste` and `item_sd` as precisely.
-        rhat: [F + 2] split R-hat of these, 1 where the quarters of the draws agree.
+        effective: [G + F + 2] how many independent draws would tell the mean of c, phi, `taste` and `item_sd` as
+            precisely.
+        rhat: [G + F + 2] split R-hat of these, 1 where the quarters of the draws agree.
     """
 
     fixed: np.ndarray
@@ -235,10 +238,12 @@ class Sampler:
     the levels of items, beside `phi` times their tilt. Vectors and tastes are in the principal axes of the items.
     """
 
-    def __init__(self, pages: Pages, shown: np.ndarray | None = None, seed: int = SEED) -> None:
+    def __init__(self, pages: Pages, shown: Shown | None = None, seed: int = SEED) -> None:
         users, items, _, d = pages.sizes
-        self.shown_to = np.zeros((0, users, pages.vectors.shape[1])) if shown is None else shown
-        pages = with_shown(pages, self.shown_to)
+        if shown is None:
+            shown = Shown(np.zeros((len(pages.item), 0)), np.zeros((0, users, pages.vectors.shape[1])))
+        pages = pages._replace(features=np.concatenate([shown.features, pages.features], axis=1))
+        self.signs = shown.means
         self.centred = Centred.of(pages)
         self.axes = np.linalg.eigh(pages.vectors.T @ pages.vectors)[1]
         self.pages = self.centred.pages._replace(vectors=np.ascontiguousarray(pages.vectors @ self.axes))
@@ -268,11 +273,10 @@ class Sampler:
 
     @property
     def coefficients(self) -> np.ndarray:
-        """[U, d] b_u."""
+        """[U, d] tastes, and weights of minus the log price."""
         found = self.users.copy()
         found[:, : self.dims] = self.users[:, : self.dims] @ self.axes.T
-        for c, shown in zip(self._all_fixed, self.shown_to, strict=False):
-            found[:, : self.dims] += c * shown
+        found[:, : self.dims] += np.tensordot(self.fixed[: len(self.signs)], self.signs, 1)
         return found
 
     @property
@@ -282,12 +286,7 @@ class Sampler:
 
     @property
     def fixed(self) -> np.ndarray:
-        """[F] the coefficients of the features, without c."""
-        return self._all_fixed[len(self.shown_to) :]
-
-    @property
-    def _all_fixed(self) -> np.ndarray:
-        """[G + F] c and the coefficients of the features."""
+        """[G + F] c and phi."""
         varying, fixed = self.centred.varying, np.zeros(len(self.centred.varying))
         fixed[varying] = self.phi
         fixed[~varying] = self.gamma - self.centred.projection @ self.phi
@@ -516,13 +515,23 @@ def _normal(random: np.random.Generator, linear: np.ndarray, precision: np.ndarr
     return draw
 
 
-def shown_to_users(pages: Pages, rank: np.ndarray | None) -> np.ndarray:
-    """What users were shown, as signs of their tastes: h [G, U, D], G <= 2.
+class Shown(NamedTuple):
+    """What users were shown, as signs h of their tastes. G <= 2."""
 
-    The mean vector of the items on a user's pages, and by how much vectors further up differ from those below: the mean
-    product of the vector and minus the log rank, centred on the page. Both are deviations from what all users were
-    shown, shrunk towards 0 by the number of the user's pages that they rest on (random effects), and scaled to a mean
-    square of 1. What differs between users no more than pages of one user do is left out.
+    features: np.ndarray  # [R, G] h z_r, of the h at the row's page
+    means: np.ndarray  # [G, U, D] mean of h over the user's pages
+
+
+def shown_to_users(pages: Pages, rank: np.ndarray | None) -> Shown:
+    """Summarise what users were shown up to each page, that page included.
+
+    The mean vector of the items on a user's pages so far, and by how much vectors further up differ from those below:
+    the mean product of the vector and minus the log rank, centred on the page. Both are deviations from what all users
+    were shown, shrunk towards 0 by the number of pages that they rest on (random effects), and scaled to a mean square
+    of 1. What does not differ between users beyond chance is left out.
+
+    Later pages do not count: a policy that learns from clicks shows what was clicked, and the click would be explained
+    by what followed from it.
 
     Args:
         rank: [R] position on the page; None: the log does not say.
@@ -533,52 +542,62 @@ def shown_to_users(pages: Pages, rank: np.ndarray | None) -> np.ndarray:
     if rank is not None:
         height = -np.log(rank)
         weights.append(height - (np.add.reduceat(height, pages.first_row[:-1]) / size)[page])
-    found = [_of_users(pages, weight / size[page]) for weight in weights]
+    found = [_up_to_each_page(pages, page, weight / size[page]) for weight in weights]
+    kept = [part for part in found if part is not None]
     users, dims = pages.sizes[0], pages.vectors.shape[1]
-    return np.array([h for h in found if h is not None]).reshape(-1, users, dims)
+    features = np.array([feature for feature, _ in kept]).reshape(-1, len(page)).T
+    return Shown(features, np.array([means for _, means in kept]).reshape(-1, users, dims))
 
 
-def _of_users(pages: Pages, weight: np.ndarray) -> np.ndarray | None:
-    """[U, D] the mean over a user's pages of the weighted sum of the page's vectors, as `shown_to_users` says; None if
-    it does not differ between users."""
-    count = np.diff(pages.first_page)
+def _up_to_each_page(pages: Pages, page: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """h z_r [R], and the mean h [U, D], for h the weighted sum of a page's vectors, averaged over the user's pages so
+    far; None if it does not differ between users.
+
+    Args:
+        page: [R] of each row.
+        weight: [R].
+    """
+    first, count = pages.first_page[:-1], np.diff(pages.first_page)
     user = np.repeat(np.arange(len(count)), count)
-    means, within = np.zeros((len(count), pages.vectors.shape[1])), 0.0
-    for d in range(means.shape[1]):
-        of_page = np.add.reduceat(weight * pages.vectors[pages.item, d], pages.first_row[:-1])
-        of_page -= of_page.mean()
-        means[:, d] = np.bincount(user, of_page) / count
-        within += float(((of_page - means[user, d]) ** 2).sum())
     if len(user) == len(count):
         return None
+
+    def of_pages(d: int) -> np.ndarray:
+        """[P] number d of each page, less its mean."""
+        found: np.ndarray = np.add.reduceat(weight * pages.vectors[pages.item, d], pages.first_row[:-1])
+        return found - found.mean()
+
+    dims = pages.vectors.shape[1]
+    squared, within = np.zeros(len(count)), 0.0
+    for d in range(dims):
+        mean = np.bincount(user, of_pages(d)) / count
+        squared += mean**2
+        within += float(((of_pages(d) - mean[user]) ** 2).sum())
     within /= len(user) - len(count)  # variance of a page, summed over the dimensions
-    between = float((means**2).sum(axis=1).mean() - within * (1 / count).mean())
-    if between <= 0:
+    beyond = squared - within / count  # of users; on average the variance between them
+    between = float(beyond.mean())
+    if between <= max(CHANCE * float(beyond.std()) / np.sqrt(len(count)), ROUNDING):
         return None
-    means *= (count / (count + within / between))[:, None]
-    found: np.ndarray = means / np.sqrt((means**2).sum(axis=1).mean())
-    return found
+    so_far = np.arange(len(user)) - first[user] + 1
+    feature, means, total = np.zeros(len(page)), np.zeros((len(count), dims)), 0.0
+    for d in range(dims):
+        sums = np.cumsum(of_pages(d))
+        sums -= np.append(0.0, sums)[first][user]
+        h = sums / (so_far + within / between)
+        feature += h[page] * pages.vectors[pages.item, d]
+        means[:, d] = np.bincount(user, h) / count
+        total += float((h**2).sum())
+    scale = np.sqrt(total / len(user))
+    return feature / scale, means / scale
 
 
-def with_shown(pages: Pages, shown: np.ndarray) -> Pages:
-    """The pages with features h_u z_r, of summaries [G, U, D] of what users were shown, before the other features."""
-    if not len(shown):
-        return pages
-    user = np.repeat(np.arange(pages.sizes[0]), np.diff(pages.first_row[pages.first_page]))
-    columns = np.zeros((len(pages.item), len(shown)))
-    for g, h in enumerate(shown):
-        for d in range(h.shape[1]):
-            columns[:, g] += h[user, d] * pages.vectors[pages.item, d]
-    return pages._replace(features=np.concatenate([columns, pages.features], axis=1))
-
-
-def fit_choices(pages: Pages, shown: np.ndarray | None = None) -> ChoiceModel:
+def fit_choices(pages: Pages, shown: Shown | None = None) -> ChoiceModel:
     """Estimate the model of these pages, some with a click and some without; no feature may be 0 everywhere.
 
     The logger "recsys_env" tells the progress at level INFO.
 
     Args:
-        shown: [G, U, D] what tastes may depend on (`shown_to_users`); None: nothing.
+        shown: signs of tastes, as of `shown_to_users`; None: there are none.
     """
     chain = Sampler(pages, shown)
     for iteration in range(ADAPTATION):
@@ -595,18 +614,17 @@ def fit_choices(pages: Pages, shown: np.ndarray | None = None) -> ChoiceModel:
             centres += chain.coefficients / DRAWS
             price_sd += float(chain.users[:, -1].std()) / DRAWS
     table = np.array(trace)
-    count = pages.sizes[2]
-    middle, error = table.mean(axis=0), table.std(axis=0)
+    middle, error, phi = table.mean(axis=0), table.std(axis=0), slice(len(chain.signs), -2)
     return ChoiceModel(
-        fixed=middle[:count],
-        fixed_error=error[:count],
+        fixed=middle[phi],
+        fixed_error=error[phi],
         item_effect=effects,
         item_sd=float(middle[-1]),
         price_sd=price_sd,
         centres=centres,
         people=chain.coefficients,
-        taste=float(middle[count]),
-        taste_error=float(error[count]),
+        taste=float(middle[-2]),
+        taste_error=float(error[-2]),
         draws=DRAWS,
         effective=np.array([effective_draws(column) for column in table.T]),
         rhat=np.array([split_rhat(column) for column in table.T]),

@@ -4,6 +4,9 @@ The model is that of `choice_model`, with the vectors among what is unknown. A v
 g_j ~ N(m_c, I), where c is the item's category, m_c ~ N(0, s^2 I), and 1 / s^2 ~ Gamma(1, 1). So the vectors of a
 category gather around a common direction, as closely as its clicks say.
 
+What users were shown is no sign of their tastes here, because it depends on the vectors
+(`choice_model.shown_to_users`).
+
 Vectors that fit the clicks best would repeat the noise of the clicks, which then looks like strong tastes. So the
 vectors are a draw from their posterior distribution, by the same Markov chain with one more step: each vector in turn
 by elliptical slice sampling, given the users' coefficients.

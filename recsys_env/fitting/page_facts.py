@@ -51,8 +51,8 @@ KEPT = {
 UNKNOWN = (
     "intents that the logging policy saw and the log does not hold: they make what it showed look liked",
     "states that outcomes depend on and the log lacks, such as satiation; showing random pages does not cure this",
-    "position and taste entirely apart, if the logging policy always put first what it expected to be liked: what users "
-    "were shown tells much of such tastes, and some random pages tell the rest",
+    "position and taste entirely apart, if the logging policy always put first what it expected to be liked: what "
+    "users were shown tells much of such tastes, and some random pages tell the rest",
     "habit and taste apart, as far as tastes differ in ways that the item vectors do not span",
     "whether better pages bring people back",
     "people and items that are not in the log",
@@ -69,6 +69,9 @@ class PageFacts(Settings):
     several_clicks: int = number_field(0, "pages with more than one click, of which the first counts", 0)
     carts: int = number_field(0, "clicked items that were put in a cart or bought", 0)
     purchases: int = number_field(0, "clicked items that were bought", 0)
+    candidates: int = number_field(
+        0, "items of the world that retrieval offered at the median page; 0 = the log does not say", 0
+    )
     popularity: str = choice_field(
         "clicks",
         "where the popularity of items comes from: the platform's own column, or the log's clicks",
@@ -124,7 +127,7 @@ def page_summary(world: Any) -> str:
     for name, meaning in ESTIMATED.items():
         if name in errors:
             lines.append(f"  {name} = {value_of(world, name):.4g} (+- {errors[name]:.2g}): {meaning}")
-        elif name in facts.at_bound:
+        elif name in facts.at_bound and value_of(world, name) == 0:
             lines.append(
                 f"  {name} = 0: {meaning}; its estimate was negative, which a world does not allow, so that all other "
                 "estimates were made with 0"
@@ -145,9 +148,16 @@ def page_summary(world: Any) -> str:
         ]
     lines += ["", "Counted in the log"]
     counted = {name for name in FACTS if value_of(world, name) != _default(world, name)} | {"num_agents", "slots"}
+    counted -= {"candidates.number"}
+    if facts.candidates:
+        offered = f"{world.candidates.number}: items that retrieval offers each recommender; the log says"
+        lines.append(f"  candidates.number = {offered} {facts.candidates}")
     lines += [f"  {name} = {in_words(value_of(world, name))}: {FACTS[name]}" for name in FACTS if name in counted]
-    if prices := world.catalogue.item_price_ratio.shape[1]:
-        lines.append(f"  prices change: each item has {prices} that were asked for it, relative to its list price")
+    ratios = world.catalogue.item_price_ratio
+    if ratios.size and (ratios.min(axis=1) < ratios.max(axis=1)).any():
+        lines.append(
+            f"  prices change: each item has {ratios.shape[1]} that were asked for it, relative to its list price"
+        )
     if (hazard := world.feedback.cart_hazard) and "feedback.cart_hazard" in counted:
         leaving = 1 - (1 - hazard) * (1 - world.feedback.cart_abandon)
         lines.append(
@@ -158,6 +168,8 @@ def page_summary(world: Any) -> str:
     told = {*errors, *facts.at_bound, *(("choice.beta_price",) if assumed else ())}
     missing = [name for name in ESTIMATED if name not in told]
     kept = {**{name: ESTIMATED[name] for name in missing}, **{n: FACTS[n] for n in FACTS if n not in counted}, **KEPT}
+    if facts.candidates:
+        del kept["candidates.number"]
     lines += [f"  {name} = {in_words(value_of(world, name))}: {meaning}" for name, meaning in kept.items()]
     lines += ["", "Not to be known from a log of pages"]
     return "\n".join([*lines, *(f"  - {sentence}" for sentence in world.unknown)])

@@ -470,17 +470,14 @@ def _ordered(
     if of_items["category"] is None:
         of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
     item_of_row, candidates = place[one], None
+    offered = 0.0 if items is None else float(len(items))
     if "candidates" in data:
-        candidates, more_doubts = read_candidates(
+        candidates, offered, more_doubts = read_candidates(
             pd, data["candidates"], one, row_page, item_of_row, of_items["item_ids"]
         )
         doubts += more_doubts
-    if log["propensity"] is not None:
-        doubts += page_doubts.about_propensities(
-            data["propensity"].name,
-            log["propensity"],
-            len(of_items["item_ids"]) if candidates is None else float((candidates >= 0).sum(axis=1).mean()),
-        )
+    if log["propensity"] is not None and offered:
+        doubts += page_doubts.about_propensities(data["propensity"].name, log["propensity"], offered)
     return PageLog(
         **log,
         **of_items,
@@ -492,9 +489,9 @@ def _ordered(
     )
 
 
-def known_place(item_ids: np.ndarray, of_log: np.ndarray) -> np.ndarray:
-    """The number in the catalogue of every item of the log."""
-    found: np.ndarray = library("pandas", "fit").Index(item_ids).get_indexer(of_log).astype(np.int32)
+def known_place(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The place of each wanted id among these, -1 = not there."""
+    found: np.ndarray = library("pandas", "fit").Index(ids).get_indexer(wanted).astype(np.int32)
     return found
 
 

@@ -174,6 +174,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         several_clicks=pages.several_clicks,
         carts=int((pages.cart | pages.bought).sum()),
         purchases=int(pages.bought.sum()),
+        candidates=0 if pages.candidates is None else int(np.median((pages.candidates >= 0).sum(axis=1))),
         popularity="clicks" if pages.popularity is None else "column",
         vectors="learned" if pages.vectors is None else "given",
         draws=model.draws,
@@ -213,9 +214,8 @@ def _world(catalogue: Catalogue, log: LogFacts, facts: PageFacts, pages: PageLog
         slots=slots,
         scenes=(SceneConfig("page", cart=facts.carts > 0),),
     )
-    if pages.candidates is not None:
-        offered = int(np.median((pages.candidates >= 0).sum(axis=1)))
-        world = replace(world, {"candidates": {"number": min(max(offered, slots), MOST_CANDIDATES)}})
+    if facts.candidates:
+        world = replace(world, {"candidates": {"number": min(max(facts.candidates, slots), MOST_CANDIDATES)}})
     assumed = {
         "users": {"population": "fixed"},
         "choice": {"beta_quality": 0.0},
@@ -266,7 +266,9 @@ def _features(pages: PageLog, popularity: np.ndarray, prices: _Prices, habits: n
     """
     columns = {"none": np.ones(len(pages.item)), "popularity": np.log1p(popularity)[pages.item], "repeat": habits}
     if pages.rank is not None and (pages.rank > 1).any():
-        columns |= {"eta": -np.log(pages.rank), "kappa": (pages.rank == 1).astype(np.float64)}
+        columns["eta"] = -np.log(pages.rank)
+        if len(np.unique(pages.rank)) > 2:  # two positions have one contrast
+            columns["kappa"] = (pages.rank == 1).astype(np.float64)
     if prices.move:
         columns |= {"mean price": prices.relative[pages.item], "price": -prices.shown}
     return {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > 0}

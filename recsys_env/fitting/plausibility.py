@@ -132,8 +132,8 @@ def doubts_about_ids_and_dates(table: pd.DataFrame, columns: Mapping[str, str | 
 
 def refuse_two_units(column: pd.Series) -> None:
     """Raise a ValueError if some of these numbers are seconds since 1970, and the others milliseconds."""
-    milliseconds = column.between(*MILLISECONDS)
-    if milliseconds.any() and not milliseconds.all() and (milliseconds | column.between(*SECONDS)).all():
+    milliseconds, seconds = (column.between(*unit).fillna(False).to_numpy(bool) for unit in (MILLISECONDS, SECONDS))
+    if milliseconds.any() and not milliseconds.all() and (milliseconds | seconds).all():
         why = "holds milliseconds since 1970 in some rows and seconds in the others; convert it to one unit"
         refuse_rows(column, milliseconds if milliseconds.mean() < 0.5 else ~milliseconds, why)
 
@@ -236,6 +236,6 @@ def doubts_about_weights(facts: Mapping[str, float], price: str | None) -> list[
     elif facts["price_error"] == 0:
         doubts.append(
             f"column {shown(price)} hardly moves within a product, or hardly any product is bought several times in a "
-            "week, so the log gives price no weight: beta_price = 0"
+            "week, so the log does not tell the weight of price: beta_price = 0"
         )
     return doubts

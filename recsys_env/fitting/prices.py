@@ -15,6 +15,7 @@ RATIOS = 16  # R, prices of an item in a catalogue
 FEWEST = 8  # prices seen of an item, for it to have prices of its own
 LARGEST = 50.0  # weights in ChoiceConfig
 PROJECTIONS = 20
+FEWEST_ITEMS, FEWEST_MORE = 10, 100  # items, and purchases beyond the first of a week, behind the weight of price
 NEWTON_STEPS, LARGEST_CHANGE, SMALLEST_STEP = 100, 2.0, 1e-5
 LOG_RATES = (-12.0, 20.0)  # of purchases in a week; below the first one the variance loses its digits
 
@@ -28,27 +29,28 @@ def mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = Non
 def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
     """beta_price, how an item's weekly purchases fall with its own price over time, and its standard error.
 
-    Both are 0 if prices hardly move (root mean square below `PROMOTED`), or if no item is bought several times in a
-    week. beta_price is 0 if no fall is seen.
+    Both are 0 if prices hardly move (root mean square below `PROMOTED`), or if hardly any item is bought several times
+    in a week (`FEWEST_ITEMS`, `FEWEST_MORE`). beta_price is 0 if no fall is seen.
 
     Poisson regression of weekly purchases on the log price paid, with an effect of each item and each week. A week
     without a purchase tells no price, so the distribution is that of purchases given that there is one (zero-truncated;
-    Cameron & Trivedi 2013, section 4.3). Where purchases vary more than a Poisson distribution does, the weight is
-    somewhat too small. Observational: shops choose when to promote. The standard error is clustered by item: the weeks
+    Cameron & Trivedi 2013, section 4.3). Where purchases vary more than a Poisson distribution does, the weight is too
+    small. Observational: shops choose when to promote. The standard error is clustered by item: the weeks
     of one item may depend on each other (Liang & Zeger 1986).
     """
     priced = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"]))
     cells = priced.groupby(["item", "week"])["price"].agg(["size", "mean"]).reset_index()
     effects = (cells["item"].to_numpy(), cells["week"].to_numpy(int))
     count, price = cells["size"].to_numpy(float), cells["mean"].to_numpy()
-    (moves,) = _without_effects([price], effects, count)
-    if count @ moves**2 <= PROMOTED**2 * count.sum():
-        return 0.0, 0.0
     told = _several(count, effects)
-    if not told.any():
-        return 0.0, 0.0
     item, week = effects[0][told], effects[1][told]
     count, price = count[told], price[told]
+    items = len(np.unique(item))
+    if items < FEWEST_ITEMS or (count - 1).sum() < FEWEST_MORE:
+        return 0.0, 0.0
+    (moves,) = _without_effects([price], (item, week), count)
+    if count @ moves**2 <= PROMOTED**2 * count.sum():
+        return 0.0, 0.0
     log_rate, elasticity = np.log(count), 0.0
     for _ in range(NEWTON_STEPS):  # iteratively reweighted least squares
         mean, variance = _zero_truncated(log_rate)
@@ -57,12 +59,13 @@ def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
         information = float(variance @ moves**2)
         before, elasticity = elasticity, float(variance @ (moves * left)) / information
         change = response - (left - elasticity * moves) - log_rate
-        part = min(1.0, LARGEST_CHANGE / float(np.abs(change).max()))
+        part = LARGEST_CHANGE / max(float(np.abs(change).max()), LARGEST_CHANGE)
         log_rate = log_rate + part * change
         if part == 1.0 and abs(elasticity - before) < SMALLEST_STEP:
             break
     score = np.bincount(item, moves * (count - _zero_truncated(log_rate)[0]))
-    return min(max(0.0, -elasticity), LARGEST), float(np.linalg.norm(score)) / information
+    error = float(np.linalg.norm(score)) / information * (items / (items - 1)) ** 0.5
+    return min(max(0.0, -elasticity), LARGEST), error
 
 
 def _without_effects(

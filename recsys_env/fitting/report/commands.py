@@ -18,8 +18,11 @@ from ... import cli
 from ...checks import did_you_mean, shown
 from ...files import check_writable, checked_path, write_json
 from ...libraries import library
+from ...settings import replace
 from .. import estimate
+from ..estimate import FitSettings
 from ..page_log import PAGE_ROLES
+from ..page_world import PageFitSettings
 from ..plausibility import MILLISECONDS, SECONDS, refuse_two_units
 from ..table import COLUMNS, OPTIONAL
 from ..world import ORIGINS
@@ -57,12 +60,13 @@ def fit(
         out: the file.
     """
     check_writable(checked_path("out", out))
+    of_fit = _settings(settings, origin)
     table, roles = _read(log, columns, origin)
     step = _progress()
     step("fit a world")
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
-        world = estimate.fit(table, origin=_origin(origin), columns=roles, source=log.name, **cli.assignments(settings))
+        world = estimate.fit(table, origin=_origin(origin), columns=roles, source=log.name, **of_fit)
     for doubt in doubts:
         step(f"warning: {doubt.message}")
     world.save(out)
@@ -91,12 +95,13 @@ def report(
     cli.require("evaluate", "matplotlib")
     for name in ("report.json", "report.html"):
         check_writable(checked_path("out", out) / name)
+    of_fit = _settings(settings, origin)
     table, roles = _read(log, columns, origin)
     found = assess(
         table,
         origin=_origin(origin),
         columns=roles,
-        fit_settings=cli.assignments(settings),
+        fit_settings=of_fit,
         progress=_progress(),
     )
     write_json(out / "report.json", found, indent=1)
@@ -131,6 +136,17 @@ def _origin(word: str) -> Any:
         meanings = "; ".join(f"{name}: {meaning}" for name, meaning in ORIGINS.items())
         raise ValueError(f"{given}: say how the customers came to choose. {meanings}")
     return word
+
+
+def _settings(words: tuple[str, ...], origin: str) -> dict[str, Any]:
+    """Settings of a fit, such as {"dims": 8}."""
+    kind = PageFitSettings if origin == "pages" else FitSettings
+    settings = cli.assignments(words)
+    try:
+        replace(kind(), settings)
+    except TypeError as error:  # an unknown name, or a value of a wrong kind
+        raise ValueError(f"--settings: {error}") from None
+    return settings
 
 
 def _read(log: Path, columns: tuple[str, ...], origin: str) -> tuple[pd.DataFrame, dict[str, str | None]]:

@@ -19,7 +19,16 @@ import numpy as np
 from ...catalogue import Catalogue
 from ...experiments import slotwise
 from ..choice_model import ChoiceModel
-from .click_prediction import Shown, appeals, coefficients, expected_clicks, log_price, mean_over_users, position_rates
+from .click_prediction import (
+    Shown,
+    appeals,
+    coefficients,
+    expected_clicks,
+    log_price,
+    mean_over_users,
+    position_rates,
+    usual_price,
+)
 from .realism import habits_of
 
 SEED = 0
@@ -123,7 +132,7 @@ def _targets(
     """
     items, rng = len(appeal), np.random.default_rng(SEED)
     weights = coefficients(catalogue, model)
-    x = log_price(catalogue, np.arange(items), catalogue.item_price.astype(float))
+    x = log_price(catalogue, np.arange(items), usual_price(catalogue))
 
     def utility(pages: np.ndarray) -> np.ndarray:
         taste = weights[user[pages], :-1] @ catalogue.item_vectors.T.astype(float)
@@ -156,12 +165,12 @@ def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.nd
     """Clicks [P] that the world expects in slots that show these items [P, K] one at a time.
 
     An item that the page shows further down changes places with the one that it takes the place of. Another one is
-    shown at its list price.
+    shown at its usual price.
     """
     shape, pages = target.shape, np.arange(len(target))
     user = rows.user.reshape(shape)[:, 0]
     logged, price, habit = (column.reshape(shape) for column in (rows.item, rows.price, rows.habit))
-    found = np.zeros(len(target))
+    found, usual = np.zeros(len(target)), usual_price(catalogue)
     for slot, wanted in enumerate(target.T):
         same = logged == wanted[:, None]
         on_page = same.any(axis=1)
@@ -177,7 +186,7 @@ def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.nd
         new = np.flatnonzero(~on_page)
         at = new * shape[1] + slot
         page.item[at] = wanted[new]
-        page.price[at] = catalogue.item_price[wanted[new]]
+        page.price[at] = usual[wanted[new]]
         page.habit[at] = habits_of((catalogue.habit_item, catalogue.habit_count), user[new], wanted[new])
         found += expected_clicks(catalogue, model, page).reshape(shape)[:, slot]
     return found

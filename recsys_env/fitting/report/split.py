@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...libraries import library
-from ..page_log import PageLog, read_pages
+from ..page_log import PageLog, known_place, read_pages
 from ..table import named_columns, tidy
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def split_pages(
         before = read_pages(log[first[whole.row_page]], columns, items)
     except ValueError as error:
         raise Refusal(f"in its first part, {error}") from None
-    user, item = _numbers_in(before.user_ids, whole.user_ids), _numbers_in(before.item_ids, whole.item_ids)
+    user, item = known_place(before.user_ids, whole.user_ids), known_place(before.item_ids, whole.item_ids)
     if items is not None:  # a table of items also has those that were not shown
         item[~np.isin(np.arange(len(item)), whole.item[first[whole.page]])] = -1
     known = np.minimum.reduceat(item[whole.item], whole.first_row[:-1]) >= 0
@@ -163,12 +163,6 @@ def split_pages(
         date=str(log[(columns or {}).get("time") or "time"].iloc[row]) if whole.first else "",
         strangers=1 - float(after.sum() / (~first).sum()),
     )
-
-
-def _numbers_in(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The place of each wanted id among ids in ascending order, -1 = not there."""
-    place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    return np.where(ids[place] == wanted, place, -1)
 
 
 def _check_size(what: str, found: Mapping[str, int], fewest: Mapping[str, int]) -> None:
