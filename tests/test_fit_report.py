@@ -432,6 +432,9 @@ def test_a_report_is_written_and_its_verdict_printed(
         (("log.csv", "--columns", "usr=who", "--origin", "free_choice"), "--columns usr=who must be ROLE=COLUMN"),
         (("log.csv", "--columns", "user=", "--origin", "free_choice"), "--columns user= must be ROLE=COLUMN"),
         (("log.csv", "--columns", "user=whom", "--origin", "free_choice"), "has no column 'whom'"),
+        (("log.csv", "--origin", "free_choice", "--settings", "dimz=8"), "--settings: "),
+        (("log.csv", "--origin", "pages", "--settings", "dims=eight"), "--settings: "),
+        (("log.csv", "--origin", "free_choice", "--settings", "dims=99999"), "FitSettings.dims = 99999"),
     ],
 )
 @pytest.mark.parametrize("command", ["fit", "report"])

@@ -221,10 +221,15 @@ def test_weeks_without_a_purchase_do_not_weaken_the_weight_of_price(usual: float
     assert abs(weight - 1.85) < 3 * error
 
 
-def test_prices_of_items_that_sell_once_a_week_say_nothing():
-    once = pd.DataFrame({"item": np.repeat(np.arange(4), 10), "day": 7.0 * np.tile(np.arange(10), 4)})
-    prices = np.random.default_rng(0).uniform(0.5, 1.5, len(once))
-    assert price_weight(once.assign(paid=prices)) == (0.0, 0.0)
+def test_items_that_hardly_ever_sell_several_times_a_week_say_nothing_of_prices():
+    once = pd.DataFrame({"item": np.repeat(np.arange(20), 10), "day": 7.0 * np.tile(np.arange(10), 20)})
+    once = once.assign(paid=np.random.default_rng(0).uniform(0.5, 1.5, len(once)))
+    assert price_weight(once) == (0.0, 0.0)
+    few = pd.concat([once, once.iloc[:5]])
+    assert price_weight(few) == (0.0, 0.0)  # its likelihood has no largest value
+    few_items = once[once["item"] < 8]
+    assert price_weight(pd.concat([few_items, *[few_items.sample(frac=0.5, random_state=s) for s in range(9)]]))[1] == 0
+    assert price_weight(pd.concat([once, *[once.sample(frac=0.5, random_state=s) for s in range(9)]]))[1] > 0
 
 
 def test_an_item_of_few_weeks_has_the_prices_of_all(log):

@@ -170,6 +170,16 @@ def rows_of(catalogue: Any, user: np.ndarray, item: np.ndarray) -> Any:
     )
 
 
+def test_ids_may_be_of_several_kinds(log: Any) -> None:
+    mixed = log.assign(item=[f"sku {item}" if item % 2 else item for item in log["item"]])
+    found, usual = (split_pages(table, None, None, 0.1) for table in (mixed, log))
+    np.testing.assert_array_equal(found.after, usual.after)
+    np.testing.assert_array_equal(
+        found.before.item_ids[found.before.item].astype(str),
+        [f"sku {item}" if item % 2 else str(item) for item in usual.before.item_ids[usual.before.item]],
+    )
+
+
 def test_probabilities_are_those_of_the_environment(fitted: Any) -> None:
     """On first pages, at list prices, with the world's own people and habits."""
     catalogue = dataclasses.replace(fitted[0].catalogue, item_price_ratio=np.ones((24, 0), np.float32))
