@@ -27,7 +27,7 @@ import numpy as np
 from recsys_env import VectorEnv, cli, settings
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import write_json
-from recsys_env.language.models import ADAPTER, LocalModel, quiet
+from recsys_env.language.local_model import ADAPTER, LocalModel, quiet
 from recsys_env.language.pages import Answer, Page, Reader
 from recsys_env.language.policy import NOBODY, story
 from recsys_env.libraries import library

@@ -25,15 +25,10 @@ from recsys_env.addresses import with_secrets, without_secrets
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.report import evaluate
 from recsys_env.language.encode import CACHE
-from recsys_env.language.models import (
-    LanguageModel,
-    LocalModel,
-    ModelError,
-    ModelRefused,
-    Usage,
-    _asked_to_wait,
-    open_model,
-)
+from recsys_env.language.endpoint import _asked_to_wait
+from recsys_env.language.interface import LanguageModel, ModelError, ModelRefused, Usage
+from recsys_env.language.local_model import LocalModel
+from recsys_env.language.models import open_model
 from recsys_env.language.policy import HOPELESS, LanguagePolicy, Limits, ListingPolicy
 from recsys_env.policies import make_policy
 from recsys_env.policies.registry import is_team
@@ -374,7 +369,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def serve(monkeypatch) -> Iterator[Any]:
     pytest.importorskip("openai")
-    monkeypatch.setattr("recsys_env.language.models.PAUSES", (0.05,))
+    monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", (0.05,))
     servers = []
 
     def start(*answers: Any) -> Server:
@@ -520,7 +515,7 @@ def test_what_refuses_every_page_ends_the_command(serve, status, tmp_path, capsy
 
 
 def test_a_run_that_no_page_of_which_was_answered_is_no_result(serve, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
+    monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", ())
     server = serve(500)
     with pytest.raises(SystemExit, match="2"):
         command(server.address, tmp_path / "out")
@@ -530,7 +525,7 @@ def test_a_run_that_no_page_of_which_was_answered_is_no_result(serve, tmp_path, 
 
 
 def test_one_failure_is_a_page_without_an_answer(serve, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
+    monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", ())
     command(serve("1", 500, "2").address, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     (costs,) = (row["costs"] for team, row in report["tasks"][TINY]["teams"].items() if "llm" in team)
@@ -548,7 +543,7 @@ BASIC = f"Basic {base64.b64encode(b'some7user:Pass word7').decode()}"
 
 @pytest.mark.parametrize("answer", ["2, 1, 3, 4, 5", 401, 500])
 def test_what_is_secret_in_an_address_goes_to_the_server_alone(serve, answer, tmp_path, capfd, caplog, monkeypatch):
-    monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
+    monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", ())
     monkeypatch.setenv("OPENAI_API_KEY", "Env7Key")
     caplog.set_level(logging.DEBUG)
     server = serve(answer)
@@ -647,7 +642,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
     ids=["headers drip", "spaces drip", "words drip", "a flood", "a flooding error", "a flood of headers"],
 )
 def test_a_deadline_and_a_size_hold_against_drips_and_floods(serve, monkeypatch, first, then, seconds, reason):
-    monkeypatch.setattr("recsys_env.language.models.PAUSES", ())
+    monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", ())
     server = serve(drip(first, then))
     model = open_model(server.address)
     with pytest.raises(ModelError) as error:

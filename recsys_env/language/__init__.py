@@ -8,13 +8,17 @@ prompts.py      page -> prompt, text -> answer
 environment.py  a task with prompts as observations and texts as actions
 rollout.py      such a task page after page, as trainers of language models play it
 tools.py        what a language agent may look up before it answers
-policy.py       policies that read prompts; models.py: language models behind one interface
+interface.py    what a language model is: `generate`, and perhaps `log_likelihoods`
+local_model.py  one with weights on this machine; endpoint.py, connections.py: one behind an address
+models.py       the name of a model -> the model
+policy.py       policies that read prompts
 nearest.py      a policy that shows the items with the most similar texts
 """
 
 from .encode import encode
 from .environment import TextEnv, text_env
-from .models import LanguageModel, ModelError, ModelRefused, open_model
+from .interface import LanguageModel, ModelError, ModelRefused
+from .models import open_model
 from .pages import Answer, Candidate, Page, Reader
 from .policy import LanguagePolicy, Limits, TextPolicy
 from .projection import Projection
