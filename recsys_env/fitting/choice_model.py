@@ -3,7 +3,7 @@
 A row r of a page shows item j to user u. The page's click is on row r with probability
 exp(v_r) / (1 + sum_s exp(v_s)) of the rows s of the page, and
 
-    v_r = phi f_r + a_j + (b_u + c h_p) z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s, diag(variance)).
+    v_r = phi f_r + a_j + (b_u + c h_u) z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s, diag(variance)).
 
 f_r are features with fixed coefficients phi: 1 (minus what choosing nothing is worth), -log rank and [rank = 1]
 (examination multiplies the odds), log(1 + n) of habits, log(1 + popularity), minus the log price, and the item's mean
@@ -11,11 +11,10 @@ log price. So a_j is the part of an item's appeal that popularity and mean price
 followed by minus its log price. s is the user's segment: people gather around tastes, such as topics. A single normal
 distribution takes the gathering for stronger tastes. Of more segments than there are, some stay nearly empty.
 
-h_p summarises what the user was shown up to page p (`shown_to_users`). A policy that knows a user's taste shows what
-the user likes, and shows it further up. If tastes were taken to be independent of that, the part of a taste that the
-clicks do not tell would look like an effect of the position. So what was shown counts as a sign of the taste, as strong
-as the clicks say: h_p z_r is a feature of the row, and c a fixed coefficient. A user's taste is b_u plus the mean of
-c h_p over the pages.
+h_u summarises what the user was shown at first (`shown_to_users`). A policy that knows a user's taste shows what the
+user likes, and shows it further up. If tastes were taken to be independent of that, the part of a taste that the clicks
+do not tell would look like an effect of the position. So what was shown counts as a sign of the taste, as strong as the
+clicks say: h_u z_r is a feature of the row, and c a fixed coefficient. A user's taste is b_u + c h_u.
 
 Estimates are means of the posterior distribution, and standard errors are its standard deviations. An iteration of the
 sampler draws, given all others:
@@ -80,6 +79,7 @@ SMALLEST_SD, SMALLEST_VARIATION = 1e-3, 1e-6
 DIGITS = 9  # of vectors that are equal but for rounding
 LARGEST_LOG = 100.0  # of what a move that goes astray may reach; it is refused
 LARGEST_RHAT = 1.1
+EARLY = 0.2  # share of a user's pages, the first ones, that are signs of the taste
 CHANCE, ROUNDING = 3.0, 1e-9  # standard errors, and variance, up to which users were shown the same
 
 _log = logging.getLogger("recsys_env")
@@ -238,12 +238,10 @@ class Sampler:
     the levels of items, beside `phi` times their tilt. Vectors and tastes are in the principal axes of the items.
     """
 
-    def __init__(self, pages: Pages, shown: Shown | None = None, seed: int = SEED) -> None:
+    def __init__(self, pages: Pages, signs: np.ndarray | None = None, seed: int = SEED) -> None:
         users, items, _, d = pages.sizes
-        if shown is None:
-            shown = Shown(np.zeros((len(pages.item), 0)), np.zeros((0, users, pages.vectors.shape[1])))
-        pages = pages._replace(features=np.concatenate([shown.features, pages.features], axis=1))
-        self.signs = shown.means
+        self.signs = np.zeros((0, users, pages.vectors.shape[1])) if signs is None else signs
+        pages = with_signs(pages, self.signs)
         self.centred = Centred.of(pages)
         self.axes = np.linalg.eigh(pages.vectors.T @ pages.vectors)[1]
         self.pages = self.centred.pages._replace(vectors=np.ascontiguousarray(pages.vectors @ self.axes))
@@ -515,23 +513,16 @@ def _normal(random: np.random.Generator, linear: np.ndarray, precision: np.ndarr
     return draw
 
 
-class Shown(NamedTuple):
-    """What users were shown, as signs h of their tastes. G <= 2."""
+def shown_to_users(pages: Pages, rank: np.ndarray | None) -> np.ndarray:
+    """What users were shown on the first fifth of their pages, as signs of their tastes: h [G, U, D], G <= 2.
 
-    features: np.ndarray  # [R, G] h z_r, of the h at the row's page
-    means: np.ndarray  # [G, U, D] mean of h over the user's pages
+    The mean vector of the items, and by how much vectors further up the page differ from those below: the mean product
+    of the vector and minus the log rank, centred on the page. Both are deviations from what all users were shown,
+    shrunk towards 0 by the number of pages that they rest on (random effects), and scaled to a mean square of 1. What
+    does not differ between users beyond chance is left out.
 
-
-def shown_to_users(pages: Pages, rank: np.ndarray | None) -> Shown:
-    """Summarise what users were shown up to each page, that page included.
-
-    The mean vector of the items on a user's pages so far, and by how much vectors further up differ from those below:
-    the mean product of the vector and minus the log rank, centred on the page. Both are deviations from what all users
-    were shown, shrunk towards 0 by the number of pages that they rest on (random effects), and scaled to a mean square
-    of 1. What does not differ between users beyond chance is left out.
-
-    Later pages do not count: a policy that learns from clicks shows what was clicked, and the click would be explained
-    by what followed from it.
+    Later pages do not count. A policy that learns from clicks shows what was clicked, so that clicks would be explained
+    by what followed from them.
 
     Args:
         rank: [R] position on the page; None: the log does not say.
@@ -542,64 +533,59 @@ def shown_to_users(pages: Pages, rank: np.ndarray | None) -> Shown:
     if rank is not None:
         height = -np.log(rank)
         weights.append(height - (np.add.reduceat(height, pages.first_row[:-1]) / size)[page])
-    found = [_up_to_each_page(pages, page, weight / size[page]) for weight in weights]
-    kept = [part for part in found if part is not None]
+    found = [_at_first(pages, weight / size[page]) for weight in weights]
     users, dims = pages.sizes[0], pages.vectors.shape[1]
-    features = np.array([feature for feature, _ in kept]).reshape(-1, len(page)).T
-    return Shown(features, np.array([means for _, means in kept]).reshape(-1, users, dims))
+    return np.array([h for h in found if h is not None]).reshape(-1, users, dims)
 
 
-def _up_to_each_page(pages: Pages, page: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """h z_r [R], and the mean h [U, D], for h the weighted sum of a page's vectors, averaged over the user's pages so
-    far; None if it does not differ between users.
+def _at_first(pages: Pages, weight: np.ndarray) -> np.ndarray | None:
+    """[U, D] the weighted sum of a page's vectors, averaged over a user's first pages; None if it does not differ
+    between users. The rest is as `shown_to_users` says.
 
     Args:
-        page: [R] of each row.
         weight: [R].
     """
-    first, count = pages.first_page[:-1], np.diff(pages.first_page)
+    count = np.diff(pages.first_page)
     user = np.repeat(np.arange(len(count)), count)
     if len(user) == len(count):
         return None
-
-    def of_pages(d: int) -> np.ndarray:
-        """[P] number d of each page, less its mean."""
-        found: np.ndarray = np.add.reduceat(weight * pages.vectors[pages.item, d], pages.first_row[:-1])
-        return found - found.mean()
-
-    dims = pages.vectors.shape[1]
-    squared, within = np.zeros(len(count)), 0.0
-    for d in range(dims):
-        mean = np.bincount(user, of_pages(d)) / count
-        squared += mean**2
-        within += float(((of_pages(d) - mean[user]) ** 2).sum())
+    number = np.ceil(EARLY * count)
+    early = np.arange(len(user)) - pages.first_page[:-1][user] < number[user]
+    means, within = np.zeros((len(count), pages.vectors.shape[1])), 0.0
+    for d in range(means.shape[1]):
+        of_page = np.add.reduceat(weight * pages.vectors[pages.item, d], pages.first_row[:-1])
+        of_page -= of_page.mean()
+        means[:, d] = np.bincount(user, of_page * early) / number
+        within += float(((of_page - (np.bincount(user, of_page) / count)[user]) ** 2).sum())
     within /= len(user) - len(count)  # variance of a page, summed over the dimensions
-    beyond = squared - within / count  # of users; on average the variance between them
+    beyond = (means**2).sum(axis=1) - within / number  # of users; on average the variance between them
     between = float(beyond.mean())
     if between <= max(CHANCE * float(beyond.std()) / np.sqrt(len(count)), ROUNDING):
         return None
-    so_far = np.arange(len(user)) - first[user] + 1
-    feature, means, total = np.zeros(len(page)), np.zeros((len(count), dims)), 0.0
-    for d in range(dims):
-        sums = np.cumsum(of_pages(d))
-        sums -= np.append(0.0, sums)[first][user]
-        h = sums / (so_far + within / between)
-        feature += h[page] * pages.vectors[pages.item, d]
-        means[:, d] = np.bincount(user, h) / count
-        total += float((h**2).sum())
-    scale = np.sqrt(total / len(user))
-    return feature / scale, means / scale
+    means *= (number / (number + within / between))[:, None]
+    found: np.ndarray = means / np.sqrt((means**2).sum(axis=1).mean())
+    return found
 
 
-def fit_choices(pages: Pages, shown: Shown | None = None) -> ChoiceModel:
+def with_signs(pages: Pages, signs: np.ndarray) -> Pages:
+    """The pages with features h_u z_r, of signs of tastes [G, U, D], before the other features."""
+    user = np.repeat(np.arange(pages.sizes[0]), np.diff(pages.first_row[pages.first_page]))
+    columns = np.zeros((len(pages.item), len(signs)))
+    for g, h in enumerate(signs):
+        for d in range(h.shape[1]):
+            columns[:, g] += h[user, d] * pages.vectors[pages.item, d]
+    return pages._replace(features=np.concatenate([columns, pages.features], axis=1))
+
+
+def fit_choices(pages: Pages, signs: np.ndarray | None = None) -> ChoiceModel:
     """Estimate the model of these pages, some with a click and some without; no feature may be 0 everywhere.
 
     The logger "recsys_env" tells the progress at level INFO.
 
     Args:
-        shown: signs of tastes, as of `shown_to_users`; None: there are none.
+        signs: [G, U, D] of tastes, as of `shown_to_users`; None: there are none.
     """
-    chain = Sampler(pages, shown)
+    chain = Sampler(pages, signs)
     for iteration in range(ADAPTATION):
         chain.adapt(iteration, ADAPTATION)
     trace = []
