@@ -44,7 +44,7 @@ from recsys_env.cli import CATALOGUES
 from recsys_env.evaluation.report import Command
 from recsys_env.fitting.world import CLICKS_PER_PAGE
 from recsys_env.kernels.dynamics import SATISFACTION_RATE
-from recsys_env.language import models, rules
+from recsys_env.language import endpoint, rules
 from recsys_env.language import pages as prompts
 from recsys_env.texts import POLES
 from recsys_env.texts.requests import WIDTH
@@ -157,10 +157,10 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"stands for {WIDTH} signs",
         lambda: f"more than {rules.LONGEST_LINE} letters are cut",
         lambda: f"the last {prompts.IGNORED} items that were shown",
-        lambda: f"{models.Endpoint.answer_tokens:,} tokens behind an address",
-        lambda: f"and {models.LanguageModel.answer_tokens} on this machine",
-        lambda: f"({models.SECONDS:.0f} seconds by default)",
-        lambda: f"at most {models.LONGEST_REPLY // 2**20} MiB",
+        lambda: f"{endpoint.Endpoint.answer_tokens:,} tokens behind an address",
+        lambda: f"and {endpoint.LanguageModel.answer_tokens} on this machine",
+        lambda: f"({endpoint.SECONDS:.0f} seconds by default)",
+        lambda: f"at most {endpoint.LONGEST_REPLY // 2**20} MiB",
     ],
     "docs/evaluation.md": [
         lambda: f"({Command().episodes} by default)",
