@@ -125,8 +125,8 @@ DOUBTED = {
     ),
     "prices that never change": (
         lambda log: log.assign(sales_value=2 * PRICE[log["product_id"] - 1000], retail_disc=0.0),
-        "column 'sales_value' hardly moves within a product, or hardly any product is bought several times in a week, so "
-        "the log does not tell the weight of price: beta_price = 0",
+        "column 'sales_value' hardly moves within a product, or hardly any product is bought several times in a week, "
+        "so the log does not tell the weight of price: beta_price = 0",
     ),
     "the same price everywhere": (
         lambda log: log.assign(sales_value=1.0, retail_disc=0.0),
