@@ -35,9 +35,9 @@ one finds some taste along every axis, which makes tastes too strong where they 
 one makes them too weak where users have few clicks. Within segments it is smaller the more axes there are, so that the
 prior of a deviation's size does not depend on their number.
 
-Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Mundlak 1978 and Chamberlain 1980 (random
-effects that depend on what was observed); Rossi, Allenby & McCulloch 2005 (their
-posterior by Markov chain Monte Carlo, also with segments); Rousseau & Mengersen 2011 (more segments than there are);
+Sources: McFadden 1974 (logit); Revelt & Train 1998 (random coefficients); Rossi, Allenby & McCulloch 2005 (their
+posterior by Markov chain Monte Carlo, also with segments); Mundlak 1978 and Chamberlain 1980 (random effects that
+depend on what was observed); Rousseau & Mengersen 2011 (more segments than there are);
 Murray, Adams & MacKay 2010 and Nishihara, Murray & Adams 2014 (elliptical slice sampling); Neal 2011 (Hamiltonian Monte
 Carlo); Liu & Sabatti 2000 (moves of scale and location); Yu & Meng 2011 (means that move with those around them);
 Gelman 2006 and Huang & Wand 2013 (half-t priors); Gelfand, Sahu & Carlin 1995 (hierarchical centring); Vehtari et al.

@@ -97,13 +97,18 @@ def about_missing_rows(sizes: np.ndarray, clicked: np.ndarray) -> list[str]:
     return []
 
 
+def alternatives(propensity: np.ndarray) -> float:
+    """The number of equally likely items that would leave as much to chance as these propensities [R]."""
+    return float(np.exp(-np.log(propensity).mean()))
+
+
 def about_propensities(name: object, propensity: np.ndarray, offered: float) -> list[str]:
     """A doubt if propensities [R] of this column leave more open than a draw among as many items as were offered."""
-    alternatives = float(np.exp(-np.log(propensity).mean()))
-    if alternatives < TOO_OPEN * offered:
+    left_open = alternatives(propensity)
+    if left_open < TOO_OPEN * offered:
         return []
     return [
-        f"column {shown(name)}: on average it leaves as much to chance as a draw among {alternatives:,.0f} items, but "
+        f"column {shown(name)}: on average it leaves as much to chance as a draw among {left_open:,.0f} items, but "
         f"only {offered:,.0f} could be shown. It must hold the probability of the item in its slot, given the items in "
         "the slots above, and not that of the whole page"
     ]
