@@ -24,9 +24,11 @@ from recsys_env.fitting.page_world import fitted_pages  # noqa: E402
 from recsys_env.fitting.report import assess, diagnosis, page_values, verdict, write_page  # noqa: E402
 from recsys_env.fitting.report import click_prediction as prediction  # noqa: E402
 from recsys_env.fitting.report import click_realism as realism  # noqa: E402
+from recsys_env.fitting.report import visit_realism as visits  # noqa: E402
 from recsys_env.fitting.report.assessment import PAGE_PARTS, PARTS  # noqa: E402
 from recsys_env.fitting.report.click_sections import SECTIONS  # noqa: E402
 from recsys_env.fitting.report.ranking import FITTED  # noqa: E402
+from recsys_env.fitting.report.realism import distances as realism_distances  # noqa: E402
 from recsys_env.fitting.report.realism import habits_of  # noqa: E402
 from recsys_env.fitting.report.split import PageSplit, split_pages  # noqa: E402
 
@@ -267,12 +269,12 @@ def test_simulated_clicks_follow_the_probabilities(fitted: Any, shown: Any) -> N
     rows = shown[1]
     rows = rows._replace(habit=habits_of((catalogue.habit_item, catalogue.habit_count), rows.user, rows.item))
     expected = prediction.click_probabilities(catalogue, prediction.coefficients(catalogue), rows)
-    made = realism.simulated_visits(catalogue, rows, priced=True)
+    made = realism.simulated_pages(catalogue, rows, priced=True)
     clicks = (made.item >= 0).sum()
     assert clicks == pytest.approx(expected.sum(), abs=4 * np.sqrt((expected * (1 - expected)).sum()))
     by_item = np.bincount(rows.item, expected, len(catalogue.item_price))
     assert np.corrcoef(np.bincount(made.clicks.item, minlength=len(by_item)), by_item)[0, 1] > 0.9
-    again = realism.simulated_visits(catalogue, rows, priced=True)
+    again = realism.simulated_pages(catalogue, rows, priced=True)
     np.testing.assert_array_equal(again.item, made.item)
 
 
@@ -280,7 +282,7 @@ def test_habits_grow_with_simulated_clicks(fitted: Any) -> None:
     """One user who sees the same item on every page, and clicks it again and again if habits weigh much."""
     settings = {**fitted[0].catalogue.settings, "users": {"habit": "click", "habit_size": 64, "habit_decay": 0.5}}
     catalogue = dataclasses.replace(fitted[0].catalogue, settings=settings)
-    made = realism.simulated_visits(catalogue, rows_of(catalogue, np.zeros(400, int), np.full((400, 1), 3)), True)
+    made = realism.simulated_pages(catalogue, rows_of(catalogue, np.zeros(400, int), np.full((400, 1), 3)), True)
     clicks = made.clicks
     expected, last = [], None
     start = habits_of((catalogue.habit_item, catalogue.habit_count), np.zeros(1, int), np.full(1, 3))[0]
@@ -290,22 +292,65 @@ def test_habits_grow_with_simulated_clicks(fitted: Any) -> None:
     np.testing.assert_allclose(clicks.habit, expected, rtol=1e-6)
 
 
-def test_marginals_and_features_of_visits(fitted: Any) -> None:
+def test_marginals_and_features_of_seen_pages(fitted: Any) -> None:
     catalogue = fitted[0].catalogue
     user, item = np.array([0, 0, 0, 0, 1]), np.array([3, -1, 4, 3, 3])
-    visits = realism.Visits(user, np.array([0, 1, 2, 3, 0]), np.full(5, 4), item, np.ones(5), np.ones(5), np.zeros(5))
-    found = realism.marginals(catalogue, visits)
+    pages = realism.SeenPages(user, np.array([0, 1, 2, 3, 0]), np.full(5, 4), item, np.ones(5), np.ones(5), np.zeros(5))
+    found = realism.marginals(catalogue, pages)
     assert found.keys() == realism.MARGINALS.keys()
     assert found["click"].mean() == 0.8
     assert sorted(found["clicks of a user"]) == [1, 3]
     assert sorted(found["pages between clicks"]) == [1, 2]
     assert found["pages to a repeat"].tolist() == [3]
-    told = realism.features(catalogue, visits.clicks)
+    told = realism.features(catalogue, pages.clicks)
     np.testing.assert_array_equal(told["pages since the last click"], [np.nan, 2, 1, np.nan])
     np.testing.assert_array_equal(told["pages since the same item"], [np.nan, np.nan, 3, np.nan])
     np.testing.assert_array_equal(told["clicks of the user before"], [0, 1, 2, 0])
-    unpriced = realism.marginals(catalogue, visits._replace(price=np.full(5, np.nan)))
+    unpriced = realism.marginals(catalogue, pages._replace(price=np.full(5, np.nan)))
     assert len(unpriced["price"]) == 0
+
+
+def test_visits_of_a_recorded_world_are_like_its_own(report: dict[str, Any], fitted: Any, cut: PageSplit) -> None:
+    found = report["realism"]["visits"]
+    assert found["visits"]["world"] == pytest.approx(found["visits"]["real"], rel=0.2)
+    pages = visits.of_known_users(cut, np.ones(len(cut.order), bool))
+    real, made = visits.real_visits(cut, pages), visits.simulated_visits(fitted[0], cut, pages)
+    assert real.pages.sum() == made.pages.sum() == len(pages)
+    assert made.start[0] == 0
+    assert made.start.max() <= 1
+    differences = realism_distances(*(visits.marginals(None, sample) for sample in (real, made)))
+    assert max(differences.values()) < 0.2, differences
+
+
+def test_users_who_come_back_by_the_clock_are_not_those_of_the_world(log: Any, fitted: Any) -> None:
+    """The world draws who comes next. In this log, each user comes five times, every hour."""
+    session, user = log["session"].to_numpy(), log["user"].to_numpy()
+    by_user = pd.DataFrame({"user": user, "session": session}).groupby("user")["session"]
+    number, kept = by_user.rank("dense").to_numpy(), (by_user.transform("nunique") >= 5).to_numpy()
+    page = log.groupby("session")["page"].rank("dense").to_numpy()
+    regular = log.assign(time=3600.0 * number + 0.01 * page)[kept & (number <= 5)]
+    cut = split_pages(regular, None, None, 0.2)
+    pages = visits.of_known_users(cut, np.ones(len(cut.order), bool))
+    real, made = visits.real_visits(cut, pages), visits.simulated_visits(fitted[0], cut, pages)
+    differences = realism_distances(*(visits.marginals(None, sample) for sample in (real, made)))
+    assert differences["time between visits"] > 0.4
+    assert differences["pages of a visit"] < 0.15
+
+
+def test_a_new_person_in_the_place_of_a_lost_user_has_not_come_back() -> None:
+    sample = visits.Visits(np.array([0, 1, 0, 0]), np.array([0, 2, 0, 1]), np.array([0, 0.1, 0.3, 0.9]), np.ones(4))
+    found = visits.marginals(None, sample)
+    assert found["time between visits"].tolist() == pytest.approx([0.3])
+    assert sorted(found["visits of a user"]) == [1, 3]
+
+
+def test_simulated_times_are_as_exact_as_those_of_the_log(log: Any, fitted: Any) -> None:
+    by_day = log.assign(time=log["time"] // 100)
+    cut = split_pages(by_day, None, None, 0.2)
+    later = visits.of_known_users(cut, ~cut.first)
+    days = visits.simulated_visits(fitted[0], cut, later).start * np.ptp(cut.whole.start[later])
+    np.testing.assert_allclose(days, np.round(days), atol=1e-6)
+    assert len(np.unique(np.round(days))) > 3
 
 
 # ------------------------------------------------------------------------------------------------ values of pages

@@ -19,7 +19,17 @@ from ..estimate import Origin, fit
 from ..page_world import PageFitSettings, fitted_pages
 from ..tastes import largest_habits, purchase_counts
 from ..world import FittedWorld, RecommenderLogWarning, checked_origin
-from . import click_prediction, click_realism, decisions, diagnosis, page_values, ranking, realism, verdict
+from . import (
+    click_prediction,
+    click_realism,
+    decisions,
+    diagnosis,
+    page_values,
+    ranking,
+    realism,
+    verdict,
+    visit_realism,
+)
 from .realism import Bought
 from .split import PageSplit, Refusal, Split, split, split_pages
 
@@ -386,18 +396,39 @@ def _page_realism(evidence: PageEvidence) -> Part:
     rows = evidence.later.of(later <= np.sort(later)[count - 1])
     rows_before = evidence.before.of(before >= np.sort(before)[-count:][0])
     evidence.progress(f"simulate clicks on {count:,} pages")
-    real, earlier = (click_realism.real_visits(some, priced) for some in (rows, rows_before))
-    simulated = click_realism.simulated_visits(catalogue, rows, priced)
+    real, earlier = (click_realism.real_pages(some, priced) for some in (rows, rows_before))
+    simulated = click_realism.simulated_pages(catalogue, rows, priced)
     evidence.progress("compare simulated with real clicks")
     numbers: dict[str, Any] = {
         "pages": count,
         "clicks": {name: len(of.clicks.user) for name, of in {"real": real, "world": simulated}.items()},
         "marginals": _marginals(catalogue, click_realism.marginals, real, earlier, simulated),
+        "visits": _visits(evidence),
     }
     evidence.progress("train classifiers to tell simulated from real clicks")
     clicks = real.clicks, earlier.clicks, simulated.clicks
     numbers["discriminator"] = _discriminator(catalogue, click_realism.features, *clicks)
-    return numbers, verdict.about_realism(numbers, click_realism.MARGINALS, "clicks")
+    findings = verdict.about_realism(numbers, click_realism.MARGINALS, "clicks")
+    if numbers["visits"] is not None:
+        findings += verdict.about_marginals(numbers["visits"]["marginals"], visit_realism.MARGINALS, "visits")
+    return numbers, findings
+
+
+def _visits(evidence: PageEvidence) -> dict[str, Any] | None:
+    """How visits of the world differ from those of the held-out pages of known users; None without sessions."""
+    log, catalogue = evidence.log, evidence.world.catalogue
+    if log.whole.session is None:
+        return None
+    first, later = (visit_realism.of_known_users(log, pages) for pages in (log.first, ~log.first))
+    later = later[: click_realism.PAGES]
+    evidence.progress(f"simulate visits of {len(later):,} pages")
+    real, earlier = (visit_realism.real_visits(log, pages) for pages in (later, first[-len(later) :]))
+    simulated = visit_realism.simulated_visits(evidence.world, log, later)
+    return {
+        "pages": len(later),
+        "visits": {name: len(of.user) for name, of in {"real": real, "world": simulated}.items()},
+        "marginals": _marginals(catalogue, visit_realism.marginals, real, earlier, simulated),
+    }
 
 
 def _page_decisions(evidence: PageEvidence) -> Part:

@@ -30,7 +30,7 @@ MARGINALS = {  # what is compared -> its meaning
 }
 
 
-class Visits(NamedTuple):
+class SeenPages(NamedTuple):
     """Pages of a period, one entry each, in order of user and time, with what was clicked."""
 
     user: np.ndarray  # int64
@@ -41,17 +41,17 @@ class Visits(NamedTuple):
     price: np.ndarray  # price asked for it; NaN if the log has no prices
     habit: np.ndarray  # n_uj: fading count of the user's earlier clicks on it
 
-    def of(self, chosen: np.ndarray) -> Visits:
+    def of(self, chosen: np.ndarray) -> SeenPages:
         """The chosen entries."""
-        return Visits(*(column[chosen] for column in self))
+        return SeenPages(*(column[chosen] for column in self))
 
     @property
-    def clicks(self) -> Visits:
+    def clicks(self) -> SeenPages:
         """The pages with a click."""
         return self.of(self.item >= 0)
 
 
-def visits(rows: Shown, chosen: np.ndarray, habit: np.ndarray, priced: bool) -> Visits:
+def seen_pages(rows: Shown, chosen: np.ndarray, habit: np.ndarray, priced: bool) -> SeenPages:
     """Pages with their clicks.
 
     Args:
@@ -62,7 +62,7 @@ def visits(rows: Shown, chosen: np.ndarray, habit: np.ndarray, priced: bool) -> 
     first = rows.first_row
     user, clicked = rows.user[first[:-1]], chosen >= 0
     starts = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
-    return Visits(
+    return SeenPages(
         user=user,
         number=np.arange(len(user)) - np.repeat(starts, np.diff(np.r_[starts, len(user)])),
         size=np.diff(first),
@@ -73,14 +73,14 @@ def visits(rows: Shown, chosen: np.ndarray, habit: np.ndarray, priced: bool) -> 
     )
 
 
-def real_visits(rows: Shown, priced: bool) -> Visits:
+def real_pages(rows: Shown, priced: bool) -> SeenPages:
     """Pages with the clicks of the log."""
     chosen = np.full(len(rows.first_row) - 1, -1)
     chosen[rows.page[rows.clicked]] = np.flatnonzero(rows.clicked)
-    return visits(rows, chosen, rows.habit[chosen], priced)
+    return seen_pages(rows, chosen, rows.habit[chosen], priced)
 
 
-def simulated_visits(catalogue: Catalogue, rows: Shown, priced: bool) -> Visits:
+def simulated_pages(catalogue: Catalogue, rows: Shown, priced: bool) -> SeenPages:
     """The same pages with clicks that the people of a world draw. Their habits follow from their own clicks.
 
     Args:
@@ -106,7 +106,7 @@ def simulated_visits(catalogue: Catalogue, rows: Shown, priced: bool) -> Visits:
             if of_users["habit"] == "click":
                 memory[int(rows.item[start + k])] = n[k] + 1.0, number
         number += 1
-    return visits(rows, chosen, habit, priced)
+    return seen_pages(rows, chosen, habit, priced)
 
 
 def _habits(catalogue: Catalogue, user: int) -> dict[int, tuple[float, int]]:
@@ -117,7 +117,7 @@ def _habits(catalogue: Catalogue, user: int) -> dict[int, tuple[float, int]]:
 # ------------------------------------------------------------------------------------------------ samples
 
 
-def marginals(catalogue: Catalogue, sample: Visits) -> dict[str, np.ndarray]:
+def marginals(catalogue: Catalogue, sample: SeenPages) -> dict[str, np.ndarray]:
     """The values [n] of each of `MARGINALS` in a sample of pages."""
     made = sample.clicks
     return {
@@ -133,7 +133,7 @@ def marginals(catalogue: Catalogue, sample: Visits) -> dict[str, np.ndarray]:
     }
 
 
-def _since(made: Visits, of_item: bool, missing: bool = False) -> np.ndarray:
+def _since(made: SeenPages, of_item: bool, missing: bool = False) -> np.ndarray:
     """Pages since the user's last click, on anything or on the same item.
 
     Args:
@@ -145,7 +145,7 @@ def _since(made: Visits, of_item: bool, missing: bool = False) -> np.ndarray:
     return found
 
 
-def features(catalogue: Catalogue, made: Visits) -> dict[str, np.ndarray]:
+def features(catalogue: Catalogue, made: SeenPages) -> dict[str, np.ndarray]:
     """What is known of each of some clicks."""
     list_price = catalogue.item_price.astype(float)[made.item]
     topic = catalogue.item_topic[made.item].astype(np.int64)

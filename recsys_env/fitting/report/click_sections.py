@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..world import ORIGINS
+from . import visit_realism
 from .click_prediction import BINS, RESAMPLES
 from .click_realism import MARGINALS
 from .diagnosis import UNUSUAL
 from .markup import bullets, draw_intervals, figure, interval_text, paragraph, table
 from .page_values import LACKING
 from .ranking import FITTED
-from .shared_sections import draw_items, likeness, limits, policies
+from .shared_sections import distances, draw_items, likeness, limits, policies
 from .verdict import percent
 
 
@@ -129,6 +130,23 @@ def _realism(found: Mapping[str, Any]) -> list[str]:
             "Nobody fills the pages anew, so that the choices alone are compared."
         ),
         *likeness(found, MARGINALS, "clicks", "pages"),
+        *_visits(found["visits"]),
+    ]
+
+
+def _visits(found: Mapping[str, Any] | None) -> list[str]:
+    heading = "<h3>Do simulated users come back like real ones?</h3>"
+    if found is None:
+        return [heading, paragraph("The log has no sessions, so it does not say what a visit is.")]
+    visits = found["visits"]
+    return [
+        heading,
+        paragraph(
+            f"From the beginning of the held-out period, the log has {found['pages']:,} pages of known users, who made "
+            f"{visits['real']:,} visits. In the world, {visits['world']:,} visits have as many pages. The period is "
+            "as long in both, so that only the shapes of the distributions are compared, as above."
+        ),
+        distances(found["marginals"], visit_realism.MARGINALS, "pages"),
     ]
 
 

@@ -35,10 +35,6 @@ def likeness(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str, p
         period: what the samples consist of.
     """
     told = found["discriminator"]
-    distances = [
-        [meanings[name], *(number(row[kind]) for kind in ("world", "other users", "earlier"))]
-        for name, row in found["marginals"].items()
-    ]
     features = list(told["features"].items())[:5]
     return [
         "<h3>Distributions, one by one</h3>",
@@ -50,7 +46,7 @@ def likeness(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str, p
             "real columns are the floor: a perfect world would not be nearer."
         ),
         figure(_draw_marginals, found["marginals"], f"Distance of the world (dots) and of real {rows} (bars)."),
-        table(["distribution", "world", "real, other users", f"real, earlier {period}"], distances),
+        distances(found["marginals"], meanings, period),
         f"<h3>All together: can a classifier tell simulated from real {rows}?</h3>",
         paragraph(
             f"Gradient boosting is trained on the {rows} of half of the users and tested on the others. An AUC of "
@@ -60,6 +56,15 @@ def likeness(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str, p
         ),
         table(["feature", "AUC that is lost if the feature is shuffled"], [[n, f"{v:.3f}"] for n, v in features]),
     ]
+
+
+def distances(marginals: Mapping[str, Any], meanings: Mapping[str, str], period: str) -> str:
+    """The table of marginals, which have these meanings, of samples that consist of a `period`, such as pages."""
+    rows = [
+        [meanings[name], *(number(row[kind]) for kind in ("world", "other users", "earlier"))]
+        for name, row in marginals.items()
+    ]
+    return table(["distribution", "world", "real, other users", f"real, earlier {period}"], rows)
 
 
 def policies(found: Mapping[str, Any], unit: str) -> list[str]:
@@ -129,7 +134,7 @@ def _draw_policies(axes: Any, policies: Mapping[str, Any]) -> None:
 def _draw_marginals(axes: Any, marginals: Mapping[str, Any]) -> None:
     rows = {name: row for name, row in marginals.items() if row["world"] is not None and row["floor"] is not None}
     places = range(len(rows))
-    axes.barh(places, [row["floor"] for row in rows.values()], color="#cccccc", label="real purchases (floor)")
+    axes.barh(places, [row["floor"] for row in rows.values()], color="#cccccc", label="real (floor)")
     axes.plot([row["world"] for row in rows.values()], places, "o", color=COLOURS[1], label="world")
     axes.set_yticks(places, list(rows))
     axes.invert_yaxis()

@@ -192,20 +192,7 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
 
 def about_realism(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str = "purchases") -> list[Finding]:
     """Findings of the part "realism", whose marginals have these meanings."""
-    findings, near, far = [], [], []
-    for name, row in found["marginals"].items():
-        if row["world"] is None or row["floor"] is None:
-            continue
-        if row["world"] <= NEAR * row["floor"] + SMALL:
-            near.append(meanings[name])
-        elif row["world"] > FAR * row["floor"] + SMALL:
-            far.append(meanings[name])
-    if near:
-        findings.append(
-            Finding("right", f"Simulated {rows} differ from real ones no more than real ones do in: {', '.join(near)}.")
-        )
-    if far:
-        findings.append(Finding("wrong", f"Simulated {rows} differ much more than real ones do in: {', '.join(far)}."))
+    findings = about_marginals(found["marginals"], meanings, rows)
     told = found["discriminator"]
     auc, floor, telling = told["auc"], told["floor"], next(iter(told["features"]))
     if auc <= floor + ALIKE:
@@ -223,6 +210,25 @@ def about_realism(found: Mapping[str, Any], meanings: Mapping[str, str], rows: s
                 f"{telling}.",
             )
         )
+    return findings
+
+
+def about_marginals(marginals: Mapping[str, Any], meanings: Mapping[str, str], rows: str) -> list[Finding]:
+    """Which distributions of simulated rows, such as purchases, are like those of real ones, and which are not."""
+    findings, near, far = [], [], []
+    for name, row in marginals.items():
+        if row["world"] is None or row["floor"] is None:
+            continue
+        if row["world"] <= NEAR * row["floor"] + SMALL:
+            near.append(meanings[name])
+        elif row["world"] > FAR * row["floor"] + SMALL:
+            far.append(meanings[name])
+    if near:
+        findings.append(
+            Finding("right", f"Simulated {rows} differ from real ones no more than real ones do in: {', '.join(near)}.")
+        )
+    if far:
+        findings.append(Finding("wrong", f"Simulated {rows} differ much more than real ones do in: {', '.join(far)}."))
     return findings
 
 
