@@ -3,7 +3,7 @@
 Several recommender agents share one population of users and one catalogue of items. In reading order:
 
 config.py       WorldConfig, every number of a task (settings.py: how it checks itself; checks.py: single values)
-tasks.py        the named ones (tuned.json: parameters of their policies); catalogue.py: fitted items and users;
+tasks.py        the named tasks (tuned.json: parameters of their policies); catalogue.py: fitted items and users;
                 tuning.py: the search for those parameters; scenarios.py: held-out teams
 fields.py       what agents observe, every field declared once; observations.py: the flat vector and the dict of
                 its parts; spaces.py: the Gymnasium spaces
@@ -140,7 +140,7 @@ def vector_env(
     observation_format: str = "flat",
     **overrides: Any,
 ) -> VectorEnv | CudaVectorEnv:
-    """B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields.
+    """Create B copies of a task as one batch: observations [B, N, O], rewards [B, N]. Keywords override config fields.
 
     Args:
         task: name of a task (`recsys_env.TASKS`), or a config.

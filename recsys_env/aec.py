@@ -71,7 +71,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
 
     @property
     def busy(self) -> Busy:
-        """That of the batch."""
+        """The flag of the batch; see `Batch.busy`."""
         return self.vector.busy
 
     def observation_space(self, agent: str) -> Any:
@@ -108,7 +108,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
 
     @one_at_a_time
     def step(self, action: Any) -> None:
-        """The present agent's action; after that of the last agent comes a tick.
+        """Take the action of the agent whose turn it is; after the last agent's action, play a tick.
 
         After the end of an episode each agent takes None, once.
 
@@ -118,7 +118,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
             RuntimeError: another thread is in a call of this environment, or the parallel environment or its batch was
                 moved by itself, so that a `reset` is needed; nothing has changed.
 
-        Interrupted (Ctrl-C) before the tick is played, it is still this agent's turn; after that, a `reset` is needed.
+        If it is interrupted (Ctrl-C) before the tick is played, it is still this agent's turn; later, call `reset`.
         """
         agents = self.agents
         if not agents:
@@ -202,7 +202,7 @@ def env(
     observation_format: str = "flat",
     **overrides: Any,
 ) -> RecommendationAEC:
-    """A task as a PettingZoo AEC environment: the parallel one, one agent at a time. Arguments as in `parallel_env`."""
+    """Create a task as a PettingZoo AEC environment, whose agents act in turn. Arguments are as in `parallel_env`."""
     return RecommendationAEC(
         parallel_env(
             task, catalogue=catalogue, render_mode=render_mode, observation_format=observation_format, **overrides

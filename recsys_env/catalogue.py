@@ -203,7 +203,7 @@ class Catalogue:
 def check_sizes(path: Path, declared: Mapping[str, Declared]) -> None:
     """Refuse a file before it is unpacked if its arrays disagree about the sizes of a catalogue.
 
-    Texts of more than `LONGEST_TEXT` letters are refused as well.
+    Texts of more than `LONGEST_TEXT` characters are refused as well.
 
     Raises:
         FileError: the file is refused.

@@ -23,7 +23,7 @@ import numpy as np
 
 from .checks import shown
 
-_LONGEST = 4000  # letters of a path
+_LONGEST = 4000  # characters of a path
 MOST_JSON = 2**26  # bytes of a JSON file
 MOST_BYTES = 2**32  # of all arrays of a file together
 
@@ -65,7 +65,7 @@ def checked_path(name: str, value: Any) -> Path:
     if not isinstance(value, str | Path):
         raise TypeError(f"{name} = {shown(value)} must be a path")
     if "\0" in str(value) or not 0 < len(str(value)) <= _LONGEST:
-        raise ValueError(f"{name} = {shown(value)} must be a path, of 1 to {_LONGEST} letters, none of them null")
+        raise ValueError(f"{name} = {shown(value)} must be a path, of 1 to {_LONGEST} characters, none of them null")
     try:
         os.fsencode(value)
     except UnicodeEncodeError as error:

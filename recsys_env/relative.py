@@ -111,8 +111,8 @@ class TeamSizesEnv(ParallelEnv[str, Any, Any]):
     """A task whose episodes have different numbers of agents, as a PettingZoo parallel environment.
 
     `reset(options={"num_agents": n})` begins an episode of n agents, which are the first n of `possible_agents`.
-    Observations are those of `RelativeLayout`, so that their length never changes. There is no global state, whose
-    length would. Everything else is as in `RecommendationEnv`, one of which plays each size.
+    Observations have the layout of `RelativeLayout`, so that their length never changes. There is no global state,
+    because its length would change. A `RecommendationEnv` plays each size; everything else is as described there.
 
     Args:
         config: the task.

@@ -548,7 +548,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             item [B, N, K]: item in each slot, -1 = hole or not on the page; there all other values are 0;
             rank [B, N, K]: rank - 1 on the page, -1 = not on it;
             terms: name -> [B, N, K], in utils: intercept, taste, quality, bait, price (as the agent offers it),
-                freshness, popularity, intent, context, satiation, repeat;
+                freshness, popularity, intent, context, satiation, repeat, partner;
             utility [B, N, K]: v, the sum of the terms;
             position [B, N, K]: log theta of the rank; theta multiplies the odds of a click;
             price_multiplier [B, N]: factor on the prices of the agent's slots, 1 = unchanged prices;

@@ -155,7 +155,7 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: f"words for the first {len(POLES)} dimensions",
         lambda: f"see a vector of {WIDTH} numbers",
         lambda: f"stands for {WIDTH} signs",
-        lambda: f"more than {rules.LONGEST_LINE} letters are cut",
+        lambda: f"more than {rules.LONGEST_LINE} characters are cut",
         lambda: f"the last {prompts.IGNORED} items that were shown",
         lambda: f"{endpoint.Endpoint.answer_tokens:,} tokens behind an address",
         lambda: f"and {endpoint.LanguageModel.answer_tokens} on this machine",
@@ -240,7 +240,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     ),
     "docs/challenge.md": {"More steps (10 million)": TRIED},
     "docs/data.md": {
-        "more than 10,000 letters": LIMIT,
+        "more than 10,000 characters": LIMIT,
         "at most 32 factors": "the largest size of the ALS variants that were compared",
         "The 20 most bought products": "a definition",
         "the other 15 products": "twenty less five",
@@ -256,7 +256,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
         "near 100": "the scale of scores",
     },
     "docs/language.md": {
-        "last 20,000 letters": LIMIT,
+        "last 20,000 characters": LIMIT,
         "(401)": "a status of HTTP",
         "(403)": "a status of HTTP",
         "(404)": "a status of HTTP",

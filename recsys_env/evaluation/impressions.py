@@ -77,7 +77,7 @@ def record(
             batches of 256. The visitors are the same as if all were played at once, but the policies begin anew in
             each batch: those that learn know nothing, and others have random streams of their own.
         out: a Parquet file to which the log is written; its folder is created. The memory that this takes does not grow
-            with the log. The file is complete, or, after an error or an interruption, not there or the earlier one.
+            with the log. After an error or an interruption there is no file, or an earlier one is left as it was.
         columns: columns on request, of "candidates", "context" and "text".
 
     Returns:

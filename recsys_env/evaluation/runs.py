@@ -34,7 +34,7 @@ from .log import EpisodeLog
 from .metrics import measure
 from .stored import read_run
 
-_LONGEST = 200  # letters of a folder's name
+_LONGEST = 200  # characters of a folder's name
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ Each row policy plays each column policy. The row's policy has one seat, and the
 payoff is the row's individual reward, averaged over the seats, on the same seeds for all. With two agents the policies
 also change seats. With more agents of the same role, the row plays the first seat among N - 1 of the column's. With
 several roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`) the matrix contains the team's
-mean reward (cross-play, Hu et al. 2020): the loss off the diagonal shows how badly policies cooperate that were not
-trained together. It is computed for all policies, and separately for the seeds of each learner, among which skill is
+mean reward (cross-play, Hu et al. 2020): the loss off the diagonal shows how badly policies that were not trained
+together cooperate. It is computed for all policies, and separately for the seeds of each learner, among which skill is
 equal:
 
     python -m recsys_env tournament --policies "runs/ppo-torch-{task}-0" "runs/ppo-torch-{task}-1" --tasks journey-v1

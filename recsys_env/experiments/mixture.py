@@ -18,10 +18,9 @@ class Mixture(Policy):
     """Plays policy A or B on each page, by the unit that an `Assignment` finds.
 
     Both policies are bound to the same agent. Each gets feedback only of its own pages, or in the design `item` of its
-    own slots, and of later purchases from carts that it filled. What the engine keeps for an agent is that of the
-    agent: the history of clicks, the observed satisfaction, the visitor's trust and the public statistics of the items
-    come from the pages of both policies. A company with one user profile shares it between the two arms in the same
-    way.
+    own slots, and of later purchases from carts that it filled. Everything else is shared by the two policies: the
+    history of clicks, the observed satisfaction, the visitor's trust and the public statistics of the items come from
+    the pages of both. A company with one user profile shares it between the two arms in the same way.
 
     Where items decide, the slate takes an item of policy A's slate if the item belongs to A, and of B's slate if it
     belongs to B. The two slates take turns, and who begins is drawn for each page. If fewer items than slots are found,

@@ -11,8 +11,8 @@ so the propensity of each pick is known. Three estimators take the log slot by s
 - the direct method (DM): a regression of clicks on the candidates' features and the slot, at the policy's picks;
 - doubly robust (DR): DM plus IPS of its residuals (Dudik, Langford & Li 2011).
 
-All three take it that a slot's click depends on its own item alone. On a page items compete, so they miss something
-however long the log is. And no estimate of one page says what later pages lose.
+All three assume that a click on a slot depends only on the item in that slot. On a page items compete, so the estimates
+are biased however long the log is. And no estimate of one page says what later pages lose.
 """
 
 from __future__ import annotations

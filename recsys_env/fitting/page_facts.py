@@ -61,7 +61,7 @@ UNKNOWN = (
 
 @dataclass(frozen=True)
 class PageFacts(Settings):
-    """Numbers that describe a log of pages and the estimates made of it."""
+    """Numbers that describe a log of pages, and the estimates that were made from it."""
 
     pages: int = number_field(0, "pages; 0 = the log was no log of pages", 0)
     shown: int = number_field(0, "items shown on them, all of which were used", 0)

@@ -179,8 +179,9 @@ def read_pages(
 def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
     """Turn a table of `recsys_env.evaluation.record` into a log of pages, with the default columns of `PAGE_ROLES`.
 
-    Users are the people of one episode: with `users.population="fixed"` the same people begin anew in each, so that
-    they get other numbers. A purchase from the cart becomes a row of its own, at the tick of the purchase.
+    A user of the log is a person in one episode. With `users.population="fixed"` the same people start afresh in every
+    episode, so each episode counts them as other users. A purchase from the cart becomes a row of its own, at the tick
+    of the purchase.
 
     Raises:
         ValueError: the table lacks a column.

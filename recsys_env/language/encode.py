@@ -82,7 +82,7 @@ def _checked(texts: Any) -> list[str]:
             text.encode()
         except UnicodeEncodeError as error:
             odd = shown(text[error.start])
-            raise ValueError(f"texts[{i}] = {shown(text)} must be a string of letters; {odd} is none") from None
+            raise ValueError(f"texts[{i}] = {shown(text)} must be a string of characters; {odd} is none") from None
     return [str(text) for text in texts]
 
 

@@ -23,9 +23,9 @@ KEY = "OPENAI_API_KEY"
 PAUSES = (0.5, 1.0)  # seconds, after which an endpoint that fails is asked again
 SECONDS = 120.0  # that an answer of an endpoint may take by default
 MOST_AT_ONCE = 8  # requests under way to an endpoint
-LONGEST_ERROR = 300  # letters of an endpoint's error that a message quotes
+LONGEST_ERROR = 300  # characters of an endpoint's error that a message quotes
 MOST_TOKENS = 10**7  # of a call; an endpoint that reports more is not believed
-LETTERS = 4  # of a token, where an endpoint does not report how many there were
+CHARACTERS = 4  # of a token, where an endpoint does not report how many there were
 
 
 class Endpoint(LanguageModel):
@@ -124,12 +124,12 @@ class Endpoint(LanguageModel):
         return text
 
     def _count(self, value: Any, messages: Messages, text: str | None) -> None:
-        """Count the tokens of a reply, as it reports them or by their letters."""
+        """Count the tokens of a reply, as it reports them or by their characters."""
         told = value.get("usage") if isinstance(value, Mapping) else None
         counts: list[Any] = [told.get(name) if isinstance(told, Mapping) else None for name in _COUNTS]
         believed = all(is_number(count, int) and 0 <= count <= MOST_TOKENS for count in counts)
-        letters = sum(len(message["content"]) for message in messages), len(text or "")
-        read, written = counts if believed else [math.ceil(count / LETTERS) for count in letters]
+        lengths = sum(len(message["content"]) for message in messages), len(text or "")
+        read, written = counts if believed else [math.ceil(count / CHARACTERS) for count in lengths]
         with self._counting:
             self.usage.read += read
             self.usage.written += written

@@ -23,7 +23,7 @@ class Usage:
         calls: calls made, also those that failed and those that tried again.
         read, written: tokens.
         estimated: calls whose tokens the endpoint did not report, or not credibly; they are estimated at one for each
-            four letters of prompt and answer.
+            four characters of prompt and answer.
         failed: calls that failed, by reason: `timeout`, `no connection`, `status 429` (or another one), `invalid JSON`,
             `no text`, `too long`, `no answer`.
     """

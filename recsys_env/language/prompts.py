@@ -19,7 +19,7 @@ from .rules import FACTS, example_picks
 
 # Repairs of answers that are not as they were asked for, in this order.
 REPAIRS = {
-    "too long": "only the last 20,000 letters are read",
+    "too long": "only the last 20,000 characters are read",
     "words around": "numbers and titles are picked out of other words",
     "unknown": "a number or title that names no candidate is left out",
     "repeated": "a candidate that was named before is left out",
@@ -30,7 +30,7 @@ REPAIRS = {
     "late": "the visitor did not wait (`observation.delay`): the first candidates are shown",
 }
 
-LONGEST_READ = 20_000  # letters of an answer, without those in which a model thinks aloud
+LONGEST_READ = 20_000  # characters of an answer, without those in which a model thinks aloud
 MOST_DIGITS = 9  # of a number; a longer one names no candidate
 MOST_TRIED = 20  # braces before "picks" at which an object in JSON may begin
 

@@ -17,7 +17,7 @@ from ..policies.ranking import hidden_features
 from ..responses import RESPONSES
 from ..vector import VectorEnv
 
-LONGEST_LINE = 500  # letters of a text in a prompt; a longer one is cut
+LONGEST_LINE = 500  # characters of a text in a prompt; a longer one is cut
 ANGLES = str.maketrans("<>", "‹›")  # titles hold no "<|im_end|>" or "<think>", by which models mark parts of a dialogue
 
 
@@ -25,7 +25,7 @@ def one_line(text: str) -> str:
     """Return a text that somebody else wrote as a line of printable characters, which cannot end its line of a prompt.
 
     Line breaks, control characters and others that are not printable become spaces, and angle brackets single quotation
-    marks of the same look. A text longer than 500 letters is cut.
+    marks of the same look. A text longer than 500 characters is cut.
     """
     kept = text[: 4 * LONGEST_LINE]  # enough, so that a text of megabytes takes no time
     if not kept.isprintable():
