@@ -205,8 +205,9 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     Raises:
         ValueError, ImportError: no such task or model, or its library is missing.
     """
-    cli.at_least(1, clicks=tuning.clicks // 5, beside=tuning.beside, passes=tuning.passes, rank=tuning.rank)
-    torch, peft = library("torch", "language"), library("peft", "language")
+    cli.at_least(5, clicks=tuning.clicks)
+    cli.at_least(1, beside=tuning.beside, passes=tuning.passes, rank=tuning.rank, batch=tuning.batch)
+    torch, peft = library("torch", "text"), library("peft", "text")
     model, examples = LocalModel(tuning.model, tuning.device), logged(tuning)
     torch.manual_seed(tuning.seed)
     parts = split(examples, tuning.seed)

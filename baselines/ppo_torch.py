@@ -338,13 +338,14 @@ def update(
     for _ in range(options.n_epochs):
         for which in torch.randperm(len(batch.sequences), device=pages.device).chunk(parts):
             optimiser.zero_grad()
+            of_all = int((batch.sequences[which] >= 0).sum())
             for some in which.chunk(options.accumulate):
                 numbers, log_probability, entropy, value = evaluate(agent, batch.rollout, batch.sequences[some])
                 ratio, gain = (log_probability - batch.old[numbers]).exp(), normalised[numbers]
                 clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
                 error = (value - batch.returns[numbers]) / agent.critic.unit
                 loss = 0.5 * error.square().mean() - (clipped + ent_coef * entropy).mean()
-                (loss * (len(some) / len(which))).backward()
+                (loss * (len(numbers) / of_all)).backward()
             for group in optimiser.param_groups:
                 nn.utils.clip_grad_norm_(group["params"], 0.5)
             optimiser.step()

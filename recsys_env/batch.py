@@ -433,6 +433,24 @@ def _copied(results: Any) -> Any:
     return {name: array.copy() for name, array in results.items()} if type(results) is dict else results.copy()
 
 
+def all_ended(truncated: Any) -> bool:
+    """Return whether the episodes of all copies ended in the last step, for interfaces in which they end together.
+
+    Args:
+        truncated: [B] bool, an array or a tensor.
+
+    Raises:
+        RuntimeError: only those of some copies ended, because `restore` brought one copy to another tick.
+    """
+    count = int(truncated.sum())
+    if 0 < count < len(truncated):
+        raise RuntimeError(
+            f"the episodes of {count} of {len(truncated)} copies ended, but here all must end together; "
+            "after restore(snapshot, copy=...), step the batch itself"
+        )
+    return count > 0
+
+
 def checked_seeds(seed: Any, num_envs: int) -> list[int]:
     """Return the seed of each copy, from one seed for the whole batch or one for each copy."""
     if is_number(seed, int, np.integer):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from functools import partial
 from importlib import resources
@@ -121,16 +122,25 @@ class Catalogue:
             array = value.copy()
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        object.__setattr__(self, "settings", deepcopy(self.settings))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.__post_init__()  # copied and unpickled arrays come writeable
 
     def save(self, path: str | Path) -> None:
-        """Write the catalogue to a compressed `.npz`; vectors and counts are stored at half precision."""
+        """Write the catalogue to a compressed `.npz`; vectors and counts are stored at half precision.
+
+        Raises:
+            ValueError: a count is too large for that; nothing is written.
+        """
         path = checked_path("path", path)
         path = path if path.suffix == ".npz" else Path(f"{path}.npz")
         arrays = self.arrays()
+        most = float(np.finfo(np.float16).max)
+        for name in _HALF:
+            if arrays[name].size and (largest := float(np.abs(arrays[name]).max())) > most:
+                raise ValueError(f"Catalogue.{name} can be saved up to {most:g}, its largest value is {largest:g}")
         write_arrays(
             path, arrays | {name: arrays[name].astype(np.float16) for name in _HALF}, compressed=True, **self.values()
         )

@@ -449,7 +449,9 @@ class RoleConfig(Settings):
     """A kind of agent. A single role has `num_agents` agents; of several roles each has one agent."""
 
     name: str = text_field("recommender", "what its agents are called, before a number: recommender_0, recommender_1")
-    scene: str = text_field("", "the scene that the role owns; '' = active in every scene that has no owner")
+    scene: str = text_field(
+        "", "one of several scenes, which the role owns; with one scene it must be '', and all agents are active"
+    )
     domains: tuple[int, ...] = integers_field("domains in the inventory; empty = all", 0, 10**6)
     items: tuple[int, ...] = integers_field("item ids in the inventory; empty = all", 0, 10**8)
     rewards: Mapping[str, float] = weights_field(
@@ -734,6 +736,10 @@ class WorldConfig(Settings):
             ),
             (any(o not in names for o in owners), f"roles own scenes {owners}, but the scenes are {names}"),
             (
+                len(self.scenes) == 1 and bool(owners),
+                f"roles own scenes {owners}, but the only scene {names} is that of all agents; '' is allowed",
+            ),
+            (
                 len(self.scenes) > 1 and sorted(owners) != sorted(names),
                 f"with several scenes {names} each needs exactly one owner among the roles, got {owners}",
             ),
@@ -924,15 +930,25 @@ class WorldConfig(Settings):
         return super()._suggestion(name) or did_you_mean(name, _ARGUMENTS)
 
     def _check_changes(self, changes: Mapping[str, Any]) -> None:
-        reward = changes["reward"] if isinstance(changes.get("reward"), dict) else {}
-        paid, own = (
-            [name for name in (*EVENTS, *OBJECTIVES) if name in reward],
-            [r.name for r in self.roles if r.rewards],
-        )
-        if paid and own and "roles" not in changes:
+        if "roles" in changes:
+            return
+        reward = changes.get("reward", {})
+        if isinstance(reward, RewardConfig):
+            reward = {
+                f.name: v for f in fields(reward) if (v := getattr(reward, f.name)) != getattr(self.reward, f.name)
+            }
+        paid = [name for name in (*EVENTS, *OBJECTIVES) if isinstance(reward, dict) and name in reward]
+        own = [r.name for r in self.roles if r.rewards]
+        if paid and own:
             raise ValueError(
                 f"reward.{paid[0]} = {shown(reward[paid[0]])} does not reach the roles {own}, "
                 "whose weights are their own (RoleConfig.rewards); give roles= as well"
+            )
+        if changes.get("static_weights") and all(r.static_weights for r in self.roles):
+            raise ValueError(
+                f"static_weights = {shown(changes['static_weights'])} do not reach the roles "
+                f"{[r.name for r in self.roles]}, whose weights are their own (RoleConfig.static_weights); "
+                "give roles= as well"
             )
 
     def reward_weights(self, role: int) -> dict[str, float]:
@@ -1024,13 +1040,21 @@ GROUPS = (
 
 # Arguments of the constructors that are no fields, and which constructors take them.
 _ARGUMENTS = {
-    "render_mode": "parallel_env, env and single_agent_env; a batch draws nothing",
+    "render_mode": "parallel_env, env, single_agent_env and text_env; a batch draws nothing",
+    "observation_format": (
+        "parallel_env, env, vector_env, single_agent_env, single_agent_vector_env and shared_policy_env"
+    ),
     "num_envs": "vector_env and single_agent_vector_env",
     "num_copies": "shared_policy_env",
-    "num_threads": "vector_env and the Gymnasium vectors",
+    "num_threads": "vector_env, single_agent_vector_env and shared_policy_env",
+    "specialize": "vector_env, single_agent_vector_env and shared_policy_env",
+    "copy": "vector_env",
+    "device": "vector_env",
     "autoreset_mode": "single_agent_vector_env and shared_policy_env",
     "agent": "single_agent_env and single_agent_vector_env",
-    "background": "single_agent_env and single_agent_vector_env",
+    "background": "single_agent_env, single_agent_vector_env and text_env",
+    "learners": "text_env",
+    "words": "text_env",
 }
 
 

@@ -199,9 +199,14 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Infos]:
-        """As `VectorEnv.restore`; the memory of the other agents is not part of a snapshot."""
+        """As `VectorEnv.restore`; the memory of the other agents, and their random numbers, are not part of a
+        snapshot. In copies that are not restored, the choices of the others stay as they are."""
         self.batch.restore(snapshot, copy, seed)
+        before = self._joint.copy()
         self._let_others_choose()
+        if copy is not None:
+            kept = np.arange(len(before)) != copy
+            self._joint[kept] = before[kept]
         return self._observed()
 
     def _join(self, actions: Any) -> np.ndarray:

@@ -55,12 +55,11 @@ def describe(task: str) -> None:
 
 def policies() -> None:
     """List the policies by name. Commands also accept the folder of a trained policy, and module:factory."""
-    classes = dict(_classes())
+    classes = _classes()
     families = {f"{name}:WHAT": path for name, path in FAMILIES.items()}
     for name, path in (POLICIES | TASK_POLICIES | families).items():
-        made = path.partition(":")[2]
-        learns = " (learns while it serves)" if _learns(made, classes) else ""
-        about = (ast.get_docstring(classes[made]) or "").partition("\n\n")[0]
+        learns = " (learns while it serves)" if _learns(path, classes) else ""
+        about = (ast.get_docstring(classes[path]) or "").partition("\n\n")[0]
         _entry(name, " ".join(about.split()) + learns)
 
 
@@ -121,26 +120,33 @@ def _contents(catalogue: Catalogue) -> str:
 # ------------------------------------------------------------------------------------------------ policies
 
 
-def _classes() -> Iterator[tuple[str, ast.ClassDef]]:
-    """Yield name and syntax tree of each class in the packages that contain policies.
+def _classes() -> dict[str, ast.ClassDef]:
+    """Return the syntax tree of each class in the packages that contain policies, by "module:class".
 
     The files are read without importing them, because their libraries may be slow or missing.
     """
     here = Path(__file__).parent
-    for file in sorted(
-        [*(here / "policies").glob("*.py"), *(here / "exact").glob("*.py"), *(here / "language").glob("*.py")]
-    ):
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef):
-                yield node.name, node
+    files = [file for package in ("policies", "exact", "language") for file in sorted((here / package).glob("*.py"))]
+    return {
+        f"{here.name}.{file.parent.name}.{file.stem}:{node.name}": node
+        for file in files
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
-def _learns(name: str, classes: dict[str, ast.ClassDef]) -> bool:
-    """Return the value of `learns` that a class, or the nearest of its bases, sets."""
-    for node in classes[name].body:
+def _learns(path: str, classes: Mapping[str, ast.ClassDef]) -> bool:
+    """Return the value of `learns` that the class of this path, or the nearest of its bases, sets."""
+    for node in classes[path].body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["learns"]:
             return bool(ast.literal_eval(node.value))
-    return any(_learns(base, classes) for base in map(ast.unparse, classes[name].bases) if base in classes)
+    module = path.partition(":")[0]
+    for base in map(ast.unparse, classes[path].bases):
+        here = f"{module}:{base}"
+        found = here if here in classes else next((p for p in classes if p.endswith(f":{base}")), None)
+        if found is not None and _learns(found, classes):
+            return True
+    return False
 
 
 # ------------------------------------------------------------------------------------------------ text

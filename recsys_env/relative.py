@@ -10,6 +10,7 @@ env.reset(seed=0, options={"num_agents": 3})
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
-from .batch import CpuBatch, checked_cpu_batch
+from .batch import CpuBatch, check_config, checked_cpu_batch
 from .catalogue import Catalogue
 from .checks import check_count, check_options, checked_seed, shown
 from .config import WorldConfig
@@ -136,12 +137,11 @@ class TeamSizesEnv(ParallelEnv[str, Any, Any]):
         render_mode: str | None = None,
         name: str = "recsys",
     ) -> None:
+        check_config(config)
         check_count("max_agents", max_agents, config.num_agents, 10**4)
         self.max_agents, self.render_mode = max_agents, render_mode
         self._made: dict[int, tuple[RecommendationEnv, RelativeLayout]] = {}
-        self._create = lambda agents: RecommendationEnv(
-            replace(config, {"num_agents": agents}), catalogue, render_mode, name
-        )
+        self._config, self._catalogue, self._name = config, catalogue, name
         largest, layout = self._of_size(max_agents)
         self.metadata = largest.metadata
         self.possible_agents = largest.possible_agents
@@ -157,14 +157,17 @@ class TeamSizesEnv(ParallelEnv[str, Any, Any]):
 
     def _of_size(self, agents: int) -> tuple[RecommendationEnv, RelativeLayout]:
         if agents not in self._made:
-            env = self._create(agents)
-            self._made[agents] = env, RelativeLayout(env.vector, self.max_agents)
-            self._check_spaces(agents)
+            config = replace(self._config, {"num_agents": agents})
+            env = RecommendationEnv(config, self._catalogue, self.render_mode, self._name)
+            layout = RelativeLayout(env.vector, self.max_agents)
+            if self._made:
+                self._check_spaces(agents, env, layout)
+            self._made[agents] = env, layout
         return self._made[agents]
 
-    def _check_spaces(self, agents: int) -> None:
-        """Raise unless a team of this size sees and does what the largest one does."""
-        (env, layout), (largest, widest) = self._made[agents], self._made[self.max_agents]
+    def _check_spaces(self, agents: int, env: RecommendationEnv, layout: RelativeLayout) -> None:
+        """Raise unless a team of this size sees and does what the largest one does, which was made first."""
+        largest, widest = self._made[self.max_agents]
         for what, here, there in (
             ("observations", layout.observation_space, widest.observation_space),
             ("actions", env.vector.action_space, largest.vector.action_space),
@@ -173,6 +176,8 @@ class TeamSizesEnv(ParallelEnv[str, Any, Any]):
                 raise ValueError(
                     f"teams of {agents} agents have other {what} than teams of {self.max_agents}: {here}, not {there}"
                 )
+
+    __copy__ = deepcopy  # with environments of its own
 
     @property
     def agents(self) -> list[str]:  # type: ignore[override]

@@ -101,10 +101,12 @@ def tune_planner(
     best = max([(0.0, 0.0), *((float(price), float(target)) for price in prices for target in targets)], key=earned)
     while True:
         price, target = best
+        if price == 0:
+            return found
         moves = [(round(price * factor, 4), round(target + shift, 4)) for factor, shift in _STEPS]
         around = [(p, t) for p, t in moves if lowest <= p <= highest and low <= t <= high]
         better = max(around, key=earned)
-        if price == 0 or earned(better) <= earned(best):
+        if earned(better) <= earned(best):
             return found
         best = better
 
@@ -406,6 +408,7 @@ def tune(task: str, episodes: int = 50, generations: int = 24, searches: int = 2
         searches: number of searches for `static`; their results should agree.
         seed: seed of the searches.
     """
+    cli.require("evaluate", "scipy")
     cli.at_least(2, episodes=episodes)
     cli.at_least(1, generations=generations, searches=searches)
     cli.known_tasks((task,))

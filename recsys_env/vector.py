@@ -286,7 +286,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
                 world = read_only(World(*map(aligned, world)))
         self._world = world
         self._compiled, self._packed, self._made = None, [None, None], {}
-        for made_of_it in ("world_digest", "texts", "_contents"):
+        for made_of_it in ("world_digest", "texts", "requests", "_contents"):
             vars(self).pop(made_of_it, None)
 
     @property

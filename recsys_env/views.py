@@ -19,7 +19,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .actions import as_array
-from .batch import CpuBatch, checked_cpu_batch
+from .batch import CpuBatch, all_ended, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import check_count, shown
@@ -95,8 +95,11 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         """
         observations, infos = self.env.reset(seed=seed, options=options)
         # after ours, which names a wrong seed and changes nothing
-        self._chosen_at = -1
+        chosen_at, self._chosen_at = self._chosen_at, -1
         super().reset(seed=None if seed is None else int(seed))
+        if seed is None and chosen_at == self.env.vector._moves:
+            self._chosen_at = chosen_at  # the step that ended the last episode was followed by this page
+            return observations[self.agent], infos[self.agent]
         if seed is not None or not self._seeded:
             self._background.seed(secrets.randbits(63) if seed is None else seed)
             self._seeded = True
@@ -227,7 +230,8 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
         Raises:
             ValueError, TypeError: an action is outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, or while another thread is in a call of the batch.
+            RuntimeError: before the first `reset`, or while another thread is in a call of the batch; or, after the
+                step, the episodes of only some copies ended, because one was restored to another tick.
         """
         if self._over:
             observations, report = self.envs.look()
@@ -239,7 +243,7 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         observations, rewards, _, truncated, report = self.envs.step(actions.reshape(shape))
         result, infos = self._observed(observations), self._infos(report)
         ended = self._none.copy()
-        if truncated.any():
+        if all_ended(truncated):
             ended[:] = True
             final = self._observed(self.envs._formatted(report["final_obs"], report["final_mask"]))
             if self._same_step:

@@ -16,7 +16,7 @@ from recsys_env.__main__ import COMMANDS, CORE, EXTRA, main, script
 from recsys_env.evaluation import METRICS
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
 from recsys_env.listing import _classes, _learns
-from recsys_env.policies import FAMILIES, POLICIES, TASK_POLICIES, make_policy
+from recsys_env.policies import FAMILIES, POLICIES, TASK_POLICIES, conditional, creators, make_policy
 from recsys_env.settings import describe
 
 
@@ -89,9 +89,16 @@ def test_policies_are_listed_with_their_first_sentence(capsys: pytest.CaptureFix
     assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
 
 
+def test_policies_of_equal_class_names_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = said(capsys, "policies")
+    for name, module in (("reciprocal", conditional), ("creators-reciprocal", creators)):
+        about = " ".join((module.Reciprocal.__doc__ or "").partition("\n\n")[0].split())
+        assert f"{name} {about}" in shown
+
+
 @pytest.fixture(scope="module")
 def classes() -> dict[str, Any]:
-    return dict(_classes())
+    return _classes()
 
 
 @pytest.mark.parametrize(("name", "place"), (POLICIES | TASK_POLICIES).items())
@@ -100,7 +107,7 @@ def test_which_policies_learn_is_known_without_importing_them(name: str, place: 
         policy = make_policy(name)
     except ImportError as error:
         pytest.skip(str(error))
-    assert _learns(place.partition(":")[2], classes) == policy.learns
+    assert _learns(place, classes) == policy.learns
 
 
 def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import json
 import math
 import pickle
@@ -33,7 +34,7 @@ from recsys_env import (
 )
 from recsys_env import config as cfg
 from recsys_env.checks import did_you_mean, shown
-from recsys_env.config import GROUPS, RoleConfig, SceneConfig, UserConfig
+from recsys_env.config import _ARGUMENTS, GROUPS, RewardConfig, RoleConfig, SceneConfig, UserConfig
 from recsys_env.evaluation import METRICS
 from recsys_env.settings import describe
 
@@ -204,7 +205,7 @@ def test_sequences_become_tuples() -> None:
         ({"zzzz": 1}, r"WorldConfig has no field 'zzzz'; fields: description, num_agents"),
         (
             {"render_mode": "ansi"},
-            r"no field 'render_mode' \('render_mode' is an argument of parallel_env, env and single_agent_env; a batch",
+            r"no field 'render_mode' \('render_mode' is an argument of parallel_env, env, single_agent_env and",
         ),
         ({"n_envs": 4}, r"no field 'n_envs' \(did you mean 'num_envs'\?\)"),
     ],
@@ -346,6 +347,10 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
         "mask_actions = True makes no sense with action = 'weights'; allowed is False",
     ),
     ({"messages": 1}, "messages = 1 carries no information"),
+    (
+        {"roles": ({"name": "a", "scene": "page"}, {"name": "b"}), "scenes": ({"name": "page"},)},
+        r"roles own scenes \['page'\], but the only scene \['page'\] is that of all agents; '' is allowed",
+    ),
     ({"offer": {"kind": "price"}}, "offer.kind = 'price' needs feedback.instant = True, not False"),
     ({"offer": {"low": 2.0}}, "offer.low = 2 must be below offer.high = 2"),
     ({"static_weights": {"price_level": 0.5}}, "static_weights hold 'price_level', which needs offer.kind = 'price'"),
@@ -432,9 +437,12 @@ def test_configs_are_frozen(where: tuple[str, ...]) -> None:
 
 def test_a_reward_that_a_role_does_not_get_is_refused() -> None:
     """The entrance of journey-v1 has weights of its own, which the task's weights do not change."""
-    said = r"reward.click = 5 does not reach the roles \['entrance'\].*give roles= as well"
-    with pytest.raises(ValueError, match=said):
-        parallel_env("journey-v1", reward={"click": 5})
+    said = r"reward.click = 5(\.0)? does not reach the roles \['entrance'\].*give roles= as well"
+    for reward in ({"click": 5}, RewardConfig(click=5.0)):
+        with pytest.raises(ValueError, match=said):
+            parallel_env("journey-v1", reward=reward)
+    with pytest.raises(ValueError, match=r"static_weights = .* do not reach the roles .*give roles= as well"):
+        parallel_env("journey-v1", static_weights={"popularity": 1.0})
     roles = recsys_env.TASKS["journey-v1"].roles
     assert recsys_env.task_config("journey-v1", {"reward": {"click": 5}, "roles": roles}).reward.click == 5
     assert recsys_env.task_config("journey-v1", {"reward": {"sharing": 0.0}}).reward.sharing == 0
@@ -892,3 +900,21 @@ def test_grocery_holds_the_numbers_of_its_fit() -> None:
             assert getattr(getattr(TASKS["grocery-v1"], group), name) == pytest.approx(value, abs=1e-2), (
                 f"{group}.{name}"
             )
+
+
+MAKERS = (
+    *("parallel_env", "env", "vector_env", "single_agent_env", "single_agent_vector_env", "shared_policy_env"),
+    "text_env",
+)
+
+
+def test_arguments_of_constructors_are_told_from_fields() -> None:
+    """A misplaced argument is answered with the names of all constructors that take it, and of no other."""
+    takes: dict[str, list[str]] = {}
+    for maker in MAKERS:
+        for name in inspect.signature(getattr(recsys_env, maker)).parameters:
+            if name not in ("task", "overrides") and name not in {f.name for f in dataclasses.fields(WorldConfig)}:
+                takes.setdefault(name, []).append(maker)
+    assert takes.keys() == _ARGUMENTS.keys()
+    for name, makers in takes.items():
+        assert set(re.findall(r"\w+_env|\benv\b", _ARGUMENTS[name])) == set(makers), name

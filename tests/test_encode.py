@@ -35,7 +35,7 @@ def encoder(monkeypatch, tmp_path: Path) -> tuple[Counting, Path]:
     counting, folder = Counting(), tmp_path / "encoder"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    monkeypatch.setattr(encoding, "_encoder", lambda folder, device: counting)
+    monkeypatch.setattr(encoding, "_encoder", lambda folder, device, made_of: counting)
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     return counting, folder
 
@@ -90,7 +90,7 @@ def test_what_is_no_encoder_and_no_text_is_named(tmp_path, monkeypatch):
         with pytest.raises(TypeError, match="must be a sequence of strings"):
             encode(wrong, HASHING)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r'needs its package: pip install "recsys_env\[language\]"; model=.hashing.'):
+    with pytest.raises(ImportError, match=r'needs its package: pip install "recsys_env\[text\]"; model=.hashing.'):
         encode(TEXTS)
 
 

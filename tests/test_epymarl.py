@@ -78,6 +78,18 @@ def test_one_reward_for_all(word: str, scale: int) -> None:
     np.testing.assert_allclose(common[:, 0] * scale, each.sum(1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("wrong", [1.7, "1", None, np.float32(1.5)])
+def test_an_action_that_is_no_whole_number_is_refused(wrong: Any) -> None:
+    env = EPyMARLEnv(TASK, seed=0, num_agents=2, **SHORT)
+    env.reset()
+    before = env.get_obs()
+    with pytest.raises((ValueError, TypeError), match="action of"):
+        env.step([0, wrong])
+    np.testing.assert_array_equal(env.get_obs(), before)
+    with pytest.raises(TypeError, match="common_reward = 'False'"):
+        EPyMARLEnv(TASK, common_reward="False", **SHORT)  # type: ignore[arg-type]
+
+
 def test_it_is_what_gymma_wraps() -> None:
     """By its name, under a time limit: spaces by agent, lists, no checks of Gymnasium's that are for one reward."""
     env = TimeLimit(gymnasium.make(f"recsys_env:recsys-gymma/{TASK}", **SHORT), max_episode_steps=12)

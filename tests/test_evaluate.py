@@ -380,6 +380,27 @@ def test_a_team_of_long_names_has_a_folder_of_its_own(tmp_path: Path) -> None:
     one.parent.mkdir(parents=True)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("runs/a", "runs_a"), ("a:b", "a b"), ("population:content+greedy", "population:content_greedy")]
+)
+def test_different_teams_never_share_a_file(one: str, other: str) -> None:
+    assert runs_module.file_name(one) != runs_module.file_name(other)
+
+
+def test_equal_runs_are_played_once_and_reported_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = []
+
+    def play(run: runs_module.Run) -> dict[str, Any]:
+        played.append(run)
+        return {"own": [[len(played)]], "commit": "", "team": run.team}
+
+    monkeypatch.setattr(runs_module, "play", play)
+    runs = [runs_module.Run("duel-v1", team, 0, 1, 0, False) for team in ("greedy", "blind", "greedy", "content")]
+    found = runs_module.play_all(runs, tmp_path, resume=False)
+    assert [result["team"] for result in found] == ["greedy", "blind", "greedy", "content"]
+    assert len(played) == 3
+
+
 def test_every_run_lies_two_folders_deep(tmp_path: Path) -> None:
     """Where it is found again, whatever the policy's and the task's names."""
     for task, team in (("tiny-v0", "."), ("tiny-v0", ".."), ("tiny-v0,catalogue=/a/b.npz", "runs/mine")):
@@ -463,7 +484,6 @@ def test_runs_of_another_version_of_a_policy_are_not_kept(tmp_path: Path, monkey
     evaluate(("changing:Mine",), ("tiny-v0",), **settings)
     evaluate(("changing:Mine",), ("tiny-v0",), resume=True, **settings)
     (tmp_path / "changing.py").write_text("from recsys_env.policies import Random as Mine\n")
-    runs_module.digest_of.cache_clear()
     said = r"0\.json was played by another version of changing:Mine; give another --out, or leave out --resume"
     with pytest.raises(ValueError, match=said):
         evaluate(("changing:Mine",), ("tiny-v0",), resume=True, **settings)

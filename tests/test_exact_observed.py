@@ -28,7 +28,7 @@ from recsys_env.exact import (
     team_optimum,
 )
 from recsys_env.fields import OBSERVATION
-from recsys_env.policies import Policy
+from recsys_env.policies import Policy, make_policy
 from recsys_env.tuning import Budget
 
 pytest.importorskip("tyro")
@@ -275,6 +275,13 @@ def test_the_command_says_which_strategies_its_equilibria_are_of(
     assert np.shape(stored["transitions"]) == (147, 49, 147) == (len(stored["table_states"]), 49, stored["table"])
     main(["solve", "duel-v1", "--policies", "joint"])
     assert "these states (Markov perfect equilibria) price of anarchy" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_table_of_another_world_than_the_batch_plays_is_refused() -> None:
+    envs = recsys_env.vector_env("duel-v1", 1)
+    envs.world = recsys_env.vector_env("duel-v1", 1, world_seed=2).world
+    with pytest.raises(ValueError, match="the batch plays a world that was assigned to it"):
+        make_policy("equilibrium").bind(envs, "recommender_0", 0)
 
 
 @pytest.mark.slow

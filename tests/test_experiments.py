@@ -381,16 +381,32 @@ def test_taking_out_a_cause_changes_its_fields_alone() -> None:
     assert replace(still, {"dynamics": config.dynamics}) == config
     assert without("ecommerce-v1", "stock").items.stock_init == 0
     assert without("rivals-v1", "rivals").num_agents == 1
-    known = without(config, "popularity")
-    assert known.choice.beta_pop == 0
-    level = config.choice.beta_pop * np.log1p(config.items.popularity_mean)
-    assert known.choice.v_0 == pytest.approx(config.choice.v_0 - level)
     assert without(config, *CAUSES).num_agents == 1
     assert without("duel-v1", "satisfaction").dynamics.mood_down_none == 0
     with pytest.raises(ValueError, match="unknown cause 'stocks'"):
         without(config, "stocks")
     with pytest.raises(ValueError, match="rivals cannot be taken out"):
         without("journey-v1", "rivals")
+
+
+@pytest.mark.parametrize("task", ["news-v1", "grocery-v1", "duel-v1"])
+def test_without_popularity_the_mean_utility_stays(task: str) -> None:
+    config = replace(task_config(task, {}), {"choice": {"beta_pop": 0.4}})
+    known = without(config, "popularity")
+    mean = 0.4 * np.log1p(VectorEnv(config).world.items["popularity"].astype(float)).mean()
+    assert known.choice.beta_pop == 0
+    assert known.choice.v_0 == pytest.approx(config.choice.v_0 - mean)
+    assert known.choice.v_0_by_mood == pytest.approx([value - mean for value in config.choice.v_0_by_mood])
+
+
+def test_a_task_that_is_sparse_stays_as_it_is_or_is_refused() -> None:
+    once = sparse("news-v1", 50, 20)
+    twice = sparse(once, 50, 20)
+    assert (twice.items.life, twice.items.period) == (once.items.life, once.items.period)
+    assert twice.items.popularity_half_life == pytest.approx(once.items.popularity_half_life)
+    rare = replace(task_config("news-v1", {}), {"arrival": {"r_0": -12.0, "k_0": -3.0}})
+    with pytest.raises(ValueError, match=r"pages of this task take 2.76% of the ticks; it is sparser than its variant"):
+        sparse(rare)
 
 
 # ------------------------------------------------------------------------------------------------ off-policy

@@ -453,6 +453,23 @@ def test_save_and_load(fitted, tmp_path):
     same(fitted, Catalogue.load(tmp_path / "planted.npz"), tolerance=2e-3)
 
 
+def test_a_count_that_half_precision_cannot_hold_is_refused_before_anything_is_written(fitted, tmp_path):
+    large = dataclasses.replace(fitted, habit_count=np.full_like(fitted.habit_count, 70_000.0))
+    with pytest.raises(
+        ValueError, match=r"Catalogue\.habit_count can be saved up to 65504, its largest value is 70000"
+    ):
+        large.save(tmp_path / "large.npz")
+    assert not any(tmp_path.iterdir())
+
+
+def test_settings_of_a_catalogue_are_its_own(fitted):
+    settings = {"choice": {"eta": 1.0}}
+    changed = dataclasses.replace(fitted, settings=settings)
+    before = changed.digest()
+    settings["choice"]["eta"] = 2.0
+    assert changed.digest() == before
+
+
 def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
     plain = pd.DataFrame(
         {

@@ -153,6 +153,16 @@ def test_the_others_learn_and_are_told_of_ends() -> None:
     assert (spy.ends, len(spy.seen)) == (0, 1)
 
 
+def test_a_restored_copy_leaves_the_choices_of_others_as_they_are() -> None:
+    focal = FocalBatch(recsys_env.vector_env("social-v1", 4), {"recommender_1": "random"})
+    focal.reset(seed=1)
+    snapshot = focal.save(0)
+    focal.step(focal.empty_actions())
+    before = focal._joint.copy()
+    focal.restore(snapshot, copy=0)
+    np.testing.assert_array_equal(focal._joint[1:], before[1:])
+
+
 def test_same_seed_same_game() -> None:
     def played() -> np.ndarray:
         focal = FocalBatch(batch(), "random", ["recommender_0"])

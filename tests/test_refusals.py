@@ -339,5 +339,7 @@ def test_a_model_counts_without_an_init_of_its_own() -> None:
 
 
 def test_a_text_is_of_letters() -> None:
-    with pytest.raises(ValueError, match=r"^texts\[1\] = 'b\\ud800' must be a string of characters; '\\ud800' is none$"):
+    with pytest.raises(
+        ValueError, match=r"^texts\[1\] = 'b\\ud800' must be a string of characters; '\\ud800' is none$"
+    ):
         language.encode(["a", "b\ud800"], "hashing")

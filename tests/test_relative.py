@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -156,7 +158,27 @@ def test_it_is_a_parallel_environment(masks: bool) -> None:
         assert all(env.observation_space(agent).contains(seen) for agent, seen in observations.items())
 
 
+def test_a_copy_has_environments_of_its_own() -> None:
+    sizes = team_sizes_env("social-v1", 3)
+    sizes.reset(seed=0)
+    for copied in (copy.copy(sizes), pickle.loads(pickle.dumps(sizes))):
+        copied.step({agent: copied.action_space(agent).sample() for agent in copied.agents})
+        assert copied.env.vector.tick.tolist() == [1]
+        assert sizes.env.vector.tick.tolist() == [0]
+
+
+def test_a_size_that_is_refused_stays_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = team_sizes_env("social-v1", 3)
+    other = RelativeLayout(sizes.env.vector, 4)
+    monkeypatch.setattr("recsys_env.relative.RelativeLayout", lambda envs, most: other)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="teams of 2 agents have other observations than teams of 3"):
+            sizes.reset(options={"num_agents": 2})
+
+
 def test_mistakes_of_sizes_are_named() -> None:
+    with pytest.raises(TypeError, match=r"config = 'duel-v1'"):
+        TeamSizesEnv("duel-v1", 3)  # type: ignore[arg-type]
     env = team_sizes_env(TALKING, 4)
     first = first_pages(env, 0, 3)
     for agents, error in ((5, ValueError), (0, ValueError), ("two", TypeError)):

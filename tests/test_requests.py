@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, Catalogue, WorldConfig, replace
+from recsys_env import TASKS, Catalogue, VectorEnv, WorldConfig, replace
 from recsys_env.kernels.equations import in_python
 from recsys_env.kernels.requests import BUDGETS, PHRASINGS, request_row
 from recsys_env.texts import POLES, topic_names, topic_poles
@@ -151,3 +151,12 @@ def test_a_catalogues_topics_are_named_whatever_their_names_are() -> None:
         assert all(f'from the "{name}" section' in text for text in made.texts[topic == t])
     assert readable(made.vectors, topic + 1) > 0.99
     assert readable(made.vectors, budget) > 0.99
+
+
+def test_an_assigned_world_speaks_its_own_requests() -> None:
+    asking = WorldConfig(users={"request": 0.5})
+    envs, other = VectorEnv(asking), VectorEnv(replace(asking, {"world_seed": 1}))
+    before = envs.requests
+    envs.world = other.world
+    assert envs.requests is not before  # of this config's words, for the topics of the world
+    assert envs.requests.texts.tolist() != before.texts.tolist()

@@ -14,10 +14,11 @@ pytest.importorskip("tyro")
 
 from recsys_env import SCENARIOS, TASKS, Scenario, vector_env
 from recsys_env.__main__ import main
-from recsys_env.evaluation import UNSEEN, episode_returns
-from recsys_env.evaluation.scenarios import answers_of, per_capita, play_scenarios, standings
+from recsys_env.evaluation import UNSEEN, episode_returns, runs
+from recsys_env.evaluation.scenarios import answers_of, per_capita, play_scenarios, results_of, standings
 from recsys_env.policies import Policy, Team, make_policy
 from recsys_env.policies.base import feedback
+from recsys_env.provenance import provenance
 
 FAIR, HOOK = 0, 1  # items of duel-v1
 
@@ -97,6 +98,25 @@ def test_the_command_plays_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
             main(["evaluate", *words, "--out", str(tmp_path / "nothing")])
         assert said in capsys.readouterr().err
     assert not (tmp_path / "nothing").exists()
+
+
+def test_scenarios_with_equal_teams_keep_their_own_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a task of three agents or more, `greedy` beside `greedy` is one team of two scenarios."""
+    pytest.importorskip("tqdm")
+    teams: dict[float, str] = {}
+
+    def play(run: runs.Run) -> dict[str, Any]:
+        reward = float(len(teams))
+        teams[reward] = run.team
+        return {"own": [[reward] * 4], "episodes": 1, **provenance()}
+
+    monkeypatch.setattr(runs, "play", play)
+    wanted = {name: one for name, one in SCENARIOS.items() if one.task == "market-v0"}
+    found = results_of(wanted, ("content",), range(1), 1, 0, tmp_path, False)
+    assert found.keys() == wanted.keys()
+    for name, scenario in wanted.items():
+        for policy, row in found[name]["policies"].items():
+            assert teams[row["runs"][0]] == scenario.team(policy), (name, policy)
 
 
 # ------------------------------------------------------------------------------------------------ conditional policies

@@ -13,6 +13,7 @@ from recsys_env import FocalBatch, task_config, vector_env
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.runs import Run, play, play_all
 from recsys_env.policies import Content, Policy, Team, TeamPolicy, feedback, make_policy
+from recsys_env.policies import team as team_module
 from recsys_env.policies.base import team_feedback
 
 SHORT = {"horizon": 40}
@@ -109,6 +110,13 @@ def test_a_name_makes_one_object_for_its_agents(tmp_path: Path, monkeypatch: pyt
     plain = play(Run(run.task, team_of.replace("joint_file:Members", "content"), 0, 3, 0, True))
     assert results[0]["own"] == plain["own"]
     assert results[0]["metrics"] == plain["metrics"]
+
+
+def test_a_folder_makes_one_object_as_text_and_as_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team_module, "make_policy", lambda policy: Members())
+    for folder in ("runs/team", Path("runs/team")):
+        made = team_module._made(dict.fromkeys(THREE.agents, folder))
+        assert len({id(policy) for policy in made.values()}) == 1
 
 
 def test_mistakes_are_named() -> None:

@@ -13,7 +13,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 
 import recsys_env
-from recsys_env.policies import Random
+from recsys_env.policies import Policy, Random
+from recsys_env.views import SharedPolicyVectorEnv
 
 SHORT = 12
 
@@ -194,6 +195,59 @@ def test_gymnasiums_wrappers_work_on_the_vector() -> None:
     assert lengths == [[SHORT] * 4] * 2
 
 
+def test_the_others_choose_once_for_each_page() -> None:
+    """Also for the first page of an episode that follows another one."""
+    ticks = []
+
+    class Noting(Policy):
+        def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+            ticks.append(int(self.envs.tick[0]))
+            return np.zeros(len(observations), np.int64)
+
+    env = recsys_env.single_agent_env("social-v1", background=Noting(), horizon=3)
+    text = recsys_env.text_env("social-v1", background={"recommender_1": Noting()}, horizon=3)
+    for reset, step in (
+        (env.reset, lambda: env.step(0)),
+        (text.reset, lambda: text.step({"recommender_0": ""})),
+    ):
+        ticks.clear()
+        reset(seed=0)
+        for _ in range(3):
+            step()
+        reset()
+        step()
+        assert ticks == [0, 1, 2, 0, 1]
+        reset()  # in the middle of an episode
+        assert ticks == [0, 1, 2, 0, 1, 0]
+
+
+def test_later_episodes_beside_a_random_policy_are_those_of_the_vector() -> None:
+    single = recsys_env.single_agent_env("social-v1", background="random", horizon=5)
+    vector = recsys_env.single_agent_vector_env(
+        "social-v1", 1, background="random", horizon=5, autoreset_mode=AutoresetMode.SAME_STEP
+    )
+    single.reset(seed=3)
+    vector.reset(seed=3)
+    for _ in range(3):
+        for _ in range(5):
+            reward = single.step(1)[1]
+            assert reward == pytest.approx(vector.step(np.ones(1, np.int64))[1][0])
+        single.reset()
+
+
+def test_copies_that_end_apart_are_refused() -> None:
+    envs = recsys_env.vector_env("social-v1", 2, horizon=5)
+    rows = SharedPolicyVectorEnv(envs)
+    rows.reset(seed=0)
+    begun = envs.save(0)
+    for _ in range(3):
+        rows.step(np.zeros(4, np.int64))
+    envs.restore(begun, copy=0)
+    rows.step(np.zeros(4, np.int64))
+    with pytest.raises(RuntimeError, match=r"the episodes of 1 of 2 copies ended, but here all must end together"):
+        rows.step(np.zeros(4, np.int64))
+
+
 def test_wrong_use_is_named_and_changes_nothing() -> None:
     with pytest.raises(ValueError, match="did you mean 'recommender_1'"):
         recsys_env.single_agent_env("duel-v1", agent="recomender_1")
@@ -255,7 +309,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     ):
         with pytest.raises(
             TypeError,
-            match="'render_mode' is an argument of parallel_env, env and single_agent_env; a batch draws nothing",
+            match="'render_mode' is an argument of parallel_env, env, single_agent_env and",
         ):
             call()
 

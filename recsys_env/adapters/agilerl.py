@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import CpuBatch, checked_cpu_batch
+from ..batch import CpuBatch, all_ended, checked_cpu_batch
 from ..infos import Infos
 
 try:
@@ -122,7 +122,7 @@ class HorizonReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         self._rows = rows
 
     def add(self, data: Any) -> None:
-        if self._rows.envs.truncated.any():  # all copies end together
+        if all_ended(self._rows.envs.truncated):
             for agent, final in self._rows.observed(self._rows.envs.final_obs).items():
                 data["next_obs"][agent] = torch.from_numpy(final)
         super().add(data)

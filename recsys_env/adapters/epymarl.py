@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ..catalogue import Catalogue
-from ..checks import shown
+from ..checks import check_flag, shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
 from ..tasks import task_config
@@ -62,6 +62,7 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
             raise ValueError(
                 f"reward_scalarisation = {shown(reward_scalarisation)} is not allowed; choose 'sum' or 'mean'"
             )
+        check_flag("common_reward", common_reward)
         config = task_config(task, {**overrides, "mask_actions": True}, catalogue)
         if config.slots > 1 or config.continuous:
             raise ValueError(
@@ -106,7 +107,11 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
         """
         if len(action) != self.n_agents:
             raise ValueError(f"action = {shown(action)} must be {self.n_agents} numbers, one for each agent")
-        joint = {agent: int(chosen) for agent, chosen in zip(self.env.possible_agents, action, strict=True)}
+        # tensors and NumPy's numbers as Python's; what is no number is refused by the environment
+        joint = {
+            agent: chosen.item() if hasattr(chosen, "item") and getattr(chosen, "ndim", 0) == 0 else chosen
+            for agent, chosen in zip(self.env.possible_agents, action, strict=True)
+        }
         observations, rewards, _, truncations, _ = self.env.step(joint)
         self._seen = list(observations.values())
         over = all(truncations.values())

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from ..actions import as_array
-from ..batch import CpuBatch, checked_cpu_batch
+from ..batch import CpuBatch, all_ended, checked_cpu_batch
 
 try:
     import pufferlib
@@ -84,7 +84,7 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
         self.truncations[:] = np.repeat(truncated, self.envs.num_agents)
         self._return += float(rewards.mean())
         self._individual_reward += float(infos["individual_reward"].mean())
-        report = self._report() if truncated.any() else []
+        report = self._report() if all_ended(truncated) else []
         return self.observations, self.rewards, self.terminals, self.truncations, report
 
     def _report(self) -> list[dict[str, float]]:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import CpuBatch, checked_cpu_batch
+from ..batch import CpuBatch, all_ended, checked_cpu_batch
 from ..environment import RecommendationEnv
 from ..tasks import task_config
 from ..vector import VectorEnv
@@ -134,7 +134,6 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         self._all = dict.fromkeys(self.agents, True)
         self._none = dict.fromkeys(self.agents, False)
         self._pending: Sequence[dict[str, Any]] | None = None
-        self._state: list[np.ndarray] = []
         self._over = False
 
     @classmethod
@@ -153,14 +152,9 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     @property
     def buf_state(self) -> list[np.ndarray]:
-        """The global state [S] of every copy, computed only if a critic asks for it.
-
-        After the last step of an episode this is the state of the step before, because the batch has already begun the
-        next episode.
-        """
-        if not self._over:
-            self._state = list(self.envs.state())
-        return self._state
+        """The global state [S] of every copy, computed only if a critic asks for it; after the last step of an episode,
+        the state at its end."""
+        return list(self.envs.final_state() if self._over else self.envs.state())
 
     def _infos(self) -> list[dict[str, Any]]:
         reports = zip(self._split(self._scores), self.buf_avail_actions, strict=True)
@@ -194,7 +188,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         observations, rewards, _, truncated, _ = self.envs.step(joint)
         self._scores += rewards
         self._ticks += 1
-        self._over = bool(truncated.any())  # all copies end together
+        self._over = all_ended(truncated)
         first = self._observed(observations)
         self.buf_obs, self.buf_avail_actions = self._observed(self.envs.final_obs) if self._over else first
         infos = self._infos()

@@ -86,9 +86,10 @@ class Run:
 
 
 def file_name(name: str) -> str:
-    """Return the name of a file or folder for a task or team; long or unusual names end in a hash."""
+    """Return the name of a file or folder for a task or team. Names that are long, or hold characters that file names
+    should not, end in a hash, so that different names never share a file."""
     clean = re.sub(r"[^\w.,=-]+", "_", name).strip("_")
-    if clean.strip(".") and len(clean) <= _LONGEST:
+    if clean == name and clean.strip(".") and len(clean) <= _LONGEST:
         return clean
     return f"{clean[:_LONGEST].strip('.')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
@@ -102,7 +103,7 @@ def learner_of(policy: str) -> str:
 @functools.cache
 def digest_of(policy: str) -> str | None:
     """Return a digest of a policy's folder or module file, or of those in a population; None for policies of the
-    package, unless they are folders, and of other `FAMILIES`."""
+    package, unless they are folders, and of other `FAMILIES`. It is kept until `play_all` is called again."""
     module, folder = policy.partition(":")[0], next((f for f in (Path(policy), PACKAGE / policy) if f.is_dir()), None)
     if module == "population":
         digests = list(filter(None, map(digest_of, members_of(policy.partition(":")[2]))))
@@ -110,7 +111,7 @@ def digest_of(policy: str) -> str | None:
     if policy in POLICIES or policy in TASK_POLICIES or module in FAMILIES:
         return None
     if folder is not None:
-        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     else:
         spec = importlib.util.find_spec(module)
         files = [] if spec is None or spec.origin is None else [Path(spec.origin)]
@@ -209,11 +210,11 @@ def _means(values: np.ndarray) -> list[float | None]:
 
 
 def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any]]:
-    """Play every run that has no file yet, with a progress bar, and return the results of all.
+    """Play every run that has no file yet, with a progress bar, and return the result of each.
 
     Args:
-        runs: the runs, in the order of play. Another process may play the same runs in another order: each process
-            checks for the file again before it plays a run.
+        runs: the runs, in the order of play. Equal ones are played once. Another process may play the same runs in
+            another order: each process checks for the file again before it plays a run.
         out: folder of the files.
         resume: whether to keep existing files. Otherwise all runs are played anew.
 
@@ -226,13 +227,15 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
     out = checked_path("out", out)
     from tqdm import tqdm
 
-    runs = list(dict.fromkeys(runs))
-    _check_policies(runs)
+    wanted = list(runs)
+    different = list(dict.fromkeys(wanted))
+    digest_of.cache_clear()
+    _check_policies(different)
     out.mkdir(parents=True, exist_ok=True)
-    stored = [_stored(run, out) for run in runs] if resume else [None] * len(runs)
-    results = []
-    with tqdm(total=len(runs), initial=sum(s is not None for s in stored), unit="run", dynamic_ncols=True) as bar:
-        for run, result in zip(runs, stored, strict=True):
+    stored = [_stored(run, out) for run in different] if resume else [None] * len(different)
+    results: dict[Run, dict[str, Any]] = {}
+    with tqdm(total=len(different), initial=sum(s is not None for s in stored), unit="run", dynamic_ncols=True) as bar:
+        for run, result in zip(different, stored, strict=True):
             bar.set_postfix_str(f"{run.task} {run.team} seed {run.seed}")
             if result is None:
                 try:
@@ -240,14 +243,14 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
                 except Exception as error:  # a policy that passed its first page may fail later
                     raise _named(f"{run.team} on {run.task}, run {run.seed}", error) from error
                 bar.update()
-            results.append(result)
-    if len(commits := sorted({str(result["commit"]) for result in results})) > 1:
+            results[run] = result
+    if len(commits := sorted({str(result["commit"]) for result in results.values()})) > 1:
         print(
             f"note: these runs are of different commits; if what they use changed between them, play them again: "
             f"{', '.join(commits)}",
             file=sys.stderr,
         )
-    return results
+    return [results[run] for run in wanted]
 
 
 def _named(whose: str, error: Exception) -> Exception:

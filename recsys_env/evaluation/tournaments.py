@@ -77,7 +77,8 @@ def tournament(
     policies = tuple(dict.fromkeys(import_policies(policies)))
     for policy in filter(is_team, policies):
         raise ValueError(f"{shown(policy)} is a team; a tournament is played by single policies")
-    for task in cli.tasks_of(tasks):
+    tasks = tuple(cli.tasks_of(tasks))
+    for task in tasks:
         if cli.config_of(task).num_agents == 1:
             raise ValueError(f"{task} has one agent, which has nobody to play against")
     runs = [

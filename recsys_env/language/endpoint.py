@@ -69,7 +69,7 @@ class Endpoint(LanguageModel):
         self._defaults: dict[str, Any] = {} if "temperature" in self._options else {"temperature": 0}
         self._limit = "max_tokens"
         self.usage, self._counting = Usage(), threading.Lock()
-        self._library, key = library("openai", "language"), os.environ.get(KEY, "none")
+        self._library, key = library("openai", "text"), os.environ.get(KEY, "none")
         values = [value for part in url.query.split("&") for value in (part.partition("=")[2] or part,)]
         secrets = {*filter(None, (url.username, url.password, basic_credentials(url), *values, os.environ.get(KEY)))}
         self._secrets = sorted(secrets | {unquote(secret) for secret in secrets}, key=len, reverse=True)

@@ -125,8 +125,11 @@ class TextEnv(ParallelEnv):
         if seed is not None or not self._seeded:
             self.team.seed(secrets.randbits(63) if seed is None else seed)
             self._seeded = True
-        else:
+            self._choose()
+        elif self._asked_at != self.numeric.vector._moves:
             self.team.reset()
+            self._choose()
+        # else the others have chosen in the step that ended the last episode, which was followed by this page
         return self._prompts(observations), self._of_learners(infos)
 
     def _bind(self, seed: int) -> None:
@@ -172,6 +175,7 @@ class TextEnv(ParallelEnv):
             self.repairs[agent].update(repairs)
             infos[agent]["repairs"] = repairs
         mine = self._of_learners
+        self._choose()
         return self._prompts(observations), mine(rewards), mine(terminations), mine(truncations), mine(infos)
 
     def _answer(self, agent: str, text: Any, late: bool) -> Answer | None:
@@ -190,9 +194,12 @@ class TextEnv(ParallelEnv):
         agents = self.numeric.possible_agents
         return {agent: self._others_actions[0, agents.index(agent)] for agent in self.team.policies}
 
-    def _prompts(self, observations: Mapping[str, Any]) -> dict[str, str]:
-        """Let the others choose for the page about to be shown, and write the prompts of it."""
+    def _choose(self) -> None:
+        """Let the others choose for the page about to be shown."""
         self.team.act(self.numeric.vector.observations, self._others_actions)
+
+    def _prompts(self, observations: Mapping[str, Any]) -> dict[str, str]:
+        """Write the prompts of the page about to be shown, for which the others have chosen."""
         for agent, reader in self.readers.items():
             (self.pages[agent],) = reader.read(self._flat(observations[agent])[None]) if self.agents else (None,)
         self._asked, self._asked_at = time.perf_counter(), self.numeric.vector._moves

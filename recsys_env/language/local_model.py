@@ -36,36 +36,28 @@ class LocalModel(LanguageModel):
     rates = True
 
     def __init__(self, name: str, device: str = "auto") -> None:
-        self.name = name
-        adapter = Path(name) / ADAPTER
-        self._base: str = (
-            read_json(adapter, {"base_model_name_or_path": str})["base_model_name_or_path"]
-            if os.path.isfile(adapter)
-            else name
-        )
-        folder, file = _weights(self._base)
+        self.name, self._settings = name, settings_of(name)
+        folder, file = _weights(_base_of(name))
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        transformers, self._torch = library("transformers", "language"), library("torch", "language")
+        transformers, self._torch = library("transformers", "text"), library("torch", "text")
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         options |= {"gguf_file": file} if file else {}
         transformers.utils.logging.disable_progress_bar()
         from ..tensors import choose_device
 
-        self._device, self.adapted = choose_device(device), os.path.isfile(adapter)
+        self._device, self.adapted = choose_device(device), os.path.isfile(Path(name) / ADAPTER)
         with quiet():
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
             kind = self._torch.float32 if self._device.type == "cpu" else "auto"
             model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind, **options)
             if self.adapted:
-                model = library("peft", "language").PeftModel.from_pretrained(model, name)
+                model = library("peft", "text").PeftModel.from_pretrained(model, name)
         self.network = model.to(self._device).eval()
         self._end = self._tokenizer.eos_token_id
 
     @property
     def settings(self) -> str:
-        folder, file = _weights(self._base)
-        parts = [folder / file, *([Path(self.name)] if self.adapted else [])]
-        return " ".join([self.name, *map(fingerprint, parts)])
+        return self._settings
 
     def parameters(self) -> int:
         """Number of parameters of the model."""
@@ -108,7 +100,7 @@ class LocalModel(LanguageModel):
         if not self._tokenizer.chat_template:
             return joined
         write = functools.partial(self._tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True)
-        with contextlib.suppress(library("jinja2", "language").exceptions.TemplateError):
+        with contextlib.suppress(library("jinja2", "text").exceptions.TemplateError):
             text = str(write(list(messages)))
             if all(message["content"].strip() in text for message in messages):
                 return text
@@ -138,6 +130,26 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def settings_of(name: str) -> str:
+    """Return what the answers of a model depend on: its name, and digests of its weights and of its adapter.
+
+    Raises:
+        ValueError, ImportError: as of `LocalModel`.
+    """
+    (folder, file), adapter = _weights(_base_of(name)), Path(name)
+    parts = [folder / file, *([adapter] if os.path.isfile(adapter / ADAPTER) else [])]
+    return " ".join([name, *map(fingerprint, parts)])
+
+
+def _base_of(name: str) -> str:
+    """Return the name of the model that an adapter changes, or of the model itself."""
+    adapter = Path(name) / ADAPTER
+    if not os.path.isfile(adapter):
+        return name
+    base: str = read_json(adapter, {"base_model_name_or_path": str})["base_model_name_or_path"]
+    return base
 
 
 def _weights(name: str) -> tuple[Path, str]:

@@ -21,7 +21,7 @@ from ..addresses import with_secrets
 from ..checks import shown
 from .endpoint import Endpoint, checked_options
 from .interface import LanguageModel
-from .local_model import LocalModel
+from .local_model import LocalModel, settings_of
 
 
 def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> LanguageModel:
@@ -44,11 +44,12 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> La
         return _endpoint(with_secrets(name), json.dumps(checked_options(options), sort_keys=True))
     if options:
         raise ValueError(f"options = {shown(options)} are for models with an address; {shown(name)} takes none")
-    return _local(name)
+    return _local(name, settings_of(name))
 
 
 @functools.lru_cache(1)
-def _local(name: str) -> LocalModel:
+def _local(name: str, settings: str) -> LocalModel:
+    """Load a model once, until its files have changed."""
     return LocalModel(name)
 
 

@@ -42,7 +42,7 @@ class Projection:
                 f"texts of shape {texts.shape} and vectors of shape {vectors.shape} must be matrices with a "
                 "row for each item, of two items or more"
             )
-        model = library("sklearn.linear_model", "language").RidgeCV(alphas=PENALTIES).fit(texts, vectors)
+        model = library("sklearn.linear_model", "text").RidgeCV(alphas=PENALTIES).fit(texts, vectors)
         slopes = model.coef_.reshape(vectors.shape[1], -1).T  # of one dimension scikit-learn gives a row
         return cls(slopes.astype(np.float32), np.ravel(model.intercept_).astype(np.float32), float(model.alpha_))
 

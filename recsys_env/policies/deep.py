@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..batch import AnyBatch
+from ..checks import check_count
 from .logged import Trained
 
 try:
@@ -28,11 +29,15 @@ class Deep(Trained):
     Args:
         device: "auto" uses a GPU if there is one.
         passes: passes over the sequences at each training.
+
+    Raises:
+        ValueError, TypeError: there is no such device, or `passes` is not a whole number of 1 or more.
     """
 
     network: Any
 
     def __init__(self, device: str = "auto", passes: int = 20) -> None:
+        check_count("passes", passes, 1, 10**6)
         self._device = choose_device(device)
         self._passes = passes
 

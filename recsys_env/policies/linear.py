@@ -97,14 +97,15 @@ class LinearRanker(Ranker):
         return scores
 
     def _rows(self, features: int, states: int) -> np.ndarray:
-        """Weights of the features [1 or B, 1 + X, F].
+        """Weights of the features [1 or B, 1 + X, F], without the one of the level of prices or bids.
 
         Raises:
             ValueError: the weights are for other features, states or copies than those of the batch.
         """
         *copies, count, width = self.weights.shape
-        if width < features or (states and count != 1 + states) or copies not in ([], [1], [self.envs.num_envs]):
-            wanted = f"[{1 + states}, {features}] or [{self.envs.num_envs}, {1 + states}, {features}]"
+        wide = features + (self.envs.shape.levels > 0)
+        if width != wide or (states and count != 1 + states) or copies not in ([], [1], [self.envs.num_envs]):
+            wanted = f"[{1 + states}, {wide}] or [{self.envs.num_envs}, {1 + states}, {wide}]"
             raise ValueError(f"weights of shape {list(self.weights.shape)} must have the shape {wanted} in this batch")
         rows = self.weights[..., :features]
         return np.ascontiguousarray(rows.reshape(-1, *rows.shape[-2:]))
@@ -251,6 +252,11 @@ class Static(LinearRanker):
                 "`python -m recsys_env tune TASK` finds them"
             )
         names = ranker_weights(envs.config, envs.shape)
+        if not set(found) & set(names):
+            raise ValueError(
+                f"static_weights of this world are of {', '.join(found)}, none of which {agent} has here; "
+                f"it has {', '.join(names)}"
+            )
         self.weights = np.array([[found.get(name, 0.0) for name in names]])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import STOCK, USER, State, allocate_state, zeros
 from ..batch import AnyBatch
+from ..checks import check_count
 from ..kernels.planners.posterior import (
     Population,
     Posterior,
@@ -42,9 +43,13 @@ class Observer(Policy):
 
     Args:
         particles: S, people who the visitor may be.
+
+    Raises:
+        ValueError, TypeError: `particles` is not a whole number of 1 or more.
     """
 
     def __init__(self, particles: int = PARTICLES) -> None:
+        check_count("particles", particles, 1, 10**6)
         self.particles = particles
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:

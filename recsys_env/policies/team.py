@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -225,14 +226,15 @@ class _Member:
 
 
 def _made(policies: Mapping[str, str | Policy]) -> dict[str, Policy]:
-    """Return the policy object of each agent; all agents of a `TeamPolicy`'s name share one."""
+    """Return the policy object of each agent; all agents of a `TeamPolicy`'s name or folder share one."""
     made: dict[str, Policy] = {}
-    teams: dict[str, TeamPolicy] = {}  # by name
+    teams: dict[str, TeamPolicy] = {}  # by name or folder
     for agent, policy in policies.items():
-        if isinstance(policy, str) and policy in teams:
-            made[agent] = teams[policy]
+        name = str(policy) if isinstance(policy, str | Path) else None
+        if name is not None and name in teams:
+            made[agent] = teams[name]
             continue
         made[agent] = one = make_policy(policy)
-        if isinstance(policy, str) and isinstance(one, TeamPolicy):
-            teams[policy] = one
+        if name is not None and isinstance(one, TeamPolicy):
+            teams[name] = one
     return made
