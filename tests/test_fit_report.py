@@ -20,7 +20,16 @@ from scipy.sparse import csr_matrix  # noqa: E402
 from recsys_env import replace  # noqa: E402
 from recsys_env.__main__ import main  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, fit  # noqa: E402
-from recsys_env.fitting.report import assess, decisions, diagnosis, ranking, realism, verdict, write_page  # noqa: E402
+from recsys_env.fitting.report import (  # noqa: E402
+    assess,
+    commands,
+    decisions,
+    diagnosis,
+    ranking,
+    realism,
+    verdict,
+    write_page,
+)
 from recsys_env.fitting.report.assessment import PARTS  # noqa: E402
 from recsys_env.fitting.report.purchase_sections import SECTIONS  # noqa: E402
 from recsys_env.fitting.report.split import Refusal, split  # noqa: E402
@@ -405,6 +414,65 @@ def test_a_world_is_fitted_to_a_file(log: Any, kind: str, tmp_path: Path, capsys
     assert FittedWorld.load(out).summary() == expected.summary()
 
 
+READ = {
+    "semicolons": ("log.csv", {"sep": ";"}),
+    "tabs": ("log.csv", {"sep": "\t"}),
+    "compressed": ("log.csv.gz", {}),
+    "with a mark of the encoding": ("log.csv", {"encoding": "utf-8-sig"}),
+}
+ROLES = ("user=user", "item=item", "time=time")
+
+
+@pytest.mark.parametrize("name", READ)
+def test_text_files_are_read_as_they_come(name: str, tmp_path: Path) -> None:
+    """Ids keep their zeros, and "NA" is one; those that are all whole numbers stay numbers."""
+    file, options = READ[name]
+    table = pd.DataFrame(
+        {
+            "user": [3, 20, 100],
+            "item": ["007", "7", "NA"],
+            "time": [20240301, 20240302, 20240313],
+            "price": [1.5, 2.0, None],
+        }
+    )
+    table.to_csv(tmp_path / file, index=False, **options)
+    found, roles = commands._read(tmp_path / file, (*ROLES, "price=price"), "free_choice")
+    assert found["user"].tolist() == [3, 20, 100]
+    assert found["item"].tolist() == ["007", "7", "NA"]
+    assert found["time"].tolist() == list(pd.to_datetime(["2024-03-01", "2024-03-02", "2024-03-13"]))
+    assert found["price"].isna().tolist() == [False, False, True]
+    assert roles["quantity"] is None
+
+
+def test_missing_ids_of_text_files_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time\na,,2024-03-01\n,b,2024-03-01\n")
+    found, _ = commands._read(tmp_path / "log.csv", ROLES, "free_choice")
+    assert found[["user", "item"]].isna().to_numpy().tolist() == [[False, True], [True, False]]
+
+
+def test_times_as_numbers_are_read_or_named_with_their_row(tmp_path: Path) -> None:
+    def times(*numbers: Any) -> Any:
+        (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(f"1,2,{number}\n" for number in numbers))
+        return commands._read(tmp_path / "log.csv", ROLES, "free_choice")[0]["time"]
+
+    for factor in (1, 10**3, 10**6):
+        assert times(1_700_000_000 * factor, 1_700_000_060 * factor).diff().dt.total_seconds()[1] == 60
+    for wrong in ("", 0):
+        with pytest.raises(
+            ValueError, match=r"must be a time since 1970 in seconds, as in most of its rows; 1 of 3 .* is row 1 with "
+        ):
+            times(1_700_000_000, wrong, 1_700_000_060)
+
+
+def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes("user,item,time\nJörg,1,2024-03-01\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"log.csv must be a text file in UTF-8, and it has the byte 0xf6"):
+        commands._read(tmp_path / "log.csv", ROLES, "free_choice")
+    (tmp_path / "log.csv").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"log.csv is empty"):
+        commands._read(tmp_path / "log.csv", ROLES, "free_choice")
+
+
 def test_a_report_is_written_and_its_verdict_printed(
     log: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -427,7 +495,7 @@ def test_a_report_is_written_and_its_verdict_printed(
     [
         (("log.csv",), "--origin is missing: say how the customers came to choose"),
         (("log.csv", "--origin", "free"), "origin = 'free' is not allowed"),
-        (("log.txt", "--origin", "free_choice"), "log.txt must be a file whose name ends in .csv or .parquet"),
+        (("log.txt", "--origin", "free_choice"), "log.txt must be a file whose name ends in .csv, .csv.gz or .parquet"),
         (("none.csv", "--origin", "free_choice"), "No such file"),
         (("log.csv", "--columns", "usr=who", "--origin", "free_choice"), "--columns usr=who must be ROLE=COLUMN"),
         (("log.csv", "--columns", "user=", "--origin", "free_choice"), "--columns user= must be ROLE=COLUMN"),

@@ -535,9 +535,9 @@ def with_value(column, value):
         (lambda log: log.iloc[:0], "empty"),
         (
             with_value("sales_value", 0.0),
-            "'sales_value' must be finite and > 0; 1 of 7200 rows are not, the first holds 0.0",
+            "'sales_value' must be finite and > 0; 1 of 7200 rows are not, the first is row 5 with 0.0",
         ),
-        (with_value("sales_value", np.nan), "'sales_value'.*holds nan"),
+        (with_value("sales_value", np.nan), "'sales_value'.* row 5 with nan; 1 rows hold nothing"),
         (lambda log: log.assign(sales_value="3 dollars"), "'sales_value' must be numeric.*'3 dollars'"),
         (with_value("quantity", -1), "'quantity' must be finite and > 0.*-1"),
         (lambda log: log.assign(quantity=1e30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e\+30"),
@@ -557,10 +557,10 @@ def with_value(column, value):
         (lambda log: log.assign(product_category=log["product_id"]), "'product_category' gives 40 topics for 40 items"),
         (lambda log: log.iloc[: USERS * 10], "spans 9.0 days.*weight_days = 28"),
         (with_value("product_type", None), "'product_type' has 1 missing values"),
-        (with_value("sales_value", 1e300), "'sales_value' must be finite and > 0; .*holds 1e.300"),
+        (with_value("sales_value", 1e300), "'sales_value' must be finite and > 0; .* row 5 with 1e.300"),
         (
             lambda log: log.assign(sales_value=pd.array([None] + [1] * 7199, dtype="Int64")),
-            "'sales_value'.*1 of 7200.*holds nan",
+            "'sales_value'.*1 of 7200.* row 0 with nan; 1 rows hold nothing",
         ),
         (
             with_value("transaction_timestamp", pd.Timestamp("1900-01-01")),

@@ -619,7 +619,8 @@ def test_what_pages_rarely_hold_is_doubted(log: Any) -> None:
     sparse = shown[(shown["event"] != "none") | (shown["item"] % 3 == 0)]
     assert any("positions have gaps on" in doubt for doubt in doubts_of(sparse))
     assert not doubts_of(shown.assign(position=1))  # nothing is further down
-    assert not doubts_of(shown.assign(position=3 * shown["position"]))  # as advertisements between them leave them
+    (doubt,) = doubts_of(shown.assign(position=3 * shown["position"]))  # as advertisements between them leave them
+    assert doubt.endswith("counts positions from 3 in steps of 3: position 3 was taken for the first")
     (doubt,) = doubts_of(shown.assign(event=shown["event"].where(shown["event"] == "none", "purchase")))
     assert "clicked items were bought: are clicks recorded as purchases?" in doubt
     orders = log.assign(page=log["page"].where(~log.duplicated(["page", "item"]), log["page"] + 10**6))
@@ -746,10 +747,10 @@ def test_propensities_leave_no_more_open_than_a_draw_among_what_was_offered(log:
     shown, offered = log[log["event"].isin(["none", "click"])], pd.DataFrame({"item": np.arange(40)})
     assert not read_pages(shown, None, offered).doubts
     of_pages = shown.assign(propensity=shown.groupby("page")["propensity"].transform("prod"))
-    assert not doubts_of(of_pages)  # the log does not say what else could be shown
-    (doubt,) = read_pages(of_pages, None, offered).doubts
-    assert "column 'propensity': on average it leaves as much to chance as a draw among" in doubt
-    assert "items, but only 40 could be shown" in doubt
+    for table in (None, offered):  # without it, no more items could be shown than the log has
+        (doubt,) = read_pages(of_pages, None, table).doubts
+        assert "column 'propensity': on average it leaves as much to chance as a draw among" in doubt
+        assert "items, but only 40 could be shown" in doubt
 
 
 def test_candidates_that_cannot_be_are_named_with_their_row(log: Any) -> None:
@@ -776,10 +777,38 @@ def test_candidates_of_each_slot_are_not_used(log: Any) -> None:
     assert "shown items had other candidates than the first item of their page" in doubt
 
 
-def test_positions_may_count_from_0(log: Any) -> None:
-    given, found = read_pages(log, None), read_pages(log.assign(position=log["position"] - 1), None)
+@pytest.mark.parametrize(
+    ("first", "step", "said"), [(0, 1, "from 0"), (2, 1, "from 2"), (10, 10, "from 10 in steps of 10")]
+)
+def test_positions_may_begin_anywhere(log: Any, first: int, step: int, said: str) -> None:
+    """Their effect depends on the number, and the world counts from 1."""
+    given, moved = read_pages(log, None), log.assign(position=first + step * (log["position"] - 1))
+    found = read_pages(moved, None)
     np.testing.assert_array_equal(found.rank, given.rank)
-    assert found.doubts == ("column 'position' counts positions from 0: position 0 was taken for the first",)
+    assert found.doubts == (f"column 'position' counts positions {said}: position {first} was taken for the first",)
+    as_categories = read_pages(moved.assign(position=moved["position"].astype("category")), None)
+    np.testing.assert_array_equal(as_categories.rank, given.rank)
+
+
+def test_a_column_of_agents_tells_how_many_fill_a_page(log: Any) -> None:
+    shown = log[log["event"].isin(["none", "click"])]
+    assert read_pages(shown, None).agents == 1
+    of_arms = read_pages(shown.assign(agent=np.where(shown["user"] % 2, "A", "B")), None)
+    assert of_arms.agents == 1
+    (doubt,) = of_arms.doubts
+    assert doubt.startswith("column 'agent' names 2 recommenders, but most pages are of one alone")
+    assert read_pages(shown.assign(agent=np.where(shown["position"] > 2, "below", "above")), None).agents == 2
+
+
+def test_prices_of_several_units_are_doubted_or_refused(log: Any) -> None:
+    shown = log[log["event"].isin(["none", "click"])]
+    half = np.random.default_rng(0).random(len(shown)) < 0.5
+    cents = shown.assign(price=shown["price"].where(half, 100.0 * shown["price"]))
+    (doubt,) = doubts_of(cents)
+    assert "prices typically differ from their item's median by a factor of 2" in doubt or "factor of 1" in doubt
+    assert doubt.endswith("are they of different units, such as cents and dollars?")
+    with pytest.raises(ValueError, match="more than 1,000 times above or below the median price of its product"):
+        read_pages(shown.assign(price=shown["price"].where(half | (shown["item"] > 3), 1e5 * shown["price"])), None)
 
 
 def test_learned_vectors_of_few_items_have_fewer_dimensions(log: Any) -> None:

@@ -356,7 +356,7 @@ def test_simulated_times_are_as_exact_as_those_of_the_log(log: Any, fitted: Any)
 # ------------------------------------------------------------------------------------------------ values of pages
 
 
-def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> None:
+def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the pages are held out, so that the estimates are sharp. They know of no competition on a page, so a page
     of good items is worth less than they say."""
     cut = split_pages(log, None, None, 0.5)
@@ -373,6 +373,10 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any) -> 
     assert random["dr"]["low"] < random["world"]["mean"] < random["dr"]["high"]
     values = {name: row["world"]["mean"] for name, row in found["policies"].items()}
     assert values["fitted utility"] > values["popularity"] > values["random"]
+    monkeypatch.setattr(page_values, "FEWEST_MATCHED", 10**6)
+    rare = page_values.page_values(world.catalogue, model, *shown, None)
+    assert all(row["dr"] is None and row["ips"] is None for row in rare["policies"].values())
+    assert rare["pairs"] == {"differ": 0, "ordered alike": 0}
     assert found["logged"]["clicks"]["mean"] == pytest.approx(found["logged"]["world"]["mean"], rel=0.15)
     assert found["pairs"]["differ"] == found["pairs"]["ordered alike"] > 0
     assert not verdict.wrong_propensities(found)
@@ -492,9 +496,12 @@ def test_words_follow_from_the_numbers() -> None:
     assert verdict.about_page_values({**estimates, "pairs": {"differ": 0, "ordered alike": 0}}) == []
     unlike = {**estimates, "policies": {"random": {**row, "dr": {"low": 0.6, "high": 0.8}}}}
     assert [finding.kind for finding in verdict.about_page_values(unlike)] == ["right", "wrong"]
-    assert "0.90 clicks per page of the policy random" in verdict.about_page_values(unlike)[1].text
+    assert (
+        "the world expects 0.90 clicks in them, and off-policy estimates (DR) say 0.60 to 0.80"
+        in verdict.about_page_values(unlike)[1].text
+    )
     unlikely = {"policies": {"random": {**row, "dr": None}}}
-    assert "hardly ever could have shown" in verdict.about_page_values(unlikely)[0].text
+    assert "was shown or clicked too rarely in the log" in verdict.about_page_values(unlikely)[0].text
     unlikely["policies"]["random"]["weight"] = {"mean": 90.0, "low": 60.0, "high": 120.0}
     assert "are 90 on average, and must be 1" in verdict.about_page_values(unlikely)[0].text
     assert [finding.kind for finding in verdict.about_log(["a"], ["b"])] == ["serious", "wrong"]

@@ -16,6 +16,7 @@ from recsys_env.fitting.plausibility import (  # noqa: E402
     FEWEST_USERS,
     doubts_about_ids_and_dates,
 )
+from recsys_env.fitting.times import read_times  # noqa: E402
 
 OPTIONS = {"origin": "free_choice", "dims": 4, "habit_size": 8}
 
@@ -54,8 +55,8 @@ REFUSED = {
     ),
     "no prices": (
         lambda log: log.assign(sales_value=0.0),
-        "column 'sales_value' must be finite and > 0; 7200 of 7200 rows are not, the first holds 0.0, as in a log "
-        "without prices: name no column for price",
+        "column 'sales_value' must be finite and > 0; 7200 of 7200 rows are not, the first is row 0 with 0.0, as in a "
+        "log without prices: name no column for price",
     ),
     "every row three times": (
         lambda log: pd.concat([log] * 3),
@@ -136,6 +137,19 @@ DOUBTED = {
         lambda log: log.assign(sales_value=log["sales_value"] * every_other(log, 1, 9, 2, 20, 5)),
         "column 'sales_value' gives prices per unit that typically differ from their product's median by a factor of",
     ),
+    "prices per unit beside a quantity": (
+        lambda log: log.assign(quantity=every_other(log, 1, 1, 2, 1, 3)),
+        r"column 'sales_value': within a product, prices of rows hardly grow with column 'quantity' \(by its power "
+        r"-?0\.[0-9]+\); a price must be that of the whole row",
+    ),
+    "ratings by another name": (
+        lambda log: log.assign(**{"User Score": every_other(log, 0.5, 4.0, 3.5)}),
+        "column 'User Score' was not used: every row was taken for a choice of the item, however it was rated",
+    ),
+    "items with many categories": (
+        lambda log: log.assign(product_category=every_other(log, *"abcdefg")),
+        "[0-9]+ of 40 items have several topics, names, texts or domains: are the columns of users and items",
+    ),
     "few users": (
         lambda log: log[log["household_id"] < 100 + FEW_USERS - 10],
         f"the weights of the utility rest on [0-9]+ purchases of 40 users: with fewer than {FEW} purchases or "
@@ -171,6 +185,8 @@ def test_a_log_that_is_probably_wrong_is_fitted_with_a_doubt(log, name, tmp_path
         lambda log: log.assign(product_id=pd.Categorical(log["product_id"], range(5000))),
         lambda log: log.assign(event="purchase", shelf=every_other(log, "left", "right"), clicked=1),
         lambda log: log.assign(click=log["sales_value"] % 0.5),
+        lambda log: log.assign(credit_score=every_other(log, 300, 700), start=every_other(log, 1, 2)),
+        lambda log: log.assign(sales_value=3 * log["sales_value"], retail_disc=3 * log["retail_disc"], quantity=3),
     ],
 )
 def test_a_log_that_is_written_in_another_way_is_fitted_alike(log, change):
@@ -195,5 +211,26 @@ def test_dates_whose_day_may_come_first_are_doubted():
     log = pd.DataFrame({"who": [1, 2], "what": [1, 2], "when": ["03/04/2025", "12/01/2025"]})
     (doubt,) = doubts_about_ids_and_dates(log, columns)
     assert doubt.startswith("column 'when': dates such as '03/04/2025' are read with the month first")
+    (doubt,) = doubts_about_ids_and_dates(log.assign(when=["03.04.25", "12.01.25"]), columns)
+    assert "'03.04.25' are read with the month first" in doubt
     for clear in (["03/04/2025", "13/01/2025"], ["2025-03-04", "2025-12-01"], pd.to_datetime(log["when"])):
         assert doubts_about_ids_and_dates(log.assign(when=clear), columns) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "first", "last"),
+    [
+        (["2024-03-01T18:48:00", "2024-03-01T18:48:00.250000"], "2024-03-01 18:48:00", "2024-03-01 18:48:00.25"),
+        (["2024-03-01", "2024-03-01T18:48:00"], "2024-03-01", "2024-03-01 18:48"),
+        (["01.03.2024 10:00", "13.03.2024 20:49"], "2024-03-01 10:00", "2024-03-13 20:49"),
+        (["13/03/2024", "01/03/2024"], "2024-03-13", "2024-03-01"),
+        (["2024-03-01T18:48:00Z", "2024-03-01T18:48:00+05:30"], "2024-03-01 18:48", "2024-03-01 13:18"),
+    ],
+)
+def test_all_times_are_read_in_one_way(texts, first, last):
+    found = read_times(pd.Series(texts))
+    assert [time.tz_localize(None) for time in found] == [pd.Timestamp(first), pd.Timestamp(last)]
+
+
+def test_what_is_no_time_in_any_way_is_missing():
+    assert read_times(pd.Series(["2024-03-01", "soon", None])).isna().tolist() == [False, True, True]

@@ -21,6 +21,7 @@ from .plausibility import (
     check_events,
     check_evidence,
     check_prices,
+    doubts_about_labels,
     doubts_about_weights,
     repeated_rows,
     warn_of_doubts,
@@ -177,7 +178,12 @@ def fit(
         raise TypeError(f"source = {shown(source)} must be a string")
     named = named_columns(columns)
     lines, items, relabelled = tidy(purchases, named)
-    doubts = [*check_events(purchases, named), *repeated_rows(purchases, named), *check_prices(lines, named["price"])]
+    doubts = [
+        *check_events(purchases, named),
+        *repeated_rows(purchases, named),
+        *check_prices(lines, named["price"], named["quantity"]),
+        *doubts_about_labels(relabelled, len(items)),
+    ]
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= chosen.dims:
         raise ValueError(
@@ -243,14 +249,11 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
         purchase_counts(lines, shape, end, settings.habit_half_life), settings.habit_size
     )
     decay = 0.5 ** (shape[0] * span / len(lines) / settings.habit_half_life)
-    found: dict[str, dict[str, Any]] = {
-        "choice": {
-            "beta_taste": beta_taste,
-            "beta_repeat": beta_repeat,
-            "repeat_scale": repeat_scale,
-            "beta_price": beta_price,
-        },
-        "users": {"habit_size": settings.habit_size, "habit_decay": decay},
+    of_choice = {
+        "beta_taste": beta_taste,
+        "beta_repeat": beta_repeat,
+        "repeat_scale": repeat_scale,
+        "beta_price": beta_price,
     }
     purchased = np.bincount(lines["item"])
     alpha -= np.average(alpha, weights=purchased)
@@ -268,7 +271,10 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
         habit_count=habit_count,
         popularity_intercept=intercept,
         popularity_slope=slope,
-        settings={group: {k: round(v, 4) for k, v in values.items()} for group, values in found.items()},
+        settings={
+            "choice": {name: round(value, 4) for name, value in of_choice.items()},
+            "users": {"habit_size": settings.habit_size, "habit_decay": round(decay, 9)},  # close to 1
+        },
         **labels,
     )
     certainty = {"taste_error": float(errors[2]), "repeat_error": float(errors[4]), "price_error": price_error}

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..checks import shown
-from .plausibility import FEW
+from ..libraries import library
+from .plausibility import FEW, TYPICAL, price_spread
 
 SEVERAL = 0.1  # share of the pages with a click that have several
 ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
@@ -111,6 +112,23 @@ def about_propensities(name: object, propensity: np.ndarray, offered: float) -> 
         f"column {shown(name)}: on average it leaves as much to chance as a draw among {left_open:,.0f} items, but "
         f"only {offered:,.0f} could be shown. It must hold the probability of the item in its slot, given the items in "
         "the slots above, and not that of the whole page"
+    ]
+
+
+def about_prices(values: dict[str, np.ndarray], name: object, item: np.ndarray) -> list[str]:
+    """A doubt if prices of an item [N], of this column, differ as those of different units do.
+
+    Raises:
+        ValueError: a price is too far from the other prices of its item; see `plausibility.price_spread`.
+    """
+    pd = library("pandas", "fit")
+    lines = pd.DataFrame({"item": item, "list": values["price"] + values.get("discount", 0.0)})
+    spread = price_spread(lines, name)
+    if spread <= TYPICAL:
+        return []
+    return [
+        f"column {shown(name)}: prices typically differ from their item's median by a factor of {spread:.1f}; are they "
+        "of different units, such as cents and dollars?"
     ]
 
 

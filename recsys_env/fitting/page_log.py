@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from ..libraries import library
 from . import page_doubts
 from .candidates import read_candidates
 from .plausibility import doubts_about_ids_and_dates, refuse_rows, refuse_two_units
-from .table import codes_of, most_frequent_label
+from .table import codes_of, most_frequent_label, without_categories
+from .times import read_times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,7 @@ def read_pages(
         if role in data:
             data[role] = _filled(pd, data[role], page, item, level)
     if "position" in data:
-        data["position"], more = _from_one(data["position"])
+        data["position"], more = _from_one(without_categories(data["position"]))
         doubts += more
     numbers = {
         "position": ("a whole number of 1 or more", lambda v: (v >= 1) & (v == np.floor(v))),
@@ -315,11 +315,20 @@ def _page_numbers(
 
 
 def _from_one(position: Any) -> tuple[Any, list[str]]:
-    """Positions that count from 1, and a doubt if they were counted from 0."""
-    zeros = int((position == 0).sum())
-    if position.dtype.kind not in "iuf" or zeros == 0 or zeros < ZEROS * (position == 1).sum():
+    """Positions 1, 2, .., and a doubt if they begin with another number or have a larger step. The effect of a position
+    depends on its number, so the world must count as the log does."""
+    if position.dtype.kind not in "iuf":
         return position, []
-    return position + 1, [f"column {shown(position.name)} counts positions from 0: position 0 was taken for the first"]
+    found = np.unique(position.dropna().to_numpy(np.float64))
+    if not len(found) or not np.isfinite(found).all() or (found != np.floor(found)).any() or found[0] < 0:
+        return position, []
+    zeros = int((position == 0).sum())
+    if found[0] == 1 or (found[0] == 0 and zeros < ZEROS * (position == 1).sum()):
+        return position, []
+    step = int(np.gcd.reduce(np.diff(found).astype(np.int64))) if len(found) > 1 else 1
+    doubt = f"column {shown(position.name)} counts positions from {found[0]:g}"
+    doubt += f" in steps of {step}" if step > 1 else ""
+    return (position - found[0]) // step + 1, [f"{doubt}: position {found[0]:g} was taken for the first"]
 
 
 def _filled(pd: Any, column: Any, page: np.ndarray, item: np.ndarray, level: np.ndarray) -> Any:
@@ -333,6 +342,7 @@ def _filled(pd: Any, column: Any, page: np.ndarray, item: np.ndarray, level: np.
 
 
 def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
+    column = without_categories(column)
     if column.dtype.kind not in "iuf":
         raise ValueError(
             f"column {shown(column.name)} must hold numbers ({allowed}), it holds {shown(column.iloc[0])} "
@@ -354,9 +364,7 @@ def _times(pd: Any, column: Any) -> np.ndarray:
         refuse_two_units(numbers)
         return _numbers(numbers, "finite", np.isfinite)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that every date is read by itself
-            when = pd.to_datetime(column, errors="coerce", utc=True)
+        when = read_times(column)
     except (TypeError, ValueError):
         raise ValueError(f"column {shown(column.name)} must hold times or numbers, it holds {column.dtype}") from None
     refuse_rows(column, when.isna(), "must hold times or numbers")
@@ -435,6 +443,10 @@ def _ordered(
         *page_doubts.about_events(data, before, clicks),
         *page_doubts.about_pages(first_row, rank, clicked, carted, bought),
     ]
+    agents, more_doubts = (1, []) if "agent" not in data else _agents_of_a_page(pd, data["agent"], page)
+    doubts += more_doubts
+    if "price" in values:
+        doubts += page_doubts.about_prices(values, data["price"].name, item)
     log: dict[str, Any] = {
         "start": start_times,
         "row_page": number[page],
@@ -449,7 +461,7 @@ def _ordered(
         "price": values["price"][one] if "price" in values else None,
         "discount": values["discount"][one] if "discount" in values else None,
         "session": of_session[by_user] if "session" in data else None,
-        "agents": int(data["agent"].nunique()) if "agent" in data else 1,
+        "agents": agents,
         "several_clicks": int((clicks > 1).sum()),
         "first": str(data["time"].iloc[int(np.argmin(when))]) if "time" in data else "",
         "last": str(data["time"].iloc[int(np.argmax(when))]) if "time" in data else "",
@@ -471,13 +483,14 @@ def _ordered(
     if of_items["category"] is None:
         of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
     item_of_row, candidates = place[one], None
-    offered = 0.0 if items is None else float(len(items))
+    offered = float(len(of_items["item_ids"]))
     if "candidates" in data:
-        candidates, offered, more_doubts = read_candidates(
+        candidates, of_pages, more_doubts = read_candidates(
             pd, data["candidates"], one, row_page, item_of_row, of_items["item_ids"]
         )
         doubts += more_doubts
-    if log["propensity"] is not None and offered:
+        offered = offered if candidates is None else of_pages
+    if log["propensity"] is not None:
         doubts += page_doubts.about_propensities(data["propensity"].name, log["propensity"], offered)
     return PageLog(
         **log,
@@ -488,6 +501,18 @@ def _ordered(
         doubts=tuple(doubts),
         serious=tuple(page_doubts.about_missing_rows(np.diff(first_row), clicks > 0)),
     )
+
+
+def _agents_of_a_page(pd: Any, agent: Any, page: np.ndarray) -> tuple[int, list[str]]:
+    """How many recommenders most pages have, and a doubt if the log has several, but each page is of one."""
+    several = pd.DataFrame({"page": page, "agent": pd.factorize(agent)[0]}).groupby("page")["agent"].nunique()
+    agents, of_log = int(several.mode().iloc[0]), agent.nunique()
+    if agents > 1 or of_log == 1:
+        return agents, []
+    return 1, [
+        f"column {shown(agent.name)} names {of_log:,} recommenders, but most pages are of one alone: the world has "
+        "one recommender"
+    ]
 
 
 def known_place(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -30,20 +30,23 @@ FLAGS = frozenset(
     ("click", "clicked", "isclick", "isclicked", "bought", "isbought", "buy", "isbuy", "purchase", "purchased")
     + ("ispurchase", "conversion", "converted", "isconversion")
 )
-RATINGS = frozenset(("rating", "ratings", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore"))
+RATINGS = re.compile("rating|stars|score|overall")
+LARGEST_RATING = 10
 EVENTS = frozenset(
     f"{name}{end}" for name in ("event", "behavior", "behaviour", "action", "interaction") for end in ("", "type")
 )
 FEWEST, FEWEST_USERS = 50, 20  # purchases and users behind the weights; in simulated logs with fewer, signs are wrong
 FEW, FEW_USERS = 200, 50  # with fewer, the weights of simulated logs differ much from log to log
+MOST_RELABELLED = 0.9  # share of items with several labels
 REPEATED = 0.1  # share of rows that repeat another one; customers who buy a product twice on a day make fewer
 FARTHEST = 1e3  # factor between a price and the median of its product
 WIDEST = 1e6  # factor between the usual prices of a product and of the median product
+GROWTH, FEWEST_OTHER_UNITS = 0.5, 100  # power of the units below which prices are doubted; rows that tell it
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
 ONE_USER = 0.1  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
 SECONDS, MILLISECONDS = (3e8, 1e10), (3e11, 1e13)  # since 1970; times from 1980 on
-DAY_AND_MONTH = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{4}\b")
+DAY_AND_MONTH = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})\b")
 
 
 class LogWarning(UserWarning):
@@ -89,12 +92,30 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
                 f"column {shown(name)} has the values {shown(sorted(kinds))}; every row was taken for a purchase, "
                 "whatever it holds there"
             )
-        if _letters(name) in RATINGS and len(kinds) > 1:
+        if RATINGS.search(_letters(name)) and len(kinds) > 1 and _are_ratings(kinds):
             doubts.append(
                 f"column {shown(name)} was not used: every row was taken for a choice of the item, however it was "
                 "rated; to count what people liked, give fit those rows alone"
             )
     return [*doubts, *doubts_about_ids_and_dates(table, columns)]
+
+
+def _are_ratings(kinds: Iterable[str]) -> bool:
+    """Whether these texts, such as "4.5", are few small numbers."""
+    try:
+        return all(0 <= float(kind) <= LARGEST_RATING for kind in kinds)
+    except ValueError:
+        return False
+
+
+def doubts_about_labels(several: int, items: int) -> list[str]:
+    """A doubt if most items have several labels of a kind, such as categories."""
+    if several <= MOST_RELABELLED * items:
+        return []
+    return [
+        f"{several:,} of {items:,} items have several topics, names, texts or domains: are the columns of users and "
+        "items interchanged?"
+    ]
 
 
 def doubts_about_ids_and_dates(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list[str]:
@@ -177,11 +198,45 @@ def repeated_rows(table: pd.DataFrame, columns: Mapping[str, str | None]) -> lis
     return [f"{found}; if they are copies, purchases.drop_duplicates() keeps one each"]
 
 
-def check_prices(lines: pd.DataFrame, column: str | None) -> list[str]:
-    """Doubts about the prices of tidy lines, which come from this column, if the log has one.
+def check_prices(lines: pd.DataFrame, column: str | None, quantity: str | None) -> list[str]:
+    """Doubts about the prices of tidy lines, which come from these columns, if the log has them.
 
     Raises:
         ValueError: a price is too far from the other prices of its product, or a product's from those of the others.
+    """
+    spread, doubts = price_spread(lines, column), []
+    if spread > TYPICAL:
+        doubts.append(
+            f"column {shown(column)} gives prices per unit that typically differ from their product's median by a "
+            f"factor of {spread:.1f}; a price must be that of the whole row, and the column of quantity say "
+            "how many units it pays for"
+        )
+    growth = growth_with_units(lines)
+    if growth is not None and growth < GROWTH:
+        doubts.append(
+            f"column {shown(column)}: within a product, prices of rows hardly grow with column {shown(quantity)} "
+            f"(by its power {growth:.2f}); a price must be that of the whole row: multiply prices per unit by the "
+            "quantity, or name no column of quantity"
+        )
+    return doubts
+
+
+def growth_with_units(lines: pd.DataFrame) -> float | None:
+    """The power of the units that prices of rows grow with, within items: 1 for prices of rows, 0 for prices per unit.
+    None if too few rows have other units than usual for their item."""
+    units = np.log(lines["units"])
+    away = units - units.groupby(lines["item"]).transform("mean")
+    usual = lines["units"].groupby(lines["item"]).transform("median")
+    if (lines["units"] != usual).sum() < FEWEST_OTHER_UNITS:
+        return None
+    return float(away @ (np.log(lines["list"]) + units) / (away @ away))
+
+
+def price_spread(lines: pd.DataFrame, column: object) -> float:
+    """The factor by which list prices of lines, of this column, typically differ from the median of their item.
+
+    Raises:
+        ValueError: a price is too far from the other prices of its item, or an item's from those of the others.
     """
     log_price = np.log(lines["list"])
     usual = log_price.groupby(lines["item"]).transform("median")
@@ -198,14 +253,7 @@ def check_prices(lines: pd.DataFrame, column: str | None) -> list[str]:
                 f"{factor:,.0f} times above or below {of}; the first is row {first} with "
                 f"{np.exp(log_price.iloc[first]):.6g} instead of about {np.exp(typical.iloc[first]):.6g}"
             )
-    spread = float(np.sqrt(np.mean((log_price - usual) ** 2)))
-    if spread > np.log(TYPICAL):
-        return [
-            f"column {shown(column)} gives prices per unit that typically differ from their product's median by a "
-            f"factor of {np.exp(spread):.1f}; a price must be that of the whole row, and the column of quantity say "
-            "how many units it pays for"
-        ]
-    return []
+    return float(np.exp(np.sqrt(np.mean((log_price - usual) ** 2))))
 
 
 def check_evidence(purchases: int, users: int, weight_days: float) -> None:
@@ -232,7 +280,7 @@ def doubts_about_weights(facts: Mapping[str, float], price: str | None) -> list[
             f"purchases or {FEW_USERS} users they are uncertain, as their standard errors in summary() show"
         )
     if price is None:
-        doubts.append("the log has no column of prices: everything costs the same, and beta_price = 0")
+        doubts.append("no column of prices is named: everything costs the same, and beta_price = 0")
     elif facts["price_error"] == 0:
         doubts.append(
             f"column {shown(price)} hardly moves within a product, or hardly any product is bought several times in a "

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..checks import did_you_mean, shown
 from ..libraries import library
+from .times import read_times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +67,8 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
         columns: role -> its column or None, for all roles in `COLUMNS`.
 
     Returns:
-        lines (user and item as codes in order of id, day, date, paid and list price per unit, which are 1 in a log
-        without prices), items (`LABELS`), and the number of items with several labels of a kind, of which the most
+        lines (user and item as codes in order of id, day, date, units, paid and list price per unit, which are 1 in a
+        log without prices), items (`LABELS`), and the number of items with several labels of a kind, of which the most
         frequent counts.
     """
     pd = library("pandas", "fit")
@@ -93,6 +94,7 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
             "date": when.dt.normalize().to_numpy(),
             "paid": paid / units,
             "list": (paid + off) / units,
+            "units": units,
         }
     )
     nothing, all_alike = (pd.Series(label, data["item"].index) for label in ("", "all"))
@@ -207,9 +209,16 @@ def most_frequent_label(pd: Any, item: Any, label: Any) -> tuple[np.ndarray, np.
     return counts.drop_duplicates("item")["label"].to_numpy(str), (np.bincount(counts["item"]) > 1)
 
 
+def without_categories(values: pd.Series) -> pd.Series:
+    """The values of a column, also of one whose kind is "category"."""
+    categories = getattr(values.dtype, "categories", None)
+    return values if categories is None else values.astype(categories.dtype)
+
+
 def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
     column = values.name
     allowed = "finite and > 0" if positive else "finite and >= 0"
+    values = without_categories(values)
     if values.dtype.kind not in "iuf":
         raise ValueError(
             f"column {shown(column)} must be numeric ({allowed}), it holds {shown(values.iloc[0])} ({values.dtype})"
@@ -219,11 +228,14 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
         kept = numbers.astype(np.float32)  # as the catalogue keeps it
     bad = ~np.isfinite(kept) | ((kept <= 0) if positive else (kept < 0))
     if bad.any():
-        first = numbers[bad][0]
-        unpriced = ", as in a log without prices: name no column for price" * bool((kept == 0).all())
+        row = int(np.argmax(bad))
+        empty, below = int(np.isnan(numbers).sum()), int((numbers < 0).sum())
+        hints = ", as in a log without prices: name no column for price" * bool((kept == 0).all())
+        hints += f"; {empty} rows hold nothing" * (empty > 0)
+        hints += f"; {below} rows are below 0: leave returns out" * (below > 0)
         raise ValueError(
-            f"column {shown(column)} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first holds "
-            f"{first}{unpriced}"
+            f"column {shown(column)} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first is row {row} "
+            f"with {numbers[row]}{hints}"
         )
     return numbers
 
@@ -252,7 +264,7 @@ def _times(pd: Any, values: pd.Series) -> pd.Series:
         when = values
     else:
         try:
-            when = pd.to_datetime(values, errors="coerce", utc=True).dt.tz_localize(None)
+            when = read_times(values).dt.tz_localize(None)
         except (TypeError, ValueError):
             raise ValueError(
                 f"column {shown(column)} must hold times, it holds {shown(values.iloc[0])} ({values.dtype})"

@@ -253,7 +253,7 @@ def _held_out(evidence: Evidence) -> Part:
     quality = ranking.held_out_quality(scores, known, later)
     users = int((np.diff(later.indptr) > 0).sum())
     numbers = {"users": users, "ranked users": min(users, ranking.USERS), "quality": quality}
-    return numbers, verdict.about_ranking(quality, ranking.RECENT)
+    return numbers, verdict.about_ranking(quality, ranking.IMPERSONAL)
 
 
 def _realism(evidence: Evidence) -> Part:
@@ -359,14 +359,16 @@ def _page_diagnosis(evidence: PageEvidence) -> Part:
     impressions, clicks = (
         np.bincount(item, minlength=len(log.item_ids)) for item in (rows.item, rows.item[rows.clicked])
     )
+    explored = diagnosis.exploration(log)
+    known = explored is not None and explored["pages"] >= verdict.EXPLORED
     numbers = {
         "overlap": found,
         "median impressions of an item": float(np.median(impressions)),
         "median clicks of an item": float(np.median(clicks)),
         "items without a click": float((clicks == 0).mean()),
-        "exploration": diagnosis.exploration(log),
+        "exploration": explored,
         "not identified": (*diagnosis.pages_not_identified(log), *diagnosis.KINDS["pages"].not_identified),
-        "advice": diagnosis.ADVICE,
+        "advice": diagnosis.ADVICE[known:],
     }
     return numbers, verdict.about_overlap(found, IMPRESSIONS, "saw")
 

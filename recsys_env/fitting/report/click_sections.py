@@ -11,7 +11,7 @@ from .click_prediction import BINS, RESAMPLES
 from .click_realism import MARGINALS
 from .diagnosis import UNUSUAL
 from .markup import bullets, draw_intervals, figure, interval_text, paragraph, table
-from .page_values import LACKING
+from .page_values import FEWEST_MATCHED, LACKING
 from .ranking import FITTED
 from .shared_sections import distances, draw_items, likeness, limits, policies
 from .verdict import percent
@@ -179,7 +179,8 @@ def _page_values(found: Mapping[str, Any]) -> list[str]:
             "of the slots in which the log shows what the policy would show, each divided by its propensity. The "
             "doubly robust estimate (DR) corrects DM by IPS of its errors. The mean weight of these slots is 1, but "
             "for chance, if the log could have shown all that the policy shows and its propensities are right. IPS and "
-            f"DR are left out if its whole interval is below {1 - LACKING:g} or above {1 + LACKING:g}."
+            f"DR are left out if its whole interval is below {1 - LACKING:g} or above {1 + LACKING:g}, and if fewer "
+            f"than {FEWEST_MATCHED} of the slots in which the log shows the policy's item were clicked."
         ),
         table(["policy", "world", "DM", "DR", "IPS", "mean weight"], rows),
         paragraph(

@@ -7,10 +7,11 @@ python -m recsys_env report PAGES.csv --columns user=visitor item=offer event=cl
 
 from __future__ import annotations
 
+import gzip
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from .. import estimate
 from ..estimate import FitSettings
 from ..page_log import PAGE_ROLES
 from ..page_world import PageFitSettings
-from ..plausibility import MILLISECONDS, SECONDS, refuse_two_units
+from ..plausibility import MILLISECONDS, SECONDS, refuse_rows, refuse_two_units
 from ..table import COLUMNS, OPTIONAL
 from ..world import ORIGINS
 from .assessment import assess
@@ -32,10 +33,12 @@ from .page import write_page
 if TYPE_CHECKING:
     import pandas as pd
 
-READERS: dict[str, tuple[str, dict[str, Any]]] = {  # with low memory, the type of a column would differ between parts
-    ".csv": ("read_csv", {"low_memory": False}),
-    ".parquet": ("read_parquet", {}),
-}
+CSV, PARQUET = (".csv", ".csv.gz"), ".parquet"
+SEPARATORS = ",;\t|"
+IDS = ("user", "item", "page", "session")  # roles whose values are names, also if they look like numbers
+MICROSECONDS = (3e14, 1e16)  # since 1970
+UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+DATES = (19800101, 20991231)  # written as numbers
 
 
 def fit(
@@ -48,12 +51,14 @@ def fit(
     """Fit a world to a log of purchases or pages and write it to a file, which `FittedWorld.load` reads.
 
     Args:
-        log: a .csv or .parquet file with one row per purchase, or, with the origin pages, one row per shown item.
+        log: a .csv, .csv.gz or .parquet file with one row per purchase, or, with the origin pages, one row per shown
+            item. Text files are in UTF-8; their columns are separated by commas, semicolons, tabs or bars.
         columns: the log's column of each role: user=customer item=product time=when price=paid topic=category. The
             roles are those of `recsys_env.fitting.fit`. Only user, item and time are required: price, quantity,
             discount, topic and name are used if the log has columns with the default names. Numbers as times are
-            seconds or milliseconds since 1970. The roles of a log of pages are those of `recsys_env.fitting.fit_pages`:
-            user=visitor item=offer time=when event=clicked position=slot propensity=pscore.
+            seconds, milliseconds or microseconds since 1970, or dates such as 20240301. The roles of a log of pages are
+            those of `recsys_env.fitting.fit_pages`: user=visitor item=offer time=when event=clicked position=slot
+            propensity=pscore.
         origin: how the customers came to choose: free_choice, random_pages, recommender or pages.
         settings: fields of `recsys_env.fitting.FitSettings`, or with the origin pages of `PageFitSettings`, such as
             dims=8 habit_size=32.
@@ -86,7 +91,7 @@ def report(
     The exit status is 1 if no world can be fitted to the log. The report says why.
 
     Args:
-        log: a .csv or .parquet file, as for `python -m recsys_env fit`.
+        log: a .csv, .csv.gz or .parquet file, as for `python -m recsys_env fit`.
         columns: the log's column of each role, as for `fit`: user=customer item=product time=when.
         origin: how the customers came to choose: free_choice, random_pages, recommender or pages.
         settings: of the fit, as for `fit`.
@@ -151,11 +156,6 @@ def _settings(words: tuple[str, ...], origin: str) -> dict[str, Any]:
 
 def _read(log: Path, columns: tuple[str, ...], origin: str) -> tuple[pd.DataFrame, dict[str, str | None]]:
     """The table in a file, and the columns of its roles."""
-    pd = library("pandas", "fit")
-    if log.suffix not in READERS:
-        raise ValueError(f"{log} must be a file whose name ends in {' or '.join(READERS)}")
-    reader, options = READERS[log.suffix]
-    table = getattr(pd, reader)(log, **options)
     allowed = PAGE_ROLES if origin == "pages" else tuple(COLUMNS)
     given: dict[str, str | None] = {}
     for word in columns:
@@ -165,6 +165,14 @@ def _read(log: Path, columns: tuple[str, ...], origin: str) -> tuple[pd.DataFram
                 f"--columns {word} must be ROLE=COLUMN{did_you_mean(role, allowed)}; roles are {', '.join(allowed)}"
             )
         given[role] = column
+    pd = library("pandas", "fit")
+    if log.name.endswith(CSV):
+        usual: Mapping[str, str | None] = dict(zip(IDS, IDS, strict=True)) if origin == "pages" else COLUMNS
+        table = _read_csv(pd, log, [name for role in IDS if (name := given.get(role, usual.get(role))) is not None])
+    elif log.suffix == PARQUET:
+        table = pd.read_parquet(log)
+    else:
+        raise ValueError(f"{log} must be a file whose name ends in {', '.join(CSV)} or {PARQUET}")
     if origin == "pages":
         return _with_times(pd, table, given.get("time", "time")), given
     missing = {role: None for role in OPTIONAL if role not in given and COLUMNS[role] not in table.columns}
@@ -172,13 +180,46 @@ def _read(log: Path, columns: tuple[str, ...], origin: str) -> tuple[pd.DataFram
     return _with_times(pd, table, roles["time"]), roles
 
 
+def _read_csv(pd: Any, log: Path, ids: Sequence[str]) -> pd.DataFrame:
+    """The table in a text file. Ids are read as texts, because 007 and 7 are two; those that are all whole numbers
+    without leading zeros become numbers."""
+    opened = gzip.open if log.suffix == ".gz" else open
+    try:
+        with opened(log, "rt", encoding="utf-8-sig") as file:
+            separator = max(SEPARATORS, key=file.readline().count)
+        columns = pd.read_csv(log, nrows=0, sep=separator).columns
+        texts = dict.fromkeys((name for name in ids if name in columns), str)
+        # With low memory, the type of a column would differ between parts. A converter keeps ids such as "NA".
+        table = pd.read_csv(log, sep=separator, low_memory=False, converters=texts)
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise ValueError(f"{log} must be a text file in UTF-8, and it has the byte {byte:#x}: save it anew") from None
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{log} is empty") from None
+    for name in texts:
+        values = table[name]
+        whole = values.str.fullmatch(r"0|[1-9]\d{0,17}").all()
+        table[name] = values.astype("int64") if whole and len(values) else values.mask(values == "")
+    return table
+
+
 def _with_times(pd: Any, table: pd.DataFrame, column: str | None) -> pd.DataFrame:
-    """The table, with times instead of seconds or milliseconds since 1970."""
+    """The table, with times instead of seconds, milliseconds or microseconds since 1970, or dates written as numbers.
+
+    Raises:
+        ValueError: most numbers of the column are in one of these forms, and others are not.
+    """
     if column is None or column not in table.columns or table[column].dtype.kind not in "iuf" or table.empty:
         return table
     numbers = table[column]
     refuse_two_units(numbers)
-    for (low, high), unit in ((SECONDS, "s"), (MILLISECONDS, "ms")):
-        if numbers.between(low, high).all():
+    for (low, high), unit in ((SECONDS, "s"), (MILLISECONDS, "ms"), (MICROSECONDS, "us")):
+        fits = numbers.between(low, high).to_numpy()
+        if fits.mean() > 0.5:
+            refuse_rows(numbers, ~fits, f"must be a time since 1970 in {UNITS[unit]}, as in most of its rows")
             return table.assign(**{column: pd.to_datetime(numbers, unit=unit)})
-    return table  # which `fit` refuses
+    if numbers.between(*DATES).all():
+        dates = pd.to_datetime(numbers.astype("int64").astype(str), format="%Y%m%d", errors="coerce")
+        if dates.notna().all():
+            return table.assign(**{column: dates})
+    return table  # which `fit` refuses, unless numbers tell the order of pages

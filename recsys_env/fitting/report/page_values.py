@@ -34,6 +34,7 @@ from .realism import habits_of
 SEED = 0
 PAGES = 20_000  # of more, the first ones
 CELLS = 2_000_000  # pages x items whose scores are in memory at a time
+FEWEST_MATCHED = 20  # clicks on what a policy would show; of fewer, intervals are far too narrow
 LACKING = 0.05  # of a mean importance weight of 1: about the share of clicks that estimates may miss
 
 
@@ -58,7 +59,7 @@ def page_values(
         - policies: name -> world, ips, dm, dr, in clicks per page, and weight, the importance weight of its slots:
           intervals. A mean weight below 1 means that the log could not have shown all that the policy shows; one above
           1 means that propensities are wrong. ips and dr are None if it differs from 1 by more than `LACKING` beyond
-          chance.
+          chance, or if fewer than `FEWEST_MATCHED` of the slots that show what the policy would show were clicked.
         - pairs: how many pairs of policies DR separates beyond chance, and how many of these the world orders alike.
     """
     if not len(later.propensity):
@@ -89,6 +90,7 @@ def page_values(
         by_world[name] = _clicks(catalogue, model, rows, target)
         weight = mean_over_users(user, (same / propensity).mean(axis=1))
         supported = weight["high"] > 1 - LACKING and weight["low"] < 1 + LACKING
+        supported &= (same & (clicked > 0)).sum() >= FEWEST_MATCHED
         found[name] = {
             "world": mean_over_users(user, by_world[name]),
             "dm": mean_over_users(user, values["dm"]),

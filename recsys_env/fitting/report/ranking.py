@@ -28,6 +28,7 @@ FACTORS = (16, 64, 128)
 HALF_LIVES = FitSettings()  # days
 FITTED = "fitted utility"
 RECENT = f"popularity, half-life {HALF_LIVES.popularity_half_life:g} days"
+IMPERSONAL = ("popularity", RECENT)  # scores that are the same for every user
 
 Score: TypeAlias = Callable[[np.ndarray], np.ndarray]  # codes of users [S] -> scores [S, M]
 

@@ -21,7 +21,7 @@ def limits(found: Mapping[str, Any], explored: str) -> list[str]:
         "<h3>What the log cannot tell</h3>",
         bullets(found["not identified"]),
         paragraph(explored),
-        "<h3>What would help: explore 5 %</h3>",
+        "<h3>What exploration would cure, and what not</h3>",
         *map(paragraph, found["advice"]),
     ]
 

@@ -64,8 +64,8 @@ def about_overlap(found: Mapping[str, Any], rows: str = "purchases", verb: str =
     return findings
 
 
-def about_ranking(quality: Mapping[str, Mapping[str, Any]], recent: str) -> list[Finding]:
-    """Findings of `ranking.held_out_quality`; `recent` is the name of recent popularity."""
+def about_ranking(quality: Mapping[str, Mapping[str, Any]], impersonal: Sequence[str]) -> list[Finding]:
+    """Findings of `ranking.held_out_quality`; `impersonal` are the names of scores that are the same for all users."""
     findings = []
     names = {"all": "Among all items", "new": "Among items that are new to a user"}
     for subset, scores in quality.items():
@@ -83,12 +83,14 @@ def about_ranking(quality: Mapping[str, Mapping[str, Any]], recent: str) -> list
             )
         kind: Kind = "wrong" if gain["high"] < 0 else "right"
         findings.append(Finding(kind, f"{names[subset]}, {text}."))
-    if "new" in quality and quality["new"][recent]["fitted minus this"]["ndcg"]["high"] < 0:
+    new = quality.get("new", {})
+    lost = [name for name in impersonal if name in new and new[name]["fitted minus this"]["ndcg"]["high"] < 0]
+    if lost:
         findings.append(
             Finding(
                 "serious",
-                "For items that are new to a user the fitted utility ranks worse than recent popularity: the log has "
-                "taught it no tastes, and policies differ by tastes.",
+                f"For items that are new to a user the fitted utility ranks worse than {lost[0]}, which is the same "
+                "for all users: the log has taught it no tastes, and policies differ by tastes.",
             )
         )
     return findings
@@ -167,15 +169,16 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
         return [
             Finding(
                 "wrong",
-                "The world cannot be checked by off-policy estimates: the log hardly ever could have shown what the "
-                "simple policies would show.",
+                "The world cannot be checked by off-policy estimates: what the simple policies would show was shown "
+                "or clicked too rarely in the log.",
             )
         ]
     apart = [
         Finding(
             "wrong",
-            f"The world expects {row['world']['mean']:.2f} clicks per page of the policy {name}, and off-policy "
-            f"estimates (DR) say {row['dr']['low']:.2f} to {row['dr']['high']:.2f}.",
+            f"If the policy {name} fills the slots of a page one at a time, the world expects "
+            f"{row['world']['mean']:.2f} clicks in them, and off-policy estimates (DR) say {row['dr']['low']:.2f} to "
+            f"{row['dr']['high']:.2f}.",
         )
         for name, row in found["policies"].items()
         if row["dr"] and (row["world"]["low"] > row["dr"]["high"] or row["world"]["high"] < row["dr"]["low"])
@@ -253,6 +256,7 @@ def about_decisions(ranking: Mapping[str, Any], confounder: Mapping[str, Any]) -
             text = f"{best} stays best under a hidden confounder of up to {rows[-1]['strength']:g} utils"
         else:
             text = f"A hidden confounder of {weakest:g} utils makes another policy than {best} the best"
+            text = text if weakest <= USUAL_STRENGTH else f"It takes a strong confounder to change that: {text}"
         kind: Kind = "serious" if weakest is not None and weakest <= USUAL_STRENGTH else "right"
         findings.append(Finding(kind, f"{text}."))
     return findings
