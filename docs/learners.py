@@ -234,10 +234,8 @@ def algorithms() -> str:
         about = re.sub(r"--[\w-]+", r"`\g<0>`", kind.about())  # options
         lines.append(f"- `{name}` ({kind.library.replace('_', '-')}): {about}. {kind.reason}")
     listed = "\n".join(lines)
-    report = measured.training()
-    if not report["learners"]:
-        return f"{listed}\n\nWhat they gain: {measured.NotMeasured('training')}"
-    random, rows = measured.earned("ecommerce-v1").get("random"), []
+    report, rows = measured.training(), []
+    random = measured.earned("ecommerce-v1").get("random") if report["learners"] else None
     for name in ALGORITHMS:
         if row := report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v1"):
             rows.append(
@@ -251,6 +249,8 @@ def algorithms() -> str:
                     f"{row['environment_share']:.0%}",
                 ]
             )
+    if not rows:
+        return f"{listed}\n\nWhat they gain on `ecommerce-v1`: {measured.NotMeasured('training')}"
     note = (
         "The table shows what the reference runs on `ecommerce-v1` gained: individual reward per learner and episode "
         "of random play, of the untrained network's first choices, and of the trained network, as the mean of the "
