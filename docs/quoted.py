@@ -21,6 +21,7 @@ from baselines.learners import TICKS
 from recsys_env import TASKS, Catalogue
 from recsys_env.files import read_json
 from recsys_env.fitting import plausibility, visits
+from recsys_env.fitting.report import page_values
 from recsys_env.policies import ORACLES
 from recsys_env.tuning import Budget
 
@@ -191,6 +192,8 @@ def log_limits() -> dict[str, str]:
         "farthest_price": f"{plausibility.FARTHEST:,.0f}",
         "widest_prices": f"{plausibility.WIDEST:,.0f}",
         "typical_price": f"{plausibility.TYPICAL:.0f}",
+        "largest_rating": f"{plausibility.LARGEST_RATING}",
+        "fewest_matched": f"{page_values.FEWEST_MATCHED}",
     }
 
 

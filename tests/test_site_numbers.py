@@ -243,6 +243,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
         "more than 10,000 characters": LIMIT,
         "at most 32 factors": "the largest size of the ALS variants that were compared",
         "The 20 most bought products": "a definition",
+        "dates such as 20240301": "an example",
         "the other 15 products": "twenty less five",
     },
     "docs/exact.md": {
