@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any
 
 from recsys_env.adapters.skrl import BatchIPPO, BatchMAPPO, SkrlEnv
+from recsys_env.tensors import EXCLUDED
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -22,8 +23,6 @@ from skrl.multi_agents.torch import MultiAgent
 from skrl.multi_agents.torch.ippo import IPPO_CFG
 from skrl.multi_agents.torch.mappo import MAPPO_CFG
 from torch import nn
-
-_EXCLUDED = -1e9  # logit of what the mask excludes; finite, so that no gradient becomes NaN
 
 
 def _network(inputs: int, outputs: int, width: int) -> nn.Sequential:
@@ -44,7 +43,7 @@ class _Actor(Model):
     def compute(self, inputs: dict[str, Any], role: str = "") -> tuple[torch.Tensor, dict[str, Any]]:
         mask, flat = inputs["observations"].tensor_split((self._masked,), 1)
         output = self.net(flat)
-        return (output.masked_fill(mask == 0, _EXCLUDED) if self._masked else output), {}
+        return (output.masked_fill(mask == 0, EXCLUDED) if self._masked else output), {}
 
 
 class PickActor(CategoricalMixin, _Actor):

@@ -17,7 +17,7 @@ from gymnasium import spaces
 
 from .checks import as_numbers, as_places, did_you_mean, shown
 from .config import WorldConfig
-from .fields import OBSERVATION, Shape, field_slices
+from .fields import CANDIDATE_FEATURES, OBSERVATION, Shape, field_slices
 from .spaces import mask_size, unit_box
 
 FORMATS = ("flat", "dict")
@@ -176,3 +176,12 @@ def observation_space(
     if config.mask_actions:
         parts[MASK] = spaces.Box(0, 1, (mask_size(config, shape),), np.int8)
     return spaces.Dict(parts)
+
+
+_HALF = {field.name: field.half for field in (*OBSERVATION, *CANDIDATE_FEATURES)}
+
+
+def unsquashed(values: Any, name: str) -> Any:
+    """Return numbers x of a field or feature, given the numbers y = x / (half + |x|) that agents observe."""
+    half = _HALF[name]
+    return values if half is None else half * values / (1 - np.minimum(np.abs(values), 1 - 1e-6))

@@ -24,7 +24,8 @@ try:
 except ImportError as error:
     raise ImportError('this network needs torch: pip install "recsys_env[train]"') from error
 
-EXCLUDED = -1e9  # score of what cannot be picked; finite, so that no gradient becomes NaN
+from .tensors import EXCLUDED
+
 _PLAIN = ("candidates", "candidate_vectors", "candidate_topics")
 _RECENT = ("recent_vectors", "recent_topics", "recent_bought", "recent_pages")
 

@@ -17,6 +17,7 @@ try:
 except ImportError as error:
     raise ImportError('tensors of a batch need torch: pip install "recsys_env[train]"') from error
 
+EXCLUDED = -1e9  # score of what cannot be chosen; finite, so that no gradient becomes NaN
 _WORTH_PINNING = 1 << 16  # bytes; smaller arrays may share memory pages, which can be pinned only once
 
 

@@ -25,7 +25,8 @@ from recsys_env import VectorEnv, WorldConfig, task_config
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes, episode_returns
 from recsys_env.evaluation.statistics import interval
-from recsys_env.language.pages import plain, unsquashed
+from recsys_env.language.pages import plain
+from recsys_env.observations import unsquashed
 from recsys_env.privacy import HISTORY, PROFILE, noise
 
 from ..result_files import store
@@ -64,7 +65,7 @@ class Seen(NamedTuple):
         names = self.envs.candidate_features
         listed = self.envs.field(self.observations, "candidates").reshape(*self.candidates.shape, len(names))
         found = listed[..., [names.index(name) for name in STATISTICS]].astype(float)
-        found[..., 0] = unsquashed(found[..., 0], half=1.0)
+        found[..., 0] = unsquashed(found[..., 0], STATISTICS[0])
         return found
 
     def last_page(self) -> np.ndarray:

@@ -49,11 +49,10 @@ except ImportError as error:
     raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
 
 from ..scorer import CandidateScorer, PageCritic, Slates
-from ..tensors import choose_device
+from ..tensors import EXCLUDED, choose_device
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"
-_EXCLUDED = -1e9  # logit of what the mask excludes; finite, so that no gradient becomes NaN
 
 
 # ------------------------------------------------------------------------------------------------ environments
@@ -243,7 +242,7 @@ def _flat(batch: dict[str, Any]) -> dict[str, Any]:
 def _masked(output: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
     """Mask the logits. Those of a slate are concatenated slot by slot, like its flat mask."""
     logits, mask = output[Columns.ACTION_DIST_INPUTS], batch[Columns.OBS]["action_mask"]
-    return {**output, Columns.ACTION_DIST_INPUTS: logits.masked_fill(mask == 0, _EXCLUDED)}
+    return {**output, Columns.ACTION_DIST_INPUTS: logits.masked_fill(mask == 0, EXCLUDED)}
 
 
 # ------------------------------------------------------------------------------------------------ candidates

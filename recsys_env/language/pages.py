@@ -17,7 +17,7 @@ import numpy as np
 
 from ..batch import AnyBatch
 from ..checks import as_numbers, check_count, is_number, is_sequence, shown
-from ..fields import CANDIDATE_FEATURES, OBSERVATION
+from ..observations import unsquashed
 from ..policies.ranking import Ranker
 from ..policies.slates import level_of, say, slate_action
 from ..responses import NAMES, most_specific
@@ -68,9 +68,6 @@ def _in_lines(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_in_lines, value))
     return {one_line(name): _in_lines(each) for name, each in value.items()} if isinstance(value, Mapping) else value
-
-
-_HALF = {field.name: field.half for field in (*OBSERVATION, *CANDIDATE_FEATURES)}
 
 
 @dataclass(frozen=True)
@@ -398,9 +395,7 @@ class Reader(Ranker):
                 title=str(texts.titles[item]),
                 said=str(texts.descriptions[item]),
                 price=price if "price" in self.feature_names else None,
-                features={
-                    name: unsquashed(float(self.features[b, position, f]), _HALF[name]) for f, name in self._seen
-                },
+                features={name: unsquashed(float(self.features[b, position, f]), name) for f, name in self._seen},
             )
             for position, item, price in zip(positions, items, prices, strict=True)
         ]
@@ -480,13 +475,8 @@ def _is_word(word: object) -> bool:
 
 def plain(envs: VectorEnv, observations: np.ndarray, name: str) -> np.ndarray:
     """Return a field of observations [..., O] without squashing."""
-    found: np.ndarray = unsquashed(envs.field(observations, name), _HALF[name])
+    found: np.ndarray = unsquashed(envs.field(observations, name), name)
     return found
-
-
-def unsquashed(value: Any, half: float | None) -> Any:
-    """Return x, given y = x / (half + |x|)."""
-    return value if half is None else half * value / (1 - np.minimum(np.abs(value), 1 - 1e-6))
 
 
 def _outcome(feedback: Mapping[str, np.ndarray], b: int, k: int) -> str:

@@ -123,7 +123,7 @@ def describe_task(envs: VectorEnv, agent: str, vocabulary: Sequence[str]) -> str
     n = envs.possible_agents.index(agent)
     parts = {
         "": _game(envs, n),
-        "The page": _layout(envs, n),
+        "The page": _layout(envs),
         "Your reward": _rewards(envs, n),
         "Prices and messages": _channels(envs, vocabulary),
         "The visitors": _visitors(envs.config),
@@ -178,7 +178,7 @@ def _place(envs: VectorEnv, n: int, s: str = "") -> str:
     return " and ".join(parts)
 
 
-def _layout(envs: VectorEnv, n: int) -> Iterator[str]:
+def _layout(envs: VectorEnv) -> Iterator[str]:
     config, several = envs.config, envs.num_agents > 1
     if len(config.scenes) > 1:
         names = ", ".join(one_line(scene.name) for scene in config.scenes)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..batch import AnyBatch
+from ..observations import unsquashed
 from .ranking import Ranker
 from .slates import say
 
@@ -55,10 +56,10 @@ class Alone(Ranker):
             left: [B, T] 0 where other agents show the topic if it is the intent, so that showing it adds nothing.
         """
         choice = self.envs.config.choice
-        match = self.feature("profile_match")
+        match = unsquashed(self.feature("profile_match"), "profile_match")
         factor = belief * left * np.exp(choice.beta_intent) + (1.0 - belief)
         by_option = np.take_along_axis(factor, self._topics[np.maximum(self.items, 0)], 1)
-        return choice.beta_taste * match / (1 - np.abs(match)) + np.log(by_option + 1e-9)
+        return choice.beta_taste * match + np.log(by_option + 1e-9)
 
 
 class Convention(Alone):

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from ..batch import AnyBatch, CpuBatch
 from ..files import FileError
 from ..policies import Policy
-from ..tensors import one_thread
+from ..tensors import EXCLUDED, one_thread
 from .folders import WEIGHTS, check_spaces, network_of, read_facts, write_policy
 from .weights import load_weights, to_arrays
 
@@ -32,7 +32,6 @@ LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {  # name -> class,
     "ReLU": (nn.ReLU, ()),
     "Hardtanh": (nn.Hardtanh, ()),
 }
-_EXCLUDED = -1e9
 
 
 class NetworkPolicy(Policy):
@@ -77,7 +76,7 @@ class NetworkPolicy(Policy):
         if isinstance(self._space, spaces.Box):
             return output.numpy()
         if mask is not None:
-            output = output.masked_fill(torch.from_numpy(np.ascontiguousarray(mask)) == 0, _EXCLUDED)
+            output = output.masked_fill(torch.from_numpy(np.ascontiguousarray(mask)) == 0, EXCLUDED)
         if isinstance(self._space, spaces.MultiDiscrete):
             slots = output.split(self._space.nvec.tolist(), 1)
             return torch.stack([slot.argmax(1) for slot in slots], 1).numpy()

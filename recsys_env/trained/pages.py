@@ -23,13 +23,13 @@ from gymnasium import spaces
 
 from ..batch import CpuBatch
 from ..spaces import beside_picks, choices, fused
+from ..tensors import EXCLUDED
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
 import torch
 from torch import nn
 
-EXCLUDED = -1e9  # score of what cannot be chosen; finite, so that no gradient becomes NaN
 SHARED = "shared"  # name of a network that plays for every agent
 # Parts of the observation that a candidate's features already compare it with.
 MATCHED = ("profile", "clicked_mean", "topic_counts", "anchor")
