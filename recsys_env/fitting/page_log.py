@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -371,19 +371,23 @@ def _times(pd: Any, column: Any) -> np.ndarray:
     return ((when - when.min()) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
 
 
-def _ordered(
-    pd: Any,
-    data: dict[str, Any],
-    values: dict[str, np.ndarray],
-    codes: tuple[np.ndarray, ...],
-    ids: tuple[np.ndarray, np.ndarray],
-    items: Any,
-    named: dict[str, str | None],
-    doubts: list[str],
-) -> PageLog:
-    """Join the rows of a shown item's events, and sort pages and rows."""
-    user, item, page, level, when = codes
-    position = values.get("position", np.zeros(len(item)))
+class Joined(NamedTuple):
+    """Shown items, one entry each, with what happened to them."""
+
+    row: np.ndarray  # of the table: that of the least event
+    highest: np.ndarray  # number of the highest event
+    carted: np.ndarray  # bool: whether a row says that it was put in a cart
+    bought: np.ndarray  # bool
+    bought_at: np.ndarray  # time of the purchase, -inf = none
+
+
+def _joined(data: dict[str, Any], codes: tuple[np.ndarray, ...], position: np.ndarray) -> tuple[Joined, np.ndarray]:
+    """Join the rows of the same place of a page. Also returns which rows [N] are earlier than the event before theirs.
+
+    Args:
+        codes: as of `_ordered`.
+    """
+    _, item, page, level, when = codes
     order = np.lexsort((level, position, item, page))
     same = np.ones(len(order) - 1, bool)
     for key in (page, item, position):
@@ -397,13 +401,62 @@ def _ordered(
     before = np.zeros(len(order), bool)
     before[order[1:]] = same & (when[order[1:]] < when[order[:-1]])
     starts = np.flatnonzero(np.append(True, ~same))
-    one = order[starts]  # the row of the least event of every shown item
     highest = np.maximum.reduceat(level[order], starts)
-    carted = np.maximum.reduceat(level[order] == EVENTS["cart"], starts)
     bought = highest == EVENTS["purchase"]
-    stops = np.append(starts[1:], len(order)) - 1
-    bought_at = np.where(bought, when[order[stops]], -np.inf)
+    last = order[np.append(starts[1:], len(order)) - 1]
+    carted = np.maximum.reduceat(level[order] == EVENTS["cart"], starts)
+    return Joined(order[starts], highest, carted, bought, np.where(bought, when[last], -np.inf)), before
 
+
+def _delays(bought_at: np.ndarray, row_page: np.ndarray, start: np.ndarray, end_of_user: np.ndarray) -> np.ndarray:
+    """How many later pages [R] of the user begin before an item is bought; -1 = it is not.
+
+    Args:
+        bought_at: [R] time of the purchase, -inf = none.
+        row_page: [R] the row's page.
+        start: [P] when a page began.
+        end_of_user: [P] the page after the last one of the page's user.
+    """
+    delay = np.full(len(bought_at), -1, np.int64)
+    for r in np.flatnonzero(bought_at > -np.inf).tolist():
+        page = row_page[r]
+        later = start[page + 1 : end_of_user[page]]
+        at_once = bought_at[r] <= start[page]  # as far as the times tell
+        delay[r] = 0 if at_once else int(np.searchsorted(later, bought_at[r], side="right"))
+    return delay
+
+
+def _labels(
+    pd: Any, data: dict[str, Any], values: dict[str, np.ndarray], item: np.ndarray, when: np.ndarray
+) -> tuple[dict[str, np.ndarray], int]:
+    """The most frequent labels and latest popularity [M] of the items of the log, and how many have several labels."""
+    labels: dict[str, np.ndarray] = {}
+    several = np.zeros(int(item.max()) + 1, bool)
+    for role in ("category", "text"):
+        if role in data:
+            labels[role], more = most_frequent_label(pd, item, data[role])
+            several |= more
+    if "popularity" in values:
+        labels["popularity"] = np.zeros(len(several))
+        recent = np.argsort(when, kind="stable")
+        labels["popularity"][item[recent]] = values["popularity"][recent]
+    return labels, int(several.sum())
+
+
+def _ordered(
+    pd: Any,
+    data: dict[str, Any],
+    values: dict[str, np.ndarray],
+    codes: tuple[np.ndarray, ...],
+    ids: tuple[np.ndarray, np.ndarray],
+    items: Any,
+    named: dict[str, str | None],
+    doubts: list[str],
+) -> PageLog:
+    """Join the rows of a shown item's events, and sort pages and rows."""
+    user, item, page, level, when = codes
+    position = values.get("position", np.zeros(len(item)))
+    joined, before = _joined(data, codes, position)
     pages = int(page.max()) + 1
     began = np.full(pages, np.inf)
     np.minimum.at(began, page, when)
@@ -418,8 +471,8 @@ def _ordered(
     number = np.empty(pages, np.int64)
     number[by_user] = np.arange(pages)
     first_page = np.searchsorted(of_user[by_user], np.arange(len(ids[0]) + 1)).astype(np.int64)
-    arranged = np.lexsort((position[one], number[page[one]]))
-    one, highest, carted, bought, bought_at = (a[arranged] for a in (one, highest, carted, bought, bought_at))
+    arranged = np.lexsort((position[joined.row], number[page[joined.row]]))
+    one, highest, carted, bought, bought_at = (column[arranged] for column in joined)
     row_page = number[page[one]]
     first_row = np.searchsorted(row_page, np.arange(pages + 1)).astype(np.int64)
     clicked = highest >= EVENTS["click"]
@@ -429,14 +482,8 @@ def _ordered(
             f"column {shown(data['event'].name)}: {int((clicks > 0).sum())} of {pages} pages have a click; pages with "
             "and without one are needed, to tell what clicking nothing is worth: keep what was shown and not clicked"
         )
-    delay = np.full(len(one), -1, np.int64)
     start_times = began[by_user]
-    for r in np.flatnonzero(bought).tolist():
-        if bought_at[r] <= start_times[row_page[r]]:  # at once, as far as the times tell
-            delay[r] = 0
-            continue
-        mine = start_times[row_page[r] + 1 : first_page[of_user[by_user[row_page[r]]] + 1]]
-        delay[r] = int(np.searchsorted(mine, bought_at[r], side="right"))
+    delay = _delays(bought_at, row_page, start_times, first_page[of_user[by_user] + 1])
     rank = values["position"][one] if "position" in values else None
     doubts = [
         *doubts,
@@ -467,16 +514,7 @@ def _ordered(
         "last": str(data["time"].iloc[int(np.argmax(when))]) if "time" in data else "",
         "user_ids": ids[0],
     }
-    labels: dict[str, np.ndarray] = {}
-    several = np.zeros(len(ids[1]), bool)
-    for role in ("category", "text"):
-        if role in data:
-            labels[role], more = most_frequent_label(pd, item, data[role])
-            several |= more
-    if "popularity" in values:
-        labels["popularity"] = np.zeros(len(ids[1]))
-        recent = np.argsort(when, kind="stable")
-        labels["popularity"][item[recent]] = values["popularity"][recent]
+    labels, several = _labels(pd, data, values, item, when)
     of_items = _items(pd, items, named, ids[1], labels)
     place = known_place(of_items["item_ids"], ids[1])[item]
     doubts += page_doubts.about_units(values, of_items["list_price"], place)
@@ -497,7 +535,7 @@ def _ordered(
         **of_items,
         item=item_of_row,
         candidates=candidates,
-        several_labels=int(several.sum()),
+        several_labels=several,
         doubts=tuple(doubts),
         serious=tuple(page_doubts.about_missing_rows(np.diff(first_row), clicks > 0)),
     )
