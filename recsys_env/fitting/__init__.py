@@ -1,6 +1,7 @@
 """Purchase log -> `FittedWorld`: fit the utility to what customers bought, when and at what price.
 
 table.py         log -> tidy lines
+times.py         texts -> times
 plausibility.py  whether the log can be what it is taken for
 prices.py        -> list prices, the weight of price, users' price sensitivity, promotions
 tastes.py        -> item vectors and tastes (implicit-feedback ALS, library `implicit`), habits
