@@ -934,9 +934,9 @@ class WorldConfig(Settings):
             return
         reward = changes.get("reward", {})
         if isinstance(reward, RewardConfig):
-            reward = {
-                f.name: v for f in fields(reward) if (v := getattr(reward, f.name)) != getattr(self.reward, f.name)
-            }
+            usual = RewardConfig(), self.reward
+            values = {f.name: getattr(reward, f.name) for f in fields(reward)}
+            reward = {n: value for n, value in values.items() if all(value != getattr(other, n) for other in usual)}
         paid = [name for name in (*EVENTS, *OBJECTIVES) if isinstance(reward, dict) and name in reward]
         own = [r.name for r in self.roles if r.rewards]
         if paid and own:

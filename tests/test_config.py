@@ -438,6 +438,7 @@ def test_configs_are_frozen(where: tuple[str, ...]) -> None:
 def test_a_reward_that_a_role_does_not_get_is_refused() -> None:
     """The entrance of journey-v1 has weights of its own, which the task's weights do not change."""
     said = r"reward.click = 5(\.0)? does not reach the roles \['entrance'\].*give roles= as well"
+    assert recsys_env.task_config("journey-v1", {"reward": RewardConfig(sharing=1.0)}).reward.sharing == 1.0
     for reward in ({"click": 5}, RewardConfig(click=5.0)):
         with pytest.raises(ValueError, match=said):
             parallel_env("journey-v1", reward=reward)

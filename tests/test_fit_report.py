@@ -464,10 +464,24 @@ def test_times_as_numbers_are_read_or_named_with_their_row(tmp_path: Path) -> No
             times(1_700_000_000, wrong, 1_700_000_060)
 
 
+def test_times_of_pages_may_be_any_numbers(tmp_path: Path) -> None:
+    """Such as milliseconds since the beginning of the log, which later look like seconds since 1970."""
+    numbers = [1e8, 4e8, 5e8, 2e9]
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(f"1,2,{number:.0f}\n" for number in numbers))
+    found, _ = commands._read(tmp_path / "log.csv", ROLES, "pages")
+    assert found["time"].tolist() == numbers
+    table = pd.DataFrame({"time": pd.array([1_700_000_000, None, 1_700_000_060], "Int64")})
+    with pytest.raises(ValueError, match="1 of 3 rows are affected, the first is row 1 with"):
+        commands._with_times(pd, table, "time", all_or_none=False)
+
+
 def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_bytes("user,item,time\nJörg,1,2024-03-01\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"log.csv must be a text file in UTF-8, and it has the byte 0xf6"):
         commands._read(tmp_path / "log.csv", ROLES, "free_choice")
+    (tmp_path / "log.csv.gz").write_bytes(b"user,item,time")
+    with pytest.raises(ValueError, match=r"log.csv.gz must be a file compressed by gzip: Not a gzipped file"):
+        commands._read(tmp_path / "log.csv.gz", ROLES, "free_choice")
     (tmp_path / "log.csv").write_bytes(b"")
     with pytest.raises(ValueError, match=r"log.csv is empty"):
         commands._read(tmp_path / "log.csv", ROLES, "free_choice")

@@ -751,6 +751,7 @@ def test_propensities_leave_no_more_open_than_a_draw_among_what_was_offered(log:
         (doubt,) = read_pages(of_pages, None, table).doubts
         assert "column 'propensity': on average it leaves as much to chance as a draw among" in doubt
         assert "items, but only 40 could be shown" in doubt
+    assert not read_pages(of_pages.head(100), None, None).doubts[1:]  # of so few rows, many items may not be there
 
 
 def test_candidates_that_cannot_be_are_named_with_their_row(log: Any) -> None:
@@ -778,7 +779,8 @@ def test_candidates_of_each_slot_are_not_used(log: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "step", "said"), [(0, 1, "from 0"), (2, 1, "from 2"), (10, 10, "from 10 in steps of 10")]
+    ("first", "step", "said"),
+    [(0, 1, "from 0"), (2, 1, "from 2"), (10, 10, "from 10 in steps of 10"), (1, 10, "from 1 in steps of 10")],
 )
 def test_positions_may_begin_anywhere(log: Any, first: int, step: int, said: str) -> None:
     """Their effect depends on the number, and the world counts from 1."""
@@ -788,6 +790,10 @@ def test_positions_may_begin_anywhere(log: Any, first: int, step: int, said: str
     assert found.doubts == (f"column 'position' counts positions {said}: position {first} was taken for the first",)
     as_categories = read_pages(moved.assign(position=moved["position"].astype("category")), None)
     np.testing.assert_array_equal(as_categories.rank, given.rank)
+    codes = np.where(np.arange(len(moved)) == 7, -1, moved["position"].astype("category").cat.codes)
+    missing = pd.Categorical.from_codes(codes, np.unique(moved["position"]))
+    with pytest.raises(ValueError, match=r"'position' must be a whole number of 1 or more; 1 of .* the first is row 7"):
+        read_pages(moved.assign(position=missing), None)
 
 
 def test_a_column_of_agents_tells_how_many_fill_a_page(log: Any) -> None:

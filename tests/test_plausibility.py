@@ -143,7 +143,7 @@ DOUBTED = {
         r"-?0\.[0-9]+\); a price must be that of the whole row",
     ),
     "ratings by another name": (
-        lambda log: log.assign(**{"User Score": every_other(log, 0.5, 4.0, 3.5)}),
+        lambda log: log.assign(**{"User Score": every_other(log, 0.5, 4.0, np.nan, 3.5)}),
         "column 'User Score' was not used: every row was taken for a choice of the item, however it was rated",
     ),
     "items with many categories": (
@@ -185,7 +185,11 @@ def test_a_log_that_is_probably_wrong_is_fitted_with_a_doubt(log, name, tmp_path
         lambda log: log.assign(product_id=pd.Categorical(log["product_id"], range(5000))),
         lambda log: log.assign(event="purchase", shelf=every_other(log, "left", "right"), clicked=1),
         lambda log: log.assign(click=log["sales_value"] % 0.5),
-        lambda log: log.assign(credit_score=every_other(log, 300, 700), start=every_other(log, 1, 2)),
+        lambda log: log.assign(
+            credit_score=every_other(log, 300, 700, 500),
+            operating_system=every_other(log, 0, 1, 2),
+            overall_discount=every_other(log, 0, 1),
+        ),
         lambda log: log.assign(sales_value=3 * log["sales_value"], retail_disc=3 * log["retail_disc"], quantity=3),
     ],
 )
@@ -232,5 +236,18 @@ def test_all_times_are_read_in_one_way(texts, first, last):
     assert [time.tz_localize(None) for time in found] == [pd.Timestamp(first), pd.Timestamp(last)]
 
 
+def test_the_day_is_not_looked_for_where_the_year_comes_first():
+    found = read_times(pd.Series(["2024-01-01", "2024-02-01", "2024-13-01"]))
+    assert found.isna().tolist() == [False, False, True]
+    assert found[1].month == 2
+
+
 def test_what_is_no_time_in_any_way_is_missing():
     assert read_times(pd.Series(["2024-03-01", "soon", None])).isna().tolist() == [False, True, True]
+
+
+def test_a_quantity_without_prices_is_no_doubt_about_prices(log):
+    columns = {"price": None, "discount": None}
+    with pytest.warns(LogWarning) as caught:
+        fit(log.assign(quantity=every_other(log, 1, 1, 2, 1, 3)), columns=columns, **OPTIONS)
+    assert [str(warning.message)[:30] for warning in caught] == ["no column of prices is named: "]

@@ -6,6 +6,7 @@ REGISTRY["recsys"] = EPyMARLEnv        # in its src/envs/__init__.py: with the s
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,11 +108,7 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
         """
         if len(action) != self.n_agents:
             raise ValueError(f"action = {shown(action)} must be {self.n_agents} numbers, one for each agent")
-        # tensors and NumPy's numbers as Python's; what is no number is refused by the environment
-        joint = {
-            agent: chosen.item() if hasattr(chosen, "item") and getattr(chosen, "ndim", 0) == 0 else chosen
-            for agent, chosen in zip(self.env.possible_agents, action, strict=True)
-        }
+        joint = {agent: _number(chosen) for agent, chosen in zip(self.env.possible_agents, action, strict=True)}
         observations, rewards, _, truncations, _ = self.env.step(joint)
         self._seen = list(observations.values())
         over = all(truncations.values())
@@ -180,3 +177,12 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
     def close(self) -> None:
         """Release nothing, because nothing is held."""
         self.env.close()
+
+
+def _number(chosen: Any) -> Any:
+    """A number of a tensor or an array as Python's, and a whole float as an integer. Anything else stays as it is, and
+    the environment refuses it."""
+    if hasattr(chosen, "item"):
+        with contextlib.suppress(ValueError, RuntimeError):  # of several numbers
+            chosen = chosen.item()
+    return int(chosen) if isinstance(chosen, float) and chosen.is_integer() else chosen

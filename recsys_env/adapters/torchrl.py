@@ -147,7 +147,7 @@ class TorchRLEnv(EnvBase):
         actions = [tensordict[role, "action"] for role in self.group_map]
         joint = actions[0] if len(actions) == 1 else torch.cat(actions, 1)
         observations, rewards, _, truncated, infos = self.envs._step(self._tensors.actions(joint))
-        self._over, state = all_ended(truncated), self.envs.state
+        self._over, state = all_ended(self._tensors(truncated)), self.envs.state
         if self._over:
             observations, state = self.envs.final_obs, self.envs.final_state
         return self._tensordict(observations, state, (infos["individual_reward"], rewards))

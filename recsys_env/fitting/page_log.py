@@ -15,7 +15,7 @@ from ..libraries import library
 from . import page_doubts
 from .candidates import read_candidates
 from .plausibility import doubts_about_ids_and_dates, refuse_rows, refuse_two_units
-from .table import codes_of, most_frequent_label, without_categories
+from .table import codes_of, most_frequent_label
 from .times import read_times
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
 FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1}  # a column that says what was clicked; False is 0
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
 ZEROS = 0.5  # positions of 0 for each of 1, from which on they count from 0
+LARGEST_POSITION = 2**53
+ROWS_PER_ITEM = 3  # of a log, from which on nearly all items that could be shown occur in it
 
 
 @dataclass(frozen=True)
@@ -157,9 +159,9 @@ def read_pages(
     page, doubts = _page_numbers(pd, data, user, when, level)
     for role in ("position", "propensity", "price", "discount", "popularity"):
         if role in data:
-            data[role] = _filled(pd, data[role], page, item, level)
+            data[role] = _filled(pd, _without_categories(data[role]), page, item, level)
     if "position" in data:
-        data["position"], more = _from_one(without_categories(data["position"]))
+        data["position"], more = _from_one(data["position"])
         doubts += more
     numbers = {
         "position": ("a whole number of 1 or more", lambda v: (v >= 1) & (v == np.floor(v))),
@@ -320,12 +322,12 @@ def _from_one(position: Any) -> tuple[Any, list[str]]:
     if position.dtype.kind not in "iuf":
         return position, []
     found = np.unique(position.dropna().to_numpy(np.float64))
-    if not len(found) or not np.isfinite(found).all() or (found != np.floor(found)).any() or found[0] < 0:
-        return position, []
-    zeros = int((position == 0).sum())
-    if found[0] == 1 or (found[0] == 0 and zeros < ZEROS * (position == 1).sum()):
-        return position, []
+    if not len(found) or (found != np.floor(found)).any() or not (0 <= found[0] <= found[-1] < LARGEST_POSITION):
+        return position, []  # which are refused
     step = int(np.gcd.reduce(np.diff(found).astype(np.int64))) if len(found) > 1 else 1
+    zeros = int((position == 0).sum())
+    if (found[0] == 1 and step == 1) or (found[0] == 0 and zeros < ZEROS * (position == 1).sum()):
+        return position, []
     doubt = f"column {shown(position.name)} counts positions from {found[0]:g}"
     doubt += f" in steps of {step}" if step > 1 else ""
     return (position - found[0]) // step + 1, [f"{doubt}: position {found[0]:g} was taken for the first"]
@@ -341,8 +343,13 @@ def _filled(pd: Any, column: Any, page: np.ndarray, item: np.ndarray, level: np.
     return column.where(~(later & one), of_item.transform("first"))
 
 
+def _without_categories(column: Any) -> Any:
+    """The numbers of a column, also of one whose kind is "category"; some may be missing."""
+    categories = getattr(column.dtype, "categories", None)
+    return column if categories is None or categories.dtype.kind not in "iuf" else column.astype(np.float64)
+
+
 def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
-    column = without_categories(column)
     if column.dtype.kind not in "iuf":
         raise ValueError(
             f"column {shown(column.name)} must hold numbers ({allowed}), it holds {shown(column.iloc[0])} "
@@ -528,7 +535,9 @@ def _ordered(
         )
         doubts += more_doubts
         offered = offered if candidates is None else of_pages
-    if log["propensity"] is not None:
+    # The items of a log are those that could be shown only if it has many times as many rows.
+    told = items is not None or candidates is not None or len(one) >= ROWS_PER_ITEM * offered
+    if log["propensity"] is not None and told:
         doubts += page_doubts.about_propensities(data["propensity"].name, log["propensity"], offered)
     return PageLog(
         **log,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks import shown
+from .times import DAY_AND_MONTH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +31,8 @@ FLAGS = frozenset(
     ("click", "clicked", "isclick", "isclicked", "bought", "isbought", "buy", "isbuy", "purchase", "purchased")
     + ("ispurchase", "conversion", "converted", "isconversion")
 )
-RATINGS = re.compile("rating|stars|score|overall")
-LARGEST_RATING = 10
+RATINGS = frozenset(("rating", "ratings", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore"))
+LARGEST_RATING, MISSING = 10, frozenset(("nan", "none", "<na>", ""))
 EVENTS = frozenset(
     f"{name}{end}" for name in ("event", "behavior", "behaviour", "action", "interaction") for end in ("", "type")
 )
@@ -46,7 +47,6 @@ TYPICAL = 2.0  # factor between a price and the median of its product, in the ro
 ONE_USER = 0.1  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
 SECONDS, MILLISECONDS = (3e8, 1e10), (3e11, 1e13)  # since 1970; times from 1980 on
-DAY_AND_MONTH = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})\b")
 
 
 class LogWarning(UserWarning):
@@ -92,7 +92,7 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
                 f"column {shown(name)} has the values {shown(sorted(kinds))}; every row was taken for a purchase, "
                 "whatever it holds there"
             )
-        if RATINGS.search(_letters(name)) and len(kinds) > 1 and _are_ratings(kinds):
+        if _are_ratings(name, kinds):
             doubts.append(
                 f"column {shown(name)} was not used: every row was taken for a choice of the item, however it was "
                 "rated; to count what people liked, give fit those rows alone"
@@ -100,10 +100,12 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
     return [*doubts, *doubts_about_ids_and_dates(table, columns)]
 
 
-def _are_ratings(kinds: Iterable[str]) -> bool:
-    """Whether these texts, such as "4.5", are few small numbers."""
+def _are_ratings(name: object, kinds: Iterable[str]) -> bool:
+    """Whether a column of this name with these values, such as "4.5", holds ratings."""
+    words = {*re.split("[^a-z]+", str(name).lower()), _letters(name)}
+    given = [kind for kind in kinds if kind.lower() not in MISSING]
     try:
-        return all(0 <= float(kind) <= LARGEST_RATING for kind in kinds)
+        return bool(words & RATINGS) and len(given) > 2 and all(0 <= float(kind) <= LARGEST_RATING for kind in given)
     except ValueError:
         return False
 
@@ -204,6 +206,8 @@ def check_prices(lines: pd.DataFrame, column: str | None, quantity: str | None) 
     Raises:
         ValueError: a price is too far from the other prices of its product, or a product's from those of the others.
     """
+    if column is None:
+        return []
     spread, doubts = price_spread(lines, column), []
     if spread > TYPICAL:
         doubts.append(

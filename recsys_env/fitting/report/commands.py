@@ -174,10 +174,10 @@ def _read(log: Path, columns: tuple[str, ...], origin: str) -> tuple[pd.DataFram
     else:
         raise ValueError(f"{log} must be a file whose name ends in {', '.join(CSV)} or {PARQUET}")
     if origin == "pages":
-        return _with_times(pd, table, given.get("time", "time")), given
+        return _with_times(pd, table, given.get("time", "time"), all_or_none=True), given
     missing = {role: None for role in OPTIONAL if role not in given and COLUMNS[role] not in table.columns}
     roles = {**COLUMNS, **missing, **given}
-    return _with_times(pd, table, roles["time"]), roles
+    return _with_times(pd, table, roles["time"], all_or_none=False), roles
 
 
 def _read_csv(pd: Any, log: Path, ids: Sequence[str]) -> pd.DataFrame:
@@ -188,12 +188,14 @@ def _read_csv(pd: Any, log: Path, ids: Sequence[str]) -> pd.DataFrame:
         with opened(log, "rt", encoding="utf-8-sig") as file:
             separator = max(SEPARATORS, key=file.readline().count)
         columns = pd.read_csv(log, nrows=0, sep=separator).columns
-        texts = dict.fromkeys((name for name in ids if name in columns), str)
+        texts = dict.fromkeys((name for name in ids if name in columns), str.strip)
         # With low memory, the type of a column would differ between parts. A converter keeps ids such as "NA".
         table = pd.read_csv(log, sep=separator, low_memory=False, converters=texts)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise ValueError(f"{log} must be a text file in UTF-8, and it has the byte {byte:#x}: save it anew") from None
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{log} must be a file compressed by gzip: {error}") from None
     except pd.errors.EmptyDataError:
         raise ValueError(f"{log} is empty") from None
     for name in texts:
@@ -203,8 +205,12 @@ def _read_csv(pd: Any, log: Path, ids: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _with_times(pd: Any, table: pd.DataFrame, column: str | None) -> pd.DataFrame:
+def _with_times(pd: Any, table: pd.DataFrame, column: str | None, all_or_none: bool) -> pd.DataFrame:
     """The table, with times instead of seconds, milliseconds or microseconds since 1970, or dates written as numbers.
+
+    Args:
+        all_or_none: whether numbers of which only most are in one of these forms stay as they are, as in a log of
+            pages, whose times may be any numbers.
 
     Raises:
         ValueError: most numbers of the column are in one of these forms, and others are not.
@@ -214,11 +220,11 @@ def _with_times(pd: Any, table: pd.DataFrame, column: str | None) -> pd.DataFram
     numbers = table[column]
     refuse_two_units(numbers)
     for (low, high), unit in ((SECONDS, "s"), (MILLISECONDS, "ms"), (MICROSECONDS, "us")):
-        fits = numbers.between(low, high).to_numpy()
-        if fits.mean() > 0.5:
+        fits = numbers.between(low, high).fillna(False).to_numpy(bool)
+        if fits.all() or (fits.mean() > 0.5 and not all_or_none):
             refuse_rows(numbers, ~fits, f"must be a time since 1970 in {UNITS[unit]}, as in most of its rows")
             return table.assign(**{column: pd.to_datetime(numbers, unit=unit)})
-    if numbers.between(*DATES).all():
+    if numbers.between(*DATES).fillna(False).all():
         dates = pd.to_datetime(numbers.astype("int64").astype(str), format="%Y%m%d", errors="coerce")
         if dates.notna().all():
             return table.assign(**{column: dates})
