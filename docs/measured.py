@@ -15,6 +15,7 @@ import numpy as np
 
 import benchmarks
 from baselines.comparison import Comparison
+from baselines.learners import SEEDS
 from baselines.reference import comparisons as compare_learners
 from baselines.reference import training_summary
 from benchmarks.result_files import RESULTS
@@ -23,6 +24,8 @@ from recsys_env.evaluation.statistics import rescaled, scale_ends
 from recsys_env.evaluation.stored import read_result
 from recsys_env.files import read_json
 from recsys_env.policies import ORACLES
+
+FEWEST_SEEDS = SEEDS  # of a learner on a task, of which fewer are not shown
 
 BENCHMARKS = Path(benchmarks.__file__).parent
 RENAMED = {"speed": "step", "compatibility": "table"}  # modules whose own names have changed as well
@@ -119,8 +122,14 @@ def played() -> dict[str, Any]:
 
 @cache
 def training() -> dict[str, Any]:
-    """The results of the reference learners; there may be none."""
-    return training_summary(RESULTS / "training")
+    """The results of the reference learners on the tasks where at least `FEWEST_SEEDS` have been trained; there may be
+    none."""
+    found = training_summary(RESULTS / "training")
+    for learner in found["learners"].values():
+        rows = learner["tasks"].items()
+        learner["tasks"] = {task: row for task, row in rows if len(row["seeds"]) >= FEWEST_SEEDS}
+    found["learners"] = {name: learner for name, learner in found["learners"].items() if learner["tasks"]}
+    return found
 
 
 @cache

@@ -59,6 +59,7 @@ def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def read_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Results are those of this folder."""
     monkeypatch.setattr(measured, "RESULTS", folder)
+    monkeypatch.setattr(measured, "FEWEST_SEEDS", 1)
     monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
     kept = (measured.stored, measured.training, measured.comparisons, measured.evidence)
     for function in kept:
