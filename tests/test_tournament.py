@@ -15,10 +15,10 @@ import pytest
 pytest.importorskip("pyspiel")
 pytest.importorskip("tyro")
 
-from recsys_env import TASKS, task_config
+from recsys_env import TASKS, cli, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns, tournament
 from recsys_env.evaluation.tournaments import alpha_rank, cross_play, games, show, standings
-from recsys_env.tasks import _TASKS
+from recsys_env.tasks import _TASKS, Suite
 
 ROOT = Path(__file__).parent.parent
 MINE = '''"""A recommender of my own: the cheapest items first."""
@@ -119,6 +119,12 @@ def test_one_policy_plays_with_itself(tmp_path: Path, capsys: pytest.CaptureFixt
     alone = found["payoff"]["random"]["random"]
     assert found["cross_play"]["all"]["diagonal"] == {key: alone[key] for key in ("mean", "ci95")}
     assert alone["mean"] == np.mean(alone["runs"])
+
+
+def test_a_suite_stands_for_its_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = ("duel-v1,horizon=20", "social-v1,horizon=20")
+    monkeypatch.setattr(cli, "SUITES", {"mine": Suite("Mine", "A suite of mine.", tasks)})
+    assert tuple(tournament(("random",), ("mine",), episodes=2, seeds=2, out=tmp_path)) == tasks
 
 
 def test_seeds_of_a_learner_are_strangers_among_themselves() -> None:
