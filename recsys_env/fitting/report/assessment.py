@@ -360,7 +360,7 @@ def _page_diagnosis(evidence: PageEvidence) -> Part:
         np.bincount(item, minlength=len(log.item_ids)) for item in (rows.item, rows.item[rows.clicked])
     )
     explored = diagnosis.exploration(log)
-    known = explored is not None and explored["pages"] >= verdict.EXPLORED
+    enough = explored is not None and explored["pages"] >= verdict.EXPLORED
     numbers = {
         "overlap": found,
         "median impressions of an item": float(np.median(impressions)),
@@ -368,7 +368,7 @@ def _page_diagnosis(evidence: PageEvidence) -> Part:
         "items without a click": float((clicks == 0).mean()),
         "exploration": explored,
         "not identified": (*diagnosis.pages_not_identified(log), *diagnosis.KINDS["pages"].not_identified),
-        "advice": diagnosis.ADVICE[known:],
+        "advice": diagnosis.ADVICE[1:] if enough else diagnosis.ADVICE,  # the first says to explore
     }
     return numbers, verdict.about_overlap(found, IMPRESSIONS, "saw")
 

@@ -1,7 +1,8 @@
 """Do the users of a world come back as the users of the log do?
 
 The world plays as many pages as a period of the log has, and the visits of both are compared. What the pages show is of
-no influence: nothing in a world that is fitted to pages makes the length of a visit or a return depend on it.
+no influence, because nothing in a world that is fitted to pages makes the length of a visit or a return depend on it.
+So no policy fills them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...libraries import library
-from ...policies import Team
 from ...settings import replace
 from ...vector import VectorEnv
 from ..world import FittedWorld
@@ -80,18 +80,15 @@ def simulated_visits(world: FittedWorld, log: PageSplit, pages: np.ndarray) -> V
     a day."""
     times = np.unique(_times(log, pages))
     envs = VectorEnv(replace(world, {"horizon": len(pages)}), 1)
-    team = Team(envs, dict.fromkeys(envs.possible_agents, "random"), SEED)
     actions, rows, session = envs.empty_actions(), [], 0
-    observations, _ = envs.reset(seed=SEED)
+    envs.reset(seed=SEED)
     for tick in range(len(pages)):
         copy = envs.arrays.copies[0]
         visitor = int(copy["visitor"])
         if visitor >= 0:
             session += int(copy["session_page"] == 0)
             rows.append((visitor, int(envs.arrays.users["incarnation"][0, visitor]), session, tick))
-        team.act(observations, actions)
-        observations, _, _, truncated, infos = envs.step(actions)
-        team.observe(infos, truncated)
+        envs.step(actions)
     user, incarnation, number, tick_of = np.array(rows).T
     person = np.unique(np.stack([user, incarnation]), axis=1, return_inverse=True)[1].ravel()
     made = _visits(user, person, number, tick_of.astype(float))
