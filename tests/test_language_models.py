@@ -24,6 +24,7 @@ from recsys_env.__main__ import main as recsys_env_main
 from recsys_env.addresses import with_secrets, without_secrets
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.report import evaluate
+from recsys_env.language import models
 from recsys_env.language.encode import CACHE
 from recsys_env.language.endpoint import _asked_to_wait
 from recsys_env.language.interface import LanguageModel, ModelError, ModelRefused, Usage
@@ -370,6 +371,7 @@ class Handler(BaseHTTPRequestHandler):
 def serve(monkeypatch) -> Iterator[Any]:
     pytest.importorskip("openai")
     monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", (0.05,))
+    models._endpoint.cache_clear()  # a port of an earlier test, given again, would bring its model and its counts
     servers = []
 
     def start(*answers: Any) -> Server:
