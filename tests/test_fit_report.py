@@ -269,9 +269,9 @@ def test_the_distance_of_marginals_grows_with_what_differs(catalogue: Any) -> No
     assert found["other"]["paid / list"] == 0
     assert found["dear"]["paid / list"] == 1
     assert set(found["other"]) == set(realism.MARGINALS)
-    nothing = realism.distances(reference, {**reference, "habit": np.zeros(0)})
-    assert nothing["habit"] is None
-    assert nothing["topic"] == 0
+    few_values = realism.distances(reference, {**reference, "habit": np.zeros(realism.FEWEST_VALUES - 1)})
+    assert few_values["habit"] is None
+    assert few_values["topic"] == 0
 
 
 def test_a_classifier_tells_what_differs_and_by_what(catalogue: Any) -> None:
@@ -297,6 +297,12 @@ def test_simulated_customers_choose_from_the_whole_catalogue_at_its_prices(world
     assert 1.6 < sizes.mean() < 2.5
     pages = realism.simulate(replace(world, {"action": "items"}), "random", 200, 10.0)
     assert len(pages.user) == 200
+
+
+def test_a_world_without_purchases_cannot_be_compared(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realism, "MOST_TICKS", 20)
+    with pytest.raises(ValueError, match="in which nothing is bought in 20 ticks"):
+        realism.simulate(replace(world, {"action": "items", "choice": {"v_0": 50.0}}), "random", 200, 10.0)
 
 
 def test_a_large_catalogue_is_shown_by_several_agents(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ PURCHASES = 20_000  # that are compared; of a longer period, its first ones
 SHELF_CELLS = 100_000_000  # purchases x items of a simulation on the whole catalogue
 SHUFFLED = 5000  # purchases on which features are shuffled
 HEAD = 20  # products that are bought most
+FEWEST_VALUES = 20  # of a distribution that is compared
 MARGINALS = {  # what is compared -> its meaning
     "item": "which items are bought",
     "topic": "which topics are bought",
@@ -112,7 +113,7 @@ def simulate(config: WorldConfig, policy: str | None, purchases: int, days: floa
         days: length of the episode.
 
     Raises:
-        ValueError: the world has no catalogue.
+        ValueError: the world has no catalogue, or nothing was bought.
     """
     envs = VectorEnv(replace(config, {"horizon": MOST_TICKS}), 1)
     catalogue = envs.catalogue
@@ -138,10 +139,12 @@ def simulate(config: WorldConfig, policy: str | None, purchases: int, days: floa
             log.append((visitor, int(infos["shown"][0, n, k]), tick, float(infos["individual_reward"][0, n])))
         if len(log) == purchases:
             break
+    if not log:
+        raise ValueError(f"config = {shown(config)} is a world in which nothing is bought in {MOST_TICKS:,} ticks")
     user, item, when, margin = (np.array(column) for column in zip(*log, strict=True))
     paid = margin * float(catalogue.item_price.mean())  # a purchase is worth price / mean list price
     habits = catalogue.habit_item, catalogue.habit_count
-    day = when / when.max() * days * len(log) / purchases
+    day = when / max(when.max(), 1) * days * len(log) / purchases
     return Bought(user, item, day, paid, habits_of(habits, user, item))
 
 
@@ -230,11 +233,11 @@ def _since_last(sample: Bought) -> tuple[np.ndarray, np.ndarray]:
 
 def distances(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> dict[str, float | None]:
     """Distance of the marginals of two samples, from 0 (equal) to 1: total variation for items and topics,
-    Kolmogorov-Smirnov for numbers. None where a sample has no value."""
+    Kolmogorov-Smirnov for numbers. None where a sample has fewer than `FEWEST_VALUES`, which differ by chance."""
     found: dict[str, float | None] = {}
     for name, a in ours.items():
         b = theirs[name]
-        if not len(a) or not len(b):
+        if min(len(a), len(b)) < FEWEST_VALUES:
             found[name] = None
         elif name in KINDS:
             kinds = int(max(a.max(), b.max())) + 1

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...evaluation.plots import COLOURS
 from .markup import bullets, draw_intervals, figure, interval_text, number, paragraph, table
+from .realism import FEWEST_VALUES
 from .verdict import percent
 
 
@@ -43,7 +44,8 @@ def likeness(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str, p
             f"variation for items and topics, the Kolmogorov-Smirnov distance for numbers. The real {rows} of half "
             f"of the users are compared with three samples of the other half of the users: their {rows} in the "
             f"world, their real ones of the same {period}, and their real ones of as many {period} before. The two "
-            "real columns are the floor: a perfect world would not be nearer."
+            "real columns are the floor: a perfect world would not be nearer. A dash stands for samples of fewer than "
+            f"{FEWEST_VALUES} values."
         ),
         figure(_draw_marginals, found["marginals"], f"Distance of the world (dots) and of real {rows} (bars)."),
         distances(found["marginals"], meanings, period),
