@@ -175,7 +175,9 @@ def allowed_levels(game: Beliefs, policy: str) -> list[float]:
     return every if policy in ("greedy", "planner") else [min(every, key=lambda m: abs(math.log(m)))]
 
 
-@pytest.mark.parametrize("action", NAMING)
+@pytest.mark.parametrize(
+    "action", [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "query")) for kind in NAMING]
+)
 @pytest.mark.parametrize("policy", ["popularity", "content", "greedy", "planner"])
 def test_the_best_item_is_chosen(policy: str, action: str) -> None:
     seen: Counter[str] = Counter()

@@ -6,6 +6,7 @@ from benchmarks.studies.evidence import levels
 from benchmarks.studies.played import Played, ratio
 from recsys_env import TASKS, replace, vector_env
 
+pytestmark = pytest.mark.slow  # plays every task for long; what they play is frozen (test_frozen_tasks.py)
 PLAYED = {task: Played(config, 24, 70_000) for task, config in TASKS.items()}
 
 

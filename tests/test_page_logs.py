@@ -120,6 +120,7 @@ def test_every_parameter_is_recovered_within_its_standard_errors(models: list[Ch
         assert 0.005 < model.taste_error < 0.3
 
 
+@pytest.mark.slow
 def test_positions_and_tastes_are_told_apart_where_the_policy_knew_the_tastes() -> None:
     """Without what users were shown, position looks more than twice as strong, and tastes half as strong."""
     for seed in range(2):
@@ -198,6 +199,7 @@ def test_draws_are_as_wide_as_the_people_of_the_log_and_means_are_not(models: li
     assert spread[1] < 0.95 * model.taste
 
 
+@pytest.mark.slow
 def test_tastes_that_gather_in_segments_keep_their_size():
     """One normal distribution takes them for stronger ones."""
     pages = simulated(4, 6_000, taste=4.0, dims=16, segments=8)
@@ -223,7 +225,8 @@ def test_without_tastes_it_is_the_conditional_logit_of_statsmodels(monkeypatch: 
     happened = np.zeros((count, ROWS + 1))
     happened[np.arange(count), np.where(pages.chosen < 0, ROWS, pages.chosen % ROWS)] = 1
     groups = np.repeat(np.arange(count), ROWS + 1)
-    plain = conditional.ConditionalLogit(happened.ravel(), rows.reshape(-1, len(used)), groups=groups).fit(disp=0)
+    logit = conditional.ConditionalLogit(happened.ravel(), rows.reshape(-1, len(used)), groups=groups)
+    plain = logit.fit(start_params=PHI[used], disp=0)
     np.testing.assert_allclose(model.fixed, plain.params, atol=0.08)
     np.testing.assert_allclose(model.fixed_error[[1, 2]], plain.bse[[1, 2]], rtol=0.1)
     assert model.taste < 0.6
@@ -289,6 +292,7 @@ def test_draws_of_a_vector_follow_its_posterior():
     np.testing.assert_allclose(np.mean(kept, axis=0), expected, atol=0.03)
 
 
+@pytest.mark.slow
 def test_learned_vectors_tell_which_items_are_alike():
     pages = simulated(6, 8_000, taste=4.0)
     learned = learned_vectors.learn_vectors(pages, np.zeros(ITEMS, np.int64), 8)
@@ -306,6 +310,7 @@ def test_vectors_of_a_category_gather_where_clicks_are_few():
     assert alike[same & ~np.eye(ITEMS, dtype=bool)].mean() > alike[~same].mean() + 0.4
 
 
+@pytest.mark.slow
 def test_learned_vectors_do_not_repeat_the_noise_of_the_clicks():
     """Vectors that fit the clicks best make tastes look strong that nobody has."""
     pages = simulated(7, 4_000, taste=0.0)
@@ -378,6 +383,7 @@ def test_a_recorded_world_is_recovered(world: FittedWorld) -> None:
     assert (world.num_agents, world.slots) == (1, 4)
 
 
+@pytest.mark.slow
 def test_position_effects_that_would_be_negative_are_left_out(log: Any, items: Any) -> None:
     """Everything else is estimated as in a log that has no positions."""
     with pytest.warns(LogWarning, match="items further down are clicked more often"):
@@ -449,6 +455,7 @@ def test_gaps_go_from_visit_to_visit_or_to_the_end_of_the_log() -> None:
     assert back.tolist() == [True, False, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [0.0, 0.1])
 def test_lost_users_are_counted(lost: float) -> None:
     changes = {"horizon": 9_000, "users": {"number": 30}, "arrival": {"d_0": lost, "k_0": 0.5}}
