@@ -64,6 +64,10 @@ def page(slots: int = 2, titles: tuple[str, ...] = ("Sea, city", "Milk 2 oz", "M
         ("the prompt began the thought: 2, 3</think>\n4, 1", (3, 0)),
         ("4, 1\n<think>or 2, 3", (3, 0)),
         ("[THINK]2, 3[/THINK]4, 1", (3, 0)),
+        ("<reasoning>2, 3</reasoning>ANSWER: 4, 1", (3, 0)),
+        ("2 is bad. 3 is bad. ANSWER: 4, 1", (3, 0)),
+        ("As 2 and 3 are dear,\ntherefore, my **ANSWER:** 4, 1", (3, 0)),
+        ("ANSWER: 4, 1\nSo ends my ANSWER: 2, 3", (3, 0)),  # a line of its own counts first
     ],
 )
 def test_what_is_as_it_was_asked_for_is_read_as_it_is(answer, picks):
@@ -102,6 +106,14 @@ def test_all_else_is_repaired_and_told(answer, picks, repairs):
     assert found.picks == picks
     assert set(found.repairs) == repairs <= set(REPAIRS)
     assert len(found.repairs) == len(repairs)
+
+
+def test_titles_may_be_numbers():
+    years = page(titles=("1917", "42", "3", "1984"))
+    assert parse("1984; 42", years) == Answer((3, 1))
+    assert parse("ANSWER: 1984\n1917", years).picks[0] == 3
+    assert parse("3, 4", years) == Answer((2, 3))  # the numbers of candidates come before titles
+    assert parse("4, 7", years).repairs == ("unknown", "too few")
 
 
 @pytest.mark.parametrize(

@@ -133,10 +133,10 @@ class _Said(NamedTuple):
 def parse(answer: str, page: Page) -> Answer:
     """Return the picks that a text names, and its price level and word.
 
-    What a model thinks aloud (`<think>...</think>`, also where one of the two is missing) is not read. Of the rest,
-    these forms are answers, with any text before them:
+    What a model thinks aloud (`<think>...</think>` or `<reasoning>...</reasoning>`, also where one of the two is
+    missing) is not read. Of the rest, these forms are answers, with any text before them:
 
-    - a line `ANSWER: 4, 2, 9`; the last one counts. Where they are asked for, lines `price: L` and `message: W`;
+    - a line `ANSWER: 4, 2, 9`; the last one counts. If no line begins so, `ANSWER:` within a line counts. Where they are asked for, lines `price: L` and `message: W`;
     - an object in JSON, `{"picks": [4, 2, 9], "price": 3, "message": "word"}`; the last one counts;
     - and, without any other text, K numbers, or a list of them in JSON, or titles, one per line or separated by
       semicolons.
@@ -175,9 +175,10 @@ def parse(answer: str, page: Page) -> Answer:
     return Answer(tuple(picks[:wanted]), said.level, said.word or 0, tuple(repairs))
 
 
-_THOUGHT = re.compile(r"[<\[](/?)think(?:ing)?[>\]]", re.IGNORECASE)
+_THOUGHT = re.compile(r"[<\[](/?)(?:think(?:ing)?|thought|reasoning)[>\]]", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)  # around code
 _LABEL = re.compile(r"^[^\w\n]*(?:final )?answer[^\w\n:=]*[:=]", re.IGNORECASE | re.MULTILINE)
+_LABEL_WITHIN = re.compile(r"(?<!\w)ANSWER[*_`]*:")  # within a line only as it was asked for, not any "answer: no"
 _MARKER = re.compile(r"^[ \t*_(-]*\d+[.):][ \t*_]+(?=\S)", re.MULTILINE)  # before the entries of a list
 
 
@@ -195,7 +196,7 @@ def _spoken(text: str) -> str:
 
 def _said(text: str, page: Page) -> _Said:
     text = _FENCE.sub("", text)
-    label = next(reversed(list(_LABEL.finditer(text))), None)
+    label = _last(_LABEL, text) or _last(_LABEL_WITHIN, text)
     answer, beside = text if label is None else text[label.end() :], dict[str, int | None]()
     words: dict[str, Sequence[str]] = {"price": list(map(str, range(page.levels))), "message": page.vocabulary}
     for name in filter(words.get, words):
@@ -217,6 +218,10 @@ def _said(text: str, page: Page) -> _Said:
         paragraphs = reversed(re.split(r"\n\s*\n", answer))
         named, clean = next(filter(None, (_loosely(part, page) for part in paragraphs)), []), False
     return _Said(named, beside.get("price"), beside.get("message"), clean)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return next(reversed(list(pattern.finditer(text))), None)
 
 
 def _in_json(text: str) -> dict[str, Any] | None:
@@ -261,11 +266,14 @@ def _place(given: Any, words: Sequence[str]) -> int | None:
 
 def _strictly(text: str, page: Page) -> list[int | str] | None:
     """Return the numbers (from 0) or titles of a text that contains nothing else; None if it contains more, or none."""
+    numbers: list[int | str] | None = None
     if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
-        return [_index(number) for number in re.findall(r"\d+", text)]
+        numbers = [_index(number) for number in re.findall(r"\d+", text)]
+        if all(0 <= number < len(page.candidates) for number in numbers):
+            return numbers
     parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
     titles = {_bare(candidate.title) for candidate in page.candidates}
-    return list(parts) if parts and all(part in titles for part in parts) else None
+    return list(parts) if parts and all(part in titles for part in parts) else numbers  # a title may be "1984"
 
 
 def _loosely(text: str, page: Page) -> list[int | str]:
