@@ -9,7 +9,7 @@ reader.observe(feedback); reader.reset(done)          # as policies do
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,8 +126,10 @@ class Page:
         clicked: items that the person clicked in this agent's slots, and what followed; newest last.
         ignored: items that were shown to the person in this agent's slots and not clicked, and how often if more than
             once; newest last.
-        private: whether privacy is promised to the person (`observation.privacy_epsilon`); `clicked` and `ignored` are
-            then withheld, and therefore empty.
+        recent: items that the person consumed last, from whichever agent, how, and how many of its pages ago; newest
+            first. Empty unless agents share histories (`observation.share`) of `observation.recent` items.
+        private: whether privacy is promised to the person (`observation.privacy_epsilon`); `clicked`, `ignored` and
+            `recent` are then withheld, and therefore empty.
         wants: topics among which the session's intent is known to be.
         request: what the visitor said at the start of the session; empty if it said nothing.
         anchor: title of the item that led to this page; empty if there is none.
@@ -152,6 +154,7 @@ class Page:
     likes: tuple[str, ...]
     clicked: tuple[str, ...]
     ignored: tuple[str, ...]
+    recent: tuple[str, ...]
     private: bool
     wants: tuple[str, ...]
     request: str
@@ -168,7 +171,7 @@ class Page:
             **dict.fromkeys(("agent", "scene", "request", "anchor"), _IS_TEXT),
             **dict.fromkeys(("visits", "session_page"), _or_none(_IS_POSITION)),
             **dict.fromkeys(("gap", "satisfaction"), _or_none(_IS_NUMBER)),
-            **dict.fromkeys(("likes", "clicked", "ignored", "wants", "vocabulary"), _ARE_TEXTS),
+            **dict.fromkeys(("likes", "clicked", "ignored", "recent", "wants", "vocabulary"), _ARE_TEXTS),
             private=_IS_TRUTH,
             heard=_by_text(_IS_TEXT),
             price_levels=_by_text(_IS_POSITION),
@@ -338,6 +341,7 @@ class Reader(Ranker):
             likes=self._likes(profile),
             clicked=tuple(known.clicked),
             ignored=tuple(self._times(item, times) for item, times in known.ignored.items()),
+            recent=() if envs.config.private else tuple(self._recent(b, seen("recent_mask"))),
             private=envs.config.private,
             wants=() if knows is None else self._wants(int(knows.argmax())),
             request="" if "request" in hidden else self._request(b),
@@ -348,6 +352,16 @@ class Reader(Ranker):
             levels=shape.levels,
             vocabulary=self.vocabulary,
         )
+
+    def _recent(self, b: int, known: np.ndarray | None) -> Iterator[str]:
+        """Describe what the person consumed last; `known` is the mask [L] of the items that the agent observes."""
+        if known is None or not self.envs.config.observation.share:
+            return
+        state = self.envs.arrays
+        consumed = state.recent[b, state.copies["row"][b], 0][: len(known)]  # the one view that all agents share
+        for entry in consumed[known > 0]:
+            how, ago = "bought" if entry["bought"] else "clicked", int(entry["pages"])
+            yield f"{self.envs.texts.titles[entry['item']]} ({how}, {ago} page{'s' * (ago != 1)} ago)"
 
     def _likes(self, profile: np.ndarray | None) -> tuple[str, ...]:
         if profile is None:

@@ -87,6 +87,8 @@ def _history(page: Page) -> Iterator[str]:
         if page.clicked
         else "No click of this visitor on your items is known."
     )
+    if page.recent:
+        yield f"Consumed last, from any agent, newest first: {'; '.join(page.recent)}."
     if page.ignored:
         yield f"Shown by you and not clicked: {'; '.join(page.ignored)}."
 
@@ -136,7 +138,8 @@ def parse(answer: str, page: Page) -> Answer:
     What a model thinks aloud (`<think>...</think>` or `<reasoning>...</reasoning>`, also where one of the two is
     missing) is not read. Of the rest, these forms are answers, with any text before them:
 
-    - a line `ANSWER: 4, 2, 9`; the last one counts. If no line begins so, `ANSWER:` within a line counts. Where they are asked for, lines `price: L` and `message: W`;
+    - a line `ANSWER: 4, 2, 9`; the last one counts. If no line begins so, `ANSWER:` within a line counts. Where they
+      are asked for, lines `price: L` and `message: W`;
     - an object in JSON, `{"picks": [4, 2, 9], "price": 3, "message": "word"}`; the last one counts;
     - and, without any other text, K numbers, or a list of them in JSON, or titles, one per line or separated by
       semicolons.
@@ -196,7 +199,7 @@ def _spoken(text: str) -> str:
 
 def _said(text: str, page: Page) -> _Said:
     text = _FENCE.sub("", text)
-    label = _last(_LABEL, text) or _last(_LABEL_WITHIN, text)
+    label = _last(_LABEL, text)
     answer, beside = text if label is None else text[label.end() :], dict[str, int | None]()
     words: dict[str, Sequence[str]] = {"price": list(map(str, range(page.levels))), "message": page.vocabulary}
     for name in filter(words.get, words):
@@ -210,14 +213,30 @@ def _said(text: str, page: Page) -> _Said:
         beside |= {name: _place(value[name], words[name]) for name in words if name in value}
     elif (strictly := _strictly(answer, page)) is not None:
         named = strictly
-    elif label is not None:
-        first = answer.partition("\n")[0]
+    elif (first := _answer_line(answer, label is not None, page)) is not None:
         strictly = _strictly(first, page)
         named, clean = _loosely(first, page) if strictly is None else strictly, strictly is not None
     else:
         paragraphs = reversed(re.split(r"\n\s*\n", answer))
         named, clean = next(filter(None, (_loosely(part, page) for part in paragraphs)), []), False
     return _Said(named, beside.get("price"), beside.get("message"), clean)
+
+
+def _answer_line(answer: str, is_labelled: bool, page: Page) -> str | None:
+    """Return the line that holds the picks; None if no label says which it is.
+
+    Args:
+        answer: the whole text, or if `is_labelled` what follows the label at the beginning of a line.
+    """
+    if not is_labelled:
+        without_titles = answer  # a title may say "ANSWER: 1", and a model may quote it
+        for title in sorted({candidate.title for candidate in page.candidates}, key=len, reverse=True):
+            without_titles = without_titles.replace(title, " " * len(title)) if title else without_titles
+        label = _last(_LABEL_WITHIN, without_titles)
+        if label is None:
+            return None
+        answer = answer[label.end() :].strip(" \t\r\n*_`")
+    return answer.partition("\n")[0]
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -266,14 +285,16 @@ def _place(given: Any, words: Sequence[str]) -> int | None:
 
 def _strictly(text: str, page: Page) -> list[int | str] | None:
     """Return the numbers (from 0) or titles of a text that contains nothing else; None if it contains more, or none."""
-    numbers: list[int | str] | None = None
+    numbers: list[int] = []
     if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
         numbers = [_index(number) for number in re.findall(r"\d+", text)]
         if all(0 <= number < len(page.candidates) for number in numbers):
-            return numbers
+            return [*numbers]
     parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
     titles = {_bare(candidate.title) for candidate in page.candidates}
-    return list(parts) if parts and all(part in titles for part in parts) else numbers  # a title may be "1984"
+    if parts and all(part in titles for part in parts):  # a title may be "1984"
+        return [*parts]
+    return [*numbers] or None
 
 
 def _loosely(text: str, page: Page) -> list[int | str]:

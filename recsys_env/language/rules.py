@@ -301,6 +301,8 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
         yield "How it felt about what it clicked, from -1 to 1, is read from the time that it stayed."
     if not config.private:
         yield "What it clicked or passed over is told for your own items of this episode only, the latest last."
+        if config.observation.share and "recent_mask" in seen:
+            yield '"Consumed last": the items that the visitor had last from any agent, and how many of its pages ago.'
     order = "best guess first" if config.retrieves and config.candidates.order == "score" else "in no particular order"
     yield f"Candidates come {order}. After its title stand a candidate's description and what is known of it:"
     if "price" in envs.candidate_features:

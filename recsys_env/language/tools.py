@@ -82,7 +82,8 @@ class Tools:
         return "\n".join([self._line(int(id)), *self._facts(int(id))])
 
     def history(self) -> str:
-        """Look up what you know of the visitor: its visits, and what it clicked and passed over in your slots."""
+        """Look up what you know of the visitor: its visits, what it clicked and passed over in your slots, and what it
+        consumed last from any agent if agents share that."""
         if (page := self._page) is None:
             return NOBODY
         lines = [f"Visit {page.visits}."] if page.visits is not None else []
@@ -92,6 +93,8 @@ class Tools:
             return "\n".join([*lines, "What the visitor clicked or passed over is withheld: its privacy is protected."])
         for said, titles in (("Clicked", page.clicked), ("Shown and not clicked", page.ignored)):
             lines += [f"{said} in your slots, oldest first:", *(f"- {title}" for title in titles)] if titles else []
+        if page.recent:
+            lines += ["Consumed last, from any agent, newest first:", *(f"- {title}" for title in page.recent)]
         return "\n".join(lines or ["This visitor has seen nothing of yours yet."])
 
     def prices(self) -> str:
