@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from recsys_env import cli
+from recsys_env import __version__, cli
 from recsys_env.checks import unknown
 
 COMMANDS = {  # name -> (module:function of the words behind it, what it does)
@@ -26,9 +26,12 @@ COMMANDS = {  # name -> (module:function of the words behind it, what it does)
 
 def main(argv: Sequence[str]) -> None:
     """Call the command that the first word names; `python -m baselines COMMAND --help` lists its arguments."""
+    if argv and argv[0] == "--version":
+        print(f"recsys_env {__version__}")
+        return
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:11} {about}" for name, (_, about) in COMMANDS.items())
-        print(f"usage: python -m baselines COMMAND [-h] ...\n\n{lines}")
+        print(f"usage: python -m baselines COMMAND [-h] ...\n       python -m baselines --version\n\n{lines}")
         return
     name, *words = argv
     if name not in COMMANDS:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from baselines.__main__ import main as baselines_main
 from recsys_env import TASKS, __version__, task_config, vector_env
 from recsys_env.__main__ import COMMANDS, CORE, EXTRA, main, script
 from recsys_env.evaluation import METRICS
@@ -66,8 +67,9 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--version"])
-    assert capsys.readouterr().out == f"recsys_env {__version__}\n"
+    for call in (main, baselines_main):
+        call(["--version"])
+        assert capsys.readouterr().out == f"recsys_env {__version__}\n"
 
 
 def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:

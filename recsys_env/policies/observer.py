@@ -33,9 +33,9 @@ class Observer(Policy):
 
     It knows the world: every coefficient, the items with their quality and clickbait, what goes with what, and how
     people differ. Of the visitor it knows the noisy profile, and what the visitor did in its own slots, from which a
-    particle filter infers taste, price sensitivity, mood and intent (`kernels/planners/posterior.py`). What lies
-    between `static` and `observer` can be learnt from observations, and what lies between `observer` and `planner` is
-    hidden.
+    particle filter infers taste, price sensitivity, satisfaction and intent (`kernels/planners/posterior.py`). What
+    lies between `static` and `observer` can be learnt from observations, and what lies between `observer` and `planner`
+    is hidden.
 
     It is no exact optimum, so what it earns is a lower bound. It takes what rivals show on its pages to weigh as much
     as what it shows itself, does not see what visitors do elsewhere, and does not explore. A page takes about a
