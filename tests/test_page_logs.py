@@ -641,6 +641,14 @@ def test_ids_of_several_spellings_are_doubted(log: Any) -> None:
     assert "which count as different users" in doubt
 
 
+def test_times_that_do_not_order_pages_are_doubted(log: Any) -> None:
+    said = "column 'time' is 7.0 in all rows: pages count as in the order in which they stand"
+    assert any(said in doubt for doubt in read_pages(log.assign(time=7.0), None).doubts)
+    backwards = read_pages(log.assign(time=log["time"].max() - log["time"]), None).doubts
+    assert any("column 'time' runs against column 'page'" in doubt for doubt in backwards)
+    assert not any(" runs against " in doubt or " in all rows" in doubt for doubt in read_pages(log, None).doubts)
+
+
 def test_pages_of_the_same_date_cannot_be_told_apart_without_a_column(log: Any) -> None:
     with pytest.raises(ValueError, match="or name a column of pages, without which pages of the same time"):
         read_pages(log.drop(columns="page").assign(time=log["time"] // 1_000), None)

@@ -15,6 +15,8 @@ ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
 GAPS = 0.5  # share of the pages whose positions have gaps
 STANDARD_ERRORS = 3  # by which items further down are clicked more often
 TOO_OPEN = 1.5  # factor between the items that propensities leave open and those that were offered
+AGAINST = 0.9  # share of a user's pages whose numbers fall while times rise
+FEWEST_PAIRS = 20  # of consecutive pages, by which that is judged
 OTHER_UNIT = 3.0  # factor between the usual price asked and the list price
 
 
@@ -38,6 +40,33 @@ def about_events(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray) -
     if several > SEVERAL * clicked:
         doubts.append(f"{several:,} of {clicked:,} pages with a click have several: only the first one counts")
     return doubts
+
+
+def about_order(time: Any, numbers: Any, start: np.ndarray, user: np.ndarray) -> list[str]:
+    """Doubts about the order of pages, from which habits and visits follow.
+
+    Args:
+        time: column of times.
+        numbers: column of page ids of each page [P], or None.
+        start: [P] when the pages began, in order of user and time.
+        user: [P] whose pages they are.
+    """
+    if len(start) > 1 and start.min() == start.max():
+        return [
+            f"column {shown(time.name)} is {time.iloc[0]} in all rows: pages count as in the order in which they stand "
+            "in the log, and no time passes from one visit to the next"
+        ]
+    if numbers is None or numbers.dtype.kind not in "iuf":
+        return []
+    later = (np.diff(user) == 0) & (np.diff(start) > 0)
+    falling = np.diff(numbers.to_numpy().astype(float))[later] < 0
+    if later.sum() < FEWEST_PAIRS or falling.mean() < AGAINST:
+        return []
+    return [
+        f"column {shown(time.name)} runs against column {shown(numbers.name)}: of two pages of a user, the later one "
+        f"has the smaller number in {falling.sum():,} of {later.sum():,} cases. Do times count backwards, as in "
+        "seconds ago?"
+    ]
 
 
 def about_pages(

@@ -450,6 +450,16 @@ def _labels(
     return labels, int(several.sum())
 
 
+def _doubts_about_order(
+    data: dict[str, Any], page: np.ndarray, by_user: np.ndarray, start: np.ndarray, user: np.ndarray
+) -> list[str]:
+    """Doubts of `page_doubts.about_order`; `by_user` [P] are the pages in order of user and time, as are the others."""
+    if "time" not in data:
+        return []
+    first = np.unique(page, return_index=True)[1][by_user]
+    return page_doubts.about_order(data["time"], data["page"].iloc[first] if "page" in data else None, start, user)
+
+
 def _ordered(
     pd: Any,
     data: dict[str, Any],
@@ -495,6 +505,7 @@ def _ordered(
     doubts = [
         *doubts,
         *page_doubts.about_events(data, before, clicks),
+        *_doubts_about_order(data, page, by_user, start_times, of_user[by_user]),
         *page_doubts.about_pages(first_row, rank, clicked, carted, bought),
     ]
     agents, more_doubts = (1, []) if "agent" not in data else _agents_of_a_page(pd, data["agent"], page)
