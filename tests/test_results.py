@@ -357,6 +357,26 @@ def test_a_card_says_what_is_stored() -> None:
     assert cards.card("news-v1") == "Not measured yet: `python -m benchmarks.studies.evidence news-v1`."
 
 
+def test_purposes_of_tasks_are_judged_by_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    purposes = cards.purposes
+    for gain, said in [((0.5, 0.1), True), ((0.3, 0.1), False), ((0.5, 0.6), None), ((0.5, None), None)]:
+        assert purposes._reaches(dict(zip(("mean", "ci95"), gain, strict=True)), 0.4)[1] is said
+    assert purposes.purpose_of("news-v1") == ""
+    for task in purposes.PURPOSES:
+        well_formed(purposes.purpose_of(task))
+    rows = {"auction-truthful": {"mean": 10.0}, "auction-pacing": {"mean": 12.0}, "central": {"mean": 15.0}}
+    monkeypatch.setattr(cards.measured, "evidence", lambda task: {"rows": rows})
+    found = cells(purposes.purpose_of("auction-v0"))
+    assert found["pacing earns at least 1.3 times what truthful bids do"] == ["1.20 times", "no", ""]
+    assert "1.25 times" in found["the joint optimum earns at least 1.15 times what an equilibrium does"][2]
+
+    def missing(name: str) -> None:
+        raise cards.measured.NotMeasured(name)
+
+    monkeypatch.setattr(cards.measured, "stored", missing)
+    assert purposes.purpose_of("creators-v0") == "Not measured yet: `python -m benchmarks.studies.crowds`."
+
+
 @pytest.mark.usefixtures("small_results")
 def test_aims_are_computed() -> None:
     text = cards.aims.table_of_aims()

@@ -14,6 +14,7 @@ from .games import dependence_on_others
 from .learners import learners_of
 from .openings import opening
 from .policies import effect_of_state, scores, traffic, worth_of_memory
+from .purposes import purpose_of
 
 NOT_CLAIMED = {  # task -> what its card does not claim
     "duel-v1": "The task resembles no product: it is small so that it can be solved.",
@@ -43,6 +44,7 @@ def card(task: str) -> str:
     if not found:
         return f"Not measured yet: `python -m benchmarks.studies.evidence {task}`."
     parts = {
+        "Does it show what it was made for?": purpose_of(task),
         "Which aims it meets": aims_of(task),
         "Scores of reference policies": scores(found),
         "Does the best action depend on the state?": effect_of_state(found),
@@ -57,5 +59,5 @@ def card(task: str) -> str:
         f"Every policy plays the same {found['settings']['episodes']} held-out episodes, so differences and ratios are "
         f"paired; ± 95 % (t over episodes). {measured.whence(found, f'evidence/{task}.json')}"
     )
-    sections = (f"### {title}\n\n{text}" for title, text in parts.items())
+    sections = (f"### {title}\n\n{text}" for title, text in parts.items() if text)
     return "\n\n".join([*filter(None, [opening(task)]), f"{{.how}}\n{note}", *sections])

@@ -1,0 +1,174 @@
+"""What single tasks were made to show, and whether the stored results show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import measured
+import numpy as np
+from worlds_for_models import scores_of_playlist
+
+from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.tables import markdown
+
+from .values import percent
+
+RANKERS = ("static", "searched-static", "searched-state")  # linear rankers of the digests of observations
+CREATORS = "20"  # of creators-v0
+
+
+class Shown(NamedTuple):
+    """One property that a task was made for."""
+
+    what: str
+    said: str
+    met: bool | None  # None: not decided
+    why: str = ""
+
+
+def purpose_of(task: str) -> str:
+    """A table of what the task was made to show; empty for a task without such properties."""
+    if task not in PURPOSES:
+        return ""
+    try:
+        found = list(PURPOSES[task]())
+    except measured.NotMeasured as missing:
+        return str(missing)
+    words = {True: "yes", False: "no", None: "not decided"}
+    rows = [[shown.what, shown.said, words[shown.met], shown.why] for shown in found]
+    return markdown(["the task was made so that", "measured", "holds", "why"], rows)
+
+
+def _reaches(gain: dict[str, Any], least: float) -> tuple[str, bool | None]:
+    """A gain in words, and whether it is at least this with an interval above 0; not decided if 0 lies within."""
+    if gain["mean"] is None or gain["ci95"] is None:
+        return percent(gain), None
+    above = gain["mean"] - gain["ci95"] > 0
+    return percent(gain), gain["mean"] >= least if above else None
+
+
+def _rankers(task: str) -> Shown:
+    rows = measured.evidence(task)["rows"]
+    best = max((name for name in RANKERS if name in rows), key=lambda name: float(rows[name]["score"]))
+    score = rows[best]["score"]
+    what = "no linear ranker of what observations digest scores more than 50 of 100"
+    return Shown(what, f"`{best}` {score:.0f}", score <= 50)
+
+
+def _of_seeds(runs: dict[str, Any]) -> np.ndarray:
+    """Reward [seeds] of trained networks."""
+    return np.array([np.mean(run["own"]) for run in runs.values()])
+
+
+def _bundle() -> Iterator[Shown]:
+    yield _rankers("bundle-v0")
+    result, rows = measured.stored("partners"), measured.evidence("bundle-v0")["rows"]
+    bundle, learned, gains = result["scripted"]["bundle-v0"], result["learned"], result["gains of learners"]
+    if {"own bundle", "shared bundle"} <= set(learned):
+        low, high = rows["random"]["mean"], rows["planner"]["mean"]
+        own, shared = (
+            100 * (_of_seeds(learned[f"{case} bundle"]).mean() - low) / (high - low) for case in ("own", "shared")
+        )
+        why = (
+            "Partners lie in other departments, whose sales it does not see. With shared histories it scores "
+            f"{shared:.0f}."
+        )
+        what = "a trained network that sees what a visitor consumed last scores at least 70"
+        yield Shown(what, f"`ppo-torch` with attention {own:.0f}", own >= 70, why if own < 70 else "")
+    yield Shown(
+        "shared histories earn `observer` at least 40 % more", *_reaches(bundle["gains"]["shared histories"], 0.4)
+    )
+    if "shared histories" in gains:
+        what = "shared histories earn a trained network at least 25 % more"
+        yield Shown(what, *_reaches(gains["shared histories"], 0.25))
+    if "words" in gains:
+        what = "a learner that hears two departments that tell what they sold earns at least 15 % more than a deaf one"
+        yield Shown(what, *_reaches(gains["words"], 0.15))
+    lost = {agent: -of["team"]["mean"] for agent, of in bundle["not followed"].items()}
+    least = min(lost, key=lambda agent: lost[agent])
+    cost = {"mean": lost[least], "ci95": bundle["not followed"][least]["team"]["ci95"]}
+    what = "any department that does not follow up costs the team at least 10 %"
+    yield Shown(what, f"`{least}` {_reaches(cost, 0.1)[0]}", _reaches(cost, 0.1)[1])
+
+
+def _playlist() -> Iterator[Shown]:
+    yield _rankers("playlist-v0")
+    scores = scores_of_playlist(measured.stored("partners"))
+
+    def low(name: str) -> float:
+        return scores[name]["score"] - scores[name]["score_ci95"]
+
+    def high(name: str) -> float:
+        return scores[name]["score"] + scores[name]["score_ci95"]
+
+    others = [name for name in scores if name not in ("ppo-torch", "greedy", "observer", "sasrec")]
+    if "ppo-torch" in scores:
+        score, next_best = scores["ppo-torch"]["score"], max(others, key=high)
+        what = (
+            "a trained network that sees what a visitor consumed last scores at least 70, and more than any policy "
+            "that does not"
+        )
+        said = f"`ppo-torch` with attention {score:.0f}, `{next_best}` {scores[next_best]['score']:.0f}"
+        yield Shown(what, said, score >= 70 and low("ppo-torch") > high(next_best))
+    if "sasrec" in scores:
+        met = low("sasrec") > high("content")
+        why = "It begins with nothing and learns while it serves. How much that explains was not measured."
+        said = f"{scores['sasrec']['score']:.0f} and {scores['content']['score']:.0f}"
+        yield Shown("`sasrec` scores more than `content`", said, met, "" if met else why)
+
+
+def _auction() -> Iterator[Shown]:
+    rows = measured.evidence("auction-v0")["rows"]
+    truthful, pacing, joint = (rows[name]["mean"] for name in ("auction-truthful", "auction-pacing", "central"))
+    yield Shown(
+        "pacing earns at least 1.3 times what truthful bids do",
+        f"{pacing / truthful:.2f} times",
+        pacing >= 1.3 * truthful,
+    )
+    why = f"No equilibrium is known. The joint optimum earns {joint / pacing:.2f} times what pacing does."
+    yield Shown("the joint optimum earns at least 1.15 times what an equilibrium does", "not measured", None, why)
+    what = "learners earn what pacing does"
+    of = {
+        name: row["tasks"]["auction-v0"]["trained"]["mean"]
+        for name, row in measured.training()["learners"].items()
+        if "auction-v0" in row["tasks"]
+    }
+    if not of:
+        yield Shown(what, "not measured", None)
+        return
+    best = max(of, key=lambda name: float(of[name]))
+    yield Shown(what, f"`{best}` {of[best]:.1f}, pacing {pacing:.1f}", of[best] >= pacing)
+
+
+def _creators() -> Iterator[Shown]:
+    result = measured.stored("crowds")
+    row, learned = result["scripted"]["payoffs"][CREATORS], result["learned"]
+    p, r, cost = row["P"]["mean"], row["R"]["mean"], row["cost"]
+    if selfish := learned.get(f"selfish {CREATORS}"):
+        ends = interval(_of_seeds(selfish) / p - 1)
+        near = None if ends["ci95"] is None else abs(ends["mean"]) <= 0.2
+        yield Shown("selfish learners end within 20 % of what all earn if all bait", f"{percent(ends)} away", near)
+    if team := learned.get("team"):
+        share = float(_of_seeds(team).mean() / r)
+        yield Shown(
+            "a team of learners earns more than half of what honest creators do",
+            f"{share:.0%}, {len(team)} seeds",
+            share > 0.5,
+        )
+    gain = result["gain of one network"]
+    what = "a team with one network for all earns at least 20 % more than one with a network for each"
+    seeds = min(len(learned.get(name, ())) for name in ("team", "separate"))
+    yield Shown(
+        what, *_reaches(gain, 0.2), f"{seeds} seeds of each are too few." if _reaches(gain, 0.2)[1] is None else ""
+    )
+    least = min(cost, key=lambda others: float(cost[others]["mean"]))
+    yield Shown("the best answer to another population costs at least 5 %", *_reaches(cost[least], 0.05))
+
+
+PURPOSES: dict[str, Callable[[], Iterator[Shown]]] = {
+    "bundle-v0": _bundle,
+    "playlist-v0": _playlist,
+    "auction-v0": _auction,
+    "creators-v0": _creators,
+}
