@@ -157,6 +157,8 @@ def check_options(options: Any, known: Iterable[str] = ()) -> None:
     ignored = [name for name in options if name not in known]
     if ignored:
         hint = f"; known are {', '.join(known)}" if known else ""
+        if "num_agents" in ignored:
+            hint += "; team_sizes_env makes environments whose episodes have several numbers of agents"
         warnings.warn(f"reset ignores the options {', '.join(map(shown, ignored))}{hint}", stacklevel=3)
 
 

@@ -317,6 +317,8 @@ def test_options_of_a_reset() -> None:
         with pytest.warns(UserWarning, match="reset ignores the options 'agents'") as warned:
             reset(seed=0, options={"agents": 3})
         assert len(warned) == 1
+        with pytest.warns(UserWarning, match="'num_agents'; team_sizes_env makes environments whose episodes"):
+            reset(seed=0, options={"num_agents": 1})
         before = env.save().arrays
         with pytest.raises(TypeError, match="options = 5 must be a dict or None"):
             reset(seed=1, options=5)  # type: ignore[arg-type]
