@@ -66,7 +66,10 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
     sizes += [shape.satisfaction_views, shape.satisfaction_views]
     sizes += [*[shape.dims, shape.topics] * shape.released_views, shape.released_views]
     taste, profile, satiation, trust, *rest = np.split(vector, np.cumsum(sizes)[:-1])
-    histories, (moods, satisfaction_pages, *told, releases) = rest[: 2 * shape.views], rest[2 * shape.views :]
+    histories, (observed_satisfaction, satisfaction_pages, *told, releases) = (
+        rest[: 2 * shape.views],
+        rest[2 * shape.views :],
+    )
     cart = [CartItem(*entry.item()) for entry in state.carts[b, r][: row["cart"]]]
     habits = [
         Habit(*habit.item(), seen=seen.tolist()) if habit["item"] >= 0 else None
@@ -94,9 +97,9 @@ def read_person(game: Game, state: State, b: int, u: int) -> Person:
         recent=recent,
         request=none_if_negative(int(state.requests[b, r, 0])) if shape.requests else None,
         messages=[none_if_negative(word) for word in state.messages[b, r].tolist()] or [None] * shape.agents,
-        moods=moods,
-        told_mean=np.stack(told[0::2]) if told else np.zeros((0, shape.dims)),
-        told_counts=np.stack(told[1::2]) if told else np.zeros((0, shape.topics)),
+        observed_satisfaction=observed_satisfaction,
+        released_mean=np.stack(told[0::2]) if told else np.zeros((0, shape.dims)),
+        released_counts=np.stack(told[1::2]) if told else np.zeros((0, shape.topics)),
         releases=releases,
         satisfaction_pages=satisfaction_pages,
         visits=[Visits(n, none_if_negative(a), none_if_negative(z)) for n, a, z in state.visits[b, r].tolist()],
@@ -205,8 +208,8 @@ def compare_people(game: Game, expected: Copy, actual: Copy, u: int) -> None:
         "clicked_mean",
         "topic_counts",
     )
-    names += ("told_mean", "told_counts", "releases")
-    for name in (*names, "moods", "satisfaction_pages", "price_levels"):
+    names += ("released_mean", "released_counts", "releases")
+    for name in (*names, "observed_satisfaction", "satisfaction_pages", "price_levels"):
         close(getattr(a, name), getattr(b, name), f"{name} of user {u}")
     close(game.wallet(expected, a), game.wallet(actual, b), f"wallet of user {u}")
     same(
@@ -229,15 +232,15 @@ def compare_report(game: Game, expected: Report, actual: arrays.Report, b: int) 
     same(expected.truncated, bool(actual.truncated[b]), "truncated")
     same(expected.visitor, actual.agents["visitor"][b].tolist(), "visitor")
     same(expected.next_visitor, actual.agents["next_visitor"][b].tolist(), "next_visitor")
-    same(expected.place, actual.agents["user_slot"][b].tolist(), "user_slot")
-    same(expected.next_place, actual.agents["next_user_slot"][b].tolist(), "next_user_slot")
+    same(expected.user_slot, actual.agents["user_slot"][b].tolist(), "user_slot")
+    same(expected.next_user_slot, actual.agents["next_user_slot"][b].tolist(), "next_user_slot")
     same(expected.active, np.flatnonzero(actual.agents["active"][b]).tolist(), "active")
-    close(expected.own, actual.agents["individual_reward"][b], "individual_reward")
+    close(expected.individual_reward, actual.agents["individual_reward"][b], "individual_reward")
     close(expected.objectives, actual.agents["objectives"][b], "objectives")
     close(expected.rewards, actual.rewards[b], "rewards")
     for name in ("bid", "payment", "value"):
         close(getattr(expected, name), actual.bids[name][b], name)
-    close(np.log(expected.offer), actual.agents["log_price_multiplier"][b], "log price_levels")
+    close(np.log(expected.price_multiplier), actual.agents["log_price_multiplier"][b], "log price_levels")
     pairs = [(expected.observations, actual.observations), (expected.masks, actual.masks)]
     if expected.final_observations is not None:
         pairs += [(expected.final_observations, actual.final_observations), (expected.final_masks, actual.final_masks)]

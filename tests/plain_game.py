@@ -198,7 +198,7 @@ class Visits:
 
 @dataclass
 class Person:
-    """Whoever lives at a place now."""
+    """The person who has a user slot now."""
 
     incarnation: int
     group: int
@@ -206,8 +206,8 @@ class Person:
     rating_bias: float
     taste: np.ndarray
     noise: np.ndarray  # the profile that agents see is the taste plus this
-    told_mean: np.ndarray  # [view, D] what agents are told of the history where privacy is promised
-    told_counts: np.ndarray  # [view, T]
+    released_mean: np.ndarray  # [view, D] what agents see of the history where privacy is promised
+    released_counts: np.ndarray  # [view, T]
     releases: np.ndarray  # [view] on how many pages they were told
     satisfaction: float
     trust: np.ndarray
@@ -220,7 +220,7 @@ class Person:
     recent: list[list[Consumed]]  # by view, and last of all views: what was consumed last, newest first
     request: int | None  # what the person said at the start of the session
     messages: list[int | None]  # by agent: what it said at the last page
-    moods: np.ndarray  # by agent, or one for all: what is seen of the mood
+    observed_satisfaction: np.ndarray  # by agent, or one for all
     satisfaction_pages: np.ndarray  # and on how many pages
     visits: list[Visits]  # by platform, on rival pages
     price_levels: list[float]  # by agent: the level of its prices at the last page in [-1, 1], 0 = none
@@ -271,7 +271,7 @@ class Copy:
 class Slot:
     item: int | None
     rank: int  # 1 is the best
-    offer: float = 1.0  # what multiplies its price
+    price_multiplier: float = 1.0
     utility: float = 0.0
     weight: float = 0.0
     dwell: float = 0.0
@@ -296,11 +296,11 @@ class Later:
 class Report:
     """What one step tells the agents."""
 
-    own: np.ndarray
+    individual_reward: np.ndarray
     objectives: np.ndarray
     visitor: list[int]
     page: dict[int, list[Slot]] = field(default_factory=dict)  # by active agent
-    offer: list[float] = field(default_factory=list)  # by agent: what multiplied its prices
+    price_multiplier: list[float] = field(default_factory=list)  # by agent
     bid: list[float] = field(default_factory=list)  # by agent
     payment: list[float] = field(default_factory=list)  # by agent: the price of the slot that it won
     value: list[float] = field(default_factory=list)  # by agent: what the slot was worth to it
@@ -313,8 +313,8 @@ class Report:
     final_masks: np.ndarray | None = None
     final_state: np.ndarray | None = None
     next_visitor: list[int] = field(default_factory=list)
-    place: list[int] = field(default_factory=list)
-    next_place: list[int] = field(default_factory=list)
+    user_slot: list[int] = field(default_factory=list)
+    next_user_slot: list[int] = field(default_factory=list)
     active: list[int] = field(default_factory=list)
     boundary: float = math.inf  # smallest distance of a draw to another outcome
     events: Counter[str] = field(default_factory=Counter)  # what happened, for tests of their own coverage
@@ -326,7 +326,7 @@ class Expected:
 
     click: np.ndarray  # [N, K]
     cart: np.ndarray  # [N, K]
-    own: np.ndarray  # [N]
+    individual_reward: np.ndarray  # [N]
     objectives: np.ndarray  # [N]
 
 
@@ -394,13 +394,13 @@ class Game:
     def promoted(self, j: int, tick: int) -> bool:
         return self.price_ratio(j, tick)[1]
 
-    def log_price(self, j: int, tick: int, offer: float = 1.0) -> float:
-        """x_j, of an item whose price an agent multiplies by `offer`."""
-        return self.items[j].log_price + math.log(self.price_ratio(j, tick)[0] * offer)
+    def log_price(self, j: int, tick: int, price_multiplier: float = 1.0) -> float:
+        """x_j, of an item whose price an agent multiplies by `price_multiplier`."""
+        return self.items[j].log_price + math.log(self.price_ratio(j, tick)[0] * price_multiplier)
 
-    def price(self, j: int, tick: int, offer: float = 1.0) -> float:
+    def price(self, j: int, tick: int, price_multiplier: float = 1.0) -> float:
         """In mean list prices."""
-        return self.items[j].price * self.price_ratio(j, tick)[0] * offer
+        return self.items[j].price * self.price_ratio(j, tick)[0] * price_multiplier
 
     def sale(self, j: int, paid: float) -> float:
         """What a purchase at this price is worth, in mean margins."""
@@ -418,16 +418,16 @@ class Game:
         clicks = item.log_clicks if past_clicks is None else past_clicks
         log = np.array([clicks, c.log_impressions, item.log_satisfaction])
         log = log * (now == self.window(j, 0)) * 0.5 ** (copy.tick / c.popularity_half_life)
-        window, own, since = copy.statistics.get(j, (now, np.zeros(3), 0))
-        own = own * (window == now) * 0.5 ** ((copy.tick - since) / c.popularity_half_life)
-        return (log + own * (not (public and self.config.private))).tolist()
+        window, live, since = copy.statistics.get(j, (now, np.zeros(3), 0))
+        live = live * (window == now) * 0.5 ** ((copy.tick - since) / c.popularity_half_life)
+        return (log + live * (not (public and self.config.private))).tolist()
 
     def count(self, copy: Copy, j: int, clicks: float, impressions: float, satisfaction: float) -> None:
         """Add to what the episode knows of item j."""
         now = self.window(j, copy.tick)
-        window, own, since = copy.statistics.get(j, (now, np.zeros(3), copy.tick))
-        own = own * (window == now) * 0.5 ** ((copy.tick - since) / self.config.items.popularity_half_life)
-        copy.statistics[j] = now, own + (clicks, impressions, satisfaction), copy.tick
+        window, live, since = copy.statistics.get(j, (now, np.zeros(3), copy.tick))
+        live = live * (window == now) * 0.5 ** ((copy.tick - since) / self.config.items.popularity_half_life)
+        copy.statistics[j] = now, live + (clicks, impressions, satisfaction), copy.tick
 
     def popularity(self, copy: Copy, j: int, public: bool = False) -> float:
         """Historical count plus the episode's clicks, as they are or as they are public."""
@@ -492,8 +492,8 @@ class Game:
             rating_bias=c.rating_bias_sd * draws.normal(events.PERSON_BIAS, 0),
             taste=taste,
             noise=np.array([sd * draws.normal(events.PERSON_NOISE, d) for d in range(shape.dims)]),
-            told_mean=np.zeros((shape.released_views, shape.dims)),
-            told_counts=np.zeros((shape.released_views, shape.topics)),
+            released_mean=np.zeros((shape.released_views, shape.dims)),
+            released_counts=np.zeros((shape.released_views, shape.topics)),
             releases=np.zeros(shape.released_views),
             satisfaction=1.0 if self.config.choice.v_0_by_mood else c.z_init,
             trust=np.full(shape.agents, c.trust_init),
@@ -506,7 +506,7 @@ class Game:
             recent=[[] for _ in range(shape.views + 1)],
             request=None,
             messages=[None] * shape.agents,
-            moods=np.full(shape.satisfaction_views, c.z_init),
+            observed_satisfaction=np.full(shape.satisfaction_views, c.z_init),
             satisfaction_pages=np.zeros(shape.satisfaction_views),
             visits=[Visits() for _ in range(shape.visit_views)],
             price_levels=[0.0] * shape.agents,
@@ -560,8 +560,8 @@ class Game:
             return math.inf
         return min(c.wallet_init, person.wallet + c.wallet_refill * (copy.tick - person.wallet_tick))
 
-    def can_pay(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> bool:
-        return not self.draws.less(self.wallet(copy, person), self.price(j, copy.tick, offer))
+    def can_pay(self, copy: Copy, person: Person, j: int, price_multiplier: float = 1.0) -> bool:
+        return not self.draws.less(self.wallet(copy, person), self.price(j, copy.tick, price_multiplier))
 
     def habit_of(self, copy: Copy, person: Person, j: int) -> Habit | None:
         """The entry of item j's present incarnation."""
@@ -570,7 +570,7 @@ class Game:
     def known(self, person: Person) -> tuple[np.ndarray, np.ndarray]:
         """The history [view, D] and [view, T] as agents know it."""
         if self.config.private:
-            return person.told_mean, person.told_counts
+            return person.released_mean, person.released_counts
         return person.clicked_mean, person.topic_counts
 
     def view(self, n: int) -> int:
@@ -616,14 +616,14 @@ class Game:
         noise = Draws(child(stream(copy.seed, TICKS), copy.episode, copy.tick))
         scores: dict[int, float] = {}
         for n in self.agents:
-            own = {}
+            scored = {}
             for w, j in enumerate(copy.windows[n]):
                 if j is not None and self.can_stand(copy, n, j):
                     gumbel = noise.gumbel(events.RANKING, n * c.window + w)
                     match = float(person.profile @ self.item_vectors[j])
-                    own[j] = c.match * match + c.bait * self.items[j].bait + c.noise * gumbel
-            for j in self.sorted(own, 1)[:1]:
-                scores[j] = own[j]
+                    scored[j] = c.match * match + c.bait * self.items[j].bait + c.noise * gumbel
+            for j in self.sorted(scored, 1)[:1]:
+                scores[j] = scored[j]
         page = {n: [Slot(None, 0)] for n in self.agents}
         for rank, j in enumerate(self.sorted(scores, c.places)[: c.places]):
             page[self.owner(j)] = [Slot(j, rank + 1)]
@@ -727,7 +727,7 @@ class Game:
 
     # -------------------------------------------------------------------------------------------- 4. utility, 5. click
 
-    def utility(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
+    def utility(self, copy: Copy, person: Person, j: int, price_multiplier: float = 1.0) -> float:
         c, item = self.config.choice, self.items[j]
         habit = self.habit_of(copy, person, j)
         v = (
@@ -736,7 +736,7 @@ class Game:
             + c.beta_quality * item.quality
             + c.beta_bait * item.bait
         )
-        v -= c.beta_price * person.rho * self.log_price(j, copy.tick, offer)
+        v -= c.beta_price * person.rho * self.log_price(j, copy.tick, price_multiplier)
         v += c.beta_fresh * self.freshness(j, copy.tick)
         v += c.beta_pop * math.log1p(self.popularity(copy, j))
         v += c.beta_intent * (item.topic == copy.intent)
@@ -772,7 +772,7 @@ class Game:
             standing = [slot for slot in slots if slot.item is not None]
             log_weights = []
             for slot in standing:
-                slot.utility = self.utility(copy, person, slot.item, slot.offer)
+                slot.utility = self.utility(copy, person, slot.item, slot.price_multiplier)
                 log_weights.append(math.log(self.theta(slot)) + slot.utility / c.dissimilarity)
             if standing:
                 best = max(log_weights)
@@ -807,14 +807,14 @@ class Game:
 
     def weights_of(self, n: int) -> dict[str, float]:
         """Reward weights of agent n."""
-        own, names = self.roles[n].rewards, (*EVENTS, *OBJECTIVES)
-        return {name: own.get(name, 0.0) if own else getattr(self.config.reward, name) for name in names}
+        of_role, names = self.roles[n].rewards, (*EVENTS, *OBJECTIVES)
+        return {name: of_role.get(name, 0.0) if of_role else getattr(self.config.reward, name) for name in names}
 
-    def experience(self, copy: Copy, person: Person, j: int, offer: float) -> float:
+    def experience(self, copy: Copy, person: Person, j: int, price_multiplier: float) -> float:
         noise = self.config.feedback.noise_scale * self.draws.logistic(events.NOISE)
-        return self.mean_experience(copy, person, j, offer) + noise
+        return self.mean_experience(copy, person, j, price_multiplier) + noise
 
-    def mean_experience(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
+    def mean_experience(self, copy: Copy, person: Person, j: int, price_multiplier: float = 1.0) -> float:
         f, item = self.config.feedback, self.items[j]
         e = (
             f.e_0
@@ -822,32 +822,32 @@ class Game:
             + f.a_quality * item.quality
             - f.a_bait * item.bait
         )
-        x = self.log_price(j, copy.tick, offer)
+        x = self.log_price(j, copy.tick, price_multiplier)
         return e - f.a_satiation * person.satiation[item.topic] - f.a_price * person.rho * x
 
-    def carts(self, copy: Copy, person: Person, j: int, offer: float) -> bool:
-        probability = self.cart_probability(copy, person, j, offer)
+    def carts(self, copy: Copy, person: Person, j: int, price_multiplier: float) -> bool:
+        probability = self.cart_probability(copy, person, j, price_multiplier)
         return probability > 0 and self.draws.happens(probability, events.CART)
 
-    def cart_probability(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
+    def cart_probability(self, copy: Copy, person: Person, j: int, price_multiplier: float = 1.0) -> float:
         f, item = self.config.feedback, self.items[j]
-        if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j, offer):
+        if not self.config.scenes[copy.scene].cart or not self.can_pay(copy, person, j, price_multiplier):
             return 0.0
         logit = (
             float(self.world.topics["cart_intercept"][item.topic])
             + f.b_taste * float(person.taste @ self.item_vectors[j])
             + f.b_quality * item.quality
         )
-        return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick, offer))
+        return sigmoid(logit - f.b_price * person.rho * self.log_price(j, copy.tick, price_multiplier))
 
     def rating(self, person: Person, e: float) -> int:
         return 1 + sum(
             not self.draws.less(e + person.rating_bias, cut) for cut in self.config.feedback.rating_cutpoints
         )
 
-    def buy(self, copy: Copy, person: Person, j: int, offer: float = 1.0) -> float:
+    def buy(self, copy: Copy, person: Person, j: int, price_multiplier: float = 1.0) -> float:
         """Take stock and wallet; returns the price paid in mean list prices."""
-        c, price = self.config, self.price(j, copy.tick, offer)
+        c, price = self.config, self.price(j, copy.tick, price_multiplier)
         if c.items.stock_init:
             copy.stock[j] = self.window(j, copy.tick), copy.tick // c.items.restock_period, int(self.stock(copy, j)) - 1
         if c.users.wallet_init:
@@ -860,20 +860,22 @@ class Game:
         f, weight = self.config.feedback, self.weights_of(n)
         assert slot.item is not None
         j = slot.item
-        e = self.experience(copy, person, j, slot.offer)
+        e = self.experience(copy, person, j, slot.price_multiplier)
         slot.clicked, slot.dwell = True, self.items[j].length * softplus(e)
         slot.liked = f.like and self.draws.happens(sigmoid(e), events.LIKE)
-        slot.cart = self.carts(copy, person, j, slot.offer)
-        own = weight["click"] + weight["dwell"] * slot.dwell + weight["like"] * slot.liked + weight["cart"] * slot.cart
+        slot.cart = self.carts(copy, person, j, slot.price_multiplier)
+        reward = (
+            weight["click"] + weight["dwell"] * slot.dwell + weight["like"] * slot.liked + weight["cart"] * slot.cart
+        )
         rated = self.draws.happens(f.rating_after_click, events.RATING, 0)
         if slot.cart and f.instant:
             slot.bought = True
-            own += weight["purchase"] * self.sale(j, self.buy(copy, person, j, slot.offer))
+            reward += weight["purchase"] * self.sale(j, self.buy(copy, person, j, slot.price_multiplier))
             rated = rated or self.draws.happens(f.rating_after_purchase, events.RATING, 1)
         if rated:
             slot.rating = self.rating(person, e)
-            own += weight["rating"] * (slot.rating - 3) / 2
-        return e, own
+            reward += weight["rating"] * (slot.rating - 3) / 2
+        return e, reward
 
     # -------------------------------------------------------------------------------------------- 2. cart
 
@@ -909,10 +911,10 @@ class Game:
     def buy_later(self, copy: Copy, person: Person, entry: CartItem, i: int, report: Report) -> Later:
         weight = self.weights_of(entry.agent)
         bought = Later(entry.item, entry.agent, self.buy(copy, person, entry.item), 0)
-        report.own[entry.agent] += weight["purchase"] * bought.price
+        report.individual_reward[entry.agent] += weight["purchase"] * bought.price
         if not entry.rated and self.draws.happens(self.config.feedback.rating_after_purchase, events.RATING, 2 + i):
             bought.rating = self.rating(person, entry.experience)
-            report.own[entry.agent] += weight["rating"] * (bought.rating - 3) / 2
+            report.individual_reward[entry.agent] += weight["rating"] * (bought.rating - 3) / 2
         return bought
 
     # -------------------------------------------------------------------------------------------- 7. dynamics
@@ -952,18 +954,18 @@ class Game:
         if self.config.choice.v_0_by_mood:
             self.move_mood(person, topic)
         elif self.shape.satisfaction_views:
-            self.sense_mood(copy, person, None if clicked is None else clicked[0], e)
+            self.note_satisfaction(copy, person, None if clicked is None else clicked[0], e)
 
-    def sense_mood(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
+    def note_satisfaction(self, copy: Copy, person: Person, clicked: int | None, e: float) -> None:
         """Agents average tanh e of the clicks that they are told of; other pages of theirs pull to the baseline. Of one
         agent this is the same as the platform's."""
         d, platform = self.config.dynamics, self.shape.satisfaction_views == 1
         aware = list(copy.inclusive) if self.config.page == "auction" else self.active(copy)
         for view in [0] if platform else aware:
             if clicked is not None and (platform or clicked == view):
-                person.moods[view] += 0.4 * (math.tanh(e) - person.moods[view])
+                person.observed_satisfaction[view] += 0.4 * (math.tanh(e) - person.observed_satisfaction[view])
             else:
-                person.moods[view] += d.z_rate_none * (d.baseline - person.moods[view])
+                person.observed_satisfaction[view] += d.z_rate_none * (d.baseline - person.observed_satisfaction[view])
             person.satisfaction_pages[view] += 1
 
     def move_mood(self, person: Person, topic: int | None) -> None:
@@ -1118,10 +1120,10 @@ class Game:
         first = view * (dims + topics)
         noise = np.array([self.draws.normal(events.BLUR, first + i) for i in range(dims + topics)])
         told = person.clicked_mean[view] + self.history_noise * noise[:dims]
-        person.told_mean[view] = told / max(1.0, float(np.linalg.norm(told)))
+        person.released_mean[view] = told / max(1.0, float(np.linalg.norm(told)))
         fade = 1 - self.config.observation.history_decay
         counts = person.topic_counts[view] + self.history_noise / fade * noise[dims:]
-        person.told_counts[view] = np.maximum(counts, 0)
+        person.released_counts[view] = np.maximum(counts, 0)
 
     def shuffled(self, agents: list[int], k: int) -> list[int]:
         """Order of round k (Fisher & Yates)."""
@@ -1275,7 +1277,7 @@ class Game:
             "exposure": self.shares(copy, n) if self.shape.providers else [],
             "knows": one_hot(known[copy.intent] if known else None, self.shape.labels),
             "messages": np.concatenate(heard),
-            **self.observe_mood(copy, 0 if self.shape.satisfaction_views == 1 else n),
+            **self.observe_satisfaction(copy, 0 if self.shape.satisfaction_views == 1 else n),
             "price_levels": person.price_levels,
             **self.observe_auction(copy, n),
         }
@@ -1355,14 +1357,14 @@ class Game:
         }
         return np.array([values[name] for name in names])
 
-    def observe_mood(self, copy: Copy, view: int) -> dict[str, Any]:
+    def observe_satisfaction(self, copy: Copy, view: int) -> dict[str, Any]:
         """The visitor's mood as it is known in a view, if at all."""
         if not self.shape.satisfaction_views:
             return {}
         assert copy.visitor is not None
         person = self.person(copy, copy.visitor)
         return {
-            "observed_satisfaction": person.moods[view],
+            "observed_satisfaction": person.observed_satisfaction[view],
             "satisfaction_pages": squash(person.satisfaction_pages[view] / 5),
         }
 
@@ -1418,19 +1420,25 @@ class Game:
                 continue
             m, slot = outcome
             assert slot.item is not None
-            click, cart = weight / sum(weights), self.cart_probability(copy, person, slot.item, slot.offer)
+            click, cart = weight / sum(weights), self.cart_probability(copy, person, slot.item, slot.price_multiplier)
             k = page[m].index(slot)
             found.click[m, k], found.cart[m, k] = click, click * cart
-            found.own[m] += click * self.value_of_click(copy, person, m, slot.item, cart, slot.offer)
+            found.individual_reward[m] += click * self.value_of_click(
+                copy, person, m, slot.item, cart, slot.price_multiplier
+            )
             if cart and not self.config.feedback.instant:
                 carted += click * cart
                 others = [entry for entry in person.cart if entry.item != slot.item]
                 moved = [CartItem(slot.item, m, math.nan, False)] if len(others) < len(person.cart) else []
                 queue = others[len(others) == CART_SIZE :] + moved
-                found.own += click * cart * self.value_of_cart(copy, person, queue, self.wallet(copy, person))
-        found.own += (1 - carted) * self.value_of_cart(copy, person, person.cart, self.wallet(copy, person))
+                found.individual_reward += (
+                    click * cart * self.value_of_cart(copy, person, queue, self.wallet(copy, person))
+                )
+        found.individual_reward += (1 - carted) * self.value_of_cart(
+            copy, person, person.cart, self.wallet(copy, person)
+        )
         if self.config.page == "auction":
-            found.own = found.own * copy.worth - payments
+            found.individual_reward = found.individual_reward * copy.worth - payments
         return found
 
     def page_asked_for(self, copy: Copy, actions: np.ndarray) -> tuple[dict[int, list[Slot]], list[float]]:
@@ -1448,9 +1456,11 @@ class Game:
             return page, nothing
         return page, self.payments(*self.auction(copy, wanted, multipliers)[1:])
 
-    def value_of_click(self, copy: Copy, person: Person, n: int, j: int, cart: float, offer: float = 1.0) -> float:
+    def value_of_click(
+        self, copy: Copy, person: Person, n: int, j: int, cart: float, price_multiplier: float = 1.0
+    ) -> float:
         """Expected individual reward of a click, of which the cart is drawn with this probability."""
-        f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j, offer)
+        f, weight, e = self.config.feedback, self.weights_of(n), self.mean_experience(copy, person, j, price_multiplier)
         value = (
             weight["click"]
             + weight["dwell"] * self.items[j].length * self.over_noise(softplus, e)
@@ -1459,7 +1469,7 @@ class Game:
         value += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
         rated = f.rating_after_click
         if f.instant:
-            value += weight["purchase"] * cart * self.sale(j, self.price(j, copy.tick, offer))
+            value += weight["purchase"] * cart * self.sale(j, self.price(j, copy.tick, price_multiplier))
             rated += (1 - rated) * cart * f.rating_after_purchase
         return value + weight["rating"] * rated * self.mean_rating(person, e)
 
@@ -1535,7 +1545,7 @@ class Game:
         }
         if copy.visitor is not None:
             values |= self.observe_latent(copy) | {"scene": one_hot(copy.scene, self.shape.scenes)}
-            values |= self.observe_mood(copy, 0)
+            values |= self.observe_satisfaction(copy, 0)
         people = list(copy.people.values())
         if people:
             values |= {
@@ -1582,7 +1592,14 @@ class Game:
         nobody = [-1] * n
         nothing = [0.0] * n
         bids = {"bid": nothing, "payment": nothing, "value": nothing}
-        return Report(own=np.zeros(n), objectives=np.zeros(n), visitor=nobody, place=nobody, offer=[1.0] * n, **bids)
+        return Report(
+            individual_reward=np.zeros(n),
+            objectives=np.zeros(n),
+            visitor=nobody,
+            user_slot=nobody,
+            price_multiplier=[1.0] * n,
+            **bids,
+        )
 
     def first_page(self, seed: int, population: int, episode: int) -> Copy:
         copy = Copy(seed, population, episode, budget=[self.config.offer.budget] * self.shape.agents)
@@ -1644,11 +1661,11 @@ class Game:
 
     def finish(self, copy: Copy, report: Report) -> None:
         """Rewards, and the view of the page about to be shown."""
-        report.rewards = self.shared(report.own + report.objectives)
+        report.rewards = self.shared(report.individual_reward + report.objectives)
         report.active = self.acts(copy)
         meets = [] if self.config.page == "platform" else report.active  # creators see no visitor
         report.next_visitor = [self.visitor_id(copy) if n in meets else -1 for n in self.agents]
-        report.next_place = [copy.visitor if n in meets else -1 for n in self.agents]  # type: ignore[misc]
+        report.next_user_slot = [copy.visitor if n in meets else -1 for n in self.agents]  # type: ignore[misc]
         report.observations = np.stack([self.observe(copy, n) for n in self.agents])
         report.masks = np.stack([self.mask(copy, n) for n in self.agents])
         report.boundary, report.events = self.draws.boundary, self.events
@@ -1658,7 +1675,7 @@ class Game:
         assert copy.visitor is not None
         person, active = self.person(copy, copy.visitor), self.active(copy)
         report.visitor = [self.visitor_id(copy) if n in active else -1 for n in self.agents]
-        report.place = [copy.visitor if n in active else -1 for n in self.agents]
+        report.user_slot = [copy.visitor if n in active else -1 for n in self.agents]
         wanted: dict[int, list[int | None]] = {}
         person.messages, person.price_levels = [None] * self.shape.agents, [0.0] * self.shape.agents
         multipliers = {}
@@ -1672,7 +1689,7 @@ class Game:
         if self.config.page == "auction":
             self.take_bids(copy, report, self.auction(copy, wanted, multipliers))
         else:
-            report.offer = [multipliers.get(n, 1.0) for n in self.agents]
+            report.price_multiplier = [multipliers.get(n, 1.0) for n in self.agents]
         for n in active:
             slots = page.get(n, [])  # none of who loses an auction
             report.objectives[n] = self.objectives(copy, n, slots)
@@ -1683,8 +1700,8 @@ class Game:
         if clicked is not None:
             n, slot = clicked
             assert slot.item is not None
-            e, own = self.consume(copy, person, n, slot)
-            report.own[n] += own * (copy.worth[n] if self.config.page == "auction" else 1.0)
+            e, reward = self.consume(copy, person, n, slot)
+            report.individual_reward[n] += reward * (copy.worth[n] if self.config.page == "auction" else 1.0)
             if slot.cart and not self.config.feedback.instant:
                 old = self.put_in_cart(person, CartItem(slot.item, n, e, slot.rating > 0))
             if by_click or slot.bought:
@@ -1730,7 +1747,7 @@ class Game:
         self.events["budget was bid"] += self.config.offer.budget > 0 and max(report.bid) in copy.budget
         copy.pages += 1
         for n in self.agents:
-            report.own[n] -= report.payment[n]
+            report.individual_reward[n] -= report.payment[n]
             copy.budget[n] -= report.payment[n] * (self.config.offer.budget > 0)
         if copy.pages == self.config.offer.refill_period:
             copy.pages, copy.budget = 0, [self.config.offer.budget] * self.shape.agents
@@ -1740,7 +1757,7 @@ class Game:
         slots = [slot for row in page.values() for slot in row]
         seen = {
             "page": 1,
-            "offer": any(m != 1 for m in report.offer),
+            "offer": any(m != 1 for m in report.price_multiplier),
             "hole": sum(slot.item is None for slot in slots),
             "later": len(report.later),
         }

@@ -494,9 +494,14 @@ def compare_views(game: Game, kernels: Kernels, copies: list[Copy], actions: np.
             comparison.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
         comparison.close(game.state(copy), rows[b], "state")
         expected = game.expect(copy, actions[b])
-        for name, found in (("click", click), ("cart", cart), ("own", own), ("objectives", objectives)):
+        for name, found in (
+            ("click", click),
+            ("cart", cart),
+            ("individual_reward", own),
+            ("objectives", objectives),
+        ):
             comparison.close(getattr(expected, name), found[b], f"expected {name}")
-        comparison.close(game.shared(expected.own + expected.objectives), rewards[b], "expected rewards")
+        comparison.close(game.shared(expected.individual_reward + expected.objectives), rewards[b], "expected rewards")
 
 
 def compare(game: Game, kernels: Kernels, b: int, copy: Copy, report: Report) -> Counter[str]:
