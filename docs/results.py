@@ -134,10 +134,10 @@ def _leaders(report: Mapping[str, Any]) -> list[str]:
     said = []
     for suite, found in report["aggregate"].items():
         over = {team: row["iqm"][0] for team, row in found["teams"].items()}
-        best = [f"{who} is `{team}` with {over[team]:.0f} of 100" for who, team in leaders(over).items()]
+        best = [f"{who} is `{team}`, with {over[team]:.0f} of 100" for who, team in leaders(over).items()]
         said.append(
-            f"Over the {len(found['tasks'])} tasks of `{suite}` that were measured {' and '.join(best)} (interquartile "
-            "mean of scores; an oracle reads what agents do not observe)."
+            f"Over the {len(found['tasks'])} tasks of `{suite}` that were measured, {'; '.join(best)}. These are "
+            "interquartile means of scores. An oracle reads what agents do not observe."
         )
     return said
 

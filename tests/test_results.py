@@ -236,7 +236,7 @@ def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
     text = readme.read_text()
     assert text.startswith("<!-- page -->\n```text\necommerce-v1  tick ")
     assert "\n<!-- /page -->a <!-- tasks -->\n| task | " in text
-    assert "\n<!-- /tasks --> b <!-- scores -->\nOver the 2 tasks of `ranking` that were measured the best" in text
+    assert "\n<!-- /tasks --> b <!-- scores -->\nOver the 2 tasks of `ranking` that were measured, the best" in text
     found = {line.split(" | ")[0]: line for line in text.partition("<!-- scores -->")[2].splitlines()}
     best = measured.stored("evaluation")["tasks"]["ecommerce-v1"]["teams"]["content"]
     assert found["| `ecommerce-v1`"].endswith(
