@@ -357,6 +357,13 @@ def test_a_card_says_what_is_stored() -> None:
     assert cards.card("news-v1") == "Not measured yet: `python -m benchmarks.studies.evidence news-v1`."
 
 
+def test_a_card_says_which_policies_do_not_play() -> None:
+    missing = {"missing": "Static chooses the items of a page"}, {"missing": "Content chooses the items of a page"}
+    rows = {"random": {"mean": 1.0}, "static": missing[0], "content": missing[1], "joint": {"missing": "no table"}}
+    said = "`static`, `content` do not play here: each chooses the items of a page."
+    assert cards.policies._not_played(rows) == said
+
+
 def test_purposes_of_tasks_are_judged_by_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     purposes = cards.purposes
     for gain, said in [((0.5, 0.1), True), ((0.3, 0.1), False), ((0.5, 0.6), None), ((0.5, None), None)]:

@@ -31,7 +31,23 @@ def scores(found: Mapping[str, Any]) -> str:
     which = "all rows" if len(own) == len(known) else "the rows of " + ", ".join(f"`{policy}`" for policy in own)
     later = f"{{.how}}\nMeasured later, {which}: {measured.whence_rows(own, f'evidence/{task}.json')}" if own else ""
     means = f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}"
-    return "\n\n".join(filter(None, [means, suites.above_hundred(task, scored), table, later]))
+    return "\n\n".join(
+        filter(None, [means, suites.above_hundred(task, scored), table, _not_played(found["rows"]), later])
+    )
+
+
+def _not_played(rows: Mapping[str, Any]) -> str:
+    """Which policies do not play the task, and why; the exact solution says why it has none."""
+    reasons: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        if "missing" in row and name not in ("equilibrium", "joint"):
+            reason = row["missing"].removeprefix(f"{name.capitalize()} ")
+            reasons.setdefault(reason, []).append(f"`{name}`")
+    return " ".join(
+        f"{', '.join(names)} {'do' if len(names) > 1 else 'does'} not play here: "
+        f"{'each ' * reason.startswith('chooses ')}{reason}."
+        for reason, names in reasons.items()
+    )
 
 
 def _score(task: str, known: Mapping[str, Any], policy: str) -> dict[str, float | None]:
