@@ -65,7 +65,8 @@ class Snapshot:
         return {**vars(self), "right": ()}
 
     def held(self) -> tuple[Any, ...]:
-        """What it holds, to be compared; nothing if it is large, since to look through it takes no longer then."""
+        """Return the content of the arrays, for comparison with a later call. A large state gives nothing, because
+        checking it again takes no longer than comparing."""
         if sum(array.nbytes for array in self.arrays) > _SMALL:
             return ()
         return id(self.config), self.world, *(array.tobytes() for array in self.arrays)

@@ -107,8 +107,8 @@ OPENINGS: Mapping[str, Sequence[str]] = {
         _PPO.format("surplus"),
     ),
     "creators-v0": (
-        "Bait wins a creator places and clicks, and whoever clicked on it comes back less often, to all creators. If all "
-        "publish honest items, all earn most. A constant choice finds that, but baiting alone pays more.",
+        "Bait wins a creator places and clicks, and whoever clicked on it comes back less often, to all creators. If "
+        "all publish honest items, all earn most. A constant choice finds that, but baiting alone pays more.",
         "Twenty creators who never bait earn {R} each, twenty who always do {P}; a lone baiter among honest creators "
         "gets {T}, a lone honest creator among baiters {S}: {game}.",
         _PPO.format("clicks"),

@@ -236,7 +236,7 @@ class StateReader:
         return np.concatenate(parts, axis=1, dtype=np.float32) + np.float32(0)  # no -0
 
     def _people(self, state: State, rows: np.ndarray) -> np.ndarray:
-        """What the state holds of the users [B, U, w], of whom each has one of the rows [B, U], as float32."""
+        """Return the part of the state that belongs to users [B, U, w], whose rows are [B, U], as float32."""
         copies = np.arange(len(state.copies))[:, None]
         parts = [state.users[name][:, :, None] for name in self._users]
         parts += [state.vectors[:, :, place][copies, rows] for place in self._vectors.values()]

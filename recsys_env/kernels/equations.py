@@ -437,8 +437,11 @@ def stars(f, e, bias):
 
 @kernel
 def later_sale(f, value):
-    """What a cart is worth of a later purchase of this value: times P(bought) = h / (h + h' - h h'), where on each page
-    it is bought with hazard h and else abandoned with hazard h'."""
+    """Return the expected value of an item in a cart, whose purchase is worth `value`.
+
+    It is the value times P(bought) = h / (h + h' - h h'): on each page the item is bought with hazard h, and else
+    abandoned with hazard h'.
+    """
     leaves = f.cart_hazard + f.cart_abandon - f.cart_hazard * f.cart_abandon
     return value * f.cart_hazard / leaves if leaves > 0.0 else 0.0
 

@@ -26,7 +26,7 @@ stage = kernel  # the device's compiler inlines as it likes
 
 
 def entry(function: F | None = None, *, parallel: bool = False) -> Any:
-    """What is called from Python on the CPU has no use here."""
+    """Leave an entry of the CPU as it is: the device has its own."""
     return function if function is not None else lambda f: f
 
 

@@ -60,8 +60,8 @@ _I64 = ir.IntType(64)
 class Part(types.Type):  # type: ignore[misc]
     """The type of a named tuple of arrays in the table: compiled code has the address of its first word.
 
-    What of an array is needed is read from the table where it is needed. Read at the beginning, it would fill the
-    registers.
+    The address and the shape of an array are read from the table at each use. Read once at the beginning, those of all
+    arrays would fill the registers.
     """
 
     def __init__(self, kind: Any) -> None:

@@ -1,10 +1,12 @@
-"""Which accesses to memory can meet: what numba does not tell LLVM.
+"""Tell LLVM which loads and stores can touch the same memory, which numba does not.
 
-If any store could change any number, all that has been read must be read again after it. By LLVM's type-based alias
-analysis two accesses with tags of different names never meet. Here a name is that of a record's field, or of the kind
-of numbers in contiguous arrays, or "place" for where an array lies; what is read-only never changes while compiled code
-runs. So of what an entry is given no array may lie over another, unless both hold the same kind of numbers and may be
-written to. A column that a kernel takes of records may: it has strides, and its accesses bear no tag.
+Without this, LLVM assumes that every store may change every number, and reads everything again after it. Its type-based
+alias analysis takes two accesses with tags of different names to touch different memory. There are three kinds of tags:
+the name of a record's field, the number type of a contiguous array, and "place" for the address of an array. A tag can
+also say that memory is read-only.
+
+Therefore two arrays that are passed to an entry must not overlap, unless both can be written to and have the same
+number type. A column of an array of records may overlap with the records: it has strides, and its accesses have no tag.
 """
 
 from __future__ import annotations
@@ -35,14 +37,14 @@ def tag_array(kind: Any, *accesses: Any) -> None:
 
 
 def _tag_field(kind: Any, name: str, *accesses: Any) -> None:
-    """The same of a record's field."""
+    """Do the same for a field of a record."""
     record = kind.record if isinstance(kind, Row) else kind
     if isinstance(record.typeof(name), _NUMBER):
         _tag(f"{short_name('record', record)} {name}", 0, accesses)
 
 
 def _tag_place(*accesses: Any) -> None:
-    """The same of where an array lies."""
+    """Do the same for the address of an array."""
     _tag("place", 0, accesses)
 
 

@@ -34,8 +34,8 @@ class _InlinedLibrary(JITCodeLibrary):
 
 
 def _as_it_is(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
-    """An index of a kernel: no kernel counts from the end, and to ask at every access whether it does costs a tenth of
-    the step, and hides from the compiler that loops run through memory in order."""
+    """Return an index without the check for negative values, because no kernel indexes from the end. The check would
+    cost a tenth of the step, and hide from the compiler that loops run through memory in order."""
     return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
 
 

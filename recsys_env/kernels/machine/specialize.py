@@ -1,8 +1,8 @@
-"""What a step may take for granted when it is compiled for one world: numbers of `World.params` as constants.
+"""Compile the step for one world, with numbers of `World.params` as constants.
 
-Compiled for all worlds, a step looks each size up, and goes through loops and branches that most of them have no use
-for. Where sizes, layouts and what is switched off are constants, the compiler leaves those out, and keeps in registers
-what else would wait in memory. The results are the same, bit by bit.
+A step that is compiled for all worlds looks up each size, and runs through loops and branches that most worlds do
+not need. If sizes, layouts and switched-off coefficients are constants, the compiler leaves these out, and keeps more
+values in registers. The results are the same, bit by bit.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _VARIABLES = ("users", "items", "number", "horizon", "world_seed")
 
 
 def _structure(record: Any) -> dict[str, Any]:
-    """Those numbers of a record that are structure, by field: whole ones, and coefficients of zero, which switch off
-    what they weigh."""
+    """Return the numbers of a record that become constants, by field: integers, and coefficients of zero, which switch
+    off a term."""
     found: dict[str, Any] = {}
     for name in record.dtype.names:
         kind, value = record.dtype[name], record[name]
@@ -34,7 +34,7 @@ def _structure(record: Any) -> dict[str, Any]:
 
 
 def specialised_type(world: Any) -> Any:
-    """The type of a world of this structure."""
+    """Return the type of worlds with these constants."""
     kind = typeof(world)
     fields = dict(zip(kind.fields, kind.types, strict=True))
     fields["params"] = fields["params"].copy(dtype=Row(fields["params"].dtype, _structure(world.params[0])))

@@ -334,8 +334,8 @@ def _expected_page(world, imagined, p, b, n, work):
 
 @kernel
 def _page_weight(world, p, size, count, scratch):
-    """What the slots of a rival weigh together. The agent does not see them, and takes them to show the items that it
-    would itself show at list prices, at the first ranks."""
+    """Return the total weight of a rival's slots. The agent does not see them. It assumes that they show the items that
+    it would show itself, at list prices and at the first ranks."""
     total, bound = 0.0, np.inf
     for k in range(size):
         best = -np.inf
