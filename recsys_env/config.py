@@ -928,7 +928,7 @@ class WorldConfig(Settings):
             if name in (f.name for f in fields(getattr(self, group))):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
         if name in ("others", "opponents", "rivals"):
-            return " (did you mean 'background'?)"
+            return f" (policies of other agents are background=, an argument of {_ARGUMENTS['background']})"
         return super()._suggestion(name) or did_you_mean(name, _ARGUMENTS)
 
     def _check_changes(self, changes: Mapping[str, Any]) -> None:

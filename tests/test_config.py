@@ -208,7 +208,7 @@ def test_sequences_become_tuples() -> None:
             r"no field 'render_mode' \('render_mode' is an argument of parallel_env, env, single_agent_env and",
         ),
         ({"n_envs": 4}, r"no field 'n_envs' \(did you mean 'num_envs'\?\)"),
-        ({"others": "random"}, r"no field 'others' \(did you mean 'background'\?\)"),
+        ({"others": "random"}, r"no field 'others' \(policies of other agents are background=, an arg"),
     ],
 )
 def test_unknown_fields_suggest_the_nearest(changes: dict[str, Any], message: str) -> None:

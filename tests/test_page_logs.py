@@ -642,11 +642,14 @@ def test_ids_of_several_spellings_are_doubted(log: Any) -> None:
 
 
 def test_times_that_do_not_order_pages_are_doubted(log: Any) -> None:
-    said = "column 'time' is 7.0 in all rows: pages count as in the order in which they stand"
-    assert any(said in doubt for doubt in read_pages(log.assign(time=7.0), None).doubts)
+    said = "all pages begin at the same time by column 'time': they count as in the order in which they stand"
+    of_page = log.assign(time=np.where(log["event"] == "none", 0.0, 5.0))  # seconds since the page was shown
+    for times, asks in ((log.assign(time=7.0), False), (of_page, True)):
+        (doubt,) = (doubt for doubt in read_pages(times, None).doubts if said in doubt)
+        assert ("Does it count from the beginning of each page?" in doubt) == asks
     backwards = read_pages(log.assign(time=log["time"].max() - log["time"]), None).doubts
     assert any("column 'time' runs against column 'page'" in doubt for doubt in backwards)
-    assert not any(" runs against " in doubt or " in all rows" in doubt for doubt in read_pages(log, None).doubts)
+    assert not any(" runs against " in doubt or " at the same time " in doubt for doubt in read_pages(log, None).doubts)
 
 
 def test_pages_of_the_same_date_cannot_be_told_apart_without_a_column(log: Any) -> None:

@@ -371,10 +371,11 @@ def test_purposes_of_tasks_are_judged_by_what_is_stored(monkeypatch: pytest.Monk
     assert purposes.purpose_of("news-v1") == ""
     for task in purposes.PURPOSES:
         well_formed(purposes.purpose_of(task))
-    rows = {"auction-truthful": {"mean": 10.0}, "auction-pacing": {"mean": 12.0}, "central": {"mean": 15.0}}
+    means = {"auction-truthful": 10.0, "auction-pacing": 12.0, "central": 15.0}
+    rows = {name: {"mean": mean, "ci95": 0.1} for name, mean in means.items()}
     monkeypatch.setattr(cards.measured, "evidence", lambda task: {"rows": rows})
     found = cells(purposes.purpose_of("auction-v0"))
-    assert found["pacing earns at least 1.3 times what truthful bids do"] == ["1.20 times", "no", ""]
+    assert found["pacing earns at least 30 % more than truthful bids do"] == ["20.0 ±1.6 %", "no", ""]
     assert "1.25 times" in found["the joint optimum earns at least 1.15 times what an equilibrium does"][2]
 
     def missing(name: str) -> None:

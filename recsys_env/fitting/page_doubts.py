@@ -15,8 +15,8 @@ ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
 GAPS = 0.5  # share of the pages whose positions have gaps
 STANDARD_ERRORS = 3  # by which items further down are clicked more often
 TOO_OPEN = 1.5  # factor between the items that propensities leave open and those that were offered
-AGAINST = 0.9  # share of a user's pages whose numbers fall while times rise
-FEWEST_PAIRS = 20  # of consecutive pages, by which that is judged
+AGAINST = 0.9  # share of all pairs of consecutive pages of a user whose numbers fall while times rise
+FEWEST_PAIRS = 20  # by which that is judged
 OTHER_UNIT = 3.0  # factor between the usual price asked and the list price
 
 
@@ -53,8 +53,9 @@ def about_order(time: Any, numbers: Any, start: np.ndarray, user: np.ndarray) ->
     """
     if len(start) > 1 and start.min() == start.max():
         return [
-            f"column {shown(time.name)} is {time.iloc[0]} in all rows: pages count as in the order in which they stand "
-            "in the log, and no time passes from one visit to the next"
+            f"all pages begin at the same time by column {shown(time.name)}: they count as in the order in which they "
+            "stand in the log, and no time passes from one visit to the next"
+            + (". Does it count from the beginning of each page?" if time.nunique() > 1 else "")
         ]
     if numbers is None or numbers.dtype.kind not in "iuf":
         return []

@@ -22,7 +22,7 @@ from ..policies.ranking import Ranker
 from ..policies.slates import level_of, say, slate_action
 from ..responses import NAMES, most_specific
 from ..vector import VectorEnv
-from .rules import describe_task, one_line
+from .rules import describe_task, one_line, tells_recent
 
 REMEMBERED = 8  # clicks remembered of each person
 IGNORED = 20  # items remembered of each person that were shown and not clicked
@@ -126,8 +126,8 @@ class Page:
         clicked: items that the person clicked in this agent's slots, and what followed; newest last.
         ignored: items that were shown to the person in this agent's slots and not clicked, and how often if more than
             once; newest last.
-        recent: items that the person consumed last, from whichever agent, how, and how many of its pages ago; newest
-            first. Empty unless agents share histories (`observation.share`) of `observation.recent` items.
+        recent: items that the person clicked or bought last, from whichever agent, and how many of its pages ago;
+            newest first. Empty unless agents share histories (`observation.share`) of `observation.recent` items.
         private: whether privacy is promised to the person (`observation.privacy_epsilon`); `clicked`, `ignored` and
             `recent` are then withheld, and therefore empty.
         wants: topics among which the session's intent is known to be.
@@ -341,7 +341,7 @@ class Reader(Ranker):
             likes=self._likes(profile),
             clicked=tuple(known.clicked),
             ignored=tuple(self._times(item, times) for item, times in known.ignored.items()),
-            recent=() if envs.config.private else tuple(self._recent(b, seen("recent_mask"))),
+            recent=tuple(self._recent(b)),
             private=envs.config.private,
             wants=() if knows is None else self._wants(int(knows.argmax())),
             request="" if "request" in hidden else self._request(b),
@@ -353,15 +353,20 @@ class Reader(Ranker):
             vocabulary=self.vocabulary,
         )
 
-    def _recent(self, b: int, known: np.ndarray | None) -> Iterator[str]:
-        """Describe what the person consumed last; `known` is the mask [L] of the items that the agent observes."""
-        if known is None or not self.envs.config.observation.share:
+    def _recent(self, b: int) -> Iterator[str]:
+        """Describe what the person consumed last, newest first, without what the role does not see."""
+        envs, hidden = self.envs, self._hidden
+        if not tells_recent(envs.config, hidden):
             return
-        state = self.envs.arrays
-        consumed = state.recent[b, state.copies["row"][b], 0][: len(known)]  # the one view that all agents share
-        for entry in consumed[known > 0]:
-            how, ago = "bought" if entry["bought"] else "clicked", int(entry["pages"])
-            yield f"{self.envs.texts.titles[entry['item']]} ({how}, {ago} page{'s' * (ago != 1)} ago)"
+        state = envs.arrays
+        consumed = state.recent[b, state.copies["row"][b], 0]  # the one view that all agents share
+        for entry in consumed[: envs.shape.recent]:
+            if entry["item"] < 0:
+                break
+            ago = int(entry["pages"])
+            facts = ["bought" if entry["bought"] else "clicked"] * ("recent_bought" not in hidden)
+            facts += [f"{ago} page{'s' * (ago != 1)} ago"] * ("recent_pages" not in hidden)
+            yield str(envs.texts.titles[entry["item"]]) + (f" ({', '.join(facts)})" if facts else "")
 
     def _likes(self, profile: np.ndarray | None) -> tuple[str, ...]:
         if profile is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ REPAIRS = {
 
 LONGEST_READ = 20_000  # characters of an answer, without those in which a model thinks aloud
 MOST_DIGITS = 9  # of a number; a longer one names no candidate
+_EDGES = " \t\r\n*_`"  # around an answer
 MOST_TRIED = 20  # braces before "picks" at which an object in JSON may begin
 
 
@@ -135,7 +136,7 @@ class _Said(NamedTuple):
 def parse(answer: str, page: Page) -> Answer:
     """Return the picks that a text names, and its price level and word.
 
-    What a model thinks aloud (`<think>...</think>` or `<reasoning>...</reasoning>`, also where one of the two is
+    What a model thinks aloud (`<think>...</think>`, or with `thought` or `reasoning`, also where one of the two is
     missing) is not read. Of the rest, these forms are answers, with any text before them:
 
     - a line `ANSWER: 4, 2, 9`; the last one counts. If no line begins so, `ANSWER:` within a line counts. Where they
@@ -178,7 +179,9 @@ def parse(answer: str, page: Page) -> Answer:
     return Answer(tuple(picks[:wanted]), said.level, said.word or 0, tuple(repairs))
 
 
-_THOUGHT = re.compile(r"[<\[](/?)(?:think(?:ing)?|thought|reasoning)[>\]]", re.IGNORECASE)
+_THOUGHT = re.compile(  # answers have headings such as [Reasoning] as well
+    r"<(?P<ends>/?)(?:think(?:ing)?|thought|reasoning)>|\[(?P<bracket_ends>/?)think(?:ing)?\]", re.IGNORECASE
+)
 _FENCE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)  # around code
 _LABEL = re.compile(r"^[^\w\n]*(?:final )?answer[^\w\n:=]*[:=]", re.IGNORECASE | re.MULTILINE)
 _LABEL_WITHIN = re.compile(r"(?<!\w)ANSWER[*_`]*:")  # within a line only as it was asked for, not any "answer: no"
@@ -189,58 +192,76 @@ def _spoken(text: str) -> str:
     """Return a text without the parts in which a model thinks aloud."""
     parts, begins, thinks = list[str](), 0, False
     for mark in _THOUGHT.finditer(text):
-        if mark[1] and not thinks:  # the prompt has begun the thought
+        ends = bool(mark["ends"] or mark["bracket_ends"])
+        if ends and not thinks:  # the prompt has begun the thought
             parts.clear()
-        elif not mark[1] and not thinks:
+        elif not ends and not thinks:
             parts.append(text[begins : mark.start()])
-        thinks, begins = not mark[1], mark.end()
+        thinks, begins = not ends, mark.end()
     return "\n".join([*parts, "" if thinks else text[begins:]])
 
 
 def _said(text: str, page: Page) -> _Said:
     text = _FENCE.sub("", text)
-    label = _last(_LABEL, text)
+    label = next(reversed(list(_LABEL.finditer(text))), None)
     answer, beside = text if label is None else text[label.end() :], dict[str, int | None]()
     words: dict[str, Sequence[str]] = {"price": list(map(str, range(page.levels))), "message": page.vocabulary}
     for name in filter(words.get, words):
         line = re.compile(rf"^[ \t*_`-]*{name}[ \t*_`]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
         found = [place for given in line.findall(text) if (place := _place(given, words[name])) is not None]
         beside[name], answer = found[-1] if found else None, line.sub("", answer)
-    answer, clean = answer.strip(" \t\r\n*_`"), True
+    answer, clean = answer.strip(_EDGES), True
     if (value := _in_json(answer)) is not None:
         picks = value["picks"] if isinstance(value["picks"], list) else [value["picks"]]
         named = [name for pick in picks for name in _name(pick, page)]
         beside |= {name: _place(value[name], words[name]) for name in words if name in value}
     elif (strictly := _strictly(answer, page)) is not None:
         named = strictly
-    elif (first := _answer_line(answer, label is not None, page)) is not None:
-        strictly = _strictly(first, page)
-        named, clean = _loosely(first, page) if strictly is None else strictly, strictly is not None
+    elif label is not None:
+        own_line = text[label.end() :].partition("\n")[0].strip(_EDGES)
+        named, clean = _behind_label(answer, bool(own_line), page)
     else:
-        paragraphs = reversed(re.split(r"\n\s*\n", answer))
-        named, clean = next(filter(None, (_loosely(part, page) for part in paragraphs)), []), False
+        named, clean = _in_words(answer, page)
     return _Said(named, beside.get("price"), beside.get("message"), clean)
 
 
-def _answer_line(answer: str, is_labelled: bool, page: Page) -> str | None:
-    """Return the line that holds the picks; None if no label says which it is.
+def _behind_label(text: str, on_its_line: bool, page: Page) -> tuple[list[int | str], bool]:
+    """Return the candidates named behind a label, and whether nothing else stands there.
 
     Args:
-        answer: the whole text, or if `is_labelled` what follows the label at the beginning of a line.
+        on_its_line: whether the label's line goes on; else what counts is the paragraph that follows.
     """
-    if not is_labelled:
-        without_titles = answer  # a title may say "ANSWER: 1", and a model may quote it
-        for title in sorted({candidate.title for candidate in page.candidates}, key=len, reverse=True):
-            without_titles = without_titles.replace(title, " " * len(title)) if title else without_titles
-        label = _last(_LABEL_WITHIN, without_titles)
-        if label is None:
-            return None
-        answer = answer[label.end() :].strip(" \t\r\n*_`")
-    return answer.partition("\n")[0]
+    first = text.partition("\n")[0].strip(_EDGES)
+    paragraph = first if on_its_line else re.split(r"\n\s*\n", text)[0].strip(_EDGES)
+    for part in (paragraph, first):
+        strictly = _strictly(part, page)
+        if strictly is not None and (part == paragraph or len(strictly) >= page.slots):
+            return strictly, True
+    return _loosely(paragraph, page), False
 
 
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    return next(reversed(list(pattern.finditer(text))), None)
+def _in_words(text: str, page: Page) -> tuple[list[int | str], bool]:
+    """Return the candidates that a text names behind the last label within a line, else in its last paragraph; and
+    whether they are named in a form that was asked for."""
+    for label in reversed(list(_LABEL_WITHIN.finditer(_without_quotes(text, page)))):
+        rest = text[label.end() :]
+        named, clean = _behind_label(rest.strip(_EDGES), bool(rest.partition("\n")[0].strip(_EDGES)), page)
+        if named:
+            return named, clean
+    paragraphs = reversed(re.split(r"\n\s*\n", text))
+    return next(filter(None, (_loosely(part, page) for part in paragraphs)), []), False
+
+
+def _without_quotes(text: str, page: Page) -> str:
+    """Return a text with spaces in place of texts of the page that hold a label, which a model may quote."""
+    candidates = [words for candidate in page.candidates for words in (candidate.title, candidate.said)]
+    history = [
+        words for past in (*page.clicked, *page.ignored, *page.recent) for words in (past, past.rpartition(" (")[0])
+    ]
+    for words in sorted({*candidates, *history, page.request, page.anchor}, key=len, reverse=True):
+        if (label := _LABEL_WITHIN.search(words)) and label.start() > 0:  # else it is no more than an answer itself
+            text = text.replace(words, " " * len(words))
+    return text
 
 
 def _in_json(text: str) -> dict[str, Any] | None:
@@ -269,7 +290,7 @@ def _name(pick: Any, page: Page) -> list[int | str]:
     if isinstance(pick, str):
         named = _strictly(pick, page)
         return [-1] if named is None else named
-    return [int(pick) - 1 if _is_whole(pick) else -1]
+    return (_strictly(str(int(pick)), page) or [-1]) if _is_whole(pick) else [-1]
 
 
 def _is_whole(value: Any) -> bool:
@@ -285,16 +306,17 @@ def _place(given: Any, words: Sequence[str]) -> int | None:
 
 def _strictly(text: str, page: Page) -> list[int | str] | None:
     """Return the numbers (from 0) or titles of a text that contains nothing else; None if it contains more, or none."""
-    numbers: list[int] = []
-    if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
-        numbers = [_index(number) for number in re.findall(r"\d+", text)]
-        if all(0 <= number < len(page.candidates) for number in numbers):
-            return [*numbers]
-    parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
     titles = {_bare(candidate.title) for candidate in page.candidates}
-    if parts and all(part in titles for part in parts):  # a title may be "1984"
-        return [*parts]
-    return [*numbers] or None
+    if re.fullmatch(r"\s*\d+([\s,;]+\d+)*[\s,;.]*", text):
+        return [_number_or_title(number, titles, page) for number in re.findall(r"\d+", text)]
+    parts = [part for line in re.split(r"[;\n]", text) if (part := _bare(line))]
+    return [*parts] if parts and all(part in titles for part in parts) else None
+
+
+def _number_or_title(number: str, titles: Collection[str], page: Page) -> int | str:
+    """Return the index of the candidate with this number, or the title that consists of this number."""
+    index = _index(number)
+    return number if number in titles and not 0 <= index < len(page.candidates) else index
 
 
 def _loosely(text: str, page: Page) -> list[int | str]:
@@ -303,7 +325,7 @@ def _loosely(text: str, page: Page) -> list[int | str]:
     named = "|".join(re.escape(title) for title in titles if title)
     pattern = rf"(?<!\w)(?:{named})(?!\w)|" * bool(named) + r"(?<![\w.])\d+(?![\w]|\.\d)"
     found = re.findall(pattern, _MARKER.sub("", text).casefold())
-    return [_index(part) if part.isdecimal() and part not in titles else part for part in found]
+    return [_number_or_title(part, titles, page) if part.isdecimal() else part for part in found]
 
 
 def _index(number: str) -> int:

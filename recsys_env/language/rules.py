@@ -6,7 +6,7 @@ text = describe_task(envs, "recommender_0", vocabulary)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,6 +106,13 @@ PAGE_REWARDS = {
     "fairness": "per page, times how much they help providers who have had less exposure than is due to them "
     "(negative if they help the others)",
 }
+
+
+def tells_recent(config: WorldConfig, hidden: Collection[str]) -> bool:
+    """Whether pages tell which items a visitor consumed last from any agent: where agents share histories, nothing is
+    private, and none of the fields that name these items is hidden from the role."""
+    named = not {"recent_mask", "recent_vectors", "recent_topics", "recent_ids"} & set(hidden)
+    return config.observation.share and config.observation.recent > 0 and not config.private and named
 
 
 # ------------------------------------------------------------------------------------------------ the text
@@ -301,8 +308,8 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
         yield "How it felt about what it clicked, from -1 to 1, is read from the time that it stayed."
     if not config.private:
         yield "What it clicked or passed over is told for your own items of this episode only, the latest last."
-        if config.observation.share and "recent_mask" in seen:
-            yield '"Consumed last": the items that the visitor had last from any agent, and how many of its pages ago.'
+        if tells_recent(config, hidden):
+            yield '"Consumed last": what it clicked or bought last, from any agent, and how many of its pages ago.'
     order = "best guess first" if config.retrieves and config.candidates.order == "score" else "in no particular order"
     yield f"Candidates come {order}. After its title stand a candidate's description and what is known of it:"
     if "price" in envs.candidate_features:
