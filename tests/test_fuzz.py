@@ -640,7 +640,7 @@ GAME = recsys_env.exact.MarkovGame(
 )
 POLICIES = [np.zeros(len(GAME.states), int)] * len(GAME.agents)
 PAGE = recsys_env.language.Page(
-    *("recommender_0", 1, "", 1, 1, None, None, (), (), (), False, (), "", "", {}, {}),
+    *("recommender_0", 1, "", 1, 1, None, None, (), (), (), (), False, (), "", "", {}, {}),
     (recsys_env.language.Candidate(0, "a", "", None, {}), recsys_env.language.Candidate(1, "b", "", None, {})),
     *(0, ()),
 )
