@@ -962,7 +962,7 @@ PARTS = {  # of pages and answers
     **dict.fromkeys(("position", "word"), lambda v: whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("gap", "satisfaction", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
     **dict.fromkeys(
-        ("likes", "clicked", "ignored", "wants", "vocabulary", "repairs"),
+        ("likes", "clicked", "ignored", "recent", "wants", "vocabulary", "repairs"),
         lambda v: isinstance(v, tuple) and all(map(is_text, v)),
     ),
     "private": lambda v: isinstance(v, bool),
