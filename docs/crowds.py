@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-from measured import percent, section, stored, whence
+from measured import percent, rewards_of_seeds, section, stored, whence
 
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown, spread
@@ -82,4 +81,4 @@ def placed(row: Mapping[str, Any], runs: Mapping[str, Any] | None) -> str:
     if not runs:
         return ""
     r, p = row["R"]["mean"], row["P"]["mean"]
-    return spread(interval((np.array([np.mean(run["own"]) for run in runs.values()]) - p) / (r - p)))
+    return spread(interval((rewards_of_seeds(runs) - p) / (r - p)))

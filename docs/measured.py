@@ -120,6 +120,11 @@ def played() -> dict[str, Any]:
         return {}
 
 
+def rewards_of_seeds(runs: Mapping[str, Any]) -> np.ndarray:
+    """Individual reward [seeds], on average over episodes and agents, of the stored trainings of a study by seed."""
+    return np.array([np.mean(run["own"]) for run in runs.values()])
+
+
 @cache
 def training() -> dict[str, Any]:
     """The results of the reference learners on the tasks where at least `FEWEST_SEEDS` have been trained; there may be

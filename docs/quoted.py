@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import first_runs
-import numpy as np
-from measured import NotMeasured, evidence, files, played, stored
+from measured import NotMeasured, evidence, files, played, rewards_of_seeds, stored
 from models import BESIDE, over_seeds
 from worlds_for_models import scores_of_playlist
 
@@ -86,9 +85,7 @@ def partners() -> dict[str, str]:
     if not {"own playlist", *cases.values()} <= set(result["learned"]):  # trainings are stored one by one
         raise NotMeasured("partners")
     scores = scores_of_playlist(result)
-    rewards = {
-        case: np.mean([np.mean(run["own"]) for run in result["learned"][name].values()]) for case, name in cases.items()
-    }
+    rewards = {case: rewards_of_seeds(result["learned"][name]).mean() for case, name in cases.items()}
     return {
         **{f"playlist_{name.replace('-', '_')}": f"{scores[name]['score']:.0f}" for name in ("static", "ppo-torch")},
         **{f"bundle_{case}": f"{reward:.0f}" for case, reward in rewards.items()},

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import measured
 import numpy as np
+from crowds import TASK_SIZE
 from worlds_for_models import scores_of_playlist
 
 from recsys_env.evaluation.statistics import interval
@@ -15,7 +16,6 @@ from recsys_env.evaluation.tables import markdown
 from .values import percent
 
 RANKERS = ("static", "searched-static", "searched-state")  # linear rankers of candidates' features
-CREATORS = "20"  # of creators-v0
 
 
 class Shown(NamedTuple):
@@ -56,11 +56,6 @@ def _rankers(task: str) -> Shown:
     return Shown(what, f"`{best}` {score:.0f}, the best of them", score <= 50)
 
 
-def _of_seeds(runs: dict[str, Any]) -> np.ndarray:
-    """Reward [seeds] of trained networks."""
-    return np.array([np.mean(run["own"]) for run in runs.values()])
-
-
 def _bundle() -> Iterator[Shown]:
     yield _rankers("bundle-v0")
     result, rows = measured.stored("partners"), measured.evidence("bundle-v0")["rows"]
@@ -68,7 +63,8 @@ def _bundle() -> Iterator[Shown]:
     if {"own bundle", "shared bundle"} <= set(learned):
         low, high = rows["random"]["mean"], rows["planner"]["mean"]
         own, shared = (
-            100 * (_of_seeds(learned[f"{case} bundle"]).mean() - low) / (high - low) for case in ("own", "shared")
+            100 * (measured.rewards_of_seeds(learned[f"{case} bundle"]).mean() - low) / (high - low)
+            for case in ("own", "shared")
         )
         why = (
             "Partners lie in other departments, whose sales it does not see. With shared histories it scores "
@@ -141,14 +137,14 @@ def _auction() -> Iterator[Shown]:
 
 def _creators() -> Iterator[Shown]:
     result = measured.stored("crowds")
-    row, learned = result["scripted"]["payoffs"][CREATORS], result["learned"]
+    row, learned = result["scripted"]["payoffs"][TASK_SIZE], result["learned"]
     p, r, cost = row["P"]["mean"], row["R"]["mean"], row["cost"]
-    if selfish := learned.get(f"selfish {CREATORS}"):
-        ends = interval(_of_seeds(selfish) / p - 1)
+    if selfish := learned.get(f"selfish {TASK_SIZE}"):
+        ends = interval(measured.rewards_of_seeds(selfish) / p - 1)
         near = None if ends["ci95"] is None else abs(ends["mean"]) <= 0.2
         yield Shown("selfish learners end within 20 % of what all earn if all bait", f"{percent(ends)} away", near)
     if team := learned.get("team"):
-        share = float(_of_seeds(team).mean() / r)
+        share = float(measured.rewards_of_seeds(team).mean() / r)
         yield Shown(
             "a team of learners earns more than half of what honest creators do",
             f"{share:.0%}, {len(team)} seeds",

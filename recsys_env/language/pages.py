@@ -22,7 +22,7 @@ from ..policies.ranking import Ranker
 from ..policies.slates import level_of, say, slate_action
 from ..responses import NAMES, most_specific
 from ..vector import VectorEnv
-from .rules import describe_task, one_line, tells_recent
+from .rules import counted, describe_task, one_line, tells_recent
 
 REMEMBERED = 8  # clicks remembered of each person
 IGNORED = 20  # items remembered of each person that were shown and not clicked
@@ -363,9 +363,8 @@ class Reader(Ranker):
         for entry in consumed[: envs.shape.recent]:
             if entry["item"] < 0:
                 break
-            ago = int(entry["pages"])
             facts = ["bought" if entry["bought"] else "clicked"] * ("recent_bought" not in hidden)
-            facts += [f"{ago} page{'s' * (ago != 1)} ago"] * ("recent_pages" not in hidden)
+            facts += [f"{counted(int(entry['pages']), 'page')} ago"] * ("recent_pages" not in hidden)
             yield str(envs.texts.titles[entry["item"]]) + (f" ({', '.join(facts)})" if facts else "")
 
     def _likes(self, profile: np.ndarray | None) -> tuple[str, ...]:

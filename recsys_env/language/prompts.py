@@ -180,7 +180,7 @@ def parse(answer: str, page: Page) -> Answer:
 
 
 _THOUGHT = re.compile(  # answers have headings such as [Reasoning] as well
-    r"<(?P<ends>/?)(?:think(?:ing)?|thought|reasoning)>|\[(?P<bracket_ends>/?)think(?:ing)?\]", re.IGNORECASE
+    r"</?(?:think(?:ing)?|thought|reasoning)>|\[/?think(?:ing)?\]", re.IGNORECASE
 )
 _FENCE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)  # around code
 _LABEL = re.compile(r"^[^\w\n]*(?:final )?answer[^\w\n:=]*[:=]", re.IGNORECASE | re.MULTILINE)
@@ -192,7 +192,7 @@ def _spoken(text: str) -> str:
     """Return a text without the parts in which a model thinks aloud."""
     parts, begins, thinks = list[str](), 0, False
     for mark in _THOUGHT.finditer(text):
-        ends = bool(mark["ends"] or mark["bracket_ends"])
+        ends = "/" in mark[0]
         if ends and not thinks:  # the prompt has begun the thought
             parts.clear()
         elif not ends and not thinks:
@@ -210,7 +210,7 @@ def _said(text: str, page: Page) -> _Said:
         line = re.compile(rf"^[ \t*_`-]*{name}[ \t*_`]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
         found = [place for given in line.findall(text) if (place := _place(given, words[name])) is not None]
         beside[name], answer = found[-1] if found else None, line.sub("", answer)
-    answer, clean = answer.strip(_EDGES), True
+    behind, answer, clean = answer, answer.strip(_EDGES), True
     if (value := _in_json(answer)) is not None:
         picks = value["picks"] if isinstance(value["picks"], list) else [value["picks"]]
         named = [name for pick in picks for name in _name(pick, page)]
@@ -218,25 +218,22 @@ def _said(text: str, page: Page) -> _Said:
     elif (strictly := _strictly(answer, page)) is not None:
         named = strictly
     elif label is not None:
-        own_line = text[label.end() :].partition("\n")[0].strip(_EDGES)
-        named, clean = _behind_label(answer, bool(own_line), page)
+        named, clean = _behind_label(behind, page)
     else:
         named, clean = _in_words(answer, page)
     return _Said(named, beside.get("price"), beside.get("message"), clean)
 
 
-def _behind_label(text: str, on_its_line: bool, page: Page) -> tuple[list[int | str], bool]:
-    """Return the candidates named behind a label, and whether nothing else stands there.
-
-    Args:
-        on_its_line: whether the label's line goes on; else what counts is the paragraph that follows.
-    """
-    first = text.partition("\n")[0].strip(_EDGES)
-    paragraph = first if on_its_line else re.split(r"\n\s*\n", text)[0].strip(_EDGES)
-    for part in (paragraph, first):
-        strictly = _strictly(part, page)
-        if strictly is not None and (part == paragraph or len(strictly) >= page.slots):
-            return strictly, True
+def _behind_label(text: str, page: Page) -> tuple[list[int | str], bool]:
+    """Return the candidates named on the rest of a label's line, or if it is empty, in the paragraph that follows; and
+    whether nothing else stands there. The paragraph may begin with a line that names enough."""
+    line = text.partition("\n")[0].strip(_EDGES)
+    paragraph = line or re.split(r"\n\s*\n", text.strip(_EDGES))[0].strip(_EDGES)
+    if (strictly := _strictly(paragraph, page)) is not None:
+        return strictly, True
+    first = _strictly(paragraph.partition("\n")[0].strip(_EDGES), page)
+    if first is not None and len(first) >= page.slots:
+        return first, True
     return _loosely(paragraph, page), False
 
 
@@ -244,8 +241,7 @@ def _in_words(text: str, page: Page) -> tuple[list[int | str], bool]:
     """Return the candidates that a text names behind the last label within a line, else in its last paragraph; and
     whether they are named in a form that was asked for."""
     for label in reversed(list(_LABEL_WITHIN.finditer(_without_quotes(text, page)))):
-        rest = text[label.end() :]
-        named, clean = _behind_label(rest.strip(_EDGES), bool(rest.partition("\n")[0].strip(_EDGES)), page)
+        named, clean = _behind_label(text[label.end() :], page)
         if named:
             return named, clean
     paragraphs = reversed(re.split(r"\n\s*\n", text))
@@ -287,10 +283,12 @@ def _decoded(text: str, begin: int) -> tuple[Any, int]:
 
 def _name(pick: Any, page: Page) -> list[int | str]:
     """Return the candidates that an entry of "picks" names."""
-    if isinstance(pick, str):
-        named = _strictly(pick, page)
-        return [-1] if named is None else named
-    return (_strictly(str(int(pick)), page) or [-1]) if _is_whole(pick) else [-1]
+    return _strictly(_as_text(pick), page) or [-1]
+
+
+def _as_text(value: Any) -> str:
+    """Return a text or a whole number as a text; "" for anything else."""
+    return value if isinstance(value, str) else str(int(value)) if _is_whole(value) else ""
 
 
 def _is_whole(value: Any) -> bool:
@@ -299,7 +297,7 @@ def _is_whole(value: Any) -> bool:
 
 def _place(given: Any, words: Sequence[str]) -> int | None:
     """Return the index of the word that is given; None if there is no such word."""
-    word = _bare(given) if isinstance(given, str) else str(int(given)) if _is_whole(given) else ""
+    word = _bare(_as_text(given))
     bare = [_bare(word) for word in words]
     return bare.index(word) if word in bare else None
 

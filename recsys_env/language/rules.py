@@ -145,7 +145,8 @@ def describe_task(envs: VectorEnv, agent: str, vocabulary: Sequence[str]) -> str
     return "\n\n".join(blocks)
 
 
-def _count(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words, such as "1 page" or "2 pages"."""
     return f"{number} {thing}{'s' if number != 1 else ''}"
 
 
@@ -154,12 +155,12 @@ def _game(envs: VectorEnv, n: int) -> Iterator[str]:
     yield f"You are {agents[n]}, an agent that recommends items to visitors."
     if len(agents) > 1:
         others = "; ".join(_agent(envs, m) for m in range(len(agents)) if m != n)
-        yield f"You share them with {_count(len(agents) - 1, 'other agent')}: {others}."
+        yield f"You share them with {counted(len(agents) - 1, 'other agent')}: {others}."
     if own := _place(envs, n):
         yield f"You {own}."
-    of = f"of {_count(shape.candidates, 'candidate')}" if shape.candidates else "of the items that you may show"
-    yield f"For each page you choose {_count(shape.slots, 'item')} {of}. They are shown in your order, the best first."
-    yield f"An episode has {_count(config.horizon, 'step')}. At each step at most one visitor is shown a page."
+    of = f"of {counted(shape.candidates, 'candidate')}" if shape.candidates else "of the items that you may show"
+    yield f"For each page you choose {counted(shape.slots, 'item')} {of}. They are shown in your order, the best first."
+    yield f"An episode has {counted(config.horizon, 'step')}. At each step at most one visitor is shown a page."
 
 
 def _agent(envs: VectorEnv, m: int) -> str:
@@ -179,7 +180,7 @@ def _place(envs: VectorEnv, n: int, s: str = "") -> str:
     if role.domains:
         parts.append(f"show{s} items of {', '.join(one_line(str(texts.domains[x])) for x in role.domains)} only")
     elif role.items:
-        parts.append(f"{'has' if s else 'have'} an inventory of {_count(len(role.items), 'item')}")
+        parts.append(f"{'has' if s else 'have'} an inventory of {counted(len(role.items), 'item')}")
     if role.knows:
         parts.append(f"learn{s} something of what the visitor wants in this session")
     return " and ".join(parts)
