@@ -87,8 +87,8 @@ class PageLearner(TorchLearner):
 
     def given(self) -> tuple[str, ...]:
         config = self.world()
-        place = ("the place that each page belongs to",) if self.follows_visitors(config) else ()
-        return (*super().given(), *place, *(("messages",) if config.messages else ()))
+        user_slot = ("the user slot of each page",) if self.follows_visitors(config) else ()
+        return (*super().given(), *user_slot, *(("messages",) if config.messages else ()))
 
     def discounts(self, config: WorldConfig) -> tuple[float, float]:
         """Discounts on this task: per page of a chain, and per tick."""

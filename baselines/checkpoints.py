@@ -16,7 +16,7 @@ from recsys_env.files import FileError, read_arrays, read_json, value_among, wri
 
 RESUMED = "checkpoint.npz"
 CURVE = [{"agent_steps": int, "episode_reward": float}]  # form of a learning curve
-EVALUATIONS = [{"agent_steps": int, "seconds": float, "own": [float]}]
+EVALUATIONS = [{"agent_steps": int, "seconds": float, "individual_reward": [float]}]
 _PROGRESS = {
     "begun": {str: object},
     "seconds": float,

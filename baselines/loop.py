@@ -131,7 +131,7 @@ class TrainingLoop:
             self.learner.save(folder)
             episodes, seed = training.algorithm.eval_episodes, training.algorithm.seed + CHOICE
             own = evaluate(training, str(folder), episodes, seed).tolist()
-            self.evaluations.append({"agent_steps": agent_steps, "seconds": seconds, "own": own})
+            self.evaluations.append({"agent_steps": agent_steps, "seconds": seconds, "individual_reward": own})
 
     def _save(self) -> None:
         """Write the curve, the checkpoint, and the policy that is kept so far."""
@@ -150,7 +150,7 @@ def kept(training: Training, evaluations: Sequence[Evaluation]) -> Evaluation:
     reward; elsewhere the last."""
     if not training.one_reward:
         return evaluations[-1]
-    return max(evaluations, key=lambda evaluation: float(np.mean(evaluation["own"])))
+    return max(evaluations, key=lambda evaluation: float(np.mean(evaluation["individual_reward"])))
 
 
 def undisturbed() -> AbstractContextManager[None]:

@@ -198,7 +198,7 @@ def scales(study: Study, out: Path) -> dict[str, dict[str, np.ndarray]]:
         if not any(obstacle(config, config.agents[0], end) for end in ends):
             episodes = jobs[0].algorithm.final_episodes
             runs = [Run(task, end, job.algorithm.seed, episodes, 0, False) for end in ends for job in jobs]
-            own = [float(np.mean(run["own"])) for run in play_all(runs, out / "runs", resume=True)]
+            own = [float(np.mean(run["individual_reward"])) for run in play_all(runs, out / "runs", resume=True)]
             found[task] = dict(zip(ends, np.reshape(own, (2, len(jobs))), strict=True))
     return found
 

@@ -266,7 +266,7 @@ def row_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _evaluations(run: Mapping[str, Any]) -> dict[str, Any]:
     """What the policies of a run earned while it trained."""
     found = run["evaluations"]
-    rewards = [float(np.mean(own)) for own in found["own"]]
+    rewards = [float(np.mean(own)) for own in found["individual_reward"]]
     return {
         "agent_steps": found["agent_steps"],
         "seconds": found["seconds"],

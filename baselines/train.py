@@ -312,7 +312,7 @@ def _next_steps(algorithm: Algorithm, result: dict[str, Any]) -> str:
         return ",".join(f"{agent}={background.get(agent, policy)}" for agent in agents) or policy
 
     compared = [beside_background(policy) for policy in (folder, *result["table"]) if policy != "trained"]
-    rewards = ", ".join(f"{np.mean(each['own']):.4g}" for each in result["evaluations"])
+    rewards = ", ".join(f"{np.mean(each['individual_reward']):.4g}" for each in result["evaluations"])
     watch = ["watch", "--task", task, "--policies", compared[0], "--out", str(Path(folder) / "episode.html")]
     compare = ["evaluate", "--policies", *compared, "--tasks", task]
     first = "" if importlib.util.find_spec("rich") else '  # first: pip install -e ".[evaluate]"'

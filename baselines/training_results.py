@@ -38,7 +38,7 @@ _FORM = {
             "processor_seconds": float,
             "training": {"agent_steps": int, "seconds": float, "environment_share": float},
             "absolute": [float],
-            "evaluations": {"agent_steps": [int], "seconds": [float], "own": [[float]]},
+            "evaluations": {"agent_steps": [int], "seconds": [float], "individual_reward": [[float]]},
             "curve": {"agent_steps": [int], "episode_reward": [float]},
         }
     ],
@@ -96,7 +96,7 @@ class TrainingResults:
             "evaluations": {
                 "agent_steps": [point["agent_steps"] for point in result["evaluations"]],
                 "seconds": _rounded(point["seconds"] for point in result["evaluations"]),
-                "own": [_rounded(point["own"]) for point in result["evaluations"]],
+                "individual_reward": [_rounded(point["individual_reward"]) for point in result["evaluations"]],
             },
             "curve": {
                 "agent_steps": [point["agent_steps"] for point in curve],
@@ -168,7 +168,9 @@ def marl_eval(found: Iterable[TrainingResults]) -> dict[str, Any]:
 
 
 def _marl_eval_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    evaluations = zip(*(run["evaluations"][name] for name in ("agent_steps", "seconds", "own")), strict=True)
+    evaluations = zip(
+        *(run["evaluations"][name] for name in ("agent_steps", "seconds", "individual_reward")), strict=True
+    )
     steps = {
         f"step_{k}": {"step_count": steps, "elapsed_time": seconds, "return": own}
         for k, (steps, seconds, own) in enumerate(evaluations)

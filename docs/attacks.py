@@ -52,19 +52,19 @@ def privacy() -> str:
     for row in result["rows"]:
         noise = f"{row['profile_noise']:.2f} / {row['history_noise']:.1f}" if row["epsilon"] else "as the task has it"
         account = f"{row['second_account']:.4f}" if row["epsilon"] else "—"
-        rows.append([_epsilon(row), noise, account, *(spread(value) for value in row["own"].values())])
+        rows.append([_epsilon(row), noise, account, *(spread(value) for value in row["individual_reward"].values())])
     first, last = result["rows"][0], result["rows"][-1]
     how = (
         f"`{settings['task']}`, {settings['episodes']} episodes, δ = {first['delta']:g}, {first['pages']} pages: the "
         "noise on each number of profile and history, ε by a second account, and individual reward per agent and "
         f"episode, ± 95 %. {whence(result, 'privacy.json')}"
     )
-    means = (
-        f"Without privacy `static` earns {spread(last['own']['static'])}; with ε = {first['epsilon']:g} it earns "
-        f"{spread(first['own']['static'])}."
-    )
+    private, open_ = (spread(row["individual_reward"]["static"]) for row in (first, last))
+    means = f"Without privacy `static` earns {open_}; with ε = {first['epsilon']:g} it earns {private}."
     return section(
-        means, markdown(["ε", "noise", "second account", *(f"`{name}`" for name in first["own"])], rows), how=how
+        means,
+        markdown(["ε", "noise", "second account", *(f"`{name}`" for name in first["individual_reward"])], rows),
+        how=how,
     )
 
 

@@ -122,7 +122,7 @@ def played() -> dict[str, Any]:
 
 def rewards_of_seeds(runs: Mapping[str, Any]) -> np.ndarray:
     """Individual reward [seeds], on average over episodes and agents, of the stored trainings of a study by seed."""
-    return np.array([np.mean(run["own"]) for run in runs.values()])
+    return np.array([np.mean(run["individual_reward"]) for run in runs.values()])
 
 
 @cache

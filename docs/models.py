@@ -117,8 +117,8 @@ def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
     settings, groups = result["settings"], dict[tuple[int, int], list[Any]]()
     for cell in sorted(result["cells"].values(), key=lambda cell: (cell["pages"], cell["parameters"], cell["seed"])):
         groups.setdefault((cell["pages"], cell["parameters"]), []).append(cell)
-    beside = {name: interval(np.array(row["own"])) for name, row in result["beside"].items()}
-    own = {key: over_cells(cells, "own") for key, cells in groups.items()}
+    beside = {name: interval(np.array(row["individual_reward"])) for name, row in result["beside"].items()}
+    own = {key: over_cells(cells, "individual_reward") for key, cells in groups.items()}
     items = {key: over_cells(cells, "best", "items") for key, cells in groups.items()}
     figure, (losses, rewards) = _figures(2, 8.5)
     for i, pages in enumerate(dict.fromkeys(pages for pages, _ in groups)):
@@ -154,7 +154,10 @@ def _scaling_of(result: Mapping[str, Any], folder: Path) -> str:
         for name in ("unigram", "bigram")
     }
     earned = {
-        name: sum(gains([cell["own"] - row["own"][cell["seed"]] for cell in cells]) for cells in groups.values())
+        name: sum(
+            gains([cell["individual_reward"] - row["individual_reward"][cell["seed"]] for cell in cells])
+            for cells in groups.values()
+        )
         for name, row in result["beside"].items()
     }
     means = (
@@ -201,9 +204,10 @@ def kinds() -> str:
             best = max(row["beside"].items(), key=lambda pair: pair[1]["all"]["mean"])
             costs = alone["costs"]
             said = [
-                spread(alone[key]) if key in alone else "—" for key in ("own", "satisfaction", "diversity", "rating")
+                spread(alone[key]) if key in alone else "—"
+                for key in ("individual_reward", "satisfaction", "diversity", "rating")
             ]
-            rivals = [other["own"]["mean"] for who, other in row["beside"].items() if who != name]
+            rivals = [other["individual_reward"]["mean"] for who, other in row["beside"].items() if who != name]
             rows.append(
                 [f"`{name}`", *said, f"{sum(rivals) / len(rivals):.2f}" if rivals else "—"]
                 + [
@@ -219,7 +223,11 @@ def kinds() -> str:
             "reward on average beside the other policies, the best sum of rewards with another policy, and what a page "
             f"costs. {whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
         )
-        alone = {name: row["beside"][name]["own"] for name, row in result["rows"].items() if name in row["beside"]}
+        alone = {
+            name: row["beside"][name]["individual_reward"]
+            for name, row in result["rows"].items()
+            if name in row["beside"]
+        }
         best = max(alone, key=lambda name: alone[name]["mean"])
         means = f"In `{settings['task']}`, `{best}` earns the most where all play the same, {spread(alone[best])}."
         head = ["policy", "individual reward", "satisfaction", "diversity", "rating", "beside others", "best team with"]
@@ -324,9 +332,19 @@ def computation(folder: Path) -> str:
     figure, (axes,) = _figures(1, 6.5)
     for name, row in result["rows"].items():
         on = name in result["frontier"]
-        axes.errorbar(row["ms alone"], row["own"]["mean"], row["own"]["ci95"], fmt="o", color=COLOURS[0 if on else 7])
+        axes.errorbar(
+            row["ms alone"],
+            row["individual_reward"]["mean"],
+            row["individual_reward"]["ci95"],
+            fmt="o",
+            color=COLOURS[0 if on else 7],
+        )
         axes.annotate(
-            name, (row["ms alone"], row["own"]["mean"]), xytext=(4, 4), textcoords="offset points", fontsize=8
+            name,
+            (row["ms alone"], row["individual_reward"]["mean"]),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=8,
         )
     axes.set(xscale="log", xlabel="milliseconds a page, one copy", ylabel="individual reward per agent and episode")
     figure.savefig(folder / "computation.png", dpi=100)
@@ -336,14 +354,21 @@ def computation(folder: Path) -> str:
         joules = f"{1000 * row['joules']:.2f}" if row["joules"] else "—"
         times = [f"{row[when]:.3f}" for when in ("ms alone", "ms in a batch")]
         rows.append(
-            [f"`{name}`", *counts, *times, joules, spread(row["own"]), "yes" if name in result["frontier"] else ""]
+            [
+                f"`{name}`",
+                *counts,
+                *times,
+                joules,
+                spread(row["individual_reward"]),
+                "yes" if name in result["frontier"] else "",
+            ]
         )
     how = (
         f"`{result['settings']['task']}`, {result['settings']['episodes']} episodes, ± 95 %; a batch has "
         f"{result['settings']['batch']} copies. {whence(result, 'computation.json')}"
     )
     frontier = [
-        f"`{name}` ({row['ms alone']:.2g} ms a page, reward {spread(row['own'])})"
+        f"`{name}` ({row['ms alone']:.2g} ms a page, reward {spread(row['individual_reward'])})"
         for name in result["frontier"]
         for row in [result["rows"][name]]
     ]

@@ -106,7 +106,7 @@ def pooling() -> dict[str, str]:
         **{f"pages_{'_'.join(of.split())}": row for of, row in result["generative"].items()},
     }
     steps = {"pooling_steps": f"{result['settings']['agent_steps'] / 1e6:.0f} million"}
-    return {f"pooling_{name}": f"{row['own']['mean']:.0f}" for name, row in found.items()} | steps
+    return {f"pooling_{name}": f"{row['individual_reward']['mean']:.0f}" for name, row in found.items()} | steps
 
 
 def market() -> dict[str, str]:
@@ -117,7 +117,7 @@ def market() -> dict[str, str]:
     rows = stored("kinds-grocery-v1")["rows"]
 
     def in_company(policy: str) -> str:
-        own = [row["own"]["mean"] for who, row in rows[policy]["beside"].items() if who != policy]
+        own = [row["individual_reward"]["mean"] for who, row in rows[policy]["beside"].items() if who != policy]
         return f"{sum(own) / len(own):.1f}"
 
     seconds = [result["rows"]["llm:smollm2"]["beside"]["llm:smollm2"]["costs"]["ms"] / 1000 for result in results]
@@ -137,7 +137,7 @@ def computation() -> dict[str, str]:
         "page_generative_parameters": millions(rows["generative-1m"]["parameters"]),
         "page_generative_operations": f"{rows['generative-1m']['operations'] / 1e6:.1f} million",
         "page_ppo_parameters": f"{rows['ppo-torch']['parameters']:,}",
-        **{f"page_{name}_reward": f"{row['own']['mean']:.1f}" for name, row in found.items()},
+        **{f"page_{name}_reward": f"{row['individual_reward']['mean']:.1f}" for name, row in found.items()},
     }
 
 

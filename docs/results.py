@@ -335,7 +335,7 @@ def compatibility() -> str:
     result = stored("compatibility")
     rows: list[Sequence[str]] = []
     for library, row in result["libraries"].items():
-        versions = list(row.get("versions", {}).items())[: row.get("own", 1)]
+        versions = list(row.get("versions", {}).items())[: row.get("named", 1)]
         named = ", ".join(f"{name} {number}" for name, number in versions) or library
         if "rows" not in row or row.get("error"):
             rows.append([named, "—", "failed, see the raw file", "", "", ""])

@@ -49,18 +49,19 @@ def crossdomain() -> str:
     result = stored("crossdomain")
     settings = result["settings"]
     names = list(dict.fromkeys(name for row in result["levers"].values() for name in row))
-    columns = {
-        f"{what}, {lever}": (lever, key)
-        for key, what in (("own", "individual reward"), ("new here", "new here"))
-        for lever in result["levers"]
-    }
+    digits = {"individual_reward": 1, "new here": 3}
+    columns = {f"{key.replace('_', ' ')}, {lever}": (lever, key) for key in digits for lever in result["levers"]}
     rows = [
-        [f"`{name}`", *(spread(found[key], 3 if key != "own" else 1) if (found := _row(result, lever, name)) else "—"
-         for lever, key in columns.values())]
+        [f"`{name}`"]
+        + [
+            spread(found[key], digits[key]) if (found := _row(result, lever, name)) else "—"
+            for lever, key in columns.values()
+        ]
         for name in names
-    ]  # fmt: skip
+    ]
     generative = [
-        [kind, spread(row["own"], 1), spread(row["new here"], 3)] for kind, row in result["generative"].items()
+        [kind, spread(row["individual_reward"], 1), spread(row["new here"], 3)]
+        for kind, row in result["generative"].items()
     ]
     how = (
         "Individual reward per agent and episode, and per page of visitors who are new to a domain and "
@@ -73,8 +74,8 @@ def crossdomain() -> str:
         f"{settings['seeds']} seeds:"
     )
     changes = [
-        f"`{name}` earns {spread(result['levers']['alone'][name]['own'], 1)} by its own histories and "
-        f"{spread(row['own'], 1)} by pooled ones"
+        f"`{name}` earns {spread(result['levers']['alone'][name]['individual_reward'], 1)} by its own histories and "
+        f"{spread(row['individual_reward'], 1)} by pooled ones"
         for name, row in result["levers"]["pooled"].items()
         if name in ("content", "ppo-torch")
     ]

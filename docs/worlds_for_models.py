@@ -164,9 +164,9 @@ LEARNED = {  # its trainings
 
 def scores_of_playlist(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Scores of all agents in `playlist-v0` by policy, the trained networks on average over their seeds."""
-    own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["own"].items()}
+    own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["individual_reward"].items()}
     if trained := result["learned"].get("own playlist"):
-        own["ppo-torch"] = np.mean([run["own"] for run in trained.values()], 0)
+        own["ppo-torch"] = np.mean([run["individual_reward"] for run in trained.values()], 0)
     return place_on_scale(own, "random", "greedy")
 
 
@@ -195,7 +195,7 @@ def partners() -> str:
     ]
     if learned:
         rows = [
-            [words, spread(interval(np.mean([run["own"] for run in of.values()], 1))), len(of)]
+            [words, spread(interval(np.mean([run["individual_reward"] for run in of.values()], 1))), len(of)]
             for name, words in LEARNED.items()
             if (of := learned.get(name))
         ]

@@ -36,7 +36,7 @@ class Column(NamedTuple):
 
     array: str
     name: str  # of the field of a record or the part of a vector; "" = the whole array
-    place: Any  # what takes it from the array
+    index: Any  # what takes it from the array
     low: float
     high: float
 
@@ -205,12 +205,12 @@ class Contents:
     def __init__(self, config: WorldConfig, shape: Shape, world: World) -> None:
         self.columns = columns(config, shape, world)
         self._opens_agent = config.opens_agent
-        self._options = shape.topics * shape.bait_levels  # items of a creator for each place of its window
+        self._options = shape.topics * shape.bait_levels  # items of a creator for each position in its window
         width = int(world.params["shape"]["width"][0])
         self._lowest, self._highest = np.full(width, np.inf), np.full(width, -np.inf)  # of the numbers of `vectors`
         for column in self.columns:
             if column.array == "vectors":
-                self._lowest[column.place[1]], self._highest[column.place[1]] = column.low, column.high
+                self._lowest[column.index[1]], self._highest[column.index[1]] = column.low, column.high
         self._alone = [c for c in self.columns if c.array != "vectors" and (c.low, c.high) != _EVERY]
 
     def check(self, arrays: State) -> None:
@@ -221,12 +221,12 @@ class Contents:
             vectors = arrays.vectors.reshape(-1, len(self._lowest))
             right = bool(((vectors.min(0) >= self._lowest) & (vectors.max(0) <= self._highest)).all())
             for column in self._alone:
-                numbers = getattr(arrays, column.array)[column.place]
+                numbers = getattr(arrays, column.array)[column.index]
                 if numbers.size:
                     right &= bool(column.low <= numbers.min() and numbers.max() <= column.high)  # a NaN is neither
         if not right:
             for column in self.columns:
-                numbers = getattr(arrays, column.array)[column.place]
+                numbers = getattr(arrays, column.array)[column.index]
                 inside = (numbers >= column.low) & (numbers <= column.high)
                 _reject(column.label, numbers, ~inside, f"[{column.low:.9g}, {column.high:.9g}]")
         _check_relations(arrays, self._opens_agent)
@@ -288,12 +288,12 @@ def _check_rows(arrays: State) -> None:
 
 
 def _check_windows(arrays: State, options: int) -> None:
-    """Raise ValueError unless each place of a creator's window holds nothing, or an item that is made for it."""
+    """Raise ValueError unless each position in a creator's window holds nothing, or an item that is made for it."""
     windows = arrays.windows
     if windows.size:
-        places = np.arange(windows[0].size).reshape(windows.shape[1:])
-        wrong = (windows >= 0) & (windows // options != places)
-        _reject("windows", windows, wrong, "an item of the creator for this place of its window, or -1")
+        positions = np.arange(windows[0].size).reshape(windows.shape[1:])
+        wrong = (windows >= 0) & (windows // options != positions)
+        _reject("windows", windows, wrong, "an item of the creator for this position in its window, or -1")
 
 
 def _words(touched: np.ndarray) -> np.ndarray:
@@ -307,9 +307,9 @@ def _words(touched: np.ndarray) -> np.ndarray:
 def _reject(name: str, numbers: np.ndarray, wrong: np.ndarray, allowed: str) -> None:
     """Raise ValueError for the first number that is wrong, if there is one."""
     if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
+        first = tuple(np.argwhere(wrong)[0].tolist())
         raise ValueError(
-            f"the snapshot's {name} hold {numbers[place].item()!r} in copy {place[0]}, allowed is {allowed}; "
+            f"the snapshot's {name} hold {numbers[first].item()!r} in copy {first[0]}, allowed is {allowed}; "
             "it is not what save() returned"
         )
 

@@ -370,10 +370,11 @@ _SHIPPED: dict[str, WorldConfig] = {
 
         Pays clicks, and a little for diversity (.01 of a slate's dissimilarity) and for fairness: to show a provider
         that got less than its due share of exposure over about the last 50 pages earns a little, to show one that got
-        more costs as much (.1 of theta times the difference). `own` and scores count clicks only. A ranker that always
-        corrects the exposure loses some of its clicks. Each item lives 400 ticks and then returns as a new item of the
-        same desk. Clickbait attracts clicks and drives unsatisfied users away. Question: how fast can a policy learn
-        the value of a new item before it expires, and what does a fair share for every provider cost in clicks?
+        more costs as much (.1 of theta times the difference). Individual rewards and scores count clicks only. A ranker
+        that always corrects the exposure loses some of its clicks. Each item lives 400 ticks and then returns as a new
+        item of the same desk. Clickbait attracts clicks and drives unsatisfied users away. Question: how fast can a
+        policy learn the value of a new item before it expires, and what does a fair share for every provider cost in
+        clicks?
         Stresses: non-stationarity, cold items, fairness against clicks, retention. Calibration: clicks per impression
         under random .015 (Upworthy .0152). Discount .997.
         """,

@@ -67,7 +67,11 @@ def made_up_run(seed: int, reward: float) -> dict[str, Any]:
         "kept_agent_steps": 10_000,
         "processor_seconds": 20.0,
         "absolute": [reward - 0.1, reward + 0.1],
-        "evaluations": {"agent_steps": [10_000, 20_000], "seconds": [5.0, 10.0], "own": [[reward], [reward - 0.5]]},
+        "evaluations": {
+            "agent_steps": [10_000, 20_000],
+            "seconds": [5.0, 10.0],
+            "individual_reward": [[reward], [reward - 0.5]],
+        },
         "training": {"agent_steps": 20_000, "seconds": 10.0, "environment_share": 0.1},
         "curve": {"agent_steps": [10_000, 20_000], "episode_reward": [1.0, reward]},
     }
@@ -202,18 +206,18 @@ def evidence() -> dict[str, Any]:
         },
         "exact": {
             "states": ["best", "worst"],
-            "optimum": {"policies": ["YX", "YX"], "own": 0.25},
+            "optimum": {"policies": ["YX", "YX"], "individual_reward": 0.25},
             "equilibria": [
                 {
                     "policies": ["YX", "YX"],
-                    "own": [0.25, 0.25],
+                    "individual_reward": [0.25, 0.25],
                     "strict": True,
                     "symmetric": True,
                     "over_constant": 0.7,
                 },
                 {
                     "policies": ["YY", "YY"],
-                    "own": [0.1, 0.1],
+                    "individual_reward": [0.1, 0.1],
                     "strict": False,
                     "symmetric": True,
                     "over_constant": None,
@@ -230,7 +234,7 @@ def evidence() -> dict[str, Any]:
                 "answer_payoffs": [0.25, 0.1],
                 "loss": [[0.0, 0.2], [0.3, 0.0]],
             },
-            "policies": [{"name": "random", "policies": None, "own": [0.1, 0.1], "nash_conv": 0.2}],
+            "policies": [{"name": "random", "policies": None, "individual_reward": [0.1, 0.1], "nash_conv": 0.2}],
         },
         "levels": {"random": dict.fromkeys(LEVELS, 0.5)},
         "speed": {"copies": 256, "agent_steps_per_second": 1e6},

@@ -468,15 +468,19 @@ def test_evaluation_keeps_no_run_but_its_own(tmp_path: Path, monkeypatch: pytest
     refuses("was played with seed = 0, not 1", lambda run: read_run(file.with_name("0.json")))
     refuses(
         "holds no run: own[0][1] must be a finite number, not nan",
-        lambda run: signed({**run, "own": [[0.0, float("nan")], *run["own"][1:]]}),
+        lambda run: signed({**run, "individual_reward": [[0.0, float("nan")], *run["individual_reward"][1:]]}),
     )
     refuses(
         "does not hold the reward of each of 2 agents in each of 3 episodes",
-        lambda run: signed({**run, "own": run["own"][1:]}),
+        lambda run: signed({**run, "individual_reward": run["individual_reward"][1:]}),
     )
-    refuses("is damaged: it was altered after it was written", lambda run: {**run, "own": run["own"][1:]})
     refuses(
-        "is damaged: it was altered after it was written", lambda run: {**run, "own": [[0.5, 0.5], *run["own"][1:]]}
+        "is damaged: it was altered after it was written",
+        lambda run: {**run, "individual_reward": run["individual_reward"][1:]},
+    )
+    refuses(
+        "is damaged: it was altered after it was written",
+        lambda run: {**run, "individual_reward": [[0.5, 0.5], *run["individual_reward"][1:]]},
     )
     refuses("was played when tiny-v0 had other settings", lambda run: signed({**run, "config": "0"}))
     refuses("was played with team = 'greedy', not 'content'", lambda run: signed({**run, "team": "greedy"}))

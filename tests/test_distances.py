@@ -37,24 +37,31 @@ def test_a_trained_policy_is_placed_in_the_exact_game(tmp_path: Path) -> None:
     assert run["nash_conv"] == pytest.approx(0.0, abs=1e-9)
     named = distances.landmarks(solved)
     assert distances.distances(distances.placed("duel-v1", [], tmp_path), []) == {}
-    assert named["equilibrium YYY"]["own"] == pytest.approx(distances.mean(run))
-    assert named["optimum"]["own"] == named["joint"]["own"] == pytest.approx(0.2313, abs=1e-4)
+    assert named["equilibrium YYY"]["individual_reward"] == pytest.approx(distances.mean(run))
+    assert (
+        named["optimum"]["individual_reward"] == named["joint"]["individual_reward"] == pytest.approx(0.2313, abs=1e-4)
+    )
 
 
 def test_what_reacts_to_more_than_the_table_holds_has_no_place() -> None:
     job = next(iter(jobs(("ppo-torch",), ("duel-v1",))))
-    rows = [{"name": name, "own": [0.0], "nash_conv": 0.0, "policies": None} for name in distances.NAMED]
+    rows = [{"name": name, "individual_reward": [0.0], "nash_conv": 0.0, "policies": None} for name in distances.NAMED]
     solved = {"policies": [*rows, {"name": "trained", "missing": "it reacts"}]}
     found = distances.distances(solved, [job])
     assert found == {"ppo-torch": [{"seed": job.algorithm.seed, "missing": "it reacts"}]}
-    assert distances.in_table([*found["ppo-torch"], {"seed": 9, "own": [1.0]}]) == [{"seed": 9, "own": [1.0]}]
+    assert distances.in_table([*found["ppo-torch"], {"seed": 9, "individual_reward": [1.0]}]) == [
+        {"seed": 9, "individual_reward": [1.0]}
+    ]
 
 
 def test_seeds_of_an_earlier_run_are_kept() -> None:
-    stored = {"ppo": [{"seed": 0, "own": [1.0]}, {"seed": 2, "own": [2.0]}], "other": [{"seed": 0, "own": [5.0]}]}
-    found = {"ppo": [{"seed": 1, "own": [3.0]}, {"seed": 2, "own": [4.0]}]}
+    stored = {
+        "ppo": [{"seed": 0, "individual_reward": [1.0]}, {"seed": 2, "individual_reward": [2.0]}],
+        "other": [{"seed": 0, "individual_reward": [5.0]}],
+    }
+    found = {"ppo": [{"seed": 1, "individual_reward": [3.0]}, {"seed": 2, "individual_reward": [4.0]}]}
     merged = distances.merged(stored, found)
-    assert [(run["seed"], run["own"]) for run in merged["ppo"]] == [(0, [1.0]), (1, [3.0]), (2, [4.0])]
+    assert [(run["seed"], run["individual_reward"]) for run in merged["ppo"]] == [(0, [1.0]), (1, [3.0]), (2, [4.0])]
     assert merged["other"] == stored["other"]
 
 

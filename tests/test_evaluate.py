@@ -58,12 +58,12 @@ def run(team: str, seed: int = 0, warmup: int = 1, metrics: bool = False) -> Run
 def test_a_run_is_the_unseen_seed_for_every_policy() -> None:
     for policy in ("random", "content"):
         for seed in (0, 2):
-            own = np.array(play(run(policy, seed))["own"])
+            own = np.array(play(run(policy, seed))["individual_reward"])
             np.testing.assert_allclose(own, episode_returns(TINY, policy, 4, UNSEEN + seed), atol=1e-5)
 
 
 def test_mixed_teams() -> None:
-    own = np.array(play(run("recommender_1=greedy,recommender_0=random"))["own"])
+    own = np.array(play(run("recommender_1=greedy,recommender_0=random"))["individual_reward"])
     np.testing.assert_allclose(
         own, episode_returns(TINY, {"recommender_0": "random", "recommender_1": "greedy"}, 4, UNSEEN), atol=1e-5
     )
@@ -117,17 +117,19 @@ def test_a_learner_is_warmed_up_on_other_seeds_and_keeps_what_it_learned(
 def test_a_task_with_changed_fields() -> None:
     changed = Run("tiny-v0,observability=full,users.number=2", "greedy", 0, 4, 1, False)
     assert changed.config == recsys_env.replace(TINY, {"observability": "full", "users": {"number": 2}})
-    np.testing.assert_allclose(play(changed)["own"], episode_returns(changed.config, "greedy", 4, UNSEEN), atol=1e-5)
+    np.testing.assert_allclose(
+        play(changed)["individual_reward"], episode_returns(changed.config, "greedy", 4, UNSEEN), atol=1e-5
+    )
 
 
 def test_others_are_not_warmed_up() -> None:
     one, two = play(run("content", warmup=0)), play(run("content", warmup=5))
-    assert one["own"] == two["own"]
+    assert one["individual_reward"] == two["individual_reward"]
     assert two["warmup"] == 0
     assert (
-        play(run("content", warmup=0, metrics=True))["own"]
-        == play(run("content", warmup=1, metrics=True))["own"]
-        == one["own"]
+        play(run("content", warmup=0, metrics=True))["individual_reward"]
+        == play(run("content", warmup=1, metrics=True))["individual_reward"]
+        == one["individual_reward"]
     )
 
 
@@ -162,8 +164,8 @@ def test_every_run_may_play_a_policy_trained_with_its_own_seed(tmp_path: Path, m
         (folder / "name").write_text(name)
     monkeypatch.chdir(tmp_path)
     team = "mine-{task}-{seed}"
-    assert play(run(team, 0))["own"] == play(run("content", 0))["own"]
-    assert play(run(team, 1))["own"] == play(run("greedy", 1))["own"]
+    assert play(run(team, 0))["individual_reward"] == play(run("content", 0))["individual_reward"]
+    assert play(run(team, 1))["individual_reward"] == play(run("greedy", 1))["individual_reward"]
     with pytest.raises(ValueError, match="mine-tiny-v0-2"):
         play(run(team, 2))
 
@@ -198,7 +200,7 @@ def test_evaluate_writes_one_file_per_run_and_a_report(tmp_path: Path, capsys: p
     assert report["tasks"]["duel-v1"]["ends"] == ["equilibrium", "joint"]
     assert report["aggregate"] == {}  # they belong to no suite
     stored = json.loads((tmp_path / "tiny-v0" / "content" / "2.json").read_text())
-    assert {"command", "commit", "versions", "processor", "own", "metrics", "seed"} <= set(stored)
+    assert {"command", "commit", "versions", "processor", "individual_reward", "metrics", "seed"} <= set(stored)
     shown = capsys.readouterr().out
     assert "0 = random, 100 = planner" in shown
     assert "ndcg" in shown
@@ -392,7 +394,7 @@ def test_equal_runs_are_played_once_and_reported_each(tmp_path: Path, monkeypatc
 
     def play(run: runs_module.Run) -> dict[str, Any]:
         played.append(run)
-        return {"own": [[len(played)]], "commit": "", "team": run.team}
+        return {"individual_reward": [[len(played)]], "commit": "", "team": run.team}
 
     monkeypatch.setattr(runs_module, "play", play)
     runs = [runs_module.Run("duel-v1", team, 0, 1, 0, False) for team in ("greedy", "blind", "greedy", "content")]

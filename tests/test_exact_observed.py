@@ -135,7 +135,7 @@ def test_a_trigger_on_past_prices_makes_the_joint_optimum_an_equilibrium(pricing
     names = ("random", "equilibrium", "joint", mine(Trigger))
     rows = {row["name"]: row for row in solve("pricing-duel-v0", policies=names)["policies"]}
     trigger = rows[mine(Trigger)]
-    assert trigger["own"] == pytest.approx([0.6986] * 2, abs=5e-5)
+    assert trigger["individual_reward"] == pytest.approx([0.6986] * 2, abs=5e-5)
     assert trigger["nash_conv"] == pytest.approx(0, abs=1e-6)
     assert (trigger["policies"], trigger["markov"]) == (None, False)
     assert rows["joint"]["nash_conv"] == pytest.approx(0.7610, abs=5e-5)

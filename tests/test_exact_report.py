@@ -68,7 +68,9 @@ def test_the_duel_is_printed_as_published(capsys: pytest.CaptureFixture[str], tm
 @pytest.mark.parametrize("criterion", ["discounted", "finite"])
 def test_other_criteria(criterion: str) -> None:
     found = solve("duel-v1", criterion=criterion, policies=("joint",))
-    assert found["optimum"]["own"] == pytest.approx({"discounted": 0.2442, "finite": 0.2366}[criterion], abs=1e-4)
+    assert found["optimum"]["individual_reward"] == pytest.approx(
+        {"discounted": 0.2442, "finite": 0.2366}[criterion], abs=1e-4
+    )
     assert ("equilibria" in found) == (criterion == "discounted")
     with pytest.raises(ValueError, match="criterion = 'mean' is not allowed; choose one of average, disc"):
         solve("duel-v1", criterion="mean")
@@ -96,10 +98,10 @@ def test_prices_are_solved_as_published() -> None:
     found = solve("pricing-duel-v0", policies=("random", "equilibrium", "joint"))
     assert found["states"] == ["trust 1 0", "trust 0 1", "trust 0 0"]  # mine, the rival's, nobody's
     assert found["optimum"]["policies"] == ["663", "663"]
-    assert found["optimum"]["own"] == pytest.approx(0.6986, abs=5e-5)
+    assert found["optimum"]["individual_reward"] == pytest.approx(0.6986, abs=5e-5)
     policies = {tuple(e["policies"]): e for e in found["equilibria"]}
     assert set(policies) == {("400", "311"), ("311", "400"), ("302", "302"), ("301", "301")}
-    own = [np.mean(e["own"]) for e in policies.values()]
+    own = [np.mean(e["individual_reward"]) for e in policies.values()]
     np.testing.assert_allclose([min(own), max(own)], [0.2316, 0.2776], atol=5e-5)
     assert sum(e["symmetric"] for e in policies.values()) == 2
     table = found["against"]
@@ -112,7 +114,7 @@ def test_prices_are_solved_as_published() -> None:
     loss = 100 * np.array(table["loss"])[np.ix_(at, at)]  # of the best response to the row against the column
     np.testing.assert_allclose(loss, [[0, 43, 25], [46, 0, 9], [19, 7, 0]], atol=0.5)
     rows = {row["name"]: row for row in found["policies"]}
-    assert rows["random"]["own"] == pytest.approx([0.3219, 0.3219], abs=5e-5)
+    assert rows["random"]["individual_reward"] == pytest.approx([0.3219, 0.3219], abs=5e-5)
     assert rows["equilibrium"]["policies"] == ["301", "301"]
     assert rows["joint"]["policies"] == ["663", "663"]
     assert policies["301", "301"]["over_constant"] == pytest.approx(0.23, abs=0.005)

@@ -107,7 +107,7 @@ def test_ranks_correlate_as_spearman_has_it() -> None:
 
 def test_the_frontier_holds_what_nothing_beats() -> None:
     rows = {
-        name: {"own": {"mean": own}, "ms alone": ms}
+        name: {"individual_reward": {"mean": own}, "ms alone": ms}
         for name, own, ms in (("slow and good", 5, 9), ("fast", 3, 1), ("beaten", 3, 2), ("worse", 4, 10))
     }
     assert computation.frontier(rows) == ["slow and good", "fast"]
@@ -124,7 +124,7 @@ def test_a_policy_beside_others_earns_what_it_earns_in_that_team(monkeypatch: py
     row = kinds.measured("crossdomain-v0", 50, "content", policies, {"random": "random"}, episodes=8)
     for others in ("content", "random"):
         own = episode_returns(config, ["content", others, others], 8, UNSEEN)
-        assert row["beside"][others]["own"]["mean"] == pytest.approx(own[:, 0].mean())
+        assert row["beside"][others]["individual_reward"]["mean"] == pytest.approx(own[:, 0].mean())
         assert row["beside"][others]["all"]["mean"] == pytest.approx(own.sum(1).mean())
         assert set(row["beside"][others]["costs"]) == {"ms"}
         assert -1 <= row["beside"][others]["satisfaction"]["mean"] <= 1
@@ -200,7 +200,7 @@ def test_a_cell_of_the_scaling_study_is_measured_once(tmp_path: Path, monkeypatc
     assert measured == [("0.1m", 1500, 1)]
     result = read_json(tmp_path / f"scaling-{task}.json")
     assert set(result["cells"]) == {"0.1m, 1500, 0", "0.1m, 1500, 1"}
-    assert len(result["beside"]["popularity"]["own"]) == 2
+    assert len(result["beside"]["popularity"]["individual_reward"]) == 2
     monkeypatch.setattr(models, "picture", lambda path, title: title)
     told = models._scaling_of(result, tmp_path)
     assert "Of 1 combination of size and pages" in told

@@ -78,7 +78,7 @@ def test_a_run_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     table = {
         name: {"mean": mean} for name, mean in (("random", 0.1), ("greedy", 5.01), ("content", 5.0), ("trained", 5.02))
     }
-    evaluations = [{"agent_steps": 900, "own": [4.0, 5.0]}]
+    evaluations = [{"agent_steps": 900, "individual_reward": [4.0, 5.0]}]
     figure = draw_training("task: ippo", curve, evaluations, table, tmp_path / "a.png")
     from matplotlib.text import Text
 

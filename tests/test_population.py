@@ -105,7 +105,7 @@ def test_it_is_a_policy_by_name_wherever_one_is() -> None:
     single = single_agent_vector_env(CONFIG, 4, background="population:greedy+blind")
     assert single.reset(seed=0)[0].shape[0] == 4
     team = f"{ME}=content,{OTHER}=population:greedy+blind"
-    assert np.shape(play(Run("duel-v1,horizon=20", team, 0, 4, 0, False))["own"]) == (4, 2)
+    assert np.shape(play(Run("duel-v1,horizon=20", team, 0, 4, 0, False))["individual_reward"]) == (4, 2)
 
 
 def test_digests_tell_populations_of_ones_own_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

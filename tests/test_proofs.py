@@ -250,7 +250,7 @@ SPOILT: dict[str, Callable[[Any], None]] = {
     "events": _set("slots", "bought", lambda x: ~x),
     "dwell": _set("slots", "dwell", lambda x: -x),
     "rating": _set("slots", "rating", lambda x: x + 6),
-    "own": _set("agents", "individual_reward", lambda x: x * 1.01),
+    "individual_reward": _set("agents", "individual_reward", lambda x: x * 1.01),
     "auction": _set("bids", "payment", lambda x: x + 0.01),
     "platform": _set("slots", "rank", lambda x: np.where(x >= 0, x + 1, x)),
     "rewards": _set("rewards", "", lambda x: x + 0.01),
@@ -273,10 +273,10 @@ def test_a_chunk_of_the_soak_reports_where_it_can_be_seen_again() -> None:
     row = soak.play_chunk(3, 20_000)
     assert row["agent_steps"] >= 20_000
     assert row["violations"] == {}
-    row["violations"], row["first"] = {"own": 3}, {"own": {"chunk": 3}}
-    result = soak.summary([row, {**row, "chunk": 5, "first": {"own": {"chunk": 5}}}])
-    assert result["violations"]["own"] == 6
-    assert result["first_violation"] == {"own": {"chunk": 3}}
+    row["violations"], row["first"] = {"individual_reward": 3}, {"individual_reward": {"chunk": 3}}
+    result = soak.summary([row, {**row, "chunk": 5, "first": {"individual_reward": {"chunk": 5}}}])
+    assert result["violations"]["individual_reward"] == 6
+    assert result["first_violation"] == {"individual_reward": {"chunk": 3}}
     assert result["agent_steps"] == 2 * row["agent_steps"]
 
 

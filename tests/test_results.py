@@ -606,10 +606,17 @@ def test_learners_that_differ_in_one_setting_are_compared(monkeypatch: pytest.Mo
 
 
 def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = [{"own": [0.5, 0.25], "nash_conv": 0.125}, {"own": [0.125, 0.125], "nash_conv": 0.0}, {"missing": "why"}]
+    runs = [
+        {"individual_reward": [0.5, 0.25], "nash_conv": 0.125},
+        {"individual_reward": [0.125, 0.125], "nash_conv": 0.0},
+        {"missing": "why"},
+    ]
     learner = {"algorithm": "ppo-torch", "settings": {}, "tasks": {"duel-v1": {"reward": {"mean": 1.0, "ci95": None}}}}
-    landmarks = {"optimum": {"own": 0.5, "nash_conv": None}, "equilibrium XX": {"own": 0.2, "nash_conv": 0.0}}
-    landmarks["equilibrium YY"] = {"own": 0.1, "nash_conv": 0.0}
+    landmarks = {
+        "optimum": {"individual_reward": 0.5, "nash_conv": None},
+        "equilibrium XX": {"individual_reward": 0.2, "nash_conv": 0.0},
+    }
+    landmarks["equilibrium YY"] = {"individual_reward": 0.1, "nash_conv": 0.0}
     exact = {"landmarks": landmarks, "learners": {"ppo-torch": runs}}
     monkeypatch.setattr(measured, "training", lambda: {"learners": {"ppo-torch": learner}})
     monkeypatch.setattr(measured, "distances", lambda task: exact)
@@ -625,11 +632,11 @@ def test_learners_of_a_finite_game_stand_beside_its_exact_answers(monkeypatch: p
 
 
 def test_a_solution_says_which_strategies_it_is_of_and_who_has_no_place_in_it() -> None:
-    placed = {"name": "joint", "own": [0.5, 0.5], "nash_conv": 0.25}
+    placed = {"name": "joint", "individual_reward": [0.5, 0.5], "nash_conv": 0.25}
     found = {
         "states": ["mine", "yours"],
         "table": 2,
-        "optimum": {"policies": ["XY", "XY"], "own": 0.5},
+        "optimum": {"policies": ["XY", "XY"], "individual_reward": 0.5},
         "equilibria": [],
         "policies": [placed, {"name": "greedy", "missing": "it reacts to the past"}],
     }

@@ -63,7 +63,7 @@ def test_the_best_answer_is_100() -> None:
     scenario = SCENARIOS["duel-v1/greedy"]
     origin = {"command": "c", "commit": "c", "date": "d", "processor": "p", "versions": {}, "episodes": 1}
     earned = {"random": (1.0, 2.0), "greedy": (3.0, 4.0), "planner": (5.0, 6.0), "mine": (7.0, 8.0)}
-    runs = {policy: [{"own": [[own, 0.0]], **origin} for own in owns] for policy, owns in earned.items()}
+    runs = {policy: [{"individual_reward": [[own, 0.0]], **origin} for own in owns] for policy, owns in earned.items()}
     found = standings(scenario, runs, ("greedy", "planner"))
     assert found["ends"] == ["random", "planner"]
     assert [*found["policies"]] == ["mine", "planner", "greedy", "random"]
@@ -108,7 +108,7 @@ def test_scenarios_with_equal_teams_keep_their_own_results(tmp_path: Path, monke
     def play(run: runs.Run) -> dict[str, Any]:
         reward = float(len(teams))
         teams[reward] = run.team
-        return {"own": [[reward] * 4], "episodes": 1, **provenance()}
+        return {"individual_reward": [[reward] * 4], "episodes": 1, **provenance()}
 
     monkeypatch.setattr(runs, "play", play)
     wanted = {name: one for name, one in SCENARIOS.items() if one.task == "market-v0"}

@@ -68,7 +68,7 @@ def made_up(own: dict[str, dict[int, float]], task: str = "ecommerce-v1") -> lis
     same = {"episodes": 1, "agents": ["a_0", "a_1"], "learns": False, "warmup": 0, "metrics": {}, "made_of": {}}
     same |= {"command": "made up", "commit": None, "date": "today", "processor": "none", "versions": {}}
     return [
-        {"task": task, "team": team, "seed": seed, "own": [[x, x]], **same}
+        {"task": task, "team": team, "seed": seed, "individual_reward": [[x, x]], **same}
         for team, values in own.items()
         for seed, x in values.items()
     ]

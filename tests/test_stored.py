@@ -48,7 +48,7 @@ def test_runs_of_the_evaluation(task: str, policy: str, place: int) -> None:
     again = play(
         Run(task, policy, seed, EVALUATION[task]["episodes"], row["origin"]["settings"]["warmup"], metrics=False)
     )
-    assert float(np.mean(again["own"])) == row["runs"][place]
+    assert float(np.mean(again["individual_reward"])) == row["runs"][place]
 
 
 @pytest.mark.parametrize("task", random.Random(3).sample(CARDS, min(2, len(CARDS))))

@@ -103,12 +103,12 @@ def test_a_name_makes_one_object_for_its_agents(tmp_path: Path, monkeypatch: pyt
     assert len({id(policy) for policy in team.policies.values()}) == 1
     run = Run("streaming-v1,horizon=40", "joint_file:Learning", 0, 3, 1, False)
     assert play(run)["learns"]
-    assert play(run)["own"] == play(Run(run.task, "linucb", 0, 3, 1, False))["own"]
+    assert play(run)["individual_reward"] == play(Run(run.task, "linucb", 0, 3, 1, False))["individual_reward"]
     team_of = "recommender_0=popularity,recommender_1=joint_file:Members,recommender_2=joint_file:Members"
     pytest.importorskip("tqdm")
     results = play_all([Run(run.task, team_of, 0, 3, 0, True)], tmp_path / "runs", resume=False)
     plain = play(Run(run.task, team_of.replace("joint_file:Members", "content"), 0, 3, 0, True))
-    assert results[0]["own"] == plain["own"]
+    assert results[0]["individual_reward"] == plain["individual_reward"]
     assert results[0]["metrics"] == plain["metrics"]
 
 

@@ -56,7 +56,7 @@ def results(task: str, earnings: Any, policies: list[str], episodes: int = 6) ->
     teams = dict.fromkeys(team for row in policies for column in policies for _, team in games(config, row, column))
     made = {"command": "c", "commit": "c", "date": "d", "processor": "p", "versions": {}, "made_of": {}, "warmup": 0}
     return [
-        {"team": team, "seed": seed, "own": [earnings(team, seed)] * episodes, **made}
+        {"team": team, "seed": seed, "individual_reward": [earnings(team, seed)] * episodes, **made}
         for team in teams
         for seed in range(3)
     ]

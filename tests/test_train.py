@@ -236,7 +236,7 @@ def test_evaluations_choose_the_policy_and_disturb_nothing(algorithm: str, shari
     assert once["last"] == often["last"]
     seconds = [point["seconds"] for point in often["evaluations"]]
     assert seconds == sorted(seconds)
-    means = [np.mean(point["own"]) for point in often["evaluations"]]
+    means = [np.mean(point["individual_reward"]) for point in often["evaluations"]]
     best = often["evaluations"][int(np.argmax(means)) if sharing else -1]
     assert often["kept"] == ("best" if sharing else "last")
     assert often["kept_agent_steps"] == best["agent_steps"]
@@ -244,7 +244,9 @@ def test_evaluations_choose_the_policy_and_disturb_nothing(algorithm: str, shari
     assert {name: array.tolist() for name, array in read_arrays(kept / "policy.npz").items()} == {
         name: array.tolist() for name, array in read_arrays(tmp_path / "3" / "policy.npz").items()
     }
-    np.testing.assert_allclose(episode_returns(config, str(kept), 2, often["seeds"]["choice"]).mean(1), best["own"])
+    np.testing.assert_allclose(
+        episode_returns(config, str(kept), 2, often["seeds"]["choice"]).mean(1), best["individual_reward"]
+    )
     absolute = episode_returns(config, str(tmp_path / "3"), 20, often["seeds"]["evaluation"]).mean(1)
     np.testing.assert_allclose(absolute, often["absolute"])
     assert len({*often["seeds"].values()}) == 3

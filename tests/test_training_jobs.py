@@ -90,9 +90,9 @@ def test_the_first_seeds_come_first() -> None:
 
 def test_what_a_learner_is_given_follows_from_its_options() -> None:
     given = {name: learner.job(learner.tasks[0]).given() for name, learner in LEARNERS.items()}
-    place, network = "the place that each page belongs to", "one network for all learners"
-    assert given["ppo-torch"] == given["iql-torch"] == (place, network)
-    assert given["mappo-torch"] == (place, network, "the global state, for the critic")
+    user_slot, network = "the user slot of each page", "one network for all learners"
+    assert given["ppo-torch"] == given["iql-torch"] == (user_slot, network)
+    assert given["mappo-torch"] == (user_slot, network, "the global state, for the critic")
     assert given["ippo"] == (network,)
     assert given["q-table-0.99"] == ("the state of the exact game",)
     assert "messages" in given["vdn-torch"]  # of coverage-v0
@@ -142,8 +142,8 @@ def test_jobs_run_once_and_are_summed_up(
         kept = ("before", "after", "last", "gain", "kept", "kept_agent_steps", "processor_seconds", "training")
         assert {name: run[name] for name in kept} == {name: whole[name] for name in kept}
         np.testing.assert_allclose(run["absolute"], whole["absolute"], rtol=5e-5)
-        own = [point["own"] for point in whole["evaluations"]]
-        np.testing.assert_allclose(run["evaluations"]["own"], own, rtol=5e-5)
+        own = [point["individual_reward"] for point in whole["evaluations"]]
+        np.testing.assert_allclose(run["evaluations"]["individual_reward"], own, rtol=5e-5)
         curve = json.loads((folder / "curve.json").read_text())
         np.testing.assert_allclose(
             run["curve"]["episode_reward"], [point["episode_reward"] for point in curve], rtol=5e-5
@@ -158,7 +158,7 @@ def test_jobs_run_once_and_are_summed_up(
     assert (row["kept"], row["runs"]["last"]) == ("last", row["runs"]["trained"])  # each is paid for itself
     assert row["core_hours"] == pytest.approx(sum(run["processor_seconds"] for run in results.runs) / 3600)
     assert row["evaluations"][1]["reward"] == [
-        pytest.approx(np.mean(own)) for own in results.runs[1]["evaluations"]["own"]
+        pytest.approx(np.mean(own)) for own in results.runs[1]["evaluations"]["individual_reward"]
     ]
 
 
@@ -207,7 +207,7 @@ def test_damaged_results_are_refused(tmp_path: Path) -> None:
     for said, changes in (
         ("seed 0 has no curve", {"curve": {"agent_steps": [], "episode_reward": []}}),
         ("seed 0 has no curve", {"curve": {"agent_steps": [1, 2], "episode_reward": [1.0]}}),
-        ("seed 0 has no evaluations", {"evaluations": {"agent_steps": [1], "seconds": [0.5], "own": []}}),
+        ("seed 0 has no evaluations", {"evaluations": {"agent_steps": [1], "seconds": [0.5], "individual_reward": []}}),
         (r"runs\[0\].absolute must be a list", {"absolute": None}),
         ("it does not say where seed 0 comes from", {"source": 9}),
         ("a seed is there twice", {"seed": 1}),

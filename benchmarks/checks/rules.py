@@ -37,7 +37,7 @@ CHECKS = (
     ("dwell", "dwell is finite and at least 0"),
     ("rating", "ratings are 1..5, or 0 for none"),
     (
-        "own",
+        "individual_reward",
         "individual reward = sum of the role's weights times credited events, with later purchases at the price paid; "
         "in an auction times what they are worth to the bidder, less the price",
     ),

@@ -138,7 +138,7 @@ def run(library: str, folder: Path) -> dict[str, Any]:
     result: dict[str, Any] = {
         "install": commands,
         "versions": versions(python, packages),
-        "own": len(packages),
+        "named": len(packages),
         "rows": rows,
     }
     snippets = subprocess.run(

@@ -104,7 +104,7 @@ def measured(task: str, policy: str) -> dict[str, Any]:
         "ms alone": alone["ms"],
         "ms in a batch": many["ms"],
         "joules": many.get("joules"),
-        "own": interval(episode_returns(task, policy, EPISODES, UNSEEN).mean(1)),
+        "individual_reward": interval(episode_returns(task, policy, EPISODES, UNSEEN).mean(1)),
     }
 
 
@@ -114,9 +114,10 @@ def frontier(rows: dict[str, dict[str, Any]]) -> list[str]:
         name
         for name, row in rows.items()
         if not any(
-            other["own"]["mean"] >= row["own"]["mean"]
+            other["individual_reward"]["mean"] >= row["individual_reward"]["mean"]
             and other["ms alone"] <= row["ms alone"]
-            and (other["own"]["mean"], -other["ms alone"]) != (row["own"]["mean"], -row["ms alone"])
+            and (other["individual_reward"]["mean"], -other["ms alone"])
+            != (row["individual_reward"]["mean"], -row["ms alone"])
             for other in rows.values()
         )
     ]

@@ -80,7 +80,7 @@ def pulled(lever: str) -> WorldConfig:
 def told(config: WorldConfig, policies: Any) -> dict[str, Any]:
     own, new = played(config, policies)
     earned, pages = new.sum(2)
-    return {"own": interval(own.mean(1)), "new here": interval(earned / np.maximum(pages, 1))}
+    return {"individual_reward": interval(own.mean(1)), "new here": interval(earned / np.maximum(pages, 1))}
 
 
 def trained(lever: str, seed: int, steps: int) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def pretrained(agent: str, on: tuple[str, ...], seed: int) -> dict[str, float]:
         own, new = played(config, {other: folder if other == agent else "content" for other in config.agents})
     n = config.agents.index(agent)
     earned, pages = new[:, :, n].sum(1)
-    return {"own": float(own[:, n].mean()), "new here": float(earned / pages)}
+    return {"individual_reward": float(own[:, n].mean()), "new here": float(earned / pages)}
 
 
 def main() -> None:
@@ -118,7 +118,7 @@ def main() -> None:
         rows[lever] = {policy: told(pulled(lever), policy) for policy in policies}
         runs = [trained(lever, seed, args.total_steps) for seed in range(args.seeds)]
         rows[lever]["ppo-torch"] = {
-            name: interval(np.array([run[name]["mean"] for run in runs])) for name in ("own", "new here")
+            name: interval(np.array([run[name]["mean"] for run in runs])) for name in ("individual_reward", "new here")
         }
         print(lever, rows[lever], flush=True)
     generative: dict[str, dict[str, Any]] = {}
@@ -127,7 +127,7 @@ def main() -> None:
         each = [[pretrained(agent, of[agent], seed) for agent in agents] for seed in range(args.seeds)]
         generative[kind] = {
             name: interval(np.array([np.mean([one[name] for one in team]) for team in each]))
-            for name in ("own", "new here")
+            for name in ("individual_reward", "new here")
         }
         print(kind, generative[kind], flush=True)
     settings = {"task": TASK, "seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}

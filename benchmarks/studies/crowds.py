@@ -70,7 +70,7 @@ def gain_of_one_network(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
     seeds = sorted(set(shared) & set(separate))
     if not seeds:
         return {"mean": None, "ci95": None}
-    means = [np.array([np.mean(runs[seed]["own"]) for seed in seeds]) for runs in (shared, separate)]
+    means = [np.array([np.mean(runs[seed]["individual_reward"]) for seed in seeds]) for runs in (shared, separate)]
     return ratio(means[0] - means[1], means[1])
 
 

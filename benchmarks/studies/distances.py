@@ -45,7 +45,7 @@ def distances(solved: Mapping[str, Any], there: Sequence[ReferenceJob]) -> Runs:
     action in each payoff-relevant state. If the policy is not in the table, `missing` holds the reason."""
     runs: Runs = {}
     for job, row in zip(there, solved["policies"][len(NAMED) :], strict=True):
-        found = {name: row[name] for name in ("policies", "own", "nash_conv", "missing") if name in row}
+        found = {name: row[name] for name in ("policies", "individual_reward", "nash_conv", "missing") if name in row}
         runs.setdefault(job.learner, []).append({"seed": job.algorithm.seed, **found})
     return runs
 
@@ -62,10 +62,17 @@ def merged(stored: Mapping[str, Any], found: Runs) -> Runs:
 def landmarks(solved: Mapping[str, Any]) -> dict[str, Any]:
     """What the learners may end at: name -> individual reward per agent and tick, and nash_conv."""
     rows = [row for row in solved["policies"][: len(NAMED)] if "missing" not in row]
-    named = {row["name"]: {"own": mean(row), "nash_conv": row["nash_conv"]} for row in rows}
+    named = {row["name"]: {"individual_reward": mean(row), "nash_conv": row["nash_conv"]} for row in rows}
     alike = [e for e in solved["equilibria"] if e["symmetric"]]
-    found = {f"equilibrium {e['policies'][0]}": {"own": e["own"][0], "nash_conv": 0.0} for e in alike}
-    return {"optimum": {"own": solved["optimum"]["own"], "nash_conv": None}, **found, **named}
+    found = {
+        f"equilibrium {e['policies'][0]}": {"individual_reward": e["individual_reward"][0], "nash_conv": 0.0}
+        for e in alike
+    }
+    return {
+        "optimum": {"individual_reward": solved["optimum"]["individual_reward"], "nash_conv": None},
+        **found,
+        **named,
+    }
 
 
 def in_table(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -75,7 +82,7 @@ def in_table(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def mean(run: Mapping[str, Any]) -> float:
     """Individual reward per agent and tick."""
-    return float(np.mean(run["own"]))
+    return float(np.mean(run["individual_reward"]))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -58,7 +58,7 @@ def played(config: WorldConfig, first: str, background: str, episodes: int) -> d
             team.observe(infos, truncated)
     platform = {name: METRICS[name].of(log)[:, -1] for name in PLATFORM}
     return {
-        "own": interval(own[:, 0]),
+        "individual_reward": interval(own[:, 0]),
         "all": interval(own.sum(1)),
         "costs": focal.costs(),
         **{

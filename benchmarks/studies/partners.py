@@ -92,7 +92,7 @@ def playlist(episodes: int) -> dict[str, Any]:
     config = task_config("playlist-v0", DIGEST)
     policies = ("random", "blind", "popularity", "nearest", "content", "static", "sasrec", "observer", "greedy")
     rewards = {policy: earned(config, [policy] * config.num_agents, episodes).mean(1) for policy in policies}
-    return {"own": {policy: values.tolist() for policy, values in rewards.items()}}
+    return {"individual_reward": {policy: values.tolist() for policy, values in rewards.items()}}
 
 
 SCRIPTED = {"bundle-v0": bundle, "playlist-v0": playlist}
@@ -123,7 +123,7 @@ def gains(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     for name, pair in pairs.items():
         one, other = (runs.get(case, {}) for case in pair)
         if seeds := sorted(set(one) & set(other)):
-            means = [np.array([np.mean(case[seed]["own"]) for seed in seeds]) for case in (one, other)]
+            means = [np.array([np.mean(case[seed]["individual_reward"]) for seed in seeds]) for case in (one, other)]
             found[name] = ratio(means[0] - means[1], means[1])
     return found
 

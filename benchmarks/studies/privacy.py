@@ -310,7 +310,7 @@ def measured(task: str, episodes: int, seed: int = UNSEEN) -> list[dict[str, Any
                 "history_noise": blur and blur.history,
                 "second_account": second_account(config) if epsilon else None,
                 "attackers": attacked(config, episodes, seed),
-                "own": {
+                "individual_reward": {
                     policy: interval(episode_returns(config, policy, episodes, seed).mean(1)) for policy in POLICIES
                 },
             }

@@ -51,7 +51,7 @@ def earned(task: str, policy: str, seed: int, episodes: int) -> float:
     """Mean individual reward of a policy that plays the first agent beside the rivals, on the episodes of a seed."""
     first, *others = cli.config_of(task).agents
     team = ",".join([f"{first}={policy}", *(f"{other}={RIVALS}" for other in others)])
-    own = play(Run(task, team, seed, episodes, WARM_UP, metrics=False))["own"]
+    own = play(Run(task, team, seed, episodes, WARM_UP, metrics=False))["individual_reward"]
     return float(np.mean([episode[0] for episode in own]))
 
 
@@ -80,10 +80,10 @@ class Study:
         other."""
         args = self.args
         for policy in beside(cli.config_of(self.task)):
-            if args.again or len(self._beside.get(policy, {"own": []})["own"]) < args.seeds:
+            if args.again or len(self._beside.get(policy, {"individual_reward": []})["individual_reward"]) < args.seeds:
                 began = time.perf_counter()
                 own = [earned(self.task, policy, seed, args.episodes) for seed in range(args.seeds)]
-                self._beside[policy] = {"source": provenance(), "own": own}
+                self._beside[policy] = {"source": provenance(), "individual_reward": own}
                 self._store()
                 print(f"{self.task}, {policy}: {time.perf_counter() - began:.0f} s, {own}", flush=True)
         for pages, seed, size in itertools.product(args.pages, range(args.seeds), args.sizes):
@@ -92,7 +92,10 @@ class Study:
                 cell = self._cells[key] = {"source": provenance(), **self._cell(size, pages, seed)}
                 self._store()
                 took, steps = cell["seconds"]["all"], cell["best"]["step"]
-                print(f"{self.task}, {key}: {took:.0f} s, best after {steps:.0f} steps, {cell['own']:.2f}", flush=True)
+                print(
+                    f"{self.task}, {key}: {took:.0f} s, best after {steps:.0f} steps, {cell['individual_reward']:.2f}",
+                    flush=True,
+                )
 
     def _store(self) -> None:
         store(self.name, self.settings, {"cells": self._cells, "beside": self._beside})
@@ -133,7 +136,7 @@ class Study:
             "operations": steps * 2 * options.pretraining_batch * operations(network, logged),
             "best": min(recommender.measured["curve"], key=total_loss),
             "predictors": recommender.measured["beside"],
-            "own": own,
+            "individual_reward": own,
             "seconds": {"logging": logging, "pre-training": pretraining, "all": time.perf_counter() - began},
         }
 

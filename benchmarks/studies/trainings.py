@@ -58,10 +58,10 @@ def trained(name: str, case: Case, seed: int, episodes: int) -> dict[str, Any]:
         found = train(run)
         team = [background.get(agent, str(run.out)) for agent in config.agents]
         own = play(config, team, episodes, HELD_OUT)[0][:, learners].mean(1)
-    curve = [[point["agent_steps"], float(np.mean(point["own"]))] for point in found["evaluations"]]
+    curve = [[point["agent_steps"], float(np.mean(point["individual_reward"]))] for point in found["evaluations"]]
     seconds = time.perf_counter() - began
     print(f"{name}, seed {seed}: {own.mean():.2f}, {seconds:.0f} s, validation {curve}", flush=True)
-    return {"source": provenance(), "own": own.tolist(), "validation": curve, "seconds": seconds}
+    return {"source": provenance(), "individual_reward": own.tolist(), "validation": curve, "seconds": seconds}
 
 
 def train_missing(

@@ -20,11 +20,13 @@ def exact_solution(found: Mapping[str, Any]) -> str:
     """A finite game's optimum and equilibria, and who earns what against whom."""
     if "missing" in found:
         return f"Not a finite game: {found['missing']}."
-    rows = [["team optimum", " ".join(found["optimum"]["policies"]), f"{found['optimum']['own']:.4f}", "", ""]]
+    rows = [
+        ["team optimum", " ".join(found["optimum"]["policies"]), f"{found['optimum']['individual_reward']:.4f}", "", ""]
+    ]
     for each in found.get("equilibria", ()):
         kinds = ", ".join(kind for kind in ("strict", "symmetric") if each[kind])
         gain = "" if each["over_constant"] is None else f"{each['over_constant']:+.0%}"
-        rows.append(["equilibrium", " ".join(each["policies"]), numbers(each["own"]), kinds, gain])
+        rows.append(["equilibrium", " ".join(each["policies"]), numbers(each["individual_reward"]), kinds, gain])
     text = [
         "The table shows individual reward per agent and tick in the long run. A policy names an action for each "
         f"state: {', '.join(found['states'])}.",
@@ -45,7 +47,7 @@ def exact_solution(found: Mapping[str, Any]) -> str:
             lines = markdown(["", *table["names"]], lost)
             text += ["Loss of the best response to the row when it meets the column:", lines]
     placed = [
-        [f"`{row['name']}`", numbers(row["own"]), number(row["nash_conv"])]
+        [f"`{row['name']}`", numbers(row["individual_reward"]), number(row["nash_conv"])]
         for row in found["policies"]
         if "missing" not in row
     ]

@@ -49,8 +49,10 @@ def _ends(task: str) -> list[str]:
     found = measured.distances(task)
     if not found:
         return []
-    marks = ", ".join(f"{name} {number(row['own'])}" for name, row in found["landmarks"].items())
-    equilibria = [row["own"] for name, row in found["landmarks"].items() if name.startswith("equilibrium ")]
+    marks = ", ".join(f"{name} {number(row['individual_reward'])}" for name, row in found["landmarks"].items())
+    equilibria = [
+        row["individual_reward"] for name, row in found["landmarks"].items() if name.startswith("equilibrium ")
+    ]
     middle = (min(equilibria) + max(equilibria)) / 2 if equilibria else 0.0
     rows = [
         [

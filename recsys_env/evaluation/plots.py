@@ -221,7 +221,7 @@ def draw_training(
     figure, axes = _figure(7.5, 4.2)
     steps, rewards = ([point[part] for point in curve] for part in ("agent_steps", "episode_reward"))
     axes.plot(steps, rewards, color=COLOURS[0], linewidth=2, label="while training, exploring")
-    looked = {point["agent_steps"]: np.mean(point["own"]) for point in evaluations}
+    looked = {point["agent_steps"]: np.mean(point["individual_reward"]) for point in evaluations}
     axes.plot(list(looked), list(looked.values()), "o", color=COLOURS[0], label="evaluated")
     means = {name: row["mean"] for name, row in table.items()}
     for i, (name, mean) in enumerate(means.items()):

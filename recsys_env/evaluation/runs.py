@@ -177,7 +177,7 @@ def play(run: Run) -> dict[str, Any]:
         "learns": learns,
         "made_of": run.made_of(),
         "agents": envs.possible_agents,
-        "own": np.round(individual, 5).tolist(),
+        "individual_reward": np.round(individual, 5).tolist(),
         "metrics": metrics,
         "costs": team.costs(),
         "seconds": round(time.perf_counter() - began, 2),
@@ -302,7 +302,7 @@ def _stored(run: Run, out: Path) -> dict[str, Any] | None:
             raise ValueError(f"{path} was played with {name} = {result[name]!r}, not {value!r}{_ANOTHER}")
     if result["config"] != digest_of_value(plain_config(config)):
         raise ValueError(f"{path} was played when {run.task} had other settings{_ANOTHER}")
-    if np.shape(result["own"]) != (run.episodes, len(config.agents)):
+    if np.shape(result["individual_reward"]) != (run.episodes, len(config.agents)):
         raise ValueError(
             f"{path} does not hold the reward of each of {len(config.agents)} agents "
             f"in each of {run.episodes} episodes; leave out --resume"

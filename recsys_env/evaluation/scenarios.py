@@ -121,7 +121,9 @@ def standings(
     Args:
         runs: policy -> results of `runs.play`, on the same seeds, including `random` and the answers.
     """
-    earned = {policy: np.array([per_capita(scenario, run["own"]) for run in of]) for policy, of in runs.items()}
+    earned = {
+        policy: np.array([per_capita(scenario, run["individual_reward"]) for run in of]) for policy, of in runs.items()
+    }
     best = max(answers, key=lambda policy: earned[policy].mean())
     ranked = {}
     for policy in sorted(earned, key=lambda policy: -earned[policy].mean()):

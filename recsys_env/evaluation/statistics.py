@@ -229,7 +229,10 @@ def _summary_of_task(task: str, results: Sequence[Mapping[str, Any]]) -> dict[st
     played: dict[str, dict[int, Mapping[str, Any]]] = {}
     for result in sorted(results, key=lambda run: run["seed"]):
         played.setdefault(result["team"], {})[result["seed"]] = result
-    means = {team: {seed: float(np.mean(run["own"])) for seed, run in runs.items()} for team, runs in played.items()}
+    means = {
+        team: {seed: float(np.mean(run["individual_reward"])) for seed, run in runs.items()}
+        for team, runs in played.items()
+    }
     ends, teams = _ends(task, means), {}
     for team in sorted(means, key=lambda team: (-_mean(means[team]), team)):
         seeds, *rewards = _paired(means, team, *ends)
@@ -361,7 +364,7 @@ def _scores(runs: Sequence[Mapping[str, Any]], earned: np.ndarray, low: np.ndarr
             for column, v in zip(columns, values.T, strict=True)
             if np.isfinite(v).any()
         }
-    by_agent = np.array([np.mean(run["own"], axis=0) for run in runs])  # [runs, N]
+    by_agent = np.array([np.mean(run["individual_reward"], axis=0) for run in runs])  # [runs, N]
     settings = {name: runs[0][name] for name in ("task", "team", "episodes", "warmup")}
     return {
         **interval(earned),

@@ -31,7 +31,7 @@ RUN = {  # of an evaluation or a tournament; see `runs.play`
     "made_of": {str: str},
     "config": str,
     "agents": [str],
-    "own": [[float]],
+    "individual_reward": [[float]],
     "metrics": {str: [(float, None)]},
     "costs?": {str: float},
     "seconds": float,

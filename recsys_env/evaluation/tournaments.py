@@ -170,7 +170,7 @@ def payoffs_of(
 
 def _rewards(results: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], np.ndarray]:
     """Return the individual rewards [E, N] of each team and seed."""
-    return {(result["team"], result["seed"]): np.array(result["own"]) for result in results}
+    return {(result["team"], result["seed"]): np.array(result["individual_reward"]) for result in results}
 
 
 def cross_play(policies: Sequence[str], payoffs: np.ndarray) -> dict[str, dict[str, Any]]:

@@ -110,7 +110,7 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
         "actions": list(game.actions),
         "shared": bool((game.rewards != game.individual_rewards).any()),
         "expected": game.individual_rewards[0].tolist() if len(game.agents) == 1 else None,
-        "optimum": {"policies": _labels(game, list(first.T)), "own": optimum / len(game.agents)},
+        "optimum": {"policies": _labels(game, list(first.T)), "individual_reward": optimum / len(game.agents)},
     }
     if criterion.kind == "finite":
         return found
@@ -122,7 +122,7 @@ def solution(game: MarkovGame, criterion: Criterion) -> dict[str, Any]:
     found["equilibria"] = [
         {
             "policies": _labels(game, e.policies),
-            "own": e.individual_values.tolist(),
+            "individual_reward": e.individual_values.tolist(),
             "strict": e.strict,
             "symmetric": game.is_symmetric(e.policies),
             "over_constant": _over_constant(pure, e),
@@ -253,7 +253,7 @@ def _placed(game: MarkovGame, config: WorldConfig, names: Sequence[str], criteri
                 "name": name,
                 "policies": _labels(game, [policy.argmax(1) for policy in team]) if pure else None,
                 "markov": all(map(game.is_markov, team)),
-                "own": (evaluate(game, team, criterion, individual=True) @ game.initial).tolist(),
+                "individual_reward": (evaluate(game, team, criterion, individual=True) @ game.initial).tolist(),
                 "regret": regret.tolist(),
                 "nash_conv": float(regret.sum()),
             }
@@ -284,7 +284,7 @@ def show(found: Mapping[str, Any]) -> None:
             print(f"  {line}; at once best: {found['actions'][int(np.argmax(values))]}")
         print()
     best = found["optimum"]
-    print(f"  team optimum  {' '.join(best['policies'])}  {best['own']:.4f} per agent")
+    print(f"  team optimum  {' '.join(best['policies'])}  {best['individual_reward']:.4f} per agent")
     if len(found["agents"]) == 1:
         return
     for e in found.get("equilibria", ()):
@@ -292,7 +292,7 @@ def show(found: Mapping[str, Any]) -> None:
         if e["over_constant"] is not None:
             gain = 100 * e["over_constant"]
             kind.append(f"{gain:+.0f} % for {found['agents'][0]} over its best constant answer")
-        print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['own'])}  {', '.join(kind)}")
+        print(f"  equilibrium   {' '.join(e['policies'])}  {_numbers(e['individual_reward'])}  {', '.join(kind)}")
     if "equilibria" in found:
         print("  these are all in pure stationary strategies of these states (Markov perfect equilibria)", end="")
         print("; strategies that\n  react to past prices can sustain more, up to the optimum" if past else "")
@@ -312,7 +312,7 @@ def show(found: Mapping[str, Any]) -> None:
             continue
         words = f"  {' '.join(row['policies'])}" if row["policies"] else ""
         words += "" if row["markov"] else "  reacts to past prices"
-        print(f"  {row['name']:13} {_numbers(row['own'])}  {row['nash_conv']:.4f}{words}")
+        print(f"  {row['name']:13} {_numbers(row['individual_reward'])}  {row['nash_conv']:.4f}{words}")
 
 
 def _show_against(table: Mapping[str, Any]) -> None:

@@ -195,8 +195,8 @@ def _forget_items(state, p, b, row):
 def visitor_id(p, copy, u, incarnation):
     """Equal only for the same person of a copy: (episode if fresh, user slot, incarnation).
 
-    A user slot is reborn at most once a tick, so incarnations are at most `horizon`. The largest world, 10^8 places and
-    ticks, has ids for 900 episodes; 10^6 of each for 9 million.
+    A user slot is reborn at most once a tick, so incarnations are at most `horizon`. The largest world, 10^8 user slots
+    and ticks, has ids for 900 episodes; 10^6 of each for 9 million.
     """
     episode = copy.episode if p.users.population == FRESH else 0
     return (np.int64(episode) * p.shape.users + u) * (np.int64(p.shape.horizon) + 1) + incarnation

@@ -152,7 +152,7 @@ def _settle(world, state, p, b, old, first, moved, agent, mean, weight, own):
 
 @kernel
 def _queued(first, moved, old, i):
-    """Cart entry at place i of the queue."""
+    """Cart entry at position i of the queue."""
     if moved < 0:
         return first + i
     if i == old - 1:

@@ -69,7 +69,7 @@ def cart_chance(world, state, p, b, j, log_price_multiplier):
 
 @kernel
 def experience_clicks(world, state, report, scratch, p, first, stop):
-    """Into the scratch, at places first .. stop - 1 of the queue, which are copies with a click: the experienced
+    """Into the scratch, at positions first .. stop - 1 of the queue, which are copies with a click: the experienced
     utility e of the item, how long the visitor dwells on it, and what of it moves the visitor and the statistics.
 
     Logarithms and exponentials are taken in passes over all of them, which vectorise.

@@ -163,7 +163,7 @@ def describe_candidates(world, state, scratch, p, b, n, feature, size, rows, r, 
     if feature.history_match >= 0:
         match_items(world, state, p, b, _history(p, n), items, count, scratch.history_matches[row])
     if feature.promotion >= 0:
-        for c in range(p.shape.candidates):  # also of empty places, so that it vectorises
+        for c in range(p.shape.candidates):  # also of empty positions, so that it vectorises
             scratch.promotion[row, c] = 1.0 if is_promoted(world, p, items[c], copy.tick) else 0.0
     for c in range(count):
         candidate = Candidate(

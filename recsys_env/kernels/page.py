@@ -283,8 +283,8 @@ def fill_slots(world, state, report, p, b, shown):
                 shown[b, n, k] = -1
     first, stop = shown_agents(state, report, p, b, shown, first, stop)
     for k in range(p.shape.slots):
-        for place in range(stop - first):
-            n, rank = slot_at(state, p, b, k, place, first, stop)
+        for turn in range(stop - first):
+            n, rank = slot_at(state, p, b, k, turn, first, stop)
             slot = report.slots[b, n, k]
             slot.rank = rank
             slot.item = _standing(report, p, b, n, k, shown[b, n, k], first, stop)

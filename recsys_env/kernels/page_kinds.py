@@ -49,8 +49,8 @@ def shown_agents(state, report, p, b, shown, first, stop):
     if not p.shape.auctioned:
         return first, stop
     winner, highest, second = np.int64(-1), 0.0, 0.0
-    for place in range(stop - first):
-        n = np.int64(state.order[b, 0, place])
+    for turn in range(stop - first):
+        n = np.int64(state.order[b, 0, turn])
         bid = report.bids[b, n].bid if shown[b, n, 0] >= 0 else 0.0
         if bid > highest:
             winner, highest, second = n, bid, highest
@@ -75,12 +75,12 @@ def acts(world, p, copy, n):
 
 
 @kernel
-def slot_at(state, p, b, k, place, first, stop):
-    """(agent, rank - 1) of the slot that is filled at this place of round k, in which each of the active agents
-    `first` .. `stop` - 1 fills its slot k. Places and rounds begin at 0."""
+def slot_at(state, p, b, k, turn, first, stop):
+    """(agent, rank - 1) of the slot that is filled at this turn of round k, in which each of the active agents
+    `first` .. `stop` - 1 fills its slot k. Turns and rounds begin at 0."""
     if p.shape.one_feed:
-        return state.order[b, k, place], k * (stop - first) + place
-    return first + place, k
+        return state.order[b, k, turn], k * (stop - first) + turn
+    return first + turn, k
 
 
 @kernel

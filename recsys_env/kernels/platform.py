@@ -22,9 +22,9 @@ _CLICKS = np.float32(next(field.half for field in OBSERVATION if field.name == "
 
 
 @kernel
-def item_of(p, n, place, action):
-    """The item that creator n publishes at this place of its window: action = topic * L + level of clickbait."""
-    return (n * p.shape.window + place) * p.shape.topics * p.shape.bait_levels + np.int64(action)
+def item_of(p, n, position, action):
+    """The item that creator n publishes at this position of its window: action = topic * L + level of clickbait."""
+    return (n * p.shape.window + position) * p.shape.topics * p.shape.bait_levels + np.int64(action)
 
 
 @kernel
@@ -34,8 +34,8 @@ def creator_of(p, j):
 
 
 @kernel
-def place_of(p, j):
-    """The place of its creator's window at which item j can stand."""
+def window_position(p, j):
+    """The position in its creator's window at which item j can stand."""
     return j // (p.shape.topics * p.shape.bait_levels) % p.shape.window
 
 
@@ -54,9 +54,9 @@ def publish(state, p, b, actions):
     copy = state.copies[b]
     if not decides_now(p, copy):
         return
-    place = copy.tick // p.platform.period % p.shape.window
+    position = copy.tick // p.platform.period % p.shape.window
     for n in range(p.shape.agents):
-        state.windows[b, n, place] = item_of(p, n, place, actions[b, n, 0])
+        state.windows[b, n, position] = item_of(p, n, position, actions[b, n, 0])
         for w in range(p.shape.window):
             state.window_clicks[b, n, w] = 0
     state.pages_served[b, 0] = 0
@@ -107,7 +107,7 @@ def count_page(state, p, b, j):
     """Count a page, and the click on item j (-1 = none), for the next decision."""
     state.pages_served[b, 0] += 1
     if j >= 0:
-        state.window_clicks[b, creator_of(p, j), place_of(p, j)] += 1
+        state.window_clicks[b, creator_of(p, j), window_position(p, j)] += 1
 
 
 @kernel
@@ -133,7 +133,7 @@ def write_platform(state, p, b, row, at):
 
 @kernel
 def _newest(p, copy, age):
-    """The place of a window whose item is the newest (age 0), the one before (1), and so on, before a decision."""
+    """The position in a window whose item is the newest (age 0), the one before (1), and so on, before a decision."""
     return (copy.tick // p.platform.period - 1 - age) % p.shape.window
 
 
@@ -142,12 +142,12 @@ def _observe_window(world, state, p, b, n, observations):
     """The own items, newest first."""
     at = p.fields
     for age in range(p.shape.window):
-        place = _newest(p, state.copies[b], age)
-        j = np.int64(state.windows[b, n, place])
+        position = _newest(p, state.copies[b], age)
+        j = np.int64(state.windows[b, n, position])
         if j >= 0:
             observations[b, n, at.window_topics + age * p.shape.topics + world.items[j].topic] = 1.0
             observations[b, n, at.window_bait + age] = world.items[j].bait
-            observations[b, n, at.window_clicks + age] = squash(state.window_clicks[b, n, place], _CLICKS)
+            observations[b, n, at.window_clicks + age] = squash(state.window_clicks[b, n, position], _CLICKS)
 
 
 @kernel

@@ -146,10 +146,10 @@ def _popular(world, p, u01):
 
 
 @kernel
-def _take(scratch, b, j, place):
-    """Item j becomes the candidate at this place."""
+def _take(scratch, b, j, position):
+    """Item j becomes the candidate at this position."""
     mark, row = j & _LAST_MARK, scratch.turns[b].scratch_row
-    scratch.draws[row, place] = j
+    scratch.draws[row, position] = j
     scratch.marks[row, mark >> _S6] |= _ONE << np.uint64(mark & _LAST_BIT)
 
 
@@ -238,19 +238,19 @@ def _shuffle(world, state, scratch, p, b, n, filled, key):
     for c in range(round_up_to_lanes(filled)):
         uniforms[c] = rng.uniform(key, rng.SHUFFLE, n * p.shape.candidates + c)
     for c in range(filled):
-        j, place = np.int64(scratch.draws[row, c]), np.int64(uniforms[c] * (c + 1))
-        state.candidates[b, n, c] = state.candidates[b, n, place]
-        state.matches[b, n, c] = state.matches[b, n, place]
-        state.candidates[b, n, place] = j
-        state.matches[b, n, place] = scratch.profile_matches[row, c]
+        j, position = np.int64(scratch.draws[row, c]), np.int64(uniforms[c] * (c + 1))
+        state.candidates[b, n, c] = state.candidates[b, n, position]
+        state.matches[b, n, c] = state.matches[b, n, position]
+        state.candidates[b, n, position] = j
+        state.matches[b, n, position] = scratch.profile_matches[row, c]
 
 
 @kernel
 def _sort(world, state, scratch, p, b, n, filled):
     """Put the draws in their observable order, best first: profile match, plus known habits where people repeat.
 
-    Each goes to the place that the number of better ones gives (equals keep their order); with so few, no branch is the
-    fastest.
+    Each goes to the position that the number of better ones gives (equals keep their order). With so few draws, code
+    without branches is the fastest.
     """
     row = scratch.turns[b].scratch_row
     scores = scratch.scores[row]
@@ -261,8 +261,8 @@ def _sort(world, state, scratch, p, b, n, filled):
         known = p.choice.beta_repeat > 0.0 and scratch.seen[row, c] > 0.0  # of most there is nothing to take a log of
         scores[c] = scratch.profile_matches[row, c] + (log1p(np.float64(scratch.seen[row, c])) if known else 0.0)
     for c in range(filled):
-        place, score = 0, scores[c]
+        position, score = 0, scores[c]
         for i in range(filled):
-            place += (scores[i] > score) | ((scores[i] == score) & (i < c))
-        state.candidates[b, n, place] = scratch.draws[row, c]
-        state.matches[b, n, place] = scratch.profile_matches[row, c]
+            position += (scores[i] > score) | ((scores[i] == score) & (i < c))
+        state.candidates[b, n, position] = scratch.draws[row, c]
+        state.matches[b, n, position] = scratch.profile_matches[row, c]

@@ -36,7 +36,7 @@ def play(packed, step, actors, ticks, bounds, hidden, starts, actions, own, rewa
         own, rewards: [B, N] to which each agent's rewards before and after sharing are added.
 
     Returns:
-        the first place, counted through `actions`, of one outside its space, or -1.
+        the index in the flat `actions` of the first one outside its space, or -1.
     """
     _, _, report, _ = parts_of(packed)
     for i in range(starts.size - 1):
@@ -44,9 +44,9 @@ def play(packed, step, actors, ticks, bounds, hidden, starts, actions, own, rewa
             for n in range(actors.shape[0]):
                 act_at(actors[n, 0], packed, actors[n, 1], n, t, starts[i : i + 2], actions)
             for b in range(starts[i], starts[i + 1]):
-                place = index_outside(actions, b, bounds[1], bounds[0])
-                if place >= 0:
-                    return place
+                index = index_outside(actions, b, bounds[1], bounds[0])
+                if index >= 0:
+                    return index
             run_at(step, packed, actions, 0, starts[i : i + 2])
             for b in range(starts[i], starts[i + 1]):
                 _hide(report.observations, hidden, b)

@@ -276,7 +276,7 @@ class Reader(Ranker):
         self.agent, self._role = agent, envs.config.role_of(self.index)
         self._hidden = envs.config.hidden(self.index)
         self.rules = describe_task(envs, agent, self.vocabulary)
-        # Names of the features that the agent sees, and their places.
+        # Names of the features that the agent sees, and their positions.
         shown = envs.candidate_features  # by the observation
         self._seen = [(f, name) for f, name in enumerate(self.feature_names) if f not in self._blind and name in shown]
         # Whether every agent sets a price on every page, so that a level of 0 is that of a price.

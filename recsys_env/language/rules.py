@@ -156,7 +156,7 @@ def _game(envs: VectorEnv, n: int) -> Iterator[str]:
     if len(agents) > 1:
         others = "; ".join(_agent(envs, m) for m in range(len(agents)) if m != n)
         yield f"You share them with {counted(len(agents) - 1, 'other agent')}: {others}."
-    if own := _place(envs, n):
+    if own := _specialty(envs, n):
         yield f"You {own}."
     of = f"of {counted(shape.candidates, 'candidate')}" if shape.candidates else "of the items that you may show"
     yield f"For each page you choose {counted(shape.slots, 'item')} {of}. They are shown in your order, the best first."
@@ -164,11 +164,11 @@ def _game(envs: VectorEnv, n: int) -> Iterator[str]:
 
 
 def _agent(envs: VectorEnv, m: int) -> str:
-    place = _place(envs, m, "s")
-    return envs.possible_agents[m] + (f", which {place}" if place else "")
+    special = _specialty(envs, m, "s")
+    return envs.possible_agents[m] + (f", which {special}" if special else "")
 
 
-def _place(envs: VectorEnv, n: int, s: str = "") -> str:
+def _specialty(envs: VectorEnv, n: int, s: str = "") -> str:
     """Describe what is special about an agent: its scene, its inventory, and what it knows.
 
     Args:
@@ -202,16 +202,17 @@ def _layout(envs: VectorEnv) -> Iterator[str]:
     elif several and len(config.scenes) == 1 and config.one_feed:
         yield (
             "The items of all agents stand in one list. The agents take turns, in an order that is drawn anew for each "
-            "round. An item that several agents show stays at its best place; the other places are left empty."
+            "round. An item that several agents show stays at its best position; the other positions are left empty."
         )
     elif several and len(config.scenes) == 1:
         yield "Each agent fills a row of its own. All rows are on one screen."
     eta, kappa = config.choice.eta, config.choice.kappa
     if eta == kappa == 0:
-        yield "The visitor looks at all places alike."
+        yield "The visitor looks at all positions alike."
     else:
-        first = f", and those of the first place are {1 + kappa:g} times as high" if kappa else ""
-        yield f"The visitor looks at the first places most: the odds of a click fall with place r as r^-{eta:g}{first}."
+        first = f", and those of the first position are {1 + kappa:g} times as high" if kappa else ""
+        odds = f"the odds of a click fall with position r as r^-{eta:g}{first}"
+        yield f"The visitor looks at the first positions most: {odds}."
     whole = "page, of all agents' items together" if several and len(config.scenes) == 1 else "page"
     yield f"The visitor clicks at most one item of a {whole}."
 

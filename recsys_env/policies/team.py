@@ -95,7 +95,7 @@ class Team:
                 "number, as empty_actions() makes them"
             )
         for member in self._members:
-            at = member.place
+            at = member.columns
             pages, began = int((self.envs.next_visitor[:, at] >= 0).sum()), time.perf_counter()
             acted, wanted = member.policy.act(flat[:, at], None if masks is None else masks[:, at]), actions[:, at]
             try:
@@ -132,7 +132,7 @@ class Team:
         found = np.ones((self.envs.num_envs, self.envs.num_agents, config.slots))
         for member in self._members:
             try:
-                found[:, member.place] = member.policy.probabilities(actions[:, member.place])
+                found[:, member.columns] = member.policy.probabilities(actions[:, member.columns])
             except NotImplementedError as error:
                 raise NotImplementedError(f"{', '.join(member.agents)}: {error}") from None
         return found
@@ -202,7 +202,7 @@ class _Member:
     name: str  # for errors
 
     @property
-    def place(self) -> int | list[int]:
+    def columns(self) -> int | list[int]:
         """Where the policy's part of arrays [B, N, ...] lies: [B, ...] for one agent, [B, N', ...] for a team."""
         return self.numbers if isinstance(self.policy, TeamPolicy) else self.numbers[0]
 

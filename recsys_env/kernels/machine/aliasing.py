@@ -2,8 +2,8 @@
 
 Without this, LLVM assumes that every store may change every number, and reads everything again after it. Its type-based
 alias analysis takes two accesses with tags of different names to touch different memory. There are three kinds of tags:
-the name of a record's field, the number type of a contiguous array, and "place" for the address of an array. A tag can
-also say that memory is read-only.
+the name of a record's field, the number type of a contiguous array, and "address" for the address of an array. A tag
+can also say that memory is read-only.
 
 Therefore two arrays that are passed to an entry must not overlap, unless both can be written to and have the same
 number type. A column of an array of records may overlap with the records: it has strides, and its accesses have no tag.
@@ -43,9 +43,9 @@ def _tag_field(kind: Any, name: str, *accesses: Any) -> None:
         _tag(f"{short_name('record', record)} {name}", 0, accesses)
 
 
-def _tag_place(*accesses: Any) -> None:
+def _tag_address(*accesses: Any) -> None:
     """Do the same for the address of an array."""
-    _tag("place", 0, accesses)
+    _tag("address", 0, accesses)
 
 
 def _tag(name: str, constant: int, accesses: Iterable[Any]) -> None:
@@ -65,18 +65,18 @@ def _tagged(builder: Any, tag: Callable[..., None], write: Callable[..., Any], *
     return result
 
 
-def _load(context: Any, builder: Any, kind: Any, place: Any) -> Any:
-    return _tagged(builder, partial(tag_array, kind), _load_item, context, builder, kind, place)
+def _load(context: Any, builder: Any, kind: Any, address: Any) -> Any:
+    return _tagged(builder, partial(tag_array, kind), _load_item, context, builder, kind, address)
 
 
-def _store(context: Any, builder: Any, kind: Any, value: Any, place: Any) -> Any:
-    return _tagged(builder, partial(tag_array, kind), _store_item, context, builder, kind, value, place)
+def _store(context: Any, builder: Any, kind: Any, value: Any, address: Any) -> Any:
+    return _tagged(builder, partial(tag_array, kind), _store_item, context, builder, kind, value, address)
 
 
 def _get(context: Any, kind: Any, name: str) -> Any:
     get = _getter(context, kind, name)
     if isinstance(kind, Pointer):
-        tag: Callable[..., None] = _tag_place
+        tag: Callable[..., None] = _tag_address
     elif isinstance(kind, types.Record | Row):
         tag = partial(_tag_field, kind, name)
     else:

@@ -22,7 +22,7 @@ LANES = np.int64(8)  # numbers of 64 bits in the widest vectors
 @kernel
 def round_up_to_lanes(n):
     """n, rounded up to whole vectors: a loop over so many numbers, of which the last mean nothing, leaves no remainder
-    that would be done one by one. Only for arrays with as many places, which `arrays.Scratch` names."""
+    that would be done one by one. Only for arrays with as much room, which `arrays.Scratch` names."""
     return (n + LANES - 1) // LANES * LANES
 
 

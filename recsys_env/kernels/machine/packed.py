@@ -61,10 +61,10 @@ def parts_of(typing_context: Any, packed: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         layout = ir.LiteralStructType([context.get_value_type(part) for part in packed.parts])
         address = builder.bitcast(arguments[0], layout.as_pointer())
-        places = [cgutils.gep_inbounds(builder, address, 0, i) for i in range(len(packed.parts))]
+        addresses = [cgutils.gep_inbounds(builder, address, 0, i) for i in range(len(packed.parts))]
         parts = [
-            builder.load(place) if kind == wanted else builder.bitcast(place, ir.IntType(8).as_pointer())
-            for place, kind, wanted in zip(places, packed.parts, signature.return_type, strict=True)
+            builder.load(part) if kind == wanted else builder.bitcast(part, ir.IntType(8).as_pointer())
+            for part, kind, wanted in zip(addresses, packed.parts, signature.return_type, strict=True)
         ]
         return context.make_tuple(builder, signature.return_type, parts)
 

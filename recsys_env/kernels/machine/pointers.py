@@ -107,8 +107,8 @@ def size_of(context: Any, reference: Pointer) -> int:
 
 @lower_cast(types.NamedTuple, Pointer)  # type: ignore[misc]
 def _cast_tuple(context: Any, builder: Any, kind: Any, reference: Pointer, parts: Any) -> Any:
-    place = cgutils.alloca_once_value(builder, parts)  # in the frame of the function that is being compiled
-    return builder.bitcast(place, ir.IntType(8).as_pointer())
+    address = cgutils.alloca_once_value(builder, parts)  # in the frame of the function that is being compiled
+    return builder.bitcast(address, ir.IntType(8).as_pointer())
 
 
 @infer_getattr  # type: ignore[misc]

@@ -36,8 +36,8 @@ class _Row(NamedTuple):
 
     def store(self, builder: Any, index: Any, value: Any) -> None:
         """One, or several from an index on."""
-        place = builder.bitcast(builder.gep(self.start, [index]), value.type.as_pointer())
-        tag_array(self.array, builder.store(value, place, align=4))
+        address = builder.bitcast(builder.gep(self.start, [index]), value.type.as_pointer())
+        tag_array(self.array, builder.store(value, address, align=4))
 
 
 def _running_sums(builder: Any, left: _Row, rows: Sequence[_Row], size: Any) -> list[Any]:
@@ -71,9 +71,9 @@ def _sum_of_products(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, 
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows = []
-        for place in (0, 2):
-            array = context.make_array(signature.args[place])(context, builder, arguments[place])
-            rows.append(_Row(signature.args[place], builder.gep(array.data, [arguments[place + 1]])))
+        for argument in (0, 2):
+            array = context.make_array(signature.args[argument])(context, builder, arguments[argument])
+            rows.append(_Row(signature.args[argument], builder.gep(array.data, [arguments[argument + 1]])))
         (done,) = _running_sums(builder, rows[0], rows[1:], arguments[4])
         parts = [builder.extract_element(done, _I32(i)) for i in range(8)]
         while len(parts) > 1:  # neighbours first
@@ -92,17 +92,15 @@ def _four_sums(typing_context: Any, a: Any, at: Any, b: Any, rows: Any, first: A
     """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        left, right, target = (
-            context.make_array(signature.args[place])(context, builder, arguments[place]) for place in (0, 2, 6)
-        )
+        left, right, target = (context.make_array(signature.args[i])(context, builder, arguments[i]) for i in (0, 2, 6))
         width = builder.extract_value(right.shape, 1)
-        places = [builder.add(arguments[4], _I64(i)) for i in range(4)]
+        indices = [builder.add(arguments[4], _I64(i)) for i in range(4)]
         many = []
-        for place in places:
-            row = place
+        for index in indices:
+            row = index
             if signature.args[3] != types.none:
                 which = context.make_array(signature.args[3])(context, builder, arguments[3])
-                row = builder.load(builder.gep(which.data, [place]))
+                row = builder.load(builder.gep(which.data, [index]))
                 tag_array(signature.args[3], row)
                 row = builder.sext(row, _I64)
             start = builder.gep(right.data, [builder.mul(row, width)])
@@ -110,18 +108,18 @@ def _four_sums(typing_context: Any, a: Any, at: Any, b: Any, rows: Any, first: A
         one = _Row(signature.args[0], builder.gep(left.data, [arguments[1]]))
         sums = _running_sums(builder, one, many, arguments[5])
 
-        def add(x: Any, y: Any, places: tuple[int, ...], others: tuple[int, ...]) -> Any:
-            picked = (ir.Constant(ir.VectorType(_I32, len(some)), list(some)) for some in (places, others))
+        def add(x: Any, y: Any, first: tuple[int, ...], others: tuple[int, ...]) -> Any:
+            picked = (ir.Constant(ir.VectorType(_I32, len(some)), list(some)) for some in (first, others))
             return builder.fadd(*(builder.shuffle_vector(x, y, some) for some in picked))
 
         even, odd = (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15)  # neighbours of two vectors of sums
         halves = add(add(sums[0], sums[1], even, odd), add(sums[2], sums[3], even, odd), even, odd)
         done = add(halves, halves, (0, 1, 2, 3), (4, 5, 6, 7))
-        for i, place in enumerate(places):
+        for i, index in enumerate(indices):
             value = context.cast(
                 builder, builder.extract_element(done, _I32(i)), types.float32, signature.args[6].dtype
             )
-            tag_array(signature.args[6], builder.store(value, builder.gep(target.data, [place])))
+            tag_array(signature.args[6], builder.store(value, builder.gep(target.data, [index])))
         return context.get_dummy_value()
 
     return types.none(a, types.int64, b, rows, types.int64, types.int64, out), code
@@ -133,11 +131,11 @@ def _prefetch_flat(typing_context: Any, a: Any, at: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        place = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
         prefetch = builder.module.declare_intrinsic(
-            "llvm.prefetch", [place.type], ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32])
+            "llvm.prefetch", [address.type], ir.FunctionType(ir.VoidType(), [address.type, _I32, _I32, _I32])
         )
-        builder.call(prefetch, [place, _I32(0), _I32(3), _I32(1)])  # to read, keep, data
+        builder.call(prefetch, [address, _I32(0), _I32(3), _I32(1)])  # to read, keep, data
         return context.get_dummy_value()
 
     return types.none(a, types.int64), code
@@ -181,13 +179,13 @@ def _squash_flat(typing_context: Any, a: Any, at_a: Any, b: Any, at_b: Any, size
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, target = (
             _Row(
-                signature.args[place],
+                signature.args[argument],
                 builder.gep(
-                    context.make_array(signature.args[place])(context, builder, arguments[place]).data,
-                    [arguments[place + 1]],
+                    context.make_array(signature.args[argument])(context, builder, arguments[argument]).data,
+                    [arguments[argument + 1]],
                 ),
             )
-            for place in (0, 2)
+            for argument in (0, 2)
         )
         size, three = arguments[4], _I64(3)
 

@@ -35,7 +35,7 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
         believes: which belief; price and target of `planner_belief`; the line (intercept, slope) of `content_belief`;
             `newcomer` [M] of `popularity_belief`.
         levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
-        slates: [B, K] filled with places among its candidates, or items where it has none, best first.
+        slates: [B, K] filled with positions among its candidates, or items where it has none, best first.
         sizes: [B] filled with how many it shows; 0 where it is inactive.
         chosen: [B] filled with levels of prices.
     """
@@ -93,7 +93,7 @@ def choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slate):
 
 @kernel
 def list_showable(world, state, p, b, n, options):
-    """Fill options[:count] with what active agent n may show: candidates by their place, or items; `count`."""
+    """Fill options[:count] with what active agent n may show: candidates by their position, or items; `count`."""
     count = 0
     for i in range(p.shape.candidates if retrieves(p) else p.shape.items):
         j = item_of(state, p, b, n, i)
@@ -105,7 +105,7 @@ def list_showable(world, state, p, b, n, options):
 
 @kernel
 def item_of(state, p, b, n, option):
-    """The item behind an option: a candidate by its place, or the item itself; -1 at an empty place."""
+    """The item behind an option: a candidate by its position, or the item itself; -1 at an empty position."""
     return np.int64(state.candidates[b, n, option]) if retrieves(p) else np.int64(option)
 
 
@@ -115,7 +115,7 @@ def item_of(state, p, b, n, option):
 class Page(NamedTuple):
     """Where a page of all agents is worked out; O = max(C, M) options, L levels of prices (1 where agents set none)."""
 
-    options: np.ndarray  # [N, O] places of candidates, or items
+    options: np.ndarray  # [N, O] positions of candidates, or items
     counts: np.ndarray  # [N] how many of them
     weights: np.ndarray  # [N, L, O] exp(v / lambda - scale)
     scales: np.ndarray  # [N, L] the largest v / lambda
@@ -137,7 +137,7 @@ def arrange(world, state, levels, page, slates, sizes, offered):
 
     Args:
         levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
-        slates: [B, N, K] filled with places among each agent's candidates, or items where it has none.
+        slates: [B, N, K] filled with positions among each agent's candidates, or items where it has none.
         sizes: [B, N] filled with how many it shows; 0 where it is inactive.
         offered: [B, N] filled with levels of prices.
     """

@@ -27,7 +27,7 @@ _STARTS = 12  # of it, where lambda < 1
 class Scratch(NamedTuple):
     """Where a slate is worked out; O = max(C, M) options."""
 
-    options: np.ndarray  # [O] places of candidates, or items
+    options: np.ndarray  # [O] positions of candidates, or items
     weights: np.ndarray  # [O]
     values: np.ndarray  # [O]
     chosen: np.ndarray  # [K] of the options
@@ -62,8 +62,8 @@ def expected_page(world, p):
 def log_theta(world, state, p, b, n, k):
     """Log examination of slot k of agent n, whose rank on the page about to be shown is already drawn."""
     first, stop = active_agents(world, p, state.copies[b])
-    for place in range(stop - first):
-        m, rank = slot_at(state, p, b, k, place, first, stop)
+    for turn in range(stop - first):
+        m, rank = slot_at(state, p, b, k, turn, first, stop)
         if m == n:
             return world.log_theta[rank]
     return -np.inf
