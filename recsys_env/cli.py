@@ -27,7 +27,8 @@ def fail(message: object) -> NoReturn:
 def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> Any:
     """Parse the command line by the signature of a function (a dataclass: by its fields), and call the function.
 
-    Parameters without a default are positional arguments.
+    Parameters without a default are positional arguments: files, and the names of algorithms. Tasks and policies are
+    options of the same names in all commands: `--task` or `--tasks`, and `--policies`.
 
     Args:
         name: name of the command, as after `python -m`.

@@ -28,7 +28,7 @@ def tasks() -> None:
         print(textwrap.fill(f"suite {name}: {suite.title}. {suite.purpose} {', '.join(suite.tasks)}.", _width()))
 
 
-def describe(task: str) -> None:
+def describe(task: str = "ecommerce-v1") -> None:
     """Describe a task: agents, page, actions, observation, reward, and every field of its config with value, meaning,
     unit, range, default and source. Fields may be changed after the name: duel-v1,horizon=50."""
     settings = cli.config_of(task)

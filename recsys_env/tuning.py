@@ -398,7 +398,9 @@ class Tuned(NamedTuple):
     roles: tuple[str, ...]
 
 
-def tune(task: str, episodes: int = 50, generations: int = 24, searches: int = 2, seed: int = 0) -> Tuned:
+def tune(
+    task: str = "ecommerce-v1", episodes: int = 50, generations: int = 24, searches: int = 2, seed: int = 0
+) -> Tuned:
     """Search for the numbers that the policies `planner` and `static` use in a task, on training seeds.
 
     Args:

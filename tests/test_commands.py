@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -113,7 +114,7 @@ def test_which_policies_learn_is_known_without_importing_them(name: str, place: 
 
 
 def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["describe", "journey-v1"])
+    main(["describe", "--task", "journey-v1"])
     text = capsys.readouterr().out
     about, numbers = describe(TASKS["journey-v1"]).split("\n", 1)
     assert about.startswith("description = ")
@@ -139,7 +140,7 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_task_may_have_fields_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["describe", "journey-v1,horizon=50,users.number=16"])
+    main(["describe", "--task", "journey-v1,horizon=50,users.number=16"])
     changed = task_config("journey-v1", {"horizon": 50, "users": {"number": 16}})
     _, numbers = describe(changed).split("\n", 1)
     assert capsys.readouterr().out.endswith(f"\nconfig\n{numbers}\n")
@@ -147,14 +148,14 @@ def test_a_task_may_have_fields_changed(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_reward_of_a_task_is_that_of_its_roles(capsys: pytest.CaptureFixture[str]) -> None:
     role = {"name": "seller", "rewards": {"click": 0.1, "diversity": 2.0}}
-    main(["describe", f"ecommerce-v1,reward.sharing=1,roles=({role},)"])
+    main(["describe", "--task", f"ecommerce-v1,reward.sharing=1,roles=({role},)"])
     words = " ".join(capsys.readouterr().out.split())
     assert "agents 2: seller_0, seller_1 " in words
     assert " reward 0.1 per click, 2 per diversity; sharing 1 " in words
 
 
 def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["describe", "grocery-v1"])
+    main(["describe", "--task", "grocery-v1"])
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(
         "the catalogue 'grocery' has 2434 users with up to 64 habits each, 2000 items, 32 dims, 35 topics; "
@@ -172,7 +173,20 @@ def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixtur
     ],
 )
 def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert message in refused(capsys, "describe", task)
+    assert message in refused(capsys, "describe", "--task", task)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_tasks_and_policies_are_named_alike_on_all_commands(name: str) -> None:
+    module, _, function = COMMANDS[name][0].partition(":")
+    call = getattr(pytest.importorskip(module, exc_type=ImportError), function)
+    options = inspect.signature(call, eval_str=True).parameters
+    if {"evaluation", "experiment"} & options.keys():  # a dataclass with the options as fields
+        (one,) = options.values()
+        options = inspect.signature(one.annotation).parameters
+    positional = {word for word, option in options.items() if option.default is inspect.Parameter.empty}
+    assert positional <= {"log"}
+    assert {"task", "tasks", "policies"} & options.keys() or name in ("tasks", "policies", "metrics", "fit", "report")
 
 
 @pytest.mark.parametrize("commands", [CORE, EXTRA], ids=["core", "extra"])
@@ -183,7 +197,7 @@ def test_a_command_answers_without_what_it_does_not_need(commands: Any) -> None:
         pytest.importorskip("tyro")
     else:
         unneeded |= {"tyro", "rich"}
-    given = {"tasks": [], "policies": [], "metrics": [], "describe": ["duel-v1"]}
+    given = {"tasks": [], "policies": [], "metrics": [], "describe": ["--task", "duel-v1"]}
     words = [[name, *given.get(name, ["--help"])] for name in commands]
     code = f"""
 import sys

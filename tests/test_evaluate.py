@@ -341,8 +341,8 @@ def test_a_task_of_ones_own_is_found_by_the_module_that_registers_it(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    solve = [["solve"]] if importlib.util.find_spec("nashpy") else []  # of the extra "exact"
-    for command in (["describe"], *solve, ["evaluate", "--episodes", "2", "--seeds", "2", "--tasks"]):
+    solve = [["solve", "--task"]] if importlib.util.find_spec("nashpy") else []  # of the extra "exact"
+    for command in (["describe", "--task"], *solve, ["evaluate", "--episodes", "2", "--seeds", "2", "--tasks"]):
         main([*command, "my_hall:my-hall-v0"])
         assert "my-hall-v0" in capsys.readouterr().out
     assert recsys_env.parallel_env("my_hall:my-hall-v0").config.horizon == 20

@@ -260,7 +260,7 @@ def test_the_command_says_which_strategies_its_equilibria_are_of(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "solution.json"
-    main(["solve", "pricing-duel-v0", "--policies", mine(Trigger), "joint", "greedy", "--json", str(out)])
+    main(["solve", "--task", "pricing-duel-v0", "--policies", mine(Trigger), "joint", "greedy", "--json", str(out)])
     text = " ".join(capsys.readouterr().out.split())
     for words in (
         "pricing-duel-v0: 3 payoff-relevant states (147 with past prices), 2 agents",
@@ -273,7 +273,7 @@ def test_the_command_says_which_strategies_its_equilibria_are_of(
         assert words in text
     stored = json.loads(out.read_text())
     assert np.shape(stored["transitions"]) == (147, 49, 147) == (len(stored["table_states"]), 49, stored["table"])
-    main(["solve", "duel-v1", "--policies", "joint"])
+    main(["solve", "--task", "duel-v1", "--policies", "joint"])
     assert "these states (Markov perfect equilibria) price of anarchy" in " ".join(capsys.readouterr().out.split())
 
 

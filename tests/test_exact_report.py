@@ -25,7 +25,7 @@ DUEL = recsys_env.TASKS["duel-v1"]
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    main(["solve", *words])
+    main(["solve", "--task", *words])
     return " ".join(capsys.readouterr().out.split())
 
 
@@ -165,7 +165,7 @@ def test_slates_are_looked_up_and_played() -> None:
 )
 def test_what_cannot_be_solved_is_said_in_one_line(task: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["solve", task])
+        main(["solve", "--task", task])
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert re.search(message, error.strip())

@@ -498,15 +498,15 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tyro")
     pytest.importorskip("rich")
     task = "rivals-v1,horizon=400,arrival.r_0=-3,users.number=20"
-    main(["ab", task, "random", "content", "--design", "user", "page", "--repetitions", "2"])
+    main(["ab", "--task", task, "--policies", "random", "content", "--design", "user", "page", "--repetitions", "2"])
     shown = capsys.readouterr().out
     assert "A = random, B = content. If B serves everybody instead of A, a user slot earns" in shown
     assert "of the ticks." in shown
     for word in ("share of the true effect", "picks the worse", "user", "page"):
         assert word in shown
     with pytest.raises(SystemExit, match=r"^2$"):
-        main(["ab", "rivals-v1", "random", "content", "--design", "user", "--repetitions", "2"])
+        main(["ab", "--policies", "random", "content", "--design", "user", "--repetitions", "2"])
     assert "--sparse" in capsys.readouterr().err
     with pytest.raises(SystemExit, match=r"^2$"):
-        main(["ab", task, "random", "content", "--without", "stocks"])
+        main(["ab", "--task", task, "--policies", "random", "content", "--without", "stocks"])
     assert "unknown cause 'stocks'" in capsys.readouterr().err

@@ -230,7 +230,17 @@ def test_rewards_after_sharing_are_what_a_search_may_go_by() -> None:
 
 def test_the_command_prints_fields_of_a_config(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tyro")
-    main(["tune", "duel-v1,horizon=20,action=candidates,candidates.number=2", "--episodes", "2", "--generations", "1"])
+    main(
+        [
+            "tune",
+            "--task",
+            "duel-v1,horizon=20,action=candidates,candidates.number=2",
+            "--episodes",
+            "2",
+            "--generations",
+            "1",
+        ]
+    )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("planner_price=")
     assert lines[1].startswith("static_weights={'profile_match': ")

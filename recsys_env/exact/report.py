@@ -1,15 +1,15 @@
 """The command `solve`, which prints the solution of a finite game.
 
-python -m recsys_env solve duel-v1
-python -m recsys_env solve pricing-duel-v0 --criterion discounted --json solution.json
-python -m recsys_env solve example
+python -m recsys_env solve --task duel-v1
+python -m recsys_env solve --task pricing-duel-v0 --criterion discounted --json solution.json
+python -m recsys_env solve --task example
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from .. import cli
 from ..checks import did_you_mean, shown
 from ..config import WorldConfig
 from ..files import write_json
-from ..libraries import library
 from .game import MarkovGame, Policies, textbook_example
 from .placing import Refused, played
 from .policies import equilibrium_of
@@ -37,13 +36,11 @@ from .solve import (
 )
 from .tables import tabulate
 
-conf = library("tyro.conf", "exact")
-
 NAMED = ("random", "greedy", "planner", "equilibrium", "joint")  # policies that are placed in the game
 
 
 def solve(
-    task: Annotated[str, conf.Positional] = "example",
+    task: str = "example",
     criterion: str = "average",
     policies: tuple[str, ...] = NAMED,
     json: Path | None = None,

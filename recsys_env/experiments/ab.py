@@ -1,6 +1,6 @@
 """What an A/B test would report, beside what it should have found.
 
-    python -m recsys_env ab rivals-v1 static content --sparse --design user session page switchback
+    python -m recsys_env ab --task rivals-v1 --policies static content --sparse --design user session page switchback
 
 One repetition is one population. It is played several times on the same random numbers: with policy A for everybody,
 with policy B for everybody, and with the assignment of each design. The difference of the first two is the true effect.
@@ -501,12 +501,10 @@ def _share(truths: np.ndarray) -> list[float]:
 class Command:
     """Show what an A/B test of two policies reports by design, beside the true effect."""
 
-    task: str
+    task: str = "rivals-v1"
     """Name of a task, optionally with changed fields: rivals-v1,num_agents=3."""
-    a: str
-    """Policy A: a name, the folder of a trained policy, or module:factory."""
-    b: str
-    """Policy B, likewise."""
+    policies: tuple[str, str] = ("static", "content")
+    """Policies A and B: names, folders of trained policies, or module:factory."""
     design: tuple[Literal["user", "session", "page", "switchback", "item"], ...] = (
         "user",
         "session",
@@ -538,7 +536,7 @@ def command(experiment: Command) -> dict[str, Any]:
     """Show what an A/B test of two policies reports by design, beside the true effect."""
     cli.require("evaluate", "scipy", "rich")
     cli.at_least(2, repetitions=experiment.repetitions)
-    a, b, *_ = import_policies((experiment.a, experiment.b))
+    a, b = import_policies(experiment.policies)
     config = cli.config_of(experiment.task)
     config = without(sparse(config) if experiment.sparse else config, *experiment.without)
     result = ab_test(

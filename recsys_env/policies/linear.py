@@ -249,7 +249,7 @@ class Static(LinearRanker):
         if not found:
             raise ValueError(
                 "static_weights of this world are empty, so there is no policy 'static'; "
-                "`python -m recsys_env tune TASK` finds them"
+                "`python -m recsys_env tune --task TASK` finds them"
             )
         names = ranker_weights(envs.config, envs.shape)
         if not set(found) & set(names):
