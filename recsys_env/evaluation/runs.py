@@ -29,7 +29,7 @@ from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..policies.population import members_of
 from ..provenance import provenance
 from ..scenarios import PACKAGE
-from .episodes import UNSEEN, by_agent, play_episode
+from .episodes import UNSEEN, by_agent, episode_rewards, play_episode
 from .log import EpisodeLog
 from .metrics import measure
 from .stored import read_run
@@ -154,8 +154,9 @@ def play(run: Run) -> dict[str, Any]:
 
     Returns:
         the run's fields; config: digest of the task's config; learns; made_of: your own policies -> `digest_of`;
-        own [E][N] individual reward of each agent; metrics: name -> [N + 1] mean over the episodes that have a value
-        (None if none has), the platform last; costs: of a page, as of `Team.costs`; seconds; where it comes from.
+        individual_reward [E][N] of each agent; metrics: name -> [N + 1] mean over the episodes that have a value (None
+        if none has), the platform last; costs: of a page, as of `Team.costs`, but none if the episodes were played in
+        one compiled call, as they are without metrics if all policies are compiled; seconds; where it comes from.
     """
     began = time.perf_counter()
     envs = VectorEnv(run.config, run.episodes, copy=False)
@@ -166,10 +167,14 @@ def play(run: Run) -> dict[str, Any]:
         seen = _warm_up(run, envs, team if learns else Team(envs, run.members(), UNSEEN + run.seed))
     observations, _ = envs.reset(seed=UNSEEN + run.seed)
     team.reset()
-    measured = EpisodeLog(envs, seen) if run.metrics else None
-    individual = play_episode(envs, team, observations, measured)
+    metrics: dict[str, list[float | None]] = {}
+    if run.metrics:
+        measured = EpisodeLog(envs, seen)
+        individual = play_episode(envs, team, observations, measured)
+        metrics = {name: _means(values) for name, values in measure(measured).items()}
+    else:
+        individual = episode_rewards(envs, team, observations).individual_rewards
     team.check()
-    metrics = {} if measured is None else {name: _means(values) for name, values in measure(measured).items()}
     return {
         **asdict(run),
         "config": digest_of_value(plain_config(run.config)),

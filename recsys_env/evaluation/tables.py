@@ -75,8 +75,8 @@ def arrow(name: str) -> str:
 
 
 def cost_table(task: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return headings and rows of the cost of a page for each team, in every unit that a team reports."""
-    costs = {team: row.get("costs", {}) for team, row in task["teams"].items()}
+    """Return headings and rows of the cost of a page for each team that has one, in every unit that a team reports."""
+    costs = {team: row["costs"] for team, row in task["teams"].items() if row.get("costs")}
     units = list(dict.fromkeys(unit for cost in costs.values() for unit in cost))
     rows = [
         [
