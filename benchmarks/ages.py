@@ -94,6 +94,8 @@ ACTS_SINCE: dict[str, str] = {}
 # Commits that changed what `PLAY` digests while the tasks played the same, as new digests of the code before them have
 # shown; oldest first.
 RENAMED = ("79be80a3fca5c87105eb2a4104edf613165413dc",)
+# Module -> the name that digests know it by, for modules that were renamed while they did the same.
+MOVED = {"language.encoders": "language.encode"}
 CENTRAL = ("mappo", "qmix")  # BenchMARL's learners that see the global state
 DIRTY = "-dirty"  # what `provenance` adds to a commit
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -105,10 +107,12 @@ _NAMED = {**POLICIES, **TASK_POLICIES}
 
 def meaning(tree: Any) -> Any:
     """Turn a syntax tree into nested lists that are the same in every version of Python: without docstrings, empty
-    fields and line numbers."""
+    fields and line numbers. Imported modules have the names of `MOVED`."""
     if isinstance(tree, ast.AST):
         if isinstance(tree, _DOCUMENTED) and ast.get_docstring(tree) is not None:
             tree.body = tree.body[1:]
+        if isinstance(tree, ast.ImportFrom) and tree.module in MOVED:
+            tree.module = MOVED[tree.module]
         inside = {name: meaning(value) for name, value in ast.iter_fields(tree) if name != "kind"}
         return [type(tree).__name__, *(item for item in sorted(inside.items()) if item[1] not in (None, []))]
     return [meaning(item) for item in tree] if isinstance(tree, list) else repr(tree) if tree is not None else None

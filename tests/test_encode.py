@@ -10,10 +10,10 @@ import pytest
 
 from recsys_env import vector_env
 from recsys_env.language import Projection, encode
-from recsys_env.language.encode import CACHE, HASHING, MINILM
+from recsys_env.language.encoders import CACHE, HASHING, MINILM
 from recsys_env.language.local_model import LocalModel
 
-encoding = importlib.import_module("recsys_env.language.encode")
+encoding = importlib.import_module("recsys_env.language.encoders")
 TEXTS = ["Cheddar cheese, 8 oz", "cheddar CHEESE 8 oz", "Mozzarella cheese", "Dog food", ""]
 
 

@@ -25,7 +25,7 @@ from recsys_env.addresses import with_secrets, without_secrets
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.report import evaluate
 from recsys_env.language import models
-from recsys_env.language.encode import CACHE
+from recsys_env.language.encoders import CACHE
 from recsys_env.language.endpoint import _asked_to_wait
 from recsys_env.language.interface import LanguageModel, ModelError, ModelRefused, Usage
 from recsys_env.language.local_model import LocalModel

@@ -19,7 +19,7 @@ from recsys_env import VectorEnv, WorldConfig, task_config
 from recsys_env.kernels.equations import in_python
 from recsys_env.kernels.requests import PHRASINGS, request_row
 from recsys_env.language import Reader, TextPolicy, describe
-from recsys_env.language.encode import HASHING
+from recsys_env.language.encoders import HASHING
 from recsys_env.policies.registry import make_policy
 
 SHORT = {"horizon": 40}

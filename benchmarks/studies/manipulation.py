@@ -27,7 +27,7 @@ import numpy as np
 from recsys_env import VectorEnv, WorldConfig, task_config
 from recsys_env.evaluation.statistics import interval
 from recsys_env.language import TextPolicy
-from recsys_env.language.encode import HASHING, MINILM
+from recsys_env.language.encoders import HASHING, MINILM
 from recsys_env.policies import Policy, Team, feedback
 from recsys_env.policies.registry import make_policy
 from recsys_env.texts import Texts

@@ -24,7 +24,7 @@ import pandas as pd
 from recsys_env.catalogue import Catalogue
 from recsys_env.fitting import complete_journey, fit
 from recsys_env.fitting.report.ranking import CUTOFF, interval, ranking_quality, utility
-from recsys_env.language.encode import HASHING, MINILM
+from recsys_env.language.encoders import HASHING, MINILM
 
 from ..result_files import store
 from .fit_report import purchases

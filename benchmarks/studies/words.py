@@ -34,7 +34,7 @@ from recsys_env.batch import copy_seed
 from recsys_env.evaluation.episodes import begin_episodes, episode_rewards
 from recsys_env.evaluation.statistics import interval
 from recsys_env.language import Projection, TextPolicy, encode
-from recsys_env.language.encode import HASHING, MINILM
+from recsys_env.language.encoders import HASHING, MINILM
 from recsys_env.policies import Policy, Team
 from recsys_env.policies.linear import Static
 from recsys_env.policies.ranking import Ranker

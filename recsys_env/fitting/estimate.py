@@ -12,7 +12,7 @@ import numpy as np
 
 from ..catalogue import Catalogue
 from ..checks import shown
-from ..language.encode import MINILM
+from ..language.encoders import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
 from .newcomers import with_newcomers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..catalogue import Catalogue
-from ..language.encode import encode
+from ..language.encoders import encode
 from ..language.projection import Projection
 from ..texts import full_texts
 from .prices import mean_by

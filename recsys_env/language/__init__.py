@@ -1,6 +1,6 @@
 """Language: texts of items as vectors, pages as prompts, and language models as policies.
 
-encode.py       texts -> vectors, by a sentence encoder on this machine or by hashing words
+encoders.py     texts -> vectors, by a sentence encoder on this machine or by hashing words
 projection.py   vectors of texts -> taste vectors, for items without purchases
 pages.py        the page about to be shown, as an agent may know it; an answer to it -> an action
 rules.py        a task as an agent plays it -> system prompt; what each number in a prompt means
@@ -15,7 +15,7 @@ policy.py       policies that read prompts
 nearest.py      a policy that shows the items with the most similar texts
 """
 
-from .encode import encode
+from .encoders import encode
 from .environment import TextEnv, text_env
 from .interface import LanguageModel, ModelError, ModelRefused
 from .models import open_model

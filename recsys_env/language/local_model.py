@@ -17,7 +17,7 @@ from ..addresses import without_secrets
 from ..checks import shown
 from ..files import read_json
 from ..libraries import library
-from .encode import fingerprint
+from .encoders import fingerprint
 from .interface import LanguageModel, Messages
 
 SMOLLM2 = "smollm2"

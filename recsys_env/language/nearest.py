@@ -9,7 +9,7 @@ import numpy as np
 
 from ..batch import AnyBatch
 from ..policies.ranking import Ranker
-from .encode import encode
+from .encoders import encode
 from .pages import plain
 
 KEEP = 0.9  # weight of earlier clicks at each click

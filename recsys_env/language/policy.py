@@ -23,7 +23,7 @@ import numpy as np
 
 from ..checks import as_numbers, check_count, check_flag, did_you_mean, is_number, is_sequence, shown
 from ..files import FileError, read_json, signed, write_json
-from .encode import CACHE, cache_folder
+from .encoders import CACHE, cache_folder
 from .interface import LanguageModel, ModelError, ModelRefused, Usage
 from .models import open_model
 from .pages import Answer, Page, Reader, as_retrieved
