@@ -204,6 +204,13 @@ def test_rows_of_different_origin_are_told_apart() -> None:
     )
 
 
+def test_missed_aims_for_speed_have_a_cause() -> None:
+    aims = [*measured.stored("speed")["aims"], *measured.stored("recsim_ng")["aims"]]
+    said = cells(speeds._aims([[what, aim, value, False] for what, aim, value, _ in aims]))
+    assert all(said[what][2].startswith("no. ") and len(said[what][2]) > 20 for what, *_ in aims)
+    assert cells(speeds._aims([["second start, s", 1.0, 0.9, True]]))["second start, s"][2] == "yes"
+
+
 def test_speed_beside_recsim_ng_is_said_with_its_aims(nothing_measured: Path) -> None:
     def row(ratio: float) -> dict[str, list[float]]:
         times = {f"{who}_ns": [90.0, 100.0, 110.0] for who in ("ours", "graph", "xla")}
