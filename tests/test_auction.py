@@ -271,6 +271,7 @@ def actions_of(name: str, envs: VectorEnv) -> np.ndarray:
     return policy.act(observations[:, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["candidates", "weights"])
 def test_policies_that_do_not_plan_bids_bid_truthfully(action: str) -> None:
     envs = small(action=action)

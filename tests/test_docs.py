@@ -24,7 +24,20 @@ TRAINERS = [
     ROOT / "docs" / "training" / f"{name}.md" for name in ("sb3", "pettingzoo", "torchrl", "rllib", "skrl", "tianshou")
 ]
 # Pages that solve games, train, or play long episodes.
-LONG = ("docs/data.md", "docs/exact.md", "docs/interfaces.md", "docs/training", "docs/tutorials", "docs/watching.md")
+LONG = tuple(
+    f"docs/{page}"
+    for page in (
+        "data",
+        "evaluation",
+        "exact",
+        "experiments",
+        "interfaces",
+        "policies",
+        "training",
+        "tutorials",
+        "watching",
+    )
+)
 PICTURE = r"!\[[^\]]*\]\(([^)\s]+)\)"
 
 

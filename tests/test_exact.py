@@ -353,6 +353,7 @@ def test_too_many_states_say_how_many() -> None:
         tabulate("duel-v1", max_states=2)
 
 
+@pytest.mark.slow
 def test_states_in_which_nobody_is_served_have_rows_as_well() -> None:
     """Of this game some states are found together whose ticks are all idle."""
     game = tabulate(

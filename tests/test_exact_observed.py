@@ -130,6 +130,7 @@ def pricing() -> MarkovGame:
     return tabulate(PRICING)
 
 
+@pytest.mark.slow
 def test_a_trigger_on_past_prices_makes_the_joint_optimum_an_equilibrium(pricing: MarkovGame) -> None:
     """What it plays in the table earns the optimum, nobody gains by another answer, and it is what the engine plays."""
     names = ("random", "equilibrium", "joint", mine(Trigger))
@@ -199,6 +200,7 @@ def test_words_for_policies_of_either_kind(pricing: MarkovGame) -> None:
         pricing.policy("66")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "told"),
     [

@@ -342,6 +342,7 @@ def test_logged_pages_hold_what_was_shown_clicked_and_earned() -> None:
     assert pages.returns[clicks].mean() > pages.returns.mean() > 0
 
 
+@pytest.mark.slow
 def test_pre_training_finds_what_is_clicked(tmp_path: Path) -> None:
     training = begin(options(tmp_path, task="streaming-v1", pages=0))
     learner = GenerativeLearner(training, training.algorithm)

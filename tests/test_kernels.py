@@ -560,7 +560,9 @@ def events_of(page: str) -> tuple[list[str], tuple[str, ...]]:
     return frequent, (*OCCASIONAL, *(SCENES if page != "rival" else ()))
 
 
-@pytest.mark.parametrize("page", dict(KINDS))
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (page != "shared")) for page in dict(KINDS)]
+)
 def test_kernels_follow_the_plain_game(page: str) -> None:
     tally: Counter[str] = Counter()
     examples = max(EXAMPLES, AT_LEAST // [kind for kind, _ in KINDS].count(page))

@@ -189,6 +189,7 @@ WORDS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(WORDS).map("".join), st.booleans())
 def test_any_text_is_a_legal_answer(text, speaks):

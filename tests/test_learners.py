@@ -443,6 +443,7 @@ def test_a_kept_vector_is_that_of_the_clicks_so_far(name: str) -> None:
 # ------------------------------------------------------------------------------------------------ they learn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BANDITS + COLLABORATIVE + DEEP)
 def test_learners_get_better_than_popularity_and_chance(name: str) -> None:
     """In their second episode, in a world where historical popularity says nothing."""

@@ -108,6 +108,7 @@ def models(short_chains: None) -> list[ChoiceModel]:
     return [fit_choices(simulated(seed, PAGES)) for seed in range(3)]
 
 
+@pytest.mark.slow
 def test_every_parameter_is_recovered_within_its_standard_errors(models: list[ChoiceModel]) -> None:
     z = np.array([(model.fixed - PHI) / model.fixed_error for model in models])
     assert np.abs(z).max() < 3.5, z.round(1)
@@ -134,6 +135,7 @@ def test_positions_and_tastes_are_told_apart_where_the_policy_knew_the_tastes() 
         assert without.taste < 2.0
 
 
+@pytest.mark.slow
 def test_what_a_policy_learned_from_clicks_is_no_sign_of_tastes() -> None:
     """Without tastes, a policy that follows clicks shows what was clicked by chance."""
     pages = simulated(0, PAGES, taste=0.0, simple=True, policy="learning")
@@ -211,6 +213,7 @@ def test_tastes_that_gather_in_segments_keep_their_size():
     assert of_one.taste > model.taste + 0.4
 
 
+@pytest.mark.slow
 def test_without_tastes_it_is_the_conditional_logit_of_statsmodels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody's tastes and no item's appeal differ, the fixed coefficients are those of a plain logit."""
     monkeypatch.setattr(choice_model, "DRAWS", 600)

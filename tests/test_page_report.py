@@ -102,6 +102,7 @@ def test_the_page_needs_no_other_file(report: dict[str, Any], tmp_path: Path) ->
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text).lower().split()
 
 
+@pytest.mark.slow
 def test_a_log_without_propensities_or_prices_says_so(log: Any) -> None:
     found = assess(log[["user", "item", "time", "event", "page", "category"]], origin="pages", **SMALL)
     wrong, lacking = " ".join(found["verdict"]["wrong"]), " ".join(found["diagnosis"]["not identified"])
@@ -356,6 +357,7 @@ def test_simulated_times_are_as_exact_as_those_of_the_log(log: Any, fitted: Any)
 # ------------------------------------------------------------------------------------------------ values of pages
 
 
+@pytest.mark.slow
 def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the pages are held out, so that the estimates are sharp. They know of no competition on a page, so a page
     of good items is worth less than they say."""
@@ -389,6 +391,7 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any, mon
     assert all(row["ips"] is row["dr"] is None for row in narrow["policies"].values())
 
 
+@pytest.mark.slow
 def test_a_slot_filled_with_its_own_item_leaves_the_page_as_it_was(cut: PageSplit) -> None:
     world, model = fitted_pages(cut.before, PageFitSettings())
     rows = prediction.shown_items(cut, world.catalogue, PageFitSettings(), cut.after)

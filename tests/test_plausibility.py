@@ -176,6 +176,7 @@ def test_a_log_that_is_probably_wrong_is_fitted_with_a_doubt(log, name, tmp_path
     assert FittedWorld.load(tmp_path / "world.npz").summary() == summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

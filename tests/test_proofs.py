@@ -264,6 +264,7 @@ SPOILT: dict[str, Callable[[Any], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", [name for name in rules.NAMES if name != "replay"])
 def test_the_soak_notices(check: str) -> None:
     assert check in watched(SPOILT[check], **PAGES.get(check, {}))

@@ -83,6 +83,7 @@ def test_who_scores_above_100_is_named() -> None:
     assert suites.above_hundred("news-v1", {"planner": scores["planner"]}) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", measured.played())
 def test_no_table_puts_anything_above_its_100_without_saying_so(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -76,6 +76,7 @@ def own_options(algorithm: str) -> set[str]:
     return set(ALGORITHMS[algorithm]().hyperparameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", QUICK)
 def test_it_gains_beyond_noise_and_is_loaded_back(algorithm: str, tmp_path: Path) -> None:
     result = trained(algorithm, tmp_path, task="easy-v0", eval_episodes=5, **QUICK[algorithm])
