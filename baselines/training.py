@@ -46,7 +46,7 @@ class Evaluation(TypedDict):
 
     agent_steps: int
     seconds: float  # of the processor, for training until then, without evaluations
-    own: list[float]  # [E] individual reward per learner and episode
+    individual_reward: list[float]  # [E] individual reward per learner and episode
 
 
 class Rollout:

@@ -467,7 +467,7 @@ def test_evaluation_keeps_no_run_but_its_own(tmp_path: Path, monkeypatch: pytest
 
     refuses("was played with seed = 0, not 1", lambda run: read_run(file.with_name("0.json")))
     refuses(
-        "holds no run: own[0][1] must be a finite number, not nan",
+        "holds no run: individual_reward[0][1] must be a finite number, not nan",
         lambda run: signed({**run, "individual_reward": [[0.0, float("nan")], *run["individual_reward"][1:]]}),
     )
     refuses(

@@ -180,7 +180,7 @@ def test_infos_are_a_mapping_of_the_last_step() -> None:
 @pytest.mark.parametrize(
     ("earlier", "name"),
     [
-        ("individual_reward", "individual_reward"),
+        ("own", "individual_reward"),
         ("place", "user_slot"),
         ("next_place", "next_user_slot"),
         ("offer", "price_multiplier"),

@@ -208,13 +208,13 @@ def _said(text: str, page: Page) -> _Said:
     words: dict[str, Sequence[str]] = {"price": list(map(str, range(page.levels))), "message": page.vocabulary}
     for name in filter(words.get, words):
         line = re.compile(rf"^[ \t*_`-]*{name}[ \t*_`]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
-        found = [index for given in line.findall(text) if (index := _index(given, words[name])) is not None]
+        found = [index for given in line.findall(text) if (index := _word_index(given, words[name])) is not None]
         beside[name], answer = found[-1] if found else None, line.sub("", answer)
     behind, answer, clean = answer, answer.strip(_EDGES), True
     if (value := _in_json(answer)) is not None:
         picks = value["picks"] if isinstance(value["picks"], list) else [value["picks"]]
         named = [name for pick in picks for name in _name(pick, page)]
-        beside |= {name: _index(value[name], words[name]) for name in words if name in value}
+        beside |= {name: _word_index(value[name], words[name]) for name in words if name in value}
     elif (strictly := _strictly(answer, page)) is not None:
         named = strictly
     elif label is not None:
@@ -295,7 +295,7 @@ def _is_whole(value: Any) -> bool:
     return is_number(value) and 0 <= value < 10**MOST_DIGITS and value == int(value)
 
 
-def _index(given: Any, words: Sequence[str]) -> int | None:
+def _word_index(given: Any, words: Sequence[str]) -> int | None:
     """Return the index of the word that is given; None if there is no such word."""
     word = _bare(_as_text(given))
     bare = [_bare(word) for word in words]
