@@ -95,7 +95,7 @@ ACTS_SINCE: dict[str, str] = {}
 # shown; oldest first.
 RENAMED = ("79be80a3fca5c87105eb2a4104edf613165413dc",)
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
-MOVED = {"language.encoders": "language.encode"}
+MOVED = {"language.encoders": "language.encode", "encoders": "encode"}
 CENTRAL = ("mappo", "qmix")  # BenchMARL's learners that see the global state
 DIRTY = "-dirty"  # what `provenance` adds to a commit
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -11,7 +11,7 @@ from measured import NotMeasured, section, stored, whence, whence_rows
 from recsys_env.evaluation.tables import markdown
 
 SHOWN = 6  # kernels of a profile
-CAUSES = {  # words of an aim for speed -> why it is missed where it is; the first that fit
+CAUSES = {  # words -> why an aim for speed that has them is missed; the first entry that fits counts
     "ticks/s": "The aim was set on another processor, on which a tick takes about half as long.",
     "pages/s": "The aim was set on another processor, and a page needs too many instructions even there.",
     "CartPoleVectorEnv": "A tick needs more instructions than a step of a pole with four numbers.",
@@ -20,11 +20,12 @@ CAUSES = {  # words of an aim for speed -> why it is missed where it is; the fir
     "lower bound": "The bound counts each part of the work in a vectorised pass of its own.",
     "a page of candidates": "The bound draws eight candidates at a time. Each draw depends on the draws before it.",
     "million users": "Candidates, tables and visitors lie outside the caches, and a tick waits for memory.",
+    "slowest task": "In `grocery-v1` the compiled call alone takes most of the time.",
     "parallel_env": "PettingZoo asks for dictionaries by agent. Making them takes longer than the compiled call.",
     "state()": "`grocery-v1` has the most users. Means over all who have come are summed anew at each call.",
     "start, s": "It is numba's work on the kernels, on a processor slower than the one that the aim was set on.",
     "fused": "A tick of this game keeps more state: satisfaction, habits, trust and the platform's statistics.",
-    "stepwise": "Each step from Python reads the state of all copies again, which is larger than RecSim NG's.",
+    "stepwise": "Each step from Python reads all copies' state again. That state is larger than RecSim NG's.",
     "code of their own": "On this processor the general code is nearly as fast.",
 }
 

@@ -524,7 +524,7 @@ class PlatformConfig(Settings):
     """One platform on which the agents are creators (`page="platform"`). Every `period` ticks each creator publishes
     one item of its own, and a fixed ranker fills every page from the items that creators published last.
 
-    A creator owns an item for each place of its window, topic and level of clickbait. The clickbait of level l is
+    A creator owns an item for each position in its window, topic and level of clickbait. The clickbait of level l is
     l / (L - 1). An item scores match * <noisy profile, q_j> + bait * c_j + noise * Gumbel. Only the best item of each
     creator competes for the page, which shows the best of these in the order of their scores.
     """

@@ -30,7 +30,11 @@ def tasks() -> None:
 
 def describe(task: str = "ecommerce-v1") -> None:
     """Describe a task: agents, page, actions, observation, reward, and every field of its config with value, meaning,
-    unit, range, default and source. Fields may be changed after the name: duel-v1,horizon=50."""
+    unit, range, default and source.
+
+    Args:
+        task: name of a task, optionally with changed fields: duel-v1,horizon=50.
+    """
     settings = cli.config_of(task)
     catalogue = Catalogue.load(settings.catalogue) if settings.catalogue else None
     shape = shape_of(settings, catalogue)  # no world is built, which would compile

@@ -36,7 +36,7 @@ class Column(NamedTuple):
 
     array: str
     name: str  # of the field of a record or the part of a vector; "" = the whole array
-    index: Any  # what takes it from the array
+    selector: Any  # what takes it from the array
     low: float
     high: float
 
@@ -210,7 +210,7 @@ class Contents:
         self._lowest, self._highest = np.full(width, np.inf), np.full(width, -np.inf)  # of the numbers of `vectors`
         for column in self.columns:
             if column.array == "vectors":
-                self._lowest[column.index[1]], self._highest[column.index[1]] = column.low, column.high
+                self._lowest[column.selector[1]], self._highest[column.selector[1]] = column.low, column.high
         self._alone = [c for c in self.columns if c.array != "vectors" and (c.low, c.high) != _EVERY]
 
     def check(self, arrays: State) -> None:
@@ -221,12 +221,12 @@ class Contents:
             vectors = arrays.vectors.reshape(-1, len(self._lowest))
             right = bool(((vectors.min(0) >= self._lowest) & (vectors.max(0) <= self._highest)).all())
             for column in self._alone:
-                numbers = getattr(arrays, column.array)[column.index]
+                numbers = getattr(arrays, column.array)[column.selector]
                 if numbers.size:
                     right &= bool(column.low <= numbers.min() and numbers.max() <= column.high)  # a NaN is neither
         if not right:
             for column in self.columns:
-                numbers = getattr(arrays, column.array)[column.index]
+                numbers = getattr(arrays, column.array)[column.selector]
                 inside = (numbers >= column.low) & (numbers <= column.high)
                 _reject(column.label, numbers, ~inside, f"[{column.low:.9g}, {column.high:.9g}]")
         _check_relations(arrays, self._opens_agent)

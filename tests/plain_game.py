@@ -459,7 +459,7 @@ class Game:
     # -------------------------------------------------------------------------------------------- people
 
     def new_person(self, copy: Copy, u: int, incarnation: int) -> Person:
-        """The initial values of a person, a function of (population or world seed, episode if fresh, place,
+        """The initial values of a person, a function of (population or world seed, episode if fresh, user slot,
         incarnation)."""
         c, shape, world = self.config.users, self.shape, self.world
         fresh, draws = c.population == "fresh", Draws(self.person_key(copy, u, incarnation))
@@ -597,15 +597,15 @@ class Game:
 
     def publish(self, copy: Copy, actions: np.ndarray) -> None:
         """On a platform: now and then each creator replaces its oldest item. It owns items of every topic and level of
-        clickbait for each place of its window."""
+        clickbait for each position in its window."""
         c, shape = self.config.platform, self.shape
         decision, rest = divmod(copy.tick, c.period)
         if rest:
             return
-        place = decision % c.window
+        position = decision % c.window
         for n in self.agents:
             topic, level = divmod(int(actions[n, 0]), c.bait_levels)
-            copy.windows[n][place] = ((n * c.window + place) * shape.topics + topic) * c.bait_levels + level
+            copy.windows[n][position] = ((n * c.window + position) * shape.topics + topic) * c.bait_levels + level
         copy.window_clicks = [[0] * c.window for _ in self.agents]
         copy.pages_served = 0
 
@@ -717,8 +717,8 @@ class Game:
             multipliers = dict.fromkeys(active, 1.0)
         page: dict[int, list[Slot]] = {n: [] for n in active}
         for k in range(self.config.slots):
-            for place, n in enumerate(copy.order[k] if shared else active):
-                rank = k * len(active) + place + 1 if shared else k + 1
+            for turn, n in enumerate(copy.order[k] if shared else active):
+                rank = k * len(active) + turn + 1 if shared else k + 1
                 taken = {slot.item for m in (active if shared else [n]) for slot in page[m]}
                 j = wanted[n][k]
                 stands = j is not None and j not in taken and self.can_stand(copy, n, j)
@@ -999,7 +999,7 @@ class Game:
             habit.seen[self.view(n)] += not self.config.private
 
     def least_habit(self, copy: Copy, person: Person) -> int:
-        """The place to give to a new item: an empty one, that of an item whose incarnation is over, or the smallest
+        """The entry to give to a new item: an empty one, that of an item whose incarnation is over, or the smallest
         count."""
         least, smallest = 0, math.inf
         for h, habit in enumerate(person.habits):
@@ -1028,7 +1028,7 @@ class Game:
         self.events[f"scene {copy.scene}"] += 1
 
     def leave(self, copy: Copy, person: Person) -> None:
-        """The session ends, perhaps for good: then the place is reborn."""
+        """The session ends, perhaps for good: then the user slot is reborn."""
         assert copy.visitor is not None
         a = self.config.arrival
         if self.draws.happens(a.d_0 + a.d_1 * sigmoid(-a.d_2 * person.satisfaction), events.LOST):
@@ -1170,11 +1170,11 @@ class Game:
         return self.sorted(scores)
 
     def in_any_order(self, chosen: list[int], n: int) -> list[int]:
-        """Each goes to a place among those before it, and what was there goes to the end (Fisher & Yates)."""
+        """Each goes to a position among those before it, and what was there goes to the end (Fisher & Yates)."""
         order: list[int] = []
         for i, j in enumerate(chosen):
-            place = self.draws.integer(events.SHUFFLE, n * self.shape.candidates + i, i + 1)
-            order = [*order[:place], j, *order[place + 1 :], *order[place : place + 1]]
+            position = self.draws.integer(events.SHUFFLE, n * self.shape.candidates + i, i + 1)
+            order = [*order[:position], j, *order[position + 1 :], *order[position : position + 1]]
         return order
 
     def familiar(self, copy: Copy, n: int) -> list[int]:
@@ -1236,10 +1236,10 @@ class Game:
         elif n in self.active(copy):
             values |= self.observe_visit(copy, n) | self.observe_latent(copy)
         parts = []
-        for name, place in field_slices(OBSERVATION, self.config, self.shape).items():
+        for name, columns in field_slices(OBSERVATION, self.config, self.shape).items():
             part = np.ravel(values.get(name, []))
-            part = part if part.size else np.zeros(place.stop - place.start)
-            assert part.size == place.stop - place.start, name
+            part = part if part.size else np.zeros(columns.stop - columns.start)
+            assert part.size == columns.stop - columns.start, name
             parts.append(part)
         return np.concatenate(parts)
 
@@ -1308,11 +1308,11 @@ class Game:
         known["demand"] = copy.pages_served / c.period
         if n is None:
             return known
-        places = [(decisions - 1 - age) % c.window for age in range(c.window)]
-        own = [(copy.windows[n][w], copy.window_clicks[n][w]) for w in places]
+        positions = [(decisions - 1 - age) % c.window for age in range(c.window)]
+        own = [(copy.windows[n][w], copy.window_clicks[n][w]) for w in positions]
         others = [copy.windows[m] for m in self.agents if m != n]
         theirs = [self.items[j] for window in others for j in window if j is not None]
-        newest = [window[places[0]] for window in others]
+        newest = [window[positions[0]] for window in others]
         return known | {
             "is_active": 1.0,
             "window_topics": [one_hot(None if j is None else self.items[j].topic, self.shape.topics) for j, _ in own],
@@ -1555,7 +1555,7 @@ class Game:
         where = field_slices(STATE, self.config, self.shape)
         del where["private"]
         return np.concatenate(
-            [np.ravel(values.get(k, np.zeros(place.stop - place.start))) for k, place in where.items()]
+            [np.ravel(values.get(k, np.zeros(columns.stop - columns.start))) for k, columns in where.items()]
         )
 
     # -------------------------------------------------------------------------------------------- a tick

@@ -64,7 +64,7 @@ def test_a_run_is_the_unseen_seed_for_every_policy() -> None:
 
 def test_compiled_policies_play_in_one_call_where_nothing_else_is_measured() -> None:
     """So nobody can time their pages. What they earn is the same to the bit."""
-    for policy, compiled in {"content": True, "linucb": False}.items():
+    for policy, compiled in {"random": True, "content": True, "greedy": True, "linucb": False}.items():
         fast, measured = (play(run(policy, metrics=metrics)) for metrics in (False, True))
         assert fast["individual_reward"] == measured["individual_reward"]
         assert set(measured["costs"]) == {"ms"}

@@ -70,7 +70,7 @@ def test_every_column_has_a_range(name: str) -> None:
         else:
             counted = np.zeros(numbers.shape[-1], int)
             for column in mine:
-                counted[column.index[-1]] += 1
+                counted[column.selector[-1]] += 1
             assert (counted == 1).all()
     assert {column.array for column in declared} == set(State._fields)
 
@@ -92,10 +92,10 @@ def test_each_range_is_asked_for(name: str) -> None:
     envs = playing(**WORLDS[name])
     before, saved, asked = held(envs), envs.save(), 0
     for column in envs._contents.columns:
-        kind = getattr(saved.arrays, column.array)[column.index].dtype
+        kind = getattr(saved.arrays, column.array)[column.selector].dtype
         for odd in just_outside(column, kind):
             broken = altered(saved)
-            numbers = getattr(broken.arrays, column.array)[column.index]
+            numbers = getattr(broken.arrays, column.array)[column.selector]
             if not numbers.size:
                 continue
             numbers[(-1,) * numbers.ndim] = odd

@@ -127,7 +127,7 @@ REASONS = {
         "equivalent: more of a vector stays unused"
     ),
     "LANES * LANES | n + LANES - 1 -> n + LANES + 1": "equivalent: more of a vector stays unused",
-    "expect: if p.shape.cart > 0: | p.shape.cart -> p.shape.slots": "equivalent: without carts nothing is due",
+    "_expect_page: if p.shape.cart > 0: | p.shape.cart -> p.shape.slots": "equivalent: without carts nothing is due",
     "if feature.length >= 0: | 0 -> 1": "equivalent: the length is never the first feature, which is profile_match",
     "feature.freshness >= 0 -> feature.freshness > 0": "equivalent: freshness is never the first feature",
     "feature.promotion >= 0 -> feature.promotion > 0": "equivalent: promotion is never the first feature",
@@ -501,7 +501,8 @@ def run_tests(entries: set[str] | None, limit: float = 0.0, parallel: bool = Fal
     import pytest
 
     watch = Watch(limit)
-    base = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--rootdir", str(ROOT)]
+    base = ["-x", "-q", "-n", "0", "-m", "slow or not slow", "-p", "no:cacheprovider", "--no-header"]
+    base += ["--rootdir", str(ROOT)]
     if parallel:
         return int(pytest.main([*base, str(ROOT / PARALLEL[0]), "-k", PARALLEL[1]], plugins=[watch])), watch
     for path, of in TESTS:

@@ -28,8 +28,11 @@ CHECKS = (
     ("masks", "a mask holds 0 and 1, names at least one option for each slot, and allows all messages"),
     ("active", "active are: nobody in an idle tick, the opened rival, the owner of the scene, or everybody"),
     ("visitor", "the page was for the visitor that was announced, and -1 exactly for those who were not active"),
-    ("next_visitor", "an id >= 0 exactly where active, the same for all agents, and another once a place is reborn"),
-    ("ranks", "ranks of a shared page are a permutation of its places by rounds; elsewhere 0..K-1; -1 off the page"),
+    (
+        "next_visitor",
+        "an id >= 0 exactly where active, the same for all agents, and another once a user slot is reborn",
+    ),
+    ("ranks", "ranks of a shared page are a permutation of its positions by rounds; elsewhere 0..K-1; -1 off the page"),
     ("shown", "an item shown was asked for, once on a shared page or in a row, in the inventory, available, in stock"),
     ("off_page", "an agent that was not on the page has neither items nor events"),
     ("clicks", "at most one click on a page, and on an item"),
@@ -51,7 +54,7 @@ CHECKS = (
         "a platform shows at most one item of each creator, from its window, on the first ranks; windows change at "
         "decisions alone, and then hold what was published",
     ),
-    ("rewards", "reward = (1 - max(s, 0)) x + s mean(x) of x = own + objectives, and finite"),
+    ("rewards", "reward = (1 - max(s, 0)) x + s mean(x) of x = individual reward + objectives, and finite"),
     ("later", "a later purchase is of an item that was in the cart when the page began, in the order of the cart"),
     ("credit", "it is credited to the agent whose slot was carted last, and rated at most once"),
     ("cart", "the cart holds at most 3 items, each once, and only what was put there and neither bought nor dropped"),
@@ -557,7 +560,7 @@ def check_platform(world: Any, state: Any, report: Any, actions: Any, books: Any
     """Check what creators have published, and which of it is on the page just shown, at which ranks."""
     p, clock = world.params[0], books.before[b]
     c, options = p.platform, p.shape.topics * p.platform.bait_levels
-    decides, place, shown = clock.tick % c.period == 0, clock.tick // c.period % c.window, 0
+    decides, position, shown = clock.tick % c.period == 0, clock.tick // c.period % c.window, 0
     for n in range(p.shape.agents):
         shown += report.slots[b, n, 0].item >= 0
     for n in range(p.shape.agents):
@@ -565,7 +568,7 @@ def check_platform(world: Any, state: Any, report: Any, actions: Any, books: Any
         stands = slot.item < 0
         for w in range(c.window):
             was = books.windows[b, n, w]
-            if decides and w == place:
+            if decides and w == position:
                 was = (n * c.window + w) * options + int(actions[b, n, 0])
             fits = fits and state.windows[b, n, w] == was
             stands = stands or slot.item == was

@@ -115,7 +115,7 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
         self._hides, self._runs = cuda.to_device(hidden), cuda.to_device(self._private)
         self._highest = cuda.to_device(self._actions.highest)
         self._found = cuda.to_device(np.array([NOWHERE]))
-        # Of the host's memory, to which the device writes: the place of an action that it refused, and the action.
+        # Of the host's memory, to which the device writes: the index of an action that it refused, and the action.
         self._refused = cuda.mapped_array(1 + self._highest.size, np.float64)
         self._refused[0] = -1
         self._never = cuda.to_device(np.zeros(self.num_envs, np.bool_))
@@ -148,12 +148,12 @@ class CudaVectorEnv(GameBatch[Any, DeviceInfos]):
     def _reject_refused(self) -> NoReturn:
         """Raise for the action that an earlier step has refused. The page is still the one before that step."""
         cuda.synchronize()
-        place, action = int(self._refused[0]), self._refused[1:].astype(self.action_space.dtype or np.int64)
+        index, action = int(self._refused[0]), self._refused[1:].astype(self.action_space.dtype or np.int64)
         self._refused[0] = -1
         self._found.copy_to_device(np.array([NOWHERE]))
         self._advance(self._sent(self._actions.empty()), mode=2)
         try:
-            self._actions.reject(place, action.reshape(self.action_space.shape or ()))
+            self._actions.reject(index, action.reshape(self.action_space.shape or ()))
         except ValueError as error:
             raise ValueError(f"{error}; neither that step nor a later one was played") from None
 

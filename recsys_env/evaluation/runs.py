@@ -155,8 +155,8 @@ def play(run: Run) -> dict[str, Any]:
     Returns:
         the run's fields; config: digest of the task's config; learns; made_of: your own policies -> `digest_of`;
         individual_reward [E][N] of each agent; metrics: name -> [N + 1] mean over the episodes that have a value (None
-        if none has), the platform last; costs: of a page, as of `Team.costs`, but none if the episodes were played in
-        one compiled call, as they are without metrics if all policies are compiled; seconds; where it comes from.
+        if none has), the platform last; costs: of a page (`Team.costs`), empty if one compiled call played the
+        episodes; seconds; where it comes from.
     """
     began = time.perf_counter()
     envs = VectorEnv(run.config, run.episodes, copy=False)

@@ -11,7 +11,7 @@ from .actions import read_actions
 from .choice import fill_clicks, weigh_slots
 from .equations import REACTIONS, later_reward, pleasure, rating_value, stars
 from .feedback import cart_chance, expected_experience
-from .machine.compiler import entry, kernel
+from .machine.compiler import entry, kernel, stage
 from .machine.numeric import sigmoid
 from .objectives import page_objectives, share_rewards
 from .page import (
@@ -117,7 +117,7 @@ def click_value(world, state, p, b, n, j, log_price_multiplier):
     return value, cart
 
 
-@kernel
+@stage
 def _settle(world, state, p, b, old, first, moved, agent, mean, weight, own):
     """Add `weight` times the expected own rewards of the old cart items to own[b].
 
@@ -198,6 +198,29 @@ def _expect_later(world, state, report, p, b, cart, own):
     _settle(world, state, p, b, size, 0, np.int64(-1), 0, 0.0, 1.0 - carted, own)
 
 
+@stage
+def _expect_page(world, state, report, scratch, p, b, click, cart, own, objectives):
+    """Fill click, cart, own and objectives of copy b, whose actions have been read."""
+    first, stop = active_agents(world, p, state.copies[b])
+    fill_page(world, state, report, scratch, p, b)
+    weigh_slots(world, state, report, scratch, p, b, b + 1)
+    fill_clicks(world, state, report, scratch, p, b, click)
+    for n in range(first, stop):
+        objectives[b, n] = page_objectives(world, state, report, p, b, n)
+        for k in range(p.shape.slots):
+            slot = report.slots[b, n, k]
+            if slot.item >= 0:
+                value, carts = click_value(
+                    world, state, p, b, n, np.int64(slot.item), report.agents[b, n].log_price_multiplier
+                )
+                cart[b, n, k] = click[b, n, k] * carts
+                own[b, n] += click[b, n, k] * value
+        if p.shape.auctioned:
+            own[b, n] = report.bids[b, n].worth * own[b, n] - report.bids[b, n].payment
+    if p.shape.cart > 0:
+        _expect_later(world, state, report, p, b, cart, own)
+
+
 @entry
 def expect(world, state, report, scratch, actions, click, cart, own, objectives, rewards):
     """Fill click[B, N, K], cart[B, N, K], own[B, N], objectives[B, N] and rewards[B, N], all zeros before.
@@ -208,26 +231,9 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
     for b in range(state.copies.size):
         if state.copies[b].visitor < 0:
             continue
-        first, stop = active_agents(world, p, state.copies[b])
         for n in range(p.shape.agents):
             for k in range(p.shape.slots):
                 report.slots[b, n, k].item = -1
         read_actions(world, state, report, scratch, p, b, actions)
-        fill_page(world, state, report, scratch, p, b)
-        weigh_slots(world, state, report, scratch, p, b, b + 1)
-        fill_clicks(world, state, report, scratch, p, b, click)
-        for n in range(first, stop):
-            objectives[b, n] = page_objectives(world, state, report, p, b, n)
-            for k in range(p.shape.slots):
-                slot = report.slots[b, n, k]
-                if slot.item >= 0:
-                    value, carts = click_value(
-                        world, state, p, b, n, np.int64(slot.item), report.agents[b, n].log_price_multiplier
-                    )
-                    cart[b, n, k] = click[b, n, k] * carts
-                    own[b, n] += click[b, n, k] * value
-            if p.shape.auctioned:
-                own[b, n] = report.bids[b, n].worth * own[b, n] - report.bids[b, n].payment
-        if p.shape.cart > 0:
-            _expect_later(world, state, report, p, b, cart, own)
+        _expect_page(world, state, report, scratch, p, b, click, cart, own, objectives)
         share_rewards(p, b, own, objectives, rewards)

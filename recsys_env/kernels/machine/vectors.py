@@ -108,8 +108,8 @@ def _four_sums(typing_context: Any, a: Any, at: Any, b: Any, rows: Any, first: A
         one = _Row(signature.args[0], builder.gep(left.data, [arguments[1]]))
         sums = _running_sums(builder, one, many, arguments[5])
 
-        def add(x: Any, y: Any, first: tuple[int, ...], others: tuple[int, ...]) -> Any:
-            picked = (ir.Constant(ir.VectorType(_I32, len(some)), list(some)) for some in (first, others))
+        def add(x: Any, y: Any, ones: tuple[int, ...], others: tuple[int, ...]) -> Any:
+            picked = (ir.Constant(ir.VectorType(_I32, len(some)), list(some)) for some in (ones, others))
             return builder.fadd(*(builder.shuffle_vector(x, y, some) for some in picked))
 
         even, odd = (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15)  # neighbours of two vectors of sums
