@@ -71,7 +71,7 @@ class TrainingLoop:
         ) as bar:
 
             def rollout_ended(point: Point) -> None:
-                bar.set_postfix_str(f"reward per episode {point['episode_reward']:.4g}", refresh=False)
+                bar.set_postfix_str(f"exploring, {point['episode_reward']:.4g} per episode", refresh=False)
                 bar.update(point["agent_steps"] - bar.n)
                 self._rollout_ended(point)
 

@@ -283,7 +283,8 @@ def show(result: dict[str, Any]) -> None:
     )
     last = f"the last policy earns {result['last']['mean']:.3f} ± {result['last']['ci95']:.3f}"
     names = {"untrained": "the network before training", **{name: _about(name) for name in result["table"]}}
-    names["trained"] = f"{chosen}; {last}" if result["kept"] == "best" else chosen
+    why = "because each learner is paid for itself, and the best moment would be the most collusive one"
+    names["trained"] = f"{chosen}; {last}" if result["kept"] == "best" else f"{chosen}, {why}"
     print()
     for name, about in names.items():
         if about:

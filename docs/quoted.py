@@ -20,7 +20,7 @@ from baselines.learners import TICKS
 from recsys_env import TASKS, Catalogue
 from recsys_env.files import read_json
 from recsys_env.fitting import plausibility, visits
-from recsys_env.fitting.report import page_values
+from recsys_env.fitting.report import page_values, split
 from recsys_env.policies import ORACLES
 from recsys_env.tuning import Budget
 
@@ -181,6 +181,7 @@ def log_limits() -> dict[str, str]:
     """Where `fit` refuses or doubts a log."""
     return {
         "fewest_purchases": f"{plausibility.FEWEST}",
+        **{f"fewest_report_{what}": f"{number}" for what, number in split.FEWEST.items()},
         "fewest_users": f"{plausibility.FEWEST_USERS}",
         "few_purchases": f"{plausibility.FEW}",
         "still_back": f"{visits.STILL_BACK:g}".lstrip("0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import importlib.util
 import inspect
 import re
@@ -47,6 +48,8 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
         require("evaluate", "tyro")
         import tyro
 
+        _check_first_word(function, argv)
+
         style = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalRequiredArgs)
         return tyro.cli(function, prog=f"python -m {name}", args=argv, config=style)
 
@@ -72,9 +75,23 @@ def run_core(function: Callable[..., Any], name: str, argv: Sequence[str] | None
         if parameter.default is inspect.Parameter.empty:
             parser.add_argument(word, metavar=word.upper(), **kind)
         else:
+            default = " ".join(parameter.default) if is_sequence(parameter.default) else parameter.default
+            kind["help"] += "" if default is None else f" Default: {default}."
             parser.add_argument(f"--{word}", default=parameter.default, **kind)
+    _check_first_word(function, argv)
     arguments = vars(parser.parse_args(argv))
     return _with_errors_in_one_line(lambda: function(**arguments))
+
+
+def _check_first_word(function: Callable[..., Any], argv: Sequence[str] | None) -> None:
+    """If the first word is no option and the function takes no positional argument, say how tasks are named."""
+    word = next(iter(sys.argv[1:] if argv is None else argv), "--")
+    parameters = inspect.signature(function, eval_str=True).parameters.values()
+    if not word.startswith("-") and all(
+        parameter.default is not inspect.Parameter.empty or dataclasses.is_dataclass(parameter.annotation)
+        for parameter in parameters
+    ):
+        fail(f"{shown(word)} is not an option; name tasks by --task or --tasks, and policies by --policies: see --help")
 
 
 def _with_errors_in_one_line(call: Callable[[], Any]) -> Any:

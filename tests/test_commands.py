@@ -189,6 +189,15 @@ def test_tasks_and_policies_are_named_alike_on_all_commands(name: str) -> None:
     assert {"task", "tasks", "policies"} & options.keys() or name in ("tasks", "policies", "metrics", "fit", "report")
 
 
+@pytest.mark.parametrize("name", ["describe", "watch", "solve", "ab"])
+def test_a_task_without_its_option_is_told_how_tasks_are_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if name in EXTRA:
+        pytest.importorskip("tyro")
+    assert refused(capsys, name, "duel-v1") == (
+        "error: 'duel-v1' is not an option; name tasks by --task or --tasks, and policies by --policies: see --help"
+    )
+
+
 @pytest.mark.parametrize("commands", [CORE, EXTRA], ids=["core", "extra"])
 def test_a_command_answers_without_what_it_does_not_need(commands: Any) -> None:
     """Heavy libraries take seconds to import. One process runs all: what one imports, the next have too."""

@@ -111,6 +111,20 @@ def test_the_page_needs_no_other_file(report: dict[str, Any], tmp_path: Path) ->
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text).lower().split()
 
 
+def test_an_oracle_that_is_best_is_told_apart_from_what_can_be_shipped() -> None:
+    def first(*policies: str) -> str:
+        ranking = {"policies": dict.fromkeys(policies), "pairs that differ": [], "share of pairs that differ": 0.5}
+        (finding,) = verdict.about_decisions(ranking, {"strengths": [{"same best policy": 0.5}]})
+        return finding.text
+
+    assert first("greedy", "planner", "content", "random").endswith(
+        " greedy is an oracle, which knows the world and the visitor's state. Of the policies that you can ship, "
+        "content is first."
+    )
+    assert "oracle" not in first("content", "greedy")
+    assert "oracle" not in first("greedy", "planner")
+
+
 def test_the_verdict_follows_from_the_findings() -> None:
     findings = [verdict.Finding("right", "All is right.")]
     assert verdict.verdict(False, findings, ())["comparison"] == "not allowed"

@@ -280,7 +280,7 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     },
     "docs/observations.md": {"at most 1,000 items": LIMIT},
     "docs/training/rllib.md": {"16 copies": BLOCK},
-    "docs/trial.md": {"on 2026-11-29": "the day of the trial"},
+    "docs/trial.md": {"on 2026-12-01": "the day of the trial"},
     "docs/tutorials/stable_baselines3.md": {"makes an episode 100 ticks": BLOCK},
 }
 

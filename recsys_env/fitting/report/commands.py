@@ -28,7 +28,7 @@ from ..plausibility import MILLISECONDS, SECONDS, refuse_rows, refuse_two_units
 from ..table import COLUMNS, OPTIONAL
 from ..world import ORIGINS
 from .assessment import assess
-from .page import write_page
+from .page import HEADS, write_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,11 +117,11 @@ def report(
 def show(result: Path | Mapping[str, Any]) -> None:
     """Print the verdict of a report, or the file of a world."""
     if isinstance(result, Path):
-        print(f"{result}: {result.stat().st_size / 1e6:.1f} MB; recsys_env.fitting.FittedWorld.load reads it")
+        print(f"{result}: {result.stat().st_size / 1e3:,.0f} kB; recsys_env.fitting.FittedWorld.load reads it")
         return
     verdict = result["verdict"]
     print(verdict["sentence"])
-    for name, head in (("right", "Right"), ("wrong", "Wrong")):
+    for name, head in HEADS.items():
         if verdict[name]:
             print(f"\n{head}\n" + "\n".join(f"  - {sentence}" for sentence in verdict[name]))
     print(f"\nThe whole report: {result['folder']}/report.html")

@@ -52,14 +52,16 @@ class _Template(string.Template):
     delimiter = "%%"
 
 
+HEADS = {  # part of a verdict -> its heading
+    "right": "What is right in this world",
+    "wrong": "What is wrong in it",
+    "never": "What it must not be trusted for",
+}
+
+
 def _verdict(verdict: Mapping[str, Any]) -> list[str]:
     found = [f'<p class="verdict {CLASSES[verdict["comparison"]]}">{html.escape(verdict["sentence"])}</p>']
-    heads = {
-        "right": "What is right in this world",
-        "wrong": "What is wrong in it",
-        "never": "What it must not be trusted for",
-    }
-    for name, head in heads.items():
+    for name, head in HEADS.items():
         if verdict[name]:
             found += [f"<h3>{head}</h3>", bullets(verdict[name])]
     return found

@@ -102,8 +102,8 @@ def _realism(found: Mapping[str, Any]) -> list[str]:
     return [
         paragraph(
             f"The customers of the world make {found['purchases']:,} purchases, as many as are compared of the "
-            f"held-out period ({found['days']:.0f} days). No recommender takes part, so that the world alone is "
-            "compared."
+            f"held-out period, in which {found['days']:.0f} days lie between the first and the last. No recommender "
+            "takes part, so that the world alone is compared."
         ),
         *likeness(found, MARGINALS, "purchases", "days"),
         "<h3>Statistics</h3>",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
+from ...policies.registry import ORACLES
 from .click_prediction import BOOSTING
 from .page_values import LACKING
 from .ranking import FITTED
@@ -235,18 +236,29 @@ def about_marginals(marginals: Mapping[str, Any], meanings: Mapping[str, str], r
     return findings
 
 
+def _oracle(policies: Iterable[str]) -> str:
+    """Say which policy is the best that a platform can use, if the best one (the first) is an oracle."""
+    best, *others = policies
+    usable = next((policy for policy in others if policy not in ORACLES), None)
+    if best not in ORACLES or usable is None:
+        return ""
+    return f" {best} is an oracle, which knows {ORACLES[best]}. Of the policies that you can ship, {usable} is first."
+
+
 def about_decisions(ranking: Mapping[str, Any], confounder: Mapping[str, Any]) -> list[Finding]:
     """Findings of the part "decisions"."""
     best, second = list(ranking["policies"])[:2]
-    share = percent(ranking["share of pairs that differ"])
+    share, oracle = percent(ranking["share of pairs that differ"]), _oracle(ranking["policies"])
     findings = [
         Finding(
-            "right", f"{best} is the best of the compared policies beyond chance; {share} of all pairs truly differ."
+            "right",
+            f"{best} is the best of the compared policies beyond chance; {share} of all pairs truly differ.{oracle}",
         )
         if [best, second] in ranking["pairs that differ"]
         else Finding(
             "wrong",
-            f"{best} and {second}, the two best policies, differ by no more than chance; {share} of pairs differ.",
+            f"{best} and {second}, the two best policies, differ by no more than chance; {share} of pairs differ."
+            f"{oracle}",
         )
     ]
     rows = confounder["strengths"]
