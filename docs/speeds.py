@@ -82,8 +82,7 @@ def _aims(aims: Sequence[Sequence[Any]]) -> str:
     rows = [
         [
             what,
-            f"{aim:,g}",
-            f"{value:,.3g}" if value < 1000 else f"{value:,.0f}",
+            *(f"{number:,.3g}" if number < 1000 else f"{number:,.0f}" for number in (aim, value)),
             "yes" if fine else f"no. {_cause(what)}",
         ]
         for what, aim, value, fine in aims
