@@ -77,16 +77,13 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
 }
 # Files that are older than the code that they are about, and will be measured again. The site lists them.
 AWAITED: tuple[str, ...] = (
-    "bad_inputs",
     "compatibility",
     "gpu",
     "mutants",
     "profile",
     "recsim_ng",
-    "soak",
     "speed",
     "trainers",
-    "unchanged",
 )
 TASKS_OF = {"messages": "journey-v1"}  # files about a version of a task that has no name
 # Policy -> the commit at which it began to act differently, for policies that have changed since they were measured.
