@@ -81,7 +81,6 @@ AWAITED: tuple[str, ...] = (
     "gpu",
     "mutants",
     "profile",
-    "recsim_ng",
     "speed",
     "trainers",
 )

@@ -5,14 +5,15 @@
 
 All runs of an evaluation are summarised and join the policies that are stored. A team that is in both gets its new
 scores; every other row keeps its own command, commit and date. If an end of the scale has improved, all scores are
-computed again. The tasks of a tournament replace the stored ones. A result that cannot be compared with the stored one
-is refused, and nothing changes.
+computed again. The tasks of a tournament replace the stored ones. Metrics that are newer than the stored rows of a task
+are left out, which is printed, until all policies of the task are played again. A result that cannot be compared with
+the stored one is refused, and nothing changes.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,23 @@ def take_in(folder: Path) -> Path:
 
 
 def _joined(name: str, stored: Any, found: Any) -> Any:
-    return merged(stored, found) if name == "evaluation" else {**stored, **found}
+    return merged(stored, _without_newer_metrics(stored, found)) if name == "evaluation" else {**stored, **found}
+
+
+def _without_newer_metrics(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the metrics of an evaluation that no stored row of the same task has."""
+    tasks = dict(found["tasks"])
+    for name in tasks.keys() & stored["tasks"].keys():
+        known = {metric for row in stored["tasks"][name]["teams"].values() for metric in row["metrics"]}
+        teams = {
+            team: {**row, "metrics": {metric: of for metric, of in row["metrics"].items() if metric in known}}
+            for team, row in tasks[name]["teams"].items()
+        }
+        newer = {metric for row in tasks[name]["teams"].values() for metric in row["metrics"]} - known
+        if newer and known:
+            print(f"{name}: {', '.join(sorted(newer))} left out, which the stored rows do not have")
+            tasks[name] = {**tasks[name], "teams": teams}
+    return {**found, "tasks": tasks}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

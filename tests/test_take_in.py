@@ -65,6 +65,24 @@ def test_an_evaluation_joins_what_is_stored(tmp_path: Path, results: Path, capsy
     assert after == before
 
 
+def test_metrics_that_came_later_wait_until_all_policies_are_played_again(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So one policy can join a task that was measured before these metrics were there."""
+    stored = evaluate(("content",), ("tiny-v0",), out=tmp_path / "first", **SHORT)
+    for row in stored["tasks"]["tiny-v0"]["teams"].values():
+        del row["metrics"]["ctr"], row["metrics"]["ndcg"]
+    (results / "evaluation.json").write_text(json.dumps(stored))
+    found = evaluate(("popularity",), ("tiny-v0",), out=tmp_path / "second", **SHORT)
+    capsys.readouterr()
+    main([str(tmp_path / "second")])
+    assert "tiny-v0: ctr, ndcg left out, which the stored rows do not have" in capsys.readouterr().out
+    teams = json.loads((results / "evaluation.json").read_text())["tasks"]["tiny-v0"]["teams"]
+    assert set(teams) == {"random", "planner", "content", "popularity"}
+    assert teams["popularity"]["runs"] == found["tasks"]["tiny-v0"]["teams"]["popularity"]["runs"]
+    assert teams["popularity"]["metrics"].keys() == stored["tasks"]["tiny-v0"]["teams"]["content"]["metrics"].keys()
+
+
 def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, results: Path) -> None:
     for i, (task, episodes) in enumerate((("tiny-v0", 2), ("other-v0", 2), ("tiny-v0", 3))):
         tournament(("random", "content"), (task,), episodes=episodes, seeds=2, out=tmp_path / str(i))
