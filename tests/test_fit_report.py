@@ -111,6 +111,24 @@ def test_the_page_needs_no_other_file(report: dict[str, Any], tmp_path: Path) ->
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text).lower().split()
 
 
+def test_no_difference_of_a_simulated_log_goes_without_a_finding() -> None:
+    """Every distance, and every classifier, is near, somewhat further or far."""
+    distances = {"prices": 0.05, "repeats": 0.12, "sizes": 0.5}
+    marginals = {name: {"world": world, "floor": 0.05} for name, world in distances.items()}
+    for auc, told in ((0.52, "can hardly tell"), (0.7, "sometimes tells"), (0.95, "tells simulated")):
+        found = {"marginals": marginals, "discriminator": {"auc": auc, "floor": 0.5, "features": {"repeats": 0.1}}}
+        *of_marginals, of_classifier = verdict.about_realism(found, {name: name for name in distances})
+        assert [(finding.kind, finding.text.rpartition(": ")[2]) for finding in of_marginals] == [
+            ("right", "prices."),
+            ("wrong", "sizes."),
+            ("wrong", "repeats."),
+        ]
+        for finding, how in zip(of_marginals[1:], ("differ much more", "differ somewhat more"), strict=True):
+            assert how in finding.text
+        assert told in of_classifier.text
+        assert of_classifier.kind == ("right" if auc < 0.55 else "wrong")
+
+
 def test_an_oracle_that_is_best_is_told_apart_from_what_can_be_shipped() -> None:
     def first(*policies: str) -> str:
         ranking = {"policies": dict.fromkeys(policies), "pairs that differ": [], "share of pairs that differ": 0.5}

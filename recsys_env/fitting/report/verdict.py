@@ -206,11 +206,12 @@ def about_realism(found: Mapping[str, Any], meanings: Mapping[str, str], rows: s
                 f"A classifier can hardly tell simulated from real {rows} (AUC {auc:.2f}, floor {floor:.2f}).",
             )
         )
-    elif auc > TOLD_APART:
+    else:
+        tells = "tells" if auc > TOLD_APART else "sometimes tells"
         findings.append(
             Finding(
                 "wrong",
-                f"A classifier tells simulated from real {rows} (AUC {auc:.2f}, floor {floor:.2f}), mostly by: "
+                f"A classifier {tells} simulated from real {rows} (AUC {auc:.2f}, floor {floor:.2f}), mostly by: "
                 f"{telling}.",
             )
         )
@@ -219,20 +220,29 @@ def about_realism(found: Mapping[str, Any], meanings: Mapping[str, str], rows: s
 
 def about_marginals(marginals: Mapping[str, Any], meanings: Mapping[str, str], rows: str) -> list[Finding]:
     """Which distributions of simulated rows, such as purchases, are like those of real ones, and which are not."""
-    findings, near, far = [], [], []
+    findings, near, between, far = [], [], [], []
     for name, row in marginals.items():
         if row["world"] is None or row["floor"] is None:
             continue
         if row["world"] <= NEAR * row["floor"] + SMALL:
             near.append(meanings[name])
-        elif row["world"] > FAR * row["floor"] + SMALL:
+        elif row["world"] <= FAR * row["floor"] + SMALL:
+            between.append(meanings[name])
+        else:
             far.append(meanings[name])
     if near:
         findings.append(
-            Finding("right", f"Simulated {rows} differ from real ones no more than real ones do in: {', '.join(near)}.")
+            Finding(
+                "right",
+                f"Simulated {rows} differ from real ones no more than these do from each other in: {', '.join(near)}.",
+            )
         )
-    if far:
-        findings.append(Finding("wrong", f"Simulated {rows} differ much more than real ones do in: {', '.join(far)}."))
+    for much, of in (("much", far), ("somewhat", between)):
+        if of:
+            text = (
+                f"Simulated {rows} differ {much} more from real ones than these do from each other in: {', '.join(of)}."
+            )
+            findings.append(Finding("wrong", text))
     return findings
 
 
