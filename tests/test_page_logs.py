@@ -166,6 +166,7 @@ def test_only_the_first_pages_are_signs_of_tastes() -> None:
     assert (away[0] * away[1]).sum() > 0.97 * np.sqrt((away[0] ** 2).sum() * (away[1] ** 2).sum())
 
 
+@pytest.mark.slow
 def test_more_pages_narrow_the_standard_errors(models: list[ChoiceModel]) -> None:
     ratio = fit_choices(simulated(0, PAGES // 4)).fixed_error[1:3] / models[0].fixed_error[1:3]
     assert ((ratio > 1.5) & (ratio < 3.0)).all(), ratio
