@@ -195,6 +195,7 @@ def realised(seed: int) -> float:
     return float(np.sqrt((b**2).sum(axis=1).mean()))
 
 
+@pytest.mark.slow
 def test_draws_are_as_wide_as_the_people_of_the_log_and_means_are_not(models: list[ChoiceModel]) -> None:
     model = models[1]
     spread = [np.mean((rows[:, :DIMS] ** 2).sum(axis=1)) ** 0.5 for rows in (model.people, model.centres)]
