@@ -80,9 +80,7 @@ AWAITED: tuple[str, ...] = (
     "compatibility",
     "gpu",
     "mutants",
-    "profile",
     "speed",
-    "trainers",
 )
 TASKS_OF = {"messages": "journey-v1"}  # files about a version of a task that has no name
 # Policy -> the commit at which it began to act differently, for policies that have changed since they were measured.
