@@ -78,7 +78,6 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
 # Files that are older than the code that they are about, and will be measured again. The site lists them.
 AWAITED: tuple[str, ...] = (
     "compatibility",
-    "gpu",
     "mutants",
     "speed",
 )
