@@ -54,16 +54,21 @@ def _without_newer_metrics(stored: Mapping[str, Any], found: Mapping[str, Any]) 
     """Leave out the metrics of an evaluation that no stored row of the same task has."""
     tasks = dict(found["tasks"])
     for name in tasks.keys() & stored["tasks"].keys():
-        known = {metric for row in stored["tasks"][name]["teams"].values() for metric in row["metrics"]}
-        teams = {
-            team: {**row, "metrics": {metric: of for metric, of in row["metrics"].items() if metric in known}}
-            for team, row in tasks[name]["teams"].items()
-        }
-        newer = {metric for row in tasks[name]["teams"].values() for metric in row["metrics"]} - known
+        known = _metrics(stored["tasks"][name])
+        newer = _metrics(tasks[name]) - known
         if newer and known:
             print(f"{name}: {', '.join(sorted(newer))} left out, which the stored rows do not have")
+            teams = {
+                team: {**row, "metrics": {metric: of for metric, of in row["metrics"].items() if metric in known}}
+                for team, row in tasks[name]["teams"].items()
+            }
             tasks[name] = {**tasks[name], "teams": teams}
     return {**found, "tasks": tasks}
+
+
+def _metrics(task: Mapping[str, Any]) -> set[str]:
+    """Return the names of the metrics of a task's rows."""
+    return {metric for row in task["teams"].values() for metric in row["metrics"]}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -98,7 +98,7 @@ class Command:
     """Episodes that a policy which learns while it serves plays before each run."""
     metrics: bool = True
     """On tasks: also measure CTR, NDCG, diversity and other metrics, and the time of a page. Without them, policies in
-    compiled code play up to six times as fast."""
+    compiled code play faster."""
     out: Path = Path("runs/evaluation")
     """Folder for one file per run, and for evaluation.json or scenarios.json."""
     resume: bool = False
