@@ -62,6 +62,8 @@ class Catalogue:
     topic_name: np.ndarray  # [T] str
     domain_name: np.ndarray  # [X] str
     item_quality: np.ndarray | None = None  # [M] float32: g_j, what people find out after the click; None = 0 for all
+    item_id: np.ndarray | None = None  # [M] str: their ids in the log; None = they have none
+    user_id: np.ndarray | None = None  # [U] str: likewise
     # Counts alone predict the item_intercept popularity_intercept + popularity_slope * log(1 + item_popularity).
     popularity_intercept: float = 0.0
     popularity_slope: float = 0.0
@@ -244,7 +246,8 @@ _AXES = {
     "domain_name": "X",
     **dict.fromkeys(("user_price_sensitivity", "user_activity"), "U"),
     **{f"item_{name}": "M" for name in ("topic", "intercept", "price", "popularity", "quality", "domain", "name")},
-    "item_text": "M",
+    **dict.fromkeys(("item_text", "item_id"), "M"),
+    "user_id": "U",
 }  # of the arrays, by the letters of `Catalogue`
 LONGEST_TEXT = 10_000
 _VALUES = {
@@ -254,11 +257,11 @@ _VALUES = {
     "settings": {str: {str: object}},
 }  # and the form of each; see `files.misfit`
 _ARRAYS = tuple(f.name for f in fields(Catalogue) if f.name not in _VALUES)
-_OPTIONAL = ("item_quality",)
+_OPTIONAL = ("item_quality", "item_id", "user_id")
 _HALF = ("item_vectors", "user_taste", "habit_count")
 _INTEGERS, _TEXT = ("i", "signed whole numbers"), ("U", "text")
 _KINDS = dict.fromkeys(("item_topic", "item_domain", "habit_item"), _INTEGERS) | dict.fromkeys(
-    ("item_name", "item_text", "topic_name", "domain_name"), _TEXT
+    ("item_name", "item_text", "topic_name", "domain_name", "item_id", "user_id"), _TEXT
 )  # others: floats
 _NORM_TOLERANCE = 1e-2
 

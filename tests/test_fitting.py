@@ -488,7 +488,9 @@ def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
     with pytest.warns(LogWarning, match="column 'each' hardly moves within a product.*beta_price = 0"):
         catalogue = fit(plain, columns={**columns, **without}, dims=4, habit_size=8)
     np.testing.assert_array_equal(catalogue.habit_item, fitted.habit_item)
-    assert catalogue.item_name[3] == "i1003"
+    assert catalogue.item_name[3] == catalogue.item_id[3] == "i1003"
+    assert catalogue.user_id.tolist() == sorted({f"u{household}" for household in log["household_id"]})
+    np.testing.assert_array_equal(fitted.item_id, np.unique(log["product_id"]).astype(str))
     assert catalogue.item_text[3] == "text 1003"
     assert list(catalogue.domain_name[catalogue.item_domain[:3]]) == ["even", "odd", "even"]
     assert not fitted.item_text.any()  # nothing said, and all of one domain
@@ -777,6 +779,7 @@ def test_new_items_are_placed_by_what_they_say(log):
         if name != "topic_name":
             np.testing.assert_array_equal(getattr(catalogue, name)[: len(value)], value, err_msg=name)
     assert list(catalogue.item_name[-6:]) == [f"thing {j}" for j in range(34, 40)]  # in the order of their ids
+    assert list(catalogue.item_id[-6:]) == [str(1000 + j) for j in range(34, 40)]
     assert list(catalogue.topic_name) == ["bread", "fruit", "milk", "tea", "candy"]
     np.testing.assert_allclose(catalogue.item_price[-6:], PRICE[34:], rtol=1e-6)
     assert set(catalogue.item_popularity[-6:]) == {before.item_popularity.min()}

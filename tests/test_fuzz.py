@@ -923,7 +923,8 @@ MADE |= {
         {f.name: getattr(GROCERY, f.name) for f in fields(GROCERY)},
         {
             **dict.fromkeys(("popularity_intercept", "popularity_slope"), finite),
-            **{"source": is_text, "settings": lambda v: isinstance(v, dict), "item_quality": lambda v: v is None},
+            **{"source": is_text, "settings": lambda v: isinstance(v, dict)},
+            **dict.fromkeys(("item_quality", "item_id", "user_id"), lambda v: v is None),
             # Of these sizes others are refused, which are named then.
             **dict.fromkeys(("item_vectors", "habit_item"), lambda v: isinstance(v, np.ndarray) and v.shape == (2, 2)),
             **dict.fromkeys(("topic_name", "domain_name"), lambda v: isinstance(v, np.ndarray) and v.dtype.kind == "U"),

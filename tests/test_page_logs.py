@@ -19,6 +19,7 @@ pytest.importorskip("implicit")
 
 from recsys_env.fitting import (  # noqa: E402
     FittedWorld,
+    choice_data,
     choice_model,
     fit,
     fit_pages,
@@ -27,7 +28,8 @@ from recsys_env.fitting import (  # noqa: E402
     recorded_pages,
     visits,
 )
-from recsys_env.fitting.choice_model import ChoiceModel, Pages, fit_choices, shown_to_users  # noqa: E402
+from recsys_env.fitting.choice_data import Pages, shown_to_users  # noqa: E402
+from recsys_env.fitting.choice_model import ChoiceModel, fit_choices  # noqa: E402
 from recsys_env.fitting.logistic import grouped_logistic, sigmoid  # noqa: E402
 from recsys_env.fitting.page_log import read_pages  # noqa: E402
 from recsys_env.fitting.plausibility import LogWarning  # noqa: E402
@@ -157,7 +159,7 @@ def test_only_the_first_pages_are_signs_of_tastes() -> None:
     pages = simulated(0, PAGES, policy="informed")
     of_user = np.diff(pages.first_page)
     first, count = np.repeat(pages.first_page[:-1], of_user), np.repeat(of_user, of_user)
-    late = np.repeat(np.arange(PAGES) - first >= choice_model.EARLY * count, ROWS)
+    late = np.repeat(np.arange(PAGES) - first >= choice_data.EARLY * count, ROWS)
     other = np.random.default_rng(0).permutation(pages.item[late])
     changed = pages._replace(item=np.where(late, 0, pages.item))
     changed.item[late] = other
@@ -579,6 +581,20 @@ def test_the_worlds_purchases_by_item_are_those_of_the_log(log: Any, items: Any)
     dear = items["price"].rank().to_numpy() > 20
     quality = world.catalogue.item_quality - world.feedback.b_price * np.log(items["price"]).to_numpy()
     assert quality[dear].mean() > quality[~dear].mean() + 1.0
+
+
+def test_a_world_keeps_the_ids_of_its_log(log: Any, items: Any, short_chains: None, tmp_path: Any) -> None:
+    named = log.assign(user="visitor " + log["user"].astype(str), item=10 * log["item"] + 7)
+    world = fit(named, origin="pages", items=items.assign(item=10 * items["item"] + 7))
+    world.save(tmp_path / "shop.npz")
+    kept = FittedWorld.load(tmp_path / "shop.npz").catalogue
+    assert kept.item_id.tolist() == [str(10 * j + 7) for j in range(len(items))]
+    assert kept.user_id.tolist() == sorted(set(named["user"]))
+    views = named["item"].map(items.assign(item=10 * items["item"] + 7).set_index("item")["popularity"])
+    of_item = dict(zip(kept.item_id, kept.item_popularity, strict=True))
+    np.testing.assert_allclose(named["item"].astype(str).map(of_item), views, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"Catalogue\.user_id has shape"):
+        dataclasses.replace(kept, user_id=kept.user_id[1:])
 
 
 def test_qualities_of_a_catalogue_decide_what_follows_a_click(world: FittedWorld, tmp_path: Any) -> None:

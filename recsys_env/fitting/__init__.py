@@ -14,6 +14,7 @@ A log of pages (origin="pages") takes another way:
 page_log.py      log -> pages and what happened on them
 candidates.py    -> the items that retrieval offered
 page_doubts.py   whether these pages can be what they are taken for
+choice_data.py   -> pages as arrays, and what users were shown as signs of their tastes
 learned_vectors.py  -> item vectors, where none are given
 choice_model.py  -> weights, standard errors and posterior tastes (multinomial logit with random coefficients)
 visits.py        -> how many users are lost after a visit (Kaplan-Meier estimator, library `lifelines`)

@@ -90,13 +90,15 @@ def main() -> None:
     training, _ = load()
     catalogue = fitted(training, repeat_scale=1.0).catalogue
     # grocery-v1 was published without an intercept, and with promotions of one depth; its next version takes what is
-    # fitted.
+    # fitted. It was published without ids, too.
     items = TASKS["grocery-v1"].items
     promotions = {name: getattr(items, name) for name in ("promotion_probability", "promotion_depth")}
     replace(
         catalogue,
         popularity_intercept=0.0,
         item_price_ratio=catalogue.item_price_ratio[:, :0],
+        item_id=None,
+        user_id=None,
         settings={**catalogue.settings, "items": promotions},
     ).save(path)
     print(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")

@@ -138,8 +138,8 @@ def fit(
         settings: fields of `FitSettings`, such as `dims=32`.
 
     Returns:
-        A config with a `catalogue`, whose users and items are in ascending order of their ids. Besides vectors,
-        topics, list prices and habits it contains
+        A config with a `catalogue`, whose users and items are in ascending order of their ids in the log, which it
+        keeps as texts (`user_id`, `item_id`). Besides vectors, topics, list prices and habits it contains
 
         - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j,
           shifted to mean 0 over all purchases. s and s' are fitted. At its list price and for rho = 1 an item's
@@ -177,7 +177,7 @@ def fit(
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")
     named = named_columns(columns)
-    lines, items, relabelled = tidy(purchases, named)
+    lines, items, user_id, relabelled = tidy(purchases, named)
     doubts = [
         *check_events(purchases, named),
         *repeated_rows(purchases, named),
@@ -199,6 +199,8 @@ def fit(
         "item_domain": domain_code,
         "item_name": items["name"].to_numpy().astype(str),
         "item_text": items["text"].to_numpy().astype(str),
+        "item_id": items["id"].to_numpy().astype(str),
+        "user_id": user_id,
         "topic_name": topic_name,
         "domain_name": domain_name,
         "source": source,

@@ -5,7 +5,7 @@ g_j ~ N(m_c, I), where c is the item's category, m_c ~ N(0, s^2 I), and 1 / s^2 
 category gather around a common direction, as closely as its clicks say.
 
 What users were shown is no sign of their tastes here, because it depends on the vectors
-(`choice_model.shown_to_users`).
+(`choice_data.shown_to_users`).
 
 Vectors that fit the clicks best would repeat the noise of the clicks, which then looks like strong tastes. So the
 vectors are a draw from their posterior distribution, by the same Markov chain with one more step: each vector in turn
@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.page_vectors import draw_vectors
-from .choice_model import SEED, Pages, Sampler
+from .choice_data import Pages
+from .choice_model import SEED, Sampler
 
 LEARNING = 150  # iterations in which the chain adapts; then it settles
 SETTLING = 100

@@ -47,6 +47,7 @@ def with_newcomers(catalogue: Catalogue, new: pd.DataFrame, encoder: str | Path)
         "item_popularity": np.full(count, catalogue.item_popularity.min(), np.float32),
         "item_name": new["name"].to_numpy(str),
         "item_text": new["text"].to_numpy(str),
+        "item_id": new["id"].to_numpy(str),
     }
     grown = {name: np.concatenate((getattr(catalogue, name), array)) for name, array in more.items()}
     grown |= {"item_topic": topic, "topic_name": topics, "item_domain": domain, "domain_name": domains}

@@ -15,7 +15,7 @@ from ..libraries import library
 from . import page_doubts
 from .candidates import read_candidates
 from .plausibility import doubts_about_ids_and_dates, refuse_rows, refuse_two_units
-from .table import codes_of, most_frequent_label
+from .table import codes_of, most_frequent_label, without_categories
 from .times import read_times
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class PageLog:
         rank: [R] position on the page, 1 = first; None: the log does not say.
         clicked, cart, bought: [R] truth values. A cart or purchase implies a click.
         delay: [R] pages of the user from the page to the purchase; -1 = none.
-        propensity: [R] probability of the item at this place; None: the log does not say.
+        propensity: [R] probability of the item at this position; None: the log does not say.
         price, discount: [R] price asked, and what had been taken off; None: the log does not say.
         session: [P] number of the session of a page; None: the log does not say.
         agents: number of agents that share a page.
@@ -159,7 +159,7 @@ def read_pages(
     page, doubts = _page_numbers(pd, data, user, when, level)
     for role in ("position", "propensity", "price", "discount", "popularity"):
         if role in data:
-            data[role] = _filled(pd, _without_categories(data[role]), page, item, level)
+            data[role] = _filled(pd, without_categories(data[role]), page, item, level)
     if "position" in data:
         data["position"], more = _from_one(data["position"])
         doubts += more
@@ -343,12 +343,6 @@ def _filled(pd: Any, column: Any, page: np.ndarray, item: np.ndarray, level: np.
     return column.where(~(later & one), of_item.transform("first"))
 
 
-def _without_categories(column: Any) -> Any:
-    """The numbers of a column, also of one whose kind is "category"; some may be missing."""
-    categories = getattr(column.dtype, "categories", None)
-    return column if categories is None or categories.dtype.kind not in "iuf" else column.astype(np.float64)
-
-
 def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
     if column.dtype.kind not in "iuf":
         raise ValueError(
@@ -389,7 +383,7 @@ class Joined(NamedTuple):
 
 
 def _joined(data: dict[str, Any], codes: tuple[np.ndarray, ...], position: np.ndarray) -> tuple[Joined, np.ndarray]:
-    """Join the rows of the same place of a page. Also returns which rows [N] are earlier than the event before theirs.
+    """Join the rows of the same position on a page. Also returns which rows [N] are earlier than the event before them.
 
     Args:
         codes: as of `_ordered`.
@@ -401,7 +395,7 @@ def _joined(data: dict[str, Any], codes: tuple[np.ndarray, ...], position: np.nd
         same &= key[order[1:]] == key[order[:-1]]
     again = np.zeros(len(order), bool)
     again[order[1:]] = same & (level[order[1:]] == level[order[:-1]])
-    twice = "must not have the same event twice on the same place of a page: drop copies of rows"
+    twice = "must not have the same event twice at the same position of a page: drop copies of rows"
     if "page" not in data:
         twice += ", or name a column of pages, without which pages of the same time cannot be told apart"
     refuse_rows(data["item"], again, twice)
@@ -534,11 +528,11 @@ def _ordered(
     }
     labels, several = _labels(pd, data, values, item, when)
     of_items = _items(pd, items, named, ids[1], labels)
-    place = known_place(of_items["item_ids"], ids[1])[item]
-    doubts += page_doubts.about_units(values, of_items["list_price"], place)
+    index = index_in(of_items["item_ids"], ids[1])[item]
+    doubts += page_doubts.about_units(values, of_items["list_price"], index)
     if of_items["category"] is None:
         of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
-    item_of_row, candidates = place[one], None
+    item_of_row, candidates = index[one], None
     offered = float(len(of_items["item_ids"]))
     if "candidates" in data:
         candidates, of_pages, more_doubts = read_candidates(
@@ -573,8 +567,8 @@ def _agents_of_a_page(pd: Any, agent: Any, page: np.ndarray) -> tuple[int, list[
     ]
 
 
-def known_place(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The place of each wanted id among these, -1 = not there."""
+def index_in(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The index of each wanted id in `ids`, -1 = not there."""
     found: np.ndarray = library("pandas", "fit").Index(ids).get_indexer(wanted).astype(np.int32)
     return found
 
@@ -597,7 +591,7 @@ def _items(
     table = table.iloc[np.argsort(codes)]
     lacking = pd.Series(of_log, name=used["item"])
     refuse_rows(lacking, ~lacking.isin(item_ids), "holds items that the table of items lacks")
-    place = known_place(item_ids, of_log)
+    index = index_in(item_ids, of_log)
     known: dict[str, Any] = {**unknown, "item_ids": item_ids, "text": np.full(len(item_ids), "")}
     if "vector" in table:
         known["vectors"] = _vectors(table["vector"])
@@ -609,13 +603,13 @@ def _items(
         )
     elif "popularity" in labels:
         known["popularity"] = np.full(len(item_ids), labels["popularity"].min())
-        known["popularity"][place] = labels["popularity"]
+        known["popularity"][index] = labels["popularity"]
     for role, value in {"category": "all", "text": ""}.items():
         if role in table:
             known[role] = table[role].to_numpy(str)
         elif role in labels:
             known[role] = np.full(len(item_ids), value, dtype=object)
-            known[role][place] = labels[role]
+            known[role][index] = labels[role]
             known[role] = known[role].astype(str)
     return known
 

@@ -15,7 +15,8 @@ from ..config import SceneConfig
 from ..kernels.page_choices import count_habits
 from ..libraries import library
 from ..settings import Settings, choice_field, number_field, replace
-from .choice_model import ChoiceModel, Pages, fit_choices, shown_to_users
+from .choice_data import Pages, shown_to_users
+from .choice_model import ChoiceModel, fit_choices
 from .learned_vectors import learn_vectors
 from .logistic import grouped_logistic
 from .page_facts import PageFacts
@@ -91,9 +92,10 @@ def fit_pages(
         settings: fields of `PageFitSettings`, such as `habit_decay=0.99`.
 
     Returns:
-        A config with a `catalogue`, whose users and items are in ascending order of their ids. `summary()` lists the
-        estimates with their standard errors, and what is kept at its default. What is probably wrong with the log, or
-        was guessed about it, is a `LogWarning`, which `summary()` repeats.
+        A config with a `catalogue`, whose users and items are in ascending order of their ids in the log, which it
+        keeps as texts (`user_id`, `item_id`). `summary()` lists the estimates with their standard errors, and what is
+        kept at its default. What is probably wrong with the log, or was guessed about it, is a `LogWarning`, which
+        `summary()` repeats.
 
     Raises:
         ValueError, TypeError: the log cannot be fitted; the message names column, count and first example.
@@ -158,6 +160,8 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         topic_name=topic_name.astype(str),
         domain_name=np.array([""]),
         item_quality=quality.astype(np.float32),
+        item_id=pages.item_ids.astype(str),
+        user_id=pages.user_ids.astype(str),
         popularity_slope=slope,
         source=source,
         settings={

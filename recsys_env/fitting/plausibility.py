@@ -67,13 +67,13 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
             some rows.
     """
     doubts = []
-    for place, name in enumerate(table.columns):
+    for number, name in enumerate(table.columns):
         if name in columns.values():
             continue
-        values = table.iloc[:, place].head(SAMPLE).astype(str)
+        values = table.iloc[:, number].head(SAMPLE).astype(str)
         if values.nunique() > MOST_KINDS:
             continue
-        values = table.iloc[:, place].astype(str)
+        values = table.iloc[:, number].astype(str)
         kinds = [str(kind) for kind in values.unique()]
         if _letters(name) in FLAGS:
             others = {"0", "0.0", "False"}

@@ -130,12 +130,12 @@ def price_ratios(item: np.ndarray, ratio: np.ndarray, items: int) -> np.ndarray:
     """
     if np.sqrt(np.mean(np.log(ratio) ** 2)) <= PROMOTED:
         return np.ones((items, 0), np.float32)
-    places = (np.arange(RATIOS) + 0.5) / RATIOS
-    found = np.tile(np.quantile(ratio, places, method="inverted_cdf"), (items, 1))
+    levels = (np.arange(RATIOS) + 0.5) / RATIOS
+    found = np.tile(np.quantile(ratio, levels, method="inverted_cdf"), (items, 1))
     order = np.lexsort((ratio, item))
     first = np.searchsorted(item[order], np.arange(items + 1))
     for j in np.flatnonzero(np.diff(first) >= FEWEST):
-        found[j] = np.quantile(ratio[order[first[j] : first[j + 1]]], places, method="inverted_cdf")
+        found[j] = np.quantile(ratio[order[first[j] : first[j + 1]]], levels, method="inverted_cdf")
     return found.astype(np.float32)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -59,17 +59,29 @@ def named_columns(columns: Mapping[str, str | None] | None) -> dict[str, str | N
     return named
 
 
-def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+class TidyLog(NamedTuple):
+    """A checked log of purchases, whose users and items are numbered in order of their ids.
+
+    Attributes:
+        lines: one row per purchase: numbers of user and item, day, date, units, and paid and list price per unit, which
+            are 1 in a log without prices.
+        items: one row per item: `LABELS` and `id`, texts.
+        user_id: [U] texts.
+        relabelled: number of items with several labels of a kind, of which the most frequent counts.
+    """
+
+    lines: pd.DataFrame
+    items: pd.DataFrame
+    user_id: np.ndarray
+    relabelled: int
+
+
+def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> TidyLog:
     """Check a log and put it in order.
 
     Args:
         table: one row per purchase.
         columns: role -> its column or None, for all roles in `COLUMNS`.
-
-    Returns:
-        lines (user and item as codes in order of id, day, date, units, paid and list price per unit, which are 1 in a
-        log without prices), items (`LABELS`), and the number of items with several labels of a kind, of which the most
-        frequent counts.
     """
     pd = library("pandas", "fit")
     _check_table(pd, table)
@@ -86,10 +98,12 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
     paid = _within(data["price"], *PRICES) if "price" in data else np.ones(len(table))
     units = _within(data["quantity"], *UNITS) if "quantity" in data else 1.0
     off = _numbers(data["discount"], positive=False) if "discount" in data else 0.0
+    user, user_id = codes_of(pd, data["user"])
+    item, item_id = codes_of(pd, data["item"])
     lines = pd.DataFrame(
         {
-            "user": codes_of(pd, data["user"])[0],
-            "item": codes_of(pd, data["item"])[0],
+            "user": user,
+            "item": item,
             "day": ((when - when.min()) / pd.Timedelta(days=1)).to_numpy(),
             "date": when.dt.normalize().to_numpy(),
             "paid": paid / units,
@@ -103,11 +117,12 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFr
     for role in LABELS:
         labels[role], more = most_frequent_label(pd, lines["item"], data.get(role, without.get(role)))
         several |= more
-    return lines, pd.DataFrame(labels), int(several.sum())
+    items = pd.DataFrame({**labels, "id": item_id.astype(str)})
+    return TidyLog(lines, items, user_id.astype(str), int(several.sum()))
 
 
 def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Series) -> pd.DataFrame:
-    """Check a table of items that the log lacks; return their labels and list `price`, in order of their ids.
+    """Check a table of items that the log lacks; return their labels, `id` and list `price`, in order of their ids.
 
     Args:
         table: one row per item, in the columns of the log; those of item, topic, price and text are required.
@@ -139,8 +154,8 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
         raise ValueError(f"new_items has the item {shown(again.tolist()[0])} more than once")
     without = {"name": ids, "text": "", "domain": ""}
     labels = {role: table[used[role]] if used[role] else without[role] for role in LABELS}
-    found = pd.DataFrame({**labels, "price": _within(table[used["price"]], *PRICES)}, index=table.index)
-    return found.iloc[np.argsort(codes_of(pd, ids)[0], kind="stable")].astype(dict.fromkeys(LABELS, str))
+    found = pd.DataFrame({**labels, "id": ids, "price": _within(table[used["price"]], *PRICES)}, index=table.index)
+    return found.iloc[np.argsort(codes_of(pd, ids)[0], kind="stable")].astype(dict.fromkeys((*LABELS, "id"), str))
 
 
 def kinds(items: pd.DataFrame, label: str, column: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -190,7 +205,7 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
 
 
 def codes_of(pd: Any, ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """The place of each id among all ids, and these in ascending order."""
+    """The number of each id, and the ids in ascending order, by number."""
     try:
         codes, found = pd.factorize(ids, sort=True)
     except TypeError:  # no order, or no hash
@@ -210,9 +225,9 @@ def most_frequent_label(pd: Any, item: Any, label: Any) -> tuple[np.ndarray, np.
 
 
 def without_categories(values: pd.Series) -> pd.Series:
-    """The values of a column, also of one whose kind is "category"."""
+    """The numbers of a column, also of one whose kind is "category"; some may be missing."""
     categories = getattr(values.dtype, "categories", None)
-    return values if categories is None else values.astype(categories.dtype)
+    return values if categories is None or categories.dtype.kind not in "iuf" else values.astype(np.float64)
 
 
 def _numbers(values: pd.Series, positive: bool) -> np.ndarray:

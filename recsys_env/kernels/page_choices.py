@@ -1,6 +1,6 @@
 """Passes over a log of pages, for `recsys_env.fitting`: its choices under a multinomial logit, and its habits.
 
-`pages` are `fitting.choice_model.Pages`, and `scratch` is its `Scratch`.
+`pages` are `fitting.choice_data.Pages`, and `scratch` is `fitting.choice_model.Scratch`.
 """
 
 from __future__ import annotations
@@ -452,14 +452,14 @@ def count_habits(first_page, first_row, item, consumed, decay, habits, table_ite
                     if items[h] == item[r]:
                         habits[r] = log1p(counts[h])
             if consumed[page] >= 0:
-                j, place = item[consumed[page]], 0
+                j, index = item[consumed[page]], 0
                 for h in range(items.size):
                     if items[h] == j:
-                        place = h
+                        index = h
                         break
-                    if counts[h] < counts[place]:
-                        place = h
-                counts[place] = counts[place] + 1.0 if items[place] == j else 1.0
-                items[place] = j
+                    if counts[h] < counts[index]:
+                        index = h
+                counts[index] = counts[index] + 1.0 if items[index] == j else 1.0
+                items[index] = j
             for h in range(items.size):
                 counts[h] *= decay

@@ -1,6 +1,6 @@
 """The pass over a log of pages that draws the vectors of its items, for `recsys_env.fitting.learned_vectors`.
 
-`pages` are `fitting.choice_model.Pages`, and `rows` are `fitting.learned_vectors.RowsOfItems`.
+`pages` are `fitting.choice_data.Pages`, and `rows` are `fitting.learned_vectors.RowsOfItems`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def draw_vectors(pages, rows, utility, total, centres, group, coefficients, key,
         first, stop = rows.first[j], rows.first[j + 1]
         for i in range(dims):
             noise[i] = rng.normal(own, NOISE, i)
-        for place in range(first, stop):
-            r, k, taste = rows.row[place], place - first, coefficients[rows.user[place]]
-            others[k] = max(total[rows.page[place]] - exp(utility[r]), 1.0)
+        for index in range(first, stop):
+            r, k, taste = rows.row[index], index - first, coefficients[rows.user[index]]
+            others[k] = max(total[rows.page[index]] - exp(utility[r]), 1.0)
             middle[k], along[k], across[k] = 0.0, 0.0, 0.0
             for i in range(dims):
                 utility[r] -= taste[i] * vector[i]
@@ -54,11 +54,11 @@ def draw_vectors(pages, rows, utility, total, centres, group, coefficients, key,
                 norm += (centre[i] + c * (x[i] - centre[i]) + s * noise[i]) ** 2
             norm = max(np.sqrt(norm), SMALLEST_NORM)
             found = 0.0
-            for place in range(first, stop):
-                r, k = rows.row[place], place - first
+            for index in range(first, stop):
+                r, k = rows.row[index], index - first
                 v = utility[r] + (middle[k] + c * along[k] + s * across[k]) / norm
                 found -= log(others[k] + exp(v))
-                if pages.chosen[rows.page[place]] == r:
+                if pages.chosen[rows.page[index]] == r:
                     found += v
             done, level, angle, least, most = judge(own, attempt, found, level, angle, least, most)
             if done:
@@ -67,8 +67,8 @@ def draw_vectors(pages, rows, utility, total, centres, group, coefficients, key,
         for i in range(dims):
             x[i] = centre[i] + c * (x[i] - centre[i]) + s * noise[i]
             vector[i] = x[i] / norm
-        for place in range(first, stop):
-            r, k, taste = rows.row[place], place - first, coefficients[rows.user[place]]
+        for index in range(first, stop):
+            r, k, taste = rows.row[index], index - first, coefficients[rows.user[index]]
             for i in range(dims):
                 utility[r] += taste[i] * vector[i]
-            total[rows.page[place]] = others[k] + exp(utility[r])
+            total[rows.page[index]] = others[k] + exp(utility[r])

@@ -40,7 +40,7 @@ class Shown(NamedTuple):
     habit: np.ndarray  # n_uj before the page
     propensity: np.ndarray  # empty if the log does not say
     clicked: np.ndarray  # bool; of a page with several clicks, the first
-    order: np.ndarray  # place of the page in time
+    order: np.ndarray  # number of the page in order of time
 
     @property
     def first_row(self) -> np.ndarray:
@@ -49,7 +49,7 @@ class Shown(NamedTuple):
 
     @property
     def page_order(self) -> np.ndarray:
-        """[P] place of each page in time."""
+        """[P] number of each page in order of time."""
         return self.order[self.first_row[:-1]]
 
     def of(self, pages: np.ndarray) -> Shown:
@@ -187,8 +187,8 @@ def predictions(catalogue: Catalogue, model: ChoiceModel, before: Shown, later: 
 def position_rates(rows: Shown, rank: np.ndarray) -> np.ndarray:
     """Clicks per shown item at some positions, drawn towards the mean where little was shown; one rate stands for all
     positions that are far down."""
-    place, wanted = (np.minimum(ranks, LAST).astype(np.int64) for ranks in (rows.rank, rank))
-    clicks, shown = np.bincount(place, rows.clicked, LAST + 1), np.bincount(place, minlength=LAST + 1)
+    position, wanted = (np.minimum(ranks, LAST).astype(np.int64) for ranks in (rows.rank, rank))
+    clicks, shown = np.bincount(position, rows.clicked, LAST + 1), np.bincount(position, minlength=LAST + 1)
     found: np.ndarray = ((clicks + PRIOR * rows.clicked.mean()) / (shown + PRIOR))[wanted]
     return found
 
@@ -313,9 +313,9 @@ def _samples(p: np.ndarray, rows: Shown, draws: np.ndarray) -> dict[str, np.ndar
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _auc(place: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
-    """Area under the ROC curve of weighted rows, given the place of each prediction among the distinct ones."""
-    hit, miss = np.bincount(place, w * y), np.bincount(place, w * (1 - y))
+def _auc(rank: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
+    """Area under the ROC curve of weighted rows, given the rank of each prediction among the distinct ones."""
+    hit, miss = np.bincount(rank, w * y), np.bincount(rank, w * (1 - y))
     pairs = hit.sum() * miss.sum()
     return float(hit @ (np.cumsum(miss) - 0.5 * miss) / pairs) if pairs > 0 else np.nan
 

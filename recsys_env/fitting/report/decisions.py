@@ -25,9 +25,8 @@ def sampled(world: FittedWorld) -> FittedWorld:
     if count <= USERS:
         return world
     chosen = np.sort(np.random.default_rng(0).choice(count, USERS, replace=False))
-    of_users = ("user_taste", "user_price_sensitivity", "user_activity", "habit_item", "habit_count")
-    part = {name: getattr(catalogue, name)[chosen] for name in of_users}
-    return replace(world, {"catalogue": dataclasses.replace(catalogue, **part)})
+    of_users = {n: array[chosen] for n, array in catalogue.arrays().items() if n.startswith(("user_", "habit_"))}
+    return replace(world, {"catalogue": dataclasses.replace(catalogue, **of_users)})
 
 
 def play(world: FittedWorld, policies: Sequence[str], episodes: int, seed: int) -> dict[str, np.ndarray]:

@@ -63,10 +63,10 @@ def figure(draw: Callable[[Any, Any], None], values: Any, caption: str) -> str:
 
 def draw_intervals(axes: Any, rows: Mapping[str, Mapping[str, float]], label: str) -> None:
     """A dot with its interval for each row, the first on top."""
-    for place, (name, row) in enumerate(rows.items()):
+    for height, (name, row) in enumerate(rows.items()):
         colour = COLOURS[1] if name == FITTED else COLOURS[0]
-        axes.plot([row["low"], row["high"]], [place, place], color=colour)
-        axes.plot(row["mean"], place, "o", color=colour)
+        axes.plot([row["low"], row["high"]], [height, height], color=colour)
+        axes.plot(row["mean"], height, "o", color=colour)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.set_xlabel(label)

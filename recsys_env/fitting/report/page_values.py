@@ -78,13 +78,13 @@ def page_values(
     robust, by_world = {}, {}
     for name, target in _targets(catalogue, model, appeal, user, item, candidates):
         options = np.concatenate([item, target], axis=1)
-        places = np.broadcast_to(np.arange(slots), item.shape)
+        position = np.broadcast_to(np.arange(slots), item.shape)
         same = item == target
         values = slotwise(
-            places,
+            position,
             propensity,
             clicked,
-            np.where(same, places, places + slots),
+            np.where(same, position, position + slots),
             np.clip(appeal[options][:, :, None] * of_slot[:, None, :], 0.0, 1.0),
         )
         by_world[name] = _clicks(catalogue, model, rows, target)
@@ -166,8 +166,8 @@ def _targets(
 def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.ndarray) -> np.ndarray:
     """Clicks [P] that the world expects in slots that show these items [P, K] one at a time.
 
-    An item that the page shows further down changes places with the one that it takes the place of. Another one is
-    shown at its usual price.
+    An item that the page shows further down changes positions with the one that it replaces. Another one is shown at
+    its usual price.
     """
     shape, pages = target.shape, np.arange(len(target))
     user = rows.user.reshape(shape)[:, 0]
@@ -176,9 +176,9 @@ def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.nd
     for slot, wanted in enumerate(target.T):
         same = logged == wanted[:, None]
         on_page = same.any(axis=1)
-        place = np.where(on_page, same.argmax(axis=1), slot)
+        position = np.where(on_page, same.argmax(axis=1), slot)
         source = np.tile(np.arange(shape[1]), (shape[0], 1))
-        source[pages, place], source[:, slot] = slot, place
+        source[pages, position], source[:, slot] = slot, position
         page = rows._replace(
             **{
                 name: np.take_along_axis(column, source, axis=1).ravel()

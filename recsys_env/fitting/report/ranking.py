@@ -176,12 +176,12 @@ def ranking_quality(score: np.ndarray, relevant: np.ndarray, allowed: np.ndarray
 
 
 def _top(cost: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` places [S, count] of a stable sort of each row, without sorting the whole row."""
+    """The first `count` columns [S, count] of a stable sort of each row, without sorting the whole row."""
     last = np.partition(cost, count - 1, axis=1)[:, count - 1]
     top = np.empty((len(cost), count), np.int64)
     for row, (costs, bound) in enumerate(zip(cost, last, strict=True)):
-        places = np.flatnonzero(costs <= bound)
-        top[row] = places[np.argsort(costs[places], kind="stable")[:count]]
+        columns = np.flatnonzero(costs <= bound)
+        top[row] = columns[np.argsort(costs[columns], kind="stable")[:count]]
     return top
 
 

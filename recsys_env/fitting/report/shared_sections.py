@@ -135,10 +135,10 @@ def _draw_policies(axes: Any, policies: Mapping[str, Any]) -> None:
 
 def _draw_marginals(axes: Any, marginals: Mapping[str, Any]) -> None:
     rows = {name: row for name, row in marginals.items() if row["world"] is not None and row["floor"] is not None}
-    places = range(len(rows))
-    axes.barh(places, [row["floor"] for row in rows.values()], color="#cccccc", label="real (floor)")
-    axes.plot([row["world"] for row in rows.values()], places, "o", color=COLOURS[1], label="world")
-    axes.set_yticks(places, list(rows))
+    heights = range(len(rows))
+    axes.barh(heights, [row["floor"] for row in rows.values()], color="#cccccc", label="real (floor)")
+    axes.plot([row["world"] for row in rows.values()], heights, "o", color=COLOURS[1], label="world")
+    axes.set_yticks(heights, list(rows))
     axes.invert_yaxis()
     axes.set(xlabel="distance", xlim=(0, 1))
     axes.legend(fontsize="small", frameon=False)

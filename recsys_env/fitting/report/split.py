@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...libraries import library
-from ..page_log import PageLog, known_place, read_pages
+from ..page_log import PageLog, index_in, read_pages
 from ..table import named_columns, tidy
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def split(purchases: pd.DataFrame, columns: Mapping[str, str | None] | None, hel
         ValueError, TypeError: the table is no log of purchases, as in `fit`.
         Refusal: the log is too small to be cut, or nobody is in both parts.
     """
-    lines, _, _ = tidy(purchases, named_columns(columns))
+    lines = tidy(purchases, named_columns(columns)).lines
     found = {
         name: lines[column].nunique() for name, column in {"users": "user", "items": "item", "days": "date"}.items()
     }
@@ -87,7 +87,7 @@ class PageSplit:
 
     whole: PageLog
     before: PageLog  # the pages before the time
-    order: np.ndarray  # [P] place of each page in time
+    order: np.ndarray  # [P] number of each page in order of time
     first: np.ndarray  # [P] whether it is before the time
     after: np.ndarray  # [P] whether it comes later, and its user and all of its items are in `before`
     user: np.ndarray  # [U] number of the user in `before`, -1 = not there
@@ -140,7 +140,7 @@ def split_pages(
         before = read_pages(log[first[whole.row_page]], columns, items)
     except ValueError as error:
         raise Refusal(f"in its first part, {error}") from None
-    user, item = known_place(before.user_ids, whole.user_ids), known_place(before.item_ids, whole.item_ids)
+    user, item = index_in(before.user_ids, whole.user_ids), index_in(before.item_ids, whole.item_ids)
     if items is not None:  # a table of items also has those that were not shown
         item[~np.isin(np.arange(len(item)), whole.item[first[whole.page]])] = -1
     known = np.minimum.reduceat(item[whole.item], whole.first_row[:-1]) >= 0
