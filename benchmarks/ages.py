@@ -15,7 +15,8 @@ part of the code: the files of one of `AREAS`. Measurements of speed, proofs and
 
 A result names its commit, and benchmarks/commits.json holds the digests of the code at each such commit. So the test
 (tests/test_ages.py) needs no history. The proofs (soak, mutants, bad inputs, compatibility) store the digest of the
-code that they were run on, and resume only on the same code.
+code that they were run on, and resume only on the same code. A commit that only renamed or moved code (`RENAMED`) makes
+no result older.
 
 A commit that ends in -dirty had uncommitted changes, which no digest covers. The command counts the results of such
 commits; proofs and whole files may not have any. Before 61ab0ea the last bit of a world could depend on the processor;
@@ -55,7 +56,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
     "pages": (  # what decides the numbers of a fit to a log of pages
         *(
             f"recsys_env/fitting/{name}.py"
-            for name in ("choice_model", "learned_vectors", "logistic", "page_world", "visits")
+            for name in ("choice_data", "choice_model", "learned_vectors", "logistic", "page_world", "visits")
         ),
         *(f"recsys_env/kernels/{name}.py" for name in ("page_choices", "page_vectors")),
     ),
@@ -79,14 +80,18 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
 AWAITED: tuple[str, ...] = (
     "compatibility",
     "mutants",
-    "speed",
 )
 TASKS_OF = {"messages": "journey-v1"}  # files about a version of a task that has no name
 # Policy -> the commit at which it began to act differently, for policies that have changed since they were measured.
 ACTS_SINCE: dict[str, str] = {}
-# Commits that changed what `PLAY` digests while the tasks played the same, as new digests of the code before them have
-# shown; oldest first.
-RENAMED = ("79be80a3fca5c87105eb2a4104edf613165413dc",)
+# Commit -> digests that it changed, although what they stand for stayed the same to the bit; oldest first. "PLAY": the
+# tasks played the same, as new digests of the code before have shown. Otherwise parts of the code that were renamed or
+# moved, and gave the same numbers before and after.
+RENAMED: dict[str, tuple[str, ...]] = {
+    "79be80a3fca5c87105eb2a4104edf613165413dc": ("PLAY",),
+    # No game uses the two files of kernels that it changed.
+    "4ff0bb6c46077b752a95fc228afd3836d34d78b2": ("kernels", "cuda", "fitting", "pages"),
+}
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
 MOVED = {"language.encoders": "language.encode", "encoders": "encode"}
 CENTRAL = ("mappo", "qmix")  # BenchMARL's learners that see the global state
@@ -175,26 +180,25 @@ def git(*words: str) -> bytes:
 
 
 def at(commit: str) -> dict[str, dict[str, str]]:
-    """The digests of the code at a commit. Tasks have the names that their games have now."""
-    with tarfile.open(fileobj=io.BytesIO(git("archive", commit, "recsys_env", "benchmarks"))) as archive:
-        members = [member for member in archive.getmembers() if member.name.endswith(".py")]
-        files = {member.name: archive.extractfile(member).read().decode() for member in members}  # type: ignore[union-attr]
-    tables = frozen(commit)
-    for renaming in RENAMED:
-        if not includes(commit, renaming):
-            before, after = frozen(f"{renaming}^")["PLAY"], frozen(renaming)["PLAY"]
-            play = {task: after[task] if of == before.get(task) else of for task, of in tables["PLAY"].items()}
-            tables = {**tables, "PLAY": play}
-    return {
-        **described(files, tables),
-        "policies": {name: since for name, since in ACTS_SINCE.items() if includes(commit, since)},
-    }
+    """The digests of the code at a commit, as they are after all later commits of `RENAMED`."""
+    found = code_at(commit)
+    for renaming, kept in RENAMED.items():
+        if includes(commit, renaming):
+            continue
+        before, after = code_at(f"{renaming}^"), code_at(renaming)
+        for kind, table in found.items():
+            same = [name for name in table if kind in kept or name in kept]
+            found[kind] = table | {name: after[kind][name] for name in same if table[name] == before[kind].get(name)}
+    return {**found, "policies": {name: since for name, since in ACTS_SINCE.items() if includes(commit, since)}}
 
 
 @cache
-def frozen(commit: str) -> dict[str, dict[str, str]]:
-    """The tables of digests in the frozen tasks' test at a commit."""
-    return tables_of(git("show", f"{commit}:{FROZEN}").decode())
+def code_at(commit: str) -> dict[str, dict[str, str]]:
+    """The digests of the code at a commit."""
+    with tarfile.open(fileobj=io.BytesIO(git("archive", commit, "recsys_env", "benchmarks"))) as archive:
+        members = [member for member in archive.getmembers() if member.name.endswith(".py")]
+        files = {member.name: archive.extractfile(member).read().decode() for member in members}  # type: ignore[union-attr]
+    return described(files, tables_of(git("show", f"{commit}:{FROZEN}").decode()))
 
 
 def includes(commit: str, earlier: str) -> bool:
@@ -306,8 +310,8 @@ def uncommitted(folder: Path = RESULTS) -> dict[str, int]:
 def changes(result: Result, known: Mapping[str, Any]) -> list[str]:
     """The commits of a result at which what it is about was different; empty if nothing has changed."""
     now = present()[result.kind].get(result.name)
-    if result.digest:
-        return [] if result.digest == now else list(result.commits)
+    if result.digest and result.digest == now:
+        return []
     return [commit for commit in result.commits if known.get(commit, {}).get(result.kind, {}).get(result.name) != now]
 
 

@@ -20,7 +20,7 @@ CAUSES = {  # words -> why an aim for speed that has them is missed; the first e
     "lower bound": "The bound counts each part of the work in a vectorised pass of its own.",
     "a page of candidates": "The bound draws eight candidates at a time. Each draw depends on the draws before it.",
     "million users": "Candidates, tables and visitors lie outside the caches, and a tick waits for memory.",
-    "slowest task": "In `grocery-v1` the compiled call alone takes most of the time.",
+    "slowest task": "`creators-v0` has 20 agents, so every dictionary of a tick has 20 entries.",
     "parallel_env": "PettingZoo asks for dictionaries by agent. Making them takes longer than the compiled call.",
     "state()": "`grocery-v1` has the most users. Means over all who have come are summed anew at each call.",
     "start, s": "It is numba's work on the kernels, on a processor slower than the one that the aim was set on.",

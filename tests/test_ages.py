@@ -132,3 +132,21 @@ def test_a_result_is_older_when_its_task_policy_or_code_has_another_digest(
     ]
     now["areas"] = {"kernels": "9876543210"}
     assert older({}) == [f"soak: the code of kernels has changed since {COMMIT[:7]}"]
+
+
+def test_a_commit_that_only_renamed_code_makes_no_result_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = ["first", "second", "renamed^", "renamed", "last"]
+    areas = {
+        "first": {"pages": "1", "cuda": "1"},
+        "second": {"pages": "2", "cuda": "1"},
+        "renamed^": {"pages": "2", "cuda": "1"},
+        "renamed": {"pages": "3", "cuda": "2"},
+        "last": {"pages": "3", "cuda": "2"},
+    }
+    monkeypatch.setattr(ages, "code_at", lambda commit: {"areas": areas[commit]})
+    monkeypatch.setattr(ages, "includes", lambda commit, earlier: history.index(commit) >= history.index(earlier))
+    monkeypatch.setattr(ages, "ACTS_SINCE", {})
+    monkeypatch.setattr(ages, "RENAMED", {"renamed": ("pages",)})
+    found = {commit: ages.at(commit)["areas"] for commit in history}
+    assert [found[commit]["pages"] for commit in history] == ["1", "3", "3", "3", "3"]  # the first was other code
+    assert [found[commit]["cuda"] for commit in history] == ["1", "1", "1", "2", "2"]

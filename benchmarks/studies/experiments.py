@@ -81,6 +81,9 @@ for _task, _pairs in _PAIRS.items():
     for _pair in _pairs:
         _design = (*ALL, "item") if _task in _BY_ITEM else ALL
         CASES[f"{_task}: {_pair[0]} and {_pair[1]}"] = Case(_task, *_pair, _design)
+CASES["rivals-v1: greedy and planner beside a rival that learns"] = Case(
+    "rivals-v1", *_PAIRS["rivals-v1"][0], others="thompson"
+)
 CASES["news-v1: control"] = Case("news-v1", "random", "static", taken=tuple(CAUSES))
 for _task, _causes in _TAKEN.items():
     _pair = _PAIRS[_task][0]

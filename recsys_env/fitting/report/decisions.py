@@ -25,7 +25,8 @@ def sampled(world: FittedWorld) -> FittedWorld:
     if count <= USERS:
         return world
     chosen = np.sort(np.random.default_rng(0).choice(count, USERS, replace=False))
-    of_users = {n: array[chosen] for n, array in catalogue.arrays().items() if n.startswith(("user_", "habit_"))}
+    arrays = catalogue.arrays().items()
+    of_users: dict[str, Any] = {name: array[chosen] for name, array in arrays if name.startswith(("user_", "habit_"))}
     return replace(world, {"catalogue": dataclasses.replace(catalogue, **of_users)})
 
 
