@@ -3,6 +3,7 @@ and option exists; every link leads somewhere; nothing has been left out of the 
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -22,6 +23,10 @@ WITH_CODE = [page for page in PAGES if blocks(page)]
 # Pages that train with a library in this environment, and end with what they reach beside random play.
 TRAINERS = [
     ROOT / "docs" / "training" / f"{name}.md" for name in ("sb3", "pettingzoo", "torchrl", "rllib", "skrl", "tianshou")
+]
+# The same with libraries that need environments of their own, in which `benchmarks.compat.snippets` compares the two.
+TRAINERS_ELSEWHERE = [
+    ROOT / "docs" / "training" / f"{name}.md" for name in ("benchmarl", "agilerl", "xuance", "pufferlib")
 ]
 # Pages that solve games, train, or play long episodes.
 LONG = tuple(
@@ -100,6 +105,13 @@ def test_blocks_run(
         pytest.skip(f"not there: {', '.join(sorted(set(missing)))}")
     if page in TRAINERS:
         assert names["trained"] > names["random"]
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=named(page)) for page in [*TRAINERS, *TRAINERS_ELSEWHERE]])
+def test_pages_of_trainers_say_what_they_reach_beside_random_play(page: Path) -> None:
+    trees = [ast.parse(block) for block in blocks(page)]
+    names = {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert {"trained", "random"} <= names
 
 
 WIDTH = 88  # what the site shows of a line of code without scrolling

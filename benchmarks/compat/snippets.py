@@ -1,6 +1,9 @@
 """Run the Python blocks of the site that need one library, or the extra that brings it, as they are printed.
 
-python -m benchmarks.compat.snippets torchrl
+    python -m benchmarks.compat.snippets torchrl
+
+On a page that trains, `trained` and `random` are the rewards of what it trained and of random play. The first must be
+higher.
 """
 
 from __future__ import annotations
@@ -31,7 +34,11 @@ def needs(block: str) -> str | None:
 
 
 def run(library: str) -> int:
-    """Run all blocks that need this library, page by page. Returns their number."""
+    """Run all blocks that need this library, page by page. Returns their number.
+
+    Raises:
+        RuntimeError: what a page trains does not beat random play.
+    """
     count = 0
     for page in pages():
         names: dict[str, Any] = {"__name__": "__main__"}
@@ -39,6 +46,8 @@ def run(library: str) -> int:
             if re.search(rf"\b{re.escape(library)}\b", needs(block) or ""):
                 exec(compile(block, str(page), "exec"), names)
                 count += 1
+        if "trained" in names and not names["trained"] > names["random"]:
+            raise RuntimeError(f"{page.name}: trained {names['trained']:g}, random play {names['random']:g}")
     return count
 
 
