@@ -66,15 +66,12 @@ NUMBER = re.compile(r"(?<![\w.])\d*\.?\d[\d,]*(?:\.\d+)?(?: ?(?:%|ms|seconds|s|m
 
 
 @cache
-def duel(play: str, ticks: int = 0, dilemma: bool = False) -> float:
-    """Expected reward per agent and tick of `duel-v1` as a team: of "X", "Y", "random" and "best" play, over some ticks
-    or in the long run."""
-    game = exact.tabulate("duel-v1", **(TEAM if dilemma else {"reward": {"sharing": 1.0}}))
-    criterion = exact.finite(ticks) if ticks else exact.AVERAGE
-    if play == "best":
-        return float(game.initial @ exact.team_optimum(game, criterion)[0]) / 2  # the optimum is the sum over agents
+def duel(play: str) -> float:
+    """Expected reward per agent and tick of `duel-v1` as the team of the compatibility table, in the long run, of "X",
+    "Y" and "random" play."""
+    game = exact.tabulate("duel-v1", **TEAM)
     policy = np.full((3, 2), 0.5) if play == "random" else game.policy(play * 3)
-    return float((exact.evaluate(game, [policy, policy], criterion) @ game.initial).mean())
+    return float((exact.evaluate(game, [policy, policy], exact.AVERAGE) @ game.initial).mean())
 
 
 def three(value: float) -> str:
@@ -110,14 +107,6 @@ def horizons() -> str:
 
 
 COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
-    "docs/training/agilerl.md": [
-        lambda: (
-            f"an episode of {TASKS['duel-v1'].horizon:,} ticks random play earns {2000 * duel('random', 1000):.0f} in "
-            f"expectation, two agents that always show X {2000 * duel('X', 1000):.0f}, and the best team "
-            f"{2000 * duel('best', 1000):.0f}"
-        )
-    ],
-    "docs/training/benchmarl.md": [lambda: "mean return of 100 ticks"],  # the block's own horizon
     "docs/exact.md": [
         lambda: f"of anarchy {three(anarchy())}, of stability 1",
         lambda: "and a mix: {} and {}".format(*(f"{share:.2f}".lstrip("0") for share in sorted(mix(), reverse=True))),
@@ -193,8 +182,8 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
     "docs/versioning.md": [lambda: f"{test_frozen_tasks.TICKS} ticks on a fixed seed"],
     "README.md": [lambda: f"batch of {SPECIALISED:,} copies or more"],
     "benchmarks/compat/__init__.py": [
-        lambda: f"both X {three(duel('X', dilemma=True))}, both Y {three(duel('Y', dilemma=True))}",
-        lambda: f"random play {three(duel('random', dilemma=True))}",
+        lambda: f"both X {three(duel('X'))}, both Y {three(duel('Y'))}",
+        lambda: f"random play {three(duel('random'))}",
     ],
 }
 
