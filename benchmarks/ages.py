@@ -28,6 +28,7 @@ from __future__ import annotations
 import argparse
 import ast
 import hashlib
+import inspect
 import io
 import re
 import subprocess
@@ -329,10 +330,18 @@ def older(folder: Path = RESULTS) -> list[str]:
 
 
 def fill() -> None:
-    """Store the digests of the code at all commits that results name. Needs the history of the repository."""
+    """Store the digests of the code at all commits that results name. Needs the history of the repository.
+
+    Stored digests are kept while nothing has changed in how they are made.
+    """
+    functions: tuple[Any, ...] = (meaning, digest, within, described, tables_of, at, code_at, includes)
+    code_of = [inspect.getsource(function) for function in functions]
+    made_by = digest(AREAS, MOVED, RENAMED, ACTS_SINCE, FROZEN, code_of)
+    stored = read_json(COMMITS) if COMMITS.is_file() else {}
+    kept = stored if stored.get("made by") == made_by else {}
     named = sorted({commit for result in results() for commit in result.commits})
-    write_json(COMMITS, {commit: at(commit) for commit in named}, indent=1)
-    print(f"{len(named)} commits")
+    write_json(COMMITS, {"made by": made_by, **{commit: kept.get(commit) or at(commit) for commit in named}}, indent=1)
+    print(f"{len(named)} commits, of which {len(set(named) - kept.keys())} are new")
 
 
 def main() -> None:

@@ -151,3 +151,17 @@ def test_a_commit_that_only_renamed_code_makes_no_result_older(monkeypatch: pyte
     found = {commit: ages.at(commit)["areas"] for commit in history}
     assert [found[commit]["pages"] for commit in history] == ["1", "3", "3", "3", "3"]  # the first was other code
     assert [found[commit]["cuda"] for commit in history] == ["1", "1", "1", "2", "2"]
+
+
+def test_stored_digests_are_kept_while_they_are_made_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(ages, "COMMITS", tmp_path / "commits.json")
+    monkeypatch.setattr(ages, "results", lambda: [Result("soak", "areas", "kernels", (COMMIT, LATER))])
+    monkeypatch.setattr(ages, "code_at", lambda commit: asked.append(commit) or {"areas": {}})
+    monkeypatch.setattr(ages, "includes", lambda commit, earlier: True)
+    for renamed, again in (({}, [COMMIT, LATER]), ({}, []), ({"c" * 40: ("kernels",)}, [COMMIT, LATER])):
+        monkeypatch.setattr(ages, "RENAMED", renamed)
+        asked.clear()
+        ages.fill()
+        assert asked == again
+        assert set(json.loads(ages.COMMITS.read_text())) == {"made by", COMMIT, LATER}
