@@ -128,12 +128,13 @@ def sweep() -> str:
     every = [row for rows in learners.values() for row in rows.values()]
     runs = [run for row in every for run in row["runs"]]
     hours = sum(run["processor_seconds"] for run in runs) / 3600
+    steps = [f"{steps / 1e6:.1f}" for steps in sorted({row["agent_steps"] for row in every})]
     tasks = list(dict.fromkeys(task for rows in learners.values() for task in rows))
     table = [[f"`{name}`", *(_chosen(rows.get(task)) for task in tasks)] for name, rows in learners.items()]
     changed = sum(bool(_best(row)["changed"]) for row in every)
     note = (
         f"{changed} of {len(every)} sweeps chose something else than the defaults. They took {len(runs)} runs of "
-        f"{every[0]['agent_steps'] / 1e6:.1f} million agent-steps and {hours:.1f} core-hours. Raw: "
+        f"{' or '.join(steps)} million agent-steps and {hours:.1f} core-hours. Raw: "
         "`benchmarks/results/sweep.json`."
     )
     return f"{note}\n\n{markdown(['learner', *(f'`{task}`' for task in tasks)], table)}"
@@ -289,7 +290,8 @@ def of_seeds(values: Sequence[float], digits: int = 2) -> str:
     """mean (lowest to highest) of a value for each seed; nothing if there is none."""
     if not len(values):
         return ""
-    mean, low, high = (f"{value:.{digits}f}" for value in (np.mean(values), min(values), max(values)))
+    rounded = [round(float(value), digits) + 0.0 for value in (np.mean(values), min(values), max(values))]  # no -0
+    mean, low, high = (f"{value:.{digits}f}" for value in rounded)
     return mean if len(values) == 1 else f"{mean} ({low} to {high})"
 
 
