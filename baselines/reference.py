@@ -219,6 +219,8 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
 def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
     """Compare the learners of each library on each task; see `comparison`.
 
+    Learners that are named for their discount, as `q-table-0.9`, are left out: they are one algorithm.
+
     Args:
         summary: of `training_summary`.
     """
@@ -235,6 +237,7 @@ def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
             for name, learner in summary["learners"].items()
             if task in learner["tasks"]
             and learner["like"] is None
+            and "gamma" not in learner["settings"]
             and LEARNERS[name].job(task).timesteps == budget(task)
         }
         found += compare(task, there)

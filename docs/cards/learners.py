@@ -85,13 +85,13 @@ def trained(task: str) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]
 
 
 def pairs(task: str, setting: str) -> list[tuple[str, str, Gain]]:
-    """Learners that differ in one setting alone, the one with the larger value first, and what that one gains over the
-    other, over training seeds, with intervals that hold together."""
+    """Learners that differ in one setting alone, which is 0 for the second, and what the first gains over it, over
+    training seeds, with intervals that hold together."""
     found, (_, usual) = [], COMPARED[setting]
     for (a, one, ours), (b, other, theirs) in permutations(trained(task), 2):
         mine, yours = options(one), options(other)
         values = [usual(task) if (value := of.pop(setting, None)) is None else value for of in (mine, yours)]
-        if one["algorithm"] == other["algorithm"] and mine == yours and values[0] > values[1]:
+        if one["algorithm"] == other["algorithm"] and mine == yours and values[0] > values[1] == 0:
             found.append((a, b, ours, theirs))
     return [(a, b, gain_over(ours, theirs, len(found))) for a, b, ours, theirs in found]
 
