@@ -735,9 +735,8 @@ def shuffled(catalogue: Catalogue, **changes: Any) -> Catalogue:
 def test_a_snapshot_of_another_catalogue_is_refused() -> None:
     """Of equal shapes: fewer users would be read out of bounds, other ones silently taken for these."""
     mine = Catalogue.load("grocery")
-    few = shuffled(
-        mine, **{name: getattr(mine, name)[:1000] for name in vars(mine) if name.startswith(("user_", "habit_"))}
-    )
+    of_users = {name: array for name, array in mine.arrays().items() if name.startswith(("user_", "habit_"))}
+    few = shuffled(mine, **{name: array[:1000] for name, array in of_users.items()})
     config = replace(
         BUSY, {"users": {"number": 8}, "items": {"number": 200, "dims": 16, "topics": 12}, "choice": {"v_0": 3.0}}
     )
