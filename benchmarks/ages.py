@@ -182,7 +182,7 @@ def git(*words: str) -> bytes:
 
 def at(commit: str) -> dict[str, dict[str, str]]:
     """The digests of the code at a commit, as they are after all later commits of `RENAMED`."""
-    found = code_at(commit)
+    found = dict(code_at(commit))  # which is kept for other commits
     for renaming, kept in RENAMED.items():
         if includes(commit, renaming):
             continue

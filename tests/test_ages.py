@@ -144,13 +144,15 @@ def test_a_commit_that_only_renamed_code_makes_no_result_older(monkeypatch: pyte
         "renamed": {"pages": "3", "cuda": "2"},
         "last": {"pages": "3", "cuda": "2"},
     }
-    monkeypatch.setattr(ages, "code_at", lambda commit: {"areas": areas[commit]})
+    code = {commit: {"areas": of} for commit, of in areas.items()}
+    monkeypatch.setattr(ages, "code_at", code.get)
     monkeypatch.setattr(ages, "includes", lambda commit, earlier: history.index(commit) >= history.index(earlier))
     monkeypatch.setattr(ages, "ACTS_SINCE", {})
     monkeypatch.setattr(ages, "RENAMED", {"renamed": ("pages",)})
     found = {commit: ages.at(commit)["areas"] for commit in history}
     assert [found[commit]["pages"] for commit in history] == ["1", "3", "3", "3", "3"]  # the first was other code
     assert [found[commit]["cuda"] for commit in history] == ["1", "1", "1", "2", "2"]
+    assert code == {commit: {"areas": of} for commit, of in areas.items()}
 
 
 def test_stored_digests_are_kept_while_they_are_made_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
