@@ -5,9 +5,9 @@
 
 All runs of an evaluation are summarised and join the policies that are stored. A team that is in both gets its new
 scores; every other row keeps its own command, commit and date. If an end of the scale has improved, all scores are
-computed again. The tasks of a tournament replace the stored ones. Metrics that are newer than the stored rows of a task
-are left out, which is printed, until all policies of the task are played again. A result that cannot be compared with
-the stored one is refused, and nothing changes.
+computed again. Metrics that are newer than the stored rows of a task are left out, which is printed, until all policies
+of the task are played again. A result that cannot be compared with the stored one is refused, and nothing changes. A
+task of which all stored policies were played again is replaced, as are the tasks of a tournament.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from recsys_env import cli
 from recsys_env.evaluation.runs import load
-from recsys_env.evaluation.statistics import merged, summary
+from recsys_env.evaluation.statistics import merged, metric_names, summary
 from recsys_env.evaluation.stored import read_result
 from recsys_env.files import write_json
 
@@ -54,21 +54,17 @@ def _without_newer_metrics(stored: Mapping[str, Any], found: Mapping[str, Any]) 
     """Leave out the metrics of an evaluation that no stored row of the same task has."""
     tasks = dict(found["tasks"])
     for name in tasks.keys() & stored["tasks"].keys():
-        known = _metrics(stored["tasks"][name])
-        newer = _metrics(tasks[name]) - known
-        if newer and known:
+        old, new = stored["tasks"][name], tasks[name]
+        known = metric_names(old)
+        newer = metric_names(new) - known
+        if newer and known and not old["teams"].keys() <= new["teams"].keys():
             print(f"{name}: {', '.join(sorted(newer))} left out, which the stored rows do not have")
             teams = {
                 team: {**row, "metrics": {metric: of for metric, of in row["metrics"].items() if metric in known}}
-                for team, row in tasks[name]["teams"].items()
+                for team, row in new["teams"].items()
             }
-            tasks[name] = {**tasks[name], "teams": teams}
+            tasks[name] = {**new, "teams": teams}
     return {**found, "tasks": tasks}
-
-
-def _metrics(task: Mapping[str, Any]) -> set[str]:
-    """Return the names of the metrics of a task's rows."""
-    return {metric for row in task["teams"].values() for metric in row["metrics"]}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -142,6 +142,10 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
         merged(stored, summary(made_up({**ENDS, "half": {0: 2.4}})))
     with pytest.raises(ValueError, match="random earn something else on ecommerce-v1 than when they were stored"):
         merged(stored, summary(made_up({**ENDS, "random": {**ENDS["random"], 1: 7.0}})))
+    replayed = made_up({**ENDS, "half": half, "random": {**ENDS["random"], 1: 7.0}})
+    whole = merged(stored, summary(replayed))  # Nothing that was stored of this task is left to compare with.
+    assert whole["tasks"]["ecommerce-v1"] == summary(replayed)["tasks"]["ecommerce-v1"]
+    assert whole["tasks"]["news-v1"] == stored["tasks"]["news-v1"]
     better = {
         seed: own + 1 for seed, own in ENDS["planner"].items()
     }  # an oracle that has improved moves the scale for all

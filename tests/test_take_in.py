@@ -81,6 +81,9 @@ def test_metrics_that_came_later_wait_until_all_policies_are_played_again(
     assert set(teams) == {"random", "planner", "content", "popularity"}
     assert teams["popularity"]["runs"] == found["tasks"]["tiny-v0"]["teams"]["popularity"]["runs"]
     assert teams["popularity"]["metrics"].keys() == stored["tasks"]["tiny-v0"]["teams"]["content"]["metrics"].keys()
+    again = evaluate(("content", "popularity"), ("tiny-v0",), out=tmp_path / "all", **SHORT)
+    main([str(tmp_path / "all")])
+    assert json.loads((results / "evaluation.json").read_text()) == again
 
 
 def test_a_tournament_takes_the_place_of_its_own_tasks_only(tmp_path: Path, results: Path) -> None:

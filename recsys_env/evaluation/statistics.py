@@ -274,7 +274,7 @@ def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
     """Merge two summaries. If a team is in both, its scores are those of the second.
 
     All scores are computed anew, because an end of the scale may have improved or be another policy now. Each row keeps
-    the origin of its own runs.
+    the origin of its own runs. If the second holds every team that the first has on a task, nothing of the first stays.
 
     Raises:
         ValueError: the summaries come from different episodes of a task, or from different versions of the game
@@ -301,15 +301,22 @@ def _merged_task(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> d
             raise ValueError(f"{said}: finish the evaluation first")
         if any(before[seed] != after[seed] for seed in before):
             changed.add(team)
+    if old["teams"].keys() <= new["teams"].keys() and metric_names(old) <= metric_names(new):
+        return dict(new)
     if "random" in changed or changed >= set(old["ends"]):
         raise ValueError(
             f"{' and '.join(sorted(changed))} earn something else on {name} than when they were stored: "
-            "play all policies again and remove the stored summary"
+            "play all policies of this task again"
         )
     _check_alike(name, [row | row["origin"]["settings"] for part in (old, new) for row in part["teams"].values()])
     teams = dict(sorted({**old["teams"], **new["teams"]}.items(), key=lambda item: (-item[1]["mean"], item[0])))
     means = {team: by_seed(row) for team, row in teams.items()}
     return {**new, "teams": teams, "differences": differences(means, teams)}
+
+
+def metric_names(task: Mapping[str, Any]) -> set[str]:
+    """Return the names of the metrics of all rows of a task's summary."""
+    return {metric for row in task["teams"].values() for metric in row["metrics"]}
 
 
 def by_seed(row: Mapping[str, Any]) -> dict[int, float]:
