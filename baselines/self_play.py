@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from recsys_env.batch import AnyBatch
 from recsys_env.policies import CHECKPOINT, Policy, Population, make_policy
+from recsys_env.policies.slates import first_candidates
 
 AT_ONCE = 4  # checkpoints that play in one batch; each serves a part of the copies
 
@@ -33,6 +36,9 @@ class PastSelf(Population):
         super().bind(envs, agent, seed)
         self.agent = agent
         self.draw()
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        return super().act(observations, mask) if self.members else first_candidates(self.envs, self.index)
 
     def draw(self) -> None:
         """Draw checkpoints anew, when the pool has grown."""

@@ -113,8 +113,8 @@ class Catalogue:
         for name in ("item_vectors", "user_taste"):
             if not np.allclose(_norms(getattr(self, name)), 1.0, atol=_NORM_TOLERANCE):
                 raise ValueError(f"Catalogue.{name} must have rows of unit norm")
-        if self.habit_item.size and not (self.habit_item.min() >= -1 and self.habit_item.max() < items):
-            raise ValueError(f"Catalogue.habit_item must lie in [-1, {items}), found {self.habit_item.max()}")
+        if (outside := self.habit_item[(self.habit_item < -1) | (self.habit_item >= items)]).size:
+            raise ValueError(f"Catalogue.habit_item must lie in [-1, {items}), found {outside[0]}")
         if self.habit_count.size and self.habit_count.min() < 0:
             raise ValueError(f"Catalogue.habit_count must be 0 or more, smallest is {self.habit_count.min()}")
         for name, number in (("topic", topics), ("domain", domains)):

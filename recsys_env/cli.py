@@ -62,6 +62,7 @@ _KINDS: dict[str, dict[str, Any]] = {  # annotation -> how argparse reads it
     "int | None": {"type": int},
     "Path": {"type": Path},
     "tuple[str, ...]": {"nargs": "+"},
+    "tuple[str, ...] | None": {"nargs": "+"},
 }
 
 

@@ -15,7 +15,7 @@ from pettingzoo import ParallelEnv
 from .batch import Snapshot
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import check_options, checked_seed, did_you_mean, shown
+from .checks import check_options, checked_seed, did_you_mean, shown, unknown
 from .config import WorldConfig
 from .infos import OF_BIDS, by_agent
 from .spaces import action_space
@@ -246,10 +246,7 @@ class RecommendationEnv(ParallelEnv):
 
     def _check_agent(self, agent: Any) -> None:
         if not isinstance(agent, str) or agent not in self.possible_agents:
-            raise KeyError(
-                f"unknown agent {shown(agent)}{did_you_mean(agent, self.possible_agents)}; "
-                f"agents are {', '.join(self.possible_agents)}"
-            )
+            raise KeyError(unknown("agent", agent, self.possible_agents))
 
     # -------------------------------------------------------------------------------------------- views
 

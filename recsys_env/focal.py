@@ -20,7 +20,7 @@ from .actions import ActionReader
 from .arrays import LATER, Report
 from .batch import Batch, Snapshot
 from .busy import one_at_a_time
-from .checks import did_you_mean, is_sequence, shown
+from .checks import is_sequence, shown, unknown
 from .config import WorldConfig
 from .infos import Infos
 from .policies import Policy, Team
@@ -35,7 +35,7 @@ _NO_SALE = np.array((-1, -1, 0.0, 0), LATER)  # as the kernels leave an entry wi
 def checked_agent(agent: str, agents: Sequence[str]) -> str:
     """The agent, if it is one of these."""
     if not isinstance(agent, str) or agent not in agents:
-        raise ValueError(f"agent = {shown(agent)} is not one of {', '.join(agents)}{did_you_mean(agent, agents)}")
+        raise ValueError(unknown("agent", agent, agents))
     return agent
 
 

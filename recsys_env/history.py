@@ -99,8 +99,10 @@ class History:
             raise ValueError(
                 f"shown = {shown(feedback['shown'])} of shape {list(items.shape)} must be items [{len(self._rows)}, K]"
             )
-        if items.size and items.max() >= len(self._vectors):
-            raise ValueError(f"shown = {shown(feedback['shown'])} must be below {len(self._vectors)}, or -1 at holes")
+        if items.size and not (items.min() >= -1 and items.max() < len(self._vectors)):
+            raise ValueError(
+                f"shown = {shown(feedback['shown'])} must hold items below {len(self._vectors)}, and -1 for empty slots"
+            )
         events = [as_numbers(name, feedback[name], "biuf") for name in _EVENTS]
         for name, event in zip(_EVENTS, events, strict=True):
             if event.shape != items.shape:

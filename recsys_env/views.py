@@ -22,7 +22,7 @@ from .actions import as_array
 from .batch import CpuBatch, all_ended, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import check_count, shown
+from .checks import check_count, check_options, shown
 from .config import WorldConfig
 from .environment import RecommendationEnv
 from .focal import Background, FocalBatch, checked_agent, policies_of, usual_background
@@ -220,7 +220,11 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             raise ValueError(
                 "options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together"
             )
-        observations, infos = self.envs.reset(seed=seed, options=options)
+        if self._over and seed is None:  # the batch has gone on to the next episode by itself
+            check_options(options)
+            observations, infos = self.envs.look()
+        else:
+            observations, infos = self.envs.reset(seed=seed, options=options)
         self._over = False
         return self._observed(observations), self._infos(infos)
 

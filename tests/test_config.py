@@ -276,7 +276,7 @@ def test_what_is_looked_up_by_a_wrong_name_is_named_with_the_nearest() -> None:
         ),
         (
             lambda: recsys_env.single_agent_env("duel-v1", agent=np.array([1, 2])),
-            r"agent = array\(\[1, 2\]\) is not one of recommender_0",
+            r"unknown agent array\(\[1, 2\]\); agents are recommender_0",
         ),
         (lambda: recsys_env.shared_policy_env("duel-v1", autoreset_mode=[1]), r"autoreset_mode = \[1\] is not allowed"),
         (lambda: describe("duel-v1"), r"config = 'duel-v1' must be a WorldConfig"),

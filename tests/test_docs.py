@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,33 @@ def test_commands_exist_and_know_their_options(page: str, line: str, capsys: pyt
     placeholders = any(word.isupper() for word in words) or ":" in (*words, "", "")[1]  # a file of the user's
     for option in (word.split("=")[0] for word in words if word.startswith("--") and not placeholders):
         assert option in shown.out, f"{page}: {module} {' '.join(chosen)} has no {option}"
+
+
+class Checked(Exception):
+    """The policies can play their tasks, and nothing was played."""
+
+
+EVALUATIONS = {
+    (page, line)
+    for page, line in commands()
+    if re.match("recsys_env (evaluate|tournament) ", line) and not re.search("my_|podcast|FOLDER|llm:|runs/", line)
+}
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(EVALUATIONS))
+def test_policies_of_commands_can_play_their_tasks(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("tyro", "scipy", "rich", "openskill", "pyspiel", "networkx", "matplotlib"):
+        pytest.importorskip(library)
+    runs = importlib.import_module("recsys_env.evaluation.runs")
+
+    def check(wanted: Iterable[Any], *_: Any) -> None:
+        runs._check_policies(dict.fromkeys(wanted))
+        raise Checked
+
+    for module in ("report", "scenarios", "tournaments"):
+        monkeypatch.setattr(importlib.import_module(f"recsys_env.evaluation.{module}"), "play_all", check)
+    with pytest.raises(Checked):
+        importlib.import_module("recsys_env.__main__").main([*shlex.split(line)[1:], "--seeds", "1"])
 
 
 # ------------------------------------------------------------------------------------------------ links and tables

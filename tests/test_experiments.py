@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import permutations
 from typing import Any
 
@@ -333,12 +334,15 @@ def test_a_design_with_too_few_units_is_refused() -> None:
 
 
 def test_repetitions_do_not_depend_on_what_they_are_played_with() -> None:
-    """So that a study may go on later. A policy that learns has a batch of its own for each treatment."""
-    for policies in (("content", "popularity"), ("linucb", "popularity")):
-        experiment = Experiment(replace(SHOP, {"horizon": 30}), *policies, ("user",), None, Protocol(busy="warn"))
+    """So that a study may go on later. A policy that learns or draws has a batch of its own for each treatment."""
+    shop, warn = replace(SHOP, {"horizon": 60}), Protocol(busy="warn")
+    for policies in (("content", "popularity"), ("linucb", "popularity"), ("random", "content")):
+        experiment = Experiment(shop, *policies, ("user", "item"), None, warn)
         both, second = experiment.repeat(0, 2), experiment.repeat(1, 2)
         assert both[1] == second[0]
-    assert experiment._learns()
+        (alone,) = Experiment(shop, *policies, ("user",), None, warn).repeat(1, 2)
+        assert alone["reward"] == second[0]["reward"]
+        assert alone["designs"]["user"] == second[0]["designs"]["user"]
 
 
 def test_a_summary_counts_decisions() -> None:
@@ -489,6 +493,39 @@ def test_a_log_of_random_slates_gives_the_value_of_a_page() -> None:
         page_log(one, ("linucb",))
     with pytest.raises(ValueError, match="need actions that are slates alone"):
         page_log("market-v0", ("content",))
+    even = dataclasses.replace(log, copy=2 * log.copy)
+    with pytest.raises(ValueError, match="all pages of the log are of copies with even numbers"):
+        page_estimates(even, "content")
+
+
+class Remembering(Ranker):
+    """Scores by position, and writes down what it is told."""
+
+    deterministic = True
+
+    def bind(self, envs: Any, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        self.told: list[np.ndarray] = []
+        self.begun = 0
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        return np.zeros((self.envs.num_envs, self.envs.shape.candidates))
+
+    def observe(self, feedback: Any) -> None:
+        super().observe(feedback)
+        self.told.append(feedback["clicked"].copy())
+
+    def reset(self, done: np.ndarray) -> None:
+        self.begun += int(done.sum())
+
+
+def test_policies_that_remember_observe_what_the_log_brought() -> None:
+    one = replace(TINY, {"slots": 1, "horizon": 50, "arrival": {"r_0": 10.0}})
+    policy = Remembering()
+    log = page_log(one, (policy,), episodes=4, seed=2)  # type: ignore[arg-type]
+    assert len(policy.told) == 50
+    assert np.sum(policy.told) == log.clicked.sum() > 0
+    assert policy.begun == 4
 
 
 # ------------------------------------------------------------------------------------------------ the command
@@ -498,15 +535,16 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tyro")
     pytest.importorskip("rich")
     task = "rivals-v1,horizon=400,arrival.r_0=-3,users.number=20"
-    main(["ab", "--task", task, "--policies", "random", "content", "--design", "user", "page", "--repetitions", "2"])
+    command = ["ab", "--task", task, "--no-sparse", "--policies", "random", "content"]
+    main([*command, "--design", "user", "page", "--repetitions", "2"])
     shown = capsys.readouterr().out
     assert "A = random, B = content. If B serves everybody instead of A, a user slot earns" in shown
     assert "of the ticks." in shown
     for word in ("share of the true effect", "picks the worse", "user", "page"):
         assert word in shown
     with pytest.raises(SystemExit, match=r"^2$"):
-        main(["ab", "--policies", "random", "content", "--design", "user", "--repetitions", "2"])
-    assert "--sparse" in capsys.readouterr().err
+        main(["ab", "--no-sparse", "--policies", "random", "content", "--design", "user", "--repetitions", "2"])
+    assert "leave out --no-sparse" in capsys.readouterr().err
     with pytest.raises(SystemExit, match=r"^2$"):
-        main(["ab", "--task", task, "--policies", "random", "content", "--without", "stocks"])
+        main([*command, "--without", "stocks"])
     assert "unknown cause 'stocks'" in capsys.readouterr().err

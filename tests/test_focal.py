@@ -244,7 +244,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     agents = ["a_0", "a_1", "a_2"]
     assert policies_of(agents, "random", ["a_1"]) == {"a_0": "random", "a_2": "random"}
     assert policies_of(agents, {"a_0": "random"}) == {"a_0": "random"}
-    with pytest.raises(ValueError, match=r"'a1' is not one of .* \(did you mean 'a_1'"):
+    with pytest.raises(ValueError, match=r"unknown agent 'a1' \(did you mean 'a_1'"):
         policies_of(agents, "random", ["a1"])
     with pytest.raises(ValueError, match="a_2 neither learns nor has a policy; give it one, as in a_2=content"):
         policies_of(agents, {"a_0": "random"}, ["a_1"])

@@ -109,7 +109,8 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     for name, wrong, says in (
         ("visitor", np.array([0.5]), "must be whole numbers"),
         ("visitor", np.array([5, 6]), r"of shape \[2\] must be one for each of 1 rows"),
-        ("shown", np.array([[2]]), "must be below 2, or -1 at holes"),
+        ("shown", np.array([[2]]), "must hold items below 2, and -1 for empty slots"),
+        ("shown", np.array([[-2]]), "must hold items below 2, and -1 for empty slots"),
         ("shown", np.array([1]), r"of shape \[1\] must be items \[1, K\]"),
         ("clicked", np.zeros((1, 2), bool), r"of shape \[1, 2\] must have the shape of what was shown, \[1, 1\]"),
         ("cart", None, "must be finite numbers"),

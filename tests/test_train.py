@@ -289,7 +289,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     infinite = {"task": "duel-v1", "set": ("action=query",), "compare": ("random",), **TINY}
     refused("'equilibrium' is an end of the scale .* does not play here: .* no finite table", "ppo-torch", **infinite)
     refused("unknown policy 'contend'", background=("contend",), **TINY)
-    refused(r"'recomender_1' is not one of .* \(did you mean 'recommender_1'", background=("recomender_1=content",))
+    refused(r"unknown agent 'recomender_1' \(did you mean 'recommender_1'", background=("recomender_1=content",))
     refused("names content and random for all that are left", background=("content", "random"))
     refused("the folder that this run writes to", background=(f"recommender_1={tmp_path}",))
     refused(

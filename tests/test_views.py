@@ -60,6 +60,11 @@ def test_an_unseeded_reset_goes_on_to_the_next_episode() -> None:
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(played(3), first)
     np.testing.assert_array_equal(played(None), second)
+    # The batch goes on to the next episode by itself, which a reset must not skip.
+    rows = recsys_env.single_agent_vector_env("ecommerce-v1", 1, background="popularity", horizon=SHORT)
+    for seed, wanted in ((3, first), (None, second)):
+        seen = [rows.reset(seed=seed)[0][0]] + [rows.step(rows.action_space.sample() * 0)[0][0] for _ in range(SHORT)]
+        np.testing.assert_array_equal(seen, wanted)
 
 
 @pytest.mark.parametrize(

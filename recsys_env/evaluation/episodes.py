@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import numpy as np
 
+from .. import cli
 from ..batch import AnyBatch, check_config, checked_batch
 from ..catalogue import Catalogue
 from ..checks import check_count, checked_seed, is_sequence, shown
 from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
-from ..policies.registry import is_team, made_for_page
+from ..policies.registry import import_policies, is_team, made_for_page
 from ..rollouts import Rollout, play_team
 from ..tasks import task_config
 from ..vector import VectorEnv
@@ -183,6 +184,23 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
     if set(policies) != set(agents):
         raise ValueError(f"policies = {shown(policies)} must have one for each of {', '.join(agents)}")
     return {agent: policies[agent] for agent in agents}
+
+
+def checked_policies(policies: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the names of the policies that a command is asked for, after their modules were imported. None stays None.
+
+    Raises:
+        ValueError, ImportError: they are not names, there is none, or as in `import_policies`.
+    """
+    if policies is None:
+        return None
+    cli.not_empty(policies=policies)
+    return import_policies(policies)
+
+
+def asked_or_usual(policies: tuple[str, ...] | None, config: WorldConfig) -> tuple[str, ...]:
+    """Return the policies that a command is asked for, or those that are compared on a task if it is asked for none."""
+    return compared(config) if policies is None else policies
 
 
 def compared(config: WorldConfig) -> tuple[str, ...]:

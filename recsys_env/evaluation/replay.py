@@ -28,9 +28,11 @@ from ..checks import check_count, shown
 from ..config import WorldConfig
 from ..fields import candidate_features
 from ..files import check_writable, checked_path, replacing
+from ..focal import usual_background
 from ..infos import OF_BIDS, Infos
 from ..render import item_name, published, topic_name
 from ..responses import NAMES, RESPONSES
+from ..tasks import task_config
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
 from .surrogate import Options, Surrogate, can_explain, list_page
@@ -44,7 +46,7 @@ _UNSEEN = ("candidates",)  # fields of an observation that are left out
 
 def watch(
     task: str | WorldConfig | VectorEnv,
-    policies: Policies = "content",
+    policies: Policies | None = None,
     seed: int = 0,
     out: str | Path = "episode.html",
     *,
@@ -55,7 +57,8 @@ def watch(
     """Play an episode and write a file that replays it in a browser.
 
     Args:
-        task, policies, seed, catalogue: as in `episode_returns`.
+        task, seed, catalogue: as in `episode_returns`.
+        policies: as in `episode_returns`; None = `content`, or `creators-myopic` on a platform of creators.
         out: the HTML file; its folder is created. 2,000 ticks of any shipped task take less than 3 MB.
         ticks: number of ticks to play; None = the whole episode.
         title: title of the page; None = the task's name.
@@ -70,6 +73,9 @@ def watch(
     path = checked_path("out", out)
     if title is not None and not isinstance(title, str):
         raise TypeError(f"title = {shown(title)} must be a text or None")
+    if policies is None:
+        config = task.config if isinstance(task, VectorEnv) else task_config(task, {})
+        policies = usual_background(config) if config.ranked else "content"
     envs, team, observations = begin_episodes(task, policies, 1, seed, catalogue=catalogue)
     horizon = envs.config.horizon
     if ticks is not None:
@@ -96,7 +102,7 @@ def watch(
 
 def command(
     task: str = "ecommerce-v1",
-    policies: tuple[str, ...] = ("content",),
+    policies: tuple[str, ...] | None = None,
     seed: int = 0,
     ticks: int | None = None,
     out: Path = Path("episode.html"),
@@ -106,7 +112,8 @@ def command(
     Args:
         task: name of a task, optionally with changed fields: streaming-v1,observability=full.
         policies: one for all agents, or one for each agent in order: names, folders of trained policies,
-            module:factory; or a mixed team agent=policy,agent=policy.
+            module:factory; or a mixed team agent=policy,agent=policy. By default `content`, or `creators-myopic` on a
+            platform of creators.
         seed: seed of the episode and of the policies.
         ticks: number of ticks to play; by default the whole episode.
         out: the file.

@@ -21,9 +21,8 @@ from typing import Any, Literal
 from .. import cli
 from ..checks import shown
 from ..files import checked_path, write_json
-from ..policies.registry import import_policies
 from . import scenarios
-from .episodes import COMPARED
+from .episodes import asked_or_usual, checked_policies
 from .runs import Run, play_all
 from .scenarios import play_scenarios
 from .statistics import scale_ends, summary
@@ -31,7 +30,7 @@ from .tables import aggregate_rows, cost_table, grid, metric_rows, reward_rows
 
 
 def evaluate(
-    policies: tuple[str, ...] = COMPARED,
+    policies: tuple[str, ...] | None = None,
     tasks: tuple[str, ...] = ("ecommerce-v1",),
     episodes: int = 50,
     seeds: int = 5,
@@ -43,7 +42,8 @@ def evaluate(
     """Evaluate policies on tasks: individual reward, normalised score and metrics.
 
     Args:
-        policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy.
+        policies: names, folders of trained policies, module:factory, or mixed teams agent=policy,agent=policy. None =
+            those that `compared` names for each task.
         tasks: names of tasks, or of suites for all of their tasks (`tasks.SUITES`), optionally with changed fields:
             streaming-v1,observability=full. catalogues=train or catalogues=unseen among the fields gives every run its
             own world (`cli.CATALOGUES`).
@@ -66,13 +66,13 @@ def evaluate(
     out = checked_path("out", out)
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
-    cli.not_empty(policies=policies, tasks=tasks)
-    policies = import_policies(policies)
+    cli.not_empty(tasks=tasks)
+    policies = checked_policies(policies)
     runs = [
         Run(task, team, seed, episodes, warmup, metrics)
         for task in cli.tasks_of(tasks)
         for seed in range(seeds)
-        for team in dict.fromkeys((*scale_ends(cli.config_of(task)), *policies))
+        for team in dict.fromkeys((*scale_ends(cli.config_of(task)), *asked_or_usual(policies, cli.config_of(task))))
     ]
     report = summary(play_all(runs, out, resume))
     write_json(out / "evaluation.json", report)
@@ -83,8 +83,9 @@ def evaluate(
 class Command:
     """Score policies on tasks and compare them, or score them in scenarios with held-out opponents and teammates."""
 
-    policies: tuple[str, ...] = COMPARED
-    """Names, folders of trained policies, module:factory, or (on tasks) mixed teams agent=policy,agent=policy."""
+    policies: tuple[str, ...] | None = None
+    """Names, folders of trained policies, module:factory, or (on tasks) mixed teams agent=policy,agent=policy. By
+    default, simple policies and oracles that can play the task."""
     tasks: tuple[str, ...] = ("ecommerce-v1",)
     """Names of tasks, or of suites for all of their tasks (marl, ranking), optionally with changed fields:
     streaming-v1,observability=full."""

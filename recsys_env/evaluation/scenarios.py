@@ -19,15 +19,16 @@ from .. import cli
 from ..checks import shown
 from ..config import WorldConfig
 from ..files import write_json
-from ..policies.registry import import_policies, is_team, made_for_page
+from ..policies.registry import is_team, made_for_page
 from ..scenarios import Scenario, scenarios_of
+from .episodes import asked_or_usual, checked_policies
 from .runs import Run, obstacle, play_all
 from .statistics import interval, normalised_score, origin
 from .tables import grid, normalised, spread
 
 
 def play_scenarios(
-    policies: tuple[str, ...],
+    policies: tuple[str, ...] | None,
     scenarios: tuple[str, ...],
     episodes: int = 50,
     seeds: int = 5,
@@ -38,7 +39,8 @@ def play_scenarios(
     """Play policies as the focal agents of scenarios.
 
     Args:
-        policies: names, folders of trained policies, or module:factory.
+        policies: names, folders of trained policies, or module:factory. None = those that `compared` names for the task
+            of each scenario.
         scenarios: names of scenarios, or of tasks for all of their scenarios.
         episodes, seeds, warmup, out, resume: as in `evaluate`; the summary is scenarios.json.
 
@@ -52,9 +54,9 @@ def play_scenarios(
     cli.require("evaluate", "scipy", "rich", "tqdm")
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
-    cli.not_empty(policies=policies, scenarios=scenarios)
-    policies = import_policies(policies)
-    for policy in filter(is_team, policies):
+    cli.not_empty(scenarios=scenarios)
+    policies = checked_policies(policies)
+    for policy in filter(is_team, policies or ()):
         raise ValueError(f"{shown(policy)} is a team; the focal agents of a scenario are played by one policy")
     wanted = scenarios_of(scenarios)
     report = {"scenarios": results_of(wanted, policies, range(seeds), episodes, warmup, out, resume)}
@@ -64,7 +66,7 @@ def play_scenarios(
 
 def results_of(
     wanted: Mapping[str, Scenario],
-    policies: Sequence[str],
+    policies: tuple[str, ...] | None,
     seeds: Iterable[int],
     episodes: int,
     warmup: int,
@@ -96,7 +98,7 @@ def results_of(
             for seed in seeds
         ]
         for name, scenario in wanted.items()
-        for policy in dict.fromkeys(("random", *answers[name], *policies))
+        for policy in dict.fromkeys(("random", *answers[name], *asked_or_usual(policies, scenario.config)))
     }
     results = iter(play_all([run for runs in played.values() for run in runs], out, resume))
     found = {key: [next(results) for _ in runs] for key, runs in played.items()}

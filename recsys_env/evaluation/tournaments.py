@@ -32,8 +32,8 @@ import numpy as np
 from .. import WorldConfig, cli
 from ..checks import shown
 from ..files import checked_path, write_json
-from ..policies.registry import import_policies, is_team
-from .episodes import COMPARED, UNSEEN
+from ..policies.registry import is_team
+from .episodes import UNSEEN, asked_or_usual, checked_policies
 from .plots import draw_payoffs
 from .runs import Run, file_name, learner_of, play_all
 from .statistics import interval, origin
@@ -43,7 +43,7 @@ RESAMPLES = 100
 
 
 def tournament(
-    policies: tuple[str, ...] = COMPARED,
+    policies: tuple[str, ...] | None = None,
     tasks: tuple[str, ...] = ("duel-v1",),
     episodes: int = 50,
     seeds: int = 5,
@@ -54,7 +54,8 @@ def tournament(
     """Play every pair of policies against each other (in cooperative tasks: with each other).
 
     Args:
-        policies: names, folders of trained policies, or module:factory.
+        policies: names, folders of trained policies, or module:factory. None = those that `compared` names for each
+            task.
         tasks: names of tasks, or of suites for all of their tasks, optionally with changed fields.
         episodes: episodes per run.
         seeds: runs of each pair, each on its own held-out seed, which training never uses.
@@ -73,23 +74,24 @@ def tournament(
     out = checked_path("out", out)
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
-    cli.not_empty(policies=policies, tasks=tasks)
-    policies = tuple(dict.fromkeys(import_policies(policies)))
-    for policy in filter(is_team, policies):
+    cli.not_empty(tasks=tasks)
+    policies = checked_policies(policies)
+    for policy in filter(is_team, policies or ()):
         raise ValueError(f"{shown(policy)} is a team; a tournament is played by single policies")
     tasks = tuple(cli.tasks_of(tasks))
     for task in tasks:
         if cli.config_of(task).num_agents == 1:
             raise ValueError(f"{task} has one agent, which has nobody to play against")
+    players = {task: tuple(dict.fromkeys(asked_or_usual(policies, cli.config_of(task)))) for task in tasks}
     runs = [
         Run(task, team, seed, episodes, warmup, False)
         for task in tasks
         for seed in range(seeds)
-        for row, column in product(policies, repeat=2)
+        for row, column in product(players[task], repeat=2)
         for _, team in games(cli.config_of(task), row, column)
     ]
     results = play_all(runs, out, resume)
-    report = {task: standings(task, policies, [run for run in results if run["task"] == task]) for task in tasks}
+    report = {task: standings(task, players[task], [run for run in results if run["task"] == task]) for task in tasks}
     write_json(out / "tournament.json", report)
     for task, result in report.items():
         draw_payoffs(task, result, out / f"{file_name(task)}.png")

@@ -1,6 +1,6 @@
 """What an A/B test would report, beside what it should have found.
 
-    python -m recsys_env ab --task rivals-v1 --policies static content --sparse --design user session page switchback
+    python -m recsys_env ab --task rivals-v1 --policies static content --design user session page switchback
 
 One repetition is one population. It is played several times on the same random numbers: with policy A for everybody,
 with policy B for everybody, and with the assignment of each design. The difference of the first two is the true effect.
@@ -26,7 +26,7 @@ from ..evaluation.statistics import interval
 from ..evaluation.tables import grid, spread
 from ..focal import checked_agent, usual_background
 from ..infos import Infos
-from ..policies import Team
+from ..policies import Team, make_policy
 from ..policies.registry import import_policies
 from ..responses import later_reward
 from ..tasks import task_config
@@ -128,8 +128,9 @@ class Experiment:
     def repeat(self, first: int, last: int, seed: int = 0) -> list[dict[str, Any]]:
         """Play the repetitions first .. last - 1.
 
-        They are copies of one batch. If a policy learns, each treatment is a batch of its own, so that nothing learned
-        in one treatment is used in another.
+        They are copies of one batch. If a policy learns, or draws random numbers, each treatment of a repetition is a
+        batch of its own. Nothing that is learned in one treatment is then used in another, and a repetition does not
+        depend on what it is played with.
 
         Args:
             seed: repetition r plays on seed `UNSEEN + seed + r`.
@@ -148,7 +149,7 @@ class Experiment:
         check_count("seed", seed, 0, 10**12)
         treatments = (*ARMS, *self.design)
         cells = [_Cell(UNSEEN + seed + r, treatment) for r in range(first, last) for treatment in treatments]
-        batches = [[cell] for cell in cells] if self._learns() else [cells]
+        batches = [[cell] for cell in cells] if self._needs_batches_of_its_own() else [cells]
         played = [copy for batch in batches for copy in self._play(batch)]
         found = []
         for r in range(last - first):
@@ -163,9 +164,15 @@ class Experiment:
             )
         return found
 
-    def _learns(self) -> bool:
-        """Whether a policy of the experiment learns while it serves."""
-        return any(policy.learns for policy in self._team([_Cell(0, "A")]).policies.values())
+    @property
+    def _others(self) -> str:
+        """The policy of the agents that are not in the experiment."""
+        return usual_background(self.config) if self.protocol.others is None else self.protocol.others
+
+    def _needs_batches_of_its_own(self) -> bool:
+        """Whether a policy learns while it serves, or draws random numbers, of which all copies share one stream."""
+        policies = map(make_policy, (self.a, self.b, self._others))
+        return any(policy.learns or not policy.deterministic for policy in policies)
 
     def _team(self, cells: Sequence[_Cell]) -> Team:
         """Return the policies of all agents on a batch with these copies."""
@@ -175,10 +182,9 @@ class Experiment:
         assignment = Assignment(
             envs, [cell.treatment for cell in cells], [copy_seed(cell.seed, 1) for cell in cells], self.block
         )
-        others = usual_background(config) if self.protocol.others is None else self.protocol.others
         agents = self.agents or ()
         policies = {
-            agent: Mixture(self.a, self.b, assignment) if agent in agents else others for agent in config.agents
+            agent: Mixture(self.a, self.b, assignment) if agent in agents else self._others for agent in config.agents
         }
         return Team(envs, policies, cells[0].seed)
 
@@ -404,7 +410,7 @@ def check_clock(repetitions: Sequence[Mapping[str, Any]], busy: str = "refuse") 
     message = (
         f"{share:.0%} of the ticks serve somebody, more than {BUSY:.0%}. One visitor is served in a tick, so whoever "
         "stays takes ticks from the other arm, which no real platform does: use recsys_env.experiments.sparse(task), "
-        "or --sparse"
+        "or leave out --no-sparse"
     )
     if busy == "refuse":
         raise ValueError(message)
@@ -514,8 +520,8 @@ class Command:
     """Designs that are tried."""
     repetitions: int = 20
     """Repetitions, each with a population of its own."""
-    sparse: bool = False
-    """Play the variant of the task with many users and rare visits."""
+    sparse: bool = True
+    """Play the variant of the task with many users and rare visits, who do not compete for ticks."""
     without: tuple[str, ...] = ()
     """Causes of interference that are taken out: satisfaction, memory, stock, popularity, rivals."""
     agents: tuple[str, ...] = ()

@@ -59,6 +59,11 @@ class Assignment:
         self._table = np.zeros((len(drawn), max(map(len, drawn))), np.int8)
         for row, arms in zip(self._table, drawn, strict=True):
             row[: len(arms)] = arms
+        # Drawn in advance for every tick, so that it does not depend on the other copies.
+        self._first = {
+            copy: np.random.default_rng([seeds[copy], len(DESIGNS)]).integers(2, size=self.envs.config.horizon)
+            for copy in np.flatnonzero(self.by_item).tolist()
+        }
 
     def _draw(self, treatment: str, seed: int) -> np.ndarray:
         """Return the arm of each unit of a copy: 0 is A, 1 is B."""
@@ -106,6 +111,10 @@ class Assignment:
     def by_item(self) -> np.ndarray:
         """Where items decide, bool [B]."""
         return self._ofs["item"]
+
+    def first_arm(self, copy: int) -> int:
+        """Return which policy fills the first slot of the page about to be shown, in a copy whose items decide."""
+        return int(self._first[copy][self.envs.next_page["tick"][copy]])
 
     def arms_of(self, copy: int, units: np.ndarray) -> np.ndarray:
         """Return the arm of each of these units, or items, of one copy."""

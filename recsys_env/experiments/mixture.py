@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..batch import AnyBatch
 from ..checks import shown
-from ..policies import Policy, TeamPolicy, make_policy
+from ..policies import Policy
+from ..policies.group import PolicyGroup, part_of_feedback
 from .designs import NOBODY, Assignment
 
 
-class Mixture(Policy):
+class Mixture(PolicyGroup):
     """Plays policy A or B on each page, by the unit that an `Assignment` finds.
 
     Both policies are bound to the same agent. Each gets feedback only of its own pages, or in the design `item` of its
@@ -38,13 +38,8 @@ class Mixture(Policy):
     def __init__(self, a: str | Path | Policy, b: str | Path | Policy, assignment: Assignment) -> None:
         if not isinstance(assignment, Assignment):
             raise TypeError(f"assignment = {shown(assignment)} must be a recsys_env.experiments.Assignment")
-        self.members, self.assignment = (make_policy(a), make_policy(b)), assignment
-        for member in self.members:
-            if isinstance(member, TeamPolicy):
-                raise ValueError(f"{type(member).__name__} acts for several agents; an experiment compares two of one")
-        if self.members[0] is self.members[1]:
-            raise ValueError(f"a and b are one object, {shown(a)}; give each its own")
-        self.learns = any(member.learns for member in self.members)
+        super().__init__((a, b))
+        self.assignment = assignment
         self._remember = [type(member).observe is not Policy.observe for member in self.members]
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
@@ -75,7 +70,7 @@ class Mixture(Policy):
     def _merged(self, copy: int, *actions: np.ndarray) -> np.ndarray:
         """Return the action of the page on which each item is shown if the policy that it belongs to shows it."""
         choices = [self.envs.decode_actions(action) for action in actions]
-        begins = int(self.rng.integers(2))
+        begins = self.assignment.first_arm(copy)
         turns = [(arm, int(pick)) for k in range(self.envs.shape.slots) for arm in (begins, 1 - begins)
                  for pick in (choices[arm].picks[k],)]  # fmt: skip
         picks = np.array([pick for _, pick in turns])
@@ -98,7 +93,7 @@ class Mixture(Policy):
         for arm, member in enumerate(self.members):
             if self._remember[arm]:
                 mine = owner == arm
-                member.observe(_own(feedback, mine, later == arm, mine.any(1) | (self._arms == arm)))
+                member.observe(part_of_feedback(feedback, mine, later == arm, mine.any(1) | (self._arms == arm)))
 
     def _owners(self, items: np.ndarray) -> np.ndarray:
         """Return the arm [B, K] of each slot."""
@@ -120,29 +115,4 @@ class Mixture(Policy):
 
     def reset(self, done: np.ndarray) -> None:
         self._carts = {key: arm for key, arm in self._carts.items() if not done[key[0]]}
-        for member in self.members:
-            member.reset(done)
-
-    @property
-    def failure(self) -> str | None:  # type: ignore[override]
-        """Why a member has made no choice so far."""
-        return next(filter(None, (member.failure for member in self.members)), None)
-
-
-def _own(feedback: Mapping[str, Any], mine: np.ndarray, bought: np.ndarray, here: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the feedback of one of the two policies.
-
-    Args:
-        mine: slots [B, K] of its own.
-        bought: later purchases [B, Q] that are credited to it.
-        here: copies [B] whose page it has served, or filled in part.
-    """
-    own = {name: values.copy() for name, values in feedback.items()}
-    for name, values in own.items():
-        if name.startswith("later_"):
-            values[~bought] = -1 if name == "later_item" else 0
-        elif values.ndim == 2:
-            values[~mine] = -1 if name == "shown" else 0
-    own["visitor"][~(here | bought.any(1))] = -1
-    own["individual_reward"][~here] = 0
-    return own
+        super().reset(done)

@@ -27,7 +27,7 @@ from ..checks import as_numbers, as_places, check_count, checked_seed, is_sequen
 from ..config import WorldConfig
 from ..evaluation.statistics import interval
 from ..focal import checked_agent, usual_background
-from ..policies import Policy, Team, TeamPolicy, make_policy
+from ..policies import Policy, Team, TeamPolicy, feedback, make_policy
 from ..policies.ranking import Ranker
 from ..tasks import task_config
 from ..vector import VectorEnv
@@ -87,7 +87,8 @@ def page_log(
 
     Args:
         task: the name of a task, or a config.
-        policies: policies whose pages are asked for. They act on each page and learn nothing.
+        policies: policies whose pages are asked for. They act on each page, and then observe what the explorer's page
+            brought, as if they had shown it.
         agent: the agent that explores; None = the first one.
         others: policy of the other agents; None = the usual one of the task.
         episodes: E, played at once.
@@ -148,6 +149,10 @@ def _logged(envs: VectorEnv, team: Team, explorer: UniformSlates, targets: dict[
         observations, _, _, truncated, infos = envs._step(actions)
         columns["clicked"].append(infos["clicked"][here, n])
         team.observe(infos, truncated)
+        for target in targets.values():
+            target.observe(feedback(infos, n))
+            if truncated.any():
+                target.reset(truncated)
     joined = {name: np.concatenate(pages) for name, pages in columns.items()}
     return PageLog(
         **joined,
@@ -173,6 +178,11 @@ def page_estimates(log: PageLog, policy: str) -> dict[str, Any]:
         raise ValueError(unknown("policy", policy, log.targets))
     if not len(log.copy):
         raise ValueError("the log has no page on which enough options were available")
+    if len(np.unique(log.copy % 2)) < 2:
+        raise ValueError(
+            "all pages of the log are of copies with even numbers, or all of copies with odd ones; cross-fitting needs "
+            "both: play more episodes"
+        )
     predicted = np.zeros((*log.features.shape[:2], log.picks.shape[1]))
     for half in (0, 1):
         fold = log.copy % 2 == half

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from ..catalogue import Catalogue
-from ..checks import shown
+from ..checks import shown, unknown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
 from ..focal import Background, policies_of
@@ -107,13 +107,17 @@ class TextEnv(ParallelEnv):
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         """Return the space of prompts; the same object for all agents."""
-        self.numeric.observation_space(agent)  # raises for an unknown one
+        self._check_agent(agent)
         return self._observation_space
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
         """Return the space from which `sample` draws answers; any other text is accepted as well."""
-        self.numeric.action_space(agent)
+        self._check_agent(agent)
         return self._action_spaces[agent]
+
+    def _check_agent(self, agent: Any) -> None:
+        if not isinstance(agent, str) or agent not in self.possible_agents:
+            raise KeyError(unknown("agent", agent, self.possible_agents))
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None

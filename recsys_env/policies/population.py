@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,15 +9,12 @@ import numpy as np
 
 from ..batch import AnyBatch
 from ..checks import check_flag, is_sequence, shown
-from .base import Policy, TeamPolicy
-from .registry import CHECKPOINT, make_policy
-from .slates import first_candidates
-
-# What `feedback` holds on an idle page, where it is not 0.
-_IDLE = {"visitor": -1, "shown": -1, "later_item": -1}
+from .base import Policy
+from .group import PolicyGroup, part_of_feedback
+from .registry import CHECKPOINT
 
 
-class Population(Policy):
+class Population(PolicyGroup):
     """Plays another policy of a population in each copy, drawn anew for every episode.
 
     A learner that meets a population cannot rely on the habits of one opponent. All policies that play in some copy act
@@ -30,7 +26,7 @@ class Population(Policy):
 
     Raises:
         TypeError: these are not policies, or `per_copy` is not a truth value.
-        ValueError: there is none, or one is a `TeamPolicy`, which acts for several agents.
+        ValueError: there is none, one is a `TeamPolicy`, which acts for several agents, or one object is given twice.
     """
 
     def __init__(self, policies: Sequence[str | Path | Policy], per_copy: bool = True) -> None:
@@ -39,13 +35,8 @@ class Population(Policy):
         check_flag("per_copy", per_copy)
         if not len(policies):
             raise ValueError("policies = [] must be one or more policies")
-        self.per_copy, self.members = per_copy, [make_policy(policy) for policy in policies]
-        for member in self.members:
-            if isinstance(member, TeamPolicy):
-                raise ValueError(f"{type(member).__name__} acts for several agents; a population plays one")
-        if len({id(member) for member in self.members}) < len(self.members):
-            raise ValueError("policies hold one object several times; give each place its own")
-        self.learns = any(member.learns for member in self.members)
+        super().__init__(policies)
+        self.per_copy = per_copy
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
@@ -58,16 +49,15 @@ class Population(Policy):
         """Draw who plays these copies [B], each member as often as the others."""
         order = self.rng.permutation(len(self.members))
         number = int(copies.sum()) if self.per_copy else 1
-        self.plays[copies] = self.rng.permutation(np.resize(order, number)) if self.members else 0
+        self.plays[copies] = self.rng.permutation(np.resize(order, number))
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        actions: np.ndarray | None = None
-        for member, here in self._playing():
-            chosen = member.act(observations, mask)
-            if actions is None:
-                actions = np.array(chosen)
-            actions[here] = chosen[here]
-        return first_candidates(self.envs, self.index) if actions is None else actions
+        playing = self._playing()
+        chosen = [np.asarray(member.act(observations, mask)) for member, _ in playing]
+        actions = chosen[0].copy()
+        for one, (_, here) in zip(chosen, playing, strict=True):
+            actions[here] = one[here]
+        return actions
 
     def probabilities(self, actions: np.ndarray) -> np.ndarray:
         """Return the propensities [B, K] of the member that plays each copy; see `Policy.probabilities`."""
@@ -79,10 +69,7 @@ class Population(Policy):
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         """Let each member learn from its own copies; the others are idle to it."""
         for member, here in self._playing():
-            own = {name: values.copy() for name, values in feedback.items()}
-            for name, values in own.items():
-                values[~here] = _IDLE.get(name, 0)
-            member.observe(own)
+            member.observe(part_of_feedback(feedback, here[:, None], here[:, None], here))
 
     def _playing(self) -> list[tuple[Policy, np.ndarray]]:
         """The members that play, each with its copies, bool [B]."""
@@ -90,20 +77,8 @@ class Population(Policy):
         return [(member, here) for member, here in found if here.any()]
 
     def reset(self, done: np.ndarray) -> None:
-        for member in self.members:
-            member.reset(done)
+        super().reset(done)
         self._draw(done)
-
-    @property
-    def failure(self) -> str | None:  # type: ignore[override]
-        """Why a member has made no choice so far."""
-        return next(filter(None, (member.failure for member in self.members)), None)
-
-    def costs(self) -> dict[str, float]:
-        spent: Counter[str] = Counter()
-        for member in self.members:
-            spent.update(member.costs())
-        return dict(spent)
 
 
 class NamedPopulation(Population):

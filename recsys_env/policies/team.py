@@ -13,7 +13,7 @@ import numpy as np
 
 from ..addresses import without_secrets
 from ..batch import AnyBatch, checked_batch
-from ..checks import checked_seed, did_you_mean, shown
+from ..checks import checked_seed, shown, unknown
 from ..spaces import mask_size
 from .base import Policy, TeamPolicy, check_infos, feedback, team_feedback
 from .registry import make_policy
@@ -41,11 +41,7 @@ class Team:
             raise TypeError(f"policies = {shown(policies)} must be policies by the names of their agents")
         for agent in policies:
             if agent not in envs.possible_agents:
-                hint = did_you_mean(agent, envs.possible_agents)
-                raise ValueError(
-                    f"a policy is given for unknown agent {shown(agent)}{hint}; agents are "
-                    f"{', '.join(envs.possible_agents)}"
-                )
+                raise ValueError(f"a policy is given for an {unknown('agent', agent, envs.possible_agents)}")
         self.envs = envs
         self.policies = _made(policies)
         played: dict[int, list[str]] = {}  # the agents of each object
