@@ -421,6 +421,7 @@ _SHIPPED: dict[str, WorldConfig] = {
         .379 to .451; unreachable here because users get satiated). Discount .997.
         """,
         num_agents=3,
+        scale_hundred="learned/streaming-v1/oracle",
         slots=2,
         horizon=600,
         page="rows",

@@ -33,7 +33,7 @@ CONFIG: dict[str, str] = {
     "journey-v1": "63e45ae57f87e3b380f1ec1c9eb3b7796dc85856cadd33d6580ab701b133d41d",
     "social-v1": "5790592a495b8eebb7fa2a4c4c695bf66d3fc05c96f2be523c556fb75dfc9ef0",
     "news-v1": "e485b72482fb863ce8867502df739afb7213931f8e464e225548f18a0c20c982",
-    "streaming-v1": "8c98eede7da25f23ff3f23f1a15d9011bf825ce9f904f2c246a0b3a0e69858a4",
+    "streaming-v1": "185c2ae85d5d8a7f567f50f2e967d8642fcdc413e63e5cbd7a2b96dc9555b852",
     "coldstart-v1": "aabdc2a72a69cfcb49bec26ac4057dfe650e4ec08356c040c9c0e3ba14ba5298",
     "grocery-v1": "1d3cff5591541adf940eb9f065744b5fb0ac017d16aecab56717f3f31e83ff5e",
     "crossdomain-v0": "c916defe8cd7296be02e4b22bf1c87b33a13980bb0f39f594a10c945aacb5cf1",

@@ -41,7 +41,7 @@ def oracle(config: WorldConfig) -> Found:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", nargs="*", default=["streaming-v1", "news-v1"])
+    parser.add_argument("task", nargs="*", default=["streaming-v1"])
     try:
         for task in cli.known_tasks(parser.parse_args().task):
             config, folder = TASKS[task], PACKAGE / "learned" / task / "oracle"
