@@ -844,7 +844,8 @@ def task_config(
 
     Args:
         task: name of a task, or a config. The name of your own task may be preceded by the module that registers it,
-            as in Gymnasium: `my_file:my-shop-v0` imports `my_file` first.
+            as in Gymnasium: `my_file:my-shop-v0` imports `my_file` first. The file of a fitted world, `shop.npz`, is a
+            task as well.
         overrides: fields to replace; nested ones are given as dicts.
         catalogue: replaces the items and users of a named task. The fields that the catalogue determines return to
             their defaults.
@@ -857,6 +858,10 @@ def task_config(
         module, _, task = task.rpartition(":")
         if module:
             _import(module)
+        if task.endswith(".npz"):
+            from .fitting import FittedWorld
+
+            return replace(FittedWorld.load(task), overrides)
         if task not in TASKS:
             raise ValueError(f"{unknown('task', task, TASKS)}; a task that my_file.py registers is my_file:my-task-v0")
         task = TASKS[task]

@@ -33,6 +33,7 @@ from recsys_env.fitting.report import (  # noqa: E402
 from recsys_env.fitting.report.assessment import PARTS  # noqa: E402
 from recsys_env.fitting.report.purchase_sections import SECTIONS  # noqa: E402
 from recsys_env.fitting.report.split import Refusal, split  # noqa: E402
+from recsys_env.fitting.table import codes_of  # noqa: E402
 
 USERS, ITEMS, DAYS = 80, 30, 60
 PRICE = np.exp(np.linspace(-0.5, 0.5, ITEMS))
@@ -179,7 +180,7 @@ def test_a_log_that_says_nothing_is_refused(log: Any, rows: Any, reason: str, tm
 
 def test_what_fit_refuses_is_the_reason(log: Any) -> None:
     found = assess(log, origin="free_choice", columns=NAMED, fit_settings={"dims": 200}, **SMALL)
-    assert "dims = 200 needs more than 200 users and items" in found["verdict"]["sentence"]
+    assert "dims = 200 dimensions of tastes need more than 200 users and as many items" in found["verdict"]["sentence"]
 
 
 def test_what_is_no_log_is_an_error(log: Any) -> None:
@@ -505,7 +506,8 @@ def test_times_as_numbers_are_read_or_named_with_their_row(tmp_path: Path) -> No
 def test_times_of_pages_may_be_any_numbers(tmp_path: Path) -> None:
     """Such as milliseconds since the beginning of the log, which later look like seconds since 1970."""
     numbers = [1e8, 4e8, 5e8, 2e9]
-    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(f"1,2,{number:.0f}\n" for number in numbers))
+    rows = [f"1,2,click,{number:.0f}" for number in numbers]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,event,time", *rows]))
     found, _ = commands._read(tmp_path / "log.csv", ROLES, "pages")
     assert found["time"].tolist() == numbers
     table = pd.DataFrame({"time": pd.array([1_700_000_000, None, 1_700_000_060], "Int64")})
@@ -523,6 +525,35 @@ def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_bytes(b"")
     with pytest.raises(ValueError, match=r"log.csv is empty"):
         commands._read(tmp_path / "log.csv", ROLES, "free_choice")
+    (tmp_path / "log.parquet").write_bytes(b"user,item,time")
+    with pytest.raises(ValueError, match=r"log.parquet is no Parquet file that can be read"):
+        commands._read(tmp_path / "log.parquet", ROLES, "free_choice")
+
+
+def test_a_table_of_another_form_is_named(tmp_path: Path) -> None:
+    for text, message in (
+        ("user,item,time\n1,2,3,4\n1,2,3\n1,2,3,4,5\n", "log.csv is no table whose lines all have the columns of the"),
+        ("user,item,user,time\n1,2,3,4\n", "log.csv has several columns named 'user'"),
+        (
+            "7,12,2024-03-01\n8,12,2024-03-02\n",
+            "no column for user .*the first line of the file must name",
+        ),
+    ):
+        (tmp_path / "log.csv").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            commands._read(tmp_path / "log.csv", (), "pages")
+
+
+def test_ids_and_times_are_read_alike_from_all_files(tmp_path: Path) -> None:
+    """Whole numbers are integers, also if a file has them with a decimal point."""
+    nanoseconds = [1_700_000_000 * 10**9, 1_700_000_060 * 10**9]
+    table = pd.DataFrame({"user": [7.0, 10.0], "item": ["a", "b"], "event": ["none", "click"], "time": nanoseconds})
+    table.to_csv(tmp_path / "log.TSV", index=False, sep="\t")
+    table.to_parquet(tmp_path / "log.parquet")
+    for name in ("log.TSV", "log.parquet"):
+        found, _ = commands._read(tmp_path / name, (), "pages")
+        assert codes_of(pd, found["user"])[1].tolist() == [7, 10]
+        assert str(found["time"].iloc[1]) == "2023-11-14 22:14:20"
 
 
 def test_a_report_is_written_and_its_verdict_printed(
@@ -547,11 +578,14 @@ def test_a_report_is_written_and_its_verdict_printed(
     [
         (("log.csv",), "--origin is missing: say how the customers came to choose"),
         (("log.csv", "--origin", "free"), "origin = 'free' is not allowed"),
-        (("log.txt", "--origin", "free_choice"), "log.txt must be a file whose name ends in .csv, .csv.gz or .parquet"),
-        (("none.csv", "--origin", "free_choice"), "No such file"),
+        (("log.txt", "--origin", "free_choice"), "log.txt must be a file whose name ends in .csv, "),
+        (("none.csv", "--origin", "free_choice"), "there is no file none.csv"),
         (("log.csv", "--columns", "usr=who", "--origin", "free_choice"), "--columns usr=who must be ROLE=COLUMN"),
         (("log.csv", "--columns", "user=", "--origin", "free_choice"), "--columns user= must be ROLE=COLUMN"),
-        (("log.csv", "--columns", "user=whom", "--origin", "free_choice"), "has no column 'whom'"),
+        (
+            ("log.csv", "--columns", "user=whom", "--origin", "free_choice"),
+            "no column for user ('whom'), item ('product_id'), time ('transaction_timestamp'): give --columns user=",
+        ),
         (("log.csv", "--origin", "free_choice", "--settings", "dimz=8"), "--settings: "),
         (("log.csv", "--origin", "pages", "--settings", "dims=eight"), "--settings: "),
         (("log.csv", "--origin", "free_choice", "--settings", "dims=99999"), "FitSettings.dims = 99999"),

@@ -18,7 +18,7 @@ from recsys_env.config import plain_config
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
-from recsys_env.evaluation import episode_returns  # noqa: E402
+from recsys_env.evaluation import episode_returns, evaluate  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, LogWarning, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
 from recsys_env.fitting.prices import price_weight  # noqa: E402
@@ -448,6 +448,17 @@ def test_same_log_gives_the_same_catalogue_in_any_row_order(fitted, log):
     same(fitted, fit(log.sample(frac=1, random_state=3), dims=4, habit_size=8, source="planted"), tolerance=1e-3)
 
 
+def test_the_file_of_a_world_is_a_task(world, tmp_path):
+    world.save(tmp_path / "shop.npz")
+    config = recsys_env.task_config(str(tmp_path / "shop.npz"), {"horizon": 30})
+    assert isinstance(config, FittedWorld)
+    assert config == recsys_env.replace(world, {"horizon": 30})
+    found = evaluate(("random", "content"), (f"{tmp_path}/shop.npz,horizon=30",), 2, 1, metrics=False, out=tmp_path)
+    assert set(next(iter(found["tasks"].values()))["teams"]) == {"random", "content", "planner"}
+    with pytest.raises(ValueError, match=r"none.npz"):
+        recsys_env.task_config(str(tmp_path / "none.npz"), {})
+
+
 def test_save_and_load(fitted, tmp_path):
     fitted.save(tmp_path / "planted.npz")
     same(fitted, Catalogue.load(tmp_path / "planted.npz"), tolerance=2e-3)
@@ -540,22 +551,28 @@ def with_value(column, value):
             "'sales_value' must be finite and > 0; 1 of 7200 rows are not, the first is row 5 with 0.0",
         ),
         (with_value("sales_value", np.nan), "'sales_value'.* row 5 with nan; 1 rows hold nothing"),
-        (lambda log: log.assign(sales_value="3 dollars"), "'sales_value' must be numeric.*'3 dollars'"),
+        (
+            lambda log: log.assign(sales_value="3 dollars"),
+            "'sales_value' must hold numbers .*with a decimal point.*'3 dollars'",
+        ),
         (with_value("quantity", -1), "'quantity' must be finite and > 0.*-1"),
         (lambda log: log.assign(quantity=1e30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e\+30"),
         (lambda log: log.assign(quantity=1e-30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e-30"),
         (with_value("retail_disc", -2.5), "'retail_disc' must be finite and >= 0.*-2.5"),
         (
             with_value("transaction_timestamp", "yesterweek"),
-            "'transaction_timestamp' must hold times; 1 rows do not, the first holds 'yesterweek'",
+            "'transaction_timestamp' must hold times; 1 of 7200 rows .* row 5 with 'yesterweek', while row 0 with",
         ),
         (
             lambda log: log.assign(transaction_timestamp=1_700_000_000),
             "'transaction_timestamp' holds numbers .1700000000.; .*pandas.to_datetime",
         ),
         (with_value("product_category", None), "'product_category' has 1 missing values"),
-        (lambda log: log[log["product_id"] < 1004], "dims = 4 needs more than 4 users and items, the log has 59 and 4"),
-        (lambda log: log[log["household_id"] < 102], "dims = 4 needs more than 4 users and items, the log has 2 and"),
+        (
+            lambda log: log[log["product_id"] < 1004],
+            "dims = 4 dimensions .* need more than 4 users .*has 59 users .* and 4 items .*, or set dims to 3",
+        ),
+        (lambda log: log[log["household_id"] < 102], "dims = 4 dimensions .* need more than 4 users .*has 2 users"),
         (lambda log: log.assign(product_category=log["product_id"]), "'product_category' gives 40 topics for 40 items"),
         (lambda log: log.iloc[: USERS * 10], "spans 9.0 days.*weight_days = 28"),
         (with_value("product_type", None), "'product_type' has 1 missing values"),
@@ -573,7 +590,7 @@ def with_value(column, value):
             "7200 times before 1980.*taken for nanoseconds",
         ),
         (with_value("transaction_timestamp", pd.Timestamp("2099-12-31")), "spans 76 years, from 2024.* to 2099-12-31"),
-        (with_value("transaction_timestamp", pd.NaT), "must hold times; 1 rows do not"),
+        (with_value("transaction_timestamp", pd.NaT), "must hold times; 1 of 7200 rows are not read as times"),
         (lambda log: log.assign(transaction_timestamp=pd.Timedelta(days=3)), "'transaction_timestamp' must hold times"),
         (lambda log: log.assign(transaction_timestamp=pd.Timestamp("2024-01-01")), "spans 0.0 days"),
         (lambda log: pd.concat([log, log[["quantity"]]], axis=1), "2 columns named 'quantity', given as quantity"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -418,7 +419,9 @@ def test_the_weight_of_price_is_that_of_its_moves(world: FittedWorld, log: Any, 
 def test_a_weight_of_price_can_be_assumed_where_no_price_moves(log: Any, items: Any) -> None:
     price = log["item"].map(items.set_index("item")["price"])
     still = log.assign(price=0.8 * price, discount=0.2 * price)  # all items are always cheaper by a fifth
-    none, some = (fit(still, origin="pages", items=items, beta_price=beta) for beta in (0.0, 1.5))
+    with pytest.warns(LogWarning, match="the price of no item moves, so the log does not tell the weight of price"):
+        none = fit(still, origin="pages", items=items)
+    some = fit(still, origin="pages", items=items, beta_price=1.5)
     assert (none.choice.beta_price, some.choice.beta_price) == (0.0, 1.5)
     assert "choice.beta_price" not in some.page_log.standard_errors
     log_price = np.log(items["price"].to_numpy())
@@ -646,13 +649,52 @@ def test_what_pages_rarely_hold_is_doubted(log: Any) -> None:
     assert "items further down are clicked more often" in doubt
     sparse = shown[(shown["event"] != "none") | (shown["item"] % 3 == 0)]
     assert any("positions have gaps on" in doubt for doubt in doubts_of(sparse))
-    assert not doubts_of(shown.assign(position=1))  # nothing is further down
+    assert "have several items at one position" in doubts_of(shown.assign(position=1))[0]
     (doubt,) = doubts_of(shown.assign(position=3 * shown["position"]))  # as advertisements between them leave them
     assert doubt.endswith("counts positions from 3 in steps of 3: position 3 was taken for the first")
     (doubt,) = doubts_of(shown.assign(event=shown["event"].where(shown["event"] == "none", "purchase")))
     assert "clicked items were bought: are clicks recorded as purchases?" in doubt
     orders = log.assign(page=log["page"].where(~log.duplicated(["page", "item"]), log["page"] + 10**6))
     assert any("pages hold one item, which was put in a cart or bought" in doubt for doubt in doubts_of(orders))
+
+
+def test_what_was_not_read_or_counted_apart_is_doubted(log: Any) -> None:
+    shown = log[~log.duplicated(["page", "item"])]
+    (doubt,) = doubts_of(shown.assign(is_purchase=np.arange(len(shown)) % 50 == 3))
+    assert doubt.startswith(
+        "column 'is_purchase' was not used, which says that 240 rows are a purchase, the first is row 3"
+    )
+    first, second = "recommender_0", "recommender_1"
+    of_two = shown.assign(agent=np.where(shown["position"] > 1, first, second))
+    (doubt,) = doubts_of(of_two)
+    assert "pages some recommenders fill more slots than others, such as 3 and 1" in doubt
+    twice = shown.assign(
+        item=shown["item"].where(shown["position"] != 2, shown.groupby("page")["item"].transform("first"))
+    )
+    assert any(
+        "pages show an item at several positions, and each of them counts" in doubt for doubt in doubts_of(twice)
+    )
+    (doubt,) = doubts_of(shown.assign(category="a > b > " + shown["item"].astype(str)))
+    assert "which say little of topics; use a coarser category, such as the first part of a path" in doubt
+
+
+def test_other_names_of_events_are_read_and_said(log: Any) -> None:
+    names = {"none": "VIEW", "click": "Click", "cart": "add_to_cart", "purchase": "transaction"}
+    found, plain = read_pages(log.assign(event=log["event"].map(names)), None), read_pages(log, None)
+    for name in ("clicked", "cart", "bought"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(plain, name))
+    (doubt,) = found.doubts
+    assert doubt.startswith("column 'event': VIEW as none, ")
+    assert "transaction as purchase" in doubt
+    with pytest.raises(ValueError, match=r"and it holds 'none', .*'gaze'.*; 1 of"):
+        read_pages(log.assign(event=log["event"].where(log.index != 7, "gaze")), None)
+
+
+def test_decimal_prices_are_numbers(log: Any) -> None:
+    exact = log.assign(price=log["price"].map(lambda price: Decimal(repr(float(price)))))
+    np.testing.assert_array_equal(read_pages(exact, None).price, read_pages(log, None).price)
+    with pytest.raises(ValueError, match=r"column 'price' must hold numbers .*decimal point.*the first is row 0 with"):
+        read_pages(log.assign(price=log["price"].map("{:.2f} EUR".format)), None)
 
 
 def test_ids_of_several_spellings_are_doubted(log: Any) -> None:

@@ -14,9 +14,10 @@ from recsys_env.fitting.plausibility import (  # noqa: E402
     FEW_USERS,
     FEWEST,
     FEWEST_USERS,
-    doubts_about_ids_and_dates,
+    doubts_about_columns,
+    doubts_about_quantity,
 )
-from recsys_env.fitting.times import read_times  # noqa: E402
+from recsys_env.fitting.times import how_to_convert, read_times, refuse_two_zones, refuse_unread  # noqa: E402
 
 OPTIONS = {"origin": "free_choice", "dims": 4, "habit_size": 8}
 
@@ -81,14 +82,14 @@ REFUSED = {
         lambda log: log.assign(sales_value=10.0 ** np.random.default_rng(0).uniform(-6, 12, len(log))),
         "column 'sales_value' gives [0-9]+ of 7200 rows a price per unit that is more than 1,000 times",
     ),
-    "twenty rows": (lambda log: log.sample(20, random_state=0), "the log spans|rest on|dims = 4 needs"),
+    "twenty rows": (lambda log: log.sample(20, random_state=0), "the log spans|rest on|dims = 4 dimensions"),
     "one user": (
         lambda log: log[log["household_id"] == 100],
-        "dims = 4 needs more than 4 users and items, the log has 1 and [0-9]+ in the columns 'household_id' and",
+        "dims = 4 dimensions of tastes need more than 4 users and as many items; the log has 1 users",
     ),
     "one item": (
         lambda log: log[log["product_id"] == 1003],
-        "dims = 4 needs .*, the log has [0-9]+ and 1 in the columns 'household_id' and 'product_id'",
+        "dims = 4 dimensions .* and 1 items in column 'product_id': take a longer log$",
     ),
     "few users": (
         lambda log: log[log["household_id"] < 100 + FEWEST_USERS - 1],
@@ -155,6 +156,18 @@ DOUBTED = {
         f"the weights of the utility rest on [0-9]+ purchases of 40 users: with fewer than {FEW} purchases or "
         f"{FEW_USERS} users they are uncertain",
     ),
+    "percentages as ratings": (
+        lambda log: log.assign(rating=np.arange(len(log)) % 101),
+        "column 'rating' was not used: every row was taken for a choice of the item",
+    ),
+    "two currencies": (
+        lambda log: log.assign(paid_in=every_other(log, "EUR", "EUR", "pln")),
+        "column 'paid_in' names 2 currencies, EUR in 4,800 rows and PLN in 2,400; convert column 'sales_value'",
+    ),
+    "ids that stand for missing ones": (
+        lambda log: log.assign(product_id=log["product_id"].astype(str).where(log.index % 20 > 0, "NaN")),
+        "column 'product_id': 360 rows have the item 'NaN', the first is row 0, and count as rows of one item",
+    ),
     "ids in two spellings": (
         lambda log: log.assign(product_id=log["product_id"].astype(str) + every_other(log, "", "", "", ".0")),
         "column 'product_id': [0-9]+ ids come in several spellings, such as '[0-9.]+' and '[0-9.]+', which count as "
@@ -205,21 +218,35 @@ def test_one_user_with_very_many_rows_is_doubted():
     users = np.arange(100).repeat(10)
     columns = {"user": "who", "item": "what"}
     log = pd.DataFrame({"who": users, "what": users % 7})
-    assert doubts_about_ids_and_dates(log, columns) == []
+    assert doubts_about_columns(log, columns) == []
     guests = log.assign(who=log["who"].where(log.index % 3 > 0, -1))
-    (doubt,) = doubts_about_ids_and_dates(guests, columns)
+    (doubt,) = doubts_about_columns(guests, columns)
     assert doubt.startswith("column 'who': 334 of 1,000 rows are of one user, -1; leave them out if these are many")
+
+
+def test_a_column_that_may_be_the_quantity_is_doubted():
+    """Prices of rows, which grow with it, count as prices per unit if no role names it."""
+    rng = np.random.default_rng(0)
+    item, units = rng.integers(8, size=2000), rng.integers(1, 5, size=2000)
+    table = pd.DataFrame({"item": item, "menge": units, "shelf": rng.integers(1, 5, size=2000)})
+    columns = {"item": "item", "price": "paid", "quantity": None}
+    of_rows, per_unit = (pd.DataFrame({"item": item, "units": 1.0, "list": (2.0 + item) * n}) for n in (units, 1))
+    (doubt,) = doubts_about_quantity(table, columns, of_rows)
+    assert doubt.startswith("column 'paid': within a product, prices grow with column 'menge' (by its power 1.00)")
+    assert doubt.endswith("say so: quantity=menge")
+    assert doubts_about_quantity(table, columns, per_unit) == []
+    assert doubts_about_quantity(table, columns | {"quantity": "menge"}, of_rows) == []
 
 
 def test_dates_whose_day_may_come_first_are_doubted():
     columns = {"user": "who", "item": "what", "time": "when"}
     log = pd.DataFrame({"who": [1, 2], "what": [1, 2], "when": ["03/04/2025", "12/01/2025"]})
-    (doubt,) = doubts_about_ids_and_dates(log, columns)
+    (doubt,) = doubts_about_columns(log, columns)
     assert doubt.startswith("column 'when': dates such as '03/04/2025' are read with the month first")
-    (doubt,) = doubts_about_ids_and_dates(log.assign(when=["03.04.25", "12.01.25"]), columns)
+    (doubt,) = doubts_about_columns(log.assign(when=["03.04.25", "12.01.25"]), columns)
     assert "'03.04.25' are read with the month first" in doubt
     for clear in (["03/04/2025", "13/01/2025"], ["2025-03-04", "2025-12-01"], pd.to_datetime(log["when"])):
-        assert doubts_about_ids_and_dates(log.assign(when=clear), columns) == []
+        assert doubts_about_columns(log.assign(when=clear), columns) == []
 
 
 @pytest.mark.parametrize(
@@ -235,6 +262,30 @@ def test_dates_whose_day_may_come_first_are_doubted():
 def test_all_times_are_read_in_one_way(texts, first, last):
     found = read_times(pd.Series(texts))
     assert [time.tz_localize(None) for time in found] == [pd.Timestamp(first), pd.Timestamp(last)]
+
+
+def _refuse_unread(column):
+    refuse_unread(column, read_times(column))
+
+
+def test_times_that_are_not_written_alike_are_refused():
+    for refuse, texts, message in (
+        (
+            _refuse_unread,
+            ["2024-03-01 18:48", "13.03.2024 20:49"],
+            "1 of 2 rows .* row 1 with '13.03.2024 20:49', while row 0",
+        ),
+        (
+            refuse_two_zones,
+            ["2024-03-01T18:48:00Z", "2024-03-02T18:48:00"],
+            "a time zone in 1 of 2 rows, such as row 0",
+        ),
+    ):
+        column = pd.Series(texts, name="when")
+        with pytest.raises(ValueError, match=f"column 'when' .*{message}.* write all times alike"):
+            refuse(column)
+    for numbers, unit in (([17e17, 18e17], "unit='ns'"), ([45000.5, 45001.0], "origin='1899-12-30'"), ([5, 6], "'s'")):
+        assert unit in how_to_convert(pd.Series(numbers))
 
 
 def test_the_day_is_not_looked_for_where_the_year_comes_first():

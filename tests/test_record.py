@@ -213,6 +213,9 @@ def test_people_of_a_fixed_population_have_one_number_in_all_copies() -> None:
     fixed = replace(SHOP, {"users": {"population": "fixed"}, "arrival": {"d_0": 0.0}})
     users = record(fixed, "random", episodes=12).groupby("copy")["user"].unique()
     assert len(set(np.concatenate(users.tolist()))) == 3
+    table = record(fixed, "random", episodes=12)
+    assert (table.groupby("user")["user_slot"].nunique() == 1).all()
+    assert sorted(table["user_slot"].unique()) == [0, 1, 2]
     fresh = record(SHOP, "random", episodes=12).groupby("copy")["user"].unique()
     everybody = np.concatenate(fresh.tolist())
     assert len(everybody) == len(set(everybody)) >= 12

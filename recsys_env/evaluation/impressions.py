@@ -85,6 +85,7 @@ def record(
         ticks, copies, agents and slots:
 
         user: the visitor's number; in a fixed population (`users.population`) the same people visit all copies
+        user_slot: the slot of the visitor; in a fixed population the number of the person in the catalogue
         item, category: item and topic, as in the catalogue
         time: tick of the page, 0 .. horizon - 1
         copy: copy of the batch, one episode each; copies share neither stock nor popularity
@@ -273,7 +274,14 @@ class _Impressions:
         propensities = [] if self._rows.no_propensity else ["propensity", "slate_propensity"]
         return np.dtype(
             [
-                *(("user", "i8"), ("item", "i4"), ("category", "i4"), ("time", "i4"), ("copy", "i4")),
+                *(
+                    ("user", "i8"),
+                    ("user_slot", "i4"),
+                    ("item", "i4"),
+                    ("category", "i4"),
+                    ("time", "i4"),
+                    ("copy", "i4"),
+                ),
                 *(("page", "i8"), ("session", "i8"), ("agent", "i2"), ("slot", "i2"), ("position", "i2")),
                 *((name, "f8") for name in (*propensities, "price", "discount", "popularity")),
                 *((response.name, response.kind) for response in RESPONSES),
@@ -293,6 +301,7 @@ class _Impressions:
         price, promoted = envs.prices_at(item, tick, multiplier)
         rows = np.zeros(len(item), self._rows.kind)
         rows["user"] = self._users(infos["visitor"].ravel()[place], copy)
+        rows["user_slot"] = infos["user_slot"].ravel()[place]
         rows["item"], rows["category"], rows["time"] = item, envs.world.items["topic"][item], tick
         rows["copy"], rows["page"], rows["session"] = self._first + copy, self._pages[copy], self._session[copy]
         rows["agent"], rows["slot"], rows["position"] = agent, slot, infos["rank"].ravel()[at] + 1

@@ -410,7 +410,7 @@ def check_clock(repetitions: Sequence[Mapping[str, Any]], busy: str = "refuse") 
     message = (
         f"{share:.0%} of the ticks serve somebody, more than {BUSY:.0%}. One visitor is served in a tick, so whoever "
         "stays takes ticks from the other arm, which no real platform does: use recsys_env.experiments.sparse(task), "
-        "or leave out --no-sparse"
+        "or leave out --no-sparse; in a sparse variant, ask for more users or for fewer pages of each"
     )
     if busy == "refuse":
         raise ValueError(message)

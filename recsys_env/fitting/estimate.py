@@ -22,6 +22,7 @@ from .plausibility import (
     check_evidence,
     check_prices,
     doubts_about_labels,
+    doubts_about_quantity,
     doubts_about_weights,
     repeated_rows,
     warn_of_doubts,
@@ -182,13 +183,16 @@ def fit(
         *check_events(purchases, named),
         *repeated_rows(purchases, named),
         *check_prices(lines, named["price"], named["quantity"]),
+        *doubts_about_quantity(purchases, named, lines),
         *doubts_about_labels(relabelled, len(items)),
     ]
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= chosen.dims:
+        fewer = f", or set dims to {min(shape) - 1} or less" if min(shape) > 1 else ""
         raise ValueError(
-            f"dims = {chosen.dims} needs more than {chosen.dims} users and items, the log has {shape[0]} and "
-            f"{shape[1]} in the columns {shown(named['user'])} and {shown(named['item'])}"
+            f"dims = {chosen.dims} dimensions of tastes need more than {chosen.dims} users and as many items; the log "
+            f"has {shape[0]} users in column {shown(named['user'])} and {shape[1]} items in column "
+            f"{shown(named['item'])}: take a longer log{fewer}"
         )
     topic_code, topic_name = kinds(items, "topic", named["topic"])
     domain_code, domain_name = kinds(items, "domain", named["domain"])

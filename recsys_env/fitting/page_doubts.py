@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,11 @@ STANDARD_ERRORS = 3  # by which items further down are clicked more often
 TOO_OPEN = 1.5  # factor between the items that propensities leave open and those that were offered
 AGAINST = 0.9  # share of all pairs of consecutive pages of a user whose numbers fall while times rise
 FEWEST_PAIRS = 20  # by which that is judged
+FLAG_NAMES = {  # letters of the names of columns that say what is a cart or purchase
+    **dict.fromkeys(("cart", "carted", "incart", "iscart", "addtocart", "isaddtocart"), "cart"),
+    **dict.fromkeys(("buy", "isbuy", "bought", "isbought", "purchase", "purchased", "ispurchase"), "purchase"),
+    **dict.fromkeys(("conversion", "converted", "isconversion", "order", "ordered", "isorder"), "purchase"),
+}
 OTHER_UNIT = 3.0  # factor between the usual price asked and the list price
 
 
@@ -39,6 +46,27 @@ def about_events(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray) -
     several = int((clicks > 1).sum())
     if several > SEVERAL * clicked:
         doubts.append(f"{several:,} of {clicked:,} pages with a click have several: only the first one counts")
+    return doubts
+
+
+def about_flags(table: Any, columns: Mapping[str, str]) -> list[str]:
+    """Doubts about columns without a role that say which rows were put in a cart or bought, which only events tell.
+
+    Args:
+        columns: those that the table has, by role.
+    """
+    doubts = []
+    for number, name in enumerate(table.columns):
+        kind = FLAG_NAMES.get(re.sub("[^a-z]", "", str(name).lower()))
+        if kind is None or name in columns.values():
+            continue
+        values = table.iloc[:, number]
+        said = values.astype(str).str.lower().isin(("1", "1.0", "true", "yes")).to_numpy()
+        if said.any():
+            doubts.append(
+                f"column {shown(name)} was not used, which says that {said.sum():,} rows are a {kind}, the first is "
+                f"row {int(np.argmax(said))}: only the column of events tells carts and purchases; write {kind!r} there"
+            )
     return doubts
 
 
@@ -71,16 +99,24 @@ def about_order(time: Any, numbers: Any, start: np.ndarray, user: np.ndarray) ->
 
 
 def about_pages(
-    first_row: np.ndarray, rank: np.ndarray | None, clicked: np.ndarray, carted: np.ndarray, bought: np.ndarray
+    first_row: np.ndarray,
+    item: np.ndarray,
+    rank: np.ndarray | None,
+    clicked: np.ndarray,
+    carted: np.ndarray,
+    bought: np.ndarray,
 ) -> list[str]:
     """Doubts about what pages hold.
 
     Args:
         first_row: [P + 1] where the rows of a page begin.
+        item: [R] items.
         rank: [R] position, or None.
         clicked, carted, bought: [R] truth values.
     """
     doubts, sizes = [], np.diff(first_row)
+    page = np.repeat(np.arange(len(sizes)), sizes)
+    doubts += _about_repeats(page, item, rank)
     alone = int(((sizes == 1) & (carted | bought)[first_row[:-1]]).sum())
     if np.median(sizes) > 1 and alone > ALONE * len(sizes):
         doubts.append(
@@ -110,6 +146,29 @@ def about_pages(
             "the first that people see"
         )
     return doubts
+
+
+def _about_repeats(page: np.ndarray, item: np.ndarray, rank: np.ndarray | None) -> list[str]:
+    """Doubts about pages [R] that show an item twice, or two items at one position."""
+    doubts, pages = [], len(np.unique(page))
+    if several := _pages_with_repeats(page, item):
+        doubts.append(
+            f"{several:,} of {pages:,} pages show an item at several positions, and each of them counts as a choice of "
+            "its own; if these rows tell what happened to the item later, give them its position"
+        )
+    if rank is not None and (several := _pages_with_repeats(page, rank)):
+        doubts.append(
+            f"{several:,} of {pages:,} pages have several items at one position, so the log does not tell how "
+            "attention falls: positions must be counted over the whole page, also if several recommenders fill it"
+        )
+    return doubts
+
+
+def _pages_with_repeats(page: np.ndarray, value: np.ndarray) -> int:
+    """How many pages have a value more than once."""
+    order = np.lexsort((value, page))
+    same = (np.diff(page[order]) == 0) & (np.diff(value[order]) == 0)
+    return len(np.unique(page[order][1:][same]))
 
 
 def about_missing_rows(sizes: np.ndarray, clicked: np.ndarray) -> list[str]:
@@ -159,6 +218,30 @@ def about_prices(values: dict[str, np.ndarray], name: object, item: np.ndarray) 
     return [
         f"column {shown(name)}: prices typically differ from their item's median by a factor of {spread:.1f}; are they "
         "of different units, such as cents and dollars?"
+    ]
+
+
+def about_weight_of_price(price: np.ndarray | None, item: np.ndarray, assumed: float) -> list[str]:
+    """A doubt if no item's price [R] moves and no weight of price is assumed."""
+    if price is None or assumed:
+        return []
+    asked = library("pandas", "fit").Series(price).groupby(item)
+    if (asked.max() > asked.min()).any():
+        return []
+    return [
+        "the price of no item moves, so the log does not tell the weight of price: beta_price = 0, unless the setting "
+        "beta_price assumes one"
+    ]
+
+
+def about_categories(category: np.ndarray, name: object) -> list[str]:
+    """A doubt if categories [M] of items, of this column, are nearly as many as items."""
+    kinds = len(np.unique(category))
+    if kinds <= len(category) / 2:
+        return []
+    return [
+        f"column {shown(name)} gives {kinds:,} categories for {len(category):,} items, which say little of topics; use "
+        "a coarser category, such as the first part of a path"
     ]
 
 

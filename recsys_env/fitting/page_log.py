@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ from ..files import checked_path
 from ..libraries import library
 from . import page_doubts
 from .candidates import read_candidates
-from .plausibility import doubts_about_ids_and_dates, refuse_rows, refuse_two_units
-from .table import codes_of, most_frequent_label, without_categories
-from .times import read_times
+from .plausibility import doubts_about_columns, refuse_rows, refuse_texts, refuse_two_units
+from .table import codes_of, most_frequent_label, plain_numbers
+from .times import read_times, refuse_two_zones, refuse_unread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +43,19 @@ PAGE_ROLES = (
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 REQUIRED = ("user", "item", "event")  # and page or time
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
-FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1}  # a column that says what was clicked; False is 0
+# A column that says what was clicked; False is 0.
+FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1, "no": 0, "yes": 1, "n": 0, "y": 1, "f": 0, "t": 1}
+SYNONYMS = {  # other names of events, without spaces, underscores and hyphens
+    "none": ("impression", "impressions", "show", "shown", "exposure", "view", "views", "viewed", "pv", "pageview"),
+    "click": ("clicks", "clicked", "clk", "select", "selected"),
+    "cart": ("addtocart", "addedtocart", "addcart", "basket", "addtobasket"),
+    "purchase": ("purchased", "buy", "bought", "order", "ordered", "transaction", "conversion"),
+}
+LISTED = 8  # values of a column of events that an error names
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
 ZEROS = 0.5  # positions of 0 for each of 1, from which on they count from 0
 LARGEST_POSITION = 2**53
+UNEQUAL = 0.1  # share of the pages on which recommenders fill different numbers of slots
 ROWS_PER_ITEM = 3  # of a log, from which on nearly all items that could be shown occur in it
 
 
@@ -146,7 +156,7 @@ def read_pages(
     for role in ("user", "item", "page", "session", "category", "text", "agent"):
         if role in data:
             refuse_rows(data[role], data[role].isna(), "must not be missing: drop or fill these rows")
-    level = _levels(pd, data["event"])
+    level, doubts = _levels(pd, data["event"])
     user, user_ids = codes_of(pd, data["user"])
     item, item_ids = codes_of(pd, data["item"])
     for name, ids, what in (("user", user_ids, "users"), ("item", item_ids, "items")):
@@ -156,10 +166,11 @@ def read_pages(
                 "more"
             )
     when = _times(pd, data["time"]) if "time" in data else np.zeros(len(item))
-    page, doubts = _page_numbers(pd, data, user, when, level)
+    page, more = _page_numbers(pd, data, user, when, level)
+    doubts += more
     for role in ("position", "propensity", "price", "discount", "popularity"):
         if role in data:
-            data[role] = _filled(pd, without_categories(data[role]), page, item, level)
+            data[role] = _filled(pd, plain_numbers(data[role]), page, item, level)
     if "position" in data:
         data["position"], more = _from_one(data["position"])
         doubts += more
@@ -174,7 +185,7 @@ def read_pages(
     if "quantity" in data:  # a log may have it for purchases alone
         data["quantity"] = data["quantity"].fillna(1)
     values = {role: _numbers(data[role], *rule) for role, rule in numbers.items() if role in data}
-    doubts += doubts_about_ids_and_dates(table, used)
+    doubts += [*doubts_about_columns(table, used), *page_doubts.about_flags(table, used)]
     return _ordered(pd, data, values, (user, item, page, level, when), (user_ids, item_ids), items, named, doubts)
 
 
@@ -268,18 +279,23 @@ def _present(what: str, table: Any, named: dict[str, str | None], given: Mapping
     return used
 
 
-def _levels(pd: Any, event: Any) -> np.ndarray:
-    """Each row's event as a number of `EVENTS`; a missing one is "none", and a flag says whether it was clicked."""
+def _levels(pd: Any, event: Any) -> tuple[np.ndarray, list[str]]:
+    """Each row's event as a number of `EVENTS`, and a doubt if other names stand for them. A missing event is "none",
+    and a flag says whether the item was clicked."""
     allowed = f"must hold {', '.join(EVENTS)} or nothing, or else 0 and 1, or truth values, for none and click"
     try:
         codes, kinds = pd.factorize(event)
     except TypeError:  # no hash
         raise ValueError(f"column {shown(event.name)} {allowed}, it holds {shown(event.iloc[0])}") from None
-    levels = EVENTS | FLAGS
-    found = [levels.get(kind.strip().lower() if isinstance(kind, str) else kind, -1) for kind in kinds]
+    known = EVENTS | FLAGS | {name: EVENTS[event] for event, names in SYNONYMS.items() for name in names}
+    words = [re.sub("[ _-]", "", kind.lower()) if isinstance(kind, str) else kind for kind in kinds]
+    found = [known.get(word, -1) for word in words]
     level = np.array([*found, EVENTS["none"]], np.int64)[codes]  # the code of a missing event is -1
-    refuse_rows(event, level < 0, allowed)
-    return level
+    refuse_rows(event, level < 0, f"{allowed}, and it holds {', '.join(map(shown, kinds[:LISTED]))}")
+    names = list(EVENTS)
+    read = [f"{kind} as {names[known[word]]}" for kind, word in zip(kinds, words, strict=True) if word not in EVENTS]
+    guessed = any(word not in EVENTS and word not in FLAGS for word in words)
+    return level, [f"column {shown(event.name)}: {', '.join(read)} was read"] if guessed else []
 
 
 def _page_numbers(
@@ -344,11 +360,7 @@ def _filled(pd: Any, column: Any, page: np.ndarray, item: np.ndarray, level: np.
 
 
 def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
-    if column.dtype.kind not in "iuf":
-        raise ValueError(
-            f"column {shown(column.name)} must hold numbers ({allowed}), it holds {shown(column.iloc[0])} "
-            f"({column.dtype})"
-        )
+    refuse_texts(column, allowed)
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     with np.errstate(invalid="ignore"):
         refuse_rows(column, ~(np.isfinite(values) & test(values)), f"must be {allowed}")
@@ -364,11 +376,12 @@ def _times(pd: Any, column: Any) -> np.ndarray:
         refuse_rows(column, numbers.isna(), "must hold numbers, as in most of its rows")
         refuse_two_units(numbers)
         return _numbers(numbers, "finite", np.isfinite)
+    refuse_two_zones(column)
     try:
         when = read_times(column)
     except (TypeError, ValueError):
         raise ValueError(f"column {shown(column.name)} must hold times or numbers, it holds {column.dtype}") from None
-    refuse_rows(column, when.isna(), "must hold times or numbers")
+    refuse_unread(column, when, "times or numbers")
     return ((when - when.min()) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
 
 
@@ -500,9 +513,9 @@ def _ordered(
         *doubts,
         *page_doubts.about_events(data, before, clicks),
         *_doubts_about_order(data, page, by_user, start_times, of_user[by_user]),
-        *page_doubts.about_pages(first_row, rank, clicked, carted, bought),
+        *page_doubts.about_pages(first_row, item[one], rank, clicked, carted, bought),
     ]
-    agents, more_doubts = (1, []) if "agent" not in data else _agents_of_a_page(pd, data["agent"], page)
+    agents, more_doubts = (1, []) if "agent" not in data else _agents_of_a_page(pd, data["agent"].iloc[one], row_page)
     doubts += more_doubts
     if "price" in values:
         doubts += page_doubts.about_prices(values, data["price"].name, item)
@@ -530,6 +543,8 @@ def _ordered(
     of_items = _items(pd, items, named, ids[1], labels)
     index = index_in(of_items["item_ids"], ids[1])[item]
     doubts += page_doubts.about_units(values, of_items["list_price"], index)
+    if "category" in data:
+        doubts += page_doubts.about_categories(of_items["category"], data["category"].name)
     if of_items["category"] is None:
         of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
     item_of_row, candidates = index[one], None
@@ -556,9 +571,18 @@ def _ordered(
 
 
 def _agents_of_a_page(pd: Any, agent: Any, page: np.ndarray) -> tuple[int, list[str]]:
-    """How many recommenders most pages have, and a doubt if the log has several, but each page is of one."""
-    several = pd.DataFrame({"page": page, "agent": pd.factorize(agent)[0]}).groupby("page")["agent"].nunique()
-    agents, of_log = int(several.mode().iloc[0]), agent.nunique()
+    """How many recommenders most pages have, and a doubt if the log has several, but each page is of one, or they fill
+    unequal parts of a page."""
+    items = pd.DataFrame({"page": page, "agent": pd.factorize(agent)[0]}).value_counts().groupby("page")
+    agents, of_log = int(items.size().mode().iloc[0]), agent.nunique()
+    unequal = items.max() > items.min()
+    if agents > 1 and unequal.mean() > UNEQUAL:
+        first = unequal.idxmax()
+        return agents, [
+            f"column {shown(agent.name)}: on {unequal.sum():,} of {len(unequal):,} pages some recommenders fill more "
+            f"slots than others, such as {items.max()[first]} and {items.min()[first]}; in the world all fill as many, "
+            "so that its pages are smaller or larger"
+        ]
     if agents > 1 or of_log == 1:
         return agents, []
     return 1, [

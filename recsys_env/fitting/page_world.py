@@ -15,6 +15,7 @@ from ..config import SceneConfig
 from ..kernels.page_choices import count_habits
 from ..libraries import library
 from ..settings import Settings, choice_field, number_field, replace
+from . import page_doubts
 from .choice_data import Pages, shown_to_users
 from .choice_model import ChoiceModel, fit_choices
 from .learned_vectors import learn_vectors
@@ -108,8 +109,13 @@ def fit_pages(
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")
     pages = read_pages(log, columns, items)
-    warn_of_doubts((*pages.serious, *pages.doubts), stacklevel=2)
+    warn_of_doubts((*pages.serious, *doubts_of(pages, chosen)), stacklevel=2)
     return fitted_pages(pages, chosen, source)[0]
+
+
+def doubts_of(pages: PageLog, chosen: PageFitSettings) -> tuple[str, ...]:
+    """What is probably wrong with a log, or lacking for a fit with these settings, beside what is serious."""
+    return *pages.doubts, *page_doubts.about_weight_of_price(pages.price, pages.item, chosen.beta_price)
 
 
 def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> tuple[FittedWorld, ChoiceModel]:
@@ -200,7 +206,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         relabelled=pages.several_labels,
         first=pages.first,
         last=pages.last,
-        doubts="\n".join((*pages.serious, *pages.doubts)),
+        doubts="\n".join((*pages.serious, *doubts_of(pages, chosen))),
     )
     return _world(catalogue, described, facts, pages), model
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks import shown
+from ..libraries import library
 from .times import DAY_AND_MONTH
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ FLAGS = frozenset(
     + ("ispurchase", "conversion", "converted", "isconversion")
 )
 RATINGS = frozenset(("rating", "ratings", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore"))
-LARGEST_RATING, MISSING = 10, frozenset(("nan", "none", "<na>", ""))
+LARGEST_RATING, MISSING = 100, frozenset(("nan", "none", "<na>", ""))
+MISSING_IDS = frozenset(("nan", "none", "null", "<na>"))  # as programs write that there is no id
+CURRENCIES = frozenset(
+    ("AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HUF", "INR")
+    + ("JPY", "KRW", "MXN", "NOK", "PLN", "RUB", "SEK", "TRY", "USD", "ZAR")
+)
 EVENTS = frozenset(
     f"{name}{end}" for name in ("event", "behavior", "behaviour", "action", "interaction") for end in ("", "type")
 )
@@ -43,6 +49,7 @@ REPEATED = 0.1  # share of rows that repeat another one; customers who buy a pro
 FARTHEST = 1e3  # factor between a price and the median of its product
 WIDEST = 1e6  # factor between the usual prices of a product and of the median product
 GROWTH, FEWEST_OTHER_UNITS = 0.5, 100  # power of the units below which prices are doubted; rows that tell it
+PROPORTIONAL = 0.8  # power of a column without a role with which prices grow, from which on it may be the quantity
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
 ONE_USER = 0.1  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
@@ -70,6 +77,11 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
     for number, name in enumerate(table.columns):
         if name in columns.values():
             continue
+        if _are_ratings(name, table.iloc[:, number]):
+            doubts.append(
+                f"column {shown(name)} was not used: every row was taken for a choice of the item, however it was "
+                "rated; to count what people liked, give fit those rows alone"
+            )
         values = table.iloc[:, number].head(SAMPLE).astype(str)
         if values.nunique() > MOST_KINDS:
             continue
@@ -92,20 +104,16 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
                 f"column {shown(name)} has the values {shown(sorted(kinds))}; every row was taken for a purchase, "
                 "whatever it holds there"
             )
-        if _are_ratings(name, kinds):
-            doubts.append(
-                f"column {shown(name)} was not used: every row was taken for a choice of the item, however it was "
-                "rated; to count what people liked, give fit those rows alone"
-            )
-    return [*doubts, *doubts_about_ids_and_dates(table, columns)]
+    return [*doubts, *doubts_about_columns(table, columns)]
 
 
-def _are_ratings(name: object, kinds: Iterable[str]) -> bool:
+def _are_ratings(name: object, values: pd.Series) -> bool:
     """Whether a column of this name with these values, such as "4.5", holds ratings."""
-    words = {*re.split("[^a-z]+", str(name).lower()), _letters(name)}
-    given = [kind for kind in kinds if kind.lower() not in MISSING]
+    if not {*re.split("[^a-z]+", str(name).lower()), _letters(name)} & RATINGS:
+        return False
+    given = [kind for kind in map(str, values.unique()) if kind.lower() not in MISSING]
     try:
-        return bool(words & RATINGS) and len(given) > 2 and all(0 <= float(kind) <= LARGEST_RATING for kind in given)
+        return len(given) > 2 and all(0 <= float(kind) <= LARGEST_RATING for kind in given)
     except ValueError:
         return False
 
@@ -120,37 +128,75 @@ def doubts_about_labels(several: int, items: int) -> list[str]:
     ]
 
 
-def doubts_about_ids_and_dates(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list[str]:
-    """Doubts whether ids of users and items are of one spelling, rows of one user those of one person, and dates read
-    as they were written.
+def doubts_about_columns(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list[str]:
+    """Doubts about the columns of any log: whether ids of users and items are of one spelling, rows of one user those
+    of one person, dates read as they were written, and prices of one currency.
 
     Args:
         columns: those that the table has, by role.
     """
     doubts = []
     for role in ("user", "item"):
-        spellings: dict[str, list[object]] = {}
-        for value in table[columns[role]].dropna().unique().tolist():
-            spellings.setdefault(str(value).strip().lower().removesuffix(".0"), []).append(value)
-        if several := [values for values in spellings.values() if len(values) > 1]:
-            doubts.append(
-                f"column {shown(columns[role])}: {len(several):,} ids come in several spellings, such as "
-                f"{shown(several[0][0])} and {shown(several[0][1])}, which count as different {role}s"
-            )
+        doubts += _doubts_about_ids(table[columns[role]], role)
     rows = table[columns["user"]].value_counts()
     if rows.iloc[0] > max(ONE_USER * len(table), TIMES_MEAN * rows.mean()):
         doubts.append(
             f"column {shown(columns['user'])}: {rows.iloc[0]:,} of {len(table):,} rows are of one user, "
             f"{shown(rows.index.tolist()[0])}; leave them out if these are many people, such as guests, or a program"
         )
-    if (time := columns.get("time")) is not None and table[time].dtype.kind == "O":
-        found = [DAY_AND_MONTH.match(str(value)) for value in table[time].unique()]
-        if all(found) and all(int(match[1]) <= 12 and int(match[2]) <= 12 for match in found if match):
-            doubts.append(
-                f"column {shown(time)}: dates such as {shown(str(table[time].iloc[0]))} are read with the month first; "
-                "if the day comes first, convert them by pandas.to_datetime(..., dayfirst=True)"
-            )
+    if (time := columns.get("time")) is not None:
+        doubts += _doubts_about_dates(table[time])
+    if columns.get("price") is not None:
+        for number, name in enumerate(table.columns):
+            if name not in columns.values():
+                doubts += _doubts_about_currencies(table.iloc[:, number], columns["price"])
     return doubts
+
+
+def _doubts_about_ids(column: pd.Series, role: str) -> list[str]:
+    """Doubts about ids in several spellings, and about texts that stand for missing ids."""
+    doubts = []
+    spellings: dict[str, list[object]] = {}
+    for value in column.dropna().unique().tolist():
+        spellings.setdefault(str(value).strip().lower().removesuffix(".0"), []).append(value)
+    if several := [values for values in spellings.values() if len(values) > 1]:
+        doubts.append(
+            f"column {shown(column.name)}: {len(several):,} ids come in several spellings, such as "
+            f"{shown(several[0][0])} and {shown(several[0][1])}, which count as different {role}s"
+        )
+    if texts := [value for name in sorted(MISSING_IDS & spellings.keys()) for value in spellings[name]]:
+        rows = column.isin(texts).to_numpy()
+        doubts.append(
+            f"column {shown(column.name)}: {rows.sum():,} rows have the {role} {shown(texts[0])}, the first is row "
+            f"{int(np.argmax(rows))}, and count as rows of one {role}; leave them out if their ids are missing"
+        )
+    return doubts
+
+
+def _doubts_about_dates(column: pd.Series) -> list[str]:
+    """A doubt if it is not clear whether the day or the month comes first."""
+    if column.dtype.kind != "O":
+        return []
+    found = [DAY_AND_MONTH.match(str(value)) for value in column.unique()]
+    if not (all(found) and all(int(match[1]) <= 12 and int(match[2]) <= 12 for match in found if match)):
+        return []
+    return [
+        f"column {shown(column.name)}: dates such as {shown(str(column.iloc[0]))} are read with the month first; if "
+        "the day comes first, convert them by pandas.to_datetime(..., dayfirst=True)"
+    ]
+
+
+def _doubts_about_currencies(column: pd.Series, price: str | None) -> list[str]:
+    """A doubt if a column without a role holds several currencies."""
+    if column.head(SAMPLE).nunique() > len(CURRENCIES):
+        return []
+    rows = column.astype(str).str.strip().str.upper().value_counts()
+    if len(rows) < 2 or not set(rows.index) <= CURRENCIES:
+        return []
+    return [
+        f"column {shown(column.name)} names {len(rows)} currencies, {rows.index[0]} in {rows.iloc[0]:,} rows and "
+        f"{rows.index[1]} in {rows.iloc[1]:,}; convert column {shown(price)} to one of them, or its weight is wrong"
+    ]
 
 
 def refuse_two_units(column: pd.Series) -> None:
@@ -172,6 +218,25 @@ def refuse_rows(column: pd.Series, bad: Any, why: str) -> None:
             f"column {shown(column.name)} {why}; {int(bad.sum())} of {len(bad)} rows are affected, the first is row "
             f"{row} with {shown(example)}"
         )
+
+
+def refuse_texts(column: pd.Series, allowed: str) -> None:
+    """Raise a ValueError if a column holds texts or other things where numbers are needed.
+
+    Args:
+        allowed: what the numbers must be.
+    """
+    if column.dtype.kind in "iuf":
+        return
+    numbers = library("pandas", "fit").to_numeric(column, errors="coerce")
+    texts = (numbers.isna() & column.notna()).to_numpy()
+    if texts.any():
+        how = "write numbers with a decimal point, without currency signs, percent signs or separators of thousands"
+        refuse_rows(column, texts, f"must hold numbers ({allowed}): {how}")
+    raise ValueError(
+        f"column {shown(column.name)} must hold numbers ({allowed}), and it holds them as {column.dtype}, such as "
+        f"{shown(column.iloc[0])}; convert it by pandas.to_numeric"
+    )
 
 
 def _letters(name: object) -> str:
@@ -223,6 +288,26 @@ def check_prices(lines: pd.DataFrame, column: str | None, quantity: str | None) 
             "quantity, or name no column of quantity"
         )
     return doubts
+
+
+def doubts_about_quantity(table: pd.DataFrame, columns: Mapping[str, str | None], lines: pd.DataFrame) -> list[str]:
+    """A doubt if the log names no quantity, and prices of tidy lines grow with another column of small integers."""
+    if columns["price"] is None or columns["quantity"] is not None:
+        return []
+    for number, name in enumerate(table.columns):
+        values = table.iloc[:, number]
+        if name in columns.values() or values.dtype.kind not in "iu" or values.min() < 1:
+            continue
+        if not 1 < values.nunique() <= MOST_KINDS:
+            continue
+        units = values.to_numpy(np.float64)
+        growth = growth_with_units(lines.assign(units=units, list=lines["list"] / units))
+        if growth is not None and growth > PROPORTIONAL:
+            return [
+                f"column {shown(columns['price'])}: within a product, prices grow with column {shown(name)} (by its "
+                f"power {growth:.2f}), which has no role; if it is the quantity, say so: quantity={name}"
+            ]
+    return []
 
 
 def growth_with_units(lines: pd.DataFrame) -> float | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..checks import did_you_mean, shown
 from ..libraries import library
-from .times import read_times
+from .plausibility import refuse_texts
+from .times import how_to_convert, read_times, refuse_two_zones, refuse_unread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +207,9 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
 
 
 def codes_of(pd: Any, ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each id, and the ids in ascending order, by number."""
+    """The number of each id, and the ids in ascending order, by number. Whole floats count as integers."""
+    if ids.dtype.kind == "f" and (ids == np.floor(ids)).all() and ids.abs().max() < 2**53:
+        ids = ids.astype(np.int64)
     try:
         codes, found = pd.factorize(ids, sort=True)
     except TypeError:  # no order, or no hash
@@ -224,20 +228,21 @@ def most_frequent_label(pd: Any, item: Any, label: Any) -> tuple[np.ndarray, np.
     return counts.drop_duplicates("item")["label"].to_numpy(str), (np.bincount(counts["item"]) > 1)
 
 
-def without_categories(values: pd.Series) -> pd.Series:
-    """The numbers of a column, also of one whose kind is "category"; some may be missing."""
+def plain_numbers(values: pd.Series) -> pd.Series:
+    """The numbers of a column, also of one that holds categories or decimals; some may be missing. A column of texts
+    stays as it is."""
     categories = getattr(values.dtype, "categories", None)
-    return values if categories is None or categories.dtype.kind not in "iuf" else values.astype(np.float64)
+    decimals = values.dtype.kind == "O" and values.map(type).isin((Decimal, float, type(None))).all()
+    return (
+        values.astype(np.float64) if decimals or (categories is not None and categories.dtype.kind in "iuf") else values
+    )
 
 
 def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
     column = values.name
     allowed = "finite and > 0" if positive else "finite and >= 0"
-    values = without_categories(values)
-    if values.dtype.kind not in "iuf":
-        raise ValueError(
-            f"column {shown(column)} must be numeric ({allowed}), it holds {shown(values.iloc[0])} ({values.dtype})"
-        )
+    values = plain_numbers(values)
+    refuse_texts(values, allowed)
     numbers = values.to_numpy(dtype=float, na_value=np.nan)
     with np.errstate(over="ignore", under="ignore"):
         kept = numbers.astype(np.float32)  # as the catalogue keeps it
@@ -270,25 +275,20 @@ def _times(pd: Any, values: pd.Series) -> pd.Series:
     """Times without a zone: of a column with one zone as its clocks showed them, of mixed ones in UTC."""
     column = values.name
     if values.dtype.kind in "iufbc":  # pandas would read numbers as nanoseconds since 1970
-        raise ValueError(
-            f"column {shown(column)} holds numbers ({values.iloc[0]}); convert them: pandas.to_datetime(..., unit='s')"
-        )
+        raise ValueError(f"column {shown(column)} holds numbers ({values.iloc[0]}); {how_to_convert(values)}")
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         when = values.dt.tz_localize(None)
     elif values.dtype.kind == "M":
         when = values
     else:
+        refuse_two_zones(values)
         try:
             when = read_times(values).dt.tz_localize(None)
         except (TypeError, ValueError):
             raise ValueError(
                 f"column {shown(column)} must hold times, it holds {shown(values.iloc[0])} ({values.dtype})"
             ) from None
-    bad = values[when.isna()]
-    if len(bad):
-        raise ValueError(
-            f"column {shown(column)} must hold times; {len(bad)} rows do not, the first holds {shown(bad.iloc[0])}"
-        )
+    refuse_unread(values, when)
     early = when < pd.Timestamp(EARLIEST)
     if early.any():
         raise ValueError(

@@ -7,11 +7,17 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..checks import shown
 from ..libraries import library
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ZONE = r"(?:Z|[+-]\d\d:?\d\d)\s*$"  # at the end of a time
+NANOSECONDS = (3e17, 1e19)  # since 1970
+SPREADSHEET_DAYS = (29_221, 73_050)  # since 1899-12-30, from 1980 to 2099
 DAY_AND_MONTH = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})\b")
 
 
@@ -39,3 +45,46 @@ def _other_ways(column: pd.Series) -> Iterator[dict[str, Any]]:
     yield {"format": "ISO8601"}
     if all(DAY_AND_MONTH.match(str(text)) for text in column.dropna().unique()):
         yield {"dayfirst": True}
+
+
+def how_to_convert(numbers: pd.Series) -> str:
+    """What to do with a column of numbers that must be times."""
+    for unit, low, high, what in (
+        ("unit='ns'", *NANOSECONDS, "nanoseconds since 1970"),
+        ("unit='D', origin='1899-12-30'", *SPREADSHEET_DAYS, "days of a spreadsheet"),
+    ):
+        if numbers.between(low, high).all():
+            return f"they look like {what}: convert them by pandas.to_datetime(..., {unit})"
+    return "convert them, such as seconds since 1970 by pandas.to_datetime(..., unit='s')"
+
+
+def refuse_two_zones(column: pd.Series) -> None:
+    """Raise a ValueError if some times are written with a time zone and others without one."""
+    texts = column.dropna().astype(str)
+    zoned = texts.str.contains(ZONE, regex=True).to_numpy(bool)
+    if zoned.any() and not zoned.all():
+        with_zone, without = (texts[rows].index[0] for rows in (zoned, ~zoned))
+        raise ValueError(
+            f"column {shown(column.name)} has a time zone in {zoned.sum()} of {len(zoned)} rows, such as row "
+            f"{with_zone} with {shown(texts[with_zone])}, and none in the others, such as row {without} with "
+            f"{shown(texts[without])}; write all times alike"
+        )
+
+
+def refuse_unread(column: pd.Series, when: pd.Series, allowed: str = "times") -> None:
+    """Raise a ValueError if rows of a column could not be read as times.
+
+    Args:
+        when: what was read, NaT where nothing was.
+        allowed: what the column may hold.
+    """
+    unread = when.isna().to_numpy()
+    if not unread.any():
+        return
+    row, read = int(np.argmax(unread)), int(np.argmin(unread))
+    bad, good = (shown(str(column.iloc[number])) for number in (row, read))
+    beside = "" if unread.all() else f", while row {read} with {good} is: write all times alike"
+    raise ValueError(
+        f"column {shown(column.name)} must hold {allowed}; {unread.sum()} of {len(unread)} rows are not read as times, "
+        f"the first is row {row} with {bad}{beside}"
+    )

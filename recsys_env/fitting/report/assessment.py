@@ -16,7 +16,7 @@ from ...policies import POLICIES
 from ...settings import Settings, number_field, numbers_field, replace
 from ..choice_model import ChoiceModel
 from ..estimate import Origin, fit
-from ..page_world import PageFitSettings, fitted_pages
+from ..page_world import PageFitSettings, doubts_of, fitted_pages
 from ..tastes import largest_habits, purchase_counts
 from ..world import FittedWorld, RecommenderLogWarning, checked_origin
 from . import (
@@ -207,7 +207,7 @@ def _pages(
         "pages": (int(log.first.sum()), int((~log.first).sum())),
         "held-out pages of new users or items": log.strangers,
     }
-    doubts = verdict.about_log(log.whole.doubts, log.whole.serious)
+    doubts = verdict.about_log(doubts_of(log.whole, fitting), log.whole.serious)
     return facts, doubts, {name: partial(part, evidence) for name, part in PAGE_PARTS.items()}
 
 
@@ -345,7 +345,8 @@ def _decisions(evidence: Evidence | PageEvidence) -> Part:
     hidden = decisions.confounder(world, rewards, settings.strengths, settings.draws, evidence.progress)
     visitors = len(world.catalogue.user_taste)
     numbers = {"visitors": visitors, "candidates": world.candidates.number, "ranking": order, "confounder": hidden}
-    return numbers, verdict.about_decisions(order, hidden)
+    comparable = diagnosis.KINDS[world.origin].comparable
+    return numbers, verdict.about_decisions(order, hidden) if comparable else []
 
 
 # ------------------------------------------------------------------------------------------------ parts about pages

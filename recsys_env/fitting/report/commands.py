@@ -7,10 +7,13 @@ python -m recsys_env report PAGES.csv --columns user=visitor item=offer event=cl
 
 from __future__ import annotations
 
+import csv
 import gzip
+import re
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +25,11 @@ from ...libraries import library
 from ...settings import replace
 from .. import estimate
 from ..estimate import FitSettings
-from ..page_log import PAGE_ROLES
+from ..page_log import PAGE_ROLES, REQUIRED
 from ..page_world import PageFitSettings
 from ..plausibility import MILLISECONDS, SECONDS, refuse_rows, refuse_two_units
 from ..table import COLUMNS, OPTIONAL
+from ..times import NANOSECONDS
 from ..world import ORIGINS
 from .assessment import assess
 from .page import HEADS, write_page
@@ -33,11 +37,11 @@ from .page import HEADS, write_page
 if TYPE_CHECKING:
     import pandas as pd
 
-CSV, PARQUET = (".csv", ".csv.gz"), ".parquet"
+CSV, PARQUET = (".csv", ".csv.gz", ".tsv", ".tsv.gz"), ".parquet"
 SEPARATORS = ",;\t|"
 IDS = ("user", "item", "page", "session")  # roles whose values are names, also if they look like numbers
 MICROSECONDS = (3e14, 1e16)  # since 1970
-UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DATES = (19800101, 20991231)  # written as numbers
 
 
@@ -51,27 +55,27 @@ def fit(
     """Fit a world to a log of purchases or pages and write it to a file, which `FittedWorld.load` reads.
 
     Args:
-        log: a .csv, .csv.gz or .parquet file with one row per purchase, or, with the origin pages, one row per shown
-            item. Text files are in UTF-8; their columns are separated by commas, semicolons, tabs or bars.
+        log: a .csv, .tsv or .parquet file with one row per purchase, or, with the origin pages, one row per shown item.
+            Text files are in UTF-8, also compressed by gzip; commas, semicolons, tabs or bars separate their columns.
         columns: the log's column of each role: user=customer item=product time=when price=paid topic=category. The
             roles are those of `recsys_env.fitting.fit`. Only user, item and time are required: price, quantity,
             discount, topic and name are used if the log has columns with the default names. Numbers as times are
-            seconds, milliseconds or microseconds since 1970, or dates such as 20240301. The roles of a log of pages are
-            those of `recsys_env.fitting.fit_pages`: user=visitor item=offer time=when event=clicked position=slot
-            propensity=pscore.
+            seconds, milliseconds, microseconds or nanoseconds since 1970, or dates such as 20240301. The roles of a log
+            of pages are those of `recsys_env.fitting.fit_pages`: user=visitor item=offer time=when event=clicked
+            position=slot propensity=pscore.
         origin: how the customers came to choose: free_choice, random_pages, recommender or pages.
         settings: fields of `recsys_env.fitting.FitSettings`, or with the origin pages of `PageFitSettings`, such as
             dims=8 habit_size=32.
         out: the file.
     """
     check_writable(checked_path("out", out))
-    of_fit = _settings(settings, origin)
+    how, of_fit = _origin(origin), _settings(settings, origin)
     table, roles = _read(log, columns, origin)
     step = _progress()
     step("fit a world")
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
-        world = estimate.fit(table, origin=_origin(origin), columns=roles, source=log.name, **of_fit)
+        world = estimate.fit(table, origin=how, columns=roles, source=log.name, **of_fit)
     for doubt in doubts:
         step(f"warning: {doubt.message}")
     world.save(out)
@@ -91,7 +95,7 @@ def report(
     The exit status is 1 if no world can be fitted to the log. The report says why.
 
     Args:
-        log: a .csv, .csv.gz or .parquet file, as for `python -m recsys_env fit`.
+        log: a .csv, .tsv or .parquet file, as for `python -m recsys_env fit`.
         columns: the log's column of each role, as for `fit`: user=customer item=product time=when.
         origin: how the customers came to choose: free_choice, random_pages, recommender or pages.
         settings: of the fit, as for `fit`.
@@ -100,11 +104,11 @@ def report(
     cli.require("evaluate", "matplotlib")
     for name in ("report.json", "report.html"):
         check_writable(checked_path("out", out) / name)
-    of_fit = _settings(settings, origin)
+    how, of_fit = _origin(origin), _settings(settings, origin)
     table, roles = _read(log, columns, origin)
     found = assess(
         table,
-        origin=_origin(origin),
+        origin=how,
         columns=roles,
         fit_settings=of_fit,
         progress=_progress(),
@@ -117,7 +121,7 @@ def report(
 def show(result: Path | Mapping[str, Any]) -> None:
     """Print the verdict of a report, or the file of a world."""
     if isinstance(result, Path):
-        print(f"{result}: {result.stat().st_size / 1e3:,.0f} kB; recsys_env.fitting.FittedWorld.load reads it")
+        print(f"{result}: {result.stat().st_size / 1e3:,.0f} kB; other commands take it as --task {result}")
         return
     verdict = result["verdict"]
     print(verdict["sentence"])
@@ -166,27 +170,58 @@ def _read(log: Path, columns: tuple[str, ...], origin: str) -> tuple[pd.DataFram
             )
         given[role] = column
     pd = library("pandas", "fit")
-    if log.name.endswith(CSV):
+    if not log.name.lower().endswith((*CSV, PARQUET)):
+        raise ValueError(f"{log} must be a file whose name ends in {', '.join(CSV)} or {PARQUET}")
+    if not log.is_file():
+        raise ValueError(f"there is no file {log}")
+    if log.name.lower().endswith(CSV):
         usual: Mapping[str, str | None] = dict(zip(IDS, IDS, strict=True)) if origin == "pages" else COLUMNS
         table = _read_csv(pd, log, [name for role in IDS if (name := given.get(role, usual.get(role))) is not None])
-    elif log.suffix == PARQUET:
-        table = pd.read_parquet(log)
     else:
-        raise ValueError(f"{log} must be a file whose name ends in {', '.join(CSV)} or {PARQUET}")
+        table = _read_parquet(pd, log)
     if origin == "pages":
+        _check_named(log, table, {role: given.get(role, role) for role in REQUIRED})
         return _with_times(pd, table, given.get("time", "time"), all_or_none=True), given
     missing = {role: None for role in OPTIONAL if role not in given and COLUMNS[role] not in table.columns}
     roles = {**COLUMNS, **missing, **given}
+    _check_named(log, table, {role: roles[role] for role in COLUMNS if role not in OPTIONAL})
     return _with_times(pd, table, roles["time"], all_or_none=False), roles
+
+
+def _check_named(log: Path, table: pd.DataFrame, required: Mapping[str, str | None]) -> None:
+    """Raise a ValueError that lists all roles whose columns the table lacks."""
+    missing = [role for role, column in required.items() if column not in table.columns]
+    if not missing:
+        return
+    columns = list(map(str, table.columns))
+    header = ""
+    if all(re.fullmatch(r"[-\d.,:TZ+ ]*", column) for column in columns):
+        header = "; these look like values: the first line of the file must name its columns"
+    raise ValueError(
+        f"{log} has no column for {', '.join(f'{role} ({shown(required[role])})' for role in missing)}: give --columns "
+        f"{' '.join(f'{role}=COLUMN' for role in missing)}; its columns are {', '.join(columns)}{header}"
+    )
+
+
+def _read_parquet(pd: Any, log: Path) -> pd.DataFrame:
+    library("pyarrow", "fit")
+    try:
+        return pd.read_parquet(log)
+    except Exception as error:  # pyarrow's own kinds
+        raise ValueError(f"{log} is no Parquet file that can be read: {error}") from None
 
 
 def _read_csv(pd: Any, log: Path, ids: Sequence[str]) -> pd.DataFrame:
     """The table in a text file. Ids are read as texts, because 007 and 7 are two; those that are all whole numbers
-    without leading zeros become numbers."""
-    opened = gzip.open if log.suffix == ".gz" else open
+    without leading zeros, such as 7 or 7.0, become numbers."""
+    opened = gzip.open if log.suffix.lower() == ".gz" else open
     try:
         with opened(log, "rt", encoding="utf-8-sig") as file:
-            separator = max(SEPARATORS, key=file.readline().count)
+            line = file.readline()
+        separator = max(SEPARATORS, key=line.count)
+        header = Counter(next(csv.reader([line], delimiter=separator), []))
+        if twice := [name for name, number in header.items() if name and number > 1]:
+            raise ValueError(f"{log} has several columns named {shown(twice[0])}; a name may stand once")
         columns = pd.read_csv(log, nrows=0, sep=separator).columns
         texts = dict.fromkeys((name for name in ids if name in columns), str.strip)
         # With low memory, the type of a column would differ between parts. A converter keeps ids such as "NA".
@@ -198,15 +233,18 @@ def _read_csv(pd: Any, log: Path, ids: Sequence[str]) -> pd.DataFrame:
         raise ValueError(f"{log} must be a file compressed by gzip: {error}") from None
     except pd.errors.EmptyDataError:
         raise ValueError(f"{log} is empty") from None
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{log} is no table whose lines all have the columns of the first one: {error}") from None
     for name in texts:
         values = table[name]
-        whole = values.str.fullmatch(r"0|[1-9]\d{0,17}").all()
-        table[name] = values.astype("int64") if whole and len(values) else values.mask(values == "")
+        whole = values.str.fullmatch(r"(0|[1-9]\d{0,17})(\.0+)?").all()
+        numbers = values.str.partition(".")[0].astype("int64") if whole and len(values) else None
+        table[name] = values.mask(values == "") if numbers is None else numbers
     return table
 
 
 def _with_times(pd: Any, table: pd.DataFrame, column: str | None, all_or_none: bool) -> pd.DataFrame:
-    """The table, with times instead of seconds, milliseconds or microseconds since 1970, or dates written as numbers.
+    """The table, with times instead of numbers of `UNITS` since 1970, or dates written as numbers.
 
     Args:
         all_or_none: whether numbers of which only most are in one of these forms stay as they are, as in a log of
@@ -219,7 +257,7 @@ def _with_times(pd: Any, table: pd.DataFrame, column: str | None, all_or_none: b
         return table
     numbers = table[column]
     refuse_two_units(numbers)
-    for (low, high), unit in ((SECONDS, "s"), (MILLISECONDS, "ms"), (MICROSECONDS, "us")):
+    for (low, high), unit in ((SECONDS, "s"), (MILLISECONDS, "ms"), (MICROSECONDS, "us"), (NANOSECONDS, "ns")):
         fits = numbers.between(low, high).fillna(False).to_numpy(bool)
         if fits.all() or (fits.mean() > 0.5 and not all_or_none):
             refuse_rows(numbers, ~fits, f"must be a time since 1970 in {UNITS[unit]}, as in most of its rows")
