@@ -126,7 +126,7 @@ def total_loss(losses: Mapping[str, float]) -> float:
 
 
 def _minibatches(pages: LoggedPages, size: int) -> Iterator[torch.Tensor]:
-    """Yield rows of so many pages with a click, in random order, and of as many others, for ever."""
+    """Yield batches of rows without end: pages with a click, in random order, and as many others."""
     clicks, others = (which.nonzero().squeeze(1) for which in (pages.has_click, ~pages.has_click))
     while True:
         for some in clicks[torch.randperm(len(clicks))].split(size):

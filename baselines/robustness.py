@@ -289,8 +289,7 @@ def _obstacle(config: WorldConfig, members: Mapping[str, str]) -> str:
 def partners(config: WorldConfig) -> list[str]:
     """The scripted partners of a task: policies that are usually compared, but for those that look at nothing, the
     policy that is 100 on its scale, and in games of prices those that answer prices."""
-    priced = ("matcher", "undercutter") if config.offer.kind == "price" else ()
-    names = dict.fromkeys((*compared(config), config.scale_hundred, *priced))
+    names = dict.fromkeys((*compared(config), config.scale_hundred, *made_for_prices(config)))
     return [name for name in names if name not in ("random", "blind")]
 
 

@@ -66,7 +66,7 @@ class Rollout:
         self._own.append(float(own.mean()))
 
     def end(self, agent_steps: int) -> float:
-        """Report the point after so many steps of learners, and begin the next rollout.
+        """Report the point of the curve after `agent_steps` steps of learners, and begin the next rollout.
 
         Returns:
             individual reward per learner, scaled to an episode.
@@ -243,7 +243,7 @@ class Training:
         return self.out / "evaluated"
 
     def evaluated_after(self, agent_steps: int) -> Path:
-        """Folder of the policy that was evaluated after so many steps of learners."""
+        """Folder of the policy that was evaluated after `agent_steps` steps of learners."""
         return self.evaluated / f"{agent_steps:012d}"
 
     def begun(self) -> dict[str, Any]:

@@ -227,7 +227,7 @@ class World(NamedTuple):
     v_0: np.ndarray  # [L] f8: utility of no click by mood; L = 1 without moods
     theta: np.ndarray  # [N * K] f8: examination by rank
     log_theta: np.ndarray  # [N * K] f8: its logarithm
-    decay: np.ndarray  # [horizon + 1] f4: factor on the statistics of items after so many ticks
+    decay: np.ndarray  # [horizon + 1] f4: factor on the statistics of items after a number of ticks
     scenes: np.ndarray  # [S] SCENE
     agents: np.ndarray  # [N] AGENT
     targets: np.ndarray  # [N, providers] f4: share of agent n's exposure that is due to each provider
@@ -423,7 +423,7 @@ def allocate_state(world: World, num_envs: int, users: int | None = None, rows: 
 
 
 def with_rows(array: np.ndarray, rows: int) -> np.ndarray:
-    """A copy of one of the `ROW_ARRAYS` with so many rows."""
+    """A copy of one of the `ROW_ARRAYS`, enlarged to `rows` rows."""
     larger = zeros((len(array), rows, *array.shape[2:]), array.dtype)
     larger[:, : array.shape[1]] = array
     return larger

@@ -12,9 +12,10 @@ R = TypeVar("R")
 
 
 class Busy:
-    """Held by the thread that is in a call of a batch; `with` it, another thread is refused and does not wait.
+    """A lock that a thread holds during a call of a batch. A second thread is refused at once and does not wait.
 
-    A thread that holds it may take it again, since one call makes others. It is let go however the call ends.
+    The thread that holds the lock may take it again, because calls make further calls. It is released however the call
+    ends.
 
     Raises:
         RuntimeError: another thread holds it.

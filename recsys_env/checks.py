@@ -16,7 +16,7 @@ _NAMED = 30  # names that a message tells at most
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether it is a row of things, a NumPy array of one dimension included; texts and bytes are none."""
+    """Whether the value is a sequence or an array of one dimension. Texts and bytes are not."""
     if isinstance(value, np.ndarray):
         return value.ndim == 1
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview))
@@ -102,10 +102,10 @@ def as_numbers(name: str, values: Any, kinds: str = "fiu") -> np.ndarray:
 
 
 def as_places(name: str, values: Any, number: int | np.ndarray, error: type[Exception] = ValueError) -> np.ndarray:
-    """The values as an array of int64 that each name one of so many things, from 0 on.
+    """The values as int64 indices, 0 .. number - 1.
 
     Args:
-        number: of the things; an array that broadcasts with the values where it differs between them.
+        number: how many things there are; an array that broadcasts with the values where it differs between them.
 
     Raises:
         ValueError, TypeError: they are no whole numbers.

@@ -1,8 +1,8 @@
 """Files that users exchange: JSON, and plain arrays in `.npz`.
 
-Reading them executes nothing: nothing is unpickled and nothing named in a file is imported. What is damaged, or holds
-something else, is refused in one line, and what is too large before it is unpacked. They are written beside their place
-and then moved there, so that whoever is interrupted leaves the old file or the new one.
+Reading a file executes nothing: it unpickles nothing and imports nothing. A file that is damaged or holds something
+else is refused in one line, and a file that is too large is refused before it is unpacked. Files are written under
+another name and then renamed, so that an interruption leaves the old file or the new one.
 """
 
 from __future__ import annotations
@@ -70,12 +70,14 @@ def checked_path(name: str, value: Any) -> Path:
         os.fsencode(value)
     except UnicodeEncodeError as error:
         letter = shown(error.object[error.start])
-        raise ValueError(f"{name} = {shown(value)} must be a path; {letter} is no letter of one") from None
+        raise ValueError(
+            f"{name} = {shown(value)} must be a path; it contains {letter}, which names of files cannot hold"
+        ) from None
     return Path(value)
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of a file that is written at the end of long work, and look whether it can be.
+    """Create the folder of a file and check that the file can be written, before long work begins.
 
     Raises:
         OSError: it cannot; the message names the file.
@@ -351,7 +353,7 @@ def _value(path: Path, text: bytes, form: Any, what: str) -> Any:
     try:
         value = json.loads(text.decode())
     except UnicodeDecodeError as error:
-        raise FileError(f"{path} is not JSON: byte {error.start} is none of a text") from None
+        raise FileError(f"{path} is not JSON: byte {error.start} is not valid UTF-8") from None
     except MemoryError:
         raise MemoryError(f"{path} cannot be used: there is not enough memory for its JSON") from None
     except (ValueError, RecursionError) as error:

@@ -106,7 +106,7 @@ class GameBatch(Batch[Array, InfosT]):
         self._seed: int | list[int] | None = None  # None = there is no game yet
         self._torn = False  # whether a rollout ended while copies were at different ticks
         self._moves = 0  # resets, restores and steps: how often another page has come to be shown
-        self._ticks_with_room = 0.0  # for so many ticks every copy has a free row for whoever may come
+        self._ticks_with_room = 0.0  # ticks for which every copy has a free row for each person who may come
         self.busy = Busy()
 
     def _hidden_columns(self, n: int) -> Iterator[slice]:
@@ -187,7 +187,7 @@ class GameBatch(Batch[Array, InfosT]):
         return self._observed()
 
     def _go_on_from(self, rows: dict[str, np.ndarray], chosen: slice, mode: int, seeds: int | list[int] | None) -> None:
-        """Put these rows into the state, and advance from there: both, or neither if something comes between."""
+        """Write these rows into the state and draw the page. If this is interrupted, the old rows are put back."""
         # A snapshot may have fewer rows of people than we have.
         parts = {name: (chosen, *map(slice, array.shape[1:2])) for name, array in rows.items()}
         before = {name: self._fetched(getattr(self._state, name), parts[name]) for name in rows}
@@ -221,8 +221,10 @@ class GameBatch(Batch[Array, InfosT]):
         return self._report
 
     def _make_room(self, ticks: int) -> int:
-        """Make sure that every copy has a free row for whoever may come in the next tick, and return for how many of
-        so many ticks that holds.
+        """Make sure that every copy has a free row for each person who may come in the next tick.
+
+        Returns:
+            the number of ticks, at most `ticks`, for which the free rows suffice.
 
         Raises:
             MemoryError: there is no memory for more rows. Nothing has changed.
@@ -237,7 +239,7 @@ class GameBatch(Batch[Array, InfosT]):
         return int(min(ticks, self._ticks_with_room))
 
     def _grow(self, rows: int) -> None:
-        """Let every copy have at least so many rows.
+        """Give every copy `rows` rows of people or more.
 
         Raises:
             MemoryError: there is no memory for them. Nothing has changed.

@@ -14,20 +14,9 @@ from .checks import shown
 from .responses import NAMES
 
 
-def _agents(name: str, report: Report) -> np.ndarray:
-    return report.agents[name]
-
-
-def _slots(name: str, report: Report) -> np.ndarray:
-    return report.slots[name]
-
-
-def _later(name: str, report: Report) -> np.ndarray:
-    return report.later[name]
-
-
-def _bids(name: str, report: Report) -> np.ndarray:
-    return report.bids[name]
+def _column(part: str, name: str, report: Report) -> np.ndarray:
+    column: np.ndarray = getattr(report, part)[name]
+    return column
 
 
 def _holes(report: Report) -> np.ndarray:
@@ -45,13 +34,13 @@ OF_AGENTS = ("individual_reward", "objectives", "visitor", "next_visitor", "user
 # Entries that are columns of `Report.bids`, [B, N] each, and their names there.
 OF_BIDS = {"slot_value": "value", "bid": "bid", "payment": "payment"}
 _KEPT: dict[str, Callable[[Report], np.ndarray]] = {
-    "shown": partial(_slots, "item"),
-    **{name: partial(_slots, name) for name in ("rank", *NAMES)},
+    "shown": partial(_column, "slots", "item"),
+    **{name: partial(_column, "slots", name) for name in ("rank", *NAMES)},
     "empty": _holes,
-    **{name: partial(_agents, name) for name in OF_AGENTS},
+    **{name: partial(_column, "agents", name) for name in OF_AGENTS},
     "price_multiplier": price_multipliers,
-    **{info: partial(_bids, name) for info, name in OF_BIDS.items()},
-    **{f"later_{name}": partial(_later, name) for name in ("item", "agent", "price", "rating")},
+    **{info: partial(_column, "bids", name) for info, name in OF_BIDS.items()},
+    **{f"later_{name}": partial(_column, "later", name) for name in ("item", "agent", "price", "rating")},
 }
 _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
     **_KEPT,

@@ -31,7 +31,7 @@ def bytes_of_copies(world: World, num_envs: int, mask_size: int) -> int:
 
 
 def bytes_of_rows(world: World, num_envs: int, rows: int) -> int:
-    """Bytes of so many rows of people in each of B copies."""
+    """Bytes that `rows` rows of people take in each of B copies."""
     one = allocate_state(world, 1, 0, 1)
     return num_envs * rows * sum(getattr(one, name).nbytes for name in ROW_ARRAYS)
 
@@ -49,7 +49,7 @@ def check_fits(num_envs: int, needed: int, free: int | None, where: str) -> None
 
 
 def check_rows_fit(num_envs: int, rows: int, needed: int, free: int | None, where: str) -> None:
-    """Raise MemoryError if so many rows of people in each of B copies need more bytes than are free."""
+    """Raise MemoryError if `rows` rows of people in each of B copies need more bytes than are free."""
     if free is not None and needed > free:
         raise MemoryError(
             f"num_envs = {num_envs} copies with room for {rows} users each, as many as have come so far or may come "

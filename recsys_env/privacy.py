@@ -45,7 +45,7 @@ class Noise(NamedTuple):
 
 
 def noise(epsilon: float, delta: float, pages: int) -> Noise:
-    """The noise that promises (epsilon, delta) to a person whose history is released on so many pages."""
+    """The noise that promises (epsilon, delta) to a person whose history is released on `pages` pages."""
     half = gaussian_privacy(epsilon, delta) / math.sqrt(2.0)
     return Noise(PROFILE / half, HISTORY * math.sqrt(pages) / half)
 

@@ -126,7 +126,7 @@ class TeamSizesEnv(ParallelEnv[str, Any, Any]):
         observation_fields: name -> slice of an observation.
 
     Raises:
-        ValueError, TypeError: the task cannot have so many agents, for example because it has several roles.
+        ValueError, TypeError: the task cannot have this number of agents, for example because it has several roles.
     """
 
     def __init__(
@@ -267,7 +267,7 @@ def team_sizes_env(
         max_agents: the largest number of agents.
 
     Raises:
-        ValueError, TypeError: there is no such task, field or value, or the task cannot have so many agents.
+        ValueError, TypeError: there is no such task, field or value, or the task cannot have this number of agents.
     """
     name = task if isinstance(task, str) else "recsys"
     return TeamSizesEnv(task_config(task, overrides, catalogue), max_agents, catalogue, render_mode, name)

@@ -40,7 +40,7 @@ STATES = (
 )
 PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGETS = (-0.2, 0.2, 0.6, 1.0)
-_ELITE = 4  # one candidate in so many is of the elite
+_ELITE = 4  # the best quarter of the candidates is the elite
 _NEAR = 0.3  # standard deviation at first of a search that begins with good weights
 _STEPS = ((2**0.5, 0.0), (0.5**0.5, 0.0), (1.0, 0.1), (1.0, -0.1))  # to the neighbours: factor on the price, to target
 

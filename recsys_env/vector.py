@@ -206,8 +206,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
     def _roll_out(
         self, actors_for: Callable[[int], Sequence[Any]], ticks: int, own: np.ndarray, rewards: np.ndarray
     ) -> int:
-        """Play up to so many ticks with compiled policies, and add rewards [B, N] to these arrays; returns how many
-        ticks have been played. `actors_for` gets that number and returns the actor of each agent.
+        """Play at most `ticks` ticks with compiled policies, and add rewards [B, N] to these arrays.
+
+        `actors_for` gets the number of ticks to be played and returns the actor of each agent.
+
+        Returns:
+            the number of ticks that were played.
         """
         self._require_reset("rollout()")
         from .kernels.machine.packed import PackedArrays
@@ -459,7 +463,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         }
 
     def _user_slots(self, user_slots: Any, num_envs: int) -> np.ndarray:
-        """A user slot in each of so many copies [num_envs], of one for all or one for each.
+        """Return a user slot for each copy [num_envs], given one for all or one for each.
 
         Raises:
             IndexError, ValueError, TypeError: as of `latent_users`.

@@ -531,7 +531,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     for content, said in (
         (b"", "is empty"),
         (b"{", "is not JSON: Expecting property name"),
-        (b"\xff\xfe", "is not JSON: byte 0 is none of a text"),
+        (b"\xff\xfe", "is not JSON: byte 0 is not valid UTF-8"),
         (b"[" * 10**5, "is not JSON: maximum recursion depth exceeded"),
         (b"3", "holds no list of ours: it must be a list, not 3"),
     ):

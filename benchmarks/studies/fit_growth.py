@@ -77,7 +77,7 @@ def cost(rows: int, world: FittedWorld, began: float) -> dict[str, Any]:
 
 
 def measured(rows: int) -> dict[str, Any]:
-    """Fit a log of so many rows; what it takes, and what it finds."""
+    """Fit a log of `rows` rows; return what it takes and what it finds."""
     log = made_up_log(rows)
     began = time.process_time()
     world = fit(log, origin="free_choice", columns={"quantity": None, "name": None})

@@ -30,7 +30,7 @@ WARM_UP = 10_000  # rows of a first fit, which compiles
 
 
 def made_up_log(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A log of so many rows, and its table of items."""
+    """A log of `rows` rows, and its table of items."""
     rng = np.random.default_rng(SEED)
     pages, users, items = rows // SLOTS, rows // ROWS_PER_USER, rows // ROWS_PER_ITEM
     vectors, tastes = (rng.standard_normal((number, DIMS)) for number in (items, users))
@@ -55,7 +55,7 @@ def made_up_log(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def measured(job: tuple[int, str]) -> dict[str, Any]:
-    """Fit a log of so many rows; what it takes, and what it finds."""
+    """Fit a log of `rows` rows; return what it takes and what it finds."""
     rows, vectors = job
     for number in (WARM_UP, rows):
         log, items = made_up_log(number)

@@ -19,7 +19,7 @@ from .. import cli
 from ..checks import shown
 from ..config import WorldConfig
 from ..files import write_json
-from ..policies.registry import is_team, made_for_page
+from ..policies.registry import is_team, made_for_page, made_for_prices
 from ..scenarios import Scenario, scenarios_of
 from .episodes import asked_or_usual, checked_policies
 from .runs import Run, obstacle, play_all
@@ -110,9 +110,8 @@ def results_of(
 
 def answers_of(config: WorldConfig) -> list[str]:
     """Return the policies of which the best one is 100 in a task's scenarios, as far as they can play it."""
-    priced = ("matcher", "undercutter") if config.offer.kind == "price" else ()
     known = ("greedy", "planner", "static", "equilibrium", "joint", config.scale_hundred)
-    return list(dict.fromkeys((*known, *priced, *made_for_page(config))))
+    return list(dict.fromkeys((*known, *made_for_prices(config), *made_for_page(config))))
 
 
 def standings(

@@ -251,7 +251,9 @@ def _ends(task: str, teams: Iterable[str]) -> tuple[str, str]:
     ends = scale_ends(cli.config_of(task))
     for end in ends:
         if end not in teams:
-            raise ValueError(f"there is no run of {end} on {task}, one of the ends of the scale: this is no evaluation")
+            raise ValueError(
+                f"there is no run of {end} on {task}, which defines an end of its scale (score 0 or 100); play it too"
+            )
     return ends
 
 

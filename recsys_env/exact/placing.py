@@ -1,8 +1,9 @@
 """From a policy that plays to its table: how often it takes each action in each state of a finite game.
 
-That is all there is to say of a policy only if it goes by the state of the table. Whether it does is tried out: copies
-are played to the same state by many ways, two by each. Whatever a policy leaves to chance, two of the same past must
-not do the same more often than two of different ones, nor one copy when it comes back to a state.
+The table describes a policy completely only if its actions depend on the state of the table alone. This is tested:
+pairs of copies reach the same state, some by the same history and others by different ones. If copies with one history
+agree more often than copies with different histories, the policy reacts to something that the table does not hold. The
+same test compares a copy with itself when it comes back to a state.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ..vector import VectorEnv
 CLOCK, SATISFACTION = 0.12, 0.8  # share of ticks in which a population of `sparse` with this satisfaction is served
 PAGES_OF_A_SESSION = 6.0  # at most, on average over sessions of people who are fully satisfied
 ALREADY = 0.9  # part of this share below which a task is too sparse to have a sparse variant
-VISITS = 5.0  # at most so many times as often does a fully satisfied person come as a fully dissatisfied one
+VISITS = 5.0  # ratio of the visits of a fully satisfied person to those of a fully dissatisfied one, at most
 
 CAUSES: Mapping[str, str] = MappingProxyType(
     {

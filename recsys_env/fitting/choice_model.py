@@ -291,7 +291,7 @@ class Sampler:
         self._draw_regression()
 
     def adapt(self, iteration: int, of: int) -> None:
-        """Do one of so many first iterations, in which the approximations and the size of steps follow the chain."""
+        """Do one of the first `of` iterations, in which the approximations and the size of steps follow the chain."""
         if iteration % REFRESHED == 0:
             self.measure(1.0 if iteration < of // 2 else AVERAGED)
             self.approximate_users()

@@ -97,8 +97,7 @@ def experience_clicks(world, state, report, scratch, p, first, stop):
 
 @kernel
 def consume(world, state, report, p, b, n, k, key, e, dwell):
-    """Everything that a click on slot k of agent n brings at once, of which come the experience e and the dwell
-    time."""
+    """Apply what a click on slot k of agent n brings at once, given the experience e of the item and the dwell time."""
     copy, slot = state.copies[b], report.slots[b, n, k]
     j, user, log_price_multiplier = slot.item, state.users[b, copy.visitor], report.agents[b, n].log_price_multiplier
     slot.clicked = True

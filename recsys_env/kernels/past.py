@@ -59,8 +59,11 @@ def respond(world, state, scratch, sample, rate, mean, variance):
 
 @kernel
 def _expose(world, state, scratch, p, u, exposure):
-    """exposure[u, T]: how often person u is shown the items of each topic, up to a factor: of candidates, of which half
-    are drawn by topic, twice as often where the person's share of the topic is that of the catalogue."""
+    """exposure[u, T]: relative frequency with which person u is shown the items of each topic.
+
+    Half of the candidates are drawn by topic, and the others from the whole catalogue. A topic whose share for the
+    person equals its share of the catalogue has exposure 2.
+    """
     weigh_topics(world, state, scratch, p, 0, p.shape.profile, p.candidates.topic_scale)
     below = 0.0
     for t in range(p.shape.topics):

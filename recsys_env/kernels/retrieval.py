@@ -93,7 +93,7 @@ def _by_topic(copy, size):
 
 @kernel
 def _index(p, n, c, attempt):
-    """Of the first of the two random numbers behind an attempt at candidate c of agent n."""
+    """Index of the first of the two random numbers of an attempt to find candidate c of agent n."""
     return ((n * p.shape.candidates + c) * _TRIES + attempt) * 2
 
 

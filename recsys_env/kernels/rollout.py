@@ -24,7 +24,7 @@ POLICIES = np.uint64(0x706F6C6963696573)  # what the streams of compiled policie
 
 @entry
 def play(packed, step, actors, ticks, bounds, hidden, starts, actions, own, rewards):
-    """Play so many ticks, one chunk of copies after the other, since a chunk's state stays in the processor's cache.
+    """Play the next ticks, one chunk of copies after the other, since a chunk's state stays in the processor's cache.
 
     Args:
         step: address of `step.run`.

@@ -27,7 +27,7 @@ def _loop(process: int) -> asyncio.AbstractEventLoop:
 
 
 def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
-    """Return what a coroutine returns; after so many seconds it is cancelled, which closes its connection.
+    """Return what a coroutine returns. After `seconds` it is cancelled, which closes its connection.
 
     Raises:
         asyncio.TimeoutError: it took longer.

@@ -86,13 +86,15 @@ class LanguageModel:
         return self.name
 
     def generate(self, messages: Messages, tokens: int, seconds: float | None = None) -> str:
-        """Return an answer of at most so many tokens, decoded greedily unless the model was opened with other options.
+        """Return an answer of limited length, decoded greedily unless the model was opened with other options.
 
         Args:
             messages: each with "role" ("system", "user" or "assistant") and "content".
+            tokens: length of the answer at most.
+            seconds: time that the answer may take; None = as long as it does.
 
         Raises:
-            ModelError: there is no answer within so many seconds, or none at all.
+            ModelError: there is no answer in time, or none at all.
             ModelRefused: asking again would not help.
         """
         raise NotImplementedError

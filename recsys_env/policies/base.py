@@ -38,16 +38,19 @@ _CHOOSING = {"act", "score"}  # methods that choose what a page shows
 class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
-    learns: bool = False  # from `observe`: its score depends on earlier feedback
+    learns: bool = (
+        False  # whether what it learns outlasts a visitor's page, so that copies of a batch affect each other
+    )
     compiled: bool = False  # whether `recsys_env.rollout` can play it, by its `actor`
     deterministic: bool = False  # whether its pages follow from what it has seen, without a random draw
     failure: str | None = None  # why it has made no choice so far; a run ends with an error that says so
     shipped: Shipped | None = None  # which checkpoint it is, if it ships with the package
     envs: VectorEnv  # with all agents of the task
     index: int  # of the bound agent in it
+    _axes = 1  # of actions before those of the slots: copies
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let a class that chooses pages in its own way say anew whether they are deterministic."""
+        """Reset `deterministic` in a subclass that overrides `act` or `score`, unless the subclass sets it."""
         super().__init_subclass__(**options)
         if _CHOOSING & vars(cls).keys() and "deterministic" not in vars(cls):
             cls.deterministic = False
@@ -118,11 +121,10 @@ class Policy:
                 f"{type(self).__name__} does not say how likely its pages are: it neither defines probabilities() nor "
                 "sets deterministic = True"
             )
-        lead = 2 if isinstance(self, TeamPolicy) else 1
-        return np.ones((*actions.shape[:lead], self.envs.config.slots))
+        return np.ones((*actions.shape[: self._axes], self.envs.config.slots))
 
     def actor(self, ticks: int) -> Any:
-        """Return the bound policy's next actions, at so many ticks, in compiled form (`policies.compiled.Actor`)."""
+        """Return the bound policy's actions of the next `ticks` ticks in compiled form (`policies.compiled.Actor`)."""
         raise NotImplementedError(f"{type(self).__name__} is not compiled")
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
@@ -145,6 +147,7 @@ class TeamPolicy(Policy):
     """
 
     indices: list[int]  # numbers of the N' bound agents among all agents of the task
+    _axes = 2  # copies and agents
 
     def bind(self, envs: AnyBatch, agents: str | Sequence[str], seed: int) -> None:
         """Bind the policy to its agents, with a random stream of its own.

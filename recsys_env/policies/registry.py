@@ -101,6 +101,11 @@ def made_for_page(config: WorldConfig) -> tuple[str, ...]:
     return tuple(name for name in TASK_POLICIES if kind and name.startswith(kind))
 
 
+def made_for_prices(config: WorldConfig) -> tuple[str, ...]:
+    """Return the names of the policies that answer the prices of others, where agents set prices."""
+    return ("matcher", "undercutter") if config.offer.kind == "price" else ()
+
+
 def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
     """Register a loader for policy folders whose `policy.json` contains {"loader": name}.
 

@@ -40,7 +40,7 @@ _FORM = {"layout": LAYOUT, "width": int, "memory": int, "attention": int, "netwo
 
 
 def page_network(layout: Layout, width: int, memory: int, attention: int) -> PageNetwork:
-    """Return a network of these sizes, with target attention of so many units (`attention.py`), or 0 for none."""
+    """Return a network of these sizes; `attention` is the units of target attention (`attention.py`), 0 for none."""
     return AttentionNetwork(layout, width, memory, attention) if attention else PageNetwork(layout, width, memory)
 
 

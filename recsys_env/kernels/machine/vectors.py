@@ -166,7 +166,7 @@ def prefetch_person(state, b, row):
 
 @kernel
 def _prefetch_row(rows, row, size, line):
-    """Ask for a row of so many entries, of which a line of the cache holds `line`."""
+    """Prefetch a row of `size` entries, of which a line of the cache holds `line`."""
     for i in range(0, size, line):
         _prefetch_flat(rows, row * size + i)
 
