@@ -20,7 +20,7 @@ from recsys_env.adapters.benchmarl import BenchMARLTask
 from recsys_env.trained import networks
 
 from .algorithms import BenchMARL
-from .training import Point, Rollout, Training
+from .training import Point, RolloutRewards, Training
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -65,7 +65,7 @@ def experiment_config(on_policy: bool, num_envs: int, frames: int, device: str, 
 class Monitor(Callback):
     """Reports every batch of frames."""
 
-    def __init__(self, rollout: Rollout) -> None:
+    def __init__(self, rollout: RolloutRewards) -> None:
         super().__init__()
         self._rollout = rollout
 
@@ -108,7 +108,7 @@ class BenchMARLLearner:
         return self.experiment.total_frames * len(self.training.learners)
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
-        monitor = Monitor(Rollout(self.training.config.horizon, rollout_ended))
+        monitor = Monitor(RolloutRewards(self.training.config.horizon, rollout_ended))
         monitor.experiment = self.experiment
         self.experiment.callbacks.append(monitor)
         self.experiment.run()

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from recsys_env.trained import generative
-from recsys_env.trained.generative import GenerativeNetwork, HistoryObserver
+from recsys_env.trained.generative import GenerativeNetwork, HistoryReader
 from recsys_env.trained.pages import Layout, Scorer
 
 from .algorithms import Generative
@@ -41,7 +41,7 @@ class GenerativeLearner(PPOLearner):
     def resume_arrays(self) -> dict[str, np.ndarray]:
         return {**super().resume_arrays(), MEASURED: to_array(self.recommender.measured)}
 
-    def _observer(self) -> HistoryObserver:
+    def _observer(self) -> HistoryReader:
         self.recommender = Recommender(self.envs, self.options)
         return self.recommender.observer
 

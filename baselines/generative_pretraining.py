@@ -19,7 +19,7 @@ import numpy as np
 
 from recsys_env import WorldConfig, Worlds
 from recsys_env.batch import CpuBatch
-from recsys_env.trained.generative import OUTCOMES, GenerativeNetwork, HistoryObserver
+from recsys_env.trained.generative import OUTCOMES, GenerativeNetwork, HistoryReader
 from recsys_env.trained.semantic_ids import SemanticIds, Trie
 from recsys_env.trained.sizes import SIZES
 
@@ -109,7 +109,7 @@ class Recommender:
         self._ids = SemanticIds.fit(items, self.size.levels, self.size.tokens)
         self._trie = Trie.of([self._ids(of) for of in vectors], self.size.tokens)
         self._items = len(vectors[0])
-        self.observer = HistoryObserver(envs, self.size.events)
+        self.observer = HistoryReader(envs, self.size.events)
         self.measured: dict[str, Any] = {"curve": [], "beside": {}}
 
     def network(self) -> GenerativeNetwork:

@@ -31,8 +31,7 @@ from recsys_env.trained.weights import from_arrays, to_arrays
 from .algorithms import GenerativeGRPO
 from .generative_pretraining import MEASURED, Recommender, from_array, to_array
 from .ppo_torch import gumbel, slate_log_probability
-from .training import Point, Training
-from .training import Rollout as Returns
+from .training import Point, RolloutRewards, Training
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -124,7 +123,7 @@ class GRPOLearner:
     # -------------------------------------------------------------------------------------------- playing
 
     @torch.no_grad()
-    def _play(self, returns: Returns) -> Pages:
+    def _play(self, returns: RolloutRewards) -> Pages:
         """Let the copies of each group begin at the state of its first one, and play them until the rewards are
         compared or the episode ends."""
         envs, options, observer = self.envs, self.options, self.recommender.observer
@@ -164,7 +163,7 @@ class GRPOLearner:
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""
-        returns = Returns(self.training.config.horizon, rollout_ended)
+        returns = RolloutRewards(self.training.config.horizon, rollout_ended)
         while self.agent_steps < timesteps:
             left, begins = 1 - self.agent_steps / timesteps, self.agent_steps == 0
             pages = self._play(returns)

@@ -17,7 +17,7 @@ from recsys_env import VectorEnv, WorldConfig
 from recsys_env.evaluation import UNSEEN
 from recsys_env.policies import Team
 from recsys_env.settings import replace
-from recsys_env.trained.generative import HistoryObserver
+from recsys_env.trained.generative import HistoryReader
 
 from .algorithms import Pretraining
 from .page_links import Links
@@ -37,7 +37,7 @@ class LoggedPages:
     """Logged pages.
 
     Attributes:
-        seen: [P, O] what the agent acted on (`HistoryObserver.read`).
+        seen: [P, O] what the agent acted on (`HistoryReader.read`).
         slots: [P, K] options that were shown, -1 = none.
         items: [P, K] their items, -1 = none.
         clicked: [P] slot that was clicked, K = none.
@@ -97,7 +97,7 @@ def log_pages(
     """
     envs = VectorEnv(config, COPIES, copy=False)
     kept_of = np.isin(envs.possible_agents, of or envs.possible_agents)
-    observer = HistoryObserver(envs, events, first=first)
+    observer = HistoryReader(envs, events, first=first)
     team = Team(envs, dict.fromkeys(envs.possible_agents, policy), seed)
     observations, _ = envs.reset(seed=seed)
     actions, count = envs.empty_actions(), 0

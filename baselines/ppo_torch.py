@@ -30,7 +30,7 @@ from recsys_env.trained.pages import (
     EXCLUDED,
     SHARED,
     Layout,
-    Observer,
+    ObservationReader,
     Page,
     PageNetwork,
     Scorer,
@@ -47,8 +47,7 @@ from .critic import Value
 from .logged_pages import log_by, split
 from .page_links import Links
 from .pretraining import MEASURED_ON, ClickModel, pretrain
-from .training import Point, Training
-from .training import Rollout as Returns
+from .training import Point, RolloutRewards, Training
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -141,8 +140,14 @@ class Rollout:
         observer: reads what agents act on; by default their observations.
     """
 
-    def __init__(self, envs: CpuBatch, options: TorchPPO, gamma: float, observer: Observer | None = None) -> None:
-        self.envs, self.to_device, self.observer = envs, Tensors(envs, options.device), observer or Observer(envs)
+    def __init__(
+        self, envs: CpuBatch, options: TorchPPO, gamma: float, observer: ObservationReader | None = None
+    ) -> None:
+        self.envs, self.to_device, self.observer = (
+            envs,
+            Tensors(envs, options.device),
+            observer or ObservationReader(envs),
+        )
         self.layout = self.observer.layout
         self.shape = steps, copies, agents = options.n_steps, envs.num_envs, envs.num_agents
         layout, device = self.layout, self.to_device.device
@@ -384,8 +389,8 @@ class PPOLearner:
         elif options.pages:
             self._pretrain()
 
-    def _observer(self) -> Observer:
-        return Observer(self.envs)
+    def _observer(self) -> ObservationReader:
+        return ObservationReader(self.envs)
 
     def _actor(self, layout: Layout) -> Scorer:
         return page_policies.page_network(layout, self.options.width, self.options.memory, self.options.attention)
@@ -414,7 +419,7 @@ class PPOLearner:
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""
-        returns = Returns(self.training.config.horizon, rollout_ended)
+        returns = RolloutRewards(self.training.config.horizon, rollout_ended)
         while self.agent_steps < timesteps:
             left = 1 - self.agent_steps / timesteps
             self.rollout.collect([(agent, self.rows[name]) for name, agent in self.agents.items()])

@@ -20,7 +20,7 @@ from recsys_env import VectorEnv
 from recsys_env.exact import policies, tabulate
 
 from .algorithms import QTable
-from .training import Point, Rollout, Training
+from .training import Point, RolloutRewards, Training
 
 
 class QTableLearner:
@@ -39,7 +39,7 @@ class QTableLearner:
         self._agents = np.broadcast_to(np.arange(agents), (options.num_envs, agents))
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
-        options, rollout = self.options, Rollout(self.training.config.horizon, rollout_ended)
+        options, rollout = self.options, RolloutRewards(self.training.config.horizon, rollout_ended)
         while self.agent_steps < timesteps:
             for _ in range(options.n_steps):
                 falling = self.agent_steps / max(options.exploration * timesteps, 1)

@@ -43,7 +43,7 @@ from recsys_env.trained.weights import from_arrays, to_arrays
 from .algorithms import TorchQ
 from .critic import Value
 from .page_links import Links
-from .training import Point, Rollout, Training
+from .training import Point, RolloutRewards, Training
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -224,7 +224,7 @@ class QLearner:
 
     def learn(self, timesteps: int, rollout_ended: Callable[[Point], None]) -> None:
         """Train until `timesteps` agent-steps."""
-        options, rollout = self.options, Rollout(self.training.config.horizon, rollout_ended)
+        options, rollout = self.options, RolloutRewards(self.training.config.horizon, rollout_ended)
         while self.agent_steps < timesteps:
             first = self.agent_steps == 0
             for tick in range(options.n_steps):

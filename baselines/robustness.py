@@ -33,9 +33,10 @@ from recsys_env.evaluation.scenarios import results_of
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tournaments import games, payoffs_of
 from recsys_env.exact import AVERAGE, exploitability, regrets, tabulate
-from recsys_env.exact.placing import Refused, played
+from recsys_env.exact.policy_tables import Refused, played
 from recsys_env.files import FileError, read_json, write_json
 from recsys_env.policies import knowledge
+from recsys_env.policies.registry import made_for_prices
 from recsys_env.provenance import provenance
 from recsys_env.tuning import Budget, states_of
 

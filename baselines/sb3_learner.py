@@ -24,7 +24,7 @@ from recsys_env.trained.weights import from_arrays, to_arrays
 from .algorithms import IPPO
 from .checkpoints import Checkpoint
 from .page_buffers import PageBuffer
-from .training import Point, Rollout, Training
+from .training import Point, RolloutRewards, Training
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -38,7 +38,7 @@ _SCALE = "returns"  # of rewards, in a checkpoint: mean, variance and count of d
 class Monitor(BaseCallback):
     """Reports every rollout."""
 
-    def __init__(self, rollout: Rollout) -> None:
+    def __init__(self, rollout: RolloutRewards) -> None:
         super().__init__()
         self._rollout = rollout
 
@@ -103,7 +103,7 @@ class SB3Learner:
         """Train until `timesteps` agent-steps."""
         self.model.learn(
             timesteps - self.agent_steps,
-            callback=Monitor(Rollout(self.training.config.horizon, rollout_ended)),
+            callback=Monitor(RolloutRewards(self.training.config.horizon, rollout_ended)),
             reset_num_timesteps=not self.training.resume,
             tb_log_name="run",
         )

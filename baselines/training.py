@@ -49,7 +49,7 @@ class Evaluation(TypedDict):
     individual_reward: list[float]  # [E] individual reward per learner and episode
 
 
-class Rollout:
+class RolloutRewards:
     """Collects the individual rewards of a rollout, which become a point of the learning curve.
 
     Args:

@@ -14,7 +14,7 @@ batch.py        what every batch of copies offers; actions.py: how it reads acti
 game_batch.py   a batch that plays its copies itself: vector.py on the CPU, cuda/ on a GPU by the same kernels
 worlds.py       batches of several worlds side by side
 environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
-relative.py     teams of several sizes: one layout of observations, one environment
+team_sizes.py   teams of several sizes: one layout of observations, one environment
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
 rollouts.py     many ticks in one compiled call
@@ -49,11 +49,11 @@ from .focal import FocalBatch
 from .infos import plain
 from .language import text_env
 from .libraries import library
-from .relative import TeamSizesEnv, team_sizes_env
 from .rollouts import Rollout, rollout
 from .scenarios import SCENARIOS, Scenario
 from .settings import replace
 from .tasks import SUITES, TASKS, register_task, task_config
+from .team_sizes import TeamSizesEnv, team_sizes_env
 from .vector import VectorEnv
 from .views import (
     SharedPolicyVectorEnv,

@@ -18,7 +18,7 @@ from .actions import ActionReader
 from .arrays import State
 from .busy import Busy
 from .catalogue import Catalogue
-from .checks import as_numbers, as_places, check_count, checked_seed, is_number, is_sequence, shown
+from .checks import as_indices, as_numbers, check_count, checked_seed, is_number, is_sequence, shown
 from .config import WorldConfig
 from .fields import Shape
 from .infos import Infos
@@ -84,7 +84,7 @@ class Snapshot:
         Raises:
             ValueError, TypeError: there are none, or no such copies.
         """
-        numbers = as_places("copies", copies, self.num_envs)
+        numbers = as_indices("copies", copies, self.num_envs)
         if numbers.ndim != 1 or not numbers.size:
             raise ValueError(f"copies = {shown(copies)} must be a list of one or more numbers of copies")
         return Snapshot(self.config, State(*(array[numbers] for array in self.arrays)), self.world)
@@ -384,7 +384,7 @@ class Batch(ABC, Generic[Array, InfosT]):
         config, shape = self.config, self.shape
         if config.continuous:
             raise ValueError(_ONLY_CHOICES.format(config.action))
-        chosen = as_places("picks", picks, choices(config, shape))
+        chosen = as_indices("picks", picks, choices(config, shape))
         if chosen.shape[-1:] != (shape.slots,):
             raise ValueError(f"picks = {shown(picks)} of shape {chosen.shape} must be [..., {shape.slots}]")
         parts = [chosen]
@@ -393,7 +393,7 @@ class Batch(ABC, Generic[Array, InfosT]):
             if given is not None and not size:
                 raise ValueError(f"{name} = {shown(given)}: agents of this task have none; leave them out")
             if size:
-                part = as_places(name, default if given is None else given, size)
+                part = as_indices(name, default if given is None else given, size)
                 if given is not None and part.shape != chosen.shape[:-1]:
                     raise ValueError(f"{name} = {shown(given)} of shape {part.shape} must be {chosen.shape[:-1]}")
                 parts.append(np.broadcast_to(part[..., None], (*chosen.shape[:-1], 1)))
@@ -413,7 +413,7 @@ class Batch(ABC, Generic[Array, InfosT]):
         array = as_numbers("actions", actions, "iu")
         if array.shape[array.ndim - sizes.ndim :] != sizes.shape:
             raise ValueError(f"actions = {shown(actions)} of shape {array.shape} must be [..., {sizes.size}]: {space}")
-        parts = parts_of(as_places("actions", array, sizes), shape.slots, beside_picks(shape))
+        parts = parts_of(as_indices("actions", array, sizes), shape.slots, beside_picks(shape))
         beside = iter(np.moveaxis(parts[..., shape.slots :], -1, 0))
         return Choices(
             parts[..., : shape.slots], *(next(beside) if size else None for size in (shape.levels, shape.vocabulary))

@@ -101,7 +101,7 @@ def as_numbers(name: str, values: Any, kinds: str = "fiu") -> np.ndarray:
     return array
 
 
-def as_places(name: str, values: Any, number: int | np.ndarray, error: type[Exception] = ValueError) -> np.ndarray:
+def as_indices(name: str, values: Any, number: int | np.ndarray, error: type[Exception] = ValueError) -> np.ndarray:
     """The values as int64 indices, 0 .. number - 1.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from .checks import as_numbers, as_places, did_you_mean, shown
+from .checks import as_indices, as_numbers, did_you_mean, shown
 from .config import WorldConfig
 from .fields import CANDIDATE_FEATURES, OBSERVATION, Shape, field_slices
 from .spaces import mask_size, unit_box
@@ -115,7 +115,7 @@ class ObservationLayout:
         for name in self.parts:
             shape = self.shape(name)
             if name in _IDS:
-                ids = as_places(f"observations[{name!r}]", observations[name], self.items + 1)
+                ids = as_indices(f"observations[{name!r}]", observations[name], self.items + 1)
                 values = self.codes(name)[_shaped(name, ids, (*rows, *shape[:-1]))]
             else:
                 numbers = as_numbers(f"observations[{name!r}]", observations[name])

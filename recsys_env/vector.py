@@ -37,7 +37,7 @@ from .arrays import (
 from .batch import Batch, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
-from .checks import as_numbers, as_places, check_count, check_flag, shown
+from .checks import as_indices, as_numbers, check_count, check_flag, shown
 from .config import WorldConfig
 from .game_batch import GameBatch
 from .infos import OF_BIDS, Infos, price_multipliers
@@ -342,7 +342,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     def _items(self, items: Any) -> np.ndarray:
         """Items [I], as compiled code takes them."""
-        which = as_places("items", items, self.shape.items)
+        which = as_indices("items", items, self.shape.items)
         if which.ndim != 1:
             raise ValueError(f"items = {shown(items)} of shape {which.shape} must be a list of items, [I]")
         return which
@@ -468,7 +468,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         Raises:
             IndexError, ValueError, TypeError: as of `latent_users`.
         """
-        which = as_places("user_slots", user_slots, self.shape.users, IndexError)
+        which = as_indices("user_slots", user_slots, self.shape.users, IndexError)
         if which.shape not in ((), (num_envs,)):
             raise ValueError(
                 f"user_slots = {shown(user_slots)} of shape {which.shape} must be one for all copies, "

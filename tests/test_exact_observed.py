@@ -34,7 +34,7 @@ from recsys_env.tuning import Budget
 pytest.importorskip("tyro")
 pytest.importorskip("rich")
 pytest.importorskip("quantecon")
-from recsys_env.exact.placing import Refused, played
+from recsys_env.exact.policy_tables import Refused, played
 from recsys_env.exact.report import solve
 
 PRICING = recsys_env.TASKS["pricing-duel-v0"]
@@ -250,8 +250,8 @@ class IdleCounter(Policy):
 
 
 def test_states_that_play_does_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys_env.exact.placing._LEAST", 1)
-    monkeypatch.setattr("recsys_env.exact.placing._MOST", 1)
+    monkeypatch.setattr("recsys_env.exact.policy_tables._LEAST", 1)
+    monkeypatch.setattr("recsys_env.exact.policy_tables._MOST", 1)
     with pytest.raises(
         Refused, match=r"does in 2 of the 3 states of the table, such as 'mood 1', is not known: 1 tick"
     ):

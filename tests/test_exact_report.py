@@ -18,7 +18,7 @@ from recsys_env.exact.policies import equilibrium_of, optimum_of
 pytest.importorskip("tyro")
 pytest.importorskip("rich")
 pytest.importorskip("quantecon")
-from recsys_env.exact.placing import played
+from recsys_env.exact.policy_tables import played
 from recsys_env.exact.report import solve
 
 DUEL = recsys_env.TASKS["duel-v1"]

@@ -31,7 +31,7 @@ from baselines.train import train
 from baselines.training import begin
 from recsys_env.policies import Team, make_policy
 from recsys_env.policies.base import feedback
-from recsys_env.trained.generative import OUTCOMES, GenerativeNetwork, GenerativePage, HistoryObserver, PageHistory
+from recsys_env.trained.generative import OUTCOMES, GenerativeNetwork, GenerativePage, HistoryReader, PageHistory
 from recsys_env.trained.semantic_ids import SemanticIds, Trie
 from recsys_env.trained.sizes import SIZES, Size
 
@@ -147,8 +147,8 @@ def test_a_story_tells_what_came_of_the_last_pages() -> None:
 def test_a_policy_is_told_what_the_learner_was(tmp_path: Path) -> None:
     """Of the same game, column by column: observations, events, candidates."""
     envs = recsys_env.vector_env("ecommerce-v1", 3, horizon=30)
-    all_of_them = HistoryObserver(envs, 4)
-    one = HistoryObserver(envs, 4, ["recommender_1"])
+    all_of_them = HistoryReader(envs, 4)
+    one = HistoryReader(envs, 4, ["recommender_1"])
     observations, _ = envs.reset(seed=2)
     rng, told = np.random.default_rng(0), 0
     for _ in range(45):
@@ -166,7 +166,7 @@ def test_a_policy_is_told_what_the_learner_was(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ probabilities
 
 
-def network_of(task: str = "streaming-v1", **sizes: int) -> tuple[GenerativeNetwork, HistoryObserver]:
+def network_of(task: str = "streaming-v1", **sizes: int) -> tuple[GenerativeNetwork, HistoryReader]:
     envs = recsys_env.vector_env(
         task, 8, **({"action": "items", "mask_actions": True} if sizes.pop("whole", 0) else {})
     )
@@ -174,7 +174,7 @@ def network_of(task: str = "streaming-v1", **sizes: int) -> tuple[GenerativeNetw
         width=16, layers=1, heads=2, **{"levels": 3, "tokens": 20, "events": 3, "dims": envs.shape.dims, **sizes}
     )
     ids = SemanticIds.fit(envs.world.item_vectors, size.levels, size.tokens)
-    observer = HistoryObserver(envs, size.events)
+    observer = HistoryReader(envs, size.events)
     torch.manual_seed(0)
     network = GenerativeNetwork(observer.layout, size)
     network.list_items(Trie.of([ids(envs.world.item_vectors)], size.tokens))

@@ -18,7 +18,7 @@ from test_generative import TINY
 
 from baselines.algorithms import GenerativeGRPO
 from baselines.grpo import GRPOLearner, Pages, group_advantages, log_probability
-from baselines.training import Rollout, begin
+from baselines.training import RolloutRewards, begin
 from recsys_env.policies import make_policy
 
 
@@ -41,7 +41,7 @@ def test_advantages_are_relative_to_the_group() -> None:
 def test_copies_of_a_group_begin_alike_and_meet_the_same_events(tmp_path: Path) -> None:
     """Also what they remember of visitors; if they act alike, they earn the same, and all advantages are 0."""
     learner = learner_of(tmp_path, task="streaming-v1", num_envs=6, group=3)
-    learner._play(Rollout(20, lambda point: None))
+    learner._play(RolloutRewards(20, lambda point: None))
     envs, observer = learner.envs, learner.recommender.observer
     first = np.array([0, 0, 0, 3, 3, 3])
     envs.restore(envs.save().take(first))

@@ -15,8 +15,8 @@ from baselines.train import train
 from baselines.training import begin
 from recsys_env import vector_env
 from recsys_env.exact import best_response, discounted, tabulate
-from recsys_env.exact.placing import played
 from recsys_env.exact.policies import SavedTable, save_tables
+from recsys_env.exact.policy_tables import played
 from recsys_env.files import FileError
 from recsys_env.policies import make_policy
 

@@ -178,7 +178,10 @@ def test_long_names_are_written_or_refused_before_the_work(tmp_path: Path) -> No
 
 def test_what_is_no_letter_of_a_path_is_refused() -> None:
     for call in (fitting.FittedWorld.load, lambda path: checked_path("path", path)):
-        with pytest.raises(ValueError, match=r"^path = 'a\\ud800' must be a path; it contains '\\ud800', which names of files cannot hold$"):
+        with pytest.raises(
+            ValueError,
+            match=r"^path = 'a\\ud800' must be a path; it contains '\\ud800', which names of files cannot hold$",
+        ):
             call("a\ud800")
     assert checked_path("path", os.fsdecode(b"\xff")) == Path(os.fsdecode(b"\xff"))
 

@@ -22,7 +22,7 @@ from baselines.robustness import across_seeds, partners, read, robustness, train
 from recsys_env import SCENARIOS, cli
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
 from recsys_env.exact import regrets, tabulate
-from recsys_env.exact.placing import played
+from recsys_env.exact.policy_tables import played
 from recsys_env.files import FileError, read_json, write_json
 from recsys_env.tuning import Budget
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..actions import as_array
 from ..batch import CpuBatch, checked_cpu_batch, checked_seeds
-from ..checks import as_places, check_flag, shown
+from ..checks import as_indices, check_flag, shown
 from ..policies import Policy
 from ..spaces import beside_picks, unit_box
 
@@ -143,7 +143,7 @@ class SB3VecEnv(VecEnv):
         """
         if indices is None:
             return list(range(self.num_envs))
-        return as_places("indices", indices, self.num_envs, IndexError).ravel().tolist()  # type: ignore[no-any-return]
+        return as_indices("indices", indices, self.num_envs, IndexError).ravel().tolist()  # type: ignore[no-any-return]
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         return [getattr(self, attr_name)] * len(self._get_indices(indices))

@@ -6,7 +6,7 @@ tables.py          from a config to its game, by the engine's own functions (ker
 solve.py           optimum, best responses, equilibria, distances from them
 report.py          the command `python -m recsys_env solve`
 policies.py        the policies `equilibrium` and `joint`, which look up the state
-placing.py         from a policy object to its table, if it depends on nothing but the table's state
+policy_tables.py   from a policy object to its table, if it depends on nothing but the table's state
 action_values.py   the effect of a joint action against an alternative, in any world
 openspiel.py       to_pyspiel: a finite game in OpenSpiel's form, for its solvers
 exploit.py         a lower bound of an agent's gain from its best response, in any world: `python -m recsys_env exploit`

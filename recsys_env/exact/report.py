@@ -18,8 +18,8 @@ from ..checks import did_you_mean, shown
 from ..config import WorldConfig
 from ..files import write_json
 from .game import MarkovGame, Policies, textbook_example
-from .placing import Refused, played
 from .policies import equilibrium_of
+from .policy_tables import Refused, played
 from .solve import (
     AVERAGE,
     Criterion,

@@ -10,7 +10,7 @@ from .ab import Experiment, Protocol, ab_test, summary
 from .designs import DESIGNS, Assignment
 from .mixture import Mixture
 from .off_policy import PageLog, page_estimates, page_log, slotwise
-from .worlds import CAUSES, sparse, without
+from .variants import CAUSES, sparse, without
 
 __all__ = [
     "CAUSES",

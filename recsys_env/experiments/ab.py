@@ -33,7 +33,7 @@ from ..tasks import task_config
 from ..vector import VectorEnv
 from .designs import ARMS, DESIGNS, Assignment
 from .mixture import Mixture
-from .worlds import sparse, without
+from .variants import sparse, without
 
 BUSY = 0.15  # share of the ticks in which somebody is served, above which arms compete for ticks
 AT_ONCE = 32  # repetitions that are played as copies of one batch

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import as_numbers, as_places, check_count, checked_seed, is_sequence, shown, unknown
+from ..checks import as_indices, as_numbers, check_count, checked_seed, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..evaluation.statistics import interval
 from ..focal import checked_agent, usual_background
@@ -222,7 +222,7 @@ def slotwise(
     if predicted.ndim != 3:
         raise ValueError(f"predicted = {shown(predicted)} of shape {list(predicted.shape)} must be [P, C, K]")
     shape = (len(predicted), predicted.shape[2])
-    shown_, wanted = (as_places(name, a, predicted.shape[1]) for name, a in {"picks": picks, "target": target}.items())
+    shown_, wanted = (as_indices(name, a, predicted.shape[1]) for name, a in {"picks": picks, "target": target}.items())
     weights, earned = as_numbers("propensities", propensities), as_numbers("rewards", rewards, "fiub")
     for name, array in {"picks": shown_, "target": wanted, "propensities": weights, "rewards": earned}.items():
         if array.shape != shape:

@@ -33,7 +33,7 @@ from .pages import (
     EXCLUDED,
     SHARED,
     Layout,
-    Observer,
+    ObservationReader,
     Page,
     Scorer,
     beside_mean,
@@ -105,7 +105,7 @@ class PageHistory:
         self._who[copies] = -1
 
 
-class HistoryObserver(Observer):
+class HistoryReader(ObservationReader):
     """Reads observations, followed by events of the visitor and, where actions are candidates, their items.
 
     Items are numbered through if there are several worlds, and numbers are stored plus 1, so that 0 is nothing.
@@ -195,7 +195,7 @@ class GenerativeNetwork(Scorer):
     """Scores items by log P(item), and candidates by their features, too.
 
     Args:
-        layout: of observations (with what `HistoryObserver` adds) and actions.
+        layout: of observations (with what `HistoryReader` adds) and actions.
         size: of the network.
     """
 
@@ -467,7 +467,7 @@ class GenerativePolicy(Policy):
         self.network = network_of(self.folder, self._networks, agent, SHARED).eval()
         codes = SemanticIds(self.network.centres.numpy())(envs.world.item_vectors)
         self.network.list_items(Trie.of([codes], self.network.size.tokens))
-        self._observer = HistoryObserver(envs, self.network.size.events, [agent])
+        self._observer = HistoryReader(envs, self.network.size.events, [agent])
         if self._observer.layout != self.layout:
             raise ValueError(
                 f"the policy in {self.folder} was trained on {self.layout}; here it is {self._observer.layout}"

@@ -112,7 +112,7 @@ def _columns(part: slice) -> range:
     return range(part.start, part.stop)
 
 
-class Observer:
+class ObservationReader:
     """Reads the observations of a batch's agents.
 
     Attributes:
