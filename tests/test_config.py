@@ -556,7 +556,7 @@ def test_tasks_are_valid_documented_and_immutable(name: str) -> None:
     vector_env(name, 1, horizon=5)
     assert TASKS[name].horizon == {"social-v1": 400, "rivals-v1": 400, **dict.fromkeys(SHORT, 600)}.get(name, 1000)
     if name != "grocery-v1":
-        assert vector_env(task, 1).config is not None
+        assert vector_env(task, 1).config == task
 
 
 def test_tasks_cannot_be_changed() -> None:
@@ -574,7 +574,7 @@ def test_a_registered_task_is_one_everywhere() -> None:
     register_task("my_own-shop-v12", config)
     assert TASKS["my_own-shop-v12"] is config
     assert list(TASKS)[-1] == "my_own-shop-v12"
-    assert vector_env("my_own-shop-v12", 2).config is not None
+    assert vector_env("my_own-shop-v12", 2).config == config
     assert str(parallel_env("my_own-shop-v12")) == "my_own-shop-v12"
     for kind in ("parallel", "aec"):
         made: Any = pettingzoo.make(kind, "recsys/my_own-shop-v12", slots=1)

@@ -67,12 +67,18 @@ def test_what_was_chosen_for_a_page_that_is_gone_is_not_played(name: str, how: s
 
 
 def test_to_look_once_more_is_no_other_page() -> None:
-    view = focal()
-    view.reset(seed=3)
+    view, other = focal(), focal()
+    before, _ = view.reset(seed=3)
+    other.reset(seed=3)
     view.batch.look()
-    view.step(view.empty_actions())
-    view.look()
-    view.step(view.empty_actions())
+    again, _ = view.look()
+    np.testing.assert_array_equal(again, before)
+    for _ in range(2):
+        seen, rewards, *_ = view.step(view.empty_actions())
+        without, paid, *_ = other.step(other.empty_actions())
+        np.testing.assert_array_equal(seen, without)
+        np.testing.assert_array_equal(rewards, paid)
+        view.look()
 
 
 def test_two_views_of_a_batch_notice_each_other() -> None:

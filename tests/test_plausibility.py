@@ -14,6 +14,7 @@ from recsys_env.fitting.plausibility import (  # noqa: E402
     FEW_USERS,
     FEWEST,
     FEWEST_USERS,
+    check_weight,
     doubts_about_columns,
     doubts_about_quantity,
 )
@@ -303,3 +304,11 @@ def test_a_quantity_without_prices_is_no_doubt_about_prices(log):
     with pytest.warns(LogWarning) as caught:
         fit(log.assign(quantity=every_other(log, 1, 1, 2, 1, 3)), columns=columns, **OPTIONS)
     assert [str(warning.message)[:30] for warning in caught] == ["no column of prices is named: "]
+
+
+def test_a_weight_that_no_world_allows_is_refused():
+    """Such as that of an outcome that always follows; before, it was cut to the largest that is allowed."""
+    assert check_weight("choice.v_0", -49.5) == -49.5
+    for wrong in (50.5, -1e9, np.nan):
+        with pytest.raises(ValueError, match=r"the log does not tell choice\.v_0: it is estimated as .*-50 to 50"):
+            check_weight("choice.v_0", wrong)

@@ -121,7 +121,13 @@ def test_learners_are_compared_task_by_task(tmp_path: Path) -> None:
 
 
 def test_intervals_are_bars_with_the_first_on_top(tmp_path: Path) -> None:
-    draw_intervals({"best": (2.0, 1.5, 2.5), "worst": (1.0, 1.0, 1.2)}, "score", tmp_path / "x.png")
+    figure = draw_intervals({"best": (2.0, 1.5, 2.6), "worst": (1.0, 1.0, 1.2)}, "score", tmp_path / "x.png")
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["worst", "best"]  # from below
+    assert axes.get_xlabel() == "score"
+    assert [bar.get_width() for bar in axes.patches] == [1.0, 2.0]
+    ends = [segment[:, 0].tolist() for lines in axes.collections for segment in lines.get_segments()]
+    assert ends == [[1.0, 1.2], [1.5, 2.6]]
     assert (tmp_path / "x.png").stat().st_size > 1000
 
 

@@ -225,7 +225,8 @@ def test_slate_policy_where_nobody_is_to_be_served_is_finite() -> None:
 
 
 def test_slate_kwargs_only_where_actions_are_picks() -> None:
-    assert slate_kwargs(VectorEnv(config())) is not None
+    envs = VectorEnv(config())
+    assert slate_kwargs(envs) == {"layout": envs.layout}
     assert slate_kwargs(VectorEnv(config(action="items"))) is None
     assert slate_kwargs(VectorEnv(config(action="query"))) is None
     assert slate_kwargs(VectorEnv(config(messages=2))) is None

@@ -41,8 +41,8 @@ def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path) -> None:
-    """Draw bars of estimates with their intervals, name -> (estimate, low, high), the first on top."""
+def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path) -> Figure:
+    """Draw bars of estimates with intervals, name -> (estimate, low, high), the first on top. Return the figure."""
     figure, axes = _figure(6.5, 1 + 0.26 * len(values))
     for name, (estimate, low, high) in reversed(list(values.items())):
         axes.barh(
@@ -50,6 +50,7 @@ def draw_intervals(values: Mapping[str, Sequence[float]], label: str, path: Path
         )
     axes.set(xlabel=label)
     figure.savefig(path, dpi=100)
+    return figure
 
 
 def draw_payoffs(task: str, result: Mapping[str, Any], path: Path) -> None:

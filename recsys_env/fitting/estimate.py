@@ -21,6 +21,7 @@ from .plausibility import (
     check_events,
     check_evidence,
     check_prices,
+    check_weight,
     doubts_about_labels,
     doubts_about_quantity,
     doubts_about_weights,
@@ -36,7 +37,6 @@ from .world import FittedWorld, LogFacts, checked_origin, fitted_world, warn_of
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST = 50.0  # weights in ChoiceConfig
 SHORTEST, LONGEST = 1e-3, 1e6  # days
 REPEAT_SCALES = (1.0, 0.3, 0.1, 0.03)
 
@@ -243,7 +243,9 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     rho = price_sensitivity(lines, topic_code, beta_price)
     # the part of the price that all users share is in the intercept
     (weights, errors, _), repeat_scale, evidence = _weights(lines, shape, (1.0 - rho, beta_price * x), settings)
-    beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights.clip(-LARGEST, LARGEST).tolist()
+    beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights.tolist()
+    for name, weight in {"beta_taste": beta_taste, "beta_repeat": beta_repeat, "appeal": beta_appeal}.items():
+        check_weight(name, weight)
     rho = 1.0 + min(max(spread, 0.0), 1.0) * (rho - 1.0)
 
     end = float(lines["day"].max())

@@ -22,8 +22,8 @@ from .learned_vectors import learn_vectors
 from .logistic import grouped_logistic
 from .page_facts import PageFacts
 from .page_log import SMALLEST_COUNT, PageLog, read_pages
-from .plausibility import warn_of_doubts
-from .prices import LARGEST, PROMOTED, mean_by, price_ratios
+from .plausibility import LARGEST, check_weight, warn_of_doubts
+from .prices import PROMOTED, mean_by, price_ratios
 from .visits import share_lost
 from .world import FittedWorld, LogFacts
 
@@ -328,7 +328,7 @@ def _choice(
         error["eta"] = errors["eta"]
     if "kappa" in phi:
         error["kappa"] = errors["kappa"] * float(np.exp(phi["kappa"]))
-    found = {name: round(float(np.clip(value, -LARGEST, LARGEST)), 4) for name, value in found.items()}
+    found = {name: round(check_weight(f"choice.{name}", float(value)), 4) for name, value in found.items()}
     return found, {f"choice.{name}": float(value) for name, value in error.items()}
 
 
@@ -394,7 +394,7 @@ def _after_click(
     weights, errors = (dict(zip(names, values, strict=True)) for values in (found.weights, found.errors))
     quality = found.effects + weights.pop("mean price", 0.0) * prices.relative
     at_once = not pages.cart.any()
-    result: dict[str, Any] = {n: round(float(np.clip(w, -LARGEST, LARGEST)), 4) for n, w in weights.items()}
+    result: dict[str, Any] = {n: round(check_weight(f"feedback.{n}", float(w)), 4) for n, w in weights.items()}
     result |= {"b_quality": 1.0, "a_quality": 0.0, "instant": at_once}
     if not at_once and pages.bought.any():
         # of those that leave the cart at a page, so many are bought
@@ -410,7 +410,7 @@ def _arrival(pages: PageLog, lost: tuple[float, float] | None) -> dict[str, floa
     found = {}
     if pages.session is not None:  # stay with probability 1 - sessions / pages
         more = len(pages.chosen) / len(np.unique(pages.session)) - 1
-        found["k_0"] = round(float(np.clip(np.log(more), -LARGEST, LARGEST)), 4) if more > 0 else -LARGEST
+        found["k_0"] = round(float(np.log(more)), 4) if more > 0 else -LARGEST
     if lost is not None:
         found["d_0"] = round(lost[0], 6)
     return found

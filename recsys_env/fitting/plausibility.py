@@ -53,6 +53,7 @@ PROPORTIONAL = 0.8  # power of a column without a role with which prices grow, f
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
 ONE_USER = 0.1  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
+LARGEST = 50.0  # weights in ChoiceConfig and FeedbackConfig
 SECONDS, MILLISECONDS = (3e8, 1e10), (3e11, 1e13)  # since 1970; times from 1980 on
 
 
@@ -343,6 +344,20 @@ def price_spread(lines: pd.DataFrame, column: object) -> float:
                 f"{np.exp(log_price.iloc[first]):.6g} instead of about {np.exp(typical.iloc[first]):.6g}"
             )
     return float(np.exp(np.sqrt(np.mean((log_price - usual) ** 2))))
+
+
+def check_weight(name: str, value: float) -> float:
+    """Return an estimated weight if a world allows it. Larger ones are what no evidence, or a perfect one, leads to.
+
+    Raises:
+        ValueError: it is too large.
+    """
+    if not abs(value) <= LARGEST:
+        raise ValueError(
+            f"the log does not tell {name}: it is estimated as {value:.3g}, and a world allows -{LARGEST:g} to "
+            f"{LARGEST:g}. Some outcome may follow from what was shown without exception"
+        )
+    return value
 
 
 def check_evidence(purchases: int, users: int, weight_days: float) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .plausibility import check_weight
+
 if TYPE_CHECKING:
     import pandas as pd
 
 PROMOTED = 0.01  # a price that moves by less is rounded
 RATIOS = 16  # R, prices of an item in a catalogue
 FEWEST = 8  # prices seen of an item, for it to have prices of its own
-LARGEST = 50.0  # weights in ChoiceConfig
 PROJECTIONS = 20
 FEWEST_ITEMS, FEWEST_MORE = 10, 100  # items, and purchases beyond the first of a week, behind the weight of price
 NEWTON_STEPS, LARGEST_CHANGE, SMALLEST_STEP = 100, 2.0, 1e-5
@@ -65,7 +66,7 @@ def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
             break
     score = np.bincount(item, moves * (count - _zero_truncated(log_rate)[0]))
     error = float(np.linalg.norm(score)) / information * (items / (items - 1)) ** 0.5
-    return min(max(0.0, -elasticity), LARGEST), error
+    return max(0.0, -check_weight("beta_price", elasticity)), error
 
 
 def _without_effects(
