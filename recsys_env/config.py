@@ -708,32 +708,48 @@ class WorldConfig(Settings):
 
     def _conflicts(self) -> list[tuple[bool, str]]:
         """Invalid combinations of fields, each with a message that names the fields and their values."""
+        d_sum, cut = self.arrival.d_0 + self.arrival.d_1, self.feedback.rating_cutpoints
+        return [
+            *self._scene_conflicts(),
+            *self._role_conflicts(),
+            *self._offer_conflicts(),
+            *self._auction_conflicts(),
+            *self._platform_conflicts(),
+            *self._mood_conflicts(),
+            *self._broken_promises(),
+            *self._observation_conflicts(),
+            *self._item_conflicts(),
+            (
+                self.page != "rows" and self.choice.dissimilarity != 1,
+                f"choice.dissimilarity = {self.choice.dissimilarity} needs page = 'rows'; "
+                f"page = {self.page!r} allows only 1",
+            ),
+            (
+                self.retrieves and self.candidates.number < self.slots,
+                f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}",
+            ),
+            (
+                self.scale_zero == self.scale_hundred,
+                f"scale_zero and scale_hundred are both {self.scale_zero!r}; a scale needs two policies",
+            ),
+            (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
+            (
+                len(cut) != 4 or list(cut) != sorted(cut),
+                f"feedback.rating_cutpoints = {cut} must be 4 ascending numbers",
+            ),
+            (
+                self.users.request_vague + self.users.request_misleading > 1,
+                f"users.request_vague + users.request_misleading = "
+                f"{self.users.request_vague + self.users.request_misleading:g} must be at most 1",
+            ),
+        ]
+
+    def _scene_conflicts(self) -> list[tuple[bool, str]]:
         names = [scene.name for scene in self.scenes]
         owners = [role.scene for role in self.roles if role.scene]
-        moods = len(self.choice.v_0_by_mood)
-        mood_up, mood_down = self.dynamics.mood_up, self.dynamics.mood_down
-        moves = [round(up + down, 9) for up, down in zip(mood_up, mood_down, strict=False)]
-        choice, cut = self.choice, self.feedback.rating_cutpoints
-        d_sum = self.arrival.d_0 + self.arrival.d_1
-        static = [self.static_weights, *(role.static_weights for role in self.roles)]
-        none_sum = self.dynamics.mood_up_none + self.dynamics.mood_down_none
         return [
             (not self.scenes, "scenes = () is empty; at least one scene is needed"),
-            (not self.roles, "roles = () is empty; at least one role is needed"),
             (len(set(names)) < len(names), f"scenes have repeated names {names}"),
-            (
-                len({r.name for r in self.roles}) < len(self.roles),
-                f"roles have repeated names {[r.name for r in self.roles]}",
-            ),
-            (
-                any(not r.name.replace("_", "a").isalnum() for r in self.roles),
-                f"role names {[r.name for r in self.roles]} must be made of letters, digits and _",
-            ),
-            (
-                len(self.roles) > 1 and self.num_agents != len(self.roles),
-                f"num_agents = {self.num_agents} but {len(self.roles)} roles {[r.name for r in self.roles]} "
-                "have one agent each; a single role is repeatable",
-            ),
             (any(o not in names for o in owners), f"roles own scenes {owners}, but the scenes are {names}"),
             (
                 len(self.scenes) == 1 and bool(owners),
@@ -747,29 +763,34 @@ class WorldConfig(Settings):
                 len(self.scenes) > 1 and (self.opens_agent or self.auctioned),
                 f"page = {self.page!r} cannot have several scenes {names}; one is allowed",
             ),
+        ]
+
+    def _role_conflicts(self) -> list[tuple[bool, str]]:
+        return [
+            (not self.roles, "roles = () is empty; at least one role is needed"),
             (
-                self.page != "rows" and choice.dissimilarity != 1,
-                f"choice.dissimilarity = {choice.dissimilarity} needs page = 'rows'; "
-                f"page = {self.page!r} allows only 1",
+                len({r.name for r in self.roles}) < len(self.roles),
+                f"roles have repeated names {[r.name for r in self.roles]}",
             ),
             (
-                self.retrieves and self.candidates.number < self.slots,
-                f"candidates.number = {self.candidates.number} must be at least slots = {self.slots}",
+                any(not r.name.replace("_", "a").isalnum() for r in self.roles),
+                f"role names {[r.name for r in self.roles]} must be made of letters, digits and _",
             ),
             (
-                self.continuous and self.mask_actions,
-                f"mask_actions = True makes no sense with action = {self.action!r}; allowed is False",
-            ),
-            (
-                self.scale_zero == self.scale_hundred,
-                f"scale_zero and scale_hundred are both {self.scale_zero!r}; a scale needs two policies",
+                len(self.roles) > 1 and self.num_agents != len(self.roles),
+                f"num_agents = {self.num_agents} but {len(self.roles)} roles {[r.name for r in self.roles]} "
+                "have one agent each; a single role is repeatable",
             ),
             (
                 not self.catalogue and any(r.knows and len(r.knows) != self.items.topics for r in self.roles),
                 f"roles.knows = {[list(r.knows) for r in self.roles]} must hold "
                 f"one label for each of the {self.items.topics} topics, or none",
             ),
-            (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
+        ]
+
+    def _offer_conflicts(self) -> list[tuple[bool, str]]:
+        static = [self.static_weights, *(role.static_weights for role in self.roles)]
+        return [
             (
                 self.offer.kind == "price" and not self.feedback.instant,
                 f"offer.kind = 'price' needs feedback.instant = True, not {self.feedback.instant}: "
@@ -786,13 +807,15 @@ class WorldConfig(Settings):
                 )
                 for kind, level in LEVELS.items()
             ),
-            *self._auction_conflicts(),
-            *self._platform_conflicts(),
-            (d_sum > 1, f"arrival.d_0 + arrival.d_1 = {d_sum:g} must be at most 1"),
-            (
-                len(cut) != 4 or list(cut) != sorted(cut),
-                f"feedback.rating_cutpoints = {cut} must be 4 ascending numbers",
-            ),
+        ]
+
+    def _mood_conflicts(self) -> list[tuple[bool, str]]:
+        """Moods that cannot be drawn, of users whose choices depend on their mood."""
+        choice, moods = self.choice, len(self.choice.v_0_by_mood)
+        mood_up, mood_down = self.dynamics.mood_up, self.dynamics.mood_down
+        moves = [round(up + down, 9) for up, down in zip(mood_up, mood_down, strict=False)]
+        none_sum = self.dynamics.mood_up_none + self.dynamics.mood_down_none
+        return [
             (moods == 1, f"choice.v_0_by_mood = {choice.v_0_by_mood} must have at least 2 moods, or none"),
             (
                 not self.catalogue and moods > 1 and {len(mood_up), len(mood_down)} != {self.items.topics},
@@ -803,13 +826,11 @@ class WorldConfig(Settings):
                 moods > 1 and max(moves, default=0) > 1,
                 f"dynamics.mood_up + mood_down = {moves} must be at most 1 for each topic",
             ),
-            *self._broken_promises(),
             (none_sum > 1, f"dynamics.mood_up_none + mood_down_none = {none_sum:g} must be at most 1"),
-            (
-                self.users.request_vague + self.users.request_misleading > 1,
-                f"users.request_vague + users.request_misleading = "
-                f"{self.users.request_vague + self.users.request_misleading:g} must be at most 1",
-            ),
+        ]
+
+    def _observation_conflicts(self) -> list[tuple[bool, str]]:
+        return [
             (
                 self.observation.item_ids != "none" and not self.retrieves and not self.observation.recent,
                 f"observation.item_ids = {self.observation.item_ids!r} names candidates and recent items, and there "
@@ -819,6 +840,15 @@ class WorldConfig(Settings):
                 self.observation.request and self.users.request == 0,
                 "observation.request = True needs users.request > 0; nobody says anything",
             ),
+            (
+                self.continuous and self.mask_actions,
+                f"mask_actions = True makes no sense with action = {self.action!r}; allowed is False",
+            ),
+            (self.messages == 1, "messages = 1 carries no information; allowed are 0 (none) and 2 or more"),
+        ]
+
+    def _item_conflicts(self) -> list[tuple[bool, str]]:
+        return [
             (
                 self.items.partner_step % self.items.domains > 0 and not self.items.domain_topics,
                 f"items.partner_step = {self.items.partner_step} needs items.domain_topics = True, "

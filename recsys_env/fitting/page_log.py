@@ -186,7 +186,8 @@ def read_pages(
         data["quantity"] = data["quantity"].fillna(1)
     values = {role: _numbers(data[role], *rule) for role, rule in numbers.items() if role in data}
     doubts += [*doubts_about_columns(table, used), *page_doubts.about_flags(table, used)]
-    return _ordered(pd, data, values, (user, item, page, level, when), (user_ids, item_ids), items, named, doubts)
+    codes = Codes(user, item, page, level, when, user_ids, item_ids)
+    return _ordered(pd, data, values, codes, items, named, doubts)
 
 
 def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
@@ -385,6 +386,18 @@ def _times(pd: Any, column: Any) -> np.ndarray:
     return ((when - when.min()) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
 
 
+class Codes(NamedTuple):
+    """Rows of a table [N] in numbers, and the ids [U] and [M] of its users and items."""
+
+    user: np.ndarray
+    item: np.ndarray
+    page: np.ndarray
+    level: np.ndarray  # of `EVENTS`
+    when: np.ndarray  # time
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+
+
 class Joined(NamedTuple):
     """Shown items, one entry each, with what happened to them."""
 
@@ -395,13 +408,10 @@ class Joined(NamedTuple):
     bought_at: np.ndarray  # time of the purchase, -inf = none
 
 
-def _joined(data: dict[str, Any], codes: tuple[np.ndarray, ...], position: np.ndarray) -> tuple[Joined, np.ndarray]:
-    """Join the rows of the same position on a page. Also returns which rows [N] are earlier than the event before them.
-
-    Args:
-        codes: as of `_ordered`.
-    """
-    _, item, page, level, when = codes
+def _joined(data: dict[str, Any], codes: Codes, position: np.ndarray) -> tuple[Joined, np.ndarray]:
+    """Join the rows of the same position on a page. Also returns which rows [N] are earlier than the event before
+    them."""
+    item, page, level, when = codes.item, codes.page, codes.level, codes.when
     order = np.lexsort((level, position, item, page))
     same = np.ones(len(order) - 1, bool)
     for key in (page, item, position):
@@ -457,62 +467,89 @@ def _labels(
     return labels, int(several.sum())
 
 
-def _doubts_about_order(
-    data: dict[str, Any], page: np.ndarray, by_user: np.ndarray, start: np.ndarray, user: np.ndarray
-) -> list[str]:
-    """Doubts of `page_doubts.about_order`; `by_user` [P] are the pages in order of user and time, as are the others."""
+class PageOrder(NamedTuple):
+    """The pages of a log in order of user, then time.
+
+    Attributes:
+        number: [P] place in this order of each page, as pages are numbered in the table.
+        start, user, session: [P] of the pages in this order; session is None if the log does not say.
+        first_page: [U + 1] where the pages of a user begin.
+    """
+
+    number: np.ndarray
+    start: np.ndarray
+    user: np.ndarray
+    session: np.ndarray | None
+    first_page: np.ndarray
+
+
+def _page_order(pd: Any, data: dict[str, Any], codes: Codes) -> PageOrder:
+    pages = int(codes.page.max()) + 1
+    began = np.full(pages, np.inf)
+    np.minimum.at(began, codes.page, codes.when)
+    user = np.zeros(pages, np.int64)
+    user[codes.page] = codes.user
+    by_user = np.lexsort((began, user))  # stable: pages of the same time in order of appearance
+    session = None
+    if "session" in data:  # that of the page's first row, because a purchase may come in a later one
+        keys = pd.DataFrame({"user": codes.user, "session": pd.factorize(data["session"])[0]})
+        first = np.lexsort((codes.when, codes.level, codes.page))[::-1]
+        session = np.zeros(pages, np.int64)
+        session[codes.page[first]] = keys.groupby(["user", "session"], sort=False).ngroup().to_numpy()[first]
+        session = session[by_user]
+    number = np.empty(pages, np.int64)
+    number[by_user] = np.arange(pages)
+    first_page = np.searchsorted(user[by_user], np.arange(len(codes.user_ids) + 1)).astype(np.int64)
+    return PageOrder(number, began[by_user], user[by_user], session, first_page)
+
+
+def _doubts_about_order(data: dict[str, Any], page: np.ndarray, order: PageOrder) -> list[str]:
+    """Doubts of `page_doubts.about_order`, about rows [N] of these pages."""
     if "time" not in data:
         return []
-    first = np.unique(page, return_index=True)[1][by_user]
-    return page_doubts.about_order(data["time"], data["page"].iloc[first] if "page" in data else None, start, user)
+    pages = None
+    if "page" in data:
+        pages = data["page"].iloc[np.unique(page, return_index=True)[1][np.argsort(order.number)]]
+    return page_doubts.about_order(data["time"], pages, order.start, order.user)
+
+
+def _check_clicks(event: Any, clicks: np.ndarray) -> None:
+    """Raise a ValueError unless some of the pages [P] have clicks of this column, and others have none."""
+    clicked = int((clicks > 0).sum())
+    if clicked in (0, len(clicks)):
+        raise ValueError(
+            f"column {shown(event.name)}: {clicked} of {len(clicks)} pages have a click; pages with and without one "
+            "are needed, to tell what clicking nothing is worth: keep what was shown and not clicked"
+        )
 
 
 def _ordered(
     pd: Any,
     data: dict[str, Any],
     values: dict[str, np.ndarray],
-    codes: tuple[np.ndarray, ...],
-    ids: tuple[np.ndarray, np.ndarray],
+    codes: Codes,
     items: Any,
     named: dict[str, str | None],
     doubts: list[str],
 ) -> PageLog:
     """Join the rows of a shown item's events, and sort pages and rows."""
-    user, item, page, level, when = codes
+    item, when = codes.item, codes.when
     position = values.get("position", np.zeros(len(item)))
     joined, before = _joined(data, codes, position)
-    pages = int(page.max()) + 1
-    began = np.full(pages, np.inf)
-    np.minimum.at(began, page, when)
-    of_user = np.zeros(pages, np.int64)
-    of_user[page] = user
-    of_session = np.zeros(pages, np.int64)
-    if "session" in data:  # that of the page's first row, because a purchase may come in a later one
-        keys = pd.DataFrame({"user": user, "session": pd.factorize(data["session"])[0]})
-        first = np.lexsort((when, level, page))[::-1]
-        of_session[page[first]] = keys.groupby(["user", "session"], sort=False).ngroup().to_numpy()[first]
-    by_user = np.lexsort((began, of_user))  # stable: pages of the same time in order of appearance
-    number = np.empty(pages, np.int64)
-    number[by_user] = np.arange(pages)
-    first_page = np.searchsorted(of_user[by_user], np.arange(len(ids[0]) + 1)).astype(np.int64)
-    arranged = np.lexsort((position[joined.row], number[page[joined.row]]))
-    one, highest, carted, bought, bought_at = (column[arranged] for column in joined)
-    row_page = number[page[one]]
-    first_row = np.searchsorted(row_page, np.arange(pages + 1)).astype(np.int64)
+    order = _page_order(pd, data, codes)
+    row_order = np.lexsort((position[joined.row], order.number[codes.page[joined.row]]))
+    one, highest, carted, bought, bought_at = (column[row_order] for column in joined)
+    row_page = order.number[codes.page[one]]
+    first_row = np.searchsorted(row_page, np.arange(len(order.number) + 1)).astype(np.int64)
     clicked = highest >= EVENTS["click"]
-    clicks = np.bincount(row_page[clicked], minlength=pages)
-    if (clicks > 0).all() or not clicks.any():
-        raise ValueError(
-            f"column {shown(data['event'].name)}: {int((clicks > 0).sum())} of {pages} pages have a click; pages with "
-            "and without one are needed, to tell what clicking nothing is worth: keep what was shown and not clicked"
-        )
-    start_times = began[by_user]
-    delay = _delays(bought_at, row_page, start_times, first_page[of_user[by_user] + 1])
+    clicks = np.bincount(row_page[clicked], minlength=len(order.number))
+    _check_clicks(data["event"], clicks)
+    delay = _delays(bought_at, row_page, order.start, order.first_page[order.user + 1])
     rank = values["position"][one] if "position" in values else None
     doubts = [
         *doubts,
         *page_doubts.about_events(data, before, clicks),
-        *_doubts_about_order(data, page, by_user, start_times, of_user[by_user]),
+        *_doubts_about_order(data, codes.page, order),
         *page_doubts.about_pages(first_row, item[one], rank, clicked, carted, bought),
     ]
     agents, more_doubts = (1, []) if "agent" not in data else _agents_of_a_page(pd, data["agent"].iloc[one], row_page)
@@ -520,28 +557,26 @@ def _ordered(
     if "price" in values:
         doubts += page_doubts.about_prices(values, data["price"].name, item)
     log: dict[str, Any] = {
-        "start": start_times,
-        "row_page": number[page],
-        "first_page": first_page,
+        "start": order.start,
+        "row_page": order.number[codes.page],
+        "first_page": order.first_page,
         "first_row": first_row,
         "rank": rank,
         "clicked": clicked,
         "cart": carted | (bought & (delay > 0)),
         "bought": bought,
         "delay": delay,
-        "propensity": values["propensity"][one] if "propensity" in values else None,
-        "price": values["price"][one] if "price" in values else None,
-        "discount": values["discount"][one] if "discount" in values else None,
-        "session": of_session[by_user] if "session" in data else None,
+        **{role: values[role][one] if role in values else None for role in ("propensity", "price", "discount")},
+        "session": order.session,
         "agents": agents,
         "several_clicks": int((clicks > 1).sum()),
         "first": str(data["time"].iloc[int(np.argmin(when))]) if "time" in data else "",
         "last": str(data["time"].iloc[int(np.argmax(when))]) if "time" in data else "",
-        "user_ids": ids[0],
+        "user_ids": codes.user_ids,
     }
     labels, several = _labels(pd, data, values, item, when)
-    of_items = _items(pd, items, named, ids[1], labels)
-    index = index_in(of_items["item_ids"], ids[1])[item]
+    of_items = _items(pd, items, named, codes.item_ids, labels)
+    index = index_in(of_items["item_ids"], codes.item_ids)[item]
     doubts += page_doubts.about_units(values, of_items["list_price"], index)
     if "category" in data:
         doubts += page_doubts.about_categories(of_items["category"], data["category"].name)
