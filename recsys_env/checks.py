@@ -148,11 +148,16 @@ def check_options(options: Any, known: Iterable[str] = ()) -> None:
 
     Raises:
         TypeError: they are neither None nor a dict.
+        ValueError: they ask for a reset of some copies of a batch (`reset_mask`).
     """
     if options is None:
         return
     if not isinstance(options, Mapping):
         raise TypeError(f"options = {shown(options)} must be a dict or None")
+    if "reset_mask" in options:
+        raise ValueError(
+            "options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together"
+        )
     known = list(known)
     ignored = [name for name in options if name not in known]
     if ignored:

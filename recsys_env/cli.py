@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .checks import is_sequence, shown
+from .checks import did_you_mean, is_sequence, shown
 from .config import WorldConfig
-from .tasks import SUITES, task_config
+from .tasks import SUITES, TASKS, task_config
 
 
 def fail(message: object) -> NoReturn:
@@ -148,7 +148,9 @@ def not_empty(**lists: Sequence[str]) -> None:
 # ------------------------------------------------------------------------------------------------ tasks by name
 
 
-CATALOGUES = {"train": range(16), "unseen": range(16, 32)}  # world seeds for training and for evaluation
+WORLDS_OF_A_KIND = 16
+# World seeds for training and for evaluation.
+CATALOGUES = {"train": range(WORLDS_OF_A_KIND), "unseen": range(WORLDS_OF_A_KIND, 2 * WORLDS_OF_A_KIND)}
 
 
 def config_of(task: str, run: int = 0) -> WorldConfig:
@@ -174,7 +176,12 @@ def config_of(task: str, run: int = 0) -> WorldConfig:
                     f"catalogues = {shown(kind)} and world_seed = {fields['world_seed']} both choose a world"
                 )
             fields["world_seed"] = CATALOGUES[kind][run % len(CATALOGUES[kind])]
-        return task_config(name, fields)
+        config = task_config(name, fields)
+        if kind is not None and config.catalogue:
+            raise ValueError(
+                f"catalogues = {shown(kind)} needs a task with synthetic worlds, and {name} has fixed items and users"
+            )
+        return config
     except TypeError as error:
         raise ValueError(str(error)) from None
 
@@ -202,6 +209,8 @@ def tasks_of(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         first, *changes = split_task(name)
+        if first not in (*TASKS, *SUITES) and (near := did_you_mean(first, SUITES)):
+            raise ValueError(f"unknown suite {shown(first)}{near}; suites are {', '.join(SUITES)}")
         tasks = SUITES[first].tasks if first in SUITES else (first,)
         found += [",".join([task, *changes]) for task in tasks]
     return list(known_tasks(list(dict.fromkeys(found))))
@@ -224,8 +233,14 @@ def assignments(changes: Sequence[str]) -> dict[str, Any]:
     Values are Python literals; other words are strings.
     """
     fields: dict[str, Any] = {}
+    seen: set[str] = set()
     for change in changes:
-        name, _, word = change.partition("=")
+        name, equals, word = change.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{shown(change)} must be FIELD=VALUE, as in horizon=200")
+        if name in seen:
+            raise ValueError(f"{name} is changed twice; give one value")
+        seen.add(name)
         *groups, last = name.split(".")
         fields_of_group = fields
         for group in groups:

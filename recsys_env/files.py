@@ -47,6 +47,8 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: there is something else than a file, such as a folder or a device, or none can be made.
     """
     path = _file_at(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}")
     new = path.with_name(f".{digest_of_value(path.name)}.{os.getpid()}")  # another process may write the same file
     try:
         yield new

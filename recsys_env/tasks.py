@@ -862,6 +862,10 @@ def task_config(
             from .fitting import FittedWorld
 
             return replace(FittedWorld.load(task), overrides)
+        if (name := task.partition(",")[0]) in TASKS and name != task:
+            raise ValueError(
+                f"task = {shown(task)} changes fields in its name, which commands allow; give them as keywords"
+            )
         if task not in TASKS:
             raise ValueError(f"{unknown('task', task, TASKS)}; a task that my_file.py registers is my_file:my-task-v0")
         task = TASKS[task]

@@ -8,7 +8,7 @@ FocalBatch with one learner  ->  SingleAgentVectorEnv    the same, one row per c
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
@@ -216,10 +216,6 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         Raises:
             ValueError: `options["reset_mask"]` is given; the copies of a batch begin and end together.
         """
-        if isinstance(options, Mapping) and "reset_mask" in options:
-            raise ValueError(
-                "options['reset_mask'] is not possible: the copies of a batch begin and end their episodes together"
-            )
         if self._over and seed is None:  # the batch has gone on to the next episode by itself
             check_options(options)
             observations, infos = self.envs.look()

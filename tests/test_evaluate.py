@@ -512,6 +512,14 @@ def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.strip().startswith("stopped; the same command with --resume goes on")
 
 
+def test_scenarios_name_their_own_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "--scenarios", "duel-v1/greedy", "--policies", "content", "--out", str(tmp_path)]
+    for option in (["--tasks", "duel-v1"], ["--catalogues", "unseen"]):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            main([*words, *option])
+        assert f"{option[0]} does not go with --scenarios" in capsys.readouterr().err
+
+
 def test_each_run_may_have_a_world_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = "tiny-v0,catalogues=unseen"
     words = ["--policies", "content", "--tasks", "tiny-v0", "--catalogues", "unseen", "--episodes", "2", "--seeds", "3"]
@@ -520,6 +528,12 @@ def test_each_run_may_have_a_world_of_its_own(tmp_path: Path, capsys: pytest.Cap
     report = json.loads((tmp_path / "evaluation.json").read_text())
     runs = Run(name, "content", 2, 2, 1, False), Run(name, "content", 18, 2, 1, False)
     assert [run.config.world_seed for run in runs] == [18, 18]
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["evaluate", "--policies", "content", "--tasks", name, "--seeds", "17", "--episodes", "1"])
+    with pytest.raises(
+        ValueError, match="catalogues = 'unseen' needs a task with synthetic worlds, and grocery-v1 has"
+    ):
+        config_of("grocery-v1,catalogues=unseen")
     assert config_of("tiny-v0,catalogues=train", 17).world_seed == 1
     alone = evaluate(("content",), ("tiny-v0,world_seed=18",), 2, 3, metrics=False, out=tmp_path / "alone")
     rows = [next(iter(each["tasks"].values()))["teams"]["content"]["runs"] for each in (report, alone)]

@@ -269,6 +269,8 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     with pytest.raises(RuntimeError, match="reset"):
         envs.step(np.zeros(2, int))
     with pytest.raises(ValueError, match="reset_mask"):
+        recsys_env.vector_env("duel-v1", 2).reset(options={"reset_mask": np.array([True, False])})
+    with pytest.raises(ValueError, match="reset_mask"):
         envs.reset(options={"reset_mask": np.array([True, False])})
     with pytest.raises(TypeError, match="options = 5 must be a dict or None"):
         envs.reset(seed=0, options=5)  # type: ignore[arg-type]

@@ -68,6 +68,12 @@ def evaluate(
     cli.at_least(0, warmup=warmup)
     cli.not_empty(tasks=tasks)
     policies = checked_policies(policies)
+    for task in tasks:
+        if "catalogues=" in task and seeds > cli.WORLDS_OF_A_KIND:
+            raise ValueError(
+                f"--seeds = {seeds} is more than the {cli.WORLDS_OF_A_KIND} worlds of {task}, and runs in one world "
+                "are not independent"
+            )
     runs = [
         Run(task, team, seed, episodes, warmup, metrics)
         for task in cli.tasks_of(tasks)
@@ -86,9 +92,9 @@ class Command:
     policies: tuple[str, ...] | None = None
     """Names, folders of trained policies, module:factory, or (on tasks) mixed teams agent=policy,agent=policy. By
     default, simple policies and oracles that can play the task."""
-    tasks: tuple[str, ...] = ("ecommerce-v1",)
-    """Names of tasks, or of suites for all of their tasks (marl, ranking), optionally with changed fields:
-    streaming-v1,observability=full."""
+    tasks: tuple[str, ...] | None = None
+    """By default ecommerce-v1. Names of tasks, or of suites for all of their tasks (marl, ranking), optionally with
+    changed fields: streaming-v1,observability=full."""
     scenarios: tuple[str, ...] = ()
     """Names of scenarios, or of tasks for all of their scenarios. They are played instead of the tasks."""
     episodes: int = 50
@@ -114,9 +120,14 @@ def command(evaluation: Command) -> dict[str, Any]:
     """Score policies on tasks and compare them, or score them in scenarios with held-out opponents and teammates."""
     shared = {name: getattr(evaluation, name) for name in ("episodes", "seeds", "warmup", "out", "resume")}
     if evaluation.scenarios:
+        for option in ("tasks", "catalogues"):
+            if getattr(evaluation, option) is not None:
+                raise ValueError(
+                    f"--{option} does not go with --scenarios, which play the tasks and worlds that they name"
+                )
         return play_scenarios(evaluation.policies, evaluation.scenarios, **shared)
     worlds = f",catalogues={evaluation.catalogues}" if evaluation.catalogues else ""
-    tasks = tuple(f"{task}{worlds}" for task in evaluation.tasks)
+    tasks = tuple(f"{task}{worlds}" for task in evaluation.tasks or ("ecommerce-v1",))
     return evaluate(evaluation.policies, tasks, metrics=evaluation.metrics, **shared)
 
 

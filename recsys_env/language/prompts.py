@@ -146,8 +146,9 @@ def parse(answer: str, page: Page) -> Answer:
       semicolons.
 
     A title of several candidates stands for the first of them that was not named before. In any other text, candidates
-    are those that its last paragraph names by number or title, without the numbers that begin its lines. This and
-    everything else that is not as it should be is repaired (`REPAIRS`), and the answer lists the repairs.
+    are those that its last paragraph names by number or title, without the numbers that begin its lines. A minus
+    before a number counts as a dash. This and everything else that is not as it should be is repaired (`REPAIRS`), and
+    the answer lists the repairs.
 
     Raises:
         TypeError: `answer` is not a text, or `page` is not a page.

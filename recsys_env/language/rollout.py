@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..checks import check_count, checked_seed, shown
+from ..checks import check_count, checked_seed, shown, unknown
 from ..config import WorldConfig
 from ..focal import Background
 from ..policies import Policy
@@ -125,7 +125,13 @@ class TextRollout:
         self.prompts = {}
 
     def call(self, agent: str, name: str, arguments: str | Mapping[str, Any] = "{}") -> str:
-        """Return a tool's answer to a learner; see `Tools.call`. Tools that are not allowed answer so."""
+        """Return a tool's answer to a learner; see `Tools.call`. Tools that are not allowed answer so.
+
+        Raises:
+            KeyError: there is no such learner.
+        """
+        if agent not in self.allowed:
+            raise KeyError(unknown("agent", agent, self.allowed))
         allowed = self.allowed[agent]
         if name not in allowed:
             return f"There is no tool {shown(name)} here; tools: {', '.join(allowed) or 'none'}."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numba
@@ -54,6 +54,9 @@ def is_compiled(function: Any) -> bool:
     return isinstance(function, type(uniform))
 
 
+_ARGUMENTS = ("observation", "mask", "action", "key")
+
+
 class CompiledPolicy(Policy):
     """Acts by a compiled function of an agent's observation in one copy.
 
@@ -74,9 +77,14 @@ class CompiledPolicy(Policy):
     def compiled(self) -> bool:  # type: ignore[override]
         return type(self) is CompiledPolicy  # a subclass may act otherwise
 
-    def __init__(self, function: Callable[..., None]) -> None:
+    def __init__(self, function: Any) -> None:
         if not is_compiled(function):
             raise TypeError(f"function = {shown(function)} must be a function of numba.njit")
+        taken = list(signature(function.py_func).parameters)
+        if len(taken) != len(_ARGUMENTS):
+            raise TypeError(
+                f"function = {shown(function)} takes ({', '.join(taken)}), and must take ({', '.join(_ARGUMENTS)})"
+            )
         self._function = function
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
