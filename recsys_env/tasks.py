@@ -859,9 +859,9 @@ def task_config(
         if module:
             _import(module)
         if task.endswith(".npz"):
-            from .fitting import FittedWorld
-
-            return replace(FittedWorld.load(task), overrides)
+            fitting = importlib.import_module("recsys_env.fitting")  # which itself imports this module
+            world: WorldConfig = fitting.FittedWorld.load(task)
+            return replace(world, overrides)
         if (name := task.partition(",")[0]) in TASKS and name != task:
             raise ValueError(
                 f"task = {shown(task)} changes fields in its name, which commands allow; give them as keywords"

@@ -50,7 +50,7 @@ LAYERS = (
     "history",
     "render",
     "environment",
-    "relative",
+    "team_sizes",
     "aec",
     "policies",
     "rollouts",
