@@ -87,8 +87,9 @@ class ObservationLayout:
 
     def ids_of(self, name: str, columns: Any) -> np.ndarray:
         """Return 1 + the number of each item, int64 [..., C] or [..., L] (0 = none), named by columns [..., K]."""
-        ids: np.ndarray = columns @ self.weights(name).astype(np.float32)
-        return ids.astype(np.int64)
+        # As integers: products of float32 by BLAS may warn of invalid values where there are none.
+        ids: np.ndarray = columns.astype(np.int64) @ self.weights(name)
+        return ids
 
     def structured(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Return flat observations [..., O] in the format "dict", without masks."""

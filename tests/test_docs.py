@@ -204,7 +204,7 @@ class Checked(Exception):
 EVALUATIONS = {
     (page, line)
     for page, line in commands()
-    if re.match("recsys_env (evaluate|tournament) ", line) and not re.search("my_|podcast|FOLDER|llm:|runs/", line)
+    if re.match("recsys_env (evaluate|tournament) ", line) and not re.search("my_|podcast|FOLDER|llm:|runs/|npz", line)
 }
 
 

@@ -108,7 +108,9 @@ def test_scores_are_paired_by_seed() -> None:
         ValueError, match="some runs of ecommerce-v1 were measured without ctr, by another version or with --no-metrics"
     ):
         summary(measured)
-    with pytest.raises(ValueError, match="there is no run of planner on ecommerce-v1, one of the ends of the scale"):
+    with pytest.raises(
+        ValueError, match="there is no run of planner on ecommerce-v1, which defines an end of its scale"
+    ):
         summary(made_up({"random": ENDS["random"]}))
 
 
