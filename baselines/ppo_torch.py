@@ -143,11 +143,8 @@ class Rollout:
     def __init__(
         self, envs: CpuBatch, options: TorchPPO, gamma: float, observer: ObservationReader | None = None
     ) -> None:
-        self.envs, self.to_device, self.observer = (
-            envs,
-            Tensors(envs, options.device),
-            observer or ObservationReader(envs),
-        )
+        self.envs, self.to_device = envs, Tensors(envs, options.device)
+        self.observer = observer or ObservationReader(envs)
         self.layout = self.observer.layout
         self.shape = steps, copies, agents = options.n_steps, envs.num_envs, envs.num_agents
         layout, device = self.layout, self.to_device.device

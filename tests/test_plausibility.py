@@ -285,6 +285,8 @@ def test_times_that_are_not_written_alike_are_refused():
         column = pd.Series(texts, name="when")
         with pytest.raises(ValueError, match=f"column 'when' .*{message}.* write all times alike"):
             refuse(column)
+    for alike in (["13-03-2024", "13-03-2024 10:00"], ["2024-03-01T10:00Z", "2024-03-01T10:00:01.5+0530"]):
+        refuse_two_zones(pd.Series(alike))  # a year at the end is no zone
     for numbers, unit in (([17e17, 18e17], "unit='ns'"), ([45000.5, 45001.0], "origin='1899-12-30'"), ([5, 6], "'s'")):
         assert unit in how_to_convert(pd.Series(numbers))
 

@@ -28,10 +28,12 @@ from .scenarios import play_scenarios
 from .statistics import scale_ends, summary
 from .tables import aggregate_rows, cost_table, grid, metric_rows, reward_rows
 
+USUAL_TASKS = ("ecommerce-v1",)
+
 
 def evaluate(
     policies: tuple[str, ...] | None = None,
-    tasks: tuple[str, ...] = ("ecommerce-v1",),
+    tasks: tuple[str, ...] = USUAL_TASKS,
     episodes: int = 50,
     seeds: int = 5,
     warmup: int = 1,
@@ -74,11 +76,16 @@ def evaluate(
                 f"--seeds = {seeds} is more than the {cli.WORLDS_OF_A_KIND} worlds of {task}, and runs in one world "
                 "are not independent"
             )
+    configs = {task: cli.config_of(task) for task in cli.tasks_of(tasks)}
+    teams = {
+        task: dict.fromkeys((*scale_ends(config), *asked_or_usual(policies, config)))
+        for task, config in configs.items()
+    }
     runs = [
         Run(task, team, seed, episodes, warmup, metrics)
-        for task in cli.tasks_of(tasks)
+        for task in teams
         for seed in range(seeds)
-        for team in dict.fromkeys((*scale_ends(cli.config_of(task)), *asked_or_usual(policies, cli.config_of(task))))
+        for team in teams[task]
     ]
     report = summary(play_all(runs, out, resume))
     write_json(out / "evaluation.json", report)
@@ -127,7 +134,8 @@ def command(evaluation: Command) -> dict[str, Any]:
                 )
         return play_scenarios(evaluation.policies, evaluation.scenarios, **shared)
     worlds = f",catalogues={evaluation.catalogues}" if evaluation.catalogues else ""
-    tasks = tuple(f"{task}{worlds}" for task in evaluation.tasks or ("ecommerce-v1",))
+    named = USUAL_TASKS if evaluation.tasks is None else evaluation.tasks
+    tasks = tuple(f"{task}{worlds}" for task in named)
     return evaluate(evaluation.policies, tasks, metrics=evaluation.metrics, **shared)
 
 

@@ -244,8 +244,10 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     # the part of the price that all users share is in the intercept
     (weights, errors, _), repeat_scale, evidence = _weights(lines, shape, (1.0 - rho, beta_price * x), settings)
     beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights.tolist()
-    for name, weight in {"beta_taste": beta_taste, "beta_repeat": beta_repeat, "appeal": beta_appeal}.items():
-        check_weight(name, weight)
+    check_weight("the weight of popularity", beta_popularity)
+    check_weight("the weight of appeal", beta_appeal)
+    check_weight("beta_taste", beta_taste)
+    check_weight("beta_repeat", beta_repeat)
     rho = 1.0 + min(max(spread, 0.0), 1.0) * (rho - 1.0)
 
     end = float(lines["day"].max())

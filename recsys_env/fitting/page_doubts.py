@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..checks import shown
 from ..libraries import library
-from .plausibility import FEW, TYPICAL, price_spread
+from .plausibility import FEW, PURCHASE_FLAGS, TYPICAL, letters, price_spread
 
 SEVERAL = 0.1  # share of the pages with a click that have several
 ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
@@ -21,8 +20,7 @@ AGAINST = 0.9  # share of all pairs of consecutive pages of a user whose numbers
 FEWEST_PAIRS = 20  # by which that is judged
 FLAG_NAMES = {  # letters of the names of columns that say what is a cart or purchase
     **dict.fromkeys(("cart", "carted", "incart", "iscart", "addtocart", "isaddtocart"), "cart"),
-    **dict.fromkeys(("buy", "isbuy", "bought", "isbought", "purchase", "purchased", "ispurchase"), "purchase"),
-    **dict.fromkeys(("conversion", "converted", "isconversion", "order", "ordered", "isorder"), "purchase"),
+    **dict.fromkeys((*PURCHASE_FLAGS, "order", "ordered", "isorder"), "purchase"),
 }
 OTHER_UNIT = 3.0  # factor between the usual price asked and the list price
 
@@ -57,7 +55,7 @@ def about_flags(table: Any, columns: Mapping[str, str]) -> list[str]:
     """
     doubts = []
     for number, name in enumerate(table.columns):
-        kind = FLAG_NAMES.get(re.sub("[^a-z]", "", str(name).lower()))
+        kind = FLAG_NAMES.get(letters(name))
         if kind is None or name in columns.values():
             continue
         values = table.iloc[:, number]
@@ -99,24 +97,16 @@ def about_order(time: Any, numbers: Any, start: np.ndarray, user: np.ndarray) ->
 
 
 def about_pages(
-    first_row: np.ndarray,
-    item: np.ndarray,
-    rank: np.ndarray | None,
-    clicked: np.ndarray,
-    carted: np.ndarray,
-    bought: np.ndarray,
+    first_row: np.ndarray, rank: np.ndarray | None, clicked: np.ndarray, carted: np.ndarray, bought: np.ndarray
 ) -> list[str]:
     """Doubts about what pages hold.
 
     Args:
         first_row: [P + 1] where the rows of a page begin.
-        item: [R] items.
         rank: [R] position, or None.
         clicked, carted, bought: [R] truth values.
     """
     doubts, sizes = [], np.diff(first_row)
-    page = np.repeat(np.arange(len(sizes)), sizes)
-    doubts += _about_repeats(page, item, rank)
     alone = int(((sizes == 1) & (carted | bought)[first_row[:-1]]).sum())
     if np.median(sizes) > 1 and alone > ALONE * len(sizes):
         doubts.append(
@@ -148,15 +138,20 @@ def about_pages(
     return doubts
 
 
-def _about_repeats(page: np.ndarray, item: np.ndarray, rank: np.ndarray | None) -> list[str]:
-    """Doubts about pages [R] that show an item twice, or two items at one position."""
-    doubts, pages = [], len(np.unique(page))
-    if several := _pages_with_repeats(page, item):
+def about_repeats(by_item: tuple[np.ndarray, np.ndarray], by_rank: tuple[np.ndarray, np.ndarray] | None) -> list[str]:
+    """Doubts about pages that show an item twice, or two items at one position.
+
+    Args:
+        by_item: page and item of what was shown [R], in this order.
+        by_rank: page and position, in this order; None = the log has no positions.
+    """
+    doubts, pages = [], int(by_item[0].max()) + 1
+    if several := _pages_with_repeats(*by_item):
         doubts.append(
             f"{several:,} of {pages:,} pages show an item at several positions, and each of them counts as a choice of "
             "its own; if these rows tell what happened to the item later, give them its position"
         )
-    if rank is not None and (several := _pages_with_repeats(page, rank)):
+    if by_rank is not None and (several := _pages_with_repeats(*by_rank)):
         doubts.append(
             f"{several:,} of {pages:,} pages have several items at one position, so the log does not tell how "
             "attention falls: positions must be counted over the whole page, also if several recommenders fill it"
@@ -165,10 +160,9 @@ def _about_repeats(page: np.ndarray, item: np.ndarray, rank: np.ndarray | None) 
 
 
 def _pages_with_repeats(page: np.ndarray, value: np.ndarray) -> int:
-    """How many pages have a value more than once."""
-    order = np.lexsort((value, page))
-    same = (np.diff(page[order]) == 0) & (np.diff(value[order]) == 0)
-    return len(np.unique(page[order][1:][same]))
+    """How many pages [R] have a value [R] more than once; equal ones follow one another."""
+    same = (np.diff(page) == 0) & (np.diff(value) == 0)
+    return len(np.unique(page[1:][same]))
 
 
 def about_missing_rows(sizes: np.ndarray, clicked: np.ndarray) -> list[str]:

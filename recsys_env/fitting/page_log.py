@@ -289,7 +289,7 @@ def _levels(pd: Any, event: Any) -> tuple[np.ndarray, list[str]]:
     except TypeError:  # no hash
         raise ValueError(f"column {shown(event.name)} {allowed}, it holds {shown(event.iloc[0])}") from None
     known = EVENTS | FLAGS | {name: EVENTS[event] for event, names in SYNONYMS.items() for name in names}
-    words = [re.sub("[ _-]", "", kind.lower()) if isinstance(kind, str) else kind for kind in kinds]
+    words = [re.sub(r"[\s_-]", "", kind.lower()) if isinstance(kind, str) else kind for kind in kinds]
     found = [known.get(word, -1) for word in words]
     level = np.array([*found, EVENTS["none"]], np.int64)[codes]  # the code of a missing event is -1
     refuse_rows(event, level < 0, f"{allowed}, and it holds {', '.join(map(shown, kinds[:LISTED]))}")
@@ -409,8 +409,8 @@ class Joined(NamedTuple):
 
 
 def _joined(data: dict[str, Any], codes: Codes, position: np.ndarray) -> tuple[Joined, np.ndarray]:
-    """Join the rows of the same position on a page. Also returns which rows [N] are earlier than the event before
-    them."""
+    """Join the rows of the same position on a page, in order of page, item and position. Also returns which rows [N]
+    are earlier than the event before them."""
     item, page, level, when = codes.item, codes.page, codes.level, codes.when
     order = np.lexsort((level, position, item, page))
     same = np.ones(len(order) - 1, bool)
@@ -550,7 +550,10 @@ def _ordered(
         *doubts,
         *page_doubts.about_events(data, before, clicks),
         *_doubts_about_order(data, codes.page, order),
-        *page_doubts.about_pages(first_row, item[one], rank, clicked, carted, bought),
+        *page_doubts.about_repeats(
+            (codes.page[joined.row], item[joined.row]), None if rank is None else (row_page, rank)
+        ),
+        *page_doubts.about_pages(first_row, rank, clicked, carted, bought),
     ]
     agents, more_doubts = (1, []) if "agent" not in data else _agents_of_a_page(pd, data["agent"].iloc[one], row_page)
     doubts += more_doubts

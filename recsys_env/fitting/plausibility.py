@@ -28,10 +28,11 @@ OTHER_EVENTS = frozenset(
     + ("impression", "impressions", "exposure", "cart", "addtocart", "removefromcart", "fav", "favorite", "favourite")
     + ("wishlist", "like", "refund", "return", "returned", "cancel", "cancelled", "canceled")
 )
-FLAGS = frozenset(
-    ("click", "clicked", "isclick", "isclicked", "bought", "isbought", "buy", "isbuy", "purchase", "purchased")
-    + ("ispurchase", "conversion", "converted", "isconversion")
+PURCHASE_FLAGS = frozenset(
+    ("bought", "isbought", "buy", "isbuy", "purchase", "purchased", "ispurchase")
+    + ("conversion", "converted", "isconversion")
 )
+FLAGS = PURCHASE_FLAGS | {"click", "clicked", "isclick", "isclicked"}
 RATINGS = frozenset(("rating", "ratings", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore"))
 LARGEST_RATING, MISSING = 100, frozenset(("nan", "none", "<na>", ""))
 MISSING_IDS = frozenset(("nan", "none", "null", "<na>"))  # as programs write that there is no id
@@ -88,10 +89,10 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
             continue
         values = table.iloc[:, number].astype(str)
         kinds = [str(kind) for kind in values.unique()]
-        if _letters(name) in FLAGS:
+        if letters(name) in FLAGS:
             others = {"0", "0.0", "False"}
         else:
-            others = {kind for kind in kinds if _letters(kind) in OTHER_EVENTS}
+            others = {kind for kind in kinds if letters(kind) in OTHER_EVENTS}
         other = values.isin(others).to_numpy()
         if other.any():
             first = int(np.argmax(other))
@@ -100,7 +101,7 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
                 f"{first} with {shown(values.iloc[first])}; give fit the rows of purchases alone, or drop the column "
                 "if every row is one"
             )
-        if _letters(name) in EVENTS and 1 < len(kinds) <= MOST_KINDS:
+        if letters(name) in EVENTS and 1 < len(kinds) <= MOST_KINDS:
             doubts.append(
                 f"column {shown(name)} has the values {shown(sorted(kinds))}; every row was taken for a purchase, "
                 "whatever it holds there"
@@ -110,7 +111,7 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
 
 def _are_ratings(name: object, values: pd.Series) -> bool:
     """Whether a column of this name with these values, such as "4.5", holds ratings."""
-    if not {*re.split("[^a-z]+", str(name).lower()), _letters(name)} & RATINGS:
+    if not {*re.split("[^a-z]+", str(name).lower()), letters(name)} & RATINGS:
         return False
     given = [kind for kind in map(str, values.unique()) if kind.lower() not in MISSING]
     try:
@@ -189,9 +190,10 @@ def _doubts_about_dates(column: pd.Series) -> list[str]:
 
 def _doubts_about_currencies(column: pd.Series, price: str | None) -> list[str]:
     """A doubt if a column without a role holds several currencies."""
-    if column.head(SAMPLE).nunique() > len(CURRENCIES):
+    if column.dtype.kind != "O" or column.head(SAMPLE).nunique() > len(CURRENCIES):
         return []
-    rows = column.astype(str).str.strip().str.upper().value_counts()
+    spelled = column.value_counts()
+    rows = spelled.groupby(spelled.index.astype(str).str.strip().str.upper()).sum().sort_values(ascending=False)
     if len(rows) < 2 or not set(rows.index) <= CURRENCIES:
         return []
     return [
@@ -240,7 +242,8 @@ def refuse_texts(column: pd.Series, allowed: str) -> None:
     )
 
 
-def _letters(name: object) -> str:
+def letters(name: object) -> str:
+    """The letters of a name, in lower case: of `Is_Click`, isclick."""
     return re.sub("[^a-z]", "", str(name).lower())
 
 
@@ -355,7 +358,7 @@ def check_weight(name: str, value: float) -> float:
     if not abs(value) <= LARGEST:
         raise ValueError(
             f"the log does not tell {name}: it is estimated as {value:.3g}, and a world allows -{LARGEST:g} to "
-            f"{LARGEST:g}. Some outcome may follow from what was shown without exception"
+            f"{LARGEST:g}. This happens if an outcome always, or never, follows from what was shown"
         )
     return value
 

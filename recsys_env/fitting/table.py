@@ -232,10 +232,11 @@ def plain_numbers(values: pd.Series) -> pd.Series:
     """The numbers of a column, also of one that holds categories or decimals; some may be missing. A column of texts
     stays as it is."""
     categories = getattr(values.dtype, "categories", None)
-    decimals = values.dtype.kind == "O" and values.map(type).isin((Decimal, float, type(None))).all()
-    return (
-        values.astype(np.float64) if decimals or (categories is not None and categories.dtype.kind in "iuf") else values
-    )
+    if categories is not None:
+        numbers = categories.dtype.kind in "iuf"
+    else:
+        numbers = values.dtype.kind == "O" and bool(values.map(type).isin((Decimal, float, type(None))).all())
+    return values.astype(np.float64) if numbers else values
 
 
 def _numbers(values: pd.Series, positive: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..libraries import library
 if TYPE_CHECKING:
     import pandas as pd
 
-ZONE = r"(?:Z|[+-]\d\d:?\d\d)\s*$"  # at the end of a time
+ZONE = r":\d\d(?:[.,]\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)\s*$"  # behind a time of day; a year ends dates as well
 NANOSECONDS = (3e17, 1e19)  # since 1970
 SPREADSHEET_DAYS = (29_221, 73_050)  # since 1899-12-30, from 1980 to 2099
 DAY_AND_MONTH = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})\b")
@@ -59,7 +59,9 @@ def how_to_convert(numbers: pd.Series) -> str:
 
 
 def refuse_two_zones(column: pd.Series) -> None:
-    """Raise a ValueError if some times are written with a time zone and others without one."""
+    """Raise a ValueError if some texts of times have a time zone and others have none."""
+    if column.dtype.kind != "O":
+        return
     texts = column.dropna().astype(str)
     zoned = texts.str.contains(ZONE, regex=True).to_numpy(bool)
     if zoned.any() and not zoned.all():

@@ -38,9 +38,7 @@ _CHOOSING = {"act", "score"}  # methods that choose what a page shows
 class Policy:
     """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
 
-    learns: bool = (
-        False  # whether what it learns outlasts a visitor's page, so that copies of a batch affect each other
-    )
+    learns: bool = False  # whether what it observes in one copy or episode changes how it acts in others
     compiled: bool = False  # whether `recsys_env.rollout` can play it, by its `actor`
     deterministic: bool = False  # whether its pages follow from what it has seen, without a random draw
     failure: str | None = None  # why it has made no choice so far; a run ends with an error that says so
