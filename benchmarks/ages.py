@@ -96,6 +96,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "410fa62c62c64bbbeb01bfac094c585edf887654": ("fitting", "pages"),
     "48834a73540722d5f64918845cfed2278f0f59b6": ("fitting", "pages"),
     "1f009a57d0ca84ed54b8937c9a9904a21a74e93d": ("fitting", "pages"),
+    "6300718a302c36ecd15272f2dd457660ee8c0479": ("fitting", "pages"),
     # They import a module by its name, and add up item ids as integers.
     "7f978768234550aaa99fe9a0218916bb08f90fa9": ("checks",),
     "7ae95a88a3dbac0c90b90ef324463cf75c7fb72c": ("checks",),
