@@ -151,6 +151,7 @@ def record_minari(
         observations, rewards, _, truncated, infos = envs.step(actions)
         acted[tick], earned[tick] = actions, rewards
         team.observe(infos, truncated)
+    team.check()
     seen[horizon] = envs.flat(envs.final_obs)[0]
     ends = np.arange(1, horizon + 1) == horizon
     made = {}

@@ -22,7 +22,7 @@ import pytest
 from recsys_env import TASKS, replace, vector_env
 from recsys_env.__main__ import main as recsys_env_main
 from recsys_env.addresses import with_secrets, without_secrets
-from recsys_env.evaluation import episode_returns
+from recsys_env.evaluation import episode_returns, record
 from recsys_env.evaluation.report import evaluate
 from recsys_env.language import models
 from recsys_env.language.encoders import CACHE
@@ -123,6 +123,7 @@ def test_a_list_is_read_from_the_whole_prompt():
 )
 def test_without_an_answer_pages_show_what_was_retrieved_and_that_is_counted(answer, limits, clock, monkeypatch):
     monkeypatch.setattr("recsys_env.language.policy.HOPELESS", 10**9)
+    monkeypatch.setattr("recsys_env.policies.Team.check", lambda team: None)  # which refuses episodes without an answer
     model = Scripted(answer=answer, sleep=clock.sleep if answer == "late" else None)
     policy = ListingPolicy(model, limits)
     as_retrieved = played(ListingPolicy(Scripted(answer="1, 2, 3, 4, 5")))
@@ -148,6 +149,14 @@ def test_a_model_that_never_answers_is_not_asked_for_ever(answer, clock):
     with pytest.raises(ModelRefused, match=f"^scripted has answered none of {HOPELESS} pages: {why}$"):
         played(policy)
     assert policy.usage.calls == HOPELESS
+
+
+def test_few_pages_that_a_model_never_answered_are_no_result_either():
+    few = replace(SHOP, {"horizon": 2})
+    why = "^recommender_0: scripted has answered none of 2 pages: out of order$"
+    for play in (episode_returns, record):
+        with pytest.raises(ValueError, match=why):
+            play(few, ListingPolicy(Scripted(answer="fail")), 1, seed=1)
 
 
 def test_a_model_that_has_answered_may_fail():

@@ -409,6 +409,25 @@ def test_what_rows_and_models_are_not_is_said() -> None:
         make_policy(model)
 
 
+def test_a_model_of_another_task_is_refused() -> None:
+    model = PPO("MlpPolicy", SB3VecEnv(VectorEnv(config(), B)), n_steps=8, batch_size=8)
+    SB3Policy(model).bind(VectorEnv(config(horizon=5), 1), "recommender_0", 0)
+    for changes, why in (
+        (
+            {"slots": 2},
+            r"with actions MultiDiscrete\(\[20 20 20\]\); those of recommender_0 are MultiDiscrete\(\[20 20\]\)",
+        ),
+        ({"num_agents": 3}, r"with observations Box\(.*\); those of recommender_0 are Box\("),
+    ):
+        with pytest.raises(ValueError, match=f"^the model was trained {why}"):
+            SB3Policy(model).bind(VectorEnv(config(**changes), 1), "recommender_0", 0)
+
+
+def test_a_slate_policy_without_a_layout_says_where_it_comes_from() -> None:
+    with pytest.raises(TypeError, match=r"policy_kwargs=slate_kwargs\(envs\)"):
+        PPO(SlatePolicy, SB3VecEnv(VectorEnv(config(), B)))
+
+
 def test_actions_are_played_once() -> None:
     rows, envs = pair()
     picks = np.zeros((B * N, 3), int)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..actions import as_array
-from ..batch import CpuBatch, checked_cpu_batch, checked_seeds
+from ..batch import AnyBatch, CpuBatch, checked_cpu_batch, checked_seeds
 from ..checks import as_indices, check_flag, shown
 from ..policies import Policy
 from ..spaces import beside_picks, unit_box
@@ -51,8 +51,7 @@ class SB3VecEnv(VecEnv):
         self._masked = envs.config.mask_actions
         rows = envs.num_envs * envs.num_agents
         self._structured = envs.observation_format == "dict"
-        space = spaces.Dict(envs.layout.space()) if self._structured else unit_box(envs.layout.size)
-        super().__init__(rows, space, envs.action_space)
+        super().__init__(rows, _observed(envs, self._structured), envs.action_space)
         self.individual_reward = np.zeros(rows, np.float32)
         self._no_infos: list[dict[str, Any]] = [{}] * rows
         self._returns = np.zeros(rows)
@@ -165,8 +164,22 @@ class SB3VecEnv(VecEnv):
         return [False] * len(self._get_indices(indices))
 
 
+def _observed(envs: CpuBatch, structured: bool) -> spaces.Space[Any]:
+    """Space of an agent's observations, without masks."""
+    return spaces.Dict(envs.layout.space()) if structured else unit_box(envs.layout.size)
+
+
+def _form(space: spaces.Space[Any]) -> Any:
+    """What a network depends on: shapes of numbers, whatever their bounds, and the choices of discrete spaces."""
+    if isinstance(space, spaces.Dict):
+        return {name: _form(part) for name, part in space.items()}
+    return space.shape if isinstance(space, spaces.Box) else space
+
+
 class SB3Policy(Policy):
     """A model that was trained on rows of `SB3VecEnv`, as a policy for one agent. Recurrent models are not supported.
+
+    `bind` refuses a task with other observations or actions than the model was trained with.
 
     Args:
         model: object with the method `predict` of stable-baselines3; several policies may share one.
@@ -181,6 +194,14 @@ class SB3Policy(Policy):
         self.deterministic = deterministic
         self._structured = isinstance(getattr(model, "observation_space", None), spaces.Dict)
         self._takes_masks = "action_masks" in inspect.signature(model.predict).parameters
+
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
+        here = {"observation": _observed(envs, self._structured), "action": envs.action_space}
+        for kind, space in here.items():
+            trained = getattr(self.model, f"{kind}_space", space)
+            if _form(trained) != _form(space):
+                raise ValueError(f"the model was trained with {kind}s {trained}; those of {agent} are {space}")
+        super().bind(envs, agent, seed)
 
     @one_thread()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

@@ -48,7 +48,8 @@ def play_episode(
 
     Raises:
         TypeError: the batch, team or log is something else, or `paid` is not such an array.
-        ValueError: the team or the log belongs to another batch, or an agent has no policy.
+        ValueError: the team or the log belongs to another batch, an agent has no policy, or a language model has
+            answered no page (`Team.check`).
         RuntimeError: the batch is not at the beginning of an episode.
     """
     checked_batch(envs)
@@ -82,6 +83,7 @@ def play_episode(
         if log is not None:
             log.record(infos)
         team.observe(infos, truncated)
+    team.check()
     return returns
 
 
@@ -129,6 +131,7 @@ def episode_returns(
 
     Raises:
         ValueError, TypeError: an argument is of a wrong kind or unknown.
+        ValueError: a language model has answered no page.
     """
     return episode_rewards(*begin_episodes(task, policies, episodes, seed, num_threads, catalogue)).individual_rewards
 

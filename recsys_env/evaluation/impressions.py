@@ -180,6 +180,7 @@ def _play(impressions: _Impressions, observations: Any) -> None:
         observations, _, _, truncated, infos = envs.step(actions)
         impressions.add(tick, infos)
         team.observe(infos, truncated)
+    team.check()
 
 
 class _Rows:

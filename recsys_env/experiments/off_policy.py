@@ -153,6 +153,7 @@ def _logged(envs: VectorEnv, team: Team, explorer: UniformSlates, targets: dict[
             target.observe(feedback(infos, n))
             if truncated.any():
                 target.reset(truncated)
+    team.check()
     joined = {name: np.concatenate(pages) for name, pages in columns.items()}
     return PageLog(
         **joined,

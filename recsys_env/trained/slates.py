@@ -107,16 +107,21 @@ class SlatePolicy(ActorCriticPolicy):
     Args:
         layout: of the observations, from `slate_kwargs`.
         width: hidden units of the scoring network.
+
+    Raises:
+        TypeError: there is no layout.
     """
 
     def __init__(
         self,
         observation_space: spaces.Space[Any],
         *args: Any,
-        layout: ObservationLayout,
+        layout: ObservationLayout | None = None,
         width: int = 16,
         **kwargs: Any,
     ) -> None:
+        if layout is None:
+            raise TypeError("SlatePolicy needs the layout of the observations: policy_kwargs=slate_kwargs(envs)")
         self._slate = {"layout": layout, "width": width}
         if isinstance(observation_space, spaces.Dict):
             kwargs["features_extractor_class"] = Parts
