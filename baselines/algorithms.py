@@ -347,6 +347,13 @@ class QTable(Discounted):
     def given(self) -> tuple[str, ...]:
         return (*super().given(), "the state of the exact game")
 
+    def world(self) -> WorldConfig:
+        from recsys_env.exact import tabulate
+
+        config = super().world()
+        tabulate(config)  # or it says why there is no table, before anything is written
+        return config
+
 
 # ------------------------------------------------------------------------------------------------ search
 

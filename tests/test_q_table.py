@@ -72,6 +72,7 @@ def test_a_table_of_another_game_is_refused(tmp_path: Path) -> None:
 
 
 def test_worlds_without_a_table_are_refused(tmp_path: Path) -> None:
-    options = QTable("social-v1", out=tmp_path)
+    """Before anything is written."""
     with pytest.raises(ValueError, match="finite"):
-        QTableLearner(begin(options), options)
+        train(QTable("social-v1", out=tmp_path / "run"))
+    assert not any(tmp_path.iterdir())
