@@ -28,7 +28,7 @@ TRAINERS = [
 TRAINERS_ELSEWHERE = [
     ROOT / "docs" / "training" / f"{name}.md" for name in ("benchmarl", "agilerl", "xuance", "pufferlib")
 ]
-# Pages that solve games, train, or play long episodes.
+# Pages that solve games, train, compile code of their own, or play long episodes.
 LONG = tuple(
     f"docs/{page}"
     for page in (
@@ -36,6 +36,7 @@ LONG = tuple(
         "evaluation",
         "exact",
         "experiments",
+        "extending",
         "interfaces",
         "policies",
         "training",

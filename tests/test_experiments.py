@@ -314,7 +314,7 @@ def rewards_by_tick(team: Team) -> tuple[np.ndarray, np.ndarray]:
 def test_what_a_person_carries_hides_from_tests_by_page() -> None:
     """Who is satisfied comes back and stays. A test by page does not see that, and misses much of the effect."""
     world = replace(SMALL, {"num_agents": 1, "dynamics": {"z_rate": 0.6}, "feedback": {"a_taste": 4.0}})
-    found = ab_test(sparse(world, users=20, pages=20), "random", "content", ("user", "page"), repetitions=8)
+    found = ab_test(sparse(world, users=20, pages=20), "blind", "content", ("user", "page"), repetitions=8)
     assert found["clear"]
     page = found["designs"]["page"]["share"]
     assert page["mean"] + page["ci95"] < 0.9

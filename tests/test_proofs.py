@@ -271,8 +271,8 @@ def test_the_soak_notices(check: str) -> None:
 
 
 def test_a_chunk_of_the_soak_reports_where_it_can_be_seen_again() -> None:
-    row = soak.play_chunk(3, 20_000)
-    assert row["agent_steps"] >= 20_000
+    row = soak.play_chunk(3, 5_000)
+    assert row["agent_steps"] >= 5_000
     assert row["violations"] == {}
     row["violations"], row["first"] = {"individual_reward": 3}, {"individual_reward": {"chunk": 3}}
     result = soak.summary([row, {**row, "chunk": 5, "first": {"individual_reward": {"chunk": 5}}}])
@@ -330,7 +330,7 @@ def test_a_bad_input_is_judged_by_what_it_is_told() -> None:
 )
 def test_bad_inputs_are_bad(kind: str) -> None:
     """The same ones in every run; few of them get by."""
-    first, again = (bad_inputs.run(40, [kind], 3) for _ in range(2))
-    assert first["number"] == 40
+    first, again = (bad_inputs.run(20, [kind], 3) for _ in range(2))
+    assert first["number"] == 20
     assert first["kinds"] == again["kinds"]
-    assert first["silent"] <= 4
+    assert first["silent"] <= 2

@@ -100,7 +100,7 @@ def trajectory(env: Any, seed: int, actions_seed: int = 0) -> list[Any]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_same_seed_same_trajectory(task: str) -> None:
-    env, other = (recsys_env.parallel_env(task, horizon=300) for _ in range(2))
+    env, other = (recsys_env.parallel_env(task, horizon=100) for _ in range(2))
     first = trajectory(env, 5)
     assert len(first) == env.config.horizon + 1
     assert data_equivalence(first, trajectory(other, 5), exact=True)
