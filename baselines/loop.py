@@ -154,7 +154,7 @@ def kept(training: Training, evaluations: Sequence[Evaluation]) -> Evaluation:
 
 
 def undisturbed() -> AbstractContextManager[None]:
-    """Keep the random numbers of training as they are: to load a policy draws weights."""
+    """Protect torch's random stream: loading a policy initialises weights, which draws random numbers."""
     import torch
 
     return torch.random.fork_rng(devices=[])

@@ -25,9 +25,9 @@ _OF_AN_EPISODE = {
 
 
 class RecommendationAEC(AECEnv[str, Any, Any]):
-    """A `RecommendationEnv` as a PettingZoo AEC environment: its agents choose one after the other, then comes a tick.
+    """PettingZoo AEC view of a `RecommendationEnv`: agents act in turn, and the last action of a round plays the tick.
 
-    All that the parallel environment has beside PettingZoo's interface is here too.
+    The other methods and attributes of `RecommendationEnv` are available as well.
 
     Args:
         parallel: the parallel environment; step it through this one alone.

@@ -216,7 +216,7 @@ class Batch(ABC, Generic[Array, InfosT]):
 
     @abstractmethod
     def look(self) -> tuple[Any, InfosT]:
-        """Return observations and infos of the current page once more, as after a reset; nothing changes."""
+        """Return the observations and infos of the current page again, as after a reset; the game does not advance."""
 
     @abstractmethod
     def save(self, copy: int | None = None) -> Snapshot:
@@ -264,7 +264,7 @@ class Batch(ABC, Generic[Array, InfosT]):
 
     @property
     def final_obs(self) -> Any:
-        """The last observations of the episodes that ended in the last step; valid where truncated."""
+        """Last observations [B, N, O] of the episodes that ended in the last step; other rows have no meaning."""
         report = self._last_report()
         return self._formatted(report.final_observations, report.final_masks)
 

@@ -49,7 +49,7 @@ def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
 
 
 def unknown(kind: str, name: Any, known: Iterable[str]) -> str:
-    """What to say of a name that nothing of this kind has: the nearest, and those there are, or some of them."""
+    """Return the message for an unknown name: its kind, the nearest known name, and all or some known names."""
     known = list(known)
     some = known if len(known) <= _NAMED else [*known[:_NAMED], "..."]
     return f"unknown {kind} {shown(name)}{did_you_mean(name, known)}; {kind}s are {', '.join(some)}"

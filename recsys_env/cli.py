@@ -169,7 +169,7 @@ def config_of(task: str, run: int = 0) -> WorldConfig:
     try:
         fields = assignments(words)
         if (kind := fields.pop("catalogues", None)) is not None:
-            if kind not in CATALOGUES:
+            if not isinstance(kind, str) or kind not in CATALOGUES:
                 raise ValueError(f"catalogues = {shown(kind)} is not allowed; choose one of {', '.join(CATALOGUES)}")
             if "world_seed" in fields:
                 raise ValueError(

@@ -322,7 +322,7 @@ class RecommendationEnv(ParallelEnv):
     # -------------------------------------------------------------------------------------------- save, restore, render
 
     def save(self) -> Snapshot:
-        """Return the current state; after the end, that of the next episode's first page.
+        """Return a snapshot of the environment. After the end of an episode, it is that of the next one's first page.
 
         Raises:
             RuntimeError: before the first `reset`.

@@ -40,8 +40,8 @@ class FileError(ValueError):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path in the same folder to write to, which takes the place of `path` at the end if nothing went wrong; of a
-    link, that of the file which it leads to.
+    """Yield a temporary path in the same folder, which replaces `path` if the block succeeds. If `path` is a link,
+    the file that it points to is replaced.
 
     Raises:
         OSError: there is something else than a file, such as a folder or a device, or none can be made.

@@ -40,7 +40,7 @@ def checked_agent(agent: str, agents: Sequence[str]) -> str:
 
 
 def usual_background(config: WorldConfig) -> str:
-    """The policy of the other agents where none is named: what most people click is shown, or published."""
+    """Return the default policy of agents that do not learn: "popularity", or "creators-myopic" on a platform."""
     return "creators-myopic" if config.ranked else "popularity"
 
 

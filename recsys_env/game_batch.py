@@ -251,7 +251,7 @@ class GameBatch(Batch[Array, InfosT]):
 
     @one_at_a_time
     def look(self) -> tuple[Any, InfosT]:
-        """Return observations and infos of the current page once more, as after a reset; nothing changes."""
+        """Return the observations and infos of the current page again, as after a reset; the game does not advance."""
         self._require_reset("look()")
         self._advance(self._sent(self._actions.empty()), mode=2)
         return self._observed()
@@ -300,7 +300,9 @@ class GameBatch(Batch[Array, InfosT]):
         chosen = self._chosen(copy)
         count = self.num_envs if copy is None else 1
         if snapshot.num_envs not in (1, count):
-            raise ValueError(f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}")
+            raise ValueError(
+                f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}; give one of 1 or of {count}"
+            )
         self._check_contents(snapshot)
         if count < self.num_envs:
             self._require_reset(f"restore(copy={copy})")
@@ -313,7 +315,11 @@ class GameBatch(Batch[Array, InfosT]):
         return self._observed()
 
     def _require_reset(self, call: str) -> None:
-        if self._seed is None or self._torn:
+        if self._torn:
+            raise RuntimeError(
+                f"a rollout stopped halfway, at different ticks of the copies; call reset() before {call}"
+            )
+        if self._seed is None:
             raise RuntimeError(f"call reset() before {call}")
 
     def _check_contents(self, snapshot: Snapshot) -> None:

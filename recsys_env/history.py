@@ -29,7 +29,7 @@ class History:
         vectors: q [M, D] of the items.
         rows: R, agents times copies.
         length: L, pages remembered of each visitor.
-        visitors: S, visitors remembered in each row; a new visitor replaces the one that was not seen for longest.
+        visitors: S, visitors remembered in each row; a new visitor replaces the one seen least recently.
 
     Attributes:
         width: F, numbers per page: `FLAGS`, then the mean vector of the shown items, then the vector of the clicked

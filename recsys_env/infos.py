@@ -124,13 +124,15 @@ class _CopiedInfos(_KeptInfos):
 
     def __init__(self, report: Report) -> None:
         super().__init__(report)
-        self._ends = (report.final_observations.copy(), report.final_masks.copy()) if report.truncated.any() else None
+        self._truncated = report.truncated.copy()
+        ended = self._truncated.any()
+        self._ends = (report.final_observations.copy(), report.final_masks.copy()) if ended else None
 
     @cached_property
     def _report(self) -> Report:  # type: ignore[override]
         like = self._like
         observations, masks = self._ends or map(np.zeros_like, (like.final_observations, like.final_masks))
-        return super()._report._replace(final_observations=observations, final_masks=masks)
+        return super()._report._replace(truncated=self._truncated, final_observations=observations, final_masks=masks)
 
 
 class AgentInfo(UserDict[str, Any], dict[str, Any]):
@@ -145,8 +147,8 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want
     it. `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
 
-    It is a `dict` by type, because libraries ask for one, and a `UserDict` by what it does, because its entries are
-    made when first asked for. The dictionary that the type inherits holds only what they are made of, under one name,
+    It subclasses `dict`, because libraries check for one, and behaves like a `UserDict`: an entry is made when it is
+    first read. The dictionary that the type inherits holds only what they are made of, under one name,
     so that C code which looks at the size does not take it for empty. What goes past the object's own methods, such as
     `dict.keys(info)`, meets that alone; `dict(info)`, `{**info}`, `info | ...`, `json`, `copy` and `pickle` do not.
     """

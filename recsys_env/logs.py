@@ -108,7 +108,7 @@ def _check_table(table: Any, columns: tuple[str, ...]) -> None:
         how = "; record(..., columns=['context']) adds it" if "context" in missing else ""
         raise ValueError(f"the table has no column {', '.join(missing)}{why}{how}")
     if not len(table):
-        raise ValueError("the table has no rows")
+        raise ValueError("the table has no rows; record more episodes, or a policy that shows items")
 
 
 def record_minari(

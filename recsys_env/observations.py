@@ -67,7 +67,7 @@ class ObservationLayout:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The parts that name items."""
+        """Names of the parts that hold item ids: `candidate_ids` and `recent_ids`, where this layout has them."""
         return tuple(name for name in _IDS if name in self.parts)
 
     def split(self, flat: Any) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class ObservationLayout:
         return {CONTEXT: flat[..., list(self.context)], **parts}
 
     def weights(self, name: str) -> np.ndarray:
-        """Return what each column of an item's name counts: their sum is 1 + the number of the item, 0 = no item."""
+        """Return the weights [K] of the columns that code an item: columns @ weights = 1 + item, 0 = no item."""
         count = self.shape(name)[-1]
         return np.arange(1, count + 1) if count == self.items else 2 ** np.arange(count)
 

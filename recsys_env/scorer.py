@@ -137,7 +137,8 @@ class CandidateScorer(nn.Module):
         hidden = torch.relu_(known + self.context(page.context).unsqueeze(-2))
         hidden = torch.relu_(self.hidden(hidden.flatten(0, -2)))
         scores: torch.Tensor = self.score(hidden).view(*rows, count)
-        return scores.masked_fill((page.candidates == 0).all(-1), EXCLUDED)
+        empty = (page.candidates == 0).all(-1) if page.ids is None else page.ids == 0
+        return scores.masked_fill(empty, EXCLUDED)
 
 
 class PageCritic(nn.Module):

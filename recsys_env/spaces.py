@@ -18,7 +18,7 @@ def unit_box(size: int) -> spaces.Box:
 
 
 def choices(config: WorldConfig, shape: Shape) -> int:
-    """How many things one slot can name."""
+    """Return the number of options for a slot: candidates, items, or pairs of topic and clickbait level."""
     if config.ranked:
         return shape.topics * shape.bait_levels
     return shape.candidates if config.retrieves else shape.items

@@ -855,13 +855,13 @@ def task_config(
             nearest one.
     """
     if isinstance(task, str):
-        module, _, task = task.rpartition(":")
-        if module:
-            _import(module)
         if task.endswith(".npz"):
             fitting = importlib.import_module("recsys_env.fitting")  # which itself imports this module
             world: WorldConfig = fitting.FittedWorld.load(task)
             return replace(world, overrides)
+        module, _, task = task.rpartition(":")
+        if module:
+            _import(module)
         if (name := task.partition(",")[0]) in TASKS and name != task:
             raise ValueError(
                 f"task = {shown(task)} changes fields in its name, which commands allow; give them as keywords"

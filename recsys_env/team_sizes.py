@@ -30,8 +30,8 @@ from .tasks import task_config
 
 
 class RelativeLayout:
-    """Rearranges the observations of a task: what there is of each agent comes in an order relative to the observer,
-    and is padded to a largest number of agents.
+    """Reorders the per-agent parts of observations relative to the observing agent, and pads them to a largest
+    number of agents.
 
     This concerns the fields whose first axis is the agents: `agent_id`, `messages`, `price_levels` and `latent_trust`.
     They begin with the observer's own part; those of the agents after it in `possible_agents` follow, round to the one

@@ -41,6 +41,9 @@ STATES = (
 PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 TARGETS = (-0.2, 0.2, 0.6, 1.0)
 _ELITE = 4  # the best quarter of the candidates is the elite
+# A search has so many seeds: one for the episodes of each generation, one for the last comparison, one for the start.
+_SEEDS = 10_000
+_GENERATIONS, _SEARCHES = _SEEDS - 2, 10  # the most of a budget
 _NEAR = 0.3  # standard deviation at first of a search that begins with good weights
 _STEPS = ((2**0.5, 0.0), (0.5**0.5, 0.0), (1.0, 0.1), (1.0, -0.1))  # to the neighbours: factor on the price, to target
 
@@ -136,7 +139,8 @@ class Budget:
     """Budget of a search for rankers: it plays `searches * generations * population * episodes` episodes in all.
 
     Raises:
-        ValueError, TypeError: the population is below 4, or another number is below 1 or not an integer.
+        ValueError, TypeError: the population is below 4, another number is below 1 or not an integer, or there are more
+            generations or searches than have episodes of their own.
     """
 
     population: int = 32
@@ -146,8 +150,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         check_count("population", self.population, _ELITE, 10**6)
-        for name in ("episodes", "generations", "searches"):
-            check_count(name, getattr(self, name), 1, 10**6)
+        check_count("episodes", self.episodes, 1, 10**6)
+        check_count("generations", self.generations, 1, _GENERATIONS)
+        check_count("searches", self.searches, 1, _SEARCHES)
 
 
 def cross_entropy(
@@ -280,7 +285,7 @@ def best_ranker(  # noqa: PLR0913  # what searches differ in
 
     for search in range(budget.searches):
         rng = np.random.default_rng([seed, search])
-        first = 100_000 * seed + 10_000 * search  # of the seeds of this search's episodes
+        first = _SEARCHES * _SEEDS * seed + _SEEDS * search  # of the seeds of this search's episodes
 
         def score(candidates: np.ndarray, generation: int, first: int = first) -> np.ndarray:
             return earned(candidates, budget.episodes, first + generation).mean(axis=1)
@@ -289,11 +294,11 @@ def best_ranker(  # noqa: PLR0913  # what searches differ in
         given = start
         if given is None:
             single = arena.single_weights()
-            given = single[np.argmax(earned(single, budget.episodes, first + 9_999).mean(axis=1)), :, :1]
+            given = single[np.argmax(earned(single, budget.episodes, first + _SEEDS - 1).mean(axis=1)), :, :1]
         begin[:, : given.shape[1]] = given
         spread = 1.0 if start is None else _NEAR
         found.append(cross_entropy(score, begin.ravel(), rng, budget.population, budget.generations, spread))
-    fresh = earned(np.stack(found), budget.population * budget.episodes // 2, 100_000 * seed + 9_998)
+    fresh = earned(np.stack(found), budget.population * budget.episodes // 2, _SEARCHES * _SEEDS * seed + _SEEDS - 2)
     order = np.argsort(-fresh.mean(axis=1))
     weights = canonical(found[order[0]].reshape(arena.size) * arena.counts, arena.names)
     return Found(weights, arena.states, arena.names, tuple(mean_interval(fresh[i]) for i in order))

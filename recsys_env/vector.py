@@ -53,7 +53,7 @@ _threads: dict[str, int] = {}  # "process": the one in which threads have starte
 
 
 def chunks(copies: int, threads: int = 1) -> np.ndarray:
-    """Where each chunk of copies begins, and the last one ends: one at least for each thread."""
+    """Return where each chunk of copies begins, and where the last one ends; with many threads chunks are smaller."""
     return np.append(np.arange(0, copies, min(CHUNK, -(-copies // threads))), copies)
 
 
@@ -231,7 +231,9 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         roll = self._made.get("play") or self._compile_play(arguments)
         packed = self._packed_with(self._report is self._buffers[1])
         if self._ticks_with_room < ticks:
-            raise RuntimeError("a policy has played the batch of the rollout while it was asked to act")
+            raise RuntimeError(
+                "a policy stepped, reset or restored the batch of the rollout while it was asked to act; it must not"
+            )
         self._ticks_with_room -= ticks
         self._torn = True  # until all copies have come to the same tick
         self._moves += 1
@@ -279,7 +281,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     @property
     def world(self) -> World:  # type: ignore[override]
-        """Items and people, read by the kernels and never written. If another world is assigned, the game uses that."""
+        """Read-only arrays of items and users. Assigning a `World` of the same shapes replaces it in all copies."""
         return self._world
 
     @world.setter

@@ -250,9 +250,9 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
                 infos["final_obs"], infos["_final_obs"] = self._objects(final), self._in_all_rows()
             else:
                 self._over, result = True, final
-                # no page follows the last observation
-                infos |= {name: np.full(self.num_envs, -1) for name in ("next_visitor", "next_user_slot")}
-                infos |= {"active": self._none.copy()}
+                nobody = np.full(self.num_envs, -1)  # no page follows the last observation
+                after = {"next_visitor": nobody, "next_user_slot": nobody.copy(), "active": self._none.copy()}
+                infos |= {name: values for name, values in after.items() if name in self.INFOS}
         return result, self._pick(rewards).astype(np.float64), self._none.copy(), ended, infos
 
     def _objects(self, final: Any) -> np.ndarray:

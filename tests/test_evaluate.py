@@ -540,6 +540,7 @@ def test_each_run_may_have_a_world_of_its_own(tmp_path: Path, capsys: pytest.Cap
     assert rows[0][2] == rows[1][2]
     assert rows[0][0] != rows[1][0]
     for wrong, said in (
+        ("catalogues=[1]", "is not allowed; choose one of train, unseen"),
         ("catalogues=new", "catalogues = 'new' is not allowed; choose one of train, unseen"),
         ("catalogues=train,world_seed=3", "both choose a world"),
     ):

@@ -449,11 +449,11 @@ def test_same_log_gives_the_same_catalogue_in_any_row_order(fitted, log):
 
 
 def test_the_file_of_a_world_is_a_task(world, tmp_path):
-    world.save(tmp_path / "shop.npz")
-    config = recsys_env.task_config(str(tmp_path / "shop.npz"), {"horizon": 30})
+    world.save(tmp_path / "12:30.npz")
+    config = recsys_env.task_config(str(tmp_path / "12:30.npz"), {"horizon": 30})
     assert isinstance(config, FittedWorld)
     assert config == recsys_env.replace(world, {"horizon": 30})
-    found = evaluate(("random", "content"), (f"{tmp_path}/shop.npz,horizon=30",), 2, 1, metrics=False, out=tmp_path)
+    found = evaluate(("random", "content"), (f"{tmp_path}/12:30.npz,horizon=30",), 2, 1, metrics=False, out=tmp_path)
     assert set(next(iter(found["tasks"].values()))["teams"]) == {"random", "content", "planner"}
     with pytest.raises(ValueError, match=r"none.npz"):
         recsys_env.task_config(str(tmp_path / "none.npz"), {})

@@ -873,7 +873,8 @@ MADE |= {
         tuning.Budget,
         {"population": 8, "episodes": 1, "generations": 1, "searches": 1},
         dict.fromkeys(("population", "episodes", "generations", "searches"), lambda v: whole(v, 4, 10**6))
-        | {name: lambda v: whole(v, 1, 10**6) for name in ("episodes", "generations", "searches")},
+        | {"episodes": lambda v: whole(v, 1, 10**6), "generations": lambda v: whole(v, 1, 9_998)}
+        | {"searches": lambda v: whole(v, 1, 10)},
     ),
     "best_ranker": (
         tuning.best_ranker,

@@ -680,6 +680,19 @@ def test_agents_and_actions_that_are_wrong_are_named():
         text_env("streaming-v1", action="query")
 
 
+def test_an_episode_that_is_cut_short_is_forgotten():
+    """As one that ends is: the same people visit the next one, and agents read of them what a new agent reads."""
+    few = {"horizon": 40, "num_agents": 1, "users": {"number": 2, "population": "fixed"}}
+    env, fresh = text_env("ecommerce-v1", **few), text_env("ecommerce-v1", **few)
+    env.reset(seed=3)
+    for _ in range(20):
+        env.step(dict.fromkeys(env.agents, "1"))
+    fresh.reset(seed=3)
+    assert env.reset()[0] == fresh.reset()[0]
+    for _ in range(10):
+        assert env.step(dict.fromkeys(env.agents, "1"))[0] == fresh.step(dict.fromkeys(fresh.agents, "1"))[0]
+
+
 def test_a_seed_plays_the_same_prompts_again():
     def prompts(env) -> list[str]:
         observations, _ = env.reset(seed=9)

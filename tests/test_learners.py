@@ -258,6 +258,10 @@ def test_ucb1_tries_everything_and_then_prefers_what_pays() -> None:
     bandit = UCB1()
     bandit.bind(envs, "recommender_0", 0)
     bandit.items[:] = np.arange(30)
+    bandit.learn(np.zeros(1, int), np.zeros((1, 1)), np.ones(1))
+    assert bandit.score(np.empty(0))[0].argmax() == 1  # although the first item was clicked
+    bandit.bind(envs, "recommender_0", 0)
+    bandit.items[:] = np.arange(30)
     bandit.learn(np.arange(29), np.zeros((29, 1)), np.zeros(29))
     assert bandit.score(np.empty(0))[0].argmax() == 29
     bandit.learn(np.repeat(np.arange(30), 50), np.zeros((1500, 1)), np.repeat(np.arange(30) == 3, 50) * 1.0)

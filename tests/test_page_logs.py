@@ -14,6 +14,7 @@ import pytest
 import recsys_env
 from recsys_env import Catalogue, WorldConfig, replace
 from recsys_env.evaluation import episode_returns, record
+from recsys_env.policies import Team
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
@@ -986,3 +987,36 @@ def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) ->
         fit(log, origin="random_pages", items=items)
     with pytest.raises(ValueError, match="new_items is not for"):
         fit(log, origin="pages", new_items=items)
+
+
+def test_habits_are_counted_as_the_game_counts_them() -> None:
+    """On each page of a log, they explain the utility of the item shown as the environment of the log does."""
+    config = replace(
+        WorldConfig(),
+        {
+            "num_agents": 1,
+            "slots": 2,
+            "horizon": 400,
+            "action": "items",
+            "users": {"number": 3, "population": "fixed", "habit": "click", "habit_size": 2, "habit_decay": 0.6},
+            "items": {"number": 4, "topics": 2},
+            "choice": {"beta_repeat": 1.0, "repeat_scale": 1.0, "v_0": 0.0},
+        },
+    )
+    log = recorded_pages(record(config, "random", seed=5))
+    pages = read_pages(log, None)
+    habits, *_ = page_world.page_habits(pages, page_world.PageFitSettings(habit_size=2, habit_decay=0.6))
+
+    envs = recsys_env.vector_env(config, 1)
+    team, actions = Team(envs, {"recommender_0": "random"}, 5), envs.empty_actions()
+    observations, _ = envs.reset(seed=5)
+    term = {}
+    for tick in range(config.horizon):
+        team.act(observations, actions)
+        page = envs.explain(actions)
+        term |= {(tick, j): v for j, v in zip(page["item"].ravel(), page["terms"]["repeat"].ravel(), strict=True)}
+        observations, _, _, _, _ = envs.step(actions)
+    times = pages.start[pages.page]
+    expected = [term[int(tick), int(pages.item_ids[j])] for tick, j in zip(times, pages.item, strict=True)]
+    assert np.ptp(expected) > 0.5
+    np.testing.assert_allclose(habits, expected, rtol=1e-4, atol=1e-6)

@@ -288,7 +288,8 @@ def test_habits_grow_with_simulated_clicks(fitted: Any) -> None:
     expected, last = [], None
     start = habits_of((catalogue.habit_item, catalogue.habit_count), np.zeros(1, int), np.full(1, 3))[0]
     for number in clicks.number:
-        expected.append(start * 0.5**number if last is None else (expected[-1] + 1) * 0.5 ** (number - last))
+        faded = start * 0.5**number if last is None else (0.5 * expected[-1] + 1) * 0.5 ** (number - last - 1)
+        expected.append(faded)
         last = number
     np.testing.assert_allclose(clicks.habit, expected, rtol=1e-6)
 

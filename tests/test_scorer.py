@@ -44,6 +44,17 @@ def test_flat_observations_and_their_parts_are_scored_alike(changes: dict[str, A
     assert CandidateScorer(envs.layout)(flat).shape == (8, 2, 7)
 
 
+def test_candidates_of_which_only_the_names_are_seen_are_scored() -> None:
+    """An empty place is told from a candidate whose features are hidden."""
+    _, flat = seen({"roles": ({"hidden": ("candidates",)},), "observation": {"item_ids": "binary"}})
+    envs, _ = seen({"observation": {"item_ids": "binary"}}, 0)
+    parts = envs.layout.split(flat)
+    assert not parts["candidates"].any()
+    scores, empty = CandidateScorer(envs.layout)(flat), ~parts["candidate_ids"].any(-1)
+    assert ((scores == EXCLUDED) == empty)[~empty.all(-1)].all()
+    assert len(scores[~empty].unique()) > 10
+
+
 @pytest.mark.parametrize("changes", KINDS)
 def test_the_order_of_candidates_does_not_matter(changes: dict[str, Any]) -> None:
     envs, flat = seen(changes)

@@ -57,7 +57,7 @@ DEFINITIONS = re.compile(
     r"|SHA-256|64 bits|2\^64|84\.51|SmolLM2-135M|section \d[\d.]*"  # names
     r"|(?:KuaiRand(?:'s)?|Virtual Taobao|RetailRocket(?:'s)?|Upworthy) (?:\d*\.\d+(?: and | to )?)+"  # published levels
     r"|95 %"  # intervals
-    r"|(?:0 and |and (?:another )?|is |, )100\b|100 (?:for the best|of the scale)|so 100 is|becomes 100"  # the scale of scores
+    r"|(?:0 and |and (?:another )?|is |, )100\b|100 (?:for the best|of the scale)|so 100 is|becomes 100"  # of the scale
 )
 NUMBER = re.compile(r"(?<![\w.])\d*\.?\d[\d,]*(?:\.\d+)?(?: ?(?:%|ms|seconds|s|minutes|KB|MB|GB|M|times))?(?![\w])")
 
@@ -120,7 +120,7 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
         lambda: "{:,} products and {:,} households".format(*catalogue()[::-1]),
         lambda: f"one of the {catalogue()[1]:,} most bought products",
         lambda: f"{2_469 - catalogue()[0]} of 2,469 did not",  # households of Complete Journey
-        lambda: f"(the default of `choice.v_0` is calibrated to .{CLICKS_PER_PAGE * 10:.0f} clicks on a page filled at random",
+        lambda: f"`choice.v_0` is calibrated to .{CLICKS_PER_PAGE * 10:.0f} clicks on a page filled at random",
         lambda: f"On a page of {page_of_grocery()} products",
     ],
     "docs/speed.md": [

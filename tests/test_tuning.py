@@ -69,8 +69,10 @@ def test_what_a_search_cannot_be_is_named() -> None:
         Budget(population=3)
     with pytest.raises(ValueError, match=r"population = 3 is out of range"):
         cross_entropy(lambda candidates, _: candidates[:, 0], np.zeros(1), np.random.default_rng(0), 3, 1)
-    with pytest.raises(ValueError, match=r"searches = 0 is out of range; allowed is \[1, 1000000\]"):
+    with pytest.raises(ValueError, match=r"searches = 0 is out of range; allowed is \[1, 10\]"):
         Budget(searches=0)
+    with pytest.raises(ValueError, match=r"generations = 9999 is out of range; allowed is \[1, 9998\]"):
+        Budget(generations=9_999)  # it would be played on the episodes of the last comparison
     with pytest.raises(ValueError, match=r"unknown field 'visit' \(did you mean 'visits'\?\)"):
         best_ranker(SMALL, states=("visit",), budget=TINY)
 

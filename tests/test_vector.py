@@ -209,6 +209,18 @@ def test_kept_infos_outlive_the_buffers() -> None:
             np.testing.assert_array_equal(infos[key], values[key])
 
 
+def test_a_copy_of_copied_infos_keeps_the_final_observations() -> None:
+    envs = batch(copy=False)
+    while not envs.step(sampled(envs))[3].any():
+        pass
+    kept, final = envs.infos.copy(), envs.final_obs.copy()
+    assert final.any()
+    for _ in range(2):
+        envs.step(sampled(envs))
+    for infos in (kept, kept.copy()):
+        np.testing.assert_array_equal(infos["final_obs"], final)
+
+
 def test_infos_agree_with_themselves_and_with_rewards() -> None:
     envs = batch(num_envs=16)
     totals = dict.fromkeys(("clicked", "cart", "later", "rating", "idle"), 0)

@@ -137,6 +137,17 @@ def test_infos_of_the_step_that_only_resets_are_those_of_a_reset() -> None:
     assert own.any()
 
 
+def test_every_step_has_the_infos_that_a_class_names() -> None:
+    class Few(SharedPolicyVectorEnv):
+        INFOS = ("individual_reward", "active")
+
+    rows = Few(recsys_env.vector_env("journey-v1", 2, horizon=3))
+    rows.reset(seed=7)
+    for _ in range(5):
+        infos = rows.step(rows.action_space.sample())[4]
+        assert set(infos) == {"individual_reward", "active", "_individual_reward", "_active"}
+
+
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_rows_of_the_shared_policy_are_the_agents_of_the_batch(mode: str) -> None:
     rows = recsys_env.shared_policy_env("journey-v1", 2, horizon=SHORT, autoreset_mode=mode)

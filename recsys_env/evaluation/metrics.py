@@ -489,7 +489,7 @@ def ndcg_known_users(log: EpisodeLog) -> np.ndarray:
 
 @metric("clicks per impression", "higher", "Schein et al. 2002")
 def ctr_cold_items(log: EpisodeLog) -> np.ndarray:
-    """CTR of cold items, which have fewer than five clicks (public decayed count) when they are shown."""
+    """CTR of cold items, which have fewer than five clicks (decayed, and with privacy the true count)."""
     return ratio(total(log.clicked & log.cold), total((log.item >= 0) & log.cold))
 
 

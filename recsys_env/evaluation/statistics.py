@@ -42,7 +42,7 @@ def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
     """Return the mean of independent samples [E] and the half-width of its 95 % interval (Student's t, NaN for one).
 
     Args:
-        among: number of intervals that hold together with 95 %, as when the best of several is shown (Bonferroni).
+        among: number of intervals that must hold jointly with 95 % (Bonferroni), as when the best of several is shown.
 
     Raises:
         TypeError, ValueError: the samples are not numbers [E], or `among` is not a positive integer.
@@ -353,7 +353,8 @@ def _paired(means: Mapping[str, Mapping[int, float]], *teams: str) -> tuple[Any,
     """Return the seeds that all of these teams played, and the mean reward of each team on them."""
     seeds = [seed for seed in means[teams[0]] if all(seed in means[team] for team in teams)]
     if not seeds:
-        raise ValueError(f"{' and '.join(map(repr, teams))} have no seed in common: they cannot be compared")
+        played = ", ".join(f"{team!r} played {sorted(means[team])}" for team in teams)
+        raise ValueError(f"these teams have no seed in common, so they cannot be compared: {played}")
     return (seeds, *(np.array([means[team][seed] for seed in seeds]) for team in teams))
 
 

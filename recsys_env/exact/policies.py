@@ -91,7 +91,7 @@ class Equilibrium(TablePolicy):
 
 
 class Joint(TablePolicy):
-    """What a team that sees the state of a finite game plays at its best, looked up in its exact table."""
+    """Plays the team optimum of a finite game, whose state it sees, from the exact table."""
 
     def solution(self, config: WorldConfig) -> np.ndarray:
         return optimum_of(config)

@@ -96,7 +96,10 @@ class Experiment:
             raise TypeError(f"protocol = {shown(self.protocol)} must be a recsys_env.experiments.Protocol")
         config = task_config(self.task, {})
         if config.ranked:
-            raise ValueError("creators act between visits and serve nobody; experiments need a page that agents fill")
+            raise ValueError(
+                f"the task has page = {config.page!r}, on which agents publish items and serve nobody; experiments "
+                "need a page that agents fill"
+            )
         for name in ("a", "b"):
             if not isinstance(getattr(self, name), str | Path):
                 raise TypeError(f"{name} = {shown(getattr(self, name))} must be the name or folder of a policy")
@@ -448,8 +451,11 @@ def summary(repetitions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not is_sequence(repetitions) or len(repetitions) < 2:
         raise ValueError(f"repetitions = {shown(repetitions)} must be two or more results of Experiment.repeat")
     designs = tuple(repetitions[0]["designs"])
-    if any(tuple(found["designs"]) != designs for found in repetitions):
-        raise ValueError("the repetitions have different designs")
+    for i, found in enumerate(repetitions):
+        if tuple(found["designs"]) != designs:
+            raise ValueError(
+                f"repetition {i} has the designs {tuple(found['designs'])}, and repetition 0 has {designs}"
+            )
     reward = {arm: np.array([found["reward"][arm] for found in repetitions]) for arm in ARMS}
     effects = reward["B"] - reward["A"]
     effect = interval(effects)

@@ -45,7 +45,9 @@ class Mixture(PolicyGroup):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         if self.envs is not self.assignment.envs:
-            raise ValueError("the assignment is of another batch than envs")
+            raise ValueError(
+                "the assignment is of another batch than envs; make Assignment(...) from the batch that is played"
+            )
         config = self.envs.config
         if self.assignment.by_item.any() and (config.continuous or config.ranked or config.auctioned):
             raise ValueError(

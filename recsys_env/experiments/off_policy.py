@@ -178,7 +178,10 @@ def page_estimates(log: PageLog, policy: str) -> dict[str, Any]:
     if not isinstance(policy, str) or policy not in log.targets:
         raise ValueError(unknown("policy", policy, log.targets))
     if not len(log.copy):
-        raise ValueError("the log has no page on which enough options were available")
+        raise ValueError(
+            "the log has no page on which there were as many options as slots; give the task more candidates, or fewer "
+            "slots"
+        )
     if len(np.unique(log.copy % 2)) < 2:
         raise ValueError(
             "all pages of the log are of copies with even numbers, or all of copies with odd ones; cross-fitting needs "
@@ -209,9 +212,9 @@ def slotwise(
         target: [P, K] options that the policy would show.
         predicted: [P, C, K] predictions of the reward of each option in each slot.
 
-    Propensities may also be conditional on the earlier slots of the page, as those of `evaluation.record`. Then the
-    target must be what the policy shows in each slot below what the log shows in the earlier ones, so never one of
-    these.
+    Propensities may also be conditional on the earlier slots of the page, as those of `evaluation.record`. Then
+    `target` must be the policy's pick for each slot given the log's picks in the earlier slots, and none of those
+    picks.
 
     Returns:
         ips, dm, dr: [P] each.

@@ -439,7 +439,8 @@ def count_habits(first_page, first_row, item, consumed, decay, habits, table_ite
     """Fill habits[R] with log(1 + n), where n are the counts of the user's table, as the game keeps it.
 
     Args:
-        consumed: [P] row that adds 1 to its item's count, -1 = none; all counts of a user fade by `decay` at each page.
+        consumed: [P] row that adds 1 to its item's count, -1 = none. Before that, all counts of the page's user fade by
+            `decay`.
         table_item, table_count: [U, H], -1 and 0 everywhere; filled with the tables at the end. A new item takes the
             place of the smallest count.
     """
@@ -451,6 +452,8 @@ def count_habits(first_page, first_row, item, consumed, decay, habits, table_ite
                 for h in range(items.size):
                     if items[h] == item[r]:
                         habits[r] = log1p(counts[h])
+            for h in range(items.size):
+                counts[h] *= decay
             if consumed[page] >= 0:
                 j, index = item[consumed[page]], 0
                 for h in range(items.size):
@@ -461,5 +464,3 @@ def count_habits(first_page, first_row, item, consumed, decay, habits, table_ite
                         index = h
                 counts[index] = counts[index] + 1.0 if items[index] == j else 1.0
                 items[index] = j
-            for h in range(items.size):
-                counts[h] *= decay

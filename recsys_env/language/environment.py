@@ -131,6 +131,8 @@ class TextEnv(ParallelEnv):
             self._seeded = True
             self._choose()
         elif self._asked_at != self.numeric.vector._moves:
+            for reader in self.readers.values():
+                reader.reset(np.ones(1, np.bool_))
             self.team.reset()
             self._choose()
         # else the others have chosen in the step that ended the last episode, which was followed by this page

@@ -37,7 +37,7 @@ class _Bidder(Policy):
 
 
 class Truthful(_Bidder):
-    """Bids what the slot is worth to it, and spends its budget early. Without budgets no bid is better."""
+    """Bids the value of the slot: dominant without budgets (Vickrey 1961), but it spends a budget too early."""
 
     def levels(self, observations: np.ndarray) -> np.ndarray:
         return np.full(len(observations), self._offer.list_level)

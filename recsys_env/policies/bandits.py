@@ -173,7 +173,7 @@ class UCB1(ItemBandit):
         items = np.maximum(self.items, 0)
         pulls = np.maximum(self._pulls[items], 1e-9)
         means: np.ndarray = self._sum[items] / self._largest / pulls
-        return means + np.sqrt(2.0 * np.log(max(self._pulls.sum(), 1.0)) / pulls)
+        return means + np.sqrt(2.0 * np.log(max(self._pulls.sum(), 2.0)) / pulls)
 
 
 class Thompson(ItemBandit):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import shown
 from .base import Policy, TeamPolicy
 from .registry import make_policy
 
@@ -32,7 +33,9 @@ class PolicyGroup(Policy):
             if isinstance(member, TeamPolicy):
                 raise ValueError(f"{type(member).__name__} acts for several agents; {type(self).__name__} acts for one")
         if len({id(member) for member in self.members}) < len(self.members):
-            raise ValueError("one policy object is given several times; give each place its own")
+            raise ValueError(
+                f"policies = {shown(list(policies))} hold one object several times; give an object of its own each time"
+            )
         self.learns = any(member.learns for member in self.members)
 
     def reset(self, done: np.ndarray) -> None:

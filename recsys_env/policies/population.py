@@ -34,7 +34,7 @@ class Population(PolicyGroup):
             raise TypeError(f"policies = {shown(policies)} must be a list of policies")
         check_flag("per_copy", per_copy)
         if not len(policies):
-            raise ValueError("policies = [] must be one or more policies")
+            raise ValueError("policies = [] must be one or more policies, such as ['popularity', 'greedy']")
         super().__init__(policies)
         self.per_copy = per_copy
 

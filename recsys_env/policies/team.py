@@ -52,7 +52,10 @@ class Team:
             agents.sort(key=envs.possible_agents.index)
             policy = self.policies[agents[0]]
             if len(agents) > 1 and not isinstance(policy, TeamPolicy):
-                raise ValueError("one policy object acts for one agent; give each agent its own")
+                raise ValueError(
+                    f"one {type(policy).__name__} is given to {', '.join(agents)}; a policy object acts for one agent, "
+                    "so give each its own"
+                )
             name = f"{without_secrets(repr(policies[agents[0]]))} as {', '.join(agents)}"
             self._members.append(_Member(policy, agents, [envs.possible_agents.index(agent) for agent in agents], name))
         rows, like = (envs.num_envs, envs.num_agents), envs.empty_actions()

@@ -87,24 +87,25 @@ def simulated_pages(catalogue: Catalogue, rows: Shown, priced: bool) -> SeenPage
         catalogue: of the world, whose habits are those at the beginning of the period.
     """
     beta, of_users = catalogue.settings["choice"]["beta_repeat"], catalogue.settings["users"]
+    decay = of_users["habit_decay"]
     fixed = utilities(catalogue, coefficients(catalogue), rows._replace(habit=np.zeros(len(rows.item))))
     first = rows.first_row
     chosen, habit = np.full(len(first) - 1, -1), np.zeros(len(first) - 1)
     draws, owner, number = np.random.default_rng(SEED).random(len(chosen)), -1, 0
-    memory: dict[int, tuple[float, int]] = {}  # item -> its count, and at which page of the user
+    memory: dict[int, tuple[float, int]] = {}  # item -> its count, and at which page of the user that is the count
     for page, draw in enumerate(draws):
         start, stop = first[page], first[page + 1]
         if rows.user[start] != owner:
             owner, number, memory = int(rows.user[start]), 0, _habits(catalogue, int(rows.user[start]))
         known = [memory.get(item, (0.0, 0)) for item in rows.item[start:stop].tolist()]
-        n = np.array([count * of_users["habit_decay"] ** (number - when) for count, when in known])
+        n = np.array([count * decay ** (number - when) for count, when in known])
         v = fixed[start:stop] + beta * np.log1p(n)
         share = np.cumsum(np.exp(v - max(v.max(), 0.0)))
         k = int(np.searchsorted(share, draw * (share[-1] + np.exp(-max(v.max(), 0.0))), side="right"))
         if k < len(n):
             chosen[page], habit[page] = start + k, n[k]
             if of_users["habit"] == "click":
-                memory[int(rows.item[start + k])] = n[k] + 1.0, number
+                memory[int(rows.item[start + k])] = decay * n[k] + 1.0, number + 1
         number += 1
     return seen_pages(rows, chosen, habit, priced)
 

@@ -64,7 +64,9 @@ def real_visits(log: PageSplit, pages: np.ndarray) -> Visits:
     """
     whole = log.whole
     if whole.session is None:
-        raise ValueError("log.whole.session is None; visits need the session of each page")
+        raise ValueError(
+            "the log has no column for the session of a page, which visits need; name it: columns={'session': ...}"
+        )
     user = log.user[whole.user[pages]]
     return _visits(user, user, whole.session[pages], _times(log, pages))
 

@@ -21,7 +21,7 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
     """Look at the page about to be shown; nothing changes.
 
     Args:
-        cold_below: an item of fewer clicks, by public decayed counts, is cold.
+        cold_below: an item of fewer clicks, by decayed counts, is cold. With privacy these are the true counts.
         discount: [K] weight of each slot.
         best, items: [3, K] scratch, float64 and int64.
         ideal: [B, N, 3] filled with sum_k discount_k * gain of the agent's k-th best option, among all, the cold and
