@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -381,3 +382,29 @@ def test_candidates_are_retrieved_in_every_row() -> None:
     state.candidates[:] = -7
     outcomes.retrieve(envs.world, state, allocate_scratch(envs.world, 3))
     assert state.candidates.ravel().tolist() == [1, 1, 1]
+
+
+def test_what_a_term_declares_is_confirmed_by_playing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world that depends on more than its terms say has no table, although nothing that they say rules it out."""
+    declared = states.depends_on
+    monkeypatch.setattr(states, "depends_on", lambda item: declared(item) | {"popularity": ("item",)})
+    liked = recsys_env.replace(recsys_env.TASKS["duel-v1"], {"choice": {"beta_pop": 1.0}})
+    with pytest.raises(
+        ValueError, match=r"the state 'mood \d' leads to other pages at another time \(a difference of 0"
+    ):
+        tabulate(liked)
+
+
+@pytest.mark.parametrize(
+    ("formula", "counts"),
+    [
+        (lambda c, a: c.beta_pop * a.popularity, False),
+        (lambda c, a: (c.beta_pop - 1.0) * a.popularity, True),  # it vanishes where the coefficient is 1
+        (lambda c, a: c.beta_pop * a.freshness / c.tau_fresh, False),  # a scale that is not 0 weighs nothing
+        (lambda c, a: c.beta_quality * a.popularity, True),
+    ],
+)
+def test_a_term_counts_unless_it_is_zero(formula: Any, counts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(states.TERMS, "mine", SimpleNamespace(py_func=formula))
+    config = recsys_env.replace(recsys_env.TASKS["duel-v1"], {"choice": {"beta_quality": 1.0}})
+    assert ("mine" in [term.name for term in states.weighted_terms(config)]) == counts

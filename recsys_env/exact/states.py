@@ -3,8 +3,9 @@ finite."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..kernels.equations import (
     Alternative,
     Consumed,
     depends_on,
+    in_python,
     names_read,
 )
 from ..vector import VectorEnv
@@ -43,7 +45,7 @@ class WeightedTerm(NamedTuple):
 
 
 def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
-    """Return the terms that matter in this world: not all of their coefficients are 0, and something depends on their
+    """Return the terms that matter in this world: they are not 0 whatever the item is, and something depends on their
     sum. These sums are the utility, the experience, and the log odds of the cart."""
     sums: list[tuple[dict[str, Any], type, str]] = [(TERMS, Alternative, "choice")]
     if experience_matters(config):
@@ -56,11 +58,28 @@ def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
         weighing = {f.name for f in fields(coefficients) if f.metadata.get("low", 0) <= 0}  # what cannot be 0 scales
         for name, formula in terms.items():
             words = names_read(formula)
+            if _vanishes(formula, coefficients, words):
+                continue
             weights = {f"{group}.{word}": getattr(coefficients, word) for word in words if word in weighing}
-            if not weights or any(weights.values()):
-                attributes = {word: declared[word] for word in words if word in declared}
-                found.append(WeightedTerm(name, weights, attributes))
+            attributes = {word: declared[word] for word in words if word in declared}
+            found.append(WeightedTerm(name, weights, attributes))
     return found
+
+
+def _vanishes(formula: Callable[..., Any], coefficients: Any, words: Iterable[str]) -> bool:
+    """Whether a term is 0 for items drawn at random; their attributes are among the words that the formula reads."""
+    rng = np.random.default_rng(0)
+    items = [SimpleNamespace(**{word: rng.uniform(0.1, 2.0) for word in words}) for _ in range(8)]
+    return not any(_interpreted(formula)(coefficients, item) for item in items)
+
+
+def _interpreted(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """The formula, and the kernels that it calls, as Python runs them."""
+    function: Any = in_python(formula)
+    scope = function.__globals__
+    called = {name: scope[name] for name in function.__code__.co_names if hasattr(scope.get(name), "py_func")}
+    interpreted = {name: _interpreted(kernel) for name, kernel in called.items()}
+    return FunctionType(function.__code__, scope | interpreted, closure=function.__closure__)
 
 
 def satisfaction_matters(config: WorldConfig) -> bool:

@@ -25,6 +25,10 @@ from .states import StateReader, obstacles
 
 NEVER = 2.0**-53  # the engine's uniform numbers have 53 bits, so less probable outcomes do not occur
 _ROWS = 20_000  # rows of the batch at a time
+_CONFIRMED, _STRIDE = (
+    6,
+    37,
+)  # ticks that are played again to confirm the tables, and how far they are taken to lie apart
 
 
 def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: Any) -> MarkovGame:
@@ -48,7 +52,7 @@ def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: An
 
     Raises:
         ValueError: the world is infinite, and the message names what makes it so; or it is too large, and the message
-            says how large.
+            says how large; or some ticks that are played to confirm the tables contradict them.
         TypeError: `task` is neither a name nor a config.
     """
     check_count("max_states", max_states, 1, 10**6)
@@ -164,8 +168,7 @@ class _Builder:
         keys: list[np.ndarray] = []
         initial = self._enlist(first, reader, known, keys)
         entries: list[tuple[np.ndarray, ...]] = []  # state, joint action, next state, probability
-        individual: list[np.ndarray] = []
-        rewards: list[np.ndarray] = []
+        worth: list[np.ndarray] = []
         waiting = [self._distinct(first, initial, 0)]
         done = 0
         while waiting:
@@ -173,9 +176,8 @@ class _Builder:
             step = max(1, _ROWS // (len(self.joint) * len(self.orders)))
             for at in range(0, len(states), step):
                 part = states.take(np.arange(at, min(at + step, len(states))))
-                rows, individual_part, reward_part = self._play(part)
-                individual.append(individual_part)
-                rewards.append(reward_part)
+                rows, of_pages = self._play(part)
+                worth.append(of_pages)
                 before = len(known)
                 after = self._enlist(rows, reader, known, keys)
                 source, joint = np.divmod(rows.source, len(self.joint))
@@ -183,7 +185,33 @@ class _Builder:
                 if len(known) > before:
                     waiting.append(self._distinct(rows, after, before))
             done += len(states)
-        return self._tables(reader, np.array(keys), (first.weight, initial), entries, (individual, rewards))
+        worths = np.concatenate(worth, axis=1)
+        self._confirm(first, reader, known, worths)
+        return self._tables(reader, np.array(keys), (first.weight, initial), entries, worths)
+
+    def _confirm(self, rows: _Rows, reader: StateReader, known: dict[bytes, int], worths: np.ndarray) -> None:
+        """Play some ticks from the start, and compare the pages with those of the same states in the tables.
+
+        Raises:
+            ValueError: they differ, so the states do not hold all that pages depend on.
+        """
+        each, joint = len(self.joint) * len(self.orders), len(self.joint)
+        for played in range(_CONFIRMED):
+            numbers = np.array([known[key.tobytes()] for key in reader.keys(rows.state)])
+            last = len(rows) - 1 - np.unique(numbers[::-1], return_index=True)[1]  # of each state, another history
+            chosen = last[np.linspace(0, len(last) - 1, min(len(last), max(1, _ROWS // each))).astype(int)]
+            rows, numbers = rows.take(chosen), numbers[chosen]
+            rows.state.copies["tick"] = _STRIDE * played % self.config.horizon
+            pages = self._pages(rows)
+            here = self._worth(pages, len(rows) * joint)
+            there = worths[:, (numbers[:, None] * joint + np.arange(joint)).ravel()]
+            if (error := np.abs(here - there).max()) > 1e-6:
+                state = reader.names(reader.keys(rows.state))[int(np.abs(here - there).max((0, 2)).argmax()) // joint]
+                raise ValueError(
+                    f"this world has no finite table: the state {state!r} leads to other pages at another time (a "
+                    f"difference of {error:.2g}), so something depends on more than it declares in kernels/equations.py"
+                )
+            rows = self._follow(pages)
 
     def _enlist(self, rows: _Rows, reader: StateReader, known: dict[bytes, int], keys: list[np.ndarray]) -> np.ndarray:
         """Return the number [B] of each row's state; new states get the next numbers."""
@@ -211,23 +239,35 @@ class _Builder:
 
     # ------------------------------------------------------------------------------------------------ one tick
 
-    def _play(self, states: _Rows) -> tuple[_Rows, np.ndarray, np.ndarray]:
-        """Return every path of a tick from these states, for each joint action, and the expected individual and shared
-        rewards [states * A^N, N]."""
-        count, joint = len(states), len(self.joint)
-        rows = states.take(np.repeat(np.arange(count), joint))
+    def _play(self, states: _Rows) -> tuple[_Rows, np.ndarray]:
+        """Return every path of a tick from these states, for each joint action, and what `_worth` says of the pages."""
+        pages = self._pages(states)
+        worth = self._worth(pages, len(states) * len(self.joint))
+        return self._follow(pages), worth
+
+    def _pages(self, states: _Rows) -> _Rows:
+        """Return the pages that these states lead to: one for each joint action and each order of the agents."""
+        rows = states.take(np.repeat(np.arange(len(states)), len(self.joint)))
         rows.weight, rows.source = np.ones(len(rows)), np.arange(len(rows))
-        individual, rewards = np.zeros((2, len(rows), self.shape.agents))
         rows, _, order = rows.split(np.full((len(rows), len(self.orders)), 1 / len(self.orders)))
         rows.state.order[:] = self.orders[order]
         if len(self.config.scenes) > 1:  # the scene's owner has the page to itself
             rows.state.order[:] = self.world.scenes["owner"][rows.state.copies["scene"], None, None]
-        for sums, values in zip((individual, rewards), self._expect(rows), strict=True):
-            np.add.at(sums, rows.source, rows.weight[:, None] * values)
-        served = rows.state.copies["visitor"] >= 0
-        stayed, left = self._serve(rows.take(np.flatnonzero(served)))
-        arrived = self._arrive(_Rows.join([left, rows.take(np.flatnonzero(~served))]))
-        return _Rows.join([stayed, arrived]), individual, rewards
+        return rows
+
+    def _follow(self, pages: _Rows) -> _Rows:
+        """Return every path from these pages to the next ones."""
+        served = pages.state.copies["visitor"] >= 0
+        stayed, left = self._serve(pages.take(np.flatnonzero(served)))
+        arrived = self._arrive(_Rows.join([left, pages.take(np.flatnonzero(~served))]))
+        return _Rows.join([stayed, arrived])
+
+    def _worth(self, pages: _Rows, size: int) -> np.ndarray:
+        """Return expected individual rewards, shared rewards and clicks [3, size, N], by the source of the pages."""
+        sums = np.zeros((3, size, self.shape.agents))
+        for total, values in zip(sums, self._expect(pages), strict=True):
+            np.add.at(total, pages.source, pages.weight[:, None] * values)
+        return sums
 
     def _actions(self, rows: _Rows) -> np.ndarray:
         return np.ascontiguousarray(self.joint[rows.source % len(self.joint)], np.int64)
@@ -235,15 +275,15 @@ class _Builder:
     def _buffers(self, rows: _Rows) -> tuple[Any, Any]:
         return allocate_report(self.world, len(rows), 0), allocate_scratch(self.world, len(rows))
 
-    def _expect(self, rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
-        """Return the expected individual and shared rewards [B, N] of the pages of these rows."""
+    def _expect(self, rows: _Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the expected individual rewards, shared rewards and clicks [B, N] of the pages of these rows."""
         report, scratch = self._buffers(rows)
         slots = (len(rows), self.shape.agents, self.shape.slots)
         click, cart = np.zeros((2, *slots))
         individual, objectives, rewards = np.zeros((3, *slots[:2]))
         spent, actions = State(*(array.copy() for array in rows.state)), self._actions(rows)
         expect(self.world, spent, report, scratch, actions, click, cart, individual, objectives, rewards)
-        return individual, rewards
+        return individual, rewards, click.sum(-1)
 
     def _serve(self, rows: _Rows) -> tuple[_Rows, _Rows]:
         """Show the pages of these rows; return the rows whose visitor stays, and the other rows."""
@@ -297,7 +337,7 @@ class _Builder:
         keys: np.ndarray,
         start: tuple[np.ndarray, np.ndarray],
         entries: list[tuple[np.ndarray, ...]],
-        rewards: tuple[list[np.ndarray], list[np.ndarray]],
+        worths: np.ndarray,
     ) -> MarkovGame:
         """Return the game with its states in a readable order."""
         states, joint = len(keys), len(self.joint)
@@ -311,8 +351,7 @@ class _Builder:
         bare = reader.without_past(keys)
         relevant, classes = _numbered(bare)
         individual, shared = (
-            np.ascontiguousarray(np.concatenate(parts).reshape(states, joint, -1)[order].transpose(2, 0, 1))
-            for parts in rewards
+            np.ascontiguousarray(rewards.reshape(states, joint, -1)[order].transpose(2, 0, 1)) for rewards in worths[:2]
         )
         game = MarkovGame(
             states=reader.names(keys),
