@@ -11,7 +11,7 @@ import numpy as np
 
 from .arrays import Report
 from .checks import shown
-from .responses import NAMES
+from .responses import NAMES, check_new
 
 
 def _column(part: str, name: str, report: Report) -> np.ndarray:
@@ -33,14 +33,18 @@ def price_multipliers(report: Report) -> np.ndarray:
 OF_AGENTS = ("individual_reward", "objectives", "visitor", "next_visitor", "user_slot", "next_user_slot", "active")
 # Entries that are columns of `Report.bids`, [B, N] each, and their names there.
 OF_BIDS = {"slot_value": "value", "bid": "bid", "payment": "payment"}
-_KEPT: dict[str, Callable[[Report], np.ndarray]] = {
-    "shown": partial(_column, "slots", "item"),
-    **{name: partial(_column, "slots", name) for name in ("rank", *NAMES)},
+_BESIDE: dict[str, Callable[[Report], np.ndarray]] = {
     "empty": _holes,
     **{name: partial(_column, "agents", name) for name in OF_AGENTS},
     "price_multiplier": price_multipliers,
     **{info: partial(_column, "bids", name) for info, name in OF_BIDS.items()},
     **{f"later_{name}": partial(_column, "later", name) for name in ("item", "agent", "price", "rating")},
+}
+check_new(("shown", "rank", "item", *_BESIDE, "final_obs", "final_mask"), "infos")
+_KEPT: dict[str, Callable[[Report], np.ndarray]] = {
+    "shown": partial(_column, "slots", "item"),
+    **{name: partial(_column, "slots", name) for name in ("rank", *NAMES)},
+    **_BESIDE,
 }
 _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
     **_KEPT,

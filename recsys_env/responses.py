@@ -7,7 +7,7 @@ a response is stands in `kernels/equations.py`, and `kernels/feedback.py` draws 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,41 @@ RESPONSES = (
 
 NAMES = tuple(response.name for response in RESPONSES)
 EVENTS = tuple(response.event for response in RESPONSES)
+KINDS = ("?", "i4", "f4")
+
+
+def check_responses(responses: Sequence[Response]) -> None:
+    """Check that responses can be columns, and that each has a name and an event of its own.
+
+    Raises:
+        TypeError: one cannot.
+    """
+    for response in responses:
+        if response.kind not in KINDS:
+            raise TypeError(f"response {response.name!r} has kind = {response.kind!r}; choose one of {KINDS}")
+        for key in ("name", "event"):
+            value = getattr(response, key)
+            if not value.isidentifier():
+                raise TypeError(f"response {response.name!r} has {key} = {value!r}, which is not a name in Python")
+            if [getattr(other, key) for other in responses].count(value) > 1:
+                raise TypeError(f"two responses have {key} = {value!r}")
+
+
+check_responses(RESPONSES)
+
+
+def check_new(names: Collection[str], where: str) -> None:
+    """Check that no response has the name of something else that stands beside it.
+
+    Args:
+        names: of the others.
+        where: they stand, for the message.
+
+    Raises:
+        TypeError: one has.
+    """
+    if taken := [name for name in NAMES if name in names]:
+        raise TypeError(f"response {taken[0]!r} has a name that {where} use for something else; rename the response")
 
 
 def most_specific(values: Mapping[str, Any]) -> Iterator[tuple[Response, Any]]:

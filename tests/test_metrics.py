@@ -75,6 +75,17 @@ def test_a_metric_of_ones_own_is_one_decorated_function() -> None:
 
 
 @pytest.mark.usefixtures("registries")
+def test_an_infinite_value_is_refused() -> None:
+    @metric("clicks per purchase", "lower", "this test")
+    def clicks_per_purchase(log: EpisodeLog) -> np.ndarray:
+        """Clicks per item bought."""
+        return np.full((2, 3), np.inf)
+
+    with pytest.raises(ValueError, match=r"metric 'clicks_per_purchase' .* infinite value; NaN stands for no value"):
+        measure(tiny_log())
+
+
+@pytest.mark.usefixtures("registries")
 def test_what_is_no_metric_is_named() -> None:
     def ctr(log: EpisodeLog) -> np.ndarray:
         """Mine."""

@@ -169,3 +169,26 @@ def test_tellers_say_what_they_sold_and_earn_more_than_those_who_do_not_hear() -
 def test_tellers_need_a_word_for_each_topic() -> None:
     with pytest.raises(ValueError, match=r"messages = 5 and choice.beta_partner = 6 do not suit .*: it needs 13 words"):
         make_policy("teller").bind(vector_env("bundle-v0", 1, messages=5), "cameras_0", 0)
+
+
+@pytest.mark.parametrize("page", ["shared", "rival"])
+def test_imagined_people_have_the_visits_that_the_agent_knows_of(page: str) -> None:
+    """So that a term of the utility that depends on them is followed."""
+    envs = vector_env("ecommerce-v1", 8, horizon=300, page=page, scenes=({"name": "page"},), roles=({},), num_agents=2)
+    policies = [make_policy("observer") for _ in range(2)]
+    for n, policy in enumerate(policies):
+        policy.bind(envs, envs.possible_agents[n], 0)
+    envs.reset(seed=0)
+    most = 0
+    for _ in range(200):
+        envs.step(np.stack([policy.act(envs.observations[:, n]) for n, policy in enumerate(policies)], axis=1))
+        for n, policy in enumerate(policies):
+            policy.act(envs.observations[:, n])
+            for b in np.flatnonzero(envs.active[:, n]):
+                copy = envs.arrays.copies[b]
+                known = envs.arrays.users[b, copy["visitor"]]
+                known = envs.arrays.visits[b, copy["row"], n] if page == "rival" else known
+                for name in ("sessions", "last_visit", "last_page"):
+                    assert (policy._imagined.users[name][b] == known[name]).all()
+                most = max(most, int(known["sessions"]))
+    assert most > 2

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..checks import did_you_mean, is_number, is_sequence, shown
 from ..infos import Infos
-from ..responses import RESPONSES
+from ..responses import RESPONSES, check_new
 from ..vector import VectorEnv, checked_vector_env
 
 COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
@@ -71,7 +71,6 @@ class EpisodeLog:
             np.zeros((h, b, n), np.float32) for _ in range(6)
         )
         self.item, self.rank = np.full((h, b, n, k), -1, np.int32), np.full((h, b, n, k), -1, np.int32)
-        vars(self).update({response.name: np.zeros((h, b, n, k), response.kind) for response in RESPONSES})
         self.cold, self.gain = np.zeros((h, b, n, k), np.bool_), np.zeros((h, b, n, k), np.float32)
         self.discount = 1.0 / np.log2(np.arange(k) + 2.0)
         self._scratch = (
@@ -81,6 +80,8 @@ class EpisodeLog:
             np.zeros(b),
             np.zeros((b, shape.items), np.bool_),
         )
+        check_new(vars(self), "logs of episodes")
+        vars(self).update({response.name: np.zeros((h, b, n, k), response.kind) for response in RESPONSES})
 
     def __getattr__(self, name: str) -> np.ndarray:
         """Refuse a column that there is not. For type checkers those of the responses are found here.

@@ -85,7 +85,8 @@ def measure(log: EpisodeLog) -> dict[str, np.ndarray]:
     """Compute all metrics of a complete log: name -> [B, N + 1], with the platform in the last column.
 
     Raises:
-        ValueError: the log does not contain a whole episode, or a metric returned another shape or dtype.
+        ValueError: the log does not contain a whole episode, or a metric returned another shape or dtype, or an
+            infinite value.
         TypeError: `log` is not an `EpisodeLog`.
     """
     if not isinstance(log, EpisodeLog):
@@ -102,6 +103,10 @@ def _checked(name: str, values: np.ndarray, log: EpisodeLog) -> np.ndarray:
         raise ValueError(
             f"metric {name!r} ({_module_of(METRICS[name].of)}) returned {values.dtype}{list(values.shape)}, expected "
             f"numbers [B, N + 1] = {list(shape)}: one for each copy, for each agent and (last) the platform"
+        )
+    if np.isinf(values).any():
+        raise ValueError(
+            f"metric {name!r} ({_module_of(METRICS[name].of)}) returned an infinite value; NaN stands for no value"
         )
     return values.astype(np.float64)
 

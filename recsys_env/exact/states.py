@@ -29,7 +29,9 @@ from ..vector import VectorEnv
 # What the attributes of items may depend on in a finite world. These parts never change there (`obstacles` excludes
 # promotions and availability windows, which would change prices and ages) ...
 _CONSTANT = frozenset(("item", "latent item", "price", "age", "taste", "price sensitivity"))
-_IN_STATES = frozenset(("page", "satiation", "intent", "habits"))  # ... and the states of the tables hold these.
+_IN_STATES = frozenset(
+    ("scene and anchor", "satiation", "intent", "habits")
+)  # ... and the states of the tables hold these.
 
 
 class WeightedTerm(NamedTuple):

@@ -49,6 +49,7 @@ def alternative(world, state, p, b, j, log_price_multiplier):
     copy, item, c = state.copies[b], world.items[j], p.choice
     row, tick, dims = copy.row, copy.tick, p.shape.dims
     log_price, fresh, popular, context, repeats, partner = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    wanted = 1.0 if item.topic == copy.intent else 0.0
     if c.beta_price != 0.0:
         log_price = log_price_now(world, p, j, tick) + log_price_multiplier
     if c.beta_fresh != 0.0:
@@ -71,7 +72,7 @@ def alternative(world, state, p, b, j, log_price_multiplier):
         log_price=log_price,
         freshness=fresh,
         popularity=popular,
-        wanted=1.0 if item.topic == copy.intent else 0.0,
+        wanted=wanted,
         context_weight=np.float64(world.scenes[copy.scene].beta_context),
         context=context,
         repeats=repeats,

@@ -111,7 +111,7 @@ def freshness(c, age):
 # of the state that tables do not hold, such as `Popularity` or `Annotated[float, "clock"]`.
 Item = Annotated[float, "item"]  # never changes
 LatentItem = Annotated[float, "latent item"]  # never changes, and only oracles know it
-Page = Annotated[float, "page"]  # scene and anchor
+SceneAndAnchor = Annotated[float, "scene and anchor"]  # of the page
 Price = Annotated[float, "price"]  # the level that the agent sets; moves with promotions
 Age = Annotated[float, "age"]  # ticks since the availability window opened
 Popularity = Annotated[float, "popularity"]  # everybody's clicks
@@ -143,8 +143,8 @@ class Alternative(NamedTuple):
     freshness: Age  # 0 where items have no availability windows
     popularity: Popularity  # decayed clicks of everybody
     wanted: Intent  # 1 if its topic is the session's intent, else 0
-    context_weight: Page  # beta_context of the scene
-    context: Page  # <q_anchor, q_j>, 0 without an anchor
+    context_weight: SceneAndAnchor  # beta_context of the scene
+    context: SceneAndAnchor  # <q_anchor, q_j>, 0 without an anchor
     repeats: Habits  # n_{u,j}
     partner: Recent  # sum of w <A q, q_j> over the items that the visitor consumed last
 

@@ -186,6 +186,16 @@ def _specialty(envs: VectorEnv, n: int, s: str = "") -> str:
     return " and ".join(parts)
 
 
+PAGES = {  # kind of page -> what an agent is told of it
+    "shared": (
+        "The items of all agents stand in one list. The agents take turns, in an order that is drawn anew for each "
+        "round. An item that several agents show stays at its best position; the other positions are left empty."
+    ),
+    "rows": "Each agent fills a row of its own. All rows are on one screen.",
+    "rival": "A visitor opens one agent for a session and sees the items of no other.",
+}
+
+
 def _layout(envs: VectorEnv) -> Iterator[str]:
     config, several = envs.config, envs.num_agents > 1
     if len(config.scenes) > 1:
@@ -197,15 +207,10 @@ def _layout(envs: VectorEnv) -> Iterator[str]:
         )
         if carts:
             yield f"Items can be put into the cart on: {carts}."
-    if config.opens_agent:
-        yield "A visitor opens one agent for a session and sees the items of no other."
-    elif several and len(config.scenes) == 1 and config.one_feed:
-        yield (
-            "The items of all agents stand in one list. The agents take turns, in an order that is drawn anew for each "
-            "round. An item that several agents show stays at its best position; the other positions are left empty."
-        )
-    elif several and len(config.scenes) == 1:
-        yield "Each agent fills a row of its own. All rows are on one screen."
+    if config.page not in PAGES:
+        raise ValueError(f"PAGES of language/rules.py does not describe page = {config.page!r}")
+    if config.opens_agent or (several and len(config.scenes) == 1):
+        yield PAGES[config.page]
     eta, kappa = config.choice.eta, config.choice.kappa
     if eta == kappa == 0:
         yield "The visitor looks at all positions alike."

@@ -184,7 +184,9 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
         counts = p.shape.noisy_history + view * (dims + p.shape.topics) + dims
         clicks = np.float64(state.vectors[b, copy.row, counts + item.topic])
         seen = seen_count(world, state, p, b, n, j)
-    satiation = min(clicks, 1.0)
+    satiation, context = min(clicks, 1.0), 0.0
+    if sees.anchor and copy.anchor >= 0:
+        context = row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
     offered = Alternative(
         intercept=line[0] + line[1] * log1p(popularity),
         quality=0.0,
@@ -197,9 +199,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
         popularity=popularity,
         wanted=0.0,
         context_weight=np.float64(world.scenes[copy.scene].beta_context),
-        context=row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
-        if sees.anchor and copy.anchor >= 0
-        else 0.0,
+        context=context,
         repeats=seen,
         partner=0.0,
     )

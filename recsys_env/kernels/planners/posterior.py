@@ -143,9 +143,17 @@ def _copy_page(state, imagined, b):
 
 @kernel
 def _copy_known(state, imagined, p, b, n):
-    """What the agent knows of the visitor for certain: habits and the items consumed last, as far as it has seen."""
+    """What the agent knows of the visitor for certain: visits, habits and the items consumed last, as far as it has
+    seen."""
     row, view = state.copies[b].row, view_of(p, n)
+    user = state.users[b, state.copies[b].visitor]
+    sessions, last_visit, last_page = user.sessions, user.last_visit, user.last_page
+    if p.shape.opens_agent:
+        visits = state.visits[b, row, n]
+        sessions, last_visit, last_page = visits.sessions, visits.last_visit, visits.last_page
     for s in range(imagined.users.shape[1]):
+        particle = imagined.users[b, s]
+        particle.sessions, particle.last_visit, particle.last_page = sessions, last_visit, last_page
         for h in range(p.shape.habits):
             habit, mine = state.habits[b, row, h], imagined.habits[b, s, h]
             mine.item, mine.window, mine.count = habit.item, habit.window, state.seen[b, row, h, view]
