@@ -103,8 +103,8 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "7ae95a88a3dbac0c90b90ef324463cf75c7fb72c": ("checks",),
     # The habits of a fit to pages fade otherwise; no game uses that.
     "6c1a916c5bc93c86bb5d9f513561e89cd10604db": ("kernels", "cuda"),
-    # Two expressions stand before the calls that take them, a type has another name, and people that `observer` imagines
-    # have more columns, which no term reads. The frozen tasks and the stored rows of the evaluation play the same.
+    # Two expressions stand before the calls that take them, a type has another name, and people that `observer`
+    # imagines have more columns, which no term reads. The frozen tasks and stored rows of the evaluation play the same.
     "1f47f0e6757a178f77924e65157b30cae6412504": ("kernels", "cuda"),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
