@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -25,10 +25,8 @@ from .states import StateReader, obstacles
 
 NEVER = 2.0**-53  # the engine's uniform numbers have 53 bits, so less probable outcomes do not occur
 _ROWS = 20_000  # rows of the batch at a time
-_CONFIRMED, _STRIDE = (
-    6,
-    37,
-)  # ticks that are played again to confirm the tables, and how far they are taken to lie apart
+_CONFIRMED = 6  # pages in a row that are played to confirm the tables
+_APART = 37  # ticks that lie between two of them
 
 
 def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: Any) -> MarkovGame:
@@ -195,23 +193,33 @@ class _Builder:
         Raises:
             ValueError: they differ, so the states do not hold all that pages depend on.
         """
-        each, joint = len(self.joint) * len(self.orders), len(self.joint)
+        joint, most = len(self.joint), max(1, _ROWS // (len(self.joint) * len(self.orders)))
         for played in range(_CONFIRMED):
-            numbers = np.array([known[key.tobytes()] for key in reader.keys(rows.state)])
+            keys = reader.keys(rows.state)
+            numbers = np.array([known.get(key.tobytes(), -1) for key in keys])
+            if (numbers < 0).any():
+                self._contradicted(
+                    f"{reader.names(keys[numbers < 0])[0]!r} is a state that other histories do not lead to"
+                )
             last = len(rows) - 1 - np.unique(numbers[::-1], return_index=True)[1]  # of each state, another history
-            chosen = last[np.linspace(0, len(last) - 1, min(len(last), max(1, _ROWS // each))).astype(int)]
+            chosen = last[np.linspace(0, len(last) - 1, min(len(last), most)).astype(int)]
             rows, numbers = rows.take(chosen), numbers[chosen]
-            rows.state.copies["tick"] = _STRIDE * played % self.config.horizon
+            rows.state.copies["tick"] = _APART * played % self.config.horizon
             pages = self._pages(rows)
             here = self._worth(pages, len(rows) * joint)
             there = worths[:, (numbers[:, None] * joint + np.arange(joint)).ravel()]
-            if (error := np.abs(here - there).max()) > 1e-6:
-                state = reader.names(reader.keys(rows.state))[int(np.abs(here - there).max((0, 2)).argmax()) // joint]
-                raise ValueError(
-                    f"this world has no finite table: the state {state!r} leads to other pages at another time (a "
-                    f"difference of {error:.2g}), so something depends on more than it declares in kernels/equations.py"
-                )
+            errors = np.abs(here - there).max((0, 2))
+            if (largest := errors.max()) > 1e-6:
+                state = reader.names(reader.keys(rows.state))[int(errors.argmax()) // joint]
+                self._contradicted(f"{state!r} leads to other pages at another time (a difference of {largest:.2g})")
             rows = self._follow(pages)
+
+    @staticmethod
+    def _contradicted(how: str) -> NoReturn:
+        raise ValueError(
+            f"this world has no finite table: {how}, so something depends on more than it declares in "
+            "kernels/equations.py"
+        )
 
     def _enlist(self, rows: _Rows, reader: StateReader, known: dict[bytes, int], keys: list[np.ndarray]) -> np.ndarray:
         """Return the number [B] of each row's state; new states get the next numbers."""
