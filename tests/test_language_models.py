@@ -75,6 +75,12 @@ class Scripted(LanguageModel):
         return self.answer
 
 
+@pytest.fixture
+def may_stay_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Episodes in which a language model has answered no page are played to their end all the same."""
+    monkeypatch.setattr("recsys_env.policies.Team.check", lambda team: None)
+
+
 def played(policy: LanguagePolicy, config=SHOP, seed: int = 1) -> np.ndarray:
     return episode_returns(config, policy, 2, seed=seed)
 
@@ -121,9 +127,9 @@ def test_a_list_is_read_from_the_whole_prompt():
         ("late", Limits(seconds=0.01)),
     ],
 )
+@pytest.mark.usefixtures("may_stay_silent")
 def test_without_an_answer_pages_show_what_was_retrieved_and_that_is_counted(answer, limits, clock, monkeypatch):
     monkeypatch.setattr("recsys_env.language.policy.HOPELESS", 10**9)
-    monkeypatch.setattr("recsys_env.policies.Team.check", lambda team: None)  # which refuses episodes without an answer
     model = Scripted(answer=answer, sleep=clock.sleep if answer == "late" else None)
     policy = ListingPolicy(model, limits)
     as_retrieved = played(ListingPolicy(Scripted(answer="1, 2, 3, 4, 5")))
@@ -421,6 +427,7 @@ def test_it_is_asked_again_where_it_fails(serve):
 @pytest.mark.parametrize(
     "answer", [500, {"choices": []}, {"nothing": 1}, {"choices": [{"message": {"content": None}}]}]
 )
+@pytest.mark.usefixtures("may_stay_silent")
 def test_what_gives_no_answer_is_a_fallback(serve, answer):
     policy = ListingPolicy(serve(answer).address, Limits(calls=2))
     played(policy)
@@ -429,6 +436,7 @@ def test_what_gives_no_answer_is_a_fallback(serve, answer):
     assert isinstance(policy.error, ModelError)
 
 
+@pytest.mark.usefixtures("may_stay_silent")
 def test_what_takes_too_long_is_a_fallback(serve):
     server = serve("never")
     policy = ListingPolicy(server.address, Limits(calls=1, page_seconds=0.2))
@@ -455,6 +463,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.usefixtures("may_stay_silent")
 def test_no_reply_ends_a_run(serve, kind):
     policy = ListingPolicy(serve(STRANGE[kind]).address, Limits(calls=2))
     played(policy)
