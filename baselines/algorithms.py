@@ -186,6 +186,12 @@ class TorchPPO(Pretraining, PageLearner, PPO):
         if self.play_on == "cuda" and (self.background or self.learners or self.catalogues > 1):
             raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
 
+    def world(self) -> WorldConfig:
+        config = super().world()
+        if config.ranked and self.memory:
+            raise ValueError(f"--memory = {self.memory} is of visitors, and creators on a platform meet none")
+        return config
+
 
 @dataclass(frozen=True)
 class TorchQ(PageLearner, SelfPlay):

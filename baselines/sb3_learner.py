@@ -69,10 +69,12 @@ class SB3Learner:
     def _create(self) -> Any:
         options, training = self.options, self.training
         rows: Any = SB3VecEnv(self.envs)
+        rollout = options.n_steps * rows.num_envs / options.timesteps
         return PPO(
             NETWORKS[self._network.network],
             VecNormalize(rows, norm_obs=False, clip_reward=np.inf, gamma=options.discount(training.config)),
-            learning_rate=lambda remaining: options.learning_rate * remaining,
+            # stable-baselines3 counts what remains after the rollout, which is less than nothing after the last one
+            learning_rate=lambda remaining: options.learning_rate * min(remaining + rollout, 1.0),
             n_steps=options.n_steps,
             batch_size=options.batch_size,
             n_epochs=options.n_epochs,

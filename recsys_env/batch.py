@@ -130,7 +130,8 @@ class Batch(ABC, Generic[Array, InfosT]):
         observation_format: "flat" or "dict", the form in which observations are returned.
         observation_fields: name -> slice of the flat observation.
         layout: where the parts of the flat observation lie.
-        candidate_features: names of the features of each candidate, in order; empty only without candidates.
+        candidate_features: names of the features of each candidate that observations hold, in order; empty only without
+            candidates.
         state_space: space of `state()`.
         state_fields: name -> slice of the global state.
         busy: flag that is held by the thread in a call; a call from another thread raises RuntimeError.

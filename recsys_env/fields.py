@@ -181,8 +181,9 @@ class Field:
 
 OBSERVATION = (
     Field(
-        "is_active", "1 if this agent's slots will be on the next page, or, on a platform, if it publishes an item "
-        "now; if 0, all fields about the visit, and about what was published, are 0 as well",
+        "is_active", "1 if this agent acts on the next page: its slots will be on it, or in an auction it bids for it, "
+        "or on a platform it publishes an item now; if 0, all fields about the visit, and about what was published, "
+        "are 0",
         reveals="nothing",
     ),
     Field(
@@ -205,8 +206,8 @@ OBSERVATION = (
     ),
     Field("cart", "share of the cart that is taken", when=CART, hideable=True),
     Field(
-        "anchor", "vector of the item that led to this scene; 0 if there is none", -0.5, 0.5, ("dims",), half=1.0,
-        when=SCENES, hideable=True,
+        "anchor", "vector of the item clicked on the page before in this session; 0 if none was", -0.5, 0.5, ("dims",),
+        half=1.0, when=SCENES, hideable=True,
     ),
     Field(
         "profile", "the visitor's taste plus noise that is drawn once per person", -1.0, 1.0, ("dims",), half=1.0,
@@ -389,7 +390,7 @@ CANDIDATE_FEATURES = (
         when=WINDOWS, reveals="nothing",
     ),
     Field(
-        "context", "<anchor, q_j>: inner product of the item's vector and that of the item that led to this scene",
+        "context", "<anchor, q_j>: inner product of the item's vector and that of the item clicked on the page before",
         -0.5, 0.5, half=1.0, when=SCENES, follows_from=("anchor",), compares=True,
     ),
     Field("length", "length of the item, in mean lengths", half=1.0, when=LENGTHS, reveals="nothing"),
@@ -420,7 +421,10 @@ ACTION = (
 STATE = (
     *(replace(field, when=ALWAYS) for field in OBSERVATION if field.latent),
     Field("scene", "one-hot: the scene of the page", axes=("scenes",)),
-    Field("mean_satisfaction", "mean satisfaction of the users who have visited in this episode", -1.0, 1.0),
+    Field(
+        "mean_satisfaction", "mean satisfaction of the users who were asked to come in this episode, also of those who "
+        "refused", -1.0, 1.0,
+    ),
     Field("mean_trust", "mean trust of the same users in each agent", -1.0, 1.0, ("agents",)),
     Field("visitor_present", "1 if somebody visits, 0 in an idle tick; all fields about the visitor are then 0"),
     Field(

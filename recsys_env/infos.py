@@ -68,8 +68,8 @@ class Infos(Mapping[str, np.ndarray]):
     user_slot, next_user_slot [B, N]  user slots of these people in the copy, 0..U-1, -1 likewise. When a
                         person is lost a new one takes its slot, so the pages of a user slot form a chain through the
                         episode, for credit assignment
-    active [B, N]       bool, whether the agent's slots will be on the next page; on a platform, whether it publishes an
-                        item now
+    active [B, N]       bool, whether the agent acts on the next page: its slots will be on it, or in an auction it bids
+                        for it, or on a platform it publishes an item now
     price_multiplier [B, N]  factor on the prices of the agent's slots on this page, 1 = unchanged prices
     slot_value, bid, payment [B, N]  on auction pages: what the slot of this page was worth to the agent, what it bid,
                         and the price that it paid, in rewards; elsewhere 0

@@ -33,7 +33,8 @@ def rollout(envs: VectorEnv, policies: Any, ticks: int, seed: int = 0) -> Rollou
         envs: the batch, after its first `reset`.
         policies: one for all agents, or one for each by agent name: "random" (without masks); "blind"; "popularity",
             "content", "greedy" or "planner" (where actions are picks); "static" or a `LinearRanker` (where actions are
-            picks and agents set no prices); or a function of `numba.njit` (see `recsys_env.policies.CompiledPolicy`).
+            picks and agents set neither prices nor bids); or a function of `numba.njit` (see
+            `recsys_env.policies.CompiledPolicy`).
         ticks: T, for instance the horizon.
         seed: seed of the policies' random streams.
 

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("stable_baselines3")
 
+from stable_baselines3 import PPO
+
 from baselines.__main__ import main
 from baselines.algorithms import IPPO
 from baselines.train import train
@@ -110,6 +112,26 @@ def test_resuming_nothing_says_so(task: str, tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(SystemExit, match="2"):
         main(["train", "ippo", "--task", task, "--out", str(tmp_path), "--resume"])
     assert capsys.readouterr().err.startswith("error: nothing to resume")
+
+
+@pytest.mark.parametrize("timesteps", [64, 300])
+def test_every_rollout_is_learned_from_at_a_rate_above_zero(
+    timesteps: int, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the steps are fewer than a rollout, or no multiple of it. The rate falls from rollout to rollout."""
+    rates, learn = [], PPO.train
+
+    def watched(model: PPO) -> None:
+        learn(model)
+        rates.append(model.policy.optimizer.param_groups[0]["lr"])
+
+    monkeypatch.setattr(PPO, "train", watched)
+    run = settings(task, tmp_path, timesteps=timesteps, eval_episodes=2)
+    train(run)
+    rollout = run.n_steps * run.num_envs * TASKS[task].num_agents
+    begun = np.arange(len(rates)) * rollout
+    assert len(rates) == -(-timesteps // rollout)
+    np.testing.assert_allclose(rates, run.learning_rate * (1 - begun / timesteps), rtol=1e-9)
 
 
 @pytest.mark.parametrize("changes", ["action=items", "action=query", "messages=3", "slots=1", "mask_actions=True"])

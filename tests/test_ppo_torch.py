@@ -143,6 +143,11 @@ def test_learners_begin_with_what_was_pre_trained(tmp_path: Path) -> None:
     assert not any(torch.equal(one[0], next(agent.actor.parameters())) for agent in others)
 
 
+def test_creators_have_nobody_to_remember(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--memory = 4 is of visitors, and creators on a platform meet none"):
+        begin(options(tmp_path, task="creators-v0", memory=4))
+
+
 def test_pre_training_needs_options_and_no_memory(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--pages = 10: pre-training does not reach a memory \(--memory = 4\)"):
         begin(options(tmp_path, task="social-v1", pages=10, memory=4))

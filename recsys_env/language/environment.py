@@ -245,8 +245,8 @@ def text_env(
         task, catalogue, render_mode, overrides: as for `recsys_env.parallel_env`.
 
     Raises:
-        ValueError, TypeError: there is no such task, field, value, agent or policy, or the actions of the task are
-            vectors.
+        ValueError, TypeError: there is no such task, field, value, agent or policy; or the task has no pages in words,
+            because its actions are vectors, its page is an auction or a platform, or there is too much to choose from.
     """
     name = task if isinstance(task, str) else "recsys"
     config = task_config(task, overrides, catalogue)

@@ -61,6 +61,8 @@ class Pacing(_Bidder):
         ValueError: by `bind`, if the page is no auction, or budgets are unlimited or not observed.
     """
 
+    deterministic = False
+
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         if self._offer.budget == 0 or "budget" in self.envs.config.hidden(self.index):
@@ -81,6 +83,9 @@ class Pacing(_Bidder):
         level = in_python(level_of_position)(self._offer.levels, position.clip(-1.0, 1.0))
         drawn = np.floor(level + self.rng.random(len(level)))
         return np.minimum(drawn, self._offer.levels - 1).astype(np.int64)
+
+    def probabilities(self, actions: np.ndarray) -> np.ndarray:
+        return np.ones((len(actions), 1))  # of the one item; the draw of the level does not count
 
     def _pace(self, observations: np.ndarray) -> None:
         """Take in what was spent since the last page."""
