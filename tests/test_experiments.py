@@ -207,7 +207,7 @@ def test_designs_are_refused_where_they_mean_nothing() -> None:
         Mixture("random", "blind", Assignment(weights, ("item",), (0,))).bind(weights, "recommender_0", 0)
     with pytest.raises(ValueError, match="the assignment is of another batch"):
         Mixture("random", "blind", Assignment(envs, ("user",) * 2, SEEDS)).bind(VectorEnv(SHOP, 2), "recommender_0", 0)
-    with pytest.raises(ValueError, match="creators act between visits"):
+    with pytest.raises(ValueError, match="on which agents publish items and serve nobody"):
         ab_test("creators-v0", "random", "blind")
 
 

@@ -127,7 +127,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="TeamPolicy acts for several agents; Population acts for one"):
         Population([TeamPolicy()])
     one = Content()
-    with pytest.raises(ValueError, match="one policy object is given several times"):
+    with pytest.raises(ValueError, match="hold one object several times"):
         Population([one, one])
     with pytest.raises(TypeError, match="per_copy = 1 must be True or False"):
         Population(["greedy"], per_copy=1)

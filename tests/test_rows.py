@@ -183,7 +183,7 @@ def first(observation: Any, mask: Any, action: Any, key: Any) -> None:
 def test_a_rollout_whose_rows_are_taken_meanwhile_is_refused(two_rows: None) -> None:
     envs = crowd()
     policies = {agent: Meddler(first) for agent in envs.possible_agents}
-    with pytest.raises(RuntimeError, match="a policy has played the batch of the rollout"):
+    with pytest.raises(RuntimeError, match="a policy stepped, reset or restored the batch of the rollout"):
         recsys_env.rollout(envs, policies, 30)
     envs.step(envs.empty_actions())
 
