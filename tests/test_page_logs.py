@@ -1020,3 +1020,52 @@ def test_habits_are_counted_as_the_game_counts_them() -> None:
     expected = [term[int(tick), int(pages.item_ids[j])] for tick, j in zip(times, pages.item, strict=True)]
     assert np.ptp(expected) > 0.5
     np.testing.assert_allclose(habits, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_purchase_becomes_a_habit_at_the_page_where_it_is_made() -> None:
+    """An item of the cart is shown at page 0 and bought at page 3, so it is a habit from page 4 on."""
+    pages: Any = SimpleNamespace(
+        user_ids=np.zeros(1),
+        item=np.zeros(6, np.int64),
+        page=np.arange(6),
+        first_page=np.array([0, 6]),
+        first_row=np.arange(7),
+        bought=np.arange(6) == 0,
+        delay=np.where(np.arange(6) == 0, 3, -1),
+    )
+    settings = page_world.PageFitSettings(habit="purchase", habit_size=4, habit_decay=0.5)
+    habits, items, counts = page_world.page_habits(pages, settings)
+    np.testing.assert_allclose(habits, np.log1p([0, 0, 0, 0, 1, 0.5]))
+    assert (items[0, 0], counts[0, 0]) == (0, 0.25)
+
+
+def test_hazards_of_carts_allow_for_the_end_of_the_log() -> None:
+    """Of 20,000 users with few pages, each with one item in the cart; many logs end before the item leaves it."""
+    rng, users, length, hazard, abandon = np.random.default_rng(0), 20_000, 17, 0.1, 1 / 9
+    at = rng.integers(length, size=users)  # page of the user on which the item goes into the cart
+    leaving = hazard + abandon - hazard * abandon
+    leaves = rng.geometric(leaving, size=users)
+    bought = (rng.random(users) < hazard / leaving) & (at + leaves < length)
+    pages: Any = SimpleNamespace(
+        cart=np.ones(users, np.bool_),
+        bought=bought,
+        delay=np.where(bought, leaves, -1),
+        page=np.arange(users) * length + at,
+        user=np.repeat(np.arange(users), length),
+        first_page=np.arange(users + 1) * length,
+    )
+    assert bought.mean() < 0.4 < hazard / leaving
+    np.testing.assert_allclose(page_world.cart_hazards(pages), (hazard, abandon), rtol=0.1)
+
+
+def test_prices_are_counted_by_time_and_not_by_how_often_they_were_shown() -> None:
+    """An item is reduced in three parts of ten, and shown five times as often in these."""
+    time = np.arange(200)
+    reduced = time % 10 < 3
+    shown = np.repeat(time, np.where(reduced, 5, 1)).astype(np.float64)
+    prices: Any = SimpleNamespace(ratio=np.where(shown % 10 < 3, 0.7, 1.0))
+    pages: Any = SimpleNamespace(start=shown, page=np.arange(len(shown)), item=np.zeros(len(shown), np.int64))
+    item, ratio = page_world._offers(pages, prices)
+    assert (item == 0).all()
+    assert (prices.ratio == 0.7).mean() > 0.6
+    assert (ratio == 0.7).mean() == pytest.approx(0.3, abs=0.01)

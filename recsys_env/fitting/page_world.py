@@ -35,6 +35,7 @@ EVERY_TICK = 10.0  # arrival.r_0
 MOST_SLOTS, MOST_CANDIDATES = 256, 1024  # WorldConfig.slots, CandidateConfig.number
 NOT_NEGATIVE = ("eta", "kappa")  # in ChoiceConfig
 LARGEST_ERROR = 1.0  # of the size of tastes, in utils, unless it is below half of it
+PARTS = 200  # of the time of a log, in each of which an item has one price
 LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a weight near 0
 
 
@@ -154,7 +155,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item_intercept=(slope * np.log1p(popularity) + of_price + model.item_effect).astype(np.float32),
         item_price=prices.list_price.astype(np.float32),
         item_popularity=popularity.astype(np.float32),
-        item_price_ratio=price_ratios(pages.item, prices.ratio, count),
+        item_price_ratio=price_ratios(*_offers(pages, prices), count),
         user_taste=taste.astype(np.float32),
         user_price_sensitivity=rho.astype(np.float32),
         user_activity=np.diff(pages.first_page).astype(np.float32),
@@ -268,6 +269,20 @@ def _prices(pages: PageLog, topic: np.ndarray) -> _Prices:
     return _Prices(list_price, ratio, shown, mean, float(np.std(shown - mean[pages.item])) > PROMOTED)
 
 
+def _offers(pages: PageLog, prices: _Prices) -> tuple[np.ndarray, np.ndarray]:
+    """Items, and their first prices in a part of the log's time, relative to list prices; of all parts in which they
+    were shown.
+
+    Parts and not rows, because a policy may show reduced items more often: among rows too many prices are low.
+    """
+    time = pages.start if np.ptp(pages.start) > 0 else np.arange(len(pages.start), dtype=np.float64)
+    part = np.minimum((time - time.min()) / max(np.ptp(time), 1.0) * PARTS, PARTS - 1).astype(np.int64)[pages.page]
+    order = np.lexsort((time[pages.page], part, pages.item))
+    _, first = np.unique(np.stack([pages.item[order], part[order]]), axis=1, return_index=True)
+    rows = order[first]
+    return pages.item[rows], prices.ratio[rows]
+
+
 def _features(pages: PageLog, popularity: np.ndarray, prices: _Prices, habits: np.ndarray) -> dict[str, np.ndarray]:
     """The features f_r, [R] each.
 
@@ -356,18 +371,19 @@ def _sensitivities(coefficients: np.ndarray, model: ChoiceModel, dims: int, beta
 def page_habits(pages: PageLog, settings: PageFitSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """log(1 + n) [R] at each shown item, and the tables of habits [U, H] at the end of the log."""
     users = len(pages.user_ids)
-    consumed = pages.chosen if settings.habit == "click" else _first(pages.bought, pages)
+    if settings.habit == "click":
+        rows = pages.chosen[pages.chosen >= 0]
+        at = pages.page[rows]
+    else:  # a cart item is consumed at the page where it is bought
+        rows = np.flatnonzero(pages.bought)
+        at = pages.page[rows] + np.maximum(pages.delay[rows], 0)
+        rows, at = rows[np.argsort(at, kind="stable")], np.sort(at, kind="stable")
+    first = np.searchsorted(at, np.arange(len(pages.first_row)))
     habits = np.zeros(len(pages.item))
     table = np.full((users, settings.habit_size), -1, np.int32), np.zeros((users, settings.habit_size), np.float32)
-    count_habits(pages.first_page, pages.first_row, pages.item, consumed, settings.habit_decay, habits, *table)
+    consumed = first, pages.item[rows]
+    count_habits(pages.first_page, pages.first_row, pages.item, *consumed, settings.habit_decay, habits, *table)
     return habits, *table
-
-
-def _first(happened: np.ndarray, pages: PageLog) -> np.ndarray:
-    """[P] the first row of each page where it happened, -1 = none."""
-    rows, first = np.flatnonzero(happened), np.full(len(pages.first_row) - 1, -1, np.int64)
-    first[pages.page[rows][::-1]] = rows[::-1]
-    return first
 
 
 def _after_click(
@@ -397,12 +413,34 @@ def _after_click(
     result: dict[str, Any] = {n: round(check_weight(f"feedback.{n}", float(w)), 4) for n, w in weights.items()}
     result |= {"b_quality": 1.0, "a_quality": 0.0, "instant": at_once}
     if not at_once and pages.bought.any():
-        # of those that leave the cart at a page, so many are bought
-        share, pages_in_cart = pages.bought.sum() / happened.sum(), max(float(pages.delay[pages.bought].mean()), 1.0)
-        leaving = 1.0 / pages_in_cart
-        hazard = float(share * leaving)
-        result |= {"cart_hazard": round(hazard, 4), "cart_abandon": round(float((leaving - hazard) / (1 - hazard)), 4)}
+        hazard, abandon = cart_hazards(pages)
+        result |= {"cart_hazard": round(hazard, 4), "cart_abandon": round(abandon, 4)}
     return result, {f"feedback.{name}": float(errors[name]) for name in weights}, quality
+
+
+def cart_hazards(pages: PageLog) -> tuple[float, float]:
+    """Chances that an item in the cart is bought at a page, and otherwise given up there, by maximum likelihood.
+
+    Of an item that is not bought in the log, it is known only that it was not bought on its user's later pages.
+    """
+    rows = np.flatnonzero(pages.cart | pages.bought)
+    page = pages.page[rows]
+    later = (pages.first_page[1:] - 1)[pages.user[page]] - page  # pages of the user after the one with the item
+    bought = pages.bought[rows]
+    delay = np.maximum(pages.delay[rows], 1)[bought]
+
+    def loss(logits: np.ndarray) -> float:
+        """Minus the log-likelihood, by the share that is bought and the chance to leave the cart at a page."""
+        share, leaving = 1.0 / (1.0 + np.exp(-logits))
+        kept = np.log1p(-leaving)
+        never = np.log1p(-share * -np.expm1(kept * later[~bought]))
+        return -float((np.log(share * leaving) + (delay - 1) * kept).sum() + never.sum())
+
+    start = np.array([0.0, -np.log(max(delay.mean(), 1.1) - 1.0)])
+    found = library("scipy.optimize", "fit").minimize(loss, start, method="L-BFGS-B", bounds=[(-LARGEST, LARGEST)] * 2)
+    share, leaving = 1.0 / (1.0 + np.exp(-found.x))
+    hazard = float(share * leaving)
+    return hazard, float((leaving - hazard) / (1.0 - hazard))
 
 
 def _arrival(pages: PageLog, lost: tuple[float, float] | None) -> dict[str, float]:

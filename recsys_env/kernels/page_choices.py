@@ -435,12 +435,12 @@ def curvatures(pages, scratch, phi, level, common, own, sensitivity, hessian, it
 
 
 @entry
-def count_habits(first_page, first_row, item, consumed, decay, habits, table_item, table_count):
+def count_habits(first_page, first_row, item, first_consumed, consumed, decay, habits, table_item, table_count):
     """Fill habits[R] with log(1 + n), where n are the counts of the user's table, as the game keeps it.
 
     Args:
-        consumed: [P] row that adds 1 to its item's count, -1 = none. Before that, all counts of the page's user fade by
-            `decay`.
+        first_consumed: [P + 1] where the items that were consumed at a page begin in `consumed`. Each adds 1 to its
+            count; before that, all counts of the page's user fade by `decay`.
         table_item, table_count: [U, H], -1 and 0 everywhere; filled with the tables at the end. A new item takes the
             place of the smallest count.
     """
@@ -454,8 +454,8 @@ def count_habits(first_page, first_row, item, consumed, decay, habits, table_ite
                         habits[r] = log1p(counts[h])
             for h in range(items.size):
                 counts[h] *= decay
-            if consumed[page] >= 0:
-                j, index = item[consumed[page]], 0
+            for c in range(first_consumed[page], first_consumed[page + 1]):
+                j, index = consumed[c], 0
                 for h in range(items.size):
                     if items[h] == j:
                         index = h
