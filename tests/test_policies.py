@@ -482,7 +482,7 @@ def test_only_oracles_know_what_attributes_depend_on_of_the_visitor(policy: str,
 
 def test_every_part_that_attributes_depend_on_is_public_or_known_to_oracles_alone() -> None:
     declared = {part for item in (Alternative, Consumed) for parts in depends_on(item).values() for part in parts}
-    public = {"item", "page", "price", "age", "popularity"}
+    public = {"item", "scene and anchor", "price", "age", "popularity"}
     assert declared | public == {*public, "latent item", *LATENT_OF_VISITORS}
     assert all(parts for item in (Alternative, Consumed) for parts in depends_on(item).values())
 
@@ -573,7 +573,7 @@ def test_policies_by_name_or_as_objects() -> None:
         mine.bind(vector_env(SMALL, 1), "nobody", 0)
     with pytest.raises(ValueError, match="must have one for each of"):
         episode_returns(SMALL, {"recommender_0": "random"}, 2, seed=0)
-    with pytest.raises(ValueError, match="one policy object acts for one agent"):
+    with pytest.raises(ValueError, match="a policy object acts for one agent"):
         episode_returns(SMALL, {"recommender_0": mine, "recommender_1": mine}, 2, seed=0)
 
 

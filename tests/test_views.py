@@ -269,7 +269,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         recsys_env.single_agent_env("duel-v1", agent="recomender_1")
     with pytest.raises(ValueError, match="recommender_2 neither learns nor has a policy"):
         recsys_env.single_agent_env("social-v1", background={"recommender_1": "random"}, num_agents=3)
-    with pytest.raises(ValueError, match="one policy object"):
+    with pytest.raises(ValueError, match="a policy object acts for one agent"):
         recsys_env.single_agent_env("social-v1", background=Random(), num_agents=3)
     for mode in ("Disabled", "same_step"):
         with pytest.raises(ValueError, match=f"'{mode}' is not allowed; .*'SameStep'"):
