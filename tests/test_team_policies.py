@@ -127,7 +127,7 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match=r"Wrong.* as recommender_0, recommender_1, recommender_2 acted with int64"):
         episode_returns(THREE, Wrong(), 3, seed=0)
     one = Content()
-    with pytest.raises(ValueError, match=r"is given to .*, .*; a policy object acts for one agent, so give each its own"):
+    with pytest.raises(ValueError, match=r"is given to .*, .*; a policy object acts for one agent"):
         episode_returns(THREE, one, 3, seed=0)
     with pytest.raises(ValueError, match="agent 'nobody'"):
         Members().bind(vector_env(THREE, 1), ["recommender_0", "nobody"], 0)
