@@ -108,10 +108,10 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "1f47f0e6757a178f77924e65157b30cae6412504": ("kernels", "cuda"),
     # It words an error of exact tables, for worlds that no shipped term makes.
     "254bd4639301fe6ec49c3250f27f6603b80eace0": ("checks",),
-    # Habits of a fit to pages are counted at the page of a purchase; no game uses that.
-    "0aad473e1747af284ed1982e5c384f512911379d": ("kernels", "cuda"),
     # The words of fields, of an error and of two replies.
     "82057087a740eae6e74b2f62a331a07d4efa2f75": ("kernels", "cuda", "checks"),
+    # Habits of a fit to pages are counted at the page of a purchase; no game uses that.
+    "0aad473e1747af284ed1982e5c384f512911379d": ("kernels", "cuda"),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
 MOVED = {"language.encoders": "language.encode", "encoders": "encode"}
