@@ -52,11 +52,13 @@ def simulated(
     segments: int = 0,
     category: np.ndarray | None = None,
     policy: str = "random",
+    minority: float = 0.0,
 ) -> Pages:
     """Choices from pages filled at random, drawn from the model itself; of people with normal tastes, or with tastes of
     equal size that gather in segments. Vectors of a category are alike. An informed policy puts the items first that
     are liked best by what it knows of the user's taste, and a learning one those that are like what was clicked. A
-    simple log has no habits, and items have no own appeal."""
+    simple log has no habits, and items have no own appeal. A minority likes what the others dislike, and its weight of
+    the price is larger by 2."""
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((ITEMS, dims))
     if category is not None:
@@ -71,6 +73,10 @@ def simulated(
         0.3 * (taste > 0) * rng.standard_normal(USERS),
     )
     popularity, log_price = rng.normal(2.0, 1.0, ITEMS), rng.normal(0.0, 0.5, ITEMS)
+    if minority:
+        few = rng.random(USERS) < minority
+        b = taste * np.where(few, 1.0, -1.0)[:, None] * vectors[0]
+        price_effect = 2.0 * few
     profile = b + 0.5 * rng.standard_normal(b.shape)
     user = np.sort(rng.integers(USERS, size=pages))
     item, chosen = np.zeros((pages, ROWS), np.int32), np.full(pages, -1, np.int64)
@@ -123,6 +129,30 @@ def test_every_parameter_is_recovered_within_its_standard_errors(models: list[Ch
         assert model.taste == pytest.approx(3.0, rel=0.12)
         assert model.item_sd == pytest.approx(0.5, rel=0.35)
         assert 0.005 < model.taste_error < 0.3
+
+
+@pytest.mark.slow
+def test_the_weight_of_price_is_the_mean_over_users_and_not_over_segments() -> None:
+    pages = simulated(0, PAGES, minority=0.1)
+    model = fit_choices(pages)
+    assert model.fixed[-1] == pytest.approx(PHI[-1] + 0.2, abs=0.15)
+    assert 0.05 < model.fixed_error[-1] < 0.3
+    few = model.centres[:, :DIMS] @ pages.vectors[0] > 0
+    apart = model.centres[few, DIMS].mean() - model.centres[~few, DIMS].mean()
+    assert apart == pytest.approx(2.0, abs=0.6)
+
+
+def test_estimates_are_those_of_the_utilities() -> None:
+    """Deviations in the weight of the price have mean 0, because that of all users is a fixed coefficient."""
+    pages = simulated(0, 600, minority=0.1)
+    chain = choice_model.Sampler(pages)
+    chain.step()
+    user = np.repeat(np.arange(USERS), np.diff(pages.first_row[pages.first_page]))
+    tastes, prices = chain.coefficients[:, :DIMS], chain.coefficients[:, DIMS]
+    liking = (tastes[user] * pages.vectors[pages.item]).sum(axis=1) + prices[user] * pages.price
+    expected = pages.features @ chain.fixed + chain.effect[pages.item] + liking
+    assert np.abs(chain.utilities() - expected).max() < 1e-9
+    assert abs(prices.mean()) < 1e-12 < prices.std()
 
 
 @pytest.mark.slow

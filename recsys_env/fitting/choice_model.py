@@ -120,7 +120,7 @@ class ChoiceModel:
         item_effect: [M] a_j; 0 for an item that was never shown.
         item_sd: sd.
         price_sd: standard deviation of the weight of the price between users.
-        centres: [U, d] tastes, and weights of minus the log price.
+        centres: [U, d] tastes, and by how much weights of minus the log price deviate from their mean.
         people: [U, d] the same, one draw. Posterior means are shrunk towards the mean: people made of them would be
             more alike than those of the log.
         taste, taste_error: root of the mean squared norm of the tastes of the users of the log.
@@ -252,8 +252,8 @@ class Sampler:
 
     @property
     def coefficients(self) -> np.ndarray:
-        """[U, d] tastes, and weights of minus the log price."""
-        found = self.users.copy()
+        """[U, d] tastes, and by how much weights of minus the log price deviate from their mean over the users."""
+        found = self.users - self._price_shift
         found[:, : self.dims] = self.users[:, : self.dims] @ self.axes.T
         found[:, : self.dims] += np.tensordot(self.fixed[: len(self.signs)], self.signs, 1)
         return found
@@ -265,11 +265,22 @@ class Sampler:
 
     @property
     def fixed(self) -> np.ndarray:
-        """[G + F] c and phi."""
+        """[G + F] c and phi. The coefficient of minus the log price is the mean over the users of the log."""
         varying, fixed = self.centred.varying, np.zeros(len(self.centred.varying))
         fixed[varying] = self.phi
         fixed[~varying] = self.gamma - self.centred.projection @ self.phi
+        fixed[-1] += self._price_shift[-1]
         return fixed
+
+    @property
+    def _price_shift(self) -> np.ndarray:
+        """[d] the mean over users of their deviations in the weight of the price, in the last place; 0 elsewhere.
+
+        Segments are centred around the coefficient of the price, whatever their number of users (`_move_price`).
+        """
+        shift = np.zeros(self.users.shape[1])
+        shift[self.dims :] = self.users[:, self.dims :].mean(axis=0)
+        return shift
 
     @property
     def effect(self) -> np.ndarray:
