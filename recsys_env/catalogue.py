@@ -64,9 +64,13 @@ class Catalogue:
     item_quality: np.ndarray | None = None  # [M] float32: g_j, what people find out after the click; None = 0 for all
     item_id: np.ndarray | None = None  # [M] str: their ids in the log; None = they have none
     user_id: np.ndarray | None = None  # [U] str: likewise
-    # Counts alone predict the item_intercept popularity_intercept + popularity_slope * log(1 + item_popularity).
+    # What is expected of an item whose own record is not known, given its log list price x over its topic's mean:
+    # item_intercept = popularity_intercept + popularity_slope * log(1 + item_popularity) + price_slope * x, and
+    # item_quality = quality_slope * x.
     popularity_intercept: float = 0.0
     popularity_slope: float = 0.0
+    price_slope: float = 0.0
+    quality_slope: float = 0.0
     source: str = ""  # where the log came from and how it was filtered
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # fitted WorldConfig fields, by group
 
@@ -99,7 +103,7 @@ class Catalogue:
                 raise ValueError(f"Catalogue.{name} must hold {what}, not {value.dtype}")
             if kind == "f" and not np.isfinite(value).all():
                 raise ValueError(f"Catalogue.{name} holds NaN or infinite values")
-        for name in ("popularity_intercept", "popularity_slope"):
+        for name in _EXPECTED:
             check_finite(f"Catalogue.{name}", getattr(self, name))
         if not isinstance(self.source, str):
             raise TypeError(f"Catalogue.source = {shown(self.source)} must be a text")
@@ -250,9 +254,9 @@ _AXES = {
     "user_id": "U",
 }  # of the arrays, by the letters of `Catalogue`
 LONGEST_TEXT = 10_000
+_EXPECTED = ("popularity_intercept", "popularity_slope", "price_slope", "quality_slope")
 _VALUES = {
-    "popularity_intercept": float,
-    "popularity_slope": float,
+    **dict.fromkeys(_EXPECTED, float),
     "source": str,
     "settings": {str: {str: object}},
 }  # and the form of each; see `files.misfit`

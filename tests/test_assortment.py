@@ -18,8 +18,9 @@ from plain_game import Copy, Game, sigmoid, softplus
 from test_kernels import PAGES, action_shape, configs, one, random_actions, random_worlds
 
 from recsys_env.config import WorldConfig
+from recsys_env.kernels.planners.beliefs import ExpectedAppeal
 from recsys_env.policies import Planner, make_policy
-from recsys_env.policies.assortment import popularity_line
+from recsys_env.policies.assortment import expected_appeal
 from recsys_env.settings import replace
 from recsys_env.vector import VectorEnv
 
@@ -31,7 +32,7 @@ NAMING = ("candidates", "items", "query")  # kinds of action; what weights show 
 class Beliefs(Game):
     """What each policy takes an item to be worth, for a page of one slot."""
 
-    line: tuple[float, float]
+    appeal: ExpectedAppeal
     newcomers: np.ndarray
 
     def value(self, policy: str, copy: Copy, n: int, j: int, offer: float) -> float:
@@ -135,8 +136,9 @@ class Beliefs(Game):
         v = (
             c.beta_taste * match
             - c.beta_price * x
-            + self.line[0]
-            + (self.line[1] + c.beta_pop) * math.log1p(self.popularity(copy, j, public=True))
+            + self.appeal.intercept
+            + self.appeal.price * float(item.log_price)
+            + (self.appeal.popularity + c.beta_pop) * math.log1p(self.popularity(copy, j, public=True))
         )
         v += c.beta_fresh * self.freshness(j, copy.tick) - c.beta_satiation * bored
         v += c.beta_repeat * math.log1p(seen / c.repeat_scale)
@@ -144,11 +146,13 @@ class Beliefs(Game):
             v += self.config.scenes[copy.scene].beta_context * float(
                 self.item_vectors[copy.anchor] @ self.item_vectors[j]
             )
-        e = f.e_0 + f.a_taste * match - f.a_bait / 2 - f.a_price * x - f.a_satiation * bored
+        quality = self.appeal.quality * float(item.log_price)
+        e = f.e_0 + f.a_quality * quality + f.a_taste * match - f.a_bait / 2 - f.a_price * x - f.a_satiation * bored
         worth = weight["click"] + weight["dwell"] * item.length * self.over_noise(softplus, e)
         worth += weight["like"] * self.over_noise(sigmoid, e) if f.like else 0.0
         if self.config.scenes[copy.scene].cart:
-            cart = sigmoid(float(self.world.topics["cart_intercept"][item.topic]) + f.b_taste * match - f.b_price * x)
+            base = float(self.world.topics["cart_intercept"][item.topic]) + f.b_quality * quality
+            cart = sigmoid(base + f.b_taste * match - f.b_price * x)
             worth += weight["cart"] * cart + self.later_sale(copy, n, j, cart)
             worth += weight["purchase"] * cart * self.sale(j, self.price(j, copy.tick, offer)) if f.instant else 0.0
         v_0 = float(np.mean(c.v_0_by_mood)) if c.v_0_by_mood else c.v_0
@@ -195,12 +199,15 @@ def test_the_best_item_is_chosen(policy: str, action: str) -> None:
         config = replace(config, {"roles": roles, "feedback": never})
         rng, envs = np.random.default_rng(key), VectorEnv(config, COPIES)
         game = Beliefs(config, envs.world)
-        game.line = popularity_line(envs)
+        game.appeal = expected_appeal(envs)
+        if data.draw(one(False, True)):  # as of a fitted catalogue
+            game.appeal = ExpectedAppeal(intercept=0.3, popularity=0.2, price=-0.8, quality=0.6)
         items, count = envs.world.items, np.bincount(envs.world.items["provider"])
         game.newcomers = (np.bincount(items["provider"], items["popularity"]) / np.maximum(count, 1))[items["provider"]]
         players = [Planner(PRICE, TARGET) if policy == "planner" else make_policy(policy) for _ in envs.possible_agents]
         for agent, player in zip(envs.possible_agents, players, strict=True):
             player.bind(envs, agent, 0)
+            vars(player)["_appeal"] = game.appeal
         envs.reset(seed=key)
         envs.reset()  # the second episode, so that its number is not that of a scene or an agent
         for _ in range(TICKS):

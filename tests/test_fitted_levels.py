@@ -12,7 +12,7 @@ pytest.importorskip("implicit")
 origins = pytest.importorskip("benchmarks.studies.fit_origin")
 
 from recsys_env.fitting import FittedWorld, LogFacts  # noqa: E402
-from recsys_env.fitting.estimate import line  # noqa: E402
+from recsys_env.fitting.estimate import least_squares  # noqa: E402
 from recsys_env.fitting.world import fitted_world  # noqa: E402
 from recsys_env.policies import make_policy  # noqa: E402
 
@@ -30,7 +30,7 @@ def source() -> FittedWorld:
     popularity = np.exp(rng.normal(3.0, 1.0, ITEMS))
     alpha = 0.8 * np.log1p(popularity) + rng.normal(0, 0.2, ITEMS)
     alpha -= np.average(alpha, weights=popularity)
-    intercept, slope = line(np.log1p(popularity), alpha)
+    intercept, slope = least_squares(np.log1p(popularity), y=alpha)
     names, single = np.arange(ITEMS).astype(str), np.array(["all"])
     catalogue = Catalogue(
         item_vectors=unit(rng.normal(size=(ITEMS, DIMS))),
@@ -121,7 +121,21 @@ def test_only_the_difference_from_the_outside_option_counts(source: FittedWorld)
     assert same_items(slates(replace(source, {"catalogue": higher})), slates(source)) < 0.9
 
 
-def test_a_line_goes_through_points_and_is_flat_where_all_lie_above_each_other() -> None:
-    x = np.array([0.0, 1.0, 2.0])
-    assert line(x, 3.0 - 2.0 * x) == pytest.approx((3.0, -2.0))
-    assert line(np.ones(3), x) == (1.0, 0.0)
+def test_a_weight_of_price_changes_nothing_at_list_prices(source: FittedWorld) -> None:
+    """A fit adds it to the intercepts, and `content` knows that dearer items are better."""
+    catalogue, weight = source.catalogue, 1.5
+    x = recsys_env.vector_env(source, 1).world.items["log_price"]
+    dearer = dataclasses.replace(catalogue, item_intercept=catalogue.item_intercept + np.float32(weight) * x)
+    known = dataclasses.replace(dearer, price_slope=weight)
+    moved, unknown = (
+        replace(source, {"catalogue": priced, "choice": {"beta_price": weight}}) for priced in (known, dearer)
+    )
+    assert same_items(slates(moved), slates(source)) > 0.995
+    assert same_items(slates(unknown), slates(source)) < 0.6
+
+
+def test_least_squares_go_through_points_and_are_flat_where_all_lie_above_each_other() -> None:
+    x, z = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 0.0, 0.0, 1.0])
+    assert least_squares(x, y=3.0 - 2.0 * x) == pytest.approx((3.0, -2.0))
+    assert least_squares(x, z, y=3.0 - 2.0 * x + z) == pytest.approx((3.0, -2.0, 1.0))
+    assert least_squares(np.full(4, 0.1), x, y=x) == pytest.approx((0.0, 0.0, 1.0))

@@ -199,6 +199,8 @@ def test_habits_are_the_largest_recency_weighted_counts(fitted, log):
 def test_planted_prices_are_recovered(fitted):
     np.testing.assert_allclose(fitted.item_price, PRICE, rtol=1e-5)
     assert fitted.settings["choice"]["beta_price"] == pytest.approx(BETA_PRICE, abs=0.4)
+    # What a price costs at the list price is in the intercept already.
+    assert fitted.price_slope == pytest.approx(fitted.settings["choice"]["beta_price"], abs=0.1)
     rho = fitted.user_price_sensitivity
     assert rho.mean() == pytest.approx(1, abs=1e-5)
     assert rho[RHO > 1].min() > rho[RHO < 1].max()

@@ -923,7 +923,7 @@ MADE |= {
         recsys_env.Catalogue,
         {f.name: getattr(GROCERY, f.name) for f in fields(GROCERY)},
         {
-            **dict.fromkeys(("popularity_intercept", "popularity_slope"), finite),
+            **dict.fromkeys(("popularity_intercept", "popularity_slope", "price_slope", "quality_slope"), finite),
             **{"source": is_text, "settings": lambda v: isinstance(v, dict)},
             **dict.fromkeys(("item_quality", "item_id", "user_id"), lambda v: v is None),
             # Of these sizes others are refused, which are named then.

@@ -48,18 +48,17 @@ def simulated(
     pages: int,
     taste: float = 3.0,
     simple: bool = False,
-    dims: int = DIMS,
     segments: int = 0,
     category: np.ndarray | None = None,
     policy: str = "random",
     minority: float = 0.0,
 ) -> Pages:
     """Choices from pages filled at random, drawn from the model itself; of people with normal tastes, or with tastes of
-    equal size that gather in segments. Vectors of a category are alike. An informed policy puts the items first that
-    are liked best by what it knows of the user's taste, and a learning one those that are like what was clicked. A
-    simple log has no habits, and items have no own appeal. A minority likes what the others dislike, and its weight of
-    the price is larger by 2."""
-    rng = np.random.default_rng(seed)
+    equal size in four times as many dimensions that gather in segments. Vectors of a category are alike. An informed
+    policy puts the items first that are liked best by what it knows of the user's taste, and a learning one those that
+    are like what was clicked. A simple log has no habits, and items have no own appeal. A minority likes what the
+    others dislike, and its weight of the price is larger by 2."""
+    rng, dims = np.random.default_rng(seed), 4 * DIMS if segments else DIMS
     vectors = rng.standard_normal((ITEMS, dims))
     if category is not None:
         vectors = vectors[category] + 0.3 * rng.standard_normal((ITEMS, dims))
@@ -240,7 +239,7 @@ def test_draws_are_as_wide_as_the_people_of_the_log_and_means_are_not(models: li
 @pytest.mark.slow
 def test_tastes_that_gather_in_segments_keep_their_size():
     """One normal distribution takes them for stronger ones."""
-    pages = simulated(4, 6_000, taste=4.0, dims=16, segments=8)
+    pages = simulated(4, 6_000, taste=4.0, segments=8)
     model = fit_choices(pages)
     assert model.taste == pytest.approx(4.0, abs=3.0 * model.taste_error)
     with pytest.MonkeyPatch.context() as patch:
@@ -445,6 +444,20 @@ def test_the_weight_of_price_is_that_of_its_moves(world: FittedWorld, log: Any, 
     found = fit(dear, origin="pages", items=items.drop(columns="price"))
     assert found.choice.beta_price == pytest.approx(0.7, abs=4 * found.page_log.standard_errors["choice.beta_price"])
     assert found.choice.beta_price == pytest.approx(world.choice.beta_price, abs=0.15)
+    expected = expected_intercepts(found)
+    beyond = found.catalogue.item_intercept - expected
+    assert found.catalogue.price_slope > 0.5
+    assert beyond.mean() == pytest.approx(0.0, abs=0.1)
+    assert beyond.std() < 0.7 * expected.std()
+
+
+def expected_intercepts(world: FittedWorld) -> np.ndarray:
+    """What a policy expects of items whose own record it does not know."""
+    catalogue = world.catalogue
+    log_price = np.log(catalogue.item_price)
+    x = log_price - mean_by(catalogue.item_topic, log_price)[catalogue.item_topic]
+    popularity = catalogue.popularity_slope * np.log1p(catalogue.item_popularity)
+    return catalogue.popularity_intercept + popularity + catalogue.price_slope * x
 
 
 def test_a_weight_of_price_can_be_assumed_where_no_price_moves(log: Any, items: Any) -> None:
@@ -459,6 +472,7 @@ def test_a_weight_of_price_can_be_assumed_where_no_price_moves(log: Any, items: 
     x = log_price + np.log(0.8) - mean_by(some.catalogue.item_topic, log_price)[some.catalogue.item_topic]
     at_its_price = some.catalogue.item_intercept - 1.5 * x
     np.testing.assert_allclose(at_its_price, none.catalogue.item_intercept, atol=1e-5)
+    np.testing.assert_allclose(expected_intercepts(some) - 1.5 * x, expected_intercepts(none), atol=1e-5)
     (line,) = (line for line in some.summary().splitlines() if "choice.beta_price" in line)
     assert "= 1.5 (the setting `beta_price` of the fit): no item's price moves in the log" in line
     with pytest.raises(ValueError, match="beta_price = 9 cannot be assumed: prices of items move in this log"):
@@ -474,6 +488,19 @@ def test_carts_do_not_take_dear_items_for_what_prices_do(log: Any, items: Any) -
     found = fit(dear, origin="pages", items=items.drop(columns="price"))
     error = found.page_log.standard_errors["feedback.b_price"]
     assert found.feedback.b_price == pytest.approx(SHOP.feedback.b_price, abs=3 * error)
+
+
+def test_that_dear_items_sell_better_after_a_click_is_known(log: Any, items: Any) -> None:
+    """All clicks on half of the items put them in a cart here, and these cost three times as much."""
+    half = log["item"] % 2 == 0
+    event = log["event"].mask(half & (log["event"] == "click"), "cart")
+    factor = np.where(half, 3.0, 1.0)
+    dear = log.assign(event=event, price=log["price"] * factor, discount=log["discount"] * factor)
+    catalogue = fit(dear, origin="pages", items=items.drop(columns="price")).catalogue
+    log_price = np.log(catalogue.item_price)
+    x = log_price - mean_by(catalogue.item_topic, log_price)[catalogue.item_topic]
+    assert catalogue.quality_slope > 0.5
+    assert np.polyfit(x, catalogue.item_quality, 1) == pytest.approx([catalogue.quality_slope, 0.0], abs=0.3)
 
 
 def test_an_item_that_was_never_shown_costs_what_others_do(log: Any, items: Any) -> None:

@@ -149,7 +149,8 @@ def fit(
           the factorisation, which are lost because vectors have unit length.
         - `item_price_ratio`: prices paid for the item, relative to its list price, one of which holds in each
           promotion period; none if prices hardly move.
-        - `popularity_intercept`, `popularity_slope`: the line that predicts alpha_j from log(1 + all purchases of j).
+        - `popularity_intercept`, `popularity_slope`, `price_slope`: what predicts alpha_j from log(1 + all purchases of
+          j) and x_j.
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
         - `settings`: `choice` (beta_taste, beta_repeat, repeat_scale, beta_price) and `users` (habit_size, habit_decay,
           the half-life at one page per purchase).
@@ -267,7 +268,7 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     }
     purchased = np.bincount(lines["item"])
     alpha -= np.average(alpha, weights=purchased)
-    intercept, slope = line(np.log1p(purchased), alpha)
+    intercept, popularity_slope, price_slope = least_squares(np.log1p(purchased), x, y=alpha)
     catalogue = Catalogue(
         item_vectors=vectors,
         item_intercept=alpha.astype(np.float32),
@@ -280,7 +281,8 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
         habit_item=habit_item,
         habit_count=habit_count,
         popularity_intercept=intercept,
-        popularity_slope=slope,
+        popularity_slope=popularity_slope,
+        price_slope=price_slope,
         settings={
             "choice": {name: round(value, 4) for name, value in of_choice.items()},
             "users": {"habit_size": settings.habit_size, "habit_decay": round(decay, 9)},  # close to 1
@@ -291,11 +293,12 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     return catalogue, evidence | certainty
 
 
-def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """(intercept, slope) of the least-squares line through the points; slope 0 where all x are equal."""
-    variance = float(x.var())
-    slope = float(np.cov(x, y, bias=True)[0, 1]) / variance if variance > 0 else 0.0
-    return float(y.mean()) - slope * float(x.mean()), slope
+def least_squares(*columns: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
+    """Intercept and slopes with which the columns predict y; slope 0 of a column of equal numbers."""
+    x = np.stack(columns, axis=1)
+    centred = np.where(np.ptp(x, axis=0) > 0, x - x.mean(axis=0), 0.0)
+    slopes = np.linalg.lstsq(centred, y - y.mean(), rcond=None)[0]
+    return float(y.mean() - x.mean(axis=0) @ slopes), *slopes.tolist()
 
 
 def _weights(

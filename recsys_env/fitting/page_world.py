@@ -144,15 +144,15 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", chosen.beta_price), phi.get("popularity", 0.0)  # 0 where all items are alike
     # At the prices of the log, a weight that is assumed changes nothing.
-    of_price = phi.get("mean price", 0.0) * prices.relative if prices.move else beta_price * prices.mean
+    price_slope, usual = (phi.get("mean price", 0.0), prices.relative) if prices.move else (beta_price, prices.mean)
     taste, rho = _people(model, vectors.shape[1], beta_price)
     found, error = _choice(phi, errors, model, beta_price)
-    feedback, feedback_error, quality = _after_click(pages, model, vectors, prices, beta_price)
+    feedback, feedback_error, quality, quality_slope = _after_click(pages, model, vectors, prices, beta_price)
     lost = share_lost(pages)
     catalogue = Catalogue(
         item_vectors=vectors.astype(np.float32),
         item_topic=topic.astype(np.int32),
-        item_intercept=(slope * np.log1p(popularity) + of_price + model.item_effect).astype(np.float32),
+        item_intercept=(slope * np.log1p(popularity) + price_slope * usual + model.item_effect).astype(np.float32),
         item_price=prices.list_price.astype(np.float32),
         item_popularity=popularity.astype(np.float32),
         item_price_ratio=price_ratios(*_offers(pages, prices), count),
@@ -169,7 +169,10 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item_quality=quality.astype(np.float32),
         item_id=pages.item_ids.astype(str),
         user_id=pages.user_ids.astype(str),
+        popularity_intercept=price_slope * float(usual.mean()),
         popularity_slope=slope,
+        price_slope=price_slope,
+        quality_slope=quality_slope,
         source=source,
         settings={
             "choice": found,
@@ -388,9 +391,9 @@ def page_habits(pages: PageLog, settings: PageFitSettings) -> tuple[np.ndarray, 
 
 def _after_click(
     pages: PageLog, model: ChoiceModel, vectors: np.ndarray, prices: _Prices, beta_price: float
-) -> tuple[dict[str, Any], dict[str, float], np.ndarray]:
-    """Logit of carts, or of purchases at once, among the clicks, and the hazards of carts; standard errors; and [M] the
-    items' qualities, their own log odds.
+) -> tuple[dict[str, Any], dict[str, float], np.ndarray, float]:
+    """Logit of carts, or of purchases at once, among the clicks, and the hazards of carts; standard errors; [M] the
+    items' qualities, their own log odds; and how these rise with the mean price.
 
     Tastes and price sensitivities are posterior means, whose deviation from the truth is independent of them. As in the
     choice of items, the weight of the price is that of its moves, and what dearer items differ in is their quality.
@@ -398,7 +401,7 @@ def _after_click(
     rows, dims = np.flatnonzero(pages.clicked), vectors.shape[1]
     happened = (pages.cart | pages.bought)[rows]
     if not happened.any():
-        return {}, {}, np.zeros(len(vectors))
+        return {}, {}, np.zeros(len(vectors)), 0.0
     user = pages.user[pages.page[rows]]
     match = np.einsum("rd,rd->r", model.centres[user, :dims], vectors[pages.item[rows]]) / model.taste
     columns, names = [np.ones(len(rows)), match], ["b_0", "b_taste"]
@@ -408,14 +411,15 @@ def _after_click(
         names += ["b_price", "mean price"]
     found = grouped_logistic(np.stack(columns, axis=1), happened, RIDGE, pages.item[rows], len(vectors))
     weights, errors = (dict(zip(names, values, strict=True)) for values in (found.weights, found.errors))
-    quality = found.effects + weights.pop("mean price", 0.0) * prices.relative
+    slope = weights.pop("mean price", 0.0)
+    quality = found.effects + slope * prices.relative
     at_once = not pages.cart.any()
     result: dict[str, Any] = {n: round(check_weight(f"feedback.{n}", float(w)), 4) for n, w in weights.items()}
     result |= {"b_quality": 1.0, "a_quality": 0.0, "instant": at_once}
     if not at_once and pages.bought.any():
         hazard, abandon = cart_hazards(pages)
         result |= {"cart_hazard": round(hazard, 4), "cart_abandon": round(abandon, 4)}
-    return result, {f"feedback.{name}": float(errors[name]) for name in weights}, quality
+    return result, {f"feedback.{name}": float(errors[name]) for name in weights}, quality, slope
 
 
 def cart_hazards(pages: PageLog) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from .machine.compiler import entry, kernel
 from .machine.numeric import insert
 from .machine.packed import parts_of
 from .planners.assortment import choose_copy
-from .planners.beliefs import Sees
+from .planners.beliefs import ExpectedAppeal, Sees
 from .planners.options import list_copy
 from .planners.ranking import score_copy
 
@@ -104,7 +104,8 @@ def choose_slates(packed, own, n, t, chunk, actions):
     world, state, _, _ = parts_of(packed)
     (r,) = parts_of(own)
     p = world.params[0]
-    believes = r.belief[0], r.settings[0], r.settings[1], (r.settings[2], r.settings[3]), r.newcomer
+    appeal = ExpectedAppeal(r.settings[2], r.settings[3], r.settings[4], r.settings[5])
+    believes = r.belief[0], r.settings[0], r.settings[1], appeal, r.newcomer
     levels, sees = (r.levels[0], r.levels[1]), Sees(r.sees[0], r.sees[1], r.sees[2])
     for b in range(chunk[0], chunk[1]):
         size, level = choose_copy(world, state, p, b, n, believes, levels, sees, r, r.slate)

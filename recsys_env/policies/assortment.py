@@ -22,7 +22,7 @@ from ..batch import AnyBatch
 from ..checks import check_finite
 from ..kernels.machine.compiler import compiled
 from ..kernels.planners.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, Page, arrange, choose
-from ..kernels.planners.beliefs import Sees
+from ..kernels.planners.beliefs import ExpectedAppeal, Sees
 from ..kernels.planners.slates import Scratch
 from ..vector import VectorEnv
 from .base import Policy, check_chooses_pages
@@ -34,7 +34,7 @@ class Beliefs(NamedTuple):
     """What a policy goes by in a rollout: the arguments of `kernels.planners.assortment.choose` and its scratch."""
 
     belief: np.ndarray  # [1]
-    settings: np.ndarray  # [4] price, target, and the line of `popularity_line`
+    settings: np.ndarray  # [6] price, target, and the fields of `ExpectedAppeal`
     newcomer: np.ndarray  # [M]
     levels: np.ndarray  # [2]
     sees: np.ndarray  # [3], as in `Sees`
@@ -69,7 +69,7 @@ class _Assortment(Policy):
         by_provider = np.bincount(items["provider"], items["popularity"]) / number
         self._newcomer = by_provider[items["provider"]]
         self._scratch = empty_scratch(envs)
-        self._line = popularity_line(envs)
+        self._appeal = expected_appeal(envs)
         hidden = envs.config.hidden(self.index)
         self._sees = Sees.unless(hidden)
         self._slates = np.zeros((envs.num_envs, shape.slots), np.int64)
@@ -85,7 +85,7 @@ class _Assortment(Policy):
 
         beliefs = {
             "belief": np.array([self.belief], np.int64),
-            "settings": np.array([self.price, self.target, *self._line]),
+            "settings": np.array([self.price, self.target, *self._appeal]),
             "newcomer": self._newcomer,
             "levels": np.array(self.levels(), np.int64),
             "sees": np.array(self._sees, np.bool_),
@@ -99,7 +99,7 @@ class _Assortment(Policy):
         return _list_levels(self.envs)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        believes = self.belief, self.price, self.target, self._line, self._newcomer
+        believes = self.belief, self.price, self.target, self._appeal, self._newcomer
         game, slates = (self.envs.world, self.envs.arrays, self.index), (self._slates, self._sizes, self._levels)
         arguments = *game, believes, self.levels(), self._sees, self._scratch, *slates
         if self._compiled is None:
@@ -134,17 +134,19 @@ def empty_scratch(envs: VectorEnv) -> Scratch:
     )
 
 
-def popularity_line(envs: VectorEnv) -> tuple[float, float]:
-    """(intercept, slope) of the line that predicts an item's appeal from log(1 + its historical popularity).
+def expected_appeal(envs: VectorEnv) -> ExpectedAppeal:
+    """What popularity and list price tell of an item's appeal alpha + beta_quality g + beta_bait c.
 
-    The appeal is alpha + beta_quality g + beta_bait c. Both numbers are of all items together, so a platform could
-    estimate them from its log: they are the fitted ones of a catalogue, or else the slope that the config implies and
-    intercept 0. No item's own appeal is read.
+    The numbers are of all items together, so a platform could estimate them from its log: they are the fitted ones of a
+    catalogue, or else the slope of popularity that the config implies, and 0. No item's own appeal is read.
     """
-    if envs.catalogue is not None:
-        return envs.catalogue.popularity_intercept, envs.catalogue.popularity_slope
+    if (catalogue := envs.catalogue) is not None:
+        return ExpectedAppeal(
+            catalogue.popularity_intercept, catalogue.popularity_slope, catalogue.price_slope, catalogue.quality_slope
+        )
     choice, items, spread = envs.config.choice, envs.config.items, envs.config.items.popularity_log_sd
-    return 0.0, choice.beta_quality * items.quality_sd * items.popularity_quality / spread if spread > 0 else 0.0
+    slope = choice.beta_quality * items.quality_sd * items.popularity_quality / spread if spread > 0 else 0.0
+    return ExpectedAppeal(0.0, slope, 0.0, 0.0)
 
 
 class Popularity(_Assortment):

@@ -32,7 +32,7 @@ def choose(world, state, n, believes, levels, sees, scratch, slates, sizes, chos
     """The slates of agent n.
 
     Args:
-        believes: which belief; price and target of `planner_belief`; the line (intercept, slope) of `content_belief`;
+        believes: which belief; price and target of `planner_belief`; the `ExpectedAppeal` of `content_belief`;
             `newcomer` [M] of `popularity_belief`.
         levels: (first, stop) levels of prices to choose from; (0, 1) where agents set none.
         slates: [B, K] filled with positions among its candidates, or items where it has none, best first.
@@ -49,7 +49,7 @@ def choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slate):
     """`choose` in copy b: fills the slate, and returns its size and the level of prices."""
     if not is_active(world, p, state.copies[b], n):
         return 0, 0
-    belief, price, target, line, newcomer = believes
+    belief, price, target, appeal, newcomer = believes
     options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
     count = list_showable(world, state, p, b, n, options)
     if count == 0:
@@ -75,7 +75,7 @@ def choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slate):
                 j = item_of(state, p, b, n, options[i])
                 if belief == CONTENT:
                     weights[i], values[i] = content_belief(
-                        world, state, p, b, n, j, log_price_multiplier, sees, scratch.taste, line
+                        world, state, p, b, n, j, log_price_multiplier, sees, scratch.taste, appeal
                     )
                 elif belief == ORACLE:
                     weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)

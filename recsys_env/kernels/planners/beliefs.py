@@ -45,6 +45,19 @@ class Sees(NamedTuple):
         return cls(profile="profile" not in hidden, history=history.isdisjoint(hidden), anchor="anchor" not in hidden)
 
 
+class ExpectedAppeal(NamedTuple):
+    """What is expected of an item whose own record is not known, x being its log list price over its topic's mean.
+
+    Its intercept, quality and clickbait add `intercept + popularity * log(1 + public popularity) + price * x` to its
+    utility, and its quality is `quality * x`.
+    """
+
+    intercept: float
+    popularity: float
+    price: float
+    quality: float
+
+
 @kernel
 def _later_sale(world, p, b, n, j, tick, cart):
     """Value of a cart of this probability: what it pays later."""
@@ -168,12 +181,12 @@ def estimate_taste(state, p, b, n, sees, taste):
 
 
 @kernel
-def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, line):
+def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, appeal):
     """(v, R) from what agent n may observe.
 
     The coefficients are those of the world, as a platform would have estimated them. Unknown are the visitor's intent,
     satiation (own topic counts stand in), price sensitivity (1), what goes with what, and the item's intercept, quality
-    and clickbait: log popularity predicts their sum by a regression `line` (intercept, slope).
+    and clickbait, of which `appeal` (an `ExpectedAppeal`) says what to expect.
     """
     copy, f, agent, item = state.copies[b], p.feedback, world.agents[n], world.items[j]
     view, tick, dims = view_of(p, n), copy.tick, p.shape.dims
@@ -188,7 +201,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
     if sees.anchor and copy.anchor >= 0:
         context = row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
     offered = Alternative(
-        intercept=line[0] + line[1] * log1p(popularity),
+        intercept=appeal.intercept + appeal.popularity * log1p(popularity) + appeal.price * item.log_price,
         quality=0.0,
         bait=0.0,
         match=match,
@@ -204,7 +217,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
         partner=0.0,
     )
     clicked = Consumed(
-        quality=0.0,
+        quality=appeal.quality * item.log_price,
         bait=_MEAN_BAIT,
         match=match,
         satiation=satiation,
