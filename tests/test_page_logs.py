@@ -528,23 +528,49 @@ def test_gaps_go_from_visit_to_visit_or_to_the_end_of_the_log() -> None:
 def test_lost_users_are_counted(lost: float) -> None:
     changes = {"horizon": 9_000, "users": {"number": 30}, "arrival": {"d_0": lost, "k_0": 0.5}}
     pages = read_pages(recorded_pages(record(replace(SHOP, changes), "random", seed=4)), None)
-    found = visits.share_lost(pages)
+    found = visits.users_lost(pages)
     assert found is not None
-    assert found[0] == pytest.approx(lost, abs=3 * found[1] + 0.01)
-    assert found[1] < 0.03
+    assert found.share == pytest.approx(lost, abs=3 * found.error + 0.01)
+    assert found.error < 0.03
+
+
+@pytest.mark.slow
+def test_users_come_back_as_soon_where_others_have_left() -> None:
+    """351 users come in this log, of whom about 30 are there at a time. If all of them were there all the time, the
+    median gap between visits would be eight times as long."""
+    world = replace(SHOP, {"horizon": 9_000, "users": {"number": 30}, "arrival": {"d_0": 0.1, "k_0": 0.5}})
+    fitted = fit(recorded_pages(record(world, "random", seed=4)), origin="pages")
+    assert len(fitted.catalogue.user_taste) > 300
+    assert median_gap(fitted) < 2.5 * median_gap(world)
+
+
+def median_gap(config: WorldConfig) -> float:
+    """Median number of pages from one visit of a person to the next."""
+    envs = recsys_env.vector_env(replace(config, {"horizon": 20_000}), 1)
+    actions, visitors = envs.empty_actions(), []
+    envs.reset(seed=0)
+    for _ in range(20_000):
+        visitors.append(int(envs.step(actions)[4]["visitor"].max()))
+    pages = pd.DataFrame({"visitor": visitors, "page": range(len(visitors))})
+    first = pages[(pages["visitor"] >= 0) & (pages["visitor"] != pages["visitor"].shift())]
+    return float(first.groupby("visitor")["page"].diff().median())
 
 
 def visits_of(gaps: Any, lost: float, end: float = 200.0) -> Any:
-    """Pages of 200 users with one page a visit, from `gaps(rng)` to the next one to the next, up to the end."""
-    rng, starts = np.random.default_rng(0), []
+    """Pages of 200 users with one page a visit, from `gaps(rng)` to the next one to the next, up to the end; and who
+    has not left by then."""
+    rng, starts, stay = np.random.default_rng(0), [], []
     for _ in range(200):
         at, user = np.floor(end / 2 * rng.random()), []
         while at < end:
             user.append(at)
             at = np.inf if rng.random() < lost else at + gaps(rng)
         starts.append(user)
+        stay.append(np.isfinite(at))
+    first_page = np.cumsum([0, *(len(user) for user in starts)])
     user, start = np.repeat(np.arange(200), [len(user) for user in starts]), np.concatenate(starts)
-    return SimpleNamespace(user=user, start=start, session=np.arange(len(start)))
+    session = np.arange(len(start))
+    return SimpleNamespace(user=user, start=start, session=session, first_page=first_page, stay=np.array(stay))
 
 
 @pytest.mark.parametrize("lost", [0.0, 0.1])
@@ -554,14 +580,27 @@ def visits_of(gaps: Any, lost: float, end: float = 200.0) -> Any:
     ids=["each week", "some on the same day", "uneven"],
 )
 def test_lost_users_are_counted_whatever_their_gaps(gaps: Any, lost: float) -> None:
-    found = visits.share_lost(visits_of(gaps, lost))
+    log = visits_of(gaps, lost)
+    found = visits.users_lost(log)
     assert found is not None
-    assert found[0] == pytest.approx(lost, abs=0.02)
-    assert 0 < found[1] < 0.02
+    assert found.share == pytest.approx(lost, abs=0.02)
+    assert 0 < found.error < 0.02
+    assert found.left.sum() == pytest.approx(log.stay.sum(), rel=0.12, abs=2)
+    assert found.left[log.stay].mean() > 0.5
+    assert lost == 0 or found.left[~log.stay].mean() < 0.1
+
+
+def test_users_who_left_hardly_come_and_the_others_as_often_as_they_did() -> None:
+    log = visits_of(lambda rng: rng.geometric(0.2), 0.05)
+    often = visits.activity(log, visits.users_lost(log))
+    assert often[~log.stay].sum() < 0.2 * often.sum() * (~log.stay).mean()
+    late = log.start[log.first_page[:-1]] > 70
+    assert often[log.stay & late].mean() == pytest.approx(often[log.stay & ~late].mean(), rel=0.2)
+    np.testing.assert_array_equal(visits.activity(log, None), np.diff(log.first_page))
 
 
 def test_a_log_too_short_for_its_gaps_tells_nothing_of_lost_users() -> None:
-    assert visits.share_lost(visits_of(lambda rng: rng.exponential(60.0), 0.1)) is None
+    assert visits.users_lost(visits_of(lambda rng: rng.exponential(60.0), 0.1)) is None
 
 
 def test_sessions_that_take_turns_end_with_their_last_pages() -> None:

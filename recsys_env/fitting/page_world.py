@@ -24,7 +24,7 @@ from .page_facts import PageFacts
 from .page_log import SMALLEST_COUNT, PageLog, read_pages
 from .plausibility import LARGEST, check_weight, warn_of_doubts
 from .prices import PROMOTED, mean_by, price_ratios
-from .visits import share_lost
+from .visits import Lost, activity, users_lost
 from .world import FittedWorld, LogFacts
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     taste, rho = _people(model, vectors.shape[1], beta_price)
     found, error = _choice(phi, errors, model, beta_price)
     feedback, feedback_error, quality, quality_slope = _after_click(pages, model, vectors, prices, beta_price)
-    lost = share_lost(pages)
+    lost = users_lost(pages)
     catalogue = Catalogue(
         item_vectors=vectors.astype(np.float32),
         item_topic=topic.astype(np.int32),
@@ -158,7 +158,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item_price_ratio=price_ratios(*_offers(pages, prices), count),
         user_taste=taste.astype(np.float32),
         user_price_sensitivity=rho.astype(np.float32),
-        user_activity=np.diff(pages.first_page).astype(np.float32),
+        user_activity=activity(pages, lost).astype(np.float32),
         habit_item=habit_item,
         habit_count=habit_count,
         item_domain=np.zeros(count, np.int32),
@@ -199,7 +199,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         standard_errors={
             **error,
             **feedback_error,
-            **({} if lost is None else {"arrival.d_0": lost[1]}),
+            **({} if lost is None else {"arrival.d_0": lost.error}),
         },
         at_bound=tuple(f"choice.{name}" for name in at_bound),
     )
@@ -447,12 +447,12 @@ def cart_hazards(pages: PageLog) -> tuple[float, float]:
     return hazard, float((leaving - hazard) / (1.0 - hazard))
 
 
-def _arrival(pages: PageLog, lost: tuple[float, float] | None) -> dict[str, float]:
+def _arrival(pages: PageLog, lost: Lost | None) -> dict[str, float]:
     """The length of sessions, and how many users are lost after one."""
     found = {}
     if pages.session is not None:  # stay with probability 1 - sessions / pages
         more = len(pages.chosen) / len(np.unique(pages.session)) - 1
         found["k_0"] = round(float(np.log(more)), 4) if more > 0 else -LARGEST
     if lost is not None:
-        found["d_0"] = round(lost[0], 6)
+        found["d_0"] = round(lost.share, 6)
     return found

@@ -1,4 +1,4 @@
-"""How many users are lost after a visit, from the gaps between their visits.
+"""How many users are lost after a visit, from the gaps between their visits; and how often those who are left come.
 
 The share of visits after which nobody has come back within a time falls, as the time grows, to the share of visits
 after which users never do (Maller & Zhou 1992). The estimator of Kaplan & Meier (1958) takes into account that the end
@@ -8,6 +8,8 @@ more would come back later, and nothing is estimated.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..libraries import library
@@ -15,6 +17,16 @@ from .page_log import PageLog
 
 FEWEST_GAPS = 200  # between visits, below which nothing is estimated
 STILL_BACK = 0.02  # share of visits after which users come back in the last third of the time, above which likewise
+RAREST = 1e-6  # activity of a user, relative to that of the most active one
+
+
+class Lost(NamedTuple):
+    """How many users are lost."""
+
+    share: float  # of visits after which a user never comes back
+    error: float  # its standard error (Greenwood's; one visit in all at least)
+    left: np.ndarray  # [U] probability that the user has not left by the end of the log
+    visits: int  # of all users
 
 
 def gaps_between_visits(pages: PageLog, session: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,10 +43,9 @@ def gaps_between_visits(pages: PageLog, session: np.ndarray) -> tuple[np.ndarray
     return until - start[ends], back
 
 
-def share_lost(pages: PageLog) -> tuple[float, float] | None:
-    """Share of visits after which a user never comes back, and its standard error (Greenwood's; one visit in all at
-    least). None if the log has no sessions, too few gaps between them, or is too short for the time after which users
-    come back."""
+def users_lost(pages: PageLog) -> Lost | None:
+    """How many users are lost. None if the log has no sessions, too few gaps between them, or is too short for the time
+    after which users come back."""
     if pages.session is None:
         return None
     gap, back = gaps_between_visits(pages, pages.session)
@@ -48,4 +59,26 @@ def share_lost(pages: PageLog) -> tuple[float, float] | None:
     table = estimate.event_table.loc[:within]
     left = table["at_risk"] - table["observed"]
     variance = lost**2 * (table["observed"] / (table["at_risk"] * left))[left > 0].sum()
-    return float(lost), max(float(np.sqrt(variance)), 1 / len(gap))
+    # Of the visits after which nobody has come back for so long, the share after which users never do.
+    not_yet = estimate.survival_function_at_times(gap[~back]).to_numpy()
+    left = 1.0 - np.minimum(lost / np.maximum(not_yet, lost), 1.0) if lost > 0 else np.ones(len(not_yet))
+    return Lost(float(lost), max(float(np.sqrt(variance)), 1 / len(gap)), left, len(gap))
+
+
+def activity(pages: PageLog, lost: Lost | None) -> np.ndarray:
+    """[U] how often users see pages at the end of the log, in any unit.
+
+    It is their pages, over the time from the first page until they left or the log ended. Those who left hardly come
+    any more: in the world that the log continues, others have taken their places. Where the log does not tell how many
+    users are lost, all are taken to be there from its beginning to its end.
+    """
+    count = np.diff(pages.first_page)
+    if lost is None:
+        return count
+    first, last = pages.start[pages.first_page[:-1]], pages.start[pages.first_page[1:] - 1]
+    time = last - first + lost.left * (pages.start.max() - last)
+    # The time before the first page counts, too. It is about that from visit to visit.
+    before = time.sum() / max(lost.visits - len(count), 1)
+    rate = lost.left * count / (time + before)
+    found: np.ndarray = np.maximum(rate, RAREST * rate.max())
+    return found
