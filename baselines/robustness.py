@@ -8,7 +8,7 @@ Three pieces are measured for each learner and task, whose seeds are the indepen
 scenarios        the reward and the score of the learner among held-out agents (`recsys_env.SCENARIOS`); training seed
                  s plays the episodes of evaluation seed s
 cross_play       what a seed earns with, or against, itself, another seed of the same learner, and scripted partners,
-                 who play all seats but one (`evaluation.tournaments`)
+                 who play all seats but one (`evaluation.tournaments`); likewise on episodes of its own
 exploitability   what one agent of each role gains from the best response that was found, while all others keep their
                  policies: the exact gain in finite games, elsewhere a lower bound (`recsys_env.exact.exploitability`),
                  whose candidates are rankers and `ppo-torch`, trained against the frozen policies
@@ -309,9 +309,13 @@ def _cross_play(each: Trained, episodes: int, out: Path) -> dict[str, Any]:
     missing = {name: why for name in partners(config) if (why := obstacle(config, config.agents[-1], name))}
     beside = [name for name in partners(config) if name not in missing]
     columns = [*folders, *beside]
-    teams = dict.fromkeys(team for row in folders for column in columns for _, team in games(config, row, column))
-    results = play_all([Run(each.played, team, 0, episodes, 1, False) for team in teams], out / "runs", resume=True)
-    payoffs = payoffs_of(config, folders, columns, results)[:, :, 0]
+
+    def payoffs_with(seed: int, row: str) -> np.ndarray:
+        teams = [team for column in columns for _, team in games(config, row, column)]
+        runs = [Run(each.played, team, seed, episodes, 1, False) for team in teams]
+        return payoffs_of(config, [row], columns, play_all(runs, out / "runs", resume=True))[0, :, 0]
+
+    payoffs = np.stack([payoffs_with(seed, row) for seed, row in zip(each.folders, folders, strict=True)])
     among = payoffs[:, : len(folders)]
     return {
         "payoffs": among.tolist(),

@@ -46,6 +46,7 @@ def test_two_agents_change_seats() -> None:
 
 def test_one_among_many_and_each_role_in_turn() -> None:
     assert games(TASKS["streaming-v1"], "a", "b") == [(0, "recommender_0=a,recommender_1=b,recommender_2=b")]
+    assert games(TASKS["streaming-v1"], "a", "a") == [(0, "a")]  # the same seat, so that the two can be compared
     assert [seat for seat, _ in games(TASKS["journey-v1"], "a", "b")] == [0, 1, 2]
     assert games(TASKS["journey-v1"], "a", "b")[1][1] == "entrance_0=b,item_0=a,cart_0=b"
 

@@ -101,9 +101,9 @@ def tournament(
 def games(config: WorldConfig, row: str, column: str) -> list[tuple[int, str]]:
     """Return the games of a row policy against a column policy: its seat, and the team (see `Run`)."""
     agents = config.agents
-    if row == column:
-        return [(seat, row) for seat in range(len(agents))]
     seats = range(len(agents)) if len(agents) == 2 or len(config.roles) > 1 else (0,)
+    if row == column:
+        return [(seat, row) for seat in seats]
     return [
         (seat, ",".join(f"{agent}={row if i == seat else column}" for i, agent in enumerate(agents))) for seat in seats
     ]
