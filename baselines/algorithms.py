@@ -300,6 +300,7 @@ class GenerativeGRPO(Pretrained):
     name = "generative-grpo"
     learner = "baselines.grpo:GRPOLearner"
     reason = "It trains without a critic, as language models are trained, and stays near the pre-trained network."
+    restores = True
 
     group: Annotated[int, Range(2)] = 8
     """Copies that begin at the same state, with the same random numbers; --num-envs is a multiple of it."""

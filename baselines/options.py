@@ -107,6 +107,7 @@ class Algorithm(Options):
         on_policy: whether it learns only from what the present policy has played.
         resumes: whether it can continue from a checkpoint.
         self_play: whether other agents may play its past.
+        restores: whether it sets copies to the state of others, which does not reach what other agents remember.
         swept: options that `python -m baselines sweep` varies -> the two values that it tries beside the default.
         snapshot_every: rollouts until the pool of past selves grows.
         catalogues: worlds that copies are spread over.
@@ -121,6 +122,7 @@ class Algorithm(Options):
     on_policy: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
     self_play: ClassVar[bool] = False
+    restores: ClassVar[bool] = False
     swept: ClassVar[Swept] = {}
     snapshot_every = 1
     catalogues = 1

@@ -22,7 +22,7 @@ from recsys_env.config import plain_config
 from recsys_env.evaluation import UNSEEN, compared
 from recsys_env.files import FileError, read_json
 from recsys_env.focal import FocalBatch, checked_agent, policies_of
-from recsys_env.policies import Policy
+from recsys_env.policies import Policy, make_policy
 from recsys_env.policies.registry import is_team
 
 from .checkpoints import RESUMED, Checkpoint, read_checkpoint
@@ -342,6 +342,11 @@ def begin(algorithm: Algorithm) -> Training:
     for agent, policy in background.items():
         if Path(policy).resolve() == out.resolve():
             raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
+        if algorithm.restores and make_policy(policy).remembers:
+            raise ValueError(
+                f"{agent} plays {policy}, which remembers what it has seen; {algorithm.name} lets copies begin alike, "
+                "and a memory cannot be set back with them. Choose another policy, such as static or content"
+            )
     if checkpoint is not None:
         _check_goes_on(training, checkpoint)
     return training

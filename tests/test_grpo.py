@@ -122,3 +122,10 @@ def test_what_it_cannot_do_is_named(tmp_path: Path) -> None:
         begin(options(tmp_path, group=3))
     with pytest.raises(ValueError, match="among groups of 4 in 2 catalogues"):
         begin(options(tmp_path, group=4, catalogues=2))
+    one = {"num_envs": 4, "group": 2}
+    for remembers in ("observer", "linucb", "population:static+content"):
+        with pytest.raises(
+            ValueError, match=r"recommender_1 plays .*, which remembers what it has seen; generative-grpo"
+        ):
+            begin(options(tmp_path, background=(f"recommender_1={remembers}",), **one))
+    begin(options(tmp_path, background=("recommender_1=static",), **one))

@@ -263,10 +263,8 @@ def test_boosting_sees_nothing_of_a_page_before_it_is_clicked(fitted: Any, shown
 
 
 def test_simulated_clicks_follow_the_probabilities(fitted: Any, shown: Any) -> None:
-    catalogue = dataclasses.replace(
-        fitted[0].catalogue,
-        settings={**fitted[0].catalogue.settings, "users": {"habit": "purchase", "habit_size": 64, "habit_decay": 1.0}},
-    )
+    never = {"users": {"habit": "purchase", "habit_size": 64, "habit_decay": 1.0}, "feedback": {}}
+    catalogue = dataclasses.replace(fitted[0].catalogue, settings={**fitted[0].catalogue.settings, **never})
     rows = shown[1]
     rows = rows._replace(habit=habits_of((catalogue.habit_item, catalogue.habit_count), rows.user, rows.item))
     expected = prediction.click_probabilities(catalogue, prediction.coefficients(catalogue), rows)
@@ -292,6 +290,47 @@ def test_habits_grow_with_simulated_clicks(fitted: Any) -> None:
         expected.append(faded)
         last = number
     np.testing.assert_allclose(clicks.habit, expected, rtol=1e-6)
+
+
+SURE = {"b_0": 50.0, "b_taste": 0.0, "b_quality": 0.0}  # a cart, or a purchase, follows every click
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["at once", "from the cart, at the next page"])
+def test_habits_grow_with_simulated_purchases(fitted: Any, later: int) -> None:
+    settings = {
+        **fitted[0].catalogue.settings,
+        "users": {"habit": "purchase", "habit_size": 64, "habit_decay": 0.5},
+        "feedback": {**SURE, "instant": not later, "cart_hazard": 1.0, "cart_abandon": 0.0},
+    }
+    catalogue = dataclasses.replace(fitted[0].catalogue, settings=settings)
+    made = realism.simulated_pages(catalogue, rows_of(catalogue, np.zeros(400, int), np.full((400, 1), 3)), True)
+    start = habits_of((catalogue.habit_item, catalogue.habit_count), np.zeros(1, int), np.full(1, 3))[0]
+    clicks = np.flatnonzero(made.item >= 0)
+    assert len(clicks) > 10
+    for page in clicks:
+        bought = clicks[clicks < page - later] + later  # at these pages
+        assert made.habit[page] == pytest.approx(start * 0.5**page + (0.5 ** (page - bought - 1.0)).sum())
+
+
+def test_carts_of_a_user_end_with_the_user_and_what_is_given_up_is_no_habit(fitted: Any) -> None:
+    settings = {
+        **fitted[0].catalogue.settings,
+        "users": {"habit": "purchase", "habit_size": 64, "habit_decay": 1.0},
+        "feedback": {**SURE, "instant": False, "cart_hazard": 0.0, "cart_abandon": 1.0},
+    }
+    catalogue = dataclasses.replace(fitted[0].catalogue, settings=settings)
+    user = np.repeat([0, 1], 50)
+    for hazard in (0.0, 1.0):
+        settings["feedback"] |= {"cart_hazard": hazard}
+        catalogue = dataclasses.replace(catalogue, settings=settings)
+        made = realism.simulated_pages(catalogue, rows_of(catalogue, user, np.full((100, 1), 3)), True)
+        start = habits_of((catalogue.habit_item, catalogue.habit_count), user[[0, 50]], np.full(2, 3))
+        grown = made.clicks.habit - start[made.clicks.user]
+        if hazard == 0.0:
+            np.testing.assert_allclose(grown, 0.0, atol=1e-6)
+        for u in (0, 1):
+            assert grown[made.clicks.user == u][0] == pytest.approx(0.0, abs=1e-6)
+            assert (grown[made.clicks.user == u][1:] > 0.5).any() == bool(hazard)
 
 
 def test_marginals_and_features_of_seen_pages(fitted: Any) -> None:

@@ -47,6 +47,11 @@ class Policy:
     index: int  # of the bound agent in it
     _axes = 1  # of actions before those of the slots: copies
 
+    @property
+    def remembers(self) -> bool:
+        """Whether how it acts depends on more than the page at hand and random draws."""
+        return type(self).observe is not Policy.observe or type(self).reset is not Policy.reset
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Reset `deterministic` in a subclass that overrides `act` or `score`, unless the subclass sets it."""
         super().__init_subclass__(**options)

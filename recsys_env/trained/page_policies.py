@@ -102,6 +102,10 @@ class PagePolicy(Policy):
         self.folder = folder
         self.layout, self.facts, self._networks = read_networks(folder, _FORM, make)
 
+    @property
+    def remembers(self) -> bool:
+        return bool(self.facts["memory"])
+
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         envs = self.envs

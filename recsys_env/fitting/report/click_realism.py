@@ -13,7 +13,8 @@ import numpy as np
 
 from ...catalogue import Catalogue
 from ...libraries import library
-from .click_prediction import Shown, coefficients, utilities
+from ..logistic import sigmoid
+from .click_prediction import Shown, coefficients, log_price, utilities
 from .realism import SEED
 
 PAGES = 20_000  # that are compared; of a longer period, its first ones
@@ -26,7 +27,7 @@ MARGINALS = {  # what is compared -> its meaning
     "clicks of a user": "clicks of a user in the period",
     "pages between clicks": "pages of a user from one click to the next",
     "pages to a repeat": "pages until a user clicks the same item again",
-    "habit": "how often the user had clicked the item lately",
+    "habit": "how often the user had consumed the item lately",
 }
 
 
@@ -39,7 +40,7 @@ class SeenPages(NamedTuple):
     item: np.ndarray  # that was clicked, -1 = none
     rank: np.ndarray  # its position
     price: np.ndarray  # price asked for it; NaN if the log has no prices
-    habit: np.ndarray  # n_uj: fading count of the user's earlier clicks on it
+    habit: np.ndarray  # n_uj: fading count of the user's earlier clicks on it, or purchases of it (`users.habit`)
 
     def of(self, chosen: np.ndarray) -> SeenPages:
         """The chosen entries."""
@@ -81,38 +82,92 @@ def real_pages(rows: Shown, priced: bool) -> SeenPages:
 
 
 def simulated_pages(catalogue: Catalogue, rows: Shown, priced: bool) -> SeenPages:
-    """The same pages with clicks that the people of a world draw. Their habits follow from their own clicks.
+    """The same pages with clicks that the people of a world draw. Their habits follow from their own clicks, or from
+    the purchases that follow these.
 
     Args:
-        catalogue: of the world, whose habits are those at the beginning of the period.
+        catalogue: of the world, whose habits are those at the beginning of the period. Carts begin empty.
     """
-    beta, of_users = catalogue.settings["choice"]["beta_repeat"], catalogue.settings["users"]
-    decay = of_users["habit_decay"]
+    beta, by_clicks = catalogue.settings["choice"]["beta_repeat"], catalogue.settings["users"]["habit"] == "click"
     fixed = utilities(catalogue, coefficients(catalogue), rows._replace(habit=np.zeros(len(rows.item))))
     first = rows.first_row
     chosen, habit = np.full(len(first) - 1, -1), np.zeros(len(first) - 1)
-    draws, owner, number = np.random.default_rng(SEED).random(len(chosen)), -1, 0
-    memory: dict[int, tuple[float, int]] = {}  # item -> its count, and at which page of the user that is the count
+    draws, owner, habits = np.random.default_rng(SEED).random(len(chosen)), -1, _Habits(catalogue, 0)
+    purchases = None if by_clicks else _Purchases(catalogue, rows)
     for page, draw in enumerate(draws):
         start, stop = first[page], first[page + 1]
         if rows.user[start] != owner:
-            owner, number, memory = int(rows.user[start]), 0, _habits(catalogue, int(rows.user[start]))
-        known = [memory.get(item, (0.0, 0)) for item in rows.item[start:stop].tolist()]
-        n = np.array([count * decay ** (number - when) for count, when in known])
+            owner = int(rows.user[start])
+            habits = _Habits(catalogue, owner)
+            if purchases:
+                purchases.cart = []
+        n = np.array([habits.count(item) for item in rows.item[start:stop].tolist()])
         v = fixed[start:stop] + beta * np.log1p(n)
         share = np.cumsum(np.exp(v - max(v.max(), 0.0)))
         k = int(np.searchsorted(share, draw * (share[-1] + np.exp(-max(v.max(), 0.0))), side="right"))
-        if k < len(n):
-            chosen[page], habit[page] = start + k, n[k]
-            if of_users["habit"] == "click":
-                memory[int(rows.item[start + k])] = decay * n[k] + 1.0, number + 1
-        number += 1
+        clicked = start + k if k < len(n) else -1
+        if clicked >= 0:
+            chosen[page], habit[page] = clicked, n[k]
+        consumed = purchases.at_page(clicked) if purchases else rows.item[[clicked]].tolist() if clicked >= 0 else []
+        habits.next_page(consumed)
     return seen_pages(rows, chosen, habit, priced)
 
 
-def _habits(catalogue: Catalogue, user: int) -> dict[int, tuple[float, int]]:
-    items, counts = catalogue.habit_item[user], catalogue.habit_count[user]
-    return {int(item): (float(count), 0) for item, count in zip(items, counts, strict=True) if item >= 0}
+class _Habits:
+    """How often a user consumed each item, in counts that fade from page to page."""
+
+    def __init__(self, catalogue: Catalogue, user: int) -> None:
+        self._decay, self._page = catalogue.settings["users"]["habit_decay"], 0
+        known = zip(catalogue.habit_item[user].tolist(), catalogue.habit_count[user].tolist(), strict=True)
+        # item -> its count, and the page at which that is the count
+        self._counts = {item: (count, 0) for item, count in known if item >= 0}
+
+    def count(self, item: int) -> float:
+        """n_uj at this page."""
+        count, page = self._counts.get(item, (0.0, 0))
+        return float(count * self._decay ** (self._page - page))
+
+    def next_page(self, consumed: list[int]) -> None:
+        """Go on to the next page, after these items were consumed."""
+        for item in consumed:
+            earlier, page = self._counts.get(item, (0.0, self._page))
+            self._counts[item] = earlier * self._decay ** (self._page + 1 - page) + 1.0, self._page + 1
+        self._page += 1
+
+
+class _Purchases:
+    """What users buy of what they click: at once, or later from their carts."""
+
+    def __init__(self, catalogue: Catalogue, rows: Shown) -> None:
+        self._after, self._item = catalogue.settings["feedback"], rows.item
+        self._random = np.random.default_rng([SEED, 1])
+        self._probability = _cart_probabilities(catalogue, rows) if self._after else np.zeros(len(rows.item))
+        self.cart: list[int] = []  # of the present user
+
+    def at_page(self, clicked: int) -> list[int]:
+        """The items that are bought at a page on which this row is clicked, -1 = none."""
+        bought, kept = [], []
+        for item in self.cart:
+            if self._random.random() < self._after.get("cart_hazard", 0.0):
+                bought.append(item)
+            elif self._random.random() >= self._after.get("cart_abandon", 0.0):
+                kept.append(item)
+        if clicked >= 0 and self._random.random() < self._probability[clicked]:
+            (bought if self._after["instant"] else kept).append(int(self._item[clicked]))
+        self.cart = kept
+        return bought
+
+
+def _cart_probabilities(catalogue: Catalogue, rows: Shown) -> np.ndarray:
+    """P(cart | click) [R], or where there are no carts P(purchase | click), by the equations of the environment."""
+    after, quality = catalogue.settings["feedback"], catalogue.item_quality
+    taste, vectors = catalogue.user_taste.astype(float)[rows.user], catalogue.item_vectors.astype(float)[rows.item]
+    logit = after["b_0"] + after["b_taste"] * np.einsum("rd,rd->r", taste, vectors)
+    if quality is not None:
+        logit += after["b_quality"] * quality.astype(float)[rows.item]
+    sensitivity = catalogue.user_price_sensitivity.astype(float)[rows.user]
+    logit -= after.get("b_price", 0.0) * sensitivity * log_price(catalogue, rows.item, rows.price)
+    return sigmoid(logit)
 
 
 # ------------------------------------------------------------------------------------------------ samples
