@@ -467,12 +467,18 @@ def test_a_weight_of_price_can_be_assumed_where_no_price_moves(log: Any, items: 
         none = fit(still, origin="pages", items=items)
     some = fit(still, origin="pages", items=items, beta_price=1.5)
     assert (none.choice.beta_price, some.choice.beta_price) == (0.0, 1.5)
+    # That dearer items sell less is known without a weight of price.
+    assert none.catalogue.price_slope < -0.1
+    assert some.catalogue.price_slope == pytest.approx(none.catalogue.price_slope + 1.5, abs=1e-5)
     assert "choice.beta_price" not in some.page_log.standard_errors
     log_price = np.log(items["price"].to_numpy())
     x = log_price + np.log(0.8) - mean_by(some.catalogue.item_topic, log_price)[some.catalogue.item_topic]
     at_its_price = some.catalogue.item_intercept - 1.5 * x
     np.testing.assert_allclose(at_its_price, none.catalogue.item_intercept, atol=1e-5)
     np.testing.assert_allclose(expected_intercepts(some) - 1.5 * x, expected_intercepts(none), atol=1e-5)
+    known = [np.ones(len(x)), np.log1p(none.catalogue.item_popularity), x - np.log(0.8)]
+    regression = np.linalg.lstsq(np.stack(known, axis=1), none.catalogue.item_intercept, rcond=None)[0]
+    assert none.catalogue.price_slope == pytest.approx(regression[2], abs=0.2)
     (line,) = (line for line in some.summary().splitlines() if "choice.beta_price" in line)
     assert "= 1.5 (the setting `beta_price` of the fit): no item's price moves in the log" in line
     with pytest.raises(ValueError, match="beta_price = 9 cannot be assumed: prices of items move in this log"):

@@ -1,6 +1,6 @@
 """Does a fitted world rank policies as the world of its log does, and how does the origin of the log matter?
 
-    python -m benchmarks.studies.fit_origin        # a few minutes
+    python -m benchmarks.studies.fit_origin        # about ten minutes
 
 The customers of synthetic worlds buy in several ways. A world is fitted to each log, and eight policies play in both
 worlds. Their orders are compared (Kendall's tau: 1 is the same order, 0 no relation), and so are their values: by what
@@ -26,7 +26,7 @@ from recsys_env.policies import Team
 
 from ..result_files import store
 
-WORLDS = (0, 1, 2)  # world seeds
+WORLDS = (0, 1, 2, 3, 4)  # world seeds
 POLICIES = ("random", "popularity", "content", "nearest", "linucb", "epsilon-greedy", "ucb1", "thompson")
 PURCHASES, DAYS, EPISODES, SEED = 10_000, 120, 8, 11
 LONGEST = 10_000_000  # ticks

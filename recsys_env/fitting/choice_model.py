@@ -6,10 +6,11 @@ exp(v_r) / (1 + sum_s exp(v_s)) of the rows s of the page, and
     v_r = phi f_r + a_j + (b_u + c h_u) z_r,        a_j ~ N(0, sd^2),        b_u ~ N(mean_s, diag(variance)).
 
 f_r are features with fixed coefficients phi: 1 (minus what choosing nothing is worth), -log rank and [rank = 1]
-(examination multiplies the odds), log(1 + n) of habits, log(1 + popularity), minus the log price, and the item's mean
-log price. So a_j is the part of an item's appeal that popularity and mean price do not tell. z_r is the item's vector,
-followed by minus its log price. s is the user's segment: people gather around tastes, such as topics. A single normal
-distribution takes the gathering for stronger tastes. Of more segments than there are, some stay nearly empty.
+(examination multiplies the odds), log(1 + n) of habits, log(1 + popularity), the item's mean log price, and where
+prices move minus the log price. So a_j is the part of an item's appeal that popularity and mean price do not tell. z_r
+is the item's vector, followed by minus its log price. s is the user's segment: people gather around tastes, such as
+topics. A single normal distribution takes the gathering for stronger tastes. Of more segments than there are, some stay
+nearly empty.
 
 h_u summarises what the user was shown at first (`shown_to_users`). A policy that knows a user's taste shows what the
 user likes, and shows it further up. If tastes were taken to be independent of that, the part of a taste that the clicks

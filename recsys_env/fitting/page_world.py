@@ -144,7 +144,8 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     phi, errors = dict(zip(names, model.fixed, strict=True)), dict(zip(names, model.fixed_error, strict=True))
     beta_price, slope = phi.get("price", chosen.beta_price), phi.get("popularity", 0.0)  # 0 where all items are alike
     # At the prices of the log, a weight that is assumed changes nothing.
-    price_slope, usual = (phi.get("mean price", 0.0), prices.relative) if prices.move else (beta_price, prices.mean)
+    of_price, assumed = phi.get("mean price", 0.0), chosen.beta_price
+    priced = of_price * prices.relative + assumed * prices.mean
     taste, rho = _people(model, vectors.shape[1], beta_price)
     found, error = _choice(phi, errors, model, beta_price)
     feedback, feedback_error, quality, quality_slope = _after_click(pages, model, vectors, prices, beta_price)
@@ -152,7 +153,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     catalogue = Catalogue(
         item_vectors=vectors.astype(np.float32),
         item_topic=topic.astype(np.int32),
-        item_intercept=(slope * np.log1p(popularity) + price_slope * usual + model.item_effect).astype(np.float32),
+        item_intercept=(slope * np.log1p(popularity) + priced + model.item_effect).astype(np.float32),
         item_price=prices.list_price.astype(np.float32),
         item_popularity=popularity.astype(np.float32),
         item_price_ratio=price_ratios(*_offers(pages, prices), count),
@@ -169,9 +170,9 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         item_quality=quality.astype(np.float32),
         item_id=pages.item_ids.astype(str),
         user_id=pages.user_ids.astype(str),
-        popularity_intercept=price_slope * float(usual.mean()),
+        popularity_intercept=float(priced.mean()),
         popularity_slope=slope,
-        price_slope=price_slope,
+        price_slope=of_price + assumed,
         quality_slope=quality_slope,
         source=source,
         settings={
@@ -289,16 +290,17 @@ def _offers(pages: PageLog, prices: _Prices) -> tuple[np.ndarray, np.ndarray]:
 def _features(pages: PageLog, popularity: np.ndarray, prices: _Prices, habits: np.ndarray) -> dict[str, np.ndarray]:
     """The features f_r, [R] each.
 
-    An item's mean price is one of them, so that the weight of the price is that of its moves (Mundlak 1978): better
-    items cost more, which says nothing about what a change of price does.
+    An item's mean price is one of them: it tells how good an item is, and the weight of the price is that of its moves
+    (Mundlak 1978), because better items cost more, which says nothing about what a change of price does.
     """
     columns = {"none": np.ones(len(pages.item)), "popularity": np.log1p(popularity)[pages.item], "repeat": habits}
     if pages.rank is not None and (pages.rank > 1).any():
         columns["eta"] = -np.log(pages.rank)
         if len(np.unique(pages.rank)) > 2:  # two positions have one contrast
             columns["kappa"] = (pages.rank == 1).astype(np.float64)
+    columns["mean price"] = prices.relative[pages.item]
     if prices.move:
-        columns |= {"mean price": prices.relative[pages.item], "price": -prices.shown}
+        columns["price"] = -prices.shown
     return {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > 0}
 
 
@@ -405,10 +407,13 @@ def _after_click(
     user = pages.user[pages.page[rows]]
     match = np.einsum("rd,rd->r", model.centres[user, :dims], vectors[pages.item[rows]]) / model.taste
     columns, names = [np.ones(len(rows)), match], ["b_0", "b_taste"]
+    if np.ptp(prices.relative[pages.item[rows]]) > 0:
+        columns.append(prices.relative[pages.item[rows]])
+        names.append("mean price")
     if prices.move and beta_price != 0.0:
         rho = _sensitivities(model.centres, model, dims, beta_price)[user]
-        columns += [-rho * prices.shown[rows], prices.relative[pages.item[rows]]]
-        names += ["b_price", "mean price"]
+        columns.append(-rho * prices.shown[rows])
+        names.append("b_price")
     found = grouped_logistic(np.stack(columns, axis=1), happened, RIDGE, pages.item[rows], len(vectors))
     weights, errors = (dict(zip(names, values, strict=True)) for values in (found.weights, found.errors))
     slope = weights.pop("mean price", 0.0)
