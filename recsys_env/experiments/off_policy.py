@@ -95,8 +95,9 @@ def page_log(
         seed: of the episodes and of all random streams.
 
     Raises:
-        TypeError, ValueError: an argument is unknown or of a wrong kind; a policy learns or acts for several agents;
-            or actions of the task are not slates alone.
+        TypeError, ValueError: an argument is unknown or of a wrong kind; a policy learns or acts for several agents, or
+            has chosen nothing, such as a language model that never answered; or actions of the task are not slates
+            alone.
     """
     config = task_config(task, {})
     check_count("episodes", episodes, 2, 10**6)
@@ -154,6 +155,9 @@ def _logged(envs: VectorEnv, team: Team, explorer: UniformSlates, targets: dict[
             if truncated.any():
                 target.reset(truncated)
     team.check()
+    for name, target in targets.items():
+        if target.failure is not None:
+            raise ValueError(f"{name}: {target.failure}")
     joined = {name: np.concatenate(pages) for name, pages in columns.items()}
     return PageLog(
         **joined,
