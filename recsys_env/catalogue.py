@@ -53,7 +53,7 @@ class Catalogue:
     item_popularity: np.ndarray  # [M] float32 > 0: historical number of purchases
     user_taste: np.ndarray  # [U, D] float32, unit norm: p_u
     user_price_sensitivity: np.ndarray  # [U] float32 > 0, mean 1: rho_u
-    user_activity: np.ndarray  # [U] float32 > 0: visits per unit of time at the end of the log, any scale
+    user_activity: np.ndarray  # [U] float32 > 0: visits per unit of time, any scale
     habit_item: np.ndarray  # [U, H] int32: the user's most consumed items, -1 = empty entry
     habit_count: np.ndarray  # [U, H] float32 >= 0: their recency-weighted counts n_{u,j}
     item_domain: np.ndarray  # [M] int32 in [0, X): what inventories may be made of (`RoleConfig.domains`)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -485,6 +486,15 @@ def test_a_weight_of_price_can_be_assumed_where_no_price_moves(log: Any, items: 
         fit(log, origin="pages", items=items, beta_price=9.0)
 
 
+def test_prices_that_are_alike_but_for_rounding_tell_nothing(log: Any, items: Any) -> None:
+    """All items of a category cost the same, at prices of which logs are not exact."""
+    alike = items.assign(
+        price=items["category"].map({name: 1.1**i for i, name in enumerate(items["category"].unique())})
+    )
+    catalogue = fit(log.drop(columns=["price", "discount"]), origin="pages", items=alike).catalogue
+    assert catalogue.price_slope == catalogue.quality_slope == 0.0
+
+
 def test_carts_do_not_take_dear_items_for_what_prices_do(log: Any, items: Any) -> None:
     """Items that are put in carts more often cost more here."""
     clicked = log[log["event"] != "none"]
@@ -547,6 +557,7 @@ def test_users_come_back_as_soon_where_others_have_left() -> None:
     world = replace(SHOP, {"horizon": 9_000, "users": {"number": 30}, "arrival": {"d_0": 0.1, "k_0": 0.5}})
     fitted = fit(recorded_pages(record(world, "random", seed=4)), origin="pages")
     assert len(fitted.catalogue.user_taste) > 300
+    assert re.search(r"about [23]\d of the 351 users have not left by the end of the log", fitted.summary())
     assert median_gap(fitted) < 2.5 * median_gap(world)
 
 
@@ -591,9 +602,10 @@ def test_lost_users_are_counted_whatever_their_gaps(gaps: Any, lost: float) -> N
     assert found is not None
     assert found.share == pytest.approx(lost, abs=0.02)
     assert 0 < found.error < 0.02
-    assert found.left.sum() == pytest.approx(log.stay.sum(), rel=0.12, abs=2)
-    assert found.left[log.stay].mean() > 0.5
-    assert lost == 0 or found.left[~log.stay].mean() < 0.1
+    assert found.still_there.sum() == pytest.approx(log.stay.sum(), rel=0.12, abs=2)
+    assert found.still_there[log.stay].mean() > 0.5
+    assert lost == 0 or found.still_there[~log.stay].mean() < 0.1
+    np.testing.assert_array_equal(found.visits, np.diff(log.first_page))
 
 
 def test_users_who_left_hardly_come_and_the_others_as_often_as_they_did() -> None:
@@ -603,6 +615,11 @@ def test_users_who_left_hardly_come_and_the_others_as_often_as_they_did() -> Non
     late = log.start[log.first_page[:-1]] > 70
     assert often[log.stay & late].mean() == pytest.approx(often[log.stay & ~late].mean(), rel=0.2)
     np.testing.assert_array_equal(visits.activity(log, None), np.diff(log.first_page))
+
+
+def test_two_points_in_time_do_not_tell_how_many_users_are_lost() -> None:
+    user, start = np.repeat(np.arange(300), 2), np.tile([1.0, 2.0], 300)
+    assert visits.users_lost(SimpleNamespace(user=user, start=start, session=np.arange(600))) is None  # type: ignore[arg-type]
 
 
 def test_a_log_too_short_for_its_gaps_tells_nothing_of_lost_users() -> None:

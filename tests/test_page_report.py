@@ -333,6 +333,17 @@ def test_carts_of_a_user_end_with_the_user_and_what_is_given_up_is_no_habit(fitt
             assert (grown[made.clicks.user == u][1:] > 0.5).any() == bool(hazard)
 
 
+def test_an_item_is_in_a_cart_once(fitted: Any) -> None:
+    settings = {**fitted[0].catalogue.settings, "feedback": {**SURE, "instant": False}}
+    catalogue = dataclasses.replace(fitted[0].catalogue, settings=settings)
+    purchases = realism._Purchases(catalogue, rows_of(catalogue, np.zeros(4, int), np.array([[3], [3], [5], [3]])))
+    carts = []
+    for page in range(4):
+        assert purchases.at_page(page) == []
+        carts.append(list(purchases.cart))
+    assert carts == [[3], [3], [3, 5], [3, 5]]
+
+
 def test_marginals_and_features_of_seen_pages(fitted: Any) -> None:
     catalogue = fitted[0].catalogue
     user, item = np.array([0, 0, 0, 0, 1]), np.array([3, -1, 4, 3, 3])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import recsys_env
+from recsys_env.kernels.planners.beliefs import ExpectedAppeal
 from recsys_env.policies import CompiledPolicy, Content, Team, compiled, uniform
 from recsys_env.policies.linear import LinearRanker
 
@@ -131,6 +132,21 @@ def test_a_rollout_plays_the_game_of_step(name: str, copies: int, monkeypatch: p
     actions = one.empty_actions()
     for mine, theirs in zip(one.step(actions)[:2], other.step(actions)[:2], strict=True):
         assert repr(mine) == repr(theirs)
+
+
+def test_content_expects_the_same_of_items_in_a_rollout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All four numbers of a fitted world reach both ways to play."""
+    rewards = []
+    for expected in (ExpectedAppeal(0.3, 0.2, -0.8, 0.6), ExpectedAppeal(0.3, 0.2, 0.6, -0.8)):
+        monkeypatch.setattr("recsys_env.policies.assortment.expected_appeal", lambda envs, expected=expected: expected)
+        one, other = (recsys_env.vector_env("ecommerce-v1", 8, horizon=HORIZON) for _ in range(2))
+        team = dict.fromkeys(one.possible_agents, "content")
+        for envs in (one, other):
+            envs.reset(seed=3)
+        found = recsys_env.rollout(one, team, HORIZON, seed=5)
+        np.testing.assert_array_equal(found.individual_rewards, played(other, team, HORIZON, 5)[0])
+        rewards.append(found.individual_rewards)
+    assert (rewards[0] != rewards[1]).any()
 
 
 def test_a_rollout_counts_towards_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,7 @@ class PageFacts(Settings):
     draws: int = number_field(0, "draws of the weights from their posterior distribution", 0)
     effective: float = number_field(0.0, "independent draws that would tell the least certain mean as precisely", 0)
     settled: bool = number_field(True, "whether the parts of the draws agree")
+    still_there: float = number_field(0.0, "users who have not left by the end of the log; 0 = it does not tell", 0)
     item_sd: float = number_field(0.0, "standard deviation of intercepts beside what popularity and price tell", 0)
     quality_sd: float = number_field(0.0, "standard deviation of items' own log odds of a cart after a click", 0)
     standard_errors: Any = weights_field("standard errors of the estimates", 0, float("inf"), *ESTIMATED)
@@ -153,6 +154,11 @@ def page_summary(world: Any) -> str:
         offered = f"{world.candidates.number}: items that retrieval offers each recommender; the log says"
         lines.append(f"  candidates.number = {offered} {facts.candidates}")
     lines += [f"  {name} = {in_words(value_of(world, name))}: {FACTS[name]}" for name in FACTS if name in counted]
+    if facts.still_there and log.users - facts.still_there >= 1:
+        lines.append(
+            f"  about {facts.still_there:,.0f} of the {log.users:,} users have not left by the end of the log; the "
+            "others hardly come in the world"
+        )
     ratios = world.catalogue.item_price_ratio
     if ratios.size and (ratios.min(axis=1) < ratios.max(axis=1)).any():
         lines.append(

@@ -35,6 +35,7 @@ EVERY_TICK = 10.0  # arrival.r_0
 MOST_SLOTS, MOST_CANDIDATES = 256, 1024  # WorldConfig.slots, CandidateConfig.number
 NOT_NEGATIVE = ("eta", "kappa")  # in ChoiceConfig
 LARGEST_ERROR = 1.0  # of the size of tastes, in utils, unless it is below half of it
+SMALLEST_RANGE = 1e-6  # of a feature; less is rounding
 PARTS = 200  # of the time of a log, in each of which an item has one price
 LARGEST_SPREAD = 1.0  # log-sd of price sensitivities; more is noise about a weight near 0
 
@@ -195,6 +196,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         draws=model.draws,
         effective=float(model.effective.min()),
         settled=model.settled,
+        still_there=0.0 if lost is None else float(lost.still_there.sum()),
         item_sd=model.item_sd,
         quality_sd=float(np.std(quality)),
         standard_errors={
@@ -301,7 +303,7 @@ def _features(pages: PageLog, popularity: np.ndarray, prices: _Prices, habits: n
     columns["mean price"] = prices.relative[pages.item]
     if prices.move:
         columns["price"] = -prices.shown
-    return {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > 0}
+    return {name: column for name, column in columns.items() if name == "none" or np.ptp(column) > SMALLEST_RANGE}
 
 
 def _clicks(
@@ -407,7 +409,7 @@ def _after_click(
     user = pages.user[pages.page[rows]]
     match = np.einsum("rd,rd->r", model.centres[user, :dims], vectors[pages.item[rows]]) / model.taste
     columns, names = [np.ones(len(rows)), match], ["b_0", "b_taste"]
-    if np.ptp(prices.relative[pages.item[rows]]) > 0:
+    if np.ptp(prices.relative[pages.item[rows]]) > SMALLEST_RANGE:
         columns.append(prices.relative[pages.item[rows]])
         names.append("mean price")
     if prices.move and beta_price != 0.0:

@@ -25,8 +25,8 @@ class Lost(NamedTuple):
 
     share: float  # of visits after which a user never comes back
     error: float  # its standard error (Greenwood's; one visit in all at least)
-    left: np.ndarray  # [U] probability that the user has not left by the end of the log
-    visits: int  # of all users
+    still_there: np.ndarray  # [U] probability that the user has not left by the end of the log
+    visits: np.ndarray  # [U] of the user
 
 
 def gaps_between_visits(pages: PageLog, session: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,29 +44,31 @@ def gaps_between_visits(pages: PageLog, session: np.ndarray) -> tuple[np.ndarray
 
 
 def users_lost(pages: PageLog) -> Lost | None:
-    """How many users are lost. None if the log has no sessions, too few gaps between them, or is too short for the time
-    after which users come back."""
+    """How many users are lost. None if the log has no sessions, too few gaps between them of which it tells the length,
+    or is too short for the time after which users come back."""
     if pages.session is None:
         return None
     gap, back = gaps_between_visits(pages, pages.session)
-    if (gap[back] > 0).sum() < FEWEST_GAPS:
+    within = float(np.ptp(pages.start)) / 2
+    if ((gap[back] > 0) & (gap[back] <= within)).sum() < FEWEST_GAPS:
         return None
     estimate = library("lifelines", "fit").KaplanMeierFitter().fit(gap, back)
-    within = float(np.ptp(pages.start)) / 2
     before, lost = estimate.survival_function_at_times([within * 2 / 3, within])
     if before - lost > STILL_BACK:
         return None
     table = estimate.event_table.loc[:within]
-    left = table["at_risk"] - table["observed"]
-    variance = lost**2 * (table["observed"] / (table["at_risk"] * left))[left > 0].sum()
-    # Of the visits after which nobody has come back for so long, the share after which users never do.
+    remaining = table["at_risk"] - table["observed"]
+    variance = lost**2 * (table["observed"] / (table["at_risk"] * remaining))[remaining > 0].sum()
+    # Each user's last visit is followed by a gap without a return. Of the visits after which users have not come back
+    # for so long, a share lost / not_yet is followed by none.
     not_yet = estimate.survival_function_at_times(gap[~back]).to_numpy()
-    left = 1.0 - np.minimum(lost / np.maximum(not_yet, lost), 1.0) if lost > 0 else np.ones(len(not_yet))
-    return Lost(float(lost), max(float(np.sqrt(variance)), 1 / len(gap)), left, len(gap))
+    still_there = 1.0 - lost / np.maximum(not_yet, lost) if lost > 0 else np.ones(len(not_yet))
+    visits = np.diff(np.append(np.flatnonzero(~back), len(back) - 1), prepend=-1)[: len(still_there)]
+    return Lost(float(lost), max(float(np.sqrt(variance)), 1 / len(gap)), still_there, visits)
 
 
 def activity(pages: PageLog, lost: Lost | None) -> np.ndarray:
-    """[U] how often users see pages at the end of the log, in any unit.
+    """[U] how many pages users see per unit of time at the end of the log, in any unit.
 
     It is their pages, over the time from the first page until they left or the log ended. Those who left hardly come
     any more: in the world that the log continues, others have taken their places. Where the log does not tell how many
@@ -76,9 +78,10 @@ def activity(pages: PageLog, lost: Lost | None) -> np.ndarray:
     if lost is None:
         return count
     first, last = pages.start[pages.first_page[:-1]], pages.start[pages.first_page[1:] - 1]
-    time = last - first + lost.left * (pages.start.max() - last)
-    # The time before the first page counts, too. It is about that from visit to visit.
-    before = time.sum() / max(lost.visits - len(count), 1)
-    rate = lost.left * count / (time + before)
+    time = last - first + lost.still_there * (pages.start.max() - last)
+    # The time before the first page counts, too: about that from one of the user's visits to the next. Of users with
+    # few visits it is mostly what it is for others.
+    between = time.sum() / max(int(lost.visits.sum()) - len(count), 1)
+    rate = lost.still_there * count / (time + (time + between) / lost.visits)
     found: np.ndarray = np.maximum(rate, RAREST * rate.max())
     return found

@@ -49,8 +49,10 @@ class Policy:
 
     @property
     def remembers(self) -> bool:
-        """Whether how it acts depends on more than the page at hand and random draws."""
-        return type(self).observe is not Policy.observe or type(self).reset is not Policy.reset
+        """Whether how it acts depends on more than the page at hand and random draws. By default that is so of every
+        policy that overrides `observe` or `reset`."""
+        own = type(self)
+        return own.observe not in (Policy.observe, TeamPolicy.observe) or own.reset is not Policy.reset
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Reset `deterministic` in a subclass that overrides `act` or `score`, unless the subclass sets it."""

@@ -153,7 +153,11 @@ class _Purchases:
             elif self._random.random() >= self._after.get("cart_abandon", 0.0):
                 kept.append(item)
         if clicked >= 0 and self._random.random() < self._probability[clicked]:
-            (bought if self._after["instant"] else kept).append(int(self._item[clicked]))
+            item = int(self._item[clicked])
+            if self._after["instant"]:
+                bought.append(item)
+            elif item not in self.cart:  # of which there is one in a cart
+                kept.append(item)
         self.cart = kept
         return bought
 
