@@ -9,9 +9,10 @@ As in `ppo_torch.py`, everything between environment and optimiser is in this fi
     group's mean, in standard deviations -> several epochs of the clipped objective, less the divergence from the
     pre-trained network
 
-The copies of a group begin alike and have the same random numbers: the same visitors come as far as the pages that they
-were shown let them, and they click alike on equal pages. Differences of returns therefore come from the slates, and no
-critic is needed. What a page changes after its T ticks does not count. GRPO: Shao et al. 2024; slates: Plackett 1975.
+The copies of a group begin alike and have the same random numbers: the same visitors come as far as the pages that
+they were shown let them, and they click alike on equal pages. Differences of returns therefore come from the slates,
+and from other agents that draw their pages at random, and no critic is needed. What a page changes after its T ticks
+does not count. GRPO: Shao et al. 2024; slates: Plackett 1975.
 """
 
 from __future__ import annotations

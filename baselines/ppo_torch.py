@@ -211,7 +211,7 @@ class Rollout:
     def _look(self, t: int) -> None:
         """Store what agents see before step t."""
         rows, seen = self.observations.shape[1], self.envs.observations
-        self.observations[t] = self.to_device(self.observer.read()).view(rows, -1)
+        self.observations[t] = self.to_device(self.observer.read()).reshape(rows, -1)
         if self.masks is not None:
             masks = option_masks(self.to_device(seen["action_mask"]), self.layout)
             self.masks[t] = masks.reshape(rows, -1).bool()

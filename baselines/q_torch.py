@@ -148,8 +148,8 @@ class Replay:
     def look(self, envs: CpuBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Store what learners see before a step; return observations [R, O] and masks [R, n] of all rows."""
         at, seen = self.ticks % self.steps, envs.observations
-        self.observations[at] = self.to_device(envs.flat(seen)[0]).view_as(self.observations[at])
-        self.active[at] = self.to_device(envs.active).view_as(self.active[at])
+        self.observations[at] = self.to_device(envs.flat(seen)[0]).reshape(self.observations[at].shape)
+        self.active[at] = self.to_device(envs.active).reshape(self.active[at].shape)
         if self.masks is not None:
             masks = option_masks(self.to_device(seen["action_mask"]), self.layout)
             self.masks[at] = masks.reshape(self.masks[at].shape).bool()

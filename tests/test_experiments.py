@@ -531,7 +531,7 @@ def test_policies_that_remember_observe_what_the_log_brought() -> None:
 def test_a_policy_that_has_chosen_nothing_has_no_estimate() -> None:
     policy = Remembering()
     policy.failure = "the model has answered no page"
-    with pytest.raises(ValueError, match="Remembering.*: the model has answered no page"):
+    with pytest.raises(ValueError, match=r"Remembering.*: the model has answered no page"):
         page_log(replace(TINY, {"horizon": 5}), (policy,), episodes=2)  # type: ignore[arg-type]
 
 

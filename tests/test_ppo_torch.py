@@ -165,6 +165,12 @@ def test_each_learner_may_have_its_own_networks(tmp_path: Path) -> None:
     assert not np.array_equal(weights["item_0/body.0.weight"], weights["cart_0/body.0.weight"])
 
 
+def test_some_of_the_agents_learn_around_one_that_does_not(tmp_path: Path) -> None:
+    """Entrance and cart, whose observations do not lie side by side in the arrays of the batch."""
+    result = train(options(tmp_path, task="journey-v1", background=("item_0=content",)))
+    assert result["learners"] == ["entrance_0", "cart_0"]
+
+
 def test_a_policy_plays_where_its_observations_are_the_same(tmp_path: Path) -> None:
     train(options(tmp_path, **KINDS["slates of candidates"]))
     policy = make_policy(str(tmp_path))

@@ -48,6 +48,19 @@ def test_it_trains_and_its_folder_is_a_policy(kind: str, tmp_path: Path) -> None
     check_training(options, tmp_path, KINDS[kind])
 
 
+def test_some_of_the_agents_learn_around_one_that_does_not(tmp_path: Path) -> None:
+    """Entrance and cart, whose observations do not lie side by side in the arrays of the batch."""
+    told = options(tmp_path, task="journey-v1", set=("slots=1",), background=("item_0=content",))
+    learner = QLearner(begin(told), told)
+    for _ in range(3):
+        learner._play(1.0)
+    replay = learner.replay
+    assert replay.observations.shape[1] == told.num_envs * 2
+    seen = torch.from_numpy(np.ascontiguousarray(learner.envs.flat(learner.envs.observations)[0]))
+    replay.look(learner.envs)
+    assert torch.equal(replay.observations[replay.ticks % replay.steps].flatten(0, 1), seen.flatten(0, 1))
+
+
 @pytest.mark.parametrize("kind", ["iql", "vdn of scenes", "qmix of items"])
 def test_a_target_is_what_a_page_brought_and_the_best_choice_at_the_next(kind: str, tmp_path: Path) -> None:
     told = options(tmp_path, **KINDS[kind])

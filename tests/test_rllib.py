@@ -102,9 +102,11 @@ def test_it_is_the_batch_of_one_copy(task: str) -> None:
 def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn() -> None:
     settings = {"task": "journey-v1", "horizon": 300}
     some, every = RecommendationMultiAgentEnv({**settings, "only_active": True}), RecommendationMultiAgentEnv(settings)
-    (seen, _), _ = some.reset(seed=3), every.reset(seed=3)
+    (seen, begun), _ = some.reset(seed=3), every.reset(seed=3)
     first = set(seen)
     fewer, total, expected, over = 0, dict.fromkeys(some.agents, 0.0), dict.fromkeys(some.agents, 0.0), False
+    individual = {agent: info["individual_reward"] for agent, info in begun.items()}
+    individual = {**dict.fromkeys(some.agents, 0.0), **individual}
     started: set[str] = set()
     while not over:
         assert set(seen) <= set(some.agents)
@@ -116,12 +118,17 @@ def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn()
         assert over == (set(seen) == started and not any(info["active"] for info in report.values()))
         for agent, reward in rewards.items():
             total[agent] += reward
+        for agent, info in report.items():
+            individual[agent] += info["individual_reward"]
         fewer += 1
     still = {agent: np.zeros(every.action_spaces[agent].shape, int) for agent in every.agents}
+    earned = dict.fromkeys(every.agents, 0.0)
     for _ in range(300):
-        rewards = every.step(still)[1]
+        _, rewards, _, _, report = every.step(still)
         for agent, reward in rewards.items():
             expected[agent] += reward
+            earned[agent] += report[agent]["individual_reward"]
+    assert individual == pytest.approx(earned)
     assert fewer < 300
     assert max(total.values()) > 0
     for agent in started:  # what was earned before an agent first acted is not its doing

@@ -11,6 +11,7 @@ pytest.importorskip("skrl")
 
 import torch
 from skrl.envs.wrappers.torch import MultiAgentEnvWrapper
+from skrl.multi_agents.torch.ippo import IPPO_CFG
 from skrl.trainers.torch import SequentialTrainer
 from skrl.utils import set_seed
 
@@ -108,6 +109,17 @@ def test_masked_actions_are_never_drawn(task: str) -> None:
     actions, _ = agents.policies["recommender_0"].act({"observations": observations}, role="policy")
     assert masks.gather(2, actions.long().unsqueeze(2)).all()
     assert len(actions.unique()) > 1
+
+
+@pytest.mark.parametrize("kind", [BatchIPPO, BatchMAPPO])
+def test_episodes_end_by_truncation_whatever_the_settings_say(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(kind.__mro__[2], "__init__", lambda self, *, cfg, **rest: told.append(cfg))
+    kind()
+    kind(cfg={"time_limit_bootstrap": False, "rollouts": 7})
+    kind(cfg=IPPO_CFG(rollouts=7))
+    assert told[:2] == [{"time_limit_bootstrap": True}, {"time_limit_bootstrap": True, "rollouts": 7}]
+    assert (told[2].time_limit_bootstrap, told[2].rollouts) == (True, 7)
 
 
 @pytest.mark.parametrize(("algorithm", "kind"), [("IPPO", BatchIPPO), ("MAPPO", BatchMAPPO)])

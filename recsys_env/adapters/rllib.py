@@ -69,7 +69,8 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
     agent are played at once. The reward that an agent earns until it is observed again is added to the reward of its
     last action, so the discount is per page. Rewards before its first page of an episode are left out.
 
-    Infos hold "individual_reward" (before sharing) and "active" of each observed agent. Episodes end by truncation.
+    Infos hold "active" and "individual_reward" of each observed agent: what it has earned, before sharing, since it was
+    last observed. Episodes end by truncation.
     """
 
     def __init__(self, env_config: dict[str, Any]) -> None:
@@ -86,6 +87,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         self.action_spaces = dict.fromkeys(self.agents, self._envs.action_space)
         self._any = self._envs.empty_actions()[0, 0]  # the action of an agent whose slots are not on the page
         self._acted = np.zeros(len(self.agents), np.bool_)
+        self._individual = np.zeros(len(self.agents))  # what agents have earned since they were last observed
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -97,8 +99,9 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         """
         self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker), options=options)
         self._acted[:] = False
-        individual = self._play_until_somebody_acts(np.zeros((2, len(self.agents))))[1]
-        return self._observed(self._shown(), individual)
+        self._individual[:] = 0.0
+        self._play_until_somebody_acts(np.zeros(len(self.agents)))
+        return self._observed(self._shown())
 
     def step(
         self, action_dict: dict[str, Any]
@@ -122,10 +125,10 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
             actions = {**dict.fromkeys(unseen, self._any), **action_dict}
         first = self._tick(actions)
         self._acted |= [agent in action_dict for agent in self.possible_agents]
-        rewards, individual = self._play_until_somebody_acts(first)
+        rewards = self._play_until_somebody_acts(first)
         shown = self._acted if self._over else self._shown()  # all agents that acted get the last observation
         named = zip(self.possible_agents, rewards.tolist(), self._acted.tolist(), strict=True)
-        observations, infos = self._observed(shown, individual)
+        observations, infos = self._observed(shown)
         earned = {agent: reward for agent, reward, acted in named if acted}
         return observations, earned, {"__all__": False}, {"__all__": self._over}, infos
 
@@ -134,10 +137,12 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         return not self._env.agents
 
     def _tick(self, actions: dict[str, Any]) -> np.ndarray:
-        """Play the joint action; return rewards after and before sharing [2, N]."""
+        """Play the joint action; return the rewards [N]."""
         self._env.step(actions)
         report = self._envs.report
-        return np.stack([report.rewards[0], report.agents["individual_reward"][0]])
+        self._individual += report.agents["individual_reward"][0]
+        rewards: np.ndarray = report.rewards[0].copy()
+        return rewards
 
     def _play_until_somebody_acts(self, earned: np.ndarray) -> np.ndarray:
         while not (self._over or self._shown().any()):
@@ -148,7 +153,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         """Return which agents [N] observe the page about to be shown."""
         return self._envs.active[0] if self._only_active else np.ones(len(self.agents), np.bool_)
 
-    def _observed(self, shown: np.ndarray, individual: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _observed(self, shown: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return observations and infos of the agents that `shown` [N] selects."""
         both = self._envs.final_obs if self._over else self._envs.observations
         masked = self._envs.config.mask_actions
@@ -159,7 +164,8 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         for n in np.flatnonzero(shown):
             agent = self.possible_agents[n]
             observations[agent] = {"observation": flat[n], "action_mask": masks[n]} if masked else flat[n]
-            infos[agent] = {"individual_reward": float(individual[n]), "active": bool(active[n])}
+            infos[agent] = {"individual_reward": float(self._individual[n]), "active": bool(active[n])}
+        self._individual[shown] = 0.0
         return observations, infos
 
 

@@ -7,6 +7,9 @@ SequentialTrainer(env=env, agents=agents, cfg={"timesteps": 10_000}).train()
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..batch import AnyBatch, checked_batch
@@ -135,6 +138,13 @@ class _AtHorizon:
     next episode. Only the agent itself can use the last observation from infos instead.
     """
 
+    def __init__(self, *, cfg: Any = MappingProxyType({}), **rest: Any) -> None:
+        # Without it, skrl takes the value of the next page also where an episode has ended.
+        on = {"time_limit_bootstrap": True}
+        cfg = {**cfg, **on} if isinstance(cfg, Mapping) else dataclasses.replace(cfg, **on)
+        agents: Any = super()
+        agents.__init__(cfg=cfg, **rest)
+
     def record_transition(self, *, next_observations: Any, next_states: Any, infos: Any, **rest: Any) -> None:
         if "final_observations" in infos:
             next_observations, next_states = infos["final_observations"], infos["final_states"]
@@ -143,8 +153,10 @@ class _AtHorizon:
 
 
 class BatchIPPO(_AtHorizon, IPPO):
-    """skrl's IPPO, bootstrapped from the last observation of an episode; nothing else differs."""
+    """skrl's IPPO, bootstrapped from the last observation of an episode, whatever `cfg.time_limit_bootstrap` says.
+    Nothing else differs."""
 
 
 class BatchMAPPO(_AtHorizon, MAPPO):
-    """skrl's MAPPO, bootstrapped from the last observation and state of an episode; nothing else differs."""
+    """skrl's MAPPO, bootstrapped from the last observation and state of an episode, whatever
+    `cfg.time_limit_bootstrap` says. Nothing else differs."""

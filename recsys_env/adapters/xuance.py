@@ -134,6 +134,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         self._all = dict.fromkeys(self.agents, True)
         self._none = dict.fromkeys(self.agents, False)
         self._pending: Sequence[dict[str, Any]] | None = None
+        self._states: list[np.ndarray] | None = None
         self._over = False
 
     @classmethod
@@ -153,8 +154,10 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
     @property
     def buf_state(self) -> list[np.ndarray]:
         """The global state [S] of every copy, computed only if a critic asks for it; after the last step of an episode,
-        the state at its end."""
-        return list(self.envs.final_state() if self._over else self.envs.state())
+        the state at its end, in whose place XuanCe writes the first one of the next episode."""
+        if self._states is None:
+            self._states = list(self.envs.final_state() if self._over else self.envs.state())
+        return self._states
 
     def _infos(self) -> list[dict[str, Any]]:
         reports = zip(self._split(self._scores), self.buf_avail_actions, strict=True)
@@ -165,7 +168,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     def reset(self) -> tuple[list[Any], list[dict[str, Any]]]:
         observations, _ = self.envs.reset(seed=self._next_seed)
-        self._next_seed = self._pending = None
+        self._next_seed = self._pending = self._states = None
         self._begin()
         self._over = False
         self.buf_obs, self.buf_avail_actions = self._observed(observations)
@@ -188,7 +191,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
         observations, rewards, _, truncated, _ = self.envs.step(joint)
         self._scores += rewards
         self._ticks += 1
-        self._over = all_ended(truncated)
+        self._over, self._states = all_ended(truncated), None
         first = self._observed(observations)
         self.buf_obs, self.buf_avail_actions = self._observed(self.envs.final_obs) if self._over else first
         infos = self._infos()
