@@ -120,7 +120,7 @@ class TrainingLoop:
         self.learner.save(folder)
         with undisturbed():
             for past in self.training.selves:
-                past.draw()
+                past.pool_has_grown()
 
     def _evaluate(self, agent_steps: int) -> None:
         """Evaluate the present policy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +22,64 @@ def selves_in(pool: Path) -> list[Path]:
 class PastSelf(Population):
     """Plays checkpoints from a pool, each in some of the copies; the seed decides which and where.
 
-    While the pool is empty, it shows the first candidates.
+    While the pool is empty, it shows the first candidates. When the pool has grown, checkpoints are drawn anew at the
+    end of the episode, because some remember what they have seen in it.
+
+    A network reads whose observation it gets. One that has learned in other seats does not know this one, so it is told
+    the name of the first learner of the role.
 
     Args:
         pool: folder of policies' folders, whose names sort by age.
+        learners: who is trained.
     """
 
-    def __init__(self, pool: Path) -> None:
-        self.pool, self.per_copy = pool, True
+    def __init__(self, pool: Path, learners: Sequence[str]) -> None:
+        self.pool, self.per_copy, self.learners = pool, True, tuple(learners)
         self.members: list[Policy] = []
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         self.members = []
         super().bind(envs, agent, seed)
         self.agent = agent
-        self.draw()
+        role = agent.rpartition("_")[0]
+        known = [learner for learner in self.learners if learner.rpartition("_")[0] == role]
+        self._told = self.envs.possible_agents.index(known[0]) if known and agent not in known else self.index
+        self._ids = self.envs.observation_fields["agent_id"].start
+        self._draw_members()
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        return super().act(observations, mask) if self.members else first_candidates(self.envs, self.index)
+        self._acted = True
+        if not self.members:
+            return first_candidates(self.envs, self.index)
+        return super().act(self._as_learner(observations), mask)
 
-    def draw(self) -> None:
-        """Draw checkpoints anew, when the pool has grown."""
+    def _as_learner(self, observations: np.ndarray) -> np.ndarray:
+        """The observations [B, O] under the name of the learner."""
+        if self._told == self.index:
+            return observations
+        named = observations.copy()
+        named[:, self._ids + self.index], named[:, self._ids + self._told] = 0.0, 1.0
+        return named
+
+    def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
+        if self._acted:  # not of a page that was shown before these checkpoints were drawn
+            super().observe(feedback)
+
+    def reset(self, done: np.ndarray) -> None:
+        super().reset(done)
+        if self._grown and done.all():
+            self._draw_members()
+
+    def pool_has_grown(self) -> None:
+        """Draw checkpoints anew, as soon as an episode ends."""
+        self._grown = True
+        if not self.members:
+            self._draw_members()
+
+    def _draw_members(self) -> None:
         folders = selves_in(self.pool)
         self.members = [make_policy(folders[i]) for i in self.rng.permutation(len(folders))[:AT_ONCE]]
         for member in self.members:
             member.bind(self.envs, self.agent, int(self.rng.integers(2**63)))
         self._draw(self.plays >= 0)
+        self._grown = self._acted = False

@@ -286,7 +286,9 @@ class Training:
         """
         config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
         if self.background:
-            past = {agent: PastSelf(self.pool) for agent, policy in self.background.items() if policy == SELF}
+            past = {
+                agent: PastSelf(self.pool, self.learners) for agent, policy in self.background.items() if policy == SELF
+            }
             self.selves.extend(past.values())
             envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=False), {**self.background, **past})
             envs.clock = self.clock

@@ -168,7 +168,6 @@ def test_a_policy_is_told_of_its_own_pages_alone(mixed: dict[str, Any]) -> None:
             other = (arms[t] == 1 - arm) | (mixed["units"][t] < 0)
             assert (feedback["shown"][other] == -1).all()
             assert not feedback["clicked"][other].any()
-            assert not feedback["individual_reward"][other].any()
             kept = shown[t][6] >= 0
             owners = np.where(kept, mixed["assignment"].arms_of(6, np.maximum(shown[t][6], 0)), -1)
             assert (feedback["shown"][6] == np.where(owners == arm, shown[t][6], -1)).all()
@@ -186,6 +185,18 @@ def test_a_policy_is_told_of_its_own_pages_alone(mixed: dict[str, Any]) -> None:
                 assert told_of[arms[filled[-1], copy]]
                 elsewhere += arms[filled[-1], copy] != arms[t, copy]
     assert elsewhere > 3
+
+
+def test_a_policy_is_paid_for_its_own_slots_and_carts_alone(mixed: dict[str, Any]) -> None:
+    """A purchase out of a cart that the other policy filled pays nothing, whoever serves the page on which it comes."""
+    paid = np.array([infos["individual_reward"][:, 0] for infos in mixed["infos"]])
+    told = []
+    for arm in (0, 1):
+        told.append(np.array([feedback["individual_reward"] for feedback in mixed["told"][arm]]))
+        for feedback, reward in zip(mixed["told"][arm], told[arm], strict=True):
+            later = np.where(feedback["later_item"] >= 0, feedback["later_price"], 0.0).sum(1)
+            assert reward == pytest.approx(0.1 * feedback["clicked"].sum(1) + later, abs=1e-5)
+    assert told[0] + told[1] == pytest.approx(paid, abs=1e-5)
 
 
 def test_all_agents_of_an_experiment_and_all_batches_agree_on_the_arms() -> None:
@@ -336,7 +347,8 @@ def test_a_design_with_too_few_units_is_refused() -> None:
 def test_repetitions_do_not_depend_on_what_they_are_played_with() -> None:
     """So that a study may go on later. A policy that learns or draws has a batch of its own for each treatment."""
     shop, warn = replace(SHOP, {"horizon": 60}), Protocol(busy="warn")
-    for policies in (("content", "popularity"), ("linucb", "popularity"), ("random", "content")):
+    pairs = (("content", "popularity"), ("linucb", "popularity"), ("random", "content"), ("nearest", "content"))
+    for policies in pairs:
         experiment = Experiment(shop, *policies, ("user", "item"), None, warn)
         both, second = experiment.repeat(0, 2), experiment.repeat(1, 2)
         assert both[1] == second[0]
@@ -345,9 +357,17 @@ def test_repetitions_do_not_depend_on_what_they_are_played_with() -> None:
         assert alone["designs"]["user"] == second[0]["designs"]["user"]
 
 
+def test_few_units_need_a_larger_difference() -> None:
+    """Of two units of each arm, a difference of three standard errors is no rare event."""
+    for units, significant in ((2, 0.0), (60, 1.0)):
+        designs = {"user": {"effect": 3.0, "error": 1.0, "units": [units, units]}}
+        rows = [{"reward": {"A": 1.0, "B": 3.0 + r}, "clock": {"A": 0.1}, "designs": designs} for r in (0.0, 0.1)]
+        assert summary(rows)["designs"]["user"]["significant"][0] == significant
+
+
 def test_a_summary_counts_decisions() -> None:
     def row(truth: float, effect: float, error: float) -> dict[str, Any]:
-        designs = {"user": {"effect": effect, "error": error, "units": [2, 2]}}
+        designs = {"user": {"effect": effect, "error": error, "units": [60, 60]}}
         return {"reward": {"A": 1.0, "B": 1.0 + truth}, "clock": {"A": 0.1, "B": 0.2}, "designs": designs}
 
     rows = [row(1.0, 1.0, 0.4), row(1.1, 1.2, 0.7), row(0.9, -0.2, 0.5), row(1.0, -1.0, 0.2)]

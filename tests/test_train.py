@@ -34,7 +34,7 @@ from recsys_env import TASKS, WorldConfig
 from recsys_env.cli import assignments, config_of
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.files import read_arrays
-from recsys_env.policies import Random, make_policy
+from recsys_env.policies import Random, feedback, make_policy
 from recsys_env.settings import replace
 from recsys_env.tasks import _TASKS
 
@@ -164,16 +164,52 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
 
     trained("ippo", tmp_path, background=(SELF,), snapshot_every=1, **{**TINY, "learning_rate": 0.1})
     envs = vector_env("short-v0", 64)
-    past = PastSelf(tmp_path / "pool")
+    past = PastSelf(tmp_path / "pool", ("recommender_0",))
     past.bind(envs, "recommender_1", 3)
     envs.reset(seed=0)
     actions = past.act(envs.observations[:, 1])
     assert len(past.members) == AT_ONCE
-    single = np.stack([policy.act(envs.observations[:, 1]) for policy in past.members])
+    as_learner = envs.observations[:, 1].copy()  # in whose seat the checkpoints were trained
+    ids = envs.observation_fields["agent_id"]
+    as_learner[:, ids] = envs.observations[:, 0, ids]
+    assert (as_learner != envs.observations[:, 1]).any()
+    single = np.stack([policy.act(as_learner) for policy in past.members])
     assert (single == actions).any(0).all()
     assert all((single[i] != actions).any() for i in range(AT_ONCE))
     past.bind(envs, "recommender_1", 3)
     np.testing.assert_array_equal(past.act(envs.observations[:, 1]), actions)
+
+
+def test_past_selves_are_drawn_anew_when_an_episode_ends(tmp_path: Path) -> None:
+    """Some remember what they have seen in an episode, and a page that they have not seen is none of theirs."""
+    from baselines.self_play import PastSelf
+    from recsys_env import vector_env
+
+    kept = {**TINY, "memory": 4}
+    sizes = {name: value for name, value in kept.items() if name in own_options("ppo-torch")}
+    trained("ppo-torch", tmp_path, background=(SELF,), snapshot_every=1, **sizes)
+    envs = vector_env("short-v0", 4)
+    past = PastSelf(tmp_path / "pool", ("recommender_0",))
+    past.bind(envs, "recommender_1", 3)
+    envs.reset(seed=0)
+    members = past.members
+    past.act(envs.observations[:, 1])
+    past.pool_has_grown()
+    assert past.members is members
+    past.reset(np.array([True, False, False, False]))
+    assert past.members is members
+    past.reset(np.ones(4, bool))
+    assert past.members is not members
+    told = feedback(envs.step(envs.empty_actions())[4], 1)
+    past.observe(told)  # of a page that these did not see
+    policy: Any = past.members[0]
+    policy.act(envs.observations[:, 1])
+    told = feedback(envs.step(envs.empty_actions())[4], 1)
+    policy.observe({**told, "visitor": np.full(4, -1)})  # served by another policy
+    assert (policy._memory._who == -1).all()
+    policy.act(envs.observations[:, 1])
+    policy.observe(feedback(envs.step(envs.empty_actions())[4], 1))
+    assert (policy._memory._who >= 0).any()
 
 
 @pytest.mark.parametrize("algorithm", ["ippo", "ppo-torch", "q-torch"])

@@ -53,11 +53,24 @@ def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
     count = len(samples)
     if count < 2:
         return float(samples.mean()), float("nan")
+    return float(samples.mean()), float(errors_of_95(count - 1, among)) * float(samples.std(ddof=1)) / count**0.5
+
+
+def errors_of_95(freedom: Any, among: int = 1) -> Any:
+    """Return how many standard errors wide each half of a 95 % interval is (Student's t).
+
+    Args:
+        freedom: degrees of freedom, one number or an array.
+        among: as in `mean_interval`.
+
+    Raises:
+        ImportError: scipy, which has Student's t, is missing.
+    """
     try:
         from scipy.special import stdtrit  # takes a third of a second to import
     except ImportError:
         raise ImportError('intervals need scipy: pip install "recsys_env[evaluate]"') from None
-    return float(samples.mean()), float(stdtrit(count - 1, 1 - 0.025 / among)) * float(samples.std(ddof=1)) / count**0.5
+    return stdtrit(freedom, 1 - 0.025 / among)
 
 
 def _checked_samples(name: str, values: Any) -> np.ndarray:

@@ -22,7 +22,7 @@ from ..batch import copy_seed
 from ..checks import check_count, is_number, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..evaluation import UNSEEN
-from ..evaluation.statistics import interval
+from ..evaluation.statistics import errors_of_95, interval
 from ..evaluation.tables import grid, spread
 from ..focal import checked_agent, usual_background
 from ..infos import Infos
@@ -37,7 +37,7 @@ from .variants import sparse, without
 
 BUSY = 0.15  # share of the ticks in which somebody is served, above which arms compete for ticks
 AT_ONCE = 32  # repetitions that are played as copies of one batch
-SIGNIFICANT = 1.959964  # standard errors from 0, for 5 % of wrong alarms
+NORMAL = 1.959964  # quantile of the normal distribution for a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Experiment:
     def _needs_batches_of_its_own(self) -> bool:
         """Whether a policy learns while it serves, or draws random numbers, of which all copies share one stream."""
         policies = map(make_policy, (self.a, self.b, self._others))
-        return any(policy.learns or not policy.deterministic for policy in policies)
+        return any(policy.learns or policy.draws for policy in policies)
 
     def _team(self, cells: Sequence[_Cell]) -> Team:
         """Return the policies of all agents on a batch with these copies."""
@@ -476,7 +476,8 @@ def _judged(found: Sequence[Mapping[str, Any]], effects: np.ndarray, clear: bool
     """Return the row of a design in `summary`."""
     estimates = np.array([one["effect"] for one in found])
     errors = np.array([one["error"] for one in found])
-    significant, sign = np.abs(estimates) > SIGNIFICANT * errors, np.sign(effects.mean())
+    freedom = np.array([sum(one["units"]) - 2 for one in found])  # that of units that vary alike in both arms
+    significant, sign = np.abs(estimates) > errors_of_95(freedom) * errors, np.sign(effects.mean())
     row: dict[str, Any] = {
         "estimate": interval(estimates),
         "bias": interval(estimates - effects),
@@ -500,7 +501,7 @@ def _judged(found: Sequence[Mapping[str, Any]], effects: np.ndarray, clear: bool
 def _share(truths: np.ndarray) -> list[float]:
     """Return the share of truths and its 95 % Wilson interval, as [value, low, high]."""
     count, number = len(truths), int(truths.sum())
-    share, z = number / count, SIGNIFICANT
+    share, z = number / count, NORMAL
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     width = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return [share, max(float(middle - width), 0.0), min(float(middle + width), 1.0)]

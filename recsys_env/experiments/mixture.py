@@ -11,6 +11,7 @@ from ..batch import AnyBatch
 from ..checks import shown
 from ..policies import Policy
 from ..policies.group import PolicyGroup, part_of_feedback
+from ..responses import later_reward
 from .designs import NOBODY, Assignment
 
 
@@ -92,10 +93,18 @@ class Mixture(PolicyGroup):
             return
         owner = self._owners(feedback["shown"])
         later = self._owners_of_later(feedback, owner)
+        sold = later_reward(self.envs.world.agents[self.index], feedback["later_price"], feedback["later_rating"])
+        sold = np.where(feedback["later_item"] >= 0, sold, 0.0)
+        of_page = feedback["individual_reward"] - sold.sum(1)
         for arm, member in enumerate(self.members):
             if self._remember[arm]:
                 mine = owner == arm
-                member.observe(part_of_feedback(feedback, mine, later == arm, mine.any(1) | (self._arms == arm)))
+                served = mine.any(1) | (self._arms == arm)
+                part = part_of_feedback(feedback, mine, later == arm, served)
+                # Of a page of both policies, the reward is that of the slot that was clicked.
+                earned = np.where(feedback["clicked"].any(1), (feedback["clicked"] & mine).any(1), served)
+                own = np.where(earned, of_page, 0.0) + np.where(later == arm, sold, 0.0).sum(1)
+                member.observe({**part, "individual_reward": own.astype(part["individual_reward"].dtype)})
 
     def _owners(self, items: np.ndarray) -> np.ndarray:
         """Return the arm [B, K] of each slot."""

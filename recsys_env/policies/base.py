@@ -48,6 +48,11 @@ class Policy:
     _axes = 1  # of actions before those of the slots: copies
 
     @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers while it acts."""
+        return not self.deterministic
+
+    @property
     def remembers(self) -> bool:
         """Whether how it acts depends on more than the page at hand and random draws. By default that is so of every
         policy that overrides `observe` or `reset`."""

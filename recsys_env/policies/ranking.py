@@ -33,6 +33,10 @@ class Ranker(Policy):
 
     exploration = 0.0  # share of pages whose slate is uniform (epsilon-greedy)
 
+    @property
+    def draws(self) -> bool:
+        return super().draws or self.exploration > 0.0
+
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         check_chooses_pages(self)

@@ -147,7 +147,11 @@ class PagePolicy(Policy):
             page, state, chosen = self._last
             assert state is not None
             individual_reward = torch.from_numpy(np.asarray(feedback["individual_reward"], np.float32))
-            self._memory.keep(*self._whose, state, echo_of(individual_reward, chosen, page, self.layout))
+            user_slot, visitor = self._whose
+            # In an experiment, another policy may have served the page.
+            served = np.where(feedback["visitor"][:, None] >= 0, visitor, -1)
+            echo = echo_of(individual_reward, chosen, page, self.layout)
+            self._memory.keep(user_slot, served, state, echo)
 
     def reset(self, done: np.ndarray) -> None:
         if self.network.memory:
