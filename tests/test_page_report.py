@@ -305,11 +305,12 @@ def test_habits_grow_with_simulated_purchases(fitted: Any, later: int) -> None:
     catalogue = dataclasses.replace(fitted[0].catalogue, settings=settings)
     made = realism.simulated_pages(catalogue, rows_of(catalogue, np.zeros(400, int), np.full((400, 1), 3)), True)
     start = habits_of((catalogue.habit_item, catalogue.habit_count), np.zeros(1, int), np.full(1, 3))[0]
-    clicks = np.flatnonzero(made.item >= 0)
-    assert len(clicks) > 10
-    for page in clicks:
-        bought = clicks[clicks < page - later] + later  # at these pages
-        assert made.habit[page] == pytest.approx(start * 0.5**page + (0.5 ** (page - bought - 1.0)).sum())
+    habit, in_cart = start, False
+    assert (made.item >= 0).sum() > 10
+    for page, clicked in enumerate(made.item >= 0):
+        assert not clicked or made.habit[page] == pytest.approx(habit)
+        bought = in_cart if later else clicked
+        habit, in_cart = 0.5 * habit + bought, clicked and not in_cart  # a click on what is in the cart adds nothing
 
 
 def test_carts_of_a_user_end_with_the_user_and_what_is_given_up_is_no_habit(fitted: Any) -> None:
@@ -410,8 +411,7 @@ def test_simulated_times_are_as_exact_as_those_of_the_log(log: Any, fitted: Any)
 
 @pytest.mark.slow
 def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the pages are held out, so that the estimates are sharp. They know of no competition on a page, so a page
-    of good items is worth less than they say."""
+    """Half of the pages are held out, so that the estimates are sharp."""
     cut = split_pages(log, None, None, 0.5)
     world, model = fitted_pages(cut.before, PageFitSettings())
     shown = [prediction.shown_items(cut, world.catalogue, PageFitSettings(), pages) for pages in (cut.first, cut.after)]
@@ -421,9 +421,7 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any, mon
         assert row["weight"]["low"] < 1.05, name
         assert row["weight"]["high"] > 0.95, name
         assert row["ips"]["low"] < row["dr"]["mean"] < row["ips"]["high"], name
-        assert 0.9 * row["dr"]["low"] < row["world"]["mean"] < 1.1 * row["dr"]["high"], name
-    random = found["policies"]["random"]
-    assert random["dr"]["low"] < random["world"]["mean"] < random["dr"]["high"]
+        assert 0.6 < row["world"]["mean"] / row["ips"]["mean"] < 1.6, name  # which rest on few clicks
     values = {name: row["world"]["mean"] for name, row in found["policies"].items()}
     assert values["fitted utility"] > values["popularity"] > values["random"]
     monkeypatch.setattr(page_values, "FEWEST_MATCHED", 10**6)
@@ -442,26 +440,56 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any, mon
     assert all(row["ips"] is row["dr"] is None for row in narrow["policies"].values())
 
 
-@pytest.mark.slow
-def test_a_slot_filled_with_its_own_item_leaves_the_page_as_it_was(cut: PageSplit) -> None:
-    world, model = fitted_pages(cut.before, PageFitSettings())
-    rows = prediction.shown_items(cut, world.catalogue, PageFitSettings(), cut.after)
-    logged = rows.item.reshape(-1, 4)
-    as_logged = prediction.expected_clicks(world.catalogue, model, rows)
-    np.testing.assert_allclose(
-        page_values._clicks(world.catalogue, model, rows, logged), as_logged.reshape(-1, 4).sum(1), rtol=1e-6
+def test_a_world_that_is_right_is_not_doubted_whatever_fills_the_slots_below(fitted: Any) -> None:
+    """The logging policy puts the items that people like best first, and fills slots at random now and then. Where a
+    policy takes one of the first slots for another item, the log shows the best one further down."""
+    world, model = fitted[0], fitted[1]
+    settings = world.catalogue.settings
+    catalogue = dataclasses.replace(
+        world.catalogue, settings={**settings, "choice": {**settings["choice"], "v_0": settings["choice"]["v_0"] - 3.0}}
     )
-    # The last item takes the first place, and the first one the last.
-    swapped = rows._replace(
-        **{name: getattr(rows, name).reshape(-1, 4)[:, [3, 1, 2, 0]].ravel() for name in ("item", "price", "habit")}
-    )
-    target = np.concatenate([logged[:, 3:], logged[:, 1:]], axis=1)
-    first = prediction.expected_clicks(world.catalogue, model, swapped).reshape(-1, 4)[:, 0]
-    np.testing.assert_allclose(
-        page_values._clicks(world.catalogue, model, rows, target),
-        first + as_logged.reshape(-1, 4)[:, 1:].sum(1),
-        rtol=1e-6,
-    )
+    rng, items, pages, explored = np.random.default_rng(0), len(catalogue.item_price), 6_000, 0.3
+    user = np.sort(rng.integers(len(catalogue.user_taste), size=pages))
+    order = np.argsort(-catalogue.item_intercept)
+    shown, propensity = np.zeros((pages, 2), int), np.zeros((pages, 2))
+    for p in range(pages):
+        left = order.tolist()
+        for k in range(2):
+            item = left[0] if rng.random() > explored else left[rng.integers(len(left))]
+            propensity[p, k] = explored / len(left) + (1 - explored) * (item == left[0])
+            shown[p, k] = item
+            left.remove(item)
+    rows = rows_of(catalogue, user, shown)._replace(propensity=propensity.ravel())
+    chance = prediction.expected_clicks(catalogue, model, rows).reshape(pages, 2)
+    draw = rng.random(pages)
+    clicked = np.stack([draw < chance[:, 0], (draw >= chance[:, 0]) & (draw < chance.sum(1))], axis=1)
+    rows = rows._replace(clicked=clicked.ravel())
+    assert clicked.any(1).mean() > 0.6
+    found = page_values.page_values(catalogue, model, rows, rows, None)
+    assert [name for name, row in found["policies"].items() if row["apart"]] == []
+    assert found["policies"]["popularity"]["world"] is not None
+    worse = dataclasses.replace(catalogue, item_intercept=catalogue.item_intercept - np.float32(1.0))
+    assert page_values.page_values(worse, model, rows, rows, None)["policies"]["popularity"]["apart"]
+    assert items > 20
+
+
+def test_chance_is_judged_over_users_and_among_all() -> None:
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(200), 5)
+    alike, own = rng.normal(size=1000), np.repeat(rng.normal(size=200), 5)
+    assert prediction.beyond_chance(user, alike + 0.2, 1)
+    assert not prediction.beyond_chance(user, own - own.mean() + 0.12, 1)  # as if every page counted, it would be
+    found = np.mean([prediction.beyond_chance(user, np.repeat(rng.normal(size=200), 5), 1) for _ in range(400)])
+    assert found == pytest.approx(0.05, abs=0.03)
+    among = np.mean([prediction.beyond_chance(user, np.repeat(rng.normal(size=200), 5), 10) for _ in range(400)])
+    assert among < 0.02
+
+
+def test_the_first_pages_in_time_count(monkeypatch: pytest.MonkeyPatch, fitted: Any) -> None:
+    monkeypatch.setattr(page_values, "PAGES", 3)
+    rows = rows_of(fitted[0].catalogue, np.array([0, 0, 1, 1, 2]), np.arange(10).reshape(5, 2))
+    order = np.array([4, 3, 0, 2, 1])
+    assert page_values._alike(rows._replace(order=np.repeat(order, 2))).tolist() == [False, False, True, True, True]
 
 
 def test_policies_choose_from_what_retrieval_offered() -> None:
@@ -543,17 +571,15 @@ def test_words_follow_from_the_numbers() -> None:
     worst = {FITTED: quality(0.5, 0.0, 0.5), "popularity": quality(0.4, 0.1), prediction.BOOSTING: quality(0.3, 0.2)}
     assert [finding.kind for finding in verdict.about_clicks(worst)] == ["serious", "wrong", "wrong"]
     sure = {"mean": 0.9, "low": 0.87, "high": 0.93}
-    row = {"world": sure, "weight": {"mean": 1.0, "low": 0.9, "high": 1.1}}
+    row = {"world": sure, "weight": {"mean": 1.0, "low": 0.9, "high": 1.1}, "apart": False}
     estimates = {"policies": {"random": {**row, "dr": sure}}, "pairs": {"differ": 3, "ordered alike": 3}}
     assert verdict.about_page_values(estimates)[0].kind == "right"
     assert verdict.about_page_values({**estimates, "pairs": {"differ": 3, "ordered alike": 2}})[0].kind == "serious"
     assert verdict.about_page_values({**estimates, "pairs": {"differ": 0, "ordered alike": 0}}) == []
-    unlike = {**estimates, "policies": {"random": {**row, "dr": {"low": 0.6, "high": 0.8}}}}
+    other = {"mean": 0.7, "low": 0.6, "high": 0.8}
+    unlike = {**estimates, "policies": {"random": {**row, "dr": other, "ips": other, "apart": True}}}
     assert [finding.kind for finding in verdict.about_page_values(unlike)] == ["right", "wrong"]
-    assert (
-        "the world expects 0.90 clicks in them, and off-policy estimates (DR) say 0.60 to 0.80"
-        in verdict.about_page_values(unlike)[1].text
-    )
+    assert "the world expects 0.90 clicks in them, and the log says 0.70" in verdict.about_page_values(unlike)[1].text
     unlikely = {"policies": {"random": {**row, "dr": None}}}
     assert "was shown or clicked too rarely in the log" in verdict.about_page_values(unlikely)[0].text
     unlikely["policies"]["random"]["weight"] = {"mean": 90.0, "low": 60.0, "high": 120.0}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...catalogue import Catalogue
+from ...evaluation.statistics import errors_of_95
 from ...libraries import library
 from ..choice_model import ChoiceModel
 from ..logistic import logistic, sigmoid
@@ -297,6 +298,25 @@ def mean_over_users(user: np.ndarray, value: np.ndarray) -> dict[str, float]:
     if found is None:
         raise ValueError("value must be finite")
     return found
+
+
+def beyond_chance(user: np.ndarray, value: np.ndarray, among: int) -> bool:
+    """Whether the mean of the values differs from 0 with 95 %, where users are drawn at random.
+
+    Its standard error is that of a ratio of sums over the users.
+
+    Args:
+        among: how many such statements are to hold together (Bonferroni).
+    """
+    total, count = np.bincount(user, value), np.bincount(user)
+    there = count > 0
+    total, count = total[there], count[there]
+    mean, users = total.sum() / count.sum(), len(count)
+    if users < 2:
+        return False
+    away = total - mean * count
+    error = np.sqrt((away**2).sum() * users / (users - 1)) / count.sum()
+    return bool(abs(mean) > errors_of_95(users - 1, among) * error)
 
 
 def _samples(p: np.ndarray, rows: Shown, draws: np.ndarray) -> dict[str, np.ndarray]:

@@ -171,14 +171,15 @@ def _page_values(found: Mapping[str, Any]) -> list[str]:
         heading,
         paragraph(
             f"Simple policies fill the {found['slots']} slots of {found['pages']:,} held-out pages one at a time: each "
-            "below what the log shows in the earlier slots, while the rest of the page stays as it was. They show an "
+            "below what the log shows in the earlier slots, and the platform fills the slots below. They show an "
             "item at random, the most popular one, the one that was clicked most for its positions (appeal), or the "
             "one with the highest fitted utility for the user. The table shows the clicks per page of the slots that "
             "they fill so, as the world predicts them and by the log's propensities. The direct method (DM) multiplies "
             "the appeals of items and the click rates of positions. Inverse propensity scoring (IPS) counts the clicks "
-            "of the slots in which the log shows what the policy would show, each divided by its propensity. The "
-            "doubly robust estimate (DR) corrects DM by IPS of its errors. The mean weight of these slots is 1, but "
-            "for chance, if the log could have shown all that the policy shows and its propensities are right. IPS and "
+            "of the slots in which the log shows what the policy would show, each divided by its propensity. The world "
+            "counts its own click probabilities of these slots in the same way. The doubly robust estimate (DR) "
+            "corrects DM by IPS of its errors. The mean weight of these slots is 1, but for chance, if the log could "
+            "have shown all that the policy shows and its propensities are right. World, IPS and "
             f"DR are left out if its whole interval is below {1 - LACKING:g} or above {1 + LACKING:g}, and if fewer "
             f"than {FEWEST_MATCHED} of the slots in which the log shows the policy's item were clicked."
         ),

@@ -1,8 +1,12 @@
 """Values of one page by the log's propensities, beside the world's: slot-wise IPS, the direct method and DR.
 
-A policy fills one slot at a time, below what the log shows in the earlier slots, and the rest of the page stays as it
-was. Its value is the clicks of the slots that it fills so. The log's propensities are conditional on the earlier slots,
-and so this value, unlike that of a whole page, is estimated without bias where they are right.
+A policy fills one slot at a time, below what the log shows in the earlier slots, and the platform fills the slots
+below as it did for the log. Its value is the clicks of the slots that it fills so. The log's propensities are
+conditional on the earlier slots, and so this value, unlike that of a whole page, is estimated without bias where they
+are right.
+
+What the world says of this value is estimated on the same pages: its click probabilities take the place of the clicks.
+So the two differ only by chance if the world is right, whatever the logging policy shows below a slot.
 
 The policies are simple, so that what they would show follows from the log: the best of the items that retrieval offered
 and that are not shown above. Where the log does not say which were offered, they are taken to be all items.
@@ -22,6 +26,7 @@ from ..choice_model import ChoiceModel
 from .click_prediction import (
     Shown,
     appeals,
+    beyond_chance,
     coefficients,
     expected_clicks,
     log_price,
@@ -29,10 +34,9 @@ from .click_prediction import (
     position_rates,
     usual_price,
 )
-from .realism import habits_of
 
 SEED = 0
-PAGES = 20_000  # of more, the first ones
+PAGES = 20_000  # of more, the first ones in time
 CELLS = 2_000_000  # pages x items whose scores are in memory at a time
 FEWEST_MATCHED = 20  # clicks on what a policy would show; of fewer, intervals are far too narrow
 LACKING = 0.05  # of a mean importance weight of 1: about the share of clicks that estimates may miss
@@ -57,10 +61,13 @@ def page_values(
         - pages, slots: number of pages, and of items on each.
         - logged: clicks per page as logged, and what the world says of the same pages; intervals over users.
         - policies: name -> world, ips, dm, dr, in clicks per page, and weight, the importance weight of its slots:
-          intervals. A mean weight below 1 means that the log could not have shown all that the policy shows; one above
-          1 means that propensities are wrong. ips and dr are None if it differs from 1 by more than `LACKING` beyond
-          chance, or if fewer than `FEWEST_MATCHED` of the slots that show what the policy would show were clicked.
+          intervals; apart, whether world and ips differ beyond chance. A mean weight below 1 means that the log could
+          not have shown all that the policy shows; one above 1 means that propensities are wrong. world, ips and dr are
+          None if it differs from 1 by more than `LACKING` beyond chance, or if fewer than `FEWEST_MATCHED` of the slots
+          that show what the policy would show were clicked.
         - pairs: how many pairs of policies DR separates beyond chance, and how many of these the world orders alike.
+
+        Beyond chance means with 95 % for all policies, or all pairs, together (Bonferroni).
     """
     if not len(later.propensity):
         return {"reason": "they need the propensity of every slot, which the log does not have"}
@@ -74,8 +81,9 @@ def page_values(
     appeal = appeals(before, len(catalogue.item_price))
     of_slot = position_rates(before, rows.rank).reshape(shape)
     propensity, clicked = rows.propensity.reshape(shape), rows.clicked.reshape(shape).astype(float)
+    expected = expected_clicks(catalogue, model, rows).reshape(shape)
     found: dict[str, dict[str, Any]] = {}
-    robust, by_world = {}, {}
+    robust, by_world, by_log = {}, {}, {}
     for name, target in _targets(catalogue, model, appeal, user, item, candidates):
         options = np.concatenate([item, target], axis=1)
         position = np.broadcast_to(np.arange(slots), item.shape)
@@ -87,35 +95,36 @@ def page_values(
             np.where(same, position, position + slots),
             np.clip(appeal[options][:, :, None] * of_slot[:, None, :], 0.0, 1.0),
         )
-        by_world[name] = _clicks(catalogue, model, rows, target)
+        of_world = (same / propensity * expected).sum(axis=1)
         weight = mean_over_users(user, (same / propensity).mean(axis=1))
         supported = weight["high"] > 1 - LACKING and weight["low"] < 1 + LACKING
         supported &= (same & (clicked > 0)).sum() >= FEWEST_MATCHED
+        values = {"world": of_world, **values}
         found[name] = {
-            "world": mean_over_users(user, by_world[name]),
             "dm": mean_over_users(user, values["dm"]),
             "weight": weight,
-            **{kind: mean_over_users(user, values[kind]) if supported else None for kind in ("ips", "dr")},
+            **{kind: mean_over_users(user, values[kind]) if supported else None for kind in ("world", "ips", "dr")},
         }
         if supported:
-            robust[name] = values["dr"]
-    clicks = clicked.sum(1)
-    expected = expected_clicks(catalogue, model, rows).reshape(shape).sum(1)
+            robust[name], by_world[name], by_log[name] = values["dr"], of_world, values["ips"]
+    for name, row in found.items():
+        row["apart"] = name in by_log and beyond_chance(user, by_log[name] - by_world[name], len(by_log))
+    logged = {"clicks": clicked.sum(1), "world": expected.sum(1)}
     return {
         "pages": len(user),
         "slots": slots,
-        "logged": {"clicks": mean_over_users(user, clicks), "world": mean_over_users(user, expected)},
+        "logged": {name: mean_over_users(user, values) for name, values in logged.items()},
         "policies": found,
         "pairs": _pairs(user, robust, by_world),
     }
 
 
 def _alike(rows: Shown) -> np.ndarray:
-    """[P] whether a page has the most frequent length; of at most `PAGES` pages."""
+    """[P] whether a page has the most frequent length; of at most `PAGES` pages, the first ones in time."""
     sizes = np.diff(rows.first_row)
-    pages = sizes == np.bincount(sizes).argmax()
-    pages &= np.cumsum(pages) <= PAGES
-    return pages
+    pages: np.ndarray = sizes == np.bincount(sizes).argmax()
+    last = np.sort(rows.page_order[pages])[:PAGES][-1]
+    return pages & (rows.page_order <= last)
 
 
 def _targets(
@@ -163,42 +172,12 @@ def _targets(
         yield name, target
 
 
-def _clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown, target: np.ndarray) -> np.ndarray:
-    """Clicks [P] that the world expects in slots that show these items [P, K] one at a time.
-
-    An item that the page shows further down changes positions with the one that it replaces. Another one is shown at
-    its usual price.
-    """
-    shape, pages = target.shape, np.arange(len(target))
-    user = rows.user.reshape(shape)[:, 0]
-    logged, price, habit = (column.reshape(shape) for column in (rows.item, rows.price, rows.habit))
-    found, usual = np.zeros(len(target)), usual_price(catalogue)
-    for slot, wanted in enumerate(target.T):
-        same = logged == wanted[:, None]
-        on_page = same.any(axis=1)
-        position = np.where(on_page, same.argmax(axis=1), slot)
-        source = np.tile(np.arange(shape[1]), (shape[0], 1))
-        source[pages, position], source[:, slot] = slot, position
-        page = rows._replace(
-            **{
-                name: np.take_along_axis(column, source, axis=1).ravel()
-                for name, column in {"item": logged, "price": price, "habit": habit}.items()
-            }
-        )
-        new = np.flatnonzero(~on_page)
-        at = new * shape[1] + slot
-        page.item[at] = wanted[new]
-        page.price[at] = usual[wanted[new]]
-        page.habit[at] = habits_of((catalogue.habit_item, catalogue.habit_count), user[new], wanted[new])
-        found += expected_clicks(catalogue, model, page).reshape(shape)[:, slot]
-    return found
-
-
 def _pairs(user: np.ndarray, robust: dict[str, np.ndarray], by_world: dict[str, np.ndarray]) -> dict[str, int]:
     differ = alike = 0
-    for one, other in combinations(robust, 2):
-        gap = mean_over_users(user, robust[one] - robust[other])
-        if gap["low"] > 0 or gap["high"] < 0:
+    pairs = [*combinations(robust, 2)]
+    for one, other in pairs:
+        gap = robust[one] - robust[other]
+        if beyond_chance(user, gap, len(pairs)):
             differ += 1
-            alike += (by_world[one].mean() > by_world[other].mean()) == (gap["mean"] > 0)
+            alike += (by_world[one].mean() > by_world[other].mean()) == (gap.mean() > 0)
     return {"differ": differ, "ordered alike": int(alike)}

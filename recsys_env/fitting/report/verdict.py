@@ -178,11 +178,11 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
         Finding(
             "wrong",
             f"If the policy {name} fills the slots of a page one at a time, the world expects "
-            f"{row['world']['mean']:.2f} clicks in them, and off-policy estimates (DR) say {row['dr']['low']:.2f} to "
-            f"{row['dr']['high']:.2f}.",
+            f"{row['world']['mean']:.2f} clicks in them, and the log says {row['ips']['mean']:.2f} (IPS); they differ "
+            "beyond chance.",
         )
         for name, row in found["policies"].items()
-        if row["dr"] and (row["world"]["low"] > row["dr"]["high"] or row["world"]["high"] < row["dr"]["low"])
+        if row["apart"]
     ]
     differ, alike = found["pairs"]["differ"], found["pairs"]["ordered alike"]
     if not differ:
