@@ -290,7 +290,9 @@ def _tables(study: Study, rows: Rows, ends: Mapping[str, Mapping[str, np.ndarray
     scored: list[list[str]] = []
     paid: list[list[str]] = []
     for name, of in rows.items():
-        first = [name, _reward_of(name), f"{next(iter(of.values()))['agent_steps'] / 1e6:.3g} M"]
+        steps = sorted(row["agent_steps"] / 1e6 for row in of.values())
+        told = " to ".join(dict.fromkeys((f"{steps[0]:.3g}", f"{steps[-1]:.3g}")))
+        first = [name, _reward_of(name), f"{told} M"]
         scored.append([*first, *(_score(of.get(task), ends.get(task, {})) for task in study.tasks)])
         paid.append([*first, *(spread(of[task]["reward"]) if task in of else "" for task in study.tasks)])
     for i in range(2):
@@ -381,7 +383,7 @@ def _protocol(study: Study, rows: Rows, stored: Sequence[TrainingResults]) -> st
         f"Evaluation: {job.evaluations} times at equal intervals while training, {job.eval_episodes} episodes each. "
         "The score is that of the last policy where each agent is paid for itself, and that of the best evaluation "
         f"where all are paid the same or one agent learns. It is measured on {job.final_episodes} other episodes, "
-        f"whose seeds are {UNSEEN} + the training seed. The ends of the scale play the same episodes.",
+        f"whose seeds are {UNSEEN} + the training seed. The ends of the scale play the episodes of {study.name}.",
         f"Settings of {study.name}: its defaults ({', '.join(f'{option} = {of}' for option, of in options.items())}). "
         "No sweep was made for it; the settings of the published learners were chosen by sweeps.",
         f"Beyond its observations {study.name} is given: {', '.join(job.given()) or 'nothing'}.",
