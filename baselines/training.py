@@ -340,7 +340,9 @@ def begin(algorithm: Algorithm) -> Training:
     checkpoint = read_checkpoint(out / RESUMED) if algorithm.resume else None
     training = Training(algorithm, config, background, out, checkpoint)
     if training.self_play and not algorithm.self_play:
-        raise ValueError(f"{algorithm.name} does not play against its own past; generative, ippo, ppo-torch and q-torch do")
+        raise ValueError(
+            f"{algorithm.name} does not play against its own past; generative, ippo, ppo-torch and q-torch do"
+        )
     for agent, policy in background.items():
         if Path(policy).resolve() == out.resolve():
             raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")

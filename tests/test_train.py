@@ -336,7 +336,8 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
         "--background content plays for nobody", background=("content",), learners=("recommender_0", "recommender_1")
     )
     refused("nobody learns", background=("recommender_0=content", "recommender_1=random"))
-    refused("cma-es does not play against its own past; generative, ippo, ppo-torch and q-torch do", "cma-es", background=(SELF,))
+    told = "cma-es does not play against its own past; generative, ippo, ppo-torch and q-torch do"
+    refused(told, "cma-es", background=(SELF,))
     refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
     with pytest.raises(ValueError, match="qmix takes one pick per agent, and this is a slate of 5; set slots=1"):
         begin(ALGORITHMS["qmix"]("ecommerce-v1"))
