@@ -112,8 +112,8 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "82057087a740eae6e74b2f62a331a07d4efa2f75": ("kernels", "cuda", "checks"),
     # Habits of a fit to pages are counted at the page of a purchase; no game uses that.
     "0aad473e1747af284ed1982e5c384f512911379d": ("kernels", "cuda"),
-    # Fitted catalogues have two more numbers, by which `content` goes; they are 0 in all tasks. Of the results about fits
-    # only `fit_origin` plays it, and it was measured anew.
+    # Fitted catalogues have two more numbers, by which `content` goes; they are 0 in all tasks. Of the results about
+    # fits only `fit_origin` plays it, and it was measured anew.
     "db024bcef980915c88edae99de5995e62268a4fa": ("kernels", "cuda", "fitting"),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
