@@ -201,13 +201,14 @@ def kinds() -> str:
             alone = row["beside"].get(name)
             if alone is None:
                 continue
-            best = max(row["beside"].items(), key=lambda pair: pair[1]["all"]["mean"])
+            others = {who: found for who, found in row["beside"].items() if who != name}
+            best = max(others.items(), key=lambda pair: pair[1]["all"]["mean"])
             costs = alone["costs"]
             said = [
                 spread(alone[key]) if key in alone else "—"
                 for key in ("individual_reward", "satisfaction", "diversity", "rating")
             ]
-            rivals = [other["individual_reward"]["mean"] for who, other in row["beside"].items() if who != name]
+            rivals = [row["beside"][who]["individual_reward"]["mean"] for who in settings["beside"]]
             rows.append(
                 [f"`{name}`", *said, f"{sum(rivals) / len(rivals):.2f}" if rivals else "—"]
                 + [
@@ -220,8 +221,9 @@ def kinds() -> str:
         how = (
             f"{settings['episodes']} episodes of {settings['ticks']} ticks, ± 95 %: individual reward of the first "
             "agent where all play the policy, the platform's satisfaction, diversity and rating then, individual "
-            "reward on average beside the other policies, the best sum of rewards with another policy, and what a page "
-            f"costs. {whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
+            f"reward on average beside {' and '.join(f'`{who}`' for who in settings['beside'])}, the best sum of "
+            "rewards with another policy, and what a page costs. "
+            f"{whence_rows(result['rows'], 'kinds-' + settings['task'] + '.json')}"
         )
         alone = {
             name: row["beside"][name]["individual_reward"]
@@ -280,7 +282,10 @@ def sparsity(folder: Path) -> str:
     panels[1].legend(fontsize="x-small", frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
     figure.savefig(folder / "sparsity.png", dpi=100)
     cells = next(iter(result["rows"].values()))
-    ends = [min(cells, key=lambda row: row["pages per person"]), max(cells, key=lambda row: row["pages per person"])]
+    # More pages per person by fewer people, in logs of the same length and catalogues of the same size.
+    ticks, items = max(row["ticks"] for row in cells), sorted(row["items"] for row in cells)[len(cells) // 2]
+    alike = [row for row in cells if (row["ticks"], row["items"]) == (ticks, items)]
+    ends = [end(alike, key=lambda row: row["pages per person"]) for end in (min, max)]
     table = []
     for policy, rows in result["rows"].items():
         chosen = [rows[cells.index(end)] for end in ends]
@@ -300,7 +305,10 @@ def sparsity(folder: Path) -> str:
         policy: rows[most]["ndcg"]["mean"] - rows[least]["ndcg"]["mean"] for policy, rows in result["rows"].items()
     }
     best = max(gains, key=lambda policy: gains[policy])
-    means = f"`{best}` gains the most from more pages of each person: its NDCG changes by {gains[best]:+.3f}."
+    means = (
+        f"Of as many pages by fewer people, `{best}` gains the most: its NDCG changes by {gains[best]:+.3f}. The plot "
+        "shows longer logs as well."
+    )
     plot = picture(folder / "sparsity.png", "ranking quality by sparsity")
     return section(means, plot, markdown(head, table), how=how)
 

@@ -114,10 +114,11 @@ def market() -> dict[str, str]:
     results = [stored(path.stem) for path in files("kinds-*.json")]
     if not results:
         raise NotMeasured("kinds")
-    rows = stored("kinds-grocery-v1")["rows"]
+    grocery = stored("kinds-grocery-v1")
 
     def in_company(policy: str) -> str:
-        own = [row["individual_reward"]["mean"] for who, row in rows[policy]["beside"].items() if who != policy]
+        beside = grocery["rows"][policy]["beside"]
+        own = [beside[who]["individual_reward"]["mean"] for who in grocery["settings"]["beside"]]
         return f"{sum(own) / len(own):.1f}"
 
     seconds = [result["rows"]["llm:smollm2"]["beside"]["llm:smollm2"]["costs"]["ms"] / 1000 for result in results]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from measured import percent, section, stored, whence
 
-from recsys_env.evaluation.statistics import interval, place_on_scale
+from recsys_env.evaluation.statistics import interval, mean_interval, place_on_scale
 from recsys_env.evaluation.tables import bracketed, markdown, spread
 
 
@@ -163,11 +163,15 @@ LEARNED = {  # its trainings
 
 
 def scores_of_playlist(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Scores of all agents in `playlist-v0` by policy, the trained networks on average over their seeds."""
+    """Scores of all agents in `playlist-v0` by policy. Intervals of the trained networks are over their seeds."""
     own = {name: np.array(values) for name, values in result["scripted"]["playlist-v0"]["individual_reward"].items()}
+    scores = place_on_scale(own, "random", "greedy")
     if trained := result["learned"].get("own playlist"):
-        own["ppo-torch"] = np.mean([run["individual_reward"] for run in trained.values()], 0)
-    return place_on_scale(own, "random", "greedy")
+        rewards = np.array([np.mean(run["individual_reward"]) for run in trained.values()])
+        low, high = scores["random"]["mean"], scores["greedy"]["mean"]
+        (mean, width), (score, of_score) = map(mean_interval, (rewards, 100 * (rewards - low) / (high - low)))
+        scores["ppo-torch"] = {"mean": mean, "ci95": width, "score": score, "score_ci95": of_score}
+    return scores
 
 
 def partners() -> str:

@@ -379,6 +379,24 @@ def test_the_ideal_slate_is_the_best_of_the_true_utility(action: str) -> None:
     assert np.nanmax(random) < 0.9
 
 
+def test_prices_that_agents_set_do_not_count_as_quality_of_the_slate() -> None:
+    """The same slates have the same gain at any price, and none is above the ideal."""
+    found = []
+    for level in (0, 2, 4):
+        envs = vector_env("market-v0", 16)
+        envs.reset(seed=0)
+        log = EpisodeLog(envs)
+        log.look()
+        picks = np.broadcast_to(np.arange(envs.shape.slots), (16, envs.num_agents, envs.shape.slots))
+        log.record(envs.step(envs.encode_actions(picks, np.full((16, envs.num_agents), level)))[4])
+        assert ((log.gain[0] * log.discount).sum(2) <= log.ideal[0, :, :, 0] + 1e-5).all()
+        found.append((log.item[0].copy(), log.gain[0].copy()))
+    assert (found[0][1] > 0.05).any()
+    for item, gain in found[1:]:
+        np.testing.assert_array_equal(item, found[0][0])
+        np.testing.assert_allclose(gain, found[0][1], rtol=1e-4)
+
+
 def test_gain_is_the_probability_of_a_click_on_the_item_alone() -> None:
     """One agent, one slot, no examination: `expected_feedback` says the same."""
     config = recsys_env.replace(BUSY, {"num_agents": 1, "slots": 1, "choice": {"eta": 0.0, "kappa": 0.0}})

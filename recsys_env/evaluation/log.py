@@ -60,6 +60,7 @@ class EpisodeLog:
             raise TypeError(f"seen = {shown(seen)} must be whole numbers")
         n, k = shape.agents, shape.slots
         self.envs, self.t, self._tick = envs, 0, -1
+        self._sensitivity = np.zeros(b, np.float32)  # of the present visitors to prices
         self._served = [] if envs.config.users.population == "fresh" else list(set(seen))
         self.visitor = np.full((h, b), -1, np.int64)
         self.group = np.zeros((h, b), np.int32)
@@ -113,6 +114,7 @@ class EpisodeLog:
         self.first_session[t] = present & (user["sessions"] == 1)
         self.new_session[t] = present & (page["session_page"] == 0)
         self.ideal[t] = ideal
+        self._sensitivity = user["price_sensitivity"]
         self._tick = int(page["tick"][0])
 
     def record(self, infos: Any) -> None:
@@ -144,7 +146,9 @@ class EpisodeLog:
         self.payment[t] = infos["payment"]
         for response in RESPONSES:
             getattr(self, response.name)[t] = infos[response.name]
-        utility = self.envs.utilities
+        # As the ideal, at the prices that agents do not set.
+        raised = self._sensitivity[:, None] * self.envs.report.agents["log_price_multiplier"]
+        utility = self.envs.utilities + self.envs.config.choice.beta_price * raised[:, :, None]
         self.gain[t] = np.where(there, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
         self.cold[t] = there & cold[np.arange(len(cold))[:, None, None], item]
         self._record_purchases(t, infos)

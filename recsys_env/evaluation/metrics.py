@@ -277,7 +277,8 @@ def rating(log: EpisodeLog) -> np.ndarray:
 def ndcg(log: EpisodeLog) -> np.ndarray:
     """NDCG@K of a slate against the user's true utility: gain = P(click on the item alone against no click) =
     sigmoid(v - v_0), discount 1 / log2(slot + 1), ideal = the best K items that the agent could show (of its
-    candidates, or of all available items). The platform's value is the mean over all slates."""
+    candidates, or of all available items). Prices that agents set do not count. The platform's value is the mean over
+    all slates."""
     return _ndcg(log, 0)
 
 
