@@ -124,8 +124,8 @@ class Deep(Trained):
 class SASRec(Deep):
     """Causal transformer over a person's last clicks that predicts the next click (Kang & McAuley 2018).
 
-    The loss is a softmax over the catalogue. A person without clicks is an empty sequence, and gets the items with which
-    the sequences begin: people's first clicks, or of those with many clicks the first one that is kept.
+    The loss is a softmax over the catalogue. A person without clicks is an empty sequence, and gets the items with
+    which the sequences begin: people's first clicks, or of those with many clicks the first one that is kept.
     """
 
     def build(self) -> Any:
