@@ -317,7 +317,7 @@ def test_a_classifier_tells_what_differs_and_by_what(catalogue: Any) -> None:
 
 
 def test_simulated_customers_choose_from_the_whole_catalogue_at_its_prices(world: Any) -> None:
-    config = replace(world, realism.shelf(ITEMS, 2.0))
+    config = replace(world, realism.shelf(world.catalogue, 2.0))
     made = realism.simulate(config, None, 6000, 400.0)
     assert len(made.user) == 6000
     assert made.day.max() == pytest.approx(400)
@@ -341,11 +341,11 @@ def test_a_world_without_purchases_cannot_be_compared(world: Any, monkeypatch: p
 def test_a_large_catalogue_is_shown_by_several_agents(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every item once: what a part shows twice would sell twice as often."""
     monkeypatch.setattr(realism, "MOST_SLOTS", 8)
-    overrides = realism.shelf(ITEMS, 1.0)
+    overrides = realism.shelf(world.catalogue, 1.0)
     assert (overrides["num_agents"], overrides["slots"]) == (4, 8)  # 32 slots for 30 items
     parts = realism.simulate(replace(world, overrides), None, 3000, 100.0)
     monkeypatch.undo()
-    whole = realism.simulate(replace(world, realism.shelf(ITEMS, 1.0)), None, 3000, 100.0)
+    whole = realism.simulate(replace(world, realism.shelf(world.catalogue, 1.0)), None, 3000, 100.0)
     marginals = [realism.marginals(world.catalogue, made) for made in (parts, whole)]
     assert realism.distances(*marginals)["item"] < 0.1
 
@@ -392,6 +392,19 @@ def test_overlap_counts_users_items_and_groups() -> None:
     assert 2 < apart["items that two users share"] < 4
     kinds = [[finding.kind for finding in verdict.about_overlap(found)] for found in (together, apart)]
     assert kinds == [["right"], ["serious", "wrong"]]
+
+
+def test_earlier_purchases_have_the_habits_from_before_them() -> None:
+    lines = pd.DataFrame({"user": [0, 0, 0], "item": [1, 1, 1], "day": [0.0, 10.0, 20.0], "paid": 1.0, "list": 1.0})
+    lines["date"] = pd.Timestamp("2025-03-01") + pd.to_timedelta(lines["day"], unit="D")
+    found = realism.bought_after(lines, np.array([True, False, False]), (1, 2), 10.0, 4)
+    assert found.habit.tolist() == [0.5, 0.5]  # one purchase, ten days before the first of these
+
+
+def test_habits_on_the_shelf_fade_from_purchase_to_purchase(world: Any) -> None:
+    decay = world.catalogue.settings["users"]["habit_decay"]
+    assert world.users.habit_decay > decay
+    assert replace(world, realism.shelf(world.catalogue, 2.0)).users.habit_decay == decay
 
 
 def test_policies_that_earn_the_same_do_not_differ() -> None:

@@ -752,7 +752,7 @@ def test_households_that_are_offered_everything_buy_as_in_the_data():
     products."""
     realism = pytest.importorskip("recsys_env.fitting.report.realism")
     grocery = Catalogue.load("grocery")
-    config = recsys_env.task_config("grocery-v1", realism.shelf(len(grocery.item_price), basket=6.0))
+    config = recsys_env.task_config("grocery-v1", realism.shelf(grocery, basket=6.0))
     world = realism.statistics(grocery, realism.simulate(config, None, purchases=15_000, days=8.5))
     assert 0.3 < world["share among the user's 64 habits at the end of training"] < 0.6
     assert 0.1 < world["share of the 20 most bought products"] < 0.25

@@ -26,7 +26,7 @@ from recsys_env.fitting.report.ranking import CUTOFF, HALF_LIVES, SEED, als, hel
 from recsys_env.fitting.report.realism import (
     PURCHASES,
     Bought,
-    bought,
+    bought_after,
     discriminate,
     habits_of,
     importances,
@@ -125,13 +125,15 @@ def logged(catalogue: Catalogue, rows: pd.DataFrame, training: pd.DataFrame) -> 
 
 def discriminator(catalogue: Catalogue, simulated: Bought, real: Bought, lines: pd.DataFrame) -> dict[str, Any]:
     """How well a classifier tells the first simulated purchases from the first held-out ones, and by what."""
-    habits = catalogue.habit_item, catalogue.habit_count
-    last = lines.sort_values("day", kind="stable").tail(PURCHASES)
+    lines = lines.sort_values("day", kind="stable")
+    old = np.arange(len(lines)) < len(lines) - PURCHASES
+    shape, size = (len(catalogue.user_taste), len(catalogue.item_price)), catalogue.habit_item.shape[1]
+    last = bought_after(lines, old, shape, HALF_LIVES.habit_half_life, size)
     ours, theirs = (sample.of(np.arange(len(sample.user)) < PURCHASES) for sample in (simulated, real))
     return {
         "purchases": len(theirs.user),
         "auc": discriminate(catalogue, ours, theirs),
-        "floor": discriminate(catalogue, bought(last, habits), theirs),
+        "floor": discriminate(catalogue, last, theirs),
         "lost if shuffled": importances(catalogue, ours, theirs),
     }
 
@@ -148,7 +150,7 @@ def main() -> None:
     trips = held_out.groupby(["household_id", held_out["transaction_timestamp"].dt.date])
     basket = len(held_out) / trips.ngroups
     worlds: dict[str, tuple[WorldConfig, str | None]] = {
-        "shelf": (replace(world, shelf(len(catalogue.item_price), basket)), None),
+        "shelf": (replace(world, shelf(catalogue, basket)), None),
         **{policy: (replace(world, {"slots": SLOTS}), policy) for policy in POLICIES},
     }
     simulated = {

@@ -15,9 +15,9 @@ from ...libraries import library
 from ...policies import POLICIES
 from ...settings import Settings, number_field, numbers_field, replace
 from ..choice_model import ChoiceModel
-from ..estimate import Origin, fit
+from ..estimate import FitSettings, Origin, fit
 from ..page_world import PageFitSettings, doubts_of, fitted_pages
-from ..tastes import largest_habits, purchase_counts
+from ..tastes import purchase_counts
 from ..world import FittedWorld, RecommenderLogWarning, checked_origin
 from . import (
     click_prediction,
@@ -68,6 +68,7 @@ class Evidence:
     origin: str
     log: Split
     world: FittedWorld  # fitted to the first part of the log
+    habit_half_life: float  # of the fit, in days
     settings: ReportSettings
     progress: Progress
 
@@ -166,7 +167,8 @@ def _purchases(
     log = split(purchases, columns, settings.held_out)
     progress("fit a world to the first part")
     world, doubts = _fitted(log, origin, columns, fit_settings)
-    evidence = Evidence(origin, log, world, settings, progress)
+    half_life = replace(FitSettings(), fit_settings).habit_half_life
+    evidence = Evidence(origin, log, world, half_life, settings, progress)
     facts = {
         "rows": len(purchases),
         "users": log.shape[0],
@@ -262,7 +264,7 @@ def _realism(evidence: Evidence) -> Part:
     later = log.after.sort_values("day", kind="stable").head(most)
     real = realism.bought(later, (catalogue.habit_item, catalogue.habit_count))
     days = max(float(real.day.max()), 1.0)
-    earlier = _earlier(log, days, most)
+    earlier = _earlier(evidence, days, most)
     evidence.progress(f"simulate {len(real.user):,} purchases")
     simulated = realism.simulate(*_unguided(evidence, real), len(real.user), days)
     evidence.progress("compare simulated with real purchases")
@@ -278,13 +280,12 @@ def _realism(evidence: Evidence) -> Part:
     return numbers, verdict.about_realism(numbers, realism.MARGINALS)
 
 
-def _earlier(log: Split, days: float, most: int) -> Bought:
+def _earlier(evidence: Evidence, days: float, most: int) -> Bought:
     """The last purchases before the date, with the habits that the users had before these."""
-    start = float(log.before["day"].max()) - days
-    old = log.before["day"] <= start
-    half_life, size = ranking.HALF_LIVES.habit_half_life, ranking.HALF_LIVES.habit_size
-    habits = largest_habits(purchase_counts(log.before[old], log.shape, start, half_life), size)
-    return realism.bought(log.before[~old].sort_values("day", kind="stable").head(most), habits)
+    log, size = evidence.log, evidence.world.catalogue.habit_item.shape[1]
+    old = (log.before["day"] <= float(log.before["day"].max()) - days).to_numpy()
+    found = realism.bought_after(log.before, old, log.shape, evidence.habit_half_life, size)
+    return found.of(np.arange(len(found.user)) < most)
 
 
 def _unguided(evidence: Evidence, real: Bought) -> tuple[FittedWorld, str | None]:
@@ -293,7 +294,7 @@ def _unguided(evidence: Evidence, real: Bought) -> tuple[FittedWorld, str | None
     if policy is not None:
         return replace(evidence.world, {"action": "items"}), policy
     visits = len(np.unique(np.stack([real.user, np.floor(real.day).astype(np.int64)]), axis=1).T)
-    return replace(evidence.world, realism.shelf(evidence.log.shape[1], len(real.user) / visits)), None
+    return replace(evidence.world, realism.shelf(evidence.world.catalogue, len(real.user) / visits)), None
 
 
 def _marginals(

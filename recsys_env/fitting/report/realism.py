@@ -19,6 +19,7 @@ from ...libraries import library
 from ...policies import Team
 from ...settings import replace
 from ...vector import VectorEnv
+from ..tastes import largest_habits, purchase_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,15 +82,23 @@ def bought(lines: pd.DataFrame, habits: Habits) -> Bought:
     return Bought(user, item, day, ordered["paid"].to_numpy(), habits_of(habits, user, item))
 
 
+def bought_after(lines: pd.DataFrame, old: np.ndarray, shape: tuple[int, int], half_life: float, size: int) -> Bought:
+    """The tidy lines that are not `old` [rows] bool, with the habits that users had formed by the old ones."""
+    rest = lines[~old]
+    counts = purchase_counts(lines[old], shape, float(rest["day"].min()), half_life)
+    return bought(rest, largest_habits(counts, size))
+
+
 # ------------------------------------------------------------------------------------------------ simulation
 
 
-def shelf(items: int, basket: float) -> dict[str, Any]:
+def shelf(catalogue: Catalogue, basket: float) -> dict[str, Any]:
     """Overrides of a fitted world for a shop without a recommender.
 
-    Every page is the whole catalogue without an order, something is bought from every page, and a session has as many
-    pages as a basket of the data has products.
+    Every page is the whole catalogue without an order, something is bought from every page, so that habits fade as fast
+    as from purchase to purchase, and a session has as many pages as a basket of the data has products.
     """
+    items = len(catalogue.item_price)
     agents = -(-items // MOST_SLOTS)  # each shows a part of the catalogue
     return {
         "num_agents": agents,
@@ -98,6 +107,7 @@ def shelf(items: int, basket: float) -> dict[str, Any]:
         "action": "items",
         "choice": {"v_0": -50.0, "eta": 0.0, "kappa": 0.0},
         "feedback": {"b_0": 50.0, "b_taste": 0.0},
+        "users": {"habit_decay": catalogue.settings["users"]["habit_decay"]},
         "arrival": {"k_0": float(np.log(max(basket - 1, 1e-20))), "k_1": 0.0},
     }
 
