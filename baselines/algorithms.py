@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Annotated, ClassVar, Literal
 
@@ -355,11 +356,21 @@ class QTable(Discounted):
         return (*super().given(), "the state of the exact game")
 
     def world(self) -> WorldConfig:
-        from recsys_env.exact import tabulate
-
         config = super().world()
-        tabulate(config)  # or it says why there is no table, before anything is written
+        _check_finite(config)
         return config
+
+
+@cache  # lists of jobs ask for the world of each
+def _check_finite(config: WorldConfig) -> None:
+    """Raise, before anything is written, if the game has no table.
+
+    Raises:
+        ValueError: it says why.
+    """
+    from recsys_env.exact import tabulate
+
+    tabulate(config)
 
 
 # ------------------------------------------------------------------------------------------------ search
