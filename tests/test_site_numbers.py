@@ -230,7 +230,6 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     "docs/challenge.md": {"More steps (10 million)": TRIED},
     "docs/data.md": {
         "more than 10,000 characters": LIMIT,
-        "at most 32 factors": "the largest size of the ALS variants that were compared",
         "The 20 most bought products": "a definition",
         "dates such as 20240301": "an example",
         "the other 15 products": "twenty less five",
