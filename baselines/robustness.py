@@ -309,13 +309,16 @@ def _cross_play(each: Trained, episodes: int, out: Path) -> dict[str, Any]:
     missing = {name: why for name in partners(config) if (why := obstacle(config, config.agents[-1], name))}
     beside = [name for name in partners(config) if name not in missing]
     columns = [*folders, *beside]
-
-    def payoffs_with(seed: int, row: str) -> np.ndarray:
-        teams = [team for column in columns for _, team in games(config, row, column)]
-        runs = [Run(each.played, team, seed, episodes, 1, False) for team in teams]
-        return payoffs_of(config, [row], columns, play_all(runs, out / "runs", resume=True))[0, :, 0]
-
-    payoffs = np.stack([payoffs_with(seed, row) for seed, row in zip(each.folders, folders, strict=True)])
+    rows = dict(zip(each.folders, folders, strict=True))
+    runs = [
+        Run(each.played, team, seed, episodes, 1, False)
+        for seed, row in rows.items()
+        for column in columns
+        for _, team in games(config, row, column)
+    ]
+    results = play_all(runs, out / "runs", resume=True)
+    of_seed = {seed: [result for result in results if result["seed"] == seed] for seed in rows}
+    payoffs = np.stack([payoffs_of(config, [row], columns, of_seed[seed])[0, :, 0] for seed, row in rows.items()])
     among = payoffs[:, : len(folders)]
     return {
         "payoffs": among.tolist(),

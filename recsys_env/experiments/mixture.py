@@ -41,7 +41,7 @@ class Mixture(PolicyGroup):
             raise TypeError(f"assignment = {shown(assignment)} must be a recsys_env.experiments.Assignment")
         super().__init__((a, b))
         self.assignment = assignment
-        self._remember = [type(member).observe is not Policy.observe for member in self.members]
+        self._remember = [member.remembers for member in self.members]
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
