@@ -219,6 +219,12 @@ def union(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     }
 
 
+def reward_beside_others(result: Mapping[str, Any], policy: str) -> float:
+    """A policy's individual reward, on average beside the others that the study of kinds names."""
+    beside, others = result["rows"][policy]["beside"], result["settings"]["beside"]
+    return sum(float(beside[other]["individual_reward"]["mean"]) for other in others) / len(others)
+
+
 def percent(value: Mapping[str, float], digits: int = 1) -> str:
     """A share in per cent, with its interval unless it is of a single sample."""
     width = "" if value["ci95"] is None else f" ± {value['ci95']:.{digits}%}"

@@ -17,6 +17,7 @@ from measured import (
     percent,
     picture,
     played,
+    reward_beside_others,
     section,
     stored,
     whence,
@@ -208,9 +209,8 @@ def kinds() -> str:
                 spread(alone[key]) if key in alone else "—"
                 for key in ("individual_reward", "satisfaction", "diversity", "rating")
             ]
-            rivals = [row["beside"][who]["individual_reward"]["mean"] for who in settings["beside"]]
             rows.append(
-                [f"`{name}`", *said, f"{sum(rivals) / len(rivals):.2f}" if rivals else "—"]
+                [f"`{name}`", *said, f"{reward_beside_others(result, name):.2f}"]
                 + [
                     f"{spread(best[1]['all'])} (`{best[0]}`)",
                     f"{costs.get('ms', 0):.2f}",

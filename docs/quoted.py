@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import first_runs
-from measured import NotMeasured, evidence, files, played, rewards_of_seeds, stored
+from measured import NotMeasured, evidence, files, played, reward_beside_others, rewards_of_seeds, stored
 from models import BESIDE, over_seeds
 from worlds_for_models import scores_of_playlist
 
@@ -116,15 +116,10 @@ def market() -> dict[str, str]:
         raise NotMeasured("kinds")
     grocery = stored("kinds-grocery-v1")
 
-    def in_company(policy: str) -> str:
-        beside = grocery["rows"][policy]["beside"]
-        own = [beside[who]["individual_reward"]["mean"] for who in grocery["settings"]["beside"]]
-        return f"{sum(own) / len(own):.1f}"
-
     seconds = [result["rows"]["llm:smollm2"]["beside"]["llm:smollm2"]["costs"]["ms"] / 1000 for result in results]
     return {
-        "market_llm": in_company("llm:smollm2"),
-        "market_tuned": in_company("llm:smollm2-tuned"),
+        "market_llm": f"{reward_beside_others(grocery, 'llm:smollm2'):.1f}",
+        "market_tuned": f"{reward_beside_others(grocery, 'llm:smollm2-tuned'):.1f}",
         "market_seconds": f"{min(seconds):.1f} to {max(seconds):.1f} seconds",
     }
 
