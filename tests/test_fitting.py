@@ -18,10 +18,12 @@ from recsys_env.config import plain_config
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
+from scipy.sparse import csr_matrix  # noqa: E402
+
 from recsys_env.evaluation import episode_returns, evaluate  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, LogWarning, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
-from recsys_env.fitting.prices import price_weight  # noqa: E402
+from recsys_env.fitting.prices import price_weight, usual_prices  # noqa: E402
 from recsys_env.fitting.weights import Choices, Observed, logit_weights, utility_weights  # noqa: E402
 from recsys_env.policies import Team  # noqa: E402
 
@@ -112,7 +114,7 @@ def same(a: Catalogue, b: Catalogue, tolerance: float = 0.0) -> None:
             assert value == other, name
 
 
-def test_taste_groups_are_recovered(fitted):
+def test_taste_groups_are_recovered(world, fitted):
     items = fitted.item_vectors @ fitted.item_vectors.T
     users = fitted.user_taste @ fitted.item_vectors.T
     own = ITEM_GROUP[:, None] == ITEM_GROUP
@@ -120,7 +122,8 @@ def test_taste_groups_are_recovered(fitted):
     assert items[own & off_diagonal].mean() > items[~own].mean() + 0.5
     liked = GROUP[:, None] == ITEM_GROUP
     assert users[liked].mean() > users[~liked].mean() + 0.5
-    assert fitted.settings["choice"]["beta_taste"] > 0.5
+    # Vectors of unit length match by 1 within a group and by -1 between groups, which are 1.5 apart.
+    assert abs(fitted.settings["choice"]["beta_taste"] - 0.75) < 2.5 * world.log.taste_error < 0.45
 
 
 def test_appeal_at_list_price_follows_popularity(fitted, log):
@@ -140,25 +143,29 @@ def test_standard_errors_are_the_spread_of_estimates_over_logs():
     share = np.exp(np.tensordot(true, features, 1))
     share /= share.sum(axis=1, keepdims=True)
     logs = [np.array([rng.multinomial(8, row) for row in share]) for _ in range(200)]
-    found = [logit_weights(lambda log=log: [Observed(features, np.zeros_like(share), log)]) for log in logs]
+    user = np.arange(50)
+    found = [logit_weights(lambda log=log: [Observed(features, user, csr_matrix(log))]) for log in logs]
     weights, errors = (np.array([getattr(estimate, name) for estimate in found]) for name in ("weights", "errors"))
     np.testing.assert_allclose(weights.mean(axis=0), true, atol=0.02)
     np.testing.assert_allclose(errors.mean(axis=0), weights.std(axis=0), rtol=0.15)
-    once = logit_weights(lambda: [Observed(features, np.zeros_like(share), logs[0])])
-    fourfold = logit_weights(lambda: [Observed(features, np.zeros_like(share), 4 * logs[0])])
+    once = logit_weights(lambda: [Observed(features, user, csr_matrix(logs[0]))])
+    fourfold = logit_weights(lambda: [Observed(features, user, csr_matrix(4 * logs[0]))])
     np.testing.assert_allclose(fourfold.errors, once.errors / 2, rtol=0.02)
 
 
 def test_weights_do_not_depend_on_the_blocks_of_users(monkeypatch, log, fitted):
-    monkeypatch.setattr("recsys_env.fitting.estimate.BLOCK_CELLS", 7 * ITEMS)
+    monkeypatch.setattr("recsys_env.fitting.occasions.BLOCK_CELLS", 7 * (ITEMS + 28 * ITEMS))
     same(fitted, fit(log, dims=4, habit_size=8, source="planted"), tolerance=1e-6)
 
 
 def test_a_sample_of_users_is_less_certain(monkeypatch, log, world):
-    monkeypatch.setattr("recsys_env.fitting.weights.LIKELIHOOD_CELLS", 30 * ITEMS)
-    with pytest.warns(LogWarning, match="of 30 users: with fewer than 200 purchases or 50 users they are uncertain"):
+    known = log.groupby("household_id")["product_id"].nunique()
+    cells = ITEMS + 29 * known  # of a user who bought on each of the last 29 days
+    monkeypatch.setattr("recsys_env.fitting.occasions.LIKELIHOOD_CELLS", cells.sum() / 2)
+    with pytest.warns(LogWarning, match=r"of \d\d users: with fewer than 200 purchases or 50 users they are uncertain"):
         sample = fit_log(log, origin="free_choice", dims=4, habit_size=8)
-    assert (sample.log.weight_users, world.log.weight_users) == (30, USERS)
+    assert sample.log.weight_users == pytest.approx(USERS / 2, abs=2)
+    assert world.log.weight_users == USERS
     assert 1.2 < sample.log.taste_error / world.log.taste_error < 2.2  # about the root of 2
     difference = sample.choice.beta_taste - world.choice.beta_taste
     assert abs(difference) < 3 * sample.log.taste_error
@@ -174,13 +181,14 @@ def test_what_is_new_to_a_user_weighs_the_features_against_each_other():
     share = np.exp(appeal + taste + 1.5 * habit - 2.0 * known)
     bought = np.array([rng.multinomial(100, row / row.sum()) for row in share])
     features = np.stack([appeal, taste])
-    one_step = logit_weights(lambda: [Observed(np.stack([*features, habit]), np.zeros_like(habit), bought)]).weights
-    choices = Choices(features, count, ~known, bought)
+    user, bought = np.arange(200), csr_matrix(bought)
+    one_step = logit_weights(lambda: [Observed(np.stack([*features, habit]), user, bought)]).weights
+    choices = Choices(features, user, bought, csr_matrix(known * 1.0), csr_matrix(count))
     by_appeal, by_taste, beta_repeat = utility_weights(lambda: [choices], (1.0,))[0].weights
     assert one_step[0] / one_step[1] < 0.8
     assert by_appeal / by_taste == pytest.approx(1, abs=0.1)
     assert beta_repeat > 0.5
-    nothing_new = utility_weights(lambda: [choices._replace(new=np.zeros_like(known))], (1.0,))[0].weights
+    nothing_new = utility_weights(lambda: [choices._replace(known=csr_matrix(np.ones(known.shape)))], (1.0,))[0].weights
     assert all(weight > 0.5 for weight in nothing_new)
 
 
@@ -250,17 +258,23 @@ def test_the_scale_of_habits_is_the_likeliest():
     for true in (1.0, 0.1):
         share = np.exp(appeal + 1.2 * np.log1p(count / true))
         bought = np.array([rng.multinomial(50, row / row.sum()) for row in share])
-        choices = Choices(appeal[None], count, count == 0, bought)
+        past = csr_matrix(count)
+        choices = Choices(appeal[None], np.arange(300), csr_matrix(bought), past, past)
         estimate, scale = utility_weights(lambda choices=choices: [choices], (1.0, 0.3, 0.1, 0.03))
         assert scale == true
         np.testing.assert_allclose(estimate.weights, [1.0, 1.2], atol=0.1)
 
 
-def test_activity_counts_purchase_days(log):
-    lazy = (log["household_id"] == 100) & (log["transaction_timestamp"].dt.day % 3 > 0)
-    activity = fit(log[~lazy], dims=4).user_activity
-    assert activity[0] < 0.5 * activity[1]
-    np.testing.assert_allclose(activity[1:], DAYS / (DAYS - 1), rtol=1e-5)
+def test_activity_is_how_often_users_buy_since_they_came_first(log):
+    day = (log["transaction_timestamp"] - log["transaction_timestamp"].min()).dt.days
+    lazy = (log["household_id"] == 100) & (day % 3 > 0)
+    late = (log["household_id"] == 101) & (day < 90)
+    latest = (log["household_id"] == 102) & (day < DAYS - 1)
+    activity = fit(log[~lazy & ~late & ~latest], dims=4).user_activity
+    assert activity[0] < 0.5 * activity[3]
+    np.testing.assert_allclose(activity[4:], activity[3], rtol=1e-5)
+    assert activity[1] == pytest.approx(activity[3], rel=0.1)
+    assert 0.3 < activity[2] / activity[3] <= 1.1  # of a single day little is known
 
 
 def test_settings_configure_a_world(fitted):
@@ -808,6 +822,44 @@ def test_new_items_are_placed_by_what_they_say(log):
     assert "6 more items that nobody had bought" in world.summary()
     assert world.log.new_items == 6
     recsys_env.parallel_env(world).reset(seed=0)
+
+
+def appeal(catalogue: Catalogue) -> np.ndarray:
+    """Utility of the items at their usual prices to users who mind prices as much as others do."""
+    x = usual_prices(catalogue.item_price, catalogue.item_topic, catalogue.item_price_ratio)
+    return catalogue.item_intercept - catalogue.settings["choice"]["beta_price"] * x
+
+
+def test_cheap_new_items_do_not_change_the_appeal_of_others(log):
+    pytest.importorskip("sklearn")
+    said = log.assign(said=WORDS[log["product_id"] - 1000])
+    rest = said[said["product_id"] < 1036]
+    cheap = shelf(np.arange(36, 40), sales_value=PRICE[36:] / 5)
+    options = dict(dims=4, columns=SAID)
+    alone, among = fit(rest, **options), fit(rest, new_items=cheap, text="hashing", **options)
+    assert np.abs(among.item_intercept[:36] - alone.item_intercept)[TOPIC[:36] == 3].min() > 0.5
+    np.testing.assert_allclose(appeal(among)[:36], appeal(alone), atol=1e-4)
+
+
+def test_a_price_that_is_always_reduced_counts_once(log):
+    """Whether the usual price of a product is called a discount, people pay the same and buy as much."""
+    always = (log["product_id"] - 1000) % 3 == 0
+    called = log.assign(retail_disc=log["retail_disc"] + always * log["sales_value"] * (1 / 0.6 - 1))
+    plain, reduced = fit(log, dims=4), fit(called, dims=4)
+    assert plain.settings["choice"]["beta_price"] > 1
+    assert reduced.item_price[0] == pytest.approx(plain.item_price[0] / 0.6, rel=0.2)
+    difference = appeal(reduced) - appeal(plain)
+    np.testing.assert_allclose(difference, difference[1], atol=0.1)
+
+
+def test_a_product_that_is_launched_in_the_last_days_teaches_no_weights(log):
+    last = log["transaction_timestamp"] >= log["transaction_timestamp"].max() - pd.Timedelta(days=20)
+    launched = log[last].iloc[::2].assign(product_id=9999, product_category="new", retail_disc=0.0, sales_value=2.0)
+    with_it = fit(pd.concat([log, launched]), dims=4)
+    without = fit(log, dims=4)
+    for name in ("beta_taste", "beta_repeat"):
+        assert with_it.settings["choice"][name] == pytest.approx(without.settings["choice"][name], rel=0.15), name
+    assert np.corrcoef(appeal(with_it)[:-1], appeal(without))[0, 1] > 0.99
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ times.py         texts -> times
 plausibility.py  whether the log can be what it is taken for
 prices.py        -> list prices, the weight of price, users' price sensitivity, promotions
 tastes.py        -> item vectors and tastes (implicit-feedback ALS, library `implicit`), habits
+occasions.py     -> what users bought in the last days, and had bought before each of these purchases
 weights.py       -> weights of the utility (multinomial logit)
 estimate.py      `fit`: all of these steps in order -> Catalogue
 world.py         assumptions about what the log does not contain -> FittedWorld
@@ -23,10 +24,10 @@ page_facts.py    what is estimated, counted, kept at its default, and not to be 
 logistic.py      logistic regression, for what follows a click and for the report
 
 The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj / n_0), with
-x_j = log(list price / geometric mean list price of the topic). Its weights are estimated in two steps. Purchases of
-products new to the user give the relative weights of popularity, taste and price. All purchases give the weight of
-habit relative to these. (In a single step, popular products that a user has seen and not bought would suggest that
-popularity repels.) Everything is deterministic: fixed seed, one thread.
+x_j = log(price / geometric mean list price of the topic). Its weights are estimated in two steps from the last days of
+the log. Purchases of products new to the user give the relative weights of popularity, taste and price. All purchases
+give the weight of habit relative to these. (In a single step, popular products that a user has seen and not bought
+would suggest that popularity repels.) Everything is deterministic: fixed seed, one thread.
 """
 
 from __future__ import annotations

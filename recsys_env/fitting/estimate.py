@@ -16,6 +16,7 @@ from ..language.encoders import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
 from .newcomers import with_newcomers
+from .occasions import blocks_of, occasions_of, returning_users
 from .page_world import fit_pages
 from .plausibility import (
     check_events,
@@ -28,10 +29,11 @@ from .plausibility import (
     repeated_rows,
     warn_of_doubts,
 )
-from .prices import mean_by, price_ratios, price_sensitivity, price_weight, weekly_ratios
+from .prices import price_ratios, price_sensitivity, price_weight, usual_prices, weekly_ratios
 from .table import kinds, named_columns, newcomers, tidy
-from .tastes import habit_matrix, largest_habits, log_popularity, purchase_counts, taste_vectors
-from .weights import BLOCK_CELLS, Choices, Estimate, returning_users, utility_weights
+from .tastes import largest_habits, log_popularity, purchase_counts, taste_vectors
+from .visits import rate_since_first
+from .weights import Choices, Estimate, utility_weights
 from .world import FittedWorld, LogFacts, checked_origin, fitted_world, warn_of
 
 if TYPE_CHECKING:
@@ -143,14 +145,16 @@ def fit(
         keeps as texts (`user_id`, `item_id`). Besides vectors, topics, list prices and habits it contains
 
         - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j,
-          shifted to mean 0 over all purchases. s and s' are fitted. At its list price and for rho = 1 an item's
-          appeal is thus its popularity, which already contains the effect of its usual price. beta_price acts on
-          deviations: promotions, and users whose sensitivity is not average. The mean score restores the norms of
+          shifted to mean 0 over all purchases. s and s' are fitted; x_j is that of the item's usual price, the
+          geometric mean of what is asked for it. At this price and for rho = 1 an item's appeal is thus its
+          popularity, which already contains the effect of the price. beta_price acts on deviations: promotions, and
+          users whose sensitivity is not average. The mean score restores the norms of
           the factorisation, which are lost because vectors have unit length.
         - `item_price_ratio`: prices paid for the item, relative to its list price, one of which holds in each
           promotion period; none if prices hardly move.
         - `popularity_intercept`, `popularity_slope`, `price_slope`: what predicts alpha_j from log(1 + all purchases of
           j) and x_j.
+        - `user_activity`: days with a purchase, per day since the user's first one.
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
         - `settings`: `choice` (beta_taste, beta_repeat, repeat_scale, beta_price) and `users` (habit_size, habit_decay,
           the half-life at one page per purchase).
@@ -238,18 +242,16 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     topic_code = labels["item_topic"]
     shape = (int(lines["user"].max()) + 1, len(topic_code))
     list_price = lines.groupby("item")["list"].median().to_numpy()
-    log_list = np.log(list_price)
-    x = log_list - mean_by(topic_code, log_list)[topic_code]
     beta_price, price_error = price_weight(lines)
-    rho = price_sensitivity(lines, topic_code, beta_price)
-    # the part of the price that all users share is in the intercept
-    (weights, errors, _), repeat_scale, evidence = _weights(lines, shape, (1.0 - rho, beta_price * x), settings)
+    ratios = price_ratios(*weekly_ratios(lines, list_price), shape[1])
+    x = usual_prices(list_price, topic_code, ratios)
+    (weights, errors, _), repeat_scale, evidence = _weights(lines, shape[0], topic_code, x, beta_price, settings)
     beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights.tolist()
     check_weight("the weight of popularity", beta_popularity)
     check_weight("the weight of appeal", beta_appeal)
     check_weight("beta_taste", beta_taste)
     check_weight("beta_repeat", beta_repeat)
-    rho = 1.0 + min(max(spread, 0.0), 1.0) * (rho - 1.0)
+    rho = 1.0 + min(max(spread, 0.0), 1.0) * (price_sensitivity(lines, shape[0], topic_code, beta_price) - 1.0)
 
     end = float(lines["day"].max())
     span = max(end - float(lines["day"].min()), 1.0)
@@ -259,6 +261,8 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     habit_item, habit_count = largest_habits(
         purchase_counts(lines, shape, end, settings.habit_half_life), settings.habit_size
     )
+    by_user = lines.groupby("user")
+    visits = by_user["date"].nunique().to_numpy()
     decay = 0.5 ** (shape[0] * span / len(lines) / settings.habit_half_life)
     of_choice = {
         "beta_taste": beta_taste,
@@ -273,11 +277,11 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
         item_vectors=vectors,
         item_intercept=alpha.astype(np.float32),
         item_price=list_price.astype(np.float32),
-        item_price_ratio=price_ratios(*weekly_ratios(lines, list_price), shape[1]),
+        item_price_ratio=ratios,
         item_popularity=purchased.astype(np.float32),
         user_taste=taste,
         user_price_sensitivity=rho.astype(np.float32),
-        user_activity=(lines.groupby("user")["date"].nunique().to_numpy() / span).astype(np.float32),
+        user_activity=rate_since_first(visits, visits, end - by_user["day"].min().to_numpy()).astype(np.float32),
         habit_item=habit_item,
         habit_count=habit_count,
         popularity_intercept=intercept,
@@ -302,42 +306,44 @@ def least_squares(*columns: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
 
 
 def _weights(
-    lines: pd.DataFrame, shape: tuple[int, int], price: tuple[np.ndarray, np.ndarray], settings: FitSettings
+    lines: pd.DataFrame, users: int, topic: np.ndarray, x: np.ndarray, beta_price: float, settings: FitSettings
 ) -> tuple[Estimate, float, dict[str, int]]:
     """Estimate how the last days follow from the days before: weights of popularity, appeal, taste, price and habit.
 
+    Only the habits change within these days. Items that nobody had bought before them are left out: they have no past
+    from which anything could follow.
+
     Args:
-        price: a number [U] of each user and one [M] of each item; their product is the part of the utility that is due
-            to the price and differs between users.
+        users: U.
+        topic: [M] of the items.
+        x: [M] their usual log prices.
 
     Returns:
         the weights, the scale of habits, and the numbers of users and purchases that they are based on, as `LogFacts`
         names them.
     """
-    now = float(lines["day"].max()) - settings.weight_days
+    end, window = float(lines["day"].max()), settings.weight_days
+    now = end - window
+    items = np.unique(lines["item"][lines["day"] < now])
+    lines = lines[lines["item"].isin(items)]
+    lines = lines.assign(item=np.searchsorted(items, lines["item"]))
     before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
-    users = returning_users(before, after, shape, settings.dims, settings.weight_days)
-    bought = purchase_counts(after, shape, now, np.inf)[users]
-    check_evidence(int(bought.sum()), len(users), settings.weight_days)
+    shape = (users, len(items))
+    sample, cells = returning_users(before, after, shape, settings.dims, window, end)
+    occasions = occasions_of(before, after, sample, shape, now, settings.habit_half_life, settings.habit_size)
+    purchases = int(occasions.bought.sum())
+    check_evidence(purchases, len(sample), window)
     taste, vectors, appeal = taste_vectors(before, shape, settings.dims, now, settings.taste_half_life)
-    habits = purchase_counts(before, shape, now, settings.habit_half_life)[users]
-    habit_item, habit_count = largest_habits(habits, settings.habit_size)
     popularity = log_popularity(before, shape, now, settings.popularity_half_life)
-    known = purchase_counts(before, shape, now, np.inf)[users]
-    of_user, of_item = price
+    # What a price costs all users alike is in the appeal of the item. The rest is of those who mind it less or more.
+    minds_less = 1.0 - price_sensitivity(before, users, topic[items], beta_price)
 
     def blocks() -> Iterator[Choices]:
-        size = max(1, BLOCK_CELLS // shape[1])
-        for first in range(0, len(users), size):
-            part = slice(first, first + size)
-            match = taste[users[part]] @ vectors.T
-            features = (popularity, appeal, match, np.outer(of_user[users[part]], of_item))
-            yield Choices(
-                features=np.stack([np.broadcast_to(feature, match.shape) for feature in features]),
-                habit=habit_matrix(habit_item[part], habit_count[part], shape[1]),
-                new=known[part].toarray() == 0,
-                bought=bought[part].toarray(),
-            )
+        for part in blocks_of(cells):
+            match = taste[sample[part]] @ vectors.T
+            of_price = np.outer(minds_less[sample[part]], beta_price * x[items])
+            of_items = [np.broadcast_to(values, match.shape) for values in (popularity, appeal)]
+            yield Choices(np.stack([*of_items, match, of_price]), *occasions.of(part))
 
     estimate, scale = utility_weights(blocks, (settings.repeat_scale,) if settings.repeat_scale else REPEAT_SCALES)
-    return estimate, scale, {"weight_users": len(users), "weight_purchases": int(bought.sum())}
+    return estimate, scale, {"weight_users": len(sample), "weight_purchases": purchases}

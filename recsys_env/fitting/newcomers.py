@@ -11,7 +11,7 @@ from ..catalogue import Catalogue
 from ..language.encoders import encode
 from ..language.projection import Projection
 from ..texts import full_texts
-from .prices import mean_by
+from .prices import usual_prices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,23 +33,26 @@ def with_newcomers(catalogue: Catalogue, new: pd.DataFrame, encoder: str | Path)
     said = encode(full_texts(new["name"].to_numpy(), new["text"].to_numpy()), encoder)
     topic, topics = _joined(catalogue.topic_name, catalogue.item_topic, new["topic"])
     domain, domains = _joined(catalogue.domain_name, catalogue.item_domain, new["domain"])
-    # An intercept holds beta_price x, so that an item's appeal at its list price is what it sells at that price.
-    log_price = np.log(np.concatenate((catalogue.item_price, new["price"])))
-    priced = catalogue.settings["choice"]["beta_price"] * (log_price - mean_by(topic, log_price)[topic])
-    count, old = len(new), len(catalogue.item_price)
-    appeal = Projection.fit(known, (catalogue.item_intercept - priced[:old])[:, None]).place(said)[:, 0]
+    beta_price, count = catalogue.settings["choice"]["beta_price"], len(new)
+    ratios = np.tile(catalogue.item_price_ratio.mean(0, dtype=np.float32), (count, 1))  # as of the others on average
+    # The appeal of an item is that at its usual price, so an intercept holds what that price costs.
+    cost = beta_price * usual_prices(catalogue.item_price, catalogue.item_topic, catalogue.item_price_ratio)
+    appeal = catalogue.item_intercept - cost
+    new_appeal = Projection.fit(known, appeal[:, None]).place(said)[:, 0]
+    # Among more items of its topic, the same price is another relative price, and the appeal stays the same.
+    prices, all_ratios = np.append(catalogue.item_price, new["price"]), np.append(catalogue.item_price_ratio, ratios, 0)
+    intercept = np.append(appeal, new_appeal) + beta_price * usual_prices(prices, topic, all_ratios)
     more = {
         "item_vectors": Projection.fit(known, catalogue.item_vectors)(said),
-        "item_intercept": (appeal + priced[old:]).astype(np.float32),
         "item_price": new["price"].to_numpy(np.float32),
-        # as those of the old items are on average
-        "item_price_ratio": np.tile(catalogue.item_price_ratio.mean(0, dtype=np.float32), (count, 1)),
+        "item_price_ratio": ratios,
         "item_popularity": np.full(count, catalogue.item_popularity.min(), np.float32),
         "item_name": new["name"].to_numpy(str),
         "item_text": new["text"].to_numpy(str),
         "item_id": new["id"].to_numpy(str),
     }
     grown = {name: np.concatenate((getattr(catalogue, name), array)) for name, array in more.items()}
+    grown |= {"item_intercept": intercept.astype(np.float32)}
     grown |= {"item_topic": topic, "topic_name": topics, "item_domain": domain, "domain_name": domains}
     return Catalogue(**{**catalogue.arrays(), **catalogue.values(), **grown})  # type: ignore[arg-type]
 

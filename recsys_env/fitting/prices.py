@@ -100,20 +100,21 @@ def _zero_truncated(log_rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, mean * (1 + rate - mean)
 
 
-def price_sensitivity(lines: pd.DataFrame, topic: np.ndarray, beta_price: float) -> np.ndarray:
+def price_sensitivity(lines: pd.DataFrame, users: int, topic: np.ndarray, beta_price: float) -> np.ndarray:
     """rho_u [U], mean 1: higher for who pays less than others pay in the same topics.
 
     In the logit a sensitivity rho shifts the mean log price of what is chosen by -(rho - 1) beta_price var(log price):
     this is inverted, to first order and as an exponential so that rho > 0, from each user's mean, shrunk towards 0 by
-    how many purchases it rests on (random effects).
+    how many purchases it rests on (random effects). Users without purchases have the shrunk value 0.
     """
     user, topics, price = lines["user"].to_numpy(), topic[lines["item"]], np.log(lines["paid"].to_numpy())
     excess = price - mean_by(topics, price)[topics]
-    mean, number = mean_by(user, excess), np.bincount(user)
-    within = float(np.mean((excess - mean[user]) ** 2))
-    between = max(float(np.var(mean)) - within * float(np.mean(1 / number)), 1e-9)
+    number = np.bincount(user, minlength=users)
+    mean, buys = np.bincount(user, excess, users) / np.maximum(number, 1), number > 0
+    within = float(np.sum((excess - mean[user]) ** 2)) / max(len(user) - int(buys.sum()), 1)
+    between = max(float(np.var(mean[buys])) - within * float(np.mean(1 / number[buys])), 1e-9)
     if beta_price * within == 0:
-        return np.ones(len(number))
+        return np.ones(users)
     shrunk = mean * number / (number + within / between)
     rho = np.exp(np.clip(-shrunk / (beta_price * within), -2, 2))  # clipped: a small beta_price says little about rho
     return rho / rho.mean()
@@ -138,6 +139,19 @@ def price_ratios(item: np.ndarray, ratio: np.ndarray, items: int) -> np.ndarray:
     for j in np.flatnonzero(np.diff(first) >= FEWEST):
         found[j] = np.quantile(ratio[order[first[j] : first[j + 1]]], levels, method="inverted_cdf")
     return found.astype(np.float32)
+
+
+def usual_prices(list_price: np.ndarray, topic: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """x [M] of items at their usual prices: log of the geometric mean of what is asked for the item, relative to that
+    of the list prices in its topic.
+
+    Args:
+        list_price, topic: [M].
+        ratios: [M, R] prices of each item relative to its list price; R = 0 if they do not change.
+    """
+    log_price = np.log(list_price.astype(float))
+    usual: np.ndarray = log_price - mean_by(topic, log_price)[topic]
+    return usual + np.log(ratios.astype(float)).mean(axis=1) if ratios.size else usual
 
 
 def weekly_ratios(lines: pd.DataFrame, list_price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -79,9 +79,17 @@ def activity(pages: PageLog, lost: Lost | None) -> np.ndarray:
         return count
     first, last = pages.start[pages.first_page[:-1]], pages.start[pages.first_page[1:] - 1]
     time = last - first + lost.still_there * (pages.start.max() - last)
-    # The time before the first page counts, too: about that from one of the user's visits to the next. Of users with
-    # few visits it is mostly what it is for others.
-    between = time.sum() / max(int(lost.visits.sum()) - len(count), 1)
-    rate = lost.still_there * count / (time + (time + between) / lost.visits)
+    rate = lost.still_there * rate_since_first(count, lost.visits, time)
     found: np.ndarray = np.maximum(rate, RAREST * rate.max())
     return found
+
+
+def rate_since_first(count: np.ndarray, visits: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Counts [U] per unit of time, of users with some visits in a time since the first one.
+
+    The time before the first visit counts, too: about that from one of the user's visits to the next. Of users with few
+    visits it is mostly what it is for others.
+    """
+    between = time.sum() / max(int(visits.sum()) - len(visits), 1)
+    rate: np.ndarray = count / (time + (time + between) / visits)
+    return rate

@@ -11,14 +11,8 @@ import numpy as np
 from ..libraries import library
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from scipy.sparse import csr_matrix
 
-SEED = 0
-EXCLUDED = -50.0  # utility of what cannot be chosen
-# Users x items in the likelihood of the weights. With more than that the users are sampled: all of their purchases
-# and all items count, so the sample makes the weights less certain, but not biased, and their standard errors say so.
-LIKELIHOOD_CELLS = 32_000_000
-BLOCK_CELLS = 1_000_000  # users x items that are held in memory at a time
 RIDGE = 1e-4  # keeps the weights finite when a small log is perfectly predictable
 
 
@@ -27,20 +21,28 @@ Blocks: TypeAlias = Callable[[], Iterable[T]]  # yields the users in blocks, the
 
 
 class Choices(NamedTuple):
-    """What some users could choose from and what they chose; F features, S users, M items."""
+    """What some users could choose from at each of their occasions, and what they chose; F features, S users, M items,
+    and K occasions, moments at which a user bought something."""
 
-    features: np.ndarray  # [F, S, M]
-    habit: np.ndarray  # [S, M] n_uj
-    new: np.ndarray  # [S, M] bool: the user has never bought the item before
-    bought: np.ndarray  # [S, M] purchases
+    features: np.ndarray  # [F, S, M], the same at all occasions of a user
+    user: np.ndarray  # [K] of the occasion, from 0 to S - 1
+    bought: csr_matrix  # [K, M] purchases
+    known: csr_matrix  # [K, M] with an entry where the user had bought the item before
+    habit: csr_matrix  # [K, M] n_uj
 
 
 class Observed(NamedTuple):
-    """The data of a logit."""
+    """The data of a logit.
+
+    Nearly all of the utility is the same at all occasions of a user. The rest concerns the few items that the user had
+    bought before, and is stored for these alone.
+    """
 
     features: np.ndarray  # [F, S, M]
-    offset: np.ndarray  # [S, M] the part of the utility that is known
-    bought: np.ndarray  # [S, M]
+    user: np.ndarray  # [K]
+    bought: csr_matrix  # [K, M]
+    last: csr_matrix | None = None  # [K, M] the last feature where it is not 0; features[-1] is 0 then
+    excluded: csr_matrix | None = None  # [K, M] with an entry where an item cannot be chosen
 
 
 class Estimate(NamedTuple):
@@ -51,39 +53,30 @@ class Estimate(NamedTuple):
     log_likelihood: float  # of a purchase, on average
 
 
-def returning_users(
-    before: pd.DataFrame, after: pd.DataFrame, shape: tuple[int, int], dims: int, weight_days: float
-) -> np.ndarray:
-    """Users who bought in both parts of the log: all, or as many as the likelihood may hold."""
-    known = np.intersect1d(before["user"], after["user"])
-    if len(known) == 0 or before["item"].nunique() <= dims:
-        raise ValueError(
-            f"the log spans {after['day'].max():.1f} days with too few purchases before the last "
-            f"weight_days = {weight_days:g}; use a longer log or fewer weight_days"
-        )
-    return np.random.default_rng(SEED).permutation(known)[: max(1, LIKELIHOOD_CELLS // shape[1])]
-
-
 def utility_weights(blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[Estimate, float]:
     """Weights of the F features, and, last, of habit log(1 + n / n_0), in what users bought; and n_0, of some scales
     the one that makes the purchases likeliest.
 
-    First the features among the products that are `new` to a user, then one factor on all of them, and the weight of
-    habit, among all products. A log in which nobody buys anything new teaches both from all products.
+    First the features among the products that the user had not bought before, then one factor on all of them, and the
+    weight of habit, among all products. A log in which nobody buys anything new teaches both from all products.
     """
-    anything_new = any((block.bought * block.new).any() for block in blocks())
+    anything_new = any(_new(block).nnz for block in blocks())
 
     def first_purchases() -> Iterator[Observed]:
-        for features, _, new, bought in blocks():
-            allowed = new if anything_new else np.ones_like(new)
-            yield Observed(features, np.where(allowed, 0.0, EXCLUDED), bought * allowed)
+        for block in blocks():
+            if anything_new:
+                yield Observed(block.features, block.user, _new(block), excluded=block.known)
+            else:
+                yield Observed(block.features, block.user, block.bought)
 
     first = logit_weights(first_purchases)
 
     def all_purchases(scale: float) -> Iterator[Observed]:
-        for features, count, _, bought in blocks():
-            habit = np.log1p(count / scale)
-            yield Observed(np.stack([np.tensordot(first.weights, features, 1), habit]), np.zeros_like(habit), bought)
+        for features, user, bought, _, count in blocks():
+            habit = count.copy()
+            habit.data = np.log1p(count.data / scale)
+            utility = np.tensordot(first.weights, features, 1)
+            yield Observed(np.stack([utility, np.zeros_like(utility)]), user, bought, last=habit)
 
     found = {scale: logit_weights(partial(all_purchases, scale)) for scale in scales}
     best = max(found, key=lambda scale: found[scale].log_likelihood)
@@ -93,8 +86,15 @@ def utility_weights(blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[E
     return Estimate(weights, errors, log_likelihood), best
 
 
+def _new(block: Choices) -> csr_matrix:
+    """The purchases [K, M] of items that their user had not bought before."""
+    new = block.bought - block.bought.multiply(block.known != 0)
+    new.eliminate_zeros()
+    return new.tocsr()
+
+
 def logit_weights(blocks: Blocks[Observed]) -> Estimate:
-    """Weights w that maximise the multinomial likelihood of purchases, v = offset + sum_f w_f features[f].
+    """Weights w [F] that maximise the multinomial likelihood of purchases, of which v = sum_f w_f features[f].
 
     Their standard errors follow from the Hessian of the log-likelihood: from the purchases behind them alone, as if
     features were known and a user's purchases were independent of each other.
@@ -105,24 +105,92 @@ def logit_weights(blocks: Blocks[Observed]) -> Estimate:
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = 0.0, np.zeros(size)
-        for features, offset, bought in blocks():
-            v = offset + np.tensordot(w, features, 1)
-            v -= v.max(axis=1, keepdims=True)
-            share = np.exp(v)
-            mass, total = share.sum(axis=1, keepdims=True), bought.sum(axis=1, keepdims=True)
-            value += (total * np.log(mass)).sum() - (bought * v).sum()
-            slope += np.tensordot(features, total * share / mass - bought, 2)
+        for block in blocks():
+            log_likelihood, its_slope = _log_likelihood(block, w)
+            value, slope = value - log_likelihood, slope - its_slope
         return value / purchases + RIDGE * w @ w, slope / purchases + 2 * RIDGE * w
 
     found = library("scipy.optimize", "fit").minimize(loss, np.ones(size), jac=True, method="L-BFGS-B")
     best = found.x
-    curvature = 2 * RIDGE * purchases * np.eye(size)
-    for features, offset, bought in blocks():
-        v = offset + np.tensordot(best, features, 1)
-        share = np.exp(v - v.max(axis=1, keepdims=True))
-        share /= share.sum(axis=1, keepdims=True)
-        total = bought.sum(axis=1)
-        mean = (features * share).sum(axis=2)  # [F, S] of what is bought, as the weights have it
-        curvature += np.einsum("fsm,gsm,sm->fg", features, features, total[:, None] * share, optimize=True)
-        curvature -= (mean * total) @ mean.T
+    curvature = 2 * RIDGE * purchases * np.eye(size) + sum(_information(block, best) for block in blocks())
     return Estimate(best, np.sqrt(np.diag(np.linalg.inv(curvature))), RIDGE * float(best @ best) - float(found.fun))
+
+
+def _log_likelihood(block: Observed, w: np.ndarray) -> tuple[float, np.ndarray]:
+    """The log-likelihood of the purchases of a block, and its slope [F]."""
+    features, user, bought, last, _ = block
+    chosen = features[:, user[_rows(bought)], bought.indices] @ bought.data
+    if last is not None:
+        chosen[-1] = bought.multiply(last).sum()
+    shares = _shares(block, w)
+    return float(w @ chosen - shares.purchases @ shares.log_total), chosen - shares.mean @ shares.purchases
+
+
+def _information(block: Observed, w: np.ndarray) -> np.ndarray:
+    """The negative Hessian [F, F] of the log-likelihood of the purchases of a block."""
+    features, user = block.features, block.user
+    shares = _shares(block, w)
+    rate = shares.purchases / shares.total
+    of_users = shares.usual * np.bincount(user, rate, len(shares.usual))[:, None]
+    second = np.einsum("fsm,gsm,sm->fg", features, features, of_users, optimize=True)
+    for sign, values, share in ((1, shares.here, shares.share_here), (-1, shares.elsewhere, shares.share_elsewhere)):
+        second += sign * (values * share * rate[shares.occasion]) @ values.T
+    return second - (shares.mean * shares.purchases) @ shares.mean.T
+
+
+class _Shares(NamedTuple):
+    """What follows from the utilities of a block. A share is exp(v), up to a factor for each user.
+
+    E entries are stored (`Observed.last`, `excluded`). At the entry's occasion, `here`, its item has other features and
+    another share than at the user's occasions without such an entry, `elsewhere`.
+    """
+
+    usual: np.ndarray  # [S, M] the shares where nothing is stored
+    occasion: np.ndarray  # [E]
+    here: np.ndarray  # [F, E] features
+    elsewhere: np.ndarray  # [F, E]
+    share_here: np.ndarray  # [E]
+    share_elsewhere: np.ndarray  # [E]
+    total: np.ndarray  # [K] of the items that can be chosen
+    log_total: np.ndarray  # [K] log of the sum of exp(v)
+    mean: np.ndarray  # [F, K] of the features of what is chosen
+    purchases: np.ndarray  # [K]
+
+
+def _shares(block: Observed, w: np.ndarray) -> _Shares:
+    features, user, bought, last, excluded = block
+    v = np.tensordot(w, features, 1)
+    highest = v.max(axis=1)
+    usual = np.exp(v - highest[:, None])
+    stored = next(matrix for matrix in (last, excluded, bought[:0]) if matrix is not None)
+    occasion = _rows(stored)
+    whose, item = user[occasion], stored.indices
+    elsewhere, share_elsewhere = features[:, whose, item], usual[whose, item]
+    here, share_here = elsewhere, np.zeros(len(occasion))
+    if last is not None:
+        here = np.concatenate([elsewhere[:-1], last.data[None]])
+        share_here = share_elsewhere * np.exp(w[-1] * last.data)
+    total = usual.sum(axis=1)[user] + np.bincount(occasion, share_here - share_elsewhere, len(user))
+    if excluded is not None:  # where nearly everything is, rounding leaves less than what was chosen
+        chosen = _rows(bought)
+        least = usual[user[chosen], bought.indices] * (bought.data > 0)
+        total = np.maximum(total, np.bincount(chosen, least, len(user)))
+    sums = np.einsum("fsm,sm->fs", features, usual)[:, user]
+    sums += [np.bincount(occasion, row, len(user)) for row in here * share_here - elsewhere * share_elsewhere]
+    return _Shares(
+        usual,
+        occasion,
+        here,
+        elsewhere,
+        share_here,
+        share_elsewhere,
+        total,
+        np.log(total) + highest[user],
+        sums / total,
+        np.asarray(bought.sum(axis=1)).ravel(),
+    )
+
+
+def _rows(matrix: csr_matrix) -> np.ndarray:
+    """The row of each entry."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -11,7 +11,7 @@ import numpy as np
 from ...catalogue import Catalogue
 from ...libraries import library
 from ..estimate import FitSettings
-from ..prices import mean_by
+from ..prices import usual_prices
 from ..tastes import als_factors, habit_matrix, purchase_counts
 
 if TYPE_CHECKING:
@@ -34,11 +34,10 @@ Score: TypeAlias = Callable[[np.ndarray], np.ndarray]  # codes of users [S] -> s
 
 
 def utility(catalogue: Catalogue, users: np.ndarray | slice = slice(None)) -> np.ndarray:
-    """v [S, M] of some users at list prices, from the arrays and settings of a catalogue alone, as the environment
+    """v [S, M] of some users at usual prices, from the arrays and settings of a catalogue alone, as the environment
     computes it."""
     beta = catalogue.settings["choice"]
-    log_price, topic = np.log(catalogue.item_price), catalogue.item_topic
-    x = log_price - mean_by(topic, log_price)[topic]
+    x = usual_prices(catalogue.item_price, catalogue.item_topic, catalogue.item_price_ratio)
     habit = habit_matrix(catalogue.habit_item[users], catalogue.habit_count[users], len(x))
     return (
         catalogue.item_intercept
