@@ -69,11 +69,21 @@ class Tuning:
 
 @dataclass
 class Example:
-    """A page with a click: the visitor, a description of the visitor, and titles, the first of which was clicked."""
+    """A page with a click: the visitor, the page, and titles that were shown, the first of which was clicked."""
 
     visitor: tuple[int, ...]
-    story: str
+    page: Page
     titles: list[str]
+
+    def without(self, titles: set[str]) -> Example:
+        """The same, as if there were no items with these titles."""
+        page = replace(
+            self.page,
+            clicked=tuple(past for past in self.page.clicked if past.title not in titles),
+            recent=tuple(past for past in self.page.recent if past.title not in titles),
+            anchor="" if self.page.anchor in titles else self.page.anchor,
+        )
+        return Example(self.visitor, page, [title for title in self.titles if title not in titles])
 
 
 class RandomLog(Reader):
@@ -104,7 +114,7 @@ class RandomLog(Reader):
             others = [title for i, title in enumerate(titles) if i != first and title != titles[first]]
             # In a fixed population every copy has the same people.
             visitor = (b, int(feedback["visitor"][b]))[self.envs.config.users.population == "fixed" :]
-            self.examples.append(Example(visitor, story(page), [titles[first], *others[: self._beside]]))
+            self.examples.append(Example(visitor, page, [titles[first], *others[: self._beside]]))
         super().observe(feedback)
 
 
@@ -146,7 +156,7 @@ def split(examples: Sequence[Example], seed: int) -> Split:
     visitors = some({example.visitor for example in examples})
     titles = some({title for example in examples for title in example.titles})
     known = [
-        replace(example, titles=[title for title in example.titles if title not in titles])
+        example.without(titles)
         for example in examples
         if example.visitor not in visitors and example.titles[0] not in titles
     ]
@@ -222,11 +232,11 @@ def tune(tuning: Tuning) -> dict[str, Any]:
         model.network = peft.get_peft_model(model.network, adapters)
 
     def rated(example: Example) -> Any:
-        found = model.scores(example.story, [f" {title}" for title in example.titles])
+        found = model.scores(story(example.page), [f" {title}" for title in example.titles])
         return found - torch.tensor([usual[title] for title in example.titles], device=found.device)
 
     with torch.inference_mode():
-        spread = float(np.mean([float(rated(example).std(correction=0)) for example in parts.held_out["visitors"]]))
+        spread = float(np.mean([float(rated(example).std(correction=0)) for example in parts.train]))
 
     def by_model(example: Example) -> np.ndarray:
         with torch.inference_mode():
@@ -244,10 +254,11 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     for name, rating in {"chance": rated_alike, "most clicked": by_clicks(parts.train), "before": by_model}.items():
         measure(name, rating)
     optimiser = torch.optim.AdamW([p for p in model.network.parameters() if p.requires_grad], tuning.learning_rate)
+    rng = np.random.default_rng(tuning.seed)
     steps = tuning.passes * -(-len(parts.train) // tuning.batch)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
     for number in range(tuning.passes):
-        order = np.random.default_rng(tuning.seed).permutation(len(parts.train))
+        order = rng.permutation(len(parts.train))
         for some in np.array_split(order, steps // tuning.passes):
             optimiser.zero_grad()
             for i in some:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_language
 
 from recsys_env import TASKS, replace, vector_env
 from recsys_env.__main__ import main as recsys_env_main
@@ -944,7 +945,15 @@ def test_visitors_and_titles_are_held_out():
 
     rng = np.random.default_rng(0)
     names = [f"title {i}" for i in range(30)]
-    examples = [Example((v,), "", rng.permutation(names)[:4].tolist()) for v in range(20) for _ in range(10)]
+    examples = [
+        Example(
+            (v,),
+            test_language.page(clicked=test_language.past(*rng.permutation(names)[:4])),
+            rng.permutation(names)[:4].tolist(),
+        )
+        for v in range(20)
+        for _ in range(10)
+    ]
     parts = split(examples, seed=1)
     of_train = {example.visitor for example in parts.train}, {t for example in parts.train for t in example.titles}
     known, new = parts.held_out["visitors"], parts.held_out["visitors and titles"]
@@ -953,6 +962,9 @@ def test_visitors_and_titles_are_held_out():
     assert {example.titles[0] for example in known} <= of_train[1]
     assert not {example.titles[0] for example in new} & of_train[1]
     assert len(of_train[1]) == 24
+    told = {item.title for example in parts.train for item in example.page.clicked}
+    assert told
+    assert told <= of_train[1]
     assert all(len(example.titles) > 1 for example in parts.train)
     with pytest.raises(ValueError, match="give more --clicks"):
         split(examples[:3], seed=1)
@@ -961,8 +973,8 @@ def test_visitors_and_titles_are_held_out():
 def test_the_most_clicked_title_and_a_random_choice_are_measured_alike():
     from baselines.language import Example, by_clicks, measured, rated_alike
 
-    train = [Example((0,), "", [name, "d"]) for name in "aab"]
-    held_out = [Example((1,), "", ["a", "b", "c"]), Example((1,), "", ["c", "d"])]
+    train = [Example((0,), test_language.page(), [name, "d"]) for name in "aab"]
+    held_out = [Example((1,), test_language.page(), ["a", "b", "c"]), Example((1,), test_language.page(), ["c", "d"])]
     chance = measured(rated_alike, held_out)
     assert chance == pytest.approx({"nats": np.log([3, 2]).mean(), "first": (1 / 3 + 1 / 2) / 2})
     # Counts plus one are 3, 2, 1, and 1, 1, which share the first place.

@@ -199,7 +199,7 @@ def test_history_says_what_was_shown_and_nothing_under_a_promise_of_privacy():
     prompts = one.start(7)
     while prompts:
         page = one.env.pages["recommender_0"]
-        said.append(((*page.clicked, *page.ignored), one.tools["recommender_0"].history()))
+        said.append((tuple(map(str, (*page.clicked, *page.ignored))), one.tools["recommender_0"].history()))
         prompts = one.play(dict.fromkeys(prompts, "1, 2, 3, 4, 5"))
     assert any(titles for titles, _ in said)
     for titles, text in said:

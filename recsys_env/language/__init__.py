@@ -19,7 +19,7 @@ from .encoders import encode
 from .environment import TextEnv, text_env
 from .interface import LanguageModel, ModelError, ModelRefused
 from .models import open_model
-from .pages import Answer, Candidate, Page, Reader
+from .pages import Answer, Candidate, Page, PastItem, Reader
 from .policy import LanguagePolicy, Limits, TextPolicy
 from .projection import Projection
 from .prompts import REPAIRS, describe, parse
@@ -37,6 +37,7 @@ __all__ = [
     "ModelError",
     "ModelRefused",
     "Page",
+    "PastItem",
     "Projection",
     "Reader",
     "TextEnv",

@@ -102,10 +102,33 @@ class Candidate:
         )
 
 
-_ARE_CANDIDATES = (
-    "a tuple of Candidate",
-    lambda value: isinstance(value, tuple) and all(isinstance(one, Candidate) for one in value),
-)
+@dataclass(frozen=True)
+class PastItem:
+    """An item that a person has been shown or has consumed. Texts are stored as single lines of printable characters.
+
+    Attributes:
+        title: its title.
+        facts: what is known of it, such as "bought later" or "3 times"; empty if nothing is.
+
+    Raises:
+        TypeError: a value is of another kind.
+    """
+
+    title: str
+    facts: str = ""
+
+    def __post_init__(self) -> None:
+        _check(self, title=_IS_TEXT, facts=_IS_TEXT)
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.facts})" if self.facts else self.title
+
+
+def _are(kind: type) -> Form:
+    return (
+        f"a tuple of {kind.__name__}",
+        lambda value: isinstance(value, tuple) and all(isinstance(one, kind) for one in value),
+    )
 
 
 @dataclass(frozen=True)
@@ -123,7 +146,8 @@ class Page:
         satisfaction: observed satisfaction of the person with what it clicked, from -1 to 1, on pages that the agent
             knows of.
         likes: topics nearest to the person's profile, nearest first.
-        clicked: items that the person clicked in this agent's slots, and what followed; newest last.
+        clicked: items that the person clicked in this agent's slots, and what followed; newest last. The agent learns
+            of a later purchase only on a page that it serves.
         ignored: items that were shown to the person in this agent's slots and not clicked, and how often if more than
             once; newest last.
         recent: items that the person clicked or bought last, from whichever agent, and how many of its pages ago;
@@ -135,7 +159,7 @@ class Page:
         anchor: title of the item that led to this page; empty if there is none.
         heard: messages of the other agents at this person's last page: agent -> word of the vocabulary.
         price_levels: prices of all agents at this person's last page: agent -> level.
-        candidates: [C], at least one; their order carries no information.
+        candidates: [C], at least one, in the order of retrieval (`candidates.order`).
         levels: L, number of price levels, if the agent sets prices; else 0.
         vocabulary: [V] words of the messages; empty if agents do not talk.
 
@@ -152,9 +176,9 @@ class Page:
     gap: float | None
     satisfaction: float | None
     likes: tuple[str, ...]
-    clicked: tuple[str, ...]
-    ignored: tuple[str, ...]
-    recent: tuple[str, ...]
+    clicked: tuple[PastItem, ...]
+    ignored: tuple[PastItem, ...]
+    recent: tuple[PastItem, ...]
     private: bool
     wants: tuple[str, ...]
     request: str
@@ -171,11 +195,12 @@ class Page:
             **dict.fromkeys(("agent", "scene", "request", "anchor"), _IS_TEXT),
             **dict.fromkeys(("visits", "session_page"), _or_none(_IS_POSITION)),
             **dict.fromkeys(("gap", "satisfaction"), _or_none(_IS_NUMBER)),
-            **dict.fromkeys(("likes", "clicked", "ignored", "recent", "wants", "vocabulary"), _ARE_TEXTS),
+            **dict.fromkeys(("likes", "wants", "vocabulary"), _ARE_TEXTS),
+            **dict.fromkeys(("clicked", "ignored", "recent"), _are(PastItem)),
             private=_IS_TRUTH,
             heard=_by_text(_IS_TEXT),
             price_levels=_by_text(_IS_POSITION),
-            candidates=_ARE_CANDIDATES,
+            candidates=_are(Candidate),
         )
         check_count("Page: slots", self.slots, 1, 10**4)
         check_count("Page: levels", self.levels, 0, 10**4)
@@ -233,7 +258,7 @@ def as_retrieved(page: Page) -> Answer:
 class Past:
     """What an agent remembers of a person: what was clicked in its slots, and items shown there without a click."""
 
-    clicked: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    clicked: deque[PastItem] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     ignored: dict[int, int] = field(default_factory=dict)  # item -> how often it was shown; newest last
 
     def ignore(self, item: int) -> None:
@@ -250,6 +275,7 @@ class Reader(Ranker):
 
     Attributes:
         rules: the system prompt: the task as the bound agent plays it, and how to answer.
+        visible: positions and names of the features of candidates that the agent sees.
 
     Raises:
         TypeError: `words` is not a list.
@@ -276,9 +302,8 @@ class Reader(Ranker):
         self.agent, self._role = agent, envs.config.role_of(self.index)
         self._hidden = envs.config.hidden(self.index)
         self.rules = describe_task(envs, agent, self.vocabulary)
-        # Names of the features that the agent sees, and their positions.
-        shown = envs.candidate_features  # by the observation
-        self._seen = [(f, name) for f, name in enumerate(self.feature_names) if f not in self._blind and name in shown]
+        observed = set(envs.candidate_features).difference(self.feature_names[f] for f in self._blind)
+        self.visible = [(f, name) for f, name in enumerate(self.feature_names) if name in observed]
         # Whether every agent sets a price on every page, so that a level of 0 is that of a price.
         self._all_price = len(envs.config.scenes) == 1 and not envs.config.opens_agent
         self._present = np.full(envs.num_envs, -1)
@@ -340,7 +365,10 @@ class Reader(Ranker):
             satisfaction=one("observed_satisfaction") if one("satisfaction_pages") else None,
             likes=self._likes(profile),
             clicked=tuple(known.clicked),
-            ignored=tuple(self._times(item, times) for item, times in known.ignored.items()),
+            ignored=tuple(
+                PastItem(self._title(item), f"{times} times" if times > 1 else "")
+                for item, times in known.ignored.items()
+            ),
             recent=tuple(self._recent(b)),
             private=envs.config.private,
             wants=() if knows is None else self._wants(int(knows.argmax())),
@@ -353,8 +381,8 @@ class Reader(Ranker):
             vocabulary=self.vocabulary,
         )
 
-    def _recent(self, b: int) -> Iterator[str]:
-        """Describe what the person consumed last, newest first, without what the role does not see."""
+    def _recent(self, b: int) -> Iterator[PastItem]:
+        """Yield what the person consumed last, newest first, without what the role does not see."""
         envs, hidden = self.envs, self._hidden
         if not tells_recent(envs.config, hidden):
             return
@@ -365,7 +393,7 @@ class Reader(Ranker):
                 break
             facts = ["bought" if entry["bought"] else "clicked"] * ("recent_bought" not in hidden)
             facts += [f"{counted(int(entry['pages']), 'page')} ago"] * ("recent_pages" not in hidden)
-            yield str(envs.texts.titles[entry["item"]]) + (f" ({', '.join(facts)})" if facts else "")
+            yield PastItem(self._title(entry["item"]), ", ".join(facts))
 
     def _likes(self, profile: np.ndarray | None) -> tuple[str, ...]:
         if profile is None:
@@ -387,9 +415,8 @@ class Reader(Ranker):
         agents = zip(self.envs.possible_agents, said, strict=False)
         return {agent: self.vocabulary[row.argmax()] for agent, row in agents if row.any()}
 
-    def _times(self, item: int, times: int) -> str:
-        title = str(self.envs.texts.titles[item])
-        return f"{title} ({times} times)" if times > 1 else title
+    def _title(self, item: int) -> str:
+        return str(self.envs.texts.titles[item])
 
     def _price_levels(self, price_levels: np.ndarray | None, returns: bool) -> dict[str, int]:
         """Return the level of each agent that is known to have set one at this person's last page.
@@ -406,14 +433,15 @@ class Reader(Ranker):
     def _candidates(self, b: int, tick: int) -> list[Candidate]:
         positions = np.flatnonzero(self.items[b] >= 0)
         items, texts = self.items[b, positions], self.envs.texts
+        sees_price = any(name == "price" for _, name in self.visible)
         prices = self.envs.prices_at(items, tick)[0].tolist()
         return [
             Candidate(
                 position=int(position),
-                title=str(texts.titles[item]),
+                title=self._title(item),
                 said=str(texts.descriptions[item]),
-                price=price if "price" in self.feature_names else None,
-                features={name: unsquashed(float(self.features[b, position, f]), name) for f, name in self._seen},
+                price=price if sees_price else None,
+                features={name: unsquashed(float(self.features[b, position, f]), name) for f, name in self.visible},
             )
             for position, item, price in zip(positions, items, prices, strict=True)
         ]
@@ -453,7 +481,6 @@ class Reader(Ranker):
     # -------------------------------------------------------------------------------------------- remembering
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
-        titles = self.envs.texts.titles
         for b, visitor in enumerate(self._present.tolist()):
             if visitor < 0:
                 continue
@@ -466,7 +493,7 @@ class Reader(Ranker):
             past = self._past.setdefault((b, visitor), Past())
             for item, outcome in events:
                 past.ignored.pop(int(item), None)
-                past.clicked.append(f"{titles[item]} ({outcome})" if outcome else str(titles[item]))
+                past.clicked.append(PastItem(self._title(item), outcome))
             for item in feedback["shown"][b][~feedback["clicked"][b]]:
                 if item >= 0:
                     past.ignore(int(item))

@@ -78,8 +78,8 @@ class Limits:
         calls: calls of the model.
         tokens: tokens read and written.
         seconds: seconds of the model's time, of which pages that are asked about at once spend several in one.
-        page_seconds: seconds that one page may take; None: `models.SECONDS` for a model behind an address, and no limit
-            for others.
+        page_seconds: seconds that one page may take; None: `endpoint.SECONDS` for a model behind an address, and no
+            limit for others.
 
     Raises:
         TypeError: a limit is not a number.
@@ -354,7 +354,9 @@ def story(page: Page) -> str:
     lines = [f"A visitor likes: {'; '.join(page.likes)}."] if page.likes else []
     lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []
     lines += [f"Came from: {page.anchor}."] if page.anchor else []
-    lines += [f"A visitor chose: {title.split(' (')[0]}." for title in page.clicked]
+    lines += [f"A visitor chose: {past.title}." for past in page.clicked]
+    lines += [f"A visitor consumed: {past.title}." for past in reversed(page.recent)]
+    lines += [f'A visitor says: "{page.request}"'] if page.request else []
     return "\n".join([*lines, NOBODY])
 
 

@@ -67,7 +67,7 @@ def describe(page: Page) -> str:
 
 def _visit(page: Page) -> str:
     parts = [f"Visit {page.visits}"] if page.visits is not None else []
-    parts += [f"page {page.session_page + 1} of it"] if page.session_page is not None else []
+    parts += [f"page {page.session_page + 1} of this visit"] if page.session_page is not None else []
     parts += [f"{page.gap:.0f} ticks since the last visit"] if page.gap is not None else []
     return f"{', '.join(parts)}.".capitalize() if parts else ""
 
@@ -84,14 +84,14 @@ def _history(page: Page) -> Iterator[str]:
         yield "What the visitor clicked or passed over before is withheld: its privacy is protected."
         return
     yield (
-        f"Clicked before: {'; '.join(page.clicked)}."
+        f"Clicked before: {'; '.join(map(str, page.clicked))}."
         if page.clicked
         else "No click of this visitor on your items is known."
     )
     if page.recent:
-        yield f"Consumed last, from any agent, newest first: {'; '.join(page.recent)}."
+        yield f"Consumed last, from any agent, newest first: {'; '.join(map(str, page.recent))}."
     if page.ignored:
-        yield f"Shown by you and not clicked: {'; '.join(page.ignored)}."
+        yield f"Shown by you and not clicked: {'; '.join(map(str, page.ignored))}."
 
 
 def _candidate(candidate: Candidate) -> str:
@@ -188,6 +188,8 @@ _LABEL = re.compile(r"^[^\w\n]*(?:final )?answer[^\w\n:=]*[:=]", re.IGNORECASE |
 _LABEL_WITHIN = re.compile(r"(?<!\w)ANSWER[*_`]*:")  # within a line only as it was asked for, not any "answer: no"
 _MARKER = re.compile(r"^[ \t*_(-]*\d+[.):][ \t*_]+(?=\S)", re.MULTILINE)  # before the entries of a list
 
+_ENUMERATION = re.compile(r"\d+[.):]([ \t]+\d+[.):])*[ \t]+\d+[.):]?")  # such as "3. 1. 2."
+
 
 def _spoken(text: str) -> str:
     """Return a text without the parts in which a model thinks aloud."""
@@ -226,10 +228,14 @@ def _said(text: str, page: Page) -> _Said:
 
 
 def _behind_label(text: str, page: Page) -> tuple[list[int | str], bool]:
-    """Return the candidates named on the rest of a label's line, or if it is empty, in the paragraph that follows; and
-    whether nothing else stands there. The paragraph may begin with a line that names enough."""
-    line = text.partition("\n")[0].strip(_EDGES)
-    paragraph = line or re.split(r"\n\s*\n", text.strip(_EDGES))[0].strip(_EDGES)
+    """Return the candidates named on the rest of a label's line, or if it is empty or begins a list, in the paragraph;
+    and whether nothing else stands there. The paragraph may begin with a line that names enough."""
+    line, _, rest = text.partition("\n")
+    paragraph = re.split(r"\n\s*\n", text.strip(_EDGES))[0].strip(_EDGES)
+    if line.strip(_EDGES) and not (_MARKER.match(line) and _MARKER.match(rest)):
+        paragraph = line.strip(_EDGES)
+    if _ENUMERATION.fullmatch(paragraph) and len(numbers := re.findall(r"\d+", paragraph)) == page.slots > 1:
+        return [_index(number) for number in numbers], True
     if (strictly := _strictly(paragraph, page)) is not None:
         return strictly, True
     first = _strictly(paragraph.partition("\n")[0].strip(_EDGES), page)
@@ -252,9 +258,7 @@ def _in_words(text: str, page: Page) -> tuple[list[int | str], bool]:
 def _without_quotes(text: str, page: Page) -> str:
     """Return a text with spaces in place of texts of the page that hold a label, which a model may quote."""
     candidates = [words for candidate in page.candidates for words in (candidate.title, candidate.said)]
-    history = [
-        words for past in (*page.clicked, *page.ignored, *page.recent) for words in (past, past.rpartition(" (")[0])
-    ]
+    history = [words for past in (*page.clicked, *page.ignored, *page.recent) for words in (str(past), past.title)]
     for words in sorted({*candidates, *history, page.request, page.anchor}, key=len, reverse=True):
         if (label := _LABEL_WITHIN.search(words)) and label.start() > 0:  # else it is no more than an answer itself
             text = text.replace(words, " " * len(words))

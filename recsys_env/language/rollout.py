@@ -34,7 +34,7 @@ class TextRollout:
         env: a task in words; play it only through this object.
         pages: pages after which a rollout ends; None: with the episode. What is earned later is not counted.
         warmup: ticks of the episode that pass before the rollout begins, so that visitors have a history. In them the
-            learners show the first candidates, whose order carries no information.
+            learners show the first candidates, in the order of retrieval.
         tools: names of the tools (`tools.TOOLS`) that the learners may call, or such names by learner.
 
     Attributes:

@@ -85,7 +85,7 @@ FACTS = (
     Fact(
         "popularity",
         lambda value: f"popularity {value:.1f}",
-        '"popularity": clicks of all visitors on it; 1 is the mean of all items',
+        '"popularity": clicks of all visitors on it lately; 1 is the mean of all items before the episode',
     ),
     Fact(
         "ctr",
@@ -132,7 +132,7 @@ def describe_task(envs: VectorEnv, agent: str, vocabulary: Sequence[str]) -> str
         "": _game(envs, n),
         "The page": _layout(envs),
         "Your reward": _rewards(envs, n),
-        "Prices and messages": _channels(envs, vocabulary),
+        "Prices and messages": _channels(envs, n, vocabulary),
         "The visitors": _visitors(envs.config),
         "What you are told": _told(envs, n),
         "Your answer": _answer(envs, vocabulary),
@@ -211,13 +211,8 @@ def _layout(envs: VectorEnv) -> Iterator[str]:
         raise ValueError(f"PAGES of language/rules.py does not describe page = {config.page!r}")
     if config.opens_agent or (several and len(config.scenes) == 1):
         yield PAGES[config.page]
-    eta, kappa = config.choice.eta, config.choice.kappa
-    if eta == kappa == 0:
-        yield "The visitor looks at all positions alike."
-    else:
-        first = f", and those of the first position are {1 + kappa:g} times as high" if kappa else ""
-        odds = f"the odds of a click fall with position r as r^-{eta:g}{first}"
-        yield f"The visitor looks at the first positions most: {odds}."
+    alike = config.choice.eta == config.choice.kappa == 0
+    yield f"The visitor looks at {'all positions alike' if alike else 'the first positions most'}."
     whole = "page, of all agents' items together" if several and len(config.scenes) == 1 else "page"
     yield f"The visitor clicks at most one item of a {whole}."
 
@@ -258,18 +253,18 @@ def _paid(weights: Mapping[str, float]) -> Iterator[str]:
             yield f"{weight:+g} {f'({name}) ' if name in OBJECTIVES else ''}{meaning[name]}"
 
 
-def _channels(envs: VectorEnv, vocabulary: Sequence[str]) -> Iterator[str]:
-    offer, levels = envs.config.offer, envs.shape.levels
+def _channels(envs: VectorEnv, n: int, vocabulary: Sequence[str]) -> Iterator[str]:
+    offer, levels, hidden = envs.config.offer, envs.shape.levels, envs.config.hidden(n)
     if levels:
         factors = np.geomspace(offer.low, offer.high, levels)
         table = ", ".join(f"{level}: x{factor:.2f}" for level, factor in enumerate(factors))
         yield f"With each page you set a price level, which multiplies the prices of your items ({table})."
-        yield "At a visitor's next page all agents see the levels that were set at its last one."
+        if "price_levels" not in hidden:
+            yield "At a visitor's next page you see the levels that all agents set at its last one."
     if vocabulary:
-        yield (
-            "With each page you send one word. The other agents hear it at this visitor's next page. The words mean "
-            "what you and they make of them."
-        )
+        yield "With each page you send one word. The other agents may hear it at this visitor's next page."
+        if "messages" not in hidden:
+            yield "So may you hear theirs. The words mean what you and they make of them."
 
 
 def _visitors(config: WorldConfig) -> Iterator[str]:
@@ -319,11 +314,11 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
             yield '"Consumed last": what it clicked or bought last, from any agent, and how many of its pages ago.'
     order = "best guess first" if config.retrieves and config.candidates.order == "score" else "in no particular order"
     yield f"Candidates come {order}. After its title stand a candidate's description and what is known of it:"
-    if "price" in envs.candidate_features:
-        yield '"price": the price now, in mean list prices of all items'
     names = candidate_features(config, envs.shape)
     unseen = {names[f] for f in hidden_features(envs, n)}
     visible = set(envs.candidate_features) - unseen
+    if "price" in visible:
+        yield '"price": the price now, in mean list prices of all items'
     yield from (fact.meaning for fact in FACTS if fact.feature in visible)
 
 

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from ..checks import is_number, is_sequence, shown, unknown
-from ..policies.ranking import hidden_features
 from .environment import TextEnv
 from .pages import Page
 from .rules import FACTS, one_line
@@ -52,8 +51,7 @@ class Tools:
         allowed, reader = self._batch.world.allowed[number], env.readers[agent]
         self._mine = np.flatnonzero(allowed) if allowed.size else np.arange(self._batch.shape.items)
         self._words = [_words(text) for text in self._batch.texts.full()]
-        hidden = hidden_features(self._batch, number)
-        self._seen = {name for f, name in enumerate(reader.feature_names) if f not in hidden}
+        self._seen = {name for _, name in reader.visible}
 
     # -------------------------------------------------------------------------------------------- the tools
 
@@ -102,7 +100,7 @@ class Tools:
         if (page := self._page) is None:
             return NOBODY
         if not page.levels and all(candidate.price is None for candidate in page.candidates):
-            return "Prices do not differ here."
+            return "Prices do not differ here, or you do not see them."
         lines = [
             f"{number}. {candidate.title}: {candidate.price:.2f}"
             for number, candidate in enumerate(page.candidates, start=1)
@@ -163,9 +161,8 @@ class Tools:
             yield f"In stock: {public['stock'][item]}."
         if "price" in self._seen:
             yield f"Price {public['price'][item]:.2f}{' (reduced)' if public['promoted'][item] else ''}."
-        mean = max(public["popularity"].mean(), np.finfo(float).tiny)
         known = {
-            "popularity": public["popularity"] / mean,
+            "popularity": public["popularity"] * float(self._batch.world.params["shape"]["popularity_scale"][0]),
             "ctr": public["ctr"],
             "satisfaction": public["satisfaction"],
         }
