@@ -36,7 +36,6 @@ def numbers() -> dict[str, str]:
         market,
         computation,
         new_items,
-        tuning,
         partners,
         fit,
         log_limits,
@@ -148,14 +147,6 @@ def new_items() -> dict[str, str]:
         "random": "random",
     }
     return {f"new_items_{name}": f"{result['rankings'][way]['recall']['mean']:.2f}" for name, way in ways.items()}
-
-
-def tuning() -> dict[str, str]:
-    """How often a language model that was tuned to pages of `grocery-v1` rates the clicked title first."""
-    stages = stored("tuning-grocery-v1")["held_out"]["visitors"]
-    tuned = [name for name in stages if name.startswith("pass ")][-1]
-    ways = {"tuned": tuned, "untuned": "before", "most_clicked": "most clicked"}
-    return {f"{name}_first": f"{stages[way]['first']:.0%}" for name, way in ways.items()}
 
 
 def fit() -> dict[str, str]:

@@ -979,6 +979,7 @@ MADE |= {
     for name, part, taken in (
         ("Page", PAGE, PARTS | {"heard": lambda v: isinstance(v, Mapping) and not v}),
         ("Candidate", PAGE.candidates[0], PARTS),
+        ("PastItem", recsys_env.language.PastItem("a", "3 times"), PARTS),
         ("Answer", recsys_env.language.Answer((0,)), PARTS),
         ("Criterion", recsys_env.exact.finite(3), {"horizon": NUMBER["horizon"]}),
         (
@@ -1118,6 +1119,7 @@ RECORDS |= {
     "Answer",
     "Candidate",
     "Page",
+    "PastItem",
     "ModelError",
     "LanguageModel",
     "Projection",

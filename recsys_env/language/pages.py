@@ -108,7 +108,7 @@ class PastItem:
 
     Attributes:
         title: its title.
-        facts: what is known of it, such as "bought later" or "3 times"; empty if nothing is.
+        facts: what is known of it, such as "bought later", or how often it was shown; empty if nothing is.
 
     Raises:
         TypeError: a value is of another kind.
