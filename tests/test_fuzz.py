@@ -959,14 +959,15 @@ NUMBER = {
     "horizon": lambda v: whole(v, 1, 10**8),
 }
 PARTS = {  # of pages and answers
-    **dict.fromkeys(("agent", "scene", "request", "anchor", "title", "said"), is_text),
+    **dict.fromkeys(("agent", "scene", "request", "anchor", "title", "said", "facts"), is_text),
     **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("position", "word"), lambda v: whole(v, 0, 2**31 - 1)),
     **dict.fromkeys(("gap", "satisfaction", "price"), lambda v: v is None or (finite(v) and abs(v) <= 1e30)),
     **dict.fromkeys(
-        ("likes", "clicked", "ignored", "recent", "wants", "vocabulary", "repairs"),
+        ("likes", "wants", "vocabulary", "repairs"),
         lambda v: isinstance(v, tuple) and all(map(is_text, v)),
     ),
+    **dict.fromkeys(("clicked", "ignored", "recent"), lambda v: v == ()),
     "private": lambda v: isinstance(v, bool),
     **dict.fromkeys(("heard", "price_levels", "features"), lambda v: isinstance(v, Mapping) and (not v or "a" in v)),
     "slots": lambda v: whole(v, 1, 10**4),
