@@ -967,7 +967,7 @@ PARTS = {  # of pages and answers
         ("likes", "wants", "vocabulary", "repairs"),
         lambda v: isinstance(v, tuple) and all(map(is_text, v)),
     ),
-    **dict.fromkeys(("clicked", "ignored", "recent"), lambda v: v == ()),
+    **dict.fromkeys(("clicked", "ignored", "recent"), lambda v: isinstance(v, tuple) and not v),
     "private": lambda v: isinstance(v, bool),
     **dict.fromkeys(("heard", "price_levels", "features"), lambda v: isinstance(v, Mapping) and (not v or "a" in v)),
     "slots": lambda v: whole(v, 1, 10**4),
