@@ -31,8 +31,8 @@ from .pretraining import ITEMS, MEASURED_ON, PAGE, pretrain, total_loss
 # After ours, whose error says what to install if it is missing.
 import torch
 
-SOFT = 0.3  # by which scores are multiplied before RL, so that it explores and what it learns can outweigh them
-BODY = 0.1  # part of the learning rate of RL at which tokens, transformer and decoder move
+SOFT = 0.3  # factor on pre-trained scores before RL, so that RL explores and can outweigh them
+BODY = 0.1  # factor on RL's learning rate for tokens, transformer and decoder
 MEASURED = "pretraining"  # name of what was measured while pre-training, in a checkpoint
 
 

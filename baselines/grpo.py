@@ -96,7 +96,7 @@ def objective(now: torch.Tensor, pages: Pages, rows: torch.Tensor, options: Gene
 
 
 class GRPOLearner:
-    """Pre-trains a network on logged pages, then trains it by GRPO; one network for all who learn; see
+    """Pre-trains a network on logged pages, then trains it by GRPO; all learners share one network. See
     `training.Learner`.
 
     The first rollout is played only to measure the units of features.

@@ -1,4 +1,4 @@
-"""Trainings as a list of jobs, each in a process of its own, some at a time."""
+"""Runs trainings as a list of jobs, each in its own process, a few at a time."""
 
 from __future__ import annotations
 

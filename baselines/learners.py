@@ -134,7 +134,7 @@ def chosen(sweep: Path, learner: str, task: str) -> dict[str, Any]:
 
 @cache
 def read_sweep(path: Path) -> dict[str, Any]:
-    """The stored sweeps, learner -> task -> runs and more; see `sweep.sweep`. None if there is no file."""
+    """Read the stored sweeps: learner -> task -> runs and more (see `sweep.sweep`); empty if there is no file."""
     if not path.is_file():
         return {}
     run = {"changed": {str: float}, "reward": {"mean": float, "ci95": float}, "processor_seconds": float}

@@ -178,9 +178,10 @@ class Algorithm(Options):
         return config
 
     def task_in_words(self) -> str:
-        """The task as other commands take it, with what the algorithm plays otherwise: `duel-v1,horizon=50`.
+        """Return the task in the form that other commands take, such as `duel-v1,horizon=50`, with the algorithm's
+        changes.
 
-        The learners' reward is left out, which scores do not depend on.
+        Reward sharing is left out, because scores do not depend on it.
         """
         config, named = self.world(), task_config(self.task, cli.assignments(self.set))
         changed = [f for f in ("observability", "action", "mask_actions") if getattr(config, f) != getattr(named, f)]

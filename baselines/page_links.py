@@ -1,8 +1,8 @@
 """Links between pages: the chains along which credit flows.
 
     links = Links(steps, copies, agents, chains, gamma)
-    links.add(t, user_slot, active, rewards)        after each tick
-    links.end()                                 at the end of an episode or of a rollout
+    links.add(t, user_slot, active, rewards)    after each tick
+    links.end()                                 at the end of an episode, and of a rollout that is then discarded
 
 Along ticks, an agent's next page is the next one that it is on, whoever visits. The effect of a page on its visitor is
 then mixed with the rewards of all other pages until that person returns.
@@ -42,7 +42,7 @@ class Links:
             return torch.full(shape, fill, dtype=torch.int64, device=device)
 
         self.steps, self.rows, self._chains, self._gamma = steps, copies * agents, chains, gamma
-        self._nowhere = steps * self.rows  # a last entry takes what counts for no page: a device would wait for a mask
+        self._nowhere = steps * self.rows  # a last entry for what belongs to no page: a mask would make a GPU wait
         self._following, self._ticks = number(self._nowhere + 1, fill=-1), number(self._nowhere + 1)
         self._reward = torch.zeros(self._nowhere + 1, dtype=torch.float64, device=device)
         self.following, self.ticks, self.reward = (

@@ -204,9 +204,9 @@ def scales(study: Study, out: Path) -> dict[str, dict[str, np.ndarray]]:
 
 
 def scores(rewards: Sequence[float], ends: Mapping[str, np.ndarray]) -> list[float]:
-    """The rewards of seeds on the scale on which the mean of the first end is 0 and that of the second is 100.
+    """Return the seeds' rewards as scores: the mean reward of the first end is 0, that of the second is 100.
 
-    They are none if the second end does not earn more.
+    The list is empty if the second end does not earn more than the first.
     """
     low, high = (float(values.mean()) for values in ends.values())
     return [100 * (reward - low) / (high - low) for reward in rewards] if high > low else []

@@ -1,6 +1,6 @@
 """Q-learning in one file of plain PyTorch on the batch, to read and to change: IQL, VDN and QMIX by a flag.
 
-    python -m baselines train q-torch --task social-v1 --set slots=1
+    python -m baselines train q-torch --task social-v1
     python -m baselines train q-torch --task duel-v1 --mixer qmix --sharing 1
 
 As in CleanRL (Huang et al. 2022), everything between environment and optimiser is in this file. The options are in

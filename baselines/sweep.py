@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from recsys_env import cli
-from recsys_env.checks import unknown
 from recsys_env.evaluation import compared
 from recsys_env.files import read_json, write_json
 from recsys_env.focal import usual_background
@@ -48,7 +47,7 @@ def swept(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED) -> list[tu
     }
     for name in only:
         if name not in having:
-            raise ValueError(unknown("learner with a sweep", name, having))
+            raise ValueError(f"{name!r} is no learner with a sweep; choose one of {', '.join(having)}")
     return [
         (learner, task)
         for name, learner in having.items()

@@ -217,14 +217,14 @@ class Training:
 
     @property
     def seed(self) -> int:
-        """Seed of the learner and its batch: another one when resumed, and none of an evaluation."""
+        """Seed of the learner and its batch. It changes when a run is resumed, and no evaluation uses it."""
         return (self.algorithm.seed + self.done) % UNSEEN
 
     @property
     def one_reward(self) -> bool:
-        """Whether all learners are paid the same, so that what they earn says how well they learn.
+        """Whether all learners get the same reward, so that higher reward means better learning.
 
-        Of several who are paid for themselves, the policy that earns most is the most collusive one.
+        With individual rewards, the policy with the highest total is the most collusive one.
         """
         return len(self.learners) == 1 or self.config.reward.sharing == 1
 
@@ -376,7 +376,7 @@ def background_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]
     learners = list(algorithm.learners) or [agent for agent in agents if agent not in named][: 1 if rest else None]
     if rest and not set(agents) - named.keys() - set(learners):
         raise ValueError(
-            f"--background {rest[0]} plays for nobody: every other agent learns or has a policy of its own"
+            f"--background {rest[0]} has no agent to play: every other agent learns or has a policy of its own"
         )
     for agent in agents if rest else ():
         if agent not in learners:

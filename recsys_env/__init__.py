@@ -7,13 +7,16 @@ tasks.py        the named tasks (tuned.json: parameters of their policies); cata
                 tuning.py: the search for those parameters; scenarios.py: held-out teams
 fields.py       what agents observe, every field declared once; observations.py: the flat vector and the dict of
                 its parts; spaces.py: the Gymnasium spaces
+responses.py    what can happen to a slot (clicked, bought, ...), every response declared once
 arrays.py       World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
-world.py        builds the World of a config
+world.py        builds the World of a config (partners.py: what goes with what; privacy.py: noise for a guarantee)
 kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
 batch.py        what every batch of copies offers; actions.py: how it reads actions; infos.py: what it reports
 game_batch.py   a batch that plays its copies itself: vector.py on the CPU, cuda/ on a GPU by the same kernels
 worlds.py       batches of several worlds side by side
-environment.py  one copy as a PettingZoo environment; render.py: its pages as text and pictures
+snapshots.py    checks of what a snapshot or another world may hold; memory.py: whether a batch fits; busy.py: one
+                thread at a time
+environment.py  one copy as a PettingZoo environment (aec.py: agents in turn); render.py: its pages as text and pictures
 team_sizes.py   teams of several sizes: one layout of observations, one environment
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
@@ -23,6 +26,7 @@ views.py        the game as Gymnasium sees it
 texts/          what items are called, and what visitors ask for
 language/       text as vectors, pages as prompts, language agents
 adapters/       the batch in each trainer library's form
+trained/        networks of trained policies, and how they are stored
 evaluation/     metrics, runs and their statistics, tournaments, replays, logs
 logs.py         logs in the forms of other libraries
 fitting/        purchase log -> FittedWorld, a config with its catalogue
@@ -31,7 +35,8 @@ __main__.py     the commands (cli.py, listing.py)
 
 Shared by the later ones: history.py (what an agent remembers of its visitors), tensors.py (arrays for PyTorch),
 scorer.py (a network that scores candidates),
-files.py (reading and writing), libraries.py (optional ones), provenance.py (what made a result).
+files.py (reading and writing), addresses.py (secrets in URLs), libraries.py (optional ones), provenance.py (what made a
+result).
 """
 
 from __future__ import annotations
@@ -149,8 +154,9 @@ def vector_env(
         catalogue: fitted items and users, as in `parallel_env`.
         specialize: whether the step is compiled for the structure of this world alone, which makes it faster; "auto":
             where that pays off (see `VectorEnv`). Results do not depend on it.
-        copy: whether results are copies, as in Gymnasium's vector environments. With False they are the batch's own
-            arrays, which the step after the next overwrites; on a GPU they always are.
+        copy: whether results are copies, as in Gymnasium's vector environments. If False, results are the batch's own
+            arrays, which the step after the next overwrites. On a GPU this argument has no effect: results are always
+            the batch's own arrays.
         device: "cpu" gives a `VectorEnv`; "cuda" a `recsys_env.cuda.batch.CudaVectorEnv`, whose arrays stay on the GPU
             and whose results are the same.
         observation_format: "flat" (arrays [B, N, O]) or "dict" (their parts; see `recsys_env.observations`).

@@ -45,10 +45,10 @@ class ActionReader:
         # what `read_joint` returns, and its bytes
         self._bytes = bytearray(self._dtype.itemsize * math.prod(self._read_shape[1:]))
         self._one = np.frombuffer(self._bytes, self._dtype).reshape(1, *self._read_shape[1:])
-        self._joined = bytearray().join  # whose result need not be copied once more, as that of `bytes`
+        self._joined = bytearray().join  # joining into a bytearray saves the copy that joining into bytes needs
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return ActionReader, self._made_of  # copied one by one, the array would not be of the bytes any more
+        return ActionReader, self._made_of  # a copy of each attribute would separate the array from its buffer
 
     def empty(self) -> np.ndarray:
         """Actions [B, N, A] of zero."""
@@ -71,13 +71,13 @@ class ActionReader:
         return checked if checked.dtype is self._dtype else checked.astype(self._dtype)
 
     def read_joint(self, joint: Sequence[Any]) -> np.ndarray:
-        """One copy's actions, by agent, as `read` makes them of an array: [1, N, A].
+        """Return one copy's actions, given by agent, as an array [1, N, A].
 
-        To build that array takes longer than the step of a small game. What comes as spaces draw it is therefore
-        written into one that the next call overwrites.
+        Building a new array takes longer than the step of a small game. Actions of the type that spaces sample are
+        therefore written into one array, which the next call overwrites.
 
         Raises:
-            ValueError, TypeError: as `read` does, or some make no array.
+            ValueError, TypeError: as in `read`, or an action cannot be converted to an array.
         """
         return self._one if self._write(joint) else self.read([[array_of(action) for action in joint]])
 
@@ -111,8 +111,10 @@ class ActionReader:
         return _find_outside(self._dtype.char)
 
     def _exactly(self, array: np.ndarray) -> np.ndarray:
-        """The same numbers, contiguous, as one of the kinds that they are checked in. What overflows comes out
-        negative."""
+        """Return the numbers as a contiguous array of a type that `_find_outside` is compiled for.
+
+        Integers that overflow become negative, and so count as outside.
+        """
         if array.dtype is self._dtype:
             return array if array.flags.carray else array.copy()  # read-only arrays are another type to compiled code
         return array.astype(np.float64 if self._continuous else np.int64, order="C")

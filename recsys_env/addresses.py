@@ -1,4 +1,4 @@
-"""Addresses of models on a network: their passwords and keys are told to the server and to nobody else.
+"""Addresses of models on a network. Passwords and keys are sent to the server, and never stored or printed.
 
 name = without_secrets("llm:http://me:word@host/v1?api_key=abc#tiny")    # llm:http://***@host/v1?api_key=***#tiny
 with_secrets("http://***@host/v1?api_key=***#tiny")                      # the address that this process was given
@@ -18,16 +18,16 @@ _given: dict[str, str] = {}  # address without secrets, up to the #, -> the one 
 
 
 def without_secrets(text: str) -> str:
-    """The text, in whose addresses `***` stands for user and password and for the value of each part of the query.
+    """Return the text with `***` in place of the user, the password and all query values of its addresses.
 
-    Of an address that cannot be read, such as one whose password holds a / that is not written as %2F, only the scheme
-    is left. The process remembers what was given, for `with_secrets`.
+    Of an address that cannot be parsed, for example because its password contains a / that is not written as %2F, only
+    the scheme is kept. The process remembers the full addresses, for `with_secrets`.
     """
     return _ADDRESS.sub(_named, text)
 
 
 def with_secrets(address: str) -> str:
-    """The address that `without_secrets` has made this name of; any other text is returned as it is."""
+    """Return the full address for a name that `without_secrets` returned; other text is returned unchanged."""
     url, mark, model = address.partition("#")
     return _given.get(url, url) + mark + model
 

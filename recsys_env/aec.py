@@ -17,7 +17,7 @@ from .checks import check_count
 from .config import WorldConfig
 from .environment import RecommendationEnv, parallel_env
 
-# What PettingZoo lets nobody see before the first reset.
+# Attributes that PettingZoo requires to raise before the first reset.
 _OF_AN_EPISODE = {
     *("agents", "num_agents", "agent_selection", "rewards", "terminations", "truncations", "infos"),
     *("_cumulative_rewards", "_observations"),
@@ -129,7 +129,9 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
             self._moved = True
             return
         if self._round != self.vector._moves:
-            raise RuntimeError("call reset() before step(): the page of this round is gone; step this one alone")
+            raise RuntimeError(
+                "call reset() before step(): the parallel environment behind this one was stepped; step this one only"
+            )
         self._actions[0, self._turn] = self.vector._actions.read_one(self._turn, action)
         if self._turn + 1 < len(agents):
             self._moved = True
@@ -166,7 +168,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
             ValueError, TypeError: `max_iter` is no count.
         """
         check_count("max_iter", max_iter, 0, 2**63)
-        agents = self.agents  # which there are not before the first reset
+        agents = self.agents  # raises before the first reset
         return self._turns(max_iter) if agents else iter(())
 
     def _turns(self, max_iter: int) -> Iterator[str]:

@@ -23,8 +23,10 @@ def is_sequence(value: Any) -> bool:
 
 
 def is_number(value: Any, *kinds: type) -> bool:
-    """Whether it is a scalar of these kinds (default: integers and floats), Python's or NumPy's; truth values and time
-    spans are none."""
+    """Whether the value is a scalar of these kinds (default: integers and floats), of Python or NumPy.
+
+    Booleans and time spans are not numbers here.
+    """
     kinds = kinds or (int, float, np.integer, np.floating)
     return isinstance(value, kinds) and not isinstance(value, (bool, np.timedelta64))
 
@@ -56,7 +58,7 @@ def unknown(kind: str, name: Any, known: Iterable[str]) -> str:
 
 
 class ByName(dict[str, Thing]):
-    """Things of a kind by their names. To ask for one that is not there is a KeyError that names the nearest."""
+    """Dictionary of named objects of one kind; a missing name raises a KeyError that suggests the nearest name."""
 
     def __init__(self, kind: str, things: dict[str, Thing]) -> None:
         super().__init__(things)
@@ -70,7 +72,7 @@ def array_of(values: Any) -> np.ndarray:
     """The values as an array of any kind.
 
     Raises:
-        ValueError: they make none, or some are masked, which an array would not tell.
+        ValueError: the values cannot be converted to one array, or some are masked (an array would lose the mask).
     """
     try:
         if isinstance(values, np.ma.MaskedArray):

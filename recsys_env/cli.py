@@ -153,6 +153,16 @@ WORLDS_OF_A_KIND = 16
 CATALOGUES = {"train": range(WORLDS_OF_A_KIND), "unseen": range(WORLDS_OF_A_KIND, 2 * WORLDS_OF_A_KIND)}
 
 
+def check_worlds(tasks: Sequence[str], seeds: int) -> None:
+    """Raise ValueError if runs with these seeds would share a world of a task with `catalogues=`."""
+    for task in tasks:
+        if "catalogues=" in task and seeds > WORLDS_OF_A_KIND:
+            raise ValueError(
+                f"--seeds = {seeds} is more than the {WORLDS_OF_A_KIND} worlds of {task}, and runs in one world are "
+                "not independent"
+            )
+
+
 def config_of(task: str, run: int = 0) -> WorldConfig:
     """Return the config of a task given by name and changed fields, such as `duel-v1`,
     `streaming-v1,observability=full,users.number=16` or `duel-v1,choice.v_0_by_mood=(1,2,5)`.

@@ -469,7 +469,9 @@ class RoleConfig(Settings):
         *LEVELS.values(),
     )
     hidden: tuple[str, ...] = words_field(
-        "observation fields that are 0 for this role; its candidates do not change", *HIDEABLE
+        "observation fields that are 0 for this role, as are the features of candidates that follow from them; which "
+        "candidates are retrieved does not change",
+        *HIDEABLE,
     )
     knows: tuple[int, ...] = integers_field(
         "information partition: a label for each topic; the role sees the label of the session's intent; empty = none",
@@ -716,7 +718,7 @@ class WorldConfig(Settings):
             *self._auction_conflicts(),
             *self._platform_conflicts(),
             *self._mood_conflicts(),
-            *self._broken_promises(),
+            *self._privacy_conflicts(),
             *self._observation_conflicts(),
             *self._item_conflicts(),
             (
@@ -860,7 +862,7 @@ class WorldConfig(Settings):
             ),
             (
                 self.items.period > 0 and self.items.life == 0,
-                f"items.period = {self.items.period} needs items.life > 0; allowed is 0 where it is 0",
+                f"items.period = {self.items.period} needs items.life > 0; with items.life = 0 only 0 is allowed",
             ),
             (
                 self.items.title_signal > 0 and self.items.titles == "keywords",
@@ -879,8 +881,8 @@ class WorldConfig(Settings):
         return [
             (
                 self.auctioned != (self.offer.kind == "bid"),
-                f"page = {self.page!r} and offer.kind = {self.offer.kind!r} do not go together: bids are for the slot "
-                "of page = 'auction', which is sold in no other way",
+                f"page = {self.page!r} and offer.kind = {self.offer.kind!r} do not go together: page = 'auction' "
+                "and offer.kind = 'bid' need each other",
             ),
             (self.auctioned and self.slots > 1, f"page = 'auction' sells one slot; slots = {self.slots} must be 1"),
             (
@@ -895,12 +897,15 @@ class WorldConfig(Settings):
             ),
         ]
 
-    def _broken_promises(self) -> list[tuple[bool, str]]:
+    def _privacy_conflicts(self) -> list[tuple[bool, str]]:
         """Settings that would reveal personal data in spite of the noise on observations."""
-        promise = f"observation.privacy_epsilon = {self.observation.privacy_epsilon:g}"
+        setting = f"observation.privacy_epsilon = {self.observation.privacy_epsilon:g}"
         scenes, knowing = [scene.name for scene in self.scenes], [role.name for role in self.roles if role.knows]
         return [
-            (self.private and broken, f"{promise} promises what {what} would break; {allowed}")
+            (
+                self.private and broken,
+                f"{setting} is not possible with {what}, which would reveal personal data; {allowed}",
+            )
             for broken, what, allowed in (
                 (len(scenes) > 1, f"the item that leads from scene to scene {scenes}", "one scene is allowed"),
                 (bool(knowing), f"roles.knows of {knowing}", "none is allowed"),
@@ -1072,7 +1077,7 @@ GROUPS = (
 
 # Arguments of the constructors that are no fields, and which constructors take them.
 _ARGUMENTS = {
-    "render_mode": "parallel_env, env, single_agent_env and text_env; a batch draws nothing",
+    "render_mode": "parallel_env, env, single_agent_env and text_env; a batch does not render",
     "observation_format": (
         "parallel_env, env, vector_env, single_agent_env, single_agent_vector_env and shared_policy_env"
     ),

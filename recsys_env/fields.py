@@ -31,9 +31,9 @@ class Shape(NamedTuple):
     roles: int  # R
     habits: int  # H
     views: int  # P: separate histories, N or (observation.share) 1
-    satisfaction_views: (
-        int  # separate observed satisfactions: N, 1 (observation.observed_satisfaction="platform"), or 0 (finite games)
-    )
+    # Separate observed satisfactions: N, 1 (observation.observed_satisfaction="platform"), or 0 (finite games and
+    # platforms).
+    satisfaction_views: int
     released_views: int  # histories that are released with noise: `views`, or 0 without differential privacy
     visit_views: int  # separate counts of a person's visits: N on rival pages, else 0
     cart: int  # Q: size of the cart, 0 where nothing is put in a cart for later

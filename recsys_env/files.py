@@ -58,11 +58,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def checked_path(name: str, value: Any) -> Path:
-    """The path, if it may be one.
+    """Return the value as a path, after checking that it can be one.
 
     Raises:
-        TypeError: something else than a text or a path.
-        ValueError: it is empty, longer than any, or holds a null character or what is none in the names of files.
+        TypeError: it is neither a string nor a path.
+        ValueError: it is empty, too long, or contains a null character or one that file names cannot hold.
     """
     if not isinstance(value, str | Path):
         raise TypeError(f"{name} = {shown(value)} must be a path")

@@ -78,7 +78,9 @@ def policies_of(
     policies = dict(background) if isinstance(background, Mapping) else dict.fromkeys(names, background)
     for agent in agents:
         if agent in learners and agent in policies:
-            raise ValueError(f"{agent} is to learn and to play {shown(policies[agent])}; it can do one of them")
+            raise ValueError(
+                f"{agent} is a learner and also has the policy {shown(policies[agent])}; give it to one of the two"
+            )
         if agent not in learners and agent not in policies:
             raise ValueError(
                 f"{agent} neither learns nor has a policy; give it one, as in {agent}=content, or let it learn"

@@ -27,7 +27,7 @@ from .fields import ACTION, OBSERVATION, STATE, field_slices, observed_features,
 from .files import digest_of_arrays
 from .memory import bytes_of_rows, check_rows_fit
 from .observations import checked_format, observation_layout, observation_space
-from .privacy import WITHHELD_FEATURES
+from .privacy import features_unseen_by
 from .settings import difference
 from .snapshots import Contents
 from .spaces import action_space, unit_box
@@ -114,10 +114,11 @@ class GameBatch(Batch[Array, InfosT]):
         for name in dict.fromkeys(self.config.hidden(n)):
             if name in self.observation_fields:
                 yield self.observation_fields[name]
-        if self.config.private and "candidates" in self.observation_fields:
+        unseen = features_unseen_by(self.config, n)
+        if unseen and "candidates" in self.observation_fields:
             columns = self.observation_fields["candidates"]
             for f, feature in enumerate(self.candidate_features):
-                if feature in WITHHELD_FEATURES:
+                if feature in unseen:
                     yield slice(columns.start + f, columns.stop, len(self.candidate_features))
 
     @property
@@ -365,10 +366,10 @@ class GameBatch(Batch[Array, InfosT]):
         return self._final_states()
 
     # -------------------------------------------------------------------------------------------- where the arrays are
-    # Of this class, on the host.
+    # Defaults for arrays on the host. A batch on a GPU overrides these methods.
 
     def _on_host(self, array: Any) -> np.ndarray:
-        """An array of our state as it is now, on the host: the array itself if it is there."""
+        """An array of the batch's state as it is now, on the host: the array itself if it is there."""
         there: np.ndarray = array
         return there
 
@@ -383,7 +384,7 @@ class GameBatch(Batch[Array, InfosT]):
 
     @abstractmethod
     def _replace_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Let these larger arrays take the place of those of our state."""
+        """Let these larger arrays take the place of those of the batch's state."""
 
     @abstractmethod
     def _free_memory(self) -> tuple[int | None, str]:

@@ -138,7 +138,7 @@ class History:
         All numbers are in [-1, 1]. The gap of a page is log(1 + ticks since) / 10, at most 1.
 
         Raises:
-            ValueError, TypeError: `visitors` is not one visitor for each row.
+            ValueError, TypeError: `visitor` does not hold one visitor id for each row.
         """
         slot, known = self._find(self._visitors(visitor))
         seen = np.where(known, self._seen[self._rows, slot], 0)

@@ -151,10 +151,10 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
     Every entry has the same shape and kind in every step, as Gymnasium's `SyncVectorEnv` and Tianshou's buffers want
     it. `recsys_env.plain(infos)` makes lists and Python's own numbers of all of them.
 
-    It subclasses `dict`, because libraries check for one, and behaves like a `UserDict`: an entry is made when it is
-    first read. The dictionary that the type inherits holds only what they are made of, under one name,
-    so that C code which looks at the size does not take it for empty. What goes past the object's own methods, such as
-    `dict.keys(info)`, meets that alone; `dict(info)`, `{**info}`, `info | ...`, `json`, `copy` and `pickle` do not.
+    It subclasses `dict`, because libraries check for that, and behaves like a `UserDict`: entries are computed when one
+    is first read. The inherited `dict` stores only the source of the entries, under one key, so that C code that checks
+    the size does not see an empty dictionary. Calls that bypass the methods of this class, such as `dict.keys(info)`,
+    see only that key. `dict(info)`, `{**info}`, `info | ...`, `json`, `copy` and `pickle` work.
     """
 
     SLOTS = ("shown", "rank", *NAMES)

@@ -1,7 +1,7 @@
-"""Whether a batch fits into memory, which is asked before any of it is allocated.
+"""Checks that a batch fits into memory, before any of it is allocated.
 
-Systems hand out memory that they do not have: an array of zeros takes none until it is written to. A batch that is too
-large would therefore be made, and its process be ended some time later without a word.
+Operating systems promise more memory than they have: an array of zeros takes none until it is written to. Without this
+check, a batch that is too large would be created, and the system would end the process later without a message.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""What the arrays of a snapshot, or of a world that is put in place of another, may hold: tables of ranges, and what
-must agree with what.
+"""What the arrays of a snapshot, or of a world that replaces another one, may hold: ranges, and consistency checks.
 
-Kernels look nothing up that they have written themselves, so a state that no game comes to would make them read and
-write outside their arrays, or play on for ever. Ranges hold for all records and rows, also for those that are untouched
-or of an earlier episode; what a game comes to lies within them always.
+Kernels do not check indices that they have written themselves. An impossible state would make them read and write
+outside their arrays, or loop forever. The ranges hold for all records and rows, also for those that are not initialised
+or belong to an earlier episode. Every state that a game can reach lies within them.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from .fields import Shape
 from .kernels.dynamics import USERS_PER_WORD
 
 _FINITE = float(np.finfo(np.float32).max)
-_MOST = 2**31 - 2  # of what is counted on, in 32 bits
+_MOST = 2**31 - 2  # largest value of a 32-bit counter that is incremented later
 _DEVIATIONS = 9.0  # a normal number of the engine is less than this away from 0
-_UNIT = 1.02  # largest entry of a vector of unit norm; a catalogue's are so to 1e-2
+_UNIT = 1.02  # largest entry of a unit vector; catalogues keep unit norm to 1e-2
 _ROUNDING = 1e-4  # of sums in float32, relative
 
 _EVERY = (0, 2**64 - 1)

@@ -35,7 +35,7 @@ class Slate(spaces.MultiDiscrete):
 
 
 def beside_picks(shape: Shape) -> list[int]:
-    """Sizes of what an action holds beside its picks, in this order: a level of prices, a message."""
+    """Return the sizes of the parts of an action after its picks, in order: price or bid level, message."""
     return [size for size in (shape.levels, shape.vocabulary) if size]
 
 
@@ -76,9 +76,9 @@ def parts_of(actions: Any, slots: int, beside: Sequence[int]) -> Any:
 def action_space(config: WorldConfig, shape: Shape) -> spaces.Space:
     """Discrete for one slot, MultiDiscrete for slates, Box for queries and weights.
 
-    What there is beside the picks multiplies (action = (pick * L + level) * V + word) or appends ([n] * K + [L] + [V]);
-    `fused` puts it together. A creator's action is topic * L + level of clickbait, of `platform.bait_levels` = L. The
-    parts of a box are declared in `fields.ACTION`.
+    With one slot the parts form one number, (pick * L + level) * V + word. With several slots they are separate
+    entries, [n] * K + [L] + [V]. `fused` combines them. A creator's action is topic * L + level of clickbait, of
+    `platform.bait_levels` = L. The parts of a box are declared in `fields.ACTION`.
     """
     n, slots = choices(config, shape), shape.slots
     if config.continuous:

@@ -883,7 +883,7 @@ def _import(module: str) -> None:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise ValueError(
             f"there is no module {shown(error.name)} that could register tasks; my_file.py in this folder or on "

@@ -136,7 +136,9 @@ def _range(field: str, values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Budget:
-    """Budget of a search for rankers: it plays `searches * generations * population * episodes` episodes in all.
+    """Budget of a search for rankers. Its generations play `searches * generations * population * episodes` episodes.
+
+    Trying every single weight as a start, and comparing the searches at the end, come on top of that.
 
     Raises:
         ValueError, TypeError: the population is below 4, another number is below 1 or not an integer, or there are more

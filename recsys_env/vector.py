@@ -45,7 +45,7 @@ from .memory import available, bytes_of_copies, check_fits
 from .snapshots import check_world
 from .spaces import mask_size
 
-CHUNK = 64  # copies that go through the stages of a tick together, at most: more leave the processor's first cache
+CHUNK = 64  # most copies that go through a stage of a tick together: their state fits into the first-level cache
 # The default of `specialize`: batches of this many copies at the first step, smaller ones after this many agent-steps,
 # which take about as long as compiling.
 SPECIALISED, PAYS_OFF = 1_024, 20_000_000
@@ -513,7 +513,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._made[entry] = compiled_for(self._kinds(), getattr(step, entry), self._private, rows)
         return self._made[entry]
 
-    # -------------------------------------------------------------------------------------------- save, restore, expect
+    # -------------------------------------------------------------------------------------------- expect, explain
 
     @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
@@ -540,7 +540,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         return {**by_slot, "individual_reward": own, "objectives": objectives, "reward": reward}
 
     def _spare_report(self) -> Report:
-        """A report whose page kernels may replace: of an idle tick, unless they do."""
+        """A copy of the report that kernels may overwrite, with the price multipliers and bids of an idle tick."""
         last = self._report
         agents, bids = last.agents.copy(), np.zeros_like(last.bids)
         agents["log_price_multiplier"] = 0.0
@@ -611,8 +611,8 @@ def _steps_until_specialised(specialize: Any, num_envs: int, num_agents: int) ->
 
 
 def _check_fork(threads: int) -> None:
-    """Raise RuntimeError where this process was forked from one whose threads had started: the library of threads would
-    end it without a word."""
+    """Raise RuntimeError in a process that was forked after threads had started; the threading library would crash
+    it."""
     started = _threads.setdefault("process", os.getpid())
     if started != os.getpid():
         raise RuntimeError(

@@ -167,8 +167,10 @@ def build(config: WorldConfig, catalogue: Catalogue | None = None) -> World:
 
 
 def _rounded(function: Callable[..., np.ndarray], *numbers: Any) -> np.ndarray:
-    """A function of NumPy in extended precision, rounded to float64. In float64 its last bit is another one on other
-    processors: NumPy has code for each of their instruction sets."""
+    """Apply a NumPy function in extended precision and round to float64.
+
+    In float64 the last bit differs between processors, because NumPy has code for each instruction set.
+    """
     return function(*(np.asarray(part, np.longdouble) for part in numbers)).astype(np.float64)
 
 
@@ -434,9 +436,10 @@ def _params(config: WorldConfig, shape: Shape, items: np.ndarray) -> np.ndarray:
 
 
 def _fill_log(world: World, rng: np.random.Generator) -> None:
-    """Fill the historical log and its means: how people respond to each item is `kernels.past`'s, the rest is chance.
+    """Draw the historical log of every item, and fill in its means.
 
-    The means are those that a log without end would have, so that they exist where the log is short.
+    `kernels.past` computes how people respond to each item; the counts are drawn from that. The means are expectations,
+    so that they are defined also for a short or empty log.
     """
     from .kernels.past import respond
 

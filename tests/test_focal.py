@@ -248,7 +248,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
         policies_of(agents, "random", ["a1"])
     with pytest.raises(ValueError, match="a_2 neither learns nor has a policy; give it one, as in a_2=content"):
         policies_of(agents, {"a_0": "random"}, ["a_1"])
-    with pytest.raises(ValueError, match="a_1 is to learn and to play 'random'"):
+    with pytest.raises(ValueError, match="a_1 is a learner and also has the policy 'random'"):
         policies_of(agents, dict.fromkeys(agents, "random"), ["a_1"])
     for learners in ("a_1", 1, {"a_1"}):
         with pytest.raises(TypeError, match=r"learners = .* must be a list of agents"):

@@ -332,9 +332,8 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
         "--background names recommender_1 twice: content and random",
         background=("recommender_1=content", "recommender_1=random"),
     )
-    refused(
-        "--background content plays for nobody", background=("content",), learners=("recommender_0", "recommender_1")
-    )
+    both = ("recommender_0", "recommender_1")
+    refused("--background content has no agent to play", background=("content",), learners=both)
     refused("nobody learns", background=("recommender_0=content", "recommender_1=random"))
     told = "cma-es does not play against its own past; generative, ippo, ppo-torch and q-torch do"
     refused(told, "cma-es", background=(SELF,))

@@ -25,7 +25,7 @@ from recsys_env import TASKS, VectorEnv, WorldConfig, cli
 from recsys_env.arrays import State, World, aligned, read_only
 from recsys_env.batch import AnyBatch
 from recsys_env.evaluation import scale_ends
-from recsys_env.evaluation.statistics import interval, place_on_scale
+from recsys_env.evaluation.statistics import place_on_scale
 from recsys_env.kernels.equations import Alternative, depends_on
 from recsys_env.kernels.machine.compiler import entry
 from recsys_env.kernels.planners.beliefs import Sees, estimate_taste
@@ -33,7 +33,7 @@ from recsys_env.policies import Planner, Policy
 from recsys_env.provenance import provenance
 
 from ..result_files import earlier, store
-from .played import HELD_OUT, Played
+from .played import HELD_OUT, Played, ratio
 
 KINDS: dict[str, tuple[bool, bool]] = {  # row -> whether the planner is denied (taste, items)
     "planner, taste estimated": (True, False),
@@ -116,8 +116,8 @@ def measure(task: str, episodes: int) -> dict[str, Any]:
     played = Played(config, episodes, HELD_OUT, made)
     low, high = scale_ends(config)
     samples = {name: played.mean(name) for name in dict.fromkeys((low, high, "static", "planner", *KINDS))}
-    span = float((samples[high] - samples[low]).mean())
-    lost = {name: interval(100 * (samples["planner"] - samples[name]) / span) for name in KINDS}
+    span = (samples[high] - samples[low]) / 100
+    lost = {name: ratio(samples["planner"] - samples[name], span) for name in KINDS}
     return {"rows": place_on_scale(samples, low, high), "lost": lost}
 
 

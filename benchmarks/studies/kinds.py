@@ -81,7 +81,7 @@ def measured(
     }
     row: dict[str, Any] = {"source": provenance(), "beside": beside}
     if beside[name]["costs"].get("ms", 0.0) <= QUICK:
-        found = exploitability(policy, config, budget=BUDGET, episodes=64)
+        found = exploitability(policy, config, budget=BUDGET, agents=config.agents[:1], episodes=64)
         row["best reply gains"] = found["agents"][config.agents[0]]["gain"]
     print(f"{task}, {name}: {time.perf_counter() - began:.0f} s", flush=True)
     return row
@@ -101,9 +101,7 @@ def main() -> None:
         settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks, "beside": sorted(others)}
         rows = dict(earlier(f"kinds-{task}", "rows", settings))
         for name in policies:
-            found = measured(task, args.ticks, name, policies, others, args.episodes)
-            found["beside"] = {**rows.get(name, {}).get("beside", {}), **found["beside"]}
-            rows[name] = found
+            rows[name] = measured(task, args.ticks, name, policies, others, args.episodes)
             store(f"kinds-{task}", settings, {"rows": rows})
 
 

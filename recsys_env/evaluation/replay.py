@@ -35,7 +35,7 @@ from ..responses import NAMES, RESPONSES
 from ..tasks import task_config
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
-from .surrogate import Options, Surrogate, can_explain, list_page
+from .surrogate import Options, Surrogate, can_explain, held_out_fidelity, list_page
 
 # Bit 0, 1, ... of a slot's flags; the next one says that it is promoted. Other responses are columns of numbers.
 FLAGS = tuple(response.name for response in RESPONSES if response.kind == "?")
@@ -277,10 +277,7 @@ class _Episode:
             "events": self._events,
             "lost": self._lost,
             "fates": self._fates,
-            "fidelity": [
-                round(surrogate.fidelity(pages), 3) if pages.shown.any() else None
-                for surrogate, pages in self._surrogates
-            ],
+            "fidelity": [held_out_fidelity(pages) for _, pages in self._surrogates],
         }
 
 

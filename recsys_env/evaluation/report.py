@@ -70,12 +70,7 @@ def evaluate(
     cli.at_least(0, warmup=warmup)
     cli.not_empty(tasks=tasks)
     policies = checked_policies(policies)
-    for task in tasks:
-        if "catalogues=" in task and seeds > cli.WORLDS_OF_A_KIND:
-            raise ValueError(
-                f"--seeds = {seeds} is more than the {cli.WORLDS_OF_A_KIND} worlds of {task}, and runs in one world "
-                "are not independent"
-            )
+    cli.check_worlds(tasks, seeds)
     configs = {task: cli.config_of(task) for task in cli.tasks_of(tasks)}
     teams = {
         task: dict.fromkeys((*scale_ends(config), *asked_or_usual(policies, config)))

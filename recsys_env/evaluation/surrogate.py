@@ -90,6 +90,12 @@ class Surrogate(NamedTuple):
         return fidelity(self.contributions(pages).sum(2), pages)
 
 
+def held_out_fidelity(pages: Options) -> float | None:
+    """Return the fidelity of a surrogate of every second page on the other pages; None if these show nothing."""
+    some, others = (Options(*(array[first::2] for array in pages)) for first in (0, 1))
+    return round(Surrogate.fit(some).fidelity(others), 3) if some.shown.any() and others.shown.any() else None
+
+
 def fidelity(scores: np.ndarray, pages: Options) -> float:
     """Return the fidelity of any scores [P, C]; options with equal scores keep their order."""
     order = np.argsort(np.where(pages.there, -scores, np.inf), 1, kind="stable")

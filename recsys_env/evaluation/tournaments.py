@@ -79,6 +79,7 @@ def tournament(
     for policy in filter(is_team, policies or ()):
         raise ValueError(f"{shown(policy)} is a team; a tournament is played by single policies")
     tasks = tuple(cli.tasks_of(tasks))
+    cli.check_worlds(tasks, seeds)
     for task in tasks:
         if cli.config_of(task).num_agents == 1:
             raise ValueError(f"{task} has one agent, which has nobody to play against")
@@ -180,7 +181,8 @@ def cross_play(policies: Sequence[str], payoffs: np.ndarray) -> dict[str, dict[s
 
     Returns:
         "all", and each learner with several seeds (`learner_of`) -> diagonal (mean reward of teams of one policy),
-        off_diagonal (of mixed teams), gap; with a single policy only the diagonal.
+        off_diagonal (of mixed teams), gap; with a single policy only the diagonal. Intervals are over runs of these
+        very policies.
     """
     seeds: dict[str, list[int]] = {}
     for i, policy in enumerate(policies):
@@ -193,6 +195,8 @@ def cross_play(policies: Sequence[str], payoffs: np.ndarray) -> dict[str, dict[s
 
 
 def _diagonal_and_off(payoffs: np.ndarray) -> dict[str, Any]:
+    """Means over the teams of these policies, with intervals over runs: what other trainings would have earned is not
+    in them."""
     same = np.eye(len(payoffs), dtype=bool)
     diagonal = payoffs[same].mean(0)
     if len(payoffs) < 2:

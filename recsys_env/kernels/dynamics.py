@@ -241,13 +241,17 @@ def show(world, state, report, p, b):
 
 @kernel
 def after_click(world, state, p, b, n, j, pull, log_dwell):
-    """A click on item j of agent n, of which `pleasure` makes this pull and the dwell time over the length has this
-    log: drift, satiation, satisfaction, trust, history, statistics."""
+    """Apply a click on item j of agent n: drift, satiation, satisfaction, trust, history and item statistics.
+
+    Args:
+        pull: tanh of the experienced utility (`equations.pleasure`).
+        log_dwell: log(dwell time / length of the item).
+    """
     copy = state.copies[b]
     row, topic = copy.row, world.items[j].topic
     user, dims, dyn = state.users[b, copy.visitor], p.shape.dims, p.dynamics
     if dyn.drift > 0.0:
-        follows = not is_private(p)  # the profile is the taste plus a fixed noise; under a promise it stays
+        follows = not is_private(p)  # the profile is the taste plus a fixed noise; with privacy it stays
         if follows:
             for d in range(dims):
                 state.vectors[b, row, p.shape.profile + d] -= state.vectors[b, row, p.shape.taste + d]
@@ -505,8 +509,10 @@ def begin_session(world, state, p, b, u):
 
 @kernel
 def tell_history(world, state, p, b, key):
-    """Under a promise of privacy: what the active agents know of the visitor's history is its present state, blurred
-    (`privacy.py`), on so many pages of the person; later on it stays as it is."""
+    """With differential privacy: release the visitor's history, with noise (`privacy.py`), to the active agents.
+
+    This happens on the first `privacy_pages` pages of a person. On later pages agents see the last release again.
+    """
     copy, size = state.copies[b], p.shape.dims + p.shape.topics
     first, stop = active_agents(world, p, copy)
     if p.shape.released_views == 1:

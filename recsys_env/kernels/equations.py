@@ -316,8 +316,12 @@ def click_probability(mass, masses, weight, weights):
 
 @kernel
 def choice_probability(inclusive, rest):
-    """P(n) of an agent of this inclusive value, or of an item alone on its page of this utility, where everything else
-    together has a mass of which this is the log."""
+    """Probability of choosing one alternative in a logit.
+
+    Args:
+        inclusive: its inclusive value, or the utility of an item that is alone on its page.
+        rest: log of the sum of exp(utility) over all other alternatives, no click included.
+    """
     return sigmoid(inclusive - rest)
 
 

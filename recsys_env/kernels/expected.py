@@ -225,7 +225,7 @@ def _expect_page(world, state, report, scratch, p, b, click, cart, own, objectiv
 def expect(world, state, report, scratch, actions, click, cart, own, objectives, rewards):
     """Fill click[B, N, K], cart[B, N, K], own[B, N], objectives[B, N] and rewards[B, N], all zeros before.
 
-    `state` and the report's slots, price multipliers and bids are the caller's to spend.
+    This function overwrites parts of `state` and the report's slots, price multipliers and bids: pass copies.
     """
     p = world.params[0]
     for b in range(state.copies.size):

@@ -36,10 +36,10 @@ _fill_terms = _filling(tuple(TERMS.values()))
 
 @entry
 def explain(world, state, report, scratch, actions, terms, position, trust, outside, click):
-    """Put the page together that these actions ask for, and take its slots apart.
+    """Build the page that these actions ask for, and explain each of its slots.
 
-    `state.messages`, `state.price_levels`, `state.inclusive`, the arrays of `page="platform"`, and the report's slots,
-    price multipliers and bids are the caller's to spend; the last three hold the page then.
+    This function overwrites `state.messages`, `state.price_levels`, `state.inclusive`, the arrays of `page="platform"`,
+    and the report's slots, price multipliers and bids: pass copies. Afterwards the last three hold the page.
 
     Args:
         terms: [B, N, K, len(TERMS)] filled where a slot is standing.

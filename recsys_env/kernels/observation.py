@@ -150,9 +150,11 @@ def _observe_candidate_items(world, state, p, b, n, observations):
 
 @kernel
 def describe_candidates(world, state, scratch, p, b, n, feature, size, rows, r, at):
-    """Write into rows[b, r, at:] the features of agent n's candidates, one candidate after the other: `size` numbers
-    each, of which `feature` says where each feature stands (-1 = it is left out). First come those that are to be
-    squashed; what the others are worked out from waits in the scratch. Returns how many candidates there are."""
+    """Write the features of agent n's candidates into rows[b, r, at:], `size` numbers for each candidate.
+
+    `feature` gives the position of each feature, -1 = left out. Features that are squashed are written first; the
+    inputs of the other ones are kept in the scratch meanwhile. Returns the number of candidates.
+    """
     row = scratch.turns[b].scratch_row
     if feature.repeat >= 0:
         count_seen(world, state, p, b, n, state.candidates[b, n], scratch.seen[row])
@@ -214,8 +216,8 @@ def _describe_bounded(scratch, p, b, count, feature, size, rows, r, at):
 
 @kernel
 def _write_features(world, state, p, b, n, candidate, feature, rows, r, at):
-    """Write into rows[b, r, at:] the features of a candidate that are to be squashed; returns what the others are
-    worked out from: clicks, impressions and satisfaction of everybody, and age."""
+    """Write the features of a candidate that are squashed into rows[b, r, at:]. Return the inputs of the other ones:
+    clicks, impressions and satisfaction over all users, and age."""
     copy, dims = state.copies[b], p.shape.dims
     tick, j = copy.tick, candidate.item
     popularity, clicks, impressions, satisfaction = public_statistics(world, state, p, b, j, copy.stamp, tick)

@@ -1,8 +1,8 @@
 """The outcomes of a tick one by one, for exact tables: probabilities of each draw, and the effect of a given outcome.
 
-A tick is taken apart at its draws: the entries below lead from one to the next. Each fills in the probabilities of the
-draw ahead; the caller makes a row of the batch of every outcome and goes on with it. All equations are those of the
-step; here only the outcome is given instead of drawn.
+A tick is split at its random draws. Each entry below fills in the probabilities of the next draw. The caller then makes
+one row of the batch for every possible outcome and continues with the next entry. The equations are those of the step;
+only the outcome is given instead of drawn.
 """
 
 from __future__ import annotations
@@ -158,8 +158,10 @@ def begin_sessions(world, state, user_slots, intents, opens):
 
 @entry
 def retrieve(world, state, scratch):
-    """The candidates of the next page, of which the caller knows that nothing about them is random, and what it is
-    worth to bidders, of which it knows the same."""
+    """Draw the candidates of the next page and the value of its slot to each bidder.
+
+    The caller must know that neither is random in this world, because every draw uses key 0.
+    """
     p = world.params[0]
     for b in range(state.copies.size):
         draw_candidates(world, state, scratch, p, b, np.uint64(0))

@@ -126,19 +126,18 @@ def purchase_value(world, p, j, paid):
 
 @kernel
 def item_statistics(world, state, p, b, j, stamp, tick):
-    """(popularity, clicks, impressions, satisfaction) of item j, of everybody and decayed: what the historical log says
-    and what the episode adds.
+    """Return decayed statistics of item j over all users: (popularity, clicks, impressions, satisfaction).
 
-    Popularity is of clicks too, by the log's own count. Impressions are weighted by examination theta, satisfaction is
-    the sum of log(dwell / length) over the clicks.
+    They combine the historical log with this episode. Popularity counts clicks as well, but starts from the log's own
+    count, `World.items.popularity`. Impressions are weighted by examination theta. Satisfaction is the sum of
+    log(dwell / length) over the clicks.
     """
     return _statistics(world, state, p, b, j, stamp, tick, 1.0)
 
 
 @kernel
 def public_statistics(world, state, p, b, j, stamp, tick):
-    """What everybody may know of `item_statistics`: all of it, or under a promise of privacy what the historical log
-    says. To that no visitor of the episode has added."""
+    """Return `item_statistics` as agents may see it: with differential privacy, of the historical log only."""
     return _statistics(world, state, p, b, j, stamp, tick, 0.0 if is_private(p) else 1.0)
 
 

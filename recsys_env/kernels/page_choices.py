@@ -398,8 +398,13 @@ def slopes(pages, scratch, phi, level, common, own, sensitivity, gradient, item_
 
 @entry
 def curvatures(pages, scratch, phi, level, common, own, sensitivity, hessian, item_hessian, cross):
-    """Add to the arrays minus the second derivatives of the same at s = t = w = 0: in phi, in the levels, and between
-    them. That in the levels is bounded by its part on the diagonal without the squares of probabilities."""
+    """Add minus the second derivatives of the log-likelihood of `slopes`, at s = t = w = 0, to the arrays.
+
+    Args:
+        hessian: [n, n] in phi.
+        item_hessian: [M] in the levels: a diagonal upper bound, which leaves out the squares of the probabilities.
+        cross: [M, n] between levels and phi.
+    """
     head = hessian.shape[0]
     count = head - FACTORS
     chance, middle, z = scratch.odds, scratch.middle, scratch.along

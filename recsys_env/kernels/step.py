@@ -128,8 +128,13 @@ def _go_on(world, state, report, scratch, p, b, stay):
 
 @kernel
 def take_effect(world, state, report, p, b, n, k, pull, log_dwell):
-    """What a page changes in its visitor, but for what was bought and the mood of finite games, given the click on slot
-    k of agent n (-1 = none), and of its experience the pull and the log of the dwell time over the length."""
+    """Apply what a page changes in its visitor, except purchases and the mood of finite games.
+
+    Args:
+        n, k: agent and slot of the click; n = -1 is no click.
+        pull: tanh of the experienced utility (`equations.pleasure`).
+        log_dwell: log(dwell time / length of the item).
+    """
     j = np.int64(report.slots[b, n, k].item) if n >= 0 else np.int64(-1)
     fade(state, p, b)
     show(world, state, report, p, b)

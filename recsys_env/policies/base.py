@@ -54,8 +54,10 @@ class Policy:
 
     @property
     def remembers(self) -> bool:
-        """Whether how it acts depends on more than the page at hand and random draws. By default that is so of every
-        policy that overrides `observe` or `reset`."""
+        """Whether its actions depend on anything besides the current page and random draws.
+
+        By default this is true for every policy that overrides `observe` or `reset`.
+        """
         own = type(self)
         return own.observe not in (Policy.observe, TeamPolicy.observe) or own.reset is not Policy.reset
 
@@ -151,9 +153,8 @@ class Policy:
 class TeamPolicy(Policy):
     """Acts for several agents of a batch at once, such as one network that sees what all of them see.
 
-    Where a `Team` is made, the agents to which the same object, name or folder is given are its agents: all agents of a
-    task, or some of them. The order of calls is that of `Policy`; agents are those of `bind`, in the order of the
-    batch.
+    In a `Team`, a team policy acts for all agents that are given the same object, name or folder. Calls are made in the
+    order of `Policy`; agents are in the order of the batch.
     """
 
     indices: list[int]  # numbers of the N' bound agents among all agents of the task

@@ -22,7 +22,7 @@ from .slates import level_of
 
 _FIELDS = {field.name: field for field in OBSERVATION}
 LATENT = ("taste", "quality", "bait", "intent", "satiation")
-"""What an oracle may rank by as well: <p, q>, g, c, [t = intent] and s of an option, in the terms of the utility."""
+"""Further features that an oracle ranks by: taste match <p, q>, quality, clickbait, [topic = intent], satiation."""
 _SAVED = {"loader": str, "states": [str], "names": [str], "weights": {str: [[float]]}, "digest": str}
 
 

@@ -23,7 +23,7 @@ from .assortment import empty_scratch, oracle_levels
 from .base import Policy, check_chooses_pages
 from .slates import slate_action
 
-PEOPLE = 2048  # who stand for the prior
+PEOPLE = 2048  # size of the sample that represents the prior
 PARTICLES = 64
 _SAME = 1e-5  # squared distance below which two tastes are the same, but for rounding
 
@@ -37,12 +37,12 @@ class Observer(Policy):
     lies between `static` and `observer` can be learnt from observations, and what lies between `observer` and `planner`
     is hidden.
 
-    It is no exact optimum, so what it earns is a lower bound. It takes what rivals show on its pages to weigh as much
-    as what it shows itself, does not see what visitors do elsewhere, and does not explore. A page takes about a
-    millisecond.
+    It is not an exact optimum, so its reward is a lower bound. It assumes that rivals' slots on its pages have the same
+    weight as its own, does not see what visitors do elsewhere, and does not explore. A page takes about a millisecond.
+    The filter is that of Gordon, Salmond & Smith (1993).
 
     Args:
-        particles: S, people who the visitor may be.
+        particles: S, number of hypotheses about the visitor.
 
     Raises:
         ValueError, TypeError: `particles` is not a whole number of 1 or more.

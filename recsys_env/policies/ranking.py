@@ -8,9 +8,9 @@ import numpy as np
 
 from ..batch import AnyBatch
 from ..checks import unknown
-from ..fields import candidate_features, unseen_features
+from ..fields import candidate_features
 from ..kernels.planners.options import list_options
-from ..privacy import WITHHELD_FEATURES
+from ..privacy import features_unseen_by
 from ..responses import later_reward
 from ..vector import VectorEnv
 from .base import Policy, check_chooses_pages
@@ -125,10 +125,7 @@ def hidden_features(envs: VectorEnv, index: int) -> list[int]:
     names, hidden = candidate_features(envs.config, envs.shape), envs.config.hidden(index)
     if "candidates" in hidden:
         return list(range(len(names)))
-    # Otherwise the observation holds all features that no promise of privacy withholds.
-    works_out = not envs.config.retrieves or envs.config.candidates.features == "vectors"
-    unseen = unseen_features(hidden) if works_out else frozenset()
-    unseen |= WITHHELD_FEATURES if envs.config.private else frozenset()
+    unseen = features_unseen_by(envs.config, index)
     return [f for f, name in enumerate(names) if name in unseen]
 
 

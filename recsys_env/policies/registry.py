@@ -72,7 +72,7 @@ FAMILIES: dict[str, str] = {  # policies NAME:ARGUMENT
 }
 _STATE = "the world and the visitor's state"
 ORACLES: dict[str, str] = {
-    "observer": "the world, but of visitors only what its agent observes",
+    **dict.fromkeys(("observer", "teller"), "the world, but of visitors only what its agent observes"),
     **dict.fromkeys(("greedy", "planner", "reciprocal", "grim", "matcher", "undercutter"), _STATE),
     "learned/streaming-v1/oracle": _STATE,
     "central": "the world, the visitor's state and the options of all agents",
@@ -276,7 +276,7 @@ def _import(path: str) -> Callable[..., Any]:
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise ImportError(f"policy {shown(path)} needs {error.name}, which is not installed") from error
         raise ValueError(
             f"policy {shown(path)}: there is no module {shown(error.name)}; "
