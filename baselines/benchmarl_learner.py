@@ -63,7 +63,7 @@ def experiment_config(on_policy: bool, num_envs: int, frames: int, device: str, 
 
 
 class Monitor(Callback):
-    """Reports every batch of frames."""
+    """Reports every batch of frames, once all groups have learned from it."""
 
     def __init__(self, rollout: RolloutRewards) -> None:
         super().__init__()
@@ -72,7 +72,11 @@ class Monitor(Callback):
     def on_batch_collected(self, batch: Any) -> None:
         groups = self.experiment.group_map
         self._rollout.add(torch.cat([batch["next", group, "info", "individual_reward"] for group in groups], -2))
-        self._rollout.end(self.experiment.total_frames * sum(map(len, groups.values())))
+
+    def on_train_end(self, training_td: Any, group: str) -> None:
+        groups = self.experiment.group_map
+        if group == [*groups][-1]:
+            self._rollout.end(self.experiment.total_frames * sum(map(len, groups.values())))
 
 
 class BenchMARLLearner:

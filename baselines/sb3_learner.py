@@ -36,18 +36,27 @@ _SCALE = "returns"  # of rewards, in a checkpoint: mean, variance and count of d
 
 
 class Monitor(BaseCallback):
-    """Reports every rollout."""
+    """Reports every rollout, once the policy has learned from it: when the next one begins, or at the end."""
 
     def __init__(self, rollout: RolloutRewards) -> None:
         super().__init__()
-        self._rollout = rollout
+        self._rollout, self._ended = rollout, False
 
     def _on_step(self) -> bool:
         self._rollout.add(self.training_env.individual_reward)  # type: ignore[attr-defined]
         return True
 
     def _on_rollout_end(self) -> None:
-        self.logger.record("rollout/own_per_episode", self._rollout.end(self.model.num_timesteps))
+        self.logger.record("rollout/own_per_episode", self._rollout.per_episode)
+        self._ended = True
+
+    def _on_rollout_start(self) -> None:
+        if self._ended:
+            self._rollout.end(self.model.num_timesteps)
+            self._ended = False
+
+    def _on_training_end(self) -> None:
+        self._on_rollout_start()
 
 
 class SB3Learner:

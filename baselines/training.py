@@ -65,13 +65,20 @@ class RolloutRewards:
         """Add the individual rewards of a tick, or of all ticks, as an array or tensor."""
         self._own.append(float(own.mean()))
 
+    @property
+    def per_episode(self) -> float:
+        """Individual reward per learner so far, scaled to an episode."""
+        return self._horizon * float(np.mean(self._own))
+
     def end(self, agent_steps: int) -> float:
         """Report the point of the curve after `agent_steps` steps of learners, and begin the next rollout.
+
+        Call it once the policy has learned from the rollout, because the policy may be evaluated then.
 
         Returns:
             individual reward per learner, scaled to an episode.
         """
-        reward = self._horizon * float(np.mean(self._own))
+        reward = self.per_episode
         self._own.clear()
         self._ended({"agent_steps": agent_steps, "episode_reward": reward})
         return reward

@@ -15,7 +15,9 @@ from stable_baselines3 import PPO
 
 from baselines.__main__ import main
 from baselines.algorithms import IPPO
+from baselines.loop import TrainingLoop
 from baselines.train import train
+from baselines.training import Point
 from recsys_env import TASKS, WorldConfig
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval, normalised_score
 from recsys_env.policies import make_policy
@@ -132,6 +134,26 @@ def test_every_rollout_is_learned_from_at_a_rate_above_zero(
     begun = np.arange(len(rates)) * rollout
     assert len(rates) == -(-timesteps // rollout)
     np.testing.assert_allclose(rates, run.learning_rate * (1 - begun / timesteps), rtol=1e-9)
+
+
+def test_a_rollout_is_reported_after_the_policy_has_learned_from_it(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluations and checkpoints belong to the agent-steps that they are stored with."""
+    order, learn, report = list[str](), PPO.train, TrainingLoop._rollout_ended
+
+    def learned(model: PPO) -> None:
+        learn(model)
+        order.append("learned")
+
+    def reported(loop: TrainingLoop, point: Point) -> None:
+        report(loop, point)
+        order.append("reported")
+
+    monkeypatch.setattr(PPO, "train", learned)
+    monkeypatch.setattr(TrainingLoop, "_rollout_ended", reported)
+    train(settings(task, tmp_path, timesteps=3 * 16 * 4 * TASKS[task].num_agents, eval_episodes=2))
+    assert order == 3 * ["learned", "reported"]
 
 
 @pytest.mark.parametrize("changes", ["action=items", "action=query", "messages=3", "slots=1", "mask_actions=True"])
