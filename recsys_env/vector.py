@@ -530,14 +530,18 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._require_reset("expected_feedback()")
         read = self._actions.read(actions)
         b, n, k = self.num_envs, self.num_agents, self.config.slots
-        state = State(*(array.copy() for array in self._state))
-        report = self._spare_report()
+        state, report = self._spare_state(), self._spare_report()
         click, cart = np.zeros((b, n, k)), np.zeros((b, n, k))
         own, objectives, reward = np.zeros((b, n)), np.zeros((b, n)), np.zeros((b, n))
         expect(self.world, state, report, self._scratch, read, click, cart, own, objectives, reward)
         purchase = cart if self.config.feedback.instant else np.zeros_like(cart)
         by_slot = {"click": click, "cart": cart, "purchase": purchase}
         return {**by_slot, "individual_reward": own, "objectives": objectives, "reward": reward}
+
+    def _spare_state(self) -> State:
+        """The state, with copies of the arrays that kernels write while they build a page."""
+        written = ("messages", "price_levels", "inclusive", "windows", "window_clicks", "pages_served")
+        return self._state._replace(**{name: getattr(self._state, name).copy() for name in written})
 
     def _spare_report(self) -> Report:
         """A copy of the report that kernels may overwrite, with the price multipliers and bids of an idle tick."""
@@ -572,15 +576,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
         self._require_reset("explain()")
         read = self._actions.read(actions)
-        state = self._state._replace(
-            messages=self._state.messages.copy(),
-            price_levels=self._state.price_levels.copy(),
-            inclusive=self._state.inclusive.copy(),
-            windows=self._state.windows.copy(),
-            window_clicks=self._state.window_clicks.copy(),
-            pages_served=self._state.pages_served.copy(),
-        )
-        report = self._spare_report()
+        state, report = self._spare_state(), self._spare_report()
         slots = (self.num_envs, self.num_agents, self.config.slots)
         terms, position, click = np.zeros((*slots, len(TERMS))), np.zeros(slots), np.zeros(slots)
         trust, outside = np.zeros(slots[:2]), np.zeros(self.num_envs)

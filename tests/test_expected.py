@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from recsys_env import VectorEnv, WorldConfig, replace, vector_env
+from benchmarks.checks.unchanged import drawn as any_actions
+from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.kernels.expected import expect
 
 COPIES, ROUNDS = 20_000, 5
@@ -215,6 +216,19 @@ def test_expecting_changes_nothing(config: WorldConfig) -> None:
         a, b = envs.step(actions), other.step(actions)
         np.testing.assert_array_equal(a[0], b[0])
         np.testing.assert_array_equal(a[1], b[1])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_neither_expecting_nor_explaining_a_page_changes_a_task(task: str) -> None:
+    envs, bits = vector_env(task, 4), np.random.PCG64(6)
+    envs.reset(seed=2)
+    for _ in range(6):
+        envs.step(any_actions(envs, bits))
+        before = [array.copy() for array in (*envs.arrays, *envs.report)]
+        envs.expected_feedback(any_actions(envs, bits))
+        envs.explain(any_actions(envs, bits))
+        for one, two in zip(before, (*envs.arrays, *envs.report), strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("config", [SHOP, ROWS, INSTANT, RIVAL], ids=["shop", "rows", "instant", "rival"])
