@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 
-from recsys_env import __version__, cli
-from recsys_env.checks import unknown
+from recsys_env import cli
 
 COMMANDS = {  # name -> (module:function of the words behind it, what it does)
     "train": ("baselines.train:command", "train an algorithm on a task, alone or beside other policies"),
@@ -25,23 +23,8 @@ COMMANDS = {  # name -> (module:function of the words behind it, what it does)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Call the command that the first word names; `python -m baselines COMMAND --help` lists its arguments."""
-    if argv and argv[0] == "--version":
-        print(f"recsys_env {__version__}")
-        return
-    if not argv or argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:11} {about}" for name, (_, about) in COMMANDS.items())
-        print(f"usage: python -m baselines COMMAND [-h] ...\n       python -m baselines --version\n\n{lines}")
-        return
-    name, *words = argv
-    if name not in COMMANDS:
-        cli.fail(unknown("command", name, COMMANDS))
-    module, _, function = COMMANDS[name][0].partition(":")
-    try:
-        found = importlib.import_module(module)
-    except ImportError as error:  # says what to install
-        cli.fail(error)
-    getattr(found, function)(words)
+    """Call the command named by the first word; `python -m baselines COMMAND --help` shows its arguments."""
+    cli.dispatch("baselines", COMMANDS, argv, lambda name, module, function, words: getattr(module, function)(words))
 
 
 if __name__ == "__main__":

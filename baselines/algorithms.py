@@ -17,6 +17,7 @@ from typing import Annotated, ClassVar, Literal
 from recsys_env import WorldConfig
 from recsys_env.checks import shown, unknown
 from recsys_env.focal import checked_agent
+from recsys_env.libraries import is_missing
 from recsys_env.policies.linear import check_states
 from recsys_env.settings import replace
 from recsys_env.trained.sizes import SIZES
@@ -520,7 +521,7 @@ def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+        if not is_missing(name, error):
             raise
         raise ValueError(
             f"there is no module {name!r}; a class MyAlgorithm in my_file.py, in this folder or on PYTHONPATH, is "

@@ -76,7 +76,7 @@ class Example:
     titles: list[str]
 
     def without(self, titles: set[str]) -> Example:
-        """The same, as if there were no items with these titles."""
+        """Return the example without these titles, also in the visitor's history."""
         page = replace(
             self.page,
             clicked=tuple(past for past in self.page.clicked if past.title not in titles),

@@ -51,12 +51,15 @@ class Monitor(BaseCallback):
         self._ended = True
 
     def _on_rollout_start(self) -> None:
+        self._report()
+
+    def _on_training_end(self) -> None:
+        self._report()
+
+    def _report(self) -> None:
         if self._ended:
             self._rollout.end(self.model.num_timesteps)
             self._ended = False
-
-    def _on_training_end(self) -> None:
-        self._on_rollout_start()
 
 
 class SB3Learner:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from . import cli
-from .checks import unknown
 
 CORE = {  # name -> (module:function, what it does): commands that need no extra
     "tasks": ("recsys_env.listing:tasks", "list the tasks"),
@@ -35,37 +33,14 @@ COMMANDS = {**CORE, **EXTRA}  # a module is imported when its command is called
 
 def main(argv: Sequence[str]) -> None:
     """Call the command named by the first word; `python -m recsys_env COMMAND --help` shows its arguments."""
-    try:
-        try:
-            _call(argv)
-        finally:
-            sys.stdout.flush()  # so that a closed pipe fails here and not at the end of the process
-    except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    cli.dispatch("recsys_env", COMMANDS, argv, _call)
 
 
-def _call(argv: Sequence[str]) -> None:
-    if not argv or argv[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:11} {what}" for name, (_, what) in COMMANDS.items())
-        print(f"usage: python -m recsys_env COMMAND [-h] ...\n       python -m recsys_env --version\n\n{lines}")
-        return
-    name, *words = argv
-    if name == "--version":
-        from . import __version__
-
-        print(f"recsys_env {__version__}")
-        return
-    if name not in COMMANDS:
-        cli.fail(unknown("command", name, COMMANDS))
-    module, _, function = COMMANDS[name][0].partition(":")
-    try:
-        found = importlib.import_module(module)
-    except ImportError as error:  # the message says what to install
-        cli.fail(error)
+def _call(name: str, module: ModuleType, function: str, words: Sequence[str]) -> None:
     run = cli.run_core if name in CORE else cli.run
-    result = run(getattr(found, function), f"recsys_env {name}", words)
-    if hasattr(found, "show"):
-        found.show(result)
+    result = run(getattr(module, function), f"recsys_env {name}", words)
+    if hasattr(module, "show"):
+        module.show(result)
 
 
 def script() -> None:

@@ -64,7 +64,8 @@ class Catalogue:
     item_quality: np.ndarray | None = None  # [M] float32: g_j, what people find out after the click; None = 0 for all
     item_id: np.ndarray | None = None  # [M] str: their ids in the log; None = they have none
     user_id: np.ndarray | None = None  # [U] str: likewise
-    # What is expected of an item whose own record is not known, given its log list price x over its topic's mean:
+    # What is expected of an item whose own record is not known, given x, the log of its usual price (the geometric mean
+    # of what is asked for it) over the mean list price of its topic:
     # item_intercept = popularity_intercept + popularity_slope * log(1 + item_popularity) + price_slope * x, and
     # item_quality = quality_slope * x.
     popularity_intercept: float = 0.0

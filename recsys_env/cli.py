@@ -7,14 +7,16 @@ import ast
 import dataclasses
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
-from .checks import did_you_mean, is_sequence, shown
+from .checks import did_you_mean, is_sequence, shown, unknown
 from .config import WorldConfig
 from .tasks import SUITES, TASKS, task_config
 
@@ -23,6 +25,55 @@ def fail(message: object) -> NoReturn:
     """Print one line to stderr and exit with status 2."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2)
+
+
+def dispatch(
+    program: str,
+    commands: Mapping[str, tuple[str, str]],
+    argv: Sequence[str],
+    call: Callable[[str, ModuleType, str, Sequence[str]], None],
+) -> None:
+    """Call the command named by the first word, or print the version or the list of the commands.
+
+    Args:
+        program: as in `python -m program`.
+        commands: name -> (module:function, what it does); a module is imported when its command is called.
+        call: called with the name of the command, the module, the name of the function, and the other words.
+
+    Raises:
+        SystemExit: there is no such command, or a library that it needs is missing.
+    """
+    try:
+        try:
+            _dispatch(program, commands, argv, call)
+        finally:
+            sys.stdout.flush()  # so that a closed pipe fails here and not at the end of the process
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _dispatch(
+    program: str,
+    commands: Mapping[str, tuple[str, str]],
+    argv: Sequence[str],
+    call: Callable[[str, ModuleType, str, Sequence[str]], None],
+) -> None:
+    if not argv or argv[0] in ("-h", "--help"):
+        lines = "\n".join(f"  {name:11} {what}" for name, (_, what) in commands.items())
+        print(f"usage: python -m {program} COMMAND [-h] ...\n       python -m {program} --version\n\n{lines}")
+        return
+    name, *words = argv
+    if name == "--version":
+        print(f"recsys_env {importlib.import_module(__package__).__version__}")
+        return
+    if name not in commands:
+        fail(unknown("command", name, commands))
+    module, _, function = commands[name][0].partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:  # the message says what to install
+        fail(error)
+    call(name, found, function, words)
 
 
 def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = None) -> Any:
@@ -153,12 +204,12 @@ WORLDS_OF_A_KIND = 16
 CATALOGUES = {"train": range(WORLDS_OF_A_KIND), "unseen": range(WORLDS_OF_A_KIND, 2 * WORLDS_OF_A_KIND)}
 
 
-def check_worlds(tasks: Sequence[str], seeds: int) -> None:
+def check_a_world_for_each_seed(tasks: Sequence[str], seeds: int) -> None:
     """Raise ValueError if runs with these seeds would share a world of a task with `catalogues=`."""
     for task in tasks:
         if "catalogues=" in task and seeds > WORLDS_OF_A_KIND:
             raise ValueError(
-                f"--seeds = {seeds} is more than the {WORLDS_OF_A_KIND} worlds of {task}, and runs in one world are "
+                f"seeds = {seeds} is more than the {WORLDS_OF_A_KIND} worlds of {task}, and runs in one world are "
                 "not independent"
             )
 

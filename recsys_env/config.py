@@ -470,7 +470,7 @@ class RoleConfig(Settings):
     )
     hidden: tuple[str, ...] = words_field(
         "observation fields that are 0 for this role, as are the features of candidates that follow from them; which "
-        "candidates are retrieved does not change",
+        "candidates are retrieved, and how action='weights' ranks them, does not change",
         *HIDEABLE,
     )
     knows: tuple[int, ...] = integers_field(

@@ -6,6 +6,11 @@ import importlib
 from typing import Any
 
 
+def is_missing(module: str, error: ModuleNotFoundError) -> bool:
+    """Whether an import failed because there is no such module, and not because of what the module imports."""
+    return error.name is not None and f"{module}.".startswith(f"{error.name}.")
+
+
 def library(name: str, extra: str) -> Any:
     """The module of this name, which `pip install "recsys_env[extra]"` brings.
 

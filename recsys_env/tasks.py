@@ -33,6 +33,7 @@ from .config import (
     WorldConfig,
     for_catalogue,
 )
+from .libraries import is_missing
 from .settings import replace
 
 _SHOP = (SceneConfig("page", cart=True),)
@@ -883,7 +884,7 @@ def _import(module: str) -> None:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+        if not is_missing(module, error):
             raise
         raise ValueError(
             f"there is no module {shown(error.name)} that could register tasks; my_file.py in this folder or on "

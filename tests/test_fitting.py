@@ -23,6 +23,7 @@ from scipy.sparse import csr_matrix  # noqa: E402
 from recsys_env.evaluation import episode_returns, evaluate  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, LogWarning, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
+from recsys_env.fitting.occasions import Occasions  # noqa: E402
 from recsys_env.fitting.prices import price_weight, usual_prices  # noqa: E402
 from recsys_env.fitting.weights import Choices, Observed, logit_weights, utility_weights  # noqa: E402
 from recsys_env.policies import Team  # noqa: E402
@@ -126,9 +127,10 @@ def test_taste_groups_are_recovered(world, fitted):
     assert abs(fitted.settings["choice"]["beta_taste"] - 0.75) < 2.5 * world.log.taste_error < 0.45
 
 
-def test_appeal_at_list_price_follows_popularity(fitted, log):
+def test_appeal_at_usual_prices_follows_popularity(fitted, log):
     log_price = np.log(fitted.item_price)
     x = log_price - np.array([log_price[fitted.item_topic == t].mean() for t in fitted.item_topic])
+    x += np.log(fitted.item_price_ratio).mean(axis=1)
     appeal = fitted.item_intercept - fitted.settings["choice"]["beta_price"] * x
     age = (log["transaction_timestamp"].max() - log["transaction_timestamp"]) / pd.Timedelta(days=1)
     recent = np.bincount(log["product_id"] - 1000, 0.5 ** (age / 7.0), minlength=ITEMS)
@@ -183,12 +185,15 @@ def test_what_is_new_to_a_user_weighs_the_features_against_each_other():
     features = np.stack([appeal, taste])
     user, bought = np.arange(200), csr_matrix(bought)
     one_step = logit_weights(lambda: [Observed(np.stack([*features, habit]), user, bought)]).weights
-    choices = Choices(features, user, bought, csr_matrix(known * 1.0), csr_matrix(count))
+    occasions = Occasions(user, bought, csr_matrix(known * 1.0), csr_matrix(count))
+    choices = Choices(features, occasions)
     by_appeal, by_taste, beta_repeat = utility_weights(lambda: [choices], (1.0,))[0].weights
     assert one_step[0] / one_step[1] < 0.8
     assert by_appeal / by_taste == pytest.approx(1, abs=0.1)
     assert beta_repeat > 0.5
-    nothing_new = utility_weights(lambda: [choices._replace(known=csr_matrix(np.ones(known.shape)))], (1.0,))[0].weights
+    nothing_new = utility_weights(
+        lambda: [Choices(features, occasions._replace(known=csr_matrix(np.ones(known.shape))))], (1.0,)
+    )[0].weights
     assert all(weight > 0.5 for weight in nothing_new)
 
 
@@ -259,7 +264,7 @@ def test_the_scale_of_habits_is_the_likeliest():
         share = np.exp(appeal + 1.2 * np.log1p(count / true))
         bought = np.array([rng.multinomial(50, row / row.sum()) for row in share])
         past = csr_matrix(count)
-        choices = Choices(appeal[None], np.arange(300), csr_matrix(bought), past, past)
+        choices = Choices(appeal[None], Occasions(np.arange(300), csr_matrix(bought), past, past))
         estimate, scale = utility_weights(lambda choices=choices: [choices], (1.0, 0.3, 0.1, 0.03))
         assert scale == true
         np.testing.assert_allclose(estimate.weights, [1.0, 1.2], atol=0.1)
@@ -850,6 +855,12 @@ def test_a_price_that_is_always_reduced_counts_once(log):
     assert reduced.item_price[0] == pytest.approx(plain.item_price[0] / 0.6, rel=0.2)
     difference = appeal(reduced) - appeal(plain)
     np.testing.assert_allclose(difference, difference[1], atol=0.1)
+    for catalogue in (plain, reduced):  # nor is more expected of it
+        x = usual_prices(catalogue.item_price, catalogue.item_topic, catalogue.item_price_ratio)
+        expected = catalogue.popularity_slope * np.log1p(catalogue.item_popularity) + catalogue.price_slope * x
+        left = catalogue.item_intercept - expected
+        groups = np.arange(ITEMS) % 3 == 0
+        assert abs(left[groups].mean() - left[~groups].mean()) < 0.2
 
 
 def test_a_product_that_is_launched_in_the_last_days_teaches_no_weights(log):

@@ -802,7 +802,7 @@ def test_a_role_that_does_not_see_candidates_does_not_see_their_prices():
 
 
 def test_rules_promise_only_the_messages_and_prices_that_a_role_sees():
-    told = {"messages": "So may you hear theirs", "price_levels": "you see the levels that all agents set"}
+    told = {"messages": "You may hear theirs, too", "price_levels": "you see the levels that all agents set"}
     for task, name in (("coverage-v0", "messages"), ("market-v0", "price_levels")):
         for hidden in (False, True):
             env = text_env(task, roles=[{"hidden": [name] if hidden else []}])
@@ -828,9 +828,11 @@ def test_tools_and_prompts_tell_the_same_popularity():
 def test_a_list_may_begin_on_the_line_of_its_label(begins):
     assert parse(f"{begins}4. War\n1. Sea, city\n\n2. Milk is no good.", page()).picks == (3, 0)
     assert parse(f"{begins}4, 1\n2. Milk is no good.", page()) == Answer((3, 0))
+    assert parse(f"{begins}1. 4\n\n2. 1", page()).picks[0] == 3  # an entry of a list, and no two numbers
+    assert parse(f"{begins}1. 4", page()).picks[0] == 3
 
 
-def test_what_is_known_of_a_visitor_is_all_that_a_title_continues():
+def test_a_story_keeps_whole_titles_recent_items_and_the_request():
     from recsys_env.language.policy import story
 
     said = story(page(clicked=(PastItem("The Moon (subtitled)", "bought"),), recent=past("Milk (2%)"), request="Tea?"))

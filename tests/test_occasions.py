@@ -114,13 +114,30 @@ def test_a_product_that_users_buy_again_is_new_once() -> None:
     occasions = occasions_of(before, after, np.arange(400), popularity.shape, NOW, HALF_LIFE, 40)
 
     def weights(occasions: module.Occasions) -> np.ndarray:
-        choices = Choices(np.stack([popularity, taste]), *occasions)
+        choices = Choices(np.stack([popularity, taste]), occasions)
         return utility_weights(lambda: [choices], (1.0,))[0].weights
 
     np.testing.assert_allclose(weights(occasions), [1.0, 2.0, 1.0], rtol=0.08)
     first = np.searchsorted(occasions.user, occasions.user)  # as if all were known at the beginning alone
     frozen = occasions._replace(known=occasions.known[first], habit=occasions.habit[first])
     assert weights(frozen)[0] > 1.15
+
+
+def test_a_user_who_knows_all_items_teaches_nothing_of_new_ones() -> None:
+    rng = np.random.default_rng(8)
+    features = rng.normal(size=(2, 60, 10))
+    share = np.exp(features.sum(axis=0))
+    bought = csr_matrix([rng.multinomial(5, row / row.sum()) for row in share]).astype(float)
+    known = rng.random((60, 10)) < 0.3
+    known[7] = True
+    past = csr_matrix(known.astype(float))
+    occasions = module.Occasions(np.arange(60), bought, past, past)
+    weights = utility_weights(lambda: [Choices(features, occasions)], (1.0,))[0].weights
+    others = np.delete(np.arange(60), 7)
+    part = module.Occasions(np.arange(59), bought[others], past[others], past[others])
+    without = utility_weights(lambda: [Choices(features[:, others], part)], (1.0,))[0].weights
+    np.testing.assert_allclose(weights, without, atol=0.05)
+    assert not np.allclose(weights[:2], 1.0)
 
 
 def test_users_who_are_alike_have_hardly_different_sensitivities() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys_env import VectorEnv, vector_env
-from recsys_env.evaluation.surrogate import Options, Surrogate, can_explain, fidelity, list_page
+from recsys_env.evaluation.surrogate import Options, Surrogate, can_explain, fidelity, held_out_fidelity, list_page
 from recsys_env.policies import Policy, Team
 from recsys_env.policies.linear import LinearRanker
 
@@ -37,6 +37,7 @@ def test_it_finds_what_a_linear_ranker_weighs() -> None:
     others = [x for name, x in zip(names, moved, strict=True) if name not in ("popularity", "freshness")]
     assert max(others) < 0.3 * moved[names.index("popularity")]
     assert surrogate.fidelity(pages) > 0.97
+    assert held_out_fidelity(pages) > 0.95
 
 
 def test_there_is_nothing_to_find_in_chance() -> None:
@@ -44,6 +45,10 @@ def test_there_is_nothing_to_find_in_chance() -> None:
     pages = pages_of(envs, "random")
     chance = envs.shape.slots / envs.shape.candidates
     assert Surrogate.fit(pages).fidelity(pages) == pytest.approx(chance, abs=0.07)
+    assert held_out_fidelity(pages) == pytest.approx(chance, abs=0.07)
+    few = Options(*(array[:12] for array in pages))
+    assert held_out_fidelity(few) < Surrogate.fit(few).fidelity(few)  # which has seen the pages that it explains
+    assert held_out_fidelity(Options(*(array[:1] for array in pages))) is None
     assert pages.shown.sum(1)[pages.there.any(1)].mean() == pytest.approx(envs.shape.slots, abs=0.05)
 
 

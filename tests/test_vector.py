@@ -910,16 +910,21 @@ def test_a_role_does_not_see_what_is_hidden_from_it() -> None:
     ]
     blind, sighted = (vector_env("journey-v1", 8, horizon=30, **changes) for changes in ({"roles": roles}, {}))
     (a, _), (b, _) = blind.reset(seed=0), sighted.reset(seed=0)
-    rng, shown = np.random.default_rng(0), 0.0
+    rng, shown, matches = np.random.default_rng(0), 0.0, 0.0
     for _ in range(30):
         expected = b.copy()
         for name in ("profile", "anchor"):
             shown += np.abs(expected[:, 1, blind.observation_fields[name]]).sum()
             expected[:, 1, blind.observation_fields[name]] = 0
+        candidates, names = blind.observation_fields["candidates"], blind.candidate_features
+        for name in ("profile_match", "context"):  # which follow from these fields
+            columns = slice(candidates.start + names.index(name), candidates.stop, len(names))
+            matches += np.abs(expected[:, 1, columns]).sum()
+            expected[:, 1, columns] = 0
         np.testing.assert_array_equal(a, expected)
         actions = rng.integers(0, 20, (8, 3, 4))
         (a, *_), (b, *_) = blind.step(actions), sighted.step(actions)
-    assert shown > 0
+    assert min(shown, matches) > 0
     assert not blind.final_obs[:, 1, blind.observation_fields["profile"]].any()
     assert sighted.final_obs[:, 0].any()
     with pytest.raises(ValueError, match="did you mean 'profile'"):

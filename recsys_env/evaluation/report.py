@@ -70,7 +70,7 @@ def evaluate(
     cli.at_least(0, warmup=warmup)
     cli.not_empty(tasks=tasks)
     policies = checked_policies(policies)
-    cli.check_worlds(tasks, seeds)
+    cli.check_a_world_for_each_seed(tasks, seeds)
     configs = {task: cli.config_of(task) for task in cli.tasks_of(tasks)}
     teams = {
         task: dict.fromkeys((*scale_ends(config), *asked_or_usual(policies, config)))

@@ -91,7 +91,7 @@ class Surrogate(NamedTuple):
 
 
 def held_out_fidelity(pages: Options) -> float | None:
-    """Return the fidelity of a surrogate of every second page on the other pages; None if these show nothing."""
+    """Return the fidelity of a surrogate of every second page on the other pages; None if either half shows nothing."""
     some, others = (Options(*(array[first::2] for array in pages)) for first in (0, 1))
     return round(Surrogate.fit(some).fidelity(others), 3) if some.shown.any() and others.shown.any() else None
 

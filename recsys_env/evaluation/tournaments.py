@@ -79,7 +79,7 @@ def tournament(
     for policy in filter(is_team, policies or ()):
         raise ValueError(f"{shown(policy)} is a team; a tournament is played by single policies")
     tasks = tuple(cli.tasks_of(tasks))
-    cli.check_worlds(tasks, seeds)
+    cli.check_a_world_for_each_seed(tasks, seeds)
     for task in tasks:
         if cli.config_of(task).num_agents == 1:
             raise ValueError(f"{task} has one agent, which has nobody to play against")

@@ -145,7 +145,7 @@ def fit(
         keeps as texts (`user_id`, `item_id`). Besides vectors, topics, list prices and habits it contains
 
         - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j,
-          shifted to mean 0 over all purchases. s and s' are fitted; x_j is that of the item's usual price, the
+          shifted to mean 0 over all purchases. s and s' are fitted; x_j is taken at the item's usual price, the
           geometric mean of what is asked for it. At this price and for rho = 1 an item's appeal is thus its
           popularity, which already contains the effect of the price. beta_price acts on deviations: promotions, and
           users whose sensitivity is not average. The mean score restores the norms of
@@ -154,7 +154,7 @@ def fit(
           promotion period; none if prices hardly move.
         - `popularity_intercept`, `popularity_slope`, `price_slope`: what predicts alpha_j from log(1 + all purchases of
           j) and x_j.
-        - `user_activity`: days with a purchase, per day since the user's first one.
+        - `user_activity`: days with a purchase, per day since about one usual gap before the user's first purchase.
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
         - `settings`: `choice` (beta_taste, beta_repeat, repeat_scale, beta_price) and `users` (habit_size, habit_decay,
           the half-life at one page per purchase).
@@ -343,7 +343,7 @@ def _weights(
             match = taste[sample[part]] @ vectors.T
             of_price = np.outer(minds_less[sample[part]], beta_price * x[items])
             of_items = [np.broadcast_to(values, match.shape) for values in (popularity, appeal)]
-            yield Choices(np.stack([*of_items, match, of_price]), *occasions.of(part))
+            yield Choices(np.stack([*of_items, match, of_price]), occasions.of(part))
 
     estimate, scale = utility_weights(blocks, (settings.repeat_scale,) if settings.repeat_scale else REPEAT_SCALES)
     return estimate, scale, {"weight_users": len(sample), "weight_purchases": purchases}

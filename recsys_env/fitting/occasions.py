@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 SEED = 0
-# Numbers in the likelihood of the weights: for each user one per item, and one per occasion and item that the user
-# knows. With more than that the users are sampled: all of their purchases and all items count, so the sample makes the
-# weights less certain, but not biased, and their standard errors say so.
+# Numbers in the likelihood of the weights: for each user one per item, one per occasion and item that the user knows,
+# and one per pair of occasions. With more than that the users are sampled: all of their purchases and all items count,
+# so the sample makes the weights less certain, but not biased, and their standard errors say so.
 LIKELIHOOD_CELLS = 32_000_000
 BLOCK_CELLS = 1_000_000  # of these numbers, held in memory at a time
 
@@ -61,7 +61,9 @@ def returning_users(
         )
     users = np.random.default_rng(SEED).permutation(known)
     items = library("pandas", "fit").concat([before, after]).groupby("user")["item"].nunique()
-    cells = shape[1] + (after.groupby("user")["day"].nunique()[users] * items[users]).to_numpy()
+    occasions = after.groupby("user")["day"].nunique()[users]
+    pairs = occasions * (occasions - 1) // 2  # each occasion looks back at those before it
+    cells = shape[1] + (occasions * items[users] + pairs).to_numpy()
     number = max(1, int(np.searchsorted(np.cumsum(cells), LIKELIHOOD_CELLS, side="right")))
     return users[:number], cells[:number]
 

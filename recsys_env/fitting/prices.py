@@ -105,7 +105,7 @@ def price_sensitivity(lines: pd.DataFrame, users: int, topic: np.ndarray, beta_p
 
     In the logit a sensitivity rho shifts the mean log price of what is chosen by -(rho - 1) beta_price var(log price):
     this is inverted, to first order and as an exponential so that rho > 0, from each user's mean, shrunk towards 0 by
-    how many purchases it rests on (random effects). Users without purchases have the shrunk value 0.
+    how many purchases it rests on (random effects). Users without purchases count as average.
     """
     user, topics, price = lines["user"].to_numpy(), topic[lines["item"]], np.log(lines["paid"].to_numpy())
     excess = price - mean_by(topics, price)[topics]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from ..libraries import library
+from .occasions import Occasions
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -21,14 +22,11 @@ Blocks: TypeAlias = Callable[[], Iterable[T]]  # yields the users in blocks, the
 
 
 class Choices(NamedTuple):
-    """What some users could choose from at each of their occasions, and what they chose; F features, S users, M items,
-    and K occasions, moments at which a user bought something."""
+    """What some users could choose from at each of their occasions, and what they chose; F features, S users, M
+    items."""
 
     features: np.ndarray  # [F, S, M], the same at all occasions of a user
-    user: np.ndarray  # [K] of the occasion, from 0 to S - 1
-    bought: csr_matrix  # [K, M] purchases
-    known: csr_matrix  # [K, M] with an entry where the user had bought the item before
-    habit: csr_matrix  # [K, M] n_uj
+    occasions: Occasions
 
 
 class Observed(NamedTuple):
@@ -41,6 +39,7 @@ class Observed(NamedTuple):
     features: np.ndarray  # [F, S, M]
     user: np.ndarray  # [K]
     bought: csr_matrix  # [K, M]
+    # At most one of the two:
     last: csr_matrix | None = None  # [K, M] the last feature where it is not 0; features[-1] is 0 then
     excluded: csr_matrix | None = None  # [K, M] with an entry where an item cannot be chosen
 
@@ -60,23 +59,27 @@ def utility_weights(blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[E
     First the features among the products that the user had not bought before, then one factor on all of them, and the
     weight of habit, among all products. A log in which nobody buys anything new teaches both from all products.
     """
-    anything_new = any(_new(block).nnz for block in blocks())
+    anything_new = any(_new(block.occasions).nnz for block in blocks())
 
     def first_purchases() -> Iterator[Observed]:
-        for block in blocks():
-            if anything_new:
-                yield Observed(block.features, block.user, _new(block), excluded=block.known)
-            else:
-                yield Observed(block.features, block.user, block.bought)
+        for features, occasions in blocks():
+            user, bought, known, _ = occasions
+            if not anything_new:
+                yield Observed(features, user, bought)
+                continue
+            new = _new(occasions)
+            some = np.diff(new.indptr) > 0  # at other occasions the user may know all items
+            yield Observed(features, user[some], new[some], excluded=known[some])
 
     first = logit_weights(first_purchases)
 
     def all_purchases(scale: float) -> Iterator[Observed]:
-        for features, user, bought, _, count in blocks():
-            habit = count.copy()
-            habit.data = np.log1p(count.data / scale)
+        for features, occasions in blocks():
+            habit = occasions.habit.copy()
+            habit.data = np.log1p(habit.data / scale)
             utility = np.tensordot(first.weights, features, 1)
-            yield Observed(np.stack([utility, np.zeros_like(utility)]), user, bought, last=habit)
+            with_habit = np.stack([utility, np.zeros_like(utility)])
+            yield Observed(with_habit, occasions.user, occasions.bought, last=habit)
 
     found = {scale: logit_weights(partial(all_purchases, scale)) for scale in scales}
     best = max(found, key=lambda scale: found[scale].log_likelihood)
@@ -86,9 +89,9 @@ def utility_weights(blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[E
     return Estimate(weights, errors, log_likelihood), best
 
 
-def _new(block: Choices) -> csr_matrix:
+def _new(occasions: Occasions) -> csr_matrix:
     """The purchases [K, M] of items that their user had not bought before."""
-    new = block.bought - block.bought.multiply(block.known != 0)
+    new = occasions.bought - occasions.bought.multiply(occasions.known != 0)
     new.eliminate_zeros()
     return new.tocsr()
 

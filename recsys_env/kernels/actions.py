@@ -149,8 +149,8 @@ def _nearest(world, state, scratch, p, b, n, actions):
 
 @kernel
 def _rank(world, state, scratch, p, b, n, actions):
-    """The K candidates with the largest sum of weight times feature, with features as in the observation; ties keep
-    their order."""
+    """The K candidates with the largest sum of weight times feature, also of features that the agent's role hides; ties
+    keep their order."""
     slots, filled, row = p.shape.slots, 0, scratch.turns[b].scratch_row
     count = describe_candidates(world, state, scratch, p, b, n, p.features, p.shape.features, scratch.features, 0, 0)
     for c in range(count):

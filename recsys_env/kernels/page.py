@@ -102,6 +102,15 @@ def log_price_now(world, p, j, tick):
 
 
 @kernel
+def usual_log_price(world, p, j):
+    """x of item j at its usual price, the geometric mean of what is asked for it."""
+    x = np.float64(world.items[j].log_price)
+    for r in range(p.shape.price_ratios):
+        x += world.price_ratios[j, r].log_ratio / p.shape.price_ratios
+    return x
+
+
+@kernel
 def price_now(world, p, j, tick):
     """Price now, in mean list prices."""
     price = np.float64(world.items[j].price)

@@ -355,7 +355,8 @@ def story(page: Page) -> str:
     lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []
     lines += [f"Came from: {page.anchor}."] if page.anchor else []
     lines += [f"A visitor chose: {past.title}." for past in page.clicked]
-    lines += [f"A visitor consumed: {past.title}." for past in reversed(page.recent)]
+    chosen = {past.title for past in page.clicked}
+    lines += [f"A visitor consumed: {past.title}." for past in reversed(page.recent) if past.title not in chosen]
     lines += [f'A visitor says: "{page.request}"'] if page.request else []
     return "\n".join([*lines, NOBODY])
 

@@ -188,7 +188,7 @@ _LABEL = re.compile(r"^[^\w\n]*(?:final )?answer[^\w\n:=]*[:=]", re.IGNORECASE |
 _LABEL_WITHIN = re.compile(r"(?<!\w)ANSWER[*_`]*:")  # within a line only as it was asked for, not any "answer: no"
 _MARKER = re.compile(r"^[ \t*_(-]*\d+[.):][ \t*_]+(?=\S)", re.MULTILINE)  # before the entries of a list
 
-_ENUMERATION = re.compile(r"\d+[.):]([ \t]+\d+[.):])*[ \t]+\d+[.):]?")  # such as "3. 1. 2."
+_ENUMERATION = re.compile(r"(?:\d+[.):][ \t]+)+\d+[.):]")  # such as "3. 1. 2."; "1. 4" is an entry of a list
 
 
 def _spoken(text: str) -> str:
@@ -228,8 +228,11 @@ def _said(text: str, page: Page) -> _Said:
 
 
 def _behind_label(text: str, page: Page) -> tuple[list[int | str], bool]:
-    """Return the candidates named on the rest of a label's line, or if it is empty or begins a list, in the paragraph;
-    and whether nothing else stands there. The paragraph may begin with a line that names enough."""
+    """Return the candidates behind a label, and whether nothing else stands there.
+
+    They stand on the rest of its line; if that is empty or begins a list, in the paragraph. A first line that names
+    enough counts alone.
+    """
     line, _, rest = text.partition("\n")
     paragraph = re.split(r"\n\s*\n", text.strip(_EDGES))[0].strip(_EDGES)
     if line.strip(_EDGES) and not (_MARKER.match(line) and _MARKER.match(rest)):

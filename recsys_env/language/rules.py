@@ -264,7 +264,7 @@ def _channels(envs: VectorEnv, n: int, vocabulary: Sequence[str]) -> Iterator[st
     if vocabulary:
         yield "With each page you send one word. The other agents may hear it at this visitor's next page."
         if "messages" not in hidden:
-            yield "So may you hear theirs. The words mean what you and they make of them."
+            yield "You may hear theirs, too. The words mean what you and they make of them."
 
 
 def _visitors(config: WorldConfig) -> Iterator[str]:

@@ -89,10 +89,10 @@ class Tools:
         lines += [f"Ticks since the visit before: {page.gap:.0f}."] if page.gap is not None else []
         if page.private:
             return "\n".join([*lines, "What the visitor clicked or passed over is withheld: its privacy is protected."])
-        for said, titles in (("Clicked", page.clicked), ("Shown and not clicked", page.ignored)):
-            lines += [f"{said} in your slots, oldest first:", *(f"- {title}" for title in titles)] if titles else []
+        for said, items in (("Clicked", page.clicked), ("Shown and not clicked", page.ignored)):
+            lines += [f"{said} in your slots, oldest first:", *(f"- {item}" for item in items)] if items else []
         if page.recent:
-            lines += ["Consumed last, from any agent, newest first:", *(f"- {title}" for title in page.recent)]
+            lines += ["Consumed last, from any agent, newest first:", *(f"- {item}" for item in page.recent)]
         return "\n".join(lines or ["This visitor has seen nothing of yours yet."])
 
     def prices(self) -> str:

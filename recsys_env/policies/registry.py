@@ -15,6 +15,7 @@ from ..addresses import without_secrets
 from ..checks import did_you_mean, shown
 from ..config import WorldConfig
 from ..files import FileError, read_json
+from ..libraries import is_missing
 from ..scenarios import PACKAGE
 from .base import Policy
 from .shipped import shipped
@@ -259,7 +260,7 @@ def _loader(checkpoint: Path) -> Callable[[Path], Any]:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+        if not is_missing(module, error):
             raise
         raise ImportError(
             f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here; "
@@ -276,7 +277,7 @@ def _import(path: str) -> Callable[..., Any]:
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+        if not is_missing(module, error):
             raise ImportError(f"policy {shown(path)} needs {error.name}, which is not installed") from error
         raise ValueError(
             f"policy {shown(path)}: there is no module {shown(error.name)}; "

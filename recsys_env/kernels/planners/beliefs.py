@@ -24,7 +24,16 @@ from ..feedback import cart_chance, expected_experience
 from ..machine.compiler import kernel
 from ..machine.numeric import exp, log1p
 from ..machine.vectors import row_dot
-from ..page import log_price_now, price_asked, price_now, public_popularity, purchase_value, sets_prices, view_of
+from ..page import (
+    log_price_now,
+    price_asked,
+    price_now,
+    public_popularity,
+    purchase_value,
+    sets_prices,
+    usual_log_price,
+    view_of,
+)
 from ..retrieval import seen_count
 
 _MEAN_BAIT = 0.5
@@ -46,7 +55,8 @@ class Sees(NamedTuple):
 
 
 class ExpectedAppeal(NamedTuple):
-    """What is expected of an item whose own record is not known, x being its log list price over its topic's mean.
+    """What is expected of an item whose own record is not known, x being the log of its usual price over the mean list
+    price of its topic (`page.usual_log_price`).
 
     Its intercept, quality and clickbait add `intercept + popularity * log(1 + public popularity) + price * x` to its
     utility, and its quality is `quality * x`.
@@ -191,6 +201,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
     copy, f, agent, item = state.copies[b], p.feedback, world.agents[n], world.items[j]
     view, tick, dims = view_of(p, n), copy.tick, p.shape.dims
     match, x = _match(world, p, j, taste), log_price_now(world, p, j, tick) + log_price_multiplier
+    usual = usual_log_price(world, p, j)
     popularity = public_popularity(world, state, p, b, j, copy.stamp, tick)
     clicks, seen = 0.0, 0.0
     if sees.history:
@@ -201,7 +212,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
     if sees.anchor and copy.anchor >= 0:
         context = row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
     offered = Alternative(
-        intercept=appeal.intercept + appeal.popularity * log1p(popularity) + appeal.price * item.log_price,
+        intercept=appeal.intercept + appeal.popularity * log1p(popularity) + appeal.price * usual,
         quality=0.0,
         bait=0.0,
         match=match,
@@ -217,7 +228,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
         partner=0.0,
     )
     clicked = Consumed(
-        quality=appeal.quality * item.log_price,
+        quality=appeal.quality * usual,
         bait=_MEAN_BAIT,
         match=match,
         satiation=satiation,
