@@ -162,7 +162,7 @@ def test_weights_do_not_depend_on_the_blocks_of_users(monkeypatch, log, fitted):
 
 def test_a_sample_of_users_is_less_certain(monkeypatch, log, world):
     known = log.groupby("household_id")["product_id"].nunique()
-    cells = ITEMS + 29 * known  # of a user who bought on each of the last 29 days
+    cells = ITEMS + 29 * known + 29 * 28 // 2  # of a user who bought on each of the last 29 days
     monkeypatch.setattr("recsys_env.fitting.occasions.LIKELIHOOD_CELLS", cells.sum() / 2)
     with pytest.warns(LogWarning, match=r"of \d\d users: with fewer than 200 purchases or 50 users they are uncertain"):
         sample = fit_log(log, origin="free_choice", dims=4, habit_size=8)
