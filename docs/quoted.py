@@ -14,7 +14,7 @@ from pathlib import Path
 import first_runs
 from measured import NotMeasured, evidence, files, played, reward_beside_others, rewards_of_seeds, stored
 from models import BESIDE, over_seeds
-from worlds_for_models import scores_of_playlist
+from worlds_for_models import best_text, scores_of_playlist
 
 from baselines.learners import TICKS
 from recsys_env import TASKS, Catalogue
@@ -141,7 +141,7 @@ def new_items() -> dict[str, str]:
     """Recall of products that were placed by their words, and by their own purchases."""
     result = stored("new_items")
     ways = {
-        "words": result["best text"],
+        "words": best_text(result["rankings"]),
         "purchases": "its own purchases: taste",
         "topic": "popularity of the topic",
         "random": "random",

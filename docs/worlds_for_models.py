@@ -28,19 +28,20 @@ TOLD = ("quality", "bait")  # what the words of titles may tell
 
 def new_items() -> str:
     result = stored("new_items")
-    settings, less = result["settings"], "best text minus this"
+    settings, less = result["settings"], "minus popularity of the topic"
+    best = best_text(result["rankings"])
 
     def said(value: Mapping[str, float]) -> str:
         return bracketed([value[end] for end in ("mean", "low", "high")], 3)
 
     rows = [
-        [name, said(row["recall"]), said(row["ndcg"]), said(row[less]["ndcg"]) if name != result["best text"] else "—"]
+        [name, said(row["recall"]), said(row["ndcg"]), said(row[less]["ndcg"])]
         for name, row in result["rankings"].items()
     ]
     recall = {name: row["recall"]["mean"] for name, row in result["rankings"].items()}
     means = (
         "Placed by its words, a product without purchases is found with a recall of "
-        f"{recall[result['best text']]:.2f}; a random order reaches {recall['random']:.2f}, and its own purchases "
+        f"{recall[best]:.2f}; a random order reaches {recall['random']:.2f}, and its own purchases "
         f"would reach {recall['its own purchases: taste']:.2f}."
     )
     how = (
@@ -48,7 +49,14 @@ def new_items() -> str:
         f"households that bought some of them later; the best {settings['cutoff']} count [95 % over households]. "
         f"{whence(result, 'new_items.json')}"
     )
-    return section(means, markdown(["ranked by", "recall", "NDCG", "NDCG of the best text less this"], rows), how=how)
+    return section(
+        means, markdown(["ranked by", "recall", "NDCG", "NDCG, less that by popularity of the topic"], rows), how=how
+    )
+
+
+def best_text(rankings: Mapping[str, Any]) -> str:
+    """The ranking by texts with the highest NDCG."""
+    return max((name for name in rankings if name.startswith("text")), key=lambda name: rankings[name]["ndcg"]["mean"])
 
 
 def titles() -> str:

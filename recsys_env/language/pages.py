@@ -22,7 +22,7 @@ from ..policies.ranking import Ranker
 from ..policies.slates import level_of, say, slate_action
 from ..responses import NAMES, most_specific
 from ..vector import VectorEnv
-from .rules import counted, describe_task, one_line, tells_recent
+from .rules import counted, describe_task, one_line, tells_recent, visible_features
 
 REMEMBERED = 8  # clicks remembered of each person
 IGNORED = 20  # items remembered of each person that were shown and not clicked
@@ -302,7 +302,7 @@ class Reader(Ranker):
         self.agent, self._role = agent, envs.config.role_of(self.index)
         self._hidden = envs.config.hidden(self.index)
         self.rules = describe_task(envs, agent, self.vocabulary)
-        observed = set(envs.candidate_features).difference(self.feature_names[f] for f in self._blind)
+        observed = visible_features(envs, self.index)
         self.visible = [(f, name) for f, name in enumerate(self.feature_names) if name in observed]
         # Whether every agent sets a price on every page, so that a level of 0 is that of a price.
         self._all_price = len(envs.config.scenes) == 1 and not envs.config.opens_agent

@@ -108,6 +108,12 @@ PAGE_REWARDS = {
 }
 
 
+def visible_features(envs: VectorEnv, n: int) -> frozenset[str]:
+    """The features of candidates that agent n observes."""
+    names = candidate_features(envs.config, envs.shape)
+    return frozenset(envs.candidate_features).difference(names[f] for f in hidden_features(envs, n))
+
+
 def tells_recent(config: WorldConfig, hidden: Collection[str]) -> bool:
     """Whether pages tell which items a visitor consumed last from any agent: where agents share histories, nothing is
     private, and none of the fields that name these items is hidden from the role."""
@@ -314,9 +320,7 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
             yield '"Consumed last": what it clicked or bought last, from any agent, and how many of its pages ago.'
     order = "best guess first" if config.retrieves and config.candidates.order == "score" else "in no particular order"
     yield f"Candidates come {order}. After its title stand a candidate's description and what is known of it:"
-    names = candidate_features(config, envs.shape)
-    unseen = {names[f] for f in hidden_features(envs, n)}
-    visible = set(envs.candidate_features) - unseen
+    visible = visible_features(envs, n)
     if "price" in visible:
         yield '"price": the price now, in mean list prices of all items'
     yield from (fact.meaning for fact in FACTS if fact.feature in visible)
