@@ -116,7 +116,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     # fits only `fit_origin` plays it, and it was measured anew.
     "db024bcef980915c88edae99de5995e62268a4fa": ("kernels", "cuda", "fitting"),
     # Usual prices in `content`'s beliefs, which are list prices in all tasks; occasions at which nothing new is bought
-    # are left out of a sum to which they add nothing. A fit to Complete Journey is the same to the bit before and after.
+    # are left out of a sum to which they add nothing. A fit to Complete Journey is the same to the bit.
     "5b2865163895b4f5cb1c6b6c338688f035327554": ("kernels", "cuda", "fitting"),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
