@@ -620,3 +620,21 @@ def test_a_wrong_word_is_one_line(
     assert status == 2
     assert message in errors.splitlines()[-1]
     assert not (tmp_path / "world.npz").exists()
+
+
+def held_out(users: int, low: float, high: float) -> dict:
+    """What held-out purchases say of the fitted utility and one other score."""
+    other = {"ndcg": {"mean": 0.75}, "fitted minus this": {"ndcg": {"low": low, "high": high}}}
+    return {"all": {ranking.FITTED: {"ndcg": {"mean": 0.65, "users": users}}, "popularity": other}}
+
+
+def test_few_held_out_users_cannot_say_that_a_world_is_right() -> None:
+    few = verdict.about_ranking(held_out(3, -0.5, 0.3), ())
+    assert [finding.kind for finding in few] == ["serious", "wrong"]
+    assert few[0].text.startswith("Only 3 users of the first part of the log bought anything in the second")
+    assert "does not tell whether" in few[1].text
+    assert few[1].text.endswith("(NDCG@20 0.650 against 0.750, for 3 users).")
+    (alike,) = verdict.about_ranking(held_out(2000, -0.02, 0.01), ())
+    assert (alike.kind, "about as well as" in alike.text) == ("right", True)
+    (worse,) = verdict.about_ranking(held_out(2000, -0.12, -0.08), ())
+    assert (worse.kind, "ranks later purchases better than the fitted utility" in worse.text) == ("wrong", True)

@@ -758,7 +758,7 @@ def test_rows_of_later_events_need_not_repeat_what_the_page_showed(log: Any) -> 
     for name in ("rank", "price", "bought", "delay"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
     bare.loc[3, "position"] = np.nan
-    with pytest.raises(ValueError, match="column 'position' must be a whole number of 1 or more; 1 of"):
+    with pytest.raises(ValueError, match="column 'position' must be a whole number of 0 or more; 1 of"):
         read_pages(bare, None)
 
 
@@ -993,7 +993,7 @@ def test_positions_may_begin_anywhere(log: Any, first: int, step: int, said: str
     np.testing.assert_array_equal(as_categories.rank, given.rank)
     codes = np.where(np.arange(len(moved)) == 7, -1, moved["position"].astype("category").cat.codes)
     missing = pd.Categorical.from_codes(codes, np.unique(moved["position"]))
-    with pytest.raises(ValueError, match=r"'position' must be a whole number of 1 or more; 1 of .* the first is row 7"):
+    with pytest.raises(ValueError, match=r"'position' must be a whole number of 0 or more; 1 of .* the first is row 7"):
         read_pages(moved.assign(position=missing), None)
 
 

@@ -95,7 +95,7 @@ REFUSED = {
     "few users": (
         lambda log: log[log["household_id"] < 100 + FEWEST_USERS - 1],
         "weights of the utility would rest on 551 purchases of 19 users, .* weight_days = 28 .* needed are "
-        f"{FEWEST} purchases of {FEWEST_USERS} users: use a longer log or other weight_days",
+        f"{FEWEST} purchases of {FEWEST_USERS} users: use a longer log, or a larger weight_days",
     ),
     "empty after filtering": (
         lambda log: log.assign(product_id=log["product_id"].astype("category"))[log["sales_value"] < 0],
@@ -314,3 +314,11 @@ def test_a_weight_that_no_world_allows_is_refused():
     for wrong in (50.5, -1e9, np.nan):
         with pytest.raises(ValueError, match=r"the log does not tell choice\.v_0: it is estimated as .*-50 to 50"):
             check_weight("choice.v_0", wrong)
+
+
+def test_labels_that_are_joined_are_doubted() -> None:
+    genres = pd.DataFrame({"user": range(40), "item": range(40), "genres": ["Action|Comedy", "Drama|War"] * 20})
+    doubts = doubts_about_columns(genres, {"user": "user", "item": "item", "topic": "genres"})
+    assert [doubt for doubt in doubts if "several labels joined by '|', such as 'Action|Comedy'" in doubt]
+    single = genres.assign(genres=["Action", "Arts; crafts", "War", "Drama"] * 10)
+    assert not doubts_about_columns(single, {"user": "user", "item": "item", "topic": "genres"})

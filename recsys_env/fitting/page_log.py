@@ -172,6 +172,7 @@ def read_pages(
         if role in data:
             data[role] = _filled(pd, plain_numbers(data[role]), page, item, level)
     if "position" in data:
+        _numbers(data["position"], "a whole number of 0 or more", lambda v: (v >= 0) & (v == np.floor(v)))
         data["position"], more = _from_one(data["position"])
         doubts += more
     numbers = {

@@ -148,6 +148,9 @@ def doubts_about_columns(table: pd.DataFrame, columns: Mapping[str, str | None])
         )
     if (time := columns.get("time")) is not None:
         doubts += _doubts_about_dates(table[time])
+    for role in ("topic", "category"):
+        if columns.get(role) is not None:
+            doubts += _doubts_about_joined_labels(table[columns[role]])
     if columns.get("price") is not None:
         for number, name in enumerate(table.columns):
             if name not in columns.values():
@@ -172,6 +175,21 @@ def _doubts_about_ids(column: pd.Series, role: str) -> list[str]:
             f"column {shown(column.name)}: {rows.sum():,} rows have the {role} {shown(texts[0])}, the first is row "
             f"{int(np.argmax(rows))}, and count as rows of one {role}; leave them out if their ids are missing"
         )
+    return doubts
+
+
+def _doubts_about_joined_labels(column: pd.Series) -> list[str]:
+    """A doubt if most labels are made of several ones, such as the genres Action|Comedy."""
+    labels = [str(label) for label in column.dropna().unique()]
+    doubts = []
+    for separator in ("|", ";"):
+        joined = [label for label in labels if separator in label]
+        if len(joined) > len(labels) / 2:
+            doubts.append(
+                f"column {shown(column.name)} seems to hold several labels joined by {separator!r}, such as "
+                f"{shown(joined[0])}: each of the {len(labels):,} combinations counts as a label of its own; keep one "
+                "label of each item"
+            )
     return doubts
 
 
@@ -373,7 +391,8 @@ def check_evidence(purchases: int, users: int, weight_days: float) -> None:
         raise ValueError(
             f"the weights of the utility would rest on {purchases} purchases of {users} users, who bought both in the "
             f"last weight_days = {weight_days:g} of the log and before; needed are {FEWEST} purchases of "
-            f"{FEWEST_USERS} users: use a longer log or other weight_days"
+            f"{FEWEST_USERS} users: use a longer log, or a larger weight_days where people enter much at a time, as in "
+            "logs of ratings"
         )
 
 

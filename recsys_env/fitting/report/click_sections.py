@@ -179,8 +179,8 @@ def _page_values(found: Mapping[str, Any]) -> list[str]:
             "of the slots in which the log shows what the policy would show, each divided by its propensity. The world "
             "counts its own click probabilities of these slots in the same way. The doubly robust estimate (DR) "
             "corrects DM by IPS of its errors. The mean weight of these slots is 1, but for chance, if the log could "
-            "have shown all that the policy shows and its propensities are right. World, IPS and "
-            f"DR are left out if its whole interval is below {1 - LACKING:g} or above {1 + LACKING:g}, and if fewer "
+            "have shown all that the policy shows and its propensities are right. The estimates are "
+            f"left out if its whole interval is below {1 - LACKING:g} or above {1 + LACKING:g}, and if fewer "
             f"than {FEWEST_MATCHED} of the slots in which the log shows the policy's item were clicked."
         ),
         table(["policy", "world", "DM", "DR", "IPS", "mean weight"], rows),

@@ -121,7 +121,7 @@ def report(
 def show(result: Path | Mapping[str, Any]) -> None:
     """Print the verdict of a report, or the file of a world."""
     if isinstance(result, Path):
-        print(f"{result}: {result.stat().st_size / 1e3:,.0f} kB; other commands take it as --task {result}")
+        print(f"{result}: {result.stat().st_size / 1e3:,.0f} kB; other commands take it as --task or --tasks {result}")
         return
     verdict = result["verdict"]
     print(verdict["sentence"])

@@ -101,9 +101,11 @@ def page_values(
         supported &= (same & (clicked > 0)).sum() >= FEWEST_MATCHED
         values = {"world": of_world, **values}
         found[name] = {
-            "dm": mean_over_users(user, values["dm"]),
             "weight": weight,
-            **{kind: mean_over_users(user, values[kind]) if supported else None for kind in ("world", "ips", "dr")},
+            **{
+                kind: mean_over_users(user, values[kind]) if supported else None
+                for kind in ("world", "ips", "dm", "dr")
+            },
         }
         if supported:
             robust[name], by_world[name], by_log[name] = values["dr"], of_world, values["ips"]

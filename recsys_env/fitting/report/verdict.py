@@ -14,6 +14,7 @@ COVERED, HARDLY_COVERED = 0.8, 0.5  # shares of the purchases that are of items 
 CONNECTED = 0.95  # share of the users in the largest connected group
 NEAR, FAR = 1.5, 3.0  # a distance, relative to its floor
 SMALL = 0.02  # a distance that does not matter
+FEW_HELD_OUT, WIDE = 50, 0.25  # users who are ranked for; width of an interval, relative to what it is about
 TOLD_APART, ALIKE = 0.9, 0.05  # AUC of the discriminator; AUC above its floor
 EXPLORED, HARDLY_EXPLORED = 0.05, 0.01  # shares of the pages with an unusual slot
 CALIBRATED = (0.8, 1.25)  # slopes of the calibration, and predicted clicks per click
@@ -73,16 +74,31 @@ def about_ranking(quality: Mapping[str, Mapping[str, Any]], impersonal: Sequence
         others = {name: row["ndcg"]["mean"] for name, row in scores.items() if name != FITTED}
         best = max(others, key=lambda name: others[name])
         gain, mean = scores[best]["fitted minus this"]["ndcg"], scores[FITTED]["ndcg"]["mean"]
-        compared = f"(NDCG@20 {mean:.3f} against {others[best]:.3f})"
+        users = scores[FITTED]["ndcg"]["users"]
+        compared = f"(NDCG@20 {mean:.3f} against {others[best]:.3f}, for {users:,} users)"
+        if subset == "all" and users < FEW_HELD_OUT:
+            findings.append(
+                Finding(
+                    "serious",
+                    f"Only {users} users of the first part of the log bought anything in the second, too few to check "
+                    "what the world predicts. Hold out a longer part, or use a longer log.",
+                )
+            )
+        wide = gain["high"] - gain["low"] > WIDE * max(mean, others[best])
         if gain["low"] > 0:
             text = f"the fitted utility ranks later purchases better than every simple method {compared}"
         elif gain["high"] < 0:
             text = f"the method '{best}' ranks later purchases better than the fitted utility {compared}"
+        elif wide:
+            text = (
+                "the log does not tell whether the fitted utility ranks later purchases better than the best simple "
+                f"method, '{best}' {compared}"
+            )
         else:
             text = (
                 f"the fitted utility ranks later purchases about as well as the best simple method, '{best}' {compared}"
             )
-        kind: Kind = "wrong" if gain["high"] < 0 else "right"
+        kind: Kind = "wrong" if gain["high"] < 0 or (wide and gain["low"] <= 0) else "right"
         findings.append(Finding(kind, f"{names[subset]}, {text}."))
     new = quality.get("new", {})
     lost = [name for name in impersonal if name in new and new[name]["fitted minus this"]["ndcg"]["high"] < 0]
