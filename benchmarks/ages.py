@@ -52,7 +52,17 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
     "cuda": ("recsys_env/kernels/", "recsys_env/cuda/"),
     "fitting": tuple(
         f"recsys_env/fitting/{name}.py"  # what decides the numbers of a fit to a purchase log
-        for name in ("complete_journey", "estimate", "newcomers", "prices", "table", "tastes", "weights", "world")
+        for name in (
+            "complete_journey",
+            "estimate",
+            "newcomers",
+            "occasions",
+            "prices",
+            "table",
+            "tastes",
+            "weights",
+            "world",
+        )
     ),
     "pages": (  # what decides the numbers of a fit to a log of pages
         *(
