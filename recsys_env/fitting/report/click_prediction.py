@@ -122,13 +122,6 @@ def expected_clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown) -> np
     return found
 
 
-def usual_price(catalogue: Catalogue) -> np.ndarray:
-    """[M] the geometric mean of what is asked for each item."""
-    ratio = catalogue.item_price_ratio.astype(float)
-    usual: np.ndarray = catalogue.item_price.astype(float)
-    return usual * np.exp(np.log(ratio).mean(axis=1)) if ratio.shape[1] else usual
-
-
 def log_price(catalogue: Catalogue, item: np.ndarray, price: np.ndarray) -> np.ndarray:
     """x of prices asked, relative to the geometric mean list price of the item's topic."""
     topic = catalogue.item_topic

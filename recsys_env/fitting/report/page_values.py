@@ -23,16 +23,15 @@ import numpy as np
 from ...catalogue import Catalogue
 from ...experiments import slotwise
 from ..choice_model import ChoiceModel
+from ..prices import usual_prices
 from .click_prediction import (
     Shown,
     appeals,
     beyond_chance,
     coefficients,
     expected_clicks,
-    log_price,
     mean_over_users,
     position_rates,
-    usual_price,
 )
 
 SEED = 0
@@ -145,7 +144,7 @@ def _targets(
     """
     items, rng = len(appeal), np.random.default_rng(SEED)
     weights = coefficients(catalogue, model)
-    x = log_price(catalogue, np.arange(items), usual_price(catalogue))
+    x = usual_prices(catalogue.item_price, catalogue.item_topic, catalogue.item_price_ratio)
 
     def utility(pages: np.ndarray) -> np.ndarray:
         taste = weights[user[pages], :-1] @ catalogue.item_vectors.T.astype(float)
