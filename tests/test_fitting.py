@@ -24,8 +24,14 @@ from recsys_env.evaluation import episode_returns, evaluate  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, LogWarning, RecommenderLogWarning  # noqa: E402
 from recsys_env.fitting import fit as fit_log  # noqa: E402
 from recsys_env.fitting.occasions import Occasions  # noqa: E402
-from recsys_env.fitting.prices import price_weight, usual_prices  # noqa: E402
-from recsys_env.fitting.weights import Choices, Observed, logit_weights, utility_weights  # noqa: E402
+from recsys_env.fitting.prices import price_weeks, price_weight, usual_prices  # noqa: E402
+from recsys_env.fitting.weights import (  # noqa: E402
+    Choices,
+    Observed,
+    feature_weights,
+    logit_weights,
+    with_habits,
+)
 from recsys_env.policies import Team  # noqa: E402
 
 USERS, ITEMS, DAYS = 60, 40, 120
@@ -36,6 +42,10 @@ TOPIC = np.arange(ITEMS) // 10
 PRICE = np.exp(np.linspace(-0.7, 0.7, 10))[np.random.default_rng(1).permutation(10)][np.arange(ITEMS) % 10]
 APPEAL = np.random.default_rng(2).normal(0, 0.7, ITEMS)
 BETA_PRICE = 1.5
+
+
+def utility_weights(blocks, scales):
+    return with_habits(feature_weights(blocks), blocks, scales)
 
 
 def fit(log, **options) -> Catalogue:
@@ -231,7 +241,8 @@ def test_weeks_without_a_purchase_do_not_weaken_the_weight_of_price(usual: float
     item, week = np.nonzero(counts := rng.poisson(np.exp(log_rate)))
     cells = pd.DataFrame({"item": np.unique(item, return_inverse=True)[1], "day": 7.0 * week + 3})
     cells["paid"] = np.exp(log_price[item, week])
-    weight, error = price_weight(cells.loc[cells.index.repeat(counts[item, week])])
+    sold = cells.loc[cells.index.repeat(counts[item, week])]
+    weight, error = price_weight(sold.assign(user=np.arange(len(sold))))
     assert 0.01 < error < 0.15
     assert abs(weight - 1.85) < 3 * error
 
@@ -239,12 +250,50 @@ def test_weeks_without_a_purchase_do_not_weaken_the_weight_of_price(usual: float
 def test_items_that_hardly_ever_sell_several_times_a_week_say_nothing_of_prices():
     once = pd.DataFrame({"item": np.repeat(np.arange(20), 10), "day": 7.0 * np.tile(np.arange(10), 20)})
     once = once.assign(paid=np.random.default_rng(0).uniform(0.5, 1.5, len(once)))
-    assert price_weight(once) == (0.0, 0.0)
-    few = pd.concat([once, once.iloc[:5]])
-    assert price_weight(few) == (0.0, 0.0)  # its likelihood has no largest value
+
+    def weight(*tables: "pd.DataFrame") -> tuple[float, float]:
+        sold = pd.concat(tables)
+        return price_weight(sold.assign(user=np.arange(len(sold))))
+
+    assert weight(once) == (0.0, 0.0)
+    assert weight(once, once.iloc[:5]) == (0.0, 0.0)  # its likelihood has no largest value
     few_items = once[once["item"] < 8]
-    assert price_weight(pd.concat([few_items, *[few_items.sample(frac=0.5, random_state=s) for s in range(9)]]))[1] == 0
-    assert price_weight(pd.concat([once, *[once.sample(frac=0.5, random_state=s) for s in range(9)]]))[1] > 0
+    assert weight(few_items, *[few_items.sample(frac=0.5, random_state=s) for s in range(9)])[1] == 0
+    assert weight(once, *[once.sample(frac=0.5, random_state=s) for s in range(9)])[1] > 0
+
+
+def sold_by_habit(seed: int, first_offer: int) -> "pd.DataFrame":
+    """Purchases of users who hardly ever buy anything new, at prices that change once a week."""
+    rng = np.random.default_rng(seed)
+    users, items, rows = 400, 60, []
+    v, past, log_price = rng.normal(0, 1, (users, items)), np.zeros((users, items)), np.zeros(items)
+    for day in range(140):
+        if day % 7 == first_offer:
+            log_price = np.where(rng.random(items) < 0.3, np.log(0.6), 0.0)
+        utility = v - 2.0 * log_price + 1.5 * np.log1p(past / 0.5) + rng.gumbel(size=v.shape)
+        item = np.argmax(utility, axis=1)
+        past[np.arange(users), item] += 1
+        paid = np.exp(log_price[item])
+        rows.append(pd.DataFrame({"user": np.arange(users), "item": item, "day": day + 0.5, "paid": paid}))
+    return pd.concat(rows, ignore_index=True)
+
+
+@pytest.mark.parametrize("first_offer", [0, 4])
+def test_habits_and_the_weekday_of_offers_do_not_weaken_the_weight_of_price(first_offer: int) -> None:
+    log = sold_by_habit(first_offer, first_offer)
+    assert log.duplicated(["user", "item"]).mean() > 0.9
+    weight, error = price_weight(log)
+    assert 0.01 < error < 0.2
+    assert abs(weight - 2.0) < 3 * error
+    everything, _ = price_weight(log.assign(user=np.arange(len(log))))  # as if all were first purchases
+    assert everything < 0.8
+
+
+def test_weeks_begin_with_the_offers():
+    log = sold_by_habit(3, 4)
+    weeks = pd.Series(price_weeks(log))
+    assert (log["paid"].groupby([log["item"], weeks]).nunique() == 1).all()
+    np.testing.assert_array_equal(weeks.diff().dropna() == 1, np.diff((np.floor(log["day"]) % 7 == 4).astype(int)) > 0)
 
 
 def test_an_item_of_few_weeks_has_the_prices_of_all(log):
@@ -630,7 +679,7 @@ def test_a_table_that_cannot_be_fitted_says_why(log, change, message):
         {"habit_size": 0},
         {"habit_half_life": 0.0},
         {"popularity_half_life": -1.0},
-        {"taste_half_life": 0.0},
+        {"taste_half_life": -1.0},
         {"weight_days": 0.0},
     ],
 )

@@ -12,14 +12,21 @@ from recsys_env.fitting import occasions as module  # noqa: E402
 from recsys_env.fitting.occasions import blocks_of, occasions_of, returning_users  # noqa: E402
 from recsys_env.fitting.prices import price_sensitivity  # noqa: E402
 from recsys_env.fitting.weights import (  # noqa: E402
+    Blocks,
     Choices,
+    Estimate,
     Observed,
     _information,
     _log_likelihood,
-    utility_weights,
+    feature_weights,
+    with_habits,
 )
 
 NOW, HALF_LIFE = 10.0, 5.0
+
+
+def utility_weights(blocks: Blocks[Choices], scales: tuple[float, ...]) -> tuple[Estimate, float]:
+    return with_habits(feature_weights(blocks), blocks, scales)
 
 
 def lines(*rows: tuple[int, int, float]) -> "pd.DataFrame":

@@ -22,7 +22,7 @@ from scipy.sparse import csr_matrix
 from recsys_env import WorldConfig, replace
 from recsys_env.catalogue import Catalogue
 from recsys_env.fitting import complete_journey
-from recsys_env.fitting.report.ranking import CUTOFF, HALF_LIVES, SEED, als, held_out_quality, scores_of
+from recsys_env.fitting.report.ranking import CUTOFF, HABIT_DAYS, SEED, als, held_out_quality, scores_of
 from recsys_env.fitting.report.realism import (
     PURCHASES,
     Bought,
@@ -41,6 +41,7 @@ from ..result_files import store
 
 POLICIES = ("random", "popularity", "content", "greedy")
 SLOTS = 10  # of each of the two agents
+TASTE_DAYS = 60.0  # half-life of purchases in a factorisation
 SUBSETS = {"all": "all products", "new": "new to the household"}
 
 
@@ -54,10 +55,9 @@ def prediction(catalogue: Catalogue, lines: pd.DataFrame, later: csr_matrix) -> 
     shape = (len(catalogue.user_taste), len(catalogue.item_price))
     end, dims = float(lines["day"].max()), catalogue.item_vectors.shape[1]
     known = purchase_counts(lines, shape, end, np.inf)
-    taste = HALF_LIVES.taste_half_life
     scores = scores_of(catalogue, lines) | {
         "ALS": als(known, dims),
-        f"ALS, half-life {taste:g} days": als(purchase_counts(lines, shape, end, taste), dims),
+        f"ALS, half-life {TASTE_DAYS:g} days": als(purchase_counts(lines, shape, end, TASTE_DAYS), dims),
     }
     quality = held_out_quality(scores, known, later)
     return {name: quality[subset] for subset, name in SUBSETS.items()}
@@ -128,7 +128,7 @@ def discriminator(catalogue: Catalogue, simulated: Bought, real: Bought, lines: 
     lines = lines.sort_values("day", kind="stable")
     old = np.arange(len(lines)) < len(lines) - PURCHASES
     shape, size = (len(catalogue.user_taste), len(catalogue.item_price)), catalogue.habit_item.shape[1]
-    last = bought_after(lines, old, shape, HALF_LIVES.habit_half_life, size)
+    last = bought_after(lines, old, shape, HABIT_DAYS, size)
     ours, theirs = (sample.of(np.arange(len(sample.user)) < PURCHASES) for sample in (simulated, real))
     return {
         "purchases": len(theirs.user),

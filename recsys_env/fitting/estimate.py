@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ..language.encoders import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
 from .newcomers import with_newcomers
-from .occasions import blocks_of, occasions_of, returning_users
+from .occasions import Occasions, blocks_of, occasions_of, returning_users
 from .page_world import fit_pages
 from .plausibility import (
     check_events,
@@ -33,7 +33,7 @@ from .prices import price_ratios, price_sensitivity, price_weight, usual_prices,
 from .table import kinds, named_columns, newcomers, tidy
 from .tastes import largest_habits, log_popularity, purchase_counts, taste_vectors
 from .visits import rate_since_first
-from .weights import Choices, Estimate, utility_weights
+from .weights import Blocks, Choices, Estimate, Observed, feature_weights, logit_weights, new_purchases, with_habits
 from .world import FittedWorld, LogFacts, checked_origin, fitted_world, warn_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 
 SHORTEST, LONGEST = 1e-3, 1e6  # days
 REPEAT_SCALES = (1.0, 0.3, 0.1, 0.03)
+POPULARITY_HALF_LIVES, TASTE_HALF_LIVES = (7.0, 30.0, 120.0, 480.0), (60.0, 240.0, 960.0)  # days
+
+
+def _likeliest(values: Sequence[float]) -> str:
+    return f"0 = of {', '.join(f'{value:g}' for value in values)} the one that makes the last purchases likeliest"
+
 
 Origin = Literal["free_choice", "random_pages", "recommender", "pages"]
 P = ParamSpec("P")
@@ -51,24 +57,25 @@ R = TypeVar("R")
 class FitSettings(Settings):
     """Settings of a fit. Half-lives weight past purchases.
 
-    The defaults were chosen on the last training weeks of Complete Journey.
+    Defaults that are not 0 were chosen on the last training weeks of Complete Journey.
     """
 
     dims: int = number_field(16, "D, taste dimensions", 1, 512)
     habit_size: int = number_field(64, "H, products in a user's table of habits", 1, 256)
     habit_half_life: float = number_field(120.0, "of purchases in the habits", SHORTEST, LONGEST, unit="days")
     repeat_scale: float = number_field(
-        0.0,
-        "n_0 of choice.repeat_scale; 0 = of " + ", ".join(f"{scale:g}" for scale in REPEAT_SCALES) + " the one that "
-        "makes the purchases likeliest",
-        0,
-        1e3,
-        unit="purchases",
+        0.0, f"n_0 of choice.repeat_scale; {_likeliest(REPEAT_SCALES)}", 0, 1e3, unit="purchases"
     )
     popularity_half_life: float = number_field(
-        7.0, "of purchases in the popularity behind the intercepts", SHORTEST, LONGEST, unit="days"
+        0.0,
+        f"of purchases in the popularity behind the intercepts; {_likeliest(POPULARITY_HALF_LIVES)}",
+        0,
+        LONGEST,
+        unit="days",
     )
-    taste_half_life: float = number_field(60.0, "of purchases in the factorisation", SHORTEST, LONGEST, unit="days")
+    taste_half_life: float = number_field(
+        0.0, f"of purchases in the factorisation; {_likeliest(TASTE_HALF_LIVES)}", 0, LONGEST, unit="days"
+    )
     weight_days: float = number_field(
         28.0,
         "the weights of the utility are fitted to the last so many days of the log, all else to what came before",
@@ -228,7 +235,7 @@ def fit(
         relabelled=relabelled,
         first=str(lines["date"].min().date()),
         last=str(lines["date"].max().date()),
-        days=float(lines["day"].max()),
+        days=float(np.ptp(lines["day"])),
         **evidence,
         doubts="\n".join(doubts),
         purchases_per_visit=len(lines) / lines.groupby(["user", "date"]).ngroups,
@@ -245,7 +252,7 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     beta_price, price_error = price_weight(lines)
     ratios = price_ratios(*weekly_ratios(lines, list_price), shape[1])
     x = usual_prices(list_price, topic_code, ratios)
-    (weights, errors, _), repeat_scale, evidence = _weights(lines, shape[0], topic_code, x, beta_price, settings)
+    (weights, errors, _), likeliest, evidence = _weights(lines, shape[0], topic_code, x, beta_price, settings)
     beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights.tolist()
     check_weight("the weight of popularity", beta_popularity)
     check_weight("the weight of appeal", beta_appeal)
@@ -255,8 +262,8 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
 
     end = float(lines["day"].max())
     span = max(end - float(lines["day"].min()), 1.0)
-    taste, vectors, appeal = taste_vectors(lines, shape, settings.dims, end, settings.taste_half_life)
-    popularity = log_popularity(lines, shape, end, settings.popularity_half_life)
+    taste, vectors, appeal = taste_vectors(lines, shape, settings.dims, end, likeliest.taste_half_life)
+    popularity = log_popularity(lines, shape, end, likeliest.popularity_half_life)
     alpha = beta_popularity * popularity + beta_appeal * appeal + beta_price * x
     habit_item, habit_count = largest_habits(
         purchase_counts(lines, shape, end, settings.habit_half_life), settings.habit_size
@@ -267,7 +274,7 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     of_choice = {
         "beta_taste": beta_taste,
         "beta_repeat": beta_repeat,
-        "repeat_scale": repeat_scale,
+        "repeat_scale": likeliest.repeat_scale,
         "beta_price": beta_price,
     }
     purchased = np.bincount(lines["item"])
@@ -294,7 +301,8 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
         **labels,
     )
     certainty = {"taste_error": float(errors[2]), "repeat_error": float(errors[4]), "price_error": price_error}
-    return catalogue, evidence | certainty
+    half_lives = {name: getattr(likeliest, name) for name in ("popularity_half_life", "taste_half_life")}
+    return catalogue, evidence | certainty | half_lives
 
 
 def least_squares(*columns: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
@@ -305,9 +313,17 @@ def least_squares(*columns: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
     return float(y.mean() - x.mean(axis=0) @ slopes), *slopes.tolist()
 
 
+class _Likeliest(NamedTuple):
+    """What makes the purchases of the last days likeliest, of what the settings allow."""
+
+    repeat_scale: float
+    popularity_half_life: float
+    taste_half_life: float
+
+
 def _weights(
     lines: pd.DataFrame, users: int, topic: np.ndarray, x: np.ndarray, beta_price: float, settings: FitSettings
-) -> tuple[Estimate, float, dict[str, int]]:
+) -> tuple[Estimate, _Likeliest, dict[str, int]]:
     """Estimate how the last days follow from the days before: weights of popularity, appeal, taste, price and habit.
 
     Only the habits change within these days. Items that nobody had bought before them are left out: they have no past
@@ -319,31 +335,59 @@ def _weights(
         x: [M] their usual log prices.
 
     Returns:
-        the weights, the scale of habits, and the numbers of users and purchases that they are based on, as `LogFacts`
+        the weights, scale and half-lives, and the numbers of users and purchases that they are based on, as `LogFacts`
         names them.
     """
-    end, window = float(lines["day"].max()), settings.weight_days
+    end, window, days = float(lines["day"].max()), settings.weight_days, float(np.ptp(lines["day"]))
     now = end - window
     items = np.unique(lines["item"][lines["day"] < now])
     lines = lines[lines["item"].isin(items)]
     lines = lines.assign(item=np.searchsorted(items, lines["item"]))
     before, after = lines[lines["day"] < now], lines[lines["day"] >= now]
     shape = (users, len(items))
-    sample, cells = returning_users(before, after, shape, settings.dims, window, end)
+    sample, cells = returning_users(before, after, shape, settings.dims, window, days)
     occasions = occasions_of(before, after, sample, shape, now, settings.habit_half_life, settings.habit_size)
     purchases = int(occasions.bought.sum())
     check_evidence(purchases, len(sample), window)
-    taste, vectors, appeal = taste_vectors(before, shape, settings.dims, now, settings.taste_half_life)
-    popularity = log_popularity(before, shape, now, settings.popularity_half_life)
+    popularity_half_life = settings.popularity_half_life or _popularity_half_life(before, occasions, shape, now)
+    popularity = log_popularity(before, shape, now, popularity_half_life)
     # What a price costs all users alike is in the appeal of the item. The rest is of those who mind it less or more.
     minds_less = 1.0 - price_sensitivity(before, users, topic[items], beta_price)
 
-    def blocks() -> Iterator[Choices]:
-        for part in blocks_of(cells):
-            match = taste[sample[part]] @ vectors.T
-            of_price = np.outer(minds_less[sample[part]], beta_price * x[items])
-            of_items = [np.broadcast_to(values, match.shape) for values in (popularity, appeal)]
-            yield Choices(np.stack([*of_items, match, of_price]), occasions.of(part))
+    def blocks_by(half_life: float) -> Blocks[Choices]:
+        """What users could choose from, with tastes of this half-life."""
+        taste, vectors, appeal = taste_vectors(before, shape, settings.dims, now, half_life)
 
-    estimate, scale = utility_weights(blocks, (settings.repeat_scale,) if settings.repeat_scale else REPEAT_SCALES)
-    return estimate, scale, {"weight_users": len(sample), "weight_purchases": purchases}
+        def blocks() -> Iterator[Choices]:
+            for part in blocks_of(cells):
+                match = taste[sample[part]] @ vectors.T
+                of_price = np.outer(minds_less[sample[part]], beta_price * x[items])
+                of_items = [np.broadcast_to(values, match.shape) for values in (popularity, appeal)]
+                yield Choices(np.stack([*of_items, match, of_price]), occasions.of(part))
+
+        return blocks
+
+    half_lives = (settings.taste_half_life,) if settings.taste_half_life else TASTE_HALF_LIVES
+    choices = {half_life: blocks_by(half_life) for half_life in half_lives}
+    found = {half_life: feature_weights(blocks) for half_life, blocks in choices.items()}
+    best = max(found, key=lambda half_life: found[half_life].log_likelihood)
+    scales = (settings.repeat_scale,) if settings.repeat_scale else REPEAT_SCALES
+    estimate, scale = with_habits(found[best], choices[best], scales)
+    return (
+        estimate,
+        _Likeliest(scale, popularity_half_life, best),
+        {"weight_users": len(sample), "weight_purchases": purchases},
+    )
+
+
+def _popularity_half_life(before: pd.DataFrame, occasions: Occasions, shape: tuple[int, int], now: float) -> float:
+    """The half-life with which popularity alone predicts best what users then bought for the first time, or, if they
+    bought nothing new, what they bought."""
+    new = new_purchases(occasions)
+    bought = library("scipy.sparse", "fit").csr_matrix((new if new.nnz else occasions.bought).sum(axis=0))
+
+    def log_likelihood(half_life: float) -> float:
+        feature = log_popularity(before, shape, now, half_life)[None, None]
+        return logit_weights(lambda: [Observed(feature, np.zeros(1, np.int64), bought)]).log_likelihood
+
+    return max(POPULARITY_HALF_LIVES, key=log_likelihood)

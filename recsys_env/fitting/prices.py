@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..libraries import library
 from .plausibility import check_weight
 
 if TYPE_CHECKING:
@@ -28,10 +29,12 @@ def mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = Non
 
 
 def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
-    """beta_price, how an item's weekly purchases fall with its own price over time, and its standard error.
+    """beta_price, how an item's weekly first purchases fall with its own price over time, and its standard error.
 
-    Both are 0 if prices hardly move (root mean square below `PROMOTED`), or if hardly any item is bought several times
-    in a week (`FEWEST_ITEMS`, `FEWEST_MORE`). beta_price is 0 if no fall is seen.
+    Only the first purchase of an item by a user counts: users who are used to an item buy it at nearly any price, so
+    the purchases of habit fall less than beta_price says. If first purchases are too few, all purchases count: hardly
+    any item is bought several times in a week (`FEWEST_ITEMS`, `FEWEST_MORE`). Both results are 0 if these are too few
+    as well, or if prices hardly move (root mean square below `PROMOTED`). beta_price is 0 if no fall is seen.
 
     Poisson regression of weekly purchases on the log price paid, with an effect of each item and each week. A week
     without a purchase tells no price, so the distribution is that of purchases given that there is one (zero-truncated;
@@ -39,7 +42,31 @@ def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
     small. Observational: shops choose when to promote. The standard error is clustered by item: the weeks
     of one item may depend on each other (Liang & Zeger 1986).
     """
-    priced = lines.assign(week=lines["day"] // 7, price=np.log(lines["paid"]))
+    priced = lines.assign(week=price_weeks(lines), price=np.log(lines["paid"]))
+    first = priced.sort_values("day", kind="stable").drop_duplicates(["user", "item"])
+    return _price_weight(first) or _price_weight(priced) or (0.0, 0.0)
+
+
+def price_weeks(lines: pd.DataFrame) -> np.ndarray:
+    """The week [n] of each purchase. Weeks begin on the weekday that leaves the least change of prices within them:
+    that of new offers, if a shop has one."""
+    day, price = np.floor(lines["day"].to_numpy()).astype(np.int64), np.log(lines["paid"].to_numpy())
+    item, weeks = lines["item"].to_numpy(np.int64), int(day.max()) // 7 + 2
+
+    def week(first_day: int) -> np.ndarray:
+        return (day + 7 - first_day) // 7
+
+    def change(first_day: int) -> float:
+        cell, cells = library("pandas", "fit").factorize(item * weeks + week(first_day))
+        moves = price - mean_by(cell, price)[cell]
+        return float(moves @ moves) / max(len(day) - len(cells), 1)
+
+    return week(min(range(7), key=change))
+
+
+def _price_weight(priced: pd.DataFrame) -> tuple[float, float] | None:
+    """The weight of the price in purchases with a `week` and a log `price`, and its standard error; None if these are
+    too few."""
     cells = priced.groupby(["item", "week"])["price"].agg(["size", "mean"]).reset_index()
     effects = (cells["item"].to_numpy(), cells["week"].to_numpy(int))
     count, price = cells["size"].to_numpy(float), cells["mean"].to_numpy()
@@ -48,7 +75,7 @@ def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
     count, price = count[told], price[told]
     items = len(np.unique(item))
     if items < FEWEST_ITEMS or (count - 1).sum() < FEWEST_MORE:
-        return 0.0, 0.0
+        return None
     (moves,) = _without_effects([price], (item, week), count)
     if count @ moves**2 <= PROMOTED**2 * count.sum():
         return 0.0, 0.0
@@ -159,6 +186,6 @@ def weekly_ratios(lines: pd.DataFrame, list_price: np.ndarray) -> tuple[np.ndarr
 
     Weeks and not purchases, because reduced items sell more: among purchases too many prices are low.
     """
-    weekly = lines["paid"].groupby([lines["item"], lines["day"] // 7]).median()
+    weekly = lines["paid"].groupby([lines["item"], price_weeks(lines)]).median()
     item = weekly.index.get_level_values(0).to_numpy()
     return item, weekly.to_numpy() / list_price[item]

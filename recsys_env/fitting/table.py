@@ -65,8 +65,8 @@ class TidyLog(NamedTuple):
     """A checked log of purchases, whose users and items are numbered in order of their ids.
 
     Attributes:
-        lines: one row per purchase: numbers of user and item, day, date, units, and paid and list price per unit, which
-            are 1 in a log without prices.
+        lines: one row per purchase: numbers of user and item, day (since the midnight before the first purchase), date,
+            units, and paid and list price per unit, which are 1 in a log without prices.
         items: one row per item: `LABELS` and `id`, texts.
         user_id: [U] texts.
         relabelled: number of items with several labels of a kind, of which the most frequent counts.
@@ -106,7 +106,7 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> TidyLog:
         {
             "user": user,
             "item": item,
-            "day": ((when - when.min()) / pd.Timedelta(days=1)).to_numpy(),
+            "day": ((when - when.min().normalize()) / pd.Timedelta(days=1)).to_numpy(),
             "date": when.dt.normalize().to_numpy(),
             "paid": paid / units,
             "list": (paid + off) / units,

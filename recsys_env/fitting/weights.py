@@ -52,14 +52,10 @@ class Estimate(NamedTuple):
     log_likelihood: float  # of a purchase, on average
 
 
-def utility_weights(blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[Estimate, float]:
-    """Weights of the F features, and, last, of habit log(1 + n / n_0), in what users bought; and n_0, of some scales
-    the one that makes the purchases likeliest.
-
-    First the features among the products that the user had not bought before, then one factor on all of them, and the
-    weight of habit, among all products. A log in which nobody buys anything new teaches both from all products.
-    """
-    anything_new = any(_new(block.occasions).nnz for block in blocks())
+def feature_weights(blocks: Blocks[Choices]) -> Estimate:
+    """Weights of the F features among the products that the user had not bought before; among all products, in a log
+    in which nobody buys anything new."""
+    anything_new = any(new_purchases(block.occasions).nnz for block in blocks())
 
     def first_purchases() -> Iterator[Observed]:
         for features, occasions in blocks():
@@ -67,11 +63,20 @@ def utility_weights(blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[E
             if not anything_new:
                 yield Observed(features, user, bought)
                 continue
-            new = _new(occasions)
+            new = new_purchases(occasions)
             some = np.diff(new.indptr) > 0  # at other occasions the user may know all items
             yield Observed(features, user[some], new[some], excluded=known[some])
 
-    first = logit_weights(first_purchases)
+    return logit_weights(first_purchases)
+
+
+def with_habits(first: Estimate, blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[Estimate, float]:
+    """Weights of the F features, and, last, of habit log(1 + n / n_0), among all products; and n_0, of some scales the
+    one that makes the purchases likeliest.
+
+    Args:
+        first: the weights of the features (`feature_weights`), which are multiplied by a factor that they share.
+    """
 
     def all_purchases(scale: float) -> Iterator[Observed]:
         for features, occasions in blocks():
@@ -89,7 +94,7 @@ def utility_weights(blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[E
     return Estimate(weights, errors, log_likelihood), best
 
 
-def _new(occasions: Occasions) -> csr_matrix:
+def new_purchases(occasions: Occasions) -> csr_matrix:
     """The purchases [K, M] of items that their user had not bought before."""
     new = occasions.bought - occasions.bought.multiply(occasions.known != 0)
     new.eliminate_zeros()

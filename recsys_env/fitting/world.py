@@ -106,6 +106,10 @@ class LogFacts(Settings):
     days: float = number_field(0.0, "time from the first purchase to the last", 0, unit="days")
     weight_users: int = number_field(0, "users whose purchases the weights of the utility rest on", 0)
     weight_purchases: int = number_field(0, "purchases that the weights of the utility rest on", 0)
+    popularity_half_life: float = number_field(
+        0.0, "of purchases in the popularity behind the intercepts", 0, unit="days"
+    )
+    taste_half_life: float = number_field(0.0, "of purchases behind tastes and vectors", 0, unit="days")
     taste_error: float = number_field(0.0, "standard error of beta_taste", 0)
     price_error: float = number_field(0.0, "standard error of beta_price", 0)
     repeat_error: float = number_field(0.0, "standard error of beta_repeat", 0)
@@ -167,6 +171,10 @@ class FittedWorld(WorldConfig):
         else:
             lines.append("  prices do not change: in the log they hardly do")
         lines.append(f"  weights: from {log.weight_purchases:,} purchases of {log.weight_users:,} users, its last days")
+        lines.append(
+            f"  recent purchases count more: half-lives of {log.popularity_half_life:g} days for the popularity of "
+            f"items and {log.taste_half_life:g} days for tastes"
+        )
         lines.append(
             f"  purchases per visit with a purchase: {log.purchases_per_visit:.2f} in the log, "
             f"{log.world_purchases_per_visit:.2f} in the world as fitted, under the random policy"

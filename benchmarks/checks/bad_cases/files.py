@@ -77,11 +77,7 @@ def fit_case(rng: np.random.Generator) -> Case:
         )
         names = ("purchases",)
     elif way == 5:
-        option = str(
-            rng.choice(
-                ["dims", "habit_size", "habit_half_life", "popularity_half_life", "taste_half_life", "weight_days"]
-            )
-        )
+        option = str(rng.choice(["dims", "habit_size", "habit_half_life", "weight_days"]))
         bad = [
             0,
             -1,

@@ -10,7 +10,6 @@ import numpy as np
 
 from ...catalogue import Catalogue
 from ...libraries import library
-from ..estimate import FitSettings
 from ..prices import usual_prices
 from ..tastes import als_factors, habit_matrix, purchase_counts
 
@@ -25,9 +24,9 @@ USERS = 3000  # who are ranked for; of more, a random sample
 BLOCK_CELLS = 2_000_000  # users x items whose scores are in memory at a time
 NEIGHBOURS = 100
 FACTORS = (16, 64, 128)
-HALF_LIVES = FitSettings()  # days
+POPULARITY_DAYS, HABIT_DAYS = 7.0, 120.0  # half-lives of purchases in the scores to beat
 FITTED = "fitted utility"
-RECENT = f"popularity, half-life {HALF_LIVES.popularity_half_life:g} days"
+RECENT = f"popularity, half-life {POPULARITY_DAYS:g} days"
 IMPERSONAL = ("popularity", RECENT)  # scores that are the same for every user
 
 Score: TypeAlias = Callable[[np.ndarray], np.ndarray]  # codes of users [S] -> scores [S, M]
@@ -61,20 +60,20 @@ def scores_of(catalogue: Catalogue, lines: pd.DataFrame) -> dict[str, Score]:
     """
     shape = (len(catalogue.user_taste), len(catalogue.item_price))
     end = float(lines["day"].max())
-    habit, recent = HALF_LIVES.habit_half_life, HALF_LIVES.popularity_half_life
-    ever, lately, decayed = (purchase_counts(lines, shape, end, half_life) for half_life in (np.inf, recent, habit))
+    half_lives = np.inf, POPULARITY_DAYS, HABIT_DAYS
+    ever, lately, decayed = (purchase_counts(lines, shape, end, half_life) for half_life in half_lives)
     popularity = of_items(ever)
     found: dict[str, Score] = {
         FITTED: lambda users: utility(catalogue, users),
         "popularity": alike(popularity),
         RECENT: alike(of_items(lately)),
         "repeat count": repeats(ever, popularity),
-        f"repeat count, half-life {habit:g} days": repeats(decayed, popularity),
+        f"repeat count, half-life {HABIT_DAYS:g} days": repeats(decayed, popularity),
         f"item-kNN, {NEIGHBOURS} neighbours": neighbours(decayed, popularity),
     }
     for factors in FACTORS:
         if factors < min(shape):
-            found[f"ALS, {factors} factors, half-life {habit:g} days"] = als(
+            found[f"ALS, {factors} factors, half-life {HABIT_DAYS:g} days"] = als(
                 decayed, factors, alpha=1.0, regularization=1.0
             )
     return found
