@@ -642,7 +642,10 @@ def with_value(column, value):
             lambda log: log[log["product_id"] < 1004],
             "dims = 4 dimensions .* need more than 4 users .*has 59 users .* and 4 items .*, or set dims to 3",
         ),
-        (lambda log: log[log["household_id"] < 102], "dims = 4 dimensions .* need more than 4 users .*has 2 users"),
+        (
+            lambda log: log[log["household_id"] < 102],
+            "has 240 purchases of 2 users; a fit needs 50 purchases of 20 users",
+        ),
         (lambda log: log.assign(product_category=log["product_id"]), "'product_category' gives 40 topics for 40 items"),
         (lambda log: log.iloc[: USERS * 10], "spans 9.0 days.*weight_days = 28"),
         (with_value("product_type", None), "'product_type' has 1 missing values"),

@@ -822,6 +822,9 @@ def test_ids_of_several_spellings_are_doubted(log: Any) -> None:
     (doubt,) = doubts_of(log.assign(user=mixed))
     assert "ids come in several spellings, such as " in doubt
     assert "which count as different users" in doubt
+    texts = log["user"].astype(object).where(log["page"] % 2 == 0, "u" + log["user"].astype(str))
+    (doubt,) = doubts_of(log.assign(user=texts))
+    assert "ids are texts, such as 'u" in doubt
 
 
 def test_times_that_do_not_order_pages_are_doubted(log: Any) -> None:
@@ -873,6 +876,28 @@ def test_the_summary_says_what_is_estimated_and_what_is_kept(world: FittedWorld,
     assert "no vectors of items were given: they are learned from the clicks" in text
     assert plain.choice.eta == plain.choice.kappa == plain.choice.beta_price == 0.0
     assert "choice.beta_price" not in plain.page_log.standard_errors
+
+
+def test_retrieval_offers_all_items_of_a_small_catalogue_unless_the_log_says_otherwise(
+    world: FittedWorld, monkeypatch: pytest.MonkeyPatch, log: Any, items: Any
+) -> None:
+    assert world.candidates.number == len(items)
+    assert f"candidates.number = {len(items)}: retrieval offers all items" in world.summary()
+    monkeypatch.setattr(page_world, "ALL_OFFERED", len(items) - 1)
+    larger = fit(log, origin="pages", items=items)
+    assert larger.candidates.number == 20
+    assert f"in the world it offers 20 of {len(items)}, which changes what policies earn" in larger.summary()
+    offered = log.assign(candidates=[np.arange(len(items)).tolist()] * len(log))
+    assert "in the world it offers" not in fit(offered, origin="pages", items=items).summary()
+
+
+def test_a_log_of_pages_without_clicks_is_refused(log: Any) -> None:
+    shown = log[~log.duplicated(["page", "item"])]
+    first = shown["page"].isin(shown["page"][shown["event"] != "none"].unique()[:19])
+    few = shown.assign(event=shown["event"].where(first, "none"))
+    refused = pytest.raises(ValueError, match=r"^the log has 19 pages with a click; a fit needs 20 or more$")
+    with pytest.warns(LogWarning, match="19 pages with a click"), refused:
+        fit_pages(few)
 
 
 def test_rows_of_later_events_belong_to_the_page_that_showed_the_item():

@@ -83,19 +83,35 @@ REFUSED = {
         lambda log: log.assign(sales_value=10.0 ** np.random.default_rng(0).uniform(-6, 12, len(log))),
         "column 'sales_value' gives [0-9]+ of 7200 rows a price per unit that is more than 1,000 times",
     ),
-    "twenty rows": (lambda log: log.sample(20, random_state=0), "the log spans|rest on|dims = 4 dimensions"),
+    "twenty rows": (
+        lambda log: log.sample(20, random_state=0),
+        r"^the log has 20 purchases of [0-9]+ users; a fit needs 50 purchases of 20 users or more$",
+    ),
     "one user": (
         lambda log: log[log["household_id"] == 100],
-        "dims = 4 dimensions of tastes need more than 4 users and as many items; the log has 1 users",
+        "the log has 120 purchases of 1 users; a fit needs 50 purchases of 20 users or more",
     ),
     "one item": (
-        lambda log: log[log["product_id"] == 1003],
+        lambda log: log.assign(product_id=1003),
         "dims = 4 dimensions .* and 1 items in column 'product_id': take a longer log$",
     ),
     "few users": (
         lambda log: log[log["household_id"] < 100 + FEWEST_USERS - 1],
-        "weights of the utility would rest on 551 purchases of 19 users, .* weight_days = 28 .* needed are "
-        f"{FEWEST} purchases of {FEWEST_USERS} users: use a longer log, or a larger weight_days",
+        f"the log has 2280 purchases of 19 users; a fit needs {FEWEST} purchases of {FEWEST_USERS} users or more",
+    ),
+    "few users who bought lately": (
+        lambda log: log[(log["household_id"] < 119) | (log["transaction_timestamp"] < "2024-03-20")],
+        "weights of the utility would rest on [0-9]+ purchases of 19 users, .* weight_days = 28 .* needed are "
+        f"{FEWEST} purchases of {FEWEST_USERS} users: set weight_days to 56$",
+    ),
+    "few users who bought before": (
+        lambda log: log[(log["household_id"] < 119) | (log["transaction_timestamp"] > "2024-04-29 00:00")],
+        "weights of the utility would rest on [0-9]+ purchases of 19 users, .* weight_days = 28 .* needed are "
+        f"{FEWEST} purchases of {FEWEST_USERS} users: use a longer log$",
+    ),
+    "discounts below zero": (
+        lambda log: log.assign(retail_disc=-log["retail_disc"]),
+        "'retail_disc' must be finite and >= 0; .* rows are below 0: write the amount taken off as a positive number",
     ),
     "empty after filtering": (
         lambda log: log.assign(product_id=log["product_id"].astype("category"))[log["sales_value"] < 0],
@@ -169,6 +185,12 @@ DOUBTED = {
         lambda log: log.assign(product_id=log["product_id"].astype(str).where(log.index % 20 > 0, "NaN")),
         "column 'product_id': 360 rows have the item 'NaN', the first is row 0, and count as rows of one item",
     ),
+    "ids of two types": (
+        lambda log: log.assign(
+            product_id=log["product_id"].where(log["product_id"] > 1010, "p" + log["product_id"].astype(str))
+        ),
+        "column 'product_id': [0-9]+ of [0-9]+ ids are texts, such as 'p10[0-9]+', and the others are not, such as 10",
+    ),
     "ids in two spellings": (
         lambda log: log.assign(product_id=log["product_id"].astype(str) + every_other(log, "", "", "", ".0")),
         "column 'product_id': [0-9]+ ids come in several spellings, such as '[0-9.]+' and '[0-9.]+', which count as "
@@ -188,6 +210,14 @@ def test_a_log_that_is_probably_wrong_is_fitted_with_a_doubt(log, name, tmp_path
     assert summary.index("Probably wrong with the log") < summary.index(world.log.doubts) < summary.index("From the")
     world.save(tmp_path / "world.npz")
     assert FittedWorld.load(tmp_path / "world.npz").summary() == summary
+
+
+def test_ratings_are_no_prices(log):
+    rated = log.assign(rating=np.random.default_rng(0).integers(1, 6, len(log)))
+    (doubt,) = doubts_about_columns(rated, {"user": "household_id", "item": "product_id", "price": "rating"})
+    assert doubt == (
+        "column 'rating', which was taken for the price, seems to hold ratings; if it does, name no column for price"
+    )
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ DIGITS = 9  # of vectors that are equal but for rounding
 LARGEST_LOG = 100.0  # of what a move that goes astray may reach; it is refused
 LARGEST_RHAT = 1.1
 
-_log = logging.getLogger("recsys_env")
+_log = logging.getLogger("recsys_env.fitting")
 
 
 class Scratch(NamedTuple):
@@ -509,19 +509,19 @@ def _normal(random: np.random.Generator, linear: np.ndarray, precision: np.ndarr
 def fit_choices(pages: Pages, signs: np.ndarray | None = None) -> ChoiceModel:
     """Estimate the model of these pages, some with a click and some without; no feature may be 0 everywhere.
 
-    The logger "recsys_env" tells the progress at level INFO.
+    The logger "recsys_env.fitting" tells the progress at level INFO.
 
     Args:
         signs: [G, U, D] of tastes, as of `shown_to_users`; None: there are none.
     """
     chain = Sampler(pages, signs)
     for iteration in range(ADAPTATION):
+        _tell(iteration, pages)
         chain.adapt(iteration, ADAPTATION)
     trace = []
     effects, centres, price_sd = np.zeros_like(chain.level), np.zeros_like(chain.users), 0.0
     for iteration in range(SETTLING + DRAWS):
-        if iteration % REPORTED == 0:
-            _log.info(f"draw {iteration} of {SETTLING + DRAWS} of the coefficients of {len(pages.chosen):,} pages")
+        _tell(ADAPTATION + iteration, pages)
         chain.step()
         if iteration >= SETTLING:
             trace.append([*chain.fixed, chain.taste, chain.item_sd])
@@ -544,6 +544,11 @@ def fit_choices(pages: Pages, signs: np.ndarray | None = None) -> ChoiceModel:
         effective=np.array([effective_draws(column) for column in table.T]),
         rhat=np.array([split_rhat(column) for column in table.T]),
     )
+
+
+def _tell(iteration: int, pages: Pages) -> None:
+    if iteration % REPORTED == 0:
+        _log.info(f"estimate choices on {len(pages.chosen):,} pages: {iteration} of {ADAPTATION + SETTLING + DRAWS}")
 
 
 def split_rhat(draws: np.ndarray) -> float:

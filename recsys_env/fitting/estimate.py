@@ -16,12 +16,13 @@ from ..language.encoders import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
 from .newcomers import with_newcomers
-from .occasions import Occasions, blocks_of, occasions_of, returning_users
+from .occasions import Occasions, blocks_of, enough_days, occasions_of, returning_users
 from .page_world import fit_pages
 from .plausibility import (
     check_events,
     check_evidence,
     check_prices,
+    check_size,
     check_weight,
     doubts_about_labels,
     doubts_about_quantity,
@@ -198,6 +199,7 @@ def fit(
         *doubts_about_quantity(purchases, named, lines),
         *doubts_about_labels(relabelled, len(items)),
     ]
+    check_size(lines)
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= chosen.dims:
         fewer = f", or set dims to {min(shape) - 1} or less" if min(shape) > 1 else ""
@@ -348,7 +350,7 @@ def _weights(
     sample, cells = returning_users(before, after, shape, settings.dims, window, days)
     occasions = occasions_of(before, after, sample, shape, now, settings.habit_half_life, settings.habit_size)
     purchases = int(occasions.bought.sum())
-    check_evidence(purchases, len(sample), window)
+    check_evidence(purchases, len(sample), window, enough_days(lines, window))
     popularity_half_life = settings.popularity_half_life or _popularity_half_life(before, occasions, shape, now)
     popularity = log_popularity(before, shape, now, popularity_half_life)
     # What a price costs all users alike is in the appeal of the item. The rest is of those who mind it less or more.

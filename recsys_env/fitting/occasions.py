@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..libraries import library
+from .plausibility import FEWEST, FEWEST_USERS
 from .tastes import largest_habits, purchase_counts
 
 if TYPE_CHECKING:
@@ -66,6 +67,23 @@ def returning_users(
     cells = shape[1] + (occasions * items[users] + pairs).to_numpy()
     number = max(1, int(np.searchsorted(np.cumsum(cells), LIKELIHOOD_CELLS, side="right")))
     return users[:number], cells[:number]
+
+
+def enough_days(lines: pd.DataFrame, weight_days: float) -> float | None:
+    """The shortest of 2, 4, 8, ... times `weight_days` in which enough users bought enough who had bought before; None
+    if there is none.
+
+    Args:
+        lines: tidy lines of the log.
+    """
+    day, end = lines["day"], float(lines["day"].max())
+    while weight_days < float(np.ptp(day)):
+        weight_days *= 2
+        after = lines[day >= end - weight_days]
+        counted = after[after["user"].isin(lines["user"][day < end - weight_days])]
+        if len(counted) >= FEWEST and counted["user"].nunique() >= FEWEST_USERS:
+            return weight_days
+    return None
 
 
 def blocks_of(cells: np.ndarray) -> Iterator[slice]:

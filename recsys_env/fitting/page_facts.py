@@ -117,6 +117,12 @@ def page_summary(world: Any) -> str:
             "  no vectors of items were given: they are learned from the clicks, one draw from their posterior. The "
             "standard errors below take them as known"
         )
+    if not facts.candidates and log.items > world.candidates.number:
+        lines.append(
+            f"  the log has no column for the items that retrieval offered: in the world it offers "
+            f"{world.candidates.number} of {log.items:,}, which changes what policies earn, also compared with each "
+            "other; set candidates.number if you know it"
+        )
     if not facts.settled:
         lines.append(
             f"  parts of the {facts.draws:,} draws from the posterior distribution disagree, and the least certain "
@@ -140,13 +146,19 @@ def page_summary(world: Any) -> str:
         )
     lines.append("  tastes and price sensitivities of users: drawn from their posterior, one draw each")
     assumed = world.choice.beta_price if "choice.beta_price" not in errors else 0.0
+    all_offered = not facts.candidates and world.candidates.number >= log.items
+    if assumed or all_offered:
+        lines += ["", "Assumed"]
     if assumed:
-        lines += [
-            "",
-            "Assumed",
+        lines.append(
             f"  choice.beta_price = {assumed:.4g} (the setting `beta_price` of the fit): no item's price moves in the "
-            "log, at whose prices this weight changes nothing",
-        ]
+            "log, at whose prices this weight changes nothing"
+        )
+    if all_offered:
+        lines.append(
+            f"  candidates.number = {world.candidates.number}: retrieval offers all items, which are few; "
+            "the log does not say what it offered"
+        )
     lines += ["", "Counted in the log"]
     counted = {name for name in FACTS if value_of(world, name) != _default(world, name)} | {"num_agents", "slots"}
     counted -= {"candidates.number"}
@@ -174,7 +186,7 @@ def page_summary(world: Any) -> str:
     told = {*errors, *facts.at_bound, *(("choice.beta_price",) if assumed else ())}
     missing = [name for name in ESTIMATED if name not in told]
     kept = {**{name: ESTIMATED[name] for name in missing}, **{n: FACTS[n] for n in FACTS if n not in counted}, **KEPT}
-    if facts.candidates:
+    if facts.candidates or all_offered:
         del kept["candidates.number"]
     lines += [f"  {name} = {in_words(value_of(world, name))}: {meaning}" for name, meaning in kept.items()]
     lines += ["", "Not to be known from a log of pages"]

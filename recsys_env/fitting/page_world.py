@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 RIDGE = 1e-2  # of the logit after a click
 EVERY_TICK = 10.0  # arrival.r_0
 MOST_SLOTS, MOST_CANDIDATES = 256, 1024  # WorldConfig.slots, CandidateConfig.number
+ALL_OFFERED = 100  # items; of no more than these, retrieval offers all unless the log says otherwise
+FEWEST_CLICKS = 20  # pages with a click
 NOT_NEGATIVE = ("eta", "kappa")  # in ChoiceConfig
 LARGEST_ERROR = 1.0  # of the size of tastes, in utils, unless it is below half of it
 SMALLEST_RANGE = 1e-6  # of a feature; less is rounding
@@ -123,6 +125,8 @@ def doubts_of(pages: PageLog, chosen: PageFitSettings) -> tuple[str, ...]:
 def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> tuple[FittedWorld, ChoiceModel]:
     """The world of a checked log, and the model of its clicks; arguments and errors are those of `fit_pages`."""
     users, count = len(pages.user_ids), len(pages.item_ids)
+    if (clicked := int((pages.chosen >= 0).sum())) < FEWEST_CLICKS:
+        raise ValueError(f"the log has {clicked} pages with a click; a fit needs {FEWEST_CLICKS} or more")
     topic_name, topic = np.unique(pages.category, return_inverse=True)
     prices = _prices(pages, topic)
     if prices.move and chosen.beta_price:
@@ -186,7 +190,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     facts = PageFacts(
         pages=len(pages.chosen),
         shown=len(pages.item),
-        clicks=int((pages.chosen >= 0).sum()),
+        clicks=clicked,
         several_clicks=pages.several_clicks,
         carts=int((pages.cart | pages.bought).sum()),
         purchases=int(pages.bought.sum()),
@@ -233,6 +237,8 @@ def _world(catalogue: Catalogue, log: LogFacts, facts: PageFacts, pages: PageLog
     )
     if facts.candidates:
         world = replace(world, {"candidates": {"number": min(max(facts.candidates, slots), MOST_CANDIDATES)}})
+    elif log.items <= ALL_OFFERED:
+        world = replace(world, {"candidates": {"number": max(log.items, slots)}})
     assumed = {
         "users": {"population": "fixed"},
         "choice": {"beta_quality": 0.0},

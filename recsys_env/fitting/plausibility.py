@@ -152,6 +152,11 @@ def doubts_about_columns(table: pd.DataFrame, columns: Mapping[str, str | None])
         if columns.get(role) is not None:
             doubts += _doubts_about_joined_labels(table[columns[role]])
     if columns.get("price") is not None:
+        if _are_ratings(columns["price"], table[columns["price"]]):
+            doubts.append(
+                f"column {shown(columns['price'])}, which was taken for the price, seems to hold ratings; if it does, "
+                "name no column for price"
+            )
         for number, name in enumerate(table.columns):
             if name not in columns.values():
                 doubts += _doubts_about_currencies(table.iloc[:, number], columns["price"])
@@ -162,7 +167,15 @@ def _doubts_about_ids(column: pd.Series, role: str) -> list[str]:
     """Doubts about ids in several spellings, and about texts that stand for missing ids."""
     doubts = []
     spellings: dict[str, list[object]] = {}
-    for value in column.dropna().unique().tolist():
+    ids = column.dropna().unique().tolist()
+    words = [value for value in ids if isinstance(value, str)]
+    if 0 < len(words) < len(ids):
+        number = next(value for value in ids if not isinstance(value, str))
+        doubts.append(
+            f"column {shown(column.name)}: {len(words):,} of {len(ids):,} ids are texts, such as {shown(words[0])}, "
+            f"and the others are not, such as {shown(number)}; read the column as texts if they are ids of one kind"
+        )
+    for value in ids:
         spellings.setdefault(str(value).strip().lower().removesuffix(".0"), []).append(value)
     if several := [values for values in spellings.values() if len(values) > 1]:
         doubts.append(
@@ -381,8 +394,25 @@ def check_weight(name: str, value: float) -> float:
     return value
 
 
-def check_evidence(purchases: int, users: int, weight_days: float) -> None:
+def check_size(lines: pd.DataFrame) -> None:
+    """Refuse tidy lines that are too few for any settings.
+
+    Raises:
+        ValueError: they are fewer than `FEWEST` purchases, or those of fewer than `FEWEST_USERS` users.
+    """
+    users = lines["user"].nunique()
+    if len(lines) < FEWEST or users < FEWEST_USERS:
+        raise ValueError(
+            f"the log has {len(lines)} purchases of {users} users; a fit needs {FEWEST} purchases of {FEWEST_USERS} "
+            "users or more"
+        )
+
+
+def check_evidence(purchases: int, users: int, weight_days: float, enough_days: float | None) -> None:
     """Refuse to estimate weights from so few purchases of so few users.
+
+    Args:
+        enough_days: other `weight_days` with enough of both, if there are any.
 
     Raises:
         ValueError: these are too few.
@@ -391,8 +421,7 @@ def check_evidence(purchases: int, users: int, weight_days: float) -> None:
         raise ValueError(
             f"the weights of the utility would rest on {purchases} purchases of {users} users, who bought both in the "
             f"last weight_days = {weight_days:g} of the log and before; needed are {FEWEST} purchases of "
-            f"{FEWEST_USERS} users: use a longer log, or a larger weight_days where people enter much at a time, as in "
-            "logs of ratings"
+            f"{FEWEST_USERS} users: " + (f"set weight_days to {enough_days:g}" if enough_days else "use a longer log")
         )
 
 

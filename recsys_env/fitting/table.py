@@ -253,7 +253,8 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
         empty, below = int(np.isnan(numbers).sum()), int((numbers < 0).sum())
         hints = ", as in a log without prices: name no column for price" * bool((kept == 0).all())
         hints += f"; {empty} rows hold nothing" * (empty > 0)
-        hints += f"; {below} rows are below 0: leave returns out" * (below > 0)
+        how = "leave returns out" if positive else "write the amount taken off as a positive number"
+        hints += f"; {below} rows are below 0: {how}" * (below > 0)
         raise ValueError(
             f"column {shown(column)} must be {allowed}; {bad.sum()} of {len(bad)} rows are not, the first is row {row} "
             f"with {numbers[row]}{hints}"

@@ -7,14 +7,16 @@ python -m recsys_env report PAGES.csv --columns user=visitor item=offer event=cl
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
+import logging
 import re
 import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,15 +73,15 @@ def fit(
     check_writable(checked_path("out", out))
     how, of_fit = _origin(origin), _settings(settings, origin)
     table, roles = _read(log, columns, origin)
-    step = _progress()
-    step("fit a world")
-    with warnings.catch_warnings(record=True) as doubts:
-        warnings.simplefilter("always")
-        world = estimate.fit(table, origin=how, columns=roles, source=log.name, **of_fit)
-    for doubt in doubts:
-        step(f"warning: {doubt.message}")
-    world.save(out)
-    step(f"wrote {out}")
+    with _progress() as step:
+        step("fit a world")
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always")
+            world = estimate.fit(table, origin=how, columns=roles, source=log.name, **of_fit)
+        for doubt in doubts:
+            step(f"warning: {doubt.message}")
+        world.save(out)
+        step(f"wrote {out}")
     return out
 
 
@@ -106,13 +108,8 @@ def report(
         check_writable(checked_path("out", out) / name)
     how, of_fit = _origin(origin), _settings(settings, origin)
     table, roles = _read(log, columns, origin)
-    found = assess(
-        table,
-        origin=how,
-        columns=roles,
-        fit_settings=of_fit,
-        progress=_progress(),
-    )
+    with _progress() as step:
+        found = assess(table, origin=how, columns=roles, fit_settings=of_fit, progress=step)
     write_json(out / "report.json", found, indent=1)
     write_page(found, out / "report.html", title=log.name)
     return {**found, "folder": str(out)}
@@ -133,10 +130,25 @@ def show(result: Path | Mapping[str, Any]) -> None:
         raise SystemExit(1)
 
 
-def _progress() -> Callable[[str], None]:
-    """Print each step on standard error, with the seconds since the first."""
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A function that prints a step on standard error, with the seconds since the first. Messages of the fit are
+    printed in the same way."""
     start = time.perf_counter()
-    return lambda step: print(f"{time.perf_counter() - start:6.0f} s  {step}", file=sys.stderr, flush=True)
+
+    def step(text: str) -> None:
+        print(f"{time.perf_counter() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+    logger, printing = logging.getLogger("recsys_env.fitting"), logging.Handler()
+    printing.emit = lambda record: step(record.getMessage())  # type: ignore[method-assign]
+    level = logger.level
+    logger.addHandler(printing)
+    logger.setLevel(logging.INFO)
+    try:
+        yield step
+    finally:
+        logger.removeHandler(printing)
+        logger.setLevel(level)
 
 
 def _origin(word: str) -> Any:
