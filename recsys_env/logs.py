@@ -90,8 +90,10 @@ def to_recbole(table: pandas.DataFrame, out: str | Path, event: str = "clicked")
     if not isinstance(event, str) or event not in EVENTS:
         raise ValueError(unknown("event", event, EVENTS))
     time = "bought_time" if event == "bought" else "time"
-    _check_table(table, ("user", "item", time, event))
+    _check_table(table, ("user", "item", "copy", time, event))
     found = table.loc[table[event], ["user", "item", time]].sort_values(time, kind="stable")
+    if table.groupby("user")["copy"].nunique().max() > 1:  # the same people begin anew in each episode
+        found["user"] += table["copy"].loc[found.index] * (int(table["user"].max()) + 1)
     found.columns = ["user_id:token", "item_id:token", "timestamp:float"]
     check_writable(path)
     with replacing(path) as new:

@@ -494,6 +494,19 @@ def test_bad_logs_are_refused() -> None:
             slotwise(*good[:place], bad, *good[place + 1 :])
 
 
+class AtRandom(Ranker):
+    """Ranks by random numbers, one for each candidate."""
+
+    def score(self, observations: np.ndarray) -> np.ndarray:
+        return self.rng.random(self.items.shape)
+
+
+def test_a_policy_that_draws_does_not_share_the_numbers_of_the_explorer() -> None:
+    log = page_log(replace(TINY, {"slots": 1, "horizon": 100, "arrival": {"r_0": 10.0}}), (AtRandom(),), episodes=8)
+    (targets,) = log.targets.values()
+    assert (log.picks == targets).mean() == pytest.approx(log.propensities.mean(), abs=0.05)
+
+
 def test_a_log_of_random_slates_gives_the_value_of_a_page() -> None:
     """With one slot nothing competes with it on the page, so IPS and DR are without bias."""
     one = replace(TINY, {"slots": 1, "horizon": 100, "arrival": {"r_0": 10.0}})

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import WorldConfig, vector_env
+from recsys_env import WorldConfig, replace, vector_env
 from recsys_env.evaluation import record
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.logs import record_minari, to_obp, to_recbole
@@ -77,6 +77,15 @@ def test_recbole(tmp_path: Path) -> None:
     assert set(read["timestamp:float"]) == set(table["bought_time"][table["bought"]])
 
 
+def test_a_person_of_several_episodes_is_a_user_of_each(tmp_path: Path) -> None:
+    table = record(replace(TASK, {"users": {"population": "fixed"}}), "content", episodes=3)
+    assert table.groupby("user")["copy"].nunique().max() > 1
+    to_recbole(table, tmp_path / "shop.inter")
+    read = pandas.read_csv(tmp_path / "shop.inter", sep="\t")
+    clicked = table[table["clicked"]].groupby(["user", "copy"]).size()
+    assert sorted(read.groupby("user_id:token").size()) == sorted(clicked)
+
+
 @pytest.mark.filterwarnings("ignore")  # of the library's own
 def test_recbole_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("recbole.data", reason="needs recbole: pip install recbole")
@@ -135,7 +144,7 @@ def test_minari(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda t: to_recbole(t, "shop.csv"), ValueError, r"out = 'shop.csv' must end in \.inter"),
         (lambda t: to_recbole(t, "a.inter", "click"), ValueError, "unknown event 'click'"),
         (lambda t: to_recbole(t[:0], "a.inter"), ValueError, "the table has no rows"),
-        (lambda t: to_recbole(t[["user"]], "a.inter"), ValueError, "the table has no column item, time, clicked"),
+        (lambda t: to_recbole(t[["user"]], "a.inter"), ValueError, "the table has no column item, copy, time, clicked"),
     ],
 )
 def test_refusals(call: Any, error: type[Exception], message: str) -> None:

@@ -55,6 +55,21 @@ def log() -> Any:
     return recorded_pages(record(SHOP, "random", seed=3))
 
 
+def test_what_is_bought_later_is_not_in_the_first_part() -> None:
+    rows = []
+    for page in range(400):
+        user, time = page % 20, float(page)
+        shown = [(user, item, page, time, "click" if item == page % 8 else "none") for item in range(8)]
+        rows += shown + ([(user, page % 8, page, time, "cart"), (user, page % 8, page, time + 100.0, "purchase")])
+        rows += [(user, item, 1000 + page, time + 0.5, "none") for item in range(8)]
+    log = pd.DataFrame(rows, columns=["user", "item", "page", "time", "event"])
+    found = split_pages(log, None, None, 0.5)
+    cut = found.whole.start[~found.first].min()
+    assert found.whole.bought[found.whole.clicked].all()
+    page, carts = found.before.page, found.before.clicked
+    np.testing.assert_array_equal(found.before.bought[carts], found.before.start[page[carts]] + 100.0 < cut)
+
+
 @pytest.fixture(scope="module")
 def cut(log: Any) -> PageSplit:
     return split_pages(log, None, None, 0.2)

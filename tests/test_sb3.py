@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
 
 from baselines.page_buffers import PageBuffer
-from recsys_env import VectorEnv, WorldConfig
+from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.policies import make_policy
@@ -402,6 +404,13 @@ def test_what_rows_and_models_are_not_is_said() -> None:
         rows.step(np.zeros((3, B * N), int))
     with pytest.raises(TypeError, match="model = 'ppo' must be a model of Stable-Baselines3"):
         SB3Policy("ppo")
+    recurrent = SimpleNamespace(predict=print, policy=SimpleNamespace(lstm_actor=None))
+    with pytest.raises(ValueError, match="is recurrent; SB3Policy keeps no state"):
+        SB3Policy(recurrent)
+    envs = SB3VecEnv(vector_env("duel-v1", 2))
+    with pytest.raises(ValueError, match=r"train with VecNormalize\(..., norm_obs=False\)"):
+        SB3Policy(PPO("MlpPolicy", VecNormalize(envs), n_steps=4, batch_size=8))
+    SB3Policy(PPO("MlpPolicy", VecNormalize(envs, norm_obs=False), n_steps=4, batch_size=8))
     model = PPO("MlpPolicy", rows, n_steps=4, batch_size=12, device="cpu")
     with pytest.raises(TypeError, match="deterministic = 'no' must be True or False"):
         SB3Policy(model, "no")  # type: ignore[arg-type]

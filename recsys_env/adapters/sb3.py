@@ -177,18 +177,30 @@ def _form(space: spaces.Space[Any]) -> Any:
 
 
 class SB3Policy(Policy):
-    """A model that was trained on rows of `SB3VecEnv`, as a policy for one agent. Recurrent models are not supported.
+    """A model that was trained on rows of `SB3VecEnv`, as a policy for one agent.
 
     `bind` refuses a task with other observations or actions than the model was trained with.
 
     Args:
         model: object with the method `predict` of stable-baselines3; several policies may share one.
         deterministic: whether to play the most probable action rather than a sample.
+
+    Raises:
+        TypeError: `model` does not predict.
+        ValueError: it is recurrent, or sees normalised observations (`VecNormalize`).
     """
 
     def __init__(self, model: Any, deterministic: bool = True) -> None:
         if not callable(getattr(model, "predict", None)):
             raise TypeError(f"model = {shown(model)} must be a model of Stable-Baselines3, which predicts")
+        if hasattr(getattr(model, "policy", None), "lstm_actor"):
+            raise ValueError(f"model = {shown(model)} is recurrent; SB3Policy keeps no state from page to page")
+        normalized = model.get_vec_normalize_env() if hasattr(model, "get_vec_normalize_env") else None
+        if normalized is not None and normalized.norm_obs:
+            raise ValueError(
+                "the model was trained on observations that VecNormalize normalised, and SB3Policy gives it them as "
+                "they are; train with VecNormalize(..., norm_obs=False)"
+            )
         check_flag("deterministic", deterministic)
         self.model = model
         self.deterministic = deterministic

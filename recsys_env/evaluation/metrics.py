@@ -387,19 +387,23 @@ def objectives(log: EpisodeLog) -> np.ndarray:
 
 @metric("clicks per page", "lower", "Ekstrand et al. 2018")
 def group_gap(log: EpisodeLog) -> np.ndarray:
-    """Clicks per page of the best-served user group minus those of the worst-served group. The two groups are chosen
-    over all episodes together, so the noise of single episodes does not widen the gap. The mean over episodes is the
-    gap over all episodes together."""
-    groups = log.envs.config.users.groups
-    if groups < 2:
+    """Clicks per page of the best-served user group minus those of the worst-served group. For each half of the
+    episodes, the two groups are those of the other half, so that chance alone makes no gap. The mean over the episodes
+    of a half is the gap over all of them together. A single episode has no gap."""
+    groups, copies = log.envs.config.users.groups, log.envs.num_envs
+    if groups < 2 or copies < 2:
         return _nothing(log)
     members = [log.group == g for g in range(groups)]
     clicks = np.stack([total(log.clicked, mine) for mine in members])
     pages = np.stack([(_on_page(log) & mine[..., None]).sum(0) for mine in members])
-    pooled, rates = ratio(clicks.sum(1), pages.sum(1)), ratio(clicks, pages.mean(1, keepdims=True))
-    column = np.arange(pooled.shape[1])
-    best, worst = np.nan_to_num(pooled, nan=-1.0).argmax(0), np.nan_to_num(pooled, nan=2.0).argmin(0)
-    return (rates[best, :, column] - rates[worst, :, column]).T
+    gap, column = np.empty(clicks.shape[1:]), np.arange(clicks.shape[2])
+    for half in (0, 1):
+        here = np.arange(copies) % 2 == half
+        elsewhere = ratio(clicks[:, ~here].sum(1), pages[:, ~here].sum(1))
+        best, worst = np.nan_to_num(elsewhere, nan=-1.0).argmax(0), np.nan_to_num(elsewhere, nan=2.0).argmin(0)
+        rates = ratio(clicks[:, here], pages[:, here].mean(1, keepdims=True))
+        gap[here] = (rates[best, :, column] - rates[worst, :, column]).T
+    return gap
 
 
 def _sessions(log: EpisodeLog, column: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -434,8 +434,8 @@ def aggregate(tasks: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         suite -> tasks: the tasks that were played; teams: team -> iqm, mean as [value, low, high], best first, of the
-        teams that have two runs with a score on each of these tasks; improvement: "a > b" -> P(a run of a beats a run
-        of b on the same task) as [value, low, high], for each team and the next one.
+        teams that have a score in the same number of runs, two or more, on each of these tasks; improvement: "a > b" ->
+        P(a run of a beats a run of b on the same task) as [value, low, high], for each team and the next one.
     """
     found = {}
     for name, suite in SUITES.items():
@@ -451,7 +451,7 @@ def _over(tasks: Mapping[str, Any]) -> dict[str, Any]:
     scores = {}
     for team in dict.fromkeys(team for task in tasks.values() for team in task["teams"]):
         rows = [task["teams"].get(team, {}).get("run_scores") or [] for task in tasks.values()]
-        if min(map(len, rows)) >= 2:
+        if len(rows[0]) >= 2 and len(set(map(len, rows))) == 1:
             scores[team] = [np.array(row) for row in rows]
     over = {team: {"iqm": _bootstrap(_iqm, rows), "mean": _bootstrap(_mean_of, rows)} for team, rows in scores.items()}
     ranked = sorted(over, key=lambda team: -over[team]["iqm"][0])

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batch import copy_seed
 from ..checks import as_indices, as_numbers, check_count, checked_seed, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..evaluation.statistics import interval
@@ -118,8 +119,8 @@ def page_log(
     explorer = UniformSlates()
     members: dict[str, Any] = dict.fromkeys(config.agents, usual_background(config) if others is None else others)
     team = Team(envs, members | {agent: explorer}, seed)
-    for target in targets.values():
-        target.bind(envs, agent, seed)
+    for number, target in enumerate(targets.values()):  # whose random numbers are not those of the explorer
+        target.bind(envs, agent, copy_seed(seed, number + 1))
     return _logged(envs, team, explorer, targets, seed)
 
 

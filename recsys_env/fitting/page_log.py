@@ -85,6 +85,7 @@ class PageLog:
         several_labels: items with several categories or texts, of which the most frequent counts.
         start: [P] time of a page's first row; 0 without times.
         row_page: page of each row of the table.
+        row_time: time of each row of the table; 0 without times.
         doubts: what is probably wrong with the log, or was guessed about it; one sentence each.
         serious: the same, where it affects which policy is best.
         first, last: time of the first and the last row, as text; "" without times.
@@ -115,6 +116,7 @@ class PageLog:
     several_labels: int
     start: np.ndarray
     row_page: np.ndarray
+    row_time: np.ndarray
     doubts: tuple[str, ...]
     serious: tuple[str, ...]
     first: str
@@ -563,6 +565,7 @@ def _ordered(
     log: dict[str, Any] = {
         "start": order.start,
         "row_page": order.number[codes.page],
+        "row_time": codes.when,
         "first_page": order.first_page,
         "first_row": first_row,
         "rank": rank,

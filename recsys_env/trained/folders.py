@@ -46,10 +46,10 @@ def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str
 
 
 def copy_policy(source: Path, folder: Path) -> None:
-    """Copy a policy from another folder, written by `write_policy` or, without arrays, by `save_ranker`."""
-    for name in (WEIGHTS, CHECKPOINT) if (source / WEIGHTS).exists() else (CHECKPOINT,):
-        with replacing(folder / name) as new:
-            shutil.copyfile(source / name, new)
+    """Copy the files of a policy from its folder, the one that names the loader last."""
+    for path in sorted(source.iterdir(), key=lambda path: path.name == CHECKPOINT):
+        with replacing(folder / path.name) as new:
+            shutil.copyfile(path, new)
 
 
 def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:

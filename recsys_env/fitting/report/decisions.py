@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from ...batch import copy_seed
 from ...evaluation import UNSEEN, episode_returns, mean_interval
 from ...libraries import library
+from ...policies import ORACLES, make_policy
 from ...settings import replace
 from ..world import FittedWorld
 
@@ -32,29 +34,41 @@ def sampled(world: FittedWorld) -> FittedWorld:
 
 def play(world: FittedWorld, policies: Sequence[str], episodes: int, seed: int) -> dict[str, np.ndarray]:
     """Mean individual reward of an agent in each episode [E], by policy; all policies meet the same visitors."""
-    return {policy: episode_returns(world, policy, episodes, seed).mean(axis=1) for policy in policies}
+    return {policy: _returns(world, policy, episodes, seed).mean(axis=1) for policy in policies}
+
+
+def _returns(world: FittedWorld, policy: str, episodes: int, seed: int) -> np.ndarray:
+    """Rewards [E, N]. A policy that learns would learn from all copies of a batch, so it plays one copy at a time."""
+    if not make_policy(policy).learns:
+        return episode_returns(world, policy, episodes, seed)
+    return np.concatenate([episode_returns(world, policy, 1, copy_seed(seed, e)) for e in range(episodes)])
+
+
+def usable(policies: Iterable[str]) -> list[str]:
+    """Those of some policies that a platform could use, because they are not oracles; all if there are no two."""
+    found = [policy for policy in policies if policy not in ORACLES]
+    return found if len(found) > 1 else list(policies)
 
 
 def ranking(rewards: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Order policies by their mean reward, and say which pairs truly differ.
 
-    Two policies truly differ if the 95 % interval (Student's t over episodes) of their paired difference does not
-    contain 0.
+    Two policies truly differ if the interval (Student's t over episodes) of their paired difference does not contain 0.
+    The intervals of all pairs hold jointly with 95 % (Bonferroni).
 
     Args:
         rewards: policy -> [E], from the same episodes.
     """
     order = sorted(rewards, key=lambda name: -float(rewards[name].mean()))
-    differ = []
+    pairs, differ = len(order) * (len(order) - 1) // 2, []
     for better, worse in combinations(order, 2):
-        mean, width = mean_interval(rewards[better] - rewards[worse])
+        mean, width = mean_interval(rewards[better] - rewards[worse], among=pairs)
         if mean > width:
             differ.append([better, worse])
     rows = {}
     for name in order:
         mean, width = mean_interval(rewards[name])
         rows[name] = {"mean": mean, "low": mean - width, "high": mean + width}
-    pairs = len(order) * (len(order) - 1) // 2
     first = sum(pair[0] == order[0] for pair in differ)
     return {
         "policies": rows,
@@ -85,12 +99,14 @@ def confounder(
 
     Returns:
         for each strength: Kendall's tau with the ranking in the world itself (mean and lowest), and the share of the
-        draws in which the same policy is best.
+        draws in which the same one of the usable policies is best.
 
     Source: Kendall 1938 (tau).
     """
     policies, catalogue = list(rewards), world.catalogue
     usual, episodes = [float(sample.mean()) for sample in rewards.values()], len(next(iter(rewards.values())))
+    candidates = [policies.index(policy) for policy in usable(policies)]
+    best = int(np.argmax(np.take(usual, candidates)))
     rng = np.random.default_rng(0)
     rows = []
     for strength in (0.0, *strengths):
@@ -103,7 +119,7 @@ def confounder(
             means = [float(sample.mean()) for sample in found.values()]
             tau = library("scipy.stats", "fit").kendalltau(usual, means).statistic
             taus.append(float(tau) if np.isfinite(tau) else 0.0)  # all policies earn the same
-            same.append(int(np.argmax(means)) == int(np.argmax(usual)))
+            same.append(int(np.argmax(np.take(means, candidates))) == best)
         rows.append(
             {
                 "strength": strength,

@@ -97,7 +97,8 @@ def policies(found: Mapping[str, Any], unit: str) -> list[str]:
             f"Policies of the package serve {found['visitors']:,} users of the world as fitted. The reward is "
             f"an agent's mean over an episode, {unit}. An agent fills its slots from {found['candidates']} items that "
             "retrieval offers it; how retrieval finds them is assumed and not fitted. Two policies truly differ if the "
-            "95 % interval of their difference for the same visitors does not contain 0: "
+            "interval of their difference for the same visitors does not contain 0, where the intervals of all pairs "
+            "hold jointly with 95 %: "
             f"{len(pairs)} of {order['pairs']} pairs do ({percent(order['share of pairs that differ'])})."
         ),
         figure(_draw_policies, by_policy, "Reward of each policy with 95 % intervals."),
@@ -114,7 +115,7 @@ def policies(found: Mapping[str, Any], unit: str) -> list[str]:
             "odds of a typical item by 1.65. The fitted appeals of the items themselves have a standard deviation of"
             f" {hidden['spread of the intercepts']:.2f} utils. Kendall's tau compares the order of the "
             "policies with the order in the world as fitted: 1 is the same order, 0 is an unrelated one. The numbers "
-            f"are means over {hidden['draws']} draws."
+            f"are means over {hidden['draws']} draws. The best policy is the best of those that are not oracles."
         ),
         figure(_draw_confounder, hidden["strengths"], "Agreement with the order in the world as fitted."),
         table(["strength (utils)", "tau", "lowest tau", "same best policy"], strengths),

@@ -137,7 +137,9 @@ def split_pages(
     if not first.any():
         raise Refusal(f"{(~first).sum():,} pages, nearly all, have the same time, so that none can be held out")
     try:
-        before = read_pages(log[first[whole.row_page]], columns, items)
+        # A cart may be bought after the time, on a page before it.
+        rows = first[whole.row_page] & ((whole.row_time < whole.start[cut]) if whole.first else True)
+        before = read_pages(log[rows], columns, items)
     except ValueError as error:
         raise Refusal(f"in its first part, {error}") from None
     user, item = index_in(before.user_ids, whole.user_ids), index_in(before.item_ids, whole.item_ids)

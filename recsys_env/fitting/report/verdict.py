@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from ...policies.registry import ORACLES
 from .click_prediction import BOOSTING
+from .decisions import usable
 from .page_values import LACKING
 from .ranking import FITTED
 
@@ -262,28 +263,24 @@ def about_marginals(marginals: Mapping[str, Any], meanings: Mapping[str, str], r
     return findings
 
 
-def _oracle(policies: Iterable[str]) -> str:
-    """Say which policy is the best that a platform can use, if the best one (the first) is an oracle."""
-    best, *others = policies
-    usable = next((policy for policy in others if policy not in ORACLES), None)
-    if best not in ORACLES or usable is None:
-        return ""
-    return f" {best} is an oracle, which knows {ORACLES[best]}. Of the policies that you can ship, {usable} is first."
-
-
 def about_decisions(ranking: Mapping[str, Any], confounder: Mapping[str, Any]) -> list[Finding]:
     """Findings of the part "decisions"."""
-    best, second = list(ranking["policies"])[:2]
-    share, oracle = percent(ranking["share of pairs that differ"]), _oracle(ranking["policies"])
+    first = next(iter(ranking["policies"]))
+    best, second = usable(ranking["policies"])[:2]
+    share, of = percent(ranking["share of pairs that differ"]), "compared policies"
+    oracle = ""
+    if first in ORACLES and first != best:
+        of = "policies that you can ship"
+        oracle = f" {first} earns more, but is an oracle, which knows {ORACLES[first]}."
     findings = [
         Finding(
             "right",
-            f"{best} is the best of the compared policies beyond chance; {share} of all pairs truly differ.{oracle}",
+            f"{best} is the best of the {of} beyond chance; {share} of all pairs truly differ.{oracle}",
         )
         if [best, second] in ranking["pairs that differ"]
         else Finding(
             "wrong",
-            f"{best} and {second}, the two best policies, differ by no more than chance; {share} of pairs differ."
+            f"{best} and {second}, the two best of the {of}, differ by no more than chance; {share} of pairs differ."
             f"{oracle}",
         )
     ]
@@ -297,6 +294,9 @@ def about_decisions(ranking: Mapping[str, Any], confounder: Mapping[str, Any]) -
             text = text if weakest <= USUAL_STRENGTH else f"It takes a strong confounder to change that: {text}"
         kind: Kind = "serious" if weakest is not None and weakest <= USUAL_STRENGTH else "right"
         findings.append(Finding(kind, f"{text}."))
+    else:
+        text = "Other visitors alone make another policy the best, so the effect of a hidden confounder cannot be told."
+        findings.append(Finding("wrong", text))
     return findings
 
 
