@@ -107,7 +107,7 @@ class GRPOLearner:
     def __init__(self, training: Training, options: GenerativeGRPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
         torch.manual_seed(training.seed)
-        self.envs = training.make_envs()
+        self.envs = training.make_envs(copy=False)
         self.envs.reset(seed=training.seed)
         self.to_device = Tensors(self.envs, options.device)
         self.recommender = Recommender(self.envs, options)

@@ -77,6 +77,10 @@ class TrainingLoop:
 
             if done < steps:
                 learner.learn(steps, rollout_ended)
+                if learner.agent_steps < steps:
+                    raise RuntimeError(
+                        f"{type(learner).__name__}.learn ended after {learner.agent_steps:,} of {steps:,} agent-steps"
+                    )
         seconds = self._seconds()
         if not self.evaluations or self.evaluations[-1]["agent_steps"] < learner.agent_steps:
             self._evaluate(learner.agent_steps)

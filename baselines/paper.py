@@ -386,7 +386,8 @@ def _protocol(study: Study, rows: Rows, stored: Sequence[TrainingResults]) -> st
         f"whose seeds are {UNSEEN} + the training seed. The ends of the scale play the episodes of {study.name}.",
         f"Settings of {study.name}: its defaults ({', '.join(f'{option} = {of}' for option, of in options.items())}). "
         "No sweep was made for it; the settings of the published learners were chosen by sweeps.",
-        f"Beyond its observations {study.name} is given: {', '.join(job.given()) or 'nothing'}.",
+        f"Beyond its observations {study.name} is given, as its class says (`given`): "
+        f"{', '.join(job.given()) or 'nothing'}.",
         f"Cost: {hours[study.name]:.2g} core-hours for training and evaluating {study.name}"
         + "".join(f", {cost:.2g} for {name}" for name, cost in hours.items() if name != study.name)
         + ", in processor time.",

@@ -364,7 +364,7 @@ class PPOLearner:
     def __init__(self, training: Training, options: TorchPPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
         torch.manual_seed(training.seed)
-        self.envs = training.make_envs()
+        self.envs = training.make_envs(copy=False)
         self.envs.reset(seed=training.seed)
         self.rollout = Rollout(self.envs, options, options.discount(training.config), self._observer())
         state, learners = self.rollout.states.shape[2], training.learners

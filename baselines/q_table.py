@@ -31,7 +31,7 @@ class QTableLearner:
     def __init__(self, training: Training, options: QTable) -> None:
         self.training, self.options, self.agent_steps = training, options, 0
         self.game = tabulate(training.config)
-        self.envs = training.make_envs()
+        self.envs = training.make_envs(copy=False)
         self.envs.reset(seed=training.seed)
         self._rng = np.random.default_rng(training.seed)
         agents = len(training.learners)

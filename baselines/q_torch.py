@@ -211,7 +211,7 @@ class QLearner:
         self.training, self.options, self.agent_steps = training, options, training.done
         torch.manual_seed(training.seed)
         self._rng = np.random.default_rng(training.seed)
-        self.envs = training.make_envs()
+        self.envs = training.make_envs(copy=False)
         self.envs.reset(seed=training.seed)
         self.replay = Replay(self.envs, options, options.discount(training.config))
         self._rows = self.envs.num_envs * self.envs.num_agents

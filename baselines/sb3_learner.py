@@ -68,7 +68,7 @@ class SB3Learner:
     has_progress_bar = False
 
     def __init__(self, training: Training, options: IPPO) -> None:
-        self.training, self.options, self.envs = training, options, training.make_envs()
+        self.training, self.options, self.envs = training, options, training.make_envs(copy=False)
         self._network = ranking_network(self.envs)
         self.model = self._create()
         if training.checkpoint:

@@ -284,12 +284,13 @@ class Training:
             if not self.resume or (folder.name.isdecimal() and int(folder.name) > self.done):
                 shutil.rmtree(folder)
 
-    def make_envs(self, config: WorldConfig | None = None, num_envs: int | None = None) -> CpuBatch:
+    def make_envs(self, config: WorldConfig | None = None, num_envs: int | None = None, copy: bool = True) -> CpuBatch:
         """Make a batch as the learners see it, whose steps are timed.
 
         Args:
             config: by default the run's.
             num_envs: by default the algorithm's.
+            copy: as in `vector_env`: False is faster, and the batch then reuses the arrays that `step` returns.
         """
         config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
         if self.background:
@@ -297,19 +298,19 @@ class Training:
                 agent: PastSelf(self.pool, self.learners) for agent, policy in self.background.items() if policy == SELF
             }
             self.selves.extend(past.values())
-            envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=False), {**self.background, **past})
+            envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=copy), {**self.background, **past})
             envs.clock = self.clock
             return envs
-        return self.timed_batch(config, num_envs)
+        return self.timed_batch(config, num_envs, copy)
 
-    def timed_batch(self, config: WorldConfig, num_envs: int) -> TimedBatch | TimedWorlds:
+    def timed_batch(self, config: WorldConfig, num_envs: int, copy: bool = False) -> TimedBatch | TimedWorlds:
         """Make a batch that takes an action for every agent, whoever learns, and whose steps are timed."""
         if self.algorithm.play_on == "cuda":
             on_gpu: Any = timed_on_gpu(config, num_envs)
             on_gpu.clock = self.clock
             return on_gpu  # type: ignore[no-any-return]
         worlds = range(config.world_seed, config.world_seed + self.algorithm.catalogues)
-        envs = TimedBatch(config, num_envs, copy=False) if len(worlds) == 1 else TimedWorlds(config, num_envs, worlds)
+        envs = TimedBatch(config, num_envs, copy=copy) if len(worlds) == 1 else TimedWorlds(config, num_envs, worlds)
         envs.clock = self.clock
         return envs
 

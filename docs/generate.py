@@ -35,7 +35,7 @@ from recsys_env import SCENARIOS, SUITES, TASKS, WorldConfig, fields, parallel_e
 from recsys_env.config import GROUPS, RoleConfig
 from recsys_env.evaluation import METRICS, scale_ends, watch
 from recsys_env.evaluation.tables import markdown
-from recsys_env.fitting import FitSettings
+from recsys_env.fitting import FitSettings, PageFitSettings
 from recsys_env.policies import ORACLES, POLICIES, knowledge
 from recsys_env.policies.registry import made_for_page
 from recsys_env.responses import RESPONSES
@@ -77,6 +77,7 @@ def main() -> None:
         "metrics": metrics,
         "config": config_fields,
         "fit_settings": lambda: _fields_table(dataclasses.fields(FitSettings)),
+        "page_fit_settings": lambda: _fields_table(dataclasses.fields(PageFitSettings)),
         "scenarios": scenarios,
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,

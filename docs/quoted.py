@@ -19,7 +19,7 @@ from worlds_for_models import best_text, scores_of_playlist
 from baselines.learners import TICKS
 from recsys_env import TASKS, Catalogue
 from recsys_env.files import read_json
-from recsys_env.fitting import plausibility, visits
+from recsys_env.fitting import page_world, plausibility, visits
 from recsys_env.fitting.report import page_values, split
 from recsys_env.policies import ORACLES
 from recsys_env.tuning import Budget
@@ -179,6 +179,8 @@ def log_limits() -> dict[str, str]:
         "fewest_purchases": f"{plausibility.FEWEST}",
         **{f"fewest_report_{what}": f"{number}" for what, number in split.FEWEST.items()},
         "fewest_users": f"{plausibility.FEWEST_USERS}",
+        "fewest_clicks": f"{page_world.FEWEST_CLICKS}",
+        "all_offered": f"{page_world.ALL_OFFERED}",
         "few_purchases": f"{plausibility.FEW}",
         "still_back": f"{visits.STILL_BACK:g}".lstrip("0"),
         "few_users": f"{plausibility.FEW_USERS}",

@@ -635,7 +635,7 @@ class WorldConfig(Settings):
     horizon: int = number_field(
         1000, "ticks per episode", 1, 10**8, unit="ticks", also=("max_cycles", "max_steps", "episode_length")
     )
-    world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1, also=("seed",))
+    world_seed: int = number_field(0, "seed of items, activity and the fixed population", 0, 2**63 - 1)
     page: str = choice_field(
         "shared",
         "layout: a shared feed, one row per agent, rival platforms, one slot that is sold by auction, or one platform "
@@ -964,6 +964,12 @@ class WorldConfig(Settings):
                 return f" (did you mean {group}={{{name!r}: ...}}?)"
         if name in ("others", "opponents", "rivals"):
             return f" (policies of other agents are background=, an argument of {_ARGUMENTS['background']})"
+        if name == "seed":
+            return (
+                " (episodes are seeded by reset(seed=...); world_seed is the seed of items and of the fixed population)"
+            )
+        if name == "gamma":
+            return " (did you mean 'discount'?)"
         return super()._suggestion(name) or did_you_mean(name, _ARGUMENTS)
 
     def _check_changes(self, changes: Mapping[str, Any]) -> None:

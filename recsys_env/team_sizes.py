@@ -269,5 +269,10 @@ def team_sizes_env(
     Raises:
         ValueError, TypeError: there is no such task, field or value, or the task cannot have this number of agents.
     """
+    if "num_agents" in overrides:
+        raise TypeError(
+            f"num_agents = {shown(overrides['num_agents'])}: the number of agents is given to each reset, "
+            "reset(options={'num_agents': ...}), and the largest one as max_agents"
+        )
     name = task if isinstance(task, str) else "recsys"
     return TeamSizesEnv(task_config(task, overrides, catalogue), max_agents, catalogue, render_mode, name)

@@ -196,7 +196,7 @@ def test_sequences_become_tuples() -> None:
         ({"max_cycles": 5}, r"WorldConfig has no field 'max_cycles' \(did you mean 'horizon'\?\)"),
         ({"n_agents": 5}, r"'n_agents' \(did you mean 'num_agents'\?\)"),
         ({"slate_size": 5}, r"did you mean 'slots'"),
-        ({"seed": 5}, r"did you mean 'world_seed'"),
+        ({"seed": 5}, r"episodes are seeded by reset\(seed=...\); world_seed is the seed of items and"),
         ({"horizn": 5}, r"did you mean 'horizon'"),
         ({"beta_price": 5}, r"did you mean choice=\{'beta_price': \.\.\.\}"),
         ({"sharing": 1}, r"did you mean reward=\{'sharing': \.\.\.\}"),

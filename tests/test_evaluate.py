@@ -378,7 +378,9 @@ def test_a_policy_that_does_not_play_the_task_is_refused_before_anything_is_play
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"^trained with other observations$"):
+    with pytest.raises(
+        ValueError, match=r"^policy 'refusing:Mine' as recommender_0, recommender_1 of tiny-v0: trained with other"
+    ):
         evaluate(("random", "refusing:Mine"), ("tiny-v0",), **SHORT)
     assert not (tmp_path / "runs").exists()
 
@@ -449,7 +451,7 @@ def test_a_policy_that_fails_later_is_named_with_its_run(tmp_path: Path, monkeyp
         MINE + "np.tile([6, 6] if self.envs.tick[0] > 2 else [0, 1], (len(observations), 1))\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    said = r"^tiring:Mine on tiny-v0, run 0: ValueError: action of recommender_0 in copy 0 is \[6, 6\]"
+    said = r"^tiring:Mine on tiny-v0, run 0: action of recommender_0 in copy 0 is \[6, 6\]"
     with pytest.raises(ValueError, match=said):
         evaluate(("tiring:Mine",), ("tiny-v0",), out=tmp_path / "out", **SHORT)
 
@@ -466,7 +468,10 @@ def test_a_policy_that_fails_later_is_named_with_its_run(tmp_path: Path, monkeyp
             "policy 'wrongly:Mine' as recommender_0 acted with float64[1, 2], expected int64[1, 2]",
         ),
         ("None", "policy 'wrongly:Mine' as recommender_0 acted with object[], expected int64[1, 2]"),
-        ("np.full((len(observations), 2), 6)", "action of recommender_0 in copy 0 is [6, 6], outside its space"),
+        (
+            "np.full((len(observations), 2), 6)",
+            "policy 'wrongly:Mine' as recommender_0, recommender_1 of tiny-v0: action of recommender_0 in copy 0 is",
+        ),
         (
             "1 / 0",
             "policy 'wrongly:Mine' as recommender_0, recommender_1 of tiny-v0: ZeroDivisionError: division by zero",

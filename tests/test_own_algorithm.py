@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def my_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     assert len([line for line in code.splitlines() if line.strip()]) <= 60
     (tmp_path / "my_search.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_search", raising=False)
     return "my_search:RandomSearch"
 
 
@@ -36,6 +38,21 @@ def test_the_example_trains_and_its_command_repeats_it(my_search: str, tmp_path:
     repeated = parse(shlex.split(result["command"])[4:])
     assert repeated.settings() == algorithm.settings()
     assert repeated.word() == my_search
+
+
+def test_a_policy_of_other_files_is_kept_as_it_was_evaluated(my_search: str, tmp_path: Path) -> None:
+    found = tmp_path / "my_search.py"
+    more = '        (folder / "steps.txt").write_text(str(self.agent_steps))\n\n    def resume_arrays'
+    found.write_text(found.read_text().replace("\n    def resume_arrays", more))
+    result = train(parse([my_search, *TINY, "--eval-episodes", "2", "--out", str(tmp_path / "run")]))
+    assert int((tmp_path / "run" / "steps.txt").read_text()) == result["kept_agent_steps"] > 0
+
+
+def test_a_training_that_ends_early_is_an_error(my_search: str, tmp_path: Path) -> None:
+    found = tmp_path / "my_search.py"
+    found.write_text(found.read_text().replace("while self.agent_steps < timesteps", "while self.agent_steps < 1"))
+    with pytest.raises(RuntimeError, match=r"Searcher.learn ended after \d+ of 320 agent-steps"):
+        train(parse([my_search, *TINY, "--eval-episodes", "2", "--out", str(tmp_path / "run")]))
 
 
 def test_what_is_no_algorithm_is_named(my_search: str) -> None:

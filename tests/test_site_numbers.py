@@ -214,12 +214,12 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     "README.md": {
         "about 3 minutes": MACHINE,
         "about 10 minutes on 2 cores": MACHINE,
-        "100 is the best policy": SCALE,
+        "100 is the best known policy": SCALE,
     },
     "docs/evaluation.md": dict.fromkeys(
         (
             "What 100 means",
-            "100 is the best policy",
+            "100 is the best known policy",
             "the present 100",
             "scores above 100",
             "policies that are 100",

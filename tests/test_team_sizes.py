@@ -108,6 +108,8 @@ def test_mistakes_are_named() -> None:
         layout.read([])
     with pytest.raises(ValueError, match="index = 3"):
         layout.read_of(3, observations[:, 0])
+    with pytest.raises(TypeError, match=r"num_agents = 2: the number of agents is given to each reset"):
+        team_sizes_env("social-v1", 4, num_agents=2)
 
 
 def first_pages(env: Any, seed: int | None, agents: int | None, ticks: int = 3) -> list[np.ndarray]:

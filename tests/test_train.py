@@ -583,6 +583,14 @@ def test_the_task_is_what_the_algorithm_plays() -> None:
     assert (changed.reward.sharing, changed.reward.click, changed.observability) == (1.0, 0.5, "full")
 
 
+def test_a_learner_may_keep_what_steps_return(tmp_path: Path) -> None:
+    for number, others in enumerate(((), ("recommender_1=content",))):
+        envs = begin(IPPO("easy-v0", others, out=tmp_path / str(number))).make_envs(num_envs=2)
+        envs.reset(seed=0)
+        kept = [envs.step(envs.empty_actions())[0] for _ in range(4)]
+        assert not any(np.shares_memory(kept[0], later) for later in kept[1:])
+
+
 def test_the_environment_is_timed_without_touching_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = itertools.count()  # a clock that goes on by a second whenever it is looked at
     monkeypatch.setattr(

@@ -141,7 +141,7 @@ def draw_comparison(
     learners = list(dict.fromkeys([first, *(learner for panel in panels.values() for learner in panel)]))
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(0.7 + 3.4 * columns, 1.2 + 2.5 * rows), layout="constrained")
+    figure = Figure(figsize=(max(0.7 + 3.4 * columns, 7.0), 1.8 + 2.5 * rows), layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     drawn: dict[str, Any] = {}
     for axes, (task, panel) in zip(places, panels.items(), strict=False):
@@ -165,7 +165,7 @@ def draw_comparison(
     for axes in places[len(panels) :]:
         axes.remove()
     figure.supxlabel("agent-steps", fontsize="medium")
-    figure.supylabel("individual reward per learner and episode, ± 95 %", fontsize="medium")
+    figure.supylabel("reward per learner and episode, ± 95 %", fontsize="medium")
     figure.legend(drawn.values(), drawn, loc="outside upper center", ncols=4, fontsize="small", frameon=False)
     figure.savefig(path, dpi=150)
     return figure

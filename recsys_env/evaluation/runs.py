@@ -259,8 +259,9 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
 
 def _named(whose: str, error: Exception) -> Exception:
     """Return an error with the name of the policy that raised it: a ValueError, or a RuntimeError for others."""
-    kind = ValueError if isinstance(error, ValueError) else RuntimeError
-    return kind(f"{whose}: {type(error).__name__}: {error}")
+    if isinstance(error, ValueError):
+        return ValueError(f"{whose}: {error}")
+    return RuntimeError(f"{whose}: {type(error).__name__}: {error}")
 
 
 def _check_policies(runs: Iterable[Run]) -> None:
@@ -274,9 +275,11 @@ def _check_policies(runs: Iterable[Run]) -> None:
     for task, policy, agents in parts:
         try:
             try_out(envs[task], dict.fromkeys(agents, policy))
-        except (ValueError, ImportError):
+        except ImportError:
             raise
         except Exception as error:
+            if str(error).startswith(f"policy {policy!r}"):
+                raise
             raise _named(f"policy {policy!r} as {', '.join(agents)} of {task}", error) from error
 
 

@@ -29,6 +29,10 @@ class Alone(Ranker):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         envs = self.envs
+        if not any(role.knows for role in envs.config.roles):
+            raise ValueError(
+                f"{type(self).__name__} needs roles that know parts of the visitor's intent (knows); this task has none"
+            )
         topics, roles = envs.shape.topics, [envs.config.role_of(n) for n in range(envs.num_agents)]
         self._labels = np.array([role.knows or (0,) * topics for role in roles])  # [N, T]
         self._informed = bool(roles[self.index].knows)
