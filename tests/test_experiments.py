@@ -12,6 +12,7 @@ from worlds import SMALL
 
 from recsys_env import VectorEnv, WorldConfig, replace, task_config
 from recsys_env.__main__ import main
+from recsys_env.evaluation.statistics import interval
 from recsys_env.experiments import (
     CAUSES,
     DESIGNS,
@@ -27,7 +28,7 @@ from recsys_env.experiments import (
     summary,
     without,
 )
-from recsys_env.experiments.off_policy import PageLog
+from recsys_env.experiments.off_policy import PageLog, _estimates
 from recsys_env.policies import Policy, Team
 from recsys_env.policies.ranking import Ranker
 
@@ -499,6 +500,17 @@ class AtRandom(Ranker):
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         return self.rng.random(self.items.shape)
+
+
+def test_the_interval_of_the_direct_method_holds_its_regression() -> None:
+    logs = [page_log("rivals-v1", ("content",), episodes=16, seed=seed) for seed in range(12)]
+    found = [page_estimates(log, "content")["dm"] for log in logs]
+    spread = np.std([row["mean"] for row in found], ddof=1)
+    error = np.mean([row["ci95"] for row in found]) / 2.13  # Student's t of 15 degrees of freedom
+    assert 0.6 < error / spread < 2.0
+    alone = np.mean([interval(log.means(_estimates(log, "content")["dm"]))["ci95"] for log in logs]) / 2.13
+    assert alone < 0.5 * spread
+    assert page_estimates(page_log("rivals-v1", ("content",), episodes=4), "content")["dm"]["ci95"] is None
 
 
 def test_a_policy_that_draws_does_not_share_the_numbers_of_the_explorer() -> None:

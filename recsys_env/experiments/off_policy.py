@@ -26,7 +26,7 @@ import numpy as np
 from ..batch import copy_seed
 from ..checks import as_indices, as_numbers, check_count, checked_seed, is_sequence, shown, unknown
 from ..config import WorldConfig
-from ..evaluation.statistics import interval
+from ..evaluation.statistics import errors_of_95, interval
 from ..focal import checked_agent, usual_background
 from ..policies import Policy, Team, TeamPolicy, feedback, make_policy
 from ..policies.ranking import Ranker
@@ -34,6 +34,7 @@ from ..tasks import task_config
 from ..vector import VectorEnv
 
 RIDGE = 1.0  # penalty of the squared coefficients of the direct method, on standardised features
+GROUPS, FEWEST_COPIES = 20, 8  # of copies, in the jackknife
 
 
 class UniformSlates(Ranker):
@@ -65,6 +66,14 @@ class PageLog:
     features: np.ndarray
     targets: dict[str, np.ndarray]
     exact: dict[str, np.ndarray]
+
+    def of(self, kept: np.ndarray) -> PageLog:
+        """Return the log of some pages [P], given as truth values."""
+        return PageLog(
+            **{name: getattr(self, name)[kept] for name in ("copy", "picks", "propensities", "clicked", "features")},
+            targets={name: values[kept] for name, values in self.targets.items()},
+            exact={name: values[kept] for name, values in self.exact.items()},
+        )
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """Return the means of values [P] of the pages, over the pages of each copy."""
@@ -173,7 +182,9 @@ def page_estimates(log: PageLog, policy: str) -> dict[str, Any]:
     The regression of the direct method is fitted on half of the copies for the other half (cross-fitting).
 
     Returns:
-        exact, ips, dm, dr: intervals of clicks per page, over copies; pages: P.
+        exact, ips, dm, dr: intervals of clicks per page, over copies; pages: P. All copies of a half share a
+        regression, so the interval of dm is that of a jackknife, which fits it again without each group of copies
+        (Efron & Stein 1981); its half-width is None for a log of fewer than 8 copies.
 
     Raises:
         TypeError, ValueError: the log is something else, has no page, or the policy is not in it.
@@ -192,13 +203,31 @@ def page_estimates(log: PageLog, policy: str) -> dict[str, Any]:
             "all pages of the log are of copies with even numbers, or all of copies with odd ones; cross-fitting needs "
             "both: play more episodes"
         )
+    pages = {"exact": log.exact[policy], **_estimates(log, policy)}
+    found = {name: interval(log.means(values)) for name, values in pages.items()}
+    return {"pages": len(log.copy), **found, "dm": {**found["dm"], "ci95": _jackknife(log, policy)}}
+
+
+def _estimates(log: PageLog, policy: str) -> dict[str, np.ndarray]:
+    """The estimates [P] of `slotwise` for a policy."""
     predicted = np.zeros((*log.features.shape[:2], log.picks.shape[1]))
     for half in (0, 1):
         fold = log.copy % 2 == half
         predicted[fold] = _regression(log, ~fold)(log.features[fold])
-    estimates = slotwise(log.picks, log.propensities, log.clicked, log.targets[policy], predicted)
-    pages = {"exact": log.exact[policy], **estimates}
-    return {"pages": len(log.copy), **{name: interval(log.means(values)) for name, values in pages.items()}}
+    return slotwise(log.picks, log.propensities, log.clicked, log.targets[policy], predicted)
+
+
+def _jackknife(log: PageLog, policy: str) -> float | None:
+    """Half-width of the 95 % interval of the direct method."""
+    copies = np.unique(log.copy)
+    if len(copies) < FEWEST_COPIES:
+        return None
+    group = np.arange(len(copies)) % min(GROUPS, len(copies))
+    number = int(group.max()) + 1
+    parts = [log.of(np.isin(log.copy, copies[group != g])) for g in range(number)]
+    without = np.array([part.means(_estimates(part, policy)["dm"]).mean() for part in parts])
+    error = ((number - 1) / number * ((without - without.mean()) ** 2).sum()) ** 0.5
+    return float(errors_of_95(number - 1) * error)
 
 
 def slotwise(
