@@ -15,7 +15,8 @@ import numpy as np
 
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.files import write_json
-from recsys_env.trained.folders import copy_policy
+from recsys_env.policies import CHECKPOINT
+from recsys_env.trained.folders import copy_files
 
 from .checkpoints import RESUMED, Checkpoint
 from .training import CONFIG, CURVE, Clock, Evaluation, Learner, Point, Training
@@ -145,7 +146,9 @@ class TrainingLoop:
             progress = self._begun, self._processor_seconds(), self.before, self.curve, self.evaluations
             Checkpoint(out / RESUMED, *progress, self.learner.resume_arrays()).write()
         if self.evaluations:
-            copy_policy(self.training.evaluated_after(kept(self.training, self.evaluations)["agent_steps"]), out)
+            best = self.training.evaluated_after(kept(self.training, self.evaluations)["agent_steps"])
+            names = sorted((path.name for path in best.iterdir()), key=lambda name: name == CHECKPOINT)
+            copy_files(best, out, names)  # the file that names the loader last
         self._saved = time.perf_counter()
 
 

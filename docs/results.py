@@ -302,11 +302,11 @@ def tournament(folder: Path) -> str:
 
 def _tournament_found(result: Mapping[str, Any]) -> str:
     if not result["cooperative"]:
-        (best, rating, _), *_ = ranking_rows(result)
+        (best, earned, _), *_ = ranking_rows(result)
         mass = result["alpha_rank"]
         top = max(mass, key=lambda policy: mass[policy])
         return (
-            f"`{best}` has the highest rating, {rating}, and alpha-rank puts the most mass, {mass[top]:.2f}, on "
+            f"`{best}` earns most against the others, {earned}, and alpha-rank puts the most mass, {mass[top]:.2f}, on "
             f"`{brief(top)}`."
         )
     (_, together, mixed, gap), *_ = cross_play_rows(result)

@@ -211,7 +211,7 @@ EVALUATIONS = {
 
 @pytest.mark.parametrize(("page", "line"), sorted(EVALUATIONS))
 def test_policies_of_commands_can_play_their_tasks(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for library in ("tyro", "scipy", "rich", "openskill", "pyspiel", "networkx", "matplotlib"):
+    for library in ("tyro", "scipy", "rich", "pyspiel", "networkx", "matplotlib"):
         pytest.importorskip(library)
     runs = importlib.import_module("recsys_env.evaluation.runs")
 

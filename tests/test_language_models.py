@@ -528,7 +528,7 @@ def test_what_refuses_every_page_ends_the_command(serve, status, tmp_path, capsy
         command(server.address, tmp_path / "out")
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert said.startswith(f"error: {server.address} refuses every page: ")
+    assert f": {server.address} refuses every page: " in said
     assert f"Error code: {status}" in said
     assert "OPENAI_API_KEY" in said
     assert len(server.asked) == 1

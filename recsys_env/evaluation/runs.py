@@ -24,7 +24,7 @@ import numpy as np
 
 from .. import VectorEnv, WorldConfig, cli
 from ..config import plain_config
-from ..files import checked_path, digest_of_value, signed, write_json
+from ..files import FileError, checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..policies.population import members_of
 from ..provenance import provenance
@@ -275,7 +275,7 @@ def _check_policies(runs: Iterable[Run]) -> None:
     for task, policy, agents in parts:
         try:
             try_out(envs[task], dict.fromkeys(agents, policy))
-        except ImportError:
+        except (ImportError, FileError):
             raise
         except Exception as error:
             if str(error).startswith(f"policy {policy!r}"):

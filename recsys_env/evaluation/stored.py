@@ -76,7 +76,6 @@ TOURNAMENT = {  # task -> see `tournaments.standings`
         "cooperative": bool,
         "agents": int,
         "payoff": {str: {str: {**_MEAN, "runs": [float]}}},
-        "ratings?": {str: {"mu": float, "sigma": float}},
         "alpha_rank?": {str: float},
         "cross_play?": {str: {"diagonal": _MEAN, "off_diagonal?": _MEAN, "gap?": _MEAN}},
     },
@@ -146,8 +145,8 @@ def _of_tournament(result: Mapping[str, Any]) -> Iterator[str]:
             yield f"the payoffs of {task} are not a square matrix"
         if any(len(cell["runs"]) != len(seeds) for row in found["payoff"].values() for cell in row.values()):
             yield f"a payoff of {task} does not have one value for each seed"
-        ranked = [found.get(name) for name in (("cross_play",) if found["cooperative"] else ("ratings", "alpha_rank"))]
-        if None in ranked or not (found["cooperative"] or all(ranking.keys() == policies for ranking in ranked)):
+        ranking = found.get("cross_play" if found["cooperative"] else "alpha_rank")
+        if ranking is None or not (found["cooperative"] or ranking.keys() == policies):
             yield f"the ranking of {task} does not contain exactly its policies"
 
 

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..tasks import SUITES
 from .metrics import METRICS
+from .statistics import interval
 
-RANKING = ("policy", "rating (sigma)", "alpha-rank")
+RANKING = ("policy", "reward against the others", "alpha-rank")
 CROSS_PLAY = ("among", "each with itself", "mixed", "gap")
 
 
@@ -129,11 +132,16 @@ def brief(policy: str) -> str:
 
 
 def ranking_rows(result: Mapping[str, Any]) -> list[list[str]]:
-    """Return a row for each policy, best rating first: the rating and the mass of alpha-rank."""
-    ranked = sorted(result["ratings"].items(), key=lambda item: -item[1]["mu"])
+    """Return a row for each policy, best first: its mean payoff against the other policies, and the mass of
+    alpha-rank."""
+    payoff = result["payoff"]
+    earned = {
+        row: np.mean([value["runs"] for column, value in of.items() if column != row or len(of) == 1], axis=0)
+        for row, of in payoff.items()
+    }
+    ranked = sorted(earned, key=lambda policy: -float(earned[policy].mean()))
     return [
-        [brief(policy), f"{rating['mu']:.1f} ({rating['sigma']:.1f})", f"{result['alpha_rank'][policy]:.2f}"]
-        for policy, rating in ranked
+        [brief(policy), spread(interval(earned[policy])), f"{result['alpha_rank'][policy]:.2f}"] for policy in ranked
     ]
 
 

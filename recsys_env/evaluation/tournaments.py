@@ -1,4 +1,4 @@
-"""Tournaments: payoff matrix, ratings and evolutionary ranking of policies, and cross-play in cooperative tasks.
+"""Tournaments: payoff matrix and evolutionary ranking of policies, and cross-play in cooperative tasks.
 
     python -m recsys_env tournament --policies random greedy my_file:MyPolicy --tasks duel-v1 ecommerce-v1 journey-v1
 
@@ -12,12 +12,10 @@ equal:
 
     python -m recsys_env tournament --policies "runs/ppo-torch-{task}-0" "runs/ppo-torch-{task}-1" --tasks journey-v1
 
-Ratings are those of Plackett and Luce (`openskill`; Weng & Lin 2011). Each episode is a match between the row's agent
-and the mean of the others, so ratings compare rewards within the same world. Alpha-rank (Omidshafiei et al. 2019,
-`open_spiel`) treats the matrix as a symmetric game of two populations, in the limit of strong selection. Its mass is
-where one-sided improvements lead, and the payoff of a policy against itself counts. That limit treats every difference
-as real, so the mass is averaged over bootstrap resamples of the runs. Intervals: see
-`recsys_env.evaluation.statistics`.
+Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) treats the matrix as a symmetric game of two populations, in the
+limit of strong selection. Its mass is where one-sided improvements lead, and the payoff of a policy against itself
+counts. That limit treats every difference as real, so the mass is averaged over bootstrap resamples of the runs.
+Intervals: see `recsys_env.evaluation.statistics`.
 """
 
 from __future__ import annotations
@@ -70,7 +68,7 @@ def tournament(
         ValueError, ImportError, RuntimeError: a name is unknown, a task has one agent, or as in
             `recsys_env.evaluation.runs.play_all`.
     """
-    cli.require("evaluate", "openskill", "open_spiel", "networkx", "scipy", "rich", "tqdm", "matplotlib")
+    cli.require("evaluate", "open_spiel", "networkx", "scipy", "rich", "tqdm", "matplotlib")
     out = checked_path("out", out)
     cli.at_least(1, episodes=episodes, seeds=seeds)
     cli.at_least(0, warmup=warmup)
@@ -118,8 +116,7 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
 
     Returns:
         origin, with the settings and the digests of your own policies; cooperative, agents; payoff: row -> column
-        -> mean, ci95, runs; and ratings (policy -> mu, sigma) and alpha_rank (policy -> mass), or, in a cooperative
-        task, `cross_play`.
+        -> mean, ci95, runs; and alpha_rank (policy -> mass), or, in a cooperative task, `cross_play`.
     """
     config = cli.config_of(task)
     played = _rewards(results)
@@ -145,11 +142,7 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     }
     if report["cooperative"]:
         return {**report, "cross_play": cross_play(policies, payoffs)}
-    return {
-        **report,
-        "ratings": rate(config, policies, played),
-        "alpha_rank": dict(zip(policies, alpha_rank(payoffs).tolist(), strict=True)),
-    }
+    return {**report, "alpha_rank": dict(zip(policies, alpha_rank(payoffs).tolist(), strict=True))}
 
 
 def payoffs_of(
@@ -203,33 +196,6 @@ def _diagonal_and_off(payoffs: np.ndarray) -> dict[str, Any]:
         return {"diagonal": interval(diagonal)}
     off = payoffs[~same].mean(0)
     return {"diagonal": interval(diagonal), "off_diagonal": interval(off), "gap": interval(diagonal - off)}
-
-
-def rate(
-    config: WorldConfig, policies: Sequence[str], played: Mapping[tuple[str, int], np.ndarray]
-) -> dict[str, dict[str, float]]:
-    """Return the rating of each policy, mu and its standard error sigma; each episode is a match, in random order."""
-    from openskill.models import PlackettLuce
-
-    matches: dict[tuple[str, int], tuple[str, str, np.ndarray, np.ndarray]] = {}
-    for row, column in product(policies, repeat=2):
-        if row != column:
-            for seat, team in games(config, row, column):
-                for (name, seed), rewards in played.items():
-                    if name == team:
-                        others = np.delete(rewards, seat, axis=1).mean(1)
-                        matches.setdefault((team, seed), (row, column, rewards[:, seat], others))
-    episodes = [
-        (a, b, mine, theirs)
-        for a, b, of_row, of_others in matches.values()
-        for mine, theirs in zip(of_row.tolist(), of_others.tolist(), strict=True)
-    ]
-    model = PlackettLuce()
-    ratings = {policy: model.rating(name=policy) for policy in policies}
-    for i in np.random.default_rng(0).permutation(len(episodes)):
-        a, b, mine, theirs = episodes[i]
-        [[ratings[a]], [ratings[b]]] = model.rate([[ratings[a]], [ratings[b]]], scores=[mine, theirs])
-    return {policy: {"mu": rating.mu, "sigma": rating.sigma} for policy, rating in ratings.items()}
 
 
 def alpha_rank(payoffs: np.ndarray) -> np.ndarray:

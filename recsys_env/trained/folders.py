@@ -7,7 +7,7 @@ the arrays. `policy.npz` holds the weights, and as "facts" what the policy was t
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,10 +46,15 @@ def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str
 
 
 def copy_policy(source: Path, folder: Path) -> None:
-    """Copy the files of a policy from its folder, the one that names the loader last."""
-    for path in sorted(source.iterdir(), key=lambda path: path.name == CHECKPOINT):
-        with replacing(folder / path.name) as new:
-            shutil.copyfile(path, new)
+    """Copy a policy from another folder, written by `write_policy` or, without arrays, by `save_ranker`."""
+    copy_files(source, folder, (WEIGHTS, CHECKPOINT) if (source / WEIGHTS).exists() else (CHECKPOINT,))
+
+
+def copy_files(source: Path, folder: Path, names: Iterable[str]) -> None:
+    """Copy files from one folder to another, each of which is whole or absent."""
+    for name in names:
+        with replacing(folder / name) as new:
+            shutil.copyfile(source / name, new)
 
 
 def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
