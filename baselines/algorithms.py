@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from functools import cache
 from types import ModuleType
 from typing import Annotated, ClassVar, Literal
 
@@ -23,7 +22,7 @@ from recsys_env.settings import replace
 from recsys_env.trained.sizes import SIZES
 from recsys_env.tuning import STATES
 
-from .options import PPO, Algorithm, Count, Discounted, Fraction, NotNegative, Range, SelfPlay, Swept
+from .options import PPO, Algorithm, Count, Discounted, Fraction, NotNegative, QLearning, Range, SelfPlay, Swept
 
 ONE_NETWORK = "one network for all learners"  # in `given`
 
@@ -196,7 +195,7 @@ class TorchPPO(Pretraining, PageLearner, PPO):
 
 
 @dataclass(frozen=True)
-class TorchQ(PageLearner, SelfPlay):
+class TorchQ(PageLearner, SelfPlay, QLearning):
     """Q-learning in one file: IQL, VDN and QMIX by --mixer."""
 
     name = "q-torch"
@@ -210,8 +209,6 @@ class TorchQ(PageLearner, SelfPlay):
     mixer: Literal["none", "vdn", "qmix"] = "none"
     """How the learners' values make the team's: none = each learns from its own reward (IQL), vdn = their sum, qmix =
     a monotone function of them that depends on the global state; teams learn from the mean reward."""
-    n_steps: Count = 200
-    """Ticks of a point of the learning curve."""
     update_every: Count = 2
     """Ticks from one gradient step to the next."""
     batch_size: Annotated[int, Range(2)] = 512
@@ -219,9 +216,6 @@ class TorchQ(PageLearner, SelfPlay):
     replay: Count = 200_000
     """Steps that are kept; at least an episode of all copies."""
     exploration: Fraction = 0.3
-    """Share of the training during which the share of random choices falls to --epsilon."""
-    epsilon: Fraction = 0.05
-    """Share of random choices after that."""
     target_rate: Fraction = 0.02
     """Share of the way that the target network moves towards the online one at each gradient step."""
 
@@ -330,7 +324,7 @@ class GenerativeGRPO(Pretrained):
 
 
 @dataclass(frozen=True)
-class QTable(Discounted):
+class QTable(QLearning):
     """Q-learning with a table for each learner, on finite games."""
 
     name = "q-table"
@@ -343,35 +337,18 @@ class QTable(Discounted):
     swept: ClassVar[Swept] = {"learning_rate": (0.03, 0.3), "epsilon": (0.01, 0.15), "exploration": (0.25, 0.75)}
 
     timesteps: Count = 2_000_000
-    num_envs: Count = 32
     learning_rate: NotNegative = 0.1
     """Step towards the target, of each entry that was played at a tick."""
-    n_steps: Count = 200
-    """Ticks of a point of the learning curve."""
-    exploration: Fraction = 0.5
-    """Share of the training during which the share of random choices falls to --epsilon."""
-    epsilon: Fraction = 0.05
-    """Share of random choices after that."""
 
     def given(self) -> tuple[str, ...]:
         return (*super().given(), "the state of the exact game")
 
     def world(self) -> WorldConfig:
+        from recsys_env.exact.policies import tables_of
+
         config = super().world()
-        _check_finite(config)
+        tables_of(config)  # raises, before anything is written, if the game has no table
         return config
-
-
-@cache  # lists of jobs ask for the world of each
-def _check_finite(config: WorldConfig) -> None:
-    """Raise, before anything is written, if the game has no table.
-
-    Raises:
-        ValueError: it says why.
-    """
-    from recsys_env.exact import tabulate
-
-    tabulate(config)
 
 
 # ------------------------------------------------------------------------------------------------ search

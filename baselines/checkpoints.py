@@ -15,14 +15,15 @@ import numpy as np
 from recsys_env.files import FileError, read_arrays, read_json, value_among, write_arrays
 
 RESUMED = "checkpoint.npz"
-CURVE = [{"agent_steps": int, "episode_reward": float}]  # form of a learning curve
-EVALUATIONS = [{"agent_steps": int, "seconds": float, "individual_reward": [float]}]
+# Forms of a learning curve and of the evaluations while training; see `recsys_env.files.misfit`.
+_CURVE = [{"agent_steps": int, "episode_reward": float}]
+_EVALUATIONS = [{"agent_steps": int, "seconds": float, "individual_reward": [float]}]
 _PROGRESS = {
     "begun": {str: object},
     "seconds": float,
     "before": [float],
-    "curve": CURVE,
-    "evaluations": EVALUATIONS,
+    "curve": _CURVE,
+    "evaluations": _EVALUATIONS,
 }
 
 
@@ -72,7 +73,7 @@ def read_curve(path: Path) -> list[dict[str, float]]:
     Raises:
         FileError: a damaged file, or one of another kind.
     """
-    curve: list[dict[str, float]] = read_json(path, CURVE, "curve of a training run")
+    curve: list[dict[str, float]] = read_json(path, _CURVE, "curve of a training run")
     if not curve:
         raise FileError(f"{path} holds no curve of a training run: it is empty")
     return curve

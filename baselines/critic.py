@@ -11,7 +11,12 @@ from torch import nn
 
 
 class Value(nn.Module):
-    """Values of pages, given their summary and whatever else is known [R, S], in a unit that is set once."""
+    """Values [R] of pages, given their summary and whatever else is known [R, S].
+
+    Attributes:
+        unit: what the network's output is multiplied by. PPO sets it once, to the standard deviation of the returns of
+            the first rollout; elsewhere it is 1.
+    """
 
     unit: torch.Tensor
 

@@ -87,11 +87,17 @@ def log_probability(
 
 
 def objective(now: torch.Tensor, pages: Pages, rows: torch.Tensor, options: GenerativeGRPO) -> torch.Tensor:
-    """Return the mean objective of some pages, given the log-probabilities [R] of what was chosen there now."""
+    """Return the mean objective of some pages, clipped as in PPO, less the divergence from the reference (Shao et al.
+    2024, equations 3 and 4).
+
+    Args:
+        now: [R] log-probabilities of what was chosen there, by the network that learns.
+        rows: [R] numbers of the pages in `pages`.
+    """
     ratio, gain = (now - pages.old[rows]).exp(), pages.advantages[rows]
     clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
     beyond = pages.reference[rows] - now
-    divergence = beyond.exp() - beyond - 1  # estimated from what was chosen, and never negative
+    divergence = beyond.exp() - beyond - 1  # estimated from what was chosen, never negative (Schulman 2020)
     return (clipped - options.kl_coef * divergence).mean()
 
 
@@ -139,7 +145,7 @@ class GRPOLearner:
             seen, active = self.to_device(observer.read()).flatten(0, 1), self.to_device.kept(envs.active).flatten()
             masks = seen.new_zeros(len(seen), 0, dtype=torch.bool)
             if not layout.candidates:
-                masks = option_masks(self.to_device(envs.observations["action_mask"]), layout).flatten(0, 1).bool()
+                masks = option_masks(self.to_device(envs.observations["action_mask"]), layout).flatten(0, 1)
             scores, words = self.network(self.network.read(seen, masks))
             noisy = [part + gumbel(part) for part in (scores, *words)]
             chosen = best_slates(noisy[0], noisy[1:], layout.slots)

@@ -17,7 +17,7 @@ training and where it is held out, beside a random choice and the title that was
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from recsys_env.evaluation import UNSEEN
 from recsys_env.files import write_json
 from recsys_env.language.local_model import ADAPTER, LocalModel, quiet
 from recsys_env.language.pages import Answer, Page, Reader
-from recsys_env.language.policy import NOBODY, story
+from recsys_env.language.policy import ANY_VISITOR, story
 from recsys_env.libraries import library
 from recsys_env.policies import Team
 from recsys_env.provenance import provenance
@@ -176,6 +176,44 @@ def split(examples: Sequence[Example], seed: int) -> Split:
 Rating = Callable[[Example], np.ndarray]  # of the titles of a page
 
 
+class Rater:
+    """Rates titles as `recsys_env.language.LanguagePolicy` does, in units of their spread; a `Rating`.
+
+    A rating is log P(title | visitor) less log P(title | any visitor), where the second term is that of the untrained
+    model, which is asked for it here.
+
+    Args:
+        model: the untrained model.
+        titles: all titles that are rated later.
+
+    Attributes:
+        spread: what ratings are divided by; 1 before `measure_spread`.
+    """
+
+    def __init__(self, model: LocalModel, titles: Sequence[str]) -> None:
+        self._torch, self._model, self.spread = library("torch", "text"), model, 1.0
+        self._usual: dict[str, float] = {}
+        for at in range(0, len(titles), AT_ONCE):
+            named = titles[at : at + AT_ONCE]
+            rates = model.log_likelihoods(ANY_VISITOR, [f" {title}" for title in named])
+            self._usual.update(zip(named, rates.tolist(), strict=True))
+
+    def ratings(self, example: Example) -> Any:
+        """Return the ratings of the example's titles as a tensor [I], which can be differentiated."""
+        found = self._model.scores(story(example.page), [f" {title}" for title in example.titles])
+        usual = self._torch.tensor([self._usual[title] for title in example.titles], device=found.device)
+        return (found - usual) / self.spread
+
+    def measure_spread(self, examples: Sequence[Example]) -> None:
+        """Set `spread` to the mean standard deviation of the ratings on a page."""
+        with self._torch.inference_mode():
+            self.spread = float(np.mean([float(self.ratings(example).std(correction=0)) for example in examples]))
+
+    def __call__(self, example: Example) -> np.ndarray:
+        with self._torch.inference_mode():
+            return np.asarray(self.ratings(example).double().cpu())
+
+
 def rated_alike(example: Example) -> np.ndarray:
     """A random choice."""
     return np.zeros(len(example.titles))
@@ -221,27 +259,11 @@ def tune(tuning: Tuning) -> dict[str, Any]:
     model, examples = LocalModel(tuning.model, tuning.device), logged(tuning)
     torch.manual_seed(tuning.seed)
     parts = split(examples, tuning.seed)
-    titles = sorted({title for example in examples for title in example.titles})
-    usual: dict[str, float] = {}
-    for at in range(0, len(titles), AT_ONCE):
-        named = titles[at : at + AT_ONCE]
-        rates = model.log_likelihoods(NOBODY, [f" {title}" for title in named])
-        usual.update(zip(named, rates.tolist(), strict=True))
+    rater = Rater(model, sorted({title for example in examples for title in example.titles}))
     adapters = peft.LoraConfig(r=tuning.rank, lora_alpha=2 * tuning.rank, target_modules="all-linear")
     with quiet():
         model.network = peft.get_peft_model(model.network, adapters)
-
-    def rated(example: Example) -> Any:
-        found = model.scores(story(example.page), [f" {title}" for title in example.titles])
-        return found - torch.tensor([usual[title] for title in example.titles], device=found.device)
-
-    with torch.inference_mode():
-        spread = float(np.mean([float(rated(example).std(correction=0)) for example in parts.train]))
-
-    def by_model(example: Example) -> np.ndarray:
-        with torch.inference_mode():
-            return np.asarray((rated(example) / spread).double().cpu())
-
+    rater.measure_spread(parts.train)
     result: dict[str, dict[str, Any]] = {new: {"pages": len(some)} for new, some in parts.held_out.items()}
 
     def measure(name: str, rating: Rating) -> None:
@@ -251,22 +273,29 @@ def tune(tuning: Tuning) -> dict[str, Any]:
             print(f"{name}, on {len(some)} pages of new {new}: {said}", flush=True)
 
     print(f"{len(parts.train)} pages with a click to train on")
-    for name, rating in {"chance": rated_alike, "most clicked": by_clicks(parts.train), "before": by_model}.items():
+    compared: dict[str, Rating] = {"chance": rated_alike, "most clicked": by_clicks(parts.train), "before": rater}
+    for name, rating in compared.items():
         measure(name, rating)
-    optimiser = torch.optim.AdamW([p for p in model.network.parameters() if p.requires_grad], tuning.learning_rate)
+    for number in _train(model.network, rater, parts.train, tuning):
+        measure(f"pass {number}", rater)
+    return _saved(model, tuning, {"held_out": result, "spread": rater.spread, "pages": len(parts.train)})
+
+
+def _train(network: Any, rater: Rater, examples: Sequence[Example], tuning: Tuning) -> Iterator[int]:
+    """Raise the probability of clicks under the softmax of the ratings; yield 1, 2, ... after each pass."""
+    torch = library("torch", "text")
+    optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], tuning.learning_rate)
     rng = np.random.default_rng(tuning.seed)
-    steps = tuning.passes * -(-len(parts.train) // tuning.batch)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
+    steps_per_pass = -(-len(examples) // tuning.batch)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, tuning.passes * steps_per_pass)
     for number in range(tuning.passes):
-        order = rng.permutation(len(parts.train))
-        for some in np.array_split(order, steps // tuning.passes):
+        for some in np.array_split(rng.permutation(len(examples)), steps_per_pass):
             optimiser.zero_grad()
             for i in some:
-                (-(rated(parts.train[i]) / spread).log_softmax(0)[0] / len(some)).backward()
+                (-rater.ratings(examples[i]).log_softmax(0)[0] / len(some)).backward()
             optimiser.step()
             schedule.step()
-        measure(f"pass {number + 1}", by_model)
-    return _saved(model, tuning, {"held_out": result, "spread": spread, "pages": len(parts.train)})
+        yield number + 1
 
 
 def _saved(model: LocalModel, tuning: Tuning, found: dict[str, Any]) -> dict[str, Any]:

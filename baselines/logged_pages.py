@@ -73,6 +73,7 @@ class LoggedPages:
 
 
 def joined(logs: Sequence[LoggedPages]) -> LoggedPages:
+    """Return the pages of all logs, one after the other."""
     return LoggedPages(
         *(torch.cat([getattr(log, field.name) for log in logs]) for field in dataclasses.fields(LoggedPages))
     )

@@ -244,6 +244,24 @@ class SelfPlay(Discounted):
 
 
 @dataclass(frozen=True)
+class QLearning(Discounted):
+    """Options of Q-learning, which explores by random choices (epsilon-greedy, Sutton & Barto 2018, section 2.2)."""
+
+    num_envs: Count = 32
+    n_steps: Count = 200
+    """Ticks of a point of the learning curve."""
+    exploration: Fraction = 0.5
+    """Share of the training during which the share of random choices falls from 1 to --epsilon."""
+    epsilon: Fraction = 0.05
+    """Share of random choices after that."""
+
+    def random_share(self, agent_steps: int, timesteps: int) -> float:
+        """Share of random choices after `agent_steps` of `timesteps` agent-steps."""
+        falling = agent_steps / max(self.exploration * timesteps, 1)
+        return max(self.epsilon, 1 - (1 - self.epsilon) * falling)
+
+
+@dataclass(frozen=True)
 class PPO(SelfPlay):
     """Options of proximal policy optimisation, of any library."""
 

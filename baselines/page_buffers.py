@@ -18,9 +18,10 @@ class PageBuffer(RolloutBuffer):
     """A rollout buffer in which only pages are decisions.
 
     On a tick without a page the action has no effect, so that nothing can be learned from it. Generalised advantages
-    run from page to page (a semi-Markov process): reward between two pages counts, discounted, for the earlier page,
-    and values of other ticks are not bootstrapped from. Training takes all pages and a small share of the other ticks,
-    because the value of such a tick is needed where a rollout or an episode ends on it.
+    run from page to page (a semi-Markov process, Sutton, Precup & Singh 1999): reward between two pages counts,
+    discounted, for the earlier page, and values of other ticks are not bootstrapped from. Training takes all pages and
+    a small share of the other ticks, because the value of such a tick is needed where a rollout or an episode ends on
+    it.
 
     Args:
         active: index of `is_active` in the observation.

@@ -212,7 +212,7 @@ def scores(rewards: Sequence[float], ends: Mapping[str, np.ndarray]) -> list[flo
     return [100 * (reward - low) / (high - low) for reward in rewards] if high > low else []
 
 
-def over_tasks(study: Study, rows: Rows, ends: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
+def over_tasks(rows: Rows, ends: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
     """The scores over the tasks of each suite; see `evaluation.statistics.aggregate`."""
     tasks = {}
     for task, of in ends.items():
@@ -236,7 +236,7 @@ def write(study: Study, out: Path) -> Path:
     own = {job.task: row_of(files[job.file_name].runs) for job in first if files[job.file_name].runs}
     rows: Rows = {study.name: own, **published(study)}
     ends = scales(study, out)
-    over = over_tasks(study, rows, ends)
+    over = over_tasks(rows, ends)
     write_json(out / "marl_eval.json", marl_eval(_for_marl_eval(study, stored)))
     panels = {
         task: {name: _evaluations(found[task]) for name, found in rows.items() if task in found} for task in study.tasks
@@ -291,8 +291,8 @@ def _tables(study: Study, rows: Rows, ends: Mapping[str, Mapping[str, np.ndarray
     paid: list[list[str]] = []
     for name, of in rows.items():
         steps = sorted(row["agent_steps"] / 1e6 for row in of.values())
-        told = " to ".join(dict.fromkeys((f"{steps[0]:.3g}", f"{steps[-1]:.3g}")))
-        first = [name, _reward_of(name), f"{told} M"]
+        budget = " to ".join(dict.fromkeys((f"{steps[0]:.3g}", f"{steps[-1]:.3g}")))
+        first = [name, _reward_of(name), f"{budget} M"]
         scored.append([*first, *(_score(of.get(task), ends.get(task, {})) for task in study.tasks)])
         paid.append([*first, *(spread(of[task]["reward"]) if task in of else "" for task in study.tasks)])
     for i in range(2):
@@ -370,7 +370,7 @@ def _robustness(study: Study, out: Path) -> list[str]:
 
 def _protocol(study: Study, rows: Rows, stored: Sequence[TrainingResults]) -> str:
     """The protocol in words, what is shorter than in the published one, and its cost."""
-    job, told = study.jobs[0].algorithm, provenance()
+    job, source = study.jobs[0].algorithm, provenance()
     seeds = {task: len(study.of_task(task)) for task in study.tasks}
     hours = {name: sum(row["core_hours"] for row in of.values()) for name, of in rows.items()}
     options = {name: value for name, value in job.hyperparameters().items() if name != "timesteps"}
@@ -391,9 +391,9 @@ def _protocol(study: Study, rows: Rows, stored: Sequence[TrainingResults]) -> st
         f"Cost: {hours[study.name]:.2g} core-hours for training and evaluating {study.name}"
         + "".join(f", {cost:.2g} for {name}" for name, cost in hours.items() if name != study.name)
         + ", in processor time.",
-        f"Code: commit {', '.join(sorted({str(source['commit']) for found in stored for source in found.sources}))}; "
-        f"`{told['command']}`; {told['processor']}, {told['date']}.",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in told["versions"].items()) + ".",
+        f"Code: commit {', '.join(sorted({str(of['commit']) for found in stored for of in found.sources}))}; "
+        f"`{source['command']}`; {source['processor']}, {source['date']}.",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in source["versions"].items()) + ".",
     ]
     shorter = _shorter(study, steps, seeds)
     first = (
@@ -414,10 +414,8 @@ def _by_task(values: Mapping[str, int], grouping: str) -> str:
 
 def _shorter(study: Study, steps: Mapping[str, int], seeds: Mapping[str, int]) -> list[str]:
     """How a study differs from the published protocol, in words."""
-    budgets, numbers = (
-        {task: budget(task) for task in study.tasks},
-        {t: len(study.learner.seeds(t)) for t in study.tasks},
-    )
+    budgets = {task: budget(task) for task in study.tasks}
+    numbers = {task: len(study.learner.seeds(task)) for task in study.tasks}
     missing = {
         name: [task for task in suite.tasks if task not in study.tasks]
         for name, suite in SUITES.items()

@@ -94,7 +94,7 @@ class Agent(nn.Module):
         layout, memory = actor.layout, actor.memory.hidden_size if actor.memory else 0
         self.actor = actor
         self.log_deviation = nn.Parameter(torch.full((layout.vector,), -0.5))  # of a vector, before tanh
-        self.critic = Value(len(layout.context) + 2 * layout.features + memory + state, width)
+        self.critic = Value(layout.summary + memory + state, width)
 
     def sample(self, page: Page, remembered: torch.Tensor | None) -> torch.Tensor:
         """Sample choices [R, K + words], or vectors [R, D] before tanh."""
@@ -213,8 +213,7 @@ class Rollout:
         rows, seen = self.observations.shape[1], self.envs.observations
         self.observations[t] = self.to_device(self.observer.read()).reshape(rows, -1)
         if self.masks is not None:
-            masks = option_masks(self.to_device(seen["action_mask"]), self.layout)
-            self.masks[t] = masks.reshape(rows, -1).bool()
+            self.masks[t] = option_masks(self.to_device(seen["action_mask"]), self.layout).reshape(rows, -1)
         if self.states.shape[2]:
             self.states[t] = self.to_device(self.envs.state()).repeat_interleave(self.shape[2], 0)
 
@@ -262,8 +261,8 @@ def remember(agent: Agent, page: Page, echoes: torch.Tensor, begin: torch.Tensor
 def advantages(values: torch.Tensor, links: Links, page_gamma: float, gamma: float, gae_lambda: float) -> torch.Tensor:
     """Generalised advantages [T·R] of pages with values [T·R], each against the page that follows in its chain.
 
-    The discount to the next page is `page_gamma` · `gamma`^ticks (a semi-Markov process). The last page of a chain
-    stands for the next one, which was not seen.
+    The discount to the next page is `page_gamma` · `gamma`^ticks (a semi-Markov process, Sutton, Precup & Singh 1999).
+    The last page of a chain stands for the next one, which was not seen.
     """
     values, numbers = values.double(), torch.arange(len(values), device=values.device)
     following = torch.where(links.following < 0, numbers, links.following)

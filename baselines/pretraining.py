@@ -45,8 +45,7 @@ class ClickModel(nn.Module):
 
     def __init__(self, network: Scorer, width: int) -> None:
         super().__init__()
-        layout = network.layout
-        self.network, self.nothing = network, Value(len(layout.context) + 2 * layout.features, width)
+        self.network, self.nothing = network, Value(network.layout.summary, width)
 
     def losses(self, pages: LoggedPages) -> dict[str, torch.Tensor]:
         """Loss [P] of what was clicked on each page, or of no click."""

@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.exact import policies, tabulate
+from recsys_env.exact import policies
 
 from .algorithms import QTable
 from .training import Point, RolloutRewards, Training
@@ -30,7 +30,7 @@ class QTableLearner:
 
     def __init__(self, training: Training, options: QTable) -> None:
         self.training, self.options, self.agent_steps = training, options, 0
-        self.game = tabulate(training.config)
+        self.game = policies.tables_of(training.config)
         self.envs = training.make_envs(copy=False)
         self.envs.reset(seed=training.seed)
         self._rng = np.random.default_rng(training.seed)
@@ -42,8 +42,7 @@ class QTableLearner:
         options, rollout = self.options, RolloutRewards(self.training.config.horizon, rollout_ended)
         while self.agent_steps < timesteps:
             for _ in range(options.n_steps):
-                falling = self.agent_steps / max(options.exploration * timesteps, 1)
-                rollout.add(self._play(max(options.epsilon, 1 - (1 - options.epsilon) * falling)))
+                rollout.add(self._play(options.random_share(self.agent_steps, timesteps)))
                 self.agent_steps += self._agents.size
             rollout.end(self.agent_steps)
 

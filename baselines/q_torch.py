@@ -83,7 +83,7 @@ class Values(nn.Module):
     def __init__(self, layout: Layout, width: int, mixer: Mixer | None) -> None:
         super().__init__()
         self.network, self.mixer = PageNetwork(layout, width), mixer
-        self.page = Value(len(layout.context) + 2 * layout.features, width)
+        self.page = Value(layout.summary, width)
 
     def forward(self, page: Page, chosen: torch.Tensor) -> torch.Tensor:
         """Values [R] of choices [R, K + words] on each page."""
@@ -122,11 +122,8 @@ class Replay:
     """
 
     def __init__(self, envs: CpuBatch, options: TorchQ, gamma: float) -> None:
-        self.to_device, self.layout, self.together = (
-            Tensors(envs, options.device),
-            layout_of(envs),
-            options.mixer != "none",
-        )
+        self.to_device, self.layout = Tensors(envs, options.device), layout_of(envs)
+        self.together = options.mixer != "none"
         copies, agents = envs.num_envs, envs.num_agents
         # A page must still be here when the next page of its user slot comes.
         self.steps = max(-(-options.replay // (copies * agents)), envs.config.horizon + 1)
@@ -152,7 +149,7 @@ class Replay:
         self.active[at] = self.to_device(envs.active).reshape(self.active[at].shape)
         if self.masks is not None:
             masks = option_masks(self.to_device(seen["action_mask"]), self.layout)
-            self.masks[at] = masks.reshape(self.masks[at].shape).bool()
+            self.masks[at] = masks.reshape(self.masks[at].shape)
         if self.states.shape[2]:
             self.states[at] = self.to_device(envs.state())
         return self.observations[at].flatten(0, 1), None if self.masks is None else self.masks[at].flatten(0, 1)
@@ -228,8 +225,7 @@ class QLearner:
         while self.agent_steps < timesteps:
             first = self.agent_steps == 0
             for tick in range(options.n_steps):
-                falling = self.agent_steps / max(options.exploration * timesteps, 1)
-                rollout.add(self._play(1.0 if first else max(options.epsilon, 1 - (1 - options.epsilon) * falling)))
+                rollout.add(self._play(1.0 if first else options.random_share(self.agent_steps, timesteps)))
                 self.agent_steps += self._rows
                 if not first and tick % options.update_every == 0:
                     self._update()

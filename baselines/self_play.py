@@ -20,7 +20,8 @@ def selves_in(pool: Path) -> list[Path]:
 
 
 class PastSelf(Population):
-    """Plays checkpoints from a pool, each in some of the copies; the seed decides which and where.
+    """Plays checkpoints from a pool, each in some of the copies (fictitious self-play, Heinrich, Lanctot & Silver 2015;
+    Bansal et al. 2018); the seed decides which and where.
 
     While the pool is empty, it shows the first candidates. When the pool has grown, checkpoints are drawn anew at the
     end of the episode, because some remember what they have seen in it.
@@ -43,7 +44,7 @@ class PastSelf(Population):
         self.agent = agent
         role = agent.rpartition("_")[0]
         known = [learner for learner in self.learners if learner.rpartition("_")[0] == role]
-        self._told = self.envs.possible_agents.index(known[0]) if known and agent not in known else self.index
+        self._seat = self.envs.possible_agents.index(known[0]) if known and agent not in known else self.index
         self._ids = self.envs.observation_fields["agent_id"].start
         self._draw_members()
 
@@ -55,10 +56,10 @@ class PastSelf(Population):
 
     def _as_learner(self, observations: np.ndarray) -> np.ndarray:
         """The observations [B, O] under the name of the learner."""
-        if self._told == self.index:
+        if self._seat == self.index:
             return observations
         named = observations.copy()
-        named[:, self._ids + self.index], named[:, self._ids + self._told] = 0.0, 1.0
+        named[:, self._ids + self.index], named[:, self._ids + self._seat] = 0.0, 1.0
         return named
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:

@@ -102,6 +102,9 @@ def make_agents(algorithm: str, env: SkrlEnv, *, rollouts: int = 64, width: int 
         rollouts: ticks between two updates.
         width: units of each of the two hidden layers.
         settings: fields of skrl's `IPPO_CFG` or `MAPPO_CFG`.
+
+    Raises:
+        ValueError: `algorithm` is neither of the two.
     """
     if algorithm not in ("IPPO", "MAPPO"):
         raise ValueError(f"algorithm = {algorithm!r} is not allowed; choose 'IPPO' or 'MAPPO'")

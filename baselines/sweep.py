@@ -29,6 +29,7 @@ from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
 from .learners import LEARNERS, PUBLISHED, SWEEP, ReferenceLearner, budget, read_sweep
 from .options import Algorithm, run_name
+from .training import RESULT
 
 TICKS = 500_000  # of a run, in all copies together
 SEED = 100
@@ -129,7 +130,7 @@ def sweep(
     def finished(job: Job, folder: Path) -> None:
         learner, task = runs[job]
         of = found.setdefault((learner.name, task), {})
-        of[job.name] = read_json(folder / "result.json")
+        of[job.name] = read_json(folder / RESULT)
         names = [each.name for each, key in runs.items() if key == (learner, task)]
         if set(of) == set(names):
             rows = zip(changes(learner), (of[name] for name in names), strict=True)

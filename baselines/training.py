@@ -70,18 +70,14 @@ class RolloutRewards:
         """Individual reward per learner so far, scaled to an episode."""
         return self._horizon * float(np.mean(self._own))
 
-    def end(self, agent_steps: int) -> float:
+    def end(self, agent_steps: int) -> None:
         """Report the point of the curve after `agent_steps` steps of learners, and begin the next rollout.
 
         Call it once the policy has learned from the rollout, because the policy may be evaluated then.
-
-        Returns:
-            individual reward per learner, scaled to an episode.
         """
         reward = self.per_episode
         self._own.clear()
         self._ended({"agent_steps": agent_steps, "episode_reward": reward})
-        return reward
 
 
 class Learner(Protocol):
@@ -365,7 +361,12 @@ def begin(algorithm: Algorithm) -> Training:
 
 
 def background_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]:
-    """The policy of each agent that does not learn, as `--background` and `--learners` say."""
+    """The policy of each agent that does not learn, as `--background` and `--learners` say.
+
+    Raises:
+        ValueError: there is no such agent, one is named twice, several policies are for all that are left, or none is
+            left.
+    """
     named: dict[str, str] = {}
     rest = []
     for word in (part for words in algorithm.background for part in (words.split(",") if is_team(words) else [words])):

@@ -15,6 +15,7 @@ from typing import Any
 from recsys_env.files import FileError, read_json, write_json
 
 from .checkpoints import read_curve
+from .training import CURVE, RESULT
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "training"
 DIGITS = 5  # of rewards of single episodes, and of means over few
@@ -81,8 +82,8 @@ class TrainingResults:
 
     def add(self, folder: Path) -> None:
         """Take the result and the curve from the folder of a run, and write the file."""
-        result = read_json(folder / "result.json")
-        self.runs.append(self.packed(result, read_curve(folder / "curve.json")))
+        result = read_json(folder / RESULT)
+        self.runs.append(self.packed(result, read_curve(folder / CURVE)))
         self.runs.sort(key=lambda run: int(run["seed"]))
         self.write()
 

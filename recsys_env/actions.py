@@ -162,6 +162,20 @@ def _find_outside(kind: str) -> Any:
     return compiled(find_outside, np.zeros((1, 1, 1), kind), np.zeros(1, np.int64), 0)
 
 
+def joint_of_rows(actions: Any, num_envs: int, num_agents: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Actions [B·N, ...] by row, where row b·N + n is agent n of copy b, as joint actions [B, N, ...].
+
+    Args:
+        shape: of one action.
+
+    Raises:
+        ValueError: they have another shape.
+    """
+    rows = num_envs * num_agents
+    array = as_array(actions, (rows, *shape), "one for each of the {} rows", rows)
+    return array.reshape(num_envs, num_agents, *shape)
+
+
 def as_array(actions: Any, shape: tuple[int, ...], what: str, of: Any, name: str = "actions") -> np.ndarray:
     """Actions as an array of this shape.
 

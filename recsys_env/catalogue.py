@@ -87,6 +87,17 @@ class Catalogue:
         return hash((self.source, self.item_vectors.shape, self.user_taste.shape))
 
     def __post_init__(self) -> None:
+        sizes = self._check_shapes()
+        self._check_kinds()
+        self._check_values(sizes)
+        for name, value in self.arrays().items():
+            array = value.copy()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "settings", deepcopy(self.settings))
+
+    def _check_shapes(self) -> dict[str, int]:
+        """Return the sizes by their letters in `_AXES`, or raise ValueError if arrays disagree about them."""
         items, dims = _shape(self, "item_vectors", 2)
         users, habits = _shape(self, "habit_item", 2)
         (topics,), (domains,) = _shape(self, "topic_name", 1), _shape(self, "domain_name", 1)
@@ -98,6 +109,10 @@ class Catalogue:
                 continue
             if _shape(self, name, len(shape)) != shape:
                 raise ValueError(f"Catalogue.{name} has shape {getattr(self, name).shape}, expected {shape}")
+        return sizes
+
+    def _check_kinds(self) -> None:
+        """Raise ValueError or TypeError for contents of a wrong type, and for numbers that are not finite."""
         for name, value in self.arrays().items():
             kind, what = _KINDS.get(name, ("f", "floats"))
             if value.dtype.kind != kind:
@@ -110,6 +125,9 @@ class Catalogue:
             raise TypeError(f"Catalogue.source = {shown(self.source)} must be a text")
         if not isinstance(self.settings, dict):
             raise TypeError(f"Catalogue.settings = {shown(self.settings)} must be a dict of config fields by group")
+
+    def _check_values(self, sizes: Mapping[str, int]) -> None:
+        """Raise ValueError for values out of their range."""
         for name in ("item_price", "item_price_ratio", "item_popularity", "user_price_sensitivity", "user_activity"):
             if not (getattr(self, name) > 0).all():
                 raise ValueError(
@@ -118,18 +136,13 @@ class Catalogue:
         for name in ("item_vectors", "user_taste"):
             if not np.allclose(_norms(getattr(self, name)), 1.0, atol=_NORM_TOLERANCE):
                 raise ValueError(f"Catalogue.{name} must have rows of unit norm")
-        if (outside := self.habit_item[(self.habit_item < -1) | (self.habit_item >= items)]).size:
-            raise ValueError(f"Catalogue.habit_item must lie in [-1, {items}), found {outside[0]}")
+        if (outside := self.habit_item[(self.habit_item < -1) | (self.habit_item >= sizes["M"])]).size:
+            raise ValueError(f"Catalogue.habit_item must lie in [-1, {sizes['M']}), found {outside[0]}")
         if self.habit_count.size and self.habit_count.min() < 0:
             raise ValueError(f"Catalogue.habit_count must be 0 or more, smallest is {self.habit_count.min()}")
-        for name, number in (("topic", topics), ("domain", domains)):
+        for name, number in (("topic", sizes["T"]), ("domain", sizes["X"])):
             if set(np.unique(getattr(self, f"item_{name}"))) != set(range(number)):
                 raise ValueError(f"Catalogue.item_{name} must use every {name} in [0, {number})")
-        for name, value in self.arrays().items():
-            array = value.copy()
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
-        object.__setattr__(self, "settings", deepcopy(self.settings))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

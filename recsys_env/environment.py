@@ -19,7 +19,7 @@ from .checks import check_options, checked_seed, did_you_mean, shown, unknown
 from .config import WorldConfig
 from .infos import OF_BIDS, by_agent
 from .spaces import action_space
-from .tasks import task_config
+from .tasks import task_config, task_name
 from .vector import VectorEnv
 
 
@@ -409,6 +409,5 @@ def parallel_env(
     Raises:
         ValueError, TypeError: there is no such task, field or value; the message names what is allowed.
     """
-    name = task if isinstance(task, str) else "recsys"
     config = task_config(task, overrides, catalogue)
-    return RecommendationEnv(config, catalogue, render_mode, name, observation_format)
+    return RecommendationEnv(config, catalogue, render_mode, task_name(task), observation_format)

@@ -183,7 +183,7 @@ def read_arrays(path: Path, check: Callable[[dict[str, Declared]], None] | None 
         MemoryError: there is no memory for an array; the message names the file.
     """
     with _archive(path) as (archive, place):
-        members = _members(path, archive, place)
+        members = _members(archive, place)
         total = sum(member.file_size for member, _ in members.values())
         if total > MOST_BYTES:
             raise FileError(f"{path} cannot be used: its arrays have {total:,} bytes, {MOST_BYTES:,} are allowed")
@@ -202,7 +202,7 @@ def read_value(path: Path, name: str, form: Any) -> Any:
         FileError: as of `read_arrays`, or it is not there, or something else.
     """
     with _archive(path) as (archive, place):
-        member, declared = _members(path, archive, place).get(name, (None, None))
+        member, declared = _members(archive, place).get(name, (None, None))
         if member is None or declared is None or declared.shape or member.file_size > MOST_JSON:
             raise FileError(f"{path} holds no {name}")
         arrays = {name: _array(archive, member, place)}
@@ -306,7 +306,7 @@ def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[str]]]:
             raise FileError(f"{path} cannot be used: {place[-1]!r} {reason}") from None
 
 
-def _members(path: Path, archive: zipfile.ZipFile, place: list[str]) -> dict[str, tuple[zipfile.ZipInfo, Declared]]:
+def _members(archive: zipfile.ZipFile, place: list[str]) -> dict[str, tuple[zipfile.ZipInfo, Declared]]:
     """The arrays of an archive by name, and what their headers declare; nothing else of them is unpacked."""
     found: dict[str, tuple[zipfile.ZipInfo, Declared]] = {}
     for member in archive.infolist():

@@ -93,6 +93,61 @@ def policies_of(
     return policies
 
 
+class OtherAgents:
+    """The policies of the agents that do not learn, and what they have chosen for the page about to be shown.
+
+    They choose before the learners act, so that a wrong action of a learner does not affect them.
+
+    Args:
+        batch: the batch of all agents.
+        policies: agent -> policy, as `policies_of` returns them.
+
+    Attributes:
+        team: the policies.
+        actions: [B, N, ...] joint action that holds their choices. Whoever steps the batch fills in the learners'.
+    """
+
+    def __init__(self, batch: VectorEnv, policies: Mapping[str, str | Policy]) -> None:
+        self._batch = batch
+        self.team = Team(batch, policies, 0)
+        self.actions = batch.empty_actions()
+        self._seeded = False
+        self._chosen_at = -1  # the batch's move that led to the page for which they have chosen
+
+    @property
+    def have_chosen(self) -> bool:
+        """Whether they have chosen for the page about to be shown."""
+        return self._chosen_at == self._batch._moves
+
+    def require_choice(self, call: str) -> None:
+        """Raise RuntimeError, which names the call, unless they have chosen for the page about to be shown."""
+        if not self.have_chosen:
+            raise RuntimeError(f"call reset() before {call}: the others have not chosen for this page")
+
+    def begin(self, seed: int | None) -> None:
+        """Begin another episode in every copy, and choose for its first page.
+
+        Args:
+            seed: seed of new random streams; None goes on with the present ones, or with random ones at first.
+        """
+        if seed is not None or not self._seeded:
+            self.team.seed(secrets.randbits(63) if seed is None else seed)
+            self._seeded = True
+        else:
+            self.team.reset()
+        self.choose()
+
+    def observe(self) -> None:
+        """Learn from the last step, and choose for the next page."""
+        self.team.observe(self._batch.infos, self._batch.truncated)
+        self.choose()
+
+    def choose(self) -> None:
+        """Choose for the page about to be shown."""
+        self.team.act(self._batch.observations, self.actions)
+        self._chosen_at = self._batch._moves
+
+
 def _of_batch(name: str) -> Any:
     """Create an attribute or method that forwards to the batch."""
     return property(attrgetter(f"batch.{name}"), doc=getattr(VectorEnv, name, property()).__doc__)
@@ -121,7 +176,8 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
     def __init__(self, envs: VectorEnv, background: Background, learners: Sequence[str] | None = None) -> None:
         self.batch = checked_vector_env(envs)
-        self.team = Team(envs, policies_of(envs.possible_agents, background, learners), 0)
+        self._others = OtherAgents(envs, policies_of(envs.possible_agents, background, learners))
+        self.team = self._others.team
         self.possible_agents = [agent for agent in envs.possible_agents if agent not in self.team.policies]
         self.num_agents = len(self.possible_agents)
         self._actions = ActionReader(self.config, self.num_envs, self.possible_agents, self.action_space)
@@ -129,9 +185,6 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         self._learners = _evenly_spaced(numbers)
         self._learner_of = np.full(envs.num_agents + 1, -1)  # agent -> learner; -1 looks in the last entry
         self._learner_of[numbers] = np.arange(self.num_agents)
-        self._joint = envs.empty_actions()
-        self._seeded = False  # the others
-        self._chosen_at = -1  # the batch's move whose page the others have chosen for
 
     # -------------------------------------------------------------------------------------------- as in the batch
 
@@ -177,19 +230,13 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     ) -> tuple[Any, Infos]:
         """Start an episode in every copy; as `VectorEnv.reset`."""
         self.batch.reset(seed=seed, options=options)
-        if seed is not None or not self._seeded:
-            self.team.seed(secrets.randbits(63) if seed is None else int(np.ravel(seed)[0]))
-            self._seeded = True
-        else:
-            self.team.reset()
-        self._let_others_choose()
+        self._others.begin(None if seed is None else int(np.ravel(seed)[0]))
         return self._observed()
 
     def _play(self, actions: Any) -> None:
         self._require_reset("step()")
         self.batch._play(self._join(actions))
-        self.team.observe(self.batch.infos, self.batch.truncated)
-        self._let_others_choose()
+        self._others.observe()
 
     @one_at_a_time
     def look(self) -> tuple[Any, Infos]:
@@ -204,31 +251,25 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         """As `VectorEnv.restore`; the memory of the other agents, and their random numbers, are not part of a
         snapshot. In copies that are not restored, the choices of the others stay as they are."""
         self.batch.restore(snapshot, copy, seed)
-        before = self._joint.copy()
-        self._let_others_choose()
+        before = self._others.actions.copy()
+        self._others.choose()
         if copy is not None:
             kept = np.arange(len(before)) != copy
-            self._joint[kept] = before[kept]
+            self._others.actions[kept] = before[kept]
         return self._observed()
 
     def _join(self, actions: Any) -> np.ndarray:
         """Combine the learners' actions with those that the others have chosen."""
-        read = self._actions.read(actions)
-        self._joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
-        return self._joint
-
-    def _let_others_choose(self) -> None:
-        """Let the others choose for the page about to be shown."""
-        self.team.act(self.batch.observations, self._joint)
-        self._chosen_at = self.batch._moves
+        read, joint = self._actions.read(actions), self._others.actions
+        joint[:, self._learners] = read.reshape(self.num_envs, self.num_agents, *(self.action_space.shape or ()))
+        return joint
 
     def _nobody(self) -> np.ndarray:
         return self.batch._nobody()
 
     def _require_reset(self, call: str) -> None:
         self.batch._require_reset(call)
-        if self._chosen_at != self.batch._moves:
-            raise RuntimeError(f"call reset() before {call}: the others have not chosen for this page")
+        self._others.require_choice(call)
 
     # -------------------------------------------------------------------------------------------- the last page
 

@@ -25,6 +25,7 @@ from .checks import check_count, check_options, shown
 from .config import WorldConfig, check_catalogue_fields
 from .fields import ACTION, OBSERVATION, STATE, field_slices, observed_features, private_fields, runs_of
 from .files import digest_of_arrays
+from .kernels.step import LOOK, RESET, STEP
 from .memory import bytes_of_rows, check_rows_fit
 from .observations import checked_format, observation_layout, observation_space
 from .privacy import features_unseen_by
@@ -184,7 +185,7 @@ class GameBatch(Batch[Array, InfosT]):
             seeds = seed if isinstance(seed, int) else each
             copies["seed"] = copies["population"] = np.array(each, np.uint64)
             copies["episode"] = 0
-        self._go_on_from({"copies": copies}, slice(None), 1, seeds)
+        self._go_on_from({"copies": copies}, slice(None), RESET, seeds)
         return self._observed()
 
     def _go_on_from(self, rows: dict[str, np.ndarray], chosen: slice, mode: int, seeds: int | list[int] | None) -> None:
@@ -216,7 +217,7 @@ class GameBatch(Batch[Array, InfosT]):
         self._ticks_with_room -= 1
         before = self._report
         try:
-            self._advance(actions, mode=0)
+            self._advance(actions, STEP)
         finally:
             self._moves += self._report is not before
         return self._report
@@ -254,7 +255,7 @@ class GameBatch(Batch[Array, InfosT]):
     def look(self) -> tuple[Any, InfosT]:
         """Return the observations and infos of the current page again, as after a reset; the game does not advance."""
         self._require_reset("look()")
-        self._advance(self._sent(self._actions.empty()), mode=2)
+        self._advance(self._sent(self._actions.empty()), LOOK)
         return self._observed()
 
     @one_at_a_time
@@ -312,7 +313,7 @@ class GameBatch(Batch[Array, InfosT]):
             copies["seed"] = np.array(checked_seeds(seed, count), np.uint64)
         seeds = copies["seed"].tolist() if self._seed is None else self._seed
         self._grow(snapshot.arrays.vectors.shape[1])
-        self._go_on_from({**snapshot.arrays._asdict(), "copies": copies}, chosen, 2, seeds)
+        self._go_on_from({**snapshot.arrays._asdict(), "copies": copies}, chosen, LOOK, seeds)
         return self._observed()
 
     def _require_reset(self, call: str) -> None:
@@ -408,7 +409,7 @@ class GameBatch(Batch[Array, InfosT]):
 
     @abstractmethod
     def _advance(self, actions: Any, mode: int) -> None:
-        """A tick (mode 0), the start of an episode (1), or the present page once more (2), into the next report."""
+        """Write a tick (STEP), the start of an episode (RESET) or the present page again (LOOK) to the next report."""
 
 
 def check_belongs(snapshot: Any, config: WorldConfig, world: str, state: Any, most: int) -> None:

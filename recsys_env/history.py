@@ -19,7 +19,7 @@ from .checks import as_numbers, check_count, shown
 
 # of each page, before the vectors of what was shown and of what was clicked
 FLAGS = ("known", "gap", "clicked", "cart", "bought")
-_EVENTS = FLAGS[2:]  # of a slot
+_SLOT_FLAGS = FLAGS[2:]  # what happened to a slot
 
 
 class History:
@@ -91,7 +91,7 @@ class History:
         """Return the entries that `observe` reads, as checked arrays."""
         if not isinstance(feedback, Mapping):
             raise TypeError(f"feedback = {shown(feedback)} must be what happened at a page, by name")
-        for name in ("visitor", "shown", *_EVENTS):
+        for name in ("visitor", "shown", *_SLOT_FLAGS):
             if name not in feedback:
                 raise KeyError(f"feedback = {shown(feedback)} has no {name!r}")
         visitor, items = self._visitors(feedback["visitor"]), as_numbers("shown", feedback["shown"], "iu")
@@ -103,8 +103,8 @@ class History:
             raise ValueError(
                 f"shown = {shown(feedback['shown'])} must hold items below {len(self._vectors)}, and -1 for empty slots"
             )
-        events = [as_numbers(name, feedback[name], "biuf") for name in _EVENTS]
-        for name, event in zip(_EVENTS, events, strict=True):
+        events = [as_numbers(name, feedback[name], "biuf") for name in _SLOT_FLAGS]
+        for name, event in zip(_SLOT_FLAGS, events, strict=True):
             if event.shape != items.shape:
                 raise ValueError(
                     f"{name} = {shown(feedback[name])} of shape {list(event.shape)} must have the shape of what was "

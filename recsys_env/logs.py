@@ -25,7 +25,7 @@ from .vector import VectorEnv
 if TYPE_CHECKING:
     import pandas
 
-EVENTS = ("clicked", "cart", "bought")  # columns of truth values that all logs have
+LOGGED_EVENTS = ("clicked", "cart", "bought")  # columns of truth values that all logs have
 
 
 def to_obp(table: pandas.DataFrame, items: int, reward: str = "clicked") -> dict[str, Any]:
@@ -87,8 +87,8 @@ def to_recbole(table: pandas.DataFrame, out: str | Path, event: str = "clicked")
     path = checked_path("out", out)
     if path.suffix != ".inter":
         raise ValueError(f"out = {shown(out)} must end in .inter, the files of interactions that RecBole reads")
-    if not isinstance(event, str) or event not in EVENTS:
-        raise ValueError(unknown("event", event, EVENTS))
+    if not isinstance(event, str) or event not in LOGGED_EVENTS:
+        raise ValueError(unknown("event", event, LOGGED_EVENTS))
     time = "bought_time" if event == "bought" else "time"
     _check_table(table, ("user", "item", "copy", time, event))
     found = table.loc[table[event], ["user", "item", time]].sort_values(time, kind="stable")

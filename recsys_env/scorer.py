@@ -50,6 +50,7 @@ class PageReader:
 
     Attributes:
         context, candidate: the sizes X' and F' of `PageParts`.
+        summary: X' + 2 F', the size of `PageParts.summary`.
         items: M where observations name candidates, else 0.
 
     Raises:
@@ -67,6 +68,7 @@ class PageReader:
         self.context = len(layout.context) + sum(
             layout.shape(name)[1] if len(layout.shape(name)) > 1 else 1 for name in self._recent
         )
+        self.summary = self.context + 2 * self.candidate
 
     def read(self, observations: torch.Tensor | Mapping[str, torch.Tensor]) -> PageParts:
         """Convert flat observations [..., O], or their parts in the format "dict"."""
@@ -154,7 +156,7 @@ class PageCritic(nn.Module):
     def __init__(self, layout: ObservationLayout, width: int = 64) -> None:
         super().__init__()
         self.reader = PageReader(layout)
-        inputs = self.reader.context + 2 * self.reader.candidate
+        inputs = self.reader.summary
         self.value = nn.Sequential(
             nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1)
         )

@@ -14,6 +14,7 @@ from .fields import ACTION, Shape, field_slices
 
 
 def unit_box(size: int) -> spaces.Box:
+    """Return the space of `size` float32 numbers in [-1, 1]."""
     return spaces.Box(-1.0, 1.0, (size,), np.float32)
 
 

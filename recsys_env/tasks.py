@@ -838,6 +838,11 @@ for _name in _TASKS:
     _announce(_name)
 
 
+def task_name(task: str | WorldConfig) -> str:
+    """Return the name of an environment that plays a task: the task's own, or "recsys" for a config."""
+    return task if isinstance(task, str) else "recsys"
+
+
 def task_config(
     task: str | WorldConfig, overrides: Mapping[str, Any], catalogue: Catalogue | str | Path | None = None
 ) -> WorldConfig:

@@ -26,7 +26,7 @@ from .environment import RecommendationEnv
 from .fields import OBSERVATION
 from .settings import replace
 from .spaces import unit_box
-from .tasks import task_config
+from .tasks import task_config, task_name
 
 
 class RelativeLayout:
@@ -56,7 +56,7 @@ class RelativeLayout:
         check_count("max_agents", max_agents, 1, 10**4)
         if max_agents < shape.agents:
             raise ValueError(f"max_agents = {max_agents} is less than the {shape.agents} agents of the task")
-        self._width = max(columns.stop for columns in envs.observation_fields.values())
+        self._width = envs.layout.size
         padding = self._width  # the number of a column of zeros, behind the last one
         self.observation_fields: dict[str, slice] = {}
         self._columns = np.zeros((shape.agents, 0), np.int64)  # [N, O'] of the observations, for each observer
@@ -274,5 +274,5 @@ def team_sizes_env(
             f"num_agents = {shown(overrides['num_agents'])}: the number of agents is given to each reset, "
             "reset(options={'num_agents': ...}), and the largest one as max_agents"
         )
-    name = task if isinstance(task, str) else "recsys"
-    return TeamSizesEnv(task_config(task, overrides, catalogue), max_agents, catalogue, render_mode, name)
+    config = task_config(task, overrides, catalogue)
+    return TeamSizesEnv(config, max_agents, catalogue, render_mode, task_name(task))

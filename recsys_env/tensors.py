@@ -60,15 +60,16 @@ class Tensors:
     On the CPU a tensor shares the array's memory, and is valid as long as the array: until the step after the next. The
     same holds if the batch itself is on the GPU. For a GPU with the batch on the CPU, the batch's own buffers are
     pinned once, so that each array crosses in one asynchronous transfer; make the batch with `copy=False`, because
-    copies are not pinned. Computations on the same stream wait for the
-    transfer, and reading an action back ends every transfer before the buffers are written again.
+    copies are not pinned. Computations on the same stream wait for the transfer, and reading an action back ends every
+    transfer before the buffers are written again.
 
     Args:
         envs: the batch, on the CPU or on a GPU; on a GPU it works on torch's current stream.
         device: as in `choose_device`.
 
     Raises:
-        ValueError: the batch is on a GPU and its tensors are wanted elsewhere.
+        ValueError: the batch is on a GPU and its tensors are wanted elsewhere, or torch has no such device.
+        TypeError: `device` is not a name.
     """
 
     def __init__(self, envs: AnyBatch, device: str | torch.device = "auto") -> None:
@@ -94,9 +95,8 @@ class Tensors:
         """Return the same tensor in memory that no later step overwrites."""
         if self._resident:
             return self(array).clone()
-        copied = (
-            self.device.type == "cpu" or not array.flags.writeable
-        )  # torch warns of memory that it may not write to
+        # A transfer to a GPU copies. Torch warns of memory that it may not write to.
+        copied = self.device.type == "cpu" or not array.flags.writeable
         return self(array.copy() if copied else array)
 
     def actions(self, tensor: torch.Tensor) -> Any:

@@ -41,6 +41,7 @@ from .checks import as_indices, as_numbers, check_count, check_flag, shown
 from .config import WorldConfig
 from .game_batch import GameBatch
 from .infos import OF_BIDS, Infos, price_multipliers
+from .kernels.step import STEP
 from .memory import available, bytes_of_copies, check_fits
 from .snapshots import check_world
 from .spaces import mask_size
@@ -154,7 +155,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         self._name_items()
         for n, columns in self._hidden:
             self._report.observations[:, n, columns] = 0
-            if mode == 0:
+            if mode == STEP:
                 self._report.final_observations[:, n, columns] = 0
 
     def _name_items(self) -> None:

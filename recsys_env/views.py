@@ -1,13 +1,12 @@
 """Gymnasium views of the game: one learning agent among policies, or every agent as a row of one shared policy.
 
-RecommendationEnv + Team  ->  SingleAgentEnv          gymnasium.Env
+RecommendationEnv + OtherAgents  ->  SingleAgentEnv   gymnasium.Env
 VectorEnv                 ->  SharedPolicyVectorEnv   gymnasium.vector.VectorEnv, one row per copy and agent
 FocalBatch with one learner  ->  SingleAgentVectorEnv    the same, one row per copy
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -18,18 +17,17 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from .actions import as_array
+from .actions import joint_of_rows
 from .batch import CpuBatch, all_ended, checked_cpu_batch
 from .busy import Busy, one_at_a_time
 from .catalogue import Catalogue
 from .checks import check_count, check_options, shown
 from .config import WorldConfig
 from .environment import RecommendationEnv
-from .focal import Background, FocalBatch, checked_agent, policies_of, usual_background
+from .focal import Background, FocalBatch, OtherAgents, checked_agent, policies_of, usual_background
 from .infos import OF_AGENTS, OF_BIDS, Infos
-from .policies import Team
 from .responses import NAMES
-from .tasks import task_config
+from .tasks import task_config, task_name
 from .vector import VectorEnv, checked_vector_env
 
 _AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
@@ -73,11 +71,7 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         self.observation_space = self.env.observation_space(self.agent)
         self.action_space = self.env.action_space(self.agent)
         others = usual_background(config) if background is None else background
-        self._background = Team(self.env.vector, policies_of(self.env.possible_agents, others, [self.agent]), 0)
-        # the others decide ahead of the learner, so that its mistakes cost them nothing
-        self._joint = self.env.vector.empty_actions()
-        self._seeded = False  # the others
-        self._chosen_at = -1  # the batch's move whose page the others have chosen for
+        self._others = OtherAgents(self.env.vector, policies_of(self.env.possible_agents, others, [self.agent]))
 
     __copy__ = deepcopy  # with a batch of its own
 
@@ -94,24 +88,11 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         chosen yet, `step` asks for another `reset`.
         """
         observations, infos = self.env.reset(seed=seed, options=options)
-        # after ours, which names a wrong seed and changes nothing
-        chosen_at, self._chosen_at = self._chosen_at, -1
-        super().reset(seed=None if seed is None else int(seed))
-        if seed is None and chosen_at == self.env.vector._moves:
-            self._chosen_at = chosen_at  # the step that ended the last episode was followed by this page
-            return observations[self.agent], infos[self.agent]
-        if seed is not None or not self._seeded:
-            self._background.seed(secrets.randbits(63) if seed is None else seed)
-            self._seeded = True
-        else:
-            self._background.reset()
-        self._choose()
+        super().reset(seed=None if seed is None else int(seed))  # after ours, which refuses a wrong seed
+        # The page after the step that ended an episode is the first one of the next, for which they have chosen.
+        if seed is not None or not self._others.have_chosen:
+            self._others.begin(seed)
         return observations[self.agent], infos[self.agent]
-
-    def _choose(self) -> None:
-        """Let the others choose for the page about to be shown."""
-        self._background.act(self.env.vector.observations, self._joint)
-        self._chosen_at = self.env.vector._moves
 
     @one_at_a_time
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -125,12 +106,10 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         If it is interrupted (Ctrl-C) before its compiled code runs, nothing has changed. If the other agents have not
         chosen for the next page yet, the next `step` asks for a `reset`.
         """
-        if self._chosen_at != self.env.vector._moves:
-            raise RuntimeError("call reset() before step(): the others have not chosen for this page")
-        actions = {name: self._joint[0, n] for n, name in enumerate(self.env.possible_agents)}
+        self._others.require_choice("step()")
+        actions = {name: self._others.actions[0, n] for n, name in enumerate(self.env.possible_agents)}
         observations, rewards, _, truncations, infos = self.env.step({**actions, self.agent: action})
-        self._background.observe(self.env.vector.infos, self.env.vector.truncated)
-        self._choose()
+        self._others.observe()
         return observations[self.agent], rewards[self.agent], False, truncations[self.agent], infos[self.agent]
 
     def render(self) -> Any:
@@ -155,6 +134,10 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     All episodes of a batch end together. Infos (see `infos.Infos`) are arrays [rows, ...], each with its mask
     `_<name>`. Observations and infos are copies unless the batch was made with `copy=False`.
+
+    Raises:
+        TypeError: `envs` is not a batch on the CPU.
+        ValueError: `autoreset_mode` is neither of the two.
     """
 
     INFOS: tuple[str, ...] = ("shown", "rank", *NAMES, *OF_AGENTS, "price_multiplier", *OF_BIDS)
@@ -238,9 +221,9 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             self._over = False
             rewards, none = np.zeros(self.num_envs), self._none
             return self._observed(observations), rewards, none.copy(), none.copy(), self._infos(report)
-        actions = as_array(actions, self.action_space.shape or (), "one for each of the {} rows", self.num_envs)
-        shape = (self.envs.num_envs, self.envs.num_agents, *actions.shape[1:])
-        observations, rewards, _, truncated, report = self.envs.step(actions.reshape(shape))
+        shape = self.single_action_space.shape or ()
+        joint = joint_of_rows(actions, self.envs.num_envs, self.envs.num_agents, shape)
+        observations, rewards, _, truncated, report = self.envs.step(joint)
         result, infos = self._observed(observations), self._infos(report)
         ended = self._none.copy()
         if all_ended(truncated):
@@ -306,8 +289,8 @@ def single_agent_env(
 
     `observation_format` is as in `parallel_env`. Other keywords override config fields.
     """
-    name, config = task if isinstance(task, str) else "recsys", task_config(task, overrides, catalogue)
-    return SingleAgentEnv(config, agent, background, catalogue, render_mode, name, observation_format)
+    config = task_config(task, overrides, catalogue)
+    return SingleAgentEnv(config, agent, background, catalogue, render_mode, task_name(task), observation_format)
 
 
 def single_agent_vector_env(  # noqa: PLR0913  # the keywords of the batch and of the view

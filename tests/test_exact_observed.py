@@ -307,6 +307,6 @@ def test_a_bound_is_no_more_than_the_exact_value() -> None:
 
 
 def test_replies_move_with_all_that_is_latent() -> None:
-    from recsys_env.exact.exploit import STATES
+    from recsys_env.exact.exploit import RESPONSE_STATES
 
-    assert {field.name for field in OBSERVATION if field.latent} < set(STATES)
+    assert {field.name for field in OBSERVATION if field.latent} < set(RESPONSE_STATES)

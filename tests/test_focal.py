@@ -158,9 +158,9 @@ def test_a_restored_copy_leaves_the_choices_of_others_as_they_are() -> None:
     focal.reset(seed=1)
     snapshot = focal.save(0)
     focal.step(focal.empty_actions())
-    before = focal._joint.copy()
+    before = focal._others.actions.copy()
     focal.restore(snapshot, copy=0)
-    np.testing.assert_array_equal(focal._joint[1:], before[1:])
+    np.testing.assert_array_equal(focal._others.actions[1:], before[1:])
 
 
 def test_same_seed_same_game() -> None:

@@ -154,7 +154,7 @@ def test_refusals(call: Any, error: type[Exception], message: str) -> None:
 
 def test_without_propensities() -> None:
     table = record(TASK, ["content", "thompson"], columns=["context"])
-    with pytest.raises(ValueError, match=r"no column propensity \(recommender_1: Thompson ranks by values drawn"):
+    with pytest.raises(ValueError, match=r"no column propensity \(recommender_1: Thompson does not say how likely"):
         to_obp(table, 12)
 
 

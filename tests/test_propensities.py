@@ -224,8 +224,8 @@ class NoisyRanker(Scores):
     [
         ({}, Noisy, "recommender_0: Noisy does not say how likely its pages are: it neither defines probabilities"),
         ({}, NoisyRanker, "recommender_0: NoisyRanker does not say how likely its pages are"),
-        ({}, lambda: "thompson", "recommender_0: Thompson ranks by values drawn from a posterior, and no closed form"),
-        ({}, lambda: "observer", "recommender_0: Observer chooses by people that it draws"),
+        ({}, lambda: "thompson", "recommender_0: Thompson does not say how likely its pages are: it ranks by"),
+        ({}, lambda: "observer", "recommender_0: Observer does not say how likely its pages are: it chooses by"),
         ({"action": "query"}, Random, "recommender_0: Random draws a uniform vector where action = 'query'"),
         ({"observation": {"delay": 1.0}}, Content, "pages that are late show the first candidates"),
     ],

@@ -52,6 +52,10 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 
     Args:
         envs: the batch.
+
+    Raises:
+        TypeError: `envs` is not a batch on the CPU.
+        ValueError: it has observations in parts.
     """
 
     def __init__(self, envs: CpuBatch) -> None:
@@ -77,7 +81,7 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 
     def observed(self, observations: Any) -> dict[str, np.ndarray]:
         """Return observations of the batch, or its `final_obs`, by agent."""
-        return self._by_agent(observations["observation"] if self._masked else observations)
+        return self._by_agent(self.envs.flat(observations)[0])
 
     def _infos(self, infos: Infos) -> dict[str, dict[str, np.ndarray]]:
         reports = {agent: {"active": infos["active"][:, n]} for n, agent in enumerate(self.agents)}

@@ -19,7 +19,8 @@ from ..catalogue import Catalogue
 from ..checks import check_flag, shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
-from ..tasks import task_config
+from ..spaces import unit_box
+from ..tasks import task_config, task_name
 
 
 class EPyMARLEnv(gymnasium.Env[Any, Any]):
@@ -44,6 +45,7 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
 
     Raises:
         ValueError: an action of the task is not one number, or `reward_scalarisation` is neither word.
+        ValueError, TypeError: as of `recsys_env.parallel_env`, or `common_reward` is not a truth value.
     """
 
     metadata: dict[str, Any] = RecommendationEnv.metadata
@@ -70,11 +72,11 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
                 f"slots = {config.slots} and action = {config.action!r}: agents of EPyMARL choose one number; needed "
                 "are slots = 1 and action = 'candidates' or 'items'"
             )
-        self.env = RecommendationEnv(config, catalogue, render_mode, task if isinstance(task, str) else "recsys")
+        self.env = RecommendationEnv(config, catalogue, render_mode, task_name(task))
         self.render_mode = render_mode
         self.n_agents, self.episode_limit = len(self.env.possible_agents), config.horizon
-        size = max(columns.stop for columns in self.env.observation_fields.values())
-        self.observation_space = spaces.Tuple([spaces.Box(-1, 1, (size,), np.float32) for _ in range(self.n_agents)])
+        size = self.env.vector.layout.size
+        self.observation_space = spaces.Tuple([unit_box(size) for _ in range(self.n_agents)])
         self.action_space = spaces.Tuple([self.env.action_space(agent) for agent in self.env.possible_agents])
         self._seed, self._common, self._mean = seed, common_reward, reward_scalarisation == "mean"
         self._seen: list[dict[str, np.ndarray]] = []  # observation and mask of each agent

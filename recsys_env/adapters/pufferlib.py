@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..actions import as_array
+from ..actions import joint_of_rows
 from ..batch import CpuBatch, all_ended, checked_cpu_batch
 
 try:
@@ -49,6 +49,10 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
         envs: the batch, without `mask_actions`.
         buf: buffers to write into, as `pufferlib.vector` provides them; None creates them.
         seed: seed of the first reset, unless that reset is given one.
+
+    Raises:
+        TypeError: `envs` is not a batch on the CPU.
+        ValueError: it has `mask_actions`, or observations in parts.
     """
 
     def __init__(self, envs: CpuBatch, buf: Any = None, seed: int | None = None) -> None:
@@ -76,8 +80,7 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
     def step(
         self, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
-        by_row = as_array(actions, (self.num_agents, *self._action), "one for each of the {} rows", self.num_agents)
-        joint = by_row.reshape(self.envs.num_envs, self.envs.num_agents, *self._action)
+        joint = joint_of_rows(actions, self.envs.num_envs, self.envs.num_agents, self._action)
         observations, rewards, _, truncated, infos = self.envs._step(joint)
         self.observations[:] = observations.reshape(self.observations.shape)
         self.rewards[:] = rewards.ravel()
@@ -106,10 +109,15 @@ def puffer_config(
     """Return a configuration of PuffeRL for this batch, with every key that PuffeRL needs.
 
     Args:
+        rows: the environment to train in.
         total_timesteps: agent-steps to train for.
         device: "auto" uses a GPU if there is one.
         horizon: steps of a rollout. A training batch of `horizon` steps of all rows has four minibatches.
         changes: keys of PuffeRL's configuration to change.
+
+    Raises:
+        ValueError: the number of rows is not a multiple of 4, or torch has no such device.
+        TypeError: PuffeRL has no such key.
     """
     batch = rows.num_agents * horizon
     if rows.num_agents % 4:

@@ -71,6 +71,11 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
 
     Infos hold "active" and "individual_reward" of each observed agent: what it has earned, before sharing, since it was
     last observed. Episodes end by truncation.
+
+    Raises:
+        TypeError: `env_config` is not a mapping, or "only_active" is not a truth value.
+        ValueError: it names no task.
+        ValueError, TypeError: as of `recsys_env.parallel_env`.
     """
 
     def __init__(self, env_config: dict[str, Any]) -> None:
@@ -155,15 +160,13 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
 
     def _observed(self, shown: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return observations and infos of the agents that `shown` [N] selects."""
-        both = self._envs.final_obs if self._over else self._envs.observations
-        masked = self._envs.config.mask_actions
-        flat = (both["observation"] if masked else both)[0].copy()
-        masks = both["action_mask"][0].copy() if masked else flat
+        flat, masks = self._envs.flat(self._envs.final_obs if self._over else self._envs.observations)
         active = np.zeros_like(shown) if self._over else self._envs.active[0]
         observations, infos = {}, {}
         for n in np.flatnonzero(shown):
             agent = self.possible_agents[n]
-            observations[agent] = {"observation": flat[n], "action_mask": masks[n]} if masked else flat[n]
+            seen = flat[0, n].copy()
+            observations[agent] = seen if masks is None else {"observation": seen, "action_mask": masks[0, n].copy()}
             infos[agent] = {"individual_reward": float(self._individual[n]), "active": bool(active[n])}
         self._individual[shown] = 0.0
         return observations, infos
@@ -175,6 +178,10 @@ class Rows(SharedPolicyVectorEnv):
     Args:
         env_config: "task" (a name or a `WorldConfig`), "num_envs" (rows: copies times agents), "catalogue"; others
             override config fields.
+
+    Raises:
+        TypeError, ValueError: as of `RecommendationMultiAgentEnv`, or "num_envs" is not a multiple of the number of
+            agents.
     """
 
     INFOS: tuple[str, ...] = ("individual_reward", "active")

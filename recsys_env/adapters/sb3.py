@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..actions import as_array
+from ..actions import joint_of_rows
 from ..batch import AnyBatch, CpuBatch, checked_cpu_batch, checked_seeds
 from ..checks import as_indices, check_flag, shown
 from ..policies import Policy
@@ -42,6 +42,9 @@ class SB3VecEnv(VecEnv):
 
     Attributes:
         individual_reward: [B·N] individual rewards of the last step, before sharing.
+
+    Raises:
+        TypeError: `envs` is not a batch on the CPU.
     """
 
     render_mode = None
@@ -90,8 +93,7 @@ class SB3VecEnv(VecEnv):
 
     def step_async(self, actions: np.ndarray) -> None:
         shape = self.action_space.shape or ()
-        actions = as_array(actions, (self.num_envs, *shape), "one for each of the {} rows", self.num_envs)
-        self._pending = actions.reshape(self.envs.num_envs, self.envs.num_agents, *shape)
+        self._pending = joint_of_rows(actions, self.envs.num_envs, self.envs.num_agents, shape)
 
     def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         actions, self._pending = self._pending, None
@@ -186,7 +188,7 @@ class SB3Policy(Policy):
         deterministic: whether to play the most probable action rather than a sample.
 
     Raises:
-        TypeError: `model` does not predict.
+        TypeError: `model` does not predict, or `deterministic` is not a truth value.
         ValueError: it is recurrent, or sees normalised observations (`VecNormalize`).
     """
 

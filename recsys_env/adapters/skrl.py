@@ -41,6 +41,10 @@ class SkrlEnv(MultiAgentEnvWrapper):
     Args:
         envs: the batch, on the CPU or on a GPU.
         device: as in `choose_device`.
+
+    Raises:
+        TypeError: `envs` is not a batch, or `device` is not a name.
+        ValueError: the batch has observations in parts, or the device is wrong, as in `Tensors`.
     """
 
     def __init__(self, envs: AnyBatch, device: str = "auto") -> None:
@@ -103,9 +107,8 @@ class SkrlEnv(MultiAgentEnvWrapper):
             report["final_observations"] = self._observed(self.envs.final_obs)
             report["final_states"] = self._shared(self.envs.final_state())
         terminated, truncated = (dict.fromkeys(self.agents, flags.unsqueeze(1)) for flags in ends)
-        by_agent = self._by_agent(
-            self._tensors(rewards).clone().unsqueeze(2)
-        )  # a clone: skrl writes into rewards at the horizon
+        # A clone, because skrl writes into rewards at the horizon.
+        by_agent = self._by_agent(self._tensors(rewards).clone().unsqueeze(2))
         return self._observed(observations), by_agent, terminated, truncated, report
 
     def state(self) -> dict[str, torch.Tensor | None]:

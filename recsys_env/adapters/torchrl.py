@@ -56,6 +56,10 @@ class TorchRLEnv(EnvBase):
 
     Attributes:
         group_map: name of a group -> names of its agents.
+
+    Raises:
+        TypeError: `envs` is not a batch, `state` or `by_role` is not a truth value, or `device` is not a name.
+        ValueError: the device is wrong, as in `Tensors`.
     """
 
     batch_locked = True

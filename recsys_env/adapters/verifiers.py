@@ -89,8 +89,8 @@ class PageHarness(vf.Harness[vf.HarnessConfig]):
             messages.insert(0, {"role": "system", "content": system or data.rules[trace.agent.name]})
         async with httpx.AsyncClient(timeout=None, headers={"Authorization": f"Bearer {secret}"}) as client:
             for left in reversed(range(MOST_CALLS + 1)):
-                told = {"tools": tools} if tools and left else {}
-                request = {"model": ctx.model, "messages": messages, **told}
+                offered = {"tools": tools} if tools and left else {}
+                request = {"model": ctx.model, "messages": messages, **offered}
                 response = await client.post(f"{endpoint}/chat/completions", json=request)
                 if response.is_error:
                     return vf.ProgramResult(exit_code=1, stdout="", stderr=response.text)
@@ -120,15 +120,15 @@ def environment(
     """
     rollout = rollout_factory(task, **options)
     first = rollout()
-    rules, told = first.env.rules, {agent: list(map(schema, names)) for agent, names in first.allowed.items()}
+    rules, tools = first.env.rules, {agent: list(map(schema, names)) for agent, names in first.allowed.items()}
     seat = vf.AgentConfig(runtime=vf.SubprocessConfig())
-    seats: dict[str, Any] = {agent: (vf.AgentConfig, seat.model_copy()) for agent in told}
+    seats: dict[str, Any] = {agent: (vf.AgentConfig, seat.model_copy()) for agent in tools}
     config = create_model("PageEnvConfig", __base__=vf.EnvConfig, **seats)
 
     class PageTaskset(vf.Taskset[PageTask, vf.TasksetConfig]):
         def load(self) -> Iterator[PageTask]:
             for seed in seeds:
-                data = PageData(name=f"seed {seed}", seed=seed, rules=rules, tools=told)
+                data = PageData(name=f"seed {seed}", seed=seed, rules=rules, tools=tools)
                 yield PageTask(data, self.config.task)
 
     class PageEnv(vf.Env[config]):  # type: ignore[valid-type]

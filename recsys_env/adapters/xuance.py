@@ -63,6 +63,9 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
 
     Args:
         config: XuanCe's settings: `env_id` is the task, `env_seed` the seed, `overrides` (optional) config fields.
+
+    Raises:
+        ValueError, TypeError: as of `task_config`, or the task has slates.
     """
 
     def __init__(self, config: Namespace) -> None:
@@ -118,6 +121,10 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
     Args:
         envs: the batch.
         seed: seed of the first reset; None keeps that of the batch.
+
+    Raises:
+        TypeError: `envs` is not a batch on the CPU.
+        ValueError: it has slates, or observations in parts.
     """
 
     def __init__(self, envs: CpuBatch, seed: int | None = None) -> None:
@@ -147,9 +154,8 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     def _observed(self, observations: Any) -> tuple[list[Any], list[Any]]:
         """Return the observations and masks of every copy."""
-        if self.envs.config.mask_actions:
-            return self._split(observations["observation"]), self._split(observations["action_mask"])
-        return self._split(observations), [None] * self.num_envs
+        flat, masks = self.envs.flat(observations)
+        return self._split(flat), [None] * self.num_envs if masks is None else self._split(masks)
 
     @property
     def buf_state(self) -> list[np.ndarray]:
@@ -212,9 +218,13 @@ def xuance_config(
 
     Args:
         algorithm: "MAPPO", "MADDPG" or another name that has a folder in XuanCe's configs.
+        envs: the batch.
         running_steps: ticks of all copies together. Do not train for longer: scheduled noise would become negative.
         device: "auto" uses a GPU if there is one.
         changes: settings of XuanCe to change.
+
+    Raises:
+        ValueError: MADDPG or MATD3 with discrete actions, or torch has no such device.
     """
     folder = os.path.join(os.path.dirname(xuance.__file__), "configs")
     config = load_yaml(os.path.join(folder, "basic.yaml"))

@@ -19,7 +19,11 @@ from .game import MarkovGame
 from .solve import pure_policies, team_optimum
 from .tables import tabulate
 
-_tables = lru_cache(maxsize=32)(tabulate)
+
+@lru_cache(maxsize=32)
+def tables_of(config: WorldConfig) -> MarkovGame:
+    """Return `tabulate(config)`, which a process works out once for each config."""
+    return tabulate(config)
 
 
 @lru_cache(maxsize=32)
@@ -37,7 +41,7 @@ def equilibrium_of(config: WorldConfig) -> np.ndarray:
     Raises:
         ValueError: the world is not finite, or it has no such equilibrium.
     """
-    game = _tables(config)
+    game = tables_of(config)
     found = pure_policies(game).equilibria()
     found = [e for e in found if game.is_symmetric(e.policies)] or found
     if not found:
@@ -52,7 +56,7 @@ def optimum_of(config: WorldConfig) -> np.ndarray:
     Raises:
         ValueError: the world is not finite.
     """
-    return team_optimum(_tables(config))[1].T
+    return team_optimum(tables_of(config))[1].T
 
 
 class TablePolicy(Policy):
@@ -73,7 +77,7 @@ class TablePolicy(Policy):
         envs = self.envs
         if envs.world_digest != _world_digest_of(envs.config):
             raise ValueError("the batch plays a world that was assigned to it; its config gives another one to solve")
-        self._game, self._table = _tables(envs.config), self.solution(envs.config)[self.index]
+        self._game, self._table = tables_of(envs.config), self.solution(envs.config)[self.index]
 
     def solution(self, config: WorldConfig) -> np.ndarray:
         """Return the actions [N, S] of every agent in every state."""
@@ -127,7 +131,7 @@ class SavedTable(TablePolicy):
 
     def solution(self, config: WorldConfig) -> np.ndarray:
         """Return the actions [N, S] of every agent in every state; of one that did not learn, 0."""
-        game = _tables(config)
+        game = tables_of(config)
         states, actions = len(game.states), len(game.actions)
         if any(len(table) != states or table.min() < 0 or table.max() >= actions for table in self._learnt.values()):
             raise ValueError(

@@ -125,8 +125,8 @@ class Endpoint(LanguageModel):
 
     def _count(self, value: Any, messages: Messages, text: str | None) -> None:
         """Count the tokens of a reply, as it reports them or by their characters."""
-        told = value.get("usage") if isinstance(value, Mapping) else None
-        counts: list[Any] = [told.get(name) if isinstance(told, Mapping) else None for name in _COUNTS]
+        usage = value.get("usage") if isinstance(value, Mapping) else None
+        counts: list[Any] = [usage.get(name) if isinstance(usage, Mapping) else None for name in _COUNTS]
         believed = all(is_number(count, int) and 0 <= count <= MOST_TOKENS for count in counts)
         lengths = sum(len(message["content"]) for message in messages), len(text or "")
         read, written = counts if believed else [math.ceil(count / CHARACTERS) for count in lengths]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import string
 import time
 from collections import Counter
@@ -20,9 +19,9 @@ from ..catalogue import Catalogue
 from ..checks import shown, unknown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
-from ..focal import Background, policies_of
-from ..policies import Policy, Team, feedback
-from ..tasks import task_config
+from ..focal import Background, OtherAgents, policies_of
+from ..policies import Policy, feedback
+from ..tasks import task_config, task_name
 from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
 from .rules import one_line
@@ -76,15 +75,14 @@ class TextEnv(ParallelEnv):
         if learners is None and isinstance(background, (str, Policy)):
             learners = batch.possible_agents[:1]
         others = {} if background is None else background
-        self.team = Team(batch, policies_of(batch.possible_agents, others, learners), 0)
+        self._others = OtherAgents(batch, policies_of(batch.possible_agents, others, learners))
+        self.team = self._others.team
         self.possible_agents = [agent for agent in batch.possible_agents if agent not in self.team.policies]
         self.repairs: dict[str, Counter[str]] = {agent: Counter() for agent in self.possible_agents}
         self.pages: dict[str, Page | None] = dict.fromkeys(self.possible_agents)
         self.readers = {agent: Reader(words) for agent in self.possible_agents}
         self._bind(0)
         self.rules = {agent: reader.rules for agent, reader in self.readers.items()}
-        self._others_actions = batch.empty_actions()
-        self._seeded = False  # the others
         self._asked = time.perf_counter()
         self._asked_at = -1  # the batch's move that led to the pages
         letters = self._letters()
@@ -124,18 +122,15 @@ class TextEnv(ParallelEnv):
     ) -> tuple[dict[str, str], dict[str, Any]]:
         """Start an episode, as `RecommendationEnv.reset` does; with a seed, agents forget all visitors."""
         observations, infos = self.numeric.reset(seed, options)
+        # The page after the step that ended an episode is the first one of the next, about which all were asked then.
+        asked = seed is None and self._asked_at == self.numeric.vector._moves
         if seed is not None:
             self._bind(seed)
-        if seed is not None or not self._seeded:
-            self.team.seed(secrets.randbits(63) if seed is None else seed)
-            self._seeded = True
-            self._choose()
-        elif self._asked_at != self.numeric.vector._moves:
+        elif not asked:
             for reader in self.readers.values():
                 reader.reset(np.ones(1, np.bool_))
-            self.team.reset()
-            self._choose()
-        # else the others have chosen in the step that ended the last episode, which was followed by this page
+        if not asked:
+            self._others.begin(seed)
         return self._prompts(observations), self._of_learners(infos)
 
     def _bind(self, seed: int) -> None:
@@ -172,7 +167,6 @@ class TextEnv(ParallelEnv):
         joint = {agent: self.readers[agent].write([answer])[0] for agent, answer in answers.items()}
         observations, rewards, terminations, truncations, infos = self.numeric.step({**self._chosen(), **joint})
         batch = self.numeric.vector
-        self.team.observe(batch.infos, batch.truncated)
         for agent, reader in self.readers.items():
             reader.observe(feedback(batch.infos, reader.index))
             if truncations[agent]:
@@ -181,7 +175,7 @@ class TextEnv(ParallelEnv):
             self.repairs[agent].update(repairs)
             infos[agent]["repairs"] = repairs
         mine = self._of_learners
-        self._choose()
+        self._others.observe()
         return self._prompts(observations), mine(rewards), mine(terminations), mine(truncations), mine(infos)
 
     def _answer(self, agent: str, text: Any, late: bool) -> Answer | None:
@@ -198,11 +192,7 @@ class TextEnv(ParallelEnv):
     def _chosen(self) -> dict[str, np.ndarray]:
         """Return the actions that the others have chosen for this page."""
         agents = self.numeric.possible_agents
-        return {agent: self._others_actions[0, agents.index(agent)] for agent in self.team.policies}
-
-    def _choose(self) -> None:
-        """Let the others choose for the page about to be shown."""
-        self.team.act(self.numeric.vector.observations, self._others_actions)
+        return {agent: self._others.actions[0, agents.index(agent)] for agent in self.team.policies}
 
     def _prompts(self, observations: Mapping[str, Any]) -> dict[str, str]:
         """Write the prompts of the page about to be shown, for which the others have chosen."""
@@ -248,6 +238,5 @@ def text_env(
         ValueError, TypeError: there is no such task, field, value, agent or policy; or the task has no pages in words,
             because its actions are vectors, its page is an auction or a platform, or there is too much to choose from.
     """
-    name = task if isinstance(task, str) else "recsys"
     config = task_config(task, overrides, catalogue)
-    return TextEnv(config, catalogue, render_mode, name, words, background, learners)
+    return TextEnv(config, catalogue, render_mode, task_name(task), words, background, learners)

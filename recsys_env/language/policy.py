@@ -32,7 +32,7 @@ from .prompts import describe, parse
 RANKS = ("likelihood", "list")
 KEPT_ANSWERS = 10_000  # answers to the last prompts that are kept
 HOPELESS = 10  # pages, after which a model that has answered none of them is not asked any more
-NOBODY = "A visitor chose:"  # context of the likelihood that titles are compared with
+ANY_VISITOR = "A visitor chose:"  # context of the likelihood that titles are compared with
 
 
 class TextPolicy(Reader):
@@ -317,7 +317,7 @@ class LanguagePolicy(Reader):
         titles = [candidate.title for candidate in page.candidates]
         missing = sorted(set(titles) - self._usual.keys())
         if missing:
-            usual = self._rated("prior", NOBODY, missing)
+            usual = self._rated("prior", ANY_VISITOR, missing)
             self._usual.update(zip(missing, usual.tolist(), strict=True))
         gains = self._rated("log_likelihoods", story(page), titles) - [self._usual[title] for title in titles]
         best = np.argsort(-gains, kind="stable")[: page.slots]
@@ -358,7 +358,7 @@ def story(page: Page) -> str:
     chosen = {past.title for past in page.clicked}
     lines += [f"A visitor consumed: {past.title}." for past in reversed(page.recent) if past.title not in chosen]
     lines += [f'A visitor says: "{page.request}"'] if page.request else []
-    return "\n".join([*lines, NOBODY])
+    return "\n".join([*lines, ANY_VISITOR])
 
 
 class ListingPolicy(LanguagePolicy):

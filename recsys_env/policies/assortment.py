@@ -1,7 +1,8 @@
 """Policies that estimate the utility of each item and choose the best slate: popularity, content, and the oracles.
 
 Their compiled parts are in `kernels`: beliefs.py estimates v and R of each item, slates.py finds the best slate, and
-assortment.py does both for an agent in all copies.
+assortment.py does both for an agent in all copies. The best slate is that of Talluri & van Ryzin (2004) under a
+multinomial logit, and of Davis, Gallego & Topaloglu (2014) under a nested one.
 
 Oracles assume that rivals keep the inclusive value of the last shown page. `content` sees neither the rivals' pages nor
 the visitor's trust, and ignores rivals. The chosen slate is a heuristic on shared pages, where the agents' items

@@ -16,7 +16,7 @@ from ..batch import AnyBatch
 from ..checks import check_finite
 from .ranking import Appraiser, Ranker
 
-_NO_CLOSED_FORM = "{} ranks by values drawn from a posterior, and no closed form says how likely their order is"
+_NO_CLOSED_FORM = "it ranks by values drawn from a posterior, and no closed form says how likely their order is"
 
 
 class Bandit(Ranker):
@@ -31,7 +31,7 @@ class Bandit(Ranker):
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         shown, value = feedback["shown"], self._appraise(feedback)
-        # what was shown, which need not be the picks; where options are items, they are their own positions
+        # Learn from what was shown, which need not be what was picked. An item id is its own position among all items.
         positions = (self.items[:, None] == shown[..., None]).argmax(2) if self.envs.config.retrieves else shown
         at = np.maximum(positions, 0)
         pulled = (shown >= 0) & (shown == np.take_along_axis(self.items, at, 1))
@@ -124,6 +124,8 @@ class LinearThompson(LinearBandit):
         width: width of the posterior, in standard deviations.
     """
 
+    no_propensity = _NO_CLOSED_FORM
+
     def __init__(self, width: float = 1.0) -> None:
         check_finite("width", width)
         self._width = width
@@ -135,9 +137,6 @@ class LinearThompson(LinearBandit):
         drawn = self._shared + shared @ np.linalg.cholesky(self._inverse).T
         own = scale * self.rng.standard_normal(items.shape) / np.sqrt(self._count[items])
         return np.einsum("bcd,bd->bc", x, drawn) + (self._intercepts(items, drawn) + own)
-
-    def probabilities(self, actions: np.ndarray) -> np.ndarray:
-        raise NotImplementedError(_NO_CLOSED_FORM.format("LinearThompson"))
 
 
 class EpsilonGreedy(LinearBandit):
@@ -179,13 +178,12 @@ class UCB1(ItemBandit):
 class Thompson(ItemBandit):
     """Ranks by a draw from each item's Beta posterior (Agrawal & Goyal 2012); a value counts as a partial success."""
 
+    no_propensity = _NO_CLOSED_FORM
+
     def score(self, observations: np.ndarray) -> np.ndarray:
         items = np.maximum(self.items, 0)
         successes = np.clip(self._sum[items] / self._largest, 0.0, self._pulls[items])
         return self.rng.beta(1.0 + successes, 1.0 + self._pulls[items] - successes)
-
-    def probabilities(self, actions: np.ndarray) -> np.ndarray:
-        raise NotImplementedError(_NO_CLOSED_FORM.format("Thompson"))
 
 
 def _with_constant(features: np.ndarray) -> np.ndarray:

@@ -36,15 +36,21 @@ _CHOOSING = {"act", "score"}  # methods that choose what a page shows
 
 
 class Policy:
-    """Acts for one agent in all copies of a batch; see the package docstring for the order of calls."""
+    """Acts for one agent in all copies of a batch; see the package docstring for the order of calls.
+
+    A subclass overrides `act`, and `observe` and `reset` if it learns or remembers. The attributes below are those of
+    its class, except for `envs`, `index` and `rng`, which `bind` sets.
+    """
 
     learns: bool = False  # whether what it observes in one copy or episode changes how it acts in others
     compiled: bool = False  # whether `recsys_env.rollout` can play it, by its `actor`
     deterministic: bool = False  # whether its pages follow from what it has seen, without a random draw
+    no_propensity: str = "it neither defines probabilities() nor sets deterministic = True"  # why there is none
     failure: str | None = None  # why it has made no choice so far; a run ends with an error that says so
     shipped: Shipped | None = None  # which checkpoint it is, if it ships with the package
     envs: VectorEnv  # with all agents of the task
     index: int  # of the bound agent in it
+    rng: np.random.Generator  # the policy's own random stream
     _axes = 1  # of actions before those of the slots: copies
 
     @property
@@ -102,12 +108,17 @@ class Policy:
         self.rng = np.random.default_rng([seed, self.index])
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """Return the agent's actions in all copies, given its observations [B, O].
+        """Return the agent's actions in all copies.
 
-        Discrete actions are integers [B, K] for K slots, or [B] for one slot: positions of candidates, item ids, or
-        topic and clickbait of what a creator publishes, depending on `config.action` (with messages as in
-        `recsys_env.spaces.action_space`). Continuous actions are vectors [B, ...] whose parts are named in
-        `VectorEnv.action_fields`.
+        Args:
+            observations: [B, O] float32, the flat observations of the page about to be shown; do not write into them.
+            mask: [B, A] int8 with `mask_actions`, 0 = not allowed, as in `recsys_env.spaces`; else None.
+
+        Returns:
+            Discrete actions are integers [B, K] for K slots, or [B] for one slot: positions of candidates, item ids,
+            or topic and clickbait of what a creator publishes, depending on `config.action` (with messages as in
+            `recsys_env.spaces.action_space`). Continuous actions are vectors [B, ...] in [-1, 1] whose parts are named
+            in `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
 
@@ -115,7 +126,8 @@ class Policy:
         """Return how likely the policy was to pick what these actions pick: propensities, for logs.
 
         A policy that draws its pages at random overrides this method. A policy that never does sets `deterministic =
-        True` instead, and has propensity 1. Levels of prices or bids and messages do not count.
+        True` instead, and has propensity 1. One that draws, but has no closed form, says so in `no_propensity`. Levels
+        of prices or bids and messages do not count.
 
         Args:
             actions: what `act` has just returned.
@@ -130,8 +142,7 @@ class Policy:
         """
         if not self.deterministic:
             raise NotImplementedError(
-                f"{type(self).__name__} does not say how likely its pages are: it neither defines probabilities() nor "
-                "sets deterministic = True"
+                f"{type(self).__name__} does not say how likely its pages are: {self.no_propensity}"
             )
         return np.ones((*actions.shape[: self._axes], self.envs.config.slots))
 
@@ -143,7 +154,7 @@ class Policy:
         """Learn from the events in the agent's own slots; see `feedback`."""
 
     def reset(self, done: np.ndarray) -> None:
-        """Forget the state of the copies `done` [B], which have begun another episode."""
+        """Forget the state of the copies `done` [B] bool, which have begun another episode."""
 
     def costs(self) -> dict[str, float]:
         """Return the total cost of acting since `bind`, other than time: name -> amount, such as "tokens"."""

@@ -7,7 +7,7 @@ import numpy as np
 from ..arrays import State
 from ..batch import AnyBatch
 from .observer import Observer
-from .slates import say
+from .slates import heard, say
 
 SILENT = 0  # word 1 + t says that an item of topic t was sold
 
@@ -48,15 +48,13 @@ class Teller(Observer):
         return newest
 
     def hear(self, observations: np.ndarray, imagined: State) -> None:
-        words = self.envs.field(observations, "messages").reshape(len(observations), self.envs.num_agents, -1)
-        said = words.any(2) * words.argmax(2)  # [B, N], 0 where nothing was heard
-        word = said.max(1)
+        word = heard(self.envs, observations).max(1)
         b = np.flatnonzero((word > SILENT) & (self._newest()["pages"] != 1))
-        heard = imagined.recent[:, :, self.envs.shape.views, 0]
+        recent = imagined.recent[:, :, self.envs.shape.views, 0]
         for name, value in {
             "item": self._typical[word[b] - 1, None],
             "bought": 1,
             "pages": 2,
             "weight": self.envs.config.choice.partner_decay,
         }.items():
-            heard[name][b] = value
+            recent[name][b] = value

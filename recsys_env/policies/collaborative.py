@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..libraries import library
-from .logged import Trained
+from .logged import RetrainedRanker
 
 FACTORS = 16
 
 
-class Collaborative(Trained):
+class Collaborative(RetrainedRanker):
     """Base: ranks by item bias plus the inner product of a person's and an item's factors; a subclass fits them.
 
     Attributes:
@@ -48,8 +48,7 @@ class Collaborative(Trained):
 
     def _clicks_by_pair(self, rows: np.ndarray, items: np.ndarray, values: np.ndarray) -> Any:
         """Sparse matrix [R, M] of the value of each person's clicks on each item, in units of the mean click."""
-        some = values > 0
-        self._scale = values[some].mean() if some.any() else 1.0
+        some, self._scale = values > 0, _mean_click(values)
         return self._sparse(rows[some], items[some], values[some] / self._scale, len(self.people))
 
     def _present_clicks(self, rows: np.ndarray) -> Any:
@@ -177,8 +176,7 @@ class SurpriseSVD(Collaborative):
         """Surprise's training set of the mean value of each person and item, in mean clicks; which items [M] occur."""
         size, count = self.envs.shape.items, len(self.people)
         pairs, which = np.unique(rows * size + items, return_inverse=True)
-        click = values[values > 0].mean() if (values > 0).any() else 1.0
-        means = np.bincount(which, values) / np.bincount(which) / click
+        means = np.bincount(which, values) / np.bincount(which) / _mean_click(values)
         by_person, by_item = defaultdict(list), defaultdict(list)
         for pair, mean in zip(pairs.tolist(), means.tolist(), strict=True):
             by_person[pair // size].append((pair % size, mean))
@@ -216,6 +214,12 @@ class SurpriseKNN(SurpriseSVD):
     def predict(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         means: np.ndarray = self._means[items]
         return means + np.take_along_axis(_known(self._adjusted, rows), items, 1)
+
+
+def _mean_click(values: np.ndarray) -> float:
+    """Return the mean of the values of clicks, among values [I] of impressions; 1 without clicks."""
+    clicks = values[values > 0]
+    return float(clicks.mean()) if len(clicks) else 1.0
 
 
 def _known(table: np.ndarray, rows: np.ndarray) -> np.ndarray:

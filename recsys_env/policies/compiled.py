@@ -35,10 +35,10 @@ class Plan(NamedTuple):
     plan: np.ndarray  # [T, B, A]
 
 
-class Base(NamedTuple):
+class RandomStream(NamedTuple):
     """Arrays of a function's random numbers."""
 
-    base: np.ndarray  # [2] u8: the policy's own seed, and how often it has acted
+    state: np.ndarray  # [2] u8: the policy's own seed, and how often it has acted
 
 
 def planned(actions: np.ndarray, continuous: bool) -> Actor:
@@ -73,6 +73,8 @@ class CompiledPolicy(Policy):
         TypeError: it is not such a function.
     """
 
+    no_propensity = "its function may draw actions"
+
     @property
     def compiled(self) -> bool:  # type: ignore[override]
         return type(self) is CompiledPolicy  # a subclass may act otherwise
@@ -89,23 +91,20 @@ class CompiledPolicy(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        self._base = Base(np.array([self.rng.integers(2**63), 0], np.uint64))
+        self._stream = RandomStream(np.array([self.rng.integers(2**63), 0], np.uint64))
         self._no_mask = np.zeros((self.envs.num_envs, 0), np.int8)
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         rows = np.ascontiguousarray(observations), self._no_mask if mask is None else np.ascontiguousarray(mask)
         like = self.envs.empty_actions()[:, 0]
         actions = np.zeros((len(like), self.envs._actions.highest.size), like.dtype)
-        _loops(self._function)[0](*rows, actions, self._base.base)
-        self._base.base[1] += np.uint64(1)
+        _loops(self._function)[0](*rows, actions, self._stream.state)
+        self._stream.state[1] += np.uint64(1)
         return actions.reshape(like.shape)
 
-    def probabilities(self, actions: np.ndarray) -> np.ndarray:
-        raise NotImplementedError("a compiled function may draw its actions, and does not say how likely they are")
-
     def actor(self, ticks: int) -> Actor:
-        before = Base(self._base.base.copy())
-        self._base.base[1] += np.uint64(ticks)
+        before = RandomStream(self._stream.state.copy())
+        self._stream.state[1] += np.uint64(ticks)
         return Actor(_loops(self._function)[1], before)
 
 
@@ -123,17 +122,17 @@ def _loops(function: Any) -> tuple[Any, Any]:
     from ..kernels.rollout import row_key
 
     @numba.njit(error_model="numpy", nogil=True)
-    def act(observations, masks, actions, base):  # type: ignore[no-untyped-def]
+    def act(observations, masks, actions, stream):  # type: ignore[no-untyped-def]
         for b in range(observations.shape[0]):
-            function(observations[b], masks[b], actions[b], row_key(base[0], np.int64(base[1]), b))
+            function(observations[b], masks[b], actions[b], row_key(stream[0], np.int64(stream[1]), b))
 
     @numba.njit(error_model="numpy", nogil=True)
     def act_in_rollout(packed, own, n, t, chunk, actions):  # type: ignore[no-untyped-def]
         _, _, report, _ = parts_of(packed)
         (parts,) = parts_of(own)
-        base = parts.base
+        stream = parts.state
         for b in range(chunk[0], chunk[1]):
-            key = row_key(base[0], np.int64(base[1]) + t, b)
+            key = row_key(stream[0], np.int64(stream[1]) + t, b)
             actions[b, n, :] = 0
             function(report.observations[b, n], report.masks[b, n], actions[b, n], key)
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..batch import AnyBatch
 from ..observations import unsquashed
 from .ranking import Ranker
-from .slates import say
+from .slates import heard, say
 
 
 class Alone(Ranker):
@@ -139,13 +139,13 @@ class Talk(Memory):
 
     def _heard(self, observations: np.ndarray) -> np.ndarray:
         """Topics [B, T] that the other agents' messages in this session leave possible, as 0 and 1."""
-        heard = np.ones((len(observations), self._labels.shape[1]))
+        possible = np.ones((len(observations), self._labels.shape[1]))
         if self.envs.shape.vocabulary:
-            words = self.envs.field(observations, "messages").reshape(len(heard), self.envs.num_agents, -1)
-            for m in range(self.envs.num_agents):
-                says, word = words[:, m].any(1) & ~self.begins(observations), words[:, m].argmax(1)
-                heard *= np.where(says[:, None], self._labels[m] == word[:, None], True)
-        return heard
+            words, begins = heard(self.envs, observations), self.begins(observations)
+            for m, word in enumerate(words.T):
+                says = (word >= 0) & ~begins
+                possible *= np.where(says[:, None], self._labels[m] == word[:, None], True)
+        return possible
 
 
 def normalised(weights: np.ndarray) -> np.ndarray:

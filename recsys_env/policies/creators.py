@@ -16,7 +16,10 @@ MUCH = 0.5  # mean clickbait of the others from which `Reciprocal` baits
 
 
 class Creator(Policy):
-    """Base: publishes the topic after that of its newest item; a subclass says with how much clickbait."""
+    """Base: publishes the topic after that of its newest item; a subclass says with how much clickbait.
+
+    `bind` raises ValueError unless the task has page = "platform".
+    """
 
     deterministic = True
 

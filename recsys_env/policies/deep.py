@@ -10,7 +10,7 @@ import numpy as np
 
 from ..batch import AnyBatch
 from ..checks import check_count
-from .logged import Trained
+from .logged import RetrainedRanker
 
 try:
     import torch
@@ -23,7 +23,7 @@ from ..tensors import choose_device, one_thread
 WIDTH = 32
 
 
-class Deep(Trained):
+class Deep(RetrainedRanker):
     """Base of networks trained on each person's click sequence; each training continues from the last weights.
 
     Args:

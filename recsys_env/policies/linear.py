@@ -83,7 +83,7 @@ class LinearRanker(Ranker):
 
         slots = self.envs.shape.slots
         rows = self._rows(len(self.feature_names), self._columns.size)
-        arrays = (self.items, self.features, self._columns, rows, np.array(self._blind, np.int64))
+        arrays = (self.items, self.features, self._columns, rows, np.array(self._unseen, np.int64))
         return Actor(rank, Ranked(*arrays, np.zeros(self.items.shape), np.zeros(slots), np.zeros(slots, np.int64)))
 
     def score(self, observations: np.ndarray) -> np.ndarray:

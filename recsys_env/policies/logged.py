@@ -74,7 +74,7 @@ class Log:
         return rows, items, values
 
 
-class Trained(Ranker):
+class RetrainedRanker(Ranker):
     """Base of policies that train a model on their own log; a subclass defines `fit` and `predict`.
 
     The model is trained whenever the log has three times as many clicks as at the last training, and at the end of an

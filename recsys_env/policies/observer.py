@@ -48,6 +48,8 @@ class Observer(Policy):
         ValueError, TypeError: `particles` is not a whole number of 1 or more.
     """
 
+    no_propensity = "it chooses by people that it draws, and no closed form says how likely its slate is"
+
     def __init__(self, particles: int = PARTICLES) -> None:
         check_count("particles", particles, 1, 10**6)
         self.particles = particles
@@ -132,11 +134,6 @@ class Observer(Policy):
         results = feedback["visitor"], feedback["shown"], slots["rank"], *seen, multipliers
         kept = self._population, self._kept, self._rows, self._work
         learn(self.envs.world, imagined, spent, self.index, self._base, results, *kept)
-
-    def probabilities(self, actions: np.ndarray) -> np.ndarray:
-        raise NotImplementedError(
-            f"{type(self).__name__} chooses by people that it draws, and no closed form says how likely its slate is"
-        )
 
     def reset(self, done: np.ndarray) -> None:
         self._kept.who[done] = -1

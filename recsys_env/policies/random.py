@@ -42,9 +42,8 @@ class Random(Policy):
         if isinstance(space, spaces.Discrete):
             return self._distinct(batch, 1, int(space.n), mask)[:, 0]
         slots, options = self.envs.shape.slots, int(space.nvec[0])
-        picks = self._distinct(
-            batch, slots, options, None if mask is None else mask[:, :options]
-        )  # the same for all slots
+        # The mask repeats what is allowed for each slot.
+        picks = self._distinct(batch, slots, options, None if mask is None else mask[:, :options])
         beside = space.nvec[slots:]  # price level and message, of which all values are allowed
         return np.concatenate((picks, self.rng.integers(0, beside, (batch, len(beside)))), axis=1)
 

@@ -47,7 +47,7 @@ class Ranker(Policy):
         self.items = np.full(size, -1, np.int64)
         self.features = np.zeros((*size, len(self.feature_names)), np.float32)
         self.picks = np.zeros((envs.num_envs, shape.slots), np.int64)
-        self._blind = hidden_features(envs, self.index)
+        self._unseen = hidden_features(envs, self.index)
 
     def score(self, observations: np.ndarray) -> np.ndarray:
         """Return scores [B, C] of the options, given the agent's observations [B, O].
@@ -73,8 +73,8 @@ class Ranker(Policy):
     def look(self) -> None:
         """Fill `items` and `features` with the options of the page about to be shown."""
         list_options(self.envs.world, self.envs.arrays, self.index, self.items, self.features)
-        if self._blind:
-            self.features[:, :, self._blind] = 0
+        if self._unseen:
+            self.features[:, :, self._unseen] = 0
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         self.look()

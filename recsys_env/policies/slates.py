@@ -79,6 +79,13 @@ def say(envs: VectorEnv, actions: np.ndarray, words: np.ndarray) -> np.ndarray:
     return fused(parts, beside)  # type: ignore[no-any-return]
 
 
+def heard(envs: VectorEnv, observations: np.ndarray) -> np.ndarray:
+    """Return the words [B, N] that the other agents sent at the visitor's last page, -1 = none, as an agent observes
+    them in observations [B, O]."""
+    words = envs.field(observations, "messages").reshape(len(observations), envs.num_agents, -1)
+    return np.where(words.any(2), words.argmax(2), -1)
+
+
 def _picks(envs: VectorEnv, slates: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return discrete actions in the layout of `spaces.action_space`."""
     beside = np.stack((levels, np.zeros_like(levels)), 1)[:, [envs.shape.levels > 0, envs.shape.vocabulary > 0]]

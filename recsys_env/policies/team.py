@@ -96,16 +96,7 @@ class Team:
         for member in self._members:
             at = member.columns
             pages, began = int((self.envs.next_visitor[:, at] >= 0).sum()), time.perf_counter()
-            acted, wanted = member.policy.act(flat[:, at], None if masks is None else masks[:, at]), actions[:, at]
-            try:
-                chosen = np.asarray(acted)
-            except (ValueError, TypeError):
-                raise ValueError(f"policy {member.name} acted with {shown(acted)}, which is no array") from None
-            if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
-                raise ValueError(
-                    f"policy {member.name} acted with {chosen.dtype}{list(chosen.shape)}, "
-                    f"expected {wanted.dtype}{list(wanted.shape)}"
-                )
+            chosen = member.act(flat, masks, actions)
             took = time.perf_counter() - began
             late = 0 < self.envs.config.observation.delay * pages < took
             actions[:, at] = member.first_candidates() if late else chosen
@@ -210,6 +201,28 @@ class _Member:
             self.policy.bind(envs, self.agents, seed)
         else:
             self.policy.bind(envs, self.agents[0], seed)
+
+    def act(self, observations: np.ndarray, masks: np.ndarray | None, like: np.ndarray) -> np.ndarray:
+        """Return the policy's actions, which have the shape and kind of its part of `like`.
+
+        Args:
+            observations, masks, like: [B, N, ...] of all agents; masks None without `mask_actions`.
+
+        Raises:
+            ValueError: the policy acted with something else.
+        """
+        at = self.columns
+        acted, wanted = self.policy.act(observations[:, at], None if masks is None else masks[:, at]), like[:, at]
+        try:
+            chosen = np.asarray(acted)
+        except (ValueError, TypeError):
+            raise ValueError(f"policy {self.name} acted with {shown(acted)}, which is no array") from None
+        if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
+            raise ValueError(
+                f"policy {self.name} acted with {chosen.dtype}{list(chosen.shape)}, "
+                f"expected {wanted.dtype}{list(wanted.shape)}"
+            )
+        return chosen
 
     def feedback(self, infos: Mapping[str, Any]) -> dict[str, np.ndarray]:
         if isinstance(self.policy, TeamPolicy):

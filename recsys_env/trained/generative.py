@@ -494,8 +494,9 @@ class GenerativePolicy(Policy):
         seen = torch.from_numpy(self._observer.extended(observations[:, None])[:, 0])
         if self.layout.candidates:
             return self.network.read(seen)
-        shown = self._observer.options()[:, 0] >= 0 if mask is None else option_masks(mask, self.layout)
-        return self.network.read(seen, torch.from_numpy(np.array(shown, np.bool_)))
+        if mask is None:
+            return self.network.read(seen, torch.from_numpy(self._observer.options()[:, 0] >= 0))
+        return self.network.read(seen, option_masks(mask, self.layout))
 
     def observe(self, feedback: Mapping[str, np.ndarray]) -> None:
         own = {name: feedback[name][:, None] for name in ("visitor", "shown", "clicked", "cart", "bought")}

@@ -120,10 +120,7 @@ class PagePolicy(Policy):
     @one_thread()
     @torch.no_grad()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        masks = None
-        if mask is not None:
-            found = option_masks(mask, self.layout)
-            masks = torch.from_numpy(np.ascontiguousarray(found)).bool()
+        masks = None if mask is None else option_masks(mask, self.layout)
         page = self.network.read(torch.from_numpy(np.ascontiguousarray(observations)), masks)
         state = self._remember(page) if self.network.memory else None
         scores, words = self.network(page, state)

@@ -77,6 +77,11 @@ class Layout:
         return self.vector or (self.features if self.candidates else self.options)
 
     @property
+    def summary(self) -> int:
+        """Length of `Page.summary`, X + 2 F."""
+        return len(self.context) + 2 * self.features
+
+    @property
     def echo(self) -> int:
         """Length of `echo_of`."""
         return 1 + self.preferences
@@ -130,12 +135,13 @@ class ObservationReader:
         """Store the outcome of a step, given which copies [B] have begun another episode."""
 
 
-def option_masks(masks: Any, layout: Layout) -> Any:
-    """Return which options [..., n] a slot can name, from an action mask [..., A].
+def option_masks(masks: Any, layout: Layout) -> torch.Tensor:
+    """Return which options a slot can name, bool [..., n], from an action mask [..., A]: an array or a tensor.
 
     The mask of one slot repeats them for each word, the mask of a slate for each slot.
     """
-    return masks[..., :: math.prod(layout.words)] if layout.slots == 1 else masks[..., : layout.options]
+    options = masks[..., :: math.prod(layout.words)] if layout.slots == 1 else masks[..., : layout.options]
+    return torch.as_tensor(options != 0)
 
 
 def to_actions(chosen: torch.Tensor, layout: Layout) -> torch.Tensor:

@@ -84,8 +84,7 @@ class SlateExtractor(CandidateScorer):
 
     def __init__(self, layout: ObservationLayout, width: int) -> None:
         super().__init__(layout, width)
-        inputs = self.reader.context + 2 * self.reader.candidate
-        self.value = nn.Sequential(nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
+        self.value = nn.Sequential(nn.Linear(self.reader.summary, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
         self.latent_dim_pi, self.latent_dim_vf = layout.shape("candidates")[0], 64
 
     def forward(self, observations: Any) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
