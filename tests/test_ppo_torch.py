@@ -24,6 +24,7 @@ from baselines.train import train
 from baselines.training import begin
 from recsys_env.policies import make_policy
 from recsys_env.settings import replace
+from recsys_env.tasks import TASKS
 from recsys_env.tensors import Tensors, choose_device
 from recsys_env.trained.page_policies import page_network
 from recsys_env.trained.pages import layout_of
@@ -174,8 +175,25 @@ def test_some_of_the_agents_learn_around_one_that_does_not(tmp_path: Path) -> No
 def test_a_policy_plays_where_its_observations_are_the_same(tmp_path: Path) -> None:
     train(options(tmp_path, **KINDS["slates of candidates"]))
     policy = make_policy(str(tmp_path))
-    with pytest.raises(ValueError, match="was trained with observations Box"):
+    with pytest.raises(ValueError, match="was trained with observations of 215 numbers; here they are of 260 numbers"):
         policy.bind(recsys_env.vector_env("ecommerce-v1", 1, observability="full"), "recommender_0", 0)
+
+
+@pytest.mark.parametrize(
+    ("trained", "here", "message"),
+    [
+        ({"dims": 7, "topics": 9}, {"dims": 8, "topics": 7}, r"profile\[7\], clicked_mean\[7\]"),
+        ({"life": 50}, {"length_log_sd": 0.3}, r"candidates\.freshness; here they are"),
+    ],
+)
+def test_a_policy_reads_no_other_fields_of_the_same_size(
+    tmp_path: Path, trained: dict[str, Any], here: dict[str, Any], message: str
+) -> None:
+    settings = tuple(f"items.{name}={value}" for name, value in trained.items())
+    train(options(tmp_path, task="rivals-v1", set=settings))
+    policy = make_policy(str(tmp_path))
+    with pytest.raises(ValueError, match=f"was trained with observations {message}"):
+        policy.bind(recsys_env.vector_env(replace(TASKS["rivals-v1"], {"items": here}), 1), "recommender_0", 0)
 
 
 def test_nothing_is_picked_that_the_mask_forbids(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ from ..files import (
     write_json,
 )
 from ..policies import CHECKPOINT
-from ..spaces import unit_box
 
 WEIGHTS = "policy.npz"
+_SEPARATOR = ", "
 Network = TypeVar("Network")
 
 
@@ -91,11 +91,15 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None
     """Check that a task has the observations and actions that a policy was trained with.
 
     Raises:
-        ValueError: observations have another size, or actions another kind.
+        ValueError: observations have other fields or features, fields have another size, or actions another kind.
     """
     for kind, here in _spaces(envs).items():
-        if facts[kind] != here:
-            raise ValueError(f"the policy in {folder} was trained with {kind} {facts[kind]}; here they are {here}")
+        there = facts[kind]
+        if there != here:
+            raise ValueError(
+                f"the policy in {folder} was trained with {kind} {_without(there, here)}; "
+                f"here they are {_without(here, there)}"
+            )
 
 
 def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared: str = "") -> Network:
@@ -117,4 +121,14 @@ def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared
 
 
 def _spaces(envs: CpuBatch) -> dict[str, str]:
-    return {"observations": str(unit_box(envs.layout.size)), "actions": str(envs.action_space)}
+    """What the numbers of observations and actions stand for: two tasks may have the same sizes and other fields."""
+    fields = [f"{name}[{place.stop - place.start}]" for name, place in envs.observation_fields.items()]
+    features = envs.candidate_features if "candidates" in envs.observation_fields else ()
+    parts = [f"of {envs.layout.size} numbers", *fields, *(f"candidates.{name}" for name in features)]
+    return {"observations": _SEPARATOR.join(parts), "actions": str(envs.action_space)}
+
+
+def _without(text: str, other: str) -> str:
+    """Return the parts of a text that another one lacks, or all of them where these differ in their order alone."""
+    parts, others = text.split(_SEPARATOR), other.split(_SEPARATOR)
+    return _SEPARATOR.join([part for part in parts if part not in others]) or text
