@@ -218,6 +218,14 @@ class ChoiceConfig(Settings):
         1e3,
         unit="consumptions",
     )
+    habit_rate: float = number_field(
+        0.0,
+        "h: an item that the visitor consumed n times weighs exp(liking) + h n in the choice, so that habit comes in "
+        "place of the liking rather than on top of it, as with `beta_repeat`",
+        0,
+        1e6,
+        unit="per consumption",
+    )
     beta_partner: float = number_field(
         0.0,
         "weight of w <A q, q_j>, summed over the items that the visitor consumed last: A is the world's map of what "

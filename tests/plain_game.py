@@ -398,6 +398,12 @@ class Game:
         """x_j, of an item whose price an agent multiplies by `price_multiplier`."""
         return self.items[j].log_price + math.log(self.price_ratio(j, tick)[0] * price_multiplier)
 
+    def usual_log_price(self, j: int) -> float:
+        """x_j at the geometric mean of the prices that are asked for it; promotions of a world without ratios are not
+        usual."""
+        ratios = self.world.price_ratios["log_ratio"][j] if self.shape.price_ratios else np.zeros(1)
+        return self.items[j].log_price + float(np.mean(ratios.astype(float)))
+
     def price(self, j: int, tick: int, price_multiplier: float = 1.0) -> float:
         """In mean list prices."""
         return self.items[j].price * self.price_ratio(j, tick)[0] * price_multiplier
@@ -746,7 +752,20 @@ class Game:
             )
         v -= c.beta_satiation * person.satiation[item.topic]
         v += c.beta_partner * self.partner_match(person, j)
-        return v + c.beta_repeat * math.log1p((habit.count if habit else 0.0) / c.repeat_scale)
+        count = habit.count if habit else 0.0
+        v += math.log1p(c.habit_rate * count / math.exp(self.liking(person, j)))
+        return v + c.beta_repeat * math.log1p(count / c.repeat_scale)
+
+    def liking(self, person: Person, j: int) -> float:
+        """What a person thinks of an item at its usual price, leaving habit aside."""
+        c, item = self.config.choice, self.items[j]
+        return (
+            item.intercept
+            + c.beta_taste * float(person.taste @ self.item_vectors[j])
+            + c.beta_quality * item.quality
+            + c.beta_bait * item.bait
+            - c.beta_price * person.rho * self.usual_log_price(j)
+        )
 
     def partner_match(self, person: Person, j: int) -> float:
         """How well item j goes with what the person consumed last, from whichever agent."""
@@ -1150,7 +1169,7 @@ class Game:
         person, size, repeats = (
             self.person(copy, copy.visitor),
             self.shape.candidates,
-            self.config.choice.beta_repeat > 0,
+            self.config.choice.beta_repeat > 0 or self.config.choice.habit_rate > 0,
         )
         by_topic = size // 2 if copy.anchor is None else 4 * size // 5
         by_popularity = by_topic + (size // 4 if copy.anchor is None else size // 10)

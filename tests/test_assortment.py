@@ -133,13 +133,11 @@ class Beliefs(Game):
         match, x = float(self.taste(copy, n) @ self.item_vectors[j]), self.log_price(j, copy.tick, offer)
         bored = min(float(self.known(self.person(copy, copy.visitor))[1][self.view(n)][item.topic]), 1.0)
         bored, seen = (x * self.knows(n, "clicked_mean") for x in (bored, self.seen_count(copy, n, j)))
-        v = (
-            c.beta_taste * match
-            - c.beta_price * x
-            + self.appeal.intercept
-            + self.appeal.price * float(item.log_price)
-            + (self.appeal.popularity + c.beta_pop) * math.log1p(self.popularity(copy, j, public=True))
-        )
+        usual, popular = self.usual_log_price(j), math.log1p(self.popularity(copy, j, public=True))
+        intercept = self.appeal.intercept + self.appeal.price * usual + self.appeal.popularity * popular
+        liking = intercept + c.beta_taste * match - c.beta_price * usual
+        v = liking - c.beta_price * (x - usual) + c.beta_pop * popular
+        v += math.log1p(c.habit_rate * seen / math.exp(liking))
         v += c.beta_fresh * self.freshness(j, copy.tick) - c.beta_satiation * bored
         v += c.beta_repeat * math.log1p(seen / c.repeat_scale)
         if copy.anchor is not None and self.knows(n, "anchor"):

@@ -216,6 +216,26 @@ def test_repeats(beta: float, scale: float) -> None:
         same(change, np.broadcast_to(relative(beta * np.log1p(count / scale)[None]), change.shape), 1e-4)
 
 
+def test_habit_in_place_of_liking() -> None:
+    """What an item weighs beside others rises by the same with each consumption, whatever was thought of it before."""
+    choice = {"habit_rate": 0.7, "beta_taste": 2.0, "beta_price": 1.5, **ALWAYS}
+    items = {"price_log_sd": 0.5, "promotion_probability": 0.5, "promotion_depth": 0.3, "promotion_period": 1}
+    envs = batch(choice=choice, items=items, users={"habit_decay": 0.9}, candidates={"number": 12})
+    count = np.zeros(M)
+    for item in (3, 3, 4, 3):
+        click_on(envs, item)
+        count *= 0.9
+        count[item] += 1
+    world = envs.world
+    liking = 2.0 * latent(envs, "taste") @ world.item_vectors.T - 1.5 * world.items["log_price"]
+    terms = envs.explain(np.broadcast_to(ALL, (envs.num_envs, 1, M)))["terms"]
+    off = terms["price"][:, 0] + 1.5 * world.items["log_price"]  # promotions, which habit does not cancel
+    assert 0.2 < (off > 0.1).mean() < 0.8
+    expected = np.log(np.exp(liking) + 0.7 * count) + off
+    same(relative(utilities(envs)), relative(expected), 1e-4)
+    assert np.ptp(liking, axis=1).min() > 1
+
+
 def test_the_habit_table_evicts_the_smallest_count() -> None:
     envs = batch(1, choice={"beta_repeat": 1.0, **ALWAYS}, users={"habit_size": 2, "habit_decay": 0.5})
     for item in (0, 1, 1, 2):  # 0 has .125 left when 2 comes

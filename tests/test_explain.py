@@ -49,6 +49,7 @@ EVERYTHING = WorldConfig(
         "beta_satiation": 0.5,
         "beta_repeat": 0.4,
         "repeat_scale": 0.5,
+        "habit_rate": 0.3,
         "beta_partner": 0.6,
         "partner_second": 0.5,
         "beta_trust": 1.2,
@@ -77,6 +78,7 @@ def started(task: str | WorldConfig, seed: int = 0, **overrides: Any) -> recsys_
 def terms_of(game: Game, copy: Copy, person: Person, j: int, offer: float) -> dict[str, float]:
     """Each term of the utility of item j at `offer` times its price, written from the rules."""
     c, item, habit = game.config.choice, game.items[j], game.habit_of(copy, person, j)
+    count = habit.count if habit else 0.0
     context = 0.0
     if copy.anchor is not None:
         context = game.config.scenes[copy.scene].beta_context * float(
@@ -93,7 +95,8 @@ def terms_of(game: Game, copy: Copy, person: Person, j: int, offer: float) -> di
         "intent": c.beta_intent * (item.topic == copy.intent),
         "context": context,
         "satiation": -c.beta_satiation * person.satiation[item.topic],
-        "repeat": c.beta_repeat * math.log1p((habit.count if habit else 0.0) / c.repeat_scale),
+        "repeat": c.beta_repeat * math.log1p(count / c.repeat_scale),
+        "habit": math.log1p(c.habit_rate * count / math.exp(game.liking(person, j))),
         "partner": c.beta_partner * game.partner_match(person, j),
     }
 

@@ -218,6 +218,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             beta_intent=draw(weight),
             beta_satiation=draw(weight),
             **draw(one(*(dict(zip(("beta_repeat", "repeat_scale"), each, strict=True)) for each in REPEATS))),
+            habit_rate=draw(one(0.0, 0.5, 20.0)),
             beta_partner=draw(one(0.0, 2.0, -1.0)),
             partner_decay=draw(one(0.7, 1.0, 0.0)),
             partner_second=draw(one(0.0, 0.5)),

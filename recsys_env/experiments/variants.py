@@ -129,7 +129,7 @@ def _changes(config: WorldConfig, cause: str) -> dict[str, Any]:
     if cause == "memory":
         return {
             "users": {"wallet_init": 0.0},
-            "choice": {"beta_satiation": 0.0, "beta_repeat": 0.0, "beta_partner": 0.0},
+            "choice": {"beta_satiation": 0.0, "beta_repeat": 0.0, "habit_rate": 0.0, "beta_partner": 0.0},
             "feedback": {"a_satiation": 0.0},
             "dynamics": {"drift": 0.0},
         }

@@ -8,7 +8,7 @@ from .equations import Alternative, click_probability, freshness, inclusive_valu
 from .machine.compiler import kernel
 from .machine.numeric import exp_all, log_all
 from .machine.vectors import dot, row_dot
-from .page import age_of, log_price_now, popularity_now, window_of
+from .page import age_of, log_price_now, popularity_now, usual_log_price, window_of
 from .page_kinds import active_agents
 
 
@@ -48,7 +48,7 @@ def alternative(world, state, p, b, j, log_price_multiplier):
     What a task has no use for is not looked up."""
     copy, item, c = state.copies[b], world.items[j], p.choice
     row, tick, dims = copy.row, copy.tick, p.shape.dims
-    log_price, fresh, popular, context, repeats, partner = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    log_price, usual, fresh, popular, context, repeats, partner = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     wanted = 1.0 if item.topic == copy.intent else 0.0
     if c.beta_price != 0.0:
         log_price = log_price_now(world, p, j, tick) + log_price_multiplier
@@ -58,8 +58,10 @@ def alternative(world, state, p, b, j, log_price_multiplier):
         popular = popularity_now(world, state, p, b, j, copy.stamp, tick)
     if copy.anchor >= 0:
         context = row_dot(world.item_vectors, copy.anchor, world.item_vectors, j, dims)
-    if c.beta_repeat != 0.0:
+    if c.beta_repeat != 0.0 or c.habit_rate != 0.0:
         repeats = habit_count(world, state, p, b, j, tick)
+    if c.habit_rate != 0.0:
+        usual = usual_log_price(world, p, j)
     if c.beta_partner != 0.0:
         partner = partner_match(world, state, p, b, j)
     return Alternative(
@@ -76,6 +78,7 @@ def alternative(world, state, p, b, j, log_price_multiplier):
         context_weight=np.float64(world.scenes[copy.scene].beta_context),
         context=context,
         repeats=repeats,
+        usual_log_price=usual,
         partner=partner,
     )
 

@@ -146,6 +146,7 @@ class Alternative(NamedTuple):
     context_weight: SceneAndAnchor  # beta_context of the scene
     context: SceneAndAnchor  # <q_anchor, q_j>, 0 without an anchor
     repeats: Habits  # n_{u,j}
+    usual_log_price: Item  # x_j at the item's usual price
     partner: Recent  # sum of w <A q, q_j> over the items that the visitor consumed last
 
 
@@ -220,6 +221,25 @@ def repeat_term(c, a):
 
 
 @kernel
+def liking(c, a):
+    """What stays the same of the utility: what the visitor thinks of the item at its usual price, leaving habit aside."""
+    of_price = -c.beta_price * a.sensitivity * a.usual_log_price
+    return intercept_term(c, a) + quality_term(c, a) + bait_term(c, a) + taste_term(c, a) + of_price
+
+
+@kernel
+def habit_term(c, a):
+    """log(1 + h n / exp(liking)): beside other items, this one weighs exp(liking) + h n.
+
+    Without the other terms choices are those of the Dirichlet model of buying behaviour (Goodhardt, Ehrenberg &
+    Chatfield 1984): people choose what they like, or again what they chose before, as often as they did.
+    """
+    if c.habit_rate == 0.0 or a.repeats == 0.0:
+        return 0.0
+    return softplus(log(c.habit_rate * a.repeats) - liking(c, a))
+
+
+@kernel
 def partner_term(c, a):
     return c.beta_partner * a.partner if c.beta_partner != 0.0 else 0.0
 
@@ -236,6 +256,7 @@ TERMS: dict[str, Callable[..., Any]] = {  # in the order in which they are added
     "intent": intent_term,
     "context": context_term,
     "repeat": repeat_term,
+    "habit": habit_term,
     "partner": partner_term,
 }
 
@@ -244,7 +265,8 @@ LOOKED_UP = {
     "log_price": ("beta_price", "a_price", "b_price"),
     "freshness": ("beta_fresh",),
     "popularity": ("beta_pop",),
-    "repeats": ("beta_repeat",),
+    "repeats": ("beta_repeat", "habit_rate"),
+    "usual_log_price": ("habit_rate",),
     "partner": ("beta_partner",),
 }
 
@@ -277,6 +299,12 @@ def sum_of(terms: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
 
 
 utility = sum_of(tuple(TERMS.values()))  # v (c, a), before examination and trust
+
+
+@kernel
+def likes_to_repeat(c):
+    """Whether people tend to consume again what they have consumed before."""
+    return c.beta_repeat > 0.0 or c.habit_rate > 0.0
 
 
 def examination(c, rank):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .dynamics import draw_topic, weigh_topics
+from .equations import likes_to_repeat
 from .machine import rng
 from .machine.compiler import kernel
 from .machine.numeric import insert, is_better, log1p, round_up_to_lanes
@@ -22,7 +23,7 @@ SHUFFLED, BY_SCORE = 0, 1  # orders of the candidates
 def draw_candidates(world, state, scratch, p, b, key):
     """Half of the candidates by the visitor's noisy profile, a quarter by historical popularity, the rest uniform.
 
-    With a positive `beta_repeat`, up to half of the first half are the visitor's most consumed items that the agent
+    Where people like to repeat, up to half of the first half are the visitor's most consumed items that the agent
     knows of; with an anchor, four of five candidates share its topic. All are distinct and can be shown now; if there
     are fewer than C such items the rest is -1. They come shuffled, or sorted by the agent's observable score.
     """
@@ -48,7 +49,7 @@ def _draw_for(world, state, scratch, p, b, n, key):
     for word in range(scratch.marks.shape[1]):
         scratch.marks[row, word] = 0
     known = _by_topic(copy, size) // 2
-    filled = _take_habits(world, state, scratch, p, b, n, known) if p.choice.beta_repeat > 0.0 and known > 0 else 0
+    filled = _take_habits(world, state, scratch, p, b, n, known) if likes_to_repeat(p.choice) and known > 0 else 0
     first, second = scratch.first_uniforms[row], scratch.second_uniforms[row]
     for c in range(round_up_to_lanes(size)):
         first[c] = rng.uniform(key, rng.RETRIEVE, _index(p, n, c, 0))
@@ -255,10 +256,10 @@ def _sort(world, state, scratch, p, b, n, filled):
     row = scratch.turns[b].scratch_row
     scores = scratch.scores[row]
     _match(world, state, scratch, p, b, filled)
-    if p.choice.beta_repeat > 0.0:
+    if likes_to_repeat(p.choice):
         count_seen(world, state, p, b, n, scratch.draws[row], scratch.seen[row])
     for c in range(filled):
-        known = p.choice.beta_repeat > 0.0 and scratch.seen[row, c] > 0.0  # of most there is nothing to take a log of
+        known = likes_to_repeat(p.choice) and scratch.seen[row, c] > 0.0  # of most there is nothing to take a log of
         scores[c] = scratch.profile_matches[row, c] + (log1p(np.float64(scratch.seen[row, c])) if known else 0.0)
     for c in range(filled):
         position, score = 0, scores[c]

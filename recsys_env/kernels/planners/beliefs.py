@@ -225,6 +225,7 @@ def content_belief(world, state, p, b, n, j, log_price_multiplier, sees, taste, 
         context_weight=np.float64(world.scenes[copy.scene].beta_context),
         context=context,
         repeats=seen,
+        usual_log_price=usual,
         partner=0.0,
     )
     clicked = Consumed(
