@@ -222,7 +222,7 @@ def repeat_term(c, a):
 
 @kernel
 def liking(c, a):
-    """What stays the same of the utility: what the visitor thinks of the item at its usual price, leaving habit aside."""
+    """What the visitor thinks of the item at its usual price, leaving habit aside: what stays of the utility."""
     of_price = -c.beta_price * a.sensitivity * a.usual_log_price
     return intercept_term(c, a) + quality_term(c, a) + bait_term(c, a) + taste_term(c, a) + of_price
 
