@@ -18,6 +18,7 @@ from recsys_env.config import plain_config
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
 
+from fitted_weights import on_top  # noqa: E402
 from scipy.sparse import csr_matrix  # noqa: E402
 
 from recsys_env.evaluation import episode_returns, evaluate  # noqa: E402
@@ -25,12 +26,11 @@ from recsys_env.fitting import ORIGINS, FittedWorld, LogWarning, RecommenderLogW
 from recsys_env.fitting import fit as fit_log  # noqa: E402
 from recsys_env.fitting.occasions import Occasions  # noqa: E402
 from recsys_env.fitting.prices import price_weeks, price_weight, usual_prices  # noqa: E402
+from recsys_env.fitting.report.ranking import utility  # noqa: E402
 from recsys_env.fitting.weights import (  # noqa: E402
     Choices,
     Observed,
-    feature_weights,
     logit_weights,
-    with_habits,
 )
 from recsys_env.policies import Team  # noqa: E402
 
@@ -44,13 +44,9 @@ APPEAL = np.random.default_rng(2).normal(0, 0.7, ITEMS)
 BETA_PRICE = 1.5
 
 
-def utility_weights(blocks, scales):
-    return with_habits(feature_weights(blocks), blocks, scales)
-
-
 def fit(log, **options) -> Catalogue:
     """The catalogue of a log in which everybody chose freely."""
-    return fit_log(log, **{"origin": "free_choice", **options}).catalogue
+    return fit_log(log, **{"origin": "free_choice", "repeat_scale": 1.0, **options}).catalogue
 
 
 def column(role, name) -> dict:
@@ -97,7 +93,7 @@ def log():
 
 @pytest.fixture(scope="module")
 def world(log):
-    return fit_log(log, origin="free_choice", dims=4, habit_size=8, source="planted")
+    return fit_log(log, origin="free_choice", dims=4, habit_size=8, repeat_scale=1.0, source="planted")
 
 
 @pytest.fixture(scope="module")
@@ -197,13 +193,11 @@ def test_what_is_new_to_a_user_weighs_the_features_against_each_other():
     one_step = logit_weights(lambda: [Observed(np.stack([*features, habit]), user, bought)]).weights
     occasions = Occasions(user, bought, csr_matrix(known * 1.0), csr_matrix(count))
     choices = Choices(features, occasions)
-    by_appeal, by_taste, beta_repeat = utility_weights(lambda: [choices], (1.0,))[0].weights
+    by_appeal, by_taste, beta_repeat = on_top(choices)[0].weights
     assert one_step[0] / one_step[1] < 0.8
     assert by_appeal / by_taste == pytest.approx(1, abs=0.1)
     assert beta_repeat > 0.5
-    nothing_new = utility_weights(
-        lambda: [Choices(features, occasions._replace(known=csr_matrix(np.ones(known.shape))))], (1.0,)
-    )[0].weights
+    nothing_new = on_top(Choices(features, occasions._replace(known=csr_matrix(np.ones(known.shape)))))[0].weights
     assert all(weight > 0.5 for weight in nothing_new)
 
 
@@ -242,7 +236,7 @@ def test_weeks_without_a_purchase_do_not_weaken_the_weight_of_price(usual: float
     cells = pd.DataFrame({"item": np.unique(item, return_inverse=True)[1], "day": 7.0 * week + 3})
     cells["paid"] = np.exp(log_price[item, week])
     sold = cells.loc[cells.index.repeat(counts[item, week])]
-    weight, error = price_weight(sold.assign(user=np.arange(len(sold))))
+    weight, error = price_weight(sold.assign(user=np.arange(len(sold))), price_weeks(sold))
     assert 0.01 < error < 0.15
     assert abs(weight - 1.85) < 3 * error
 
@@ -253,7 +247,7 @@ def test_items_that_hardly_ever_sell_several_times_a_week_say_nothing_of_prices(
 
     def weight(*tables: "pd.DataFrame") -> tuple[float, float]:
         sold = pd.concat(tables)
-        return price_weight(sold.assign(user=np.arange(len(sold))))
+        return price_weight(sold.assign(user=np.arange(len(sold))), price_weeks(sold))
 
     assert weight(once) == (0.0, 0.0)
     assert weight(once, once.iloc[:5]) == (0.0, 0.0)  # its likelihood has no largest value
@@ -282,10 +276,12 @@ def sold_by_habit(seed: int, first_offer: int) -> "pd.DataFrame":
 def test_habits_and_the_weekday_of_offers_do_not_weaken_the_weight_of_price(first_offer: int) -> None:
     log = sold_by_habit(first_offer, first_offer)
     assert log.duplicated(["user", "item"]).mean() > 0.9
-    weight, error = price_weight(log)
+    weight, error = price_weight(log, price_weeks(log))
     assert 0.01 < error < 0.2
     assert abs(weight - 2.0) < 3 * error
-    everything, _ = price_weight(log.assign(user=np.arange(len(log))))  # as if all were first purchases
+    everything, _ = price_weight(
+        log.assign(user=np.arange(len(log))), price_weeks(log)
+    )  # as if all were first purchases
     assert everything < 0.8
 
 
@@ -314,9 +310,45 @@ def test_the_scale_of_habits_is_the_likeliest():
         bought = np.array([rng.multinomial(50, row / row.sum()) for row in share])
         past = csr_matrix(count)
         choices = Choices(appeal[None], Occasions(np.arange(300), csr_matrix(bought), past, past))
-        estimate, scale = utility_weights(lambda choices=choices: [choices], (1.0, 0.3, 0.1, 0.03))
+        estimate, scale = on_top(choices, (1.0, 0.3, 0.1, 0.03))
         assert scale == true
         np.testing.assert_allclose(estimate.weights, [1.0, 1.2], atol=0.1)
+
+
+def test_habit_in_place_of_liking_gives_known_items_their_share_of_purchases():
+    """The rate is in units of exp(liking) in the catalogue, whose intercepts are shifted; the world plays by it."""
+    rng = np.random.default_rng(3)
+    users, items, rate, days = 150, 40, 2.0, 100
+    liking = APPEAL + 1.5 * (np.arange(users)[:, None] % 2 == ITEM_GROUP)
+    past, rows, of_habit = np.zeros((users, items)), [], []
+    for day in range(days):
+        share = np.exp(liking) + rate * past
+        of_habit.append(rate * past.sum(axis=1) / share.sum(axis=1))
+        item = (np.cumsum(share, axis=1) < rng.random((users, 1)) * share.sum(axis=1, keepdims=True)).sum(axis=1)
+        past *= 0.5 ** (1 / 120)
+        past[np.arange(users), item] += 0.5 ** (1 / 120)
+        rows.append(pd.DataFrame({"user": np.arange(users), "item": item, "time": pd.Timestamp("2024-01-01 12:00")}))
+        rows[-1]["time"] += pd.Timedelta(days=day)
+    bare = {name: name for name in ("user", "item", "time")}
+    bare |= dict.fromkeys(("price", "discount", "quantity", "topic", "name"))
+    with pytest.warns(LogWarning, match="no column of prices"):
+        world = fit_log(pd.concat(rows), origin="free_choice", dims=4, habit_size=40, columns=bare)
+    choice, catalogue = world.choice, world.catalogue
+    assert "beta_repeat" not in catalogue.settings["choice"]
+    assert 0 < world.log.habit_error < 0.2 * choice.habit_rate
+    assert f"choice.habit_rate = {choice.habit_rate:.4g}: weight of a purchase as habit" in world.summary()
+    liked = np.exp(utility(dataclasses.replace(catalogue, habit_count=np.zeros_like(catalogue.habit_count))))
+    habits = choice.habit_rate * catalogue.habit_count.sum(axis=1)
+    assert np.mean(habits / (habits + liked.sum(axis=1))) == pytest.approx(np.mean(of_habit[-1]), abs=0.02)
+
+    envs = recsys_env.vector_env(recsys_env.replace(world, {"slots": 10, "num_agents": 1}), 8)
+    envs.reset(seed=0)
+    page, visitor = envs.explain(envs.empty_actions()), envs.next_page["visitor"]
+    for copy in np.flatnonzero(visitor >= 0):
+        shown = page["item"][copy, 0]
+        expected = utility(catalogue)[visitor[copy], shown[shown >= 0]]
+        np.testing.assert_allclose(page["utility"][copy, 0, shown >= 0], expected, rtol=0, atol=1e-4)
+    assert (visitor >= 0).any()
 
 
 def test_activity_is_how_often_users_buy_since_they_came_first(log):
@@ -477,7 +509,7 @@ def test_the_summary_tells_data_from_assumptions(world, baskets):
     assert f"{bought} items had several topics, names, texts or domains" in plain.summary()
     assert "odd" not in plain.catalogue.item_name
     log = world.log
-    errors = {"taste": log.taste_error, "price": log.price_error, "repeat": log.repeat_error}
+    errors = {"taste": log.taste_error, "price": log.price_error, "repeat": log.habit_error}
     for name, error in errors.items():
         assert f"standard error {error:.4g}" in next(x for x in text.splitlines() if f"choice.beta_{name} =" in x)
     assert "Probably wrong" not in text

@@ -6,27 +6,20 @@ import pytest
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")
 
+from fitted_weights import in_place, on_top  # noqa: E402
 from scipy.sparse import csr_matrix  # noqa: E402
 
 from recsys_env.fitting import occasions as module  # noqa: E402
 from recsys_env.fitting.occasions import blocks_of, occasions_of, returning_users  # noqa: E402
 from recsys_env.fitting.prices import price_sensitivity  # noqa: E402
 from recsys_env.fitting.weights import (  # noqa: E402
-    Blocks,
     Choices,
-    Estimate,
     Observed,
     _information,
     _log_likelihood,
-    feature_weights,
-    with_habits,
 )
 
 NOW, HALF_LIFE = 10.0, 5.0
-
-
-def utility_weights(blocks: Blocks[Choices], scales: tuple[float, ...]) -> tuple[Estimate, float]:
-    return with_habits(feature_weights(blocks), blocks, scales)
 
 
 def lines(*rows: tuple[int, int, float]) -> "pd.DataFrame":
@@ -121,13 +114,48 @@ def test_a_product_that_users_buy_again_is_new_once() -> None:
     occasions = occasions_of(before, after, np.arange(400), popularity.shape, NOW, HALF_LIFE, 40)
 
     def weights(occasions: module.Occasions) -> np.ndarray:
-        choices = Choices(np.stack([popularity, taste]), occasions)
-        return utility_weights(lambda: [choices], (1.0,))[0].weights
+        return on_top(Choices(np.stack([popularity, taste]), occasions))[0].weights
 
     np.testing.assert_allclose(weights(occasions), [1.0, 2.0, 1.0], rtol=0.08)
     first = np.searchsorted(occasions.user, occasions.user)  # as if all were known at the beginning alone
     frozen = occasions._replace(known=occasions.known[first], habit=occasions.habit[first])
     assert weights(frozen)[0] > 1.15
+
+
+def planted_choices(rng: np.random.Generator, in_place: bool) -> Choices:
+    """What 400 users of 30 items bought, with habit in the place of the liking, or on top of it."""
+    liking = rng.normal(size=(400, 30))
+    count = np.where(rng.random((400, 30)) < 0.3, rng.exponential(1.0, (400, 30)), 0.0)
+    share = np.exp(1.2 * liking) + 0.7 * count if in_place else np.exp(1.2 * liking + 0.9 * np.log1p(count / 0.3))
+    bought = csr_matrix([rng.multinomial(50, row / row.sum()) for row in share]).astype(float)
+    past = csr_matrix(count)
+    return Choices(liking[None], module.Occasions(np.arange(400), bought, past, past))
+
+
+def test_habit_in_place_of_liking_is_recovered() -> None:
+    choices = planted_choices(np.random.default_rng(6), in_place=True)
+    weights, errors, log_likelihood = in_place(choices)
+    assert (errors > 0).all()
+    assert (np.abs(weights - [1.2, 0.7]) < 3 * errors).all()
+    assert (errors < [0.05, 0.05]).all()
+    liking, (_, bought, _, habit) = choices.features[0], choices.occasions
+    share = np.exp(weights[0] * liking) + weights[1] * habit.toarray()
+    single = np.log(share / share.sum(axis=1, keepdims=True))
+    assert log_likelihood == pytest.approx(float((bought.toarray() * single).sum() / bought.sum()), abs=1e-9)
+
+
+@pytest.mark.parametrize("planted", [True, False])
+def test_how_habit_counts_is_told_from_purchases(planted: bool) -> None:
+    for seed in range(3):
+        choices = planted_choices(np.random.default_rng(seed), planted)
+        replaced, (added, _) = in_place(choices), on_top(choices, (1.0, 0.3, 0.1, 0.03))
+        assert (replaced.log_likelihood > added.log_likelihood) == planted
+
+
+def test_errors_of_the_rate_are_those_of_repeated_logs() -> None:
+    found = [in_place(planted_choices(np.random.default_rng(seed), in_place=True)) for seed in range(30)]
+    weights, errors = (np.array([part[i] for part in found]) for i in range(2))
+    np.testing.assert_allclose(weights.std(axis=0), errors.mean(axis=0), rtol=0.45)  # of 30, which is 13 % uncertain
 
 
 def test_a_user_who_knows_all_items_teaches_nothing_of_new_ones() -> None:
@@ -139,10 +167,10 @@ def test_a_user_who_knows_all_items_teaches_nothing_of_new_ones() -> None:
     known[7] = True
     past = csr_matrix(known.astype(float))
     occasions = module.Occasions(np.arange(60), bought, past, past)
-    weights = utility_weights(lambda: [Choices(features, occasions)], (1.0,))[0].weights
+    weights = on_top(Choices(features, occasions))[0].weights
     others = np.delete(np.arange(60), 7)
     part = module.Occasions(np.arange(59), bought[others], past[others], past[others])
-    without = utility_weights(lambda: [Choices(features[:, others], part)], (1.0,))[0].weights
+    without = on_top(Choices(features[:, others], part))[0].weights
     np.testing.assert_allclose(weights, without, atol=0.05)
     assert not np.allclose(weights[:2], 1.0)
 

@@ -23,11 +23,12 @@ page_world.py    `fit_pages`: these, carts and purchases -> FittedWorld
 page_facts.py    what is estimated, counted, kept at its default, and not to be known
 logistic.py      logistic regression, for what follows a click and for the report
 
-The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + beta_repeat log(1 + n_uj / n_0), with
-x_j = log(price / geometric mean list price of the topic). Its weights are estimated in two steps from the last days of
-the log. Purchases of products new to the user give the relative weights of popularity, taste and price. All purchases
-give the weight of habit relative to these. (In a single step, popular products that a user has seen and not bought
-would suggest that popularity repels.) Everything is deterministic: fixed seed, one thread.
+The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + habit, with
+x_j = log(price / geometric mean list price of the topic). Habit is beta_repeat log(1 + n_uj / n_0), or comes in place
+of the liking (`choice.habit_rate`), whichever makes the last purchases likelier. The weights are estimated in two steps
+from the last days of the log. Purchases of products new to the user give the relative weights of popularity, taste and
+price. All purchases give the weight of habit relative to these. (In a single step, popular products that a user has
+seen and not bought would suggest that popularity repels.) Everything is deterministic: fixed seed, one thread.
 """
 
 from __future__ import annotations

@@ -30,11 +30,21 @@ from .plausibility import (
     repeated_rows,
     warn_of_doubts,
 )
-from .prices import price_ratios, price_sensitivity, price_weight, usual_prices, weekly_ratios
+from .prices import price_ratios, price_sensitivity, price_weeks, price_weight, usual_prices, weekly_ratios
 from .table import kinds, named_columns, newcomers, tidy
 from .tastes import largest_habits, log_popularity, purchase_counts, taste_vectors
 from .visits import rate_since_first
-from .weights import Blocks, Choices, Estimate, Observed, feature_weights, logit_weights, new_purchases, with_habits
+from .weights import (
+    Blocks,
+    Choices,
+    Estimate,
+    Observed,
+    feature_weights,
+    habit_in_place,
+    habit_on_top,
+    logit_weights,
+    new_purchases,
+)
 from .world import FittedWorld, LogFacts, checked_origin, fitted_world, warn_of
 
 if TYPE_CHECKING:
@@ -65,7 +75,11 @@ class FitSettings(Settings):
     habit_size: int = number_field(64, "H, products in a user's table of habits", 1, 256)
     habit_half_life: float = number_field(120.0, "of purchases in the habits", SHORTEST, LONGEST, unit="days")
     repeat_scale: float = number_field(
-        0.0, f"n_0 of choice.repeat_scale; {_likeliest(REPEAT_SCALES)}", 0, 1e3, unit="purchases"
+        0.0,
+        f"n_0 of choice.repeat_scale; {_likeliest(REPEAT_SCALES)}, unless these are likelier with choice.habit_rate",
+        0,
+        1e3,
+        unit="purchases",
     )
     popularity_half_life: float = number_field(
         0.0,
@@ -164,8 +178,9 @@ def fit(
           j) and x_j.
         - `user_activity`: days with a purchase, per day since about one usual gap before the user's first purchase.
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
-        - `settings`: `choice` (beta_taste, beta_repeat, repeat_scale, beta_price) and `users` (habit_size, habit_decay,
-          the half-life at one page per purchase).
+        - `settings`: `choice` (beta_taste, beta_price, and of habit either beta_repeat and repeat_scale or habit_rate,
+          whichever makes the last purchases likelier) and `users` (habit_size, habit_decay, the half-life at one page
+          per purchase).
 
         The rest of the config is assumed: customers come back in every episode, every second click is a purchase,
         visits are as long as the log's baskets require, and the outside option is set so that random pages sell.
@@ -251,15 +266,16 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     topic_code = labels["item_topic"]
     shape = (int(lines["user"].max()) + 1, len(topic_code))
     list_price = lines.groupby("item")["list"].median().to_numpy()
-    beta_price, price_error = price_weight(lines)
-    ratios = price_ratios(*weekly_ratios(lines, list_price), shape[1])
+    week = price_weeks(lines)
+    beta_price, price_error = price_weight(lines, week)
+    ratios = price_ratios(*weekly_ratios(lines, week, list_price), shape[1])
     x = usual_prices(list_price, topic_code, ratios)
     (weights, errors, _), likeliest, evidence = _weights(lines, shape[0], topic_code, x, beta_price, settings)
-    beta_popularity, beta_appeal, beta_taste, spread, beta_repeat = weights.tolist()
+    beta_popularity, beta_appeal, beta_taste, spread, habit = weights.tolist()
     check_weight("the weight of popularity", beta_popularity)
     check_weight("the weight of appeal", beta_appeal)
     check_weight("beta_taste", beta_taste)
-    check_weight("beta_repeat", beta_repeat)
+    check_weight("the weight of habit", habit)
     rho = 1.0 + min(max(spread, 0.0), 1.0) * (price_sensitivity(lines, shape[0], topic_code, beta_price) - 1.0)
 
     end = float(lines["day"].max())
@@ -273,14 +289,15 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     by_user = lines.groupby("user")
     visits = by_user["date"].nunique().to_numpy()
     decay = 0.5 ** (shape[0] * span / len(lines) / settings.habit_half_life)
-    of_choice = {
-        "beta_taste": beta_taste,
-        "beta_repeat": beta_repeat,
-        "repeat_scale": likeliest.repeat_scale,
-        "beta_price": beta_price,
-    }
     purchased = np.bincount(lines["item"])
-    alpha -= np.average(alpha, weights=purchased)
+    shift = float(np.average(alpha, weights=purchased))
+    alpha -= shift
+    of_choice, unit = {"beta_taste": beta_taste, "beta_price": beta_price}, 1.0
+    if likeliest.repeat_scale:
+        of_choice |= {"beta_repeat": habit, "repeat_scale": likeliest.repeat_scale}
+    else:
+        unit = np.exp(-shift)  # of exp(alpha), beside which the rate stands
+        of_choice |= {"habit_rate": habit * unit}
     intercept, popularity_slope, price_slope = least_squares(np.log1p(purchased), x, y=alpha)
     catalogue = Catalogue(
         item_vectors=vectors,
@@ -297,12 +314,12 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
         popularity_slope=popularity_slope,
         price_slope=price_slope,
         settings={
-            "choice": {name: round(value, 4) for name, value in of_choice.items()},
+            "choice": {name: float(f"{value:.6g}") for name, value in of_choice.items()},
             "users": {"habit_size": settings.habit_size, "habit_decay": round(decay, 9)},  # close to 1
         },
         **labels,
     )
-    certainty = {"taste_error": float(errors[2]), "repeat_error": float(errors[4]), "price_error": price_error}
+    certainty = {"taste_error": float(errors[2]), "habit_error": float(errors[4] * unit), "price_error": price_error}
     half_lives = {name: getattr(likeliest, name) for name in ("popularity_half_life", "taste_half_life")}
     return catalogue, evidence | certainty | half_lives
 
@@ -318,7 +335,7 @@ def least_squares(*columns: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
 class _Likeliest(NamedTuple):
     """What makes the purchases of the last days likeliest, of what the settings allow."""
 
-    repeat_scale: float
+    repeat_scale: float  # 0: habit comes in place of the liking
     popularity_half_life: float
     taste_half_life: float
 
@@ -374,7 +391,11 @@ def _weights(
     found = {half_life: feature_weights(blocks) for half_life, blocks in choices.items()}
     best = max(found, key=lambda half_life: found[half_life].log_likelihood)
     scales = (settings.repeat_scale,) if settings.repeat_scale else REPEAT_SCALES
-    estimate, scale = with_habits(found[best], choices[best], scales)
+    estimate, scale = habit_on_top(found[best], choices[best], scales)
+    if not settings.repeat_scale:
+        other = habit_in_place(found[best], choices[best])
+        if other.log_likelihood > estimate.log_likelihood:
+            estimate, scale = other, 0.0
     return (
         estimate,
         _Likeliest(scale, popularity_half_life, best),

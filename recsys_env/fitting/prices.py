@@ -28,7 +28,7 @@ def mean_by(code: np.ndarray, value: np.ndarray, weight: np.ndarray | None = Non
     return np.bincount(code, weight * value) / np.maximum(np.bincount(code, weight), 1e-12)
 
 
-def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
+def price_weight(lines: pd.DataFrame, week: np.ndarray) -> tuple[float, float]:
     """beta_price, how an item's weekly first purchases fall with its own price over time, and its standard error.
 
     Only the first purchase of an item by a user counts: users who are used to an item buy it at nearly any price, so
@@ -41,8 +41,11 @@ def price_weight(lines: pd.DataFrame) -> tuple[float, float]:
     Cameron & Trivedi 2013, section 4.3). Where purchases vary more than a Poisson distribution does, the weight is too
     small. Observational: shops choose when to promote. The standard error is clustered by item: the weeks
     of one item may depend on each other (Liang & Zeger 1986).
+
+    Args:
+        week: of each line (`price_weeks`).
     """
-    priced = lines.assign(week=price_weeks(lines), price=np.log(lines["paid"]))
+    priced = lines.assign(week=week, price=np.log(lines["paid"]))
     first = priced.sort_values("day", kind="stable").drop_duplicates(["user", "item"])
     return _price_weight(first) or _price_weight(priced) or (0.0, 0.0)
 
@@ -181,11 +184,14 @@ def usual_prices(list_price: np.ndarray, topic: np.ndarray, ratios: np.ndarray) 
     return usual + np.log(ratios.astype(float)).mean(axis=1) if ratios.size else usual
 
 
-def weekly_ratios(lines: pd.DataFrame, list_price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def weekly_ratios(lines: pd.DataFrame, week: np.ndarray, list_price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Items, and their median prices in a week relative to their list prices [M], of all weeks with a purchase.
 
     Weeks and not purchases, because reduced items sell more: among purchases too many prices are low.
+
+    Args:
+        week: of each line (`price_weeks`).
     """
-    weekly = lines["paid"].groupby([lines["item"], price_weeks(lines)]).median()
+    weekly = lines["paid"].groupby([lines["item"], week]).median()
     item = weekly.index.get_level_values(0).to_numpy()
     return item, weekly.to_numpy() / list_price[item]

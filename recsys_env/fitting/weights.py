@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 RIDGE = 1e-4  # keeps the weights finite when a small log is perfectly predictable
+LARGEST_FACTOR, HABIT_RATES = 20.0, (1e-6, 1e6)
 
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ def feature_weights(blocks: Blocks[Choices]) -> Estimate:
     return logit_weights(first_purchases)
 
 
-def with_habits(first: Estimate, blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[Estimate, float]:
+def habit_on_top(first: Estimate, blocks: Blocks[Choices], scales: Sequence[float]) -> tuple[Estimate, float]:
     """Weights of the F features, and, last, of habit log(1 + n / n_0), among all products; and n_0, of some scales the
     one that makes the purchases likeliest.
 
@@ -88,10 +89,66 @@ def with_habits(first: Estimate, blocks: Blocks[Choices], scales: Sequence[float
 
     found = {scale: logit_weights(partial(all_purchases, scale)) for scale in scales}
     best = max(found, key=lambda scale: found[scale].log_likelihood)
-    (factor, beta_repeat), (factor_error, repeat_error), log_likelihood = found[best]
+    return _multiplied(first, found[best]), best
+
+
+def habit_in_place(first: Estimate, blocks: Blocks[Choices]) -> Estimate:
+    """Weights of the F features, and, last, the rate h of habit among all products, of which each weighs
+    exp(liking) + h n in a choice (`choice.habit_rate`).
+
+    Args:
+        first: the weights of the features (`feature_weights`), which are multiplied by a factor that they share.
+
+    Source: Goodhardt, Ehrenberg & Chatfield 1984.
+    """
+    purchases = sum(float(block.occasions.bought.sum()) for block in blocks())
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = 0.0, np.zeros(2)
+        for log_likelihood, slopes, bought in _choices_by_rate(first, blocks, parameters):
+            value, slope = value - float(bought @ log_likelihood), slope - bought @ slopes
+        return value / purchases, slope / purchases
+
+    bounds = ((0.0, LARGEST_FACTOR), np.log(HABIT_RATES))  # the second is log h
+    found = library("scipy.optimize", "fit").minimize(loss, [1.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B")
+    information = sum(
+        (slopes * bought[:, None]).T @ slopes for _, slopes, bought in _choices_by_rate(first, blocks, found.x)
+    )
+    errors = np.sqrt(np.diag(np.linalg.pinv(information)))  # from slopes of single purchases (Berndt et al. 1974)
+    factor, rate = found.x[0], float(np.exp(found.x[1]))
+    of_two = Estimate(np.array([factor, rate]), errors * [1.0, rate], -float(found.fun))
+    return _multiplied(first, of_two)
+
+
+def _choices_by_rate(
+    first: Estimate, blocks: Blocks[Choices], parameters: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Log-likelihood [E] of what was chosen at the occasions of each block, its slopes [E, 2], and the number [E] of
+    purchases; parameters are the factor of the features' weights, and log h."""
+    factor, log_rate = parameters
+    for features, occasions in blocks():
+        utility = np.tensordot(first.weights, features, 1)  # [S, M]
+        highest = utility.max(axis=1)
+        liked = np.exp(factor * (utility - highest[:, None]))
+        total, slope = liked.sum(axis=1), np.einsum("sm,sm->s", liked, utility)
+        chosen, item = occasions.bought.nonzero()
+        user = occasions.user[chosen]
+        # In units of exp(factor * highest) of the user:
+        unit = np.exp(log_rate - factor * highest[user])
+        of_habit = unit * np.asarray(occasions.habit[chosen, item]).ravel()
+        all_habits = unit * np.asarray(occasions.habit.sum(axis=1)).ravel()[chosen]
+        own, everything = liked[user, item] + of_habit, total[user] + all_habits
+        by_factor = liked[user, item] * utility[user, item] / own - slope[user] / everything
+        by_rate = of_habit / own - all_habits / everything
+        bought = np.asarray(occasions.bought[chosen, item]).ravel()
+        yield np.log(own / everything), np.stack([by_factor, by_rate], axis=1), bought
+
+
+def _multiplied(first: Estimate, found: Estimate) -> Estimate:
+    """Weights of features that are multiplied by the first of two numbers, and then the second one."""
+    (factor, habit), (factor_error, habit_error), log_likelihood = found
     errors = np.hypot(factor * first.errors, first.weights * factor_error)  # of a product, to first order
-    weights, errors = np.append(factor * first.weights, beta_repeat), np.append(errors, repeat_error)
-    return Estimate(weights, errors, log_likelihood), best
+    return Estimate(np.append(factor * first.weights, habit), np.append(errors, habit_error), log_likelihood)
 
 
 def new_purchases(occasions: Occasions) -> csr_matrix:

@@ -58,11 +58,17 @@ _FROM_LOG = {
     "users.habit_decay": "half-life of habits, at the assumed purchases per page",
     "choice.beta_taste": "weight of taste, from what customers bought for the first time",
     "choice.beta_price": "weight of price, from how purchases followed prices over time: no experiment",
-    "choice.beta_repeat": "weight of habit",
+    "choice.beta_repeat": "weight of habit, where it counts on top of the liking",
     "choice.repeat_scale": "purchases of a product beside which the first one hardly counts as a habit",
+    "choice.habit_rate": "weight of a purchase as habit, where it comes in place of the liking",
     "arrival.k_0": "length of a visit: purchases per visit, at the assumed purchases per page",
 }
-_ERRORS = {f"choice.beta_{name}": f"{name}_error" for name in ("taste", "price", "repeat")}  # in `LogFacts`
+_ERRORS = {  # in `LogFacts`
+    "choice.beta_taste": "taste_error",
+    "choice.beta_price": "price_error",
+    "choice.beta_repeat": "habit_error",
+    "choice.habit_rate": "habit_error",
+}
 _ASSUMED = {
     "num_agents": "recommenders on a page",
     "slots": "products that each of them shows",
@@ -112,7 +118,7 @@ class LogFacts(Settings):
     taste_half_life: float = number_field(0.0, "of purchases behind tastes and vectors", 0, unit="days")
     taste_error: float = number_field(0.0, "standard error of beta_taste", 0)
     price_error: float = number_field(0.0, "standard error of beta_price", 0)
-    repeat_error: float = number_field(0.0, "standard error of beta_repeat", 0)
+    habit_error: float = number_field(0.0, "standard error of beta_repeat or habit_rate", 0)
     doubts: str = text_field("", "what in the log is probably wrong, although it can be fitted; one sentence per line")
     purchases_per_visit: float = number_field(1.0, "purchases per visit, a day on which a user bought something", 1)
     world_purchases_per_visit: float = number_field(0.0, "the same in the world as fitted, under the random policy", 0)

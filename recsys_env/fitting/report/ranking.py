@@ -38,12 +38,14 @@ def utility(catalogue: Catalogue, users: np.ndarray | slice = slice(None)) -> np
     beta = catalogue.settings["choice"]
     x = usual_prices(catalogue.item_price, catalogue.item_topic, catalogue.item_price_ratio)
     habit = habit_matrix(catalogue.habit_item[users], catalogue.habit_count[users], len(x))
-    return (
+    liking = (
         catalogue.item_intercept
         + beta["beta_taste"] * catalogue.user_taste[users] @ catalogue.item_vectors.T
         - beta["beta_price"] * catalogue.user_price_sensitivity[users, None] * x
-        + beta["beta_repeat"] * np.log1p(habit / beta["repeat_scale"])
     )
+    if "habit_rate" in beta:
+        return np.logaddexp(liking, np.log(np.maximum(beta["habit_rate"] * habit, 1e-300)))
+    return liking + beta["beta_repeat"] * np.log1p(habit / beta["repeat_scale"])
 
 
 # ------------------------------------------------------------------------------------------------ scores
