@@ -150,14 +150,14 @@ class TorchPPO(Pretraining, PageLearner, PPO):
     name = "ppo-torch"
     learner = "baselines.ppo_torch:PPOLearner"
     reason = "It learns on every task and is the file to read and to change for your own algorithm."
-    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (7e-4, 5e-3), "ent_coef": (0.0, 0.02)}
+    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (7e-4, 5e-3), "n_steps": (50, 200)}
 
     learning_rate: NotNegative = 2e-3
     """Of Adam, at the beginning; it falls to 0."""
     gae_lambda: Fraction = 0.98
     ent_coef: NotNegative = 0.003
     """Weight of the entropy bonus at the beginning; it falls to 0."""
-    n_steps: Count = 400
+    n_steps: Count = 100
     n_epochs: Count = 4
     batch_size: Annotated[int, Range(2)] = 4096
     """Pages of a minibatch."""
@@ -392,8 +392,9 @@ class IPPO(PPO):
     reason = "It is the counterpart of `ppo-torch` from a library."
     library = "stable_baselines3"
     install = 'pip install "recsys_env[train]"'
-    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (3e-4, 3e-3), "ent_coef": (0.003, 0.02)}
+    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (3e-4, 3e-3), "n_steps": (16, 128)}
 
+    n_steps: Count = 32
     batch_size: Annotated[int, Range(2)] = 2048
     """Rows of a minibatch."""
 
