@@ -48,7 +48,7 @@ def _reaches(gain: dict[str, Any], least: float) -> tuple[str, bool | None]:
     return percent(gain), gain["mean"] >= least if above else None
 
 
-_SEQUENCES = "a trained network that sees what a visitor consumed last scores at least 70, and more than any policy that does not"
+_SEQUENCES = "a network that sees what a visitor consumed last scores at least 70, and more than policies that do not"
 
 
 def _rankers(task: str) -> Shown:
