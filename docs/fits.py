@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,20 +88,28 @@ def fit_origin() -> str:
             [list(world[of].values()) for of in ("the world itself", name)] for world in result["scores"].values()
         ]
         factors = np.exp(np.abs(np.diff(np.log(values), axis=1)))
-        said = " / ".join(f"{tau:.2f}" for tau in row["tau"])
-        rows.append([name, f"`{row['origin']}`", said, f"{np.median(factors):.2f}", f"{factors.max():.2f}"])
+        said = [" / ".join(f"{tau:.2f}" for tau in row["tau"]), f"{np.mean(row['tau']):.2f}"]
+        lost = max(_regret(*world) for world in values)
+        off = [f"{np.median(factors):.2f}", f"{factors.max():.2f}"]
+        rows.append([name, f"`{row['origin']}`", *said, f"{100 * lost:.1f} %", *off])
     how = (
         f"Kendall's τ between the orders of {len(settings['policies'])} policies in the world fitted to a log of "
         f"{settings['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
-        f"world. The last columns say by what factor a policy earns more or less in the fitted world than in the "
+        f"world, and their mean. Regret is how much less than the best policy that policy earns which one would choose "
+        f"by the fitted world, in the worst of the worlds. The last columns say by what factor a policy earns more or less in the fitted world than in the "
         f"other, over all policies and worlds. {whence(result, 'fit_origin.json')}"
     )
     means = (
         f"A fitted world and the world that its log comes from rank policies with a Kendall's τ of {min(taus):.2f} to "
         f"{max(taus):.2f} (1 = the same order, 0 = unrelated orders)."
     )
-    heads = ["the log", "`origin`", "τ", "values off by: median", "worst"]
+    heads = ["the log", "`origin`", "τ", "mean", "regret, largest", "values off by: median", "worst"]
     return section(means, markdown(heads, rows), how=how)
+
+
+def _regret(true: Sequence[float], fitted: Sequence[float]) -> float:
+    """The share of the best policy's value that is lost by the one that seems best in a fitted world."""
+    return 1 - true[int(np.argmax(fitted))] / max(true)
 
 
 def fit_growth() -> str:
@@ -145,7 +153,9 @@ def recovery() -> str:
             sum(abs(e["estimate"] - e["true"]) < 1.96 * e["error"] for e in (cell["estimates"][name] for cell in cells))
             for name in names
         ]
-        said = [f"{np.mean(taus):.2f}", f"{min(taus):.2f}", f"{np.median(factors):.2f}", f"{max(factors):.2f}"]
+        regrets = [_regret(list(cell["truth"].values()), list(cell["scores"].values())) for cell in cells]
+        said = [f"{np.mean(taus):.2f}", f"{min(taus):.2f}", f"{100 * max(regrets):.1f} %"]
+        said += [f"{np.median(factors):.2f}", f"{max(factors):.2f}"]
         counts = [
             "–" if name == "choice.beta_taste" and vectors == "learned" else str(count)
             for name, count in zip(names, covered, strict=True)
@@ -158,12 +168,14 @@ def recovery() -> str:
     )
     how = (
         f"{len(result['settings']['policies'])} policies play in the world fitted to a log and in the synthetic world "
-        "that wrote it. The factor says how far apart the values of a policy typically are in the two worlds. The last "
-        "columns count the worlds whose true weight is within the 95 % interval of the estimate. The true weight of "
+        "that wrote it. Regret is how much less than the best policy that policy earns which one would choose by the "
+        "fitted world, in the worst of the worlds. The factor says how far apart the values of a policy typically are "
+        "in the two worlds. The last columns count the worlds whose true weight is within the 95 % interval of the estimate. The true weight of "
         "tastes is that for the vectors of the world; the weight of tastes for learned ones is another number. "
         f"{whence(result, 'recovery.json')}"
     )
-    heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "factor: median", "largest"]
+    heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "regret, largest"]
+    heads += ["factor: median", "largest"]
     return section(found, markdown([*heads, *(f"`{name}`" for name in names)], rows), how=how)
 
 
