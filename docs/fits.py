@@ -10,6 +10,11 @@ from measured import section, stored, whence
 
 from recsys_env.evaluation.tables import markdown
 
+_REGRET = (
+    "Regret is how much less than the best policy that policy earns which one would choose by the fitted world, in the "
+    "worst of the worlds."
+)
+
 
 def parts() -> dict[str, Callable[[], str]]:
     """Name of a section -> function that returns it."""
@@ -95,9 +100,8 @@ def fit_origin() -> str:
     how = (
         f"Kendall's τ between the orders of {len(settings['policies'])} policies in the world fitted to a log of "
         f"{settings['purchases']:,} purchases and in the synthetic world where they were made; one number per such "
-        f"world, and their mean. Regret is how much less than the best policy that policy earns which one would choose "
-        f"by the fitted world, in the worst of the worlds. The last columns say by what factor a policy earns more or less in the fitted world than in the "
-        f"other, over all policies and worlds. {whence(result, 'fit_origin.json')}"
+        f"world, and their mean. {_REGRET} The last columns say by what factor a policy earns more or less in the "
+        f"fitted world than in the other, over all policies and worlds. {whence(result, 'fit_origin.json')}"
     )
     means = (
         f"A fitted world and the world that its log comes from rank policies with a Kendall's τ of {min(taus):.2f} to "
@@ -168,11 +172,10 @@ def recovery() -> str:
     )
     how = (
         f"{len(result['settings']['policies'])} policies play in the world fitted to a log and in the synthetic world "
-        "that wrote it. Regret is how much less than the best policy that policy earns which one would choose by the "
-        "fitted world, in the worst of the worlds. The factor says how far apart the values of a policy typically are "
-        "in the two worlds. The last columns count the worlds whose true weight is within the 95 % interval of the estimate. The true weight of "
-        "tastes is that for the vectors of the world; the weight of tastes for learned ones is another number. "
-        f"{whence(result, 'recovery.json')}"
+        f"that wrote it. {_REGRET} The factor says how far apart the values of a policy typically are in the two "
+        "worlds. The last columns count the worlds whose true weight is within the 95 % interval of the estimate. The "
+        "true weight of tastes is that for the vectors of the world; the weight of tastes for learned ones is another "
+        f"number. {whence(result, 'recovery.json')}"
     )
     heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "regret, largest"]
     heads += ["factor: median", "largest"]
