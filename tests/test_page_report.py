@@ -215,6 +215,26 @@ def test_probabilities_are_those_of_the_environment(fitted: Any) -> None:
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-4)
 
 
+def test_clicks_are_expected_over_all_that_is_not_known_of_tastes(fitted: Any, shown: Any) -> None:
+    """The mean over posterior draws predicts better than any one draw does, and no worse than posterior means do."""
+    catalogue, model, later = fitted[0].catalogue, fitted[1], shown[1]
+    away = model.sampled.mean(axis=0) - model.centres
+    assert np.sqrt((away**2).mean()) < 0.3 * np.sqrt(model.sampled.var(axis=0).mean())  # a root of 30 draws
+
+    def log_loss(chance: np.ndarray) -> float:
+        return float(-np.where(later.clicked, np.log(chance), np.log1p(-chance)).mean())
+
+    singles = [
+        log_loss(prediction.click_probabilities(catalogue, prediction.coefficients(catalogue, users), later))
+        for users in model.sampled
+    ]
+    middle = prediction.click_probabilities(catalogue, prediction.coefficients(catalogue, model.centres), later)
+    expected = log_loss(prediction.expected_clicks(catalogue, model, later))
+    assert len(singles) == 30
+    assert expected < min(singles)
+    assert expected < log_loss(middle) + 0.001
+
+
 def test_habits_are_those_before_the_page(cut: PageSplit, fitted: Any, shown: Any) -> None:
     catalogue, later = fitted[0].catalogue, shown[1]
     firsts = np.flatnonzero(np.r_[True, later.user[1:] != later.user[:-1]])  # of each user's first later page
@@ -484,7 +504,7 @@ def test_a_world_that_is_right_is_not_doubted_whatever_fills_the_slots_below(fit
     assert [name for name, row in found["policies"].items() if row["apart"]] == []
     assert found["policies"]["popularity"]["world"] is not None
     worse = dataclasses.replace(catalogue, item_intercept=catalogue.item_intercept - np.float32(1.0))
-    assert page_values.page_values(worse, model, rows, rows, None)["policies"]["popularity"]["apart"]
+    assert page_values.page_values(worse, model, rows, rows, None)["policies"]["appeal"]["apart"]
     assert items > 20
 
 

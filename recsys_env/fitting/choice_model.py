@@ -72,6 +72,7 @@ NEWTON_STEPS = 5  # for phi, the items and the users, before the first draw
 SEGMENTS, CONCENTRATION = 16, 0.5  # the second of the prior of their shares
 STARTED_WITHIN = 0.25  # variance of tastes within segments over that between them, to begin with
 ADAPTATION, SETTLING, DRAWS = 250, 50, 600  # iterations
+SAMPLED = 30  # draws of the users' tastes that are kept
 REFRESHED, AVERAGED = 5, 0.2  # iterations between approximations of likelihoods; weight of a later one in their mean
 REPORTED = 100  # iterations between messages
 PHI_SD, SPREAD, SMALLEST_SHARE = 10.0, 1.0, 1e-300  # of the priors
@@ -124,6 +125,7 @@ class ChoiceModel:
         centres: [U, d] tastes, and by how much weights of minus the log price deviate from their mean.
         people: [U, d] the same, one draw. Posterior means are shrunk towards the mean: people made of them would be
             more alike than those of the log.
+        sampled: [SAMPLED, U, d] the same, f4: draws from all over the chain.
         taste, taste_error: root of the mean squared norm of the tastes of the users of the log.
         draws: of the sampler, after it has settled.
         effective: [G + F + 2] how many independent draws would tell the mean of c, phi, `taste` and `item_sd` as
@@ -138,6 +140,7 @@ class ChoiceModel:
     price_sd: float
     centres: np.ndarray
     people: np.ndarray
+    sampled: np.ndarray
     taste: float
     taste_error: float
     draws: int
@@ -518,7 +521,7 @@ def fit_choices(pages: Pages, signs: np.ndarray | None = None) -> ChoiceModel:
     for iteration in range(ADAPTATION):
         _tell(iteration, pages)
         chain.adapt(iteration, ADAPTATION)
-    trace = []
+    trace, sampled, kept = [], [], np.linspace(0, DRAWS - 1, SAMPLED).astype(int).tolist()
     effects, centres, price_sd = np.zeros_like(chain.level), np.zeros_like(chain.users), 0.0
     for iteration in range(SETTLING + DRAWS):
         _tell(ADAPTATION + iteration, pages)
@@ -528,6 +531,8 @@ def fit_choices(pages: Pages, signs: np.ndarray | None = None) -> ChoiceModel:
             effects += chain.effect / DRAWS
             centres += chain.coefficients / DRAWS
             price_sd += float(chain.users[:, -1].std()) / DRAWS
+            if iteration - SETTLING in kept:
+                sampled.append(chain.coefficients.astype(np.float32))
     table = np.array(trace)
     middle, error, phi = table.mean(axis=0), table.std(axis=0), slice(len(chain.signs), -2)
     return ChoiceModel(
@@ -538,6 +543,7 @@ def fit_choices(pages: Pages, signs: np.ndarray | None = None) -> ChoiceModel:
         price_sd=price_sd,
         centres=centres,
         people=chain.coefficients,
+        sampled=np.stack(sampled),
         taste=float(middle[-2]),
         taste_error=float(error[-2]),
         draws=DRAWS,

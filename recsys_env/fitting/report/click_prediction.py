@@ -95,31 +95,29 @@ def shown_items(log: PageSplit, catalogue: Catalogue, settings: PageFitSettings,
 # ------------------------------------------------------------------------------------------------ the world
 
 
-def coefficients(catalogue: Catalogue, model: ChoiceModel | None = None) -> np.ndarray:
-    """Weights [U, D + 1] that each user gives the numbers of an item's vector, and minus its log price: those of the
-    people of a world, or, given its model, their posterior means."""
+def coefficients(catalogue: Catalogue, users: np.ndarray | None = None) -> np.ndarray:
+    """Weights [U, D + 1] that each user gives the numbers of an item's vector, and minus its log price.
+
+    Args:
+        users: [U, d] of a `ChoiceModel`, such as its `centres`; None: the people of the world.
+    """
     beta, dims = catalogue.settings["choice"], catalogue.item_vectors.shape[1]
     price = beta.get("beta_price", 0.0)
-    if model is None:
+    if users is None:
         taste, of_price = beta["beta_taste"] * catalogue.user_taste, price * catalogue.user_price_sensitivity
     else:
-        taste = model.centres[:, :dims]
-        of_price = price + (model.centres[:, dims] if model.centres.shape[1] > dims else np.zeros(len(taste)))
+        taste = users[:, :dims]
+        of_price = price + (users[:, dims] if users.shape[1] > dims else np.zeros(len(taste)))
     return np.column_stack([taste, of_price]).astype(float)
 
 
 def expected_clicks(catalogue: Catalogue, model: ChoiceModel, rows: Shown) -> np.ndarray:
-    """P(click) [R] of each shown item, given all that is known of the users' weights.
-
-    It is averaged over the weights of the world's people, each a draw from its posterior, and the same weights mirrored
-    at the posterior means. Such a pair has the right mean, and on average the right variance.
-
-    Source: Hammersley & Morton 1956 (antithetic variates).
-    """
-    drawn, mean = coefficients(catalogue), coefficients(catalogue, model)
-    both = [click_probabilities(catalogue, weights, rows) for weights in (drawn, 2 * mean - drawn)]
-    found: np.ndarray = np.mean(both, axis=0)
-    return found
+    """P(click) [R] of each shown item, given all that is known of the users' weights: the mean over posterior draws of
+    these."""
+    total = np.zeros(len(rows.item))
+    for users in model.sampled:
+        total += click_probabilities(catalogue, coefficients(catalogue, users), rows)
+    return total / len(model.sampled)
 
 
 def log_price(catalogue: Catalogue, item: np.ndarray, price: np.ndarray) -> np.ndarray:

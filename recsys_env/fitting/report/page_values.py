@@ -143,7 +143,7 @@ def _targets(
         item: [P, K] as the log shows them.
     """
     items, rng = len(appeal), np.random.default_rng(SEED)
-    weights = coefficients(catalogue, model)
+    weights = coefficients(catalogue, model.centres)
     x = usual_prices(catalogue.item_price, catalogue.item_topic, catalogue.item_price_ratio)
 
     def utility(pages: np.ndarray) -> np.ndarray:
