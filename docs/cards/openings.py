@@ -16,71 +16,80 @@ _FOUR = (
     "{Count} myopic agents earn {P} each, {count} patient ones {R}; a lone patient agent gets {S}, a lone greedy one "
     "among patient ones {T}: {game}."
 )
-_PPO = "PPO paid by its own {} ends at {{ppo-torch}}, by the team's at {{ppo-torch-team}}."
+
+
+def _ppo(paid: str) -> tuple[str, str]:
+    """What PPO ends at, paid by an agent's own clicks, sales or the like, and by the team's."""
+    return f"PPO paid by its own {paid} ends at {{ppo-torch}}.", "Paid by the team's, it ends at {ppo-torch-team}."
+
+
 OPENINGS: Mapping[str, Sequence[str]] = {
     # task -> sentences of `opening`: what it asks, and what was measured; in braces a name of `figures`
     "duel-v1": (
         "The hook wins the click and spoils the visitor's mood; the fair item repairs it, for both agents.",
         "Two agents that never repair earn {equilibrium} each in an episode, two that repair together {joint}, and "
         "both ways to play are equilibria.",
-        _PPO.format("clicks"),
+        *_ppo("clicks"),
     ),
     "pricing-duel-v0": (
         "Two sellers of the same good set prices for a visitor who is loyal to the last seller.",
         "In the worst stationary equilibrium each earns {equilibrium}, with random prices {random}, and with the "
         "prices that are best for both {joint}.",
-        "PPO paid by its own profit ends at {ppo-torch}, with a discount of 0 at {ppo-torch-myopic}, and paid by the "
-        "team's profit at {ppo-torch-team}.",
+        *_ppo("profit"),
+        "With a discount of 0 it ends at {ppo-torch-myopic}.",
     ),
     "market-v0": (
         "Buyers grow loyal to a seller, so undercutting the others wins customers for later.",
         "Three myopic sellers earn {greedy} each, three that look ahead {planner}, and three that follow a common plan "
         "{central}.",
-        _PPO.format("profit"),
+        *_ppo("profit"),
     ),
     "ecommerce-v1": (
         "Clickbait wins the click, but a satisfied visitor buys pages later and comes back, to either seller.",
         _FOUR,
-        _PPO.format("sales"),
+        *_ppo("sales"),
     ),
     "coverage-v0": (
         "Each agent knows half of what the visitor wants, and an item that both show wastes a slot.",
         "Teams whose agents guess alone earn {coverage-alone}, with a convention {coverage-convention}, with memory "
         "{coverage-memory} and with messages {coverage-talk}; an agent that knows everything earns {central}.",
-        "PPO ends at {ppo-torch}, with a memory at {ppo-torch-memory}, and without messages at {ppo-torch-silent}.",
+        "PPO ends at {ppo-torch}.",
+        "With a memory it ends at {ppo-torch-memory}.",
+        "Without messages it ends at {ppo-torch-silent}.",
     ),
     "journey-v1": (
         "Only purchases pay, and the topics that attract clicks at the entrance are not those that people buy.",
         "A myopic team earns {greedy}, a team that looks ahead {planner}, and the best fixed rankings {static}.",
-        "PPO ends at {ppo-torch}, with a discount of 0 at {ppo-torch-myopic}.",
+        "PPO ends at {ppo-torch}.",
+        "With a discount of 0 it ends at {ppo-torch-myopic}.",
     ),
     "social-v1": (
         "Bait earns clicks now and drives visitors away from both agents.",
         _FOUR,
-        _PPO.format("clicks"),
+        *_ppo("clicks"),
     ),
     "news-v1": (
         "Items appear and expire within the episode, and bait drives readers away from all agents.",
         _FOUR,
-        _PPO.format("reward"),
+        *_ppo("reward"),
     ),
     "streaming-v1": (
         "Rows are paid by watch time, and users slowly tire of a topic.",
         "Random rows earn {random}, a policy that follows tastes {content}, the best fixed ranking {static}, and an "
         "oracle that looks ahead {planner}.",
-        _PPO.format("watch time"),
+        *_ppo("watch time"),
     ),
     "coldstart-v1": (
         "New users and items arrive all the time, so agents must act on little information.",
         "Ranking by profile and past clicks earns {content}, the best fixed ranking {static}, and an oracle that knows "
         "tastes and items {planner}.",
-        _PPO.format("clicks"),
+        *_ppo("clicks"),
     ),
     "grocery-v1": (
         "The same households come in every episode, with habits, prices and promotions fitted to real purchases.",
         "Showing what is popular earns {popularity}, ranking by profile and past purchases {content}, and an oracle "
         "{greedy}.",
-        _PPO.format("sales"),
+        *_ppo("sales"),
     ),
     "crossdomain-v0": (
         "Each of three domains knows a person by its own pages only, though one taste governs all three.",
@@ -104,20 +113,20 @@ OPENINGS: Mapping[str, Sequence[str]] = {
         "Four advertisers bid for one slot per page, with budgets that truthful bids use up in half of the time.",
         "Four truthful bidders earn {auction-truthful} each, four that pace their budgets {auction-pacing}, and four "
         "that bid as little as they can {central}.",
-        _PPO.format("surplus"),
+        *_ppo("surplus"),
     ),
     "creators-v0": (
         "Bait wins a creator places and clicks, and whoever clicked on it comes back less often, to all creators. If "
         "all publish honest items, all earn most. A constant choice finds that, but baiting alone pays more.",
         "Twenty creators who never bait earn {R} each, twenty who always do {P}; a lone baiter among honest creators "
         "gets {T}, a lone honest creator among baiters {S}: {game}.",
-        _PPO.format("clicks"),
+        *_ppo("clicks"),
     ),
     "rivals-v1": (
         "A platform that spares its users bait is opened more often, and its rival less.",
         "Two myopic platforms earn {R} each, two that invest in their users {P}; a lone investor gets {T}, a lone "
         "myopic platform among investors {S}: {game}.",
-        _PPO.format("clicks"),
+        *_ppo("clicks"),
     ),
 }
 
