@@ -7,9 +7,10 @@ from quoted import numbers; numbers()["pooling_random"]
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import first_runs
 from measured import NotMeasured, evidence, files, played, reward_beside_others, rewards_of_seeds, stored
@@ -36,6 +37,7 @@ def numbers() -> dict[str, str]:
         market,
         computation,
         new_items,
+        observer,
         partners,
         fit,
         log_limits,
@@ -76,6 +78,20 @@ def generative() -> dict[str, str]:
 
     quoted = {f"generative_above_{policy.replace('-', '_')}": policy for policy in BESIDE}
     return {name: above(policy) for name, policy in quoted.items() if name in used()}
+
+
+def observer() -> dict[str, str]:
+    """The tasks in which `observer` earns less than `static`, beyond both intervals."""
+    below = [
+        f"`{task}`"
+        for task, row in played().items()
+        if {"observer", "static"} <= set(row["teams"]) and _earns_less(row["teams"]["observer"], row["teams"]["static"])
+    ]
+    return {"observer_below_static": " and ".join(filter(None, (", ".join(below[:-1]), *below[-1:])))}
+
+
+def _earns_less(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return bool(one["mean"] + one["ci95"] < other["mean"] - other["ci95"])
 
 
 def partners() -> dict[str, str]:
