@@ -423,9 +423,8 @@ def test_a_card_opens_with_what_the_numbers_say() -> None:
     asked, *_ = cards.openings.OPENINGS["ecommerce-v1"]
     assert cards.card("ecommerce-v1").startswith(
         f"{asked} Two myopic agents earn 2.0 each, two patient ones 4.0; a lone patient agent gets 1.0, a lone greedy "
-        "one among patient ones 5.0: a prisoner's dilemma.\n\n"
-    )  # `ppo-torch` is trained there, but not by the team's reward, so there is no third sentence
-    assert cards.openings.figures("ecommerce-v1")["ppo-torch"] == "2.5"
+        "one among patient ones 5.0: a prisoner's dilemma. PPO paid by its own sales ends at 2.5.\n\n"
+    )  # `ppo-torch` is trained there, but not by the team's reward, so there is no sentence on that
     assert cards.openings.opening("social-v1") == cards.openings.OPENINGS["social-v1"][0]
     assert cards.openings.opening("mine-v1") == ""
 
@@ -433,7 +432,7 @@ def test_a_card_opens_with_what_the_numbers_say() -> None:
 @pytest.mark.parametrize("task", cards.openings.OPENINGS)
 def test_every_number_of_an_opening_is_stored(task: str) -> None:
     sentences = cards.openings.OPENINGS[task]
-    assert len(sentences) == 3
+    assert 3 <= len(sentences) <= 5
     assert not any(re.search(r"\d", sentence) for sentence in sentences if "discount of 0" not in sentence)
     known = cards.openings.figures(task)
     untrained = [name for name in LEARNERS if name not in known]  # their sentences are left out until they are trained
