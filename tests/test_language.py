@@ -79,6 +79,13 @@ def past(*titles: str) -> tuple[PastItem, ...]:
         ("the prompt began the thought: 2, 3</think>\n4, 1", (3, 0)),
         ("4, 1\n<think>or 2, 3", (3, 0)),
         ("[THINK]2, 3[/THINK]4, 1", (3, 0)),
+        ("◁think▷2, 3◁/think▷4, 1", (3, 0)),
+        ("◁think▷2, 3\n\nANSWER: 2◁/think▷\nANSWER: 4, 1", (3, 0)),
+        (
+            "<|channel|>analysis<|message|>2, 3<|end|><|start|>assistant<|channel|>final<|message|>4, 1<|return|>",
+            (3, 0),
+        ),
+        ("<|channel|>analysis 2, 3 <|channel|>commentary ANSWER: 2 <|channel|>final 4, 1", (3, 0)),
         ("<reasoning>2, 3</reasoning>ANSWER: 4, 1", (3, 0)),
         ("2 is bad. 3 is bad. ANSWER: 4, 1", (3, 0)),
         ("As 2 and 3 are dear,\ntherefore, my **ANSWER:** 4, 1", (3, 0)),
@@ -101,6 +108,7 @@ def test_what_is_as_it_was_asked_for_is_read_as_it_is(answer, picks):
         ("ANSWER: 4 and then 1", (3, 0), {"words around"}),
         ("2, 3\nANSWER:", (0, 1), {"unknown", "too few"}),
         ("<think>4, 1", (0, 1), {"unknown", "too few"}),  # cut in the middle of a thought
+        ("<|channel|>analysis<|message|>4, 1", (0, 1), {"unknown", "too few"}),
         ("ANSWER: 4, 1 </think>", (0, 1), {"unknown", "too few"}),
         ('{"picks": []}', (0, 1), {"unknown", "too few"}),
         ('{"picks": [4, true, null, {}, [1], -1, 0.5, "x"]}', (3, 0), {"unknown", "too few"}),
@@ -148,6 +156,29 @@ def test_a_title_that_is_quoted_is_no_answer():
 )
 def test_a_label_counts_where_something_is_named_behind_it(answer, picks):
     assert parse(answer, page()).picks == picks
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Sea [think] of it",
+        "Sea [/think] of it",
+        "Sea <think> of it",
+        "Sea ◁/think▷ of it",
+        "Sea <|channel|>final of it",
+        'Sea 12" [2 pack]',
+    ],
+)
+def test_a_title_that_is_quoted_is_no_thought(title):
+    """Prompts hold no signs by which models mark their thoughts, and an answer may use the signs of either."""
+    hostile = page(titles=(title, "Milk", "Oats", "War"))
+    told = hostile.candidates[0].title
+    assert parse(f"I like {told} best, but\nANSWER: 4, 2", hostile) == Answer((3, 1))
+    assert parse(f"ANSWER: {told}; War", hostile) == Answer((0, 3))
+    assert parse(f"I show {told}, then War.", hostile).picks == (0, 3)
+    if not re.search("think|channel", title):
+        assert parse(f"ANSWER: {title}; War", hostile) == Answer((0, 3))
+        assert parse(f"I show {title}, then War.", hostile).picks == (0, 3)
 
 
 def test_titles_may_be_numbers():
@@ -466,7 +497,7 @@ def test_no_title_forges_a_line_of_a_prompt():
     assert len(prompt.splitlines()) == len(lines) + 3  # what is wanted, the anchor, and what was heard
     assert prompt.replace("\n", "").isprintable()
     assert prompt.splitlines()[-1] == lines[-1]
-    assert not set("<>") & set(prompt)
+    assert not set("<>◁▷[]") & set(prompt.replace(" [", "").replace("]\n", ""))
     assert len(prompt) < 10**4
     assert sum(line.startswith("ANSWER") for line in prompt.splitlines()) == 0
     named = "\n".join(wild.candidates[i].title for i in (2, 0, 5))
@@ -605,8 +636,9 @@ def test_agents_talk_in_words_of_theirs():
     assert set(heard) == {"land"}
     assert "with one of these words: sea, land, air, fire." in describe(seen[0][1])
     wrongs = [("sea",), ("sea", "Sea", "air", "fire"), ("sea", "", "air", "fire"), ("a\nb", "c", "d", "e")]
-    for wrong in (*wrongs, ("a\u2028b", "c", "d", "e"), ("<think>", "c", "d", "e")):
-        with pytest.raises(ValueError, match=r"must be 4 different words, each on a line \(messages = 4\)"):
+    said = r"must be 4 different words, each on a line, without brackets and quotation marks \(messages = 4\)"
+    for wrong in (*wrongs, ("a\u2028b", "c", "d", "e"), ("<think>", "c", "d", "e"), ('"', "c", "d", "e")):
+        with pytest.raises(ValueError, match=said):
             text_env("coverage-v0", words=wrong)
 
 

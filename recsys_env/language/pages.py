@@ -506,11 +506,14 @@ def vocabulary(words: Sequence[str], size: int) -> tuple[str, ...]:
     """Return the words of a game with this many messages.
 
     Raises:
-        ValueError: the number of words is wrong, or words are equal, empty or not a line of printable characters.
+        ValueError: the number of words is wrong, or words are equal, empty or not a line as `one_line` returns.
     """
     said = tuple(words) or tuple(map(str, range(size)))
     if not all(map(_is_word, said)) or not len(said) == size == len({word.casefold() for word in said}):
-        raise ValueError(f"words = {shown(words)} must be {size} different words, each on a line (messages = {size})")
+        raise ValueError(
+            f"words = {shown(words)} must be {size} different words, each on a line, without brackets and quotation "
+            f"marks (messages = {size})"
+        )
     return said
 
 

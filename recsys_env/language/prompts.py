@@ -15,7 +15,7 @@ import numpy as np
 
 from ..checks import is_number, shown
 from .pages import Answer, Candidate, Page, checked_page
-from .rules import FACTS, example_picks
+from .rules import FACTS, MARKS, example_picks
 
 # Repairs of answers that are not as they were asked for, in this order.
 REPAIRS = {
@@ -136,8 +136,9 @@ class _Said(NamedTuple):
 def parse(answer: str, page: Page) -> Answer:
     """Return the picks that a text names, and its price level and word.
 
-    What a model thinks aloud (`<think>...</think>`, or with `thought` or `reasoning`, also where one of the two is
-    missing) is not read. Of the rest, these forms are answers, with any text before them:
+    What a model thinks aloud is not read: what stands between `<think>` (or `thought`, `reasoning`, `[think]`,
+    `◁think▷`) and `</think>`, also where one of the two is missing, and all channels but the final one
+    (`<|channel|>final`). Of the rest, these forms are answers, with any text before them:
 
     - a line `ANSWER: 4, 2, 9`; the last one counts. If no line begins so, `ANSWER:` within a line counts. Where they
       are asked for, lines `price: L` and `message: W`;
@@ -181,8 +182,11 @@ def parse(answer: str, page: Page) -> Answer:
 
 
 _THOUGHT = re.compile(  # answers have headings such as [Reasoning] as well
-    r"</?(?:think(?:ing)?|thought|reasoning)>|\[/?think(?:ing)?\]", re.IGNORECASE
+    r"</?(?:think(?:ing)?|thought|reasoning)>|\[/?think(?:ing)?\]|◁/?think(?:ing)?▷"
+    r"|<\|channel\|>\s*(?P<final>final)?(?:<\|message\|>)?",
+    re.IGNORECASE,
 )
+_TURN = re.compile(r"<\|(?:end|return)\|>\s*\Z")  # behind the final channel
 _FENCE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)  # around code
 _LABEL = re.compile(r"^[^\w\n]*(?:final )?answer[^\w\n:=]*[:=]", re.IGNORECASE | re.MULTILINE)
 _LABEL_WITHIN = re.compile(r"(?<!\w)ANSWER[*_`]*:")  # within a line only as it was asked for, not any "answer: no"
@@ -195,13 +199,13 @@ def _spoken(text: str) -> str:
     """Return a text without the parts in which a model thinks aloud."""
     parts, begins, thinks = list[str](), 0, False
     for mark in _THOUGHT.finditer(text):
-        ends = "/" in mark[0]
+        ends = "/" in mark[0] or mark["final"] is not None
         if ends and not thinks:  # the prompt has begun the thought
             parts.clear()
         elif not ends and not thinks:
             parts.append(text[begins : mark.start()])
         thinks, begins = not ends, mark.end()
-    return "\n".join([*parts, "" if thinks else text[begins:]])
+    return _TURN.sub("", "\n".join([*parts, "" if thinks else text[begins:]]))
 
 
 def _said(text: str, page: Page) -> _Said:
@@ -330,7 +334,7 @@ def _loosely(text: str, page: Page) -> list[int | str]:
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
     named = "|".join(re.escape(title) for title in titles if title)
     pattern = rf"(?<!\w)(?:{named})(?!\w)|" * bool(named) + r"(?<![\w.])\d+(?![\w]|\.\d)"
-    found = re.findall(pattern, _MARKER.sub("", text).casefold())
+    found = re.findall(pattern, _as_told(_MARKER.sub("", text)))
     return [_number_or_title(part, titles, page) if part.isdecimal() else part for part in found]
 
 
@@ -340,7 +344,12 @@ def _index(number: str) -> int:
 
 
 def _bare(text: str) -> str:
-    return text.strip(" \t\r\n\"'`.*-").casefold()
+    return _as_told(text).strip(" \t\r\n”'`.*-")
+
+
+def _as_told(text: str) -> str:
+    """Return a text with the signs by which prompts tell it, in lower case."""
+    return text.translate(MARKS).casefold()
 
 
 def _once(named: Sequence[int | str], page: Page, repairs: list[str]) -> list[int]:

@@ -18,19 +18,22 @@ from ..responses import RESPONSES
 from ..vector import VectorEnv
 
 LONGEST_LINE = 500  # characters of a text in a prompt; a longer one is cut
-ANGLES = str.maketrans("<>", "‹›")  # titles hold no "<|im_end|>" or "<think>", by which models mark parts of a dialogue
+# Signs that no text in a prompt holds, and what stands for them. Models mark parts of a dialogue or a thought by them,
+# such as "<|im_end|>", "[think]" and "◁think▷", and prompts put titles and descriptions between the last three.
+MARKS = str.maketrans('<>◁▷[]"', "‹›‹›()”")
 
 
 def one_line(text: str) -> str:
     """Return a text that somebody else wrote as a line of printable characters, which cannot end its line of a prompt.
 
-    Line breaks, control characters and others that are not printable become spaces, and angle brackets single quotation
-    marks of the same look. A text longer than 500 characters is cut.
+    Line breaks, control characters and others that are not printable become spaces. Angle brackets become single
+    quotation marks of the same look, square brackets round ones, and straight quotation marks curved ones (`MARKS`). A
+    text longer than 500 characters is cut.
     """
     kept = text[: 4 * LONGEST_LINE]  # enough, so that a text of megabytes takes no time
     if not kept.isprintable():
         kept = "".join(letter if letter.isprintable() else " " for letter in kept)
-    line = " ".join(kept.split()).translate(ANGLES)
+    line = " ".join(kept.split()).translate(MARKS)
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
 
 
