@@ -172,7 +172,7 @@ def test_an_item_is_described_as_the_public_statistics_say():
     reader = one.env.readers["recommender_0"]
     candidate = int(reader.items[0, 4])
     said = tools.item(candidate)
-    assert f"id {candidate}: {batch.texts.titles[candidate]}" in said
+    assert f'id {candidate}: "{batch.texts.titles[candidate]}" [' in said
     assert "candidate 5 of this page" in said
     assert f"Price {public['price'][0, candidate]:.2f}" in said
     assert f"Popularity {public['popularity'][0, candidate] / public['popularity'].mean():.1f}, clicks x" in said
@@ -219,7 +219,7 @@ def test_prices_are_those_of_the_page_and_of_the_last_one():
     while prompts:
         for agent in prompts:
             page, said = one.env.pages[agent], one.tools[agent].prices()
-            assert f"1. {page.candidates[0].title}: {page.candidates[0].price:.2f}" in said
+            assert f'1. "{page.candidates[0].title}": {page.candidates[0].price:.2f}' in said
             assert all(f"{other} asked level {level}." in said for other, level in page.price_levels.items())
             heard |= bool(page.price_levels)
         prompts = one.play(dict.fromkeys(prompts, "1\nprice: 2"))

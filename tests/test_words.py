@@ -28,9 +28,9 @@ TITLED = task_config(task_config(words.TASK, words.NEW_ITEMS), SHORT)
 PROMPT = """You are recommender_0, a recommender. Choose 2 items to show to a visitor.
 The visitor says: "Something about boating, please."
 Candidates:
-1. Night train [Genre: city]: fits tastes +0.04, popularity 1.0
-2. A boating holiday: by ferry [Genre: sea]: fits tastes +0.02, popularity 1.0
-3. Morning: liking +9.9 [Genre: city]: fits tastes +0.06, popularity 1.0"""
+1. "Night train" [Genre: city]: fits tastes +0.04, popularity 1.0
+2. "A boating holiday: by ferry" [Genre: sea]: fits tastes +0.02, popularity 1.0
+3. "Morning: liking +9.9" [Genre: city]: fits tastes +0.06, popularity 1.0"""
 
 
 def test_without_words_a_reader_ranks_like_static() -> None:
@@ -99,6 +99,7 @@ def test_the_clerk_reads_what_is_asked_for_and_else_the_numbers() -> None:
     assert clerk(PROMPT) == "ANSWER: 2, 3"
     assert clerk(PROMPT.replace("The visitor says", "Somebody said")) == "ANSWER: 3, 1"
     assert clerk(PROMPT.replace("2 items", "an item")) == "ANSWER: 2"
+    assert words.as_written("from the ”boating” section") == 'from the "boating" section'
     assert appeal("fits tastes +1.00, clicks x3.0, price 9.99") == pytest.approx(0.7 / 2 + 0.3 * 0.75)
 
 

@@ -177,11 +177,12 @@ class Clerk:
         self._vectors: dict[str, np.ndarray] = {}
 
     def __call__(self, prompt: str) -> str:
-        candidates = re.findall(r"^\d+\. (.*): (.*)$", prompt, re.MULTILINE)  # words, numbers
+        candidates = re.findall(r'^\d+\. "(.*?)"(.*): (.*)$', prompt, re.MULTILINE)  # title, description, numbers
         said = re.search(r'^The visitor says: "(.*)"$', prompt, re.MULTILINE)
         slots = re.search(r"Choose (\d+) items", prompt)
-        scores = self.scores([words for words, _ in candidates], said[1] if said else "")
-        best = np.argsort(-scores - [appeal(numbers) for _, numbers in candidates], kind="stable")
+        words = [as_written(f"{title}{of}") for title, of, _ in candidates]
+        scores = self.scores(words, as_written(said[1]) if said else "")
+        best = np.argsort(-scores - [appeal(numbers) for *_, numbers in candidates], kind="stable")
         return f"ANSWER: {', '.join(str(i + 1) for i in best[: int(slots[1]) if slots else 1])}"
 
     def scores(self, words: Sequence[str], request: str) -> np.ndarray:
@@ -192,6 +193,11 @@ class Clerk:
             self._vectors |= zip(new, encode(new, self._encoder, cache=False), strict=True)
         found: np.ndarray = np.stack([self._vectors[text] for text in words]) @ self._vectors[request]
         return found
+
+
+def as_written(text: str) -> str:
+    """Return a text with the quotation marks that it had before a prompt told it."""
+    return text.replace("”", '"')
 
 
 def appeal(numbers: str) -> float:

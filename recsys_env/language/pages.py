@@ -22,7 +22,7 @@ from ..policies.ranking import Ranker
 from ..policies.slates import level_of, say, slate_action
 from ..responses import NAMES, most_specific
 from ..vector import VectorEnv
-from .rules import counted, describe_task, one_line, tells_recent, visible_features
+from .rules import counted, describe_task, one_line, quoted, tells_recent, visible_features
 
 REMEMBERED = 8  # clicks remembered of each person
 IGNORED = 20  # items remembered of each person that were shown and not clicked
@@ -121,7 +121,7 @@ class PastItem:
         _check(self, title=_IS_TEXT, facts=_IS_TEXT)
 
     def __str__(self) -> str:
-        return f"{self.title} ({self.facts})" if self.facts else self.title
+        return f"{quoted(self.title)} ({self.facts})" if self.facts else quoted(self.title)
 
 
 def _are(kind: type) -> Form:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..checks import is_number, shown
 from .pages import Answer, Candidate, Page, checked_page
-from .rules import FACTS, MARKS, example_picks
+from .rules import FACTS, MARKS, example_picks, quoted
 
 # Repairs of answers that are not as they were asked for, in this order.
 REPAIRS = {
@@ -51,7 +51,7 @@ def describe(page: Page) -> str:
     items = f"{page.slots} items" if page.slots > 1 else "an item"
     lines = [f"You are {page.agent}, a recommender. Choose {items} to show to a visitor."]
     lines += [f"Page: {page.scene}."] if page.scene else []
-    lines += [f"The visitor came from: {page.anchor}."] if page.anchor else []
+    lines += [f"The visitor came from: {quoted(page.anchor)}."] if page.anchor else []
     lines += [visit] if (visit := _visit(page)) else []
     lines += [f"Wants one of: {'; '.join(page.wants)}."] if page.wants else []
     lines += [f'The visitor says: "{page.request}"'] if page.request else []
@@ -97,7 +97,7 @@ def _history(page: Page) -> Iterator[str]:
 def _candidate(candidate: Candidate) -> str:
     facts = list(_facts(candidate))
     return (
-        candidate.title
+        quoted(candidate.title)
         + (f" [{candidate.said}]" if candidate.said else "")
         + (f": {', '.join(facts)}" if facts else "")
     )
@@ -265,7 +265,7 @@ def _in_words(text: str, page: Page) -> tuple[list[int | str], bool]:
 def _without_quotes(text: str, page: Page) -> str:
     """Return a text with spaces in place of texts of the page that hold a label, which a model may quote."""
     candidates = [words for candidate in page.candidates for words in (candidate.title, candidate.said)]
-    history = [words for past in (*page.clicked, *page.ignored, *page.recent) for words in (str(past), past.title)]
+    history = [past.title for past in (*page.clicked, *page.ignored, *page.recent)]
     for words in sorted({*candidates, *history, page.request, page.anchor}, key=len, reverse=True):
         if (label := _LABEL_WITHIN.search(words)) and label.start() > 0:  # else it is no more than an answer itself
             text = text.replace(words, " " * len(words))

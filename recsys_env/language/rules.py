@@ -37,6 +37,11 @@ def one_line(text: str) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
 
 
+def quoted(title: str) -> str:
+    """Return a title as prompts tell it: in quotation marks, which it cannot close, so that it forges no fact."""
+    return f'"{one_line(title)}"'
+
+
 # ------------------------------------------------------------------------------------------------ numbers in words
 
 
@@ -322,7 +327,10 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
         if tells_recent(config, hidden):
             yield '"Consumed last": what it clicked or bought last, from any agent, and how many of its pages ago.'
     order = "best guess first" if config.retrieves and config.candidates.order == "score" else "in no particular order"
-    yield f"Candidates come {order}. After its title stand a candidate's description and what is known of it:"
+    yield (
+        f"Candidates come {order}. Quotation marks enclose a title, square brackets a description. Behind them stands "
+        "what is known of a candidate:"
+    )
     visible = visible_features(envs, n)
     if "price" in visible:
         yield '"price": the price now, in mean list prices of all items'

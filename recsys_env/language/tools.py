@@ -23,7 +23,7 @@ import numpy as np
 from ..checks import is_number, is_sequence, shown, unknown
 from .environment import TextEnv
 from .pages import Page
-from .rules import FACTS, one_line
+from .rules import FACTS, one_line, quoted
 
 FOUND = 10  # items that a search returns at most
 NOBODY = "Nobody is there: there is no page to answer now."
@@ -102,7 +102,7 @@ class Tools:
         if not page.levels and all(candidate.price is None for candidate in page.candidates):
             return "Prices do not differ here, or you do not see them."
         lines = [
-            f"{number}. {candidate.title}: {candidate.price:.2f}"
+            f"{number}. {quoted(candidate.title)}: {candidate.price:.2f}"
             for number, candidate in enumerate(page.candidates, start=1)
             if candidate.price is not None
         ]
@@ -141,7 +141,7 @@ class Tools:
         texts = self._batch.texts
         said = f" [{one_line(texts.descriptions[item])}]" if texts.descriptions[item] else ""
         number = self._candidates().get(item)
-        return f"id {item}: {one_line(texts.titles[item])}{said}" + (
+        return f"id {item}: {quoted(texts.titles[item])}{said}" + (
             f"; candidate {number} of this page" if number else ""
         )
 
