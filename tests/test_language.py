@@ -100,6 +100,11 @@ def test_what_is_as_it_was_asked_for_is_read_as_it_is(answer, picks):
     ("answer", "picks", "repairs"),
     [
         ("I would show 4 and then 1, of course.", (3, 0), {"words around"}),
+        ("Top 2: 4, 1", (3, 0), {"words around"}),  # 2 is how many
+        ("My **top 2:**\nWar; Sea, city!", (3, 0), {"words around"}),
+        ("Place 2: 1, and place 3: 4 (good)", (0, 3), {"words around"}),
+        ("I show 4: War, and 1: Sea, city!", (3, 0), {"words around", "repeated"}),  # number and title
+        ("I show 4: it fits, and 1: it is cheap.", (3, 0), {"words around"}),
         ("Show War first; then Sea, city!", (3, 0), {"words around"}),
         ("1. War", (3, 0), {"words around", "too few"}),  # the number of a list's entry
         ("My list:\n1. War - as 2 fits\n2. Sea, city", (3, 1), {"words around", "too many"}),
@@ -152,6 +157,10 @@ def test_a_title_that_is_quoted_is_no_answer():
         ("pick ANSWER: 4, 1 (ANSWER: required)", (3, 0)),
         ("[Reasoning]\nIt likes war, not 2.\n\nANSWER: 4, 1", (3, 0)),
         ("ANSWER:\n4, 1\nBecause 2 and 3 are dear.", (3, 0)),
+        ("ANSWER: 4, 1\nANSWER: I hope that helps", (3, 0)),
+        ("ANSWER: 4, 1\n\nAnswer: 9 of 9.\n\nAnswer:", (3, 0)),
+        ('ANSWER: {"picks": [4, 1]}\nFinal answer: as above', (3, 0)),
+        ("ANSWER: 2\n" + "ANSWER: as I said\n" * 10 + "ANSWER: 4, 1", (3, 0)),
     ],
 )
 def test_a_label_counts_where_something_is_named_behind_it(answer, picks):
@@ -257,6 +266,7 @@ def test_prices_and_messages_are_read_beside_the_picks():
     assert "words around" in parse("4, 1\nprice: 2", page()).repairs  # nobody asked
     assert parse("price: 1?\nprice: 2\nANSWER: 4, 1\n**Price:** 3\nmessage: land", asked) == Answer((3, 0), 3, 1)
     assert parse('{"picks": [4, 1], "price": 3, "message": "Land"}', asked) == Answer((3, 0), 3, 1)
+    assert parse('ANSWER: {"picks": [], "price": 3, "message": "Land"}', asked).level == 3
     assert parse('{"picks": [4, 1], "price": "0", "message": "sea"}', asked) == Answer((3, 0), 0, 0)
     for wrong in ('5, "message": 7', "true", '[1], "message": {}', f'1e99, "message": {"1" * 4_000}'):
         told = parse('{"picks": [4, 1], "price": ' + wrong + "}", asked)

@@ -6,9 +6,10 @@ answer = parse("ANSWER: 3, 1, 12", page)       # Answer(picks=(2, 0, 11))
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -140,16 +141,16 @@ def parse(answer: str, page: Page) -> Answer:
     `◁think▷`) and `</think>`, also where one of the two is missing, and all channels but the final one
     (`<|channel|>final`). Of the rest, these forms are answers, with any text before them:
 
-    - a line `ANSWER: 4, 2, 9`; the last one counts. If no line begins so, `ANSWER:` within a line counts. Where they
-      are asked for, lines `price: L` and `message: W`;
+    - a line `ANSWER: 4, 2, 9`; the last one that names a candidate counts. If no line begins so, `ANSWER:` within a
+      line counts. Where they are asked for, lines `price: L` and `message: W`;
     - an object in JSON, `{"picks": [4, 2, 9], "price": 3, "message": "word"}`; the last one counts;
     - and, without any other text, K numbers, or a list of them in JSON, or titles, one per line or separated by
       semicolons.
 
     A title of several candidates stands for the first of them that was not named before. In any other text, candidates
-    are those that its last paragraph names by number or title, without the numbers that begin its lines. A minus
-    before a number counts as a dash. This and everything else that is not as it should be is repaired (`REPAIRS`), and
-    the answer lists the repairs.
+    are those that its last paragraph names by number or title, without the numbers that begin its lines or introduce
+    the picks ("Top 5: 4, 2, 9, 1, 7"). A minus before a number counts as a dash. This and everything else that is not
+    as it should be is repaired (`REPAIRS`), and the answer lists the repairs.
 
     Raises:
         TypeError: `answer` is not a text, or `page` is not a page.
@@ -192,6 +193,7 @@ _LABEL = re.compile(r"^[^\w\n]*(?:final )?answer[^\w\n:=]*[:=]", re.IGNORECASE |
 _LABEL_WITHIN = re.compile(r"(?<!\w)ANSWER[*_`]*:")  # within a line only as it was asked for, not any "answer: no"
 _MARKER = re.compile(r"^[ \t*_(-]*\d+[.):][ \t*_]+(?=\S)", re.MULTILINE)  # before the entries of a list
 
+_INTRODUCES = re.compile(r"[*_]*:[\s*_\"”'(]*")  # between a number and the picks that it introduces: "Top 5: 4, 2"
 _ENUMERATION = re.compile(r"(?:\d+[.):][ \t]+)+\d+[.):]")  # such as "3. 1. 2."; "1. 4" is an entry of a list
 
 
@@ -209,26 +211,50 @@ def _spoken(text: str) -> str:
 
 
 def _said(text: str, page: Page) -> _Said:
-    text = _FENCE.sub("", text)
-    label = next(reversed(list(_LABEL.finditer(text))), None)
-    answer, beside = text if label is None else text[label.end() :], dict[str, int | None]()
+    text, beside = _FENCE.sub("", text), dict[str, int | None]()
     words: dict[str, Sequence[str]] = {"price": list(map(str, range(page.levels))), "message": page.vocabulary}
     for name in filter(words.get, words):
         line = re.compile(rf"^[ \t*_`-]*{name}[ \t*_`]*[:=](.*)$", re.IGNORECASE | re.MULTILINE)
         found = [index for given in line.findall(text) if (index := _word_index(given, words[name])) is not None]
-        beside[name], answer = found[-1] if found else None, line.sub("", answer)
-    behind, answer, clean = answer, answer.strip(_EDGES), True
+        beside[name], text = found[-1] if found else None, line.sub("", text)
+    named, clean, value = _named(text, page)
+    beside |= {name: _word_index(value[name], words[name]) for name in words if name in value}
+    return _Said(named, beside.get("price"), beside.get("message"), clean)
+
+
+class _Named(NamedTuple):
+    """The candidates that a text names, whether in a form that was asked for, and the object in JSON that does so."""
+
+    candidates: list[int | str]
+    clean: bool
+    value: Mapping[str, Any]
+
+
+def _named(text: str, page: Page) -> _Named:
+    """Return what a text names behind the last label that names a candidate; without a label, what all of it names."""
+    labels = list(_LABEL.finditer(text))[-MOST_TRIED:]
+    if not labels:
+        return _answered(text, page, _in_words)
+    ends = [*(label.start() for label in labels[1:]), len(text)]
+    answers = [text[label.end() : end] for label, end in zip(labels, ends, strict=True)]
+    read = [_answered(answer, page, _behind_label) for answer in reversed(answers)]
+    return next((found for found in read if _names_any(found.candidates, page)), read[0])
+
+
+def _answered(text: str, page: Page, otherwise: Callable[[str, Page], tuple[list[int | str], bool]]) -> _Named:
+    """Return what an answer names: in JSON, as numbers or titles alone, or otherwise as a function reads it."""
+    answer = text.strip(_EDGES)
     if (value := _in_json(answer)) is not None:
         picks = value["picks"] if isinstance(value["picks"], list) else [value["picks"]]
-        named = [name for pick in picks for name in _name(pick, page)]
-        beside |= {name: _word_index(value[name], words[name]) for name in words if name in value}
-    elif (strictly := _strictly(answer, page)) is not None:
-        named = strictly
-    elif label is not None:
-        named, clean = _behind_label(behind, page)
-    else:
-        named, clean = _in_words(answer, page)
-    return _Said(named, beside.get("price"), beside.get("message"), clean)
+        return _Named([name for pick in picks for name in _name(pick, page)], True, value)
+    if (strictly := _strictly(answer, page)) is not None:
+        return _Named(strictly, True, {})
+    return _Named(*otherwise(text, page), {})
+
+
+def _names_any(named: Sequence[int | str], page: Page) -> bool:
+    """Whether one of these is a candidate of the page."""
+    return any(isinstance(name, str) or 0 <= name < len(page.candidates) for name in named)
 
 
 def _behind_label(text: str, page: Page) -> tuple[list[int | str], bool]:
@@ -334,8 +360,23 @@ def _loosely(text: str, page: Page) -> list[int | str]:
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
     named = "|".join(re.escape(title) for title in titles if title)
     pattern = rf"(?<!\w)(?:{named})(?!\w)|" * bool(named) + r"(?<![\w.])\d+(?![\w]|\.\d)"
-    found = re.findall(pattern, _as_told(_MARKER.sub("", text)))
-    return [_number_or_title(part, titles, page) if part.isdecimal() else part for part in found]
+    told = _as_told(_MARKER.sub("", text))
+    found = list(re.finditer(pattern, told))
+    named = [_number_or_title(part[0], titles, page) if part[0].isdecimal() else part[0] for part in found]
+    introduce = {
+        i
+        for i, (part, behind) in enumerate(itertools.pairwise(found))
+        if part[0].isdecimal() and _INTRODUCES.fullmatch(told, part.end(), behind.start())
+        if named[i + 1] != _title(named[i], page)  # else number and title of one candidate
+    }
+    return [name for i, name in enumerate(named) if i not in introduce]
+
+
+def _title(name: int | str, page: Page) -> str:
+    """Return the title of a candidate named by its index or title; "" if there is no such index."""
+    if isinstance(name, str):
+        return name
+    return _bare(page.candidates[name].title) if 0 <= name < len(page.candidates) else ""
 
 
 def _index(number: str) -> int:
