@@ -111,22 +111,23 @@ def test_what_is_as_it_was_asked_for_is_read_as_it_is(answer, picks):
         ("I like 2, and 3 as well.\n\nSo it is 4 and 1.", (3, 0), {"words around"}),  # the last paragraph
         ("I like 4, and 1 as well.\n\nThank you!", (3, 0), {"words around"}),
         ("ANSWER: 4 and then 1", (3, 0), {"words around"}),
-        ("2, 3\nANSWER:", (0, 1), {"unknown", "too few"}),
-        ("<think>4, 1", (0, 1), {"unknown", "too few"}),  # cut in the middle of a thought
-        ("<|channel|>analysis<|message|>4, 1", (0, 1), {"unknown", "too few"}),
-        ("ANSWER: 4, 1 </think>", (0, 1), {"unknown", "too few"}),
-        ('{"picks": []}', (0, 1), {"unknown", "too few"}),
+        ("2, 3\nANSWER:", (0, 1), {"no candidate"}),
+        ("<think>4, 1", (0, 1), {"no candidate"}),  # cut in the middle of a thought
+        ("<|channel|>analysis<|message|>4, 1", (0, 1), {"no candidate"}),
+        ("ANSWER: 4, 1 </think>", (0, 1), {"no candidate"}),
+        ('{"picks": []}', (0, 1), {"no candidate"}),
         ('{"picks": [4, true, null, {}, [1], -1, 0.5, "x"]}', (3, 0), {"unknown", "too few"}),
         ('{"picks": [4, 1', (3, 0), {"words around"}),  # cut in the middle of the object
-        ("Warsaw", (0, 1), {"unknown", "too few"}),  # holds a title, which is no word of it
+        ("Warsaw", (0, 1), {"no candidate"}),  # holds a title, which is no word of it
         ("4, 9", (3, 0), {"unknown", "too few"}),
         ("0, 4", (3, 0), {"unknown", "too few"}),
         ("4, 4", (3, 0), {"repeated", "too few"}),
         ("4, 3, 2", (3, 2), {"too many"}),
         ("3", (2, 0), {"too few"}),
-        ("", (0, 1), {"unknown", "too few"}),
-        ("what?", (0, 1), {"unknown", "too few"}),
-        ("version 4.1 of 12x", (0, 1), {"unknown", "too few"}),  # no whole numbers of their own
+        ("", (0, 1), {"no candidate"}),
+        ("what?", (0, 1), {"no candidate"}),
+        ("7, 9", (0, 1), {"unknown", "no candidate"}),
+        ("version 4.1 of 12x", (0, 1), {"no candidate"}),  # no whole numbers of their own
     ],
 )
 def test_all_else_is_repaired_and_told(answer, picks, repairs):
@@ -203,19 +204,19 @@ def test_titles_may_be_numbers():
 @pytest.mark.parametrize(
     ("answer", "picks", "repairs"),
     [
-        ("9" * 5_000, (0, 1), {"unknown", "too few"}),
+        ("9" * 5_000, (0, 1), {"unknown", "no candidate"}),
         (f"4, {'1' * 5_000}", (3, 0), {"unknown", "too few"}),
         (f"I take 4 and {'1' * 5_000} of them", (3, 0), {"words around", "unknown", "too few"}),
         ("\u0664, \u0661", (3, 0), set()),  # digits of other scripts are digits
-        ("\u00b2, \u00b9", (0, 1), {"unknown", "too few"}),  # superscripts are none
+        ("\u00b2, \u00b9", (0, 1), {"no candidate"}),  # superscripts are none
         ("-4, +1", (3, 0), {"words around"}),
         ("x" * 10**6 + "\nANSWER: 4, 1", (3, 0), {"too long"}),
-        ("4, 1" + "x" * 10**6, (0, 1), {"too long", "unknown", "too few"}),
+        ("4, 1" + "x" * 10**6, (0, 1), {"too long", "no candidate"}),
         ('{"picks": [4, 1e999, NaN, %s]}' % ("1" * 4_000), (3, 0), {"unknown", "too few"}),
         ('{"picks": [4, %s]}' % ("1" * 5_000), (3, 0), {"words around", "unknown", "too few"}),  # no JSON for Python
-        ('{"picks":' * 10**5, (0, 1), {"too long", "unknown", "too few"}),
-        ("<think>" * 10**5, (0, 1), {"unknown", "too few"}),
-        ("[" * 10**6, (0, 1), {"too long", "unknown", "too few"}),
+        ('{"picks":' * 10**5, (0, 1), {"too long", "no candidate"}),
+        ("<think>" * 10**5, (0, 1), {"no candidate"}),
+        ("[" * 10**6, (0, 1), {"too long", "no candidate"}),
     ],
 )
 def test_no_number_ends_a_run(answer, picks, repairs):
@@ -740,7 +741,7 @@ def test_repairs_are_told_and_counted():
         *_, infos = env.step(dict.fromkeys(env.agents, "nothing"))
         told.update(repair for info in infos.values() for repair in info["repairs"])
     assert sum(env.repairs.values(), Counter()) == told
-    assert set(told) == {"unknown", "too few"}
+    assert set(told) == {"no candidate"}
 
 
 def test_agents_and_actions_that_are_wrong_are_named():

@@ -73,7 +73,7 @@ class Scripted(LanguageModel):
             raise ModelError("out of order")
         if self.sleep:
             self.sleep(0.02)
-        return self.answer
+        return "1" if self.answer == "late" else self.answer
 
 
 @pytest.fixture
@@ -146,16 +146,40 @@ def test_without_an_answer_pages_show_what_was_retrieved_and_that_is_counted(ans
     assert (policy.error is not None) == (answer == "fail")
 
 
-@pytest.mark.parametrize("answer", ["fail", "late"])
-def test_a_model_that_never_answers_is_not_asked_for_ever(answer, clock):
-    """A run with nothing but fallbacks stops and says why."""
+@pytest.mark.parametrize(
+    ("answer", "why", "reason"),
+    [
+        ("fail", "out of order", "no answer"),
+        ("late", "it was too late", "too late"),
+        ("", "its answer names no candidate: ''", "no candidate"),
+        ("<think>Maybe 4", "its answer names no candidate: '<think>Maybe 4'", "no candidate"),
+        ("I cannot help with 99.", "its answer names no candidate: 'I cannot help with 99.'", "no candidate"),
+    ],
+)
+def test_a_model_that_never_answers_is_not_asked_for_ever(answer, why, reason, clock):
+    """A run with nothing but fallbacks stops and says why. All of its pages are counted, the last one too."""
     policy = ListingPolicy(
         Scripted(answer=answer, sleep=clock.sleep if answer == "late" else None), Limits(page_seconds=0.01)
     )
-    why = "out of order" if answer == "fail" else "it was too late"
-    with pytest.raises(ModelRefused, match=f"^scripted has answered none of {HOPELESS} pages: {why}$"):
+    with pytest.raises(ModelRefused, match=f"^scripted has answered none of {HOPELESS} pages: {re.escape(why)}$"):
         played(policy)
-    assert policy.usage.calls == HOPELESS
+    assert policy.usage.calls == policy.fallbacks[reason] == HOPELESS
+    assert policy.repairs.total() == 0
+    assert set(policy.fallbacks) <= {reason, "not asked"}
+
+
+def test_answers_that_name_nothing_are_fallbacks_beside_others():
+    class Moody(Scripted):
+        def generate(self, messages, tokens, seconds=None) -> str:
+            self.answer = "I had rather not." if self.usage.calls % 2 else "3, 1, 2, 5, 4"
+            return super().generate(messages, tokens, seconds)
+
+    policy = ListingPolicy(Moody())
+    played(policy)
+    assert set(policy.fallbacks) == {"no candidate"}
+    assert policy.fallbacks.total() == policy.usage.calls // 2
+    assert policy.failure is None
+    assert str(policy.error) == "its answer names no candidate: 'I had rather not.'"
 
 
 def test_few_pages_that_a_model_never_answered_are_no_result_either():
@@ -184,9 +208,6 @@ def test_what_a_model_thinks_aloud_is_no_answer():
     thinking, plain = ListingPolicy(Scripted(answer=aloud)), ListingPolicy(Scripted())
     np.testing.assert_array_equal(played(thinking), played(plain))
     assert thinking.repairs.total() == 0
-    cut = ListingPolicy(Scripted(answer="<think>1. I would show 7, 8"))
-    np.testing.assert_array_equal(played(cut), played(ListingPolicy(Scripted(answer="1, 2, 3, 4, 5"))))
-    assert set(cut.repairs) == {"unknown", "too few"}
 
 
 def test_the_same_prompt_is_asked_once():
@@ -437,6 +458,43 @@ def test_what_gives_no_answer_is_a_fallback(serve, answer):
     assert isinstance(policy.error, ModelError)
 
 
+def finished(text: str | None, why: str, **usage: int) -> dict[str, Any]:
+    """A reply that says why the text ends."""
+    return {"choices": [{"message": {"content": text}, "finish_reason": why}], "usage": usage}
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "said"),
+    [
+        (finished("", "length"), "cut off", "its tokens were spent before it answered"),
+        (finished(None, "length"), "cut off", "its tokens were spent before it answered"),
+        (finished("<think>Hm. 4 or 1?", "length"), "cut off", "its tokens were spent before it answered"),
+        (finished("", "stop"), "empty", "its answer holds no word besides thoughts: ''"),
+        (finished(" \n", "stop"), "empty", "its answer holds no word besides thoughts"),
+        (finished("<think>4, 1</think>", "stop"), "empty", "its answer holds no word besides thoughts: '<think>4, 1"),
+        ("", "empty", "its answer holds no word besides thoughts: ''"),
+        (finished(None, "stop"), "no text", "it answered without a text"),
+    ],
+)
+def test_a_reply_without_an_answer_is_a_failed_call(serve, reply, reason, said):
+    server = serve(reply)
+    model = open_model(server.address)
+    with pytest.raises(ModelError, match=re.escape(said)) as error:
+        model.generate(asked("a prompt!"), 5)
+    assert error.value.reason == reason
+    assert len(server.asked) == 1  # at the temperature of 0 the same would come again
+    assert model.usage.failed == {reason: 1}
+    policy = ListingPolicy(serve(reply).address)
+    with pytest.raises(ModelRefused, match=rf"has answered none of \d+ pages: .*{re.escape(said)}"):
+        played(policy)
+    assert policy.usage.failed[reason] == policy.usage.calls == policy.fallbacks[reason]
+    assert policy.usage.calls >= HOPELESS
+
+
+def test_an_answer_that_is_cut_off_counts_as_far_as_it_goes(serve):
+    assert open_model(serve(finished("ANSWER: 4, 1, an", "length")).address).generate(asked("a"), 5)
+
+
 @pytest.mark.usefixtures("may_stay_silent")
 def test_what_takes_too_long_is_a_fallback(serve):
     server = serve("never")
@@ -508,7 +566,7 @@ def test_tokens_that_are_not_told_are_estimated(serve, usage):
 def test_no_words_of_a_model_end_a_run(serve):
     policy = make_policy(f"llm:{serve('1' * 5_000, 'ab' * 10**6, chr(0xD800), chr(0), '2').address}")
     assert (played(policy) >= 0).all()
-    assert not policy.fallbacks
+    assert policy.fallbacks == {"no candidate": 4}
 
 
 TINY = "ecommerce-v1,horizon=10,num_agents=1"
@@ -844,7 +902,9 @@ def test_a_key_that_is_refused_ends_the_run_and_is_counted(serve):
     policy.bind(envs, envs.possible_agents[0], 0)
     with pytest.raises(ModelRefused, match=r"refuses every page: .*401"):
         policy.answer(policy.read(observations))
-    assert policy.usage.calls == policy.usage.failed["status 401"] == len(server.asked)
+    assert policy.usage.calls == policy.usage.failed["status 401"] == len(server.asked) == policy.fallbacks["refused"]
+    assert policy.fallbacks.total() == 24
+    assert set(policy.fallbacks) == {"refused", "not asked"}
 
 
 # ------------------------------------------------------------------------------------------------ answers on disk
@@ -890,6 +950,8 @@ def test_answers_are_kept_on_disk_if_they_are_wanted(serve, tmp_path, monkeypatc
 
 def test_answers_of_weights_on_this_machine_are_kept_until_they_change(weights, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE, str(tmp_path))
+    letters = LocalModel.generate  # two of them, which name nothing
+    monkeypatch.setattr(LocalModel, "generate", lambda *asked: f"{letters(*asked)}\nANSWER: 1")
     short = replace(SHOP, {"horizon": 3})
     asking = ListingPolicy(LocalModel(str(weights)), tokens=2, cache=True)
     played(asking, short)

@@ -18,6 +18,7 @@ from ..checks import is_number, shown
 from ..libraries import library
 from .connections import LONGEST_REPLY, basic_credentials, http_client, within
 from .interface import LanguageModel, Messages, ModelError, ModelRefused, Usage
+from .prompts import spoken
 
 KEY = "OPENAI_API_KEY"
 PAUSES = (0.5, 1.0)  # seconds, after which an endpoint that fails is asked again
@@ -119,8 +120,8 @@ class Endpoint(LanguageModel):
             raise ModelError("its reply is not JSON", "invalid JSON") from None
         text = _text_of(value)
         self._count(value, messages, text)
-        if text is None:
-            raise ModelError(f"it answered without a text: {shown(value)}", "no text")
+        if text is None or not spoken(text).strip():
+            raise _without_answer(value, text)
         return text
 
     def _count(self, value: Any, messages: Messages, text: str | None) -> None:
@@ -200,6 +201,19 @@ def _text_of(reply: Any) -> str | None:
     except (LookupError, TypeError):
         return None
     return text if isinstance(text, str) else None
+
+
+def _without_answer(reply: Any, text: str | None) -> ModelError:
+    """Return the error of a reply without a text, or whose text holds nothing but thoughts."""
+    try:
+        cut = reply["choices"][0]["finish_reason"] == "length"
+    except (LookupError, TypeError):
+        cut = False
+    if cut:
+        return ModelError("its tokens were spent before it answered (finish_reason = 'length'); allow more", "cut off")
+    if text is None:
+        return ModelError(f"it answered without a text: {shown(reply)}", "no text")
+    return ModelError(f"its answer holds no word besides thoughts: {shown(text)}", "empty")
 
 
 def _asked_to_wait(headers: Mapping[str, str]) -> float:

@@ -25,7 +25,7 @@ class Usage:
         estimated: calls whose tokens the endpoint did not report, or not credibly; they are estimated at one for each
             four characters of prompt and answer.
         failed: calls that failed, by reason: `timeout`, `no connection`, `status 429` (or another one), `invalid JSON`,
-            `no text`, `too long`, `no answer`.
+            `no text`, `empty`, `cut off`, `too long`, `no answer`.
     """
 
     calls: int = 0

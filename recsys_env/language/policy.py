@@ -27,11 +27,11 @@ from .encoders import CACHE, cache_folder
 from .interface import LanguageModel, ModelError, ModelRefused, Usage
 from .models import open_model
 from .pages import Answer, Page, Reader, as_retrieved
-from .prompts import describe, parse
+from .prompts import describe, names_candidate, parse
 
 RANKS = ("likelihood", "list")
 KEPT_ANSWERS = 10_000  # answers to the last prompts that are kept
-HOPELESS = 10  # pages, after which a model that has answered none of them is not asked any more
+HOPELESS = 10  # pages, after which a model that has named a candidate on none of them is not asked any more
 ANY_VISITOR = "A visitor chose:"  # context of the likelihood that titles are compared with
 
 
@@ -108,7 +108,8 @@ class LanguagePolicy(Reader):
     log P(title | a visitor), so titles do not gain from being likely in general (Holtzman et al. 2021). It always sends
     word 0. Ranking by list: the model reads the rules of the task (`rules`) and the page (`describe`) and writes an
     answer, which `parse` reads. The pages of a step are asked about at once, as far as the model allows. If the model
-    fails or a limit is reached, the page shows what retrieval returned, in its order, and is counted in `fallbacks`.
+    fails, names no candidate or a limit is reached, the page shows what retrieval returned, in its order, and is
+    counted in `fallbacks`.
 
     Args:
         model: a name, path or address (`models.open_model`), or a model.
@@ -126,7 +127,8 @@ class LanguagePolicy(Reader):
         seconds: time of these calls.
         repairs: how often each of `prompts.REPAIRS` was needed.
         remembered: pages whose prompt had been answered before.
-        fallbacks: pages without an answer of the model, by reason: that of its last failed call, "too late" or "limit".
+        fallbacks: pages without an answer of the model, by reason: that of its last failed call, "no candidate" if the
+            answer names none, "too late", "limit", "refused", or "not asked" because the run had failed before.
         error: why the last failed page failed; None if none did.
 
     Raises:
@@ -172,11 +174,18 @@ class LanguagePolicy(Reader):
         self.remembered = 0
         self.error: ModelError | None = None
         self._answered, self._unanswered = False, 0  # whether a page was ever, and pages that the model failed at
+        self._refused: ModelRefused | None = None  # in this step
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._usual: dict[str, float] = {}  # log P(title | a visitor)
         self._spending = threading.Lock()
 
     def answer(self, pages: Sequence[Page | None]) -> list[Answer | None]:
+        """Return the model's answers [B] to pages [B]; None where there is no page.
+
+        Raises:
+            ModelRefused: the endpoint refuses every page, or the model has answered none of the first `HOPELESS` pages.
+                The pages are counted.
+        """
         keys = ["" if page is None else self._key(page) for page in pages]
         new = {key: page for key, page in zip(keys, pages, strict=True) if page is not None}
         found: dict[str, Answer | str] = {}
@@ -185,10 +194,15 @@ class LanguagePolicy(Reader):
                 found[key] = answer
                 del new[key]
         found |= self._ask_all(new)
-        return [
+        answers = [
             None if page is None else self._counted(page, found[key], new.pop(key, None) is None)
             for key, page in zip(keys, pages, strict=True)
         ]
+        if self._refused:
+            raise self._refused
+        if self._hopeless() and self.failure:
+            raise ModelRefused(self.failure)
+        return answers
 
     def _counted(self, page: Page, found: Answer | str, known: bool) -> Answer:
         """Count what was found for a page, an answer or why there is none, and return what is shown."""
@@ -222,12 +236,8 @@ class LanguagePolicy(Reader):
     # -------------------------------------------------------------------------------------------- asking
 
     def _ask_all(self, new: Mapping[str, Page]) -> dict[str, Answer | str]:
-        """Ask about new pages, by their keys, and return the answers, or why there are none.
-
-        Raises:
-            ModelRefused: the model has answered none of the first `HOPELESS` pages.
-        """
-        self._used, self._began = self.usage, self.model.usage + Usage()  # a copy
+        """Ask about new pages, by their keys, and return the answers, or why there are none."""
+        self._used, self._began, self._refused = self.usage, self.model.usage + Usage(), None  # a copy
         workers = min(self.model.most_at_once if self.rank == "list" else 1, len(new))
         try:
             if workers > 1:
@@ -240,18 +250,21 @@ class LanguagePolicy(Reader):
         for key, answer in found.items():
             if isinstance(answer, Answer):
                 self._remember(key, answer)
-        if self._hopeless() and self.failure:
-            raise ModelRefused(self.failure)
         return found
 
     def _ask(self, key: str, page: Page) -> Answer | str:
         """Return the model's answer, or why there is none. Several threads may call this at once."""
         with self._spending:
-            if self._spent() or self._hopeless():
+            if self._refused or self._hopeless():
+                return "not asked"
+            if self._spent():
                 return "limit"
-        began, error, given = time.perf_counter(), None, None
+        began, error, found = time.perf_counter(), None, None
         try:
-            given = self._likeliest(page) if self.rank == "likelihood" else self._written(page)
+            found = (self._likeliest(page), "") if self.rank == "likelihood" else self._listed(page)
+        except ModelRefused as refused:
+            self._refused = refused
+            return "refused"
         except ModelError as failed:
             error = failed
         took = time.perf_counter() - began
@@ -259,15 +272,14 @@ class LanguagePolicy(Reader):
         with self._spending:
             self.seconds += took
             self.error = error or self.error
-            if given is None or late:
+            if found is None or late:
                 self._unanswered += 1
                 return error.reason if error else "too late"
             self._answered = True
-        if isinstance(given, Answer):
-            return given
+        answer, text = found
         if self._cache:
-            self._keep(key, given)
-        return parse(given, page)
+            self._keep(key, text)
+        return answer
 
     def _spent(self) -> bool:
         used, now, before, limits = self._used, self.model.usage, self._began, self.limits
@@ -278,9 +290,19 @@ class LanguagePolicy(Reader):
     def _hopeless(self) -> bool:
         return not self._answered and self._unanswered >= HOPELESS
 
-    def _written(self, page: Page) -> str:
+    def _listed(self, page: Page) -> tuple[Answer, str]:
+        """Return the model's answer to a page, and its text.
+
+        Raises:
+            ModelError: the model fails, or its answer names no candidate.
+            ModelRefused: asking again would not help.
+        """
         messages = [{"role": "system", "content": self.rules}, {"role": "user", "content": describe(page)}]
-        return self.model.generate(messages, self.tokens, self.limits.page_seconds)
+        text = self.model.generate(messages, self.tokens, self.limits.page_seconds)
+        answer = parse(text, page)
+        if not names_candidate(answer):
+            raise ModelError(f"its answer names no candidate: {shown(text)}", "no candidate")
+        return answer, text
 
     # -------------------------------------------------------------------------------------------- remembering
 
@@ -293,9 +315,9 @@ class LanguagePolicy(Reader):
         """Return the answer that was given to this page before: to this policy, or one on disk."""
         if key in self._answers:
             self._answers.move_to_end(key)
-        elif self._cache and (text := _kept(_path(key))) is not None:
+        elif self._cache and (text := _kept(_path(key))) and names_candidate(answer := parse(text, page)):
             self._answered = True
-            self._remember(key, parse(text, page))
+            self._remember(key, answer)
         return self._answers.get(key)
 
     def _remember(self, key: str, answer: Answer) -> None:

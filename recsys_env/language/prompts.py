@@ -26,6 +26,7 @@ REPAIRS = {
     "repeated": "a candidate that was named before is left out",
     "too many": "only the first K are shown",
     "too few": "the first candidates that were not named fill the slate",
+    "no candidate": "no candidate is named: the first ones are shown",
     "no price": "there is no such price level: the level nearest to the list prices is used",
     "no message": "there is no such word: word 0 is sent",
     "late": "the visitor did not wait (`observation.delay`): the first candidates are shown",
@@ -159,27 +160,30 @@ def parse(answer: str, page: Page) -> Answer:
         raise TypeError(f"answer = {shown(answer)} must be a string")
     page = checked_page(page)
     repairs: list[str] = []
-    text = _spoken(answer).strip()
+    text = spoken(answer).strip()
     if len(text) > LONGEST_READ:
         repairs.append("too long")
         text = text[-LONGEST_READ:]
     said = _said(text, page)
-    if not said.named:
-        repairs.append("unknown")
-    elif not said.clean:
+    if said.named and not said.clean:
         repairs.append("words around")
     picks = _once(said.named, page, repairs)
     if len(picks) > page.slots:
         repairs.append("too many")
     wanted = min(page.slots, len(page.candidates))
     if len(picks) < wanted:
-        repairs.append("too few")
+        repairs.append("too few" if picks else "no candidate")
         picks += [i for i in range(len(page.candidates)) if i not in picks]
     if page.levels and said.level is None:
         repairs.append("no price")
     if page.vocabulary and said.word is None:
         repairs.append("no message")
     return Answer(tuple(picks[:wanted]), said.level, said.word or 0, tuple(repairs))
+
+
+def names_candidate(answer: Answer) -> bool:
+    """Whether the text of an answer names a candidate of the page."""
+    return "no candidate" not in answer.repairs
 
 
 _THOUGHT = re.compile(  # answers have headings such as [Reasoning] as well
@@ -197,7 +201,7 @@ _INTRODUCES = re.compile(r"[*_]*:[\s*_\"”'(]*")  # between a number and the pi
 _ENUMERATION = re.compile(r"(?:\d+[.):][ \t]+)+\d+[.):]")  # such as "3. 1. 2."; "1. 4" is an entry of a list
 
 
-def _spoken(text: str) -> str:
+def spoken(text: str) -> str:
     """Return a text without the parts in which a model thinks aloud."""
     parts, begins, thinks = list[str](), 0, False
     for mark in _THOUGHT.finditer(text):
