@@ -648,15 +648,19 @@ def test_what_is_secret_in_an_address_goes_to_the_server_alone(serve, answer, tm
         assert named in report["tasks"][TINY]["teams"]
 
 
-def test_the_secrets_of_an_address_do_not_follow_a_redirection(serve):
+@pytest.mark.parametrize("secret", [True, False])
+def test_a_redirection_is_not_followed(serve, secret):
+    """Prompts and secrets go to the server of the address alone, and every request is a call that is counted."""
     other = serve("1")
     server = serve({"to": f"{other.address.partition('/v1')[0]}/elsewhere"})
-    model = open_model(server.address.replace("://", "://u7:p7@").replace("#", "?key=k7#"))
-    with contextlib.suppress(ModelError):
+    address = server.address.replace("://", "://u7:p7@").replace("#", "?key=k7#") if secret else server.address
+    model = open_model(address)
+    with pytest.raises(ModelError, match=r"307.*; redirections are not followed: give the address that they lead to$"):
         model.generate(asked("prompt"), 5)
-    assert server.heard == [("/v1/chat/completions?key=k7", "Basic dTc6cDc=")]
-    assert [path for path, _ in other.heard] == ["/elsewhere"]
-    assert other.heard[0][1] in (None, "Bearer none")
+    sent = ("/v1/chat/completions?key=k7", "Basic dTc6cDc=") if secret else ("/v1/chat/completions", "Bearer none")
+    assert server.heard == [sent]
+    assert not other.heard
+    assert model.usage == Usage(calls=1, failed=Counter({"status 307": 1}))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
 def http_client(url: SplitResult, openai: Any) -> Any:
     """Return a client that reads no more than `LONGEST_REPLY` bytes, and one more, of a reply.
 
-    It keeps no connection open: connections of a client that is used by several processes would mix their replies.
+    It follows no redirection, which would send the prompt elsewhere and make requests that nobody counts. It keeps no
+    connection open: connections of a client that is used by several processes would mix their replies.
     """
     httpx: Any = sys.modules[openai.DefaultAsyncHttpxClient.__base__.__module__.partition(".")[0]]  # later httpx2
 
@@ -67,7 +68,7 @@ def http_client(url: SplitResult, openai: Any) -> Any:
         response.headers.pop("content-encoding", None)  # a few bytes would unpack to any number; none were asked for
 
     limits = httpx.Limits(max_keepalive_connections=0)
-    options: dict[str, Any] = {"limits": limits, "event_hooks": {"response": [shorten]}}
+    options: dict[str, Any] = {"limits": limits, "event_hooks": {"response": [shorten]}, "follow_redirects": False}
     if url.query or "@" in url.netloc:
         options["transport"] = _transport(url, httpx, limits)
     return openai.DefaultAsyncHttpxClient(headers={"Accept-Encoding": "identity"}, **options)
@@ -80,18 +81,12 @@ def basic_credentials(url: SplitResult) -> str:
 
 
 def _transport(url: SplitResult, httpx: Any, limits: Any) -> Any:
-    """Return a transport that adds the secrets of an address to its requests, only to its own server.
-
-    No log, message or redirection of the client contains them.
-    """
-    origin = httpx.URL(url._replace(netloc=url.netloc.rpartition("@")[2]).geturl())
+    """Return a transport that adds the secrets of an address to its requests. No log or message of the client contains
+    them."""
     more = parse_qsl(url.query, keep_blank_values=True)
 
     class Transport(httpx.AsyncHTTPTransport):  # type: ignore[misc]
         async def handle_async_request(self, request: Any) -> Any:
-            same = (request.url.scheme, request.url.host, request.url.port) == (origin.scheme, origin.host, origin.port)
-            if not same:
-                return await super().handle_async_request(request)
             sent = httpx.Request(
                 request.method,
                 request.url.copy_merge_params(more),

@@ -40,7 +40,8 @@ class Endpoint(LanguageModel):
     Models that refuse `max_tokens` are sent `max_completion_tokens`, and those that refuse the temperature of 0 are
     sent none.
 
-    For an address with a password or a query, the proxies of the environment are not used.
+    Redirections are not followed. For an address with a password or a query, the proxies of the environment are not
+    used.
 
     Args:
         address: with the name of the model after a #. Once an address was given, its name with `***` in place of
@@ -146,6 +147,7 @@ class Endpoint(LanguageModel):
         status = error.status_code if isinstance(error, ai.APIStatusError) else 0
         if status:
             reason = f"status {status}"
+            message += "; redirections are not followed: give the address that they lead to" * (300 <= status < 400)
         elif isinstance(error, ModelError):
             reason, message = error.reason, self._hidden(error, kind=False)
         elif isinstance(error, (asyncio.TimeoutError, ai.APITimeoutError)):
