@@ -545,6 +545,12 @@ TOLD = {"prompt_tokens": 7, "completion_tokens": 2}
         {},
         "much",
         [7, 2],
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {**TOLD, "prompt_tokens": 0},
+        {**TOLD, "prompt_tokens": 10},  # of 9 characters
+        {**TOLD, "completion_tokens": 0},
+        {**TOLD, "completion_tokens": 6},  # of 4 characters, and 5 were allowed
+        {"prompt_tokens": 9_999_999, "completion_tokens": 9_999_999},
         {**TOLD, "prompt_tokens": -1},
         {**TOLD, "prompt_tokens": "x"},
         {**TOLD, "prompt_tokens": True},
@@ -561,6 +567,22 @@ def test_tokens_that_are_not_told_are_estimated(serve, usage):
     assert model.usage == Usage(calls=1, read=3, written=1, estimated=1)
     assert model.generate(asked("a prompt!"), 5) == "4, 1"
     assert model.usage == Usage(calls=2, read=10, written=3, estimated=1)
+
+
+def test_reasoning_that_is_not_in_the_text_is_counted(serve):
+    told = {"prompt_tokens": 7, "completion_tokens": 1500}
+    model = open_model(serve({"choices": [{"message": {"content": "4, 1"}}], "usage": told}).address)
+    model.generate(asked("a prompt!"), 2048)
+    assert model.usage == Usage(calls=1, read=7, written=1500)
+
+
+def test_a_limit_on_tokens_binds_whatever_an_endpoint_reports(serve):
+    free = {"choices": [{"message": {"content": "4, 1"}}], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+    policy = ListingPolicy(serve(free).address, Limits(tokens=5_000))
+    policy.model.most_at_once = 1
+    played(policy)
+    assert policy.fallbacks["limit"] > 0
+    assert 5_000 <= policy.costs()["tokens"] < 10_000
 
 
 def test_no_words_of_a_model_end_a_run(serve):
@@ -808,7 +830,7 @@ def test_a_reasoning_model_is_asked_as_it_wants(serve):
     server = serve(refusing("max_tokens", "temperature"))
     model = open_model(server.address)
     for _ in range(2):
-        assert model.generate(asked("prompt"), 500) == "4"
+        assert model.generate(asked("a prompt!"), 500) == "4"
     assert [sorted(set(request) - {"model", "messages"}) for request in server.asked] == [
         ["max_tokens", "temperature"],
         ["max_completion_tokens", "temperature"],

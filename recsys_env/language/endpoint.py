@@ -25,7 +25,6 @@ PAUSES = (0.5, 1.0)  # seconds, after which an endpoint that fails is asked agai
 SECONDS = 120.0  # that an answer of an endpoint may take by default
 MOST_AT_ONCE = 8  # requests under way to an endpoint
 LONGEST_ERROR = 300  # characters of an endpoint's error that a message quotes
-MOST_TOKENS = 10**7  # of a call; an endpoint that reports more is not believed
 CHARACTERS = 4  # of a token, where an endpoint does not report how many there were
 
 
@@ -94,7 +93,7 @@ class Endpoint(LanguageModel):
             request = {"model": self._model, "messages": messages, self._limit: tokens, **self._defaults}
             request = {name: value for name, value in (request | self._options).items() if value is not None}
             try:
-                return self._ask(request, ends - time.monotonic())
+                return self._ask(request, tokens, ends - time.monotonic())
             except ModelRefused:
                 raise
             except Exception as error:  # of a library, a connection, or whatever a server sent
@@ -106,8 +105,8 @@ class Endpoint(LanguageModel):
                 raise ModelError(f"{self.name}: {failed.message}", failed.reason)
             time.sleep(pause)
 
-    def _ask(self, request: dict[str, Any], seconds: float) -> str:
-        """Send one request and return the text of the answer."""
+    def _ask(self, request: dict[str, Any], most: int, seconds: float) -> str:
+        """Send one request for an answer of at most `most` tokens and return the text of the answer."""
         with self._counting:
             self.usage.calls += 1
         create = self._client.chat.completions.with_raw_response.create
@@ -120,17 +119,22 @@ class Endpoint(LanguageModel):
         except (ValueError, RecursionError):
             raise ModelError("its reply is not JSON", "invalid JSON") from None
         text = _text_of(value)
-        self._count(value, messages, text)
+        self._count(value, messages, text, most)
         if text is None or not spoken(text).strip():
             raise _without_answer(value, text)
         return text
 
-    def _count(self, value: Any, messages: Messages, text: str | None) -> None:
-        """Count the tokens of a reply, as it reports them or by their characters."""
+    def _count(self, value: Any, messages: Messages, text: str | None, most: int) -> None:
+        """Count the tokens of a reply, as it reports them if that is possible, else by their characters.
+
+        A token has at least one character. Reasoning need not be in the text, so what was written may also have as many
+        tokens as were allowed (`most`).
+        """
         usage = value.get("usage") if isinstance(value, Mapping) else None
         counts: list[Any] = [usage.get(name) if isinstance(usage, Mapping) else None for name in _COUNTS]
-        believed = all(is_number(count, int) and 0 <= count <= MOST_TOKENS for count in counts)
         lengths = sum(len(message["content"]) for message in messages), len(text or "")
+        possible = zip(counts, (lengths[0], max(lengths[1], most)), strict=True)
+        believed = all(is_number(count, int) and 1 <= count <= longest for count, longest in possible)
         read, written = counts if believed else [math.ceil(count / CHARACTERS) for count in lengths]
         with self._counting:
             self.usage.read += read
