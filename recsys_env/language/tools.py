@@ -66,7 +66,7 @@ class Tools:
         counts = np.array([len(wanted & self._words[item]) for item in self._mine])
         best = np.argsort(-counts, kind="stable")[: min(FOUND, int((counts > 0).sum()))]
         if not best.size:
-            return f"None of your {len(self._mine)} items has one of these words: {' '.join(sorted(wanted))}."
+            return f"None of your {len(self._mine)} items has one of these words: {shown(words)}."
         return "\n".join(self._line(item) for item in self._mine[best].tolist())
 
     def item(self, id: int) -> str:
