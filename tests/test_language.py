@@ -17,7 +17,7 @@ from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
 from recsys_env.fields import CANDIDATE_FEATURES
 from recsys_env.language import REPAIRS, Answer, Candidate, Page, PastItem, Reader, TextPolicy, Tools, describe, parse
-from recsys_env.language.pages import IGNORED, REMEMBERED
+from recsys_env.language.pages import IGNORED, REMEMBERED, plain
 from recsys_env.language.rules import FACTS, LONGEST_LINE, PAGE_REWARDS, one_line
 from recsys_env.policies import feedback, make_policy
 
@@ -448,16 +448,46 @@ def test_shared_histories_are_told_and_others_are_not():
                     assert all(
                         f"{entry['pages']} page" in past.facts for entry, past in zip(last, found.recent, strict=False)
                     )
-                assert ("Consumed last, from any agent" in describe(found)) == bool(found.recent)
+                assert ("Consumed last, newest first: " in describe(found)) == bool(found.recent)
                 told[share].append(len(found.recent))
             actions = rng.integers(envs.action_space.nvec, size=envs.empty_actions().shape)
             observations = envs.step(actions)[0]
-        assert ("Consumed last" in reader.rules) == share
-    assert not any(told[False])
-    assert max(told[True]) == 4
+        assert ('"Consumed last": what it clicked or bought last from any agent' in reader.rules) == share
+    assert max(told[False]) == max(told[True]) == 4
     envs = recsys_env.vector_env("bundle-v0", 2, observation={"share": True, "privacy_epsilon": 1.0})
     reader.bind(envs, envs.possible_agents[1], 0)
     assert "Consumed last" not in reader.rules
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("task", ["playlist-v0", "bundle-v0"])
+def test_language_agents_are_told_the_recent_items_that_others_observe(task: str, share: bool):
+    """Which of them, whether they were bought, and how many pages ago; of the own items unless histories are shared."""
+    envs = recsys_env.vector_env(task, 8, observation={"share": share})
+    reader, rng, told = Reader(), np.random.default_rng(0), 0
+    reader.bind(envs, envs.possible_agents[1], 0)
+    observations, _ = envs.reset(seed=0)
+    for _ in range(60):
+        fields = {
+            name: plain(envs, observations[:, 1], f"recent_{name}") for name in ("mask", "bought", "pages", "vectors")
+        }
+        vectors = fields["vectors"].reshape(8, envs.shape.recent, -1)
+        for b, found in enumerate(reader.read(observations[:, 1])):
+            if found is None:
+                continue
+            assert len(found.recent) == fields["mask"][b].sum()
+            for i, past in enumerate(found.recent):
+                item = np.abs(envs.world.item_vectors - vectors[b, i]).sum(1).argmin()
+                pages = round(float(fields["pages"][b, i]))
+                assert past.title == one_line(str(envs.texts.titles[item]))
+                how, _, when = past.facts.partition(", ")
+                assert how == ("bought" if fields["bought"][b, i] else "clicked")
+                assert when == f"{pages} page{'s' * (pages != 1)} ago"
+                told += 1
+        observations = envs.step(rng.integers(20, size=envs.empty_actions().shape))[0]
+    assert told > 20
+    whose = "from any agent" if share else "of your own items"
+    assert f'"Consumed last": what it clicked or bought last {whose}, and how many of its pages ago.' in reader.rules
 
 
 @pytest.mark.parametrize(

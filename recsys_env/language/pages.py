@@ -150,8 +150,8 @@ class Page:
             of a later purchase only on a page that it serves.
         ignored: items that were shown to the person in this agent's slots and not clicked, and how often if more than
             once; newest last.
-        recent: items that the person clicked or bought last, from whichever agent, and how many of its pages ago;
-            newest first. Empty unless agents share histories (`observation.share`) of `observation.recent` items.
+        recent: the last `observation.recent` items that the person clicked or bought, and how many of its pages ago;
+            newest first. They are items of this agent, or with `observation.share` of any agent.
         private: whether privacy is promised to the person (`observation.privacy_epsilon`); `clicked`, `ignored` and
             `recent` are then withheld, and therefore empty.
         wants: topics among which the session's intent is known to be.
@@ -387,7 +387,8 @@ class Reader(Ranker):
         if not tells_recent(envs.config, hidden):
             return
         state = envs.arrays
-        consumed = state.recent[b, state.copies["row"][b], 0]  # the one view that all agents share
+        view = self.index if envs.shape.views > 1 else 0  # its own, or the one that all agents share
+        consumed = state.recent[b, state.copies["row"][b], view]
         for entry in consumed[: envs.shape.recent]:
             if entry["item"] < 0:
                 break

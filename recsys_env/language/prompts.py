@@ -91,7 +91,7 @@ def _history(page: Page) -> Iterator[str]:
         else "No click of this visitor on your items is known."
     )
     if page.recent:
-        yield f"Consumed last, from any agent, newest first: {'; '.join(map(str, page.recent))}."
+        yield f"Consumed last, newest first: {'; '.join(map(str, page.recent))}."
     if page.ignored:
         yield f"Shown by you and not clicked: {'; '.join(map(str, page.ignored))}."
 

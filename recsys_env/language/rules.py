@@ -123,10 +123,10 @@ def visible_features(envs: VectorEnv, n: int) -> frozenset[str]:
 
 
 def tells_recent(config: WorldConfig, hidden: Collection[str]) -> bool:
-    """Whether pages tell which items a visitor consumed last from any agent: where agents share histories, nothing is
-    private, and none of the fields that name these items is hidden from the role."""
+    """Whether pages tell which items a visitor consumed last: where agents observe them, nothing is private, and none
+    of the fields that name these items is hidden from the role."""
     named = not {"recent_mask", "recent_vectors", "recent_topics", "recent_ids"} & set(hidden)
-    return config.observation.share and config.observation.recent > 0 and not config.private and named
+    return config.observation.recent > 0 and not config.private and named
 
 
 # ------------------------------------------------------------------------------------------------ the text
@@ -325,7 +325,8 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
     if not config.private:
         yield "What it clicked or passed over is told for your own items of this episode only, the latest last."
         if tells_recent(config, hidden):
-            yield '"Consumed last": what it clicked or bought last, from any agent, and how many of its pages ago.'
+            whose = "from any agent" if config.observation.share else "of your own items"
+            yield f'"Consumed last": what it clicked or bought last {whose}, and how many of its pages ago.'
     order = "best guess first" if config.retrieves and config.candidates.order == "score" else "in no particular order"
     yield (
         f"Candidates come {order}. Quotation marks enclose a title, square brackets a description. Behind them stands "

@@ -81,7 +81,7 @@ class Tools:
 
     def history(self) -> str:
         """Look up what you know of the visitor: its visits, what it clicked and passed over in your slots, and what it
-        consumed last from any agent if agents share that."""
+        consumed last and when."""
         if (page := self._page) is None:
             return NOBODY
         lines = [f"Visit {page.visits}."] if page.visits is not None else []
@@ -92,7 +92,7 @@ class Tools:
         for said, items in (("Clicked", page.clicked), ("Shown and not clicked", page.ignored)):
             lines += [f"{said} in your slots, oldest first:", *(f"- {item}" for item in items)] if items else []
         if page.recent:
-            lines += ["Consumed last, from any agent, newest first:", *(f"- {item}" for item in page.recent)]
+            lines += ["Consumed last, newest first:", *(f"- {item}" for item in page.recent)]
         return "\n".join(lines or ["This visitor has seen nothing of yours yet."])
 
     def prices(self) -> str:
