@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, Catalogue, WorldConfig, replace, vector_env
+from recsys_env import TASKS, Catalogue, WorldConfig, replace, text_env, vector_env
 from recsys_env.texts import DOMAINS, LENGTHS, POLES, PRICES, Texts, texts_of, topic_poles
 from recsys_env.texts import titles as prose
 from recsys_env.texts.measure import explained
@@ -17,7 +17,7 @@ from recsys_env.texts.titles import WRITERS, Item, write
 
 SHOP = "ecommerce-v1"
 # SHA-256 of the texts of some tasks
-TEXTS = "4a404168ad24ea7baf3dafe1f523dee9bccd82a0f5433e182a2fcdfb683e75ec"
+TEXTS = "4a6fff2c0c84c3e829fbcc5a690546bccd106e04c2501d4341303293bce95460"
 WRITTEN = {  # and of forty items that are described by hand
     "goods": "7eec8d8ed9eec0ef299cd87d74ed30a8826d1bb45ec2c32aa562b904f7ecf243",
     "films": "f7025c5275ba911058fb70a69637f09a8005267b9cb74cf3c793263a27bd8fba",
@@ -100,6 +100,21 @@ def test_a_catalogue_brings_its_own() -> None:
     assert said.descriptions[0] == "national brand of manufacturer 754; grocery"
     assert said.full()[0] == "Pasta sauce: mainstream 26 oz. national brand of manufacturer 754; grocery"
     assert list(said.domains[:3]) == ["Deli", "Drug gm", "Floral"]
+
+
+def test_departments_sell_what_they_are_called() -> None:
+    """Where each role shows one domain alone, the domain has the role's name in descriptions and in rules."""
+    for task, names in {
+        "bundle-v0": ["cameras", "lenses", "travel"],
+        "crossdomain-v0": ["news", "video", "shop"],
+    }.items():
+        envs = vector_env(task)
+        assert list(envs.texts.domains) == names
+        domains = envs.world.items["domain"]
+        assert all(said.split("; ")[1] == names[x] for said, x in zip(envs.texts.descriptions, domains, strict=True))
+    assert "You show items of lenses only" in text_env("bundle-v0").rules["lenses_0"]
+    shared = ({"name": "a", "domains": (0, 1)}, {"name": "b", "domains": (1,)})
+    assert list(texts(items={"domains": 2}, roles=shared).domains) == ["films", "books"]
 
 
 def test_inventories_are_made_of_a_catalogues_domains() -> None:

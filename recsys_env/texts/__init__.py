@@ -84,8 +84,7 @@ def texts_of(config: WorldConfig, world: World, catalogue: Catalogue | None) -> 
         named = (catalogue.item_name, catalogue.item_text, catalogue.topic_name, catalogue.domain_name)
         return Texts(*(np.array([on_one_line(text) for text in texts.tolist()]) for texts in named))
     items, topics = world.items, topic_names(world.centres)
-    names = DOMAINS[config.items.titles]
-    domains = [_numbered(names[x % len(names)], x // len(names)) for x in range(items["domain"].max() + 1)]
+    domains = _domain_names(config, int(items["domain"].max()) + 1)
     parts = [
         [topics[t] for t in items["topic"]],
         [domains[x] for x in items["domain"]] if len(domains) > 1 else None,
@@ -98,6 +97,15 @@ def texts_of(config: WorldConfig, world: World, catalogue: Catalogue | None) -> 
     else:
         titles, said = _prose(config, world, facts)
     return Texts(np.array(titles), np.array(said), np.array(topics), np.array(domains))
+
+
+def _domain_names(config: WorldConfig, number: int) -> list[str]:
+    """Return a name for each domain: the names of the roles if each shows one domain alone, else generic ones."""
+    owners = {role.domains: role.name for role in config.roles}
+    if number > 1 and len(config.roles) == number and set(owners) == {(x,) for x in range(number)}:
+        return [owners[x,] for x in range(number)]
+    names = DOMAINS[config.items.titles]
+    return [_numbered(names[x % len(names)], x // len(names)) for x in range(number)]
 
 
 def _prose(config: WorldConfig, world: World, facts: Sequence[str]) -> tuple[list[str], list[str]]:
