@@ -362,8 +362,8 @@ def _number_or_title(number: str, titles: Collection[str], page: Page) -> int | 
 def _loosely(text: str, page: Page) -> list[int | str]:
     """Return the candidates named anywhere in a text, in order: by titles, and between them by integers."""
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
-    named = "|".join(re.escape(title) for title in titles if title)
-    pattern = rf"(?<!\w)(?:{named})(?!\w)|" * bool(named) + r"(?<![\w.])\d+(?![\w]|\.\d)"
+    any_title = "|".join(re.escape(title) for title in titles if title)
+    pattern = rf"(?<!\w)(?:{any_title})(?!\w)|" * bool(any_title) + r"(?<![\w.])\d+(?![\w]|\.\d)"
     told = _as_told(_MARKER.sub("", text))
     found = list(re.finditer(pattern, told))
     named = [_number_or_title(part[0], titles, page) if part[0].isdecimal() else part[0] for part in found]
