@@ -752,6 +752,15 @@ class WorldConfig(Settings):
                 f"users.request_vague + users.request_misleading = "
                 f"{self.users.request_vague + self.users.request_misleading:g} must be at most 1",
             ),
+            *(
+                (
+                    self.users.request == 0 and getattr(self.users, name) != usual,
+                    f"users.{name} = {getattr(self.users, name):g} needs users.request > 0; nobody says anything, and "
+                    f"only {usual:g}, the default, is allowed",
+                )
+                for name in ("request_vague", "request_misleading")
+                for usual in [getattr(UserConfig(), name)]
+            ),
         ]
 
     def _scene_conflicts(self) -> list[tuple[bool, str]]:

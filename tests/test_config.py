@@ -387,6 +387,11 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
         {"users": {"request": 0.5, "request_vague": 0.7, "request_misleading": 0.4}},
         r"users.request_vague \+ users.request_misleading = 1.1 must be at most 1",
     ),
+    ({"users": {"request_vague": 0.5}}, r"users.request_vague = 0.5 needs users.request > 0; .* only 0.2, the default"),
+    (
+        {"users": {"request_misleading": 0.0}},
+        r"users.request_misleading = 0 needs .* only 0.1, the default, is allowed",
+    ),
     ({"observation": {"request": True}}, r"observation.request = True needs users.request > 0"),
     ({"items": {"topics": 5, "number": 4}}, r"items.topics = 5 must be at most items.number = 4"),
 ]

@@ -180,8 +180,8 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             wallet_init=draw(one(0.0, 1.5, 4.0)),
             wallet_refill=draw(one(0.0, 0.3)),
             request=(said := draw(one(0.0, 0.7))),
-            request_vague=draw(one(0.2, 0.0)),
-            request_misleading=draw(one(0.1, 0.5)),
+            request_vague=draw(one(0.2, 0.0)) if said else 0.2,
+            request_misleading=draw(one(0.1, 0.5)) if said else 0.1,
         ),
         items=dict(
             number=items,
