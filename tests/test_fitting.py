@@ -779,8 +779,9 @@ def test_a_column_that_is_no_near_miss_is_not_suggested():
 
 
 def test_ids_without_an_order_are_named(log):
-    mixed = pd.Series([(1, 2), *log["product_id"][1:]], dtype=object)
-    with pytest.raises(TypeError, match=r"'product_id' must hold ids that can be sorted .*, it holds int, tuple"):
+    mixed = pd.Series([*log["product_id"][:-2], *pd.to_datetime(["2024-01-01"] * 2)], dtype=object)
+    said = r"'product_id' must hold ids that can be sorted .*, it holds Timestamp, int; 2 of 7200 rows are of the type "
+    with pytest.raises(TypeError, match=said + r"Timestamp, the first is row 7198 with Timestamp\('2024-01-01"):
         fit(log.assign(product_id=mixed))
 
 
@@ -962,7 +963,7 @@ def test_a_product_that_is_launched_in_the_last_days_teaches_no_weights(log):
     [
         (lambda: shelf(np.array([3, 38])), SAID, r"new_items has 1 items that the log has purchases of, such as 1003"),
         (lambda: shelf(np.array([38, 38])), SAID, "new_items has the item 1038 more than once"),
-        (lambda: shelf(np.array([38]), said=None), SAID, "column 'said' of new_items has 1 missing values"),
+        (lambda: shelf(np.array([38]), said=None), SAID, "column 'said' of new_items has 1 missing values; .* is row 0"),
         (lambda: shelf(np.array([38])).drop(columns="sales_value"), SAID, "new_items has no column 'sales_value' for"),
         (lambda: shelf(np.array([38]), sales_value=0.0), SAID, "column 'sales_value' must be finite and > 0"),
         (lambda: shelf(np.array([38])), {}, "new_items needs a column for text: columns="),

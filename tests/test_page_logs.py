@@ -1100,6 +1100,18 @@ def changed(log: Any, column: str, value: Any, row: int = 7) -> Any:
         (lambda log: log.assign(price="cheap"), ValueError, "'price' must hold numbers.*cheap"),
         (lambda log: changed(log, "event", "hover"), ValueError, "'event' must hold none, click.*row 7 with 'hover'"),
         (lambda log: changed(log, "page", None), ValueError, "'page' must not be missing.*1 of"),
+        (lambda log: changed(log, "user", " "), ValueError, "'user' must not be missing.*1 of .*row 7 with ' '"),
+        (lambda log: changed(log, "session", ""), ValueError, "'session' must not be missing.*1 of .*row 7 with ''"),
+        (
+            lambda log: log.assign(item=[(item, 0) for item in log["item"]]),
+            ValueError,
+            r"'item' must hold one value as an id, .*: join the parts of an id to one text; .* is row 0 with \(",
+        ),
+        (
+            lambda log: log.assign(user=[f"\u00fc{user}".encode() for user in log["user"]]),
+            ValueError,
+            r"'user' must hold integers or texts as ids, and not bytes: decode them.* the first is row 0 with b'.xc3",
+        ),
         (lambda log: changed(log, "user", -1), ValueError, "'page' must belong to one user"),
         (lambda log: log.assign(propensity=0.0), ValueError, "'propensity' must be above 0 and at most 1"),
         (lambda log: log.assign(propensity=1.5), ValueError, "row 0 with 1.5"),
@@ -1125,6 +1137,8 @@ def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) ->
         fit_pages(log, items=items.iloc[:-1])
     with pytest.raises(ValueError, match="once"):
         fit_pages(log, items=pd.concat([items, items.iloc[:1]]))
+    with pytest.raises(ValueError, match="'item' of items must not be missing; 1 of 40 .* row 7 with ''"):
+        fit_pages(log, items=items.assign(item=items["item"].astype(object).where(items["item"] != 7, "")))
     with pytest.raises(ValueError, match="no role 'clicked'"):
         fit_pages(log, columns={"clicked": "event"})
     with pytest.raises(ValueError, match='origin="pages"'):

@@ -121,6 +121,20 @@ REFUSED = {
         lambda log: log.assign(household_id=log["household_id"].where(np.arange(len(log)) != 5)),
         "column 'household_id' has 1 missing values; drop or fill those rows, the first is row 5",
     ),
+    "empty ids": (
+        lambda log: log.assign(product_id=log["product_id"].astype(str).where(log.index % 20 > 3, " ")),
+        "column 'product_id' has 1440 missing values; drop or fill those rows, the first is row 0",
+    ),
+    "ids of several parts": (
+        lambda log: log.assign(household_id=[(1, household) for household in log["household_id"]]),
+        "column 'household_id' must hold one value as an id, .*: join the parts of an id to one text; 7200 of 7200 "
+        r"rows are affected, the first is row 0 with \(1, 100\)",
+    ),
+    "ids of bytes": (
+        lambda log: log.assign(product_id=[f"\u00fc{product}".encode() for product in log["product_id"]]),
+        "column 'product_id' must hold integers or texts as ids, and not bytes: decode them, .*; 7200 of 7200 rows are "
+        r"affected, the first is row 0 with b'.xc3",
+    ),
 }
 
 

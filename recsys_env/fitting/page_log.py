@@ -15,7 +15,7 @@ from ..files import checked_path
 from ..libraries import library
 from . import page_doubts
 from .candidates import read_candidates
-from .plausibility import doubts_about_columns, refuse_rows, refuse_texts, refuse_two_units
+from .plausibility import doubts_about_columns, missing_ids, refuse_rows, refuse_texts, refuse_two_units
 from .table import codes_of, most_frequent_label, plain_numbers
 from .times import read_times, refuse_two_zones, refuse_unread
 
@@ -42,6 +42,7 @@ PAGE_ROLES = (
 )
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 REQUIRED = ("user", "item", "event")  # and page or time
+IDS = ("user", "item", "page", "session")  # roles whose values are names, also if they look like numbers
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
 # A column that says what was clicked; False is 0.
 FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1, "no": 0, "yes": 1, "n": 0, "y": 1, "f": 0, "t": 1}
@@ -155,9 +156,10 @@ def read_pages(
             f"tell the pages of a user apart; it has {list(table.columns)}"
         )
     data = {role: table[column].reset_index(drop=True) for role, column in used.items()}
-    for role in ("user", "item", "page", "session", "category", "text", "agent"):
+    for role in (*IDS, "category", "text", "agent"):
         if role in data:
-            refuse_rows(data[role], data[role].isna(), "must not be missing: drop or fill these rows")
+            missing = missing_ids(data[role]) if role in IDS else data[role].isna()
+            refuse_rows(data[role], missing, "must not be missing: drop or fill these rows")
     level, doubts = _levels(pd, data["event"])
     user, user_ids = codes_of(pd, data["user"])
     item, item_ids = codes_of(pd, data["item"])
@@ -651,7 +653,8 @@ def _items(
     used = _present("items", items, {role: named[role] for role in ITEM_ROLES}, {"item": named["item"]})
     table = items.rename(columns={column: role for role, column in used.items()})[list(used)]
     for role in used:
-        refuse_rows(table[role], table[role].isna(), "of items must not be missing")
+        missing = missing_ids(table[role]) if role == "item" else table[role].isna()
+        refuse_rows(table[role], missing, "of items must not be missing")
     refuse_rows(table["item"], table["item"].duplicated(), "of items must name each item once")
     codes, item_ids = codes_of(pd, table["item"])
     table = table.iloc[np.argsort(codes)]

@@ -233,6 +233,34 @@ def _doubts_about_currencies(column: pd.Series, price: str | None) -> list[str]:
     ]
 
 
+def missing_ids(column: pd.Series) -> np.ndarray:
+    """Which rows of a column of ids hold nothing, or a text without a letter, as files write that there is no id."""
+    missing: np.ndarray = column.isna().to_numpy(bool)
+    if column.dtype.kind not in "OU":
+        return missing
+    values = column.to_numpy(object)
+    return missing | np.fromiter((isinstance(value, str) and not value.strip() for value in values), bool, len(values))
+
+
+def refuse_compound_ids(column: pd.Series) -> None:
+    """Raise a ValueError if ids of a column have no text of their own: several values in one, or bytes that no ASCII
+    text has."""
+    if column.dtype.kind != "O":
+        return
+    values = column.to_numpy(object)
+    several = tuple | list | dict | set | frozenset | np.ndarray
+    refuse_rows(
+        column,
+        np.fromiter((isinstance(value, several) for value in values), bool, len(values)),
+        "must hold one value as an id, such as an integer or a text: join the parts of an id to one text",
+    )
+    refuse_rows(
+        column,
+        np.fromiter((isinstance(value, bytes) and not value.isascii() for value in values), bool, len(values)),
+        "must hold integers or texts as ids, and not bytes: decode them, such as by .str.decode('utf-8')",
+    )
+
+
 def refuse_two_units(column: pd.Series) -> None:
     """Raise a ValueError if some of these numbers are seconds since 1970, and the others milliseconds."""
     milliseconds, seconds = (column.between(*unit).fillna(False).to_numpy(bool) for unit in (MILLISECONDS, SECONDS))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..checks import did_you_mean, shown
 from ..libraries import library
-from .plausibility import refuse_texts
+from .plausibility import missing_ids, refuse_compound_ids, refuse_texts
 from .times import how_to_convert, read_times, refuse_two_zones, refuse_unread
 
 if TYPE_CHECKING:
@@ -90,12 +90,8 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> TidyLog:
     _check_columns(table, columns)
     data = {role: table[column].reset_index(drop=True) for role, column in columns.items() if column is not None}
     for role in ("user", "item", *LABELS):
-        if role in data and (missing := int(data[role].isna().sum())):
-            first = int(np.argmax(data[role].isna()))
-            raise ValueError(
-                f"column {shown(columns[role])} has {missing} missing values; drop or fill those rows, the first is "
-                f"row {first}"
-            )
+        if role in data:
+            _refuse_missing(data[role], role, f"column {shown(columns[role])}")
     when = _times(pd, data["time"])
     paid = _within(data["price"], *PRICES) if "price" in data else np.ones(len(table))
     units = _within(data["quantity"], *UNITS) if "quantity" in data else 1.0
@@ -143,10 +139,8 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
             raise ValueError(
                 f"new_items has no column {shown(column)} for the role {role}; it has {list(table.columns)}"
             )
-        if column is not None and (missing := int(table[column].isna().sum())):
-            raise ValueError(
-                f"column {shown(column)} of new_items has {missing} missing values; drop or fill those rows"
-            )
+        if column is not None:
+            _refuse_missing(table[column], role, f"column {shown(column)} of new_items")
     ids = table[used["item"]]
     if (bought := ids[ids.isin(known)]).size:
         raise ValueError(
@@ -169,6 +163,15 @@ def kinds(items: pd.DataFrame, label: str, column: str | None) -> tuple[np.ndarr
             f"use a coarser category: at most {MAX_KINDS} {label}s, of 2 items or more on average"
         )
     return codes.astype(np.int32), names
+
+
+def _refuse_missing(values: pd.Series, role: str, what: str) -> None:
+    missing = missing_ids(values) if role in ("user", "item") else values.isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"{what} has {missing.sum()} missing values; drop or fill those rows, the first is row "
+            f"{int(np.argmax(missing))}"
+        )
 
 
 def _check_table(pd: Any, table: Any) -> None:
@@ -210,13 +213,16 @@ def codes_of(pd: Any, ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """The number of each id, and the ids in ascending order, by number. Whole floats count as integers."""
     if ids.dtype.kind == "f" and (ids == np.floor(ids)).all() and ids.abs().max() < 2**53:
         ids = ids.astype(np.int64)
+    refuse_compound_ids(ids)
     try:
         codes, found = pd.factorize(ids, sort=True)
     except TypeError:  # no order, or no hash
-        kinds = sorted({type(value).__name__ for value in ids})
+        kinds = ids.map(lambda value: type(value).__name__).value_counts()
+        other = [type(value).__name__ == kinds.index[-1] for value in ids]
         raise TypeError(
-            f"column {shown(ids.name)} must hold ids that can be sorted (integers or strings), "
-            f"it holds {', '.join(kinds)}"
+            f"column {shown(ids.name)} must hold ids that can be sorted (integers or strings), it holds "
+            f"{', '.join(sorted(kinds.index))}; {kinds.iloc[-1]} of {len(ids)} rows are of the type "
+            f"{kinds.index[-1]}, the first is row {other.index(True)} with {shown(ids.iloc[other.index(True)])}"
         ) from None
     return codes, np.asarray(found)
 

@@ -27,7 +27,7 @@ from ...libraries import library
 from ...settings import replace
 from .. import estimate
 from ..estimate import FitSettings
-from ..page_log import PAGE_ROLES, REQUIRED
+from ..page_log import IDS, PAGE_ROLES, REQUIRED
 from ..page_world import PageFitSettings
 from ..plausibility import MILLISECONDS, SECONDS, refuse_rows, refuse_two_units
 from ..table import COLUMNS, OPTIONAL
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 CSV, PARQUET = (".csv", ".csv.gz", ".tsv", ".tsv.gz"), ".parquet"
 SEPARATORS = ",;\t|"
-IDS = ("user", "item", "page", "session")  # roles whose values are names, also if they look like numbers
 MICROSECONDS = (3e14, 1e16)  # since 1970
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DATES = (19800101, 20991231)  # written as numbers
