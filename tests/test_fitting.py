@@ -658,8 +658,8 @@ def with_value(column, value):
             "'sales_value' must hold numbers .*with a decimal point.*'3 dollars'",
         ),
         (with_value("quantity", -1), "'quantity' must be finite and > 0.*-1"),
-        (lambda log: log.assign(quantity=1e30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e\+30"),
-        (lambda log: log.assign(quantity=1e-30), r"'quantity' must be from 1e-06 to 1e\+09; .* the first holds 1e-30"),
+        (lambda log: log.assign(quantity=1e30), r"'quantity' must be from 1e-06 to 1e\+09; .* row 0 with 1e\+30"),
+        (lambda log: log.assign(quantity=1e-30), r"'quantity' must be from 1e-06 to 1e\+09; .* row 0 with 1e-30"),
         (with_value("retail_disc", -2.5), "'retail_disc' must be finite and >= 0.*-2.5"),
         (
             with_value("transaction_timestamp", "yesterweek"),

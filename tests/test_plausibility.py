@@ -18,7 +18,7 @@ from recsys_env.fitting.plausibility import (  # noqa: E402
     doubts_about_columns,
     doubts_about_quantity,
 )
-from recsys_env.fitting.times import how_to_convert, read_times, refuse_two_zones, refuse_unread  # noqa: E402
+from recsys_env.fitting.times import how_to_convert, read_times, refuse_two_zones, refuse_unread, times_in  # noqa: E402
 
 OPTIONS = {"origin": "free_choice", "dims": 4, "habit_size": 8}
 
@@ -67,7 +67,8 @@ REFUSED = {
     ),
     "one price of 1e30": (
         lambda log: with_price(log, 17, 1e30),
-        r"column 'sales_value' must be from 1e-06 to 1e\+12; 1 of 7200 rows are not, the first holds 1e\+30",
+        r"column 'sales_value' must be from 1e-06 to 1e\+12; 1 of 7200 rows are affected, the first is row 17 "
+        r"with 1e\+30",
     ),
     "one price of a million": (
         lambda log: with_price(log, 17, 1e6),
@@ -333,6 +334,12 @@ def test_times_that_are_not_written_alike_are_refused():
         refuse_two_zones(pd.Series(alike))  # a year at the end is no zone
     for numbers, unit in (([17e17, 18e17], "unit='ns'"), ([45000.5, 45001.0], "origin='1899-12-30'"), ([5, 6], "'s'")):
         assert unit in how_to_convert(pd.Series(numbers))
+
+
+def test_what_is_no_time_is_counted() -> None:
+    days = pd.Series(["2024-01-01", {"day": 1}, "2024-01-02", [1, 2]], name="when")
+    with pytest.raises(ValueError, match="'when' must hold times; 2 of 4 rows hold something else, .* row 1 with .'day"):
+        times_in(days, "times")
 
 
 def test_the_day_is_not_looked_for_where_the_year_comes_first():

@@ -17,7 +17,7 @@ from . import page_doubts
 from .candidates import read_candidates
 from .plausibility import doubts_about_columns, missing_ids, refuse_rows, refuse_texts, refuse_two_units
 from .table import codes_of, most_frequent_label, plain_numbers
-from .times import read_times, refuse_two_zones, refuse_unread
+from .times import times_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -382,12 +382,7 @@ def _times(pd: Any, column: Any) -> np.ndarray:
         refuse_rows(column, numbers.isna(), "must hold numbers, as in most of its rows")
         refuse_two_units(numbers)
         return _numbers(numbers, "finite", np.isfinite)
-    refuse_two_zones(column)
-    try:
-        when = read_times(column)
-    except (TypeError, ValueError):
-        raise ValueError(f"column {shown(column.name)} must hold times or numbers, it holds {column.dtype}") from None
-    refuse_unread(column, when, "times or numbers")
+    when = times_in(column, "times or numbers")
     return ((when - when.min()) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..checks import did_you_mean, shown
 from ..libraries import library
-from .plausibility import missing_ids, refuse_compound_ids, refuse_texts
-from .times import how_to_convert, read_times, refuse_two_zones, refuse_unread
+from .plausibility import missing_ids, refuse_compound_ids, refuse_rows, refuse_texts
+from .times import how_to_convert, refuse_unread, times_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -270,12 +270,7 @@ def _numbers(values: pd.Series, positive: bool) -> np.ndarray:
 
 def _within(values: pd.Series, low: float, high: float) -> np.ndarray:
     numbers = _numbers(values, positive=True)
-    bad = (numbers < low) | (numbers > high)
-    if bad.any():
-        raise ValueError(
-            f"column {shown(values.name)} must be from {low:g} to {high:g}; {bad.sum()} of {len(bad)} rows are not, "
-            f"the first holds {numbers[bad][0]:g}"
-        )
+    refuse_rows(values, (numbers < low) | (numbers > high), f"must be from {low:g} to {high:g}")
     return numbers
 
 
@@ -289,13 +284,7 @@ def _times(pd: Any, values: pd.Series) -> pd.Series:
     elif values.dtype.kind == "M":
         when = values
     else:
-        refuse_two_zones(values)
-        try:
-            when = read_times(values).dt.tz_localize(None)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"column {shown(column)} must hold times, it holds {shown(values.iloc[0])} ({values.dtype})"
-            ) from None
+        when = times_in(values, "times").dt.tz_localize(None)
     refuse_unread(values, when)
     early = when < pd.Timestamp(EARLIEST)
     if early.any():

@@ -47,6 +47,38 @@ def _other_ways(column: pd.Series) -> Iterator[dict[str, Any]]:
         yield {"dayfirst": True}
 
 
+def times_in(column: pd.Series, allowed: str) -> pd.Series:
+    """The times of a column, in UTC.
+
+    Args:
+        allowed: what the column may hold, for errors.
+
+    Raises:
+        ValueError: some rows hold no time, or some have a time zone and others have none.
+    """
+    refuse_two_zones(column)
+    try:
+        when = read_times(column)
+    except (TypeError, ValueError):  # something else than texts and times
+        readable = np.fromiter(map(_is_time, column), bool, len(column))
+        row = int(np.argmin(readable))
+        raise ValueError(
+            f"column {shown(column.name)} must hold {allowed}; {(~readable).sum()} of {len(readable)} rows hold "
+            f"something else, the first is row {row} with {shown(column.iloc[row])} ({column.dtype})"
+        ) from None
+    refuse_unread(column, when, allowed)
+    return when
+
+
+def _is_time(value: object) -> bool:
+    """Whether pandas reads this value as a time."""
+    pd = library("pandas", "fit")
+    try:
+        return bool(pd.to_datetime(pd.Series([value], dtype=object), errors="coerce", utc=True).notna().iloc[0])
+    except (TypeError, ValueError):
+        return False
+
+
 def how_to_convert(numbers: pd.Series) -> str:
     """What to do with a column of numbers that must be times."""
     for unit, low, high, what in (
