@@ -679,7 +679,7 @@ def with_value(column, value):
             "has 240 purchases of 2 users; a fit needs 50 purchases of 20 users",
         ),
         (lambda log: log.assign(product_category=log["product_id"]), "'product_category' gives 40 topics for 40 items"),
-        (lambda log: log.iloc[: USERS * 10], "spans 9.0 days.*weight_days = 28"),
+        (lambda log: log.iloc[: USERS * 10], "spans 9.0 days, so that nothing comes before the last weight_days = 28"),
         (with_value("product_type", None), "'product_type' has 1 missing values"),
         (with_value("sales_value", 1e300), "'sales_value' must be finite and > 0; .* row 5 with 1e.300"),
         (
@@ -697,7 +697,18 @@ def with_value(column, value):
         (with_value("transaction_timestamp", pd.Timestamp("2099-12-31")), "spans 76 years, from 2024.* to 2099-12-31"),
         (with_value("transaction_timestamp", pd.NaT), "must hold times; 1 of 7200 rows are not read as times"),
         (lambda log: log.assign(transaction_timestamp=pd.Timedelta(days=3)), "'transaction_timestamp' must hold times"),
-        (lambda log: log.assign(transaction_timestamp=pd.Timestamp("2024-01-01")), "spans 0.0 days"),
+        (
+            lambda log: log.assign(transaction_timestamp=pd.Timestamp("2024-01-01")),
+            "'transaction_timestamp' holds the same time in all 7,200 rows, 2024-01-01; a fit needs to know what",
+        ),
+        (
+            lambda log: log.assign(household_id=np.arange(len(log))),
+            "none of the 7,200 users in column 'household_id' bought something at two times; a fit needs users who",
+        ),
+        (
+            lambda log: log.assign(product_id=np.arange(len(log))),
+            "each of the 7,200 items in column 'product_id' was bought only once; a fit needs items that are bought",
+        ),
         (lambda log: pd.concat([log, log[["quantity"]]], axis=1), "2 columns named 'quantity', given as quantity"),
         (lambda log: pd.DataFrame(), "purchases is empty"),
     ],

@@ -58,6 +58,18 @@ def test_a_sample_of_users_fills_the_likelihood(monkeypatch: pytest.MonkeyPatch)
     assert (stored + 20 <= cells).all()
 
 
+def test_a_log_without_a_past_says_what_is_missing() -> None:
+    many = lines(*((user, user + item, 1.0) for user in range(20) for item in range(5)))
+    one, others = many[many["user"] < 10], many[many["user"] >= 10]
+    for before, after, days, said in (
+        (many[:0], many, 2.0, r"spans 2\.0 days, so that nothing comes before the last weight_days = 2;"),
+        (many[:3], many, 9.0, "has 3 items that were bought before the last .*, and dims = 4 dimensions"),
+        (one, others, 9.0, "no user bought something both before the last weight_days = 2 of the log and in them"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            returning_users(before, after, (20, 25), 4, 2.0, days)
+
+
 def test_blocks_hold_all_users_and_no_more_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BLOCK_CELLS", 10)
     assert list(blocks_of(np.array([4, 5, 2, 30, 1, 9]))) == [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 6)]

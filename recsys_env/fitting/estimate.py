@@ -22,6 +22,7 @@ from .plausibility import (
     check_events,
     check_evidence,
     check_prices,
+    check_repeats,
     check_size,
     check_weight,
     doubts_about_labels,
@@ -215,6 +216,7 @@ def fit(
         *doubts_about_labels(relabelled, len(items)),
     ]
     check_size(lines)
+    check_repeats(lines, named)
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= chosen.dims:
         fewer = f", or set dims to {min(shape) - 1} or less" if min(shape) > 1 else ""

@@ -52,13 +52,24 @@ def returning_users(
         dims: of tastes.
 
     Raises:
-        ValueError: nobody bought in both parts, or no more than `dims` items were bought before.
+        ValueError: nothing comes before the last days, no more than `dims` items were bought before them, or nobody
+            bought in both parts.
     """
-    known = np.intersect1d(before["user"], after["user"])
-    if len(known) == 0 or before["item"].nunique() <= dims:
+    last = f"the last weight_days = {weight_days:g}"
+    if days <= weight_days:
         raise ValueError(
-            f"the log spans {days:.1f} days with too few purchases before the last "
-            f"weight_days = {weight_days:g}; use a longer log or fewer weight_days"
+            f"the log spans {days:.1f} days, so that nothing comes before {last}; use a longer log or fewer weight_days"
+        )
+    if (bought := before["item"].nunique()) <= dims:
+        raise ValueError(
+            f"the log has {bought} items that were bought before {last}, and dims = {dims} dimensions of tastes need more "
+            "than as many; use a longer log, fewer weight_days or fewer dims"
+        )
+    known = np.intersect1d(before["user"], after["user"])
+    if len(known) == 0:
+        raise ValueError(
+            f"no user bought something both before {last} of the log and in them, where items that nobody had bought "
+            "before do not count; use a longer log or other weight_days"
         )
     users = np.random.default_rng(SEED).permutation(known)
     items = library("pandas", "fit").concat([before, after]).groupby("user")["item"].nunique()

@@ -436,6 +436,30 @@ def check_size(lines: pd.DataFrame) -> None:
         )
 
 
+def check_repeats(lines: pd.DataFrame, columns: Mapping[str, str | None]) -> None:
+    """Refuse tidy lines, of these columns, in which nothing comes after anything else.
+
+    Raises:
+        ValueError: all purchases are of the same time, nobody buys at two times, or no item is bought twice.
+    """
+    time, user, item = (shown(columns[role]) for role in ("time", "user", "item"))
+    if lines["day"].min() == lines["day"].max():
+        raise ValueError(
+            f"column {time} holds the same time in all {len(lines):,} rows, {lines['date'].iloc[0].date()}; a fit needs "
+            "to know what was bought before what"
+        )
+    if (lines.groupby("user")["day"].nunique() == 1).all():
+        raise ValueError(
+            f"none of the {lines['user'].nunique():,} users in column {user} bought something at two times; a fit needs "
+            f"users who return. Is {user} the id of a purchase or of a visit?"
+        )
+    if not lines["item"].duplicated().any():
+        raise ValueError(
+            f"each of the {len(lines):,} items in column {item} was bought only once; a fit needs items that are "
+            f"bought again. Is {item} the id of a row?"
+        )
+
+
 def check_evidence(purchases: int, users: int, weight_days: float, enough_days: float | None) -> None:
     """Refuse to estimate weights from so few purchases of so few users.
 
