@@ -197,6 +197,7 @@ def log_limits() -> dict[str, str]:
         **{f"fewest_report_{what}": f"{number}" for what, number in split.FEWEST.items()},
         "fewest_users": f"{plausibility.FEWEST_USERS}",
         "fewest_clicks": f"{page_world.FEWEST_CLICKS}",
+        "fewest_clickers": f"{page_world.FEWEST_CLICKERS}",
         "all_offered": f"{page_world.ALL_OFFERED}",
         "few_purchases": f"{plausibility.FEW}",
         "still_back": f"{visits.STILL_BACK:g}".lstrip("0"),

@@ -744,6 +744,12 @@ def test_qualities_of_a_catalogue_decide_what_follows_a_click(world: FittedWorld
             dataclasses.replace(world.catalogue, item_quality=wrong)
 
 
+def clicks_alone(log: Any) -> Any:
+    """The shown items, and whether they were clicked."""
+    shown = log[~log.duplicated(["page", "item"])]
+    return shown.assign(event=np.where(shown["event"] == "none", "none", "click"))
+
+
 def doubts_of(table: Any) -> list[str]:
     return list(read_pages(table, None).doubts)
 
@@ -895,9 +901,21 @@ def test_a_log_of_pages_without_clicks_is_refused(log: Any) -> None:
     shown = log[~log.duplicated(["page", "item"])]
     first = shown["page"].isin(shown["page"][shown["event"] != "none"].unique()[:19])
     few = shown.assign(event=shown["event"].where(first, "none"))
-    refused = pytest.raises(ValueError, match=r"^the log has 19 pages with a click; a fit needs 20 or more$")
-    with pytest.warns(LogWarning, match="19 pages with a click"), refused:
-        fit_pages(few)
+    with pytest.raises(ValueError, match=r"^column 'event': 19 of [0-9,]+ pages have a click; a fit needs 20 or more$"):
+        fit_pages(few)  # without a warning of the same
+    with pytest.raises(ValueError, match=r"^column 'user': the clicks are of 9 users; a fit needs 10 or more$"):
+        fit_pages(shown[shown["user"].isin(clickers(log)[:9])])
+
+
+def clickers(log: Any) -> np.ndarray:
+    """Users who click, in ascending order."""
+    return np.unique(log["user"][log["event"] != "none"])
+
+
+def test_clicks_of_few_users_are_doubted(log: Any) -> None:
+    assert not doubts_of(log[log["user"].isin(clickers(log)[:50])])
+    (doubt,) = doubts_of(log[log["user"].isin(clickers(log)[:49])])
+    assert "pages with a click of 49 users: with fewer than 200 pages or 50 users the estimates are uncertain" in doubt
 
 
 def test_rows_of_later_events_belong_to_the_page_that_showed_the_item():
@@ -929,13 +947,13 @@ def test_a_parquet_file_is_a_log(log: Any, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("kind", [int, float, bool, str])
 def test_a_flag_of_clicks_says_what_the_words_say(log: Any, kind: Any) -> None:
-    words = log[log["event"].isin(["none", "click"])].reset_index(drop=True)
+    words = clicks_alone(log).reset_index(drop=True)
     flags = words.assign(event=(words["event"] == "click").astype(kind))
     np.testing.assert_array_equal(read_pages(flags, None).clicked, read_pages(words, None).clicked)
 
 
 def test_without_pages_rows_of_the_same_user_and_time_are_one(log: Any) -> None:
-    shown = log[log["event"].isin(["none", "click"])].reset_index(drop=True)
+    shown = clicks_alone(log).reset_index(drop=True)
     given, found = read_pages(shown, None), read_pages(shown.drop(columns=["page", "session"]), None)
     np.testing.assert_array_equal(found.first_row, given.first_row)
     np.testing.assert_array_equal(found.chosen, given.chosen)
@@ -951,7 +969,7 @@ def test_without_pages_rows_of_the_same_user_and_time_are_one(log: Any) -> None:
 
 
 def test_candidates_are_lists_or_texts(log: Any) -> None:
-    shown = log[log["event"].isin(["none", "click"])].reset_index(drop=True).drop(columns="propensity")
+    shown = clicks_alone(log).reset_index(drop=True).drop(columns="propensity")
     lists = shown.groupby("page")["item"].agg(list)
     given = shown.assign(candidates=shown["page"].map(lists))
     texts = given.assign(candidates=given["candidates"].map(lambda ids: " ".join(map(str, ids))))
@@ -970,7 +988,7 @@ def test_candidates_are_lists_or_texts(log: Any) -> None:
 
 
 def test_propensities_leave_no_more_open_than_a_draw_among_what_was_offered(log: Any) -> None:
-    shown, offered = log[log["event"].isin(["none", "click"])], pd.DataFrame({"item": np.arange(40)})
+    shown, offered = clicks_alone(log), pd.DataFrame({"item": np.arange(40)})
     assert not read_pages(shown, None, offered).doubts
     of_pages = shown.assign(propensity=shown.groupby("page")["propensity"].transform("prod"))
     for table in (None, offered):  # without it, no more items could be shown than the log has
@@ -981,7 +999,7 @@ def test_propensities_leave_no_more_open_than_a_draw_among_what_was_offered(log:
 
 
 def test_candidates_that_cannot_be_are_named_with_their_row(log: Any) -> None:
-    shown = log[log["event"].isin(["none", "click"])].sample(frac=1, random_state=0).reset_index(drop=True)
+    shown = clicks_alone(log).sample(frac=1, random_state=0).reset_index(drop=True)
     given = shown.assign(candidates=shown["page"].map(shown.groupby("page")["item"].agg(list)))
     for bad, message in (
         (7, "must hold a list of items, or their ids with spaces"),
@@ -997,7 +1015,7 @@ def test_candidates_that_cannot_be_are_named_with_their_row(log: Any) -> None:
 
 
 def test_candidates_of_each_slot_are_not_used(log: Any) -> None:
-    shown = log[log["event"].isin(["none", "click"])]
+    shown = clicks_alone(log)
     found = read_pages(shown.assign(candidates=[[item] for item in shown["item"]]), None)
     assert found.candidates is None
     (doubt,) = found.doubts
@@ -1023,7 +1041,7 @@ def test_positions_may_begin_anywhere(log: Any, first: int, step: int, said: str
 
 
 def test_a_column_of_agents_tells_how_many_fill_a_page(log: Any) -> None:
-    shown = log[log["event"].isin(["none", "click"])]
+    shown = clicks_alone(log)
     assert read_pages(shown, None).agents == 1
     of_arms = read_pages(shown.assign(agent=np.where(shown["user"] % 2, "A", "B")), None)
     assert of_arms.agents == 1
@@ -1033,7 +1051,7 @@ def test_a_column_of_agents_tells_how_many_fill_a_page(log: Any) -> None:
 
 
 def test_prices_of_several_units_are_doubted_or_refused(log: Any) -> None:
-    shown = log[log["event"].isin(["none", "click"])]
+    shown = clicks_alone(log)
     half = np.random.default_rng(0).random(len(shown)) < 0.5
     cents = shown.assign(price=shown["price"].where(half, 100.0 * shown["price"]))
     (doubt,) = doubts_of(cents)
@@ -1062,7 +1080,7 @@ def test_what_a_log_does_not_hold_is_doubted(log: Any) -> None:
     assert "its rows count as in order of time" in doubt
     events = np.where((log["position"] <= 2) & (log["page"] % 2 == 0), "click", "none")
     (doubt,) = read_pages(log[log["page"] < 200], None).doubts
-    assert "pages with a click: with fewer than 200 the estimates are uncertain" in doubt
+    assert "users: with fewer than 200 pages or 50 users the estimates are uncertain" in doubt
     several = log.assign(event=events).drop_duplicates(["page", "position"])
     assert "have several: only the first one counts" in read_pages(several, None).doubts[0]
     later = (log["event"] == "purchase") & log.duplicated(["page", "item", "position"])

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checks import shown
 from ..libraries import library
-from .plausibility import FEW, PURCHASE_FLAGS, TYPICAL, letters, price_spread
+from .plausibility import FEW, FEW_USERS, PURCHASE_FLAGS, TYPICAL, letters, price_spread
 
 SEVERAL = 0.1  # share of the pages with a click that have several
 ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
@@ -25,16 +25,19 @@ FLAG_NAMES = {  # letters of the names of columns that say what is a cart or pur
 OTHER_UNIT = 3.0  # factor between the usual price asked and the list price
 
 
-def about_events(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray) -> list[str]:
+def about_events(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray, user: np.ndarray) -> list[str]:
     """Doubts about what happened on the pages.
 
     Args:
         before: [N] rows of an event that is earlier than the one that it follows.
-        clicks: [P] clicks of each page.
+        clicks, user: [P] clicks and user of each page.
     """
-    doubts, clicked = [], int((clicks > 0).sum())
-    if clicked < FEW:
-        doubts.append(f"the log has {clicked} pages with a click: with fewer than {FEW} the estimates are uncertain")
+    doubts, clicked, people = [], int((clicks > 0).sum()), len(np.unique(user[clicks > 0]))
+    if clicked < FEW or people < FEW_USERS:
+        doubts.append(
+            f"the log has {clicked:,} pages with a click of {people:,} users: with fewer than {FEW} pages or {FEW_USERS} "
+            "users the estimates are uncertain, as their standard errors in summary() show"
+        )
     if before.any():
         row = int(np.argmax(before))
         doubts.append(

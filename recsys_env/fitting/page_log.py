@@ -65,6 +65,7 @@ class PageLog:
     """A checked log: P pages in order of user, then time, with R shown items (rows); U users, M items.
 
     Attributes:
+        columns: the log's column of each role that it has.
         user_ids, item_ids: in ascending order.
         first_page: [U + 1] where the pages of a user begin.
         first_row: [P + 1] where the rows of a page begin, which are in order of position.
@@ -92,6 +93,7 @@ class PageLog:
         first, last: time of the first and the last row, as text; "" without times.
     """
 
+    columns: Mapping[str, str]
     user_ids: np.ndarray
     item_ids: np.ndarray
     first_page: np.ndarray
@@ -548,7 +550,7 @@ def _ordered(
     rank = values["position"][one] if "position" in values else None
     doubts = [
         *doubts,
-        *page_doubts.about_events(data, before, clicks),
+        *page_doubts.about_events(data, before, clicks, order.user),
         *_doubts_about_order(data, codes.page, order),
         *page_doubts.about_repeats(
             (codes.page[joined.row], item[joined.row]), None if rank is None else (row_page, rank)
@@ -560,6 +562,7 @@ def _ordered(
     if "price" in values:
         doubts += page_doubts.about_prices(values, data["price"].name, item)
     log: dict[str, Any] = {
+        "columns": {role: str(column.name) for role, column in data.items()},
         "start": order.start,
         "row_page": order.number[codes.page],
         "row_time": codes.when,

@@ -34,7 +34,7 @@ RIDGE = 1e-2  # of the logit after a click
 EVERY_TICK = 10.0  # arrival.r_0
 MOST_SLOTS, MOST_CANDIDATES = 256, 1024  # WorldConfig.slots, CandidateConfig.number
 ALL_OFFERED = 100  # items; of no more than these, retrieval offers all unless the log says otherwise
-FEWEST_CLICKS = 20  # pages with a click
+FEWEST_CLICKS, FEWEST_CLICKERS = 20, 10  # pages with a click, and users who click
 NOT_NEGATIVE = ("eta", "kappa")  # in ChoiceConfig
 LARGEST_ERROR = 1.0  # of the size of tastes, in utils, unless it is below half of it
 SMALLEST_RANGE = 1e-6  # of a feature; less is rounding
@@ -113,6 +113,7 @@ def fit_pages(
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")
     pages = read_pages(log, columns, items)
+    check_clicks(pages)
     warn_of_doubts((*pages.serious, *doubts_of(pages, chosen)), stacklevel=2)
     return fitted_pages(pages, chosen, source)[0]
 
@@ -122,11 +123,29 @@ def doubts_of(pages: PageLog, chosen: PageFitSettings) -> tuple[str, ...]:
     return *pages.doubts, *page_doubts.about_weight_of_price(pages.price, pages.item, chosen.beta_price)
 
 
+def check_clicks(pages: PageLog) -> None:
+    """Refuse a log with too few clicks, or clicks of too few users.
+
+    Raises:
+        ValueError: there are fewer than `FEWEST_CLICKS` pages with a click, or `FEWEST_CLICKERS` users who click.
+    """
+    chosen = pages.chosen >= 0
+    if (clicked := int(chosen.sum())) < FEWEST_CLICKS:
+        raise ValueError(
+            f"column {shown(pages.columns['event'])}: {clicked} of {len(chosen):,} pages have a click; a fit needs "
+            f"{FEWEST_CLICKS} or more"
+        )
+    if (people := len(np.unique(pages.user[chosen]))) < FEWEST_CLICKERS:
+        raise ValueError(
+            f"column {shown(pages.columns['user'])}: the clicks are of {people} users; a fit needs {FEWEST_CLICKERS} or "
+            "more"
+        )
+
+
 def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> tuple[FittedWorld, ChoiceModel]:
     """The world of a checked log, and the model of its clicks; arguments and errors are those of `fit_pages`."""
     users, count = len(pages.user_ids), len(pages.item_ids)
-    if (clicked := int((pages.chosen >= 0).sum())) < FEWEST_CLICKS:
-        raise ValueError(f"the log has {clicked} pages with a click; a fit needs {FEWEST_CLICKS} or more")
+    check_clicks(pages)
     topic_name, topic = np.unique(pages.category, return_inverse=True)
     prices = _prices(pages, topic)
     if prices.move and chosen.beta_price:
@@ -190,7 +209,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
     facts = PageFacts(
         pages=len(pages.chosen),
         shown=len(pages.item),
-        clicks=clicked,
+        clicks=int((pages.chosen >= 0).sum()),
         several_clicks=pages.several_clicks,
         carts=int((pages.cart | pages.bought).sum()),
         purchases=int(pages.bought.sum()),
