@@ -1061,6 +1061,14 @@ def test_prices_of_several_units_are_doubted_or_refused(log: Any) -> None:
         read_pages(shown.assign(price=shown["price"].where(half | (shown["item"] > 3), 1e5 * shown["price"])), None)
 
 
+def test_discounts_in_percent_are_doubted(log: Any) -> None:
+    reduced = log["discount"] > 0
+    assert reduced.any()
+    (doubt,) = (doubt for doubt in doubts_of(log.assign(discount=20.0 * reduced)) if "discount" in doubt)
+    said = f"column 'discount': {reduced.sum():,} of {reduced.sum():,} discounts are larger than the price that is left"
+    assert doubt.startswith(f"{said}, the first is row {int(np.argmax(reduced))} with 20 taken off and ")
+
+
 def test_learned_vectors_of_few_items_have_fewer_dimensions(log: Any) -> None:
     few = log[log["item"] < 12]
     world = fit_pages(few[["user", "item", "time", "event", "page"]])

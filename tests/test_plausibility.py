@@ -175,6 +175,11 @@ DOUBTED = {
         r"column 'sales_value': within a product, prices of rows hardly grow with column 'quantity' \(by its power "
         r"-?0\.[0-9]+\); a price must be that of the whole row",
     ),
+    "discounts in percent": (
+        lambda log: log.assign(retail_disc=every_other(log, 20.0, 15.0)),
+        "column 'retail_disc': 7,200 of 7,200 discounts are larger than the price that is left, the first is row "
+        r"0 with 20 taken off and [0-9.]+ left; a discount must be an amount of money, and no percentage",
+    ),
     "ratings by another name": (
         lambda log: log.assign(**{"User Score": every_other(log, 0.5, 4.0, np.nan, 3.5)}),
         "column 'User Score' was not used: every row was taken for a choice of the item, however it was rated",

@@ -25,6 +25,7 @@ from .plausibility import (
     check_repeats,
     check_size,
     check_weight,
+    doubts_about_discount,
     doubts_about_labels,
     doubts_about_quantity,
     doubts_about_weights,
@@ -212,6 +213,7 @@ def fit(
         *check_events(purchases, named),
         *repeated_rows(purchases, named),
         *check_prices(lines, named["price"], named["quantity"]),
+        *doubts_about_discount(*_prices_of_rows(lines), named["discount"]),
         *doubts_about_quantity(purchases, named, lines),
         *doubts_about_labels(relabelled, len(items)),
     ]
@@ -260,6 +262,12 @@ def fit(
         purchases_per_visit=len(lines) / lines.groupby(["user", "date"]).ngroups,
     )
     return fitted_world(catalogue, how, log)
+
+
+def _prices_of_rows(lines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """What was paid for the rows of tidy lines, and their list prices."""
+    units = lines["units"].to_numpy()
+    return lines["paid"].to_numpy() * units, lines["list"].to_numpy() * units
 
 
 def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSettings) -> tuple[Catalogue, dict[str, Any]]:

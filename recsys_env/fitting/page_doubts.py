@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checks import shown
 from ..libraries import library
-from .plausibility import FEW, FEW_USERS, PURCHASE_FLAGS, TYPICAL, letters, price_spread
+from .plausibility import FEW, FEW_USERS, PURCHASE_FLAGS, TYPICAL, doubts_about_discount, letters, price_spread
 
 SEVERAL = 0.1  # share of the pages with a click that have several
 ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
@@ -201,21 +201,22 @@ def about_propensities(name: object, propensity: np.ndarray, offered: float) -> 
     ]
 
 
-def about_prices(values: dict[str, np.ndarray], name: object, item: np.ndarray) -> list[str]:
-    """A doubt if prices of an item [N], of this column, differ as those of different units do.
+def about_prices(values: dict[str, np.ndarray], columns: Mapping[str, str], item: np.ndarray) -> list[str]:
+    """Doubts whether prices of an item [N] differ as those of different units do, and whether discounts are amounts.
 
     Raises:
         ValueError: a price is too far from the other prices of its item; see `plausibility.price_spread`.
     """
     pd = library("pandas", "fit")
     lines = pd.DataFrame({"item": item, "list": values["price"] + values.get("discount", 0.0)})
-    spread = price_spread(lines, name)
-    if spread <= TYPICAL:
-        return []
-    return [
-        f"column {shown(name)}: prices typically differ from their item's median by a factor of {spread:.1f}; are they "
-        "of different units, such as cents and dollars?"
-    ]
+    spread = price_spread(lines, columns["price"])
+    doubts = doubts_about_discount(values["price"], lines["list"].to_numpy(), columns.get("discount"))
+    if spread > TYPICAL:
+        doubts.append(
+            f"column {shown(columns['price'])}: prices typically differ from their item's median by a factor of "
+            f"{spread:.1f}; are they of different units, such as cents and dollars?"
+        )
+    return doubts
 
 
 def about_weight_of_price(price: np.ndarray | None, item: np.ndarray, assumed: float) -> list[str]:

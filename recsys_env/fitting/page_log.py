@@ -559,10 +559,11 @@ def _ordered(
     ]
     agents, more_doubts = (1, []) if "agent" not in data else _agents_of_a_page(pd, data["agent"].iloc[one], row_page)
     doubts += more_doubts
+    used = {role: str(column.name) for role, column in data.items()}
     if "price" in values:
-        doubts += page_doubts.about_prices(values, data["price"].name, item)
+        doubts += page_doubts.about_prices(values, used, item)
     log: dict[str, Any] = {
-        "columns": {role: str(column.name) for role, column in data.items()},
+        "columns": used,
         "start": order.start,
         "row_page": order.number[codes.page],
         "row_time": codes.when,

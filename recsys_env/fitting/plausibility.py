@@ -353,6 +353,24 @@ def check_prices(lines: pd.DataFrame, column: str | None, quantity: str | None) 
     return doubts
 
 
+def doubts_about_discount(price: np.ndarray, full: np.ndarray, column: object) -> list[str]:
+    """A doubt if most discounts, of this column, are larger than the price that is left, as percentages are.
+
+    Args:
+        price, full: [N] prices of the rows, after and before the discount.
+    """
+    discount = full - price
+    given, larger = discount > 0, discount > price
+    if larger.sum() <= given.sum() / 2:
+        return []
+    first = int(np.argmax(larger))
+    return [
+        f"column {shown(column)}: {larger.sum():,} of {given.sum():,} discounts are larger than the price that is left, "
+        f"the first is row {first} with {discount[first]:.6g} taken off and {price[first]:.6g} left; a discount must be "
+        "an amount of money, and no percentage"
+    ]
+
+
 def doubts_about_quantity(table: pd.DataFrame, columns: Mapping[str, str | None], lines: pd.DataFrame) -> list[str]:
     """A doubt if the log names no quantity, and prices of tidy lines grow with another column of small integers."""
     if columns["price"] is None or columns["quantity"] is not None:
