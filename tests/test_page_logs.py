@@ -1061,6 +1061,25 @@ def test_prices_of_several_units_are_doubted_or_refused(log: Any) -> None:
         read_pages(shown.assign(price=shown["price"].where(half | (shown["item"] > 3), 1e5 * shown["price"])), None)
 
 
+def test_columns_of_one_value_are_doubted(log: Any, items: Any) -> None:
+    shown = clicks_alone(log)
+    for role, value, said in (
+        ("category", "all", "holds 'all' in all 12,000 rows: all items are of one topic, as without it"),
+        ("popularity", 7, "holds 7 in all 12,000 rows: policies that go by popularity cannot tell items apart"),
+        ("propensity", 1.0, "holds 1.0 in all 12,000 rows: a uniform draw among the 40 items that could be shown has"),
+    ):
+        said = said.replace("12,000", f"{len(shown):,}")
+        (doubt,) = doubts_of(shown.assign(**{role: value}))
+        assert doubt.startswith(f"column '{role}' {said}")
+    one = shown.assign(position=1, session=shown["user"] * 0)
+    assert any("holds 1 in all" in doubt and "how attention falls" in doubt for doubt in doubts_of(one))
+    assert not doubts_of(shown.assign(propensity=1 / 40))  # as if drawn from all items, again for each slot
+    offered = shown.assign(propensity=1 / 4, candidates=shown["page"].map(shown.groupby("page")["item"].agg(list)))
+    assert not doubts_of(offered)
+    (doubt,) = read_pages(shown, None, items.assign(popularity=3)).doubts
+    assert doubt.startswith("column 'popularity' holds 3 in all 40 rows: policies that go by popularity")
+
+
 def test_discounts_in_percent_are_doubted(log: Any) -> None:
     reduced = log["discount"] > 0
     assert reduced.any()

@@ -180,6 +180,10 @@ DOUBTED = {
         "column 'retail_disc': 7,200 of 7,200 discounts are larger than the price that is left, the first is row "
         r"0 with 20 taken off and [0-9.]+ left; a discount must be an amount of money, and no percentage",
     ),
+    "one category": (
+        lambda log: log.assign(product_category="food"),
+        "column 'product_category' holds 'food' in all 7,200 rows: all items are of one topic, as without it",
+    ),
     "ratings by another name": (
         lambda log: log.assign(**{"User Score": every_other(log, 0.5, 4.0, np.nan, 3.5)}),
         "column 'User Score' was not used: every row was taken for a choice of the item, however it was rated",

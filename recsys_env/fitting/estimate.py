@@ -25,6 +25,7 @@ from .plausibility import (
     check_repeats,
     check_size,
     check_weight,
+    doubts_about_constants,
     doubts_about_discount,
     doubts_about_labels,
     doubts_about_quantity,
@@ -211,6 +212,7 @@ def fit(
     lines, items, user_id, relabelled = tidy(purchases, named)
     doubts = [
         *check_events(purchases, named),
+        *doubts_about_constants({role: purchases[column] for role, column in named.items() if column is not None}),
         *repeated_rows(purchases, named),
         *check_prices(lines, named["price"], named["quantity"]),
         *doubts_about_discount(*_prices_of_rows(lines), named["discount"]),

@@ -15,7 +15,14 @@ from ..files import checked_path
 from ..libraries import library
 from . import page_doubts
 from .candidates import read_candidates
-from .plausibility import doubts_about_columns, missing_ids, refuse_rows, refuse_texts, refuse_two_units
+from .plausibility import (
+    doubts_about_columns,
+    doubts_about_constants,
+    missing_ids,
+    refuse_rows,
+    refuse_texts,
+    refuse_two_units,
+)
 from .table import codes_of, most_frequent_label, plain_numbers
 from .times import times_in
 
@@ -598,6 +605,8 @@ def _ordered(
         )
         doubts += more_doubts
         offered = offered if candidates is None else of_pages
+    of_table = {} if items is None else {role: items[named[role]] for role in ITEM_ROLES if named[role] in items}
+    doubts += doubts_about_constants({**data, **of_table}, offered)
     # The items of a log are those that could be shown only if it has many times as many rows.
     told = items is not None or candidates is not None or len(one) >= ROWS_PER_ITEM * offered
     if log["propensity"] is not None and told:

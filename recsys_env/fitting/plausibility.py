@@ -55,6 +55,17 @@ TYPICAL = 2.0  # factor between a price and the median of its product, in the ro
 ONE_USER = 0.1  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
 LARGEST = 50.0  # weights in ChoiceConfig and FeedbackConfig
+UNIFORM = 1.5  # factor between a constant propensity and that of a uniform draw
+ALL_ALIKE = {  # what follows if the column of a role holds one value
+    "topic": "all items are of one topic, as without it",
+    "category": "all items are of one topic, as without it",
+    "domain": "the assortment has one part, as without it",
+    "name": "items cannot be told apart by it",
+    "text": "items cannot be told apart by it",
+    "position": "the log does not tell how attention falls with the position",
+    "popularity": "policies that go by popularity cannot tell items apart",
+    "session": "all pages of a user count as one visit",
+}
 SECONDS, MILLISECONDS = (3e8, 1e10), (3e11, 1e13)  # since 1970; times from 1980 on
 
 
@@ -160,6 +171,31 @@ def doubts_about_columns(table: pd.DataFrame, columns: Mapping[str, str | None])
         for number, name in enumerate(table.columns):
             if name not in columns.values():
                 doubts += _doubts_about_currencies(table.iloc[:, number], columns["price"])
+    return doubts
+
+
+def doubts_about_constants(columns: Mapping[str, pd.Series], offered: float = 0.0) -> list[str]:
+    """Doubts about columns, by role, that hold one value in all rows, which tells nothing.
+
+    Args:
+        offered: items that could be shown at a slot, for propensities: those of a uniform draw are all alike.
+    """
+    doubts = []
+    for role in (*ALL_ALIKE, "propensity"):
+        values = columns[role].dropna() if role in columns else ()
+        if len(values) < 2 or values.head(SAMPLE).astype(str).nunique() > 1 or values.astype(str).nunique() > 1:
+            continue
+        follows = ALL_ALIKE.get(role)
+        if role == "propensity":
+            if float(values.iloc[0]) * offered < UNIFORM:
+                continue
+            follows = (
+                f"a uniform draw among the {offered:,.0f} items that could be shown has {1 / offered:.3g}. If retrieval "
+                "offered fewer, name a column of candidates; if these are no probabilities of a policy, leave them out"
+            )
+        doubts.append(
+            f"column {shown(values.name)} holds {shown(values.tolist()[0])} in all {len(values):,} rows: {follows}"
+        )
     return doubts
 
 
