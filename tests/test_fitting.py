@@ -170,7 +170,9 @@ def test_a_sample_of_users_is_less_certain(monkeypatch, log, world):
     known = log.groupby("household_id")["product_id"].nunique()
     cells = ITEMS + 29 * known + 29 * 28 // 2  # of a user who bought on each of the last 29 days
     monkeypatch.setattr("recsys_env.fitting.occasions.LIKELIHOOD_CELLS", cells.sum() / 2)
-    with pytest.warns(LogWarning, match=r"of \d\d users: with fewer than 200 purchases or 50 users they are uncertain"):
+    uncertain = pytest.warns(LogWarning, match="the weight of taste, 0.[0-9]+, is below 2 standard errors")
+    few = pytest.warns(LogWarning, match=r"of \d\d users: with fewer than 200 purchases or 50 users they are uncertain")
+    with uncertain, few:
         sample = fit_log(log, origin="free_choice", dims=4, habit_size=8)
     assert sample.log.weight_users == pytest.approx(USERS / 2, abs=2)
     assert world.log.weight_users == USERS

@@ -205,6 +205,10 @@ DOUBTED = {
         lambda log: log.assign(paid_in=every_other(log, "EUR", "EUR", "pln")),
         "column 'paid_in' names 2 currencies, EUR in 4,800 rows and PLN in 2,400; convert column 'sales_value'",
     ),
+    "users without tastes": (
+        lambda log: log.assign(household_id=np.random.default_rng(5).permutation(log["household_id"])),
+        r"the weight of taste, -?[0-9.]+, is below 2 standard errors of [0-9.]+: the log does not show that users like",
+    ),
     "ids that stand for missing ones": (
         lambda log: log.assign(product_id=log["product_id"].astype(str).where(log.index % 20 > 0, "NaN")),
         "column 'product_id': 360 rows have the item 'NaN', the first is row 0, and count as rows of one item",

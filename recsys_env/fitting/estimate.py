@@ -246,7 +246,7 @@ def fit(
     }
     new = None if new_items is None else newcomers(new_items, named, purchases[named["item"]])
     catalogue, evidence = _catalogue(lines, labels, chosen)
-    doubts += doubts_about_weights(evidence, named["price"])
+    doubts += doubts_about_weights(evidence, catalogue.settings["choice"]["beta_taste"], named["price"])
     warn_of_doubts(doubts, stacklevel=3)  # past the decorator
     if new is not None:
         catalogue = with_newcomers(catalogue, new, text)

@@ -54,6 +54,7 @@ PROPORTIONAL = 0.8  # power of a column without a role with which prices grow, f
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
 ONE_USER = 0.1  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
+SURE = 2.0  # standard errors by which the weight of taste is at least above 0
 LARGEST = 50.0  # weights in ChoiceConfig and FeedbackConfig
 UNIFORM = 1.5  # factor between a constant propensity and that of a uniform draw
 ALL_ALIKE = {  # what follows if the column of a role holds one value
@@ -531,7 +532,7 @@ def check_evidence(purchases: int, users: int, weight_days: float, enough_days: 
         )
 
 
-def doubts_about_weights(facts: Mapping[str, float], price: str | None) -> list[str]:
+def doubts_about_weights(facts: Mapping[str, float], beta_taste: float, price: str | None) -> list[str]:
     """Doubts about weights with these `LogFacts`, of a log with this column of prices, if it has one."""
     doubts = []
     purchases, users = facts["weight_purchases"], facts["weight_users"]
@@ -539,6 +540,11 @@ def doubts_about_weights(facts: Mapping[str, float], price: str | None) -> list[
         doubts.append(
             f"the weights of the utility rest on {purchases} purchases of {users} users: with fewer than {FEW} "
             f"purchases or {FEW_USERS} users they are uncertain, as their standard errors in summary() show"
+        )
+    if beta_taste < SURE * facts["taste_error"]:
+        doubts.append(
+            f"the weight of taste, {beta_taste:.2g}, is below {SURE:g} standard errors of {facts['taste_error']:.2g}: the "
+            "log does not show that users like different things, so policies that go by tastes have nothing to find"
         )
     if price is None:
         doubts.append("no column of prices is named: everything costs the same, and beta_price = 0")
