@@ -952,6 +952,16 @@ def test_a_flag_of_clicks_says_what_the_words_say(log: Any, kind: Any) -> None:
     np.testing.assert_array_equal(read_pages(flags, None).clicked, read_pages(words, None).clicked)
 
 
+def test_a_missing_flag_of_clicks_is_doubted(log: Any) -> None:
+    flags = (clicks_alone(log)["event"] == "click").astype(float)
+    known = (flags == 1) | (np.arange(len(flags)) % 10 != 3)
+    (doubt,) = doubts_of(clicks_alone(log).assign(event=flags.where(known)))
+    said = f"column 'event': {(~known).sum():,} of {len(flags):,} rows hold nothing, the first is row 3, and count as"
+    assert doubt.startswith(f"{said} shown and not clicked")
+    words = clicks_alone(log)["event"].replace("none", None)  # in words, none and nothing are the same
+    assert not doubts_of(clicks_alone(log).assign(event=words))
+
+
 def test_without_pages_rows_of_the_same_user_and_time_are_one(log: Any) -> None:
     shown = clicks_alone(log).reset_index(drop=True)
     given, found = read_pages(shown, None), read_pages(shown.drop(columns=["page", "session"]), None)
@@ -1180,6 +1190,8 @@ def test_bad_logs_are_refused_with_column_count_and_example(log: Any, change: An
 def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) -> None:
     with pytest.raises(ValueError, match="table of items lacks"):
         fit_pages(log, items=items.iloc[:-1])
+    with pytest.raises(ValueError, match="'vector' of items holds vectors of one direction in all 40 rows, that of .1, 0"):
+        fit_pages(log, items=items.assign(vector=[[1 + number, 0] for number in range(len(items))]))
     with pytest.raises(ValueError, match="once"):
         fit_pages(log, items=pd.concat([items, items.iloc[:1]]))
     with pytest.raises(ValueError, match="'item' of items must not be missing; 1 of 40 .* row 7 with ''"):

@@ -63,6 +63,7 @@ LISTED = 8  # values of a column of events that an error names
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
 ZEROS = 0.5  # positions of 0 for each of 1, from which on they count from 0
 LARGEST_POSITION = 2**53
+SMALLEST_ANGLE = 1e-6  # between vectors of unit norm; less is rounding
 UNEQUAL = 0.1  # share of the pages on which recommenders fill different numbers of slots
 ROWS_PER_ITEM = 3  # of a log, from which on nearly all items that could be shown occur in it
 
@@ -295,8 +296,8 @@ def _present(what: str, table: Any, named: dict[str, str | None], given: Mapping
 
 
 def _levels(pd: Any, event: Any) -> tuple[np.ndarray, list[str]]:
-    """Each row's event as a number of `EVENTS`, and a doubt if other names stand for them. A missing event is "none",
-    and a flag says whether the item was clicked."""
+    """Each row's event as a number of `EVENTS`, and doubts if other names stand for them, or flags are missing. A
+    missing event is "none", and a flag says whether the item was clicked."""
     allowed = f"must hold {', '.join(EVENTS)} or nothing, or else 0 and 1, or truth values, for none and click"
     try:
         codes, kinds = pd.factorize(event)
@@ -310,7 +311,14 @@ def _levels(pd: Any, event: Any) -> tuple[np.ndarray, list[str]]:
     names = list(EVENTS)
     read = [f"{kind} as {names[known[word]]}" for kind, word in zip(kinds, words, strict=True) if word not in EVENTS]
     guessed = any(word not in EVENTS and word not in FLAGS for word in words)
-    return level, [f"column {shown(event.name)}: {', '.join(read)} was read"] if guessed else []
+    doubts = [f"column {shown(event.name)}: {', '.join(read)} was read"] if guessed else []
+    missing = codes < 0
+    if missing.any() and any(word in FLAGS for word in words):
+        doubts.append(
+            f"column {shown(event.name)}: {missing.sum():,} of {len(missing):,} rows hold nothing, the first is row "
+            f"{int(np.argmax(missing))}, and count as shown and not clicked; drop rows of which this is not known"
+        )
+    return level, doubts
 
 
 def _page_numbers(
@@ -671,7 +679,7 @@ def _items(
     index = index_in(item_ids, of_log)
     known: dict[str, Any] = {**unknown, "item_ids": item_ids, "text": np.full(len(item_ids), "")}
     if "vector" in table:
-        known["vectors"] = _vectors(table["vector"])
+        known["vectors"] = _vectors(table["vector"].rename(used["vector"]))
     if "price" in table:
         known["list_price"] = _numbers(table["price"], "above 0 and below 1e12", lambda v: (v > 0) & (v < 1e12))
     if "popularity" in table:
@@ -695,10 +703,17 @@ def _vectors(column: Any) -> np.ndarray:
     try:
         rows = np.stack([np.asarray(row, np.float64) for row in column])
     except (TypeError, ValueError):
-        raise ValueError("column 'vector' of items must hold rows of numbers of one length") from None
+        raise ValueError(f"column {shown(column.name)} of items must hold rows of numbers of one length") from None
     if rows.ndim != 2 or rows.shape[1] == 0:
-        raise ValueError(f"column 'vector' of items must hold rows of numbers, it has shape {list(rows.shape)}")
+        raise ValueError(
+            f"column {shown(column.name)} of items must hold rows of numbers, it has shape {list(rows.shape)}"
+        )
     norm = np.linalg.norm(rows, axis=1)
     refuse_rows(column, ~(np.isfinite(norm) & (norm > 1e-9)), "of items must hold finite vectors other than 0")
     vectors: np.ndarray = rows / norm[:, None]
+    if np.ptp(vectors, axis=0).max() < SMALLEST_ANGLE:
+        raise ValueError(
+            f"column {shown(column.name)} of items holds vectors of one direction in all {len(vectors):,} rows, that of "
+            f"{shown(column.iloc[0])}, so that tastes cannot differ: give vectors that tell items apart, or leave them out"
+        )
     return vectors
