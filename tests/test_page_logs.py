@@ -784,6 +784,15 @@ def test_what_pages_rarely_hold_is_doubted(log: Any) -> None:
     assert any("pages hold one item, which was put in a cart or bought" in doubt for doubt in doubts_of(orders))
 
 
+def test_pages_on_which_nothing_was_ignored_are_doubted(log: Any) -> None:
+    shown = clicks_alone(log)
+    whole = shown["page"].isin(shown["page"].unique()[:90])
+    full = shown.assign(event=shown["event"].where(~whole, "click"))
+    (doubt,) = (doubt for doubt in doubts_of(full) if "ignored" in doubt)
+    assert doubt.startswith(f"90 of {shown['page'].nunique():,} pages hold several items, of which all were clicked, put")
+    assert not any("ignored" in doubt for doubt in doubts_of(log))
+
+
 def test_what_was_not_read_or_counted_apart_is_doubted(log: Any) -> None:
     shown = log[~log.duplicated(["page", "item"])]
     (doubt,) = doubts_of(shown.assign(is_purchase=np.arange(len(shown)) % 50 == 3))
@@ -842,6 +851,24 @@ def test_times_that_do_not_order_pages_are_doubted(log: Any) -> None:
     backwards = read_pages(log.assign(time=log["time"].max() - log["time"]), None).doubts
     assert any("column 'time' runs against column 'page'" in doubt for doubt in backwards)
     assert not any(" runs against " in doubt or " at the same time " in doubt for doubt in read_pages(log, None).doubts)
+
+
+def test_pages_whose_rows_lie_far_apart_are_doubted(log: Any) -> None:
+    shown = clicks_alone(log).reset_index(drop=True)
+    pages = shown["page"].nunique()
+    times = np.random.default_rng(0).permutation(shown["time"])
+    ticks = doubts_of(shown.assign(time=times))
+    assert any("lie more than a tenth of the time of the log apart, the first page is " in doubt for doubt in ticks)
+    dates = pd.Timestamp("2025-01-01") + pd.to_timedelta(shown["time"], "h")
+    assert not doubts_of(shown.assign(time=dates))
+    for late in (dates, dates.astype(str), dates.astype("int64") // 10**9, dates.astype("int64") // 10**6):
+        later = shown["page"].isin(shown["page"].unique()[5:65]) & (shown["position"] == 2)
+        moved = late.where(~later, late.iloc[-1])
+        (doubt,) = (doubt for doubt in doubts_of(shown.assign(time=moved)) if "apart" in doubt)
+        assert doubt.startswith(f"column 'time': the rows of 60 of {pages:,} pages lie more than a day apart, the first")
+        assert f"the first page is {shown['page'].unique()[5]} with " in doubt
+    minutes = dates + pd.to_timedelta(shown["position"], "m")
+    assert not doubts_of(shown.assign(time=minutes))
 
 
 def test_pages_of_the_same_date_cannot_be_told_apart_without_a_column(log: Any) -> None:

@@ -9,10 +9,23 @@ import numpy as np
 
 from ..checks import shown
 from ..libraries import library
-from .plausibility import FEW, FEW_USERS, PURCHASE_FLAGS, TYPICAL, doubts_about_discount, letters, price_spread
+from .plausibility import (
+    FEW,
+    FEW_USERS,
+    MILLISECONDS,
+    PURCHASE_FLAGS,
+    SECONDS,
+    TYPICAL,
+    doubts_about_discount,
+    letters,
+    price_spread,
+)
 
 SEVERAL = 0.1  # share of the pages with a click that have several
-ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else
+ALONE = 0.01  # share of the pages that hold a cart or purchase and nothing else, or nothing that was ignored
+APART = 0.01  # share of the pages whose rows are of times far apart
+PART = 0.1  # of the time of the log, for times in an unknown unit
+DAY = 86_400.0  # seconds
 GAPS = 0.5  # share of the pages whose positions have gaps
 STANDARD_ERRORS = 3  # by which items further down are clicked more often
 TOO_OPEN = 1.5  # factor between the items that propensities leave open and those that were offered
@@ -99,6 +112,44 @@ def about_order(time: Any, numbers: Any, start: np.ndarray, user: np.ndarray) ->
     ]
 
 
+def about_long_pages(time: Any, ids: Any, page: np.ndarray, when: np.ndarray) -> list[str]:
+    """A doubt if rows of a page lie far apart in time: by more than a day or, where the unit of times is not known, by
+    more than a tenth of the time of the log.
+
+    Args:
+        time, ids: columns of times and page ids [N] of rows that tell what happened while the page was seen.
+        page, when: [N] the same as numbers.
+    """
+    day = _day(time, when)
+    rows = library("pandas", "fit").Series(when).groupby(page)
+    first, last = rows.transform("min"), rows.transform("max")
+    long = (last - first > (day or PART * np.ptp(when))).to_numpy()
+    pages, of_log = len(np.unique(page[long])), int(page.max()) + 1
+    if pages <= APART * of_log or first.min() == first.max():
+        return []
+    row = int(np.argmax(long))
+    of_page = np.flatnonzero(page == page[row])
+    begin, end = (time.iloc[of_page[at]] for at in (np.argmin(when[of_page]), np.argmax(when[of_page])))
+    return [
+        f"column {shown(time.name)}: the rows of {pages:,} of {of_log:,} pages lie more than "
+        f"{'a day' if day else 'a tenth of the time of the log'} apart, the first page is "
+        f"{shown(ids.iloc[[row]].tolist()[0])} with {begin} and {end}; pages are ordered by the earliest of their rows. "
+        "Are the times those of other rows?"
+    ]
+
+
+def _day(time: Any, when: np.ndarray) -> float | None:
+    """A day in the unit of a column of times, which are these numbers [N]; None if it is not known."""
+    try:
+        float(time.iloc[0])
+    except (TypeError, ValueError):  # a date
+        return DAY
+    for (low, high), day in ((SECONDS, DAY), (MILLISECONDS, 1_000 * DAY)):
+        if low <= when.min() <= when.max() <= high:
+            return day
+    return None
+
+
 def about_pages(
     first_row: np.ndarray, rank: np.ndarray | None, clicked: np.ndarray, carted: np.ndarray, bought: np.ndarray
 ) -> list[str]:
@@ -115,6 +166,12 @@ def about_pages(
         doubts.append(
             f"{alone:,} of {len(sizes):,} pages hold one item, which was put in a cart or bought: if it was shown on "
             "an earlier page, give the row the id of that page"
+        )
+    whole = (sizes > 1) & np.logical_and.reduceat(clicked, first_row[:-1])
+    if whole.sum() > ALONE * len(sizes):
+        doubts.append(
+            f"{whole.sum():,} of {len(sizes):,} pages hold several items, of which all were clicked, put in a cart or "
+            "bought: what was shown beside them and ignored seems to be missing, without which their appeal is overstated"
         )
     if bought.any() and bought.sum() == clicked.sum():
         doubts.append(f"all {clicked.sum():,} clicked items were bought: are clicks recorded as purchases?")

@@ -520,14 +520,18 @@ def _page_order(pd: Any, data: dict[str, Any], codes: Codes) -> PageOrder:
     return PageOrder(number, began[by_user], user[by_user], session, first_page)
 
 
-def _doubts_about_order(data: dict[str, Any], page: np.ndarray, order: PageOrder) -> list[str]:
-    """Doubts of `page_doubts.about_order`, about rows [N] of these pages."""
+def _doubts_about_order(data: dict[str, Any], codes: Codes, order: PageOrder) -> list[str]:
+    """Doubts about the times of rows and pages."""
     if "time" not in data:
         return []
-    pages = None
-    if "page" in data:
-        pages = data["page"].iloc[np.unique(page, return_index=True)[1][np.argsort(order.number)]]
-    return page_doubts.about_order(data["time"], pages, order.start, order.user)
+    if "page" not in data:  # pages have one time each
+        return page_doubts.about_order(data["time"], None, order.start, order.user)
+    seen = codes.level <= EVENTS["click"]
+    of_pages = data["page"].iloc[np.unique(codes.page, return_index=True)[1][np.argsort(order.number)]]
+    return [
+        *page_doubts.about_order(data["time"], of_pages, order.start, order.user),
+        *page_doubts.about_long_pages(data["time"][seen], data["page"][seen], codes.page[seen], codes.when[seen]),
+    ]
 
 
 def _check_clicks(event: Any, clicks: np.ndarray) -> None:
@@ -566,7 +570,7 @@ def _ordered(
     doubts = [
         *doubts,
         *page_doubts.about_events(data, before, clicks, order.user),
-        *_doubts_about_order(data, codes.page, order),
+        *_doubts_about_order(data, codes, order),
         *page_doubts.about_repeats(
             (codes.page[joined.row], item[joined.row]), None if rank is None else (row_page, rank)
         ),
