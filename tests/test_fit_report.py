@@ -20,6 +20,7 @@ from scipy.sparse import csr_matrix  # noqa: E402
 from recsys_env import replace  # noqa: E402
 from recsys_env.__main__ import main  # noqa: E402
 from recsys_env.fitting import ORIGINS, FittedWorld, fit  # noqa: E402
+from recsys_env.fitting.log_file import with_times  # noqa: E402
 from recsys_env.fitting.report import (  # noqa: E402
     assess,
     commands,
@@ -482,6 +483,7 @@ def test_a_world_is_fitted_to_a_file(log: Any, kind: str, tmp_path: Path, capsys
     assert (status, "shop.npz" in shown, "fit a world" in progress) == (0, True, True)
     expected = fit(log, origin="free_choice", columns=NAMED, source=path.name)
     assert FittedWorld.load(out).summary() == expected.summary()
+    assert fit(path, origin="free_choice", columns=NAMED, source=path.name) == FittedWorld.load(out)
 
 
 READ = {
@@ -543,7 +545,7 @@ def test_times_of_pages_may_be_any_numbers(tmp_path: Path) -> None:
     assert found["time"].tolist() == numbers
     table = pd.DataFrame({"time": pd.array([1_700_000_000, None, 1_700_000_060], "Int64")})
     with pytest.raises(ValueError, match="1 of 3 rows are affected, the first is row 1 with"):
-        commands._with_times(pd, table, "time", all_or_none=False)
+        with_times(table, "time", all_or_none=False)
 
 
 def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:

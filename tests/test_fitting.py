@@ -775,7 +775,6 @@ def test_options_are_checked_before_the_fit(monkeypatch, log, options, error, me
     [
         ([1, 2], "purchases is a list; it must be a pandas DataFrame with one row per purchase$"),
         ({"household_id": [1]}, "purchases is a dict; .*pandas.DataFrame"),
-        ("log.csv", "purchases is a str; .*pandas.read_csv"),
         (None, "purchases is a NoneType"),
         (np.zeros(3), "purchases is a ndarray"),
         (pd.Series([1.0]), "purchases is a Series"),
@@ -784,6 +783,11 @@ def test_options_are_checked_before_the_fit(monkeypatch, log, options, error, me
 def test_what_is_no_table_is_named(table, message):
     with pytest.raises(TypeError, match=message):
         fit(table)
+
+
+def test_a_file_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"there is no file nowhere\.csv"):
+        fit("nowhere.csv")
 
 
 def test_a_column_that_is_no_near_miss_is_not_suggested():

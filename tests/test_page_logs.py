@@ -964,12 +964,17 @@ def test_rows_of_later_events_belong_to_the_page_that_showed_the_item():
     assert pages.cart.tolist() == [False, True, False, False, False, False]
 
 
-def test_a_parquet_file_is_a_log(log: Any, tmp_path: Any) -> None:
+def test_a_file_is_a_log(log: Any, tmp_path: Any) -> None:
     pytest.importorskip("pyarrow")
     log.to_parquet(tmp_path / "log.parquet")
-    read, given = read_pages(tmp_path / "log.parquet", None), read_pages(log, None)
-    np.testing.assert_array_equal(read.item, given.item)
-    np.testing.assert_array_equal(read.chosen, given.chosen)
+    log.to_csv(tmp_path / "log.csv.gz", index=False)
+    given = read_pages(log, None)
+    for path in (tmp_path / "log.parquet", str(tmp_path / "log.csv.gz")):
+        read = read_pages(path, None)
+        np.testing.assert_array_equal(read.item, given.item)
+        np.testing.assert_array_equal(read.chosen, given.chosen)
+    with pytest.raises(ValueError, match=r"must be a file whose name ends in .csv, .csv.gz, .tsv, .tsv.gz or .parquet"):
+        read_pages(tmp_path / "log.xlsx", None)
 
 
 @pytest.mark.parametrize("kind", [int, float, bool, str])

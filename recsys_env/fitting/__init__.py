@@ -1,5 +1,6 @@
 """Purchase log -> `FittedWorld`: fit the utility to what customers bought, when and at what price.
 
+log_file.py      file -> log
 table.py         log -> tidy lines
 times.py         texts -> times
 plausibility.py  whether the log can be what it is taken for

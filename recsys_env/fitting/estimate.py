@@ -15,6 +15,7 @@ from ..checks import shown
 from ..language.encoders import MINILM
 from ..libraries import library
 from ..settings import Settings, number_field, replace
+from .log_file import log_table
 from .newcomers import with_newcomers
 from .occasions import Occasions, blocks_of, enough_days, occasions_of, returning_users
 from .page_world import fit_pages
@@ -130,7 +131,8 @@ def fit(
     """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and all other constructors accept it.
 
     Args:
-        purchases: one row per purchase, in any order. Every row is used. Columns that are not named here are ignored,
+        purchases: one row per purchase, in any order, or the path of a .csv, .tsv or .parquet file with such a table,
+            which is read as by `python -m recsys_env fit`. Every row is used. Columns that are not named here are ignored,
             unless one says that rows are no purchases (such as a column of events with clicks).
         origin: required; how customers came to choose: "free_choice" (from the whole assortment), "random_pages" (from
             pages filled at random) or "recommender" (from pages that a recommender had filled). Purchases from a
@@ -209,6 +211,7 @@ def fit(
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")
     named = named_columns(columns)
+    purchases = log_table(purchases, named, all_or_none=False)
     lines, items, user_id, relabelled = tidy(purchases, named)
     doubts = [
         *check_events(purchases, named),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..checks import did_you_mean, shown
-from ..files import checked_path
 from ..libraries import library
 from . import page_doubts
 from .candidates import read_candidates
+from .log_file import IDS, log_table
 from .plausibility import (
     doubts_about_columns,
     doubts_about_constants,
@@ -49,7 +49,6 @@ PAGE_ROLES = (
 )
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 REQUIRED = ("user", "item", "event")  # and page or time
-IDS = ("user", "item", "page", "session")  # roles whose values are names, also if they look like numbers
 EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
 # A column that says what was clicked; False is 0.
 FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1, "no": 0, "yes": 1, "n": 0, "y": 1, "f": 0, "t": 1}
@@ -256,22 +255,16 @@ def _named(columns: Mapping[str, str | None] | None, roles: tuple[str, ...]) -> 
 
 
 def _table(pd: Any, log: Any, named: dict[str, str | None]) -> Any:
-    if isinstance(log, str | Path):
-        path = checked_path("log", log)
-        if not path.is_file():
-            raise ValueError(f"log = {shown(str(path))} is no file; it must be a DataFrame or a Parquet file")
-        library("pyarrow", "fit")
-        try:
-            log = pd.read_parquet(path)
-        except Exception as error:  # pyarrow's own kinds
-            raise ValueError(f"log = {shown(str(path))} is no Parquet file that can be read: {error}") from None
-    if not isinstance(log, pd.DataFrame):
-        raise TypeError(f"log is a {type(log).__name__}; it must be a pandas DataFrame or the path of a Parquet file")
-    if len(log) == 0:
+    table = log_table(log, named, all_or_none=True)
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            f"log is a {type(log).__name__}; it must be a pandas DataFrame or the path of a .csv, .tsv or .parquet file"
+        )
+    if len(table) == 0:
         raise ValueError(
             f"the log is empty; it needs one row per shown item, with {', '.join(REQUIRED)}, and page or time"
         )
-    return log
+    return table
 
 
 def _present(what: str, table: Any, named: dict[str, str | None], given: Mapping[str, str | None]) -> dict[str, str]:

@@ -68,7 +68,8 @@ def fit_pages(
     """Fit a world to a log of pages; `fit(log, origin="pages", ...)` calls it.
 
     Args:
-        log: one row for each item shown on a page, or the path of a Parquet file. Further rows of the same item on the
+        log: one row for each item shown on a page, or the path of a .csv, .tsv or .parquet file with such a table, which
+            is read as by `python -m recsys_env fit`. Further rows of the same item on the
             same page may tell what happened later.
         columns: the log's column for each of these roles where it has another name than the role; None: not to be used.
             Required are "user", "item", "event", and "page" or "time". Any other role is left out if the log has no

@@ -116,7 +116,8 @@ def assess(
     Of a log of pages the last pages are held out, and what is predicted, simulated and decided are clicks.
 
     Args:
-        purchases, origin, columns, items: as in `fit`.
+        purchases: the log, a DataFrame as for `fit`.
+        origin, columns, items: as in `fit`.
         fit_settings: fields of `FitSettings`, or of `PageFitSettings`.
         progress: called with the name of each step before it begins.
         settings: fields of `ReportSettings`.
