@@ -903,6 +903,10 @@ def test_the_summary_says_what_is_estimated_and_what_is_kept(world: FittedWorld,
     for part in ("choice.beta_taste = ", "(+- ", "Kept at its default", "arrival.r_1 = 0", "Not to be known"):
         assert part in text
     assert "clicks stand in" not in text
+    named = dataclasses.replace(world.catalogue, source="shop")
+    assert world.log.settings == "dims=16 beta_price=0.0 habit=click habit_size=64 habit_decay=0.98"
+    assert f"\n  fitted by recsys_env {recsys_env.__version__} with {world.log.settings}\n" in text
+    assert "\n  source: shop\n" in dataclasses.replace(world, catalogue=named).summary()
     plain = fit_pages(log.drop(columns=["position", "price", "discount", "popularity"]))
     text = plain.summary()
     assert "clicks stand in" in text

@@ -49,7 +49,7 @@ from .weights import (
     logit_weights,
     new_purchases,
 )
-from .world import FittedWorld, LogFacts, checked_origin, fitted_world, warn_of
+from .world import FittedWorld, LogFacts, checked_origin, fitted_world, provenance, warn_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,6 +263,7 @@ def fit(
         last=str(lines["date"].max().date()),
         days=float(np.ptp(lines["day"])),
         **evidence,
+        **provenance(chosen),
         doubts="\n".join(doubts),
         purchases_per_visit=len(lines) / lines.groupby(["user", "date"]).ngroups,
     )

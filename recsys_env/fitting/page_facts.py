@@ -102,6 +102,7 @@ def page_summary(world: Any) -> str:
         f"{facts.purchases:,} purchases",
         f"  {log.users:,} users, {log.items:,} items in {len(world.catalogue.topic_name)} topics"
         + (f", {log.first} to {log.last}" if log.first else ""),
+        *provenance_lines(world),
     ]
     if facts.several_clicks:
         lines.append(f"  {facts.several_clicks:,} pages had several clicks: the first one counts")
@@ -191,6 +192,13 @@ def page_summary(world: Any) -> str:
     lines += [f"  {name} = {in_words(value_of(world, name))}: {meaning}" for name, meaning in kept.items()]
     lines += ["", "Not to be known from a log of pages"]
     return "\n".join([*lines, *(f"  - {sentence}" for sentence in world.unknown)])
+
+
+def provenance_lines(world: Any) -> list[str]:
+    """Lines about the source of a log, and about the version and settings of the fit, as far as they are known."""
+    source, log = world.catalogue.source, world.log
+    lines = [f"  source: {source}"] if source else []
+    return lines + ([f"  fitted by recsys_env {log.version} with {log.settings}"] if log.version else [])
 
 
 def value_of(config: WorldConfig, name: str) -> Any:

@@ -25,7 +25,7 @@ from .page_log import SMALLEST_COUNT, PageLog, read_pages
 from .plausibility import LARGEST, check_weight, warn_of_doubts
 from .prices import PROMOTED, mean_by, price_ratios
 from .visits import Lost, activity, users_lost
-from .world import FittedWorld, LogFacts
+from .world import FittedWorld, LogFacts, provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,6 +237,7 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         relabelled=pages.several_labels,
         first=pages.first,
         last=pages.last,
+        **provenance(chosen),
         doubts="\n".join((*pages.serious, *doubts_of(pages, chosen))),
     )
     return _world(catalogue, described, facts, pages), model

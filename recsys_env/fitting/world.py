@@ -9,13 +9,14 @@ Loading and playing a world needs only the core dependencies.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..catalogue import Catalogue, check_sizes
 from ..checks import did_you_mean, shown
 from ..config import SceneConfig, WorldConfig, plain_config
@@ -25,7 +26,7 @@ from ..policies import Team
 from ..settings import Settings, number_field, replace, text_field
 from ..vector import VectorEnv
 from .page_facts import UNKNOWN as UNKNOWN_OF_PAGES
-from .page_facts import PageFacts, in_words, page_summary, value_of
+from .page_facts import PageFacts, in_words, page_summary, provenance_lines, value_of
 
 SEED = 0
 CLICKS_PER_PAGE = 0.3  # of random pages; unsaturated, so that policies can differ
@@ -119,6 +120,8 @@ class LogFacts(Settings):
     taste_error: float = number_field(0.0, "standard error of beta_taste", 0)
     price_error: float = number_field(0.0, "standard error of beta_price", 0)
     habit_error: float = number_field(0.0, "standard error of beta_repeat or habit_rate", 0)
+    version: str = text_field("", "version of the package that fitted the world; empty = not known")
+    settings: str = text_field("", "settings of the fit, as `--settings` takes them")
     doubts: str = text_field("", "what in the log is probably wrong, although it can be fitted; one sentence per line")
     purchases_per_visit: float = number_field(1.0, "purchases per visit, a day on which a user bought something", 1)
     world_purchases_per_visit: float = number_field(0.0, "the same in the world as fitted, under the random policy", 0)
@@ -153,6 +156,7 @@ class FittedWorld(WorldConfig):
             f"in {len(self.catalogue.topic_name)} topics",
             f"  {log.first} to {log.last} ({log.days:.1f} days); every row was used",
             f"  origin = {self.origin!r}: {ORIGINS[self.origin]}",
+            *provenance_lines(self),
         ]
         if log.relabelled:
             lines.append(
@@ -251,6 +255,11 @@ def fitted_world(catalogue: Catalogue, origin: str, log: LogFacts) -> FittedWorl
     for _ in range(2):  # habits, and with them what pages are worth, depend a little on how much is bought
         world = replace(world, {"choice": {"v_0": _outside_option(world)}})
     return replace(world, {"log": {"world_purchases_per_visit": _purchases_per_visit(world)}})
+
+
+def provenance(settings: Settings) -> dict[str, str]:
+    """Return the fields of `LogFacts` that say how a world was fitted: by which version, and with these settings."""
+    return {"version": __version__, "settings": " ".join(f"{name}={value}" for name, value in asdict(settings).items())}
 
 
 def fitted_fields(catalogue: Catalogue, log: LogFacts) -> dict[str, dict[str, Any]]:
