@@ -106,6 +106,7 @@ def test_the_page_needs_no_other_file(report: dict[str, Any], tmp_path: Path) ->
     assert "a &lt;log&gt;" in text
     assert report["verdict"]["sentence"] in text
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
+    assert "because it needs the true rewards.</p>" in text  # no study measures the regret of a fitted world's choice
     assert text.count("data:image/svg+xml;base64,") == 6
     for part in ("all", "new"):
         quality = report["held out"]["quality"][part][ranking.FITTED]["ndcg"]

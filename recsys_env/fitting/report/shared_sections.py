@@ -105,8 +105,7 @@ def policies(found: Mapping[str, Any], unit: str) -> list[str]:
         table(["policy", "reward", "truly better than"], rows),
         paragraph(
             "How much would be lost by choosing the policy that this world prefers (the regret) cannot be computed "
-            "from a log, because it needs the true rewards. The benchmarks of the package measure it in worlds where "
-            "the truth is known."
+            "from a log, because it needs the true rewards."
         ),
         "<h3>If something that the log does not show drives the choices</h3>",
         paragraph(
