@@ -983,7 +983,11 @@ def test_a_product_that_is_launched_in_the_last_days_teaches_no_weights(log):
     [
         (lambda: shelf(np.array([3, 38])), SAID, r"new_items has 1 items that the log has purchases of, such as 1003"),
         (lambda: shelf(np.array([38, 38])), SAID, "new_items has the item 1038 more than once"),
-        (lambda: shelf(np.array([38]), said=None), SAID, "column 'said' of new_items has 1 missing values; .* is row 0"),
+        (
+            lambda: shelf(np.array([38]), said=None),
+            SAID,
+            "column 'said' of new_items has 1 missing values; .* is row 0",
+        ),
         (lambda: shelf(np.array([38])).drop(columns="sales_value"), SAID, "new_items has no column 'sales_value' for"),
         (lambda: shelf(np.array([38]), sales_value=0.0), SAID, "column 'sales_value' must be finite and > 0"),
         (lambda: shelf(np.array([38])), {}, "new_items needs a column for text: columns="),

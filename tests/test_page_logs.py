@@ -789,7 +789,9 @@ def test_pages_on_which_nothing_was_ignored_are_doubted(log: Any) -> None:
     whole = shown["page"].isin(shown["page"].unique()[:90])
     full = shown.assign(event=shown["event"].where(~whole, "click"))
     (doubt,) = (doubt for doubt in doubts_of(full) if "ignored" in doubt)
-    assert doubt.startswith(f"90 of {shown['page'].nunique():,} pages hold several items, of which all were clicked, put")
+    assert doubt.startswith(
+        f"90 of {shown['page'].nunique():,} pages hold several items, of which all were clicked, put"
+    )
     assert not any("ignored" in doubt for doubt in doubts_of(log))
 
 
@@ -865,7 +867,9 @@ def test_pages_whose_rows_lie_far_apart_are_doubted(log: Any) -> None:
         later = shown["page"].isin(shown["page"].unique()[5:65]) & (shown["position"] == 2)
         moved = late.where(~later, late.iloc[-1])
         (doubt,) = (doubt for doubt in doubts_of(shown.assign(time=moved)) if "apart" in doubt)
-        assert doubt.startswith(f"column 'time': the rows of 60 of {pages:,} pages lie more than a day apart, the first")
+        assert doubt.startswith(
+            f"column 'time': the rows of 60 of {pages:,} pages lie more than a day apart, the first"
+        )
         assert f"the first page is {shown['page'].unique()[5]} with " in doubt
     minutes = dates + pd.to_timedelta(shown["position"], "m")
     assert not doubts_of(shown.assign(time=minutes))
@@ -1226,11 +1230,13 @@ def test_bad_logs_are_refused_with_column_count_and_example(log: Any, change: An
 def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) -> None:
     with pytest.raises(ValueError, match="table of items lacks"):
         fit_pages(log, items=items.iloc[:-1])
-    with pytest.raises(ValueError, match="'vector' of items holds vectors of one direction in all 40 rows, that of .1, 0"):
+    with pytest.raises(
+        ValueError, match=r"'vector' of items holds vectors of one direction in all 40 rows, that of .1, 0"
+    ):
         fit_pages(log, items=items.assign(vector=[[1 + number, 0] for number in range(len(items))]))
     with pytest.raises(ValueError, match="once"):
         fit_pages(log, items=pd.concat([items, items.iloc[:1]]))
-    with pytest.raises(ValueError, match="'item' of items must not be missing; 1 of 40 .* row 7 with ''"):
+    with pytest.raises(ValueError, match=r"'item' of items must not be missing; 1 of 40 .* row 7 with ''"):
         fit_pages(log, items=items.assign(item=items["item"].astype(object).where(items["item"] != 7, "")))
     with pytest.raises(ValueError, match="no role 'clicked'"):
         fit_pages(log, columns={"clicked": "event"})

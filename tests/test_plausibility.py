@@ -351,7 +351,9 @@ def test_times_that_are_not_written_alike_are_refused():
 
 def test_what_is_no_time_is_counted() -> None:
     days = pd.Series(["2024-01-01", {"day": 1}, "2024-01-02", [1, 2]], name="when")
-    with pytest.raises(ValueError, match="'when' must hold times; 2 of 4 rows hold something else, .* row 1 with .'day"):
+    with pytest.raises(
+        ValueError, match=r"'when' must hold times; 2 of 4 rows hold something else, .* row 1 with .'day"
+    ):
         times_in(days, "times")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
+from .. import __version__
 from ..catalogue import Catalogue
 from ..checks import shown
 from ..language.encoders import MINILM
@@ -49,7 +50,7 @@ from .weights import (
     logit_weights,
     new_purchases,
 )
-from .world import FittedWorld, LogFacts, checked_origin, fitted_world, provenance, warn_of
+from .world import FittedWorld, LogFacts, checked_origin, fitted_world, settings_in_words, warn_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,8 +133,8 @@ def fit(
 
     Args:
         purchases: one row per purchase, in any order, or the path of a .csv, .tsv or .parquet file with such a table,
-            which is read as by `python -m recsys_env fit`. Every row is used. Columns that are not named here are ignored,
-            unless one says that rows are no purchases (such as a column of events with clicks).
+            which is read as by `python -m recsys_env fit`. Every row is used. Columns that are not named here are
+            ignored, unless one says that rows are no purchases (such as a column of events with clicks).
         origin: required; how customers came to choose: "free_choice" (from the whole assortment), "random_pages" (from
             pages filled at random) or "recommender" (from pages that a recommender had filled). Purchases from a
             recommender's pages depend on what it showed as much as on what people like. For such a log
@@ -263,7 +264,8 @@ def fit(
         last=str(lines["date"].max().date()),
         days=float(np.ptp(lines["day"])),
         **evidence,
-        **provenance(chosen),
+        version=__version__,
+        settings=settings_in_words(chosen),
         doubts="\n".join(doubts),
         purchases_per_visit=len(lines) / lines.groupby(["user", "date"]).ngroups,
     )

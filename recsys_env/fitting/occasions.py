@@ -62,8 +62,8 @@ def returning_users(
         )
     if (bought := before["item"].nunique()) <= dims:
         raise ValueError(
-            f"the log has {bought} items that were bought before {last}, and dims = {dims} dimensions of tastes need more "
-            "than as many; use a longer log, fewer weight_days or fewer dims"
+            f"the log has {bought} items that were bought before {last}, and dims = {dims} dimensions of tastes need "
+            "more than as many; use a longer log, fewer weight_days or fewer dims"
         )
     known = np.intersect1d(before["user"], after["user"])
     if len(known) == 0:

@@ -48,8 +48,8 @@ def about_events(data: dict[str, Any], before: np.ndarray, clicks: np.ndarray, u
     doubts, clicked, people = [], int((clicks > 0).sum()), len(np.unique(user[clicks > 0]))
     if clicked < FEW or people < FEW_USERS:
         doubts.append(
-            f"the log has {clicked:,} pages with a click of {people:,} users: with fewer than {FEW} pages or {FEW_USERS} "
-            "users the estimates are uncertain, as their standard errors in summary() show"
+            f"the log has {clicked:,} pages with a click of {people:,} users: with fewer than {FEW} pages or "
+            f"{FEW_USERS} users the estimates are uncertain, as their standard errors in summary() show"
         )
     if before.any():
         row = int(np.argmax(before))
@@ -133,8 +133,8 @@ def about_long_pages(time: Any, ids: Any, page: np.ndarray, when: np.ndarray) ->
     return [
         f"column {shown(time.name)}: the rows of {pages:,} of {of_log:,} pages lie more than "
         f"{'a day' if day else 'a tenth of the time of the log'} apart, the first page is "
-        f"{shown(ids.iloc[[row]].tolist()[0])} with {begin} and {end}; pages are ordered by the earliest of their rows. "
-        "Are the times those of other rows?"
+        f"{shown(ids.iloc[[row]].tolist()[0])} with {begin} and {end}; pages are ordered by the earliest of their "
+        "rows. Are the times those of other rows?"
     ]
 
 
@@ -171,7 +171,8 @@ def about_pages(
     if whole.sum() > ALONE * len(sizes):
         doubts.append(
             f"{whole.sum():,} of {len(sizes):,} pages hold several items, of which all were clicked, put in a cart or "
-            "bought: what was shown beside them and ignored seems to be missing, without which their appeal is overstated"
+            "bought: what was shown beside them and ignored seems to be missing, without which their appeal is "
+            "overstated"
         )
     if bought.any() and bought.sum() == clicked.sum():
         doubts.append(f"all {clicked.sum():,} clicked items were bought: are clicks recorded as purchases?")

@@ -710,7 +710,8 @@ def _vectors(column: Any) -> np.ndarray:
     vectors: np.ndarray = rows / norm[:, None]
     if np.ptp(vectors, axis=0).max() < SMALLEST_ANGLE:
         raise ValueError(
-            f"column {shown(column.name)} of items holds vectors of one direction in all {len(vectors):,} rows, that of "
-            f"{shown(column.iloc[0])}, so that tastes cannot differ: give vectors that tell items apart, or leave them out"
+            f"column {shown(column.name)} of items holds vectors of one direction in all {len(vectors):,} rows, that "
+            f"of {shown(column.iloc[0])}, so that tastes cannot differ: give vectors that tell items apart, or leave "
+            "them out"
         )
     return vectors

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .. import __version__
 from ..catalogue import Catalogue
 from ..checks import shown
 from ..config import SceneConfig
@@ -25,7 +26,7 @@ from .page_log import SMALLEST_COUNT, PageLog, read_pages
 from .plausibility import LARGEST, check_weight, warn_of_doubts
 from .prices import PROMOTED, mean_by, price_ratios
 from .visits import Lost, activity, users_lost
-from .world import FittedWorld, LogFacts, provenance
+from .world import FittedWorld, LogFacts, settings_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +69,9 @@ def fit_pages(
     """Fit a world to a log of pages; `fit(log, origin="pages", ...)` calls it.
 
     Args:
-        log: one row for each item shown on a page, or the path of a .csv, .tsv or .parquet file with such a table, which
-            is read as by `python -m recsys_env fit`. Further rows of the same item on the
-            same page may tell what happened later.
+        log: one row for each item shown on a page, or the path of a .csv, .tsv or .parquet file with such a table,
+            which is read as by `python -m recsys_env fit`. Further rows of the same item on the same page may tell what
+            happened later.
         columns: the log's column for each of these roles where it has another name than the role; None: not to be used.
             Required are "user", "item", "event", and "page" or "time". Any other role is left out if the log has no
             such column.
@@ -138,8 +139,8 @@ def check_clicks(pages: PageLog) -> None:
         )
     if (people := len(np.unique(pages.user[chosen]))) < FEWEST_CLICKERS:
         raise ValueError(
-            f"column {shown(pages.columns['user'])}: the clicks are of {people} users; a fit needs {FEWEST_CLICKERS} or "
-            "more"
+            f"column {shown(pages.columns['user'])}: the clicks are of {people} users; a fit needs {FEWEST_CLICKERS} "
+            "or more"
         )
 
 
@@ -237,7 +238,8 @@ def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> t
         relabelled=pages.several_labels,
         first=pages.first,
         last=pages.last,
-        **provenance(chosen),
+        version=__version__,
+        settings=settings_in_words(chosen),
         doubts="\n".join((*pages.serious, *doubts_of(pages, chosen))),
     )
     return _world(catalogue, described, facts, pages), model

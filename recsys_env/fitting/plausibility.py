@@ -183,16 +183,20 @@ def doubts_about_constants(columns: Mapping[str, pd.Series], offered: float = 0.
     """
     doubts = []
     for role in (*ALL_ALIKE, "propensity"):
-        values = columns[role].dropna() if role in columns else ()
+        if role not in columns:
+            continue
+        values = columns[role].dropna()
         if len(values) < 2 or values.head(SAMPLE).astype(str).nunique() > 1 or values.astype(str).nunique() > 1:
             continue
-        follows = ALL_ALIKE.get(role)
-        if role == "propensity":
-            if float(values.iloc[0]) * offered < UNIFORM:
-                continue
+        if role != "propensity":
+            follows = ALL_ALIKE[role]
+        elif float(values.iloc[0]) * offered < UNIFORM:
+            continue
+        else:
             follows = (
-                f"a uniform draw among the {offered:,.0f} items that could be shown has {1 / offered:.3g}. If retrieval "
-                "offered fewer, name a column of candidates; if these are no probabilities of a policy, leave them out"
+                f"a uniform draw among the {offered:,.0f} items that could be shown has {1 / offered:.3g}. If "
+                "retrieval offered fewer, name a column of candidates; if these are no probabilities of a policy, "
+                "leave them out"
             )
         doubts.append(
             f"column {shown(values.name)} holds {shown(values.tolist()[0])} in all {len(values):,} rows: {follows}"
@@ -402,9 +406,9 @@ def doubts_about_discount(price: np.ndarray, full: np.ndarray, column: object) -
         return []
     first = int(np.argmax(larger))
     return [
-        f"column {shown(column)}: {larger.sum():,} of {given.sum():,} discounts are larger than the price that is left, "
-        f"the first is row {first} with {discount[first]:.6g} taken off and {price[first]:.6g} left; a discount must be "
-        "an amount of money, and no percentage"
+        f"column {shown(column)}: {larger.sum():,} of {given.sum():,} discounts are larger than the price that is "
+        f"left, the first is row {first} with {discount[first]:.6g} taken off and {price[first]:.6g} left; a discount "
+        "must be an amount of money, and no percentage"
     ]
 
 
@@ -500,13 +504,13 @@ def check_repeats(lines: pd.DataFrame, columns: Mapping[str, str | None]) -> Non
     time, user, item = (shown(columns[role]) for role in ("time", "user", "item"))
     if lines["day"].min() == lines["day"].max():
         raise ValueError(
-            f"column {time} holds the same time in all {len(lines):,} rows, {lines['date'].iloc[0].date()}; a fit needs "
-            "to know what was bought before what"
+            f"column {time} holds the same time in all {len(lines):,} rows, {lines['date'].iloc[0].date()}; a fit "
+            "needs to know what was bought before what"
         )
     if (lines.groupby("user")["day"].nunique() == 1).all():
         raise ValueError(
-            f"none of the {lines['user'].nunique():,} users in column {user} bought something at two times; a fit needs "
-            f"users who return. Is {user} the id of a purchase or of a visit?"
+            f"none of the {lines['user'].nunique():,} users in column {user} bought something at two times; a fit "
+            f"needs users who return. Is {user} the id of a purchase or of a visit?"
         )
     if not lines["item"].duplicated().any():
         raise ValueError(
@@ -543,8 +547,8 @@ def doubts_about_weights(facts: Mapping[str, float], beta_taste: float, price: s
         )
     if beta_taste < SURE * facts["taste_error"]:
         doubts.append(
-            f"the weight of taste, {beta_taste:.2g}, is below {SURE:g} standard errors of {facts['taste_error']:.2g}: the "
-            "log does not show that users like different things, so policies that go by tastes have nothing to find"
+            f"the weight of taste, {beta_taste:.2g}, is below {SURE:g} standard errors of {facts['taste_error']:.2g}: "
+            "the log does not show that users like different things, so policies that go by tastes have nothing to find"
         )
     if price is None:
         doubts.append("no column of prices is named: everything costs the same, and beta_price = 0")

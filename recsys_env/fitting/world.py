@@ -9,14 +9,13 @@ Loading and playing a world needs only the core dependencies.
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..catalogue import Catalogue, check_sizes
 from ..checks import did_you_mean, shown
 from ..config import SceneConfig, WorldConfig, plain_config
@@ -257,9 +256,9 @@ def fitted_world(catalogue: Catalogue, origin: str, log: LogFacts) -> FittedWorl
     return replace(world, {"log": {"world_purchases_per_visit": _purchases_per_visit(world)}})
 
 
-def provenance(settings: Settings) -> dict[str, str]:
-    """Return the fields of `LogFacts` that say how a world was fitted: by which version, and with these settings."""
-    return {"version": __version__, "settings": " ".join(f"{name}={value}" for name, value in asdict(settings).items())}
+def settings_in_words(settings: Settings) -> str:
+    """Return the settings of a fit as `--settings` takes them, such as "dims=16 habit_size=64"."""
+    return " ".join(f"{name}={value}" for name, value in vars(settings).items())
 
 
 def fitted_fields(catalogue: Catalogue, log: LogFacts) -> dict[str, dict[str, Any]]:
