@@ -7,6 +7,7 @@ and in Python alike.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import re
 import shlex
@@ -132,6 +133,24 @@ class Algorithm(Options):
     """Agent-steps to train for (steps of all learners in all copies), rounded up to whole rollouts."""
     num_envs: Count = 256
     """Copies of the game."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_class()
+
+    @classmethod
+    def check_class(cls) -> None:
+        """Raise `ValueError` if a class sets an option in a way that Python ignores: without a type, or without
+        `@dataclass`."""
+        options = {option.name: option.type for option in dataclasses.fields(cls)}
+        for owner in cls.__mro__[: cls.__mro__.index(Algorithm)]:
+            if ignored := _ignored_options(owner, options):
+                found = {name: options.get(name, inspect.get_annotations(owner).get(name)) for name in ignored}
+                lines = [f"{name}: {getattr(kind, '__name__', kind)} = ..." for name, kind in found.items()]
+                raise ValueError(
+                    f"{owner.__name__} sets {', '.join(ignored)}, but not as an option, so runs would ignore it; write "
+                    f"@dataclass(frozen=True) above the class and a type behind each name: {'; '.join(lines)}"
+                )
 
     @property
     def folder(self) -> Path:
@@ -286,6 +305,15 @@ def run_name(*parts: object) -> str:
 def flag(option: str) -> str:
     """An option as it is written on the command line."""
     return f"--{option.replace('_', '-')}"
+
+
+def _ignored_options(owner: type, options: Mapping[str, Any]) -> list[str]:
+    """Names that a class sets as if they were options, and that its instances do not take as such."""
+    typed = inspect.get_annotations(owner)
+    if "__dataclass_fields__" in vars(owner):
+        return [name for name in vars(owner) if name in options and name not in typed]
+    fields = [name for name, kind in typed.items() if "ClassVar" not in str(kind)]
+    return list(dict.fromkeys([*fields, *(name for name in vars(owner) if name in options)]))
 
 
 def _annotations(kind: Any) -> tuple[Any, ...]:
