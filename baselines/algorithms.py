@@ -465,6 +465,7 @@ _KINDS: tuple[type[Algorithm], ...] = (TorchPPO, TorchQ, QTable, CMAES, Generati
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}
 
 
+_NAMED = "a class MyAlgorithm in my_file.py, in this folder or on PYTHONPATH, is my_file:MyAlgorithm"
 _OPTIONS_OF = {"iql": "q-torch", "vdn": "q-torch --mixer vdn", "ppo": "ppo-torch", "dqn": "q-torch"}
 
 
@@ -472,21 +473,33 @@ def find_algorithm(name: str) -> type[Algorithm]:
     """The algorithm of this name, or the class that module:class names.
 
     Raises:
-        ValueError: there is none; the message names the nearest.
+        ValueError: there is none, and the message names the nearest; or the class is no `Algorithm`, or sets options
+            without effect.
         ImportError: a module that the class's module imports is missing.
-        TypeError: the class is no `Algorithm`.
     """
     module, _, attribute = name.partition(":")
     if attribute:
-        found = getattr(_module(module), attribute, None)
-        if not (isinstance(found, type) and issubclass(found, Algorithm)):
-            raise TypeError(f"{name} is {shown(found)}, but must be a subclass of baselines.options.Algorithm")
-        return found
+        return _own_algorithm(module, attribute)
     if name in _OPTIONS_OF:
         raise ValueError(f"unknown algorithm {name!r}; train it as {_OPTIONS_OF[name]}")
     if name not in ALGORITHMS:
         raise ValueError(unknown("algorithm", name, ALGORITHMS))
     return ALGORITHMS[name]
+
+
+def _own_algorithm(name: str, attribute: str) -> type[Algorithm]:
+    """The algorithm of a user's module; errors are those of `find_algorithm`."""
+    there = vars(_module(name))
+    if attribute not in there:
+        kinds = {key: kind for key, kind in there.items() if isinstance(kind, type) and kind.__module__ == name}
+        own = [key for key, kind in kinds.items() if issubclass(kind, Algorithm)]
+        raise ValueError(f"module {name!r} has no {attribute}; its algorithms are {', '.join(own) or 'none'}")
+    found = there[attribute]
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        said = f"{name}:{attribute} is {shown(found)}"
+        raise ValueError(f"{said}, but must be a subclass of baselines.options.Algorithm")
+    found.check_class()
+    return found
 
 
 def _module(name: str) -> ModuleType:
@@ -496,15 +509,14 @@ def _module(name: str) -> ModuleType:
         ValueError: there is none.
         ImportError: one that it imports is missing.
     """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"{name!r} is not the name of a module; {_NAMED}")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if not is_missing(name, error):
             raise
-        raise ValueError(
-            f"there is no module {name!r}; a class MyAlgorithm in my_file.py, in this folder or on PYTHONPATH, is "
-            "my_file:MyAlgorithm"
-        ) from None
+        raise ValueError(f"there is no module {name!r}; {_NAMED}") from None
 
 
 def check_library(kind: type[Algorithm]) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
-from baselines.algorithms import find_algorithm
+from baselines.algorithms import ALGORITHMS, TorchPPO, find_algorithm
+from baselines.options import Count
 from baselines.train import parse, train
 
 PAGE = Path(__file__).parent.parent / "docs" / "training" / "learners.md"
@@ -56,9 +59,38 @@ def test_a_training_that_ends_early_is_an_error(my_search: str, tmp_path: Path) 
 
 
 def test_what_is_no_algorithm_is_named(my_search: str) -> None:
-    with pytest.raises(ValueError, match="there is no module 'my_serch'"):
-        find_algorithm("my_serch:RandomSearch")
-    with pytest.raises(TypeError, match=r"my_search:Searcher is .* must be a subclass of baselines.options.Algorithm"):
-        find_algorithm("my_search:Searcher")
-    with pytest.raises(TypeError, match="my_search:Nothing is None"):
-        find_algorithm("my_search:Nothing")
+    for word, said in (
+        ("my_serch:RandomSearch", "there is no module 'my_serch'"),
+        ("./my_search.py:RandomSearch", r"'./my_search.py' is not the name of a module; .* is my_file:MyAlgorithm"),
+        ("my_search:Nothing", "module 'my_search' has no Nothing; its algorithms are RandomSearch"),
+        ("my_search:Searcher", r"my_search:Searcher is .* must be a subclass of baselines.options.Algorithm"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            find_algorithm(word)
+
+
+def test_an_option_that_python_would_ignore_is_refused() -> None:
+    class Untyped(TorchPPO):
+        n_steps = 100
+
+    class Plain(TorchPPO):
+        n_steps: Count = 100
+
+    @dataclass(frozen=True)
+    class Decorated(TorchPPO):
+        n_steps = 100
+
+    @dataclass(frozen=True)
+    class Right(TorchPPO):
+        n_steps: Count = 100
+        kind: ClassVar[str] = "right"
+
+    class Renamed(Right):
+        name = "renamed"
+
+    for kind in (Untyped, Plain, Decorated):
+        with pytest.raises(ValueError, match=f"{kind.__name__} sets n_steps, but not as an option.* n_steps: Count = "):
+            kind()
+    assert Right().n_steps == Renamed().n_steps == 100
+    for kind in ALGORITHMS.values():
+        kind.check_class()
