@@ -77,7 +77,13 @@ class TrainingLoop:
                 self._rollout_ended(point)
 
             if done < steps:
+                points = len(self.curve)
                 learner.learn(steps, rollout_ended)
+                if len(self.curve) == points:
+                    raise RuntimeError(
+                        f"{type(learner).__name__}.learn never called rollout_ended, so that nothing was evaluated "
+                        "while it trained; call it after each rollout with {'agent_steps': ..., 'episode_reward': ...}"
+                    )
                 if learner.agent_steps < steps:
                     raise RuntimeError(
                         f"{type(learner).__name__}.learn ended after {learner.agent_steps:,} of {steps:,} agent-steps"

@@ -58,6 +58,13 @@ def test_a_training_that_ends_early_is_an_error(my_search: str, tmp_path: Path) 
         train(parse([my_search, *TINY, "--eval-episodes", "2", "--out", str(tmp_path / "run")]))
 
 
+def test_a_training_that_reports_no_point_is_an_error(my_search: str, tmp_path: Path) -> None:
+    found = tmp_path / "my_search.py"
+    found.write_text(found.read_text().replace("            rollout_ended(point)\n", ""))
+    with pytest.raises(RuntimeError, match=r"Searcher.learn never called rollout_ended"):
+        train(parse([my_search, *TINY, "--eval-episodes", "2", "--out", str(tmp_path / "run")]))
+
+
 def test_what_is_no_algorithm_is_named(my_search: str) -> None:
     for word, said in (
         ("my_serch:RandomSearch", "there is no module 'my_serch'"),
