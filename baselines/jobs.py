@@ -15,6 +15,8 @@ from typing import TypeVar
 
 from .options import Algorithm
 
+LOG = "log.txt"  # in the folder of a job: what its process printed
+
 
 @dataclass(frozen=True)
 class Job:
@@ -27,6 +29,19 @@ class Job:
 
     name: str
     algorithm: Algorithm
+
+
+class JobsFailed(ValueError):
+    """Trainings that failed.
+
+    Attributes:
+        jobs: those that failed.
+    """
+
+    def __init__(self, jobs: Sequence[Job], out: Path) -> None:
+        folders = ", ".join(str(out / job.name) for job in jobs)
+        super().__init__(f"{len(jobs)} jobs failed, see {LOG} in {folders}")
+        self.jobs = jobs
 
 
 AnyJob = TypeVar("AnyJob", bound=Job)
@@ -44,7 +59,7 @@ def train_all(
         done: jobs that were finished before, for the progress bar.
 
     Raises:
-        ValueError: jobs that failed, after all others are finished.
+        JobsFailed: jobs that failed, after all others are finished.
     """
     from tqdm import tqdm
 
@@ -64,8 +79,7 @@ def train_all(
         waiting = len(todo) - len(able)
         print(f"{waiting} jobs wait for {', '.join(missing)}: run the same command in an environment that has it")
     if failed:
-        folders = ", ".join(str(out / job.name) for job in failed)
-        raise ValueError(f"{len(failed)} jobs failed, see log.txt in {folders}")
+        raise JobsFailed(failed, out)
 
 
 def _train(job: Job, folder: Path) -> int:
@@ -73,5 +87,5 @@ def _train(job: Job, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *shlex.split(job.algorithm.command())[1:], "--out", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with (folder / "log.txt").open("w", encoding="utf-8") as log:
+    with (folder / LOG).open("w", encoding="utf-8") as log:
         return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode

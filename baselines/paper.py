@@ -13,14 +13,16 @@ The folder (--out, by default runs/paper-NAME) holds
     marl_eval.json     all runs in marl-eval's form
     training/, robustness/     the results, as `python -m baselines reference` and `robustness` store them
     policies/, runs/           the trained policies, and the runs that scores were computed from
+    trials/                    a short training on each task, which comes before all others
 
-Trainings and measurements that are stored there are not repeated, so the same command goes on after an interruption.
+A task on which a training fails is left out, and the text names it. Trainings and measurements that are stored there
+are not repeated, so the same command goes on after an interruption.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,19 +33,23 @@ from recsys_env import SUITES, cli
 from recsys_env.evaluation import UNSEEN, scale_ends
 from recsys_env.evaluation.plots import draw_comparison, draw_intervals
 from recsys_env.evaluation.runs import Run, obstacle, play_all
-from recsys_env.evaluation.statistics import aggregate, interval
+from recsys_env.evaluation.statistics import aggregate, interval, placed
 from recsys_env.evaluation.tables import bracketed, latex, markdown, spread
 from recsys_env.files import write_json
 from recsys_env.provenance import provenance
 
 from .algorithms import check_library, find_algorithm
+from .jobs import LOG, JobsFailed, train_all
 from .learners import LEARNERS, ReferenceLearner, budget
-from .options import run_name
+from .options import Algorithm, run_name
 from .reference import ReferenceJob, files_of, row_of, stored_for, train_missing, training_summary
 from .robustness import Trained, add_cross_play, add_scenarios, read
 from .training_results import RESULTS, TrainingResults, marl_eval, read_folder
 
 Rows = dict[str, dict[str, dict[str, Any]]]  # learner -> task -> as of `row_of`
+Ends = Mapping[str, Mapping[int, float]]  # policy at an end of a task's scale -> training seed -> reward
+_SHORT = ("timesteps", "evaluations", "eval_episodes", "pretraining_steps")  # options that are 1 in a trial
+_ROUNDING = 1.05  # published runs, which end with a whole rollout, played up to 1.03 times their budget
 
 
 def paper(
@@ -72,8 +78,9 @@ def paper(
         path of paper.md.
 
     Raises:
-        ValueError, TypeError: no such algorithm or task, an option out of its range, a task that the algorithm cannot
-            play, or trainings that failed.
+        ValueError, TypeError: no such algorithm or task, an option out of its range, or a task that the algorithm
+            cannot play.
+        ValueError: trainings on some tasks failed. paper.md of the other tasks is written then.
         ImportError: a missing library.
     """
     cli.require("evaluate", "scipy", "rich", "tqdm", "matplotlib")
@@ -86,12 +93,19 @@ def paper(
     study.check()
     out = out or Path("runs") / run_name("paper", study.name)
     print(_plan(study), flush=True)
-    train_missing(study.jobs, out / "policies", out / "training", workers)
+    study = try_out(study, out, workers)
+    try:
+        train_missing(study.jobs, out / "policies", out / "training", workers)
+    except JobsFailed as error:
+        study = study.without({job.task: out / "policies" / job.name for job in study.jobs if job in error.jobs})
     for each in study.trained(out):
         file = out / "robustness" / f"{run_name(each.learner, each.task)}.json"
         add_scenarios(each, file, episodes, out)
         add_cross_play(each, file, episodes, out)
-    return write(study, out)
+    path = write(study, out)
+    if study.failed:
+        raise ValueError(f"{path} lacks {', '.join(study.failed)}: {study.failures()}")
+    return path
 
 
 def command(argv: Sequence[str]) -> None:
@@ -111,6 +125,7 @@ class Study:
         timesteps: agent-steps; None: the budget of the protocol.
         results: folder of the published learners' results.
         episodes: of each run in scenarios and cross-play.
+        failed: tasks that were left out because a training failed -> the folder of that training.
     """
 
     word: str
@@ -119,6 +134,7 @@ class Study:
     timesteps: int | None
     results: Path
     episodes: int
+    failed: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -147,6 +163,29 @@ class Study:
             job.algorithm.check()
             job.algorithm.world()
 
+    def without(self, failed: Mapping[str, Path]) -> Study:
+        """The study of the other tasks.
+
+        Args:
+            failed: tasks -> the folder of the training that failed.
+
+        Raises:
+            ValueError: no task is left.
+        """
+        left = replace(
+            self,
+            tasks=tuple(task for task in self.tasks if task not in failed),
+            failed={**self.failed, **failed},
+        )
+        if not left.tasks:
+            raise ValueError(left.failures())
+        return left
+
+    def failures(self) -> str:
+        """Say which trainings failed."""
+        said = [f"{task} ({_last_line(folder / LOG)}; see {folder / LOG})" for task, folder in self.failed.items()]
+        return f"{self.name} cannot be trained on {', '.join(said)}"
+
     def of_task(self, task: str) -> list[ReferenceJob]:
         return [job for job in self.jobs if job.task == task]
 
@@ -163,13 +202,66 @@ class Study:
         ]
 
 
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8").split("\n") if log.is_file() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+
+
+def try_out(study: Study, out: Path, workers: int) -> Study:
+    """Train for one rollout on each task of which nothing is stored: mistakes are found before hours of training.
+
+    Returns:
+        the study of the tasks on which this does not fail.
+
+    Raises:
+        ValueError: it fails on all tasks.
+    """
+    stored = files_of(study.jobs, out / "training")
+    new = [job for task in study.tasks if not stored[(job := study.of_task(task)[0]).file_name].runs]
+    trials = [
+        replace(job, name=run_name("trial", study.name, job.task), algorithm=_trial(job.algorithm)) for job in new
+    ]
+    try:
+        train_all(trials, out / "trials", workers, lambda job, folder: None)
+    except JobsFailed as error:
+        left = study.without({job.task: out / "trials" / job.name for job in trials if job in error.jobs})
+        print(f"These tasks are left out. {left.failures()}", flush=True)
+        return left
+    return study
+
+
+def _trial(algorithm: Algorithm) -> Algorithm:
+    """The shortest training of an algorithm."""
+    short: dict[str, Any] = {option.name: 1 for option in fields(algorithm) if option.name in _SHORT}
+    return replace(algorithm, **short)
+
+
 def _plan(study: Study) -> str:
-    """How much is trained, and what that took the published learners."""
+    """How much is trained, and what that takes the published learners."""
     steps = sum(job.algorithm.timesteps for job in study.jobs)
-    took = {name: sum(row["core_hours"] for row in of.values()) for name, of in published(study).items()}
+    hours = [f"{name} {hours:.2g} (measured on {on})" for name, (hours, on) in core_hours(study).items()]
     said = f"{len(study.jobs)} trainings of {steps / 1e6:.3g} million agent-steps in all"
-    hours = [f"{name} {hours:.2g}" for name, hours in took.items()]
-    return said + (f"; core-hours of the published learners on these tasks: {', '.join(hours)}" if hours else "")
+    return said + (f"; the published learners take, in core-hours: {', '.join(hours)}" if hours else "")
+
+
+def core_hours(study: Study) -> dict[str, tuple[float, str]]:
+    """What each published learner takes for as many agent-steps as a study plans, by its core-hours per agent-step.
+
+    Returns:
+        learner -> core-hours, and the tasks whose measurements these rest on. A task that is not measured counts as the
+        mean of those that are.
+    """
+    plan = {task: sum(job.algorithm.timesteps for job in study.of_task(task)) for task in study.tasks}
+    found = {}
+    for name, learner in training_summary(study.results)["learners"].items():
+        if learner["like"] is None:
+            rows = learner["tasks"]
+            took = {task: row["core_hours"] for task, row in rows.items()}
+            played = {task: row["agent_steps"] * len(row["seeds"]) for task, row in rows.items()}
+            mean = sum(took.values()) / sum(played.values())
+            hours = sum(of * (took[task] / played[task] if task in took else mean) for task, of in plan.items())
+            found[name] = hours, ", ".join(rows)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ results
@@ -186,42 +278,48 @@ def published(study: Study) -> Rows:
     return {name: of for name, of in rows.items() if of}
 
 
-def scales(study: Study, out: Path) -> dict[str, dict[str, np.ndarray]]:
+def scales(study: Study, out: Path) -> dict[str, Ends]:
     """What the two ends of each task's scale earn with each seed of the study; nothing where one cannot play.
 
     They play the episodes on which the trained policies of these seeds are measured.
     """
-    found = {}
+    found: dict[str, Ends] = {}
     for task in study.tasks:
         config, jobs = cli.config_of(task), study.of_task(task)
         ends = scale_ends(config)
         if not any(obstacle(config, config.agents[0], end) for end in ends):
-            episodes = jobs[0].algorithm.final_episodes
-            runs = [Run(task, end, job.algorithm.seed, episodes, 0, False) for end in ends for job in jobs]
+            episodes, seeds = jobs[0].algorithm.final_episodes, [job.algorithm.seed for job in jobs]
+            runs = [Run(task, end, seed, episodes, 0, False) for end in ends for seed in seeds]
             own = [float(np.mean(run["individual_reward"])) for run in play_all(runs, out / "runs", resume=True)]
-            found[task] = dict(zip(ends, np.reshape(own, (2, len(jobs))), strict=True))
+            rewards = np.reshape(own, (2, len(seeds))).tolist()
+            found[task] = {end: dict(zip(seeds, of, strict=True)) for end, of in zip(ends, rewards, strict=True)}
     return found
 
 
-def scores(rewards: Sequence[float], ends: Mapping[str, np.ndarray]) -> list[float]:
-    """Return the seeds' rewards as scores: the mean reward of the first end is 0, that of the second is 100.
+def score(row: Mapping[str, Any], ends: Ends) -> dict[str, Any]:
+    """Return the score of a learner on a task, from the seeds with which the ends of the scale were played, too.
 
-    The list is empty if the second end does not earn more than the first.
+    Args:
+        row: as of `reference.row_of`.
+        ends: of the task's scale.
+
+    Returns:
+        score, score_ci95 and run_scores as of `statistics.placed`; nothing if there is no such seed.
     """
-    low, high = (float(values.mean()) for values in ends.values())
-    return [100 * (reward - low) / (high - low) for reward in rewards] if high > low else []
+    earned = dict(zip([seeds["training"] for seeds in row["seeds"]], row["runs"]["trained"], strict=True))
+    common = [seed for seed in earned if all(seed in of for of in ends.values())]
+    if not (ends and common):
+        return {}
+    return placed(*(np.array([of[seed] for seed in common]) for of in (earned, *ends.values())))
 
 
-def over_tasks(rows: Rows, ends: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
+def over_tasks(rows: Rows, ends: Mapping[str, Ends]) -> dict[str, Any]:
     """The scores over the tasks of each suite; see `evaluation.statistics.aggregate`."""
     tasks = {}
     for task, of in ends.items():
-        scored = {name: scores(found[task]["runs"]["trained"], of) for name, found in rows.items() if task in found}
-        if any(scored.values()):
-            tasks[task] = {
-                "ends": list(of),
-                "teams": {name: {"run_scores": values} for name, values in scored.items()},
-            }
+        teams = {name: score(found[task], of) for name, found in rows.items() if task in found}
+        if any(team.get("run_scores") for team in teams.values()):
+            tasks[task] = {"ends": list(of), "teams": teams}
     return aggregate(tasks)
 
 
@@ -241,7 +339,7 @@ def write(study: Study, out: Path) -> Path:
     panels = {
         task: {name: _evaluations(found[task]) for name, found in rows.items() if task in found} for task in study.tasks
     }
-    levels = {task: {name: float(values.mean()) for name, values in of.items()} for task, of in ends.items()}
+    levels = {task: {name: float(np.mean(list(of[name].values()))) for name in of} for task, of in ends.items()}
     for kind in ("png", "pdf"):
         draw_comparison(panels, levels, study.name, out / f"curves.{kind}")
     for suite, found in over.items():
@@ -284,34 +382,45 @@ def _evaluations(row: Mapping[str, Any]) -> dict[str, Any]:
 Table = tuple[list[str], list[list[str]]]
 
 
-def _tables(study: Study, rows: Rows, ends: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Table]:
+def _tables(study: Study, rows: Rows, ends: Mapping[str, Ends]) -> dict[str, Table]:
     """Title -> heading and rows: the normalised scores and the rewards of all learners, the study's first."""
-    head = ["learner", "reward", "agent-steps", *study.tasks]
+    head = ["learner", "reward", "given", "agent-steps", *study.tasks]
     scored: list[list[str]] = []
     paid: list[list[str]] = []
     for name, of in rows.items():
+        trainings = {task: _training(study, name, task) for task in of}
         steps = sorted(row["agent_steps"] / 1e6 for row in of.values())
         budget = " to ".join(dict.fromkeys((f"{steps[0]:.3g}", f"{steps[-1]:.3g}")))
-        first = [name, _reward_of(name), f"{budget} M"]
+        first = [name, _paid_by(next(iter(trainings.values()))), _given(trainings.values()), f"{budget} M"]
         scored.append([*first, *(_score(of.get(task), ends.get(task, {})) for task in study.tasks)])
         paid.append([*first, *(spread(of[task]["reward"]) if task in of else "" for task in study.tasks)])
     for i in range(2):
-        values = [list(found.items())[i] if (found := ends.get(task)) else ("", np.zeros(0)) for task in study.tasks]
-        row = [f"{name} {spread(interval(earned))}" if name else "" for name, earned in values]
-        paid.append([f"score {100 * i}", "", "", *row])
+        found = [list(ends[task].items())[i] if task in ends else ("", {}) for task in study.tasks]
+        row = [f"{name} {spread(interval(np.array(list(earned.values()))))}" if name else "" for name, earned in found]
+        paid.append([f"score {100 * i}", "", "", "", *row])
     return {"Normalised scores": (head, scored), "Individual reward per learner and episode": (head, paid)}
 
 
-def _reward_of(name: str) -> str:
-    """What a learner is paid."""
-    learner = LEARNERS.get(name)
-    sharing = learner.settings.get("sharing") if learner else None
-    return {None: "task's", 0.0: "own", 1.0: "team's"}[sharing]
+def _training(study: Study, name: str, task: str) -> Algorithm:
+    """The training of the study's or a published learner on a task."""
+    return study.of_task(task)[0].algorithm if name == study.name else LEARNERS[name].job(task)
 
 
-def _score(row: Mapping[str, Any] | None, ends: Mapping[str, np.ndarray]) -> str:
-    values = scores(row["runs"]["trained"], ends) if row and ends else []
-    return spread(interval(np.array(values)), 1) if values else ""
+def _paid_by(training: Algorithm) -> str:
+    """The reward that a learner learns from."""
+    return {None: "task's", 0.0: "own", 1.0: "team's"}.get(training.sharing, f"sharing {training.sharing}")
+
+
+def _given(trainings: Iterable[Algorithm]) -> str:
+    """What training uses beyond each learner's own observations, on any of these tasks."""
+    return ", ".join(dict.fromkeys(given for training in trainings for given in training.given())) or "nothing"
+
+
+def _score(row: Mapping[str, Any] | None, ends: Ends) -> str:
+    found = score(row, ends) if row else {}
+    if found.get("score") is None:
+        return ""
+    return spread({"mean": found["score"], "ci95": found["score_ci95"]}, 1)
 
 
 def _over(over: Mapping[str, Any]) -> list[str]:
@@ -374,20 +483,23 @@ def _protocol(study: Study, rows: Rows, stored: Sequence[TrainingResults]) -> st
     seeds = {task: len(study.of_task(task)) for task in study.tasks}
     hours = {name: sum(row["core_hours"] for row in of.values()) for name, of in rows.items()}
     options = {name: value for name, value in job.hyperparameters().items() if name != "timesteps"}
-    steps = {task: study.of_task(task)[0].algorithm.timesteps for task in study.tasks}
+    steps = {task: row["agent_steps"] for task, row in rows[study.name].items()}
     lines = [
         f"Tasks: {', '.join(study.tasks)}.",
-        f"Budget in agent-steps: {_by_task(steps, ',')}. All agents of a task learn at the same time.",
+        f"Agent-steps of a training, which ends with a whole rollout: {_by_task(steps, ',')}. All agents of a task "
+        "learn at the same time.",
         f"Training seeds: {_by_task(seeds, '')}. They are the independent samples of all intervals, which are 95 % "
         "intervals of Student's t over seeds where nothing else is said.",
         f"Evaluation: {job.evaluations} times at equal intervals while training, {job.eval_episodes} episodes each. "
         "The score is that of the last policy where each agent is paid for itself, and that of the best evaluation "
         f"where all are paid the same or one agent learns. It is measured on {job.final_episodes} other episodes, "
-        f"whose seeds are {UNSEEN} + the training seed. The ends of the scale play the episodes of {study.name}.",
+        f"whose seeds are {UNSEEN} + the training seed. The ends of the scale play the episodes of {study.name}. The "
+        "scores are ratios of means over the seeds that a learner and these ends have in common, and their intervals "
+        "hold the noise of the ends (delta method).",
         f"Settings of {study.name}: its defaults ({', '.join(f'{option} = {of}' for option, of in options.items())}). "
         "No sweep was made for it; the settings of the published learners were chosen by sweeps.",
         f"Beyond its observations {study.name} is given, as its class says (`given`): "
-        f"{', '.join(job.given()) or 'nothing'}.",
+        f"{_given(job.algorithm for job in study.jobs)}.",
         f"Cost: {hours[study.name]:.2g} core-hours for training and evaluating {study.name}"
         + "".join(f", {cost:.2g} for {name}" for name, cost in hours.items() if name != study.name)
         + ", in processor time.",
@@ -413,8 +525,14 @@ def _by_task(values: Mapping[str, int], grouping: str) -> str:
 
 
 def _shorter(study: Study, steps: Mapping[str, int], seeds: Mapping[str, int]) -> list[str]:
-    """How a study differs from the published protocol, in words."""
+    """How a study differs from the published protocol, in words.
+
+    Args:
+        steps: agent-steps that a training has played, by task.
+        seeds: number of seeds, by task.
+    """
     budgets = {task: budget(task) for task in study.tasks}
+    asked = {task: study.of_task(task)[0].algorithm.timesteps for task in study.tasks}
     numbers = {task: len(study.learner.seeds(task)) for task in study.tasks}
     missing = {
         name: [task for task in suite.tasks if task not in study.tasks]
@@ -422,10 +540,12 @@ def _shorter(study: Study, steps: Mapping[str, int], seeds: Mapping[str, int]) -
         if set(suite.tasks) & set(study.tasks)
     }
     found = [f"of the suite {name}, {', '.join(left)} are left out" for name, left in missing.items() if left]
+    if study.failed:
+        found.append(f"a training failed on {', '.join(study.failed)}")
     if changed := [task for task in study.tasks if not any(task in suite.tasks for suite in SUITES.values())]:
         found.append(f"{', '.join(changed)} are in no suite")
-    if steps != budgets:
-        found.append(f"{_by_task(steps, ',')} agent-steps instead of {_by_task(budgets, ',')}")
+    if asked != budgets or any(steps[task] > _ROUNDING * budgets[task] for task in study.tasks):
+        found.append(f"agent-steps: {_by_task(steps, ',')} instead of {_by_task(budgets, ',')}")
     if seeds != numbers:
         found.append(f"seeds: {_by_task(seeds, '')} instead of {_by_task(numbers, '')}")
     return found

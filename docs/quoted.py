@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import first_runs
-from measured import NotMeasured, evidence, files, played, reward_beside_others, rewards_of_seeds, stored
+from measured import RESULTS, NotMeasured, evidence, files, played, reward_beside_others, rewards_of_seeds, stored
 from models import BESIDE, over_seeds
 from worlds_for_models import best_text, scores_of_playlist
 
 from baselines.learners import TICKS
-from recsys_env import TASKS, Catalogue
+from baselines.paper import Study, core_hours
+from recsys_env import SUITES, TASKS, Catalogue
 from recsys_env.files import read_json
 from recsys_env.fitting import page_world, plausibility, visits
 from recsys_env.fitting.report import page_values, split
@@ -47,6 +48,7 @@ def numbers() -> dict[str, str]:
         kernels,
         compiled,
         searches,
+        paper,
         first_runs.numbers,
     )
     for section in sections:
@@ -275,6 +277,22 @@ def searches() -> dict[str, str]:
     episodes = budget.generations * budget.population * budget.episodes
     times = [episodes * task.horizon / TICKS for task in TASKS.values() if task.static_weights]
     return {"search_episodes": f"{episodes:,}", "search_times": f"{min(times):.1f} to {max(times):.1f}"}
+
+
+def paper() -> dict[str, str]:
+    """What the protocol of `python -m baselines paper` plays on the suite `marl`, and the core-hours of learners."""
+    study = Study("ppo-torch", SUITES["marl"].tasks, None, None, RESULTS / "training", 0)
+    hours = core_hours(study)
+    if not {"ppo-torch", "iql-torch"} <= hours.keys():
+        raise NotMeasured("training")
+    (ppo, measured), (iql, _) = hours["ppo-torch"], hours["iql-torch"]
+    return {
+        "paper_steps": f"{sum(job.algorithm.timesteps for job in study.jobs) / 1e6:.0f} million",
+        "paper_trainings": f"{len(study.jobs)}",
+        "paper_ppo": f"{ppo:.1f}",
+        "paper_iql": f"{iql:.1f}",
+        "paper_measured": ", ".join(f"`{task}`" for task in measured.split(", ")),
+    }
 
 
 def millions(count: float) -> str:

@@ -280,7 +280,7 @@ def rescaled(report: Mapping[str, Any]) -> dict[str, Any]:
     tasks = {}
     for name, task in report["tasks"].items():
         ends, means = _ends(name, task["teams"]), {team: by_seed(row) for team, row in task["teams"].items()}
-        teams = {team: row | _placed(*_paired(means, team, *ends)[1:]) for team, row in task["teams"].items()}
+        teams = {team: row | placed(*_paired(means, team, *ends)[1:]) for team, row in task["teams"].items()}
         tasks[name] = {**task, "ends": list(ends), "teams": teams}
     return {"tasks": tasks, "aggregate": aggregate(tasks)}
 
@@ -391,7 +391,7 @@ def _scores(runs: Sequence[Mapping[str, Any]], earned: np.ndarray, low: np.ndarr
     settings = {name: runs[0][name] for name in ("task", "team", "episodes", "warmup")}
     return {
         **interval(earned),
-        **_placed(earned, low, high),
+        **placed(earned, low, high),
         "runs": earned.tolist(),
         "agents": {agent: interval(values) for agent, values in zip(columns, by_agent.T, strict=False)},
         "agent_runs": by_agent.tolist(),
@@ -415,8 +415,15 @@ def _costs_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for costs in costs_of for name in costs or ())) if all(costs_of) else []
 
 
-def _placed(earned: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
-    """Return the normalised score of a team and of each of its runs, given the two ends in the same runs."""
+def placed(earned: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:
+    """Return the normalised score of a team and of each of its runs, given the two ends in the same runs.
+
+    Args:
+        earned, low, high: [runs] mean reward of the team and of the two ends, on the same seeds.
+
+    Returns:
+        score, score_ci95 (see `normalised_score`) and run_scores; None where `high` earns no more than `low`.
+    """
     score, width = normalised_score(earned, low, high)
     span = float(np.mean(high - low))
     return {
