@@ -36,8 +36,9 @@ import numpy as np
 
 from recsys_env import VectorEnv, cli
 from recsys_env.evaluation import UNSEEN
-from recsys_env.files import write_json
-from recsys_env.policies import POLICIES, TASK_POLICIES, make_policy
+from recsys_env.files import read_json, write_json
+from recsys_env.policies import CHECKPOINT, POLICIES, TASK_POLICIES, make_policy
+from recsys_env.policies.registry import needs_registration
 
 from .algorithms import ALGORITHMS, check_library, find_algorithm
 from .loop import CHOICE, TrainingLoop, kept, measure
@@ -317,9 +318,17 @@ def _next_steps(algorithm: Algorithm, result: dict[str, Any]) -> str:
     watch = ["watch", "--task", task, "--policies", compared[0], "--out", str(Path(folder) / "episode.html")]
     compare = ["evaluate", "--policies", *compared, "--tasks", task]
     first = "" if importlib.util.find_spec("rich") else '  # first: pip install -e ".[evaluate]"'
-    return (
+    where = (
         f"The policy and all results are in {folder}.\n"
         f"Learning curve: {Path(folder) / PICTURE}; reward of each evaluation: {rewards}\n"
-        f"Watch it:   {shlex.join(['python', '-m', 'recsys_env', *watch])}\n"
+    )
+    loader = read_json(Path(folder) / CHECKPOINT, {"loader": str}, "trained policy")["loader"]
+    if needs_registration(loader):
+        return (
+            f"{where}Commands do not know the loader {loader!r} of its policy. Declare it as an entry point of the "
+            "group recsys_env.loaders in a package that you install. A program can call register_loader instead."
+        )
+    return (
+        f"{where}Watch it:   {shlex.join(['python', '-m', 'recsys_env', *watch])}\n"
         f"Compare it: {shlex.join(['python', '-m', 'recsys_env', *compare])}{first}"
     )

@@ -16,7 +16,8 @@ pytest.importorskip("tyro")
 
 from baselines.algorithms import ALGORITHMS, TorchPPO, find_algorithm
 from baselines.options import Count
-from baselines.train import parse, train
+from baselines.train import command, parse, train
+from recsys_env.policies import registry
 
 PAGE = Path(__file__).parent.parent / "docs" / "training" / "learners.md"
 TINY = ["--task", "social-v1,horizon=20", "--sharing", "1", "--timesteps", "320", "--num-envs", "4"]
@@ -63,6 +64,39 @@ def test_a_training_that_reports_no_point_is_an_error(my_search: str, tmp_path: 
     found.write_text(found.read_text().replace("            rollout_ended(point)\n", ""))
     with pytest.raises(RuntimeError, match=r"Searcher.learn never called rollout_ended"):
         train(parse([my_search, *TINY, "--eval-episodes", "2", "--out", str(tmp_path / "run")]))
+
+
+LOADER = """
+    def save(self, folder):
+        write_policy(folder, "my loader", self.training.make_envs(num_envs=1), {"best": self.best})
+
+
+def load(folder):
+    return Blind()
+
+
+register_loader("my loader", load)
+"""
+
+
+def test_commands_that_do_not_know_the_loader_are_not_printed(
+    my_search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registry, "LOADERS", dict(registry.LOADERS))
+    words = [my_search, *TINY, "--eval-episodes", "2", "--compare", "--out", str(tmp_path / "run")]
+    command(words)
+    assert "Compare it: python -m recsys_env evaluate" in capsys.readouterr().out
+    found = tmp_path / "my_search.py"
+    first = "from recsys_env.policies import register_loader\nfrom recsys_env.policies.blind import Blind\n"
+    first += "from recsys_env.trained.folders import write_policy\n"
+    code, save = first + found.read_text(), "\n    def save(self, folder):\n"
+    found.write_text(code.partition(save)[0] + "\n    def resume_arrays(self): ...\n" + LOADER)
+    monkeypatch.delitem(sys.modules, "my_search")
+    command(words)
+    said = capsys.readouterr().out
+    assert "Commands do not know the loader 'my loader' of its policy. Declare it as an entry point of the" in said
+    assert "Compare it" not in said
+    assert "Watch it" not in said
 
 
 def test_what_is_no_algorithm_is_named(my_search: str) -> None:

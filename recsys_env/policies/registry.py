@@ -89,6 +89,7 @@ LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and tho
     "sb3": "recsys_env.trained.sb3:load",
     "table": "recsys_env.exact.policies:SavedTable",
 }
+_PACKAGED = frozenset(LOADERS)
 
 
 def knowledge(policy: str) -> str:
@@ -137,6 +138,11 @@ def loaders() -> dict[str, str | Callable[[Path], Policy]]:
     "recsys_env.loaders" of other installed packages.
     """
     return {**_declared_loaders(), **LOADERS}
+
+
+def needs_registration(loader: str) -> bool:
+    """Whether another process knows a loader only after `register_loader`."""
+    return loader not in _PACKAGED and loader not in _declared_loaders()
 
 
 @cache
