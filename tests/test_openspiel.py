@@ -114,6 +114,15 @@ def test_a_platform_is_refused() -> None:
         to_pyspiel("creators-v0")
 
 
+def test_fields_are_changed_by_keywords(duel: MarkovGame) -> None:
+    with pytest.raises(ValueError, match="give them as keywords"):
+        to_pyspiel("duel-v1,num_agents=3")
+    assert to_pyspiel("duel-v1", finite(2), num_agents=3).num_players() == 3
+    assert to_pyspiel("duel-v1", num_agents=1).num_players() == 1
+    with pytest.raises(TypeError, match="num_agents cannot change tables; give them to tabulate"):
+        to_pyspiel(duel, num_agents=3)
+
+
 def test_too_many_policies_are_refused() -> None:
     with pytest.raises(ValueError, match=r"profiles of pure policies .* are too many to enumerate"):
         to_pyspiel(random_game(0, agents=2, states=14, actions=4))

@@ -22,7 +22,7 @@ except ImportError as error:
     raise ImportError('to_pyspiel needs pyspiel: pip install "recsys_env[openspiel]"') from error
 
 
-def to_pyspiel(game: str | WorldConfig | MarkovGame, criterion: Criterion = AVERAGE) -> pyspiel.Game:
+def to_pyspiel(game: str | WorldConfig | MarkovGame, criterion: Criterion = AVERAGE, **overrides: Any) -> pyspiel.Game:
     """Return a finite game as a game of OpenSpiel.
 
     Args:
@@ -37,11 +37,15 @@ def to_pyspiel(game: str | WorldConfig | MarkovGame, criterion: Criterion = AVER
             `finite(ticks)`: a game of so many simultaneous moves with chance between them, `TickGame`. Its returns are
             sums over the ticks, `ticks` times the values of `evaluate`.
 
+        overrides: as in `tabulate`, for a task or config.
+
     Raises:
-        TypeError: the game or criterion is something else.
+        TypeError: the game or criterion is something else, or tables are given with fields to change.
         ValueError: the world has no finite table; or there are too many stationary policies to enumerate.
     """
-    tables = tabulate(game) if isinstance(game, str | WorldConfig) else game
+    if overrides and isinstance(game, MarkovGame):
+        raise TypeError(f"{', '.join(overrides)} cannot change tables; give them to tabulate")
+    tables = tabulate(game, **overrides) if isinstance(game, str | WorldConfig) else game
     if isinstance(criterion, Criterion) and criterion.kind == "finite":
         return TickGame(tables, criterion.horizon)
     pure = pure_policies(tables, criterion)
