@@ -274,5 +274,8 @@ def team_sizes_env(
             f"num_agents = {shown(overrides['num_agents'])}: the number of agents is given to each reset, "
             "reset(options={'num_agents': ...}), and the largest one as max_agents"
         )
+    if "observation_format" in overrides:
+        given = shown(overrides["observation_format"])
+        raise TypeError(f"observation_format = {given}: teams of all sizes share one layout of vectors; leave it out")
     config = task_config(task, overrides, catalogue)
     return TeamSizesEnv(config, max_agents, catalogue, render_mode, task_name(task))

@@ -139,6 +139,13 @@ def test_a_task_of_ones_own_is_there() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="slots = 4 and action = 'items': agents of EPyMARL choose one number"):
         EPyMARLEnv(TASK, slots=4)
+    with pytest.raises(ValueError, match="slots = 1 and action = 'candidates', 'items' or 'publish'"):
+        EPyMARLEnv("streaming-v1")
+    EPyMARLEnv("creators-v0").reset(seed=0)  # publishes
+    with pytest.raises(
+        TypeError, match=r"^observation_format = 'dict': agents of EPyMARL observe vectors; leave it out$"
+    ):
+        EPyMARLEnv(TASK, observation_format="dict")
     with pytest.raises(ValueError, match="reward_scalarisation = 'max' is not allowed; choose 'sum' or 'mean'"):
         EPyMARLEnv(TASK, reward_scalarisation="max")
     env = EPyMARLEnv(TASK, **SHORT)

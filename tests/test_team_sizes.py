@@ -110,6 +110,10 @@ def test_mistakes_are_named() -> None:
         layout.read_of(3, observations[:, 0])
     with pytest.raises(TypeError, match=r"num_agents = 2: the number of agents is given to each reset"):
         team_sizes_env("social-v1", 4, num_agents=2)
+    with pytest.raises(
+        TypeError, match=r"^observation_format = 'dict': teams of all sizes share one layout of vectors;"
+    ):
+        team_sizes_env("social-v1", 4, observation_format="dict")
 
 
 def first_pages(env: Any, seed: int | None, agents: int | None, ticks: int = 3) -> list[np.ndarray]:

@@ -66,11 +66,14 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
                 f"reward_scalarisation = {shown(reward_scalarisation)} is not allowed; choose 'sum' or 'mean'"
             )
         check_flag("common_reward", common_reward)
+        if "observation_format" in overrides:
+            given = shown(overrides["observation_format"])
+            raise TypeError(f"observation_format = {given}: agents of EPyMARL observe vectors; leave it out")
         config = task_config(task, {**overrides, "mask_actions": True}, catalogue)
         if config.slots > 1 or config.continuous:
             raise ValueError(
                 f"slots = {config.slots} and action = {config.action!r}: agents of EPyMARL choose one number; needed "
-                "are slots = 1 and action = 'candidates' or 'items'"
+                "are slots = 1 and action = 'candidates', 'items' or 'publish'"
             )
         self.env = RecommendationEnv(config, catalogue, render_mode, task_name(task))
         self.render_mode = render_mode

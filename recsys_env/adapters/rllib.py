@@ -408,7 +408,8 @@ def _prepared(config: Any, task: Any, device: str, catalogue: Any, overrides: di
     world = task_config(task, overrides, catalogue)
     if isinstance(config, DQNConfig) and (world.continuous or world.slots > 1):
         raise ValueError(
-            "RLlib's DQN takes one discrete action: slots=1 and action='candidates' or 'items'; PPO takes the others"
+            "RLlib's DQN takes one discrete action: slots=1 and action='candidates', 'items' or 'publish'; PPO "
+            "takes the others"
         )
     if world.mask_actions and not isinstance(config, PPOConfig):
         raise ValueError(
