@@ -372,14 +372,14 @@ class Batch(ABC, Generic[Array, InfosT]):
                 published, topic * L + level of clickbait.
             levels: [...] levels of prices or bids, where agents set them; None = the level nearest to the list prices,
                 or to truthful bids.
-            words: [...] messages, where agents talk; None = word 0.
+            words: [...] messages; needed where agents talk.
 
         Returns:
             actions [...] for one slot (`Discrete`), [..., K + ...] for slates (`MultiDiscrete`).
 
         Raises:
-            ValueError: actions are vectors, or the task has no such part, or a part has another shape or is out of
-                range.
+            ValueError: actions are vectors, or the task has no such part, or words are missing, or a part has another
+                shape or is out of range.
             TypeError: a part holds no integers.
         """
         config, shape = self.config, self.shape
@@ -388,6 +388,11 @@ class Batch(ABC, Generic[Array, InfosT]):
         chosen = as_indices("picks", picks, choices(config, shape))
         if chosen.shape[-1:] != (shape.slots,):
             raise ValueError(f"picks = {shown(picks)} of shape {chosen.shape} must be [..., {shape.slots}]")
+        if words is None and shape.vocabulary:
+            raise ValueError(
+                f"words are missing: with each action an agent says one of {shape.vocabulary}, which others see; give "
+                f"words of shape {chosen.shape[:-1]}, such as zeros"
+            )
         parts = [chosen]
         beside = (("levels", levels, shape.levels, config.offer.list_level), ("words", words, shape.vocabulary, 0))
         for name, given, size, default in beside:

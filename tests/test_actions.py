@@ -77,10 +77,11 @@ def test_the_greatest_parts_are_the_greatest_action(envs: VectorEnv) -> None:
 
 
 def test_what_is_left_out() -> None:
-    """The level of the list prices, and the first word; every kind of batch has them."""
+    """The level of the list prices, in every kind of batch; words must be given where others see them."""
     config = KINDS["slates, levels, words"]
     for envs in (VectorEnv(config, 2), FocalBatch(VectorEnv(config, 2), "random", ["seller_1"])):
-        assert envs.encode_actions([4, 2]).tolist() == [4, 2, config.offer.list_level, 0]
+        with pytest.raises(ValueError, match=r"words are missing: .* one of \d, .* give words of shape \(\), such as"):
+            envs.encode_actions([4, 2])
         assert envs.encode_actions([[4, 2]], words=[1]).tolist() == [[4, 2, config.offer.list_level, 1]]
     envs = Worlds(KINDS["items, words"], 2, [0, 1])
     assert envs.decode_actions(5).picks.tolist() == [1]

@@ -29,7 +29,7 @@ def page_values(envs: VectorEnv) -> np.ndarray:
     values, intents = np.zeros((envs.num_envs, TOPICS, TOPICS, TOPICS)), envs.next_page["intent"]
     for intent, i, j in itertools.product(range(TOPICS), repeat=3):
         envs.arrays.copies["intent"] = intent
-        actions = np.tile(envs.encode_actions(item[[i, j], None]), (envs.num_envs, 1))
+        actions = np.tile(envs.encode_actions(item[[i, j], None], words=[0, 0]), (envs.num_envs, 1))
         values[:, intent, i, j] = envs.expected_feedback(actions)["individual_reward"].sum(1)
     envs.arrays.copies["intent"] = intents
     return values
