@@ -22,7 +22,8 @@ PAGES = [page for page in pages() if page.name != "README.md"]
 WITH_CODE = [page for page in PAGES if blocks(page)]
 # Pages that train with a library in this environment, and end with what they reach beside random play.
 TRAINERS = [
-    ROOT / "docs" / "training" / f"{name}.md" for name in ("sb3", "pettingzoo", "torchrl", "rllib", "skrl", "tianshou")
+    ROOT / "docs" / "training" / f"{name}.md"
+    for name in ("sb3", "pettingzoo", "torchrl", "rllib", "skrl", "tianshou", "openspiel")
 ]
 # The same with libraries that need environments of their own, in which `benchmarks.compat.snippets` compares the two.
 TRAINERS_ELSEWHERE = [
