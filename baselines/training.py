@@ -345,7 +345,8 @@ def begin(algorithm: Algorithm) -> Training:
     training = Training(algorithm, config, background, out, checkpoint)
     if training.self_play and not algorithm.self_play:
         raise ValueError(
-            f"{algorithm.name} does not play against its own past; generative, ippo, ppo-torch and q-torch do"
+            f"{algorithm.name} does not play against its own past; generative, ippo, ppo-torch and q-torch do, and an "
+            "algorithm of your own whose class sets self_play = True"
         )
     for agent, policy in background.items():
         if Path(policy).resolve() == out.resolve():

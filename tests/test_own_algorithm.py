@@ -110,6 +110,23 @@ def test_what_is_no_algorithm_is_named(my_search: str) -> None:
             find_algorithm(word)
 
 
+def test_the_example_of_a_network_beats_random_play_and_plays_its_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = re.findall(r"```python\n(# my_network.py\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "my_network.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_network", raising=False)
+    words = ["my_network:Reinforce", "--eval-episodes", "2", "--evaluations", "1", "--num-envs", "32"]
+    news = ["--task", "news-v1,slots=1,horizon=200", "--timesteps", "30000", "--compare", "random"]
+    table = train(parse([*words, *news, "--out", str(tmp_path / "news")]))["table"]
+    assert table["trained"]["mean"] > table["random"]["mean"]
+    duel = ["--task", "duel-v1,horizon=50", "--learners", "recommender_0", "--background", "self", "--compare"]
+    result = train(parse([*words, *duel, "--timesteps", "6400", "--out", str(tmp_path / "duel")]))
+    assert result["background"] == {"recommender_1": "self"}
+    assert (tmp_path / "duel" / "pool" / "000000003200").is_dir()
+
+
 def test_an_option_that_python_would_ignore_is_refused() -> None:
     class Untyped(TorchPPO):
         n_steps = 100
