@@ -26,6 +26,9 @@ from recsys_env.files import FileError, digest_of_arrays, read_arrays, read_json
 from recsys_env.policies import CHECKPOINT, Team, make_policy, registry
 from recsys_env.policies.shipped import CARD
 from recsys_env.tasks import TASKS
+from recsys_env.trained import page_policies
+from recsys_env.trained.page_policies import page_network
+from recsys_env.trained.pages import layout_of
 
 FILES = {"policy.json", "policy.npz", CARD}
 
@@ -142,6 +145,32 @@ def test_a_checkpoint_plays_by_its_name_and_on_its_task_alone(tmp_path: Path, mo
         policy.bind(vector_env("pricing-duel-v0", 1), "recommender_0", 0)
     with pytest.raises(ValueError, match="here the task is another one"):
         make_policy(name).bind(vector_env("duel-v1", 1, description="mine"), "recommender_0", 0)
+
+
+@pytest.mark.parametrize("name", ["learned/coverage-v0/ppo-torch", "learned/coverage-v0/ippo"])
+def test_another_world_has_other_items(name: str) -> None:
+    """Of shipped policies, too; `cma-es` knows items by their features."""
+    policy, envs = make_policy(name), vector_env("coverage-v0", 1, horizon=10)
+    policy.bind(envs, envs.possible_agents[0], 0)
+    with pytest.warns(
+        UserWarning,
+        match=r"knows items by their numbers, and was trained with world_seed = 0; here, with world_seed = 5, the same",
+    ):
+        policy.bind(vector_env("coverage-v0", 1, world_seed=5), envs.possible_agents[0], 0)
+    ranker = make_policy("learned/coverage-v0/cma-es")
+    ranker.bind(vector_env("coverage-v0", 1, world_seed=5), envs.possible_agents[0], 0)
+
+
+def test_an_own_policy_knows_its_items(tmp_path: Path) -> None:
+    envs = vector_env("coverage-v0", 1)
+    page_policies.save(tmp_path, envs, {"shared": page_network(layout_of(envs), 4, 0, 0)})
+    policy = make_policy(tmp_path)
+    policy.bind(envs, envs.possible_agents[0], 0)
+    with pytest.warns(UserWarning, match=r"was trained with world_seed = 0; here, with world_seed = 5"):
+        policy.bind(vector_env("coverage-v0", 1, world_seed=5), envs.possible_agents[0], 0)
+    picks = vector_env("social-v1", 1)  # candidates are no items, so that another world is nothing to warn of
+    page_policies.save(tmp_path, picks, {"shared": page_network(layout_of(picks), 4, 0, 0)})
+    make_policy(tmp_path).bind(vector_env("social-v1", 1, world_seed=5), picks.possible_agents[0], 0)
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

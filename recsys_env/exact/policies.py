@@ -13,7 +13,7 @@ from ..batch import AnyBatch, CpuBatch
 from ..config import WorldConfig
 from ..files import Declared, FileError
 from ..policies.base import Policy
-from ..trained.folders import check_spaces, network_of, read_facts, read_weights, write_policy
+from ..trained.folders import check_items, check_spaces, network_of, read_facts, read_weights, write_policy
 from ..vector import VectorEnv
 from .game import MarkovGame
 from .solve import pure_policies, team_optimum
@@ -128,6 +128,7 @@ class SavedTable(TablePolicy):
         check_spaces(self.folder, self._facts, envs)
         network_of(self.folder, self._learnt, agent)
         super().bind(envs, agent, seed)
+        check_items(self, self.folder, self._facts)
 
     def solution(self, config: WorldConfig) -> np.ndarray:
         """Return the actions [N, S] of every agent in every state; of one that did not learn, 0."""

@@ -7,13 +7,16 @@ the arrays. `policy.npz` holds the weights, and as "facts" what the policy was t
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from .. import cli
 from ..batch import CpuBatch
+from ..config import WorldConfig
 from ..files import (
     Declared,
     FileError,
@@ -25,7 +28,7 @@ from ..files import (
     write_arrays,
     write_json,
 )
-from ..policies import CHECKPOINT
+from ..policies import CHECKPOINT, Policy
 
 WEIGHTS = "policy.npz"
 _SEPARATOR = ", "
@@ -41,7 +44,8 @@ def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str
         weights: arrays by name.
         facts: other data that the loader needs, as JSON.
     """
-    write_arrays(folder / WEIGHTS, weights, facts={**_spaces(envs), **facts})
+    about = {**_spaces(envs), "items_of": _items_of(envs.config)}
+    write_arrays(folder / WEIGHTS, weights, facts={**about, **facts})
     write_json(folder / CHECKPOINT, {"loader": loader, "digest": digest_of_arrays(read_arrays(folder / WEIGHTS))})
 
 
@@ -66,7 +70,8 @@ def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         FileError: the file is damaged, or belongs to another loader.
     """
-    facts: dict[str, Any] = read_value(folder / WEIGHTS, "facts", {"observations": str, "actions": str, **form})
+    about = {"observations": str, "actions": str, "items_of?": str}
+    facts: dict[str, Any] = read_value(folder / WEIGHTS, "facts", {**about, **form})
     return facts
 
 
@@ -100,6 +105,25 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None
                 f"the policy in {folder} was trained with {kind} {_without(there, here)}; "
                 f"here they are {_without(here, there)}"
             )
+
+
+def check_items(policy: Policy, folder: Path, facts: Mapping[str, Any]) -> None:
+    """Warn if a bound policy plays items by their numbers, or observes these, and was trained on other items."""
+    config = policy.envs.config
+    here, there = _items_of(config), facts.get("items_of")
+    if there is None and policy.shipped is not None:  # it is older than this fact
+        there = _items_of(cli.config_of(policy.shipped.card["task"]))
+    if (config.action == "items" or config.observation.item_ids != "none") and there not in (None, here):
+        warnings.warn(
+            f"the policy in {folder} knows items by their numbers, and was trained with {there}; here, with {here}, "
+            "the same numbers are other items",
+            stacklevel=2,
+        )
+
+
+def _items_of(config: WorldConfig) -> str:
+    """Return the field that decides which items the numbers of items stand for, and its value, without folders."""
+    return f"catalogue = {Path(config.catalogue).name!r}" if config.catalogue else f"world_seed = {config.world_seed}"
 
 
 def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared: str = "") -> Network:

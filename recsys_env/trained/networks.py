@@ -17,7 +17,7 @@ from ..batch import AnyBatch, CpuBatch
 from ..files import FileError
 from ..policies import Policy
 from ..tensors import EXCLUDED, one_thread
-from .folders import WEIGHTS, check_spaces, network_of, read_facts, write_policy
+from .folders import WEIGHTS, check_items, check_spaces, network_of, read_facts, write_policy
 from .weights import load_weights, to_arrays
 
 # isort: split
@@ -56,6 +56,7 @@ class NetworkPolicy(Policy):
         super().bind(envs, agent, seed)
         envs = self.envs
         check_spaces(self.folder, self.facts, envs)
+        check_items(self, self.folder, self.facts)
         self._actor, self._space = network_of(self.folder, self._actors, agent), envs.action_space
         self._check_sizes(envs)
 

@@ -14,7 +14,7 @@ from ..files import FileError
 from ..policies import Policy
 from ..tensors import one_thread
 from .attention import AttentionNetwork
-from .folders import WEIGHTS, check_spaces, network_of, read_facts, write_policy
+from .folders import WEIGHTS, check_items, check_spaces, network_of, read_facts, write_policy
 from .pages import (
     SHARED,
     Layout,
@@ -110,6 +110,7 @@ class PagePolicy(Policy):
         super().bind(envs, agent, seed)
         envs = self.envs
         check_spaces(self.folder, self.facts, envs)
+        check_items(self, self.folder, self.facts)
         if layout_of(envs) != self.layout:
             raise ValueError(f"the policy in {self.folder} was trained on {self.layout}; here it is {layout_of(envs)}")
         self.network = network_of(self.folder, self._networks, agent, SHARED)

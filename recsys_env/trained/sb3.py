@@ -17,7 +17,7 @@ from ..files import FileError
 from ..observations import ObservationLayout
 from ..policies import Policy
 from ..tensors import one_thread
-from .folders import WEIGHTS, check_spaces, read_facts, write_policy
+from .folders import WEIGHTS, check_items, check_spaces, read_facts, write_policy
 from .slates import SlatePolicy, slate_kwargs
 from .weights import load_weights, to_arrays
 
@@ -70,6 +70,7 @@ class TrainedSB3Policy(SB3Policy):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         check_spaces(self.folder, self.facts, envs)
         super().bind(envs, agent, seed)
+        check_items(self, self.folder, self.facts)
 
 
 # ------------------------------------------------------------------------------------------------ folders
