@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -21,6 +22,7 @@ from baselines.options import run_name
 from baselines.ship import median, ship
 from baselines.training_results import read
 from recsys_env import replace, vector_env
+from recsys_env.catalogue import Catalogue
 from recsys_env.evaluation.episodes import by_agent
 from recsys_env.files import FileError, digest_of_arrays, read_arrays, read_json, write_json
 from recsys_env.policies import CHECKPOINT, Team, make_policy, registry
@@ -171,6 +173,17 @@ def test_an_own_policy_knows_its_items(tmp_path: Path) -> None:
     picks = vector_env("social-v1", 1)  # candidates are no items, so that another world is nothing to warn of
     page_policies.save(tmp_path, picks, {"shared": page_network(layout_of(picks), 4, 0, 0)})
     make_policy(tmp_path).bind(vector_env("social-v1", 1, world_seed=5), picks.possible_agents[0], 0)
+
+
+def test_a_policy_of_a_catalogue_in_memory_knows_its_items(tmp_path: Path) -> None:
+    """As the worlds that are fitted to logs have."""
+    mine, other = (dataclasses.replace(Catalogue.load("grocery"), source=source) for source in ("mine", "another"))
+    here = [vector_env("grocery-v1", 1, catalogue=catalogue, action="items") for catalogue in (mine, other)]
+    page_policies.save(tmp_path, here[0], {"shared": page_network(layout_of(here[0]), 4, 0, 0)})
+    policy = make_policy(tmp_path)
+    policy.bind(here[0], here[0].possible_agents[0], 0)
+    with pytest.warns(UserWarning, match="was trained with a catalogue of digest .*; here, with a catalogue of"):
+        policy.bind(here[1], here[1].possible_agents[0], 0)
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import cli
 from ..batch import CpuBatch
+from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..files import (
     Declared,
@@ -28,6 +29,7 @@ from ..files import (
     write_arrays,
     write_json,
 )
+from ..game_batch import loaded
 from ..policies import CHECKPOINT, Policy
 
 WEIGHTS = "policy.npz"
@@ -44,7 +46,7 @@ def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str
         weights: arrays by name.
         facts: other data that the loader needs, as JSON.
     """
-    about = {**_spaces(envs), "items_of": _items_of(envs.config)}
+    about = {**_spaces(envs), "items_of": _items_of(envs.config, envs.catalogue)}
     write_arrays(folder / WEIGHTS, weights, facts={**about, **facts})
     write_json(folder / CHECKPOINT, {"loader": loader, "digest": digest_of_arrays(read_arrays(folder / WEIGHTS))})
 
@@ -110,9 +112,10 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None
 def check_items(policy: Policy, folder: Path, facts: Mapping[str, Any]) -> None:
     """Warn if a bound policy plays items by their numbers, or observes these, and was trained on other items."""
     config = policy.envs.config
-    here, there = _items_of(config), facts.get("items_of")
+    here, there = _items_of(config, policy.envs.catalogue), facts.get("items_of")
     if there is None and policy.shipped is not None:  # it is older than this fact
-        there = _items_of(cli.config_of(policy.shipped.card["task"]))
+        trained = cli.config_of(policy.shipped.card["task"])
+        there = _items_of(trained, loaded(None, trained))
     if (config.action == "items" or config.observation.item_ids != "none") and there not in (None, here):
         warnings.warn(
             f"the policy in {folder} knows items by their numbers, and was trained with {there}; here, with {here}, "
@@ -121,9 +124,11 @@ def check_items(policy: Policy, folder: Path, facts: Mapping[str, Any]) -> None:
         )
 
 
-def _items_of(config: WorldConfig) -> str:
-    """Return the field that decides which items the numbers of items stand for, and its value, without folders."""
-    return f"catalogue = {Path(config.catalogue).name!r}" if config.catalogue else f"world_seed = {config.world_seed}"
+def _items_of(config: WorldConfig, catalogue: Catalogue | None) -> str:
+    """Return what decides which items the numbers of items stand for."""
+    return (
+        f"world_seed = {config.world_seed}" if catalogue is None else f"a catalogue of digest {catalogue.digest()[:12]}"
+    )
 
 
 def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared: str = "") -> Network:
