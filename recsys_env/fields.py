@@ -397,6 +397,26 @@ CANDIDATE_FEATURES = (
     Field("promotion", "1 if the item's price is reduced now, 0 otherwise", when=PROMOTIONS, reveals="nothing"),
 )  # fmt: skip
 
+FEATURE_HALF = 1.0  # with which the kernels squash all features of a candidate in one pass
+
+
+def check_features(features: Iterable[Field]) -> None:
+    """Check that features are squashed as `kernels/observation.py` squashes them, or not at all.
+
+    Raises:
+        TypeError: one declares another `half`.
+    """
+    for feature in features:
+        if feature.half not in (None, FEATURE_HALF):
+            raise TypeError(
+                f"feature {feature.name!r} has half = {feature.half:g}; allowed are {FEATURE_HALF:g} (write x, and the "
+                "kernel squashes it) and None (write a bounded number): to see more of large numbers, write x / "
+                f"{feature.half:g} and say so in `meaning`"
+            )
+
+
+check_features(CANDIDATE_FEATURES)
+
 # Where agents set prices or bid, rankers have one more weight beside those of the features: their level, from -1
 # (lowest) to 1 (highest). By `offer.kind`:
 LEVELS = {"price": "price_level", "bid": "bid_level"}

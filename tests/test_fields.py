@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import comparison
 import numpy as np
+import plain_game
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
@@ -17,10 +19,12 @@ from recsys_env.fields import (
     OBSERVATION,
     STATE,
     Field,
+    check_features,
     field_slices,
     span,
     unseen_features,
 )
+from recsys_env.observations import unsquashed
 from recsys_env.policies.ranking import Ranker
 
 ROUNDING = 1e-6
@@ -94,6 +98,33 @@ def test_fields_that_are_handled_in_one_pass_lie_side_by_side(task: str) -> None
         assert offsets["history"] == where["clicked_mean"].start
     for name, place in where.items():
         assert offsets[name] == place.start
+
+
+@pytest.mark.parametrize("half", [0.5, 5.0])
+def test_a_feature_that_is_to_be_squashed_by_itself_is_refused(half: float) -> None:
+    check_features((Field("a", "a", half=1.0), Field("b", "b")))
+    with pytest.raises(TypeError, match=rf"feature 'b' has half = {half:g}; allowed are 1 \("):
+        check_features((Field("a", "a"), Field("b", "b", half=half)))
+
+
+def test_every_feature_is_squashed_as_it_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What agents see of a candidate, unsquashed, is what the game in plain Python makes of it without squashing."""
+    items = {"length_log_sd": 0.5, "life": 60, "promotion_probability": 0.3, "promotion_depth": 0.5}
+    envs = vector_env("journey-v1", 8, users={"habit_size": 4}, items=items)
+    names, seen, nonzero = envs.candidate_features, envs.reset(seed=0)[0], set()
+    assert names == tuple(field.name for field in CANDIDATE_FEATURES)
+    game, rng = plain_game.Game(envs.config, envs.world), np.random.default_rng(0)
+    monkeypatch.setattr(plain_game, "squash", lambda x: x)
+    for _ in range(40):
+        features = envs.field(seen, "candidates").reshape(8, -1, envs.shape.candidates, len(names))
+        for b, copy in enumerate(comparison.read(game, envs.arrays, b) for b in range(8)):
+            listed = ((n, c, j) for n in game.active(copy) for c, j in enumerate(copy.candidates[n]))
+            for n, c, j in listed:
+                values = [unsquashed(float(y), name) for y, name in zip(features[b, n, c], names, strict=True)]
+                comparison.close(game.features(copy, n, j, names), values, f"unsquashed features {names}")
+                nonzero |= {name for name, value in zip(names, values, strict=True) if value}
+        seen = envs.step(rng.integers(0, envs.shape.candidates, envs.empty_actions().shape))[0]
+    assert nonzero == set(names)
 
 
 def test_fields_that_are_torn_apart_are_refused() -> None:
