@@ -12,6 +12,7 @@ import plain_game
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
+from recsys_env.arrays import Report, allocate_report, zeros
 from recsys_env.fields import (
     CANDIDATE_FEATURES,
     HIDEABLE,
@@ -125,6 +126,61 @@ def test_every_feature_is_squashed_as_it_declares(monkeypatch: pytest.MonkeyPatc
                 nonzero |= {name for name, value in zip(names, values, strict=True) if value}
         seen = envs.step(rng.integers(0, envs.shape.candidates, envs.empty_actions().shape))[0]
     assert nonzero == set(names)
+
+
+class Guarded:
+    """Replaces the offset of each absent field by a place of its own before the array, where a write is noticed.
+
+    An absent field has offset -1, so that a line without its guard would change the last column of the agent, copy or
+    candidate before.
+    """
+
+    SENTINEL = 7.0
+    OBSERVED = 2**16  # numbers in an array of observations or states, at most
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.before: list[np.ndarray] = []  # what lies before each array
+
+    def fill(self, record: np.ndarray, offsets: dict[str, int]) -> None:
+        """Stand in for `world._fill`."""
+        for name in record.dtype.names or ():
+            if name not in offsets:
+                self.names.append(name)
+            record[name] = offsets.get(name, -len(self.names) * self.OBSERVED)
+
+    def allocate(self, *args: Any) -> Report:
+        """Stand in for `arrays.allocate_report`."""
+        report = allocate_report(*args)
+        places = ("observations", "final_observations", "final_states")
+        return report._replace(**{name: self._guarded(getattr(report, name)) for name in places})
+
+    def _guarded(self, array: np.ndarray) -> np.ndarray:
+        assert array.size <= self.OBSERVED
+        first = len(self.names) * self.OBSERVED
+        memory = zeros(first + array.size, np.float32)
+        memory[:first] = self.SENTINEL
+        self.before.append(memory[:first])
+        return memory[first:].reshape(array.shape)
+
+    def written(self) -> set[str]:
+        """Return the absent fields that have been written."""
+        hits = [np.flatnonzero(before != self.SENTINEL) for before in self.before]
+        return {self.names[-1 - hit // self.OBSERVED] for hit in np.concatenate(hits).tolist()}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_task_writes_a_field_that_it_does_not_have(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded = Guarded()
+    monkeypatch.setattr("recsys_env.world._fill", guarded.fill)
+    monkeypatch.setattr("recsys_env.vector.allocate_report", guarded.allocate)
+    envs, rng = vector_env(task, 2, horizon=60, specialize=False), np.random.default_rng(0)
+    sizes = getattr(envs.action_space, "nvec", getattr(envs.action_space, "n", None))
+    envs.reset(seed=0)
+    for _ in range(61):
+        envs.step(rng.integers(0, sizes, envs.empty_actions().shape))
+    assert guarded.names
+    assert not guarded.written()
 
 
 def test_fields_that_are_torn_apart_are_refused() -> None:
