@@ -14,7 +14,7 @@ from test_kernels import small_catalogue
 
 import recsys_env
 from recsys_env.arrays import State, allocate_scratch
-from recsys_env.exact import states
+from recsys_env.exact import states, tables
 from recsys_env.exact.game import MarkovGame
 from recsys_env.exact.states import Relevance, obstacles
 from recsys_env.exact.tables import tabulate
@@ -391,6 +391,21 @@ def test_what_a_term_declares_is_confirmed_by_playing(monkeypatch: pytest.Monkey
     liked = recsys_env.replace(recsys_env.TASKS["duel-v1"], {"choice": {"beta_pop": 1.0}})
     with pytest.raises(ValueError, match=r"'mood \d' leads to other pages at another time \(a difference of 0"):
         tabulate(liked)
+
+
+@pytest.mark.parametrize("begins", [200, 499])
+def test_what_begins_late_in_an_episode_is_noticed(begins: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are compared at ticks from the first to the last."""
+    expect = tables._Builder._expect
+
+    def changed(builder: tables._Builder, rows: tables._Rows) -> tuple[np.ndarray, ...]:
+        individual, *rest = expect(builder, rows)
+        return individual + 0.1 * (rows.state.copies["tick"] >= begins)[:, None], *rest
+
+    monkeypatch.setattr(tables._Builder, "_expect", changed)
+    duel = recsys_env.replace(recsys_env.TASKS["duel-v1"], {"horizon": 500})
+    with pytest.raises(ValueError, match=r"leads to other pages at another time \(a difference of 0.1\)"):
+        tabulate(duel)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from .states import StateReader, obstacles
 
 NEVER = 2.0**-53  # the engine's uniform numbers have 53 bits, so less probable outcomes do not occur
 _ROWS = 20_000  # rows of the batch at a time
-_CONFIRMED = 6  # pages in a row that are played to confirm the tables
-_APART = 37  # ticks that lie between two of them
+_CONFIRMED_ROWS = 5_000  # rows that confirm the tables at one tick
+_CONFIRMED = 32  # pages in a row that are played to confirm the tables, at ticks from the first to the last
 
 
 def tabulate(task: str | WorldConfig, *, max_states: int = 1000, **overrides: Any) -> MarkovGame:
@@ -188,13 +188,14 @@ class _Builder:
         return self._tables(reader, np.array(keys), (first.weight, initial), entries, worths)
 
     def _confirm(self, rows: _Rows, reader: StateReader, known: dict[bytes, int], worths: np.ndarray) -> None:
-        """Play some ticks from the start, and compare the pages with those of the same states in the tables.
+        """Play some pages from the start, as if they were spread over the episode, and compare them with the pages of
+        the same states in the tables.
 
         Raises:
             ValueError: they differ, so the states do not hold all that pages depend on.
         """
-        joint, most = len(self.joint), max(1, _ROWS // (len(self.joint) * len(self.orders)))
-        for played in range(_CONFIRMED):
+        joint, most = len(self.joint), max(1, _CONFIRMED_ROWS // (len(self.joint) * len(self.orders)))
+        for tick in np.linspace(0, self.config.horizon - 1, _CONFIRMED).astype(int):
             keys = reader.keys(rows.state)
             numbers = np.array([known.get(key.tobytes(), -1) for key in keys])
             if (numbers < 0).any():
@@ -204,7 +205,7 @@ class _Builder:
             last = len(rows) - 1 - np.unique(numbers[::-1], return_index=True)[1]  # of each state, another history
             chosen = last[np.linspace(0, len(last) - 1, min(len(last), most)).astype(int)]
             rows, numbers = rows.take(chosen), numbers[chosen]
-            rows.state.copies["tick"] = _APART * played % self.config.horizon
+            rows.state.copies["tick"] = tick
             pages = self._pages(rows)
             here = self._worth(pages, len(rows) * joint)
             there = worths[:, (numbers[:, None] * joint + np.arange(joint)).ravel()]
