@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recsys_env.kernels.machine import rng as kernels_rng
-from recsys_env.kernels.machine.rng import copy_seeds, uniforms
+from recsys_env.kernels.machine.rng import check_events, copy_seeds, uniforms
 
 AXES = ("copies", "episodes", "ticks", "events", "indices")
 SPLITMIX64_1234567 = (
@@ -100,6 +100,15 @@ def test_no_two_events_share_a_draw_and_none_has_been_renumbered() -> None:
     tick = [value for name, value in ids.items() if not name.startswith("PERSON_")]
     assert sorted(person) == list(range(6))
     assert sorted(tick) == list(range(20))
+
+
+def test_two_events_with_the_same_number_are_refused() -> None:
+    """Events of a tick and of a person have different keys, so that they may share numbers."""
+    check_events({"CLICK": 0, "NOISE": 1, "PERSON_TOPIC": 0, "PERSON_WEIGHT": 1})
+    with pytest.raises(TypeError, match="events CLICK and LIKE have the same number 0; give one a number of its own"):
+        check_events({"CLICK": 0, "NOISE": 1, "LIKE": 0})
+    with pytest.raises(TypeError, match="events PERSON_TOPIC and PERSON_ROW have the same number 0"):
+        check_events({"PERSON_TOPIC": 0, "PERSON_ROW": 0})
 
 
 @pytest.mark.parametrize("axis", AXES)

@@ -11,6 +11,7 @@ Nothing is stored between draws: results cannot depend on batch size, thread cou
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,22 @@ CONTINUE, LOST, VISITOR, ACCEPT, INTENT, OPEN, ORDER, RETRIEVE = 7, 8, 9, 10, 11
 SHUFFLE, BLUR, REQUEST, WORTH, RANKING = 15, 16, 17, 18, 19
 # Events of a person, under the key of (population, user, incarnation).
 PERSON_TOPIC, PERSON_WEIGHT, PERSON_NOISE, PERSON_PRICE, PERSON_BIAS, PERSON_ROW = 0, 1, 2, 3, 4, 5
+
+
+def check_events(events: Mapping[str, int]) -> None:
+    """Check that all events of a tick have different numbers, and so all events of a person (`PERSON_...`).
+
+    Raises:
+        TypeError: two have the same number, so they would happen by the same draws.
+    """
+    known: dict[tuple[bool, int], str] = {}
+    for name, number in events.items():
+        other = known.setdefault((name.startswith("PERSON_"), number), name)
+        if other != name:
+            raise TypeError(f"events {other} and {name} have the same number {number}; give one a number of its own")
+
+
+check_events({name: number for name, number in globals().items() if name.isupper() and isinstance(number, int)})
 
 
 @kernel
