@@ -18,6 +18,7 @@ snapshots.py    checks of what a snapshot or another world may hold; memory.py: 
                 thread at a time
 environment.py  one copy as a PettingZoo environment (aec.py: agents in turn); render.py: its pages as text and pictures
 team_sizes.py   teams of several sizes: one layout of observations, one environment
+terms.py        which terms count in a world, and what they depend on
 policies/       act for one agent in all copies
 exact/          finite games as tables and their solutions; what an action is worth against another
 rollouts.py     many ticks in one compiled call

@@ -13,6 +13,7 @@ import pytest
 from test_kernels import small_catalogue
 
 import recsys_env
+from recsys_env import terms
 from recsys_env.arrays import State, allocate_scratch
 from recsys_env.exact import states, tables
 from recsys_env.exact.game import MarkovGame
@@ -334,7 +335,8 @@ def test_terms_of_the_experience_and_the_cart_declare_what_they_depend_on(
     def mine(f, a):  # type: ignore[no-untyped-def]
         return f.a_quality * f.b_quality * a.mine
 
-    monkeypatch.setattr(states, "Consumed", Clicked)
+    for name in ("EXPERIENCE", "CART"):
+        monkeypatch.setattr(states, name, getattr(states, name)._replace(item=Clicked))
     config = world(num_agents=2, page="rows", users={"habit_size": 2}, feedback={"a_quality": 2.0, "b_quality": 2.0})
     for term, refused in (
         (crowd, " weighs popularity, which never stands still; needed is 0"),
@@ -386,8 +388,8 @@ def test_candidates_are_retrieved_in_every_row() -> None:
 
 def test_what_a_term_declares_is_confirmed_by_playing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A world that depends on more than its terms say has no table, although nothing that they say rules it out."""
-    declared = states.depends_on
-    monkeypatch.setattr(states, "depends_on", lambda item: declared(item) | {"popularity": ("item",)})
+    declared = terms.depends_on
+    monkeypatch.setattr(terms, "depends_on", lambda item: declared(item) | {"popularity": ("item",)})
     liked = recsys_env.replace(recsys_env.TASKS["duel-v1"], {"choice": {"beta_pop": 1.0}})
     with pytest.raises(ValueError, match=r"'mood \d' leads to other pages at another time \(a difference of 0"):
         tabulate(liked)
@@ -418,6 +420,6 @@ def test_what_begins_late_in_an_episode_is_noticed(begins: int, monkeypatch: pyt
     ],
 )
 def test_a_term_counts_unless_it_is_zero(formula: Any, counts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(states.TERMS, "mine", SimpleNamespace(py_func=formula))
+    monkeypatch.setitem(TERMS, "mine", SimpleNamespace(py_func=formula))
     config = recsys_env.replace(recsys_env.TASKS["duel-v1"], {"choice": {"beta_quality": 1.0}})
     assert ("mine" in [term.name for term in states.weighted_terms(config)]) == counts

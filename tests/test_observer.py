@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import VectorEnv, WorldConfig, task_config, vector_env
+from recsys_env import VectorEnv, WorldConfig, replace, task_config, terms, vector_env
 from recsys_env.evaluation import episode_returns
 from recsys_env.policies import feedback, make_policy
 from recsys_env.policies.observer import Observer
@@ -27,6 +27,26 @@ KINDS = WorldConfig(
     arrival={"r_0": 40.0, "k_0": 40.0},
     observation={"profile_noise": 1.5},
 )
+
+
+@pytest.mark.parametrize(
+    ("declared", "reason"),
+    [
+        (("cart",), "cart, and the visitors that observer imagines have only age, habits, intent, item, "),
+        (("item", "cart"), "cart, and the visitors"),
+        ((), "'match', which does not declare in kernels/equations.py what it depends on, and the visitors"),
+    ],
+)
+def test_a_world_that_depends_on_what_imagined_people_lack_is_refused(
+    declared: tuple[str, ...], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the term does not count there."""
+    depends_on = terms.depends_on
+    monkeypatch.setattr(terms, "depends_on", lambda item: depends_on(item) | {"match": declared})
+    with pytest.raises(ValueError, match=f"choice.beta_taste = 3 weighs {reason}"):
+        make_policy("observer").bind(vector_env(KINDS), "recommender_0", 0)
+    changes = {"choice": {"beta_taste": 0.0}, "feedback": {"a_taste": 0.0, "b_taste": 0.0}}
+    make_policy("observer").bind(vector_env(replace(KINDS, changes)), "recommender_0", 0)
 
 
 def play(envs: VectorEnv, policy: Observer, pages: int, actions: np.ndarray | None = None) -> list[dict[str, Any]]:

@@ -3,27 +3,16 @@ finite."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
-from types import FunctionType, SimpleNamespace
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import State, has_come
 from ..checks import shown
 from ..config import WorldConfig
-from ..kernels.equations import (
-    CART_TERMS,
-    EXPERIENCE_TERMS,
-    REACTIONS,
-    TERMS,
-    Alternative,
-    Consumed,
-    depends_on,
-    in_python,
-    names_read,
-)
+from ..kernels.equations import REACTIONS
+from ..terms import CART, EXPERIENCE, UTILITY, WeightedTerm, counting_terms, undeclared
 from ..vector import VectorEnv
 
 # What the attributes of items may depend on in a finite world. These parts never change there (`obstacles` excludes
@@ -34,54 +23,15 @@ _IN_STATES = frozenset(
 )  # ... and the states of the tables hold these.
 
 
-class WeightedTerm(NamedTuple):
-    """A term that counts in a world, and what it reads."""
-
-    name: str
-    weights: dict[str, float]  # its coefficients, by their names in the config
-    attributes: dict[str, tuple[str, ...]]  # of the item -> what each depends on; () if it does not declare that
-
-    @property
-    def depends_on(self) -> set[str]:
-        return {part for parts in self.attributes.values() for part in parts}
-
-
 def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
     """Return the terms that matter in this world: they are not 0 whatever the item is, and something depends on their
-    sum. These sums are the utility, the experience, and the log odds of the cart."""
-    sums: list[tuple[dict[str, Any], type, str]] = [(TERMS, Alternative, "choice")]
+    sum."""
+    sums = [UTILITY]
     if experience_matters(config):
-        sums.append((EXPERIENCE_TERMS, Consumed, "feedback"))
+        sums.append(EXPERIENCE)
     if any(scene.cart for scene in config.scenes):
-        sums.append((CART_TERMS, Consumed, "feedback"))
-    found = []
-    for terms, item, group in sums:
-        declared, coefficients = depends_on(item), getattr(config, group)
-        weighing = {f.name for f in fields(coefficients) if f.metadata.get("low", 0) <= 0}  # what cannot be 0 scales
-        for name, formula in terms.items():
-            words = names_read(formula)
-            if _vanishes(formula, coefficients, words):
-                continue
-            weights = {f"{group}.{word}": getattr(coefficients, word) for word in words if word in weighing}
-            attributes = {word: declared[word] for word in words if word in declared}
-            found.append(WeightedTerm(name, weights, attributes))
-    return found
-
-
-def _vanishes(formula: Callable[..., Any], coefficients: Any, words: Iterable[str]) -> bool:
-    """Whether a term is 0 for items drawn at random; their attributes are among the words that the formula reads."""
-    rng = np.random.default_rng(0)
-    items = [SimpleNamespace(**{word: rng.uniform(0.1, 2.0) for word in words}) for _ in range(8)]
-    return not any(_interpreted(formula)(coefficients, item) for item in items)
-
-
-def _interpreted(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """The formula, and the kernels that it calls, as Python runs them."""
-    function: Any = in_python(formula)
-    scope = function.__globals__
-    called = {name: scope[name] for name in function.__code__.co_names if hasattr(scope.get(name), "py_func")}
-    interpreted = {name: _interpreted(kernel) for name, kernel in called.items()}
-    return FunctionType(function.__code__, scope | interpreted, closure=function.__closure__)
+        sums.append(CART)
+    return [term for which in sums for term in counting_terms(config, which)]
 
 
 def satisfaction_matters(config: WorldConfig) -> bool:
@@ -204,15 +154,12 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
 def _undeclared(config: WorldConfig) -> Iterator[str]:
     """What terms depend on that tables do not hold, and attributes that do not declare what they depend on."""
     for term in weighted_terms(config):
-        weighed = ", ".join(f"{word} = {weight:g}" for word, weight in term.weights.items()) or f"term {term.name!r}"
         for attribute, parts in term.attributes.items():
             if not parts:
-                yield (
-                    f"{weighed} weighs {attribute!r}, which does not declare in kernels/equations.py what it depends on"
-                )
+                yield f"{term.coefficients} weighs {undeclared(attribute)}"
             for part in parts:
                 if part not in _CONSTANT | _IN_STATES:
-                    yield f"{weighed} weighs {part}, which never stands still; needed is 0"
+                    yield f"{term.coefficients} weighs {part}, which never stands still; needed is 0"
 
 
 class StateReader:

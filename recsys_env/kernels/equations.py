@@ -108,7 +108,8 @@ def freshness(c, age):
 
 # The type of an attribute declares what it depends on. From these declarations `exact/states.py` derives which worlds
 # are finite and what their states hold. It refuses an attribute that is a plain `float`, and one that depends on a part
-# of the state that tables do not hold, such as `Popularity` or `Annotated[float, "clock"]`.
+# of the state that tables do not hold, such as `Popularity` or `Annotated[float, "clock"]`. The policy
+# `observer` refuses a part that its imagined visitors lack (`planners/posterior.py`).
 Item = Annotated[float, "item"]  # never changes
 LatentItem = Annotated[float, "latent item"]  # never changes, and only oracles know it
 SceneAndAnchor = Annotated[float, "scene and anchor"]  # of the page

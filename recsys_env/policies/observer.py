@@ -9,7 +9,9 @@ import numpy as np
 from ..arrays import STOCK, USER, State, allocate_state, zeros
 from ..batch import AnyBatch
 from ..checks import check_count
+from ..config import WorldConfig
 from ..kernels.planners.posterior import (
+    IMAGINED,
     Population,
     Posterior,
     Work,
@@ -18,6 +20,7 @@ from ..kernels.planners.posterior import (
     learn,
     sample_people,
 )
+from ..terms import CART, EXPERIENCE, UTILITY, counting_terms, undeclared
 from ..vector import VectorEnv
 from .assortment import empty_scratch, oracle_levels
 from .base import Policy, check_chooses_pages
@@ -46,6 +49,7 @@ class Observer(Policy):
 
     Raises:
         ValueError, TypeError: `particles` is not a whole number of 1 or more.
+        ValueError: when bound, a term that counts in the world depends on something that the hypotheses lack.
     """
 
     no_propensity = "it chooses by people that it draws, and no closed form says how likely its slate is"
@@ -57,6 +61,7 @@ class Observer(Policy):
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
         check_chooses_pages(self)
+        check_imaginable(self.envs.config)
         envs = self.envs
         world, shape, copies = envs.world, envs.shape, envs.num_envs
         self._base = np.uint64(self.rng.integers(2**63))
@@ -137,6 +142,23 @@ class Observer(Policy):
 
     def reset(self, done: np.ndarray) -> None:
         self._kept.who[done] = -1
+
+
+def check_imaginable(config: WorldConfig) -> None:
+    """Check that imagined visitors have all that the utility, the experience and the odds of the cart depend on.
+
+    Raises:
+        ValueError: a term that counts in this world depends on something else.
+    """
+    for term in (term for which in (UTILITY, EXPERIENCE, CART) for term in counting_terms(config, which)):
+        for attribute, parts in term.attributes.items():
+            lacking = " and ".join(part for part in parts if part not in IMAGINED)
+            if lacking or not parts:
+                raise ValueError(
+                    f"{term.coefficients} weighs {lacking or undeclared(attribute)}, and the visitors that observer "
+                    f"imagines have only {', '.join(sorted(IMAGINED))}; set the weight to 0, or add the part to "
+                    "kernels/planners/posterior.py and name it in IMAGINED there"
+                )
 
 
 def people_of(envs: VectorEnv, number: int) -> Population:

@@ -45,6 +45,15 @@ _FEW = 0.5  # share of the particles: if fewer carry the weight, they are drawn 
 _LEAST_NOISE = 0.02  # of a profile, per dimension; with less noise no particle would be near enough
 _MEET, _CHOOSE, _MOVE, _JITTER, _INTENT = 0, 1, 2, 3, 4  # events of the filter's random numbers
 
+# Which of the parts that terms of the game can depend on (`equations.depends_on`) particles have: `_meet` draws them,
+# `_copy_known` and `_copy_page` copy them, or they belong to the items.
+IMAGINED = frozenset(
+    (
+        *("item", "latent item", "price", "age", "popularity", "scene and anchor"),
+        *("taste", "satiation", "price sensitivity", "intent", "habits", "the items consumed last"),
+    )
+)
+
 
 class Population(NamedTuple):
     """People before the first episode, Q of them, who stand for the prior: a kernel density with normal kernels."""
