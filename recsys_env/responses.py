@@ -122,10 +122,10 @@ def rating_value(rating: Any) -> Any:
     return (rating > 0) * (rating - 3.0) / 2.0
 
 
-def later_reward(weights: Any, price: Any, rating: Any) -> Any:
-    """Return what the purchase of an earlier cart item pays, given its price and its rating (0 = none).
+def later_reward(weights: Any, price: Any, value: Any) -> Any:
+    """Return what the purchase of an earlier cart item pays, given its price and the `rating_value` of its rating.
 
     Args:
         weights: of the events, by name (`World.agents`).
     """
-    return weights["purchase"] * price + weights["rating"] * rating_value(rating)
+    return weights["purchase"] * price + weights["rating"] * value

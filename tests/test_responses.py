@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from recsys_env import responses
+from recsys_env.kernels import equations
 from recsys_env.responses import RESPONSES, check_new, check_responses
 
 SHARED = replace(RESPONSES[4], name="shared", event="share")
@@ -32,3 +34,8 @@ def test_a_response_has_a_name_that_nothing_beside_it_has() -> None:
     check_new(("active", "payment"), "infos")
     with pytest.raises(TypeError, match="response 'dwell' has a name that infos use for something else"):
         check_new(("active", "dwell"), "infos")
+
+
+@pytest.mark.parametrize("name", ["rating_value", "later_reward"])
+def test_python_and_kernels_pay_by_the_same_function(name: str) -> None:
+    assert equations.in_python(getattr(equations, name)) is getattr(responses, name)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.kernels.equations import later_reward, slot_reward, sum_of
+from recsys_env.kernels.equations import later_reward, rating_value, slot_reward, sum_of
 from recsys_env.kernels.machine.compiler import entry, kernel
 from recsys_env.kernels.page import read_prices
 from recsys_env.responses import RESPONSES
@@ -602,7 +602,7 @@ def check_rewards(world: Any, report: Any, books: Any, tick: int, b: int) -> Non
         for i in range(report.later.shape[1]):
             later = report.later[b, i]
             if later.item >= 0 and later.agent == n:
-                own += later_reward(agent, later.price, later.rating)
+                own += later_reward(agent, later.price, rating_value(later.rating))
                 size += abs(agent.purchase * later.price)
         if p.shape.bidders > 0:
             bid = report.bids[b, n]

@@ -18,7 +18,7 @@ from ..config import WorldConfig
 from ..files import check_writable, checked_path, replacing
 from ..infos import Infos
 from ..policies import Team
-from ..responses import NAMES, RESPONSES, later_reward
+from ..responses import NAMES, RESPONSES, later_reward, rating_value
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes
 
@@ -387,7 +387,7 @@ class _Impressions:
             row = self._rows.read(number, 1)
             row["bought"], row["bought_time"], row["paid"] = True, tick, price
             row["rating"] = rating or row["rating"]
-            row["reward"] += later_reward(self.envs.world.agents[agent[b, i]], price, rating)
+            row["reward"] += later_reward(self.envs.world.agents[agent[b, i]], price, rating_value(rating))
             self._rows.write(number, row)
         for b in set(copy[carted].tolist()):
             if len(self._in_cart[b, int(user_slots[b])]) > 2 * CART_SIZE:

@@ -28,7 +28,7 @@ from ..focal import checked_agent, usual_background
 from ..infos import Infos
 from ..policies import Team, make_policy
 from ..policies.registry import import_policies
-from ..responses import later_reward
+from ..responses import later_reward, rating_value
 from ..tasks import task_config
 from ..vector import VectorEnv
 from .designs import ARMS, DESIGNS, Assignment
@@ -266,7 +266,8 @@ class _Log:
         """Move the reward of a later purchase from the present page to the page that filled the cart."""
         item, agent = int(infos["later_item"][copy, q]), int(infos["later_agent"][copy, q])
         weights = self._envs.world.agents[agent]
-        reward = float(later_reward(weights, infos["later_price"][copy, q], infos["later_rating"][copy, q]))
+        value = rating_value(infos["later_rating"][copy, q])
+        reward = float(later_reward(weights, infos["later_price"][copy, q], value))
         if copy in page_of:
             self._rewards[page_of[copy]] -= reward
         self._rewards[self._carts.pop((copy, int(self._places[copy]), item))] += reward

@@ -11,7 +11,7 @@ from ..batch import AnyBatch
 from ..checks import shown
 from ..policies import Policy
 from ..policies.group import PolicyGroup, part_of_feedback
-from ..responses import later_reward
+from ..responses import later_reward, rating_value
 from .designs import NOBODY, Assignment
 
 
@@ -93,7 +93,8 @@ class Mixture(PolicyGroup):
             return
         owner = self._owners(feedback["shown"])
         later = self._owners_of_later(feedback, owner)
-        sold = later_reward(self.envs.world.agents[self.index], feedback["later_price"], feedback["later_rating"])
+        value = rating_value(feedback["later_rating"])
+        sold = later_reward(self.envs.world.agents[self.index], feedback["later_price"], value)
         sold = np.where(feedback["later_item"] >= 0, sold, 0.0)
         of_page = feedback["individual_reward"] - sold.sum(1)
         for arm, member in enumerate(self.members):

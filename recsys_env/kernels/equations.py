@@ -538,6 +538,7 @@ if set(PAID) != set(responses.EVENTS):
     raise NotImplementedError(f"responses.py declares the events {responses.EVENTS}, and {PAID} have formulas here")
 
 rating_value: Any = kernel(responses.rating_value)
+later_reward: Any = kernel(responses.later_reward)
 
 
 @kernel
@@ -564,12 +565,6 @@ def _payment(event: str) -> Callable[..., Any]:
 
 # What an agent of these weights is paid for what happened to a slot of its own.
 slot_reward = sum_of([_payment(event) for event in PAID])
-
-
-@kernel
-def later_reward(weights, price, rating):
-    """What the purchase of an earlier cart item pays, as `responses.later_reward`."""
-    return weights.purchase * price + weights.rating * rating_value(rating)
 
 
 @kernel

@@ -166,7 +166,7 @@ def _later_value(world, state, p, b, n, e, moved, mean):
     copy, agent = state.copies[b], world.agents[n]
     cart, bias = state.carts[b, copy.row, e], state.users[b, copy.visitor].rating_bias
     price = price_now(world, p, np.int64(cart.item), copy.tick)
-    value = later_reward(agent, price, 0)
+    value = later_reward(agent, price, 0.0)
     if moved:
         unrated = 1.0 - p.feedback.rating_after_click
         value += agent.rating * unrated * p.feedback.rating_after_purchase * mean_rating_value(p, mean, bias)

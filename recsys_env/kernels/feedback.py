@@ -12,6 +12,7 @@ from .equations import (
     later_reward,
     like_probability,
     pleasure,
+    rating_value,
     slot_reward,
     stars,
 )
@@ -202,7 +203,8 @@ def _buy_later(world, state, report, p, b, i, key):
     later.price = purchase(world, state, p, b, cart.item, 0.0)  # prices are offered only where purchases are instant
     if cart.rated == 0 and rng.uniform(key, rng.RATING, 2 + i) < p.feedback.rating_after_purchase:
         later.rating = stars(p.feedback, cart.experience, state.users[b, copy.visitor].rating_bias)
-    report.agents[b, cart.agent].individual_reward += later_reward(world.agents[cart.agent], later.price, later.rating)
+    value = rating_value(later.rating)
+    report.agents[b, cart.agent].individual_reward += later_reward(world.agents[cart.agent], later.price, value)
 
 
 @entry

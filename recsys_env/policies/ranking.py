@@ -11,7 +11,7 @@ from ..checks import unknown
 from ..fields import candidate_features
 from ..kernels.planners.options import list_options
 from ..privacy import features_unseen_by
-from ..responses import later_reward
+from ..responses import later_reward, rating_value
 from ..vector import VectorEnv
 from .base import Policy, check_chooses_pages
 from .slates import slate_action
@@ -142,7 +142,7 @@ class Appraiser:
 
     def __call__(self, feedback: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the values [B, K] of the slots of the page just shown, given the agent's `feedback`."""
-        later = later_reward(self._weights, feedback["later_price"], feedback["later_rating"])
+        later = later_reward(self._weights, feedback["later_price"], rating_value(feedback["later_rating"]))
         later = np.where(feedback["later_item"] >= 0, later, 0).sum(1)
         self._carts += int(feedback["cart"].sum())
         self._sales += float(later.sum())
