@@ -351,10 +351,10 @@ _SHIPPED: dict[str, WorldConfig] = {
         Pays clicks. Users return only while their satisfaction is above a threshold, and one clickbait click uses up
         most of the margin. Bait therefore pays on satisfied users; afterwards one of the two teams has to repair the
         damage with good items. The myopic oracle drives users away and earns little more than random play. With
-        num_agents=1 this is a task of planning alone, with num_agents=4 a tragedy of the commons. Both teams see the
-        visitor's mood on all pages. Question: can two selfish learners sustain the repair that lets both harvest?
-        Stresses: state dependence, long credit, social dilemmas. Clicks per page (.27 under random, .62 under content)
-        are above KuaiRand's .176 and .379 to .451. Discount .997.
+        num_agents=1 this is a task of planning alone, with num_agents=4 a tragedy of the commons. Both teams see
+        the visitor's observed satisfaction, estimated from all pages. Question: can two selfish learners sustain the
+        repair that lets both harvest? Stresses: state dependence, long credit, social dilemmas. Clicks per page (.27
+        under random, .62 under content) are above KuaiRand's .176 and .379 to .451. Discount .997.
         """,
             "page": "rows",
             "users": {"z_init": 0.8},

@@ -1377,7 +1377,7 @@ class Game:
         return np.array([values[name] for name in names])
 
     def observe_satisfaction(self, copy: Copy, view: int) -> dict[str, Any]:
-        """The visitor's mood as it is known in a view, if at all."""
+        """Return the observed satisfaction of the visitor in a view, if the world has it."""
         if not self.shape.satisfaction_views:
             return {}
         assert copy.visitor is not None
