@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any, NoReturn
 
 import numpy as np
 
 from .arrays import Report
-from .checks import shown
+from .checks import did_you_mean, shown
 from .responses import NAMES, check_new
 
 
@@ -53,6 +53,22 @@ _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
 }
 
 
+# Other names by which users may look for an entry, used in hints.
+_ALSO = {
+    "own": "individual_reward",
+    "place": "user_slot",
+    "next_place": "next_user_slot",
+    "offer": "price_multiplier",
+}
+
+
+def entry_hint(key: Any, entries: Collection[str]) -> str:
+    """Return a hint at the entry that was meant by an unknown key, if one is likely."""
+    if isinstance(key, str) and _ALSO.get(key) in entries:
+        return f" (did you mean {_ALSO[key]!r}?)"
+    return did_you_mean(key, entries)
+
+
 class Infos(Mapping[str, np.ndarray]):
     """Infos of the last step, as arrays with leading axes [B, N]; a value is built only when it is asked for.
 
@@ -87,7 +103,7 @@ class Infos(Mapping[str, np.ndarray]):
 
     def __getitem__(self, key: str) -> np.ndarray:
         if not isinstance(key, str) or key not in self.ENTRIES:
-            raise KeyError(f"{shown(key)}; these infos hold {', '.join(self.ENTRIES)}")
+            raise KeyError(f"{shown(key)}{entry_hint(key, self.ENTRIES)}; these infos hold {', '.join(self.ENTRIES)}")
         return self.ENTRIES[key](self._report)
 
     def __iter__(self) -> Iterator[str]:
@@ -177,7 +193,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
         return entries
 
     def __missing__(self, key: Any) -> NoReturn:
-        raise KeyError(f"{shown(key)}; this agent's infos hold {', '.join(self.data)}")
+        raise KeyError(f"{shown(key)}{entry_hint(key, self.data)}; this agent's infos hold {', '.join(self.data)}")
 
     def copy(self) -> dict[str, Any]:  # type: ignore[override]
         return self.data.copy()

@@ -202,6 +202,7 @@ def test_sequences_become_tuples() -> None:
         ({"sharing": 1}, r"did you mean reward=\{'sharing': \.\.\.\}"),
         ({"choice": {"beta_prise": 1}}, r"ChoiceConfig has no field 'beta_prise' \(did you mean 'beta_price'\?\)"),
         ({"choice": {"temperature": 1}}, r"did you mean 'dissimilarity'"),
+        ({"observation": {"mood": "platform"}}, r"no field 'mood' \(did you mean 'observed_satisfaction'\?\)"),
         ({"zzzz": 1}, r"WorldConfig has no field 'zzzz'; fields: description, num_agents"),
         (
             {"render_mode": "ansi"},

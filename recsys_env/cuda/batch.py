@@ -24,7 +24,7 @@ from ..arrays import Report, Scratch, State, World, allocate_report, allocate_sc
 from ..catalogue import Catalogue
 from ..config import WorldConfig
 from ..game_batch import GameBatch
-from ..infos import OF_AGENTS, OF_BIDS
+from ..infos import OF_AGENTS, OF_BIDS, entry_hint
 from ..memory import bytes_of_copies, check_fits
 from ..responses import NAMES
 from ..spaces import mask_size
@@ -51,7 +51,7 @@ class DeviceInfos(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._where:
-            raise KeyError(f"{key!r}; these infos hold {', '.join(self._where)}")
+            raise KeyError(f"{key!r}{entry_hint(key, self._where)}; these infos hold {', '.join(self._where)}")
         array, field = self._where[key]
         return column(array, field) if field else array
 
