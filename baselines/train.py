@@ -29,6 +29,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,8 @@ def parse(argv: Sequence[str]) -> Algorithm:
     import tyro
 
     program = f"python -m baselines train {kind.name}"
-    algorithm, unknown = tyro.cli(kind, prog=program, description=kind.about(), args=argv[1:], return_unknown_args=True)
+    words = cli.task_option({f.name for f in fields(kind)}, argv[1:])
+    algorithm, unknown = tyro.cli(kind, prog=program, description=kind.about(), args=words, return_unknown_args=True)
     if unknown:
         given = unknown[0].partition("=")[0]
         known = ", ".join(flag(name) for name in vars(algorithm))

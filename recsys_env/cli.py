@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -80,7 +80,7 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
     """Parse the command line by the signature of a function (a dataclass: by its fields), and call the function.
 
     Parameters without a default are positional arguments: files, and the names of algorithms. Tasks and policies are
-    options of the same names in all commands: `--task` or `--tasks`, and `--policies`.
+    options of the same names in all commands: `--task` or `--tasks`, which mean the same, and `--policies`.
 
     Args:
         name: name of the command, as after `python -m`.
@@ -102,7 +102,8 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
         _check_first_word(function, argv)
 
         style = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalRequiredArgs)
-        return tyro.cli(function, prog=f"python -m {name}", args=argv, config=style)
+        words = task_option(_options(function), sys.argv[1:] if argv is None else argv)
+        return tyro.cli(function, prog=f"python -m {name}", args=words, config=style)
 
     return _with_errors_in_one_line(call)
 
@@ -131,8 +132,30 @@ def run_core(function: Callable[..., Any], name: str, argv: Sequence[str] | None
             kind["help"] += "" if default is None else f" Default: {default}."
             parser.add_argument(f"--{word}", default=parameter.default, **kind)
     _check_first_word(function, argv)
-    arguments = vars(parser.parse_args(argv))
+    words = task_option(_options(function), sys.argv[1:] if argv is None else argv)
+    arguments = vars(parser.parse_args(words))
     return _with_errors_in_one_line(lambda: function(**arguments))
+
+
+def task_option(options: Collection[str], words: Sequence[str]) -> list[str]:
+    """Return the words of a command line with the option that the command has, --task or --tasks, for either of them.
+
+    Args:
+        options: names of the command's options.
+    """
+    if ("task" in options) == ("tasks" in options):
+        return list(words)
+    has, other = ("--task", "--tasks") if "task" in options else ("--tasks", "--task")
+    return [has + word[len(other) :] if word.partition("=")[0] == other else word for word in words]
+
+
+def _options(function: Callable[..., Any]) -> set[str]:
+    """Return the names of a function's parameters, and of the fields of those that are dataclasses."""
+    found = set()
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        kind = parameter.annotation
+        found |= {f.name for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {name}
+    return found
 
 
 def _check_first_word(function: Callable[..., Any], argv: Sequence[str] | None) -> None:

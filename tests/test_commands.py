@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from baselines.__main__ import main as baselines_main
-from recsys_env import TASKS, __version__, task_config, vector_env
+from recsys_env import TASKS, __version__, cli, task_config, vector_env
 from recsys_env.__main__ import COMMANDS, CORE, EXTRA, main, script
 from recsys_env.evaluation import METRICS
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
@@ -195,6 +195,38 @@ def test_a_task_without_its_option_is_told_how_tasks_are_named(name: str, capsys
         pytest.importorskip("tyro")
     assert refused(capsys, name, "duel-v1") == (
         "error: 'duel-v1' is not an option; name tasks by --task or --tasks, and policies by --policies: see --help"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "read"),
+    [
+        ({"task", "out"}, ["--tasks", "duel-v1", "--out", "x"], ["--task", "duel-v1", "--out", "x"]),
+        ({"task"}, ["--tasks=duel-v1"], ["--task=duel-v1"]),
+        ({"task"}, ["--task", "duel-v1", "--taskset", "--tasks-of"], ["--task", "duel-v1", "--taskset", "--tasks-of"]),
+        ({"tasks"}, ["--task", "duel-v1"], ["--tasks", "duel-v1"]),
+        ({"policies"}, ["--task", "duel-v1"], ["--task", "duel-v1"]),
+    ],
+)
+def test_task_and_tasks_are_one_option(options: set[str], words: list[str], read: list[str]) -> None:
+    assert cli.task_option(options, words) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("describe", "--tasks"),
+        ("watch", "--tasks"),
+        ("evaluate", "--task"),
+        ("tournament", "--task"),
+        ("ab", "--tasks"),
+    ],
+)
+def test_every_command_takes_both_spellings(name: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if name in EXTRA:
+        pytest.importorskip("tyro")
+    assert refused(capsys, name, option, "duell-v1").startswith(
+        "error: unknown task 'duell-v1' (did you mean 'duel-v1'"
     )
 
 
