@@ -20,7 +20,6 @@ From the command line to the gradient step, the modules are `train.py` (words to
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib
 import importlib.util
@@ -28,7 +27,7 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -227,8 +226,7 @@ def command(argv: Sequence[str]) -> None:
         return
     try:
         algorithm = parse(argv)
-        with _notices():
-            result = train(algorithm)
+        result = train(algorithm)
     except (ValueError, TypeError, ImportError, OSError) as error:
         cli.fail(error)
     except KeyboardInterrupt:
@@ -257,20 +255,6 @@ def parse(argv: Sequence[str]) -> Algorithm:
         known = ", ".join(flag(name) for name in vars(algorithm))
         raise ValueError(f"{kind.name} takes no {given}; it takes {known}")
     return algorithm
-
-
-@contextlib.contextmanager
-def _notices() -> Iterator[None]:
-    """Print what the package logs to standard error, also where that is not a terminal."""
-    handler, level = logging.StreamHandler(), _LOG.level
-    handler.setFormatter(logging.Formatter("recsys_env: %(message)s"))
-    _LOG.addHandler(handler)
-    _LOG.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        _LOG.removeHandler(handler)
-        _LOG.setLevel(level)
 
 
 def show(result: dict[str, Any]) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
+import logging
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -35,6 +37,8 @@ def dispatch(
 ) -> None:
     """Call the command named by the first word, or print the version or the list of the commands.
 
+    What the package logs meanwhile is printed (`notices`).
+
     Args:
         program: as in `python -m program`.
         commands: name -> (module:function, what it does); a module is imported when its command is called.
@@ -45,11 +49,31 @@ def dispatch(
     """
     try:
         try:
-            _dispatch(program, commands, argv, call)
+            with notices():
+                _dispatch(program, commands, argv, call)
         finally:
             sys.stdout.flush()  # so that a closed pipe fails here and not at the end of the process
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def notices() -> Iterator[None]:
+    """Print what the package logs to standard error, also where that is not a terminal: what is compiled, and warnings.
+
+    Messages of a logger below "recsys_env" are left to the command that shows them.
+    """
+    logger, printing = logging.getLogger("recsys_env"), logging.StreamHandler()
+    printing.setFormatter(logging.Formatter("recsys_env: %(message)s"))
+    printing.addFilter(lambda record: record.name == logger.name)
+    level = logger.level
+    logger.addHandler(printing)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(printing)
+        logger.setLevel(level)
 
 
 def _dispatch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from baselines.__main__ import main as baselines_main
-from recsys_env import TASKS, __version__, cli, task_config, vector_env
+from recsys_env import TASKS, __version__, cli, listing, task_config, vector_env
 from recsys_env.__main__ import COMMANDS, CORE, EXTRA, main, script
 from recsys_env.evaluation import METRICS
 from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
@@ -45,6 +46,18 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit, match=r"^0$"):
             main([name, "--help"])
         assert f"python -m recsys_env {name} [-h]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "seen"), [("recsys_env", "recsys_env: compiling\n"), ("recsys_env.fitting", "")])
+def test_messages_are_printed_where_no_terminal_is(
+    name: str, seen: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A first run whose output goes into a file says that it compiles. `fit` shows the messages of fits itself."""
+    monkeypatch.setattr(listing, "tasks", lambda: logging.getLogger(name).info("compiling"))
+    main(["tasks"])
+    assert capsys.readouterr().err == seen
+    logging.getLogger(name).info("compiling")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("words", [["tasks"], ["metrics"], ["--help"], ["tasks", "--help"]])
