@@ -451,11 +451,14 @@ PER_EVENT = {
 def make_text(name: str) -> str:
     background = next(iter(made_for_page(TASKS[name])), "content")
     return f"""```py
-recsys_env.parallel_env("{name}")                              # PettingZoo, all agents
-recsys_env.vector_env("{name}", num_envs=256)                  # the batch
-recsys_env.single_agent_env("{name}", background="{background}")        # Gymnasium, one agent
-gymnasium.make("recsys/{name}", background="{background}")              # the same, registered
+# PettingZoo, all agents; the second call finds it by its registered name
+recsys_env.parallel_env("{name}")
 pettingzoo.make("parallel", "recsys/{name}")
+# a batch of copies
+recsys_env.vector_env("{name}", num_envs=256)
+# Gymnasium, one agent
+recsys_env.single_agent_env("{name}", background="{background}")
+gymnasium.make("recsys/{name}", background="{background}")
 ```"""
 
 

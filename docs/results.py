@@ -76,6 +76,7 @@ SHOWN = (
     "visit_gap",
     "satisfaction",
 )  # metrics of a task's page
+CODE_WIDTH = 88  # characters of a line of code that the site shows without scrolling
 LEVELS = ("random", "static", "planner", "central", "joint", "equilibrium")  # policies drawn beside learners
 
 
@@ -318,8 +319,10 @@ def reproduce() -> str:
     rows = [row for task in stored("evaluation")["tasks"].values() for row in task["teams"].values()]
     with suppress(NotMeasured):
         rows += stored("tournament").values()
-    wrap = partial(textwrap.wrap, width=100, break_long_words=False, break_on_hyphens=False)
-    commands = "\n".join(" \\\n    ".join(wrap(command)) for command in union(rows)["command"])
+    indent, goes_on = " " * 4, " \\"
+    width = CODE_WIDTH - len(indent) - len(goes_on)
+    wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
+    commands = "\n".join(f"{goes_on}\n{indent}".join(wrap(command)) for command in union(rows)["command"])
     return (
         "Each row of `benchmarks/results/evaluation.json` has its settings, command, commit, date, processor and "
         f"versions. The commands:\n\n```text\n{commands}\n```\n\n"

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from benchmarks.compat.snippets import ROOT, blocks, needs, pages
+from recsys_env import TASKS
 
 PAGES = [page for page in pages() if page.name != "README.md"]
 WITH_CODE = [page for page in PAGES if blocks(page)]
@@ -130,16 +131,29 @@ def outputs(page: Path) -> dict[str, str]:
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
-def test_no_line_of_code_is_cut() -> None:
-    wide = [
-        f"{named(page)}: {len(line)}: {line}"
-        for page in pages()
-        for language, block in FENCED.findall(page.read_text())
+def too_wide(text: str) -> list[str]:
+    """The lines of code of a page that the site cuts."""
+    return [
+        f"{len(line)}: {line}"
+        for language, block in FENCED.findall(text)
         if not language.startswith("{")  # a directive, which is no code
         for line in block.splitlines()
         if len(line) > WIDTH
     ]
+
+
+def test_no_line_of_code_is_cut() -> None:
+    wide = [f"{named(page)}: {line}" for page in pages() for line in too_wide(page.read_text())]
     assert not wide, "\n".join(wide)
+
+
+def test_no_line_of_generated_code_is_cut() -> None:
+    pytest.importorskip("sphinx")
+    pytest.importorskip("PIL")
+    generate, results = pytest.importorskip("generate"), pytest.importorskip("results")
+    made = [*map(generate.make_text, TASKS), results.reproduce()]
+    assert all(FENCED.search(text) for text in made)
+    assert [line for text in made for line in too_wide(text)] == []
 
 
 def test_every_tutorial_shows_what_it_prints() -> None:
