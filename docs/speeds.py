@@ -3,11 +3,13 @@ add."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from measured import NotMeasured, section, stored, whence, whence_rows
 
+from recsys_env import TASKS, vector_env
 from recsys_env.evaluation.tables import markdown
 
 SHOWN = 6  # kernels of a profile
@@ -20,9 +22,9 @@ CAUSES = {  # words -> why an aim for speed that has them is missed; the first e
     "lower bound": "The bound counts each part of the work in a vectorised pass of its own.",
     "a page of candidates": "The bound draws eight candidates at a time. Each draw depends on the draws before it.",
     "million users": "Candidates, tables and visitors lie outside the caches, and a tick waits for memory.",
-    "slowest task": "`creators-v0` has 20 agents, so every dictionary of a tick has 20 entries.",
+    "slowest task": "A table below lists every task that misses it, with what its step costs.",
     "parallel_env": "PettingZoo asks for dictionaries by agent. Making them takes longer than the compiled call.",
-    "state()": "`grocery-v1` has the most users. Means over all who have come are summed anew at each call.",
+    "state()": "A table below lists every task that misses it, with what its state is made of.",
     "start, s": "It is numba's work on the kernels, on a processor slower than the one that the aim was set on.",
     "fused": "A tick of this game keeps more state: satisfaction, habits, trust and the platform's statistics.",
     "stepwise": "Each step from Python reads all copies' state again. That state is larger than RecSim NG's.",
@@ -62,6 +64,8 @@ def speed() -> str:
     return section(
         f"{_met(result['aims'])} aims for speed are met.{begins}",
         _aims(result["aims"]),
+        *slow_interfaces(result),
+        *slow_states(result),
         "The next table shows millions of ticks per second through `vector_env.step`, by the number of copies; the "
         "rate of 1,024 copies as a share of Gymnasium's `CartPoleVectorEnv` with as many (median [quartiles]); the "
         "share of ticks with a visitor; and the bytes of state:",
@@ -93,6 +97,57 @@ def _aims(aims: Sequence[Sequence[Any]]) -> str:
 def _cause(aim: str) -> str:
     """Why an aim is missed."""
     return next(cause for words, cause in CAUSES.items() if words in aim)
+
+
+def slow_interfaces(result: Mapping[str, Any]) -> list[str]:
+    """Return a sentence and a table of the tasks whose `parallel_env` misses its aim; or nothing."""
+    aim, tasks = _aim(result["aims"], "slowest task"), _as_named(result["tasks"])
+    found = {task: row["interfaces"] for task, row in tasks.items() if "interfaces" in row}
+    slow = [task for task in found if found[task]["parallel_of_CartPole"][1] < aim]
+    rows = []
+    for task in sorted(slow, key=lambda task: found[task]["parallel_of_CartPole"][1]):
+        envs, (_, ratio, _) = vector_env(task), found[task]["parallel_of_CartPole"]
+        agents, size = envs.num_agents, envs.layout.size
+        time = found[task]["parallel_ns"][1] / 1000
+        rows.append([f"`{task}`", f"{ratio:.2f}", f"{time:.1f}", agents, f"{size:,}", f"{agents * size:,}"])
+    if not rows:
+        return []
+    return [
+        f"{len(rows)} of {len(found)} tasks miss the aim of {aim:g} for `parallel_env`. A step makes an entry of five "
+        "dictionaries for each agent, and computes and copies its observation; a step of `CartPole-v1` returns four "
+        "numbers of one agent:",
+        markdown(["task", "parallel ÷ CartPole", "µs per step", "agents", "numbers per agent", "of all agents"], rows),
+    ]
+
+
+def slow_states(result: Mapping[str, Any]) -> list[str]:
+    """Return a sentence and a table of the tasks whose `state()` misses an aim; or nothing."""
+    aims = {64: _aim(result["aims"], "state() ÷ step, 64"), 1024: _aim(result["aims"], "state() ÷ step, 1,024")}
+    tasks, rows = _as_named(result["tasks"]), []
+    for task, row in tasks.items():
+        shares = {copies: row[f"B={copies}"]["state_of_step"][1] for copies in aims}
+        if any(shares[copies] > aim for copies, aim in aims.items()):
+            envs = vector_env(task)
+            shown = (f"{share:.2f}" for share in shares.values())
+            rows.append([f"`{task}`", *shown, f"{envs.shape.users:,}", f"{envs.state_space.shape[0]:,}"])
+    if not rows:
+        return []
+    return [
+        f"{len(rows)} of {len(tasks)} tasks miss an aim for `state()`. Each call sums satisfaction and trust anew over "
+        "all users who were asked to come, and copies the private fields of all agents:",
+        markdown(["task", *(f"state() ÷ step, {copies:,} copies" for copies in aims), "users", "numbers"], rows),
+    ]
+
+
+def _as_named(tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rows of the tasks with the action that they have by their names, by task."""
+    labels = {task: f"{task} {config.action}" for task, config in TASKS.items()}
+    return {task: tasks[label] for task, label in labels.items() if label in tasks}
+
+
+def _aim(aims: Sequence[Sequence[Any]], words: str) -> float:
+    """Return the number of the aim that has these words; NaN, which nothing misses, if it has not been measured."""
+    return float(next((aim for what, aim, *_ in aims if words in what), math.nan))
 
 
 def _interfaces(tasks: Mapping[str, Any]) -> str:

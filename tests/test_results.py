@@ -211,6 +211,26 @@ def test_missed_aims_for_speed_have_a_cause() -> None:
     assert cells(speeds._aims([["second start, s", 1.0, 0.9, True]]))["second start, s"][2] == "yes"
 
 
+def test_every_task_that_misses_an_aim_of_its_interfaces_is_listed() -> None:
+    result = measured.stored("speed")
+    tasks = {name: result["tasks"][f"{name} {config.action}"] for name, config in TASKS.items()}
+    slow = {name for name, row in tasks.items() if row["interfaces"]["parallel_of_CartPole"][1] < 0.8}
+    state = {
+        name
+        for name, row in tasks.items()
+        if max(row[f"B={copies}"]["state_of_step"][1] for copies in (64, 1024)) > 0.25
+    }
+    assert len(slow) > 1
+    assert len(state) > 1
+    for text, names in ((speeds.slow_interfaces(result), slow), (speeds.slow_states(result), state)):
+        assert text[0].startswith(f"{len(names)} of {len(TASKS)} tasks miss ")
+        assert {name.strip("`") for name in cells(text[1])} == {"task", "---", *names}
+        assert all(part in speeds.speed() for part in text)
+    assert cells(speeds.slow_interfaces(result)[1])["`creators-v0`"][2:] == ["20", "53", "1,060"]
+    fine = {**result, "aims": [[what, 0.0 if "parallel" in what else 9.0, *rest] for what, _, *rest in result["aims"]]}
+    assert speeds.slow_interfaces(fine) == speeds.slow_states(fine) == speeds.slow_states({**result, "aims": []}) == []
+
+
 def test_speed_beside_recsim_ng_is_said_with_its_aims(nothing_measured: Path) -> None:
     def row(ratio: float) -> dict[str, list[float]]:
         times = {f"{who}_ns": [90.0, 100.0, 110.0] for who in ("ours", "graph", "xla")}
