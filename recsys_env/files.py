@@ -150,7 +150,7 @@ def digest_of_value(value: Any) -> str:
 
 
 def read_json(path: Path, form: Any = object, what: str = "value") -> Any:
-    """What a JSON file holds.
+    """Return what a JSON file holds.
 
     Args:
         form: what it should be; see `misfit`.
@@ -163,7 +163,7 @@ def read_json(path: Path, form: Any = object, what: str = "value") -> Any:
 
 
 class Declared(NamedTuple):
-    """What a file says of an array before any of it is read."""
+    """Kind and shape that a file declares for an array, before any of it is read."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -225,7 +225,7 @@ def value_among(path: Path, arrays: dict[str, np.ndarray], name: str, form: Any)
 
 
 def misfit(value: Any, form: Any, place: str = "") -> str | None:
-    """What keeps a JSON value from being as it should, None if nothing does.
+    """Return what keeps a JSON value from being as it should, None if nothing does.
 
     Args:
         form: a type (`float`: any finite number, `int`: not a bool, `object`: anything); None; [form], a list of such;
@@ -268,7 +268,7 @@ _NAMES = {
 
 
 class _NotLoaded(Exception):
-    """What a member of an archive is, instead of a plain array."""
+    """Error that says what a member of an archive is, instead of a plain array."""
 
 
 @contextmanager

@@ -236,7 +236,7 @@ def revenue(log: EpisodeLog) -> np.ndarray:
 
 @metric("reward per episode", "", "Vickrey 1961")
 def spend(log: EpisodeLog) -> np.ndarray:
-    """What an agent paid for slots in auctions. The platform's value is the sum over the agents, its revenue from
+    """Payments of an agent for slots in auctions. The platform's value is the sum over the agents, its revenue from
     auctions."""
     return total(log.payment) if log.envs.config.auctioned else _nothing(log)
 

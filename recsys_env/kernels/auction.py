@@ -24,8 +24,8 @@ def start_budgets(state, p, b):
 
 @kernel
 def draw_values(world, state, p, b, key):
-    """What the slot of the page about to be shown is worth to every bidder: the reward that it can expect if it wins,
-    before the price. It is never below 0, because nobody has to bid."""
+    """Draw the value of the next page's slot to every bidder: the reward that it can expect if it wins, before the
+    price. The value is never below 0, because nobody has to bid."""
     copy = state.copies[b]
     for n in range(p.shape.bidders):
         bidder = state.bidders[b, n]

@@ -97,7 +97,8 @@ def outside_utility(world, p, user):
 
 @kernel
 def trust_term(state, p, b, n):
-    """What trust adds to an agent's nest; where the visitor has opened one, trust has already chosen it."""
+    """Return what trust adds to an agent's nest: nothing where the visitor has opened one, which trust has chosen
+    already."""
     if p.shape.opens_agent:
         return 0.0
     return trust_bonus(p.choice, state.vectors[b, state.copies[b].row, p.shape.trust + n])
@@ -128,7 +129,7 @@ def weigh_slots(world, state, report, scratch, p, first, stop):
 
 @kernel
 def _agent(p, b, n):
-    """Where agent n of copy b stands in arrays of all agents of all copies."""
+    """Return the position of agent n of copy b in arrays of all agents of all copies."""
     return b * p.shape.agents + n
 
 

@@ -1,4 +1,4 @@
-"""What a visit changes in the visitor and the platform, and who comes next."""
+"""Changes that a visit makes in the visitor and the platform, and the draw of the next visitor."""
 
 from __future__ import annotations
 
@@ -581,7 +581,7 @@ def draw_topic(scratch, p, b, u01):
 
 @kernel
 def opening_weight(state, p, b, n):
-    """Where a visitor opens one agent: P(open n) is proportional to exp(beta_trust * tau_n)."""
+    """Return the weight of an agent where a visitor opens one: P(open n) is proportional to exp(beta_trust * tau_n)."""
     return exp(trust_bonus(p.choice, state.vectors[b, state.copies[b].row, p.shape.trust + n]))
 
 

@@ -42,7 +42,7 @@ _PRIOR_IMPRESSIONS, _PRIOR_CLICKS = 10.0, 5.0  # of an average item, added to wh
 
 @kernel
 def position_of_level(levels, level):
-    """Where level 0 .. L - 1 of prices lies in [-1, 1]."""
+    """Return where level 0 .. L - 1 of prices lies in [-1, 1]."""
     return 2.0 * level / (levels - 1) - 1.0
 
 
@@ -73,8 +73,8 @@ def bid_for(value, multiplier, budget):
 
 @kernel
 def margin_value(reward, paid, listed):
-    """What a purchase counts in mean margins where agents set prices: the price paid less the unit cost
-    (1 - mu) * list price, over mu = `margin_rate`. At the list price it is that price."""
+    """Return what a purchase counts in mean margins where agents set prices: the price paid less the unit cost (1 - mu)
+    * list price, over mu = `margin_rate`. At the list price it is that price."""
     return (paid - (1.0 - reward.margin_rate) * listed) / reward.margin_rate
 
 
@@ -223,7 +223,7 @@ def repeat_term(c, a):
 
 @kernel
 def liking(c, a):
-    """What the visitor thinks of the item at its usual price, leaving habit aside: what stays of the utility."""
+    """Return what the visitor thinks of the item at its usual price, leaving habit aside: what stays of the utility."""
     of_price = -c.beta_price * a.sensitivity * a.usual_log_price
     return intercept_term(c, a) + quality_term(c, a) + bait_term(c, a) + taste_term(c, a) + of_price
 
@@ -333,7 +333,7 @@ def inclusive_value(c, log_sum, trust):
 
 @kernel
 def trust_bonus(c, trust):
-    """What trust adds to an agent's nest; also the log odds that a visitor opens it on rival pages."""
+    """Return what trust adds to an agent's nest; also the log odds that a visitor opens it on rival pages."""
     return c.beta_trust * trust
 
 
@@ -491,7 +491,7 @@ def approach(x, rate, target):
 
 @kernel
 def pleasure(e):
-    """What moves satisfaction, trust and taste: tanh(e), in (-1, 1)."""
+    """Return what moves satisfaction, trust and taste: tanh(e), in (-1, 1)."""
     return tanh(e)
 
 
@@ -576,7 +576,7 @@ def mean_similarity(count, square):
 
 @kernel
 def fairness_gain(theta, due, share):
-    """What a slot of this examination adds to fairness: by how much its provider had less than its due share."""
+    """Return what a slot of this examination adds to fairness: by how much its provider had less than its due share."""
     return theta * (due - share)
 
 

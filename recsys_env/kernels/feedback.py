@@ -1,4 +1,4 @@
-"""What follows a click: experienced utility, dwell, cart or instant purchase, later purchases, rating, like."""
+"""Consequences of a click: experienced utility, dwell, cart or instant purchase, later purchases, rating, like."""
 
 from __future__ import annotations
 

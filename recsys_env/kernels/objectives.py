@@ -1,5 +1,5 @@
-"""What an agent's part of a page is paid for whatever the visitor does: diversity, novelty, fairness of exposure; and
-how agents share rewards.
+"""Objectives: an agent's reward for its part of a page whatever the visitor does (diversity, novelty, fairness of
+exposure); and how agents share rewards.
 
 Objectives beyond accuracy (Kaminskas & Bridge 2016). They depend on what is shown alone, so they are certain once the
 actions are known; they enter r_n beside own_n.

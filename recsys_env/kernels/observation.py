@@ -1,4 +1,4 @@
-"""What each agent sees of the page about to be shown. Every field is bounded: shares and one-hots as they are, the rest
+"""Observations of the page about to be shown. Every field is bounded: shares and one-hots as they are, the rest
 squashed."""
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SATISFACTION_PAGES, _RECENT_PAGES = np.float32(_HALF["satisfaction_pages"]), np
 
 
 class Candidate(NamedTuple):
-    """What is known of a candidate before its features are written."""
+    """Facts about a candidate that are known before its features are written."""
 
     item: int
     match: float  # <profile, q_j>
@@ -187,7 +187,7 @@ def describe_candidates(world, state, scratch, p, b, n, feature, size, rows, r, 
 
 @kernel
 def _history(p, n):
-    """Where the history that agent n is told begins among a person's vectors."""
+    """Return where the history that agent n is told begins among a person's vectors."""
     return p.shape.noisy_history + view_of(p, n) * (p.shape.dims + p.shape.topics)
 
 
@@ -263,7 +263,7 @@ def write_item(world, state, p, b, n, j, match, seen, rows, r):
 
 @kernel
 def _observe_known(world, state, p, b, n, observations):
-    """What the role knows of the session's intent."""
+    """Write what the role knows of the session's intent."""
     if p.shape.labels == 0:
         return
     label = world.labels[n, state.copies[b].intent]
@@ -273,7 +273,7 @@ def _observe_known(world, state, p, b, n, observations):
 
 @kernel
 def _observe_messages(state, p, b, n, observations):
-    """What the others said at this visitor's last page."""
+    """Write what the others said at this visitor's last page."""
     if p.shape.vocabulary == 0:
         return
     row = state.copies[b].row
@@ -294,7 +294,7 @@ def _observe_price_levels(state, p, b, n, observations):
 
 @kernel
 def _observe_bidder(state, p, b, n, observations):
-    """What the page is worth to the bidder, what is left of its budget, and what everybody knows."""
+    """Write what the page is worth to the bidder, what is left of its budget, and what everybody knows."""
     bidder, at = state.bidders[b, n], p.fields
     observations[b, n, at.slot_value] = squash(bidder.value, _SLOT_VALUE)
     observations[b, n, at.budget] = bidder.budget / p.offer.budget if p.offer.budget > 0.0 else 1.0
@@ -326,7 +326,7 @@ def _observe_recent(world, state, p, b, n, observations):
 
 @kernel
 def _observe_request(world, state, p, b, n, observations):
-    """What the visitor said at the start of the session, in numbers."""
+    """Write what the visitor said at the start of the session, in numbers."""
     if p.shape.encoding == 0:
         return
     said = state.requests[b, state.copies[b].row, 0]

@@ -128,8 +128,8 @@ def price_asked(world, p, j, tick, log_price_multiplier):
 
 @kernel
 def purchase_value(world, p, j, paid):
-    """What a purchase of item j at this price counts, in mean margins: the price, or, where agents set prices, the
-    margin. At the list price both are the same."""
+    """Return what a purchase of item j at this price counts, in mean margins: the price, or, where agents set prices,
+    the margin. At the list price both are the same."""
     return margin_value(p.reward, paid, world.items[j].price) if sets_prices(p) else paid
 
 
@@ -176,8 +176,8 @@ def popularity_now(world, state, p, b, j, stamp, tick):
 
 @kernel
 def _decays(world, row, window, stamp, tick):
-    """What is left of an item's history, none where its present window opened within the episode, and of what its row
-    holds."""
+    """Return the shares that are left of an item's history, none where its present window opened within the episode,
+    and of what its row holds."""
     past = np.float64(world.decay[tick]) if window == 0 else 0.0
     mine = np.int64((row.stamp == stamp) & (row.window == window))  # a factor: nobody could predict the branch
     return past, mine * np.float64(world.decay[mine * (tick - row.touched)])
@@ -340,9 +340,9 @@ def read_purchase_values(world, items, paid, values):
 
 @entry
 def read_items(world, state, price, promoted, available, stock, age, popularity, ctr, satisfaction):
-    """What everybody may know of each item at the present tick of each copy, [B, M] each: price in mean list prices,
-    units in stock (-1 = unlimited), ticks since its window opened (0 without windows), decayed clicks of everybody, and
-    the features `ctr` and `satisfaction`."""
+    """Fill in what everybody may know of each item at the present tick of each copy, [B, M] each: price in mean list
+    prices, units in stock (-1 = unlimited), ticks since its window opened (0 without windows), decayed clicks of
+    everybody, and the features `ctr` and `satisfaction`."""
     p = world.params[0]
     for b in range(state.copies.size):
         tick, stamp = state.copies[b].tick, state.copies[b].stamp

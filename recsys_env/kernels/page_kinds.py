@@ -1,4 +1,4 @@
-"""What differs between the kinds of page: which agents are on it, how their slots are ranked, who competes with whom.
+"""Differences between the kinds of page: which agents are on it, how their slots are ranked, who competes with whom.
 
 `WorldConfig.page` names the kind. What it is like are properties of the config, which kernels read from `p.shape`:
 

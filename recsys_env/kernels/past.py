@@ -1,4 +1,4 @@
-"""What people before the first episode made of every item, from which the historical log of a world is drawn."""
+"""Responses of people before the first episode to every item, from which the historical log of a world is drawn."""
 
 from __future__ import annotations
 

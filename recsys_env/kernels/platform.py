@@ -112,8 +112,8 @@ def count_page(state, p, b, j):
 
 @kernel
 def observe_platform(world, state, p, b, n, observations):
-    """What creator n sees: how long it takes until the next decision, and if that is now, what was published and what
-    came of it since the last one."""
+    """Write the observation of creator n: how long it takes until the next decision, and if that is now, what was
+    published and what came of it since the last one."""
     write_platform(state, p, b, observations[b, n], p.fields)
     if not decides_now(p, state.copies[b]):
         return

@@ -1,4 +1,4 @@
-"""What a visitor says that it wants, at the start of a session. `texts/requests.py` writes it in words."""
+"""Requests: what a visitor says that it wants, at the start of a session. `texts/requests.py` writes it in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BUDGETS = len(BUDGETS)
 
 @kernel
 def draw_request(world, state, p, b, key):
-    """What the visitor says at the start of a session, as a row of `World.requests`; -1 = nothing.
+    """Draw what the visitor says at the start of a session, as a row of `World.requests`; -1 = nothing.
 
     It names the topic of its intent or of what goes with the item that it consumed last, each half of the time, and
     its budget half of the time where prices matter; or it is vague, or misleads.
@@ -46,8 +46,8 @@ def request_row(topic, budget, phrasing):
 
 @kernel
 def budget_class(p, user, tick):
-    """What a visitor says of its budget, as an index of `BUDGETS`: cheap if prices bother it more than
-    others or its wallet is not half full, dear if they bother it less."""
+    """Return what a visitor says of its budget, as an index of `BUDGETS`: cheap if prices bother it more than others or
+    its wallet is not half full, dear if they bother it less."""
     if user.rho > 1.25 or (p.users.wallet_init > 0.0 and wallet_now(p, user, tick) < 0.5 * p.users.wallet_init):
         return np.int64(1)
     return np.int64(3) if user.rho < 0.75 else np.int64(2)

@@ -88,7 +88,7 @@ def _draw_for(world, state, scratch, p, b, n, key):
 
 @kernel
 def _by_topic(copy, size):
-    """How many candidates are drawn by topic."""
+    """Return how many candidates are drawn by topic."""
     return size // 2 if copy.anchor < 0 else 4 * size // 5
 
 

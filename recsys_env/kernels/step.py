@@ -95,7 +95,7 @@ def _draw_clicks(world, state, report, scratch, p, first, stop):
 
 @kernel
 def _respond(world, state, report, scratch, p, b, i):
-    """What follows from a page of copy b, at position i of the queue."""
+    """Let the visitor of copy b, at position i of the queue, respond to its page."""
     turn = scratch.turns[b]
     n, k = turn.agent, turn.slot
     j, topic = np.int64(-1), np.int64(-1)

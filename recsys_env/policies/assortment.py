@@ -32,7 +32,8 @@ from .slates import slate_action
 
 
 class Beliefs(NamedTuple):
-    """What a policy goes by in a rollout: the arguments of `kernels.planners.assortment.choose` and its scratch."""
+    """Settings that a policy goes by in a rollout: the arguments of `kernels.planners.assortment.choose` and its
+    scratch."""
 
     belief: np.ndarray  # [1]
     settings: np.ndarray  # [6] price, target, and the fields of `ExpectedAppeal`
@@ -136,7 +137,7 @@ def empty_scratch(envs: VectorEnv) -> Scratch:
 
 
 def expected_appeal(envs: VectorEnv) -> ExpectedAppeal:
-    """What popularity and list price tell of an item's appeal alpha + beta_quality g + beta_bait c.
+    """Return what popularity and list price tell of an item's appeal alpha + beta_quality g + beta_bait c.
 
     The numbers are of all items together, so a platform could estimate them from its log: they are the fitted ones of a
     catalogue, or else the slope of popularity that the config implies, and 0. No item's own appeal is read.

@@ -1,4 +1,5 @@
-"""What can be learnt about visitors: a policy that knows the world, and of people what it has observed."""
+"""The policy `observer`, which knows the world, and of people what it has observed: it shows what can be learnt of
+visitors."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _FORM = {
 
 @dataclass(frozen=True)
 class Shipped:
-    """What a checkpoint is.
+    """Contents of a checkpoint.
 
     Attributes:
         folder: of its files.

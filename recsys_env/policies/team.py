@@ -193,7 +193,8 @@ class _Member:
 
     @property
     def columns(self) -> int | list[int]:
-        """Where the policy's part of arrays [B, N, ...] lies: [B, ...] for one agent, [B, N', ...] for a team."""
+        """Return the index of the policy's part of arrays [B, N, ...]: [B, ...] for one agent, [B, N', ...] for a
+        team."""
         return self.numbers if isinstance(self.policy, TeamPolicy) else self.numbers[0]
 
     def bind(self, envs: AnyBatch, seed: int) -> None:
@@ -230,7 +231,7 @@ class _Member:
         return feedback(infos, self.numbers[0])
 
     def first_candidates(self) -> np.ndarray:
-        """What is shown when the policy takes too long."""
+        """Return the actions that are shown when the policy takes too long."""
         envs = self.policy.envs
         if isinstance(self.policy, TeamPolicy):
             return np.stack([first_candidates(envs, index) for index in self.policy.indices], axis=1)

@@ -1,4 +1,4 @@
-"""What the rules of the game are compiled with. None of these files holds a rule.
+"""The compiler of the rules of the game. None of these files holds a rule.
 
 rng.py          every random number: a hash of (seed, episode, tick, event, index)
 numeric.py      exp, log, sigmoid, squash, the K largest

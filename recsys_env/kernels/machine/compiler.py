@@ -1,4 +1,4 @@
-"""What kernels and entries are, and where compiled code is kept. `dispatchers.py` says how they are compiled.
+"""Kernels and entries, and where compiled code is kept. `dispatchers.py` says how they are compiled.
 
 Inner functions are `kernel`s, inlined into the few `entry` points, which are the only ones called from Python and the
 only ones cached on disk, or into the `stage`s of an entry that would otherwise be too long. A change in any file whose

@@ -1,5 +1,5 @@
-"""How the package's own compiler compiles kernels and entries: a kernel is lowered to LLVM code once, without being
-optimised, and inlined into the entries and stages that use it."""
+"""The package's own compiler of kernels and entries: a kernel is lowered to LLVM code once, without being optimised,
+and inlined into the entries and stages that use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package's own compiler takes for granted of numba's internals, checked when this file is imported.
+"""Assumptions of the package's own compiler about numba's internals, checked when this file is imported.
 
 That what is imported exists is checked by the files that import it. Here stand the functions that are replaced or
 overridden, with their number of parameters, and how an array lies in memory.

@@ -79,8 +79,8 @@ register_model(Row)(RecordModel)
 
 @cache
 def taken(kind: Any) -> Any:
-    """What a kernel takes in place of an argument of this type: addresses as above, and whole numbers in one width, so
-    that it is compiled once for all of them."""
+    """Return what a kernel takes in place of an argument of this type: addresses as above, and whole numbers in one
+    width, so that it is compiled once for all of them."""
     if isinstance(kind, types.NamedTuple) and all(isinstance(part, types.Array) for part in kind.types):
         return Pointer(kind)
     if isinstance(kind, types.Record):

@@ -1,4 +1,4 @@
-"""What policies and metrics compute outside the step, compiled.
+"""Compiled computations of policies and metrics, outside the step.
 
 options.py      what an agent may choose from
 beliefs.py      what a policy believes of an item: its utility to the visitor, and what a click on it is worth

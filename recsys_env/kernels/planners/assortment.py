@@ -113,7 +113,7 @@ def item_of(state, p, b, n, option):
 
 
 class Page(NamedTuple):
-    """Where a page of all agents is worked out; O = max(C, M) options, L levels of prices (1 where agents set none)."""
+    """Working memory for a page of all agents; O = max(C, M) options, L levels of prices (1 where agents set none)."""
 
     options: np.ndarray  # [N, O] positions of candidates, or items
     counts: np.ndarray  # [N] how many of them
@@ -196,7 +196,7 @@ def _fill_page(world, state, p, b, first, stop, record, page, slates, sizes, off
 
 @kernel
 def _weigh(world, state, p, b, n, level, page):
-    """What agent n may show at a level of prices: weights and values, as the oracle knows them."""
+    """Fill in what agent n may show at a level of prices: weights and values, as the oracle knows them."""
     options, weights, values = page.options[n], page.weights[n, level], page.values[n, level]
     count, scale = page.counts[n], -np.inf
     log_price_multiplier = 0.0

@@ -1,4 +1,4 @@
-"""What policies believe of an item: v, its utility to the visitor, and R, what a click on it is worth to the agent.
+"""Beliefs of policies about an item: v, its utility to the visitor, and R, what a click on it is worth to the agent.
 
 popularity_belief   public decayed counts
 content_belief      what the agent may observe, given `estimate_taste`
@@ -41,7 +41,7 @@ _CLICK_MATCH = 0.65  # mean <p, q> of a clicked item, about what the tasks show 
 
 
 class Sees(NamedTuple):
-    """What of a visitor an agent's role lets its beliefs rest on."""
+    """Parts of a visitor that an agent's role lets its beliefs rest on."""
 
     profile: bool
     history: bool  # with all that follows from it: matches, topics and repeats
@@ -55,7 +55,7 @@ class Sees(NamedTuple):
 
 
 class ExpectedAppeal(NamedTuple):
-    """What is expected of an item whose own record is not known, x being the log of its usual price over the mean list
+    """Expected appeal of an item whose own record is not known, x being the log of its usual price over the mean list
     price of its topic (`page.usual_log_price`).
 
     Its intercept, quality and clickbait add `intercept + popularity * log(1 + public popularity) + price * x` to its

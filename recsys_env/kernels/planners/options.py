@@ -1,5 +1,5 @@
-"""What an agent may choose from on the page about to be shown, as policies outside the game want it: item ids and
-observable features."""
+"""Options of an agent on the page about to be shown, as policies outside the game want them: item ids and observable
+features."""
 
 from __future__ import annotations
 

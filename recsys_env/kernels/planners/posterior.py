@@ -1,4 +1,4 @@
-"""What the policy `observer` believes of a visitor: a particle filter over the people who the visitor may be.
+"""Beliefs of the policy `observer` about a visitor: a particle filter over the people who the visitor may be.
 
 The filter knows the world, but of the person only what the agent has observed: the noisy profile, and what happened to
 the agent's own slots. Each particle is a person with a taste, a price sensitivity, a mood and an intent. The kernels of
@@ -66,7 +66,7 @@ class Population(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """What is kept of visitors between their pages: for B copies and R rows of people, S particles."""
+    """Particles of visitors between their pages: for B copies and R rows of people, S particles."""
 
     who: np.ndarray  # [B, R] i8: visitor ids, -1 = nobody
     sessions: np.ndarray  # [B, R] i4: sessions that the agent has seen of this visitor
@@ -144,7 +144,7 @@ def imagine(world, state, imagined, n, base, seen, population, posterior, work):
 
 @kernel
 def _copy_page(state, imagined, b):
-    """What the agent knows of the page: time, scene, and the item that led to it."""
+    """Copy what the agent knows of the page: time, scene, and the item that led to it."""
     copy, mine = state.copies[b], imagined.copies[b]
     mine.tick, mine.stamp, mine.scene, mine.anchor = copy.tick, copy.stamp, copy.scene, copy.anchor
     mine.opened, mine.session_page = copy.opened, copy.session_page
@@ -152,8 +152,8 @@ def _copy_page(state, imagined, b):
 
 @kernel
 def _copy_known(state, imagined, p, b, n):
-    """What the agent knows of the visitor for certain: visits, habits and the items consumed last, as far as it has
-    seen."""
+    """Copy what the agent knows of the visitor for certain: visits, habits and the items consumed last, as far as it
+    has seen."""
     row, view = state.copies[b].row, view_of(p, n)
     user = state.users[b, state.copies[b].visitor]
     sessions, last_visit, last_page = user.sessions, user.last_visit, user.last_page
@@ -191,7 +191,7 @@ def _save(imagined, p, b, row, posterior, work):
 
 @kernel
 def _copy_user(user, mine):
-    """What particles differ in."""
+    """Copy what particles differ in."""
     mine.rho, mine.rating_bias, mine.satisfaction, mine.mood = user.rho, user.rating_bias, user.satisfaction, user.mood
 
 
@@ -468,7 +468,7 @@ def _log_likelihood(world, imagined, p, b, n, agents, slot, items, ranks, cart, 
 
 @kernel
 def _change(world, spent, p, b, n, slot, items, ranks, dwell, key):
-    """What the page does to the present particle, as `step.take_effect` does it to the visitor."""
+    """Change the present particle as the page does, as `step.take_effect` changes the visitor."""
     fade(spent, p, b)
     copy = spent.copies[b]
     for k in range(items.size):
@@ -490,8 +490,8 @@ def _change(world, spent, p, b, n, slot, items, ranks, dwell, key):
 
 @kernel
 def _draw_anew(imagined, p, b, moves, key, work):
-    """Where few particles carry the weight, draw them anew by their weights. If tastes are continuous, they move
-    towards their mean, and are spread again as widely as they were."""
+    """Draw the particles anew by their weights if few carry the weight. If tastes are continuous, they move towards
+    their mean, and are spread again as widely as they were."""
     size, dims = imagined.users.shape[1], p.shape.dims
     _normalised(work.log_weights[b], work.odds)
     square = 0.0

@@ -25,7 +25,7 @@ _STARTS = 12  # of it, where lambda < 1
 
 
 class Scratch(NamedTuple):
-    """Where a slate is worked out; O = max(C, M) options."""
+    """Working memory for a slate; O = max(C, M) options."""
 
     options: np.ndarray  # [O] positions of candidates, or items
     weights: np.ndarray  # [O]
