@@ -587,9 +587,9 @@ def exposure_share(given, total, due):
 
 
 @kernel
-def shared_reward(s, own, mean):
+def shared_reward(s, individual, mean):
     """r_n = (1 - max(s, 0)) x_n + s * mean of x over all agents."""
-    return (1.0 - max(s, 0.0)) * own + s * mean
+    return (1.0 - max(s, 0.0)) * individual + s * mean
 
 
 for _terms in (TERMS, EXPERIENCE_TERMS, CART_TERMS):  # here, where every kernel that they call is defined

@@ -118,8 +118,8 @@ def click_value(world, state, p, b, n, j, log_price_multiplier):
 
 
 @stage
-def _settle(world, state, p, b, old, first, moved, agent, mean, weight, own):
-    """Add `weight` times the expected own rewards of the old cart items to own[b].
+def _settle(world, state, p, b, old, first, moved, agent, mean, weight, individual_reward):
+    """Add `weight` times the expected individual rewards of the old cart items to individual_reward[b].
 
     The queue is cart entries first, first + 1, ... without `moved`, then `moved` (-1 = none) credited to `agent`;
     `mean` is the experience of its new click. All 2^old patterns of purchases are enumerated, since each purchase
@@ -147,7 +147,7 @@ def _settle(world, state, p, b, old, first, moved, agent, mean, weight, own):
             if (pattern >> i) & 1:
                 e = _queued(first, moved, old, i)
                 n = np.int64(agent) if e == moved else np.int64(state.carts[b, copy.row, e].agent)
-                own[b, n] += probability * _later_value(world, state, p, b, n, e, e == moved, mean)
+                individual_reward[b, n] += probability * _later_value(world, state, p, b, n, e, e == moved, mean)
 
 
 @kernel
@@ -162,7 +162,7 @@ def _queued(first, moved, old, i):
 
 @kernel
 def _later_value(world, state, p, b, n, e, moved, mean):
-    """Own reward of agent n when cart entry e is bought now."""
+    """Return the individual reward of agent n when cart entry e is bought now."""
     copy, agent = state.copies[b], world.agents[n]
     cart, bias = state.carts[b, copy.row, e], state.users[b, copy.visitor].rating_bias
     price = price_now(world, p, np.int64(cart.item), copy.tick)
@@ -178,7 +178,7 @@ def _later_value(world, state, p, b, n, e, moved, mean):
 
 
 @kernel
-def _expect_later(world, state, report, p, b, cart, own):
+def _expect_later(world, state, report, p, b, cart, individual_reward):
     """Purchases of items that were in the cart when the page began, over everything that may be carted at this page."""
     copy = state.copies[b]
     size = np.int64(state.users[b, copy.visitor].cart)
@@ -194,12 +194,12 @@ def _expect_later(world, state, report, p, b, cart, own):
                     moved = np.int64(i)
             mean = expected_experience(world, state, p, b, np.int64(j), 0.0)
             dropped = 1 if moved < 0 and size == p.shape.cart else 0
-            _settle(world, state, p, b, size - dropped, dropped, moved, n, mean, cart[b, n, k], own)
-    _settle(world, state, p, b, size, 0, np.int64(-1), 0, 0.0, 1.0 - carted, own)
+            _settle(world, state, p, b, size - dropped, dropped, moved, n, mean, cart[b, n, k], individual_reward)
+    _settle(world, state, p, b, size, 0, np.int64(-1), 0, 0.0, 1.0 - carted, individual_reward)
 
 
 @stage
-def _expect_page(world, state, report, scratch, p, b, click, cart, own, objectives):
+def _expect_page(world, state, report, scratch, p, b, click, cart, individual_reward, objectives):
     """Fill click, cart, own and objectives of copy b, whose actions have been read."""
     first, stop = active_agents(world, p, state.copies[b])
     fill_page(world, state, report, scratch, p, b)
@@ -214,16 +214,16 @@ def _expect_page(world, state, report, scratch, p, b, click, cart, own, objectiv
                     world, state, p, b, n, np.int64(slot.item), report.agents[b, n].log_price_multiplier
                 )
                 cart[b, n, k] = click[b, n, k] * carts
-                own[b, n] += click[b, n, k] * value
+                individual_reward[b, n] += click[b, n, k] * value
         if p.shape.auctioned:
-            own[b, n] = report.bids[b, n].worth * own[b, n] - report.bids[b, n].payment
+            individual_reward[b, n] = report.bids[b, n].worth * individual_reward[b, n] - report.bids[b, n].payment
     if p.shape.cart > 0:
-        _expect_later(world, state, report, p, b, cart, own)
+        _expect_later(world, state, report, p, b, cart, individual_reward)
 
 
 @entry
-def expect(world, state, report, scratch, actions, click, cart, own, objectives, rewards):
-    """Fill click[B, N, K], cart[B, N, K], own[B, N], objectives[B, N] and rewards[B, N], all zeros before.
+def expect(world, state, report, scratch, actions, click, cart, individual_reward, objectives, rewards):
+    """Fill click, cart [B, N, K], individual_reward, objectives and rewards [B, N], all zeros before.
 
     This function overwrites parts of `state` and the report's slots, price multipliers and bids: pass copies.
     """
@@ -235,5 +235,5 @@ def expect(world, state, report, scratch, actions, click, cart, own, objectives,
             for k in range(p.shape.slots):
                 report.slots[b, n, k].item = -1
         read_actions(world, state, report, scratch, p, b, actions)
-        _expect_page(world, state, report, scratch, p, b, click, cart, own, objectives)
-        share_rewards(p, b, own, objectives, rewards)
+        _expect_page(world, state, report, scratch, p, b, click, cart, individual_reward, objectives)
+        share_rewards(p, b, individual_reward, objectives, rewards)

@@ -108,11 +108,11 @@ def show_providers(world, exposure, slots, p, b, n):
 
 
 @kernel
-def share_rewards(p, b, own, objectives, rewards):
-    """Into rewards[B, N], of x = own[B, N] + objectives[B, N]."""
+def share_rewards(p, b, individual_reward, objectives, rewards):
+    """Into rewards[B, N], of x = individual_reward[B, N] + objectives[B, N]."""
     s, total = p.reward.sharing, 0.0
     for n in range(p.shape.agents):
-        total += np.float64(own[b, n]) + objectives[b, n]
+        total += np.float64(individual_reward[b, n]) + objectives[b, n]
     mean = total / p.shape.agents
     for n in range(p.shape.agents):
-        rewards[b, n] = shared_reward(s, np.float64(own[b, n]) + objectives[b, n], mean)
+        rewards[b, n] = shared_reward(s, np.float64(individual_reward[b, n]) + objectives[b, n], mean)

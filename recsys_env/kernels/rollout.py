@@ -23,7 +23,7 @@ POLICIES = np.uint64(0x706F6C6963696573)  # what the streams of compiled policie
 
 
 @entry
-def play(packed, step, actors, ticks, bounds, hidden, starts, actions, own, rewards):
+def play(packed, step, actors, ticks, bounds, hidden, starts, actions, individual_rewards, rewards):
     """Play the next ticks, one chunk of copies after the other, since a chunk's state stays in the processor's cache.
 
     Args:
@@ -33,7 +33,7 @@ def play(packed, step, actors, ticks, bounds, hidden, starts, actions, own, rewa
         hidden: [H, 4] agent, first, one past the last and distance of the observation's columns that it does not see.
         starts: where each chunk of copies begins, and the last one ends.
         actions: [B, N, A] to be written into.
-        own, rewards: [B, N] to which each agent's rewards before and after sharing are added.
+        individual_rewards, rewards: [B, N] to which each agent's rewards before and after sharing are added.
 
     Returns:
         the index in the flat `actions` of the first one outside its space, or -1.
@@ -52,7 +52,7 @@ def play(packed, step, actors, ticks, bounds, hidden, starts, actions, own, rewa
                 _hide(report.observations, hidden, b)
                 _hide(report.final_observations, hidden, b)
                 for n in range(actors.shape[0]):
-                    own[b, n] += report.agents[b, n].individual_reward
+                    individual_rewards[b, n] += report.agents[b, n].individual_reward
                     rewards[b, n] += report.rewards[b, n]
     return -1
 
@@ -71,9 +71,9 @@ def _hide(observations, hidden, b):
 
 
 @entry
-def follow(packed, own, n, t, chunk, actions):
+def follow(packed, policy_data, n, t, chunk, actions):
     """Actions that are known in advance: plan[T, B, A], over and over."""
-    (parts,) = parts_of(own)
+    (parts,) = parts_of(policy_data)
     plan = parts.plan
     for b in range(chunk[0], chunk[1]):
         for a in range(actions.shape[2]):
@@ -81,10 +81,10 @@ def follow(packed, own, n, t, chunk, actions):
 
 
 @entry
-def rank(packed, own, n, t, chunk, actions):
+def rank(packed, policy_data, n, t, chunk, actions):
     """The options with the highest scores of a linear ranker (`planners.ranking`), at list prices, with word 0."""
     world, state, report, _ = parts_of(packed)
-    (r,) = parts_of(own)
+    (r,) = parts_of(policy_data)
     p = world.params[0]
     for b in range(chunk[0], chunk[1]):
         list_copy(world, state, p, b, n, r.items, r.features)
@@ -99,10 +99,10 @@ def rank(packed, own, n, t, chunk, actions):
 
 
 @entry
-def choose_slates(packed, own, n, t, chunk, actions):
+def choose_slates(packed, policy_data, n, t, chunk, actions):
     """The slates and the levels of prices that follow from a belief (`planners.assortment`), with word 0."""
     world, state, _, _ = parts_of(packed)
-    (r,) = parts_of(own)
+    (r,) = parts_of(policy_data)
     p = world.params[0]
     appeal = ExpectedAppeal(r.settings[2], r.settings[3], r.settings[4], r.settings[5])
     believes = r.belief[0], r.settings[0], r.settings[1], appeal, r.newcomer

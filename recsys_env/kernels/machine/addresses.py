@@ -27,7 +27,9 @@ def run_at(typing_context: Any, address: Any, packed: Any, actions: Any, mode: A
 
 
 @intrinsic
-def act_at(typing_context: Any, address: Any, packed: Any, own: Any, n: Any, t: Any, chunk: Any, actions: Any) -> Any:
+def act_at(
+    typing_context: Any, address: Any, packed: Any, policy_data: Any, n: Any, t: Any, chunk: Any, actions: Any
+) -> Any:
     """Call a policy of `kernels.rollout`, which has packed arrays of its own."""
     kinds = types.voidptr, types.voidptr, types.int64, types.int64, chunk, actions
     return _call(kinds, packed, types.int64, types.int64, types.int64, chunk, actions)
