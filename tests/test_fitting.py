@@ -515,7 +515,7 @@ def test_the_summary_tells_data_from_assumptions(world, baskets):
     for name, error in errors.items():
         assert f"standard error {error:.4g}" in next(x for x in text.splitlines() if f"choice.beta_{name} =" in x)
     assert "Probably wrong" not in text
-    settings = "dims=4 habit_size=8 habit_half_life=120.0 repeat_scale=0.0 "
+    settings = "dims=4 habit_size=8 habit_half_life=120.0 repeat_scale=1.0 "
     assert f"\n  source: planted\n  fitted by recsys_env {recsys_env.__version__} with {settings}" in text
     assert "source: " not in plain.summary()
 

@@ -31,6 +31,7 @@ LAYERS = (
     "spaces",
     "observations",
     "kernels",
+    "terms",
     "actions",
     "arrays",
     "texts",
