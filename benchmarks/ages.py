@@ -130,8 +130,8 @@ RENAMED: dict[str, tuple[str, ...]] = {
     # Usual prices in `content`'s beliefs, which are list prices in all tasks; occasions at which nothing new is bought
     # are left out of a sum to which they add nothing. A fit to Complete Journey is the same to the bit.
     "5b2865163895b4f5cb1c6b6c338688f035327554": ("kernels", "cuda", "fitting"),
-    # A term that no task has (`choice.habit_rate` is 0), checks on import, names, and a function in one place instead of
-    # two. The frozen tasks play the same.
+    # A term that no task has (`choice.habit_rate` is 0), checks on import, names, and a function in one place, not two.
+    # The frozen tasks play the same.
     "2656a57ad654510e443b0d75dcc7a40ef8f51f45": ("kernels", "cuda"),
     "fe88042bae3a05e86d5b5275dc36f8caac911fc7": ("kernels",),
     "07f310f902e35f0b7250cf2bccf92e233de3bb00": ("kernels", "cuda"),
