@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from measured import NotMeasured, section, stored, whence
+from measured import NotMeasured, listed, section, stored, whence
 
 from recsys_env.evaluation.tables import markdown, spread
 from recsys_env.experiments import DESIGNS, summary
@@ -107,19 +107,15 @@ def _wrong(name: str, row: Mapping[str, Any]) -> str:
     wrong = [design for design, found in row["designs"].items() if found["worse"][1] > 0.5]
     off = [design for design, found in row["designs"].items() if design not in wrong and _missed(found["share"])]
     said = (
-        f"most experiments by {_listed(wrong)} pick the worse policy" if wrong else "no design is shown to fail mostly"
+        f"most experiments by {listed(wrong)} pick the worse policy" if wrong else "no design is shown to fail mostly"
     )
-    also = f", and experiments by {_listed(off)} miss the size of the effect" if off else ""
+    also = f", and experiments by {listed(off)} miss the size of the effect" if off else ""
     return f"With {policies} on `{task}`, {said}{also}."
 
 
 def _missed(share: Mapping[str, Any]) -> bool:
     """Whether the interval of a share leaves out 1."""
     return abs(share["mean"] - 1) > share["ci95"]
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:

@@ -231,6 +231,16 @@ def percent(value: Mapping[str, float], digits: int = 1) -> str:
     return f"{value['mean']:.{digits}%}{width}"
 
 
+def earns_more(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether one mean is higher than another beyond both intervals."""
+    return one["mean"] - one["ci95"] > other["mean"] + other["ci95"]
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: with commas, and "and" before the last."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def of_tasks(name: str) -> list[Any]:
     """The stored results of a measure that has a file for each task.
 

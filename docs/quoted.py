@@ -7,13 +7,23 @@ from quoted import numbers; numbers()["pooling_random"]
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import first_runs
-from measured import RESULTS, NotMeasured, evidence, files, played, reward_beside_others, rewards_of_seeds, stored
+from measured import (
+    RESULTS,
+    NotMeasured,
+    earns_more,
+    evidence,
+    files,
+    listed,
+    played,
+    reward_beside_others,
+    rewards_of_seeds,
+    stored,
+)
 from models import BESIDE, over_seeds
 from worlds_for_models import best_text, scores_of_playlist
 
@@ -75,7 +85,7 @@ def generative() -> dict[str, str]:
 
     def above(policy: str) -> str:
         rows = {task: played()[task]["teams"][policy] for task in trained}
-        won = sum(own["mean"] - own["ci95"] > rows[task]["mean"] + rows[task]["ci95"] for task, own in trained.items())
+        won = sum(earns_more(own, rows[task]) for task, own in trained.items())
         return f"{won} of {len(trained)}"
 
     quoted = {f"generative_above_{policy.replace('-', '_')}": policy for policy in BESIDE}
@@ -87,13 +97,9 @@ def observer() -> dict[str, str]:
     below = [
         f"`{task}`"
         for task, row in played().items()
-        if {"observer", "static"} <= set(row["teams"]) and _earns_less(row["teams"]["observer"], row["teams"]["static"])
+        if {"observer", "static"} <= set(row["teams"]) and earns_more(row["teams"]["static"], row["teams"]["observer"])
     ]
-    return {"observer_below_static": " and ".join(filter(None, (", ".join(below[:-1]), *below[-1:])))}
-
-
-def _earns_less(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(one["mean"] + one["ci95"] < other["mean"] - other["ci95"])
+    return {"observer_below_static": listed(below)}
 
 
 def partners() -> dict[str, str]:
@@ -292,7 +298,7 @@ def paper() -> dict[str, str]:
         "paper_trainings": f"{len(study.jobs)}",
         "paper_fastest": f"{ranked[0][0]:.1g} ({ranked[0][1]})",
         "paper_slowest": f"{ranked[-1][0]:.1g} ({ranked[-1][1]})",
-        "paper_measured": " and ".join(f"`{task}`" for task in tasks),
+        "paper_measured": listed([f"`{task}`" for task in tasks]),
     }
 
 

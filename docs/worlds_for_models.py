@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from measured import percent, section, stored, whence
+from measured import earns_more, percent, section, stored, whence
 
 from recsys_env.evaluation.statistics import interval, mean_interval, place_on_scale
 from recsys_env.evaluation.tables import bracketed, markdown, spread
@@ -113,8 +113,7 @@ def words() -> str:
         parts += [f"With {variant}:", markdown(["policy", "individual reward", "gain by the words"], rows)]
         for row, (name, without) in readers.items():
             one, other = (found["rewards"][of] for of in (row, without))
-            apart = one["mean"] - one["ci95"] > other["mean"] + other["ci95"]
-            beyond = ", beyond both intervals" if apart else ""
+            beyond = ", beyond both intervals" if earns_more(one, other) else ""
             means.append(f"{name} {percent(found['gains'][row], 0)}{beyond}")
     told = result["new items"]["tells"]["signal 1"]
     how = (

@@ -51,10 +51,14 @@ def _reaches(gain: dict[str, Any], least: float) -> tuple[str, bool | None]:
 _SEQUENCES = "a network that sees what a visitor consumed last scores at least 70, and more than policies that do not"
 
 
-def _rankers(task: str) -> Shown:
+def _best_ranker(task: str) -> tuple[str, float]:
+    """The linear ranker that scores most on a task, and its score."""
     rows = measured.evidence(task)["rows"]
-    best = max((name for name in RANKERS if name in rows), key=lambda name: float(rows[name]["score"]))
-    score = rows[best]["score"]
+    return max(((name, float(rows[name]["score"])) for name in RANKERS if name in rows), key=lambda row: row[1])
+
+
+def _rankers(task: str) -> Shown:
+    best, score = _best_ranker(task)
     what = "none of the linear rankers of the candidates' features that were tried scores more than 50 of 100"
     return Shown(what, f"`{best}` {score:.0f}, the best of them", score <= 50)
 
@@ -69,13 +73,13 @@ def _bundle() -> Iterator[Shown]:
             100 * (measured.rewards_of_seeds(learned[f"{case} bundle"]).mean() - low) / (high - low)
             for case in ("own", "shared")
         )
-        best = max((name for name in RANKERS if name in rows), key=lambda name: float(rows[name]["score"]))
+        best, score = _best_ranker("bundle-v0")
         why = (
             "Partners lie in other departments, whose sales it does not see. With shared histories it scores "
             f"{shared:.0f}."
         )
-        said = f"`ppo-torch` with attention {own:.0f}, `{best}` {rows[best]['score']:.0f}"
-        met = own >= 70 and own > rows[best]["score"]
+        said = f"`ppo-torch` with attention {own:.0f}, `{best}` {score:.0f}"
+        met = own >= 70 and own > score
         yield Shown(_SEQUENCES, said, met, "" if met else why)
     yield Shown(
         "shared histories earn `observer` at least 40 % more", *_reaches(bundle["gains"]["shared histories"], 0.4)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..config import OBJECTIVES, WorldConfig
 from ..fields import candidate_features
+from ..kernels.equations import in_python, likes_to_repeat
 from ..policies.ranking import hidden_features
 from ..responses import RESPONSES
 from ..vector import VectorEnv
@@ -291,7 +292,7 @@ def _visitors(config: WorldConfig) -> Iterator[str]:
         "Dear items are clicked and bought less.": choice.beta_price > 0,
         "Visitors tire of topics that they have just had.": choice.beta_satiation > 0,
         "They look for what goes well with what they have just had.": choice.beta_partner > 0,
-        "They like to have again what they have had before.": choice.beta_repeat > 0 or choice.habit_rate > 0,
+        "They like to have again what they have had before.": in_python(likes_to_repeat)(choice),
         "They avoid what they have had before.": choice.beta_repeat < 0,
         "In each session they look for one topic in particular.": choice.beta_intent > 0,
         "They trust agents whose items they liked, and choose from these more often.": choice.beta_trust > 0,

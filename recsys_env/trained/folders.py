@@ -112,11 +112,13 @@ def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None
 def check_items(policy: Policy, folder: Path, facts: Mapping[str, Any]) -> None:
     """Warn if a bound policy plays items by their numbers, or observes these, and was trained on other items."""
     config = policy.envs.config
+    if config.action != "items" and config.observation.item_ids == "none":
+        return
     here, there = _items_of(config, policy.envs.catalogue), facts.get("items_of")
     if there is None and policy.shipped is not None:  # it is older than this fact
         trained = cli.config_of(policy.shipped.card["task"])
         there = _items_of(trained, loaded(None, trained))
-    if (config.action == "items" or config.observation.item_ids != "none") and there not in (None, here):
+    if there not in (None, here):
         warnings.warn(
             f"the policy in {folder} knows items by their numbers, and was trained with {there}; here, with {here}, "
             "the same numbers are other items",
