@@ -36,7 +36,6 @@ LIBRARIES = (
     "rectools-lightfm",
     "scikit-surprise",
     "open_spiel",
-    "openskill",
     "recsim-ng",
     "tensorflow",
     "tensorflow-probability",

@@ -156,6 +156,17 @@ def test_habit_in_place_of_liking_is_recovered() -> None:
     assert log_likelihood == pytest.approx(float((bought.toarray() * single).sum() / bought.sum()), abs=1e-9)
 
 
+@pytest.mark.parametrize("level", [-15.0, 15.0])
+def test_the_level_of_the_liking_changes_only_the_unit_of_the_rate(level: float) -> None:
+    """A choice among many items has a high level. Before, the search began where habits weigh nothing, and stayed."""
+    choices = planted_choices(np.random.default_rng(6), in_place=True)
+    shifted = in_place(choices._replace(features=choices.features + level))
+    weights, _, log_likelihood = in_place(choices)
+    assert shifted.log_likelihood == pytest.approx(log_likelihood, abs=1e-6)
+    assert shifted.weights[0] == pytest.approx(weights[0], rel=1e-3)
+    assert np.log(shifted.weights[1] / weights[1]) == pytest.approx(weights[0] * level, abs=0.05)
+
+
 @pytest.mark.parametrize("planted", [True, False])
 def test_how_habit_counts_is_told_from_purchases(planted: bool) -> None:
     for seed in range(3):

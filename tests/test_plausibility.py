@@ -380,6 +380,11 @@ def test_a_weight_that_no_world_allows_is_refused():
     for wrong in (50.5, -1e9, np.nan):
         with pytest.raises(ValueError, match=r"the log does not tell choice\.v_0: it is estimated as .*-50 to 50"):
             check_weight("choice.v_0", wrong)
+    assert check_weight("the rate of habit", 246.0, 0.0, 1e6) == 246.0
+    with pytest.raises(
+        ValueError, match=r"the rate of habit: it is estimated as 2e\+06, and a world allows 0 to 1e\+06"
+    ):
+        check_weight("the rate of habit", 2e6, 0.0, 1e6)
 
 
 def test_labels_that_are_joined_are_doubted() -> None:

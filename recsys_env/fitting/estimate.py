@@ -21,6 +21,7 @@ from .newcomers import with_newcomers
 from .occasions import Occasions, blocks_of, enough_days, occasions_of, returning_users
 from .page_world import fit_pages
 from .plausibility import (
+    LARGEST_RATE,
     check_events,
     check_evidence,
     check_prices,
@@ -293,7 +294,6 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     check_weight("the weight of popularity", beta_popularity)
     check_weight("the weight of appeal", beta_appeal)
     check_weight("beta_taste", beta_taste)
-    check_weight("the weight of habit", habit)
     rho = 1.0 + min(max(spread, 0.0), 1.0) * (price_sensitivity(lines, shape[0], topic_code, beta_price) - 1.0)
 
     end = float(lines["day"].max())
@@ -312,10 +312,10 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     alpha -= shift
     of_choice, unit = {"beta_taste": beta_taste, "beta_price": beta_price}, 1.0
     if likeliest.repeat_scale:
-        of_choice |= {"beta_repeat": habit, "repeat_scale": likeliest.repeat_scale}
+        of_choice |= {"beta_repeat": check_weight("the weight of habit", habit), "repeat_scale": likeliest.repeat_scale}
     else:
         unit = np.exp(-shift)  # of exp(alpha), beside which the rate stands
-        of_choice |= {"habit_rate": habit * unit}
+        of_choice |= {"habit_rate": check_weight("the rate of habit", habit * unit, 0.0, LARGEST_RATE)}
     intercept, popularity_slope, price_slope = least_squares(np.log1p(purchased), x, y=alpha)
     catalogue = Catalogue(
         item_vectors=vectors,

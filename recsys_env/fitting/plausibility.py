@@ -55,7 +55,7 @@ TYPICAL = 2.0  # factor between a price and the median of its product, in the ro
 ONE_USER = 0.1  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
 SURE = 2.0  # standard errors by which the weight of taste is at least above 0
-LARGEST = 50.0  # weights in ChoiceConfig and FeedbackConfig
+LARGEST, LARGEST_RATE = 50.0, 1e6  # weights and `habit_rate` in ChoiceConfig and FeedbackConfig
 UNIFORM = 1.5  # factor between a constant propensity and that of a uniform draw
 ALL_ALIKE = {  # what follows if the column of a role holds one value
     "topic": "all items are of one topic, as without it",
@@ -467,16 +467,21 @@ def price_spread(lines: pd.DataFrame, column: object) -> float:
     return float(np.exp(np.sqrt(np.mean((log_price - usual) ** 2))))
 
 
-def check_weight(name: str, value: float) -> float:
+def check_weight(name: str, value: float, lowest: float = -LARGEST, highest: float = LARGEST) -> float:
     """Return an estimated weight if a world allows it. Larger ones are what no evidence, or a perfect one, leads to.
 
+    Args:
+        name: what it is the weight of, for the error.
+        lowest: that a world allows.
+        highest: that a world allows.
+
     Raises:
-        ValueError: it is too large.
+        ValueError: it lies outside.
     """
-    if not abs(value) <= LARGEST:
+    if not lowest <= value <= highest:
         raise ValueError(
-            f"the log does not tell {name}: it is estimated as {value:.3g}, and a world allows -{LARGEST:g} to "
-            f"{LARGEST:g}. This happens if an outcome always, or never, follows from what was shown"
+            f"the log does not tell {name}: it is estimated as {value:.3g}, and a world allows {lowest:g} to "
+            f"{highest:g}. This happens if an outcome always, or never, follows from what was shown"
         )
     return value
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 RIDGE = 1e-4  # keeps the weights finite when a small log is perfectly predictable
-LARGEST_FACTOR, HABIT_RATES = 20.0, (1e-6, 1e6)
+LARGEST_FACTOR, LOG_RATES = 20.0, (-30.0, 30.0)
 
 
 T = TypeVar("T")
@@ -109,8 +109,9 @@ def habit_in_place(first: Estimate, blocks: Blocks[Choices]) -> Estimate:
             value, slope = value - float(bought @ log_likelihood), slope - bought @ slopes
         return value / purchases, slope / purchases
 
-    bounds = ((0.0, LARGEST_FACTOR), np.log(HABIT_RATES))  # the second is log h
-    found = library("scipy.optimize", "fit").minimize(loss, [1.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B")
+    start = [1.0, _log_rate_of_equals(first, blocks)]
+    bounds = ((0.0, LARGEST_FACTOR), LOG_RATES)  # the second is log h
+    found = library("scipy.optimize", "fit").minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
     information = sum(
         (slopes * bought[:, None]).T @ slopes for _, slopes, bought in _choices_by_rate(first, blocks, found.x)
     )
@@ -118,6 +119,22 @@ def habit_in_place(first: Estimate, blocks: Blocks[Choices]) -> Estimate:
     factor, rate = found.x[0], float(np.exp(found.x[1]))
     of_two = Estimate(np.array([factor, rate]), errors * [1.0, rate], -float(found.fun))
     return _multiplied(first, of_two)
+
+
+def _log_rate_of_equals(first: Estimate, blocks: Blocks[Choices]) -> float:
+    """log h at which the habits of a typical purchase weigh as much as the liking of all products. Far below it the
+    likelihood is flat, so that a search which begins there stops at once."""
+    logs, purchases = 0.0, 0.0
+    for features, occasions in blocks():
+        utility = np.tensordot(first.weights, features, 1)  # [S, M]
+        highest = utility.max(axis=1)
+        log_total = highest + np.log(np.exp(utility - highest[:, None]).sum(axis=1))
+        bought = np.asarray(occasions.bought.sum(axis=1)).ravel()
+        habits = np.asarray(occasions.habit.sum(axis=1)).ravel()
+        some = habits > 0
+        logs += float(bought[some] @ (log_total[occasions.user[some]] - np.log(habits[some])))
+        purchases += float(bought[some].sum())
+    return float(np.clip(logs / purchases, *LOG_RATES)) if purchases else 0.0
 
 
 def _choices_by_rate(
