@@ -15,7 +15,7 @@ from baselines.algorithms import ALGORITHMS
 from baselines.comparison import Comparison
 from baselines.learners import PUBLISHED, read_sweep
 from baselines.robustness import read_folder
-from recsys_env import SUITES, TASKS
+from recsys_env import SUITES, cli
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown, spread
 
@@ -298,7 +298,7 @@ def of_seeds(values: Sequence[float], digits: int = 2) -> str:
 def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
     """Where a learner of its own reward stands in a dilemma (`benchmarks.studies.evidence`); nothing elsewhere."""
     settings, payoffs = measured.training()["learners"][name]["settings"], measured.evidence(task).get("play", {})
-    own = TASKS[task].reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
+    own = cli.config_of(task).reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
     if not own or not {"R", "P"} <= payoffs.keys():
         return ""
     r, p = payoffs["R"], payoffs["P"]

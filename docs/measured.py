@@ -19,7 +19,7 @@ from baselines.learners import SEEDS
 from baselines.reference import comparisons as compare_learners
 from baselines.reference import training_summary
 from benchmarks.result_files import RESULTS
-from recsys_env import TASKS
+from recsys_env import cli
 from recsys_env.evaluation.statistics import rescaled, scale_ends
 from recsys_env.evaluation.stored import read_result
 from recsys_env.files import read_json
@@ -168,7 +168,7 @@ def earned(task: str) -> dict[str, float]:
 def placed(task: str, rewards: Sequence[float | None]) -> list[float]:
     """These rewards on the scale of a task, without those that are missing; none where its ends are not measured or
     earn the same."""
-    low, high = (earned(task).get(end, np.nan) for end in scale_ends(TASKS[task]))
+    low, high = (earned(task).get(end, np.nan) for end in scale_ends(cli.config_of(task)))
     return [100 * (reward - low) / (high - low) for reward in rewards if reward is not None] if high > low else []
 
 

@@ -129,7 +129,7 @@ def _auction() -> Iterator[Shown]:
     yield Shown("the joint optimum earns at least 1.15 times what an equilibrium does", "not measured", None, why)
     what = "learners earn what pacing does"
     of = {
-        name: row["tasks"]["auction-v0"]["trained"]["mean"]
+        name: row["tasks"]["auction-v0"]["reward"]["mean"]
         for name, row in measured.training()["learners"].items()
         if "auction-v0" in row["tasks"]
     }
