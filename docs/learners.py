@@ -99,7 +99,8 @@ def comparisons() -> str:
     note = (
         "Differences of individual reward per learner and episode, paired by training seed, ± 95 %; the intervals of "
         "all pairs of a library on a task hold together (Bonferroni). What a run has reached by a limit is the mean of "
-        "its last three evaluations until then. Learners of different libraries are not compared. "
+        "its last three evaluations until then. Where each agent is paid for itself, these differences tell who "
+        "cooperates or colludes more, and not who learns better. Learners of different libraries are not compared. "
         f"{measured.whence(measured.training()['origin'], 'training/')}"
     )
     first = f"{len(said)} of {len(found)} pairs are separated by both views." + (" They are:" if said else "")
