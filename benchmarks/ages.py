@@ -91,7 +91,6 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
 AWAITED: tuple[str, ...] = (
     "bad_inputs",
     "compatibility",
-    "fit_growth",
     "mutants",
     "recovery",
 )
