@@ -89,7 +89,6 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
 }
 # Files that are older than the code that they are about, and will be measured again. The site lists them.
 AWAITED: tuple[str, ...] = (
-    "bad_inputs",
     "compatibility",
     "mutants",
     "recovery",

@@ -75,7 +75,7 @@ def fit_case(rng: np.random.Generator) -> Case:
             [table.iloc[:0], table.to_dict(), None, 3, table.to_numpy(), "log.csv", [table]][int(rng.integers(7))],
             "no table",
         )
-        names = ("purchases",)
+        names = ("purchases", "log.csv")
     elif way == 5:
         option = str(rng.choice(["dims", "habit_size", "habit_half_life", "weight_days"]))
         bad = [
