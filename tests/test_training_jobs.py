@@ -17,6 +17,7 @@ from baselines import reference as module
 from baselines.__main__ import main
 from baselines.algorithms import ALGORITHMS, QMIX
 from baselines.learners import FINITE, LEARNERS, MARL, PUBLISHED, SHARED, ReferenceLearner
+from baselines.options import run_name
 from baselines.reference import jobs, reference, training_summary
 from baselines.training import begin
 from baselines.training_results import RESULTS, marl_eval, read, read_folder
@@ -198,7 +199,7 @@ def test_what_is_stored_are_the_jobs() -> None:
             assert job.algorithm.has_settings(stored[job.file_name].settings)
             assert stored[job.file_name].learner == job.learner
     learners = training_summary()["learners"]
-    assert {f"{name}-{task}.json" for name, row in learners.items() for task in row["tasks"]} == set(stored)
+    assert {f"{run_name(name, task)}.json" for name, row in learners.items() for task in row["tasks"]} == set(stored)
 
 
 def test_damaged_results_are_refused(tmp_path: Path) -> None:
