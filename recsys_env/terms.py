@@ -58,13 +58,19 @@ def undeclared(attribute: str) -> str:
 
 
 def counting_terms(config: WorldConfig, which: Sum) -> list[WeightedTerm]:
-    """Return the terms of a sum that are not 0 in this world whatever the item is."""
+    """Return the terms of a sum that may differ from 0 in this world.
+
+    A term counts where one of its coefficients is not 0, even if the term only begins at large values of an attribute.
+    Its coefficients are those that its own formula reads or, if that reads none, those that the kernels it calls read.
+    A term without any counts unless it is 0 for items drawn at random.
+    """
     declared, coefficients = depends_on(which.item), getattr(config, which.group)
     weighing = {f.name for f in fields(coefficients) if f.metadata.get("low", 0) <= 0}  # what cannot be 0 scales
     found = []
     for name, formula in which.terms.items():
         words = names_read(formula)
-        if _vanishes(formula, coefficients, words):
+        own = weighing.intersection(in_python(formula).__code__.co_names) or weighing.intersection(words)
+        if not any(getattr(coefficients, word) for word in own) and _vanishes(formula, coefficients, words):
             continue
         weights = {f"{which.group}.{word}": getattr(coefficients, word) for word in words if word in weighing}
         attributes = {word: declared[word] for word in words if word in declared}

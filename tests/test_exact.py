@@ -417,6 +417,8 @@ def test_what_begins_late_in_an_episode_is_noticed(begins: int, monkeypatch: pyt
         (lambda c, a: (c.beta_pop - 1.0) * a.popularity, True),  # it vanishes where the coefficient is 1
         (lambda c, a: c.beta_pop * a.freshness / c.tau_fresh, False),  # a scale that is not 0 weighs nothing
         (lambda c, a: c.beta_quality * a.popularity, True),
+        (lambda c, a: c.beta_quality if a.repeats >= 2.5 else 0.0, True),  # it begins at several purchases
+        (lambda c, a: c.beta_pop * max(0.0, a.freshness - 50.0), False),
     ],
 )
 def test_a_term_counts_unless_it_is_zero(formula: Any, counts: bool, monkeypatch: pytest.MonkeyPatch) -> None:

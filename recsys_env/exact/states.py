@@ -18,14 +18,13 @@ from ..vector import VectorEnv
 # What the attributes of items may depend on in a finite world. These parts never change there (`obstacles` excludes
 # promotions and availability windows, which would change prices and ages) ...
 _CONSTANT = frozenset(("item", "latent item", "price", "age", "taste", "price sensitivity"))
-_IN_STATES = frozenset(
+_IN_STATES = frozenset(  # ... and the states of the tables hold these.
     ("scene and anchor", "satiation", "intent", "habits")
-)  # ... and the states of the tables hold these.
+)
 
 
 def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
-    """Return the terms that matter in this world: they are not 0 whatever the item is, and something depends on their
-    sum."""
+    """Return the terms that matter in this world: they may differ from 0, and something depends on their sum."""
     sums = [UTILITY]
     if experience_matters(config):
         sums.append(EXPERIENCE)
