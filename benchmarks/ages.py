@@ -77,6 +77,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
     ),
     "titles": tuple(f"recsys_env/texts/{name}.py" for name in ("titles", "poles", "measure")),
     "adapters": ("recsys_env/adapters/", "recsys_env/vector.py", "recsys_env/environment.py", "recsys_env/views.py"),
+    "experiments": ("recsys_env/experiments/",),
 }
 ABOUT = {  # stored file -> area; all other files are about the tasks and policies that they name
     **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged", "recsim_ng"), "kernels"),
@@ -86,7 +87,9 @@ ABOUT = {  # stored file -> area; all other files are about the tasks and polici
     "bad_inputs": "checks",
     "titles": "titles",
     "compatibility": "adapters",
+    "experiments": "experiments",
 }
+TASKS_TOO = ("experiments",)  # files that are about an area and about the tasks that they name
 # Files that are older than the code that they are about, and will be measured again. The site lists them.
 AWAITED: tuple[str, ...] = (
     "compatibility",
@@ -103,16 +106,34 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "79be80a3fca5c87105eb2a4104edf613165413dc": ("PLAY",),
     # No game uses the two files of kernels that it changed.
     "4ff0bb6c46077b752a95fc228afd3836d34d78b2": ("kernels", "cuda", "fitting", "pages"),
+    # Checks, names and estimates of A/B tests. The first and last repetition of each case was played again: those that
+    # came out otherwise (the design by item, and the control) were measured anew.
+    "b0d26274176400cd67175696b8e0c7cdfd8aa64b": ("experiments",),
+    "f301bc10e7ac295fa287659152703f144b04ab8b": ("experiments",),
+    "dc6656a5f59233bc3bc461dea3b68969cff5f2a5": ("experiments",),
+    "d0808ef71773825a15b0dba3ad8b7867b20a335f": ("experiments",),
+    "1cacde293b0b7ba7a73b9810e384159d528770b3": ("experiments",),
+    "23a6b0f365c308e62e2b4dae6f21890f45ce0945": ("experiments",),
+    "626c2c0082a48a41a047d0656bf1a02234c29ef7": ("experiments",),
     # Checks of logs, their doubts and errors. Twelve logs were fitted before and after: no number changed.
-    "410fa62c62c64bbbeb01bfac094c585edf887654": ("fitting", "pages"),
+    "410fa62c62c64bbbeb01bfac094c585edf887654": ("fitting", "pages", "experiments"),
     "48834a73540722d5f64918845cfed2278f0f59b6": ("fitting", "pages"),
     "1f009a57d0ca84ed54b8937c9a9904a21a74e93d": ("fitting", "pages"),
     "6300718a302c36ecd15272f2dd457660ee8c0479": ("fitting", "pages"),
     # They import a module by its name, and add up item ids as integers.
     "7f978768234550aaa99fe9a0218916bb08f90fa9": ("checks",),
     "7ae95a88a3dbac0c90b90ef324463cf75c7fb72c": ("checks",),
+    # The same.
+    "2cc02207b5e368f9ef20f3034395c10da159ccab": ("experiments",),
+    "271aeb9b2d9fcb59e77f0a00051f4f17953a1758": ("experiments",),
     # The habits of a fit to pages fade otherwise; no game uses that.
-    "6c1a916c5bc93c86bb5d9f513561e89cd10604db": ("kernels", "cuda"),
+    "6c1a916c5bc93c86bb5d9f513561e89cd10604db": ("kernels", "cuda", "experiments"),
+    # A/B tests again, as above.
+    "f232237f238f7e61763ab34b2386c4fdc98992a6": ("experiments",),
+    "1d97a5cb98c22ce438ad28ce7724061c4a64e937": ("experiments",),
+    "e847ed8c80e06837569b89972ed82876a446c965": ("experiments",),
+    "ef202c0746302373fd5abdd711fb66a05381c0a1": ("experiments",),
+    "685f05892bb7aeee11191cc4245a6a03aae7c57e": ("experiments",),
     # Two expressions stand before the calls that take them, a type has another name, and people that `observer`
     # imagines have more columns, which no term reads. The frozen tasks and stored rows of the evaluation play the same.
     "1f47f0e6757a178f77924e65157b30cae6412504": ("kernels", "cuda"),
@@ -130,11 +151,11 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "5b2865163895b4f5cb1c6b6c338688f035327554": ("kernels", "cuda", "fitting"),
     # A term that no task has (`choice.habit_rate` is 0), checks on import, names, and a function in one place, not two.
     # The frozen tasks play the same.
-    "2656a57ad654510e443b0d75dcc7a40ef8f51f45": ("kernels", "cuda"),
+    "2656a57ad654510e443b0d75dcc7a40ef8f51f45": ("kernels", "cuda", "experiments"),
     "fe88042bae3a05e86d5b5275dc36f8caac911fc7": ("kernels",),
     "07f310f902e35f0b7250cf2bccf92e233de3bb00": ("kernels", "cuda"),
     "2df4acca8876f7b97a7ba8a873ac4e42d15a334f": ("kernels", "cuda"),
-    "030efe918015e7e9fe62af9659ecac8f8c26bcdd": ("kernels", "cuda"),
+    "030efe918015e7e9fe62af9659ecac8f8c26bcdd": ("kernels", "cuda", "experiments"),
     "97278136d2f8c04ab6a5ed8751f2de121f9def86": ("cuda",),
     "eacd5cd1ec07c32f0425bee0503fa2bca3b0a906": ("kernels", "cuda"),
     # Checks of logs, their doubts and errors, facts of a world, and draws that reports read. Thirteen logs were fitted
@@ -299,7 +320,8 @@ def of_file(name: str, stored: Mapping[str, Any]) -> Iterator[Result]:
         made = settings.get("code", {}).get(ABOUT[name])
         commits = sorted(set(_every(stored, _commits)))
         yield Result(name, "areas", ABOUT[name], tuple(commits), made)
-        return
+        if name not in TASKS_TOO:
+            return
     if name in TASKS_OF:
         yield Result(name, "PLAY", TASKS_OF[name], tuple(_commits(stored)))
     yield from dict.fromkeys(_of(name, stored, ()))
@@ -320,7 +342,7 @@ def _of(place: str, value: Any, commits: tuple[str, ...]) -> Iterator[Result]:
             continue
         inner = f"{place} {key}"
         own = tuple(sorted(set(_commits(inside)))) or commits if isinstance(inside, dict) else commits
-        task = re.split(r"[ ,]", key)[0]
+        task = re.split(r"[ ,:]", key)[0]
         if task in TASKS and own:
             yield Result(inner, "PLAY", task, own)
         if key in _NAMED and own and isinstance(inside, dict):
