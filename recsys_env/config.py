@@ -722,6 +722,7 @@ class WorldConfig(Settings):
         return [
             *self._scene_conflicts(),
             *self._role_conflicts(),
+            *self._reward_conflicts(),
             *self._offer_conflicts(),
             *self._auction_conflicts(),
             *self._platform_conflicts(),
@@ -805,6 +806,29 @@ class WorldConfig(Settings):
                 f"roles.knows = {[list(r.knows) for r in self.roles]} must hold "
                 f"one label for each of the {self.items.topics} topics, or none",
             ),
+        ]
+
+    def _reward_conflicts(self) -> list[tuple[bool, str]]:
+        """Rewards for nothing but what cannot happen: whatever agents show, they would earn 0."""
+        carts, after_purchase = any(scene.cart for scene in self.scenes), self.feedback.rating_after_purchase > 0
+        sold = (carts, "scenes with cart = True")
+        needs = {
+            "cart": sold,
+            "purchase": sold,
+            "like": (self.feedback.like, "feedback.like = True"),
+            "rating": (
+                self.feedback.rating_after_click > 0 or (after_purchase and carts),
+                "feedback.rating_after_click above 0, or purchases and feedback.rating_after_purchase above 0",
+            ),
+        }
+        paid = [name for role in range(len(self.roles)) for name, weight in self.reward_weights(role).items() if weight]
+        missing = dict.fromkeys(needs[name][1] for name in paid if name in needs and not needs[name][0])
+        return [
+            (
+                bool(paid) and all(name in needs and not needs[name][0] for name in paid),
+                f"agents are paid for {', '.join(dict.fromkeys(paid))} alone, which cannot happen here; needed are "
+                f"{', or '.join(missing)}",
+            )
         ]
 
     def _offer_conflicts(self) -> list[tuple[bool, str]]:
@@ -932,6 +956,11 @@ class WorldConfig(Settings):
                 (self.offer.kind != "none", f"offer.kind = {self.offer.kind!r}", "'none' is allowed"),
                 (self.items.stock_init > 0, f"items.stock_init = {self.items.stock_init}", "0 is allowed"),
                 (self.observation.history_decay == 1, "observation.history_decay = 1", "less than 1 is allowed"),
+                (
+                    self.action == "weights",
+                    "action = 'weights', which ranks by features that observations withhold",
+                    "other actions are allowed",
+                ),
             )
         ]
 

@@ -334,6 +334,18 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
         {"observation": {"privacy_epsilon": 2.0}, "users": {"population": "fixed"}},
         r"not possible with users\.population = 'fixed', which .*; 'fresh' is allowed",
     ),
+    (
+        {"observation": {"privacy_epsilon": 2.0}, "action": "weights"},
+        r"not possible with action = 'weights', which ranks by features that observations withhold",
+    ),
+    (
+        {"reward": {"click": 0.0, "purchase": 1.0, "rating": 1.0}},
+        "paid for purchase, rating alone, which cannot happen here; needed are scenes with cart = True, or feedback",
+    ),
+    (
+        {"roles": ({"name": "a", "rewards": {"like": 1.0}}, {"name": "b", "rewards": {"cart": 1.0}})},
+        "paid for like, cart alone, which cannot happen here; needed are feedback.like = True, or scenes with cart",
+    ),
     ({"observation": {"privacy_epsilon": 2.0}, "messages": 3}, r"not possible with messages = 3, .*; 0 is allowed"),
     (
         {"observation": {"privacy_epsilon": 2.0}, "offer": {"kind": "price"}, "feedback": {"instant": True}},

@@ -11,7 +11,7 @@ from typing import Any
 import comparison
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 from plain_game import Copy, Game, Report
 
@@ -138,7 +138,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     agents = draw(st.integers(scenes, 4))
     roles = draw(_roles(agents, names, (items, domains, topics)))
     auctioned = page == "auction"
-    private = scenes == 1 and not auctioned and draw(one(False, False, False, True))
+    private = scenes == 1 and not auctioned and action != "weights" and draw(one(False, False, False, True))
     if private:
         roles = tuple({**role, "knows": ()} for role in roles)
     slots = 1 if auctioned else draw(st.integers(1, 4))
@@ -148,6 +148,8 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     cart = draw(one(True, True, True, False))
     life = draw(one(0, 0, 4, 7))
     weight = one(0.0, 1.0, -0.5)
+    always = {name: draw(weight) for name in ("click", "dwell", "diversity", "novelty", "fairness")}
+    assume(any(always.values()))  # a world in which nothing that is paid can happen is refused
     instant = draw(one(False, False, False, True)) or (auctioned and cart)
     return WorldConfig(
         num_agents=agents,
@@ -275,15 +277,11 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
         reward=dict(
             sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)),
             margin_rate=draw(one(0.3, 0.5)),
-            click=draw(weight),
+            **always,
             cart=draw(weight),
             purchase=draw(weight),
             rating=draw(weight),
             like=draw(weight),
-            dwell=draw(weight),
-            diversity=draw(weight),
-            novelty=draw(weight),
-            fairness=draw(weight),
             fairness_target=draw(one("inventory", "merit")),
             fairness_half_life=draw(one(2.0, 200.0)),
         ),

@@ -149,6 +149,8 @@ def test_slates_that_are_drawn_by_softmax(slots: int) -> None:
     envs = vector_env(config)
     torch.manual_seed(0)
     network = SlatePolicy(envs.observation_space, envs.action_space, lambda _: 0.0, **slate_kwargs(envs))
+    with pytest.raises(TypeError, match=r"It is None where actions are more than picks of candidates, .*'MlpPolicy'"):
+        SlatePolicy(envs.observation_space, envs.action_space, lambda _: 0.0)
     with torch.no_grad():
         network.mlp_extractor.score.weight.mul_(1000.0)
     shown, propensities = same_page(config, SB3Policy(network, deterministic=False))

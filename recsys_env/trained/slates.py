@@ -108,7 +108,7 @@ class SlatePolicy(ActorCriticPolicy):
         width: hidden units of the scoring network.
 
     Raises:
-        TypeError: there is no layout.
+        TypeError: there is no layout, as of tasks whose actions are more than picks of candidates.
     """
 
     def __init__(
@@ -120,7 +120,11 @@ class SlatePolicy(ActorCriticPolicy):
         **kwargs: Any,
     ) -> None:
         if layout is None:
-            raise TypeError("SlatePolicy needs the layout of the observations: policy_kwargs=slate_kwargs(envs)")
+            raise TypeError(
+                "SlatePolicy needs the layout of the observations: policy_kwargs=slate_kwargs(envs). It is None where "
+                "actions are more than picks of candidates, as with prices, bids or messages: use 'MlpPolicy' there "
+                "('MultiInputPolicy' for the dict format)"
+            )
         self._slate = {"layout": layout, "width": width}
         if isinstance(observation_space, spaces.Dict):
             kwargs["features_extractor_class"] = Parts
