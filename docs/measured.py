@@ -78,10 +78,10 @@ def section(means: str, *shown: str, how: str) -> str:
 
 
 def leaders(rewards: Mapping[str, float]) -> dict[str, str]:
-    """The best policy that uses observations only, and the best that knows more, in words -> its name; without a kind
-    that nothing belongs to."""
+    """The best untrained policy that uses observations only, and the best that knows more, in words -> its name; a kind
+    that nothing belongs to is left out."""
     kinds = {
-        "the best policy that uses observations only": rewards.keys() - ORACLES.keys(),
+        "the best untrained policy that uses observations only": rewards.keys() - ORACLES.keys(),
         "the best oracle": rewards.keys() & ORACLES.keys(),
     }
     return {who: max(sorted(of), key=lambda name: rewards[name]) for who, of in kinds.items() if of}

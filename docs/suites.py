@@ -44,7 +44,9 @@ def by_task() -> str:
         for name, suite in SUITES.items()
         for task in suite.tasks
     ]
-    return markdown(["task", "suite", "0", "100", "what 100 knows", "the best that uses observations only"], rows)
+    return markdown(
+        ["task", "suite", "0", "100", "what 100 knows", "the best untrained policy that uses observations only"], rows
+    )
 
 
 def _scale(task: str) -> list[str]:

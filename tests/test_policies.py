@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from itertools import pairwise, permutations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -564,6 +565,21 @@ def test_unknown_policies_suggest_the_nearest(name: str, nearest: str) -> None:
         episode_returns(SMALL, name, 2, seed=0)
 
 
+def test_folders_that_hold_no_policy_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"looks like a folder that exists, but holds no policy\.json$"):
+        make_policy(tmp_path)
+    with pytest.raises(ValueError, match=r"'runs/none' looks like a folder that does not exist; a policy's folder hol"):
+        make_policy("runs/none")
+
+
+def test_a_function_that_plays_is_no_factory() -> None:
+    """`module:factory` calls it without arguments."""
+    with pytest.raises(
+        ValueError, match=r"was not made by os\.path:join\(\): TypeError: .*; if it chooses actions, let"
+    ):
+        make_policy("os.path:join")
+
+
 def test_policies_by_name_or_as_objects() -> None:
     for name in INSTALLED:
         assert f"{type(make_policy(name)).__module__}:{type(make_policy(name)).__name__}" == POLICIES[name]
@@ -641,6 +657,7 @@ def test_loaders_that_packages_declare(tmp_path: Path, monkeypatch: pytest.Monke
         (None, "policy = None must be a Policy object, a name, a folder or module:factory$"),
         (3, "policy = 3 must be"),
         (int, "policy = <class 'int'> must be .* module:factory$"),
+        (SimpleNamespace(act=len), r"must be a Policy object, .*; let its class be a subclass of recsys_env\.policies"),
     ],
 )
 def test_what_is_no_policy_is_named(given: Any, said: str) -> None:

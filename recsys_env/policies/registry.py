@@ -209,6 +209,9 @@ def make_policy(policy: str | Path | Policy) -> Policy:
         made = _made(policy)
     else:
         hint = did_you_mean(policy, named)
+        if os.sep in policy:
+            found = "exists, but holds no" if os.path.isdir(policy) else "does not exist; a policy's folder holds a"
+            raise ValueError(f"policy {shown(policy)} looks like a folder that {found} {CHECKPOINT}{hint}")
         raise ValueError(
             f"unknown policy {shown(policy)}{hint}; policies are {', '.join(named)}, "
             f"{', '.join(f'{name}:WHAT' for name in FAMILIES)}, a folder that holds {CHECKPOINT}, or module:factory"
@@ -231,7 +234,9 @@ def _made(policy: str) -> Any:
         return factory()
     except (TypeError, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"policy {shown(policy)} was not made by {policy}(): {reason}") from error
+        raise ValueError(
+            f"policy {shown(policy)} was not made by {policy}(): {reason}{_instead_of(factory)}"
+        ) from error
 
 
 def _instead_of(given: Any) -> str:
@@ -245,6 +250,8 @@ def _instead_of(given: Any) -> str:
             "; if it makes a policy, give what it returns; if it chooses actions, "
             "let it be the method act of a subclass of recsys_env.policies.Policy"
         )
+    if hasattr(given, "act"):
+        return "; let its class be a subclass of recsys_env.policies.Policy"
     return ""
 
 
