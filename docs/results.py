@@ -10,6 +10,7 @@ measures them. The README's page and its two tables are written by
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -257,11 +258,15 @@ def learned() -> str:
 
 
 def _above_static() -> str:
+    """On how many tasks of each suite a learner earns more than `static`, and which learner that is."""
     said = []
     for suite in SUITES:
         found = dict(suites.claims_of(suite)).get("The best trained team earns more than `static`")
         if found:
-            said.append(f"{claims.holds(found)} of {len(found)} tasks of `{suite}`")
+            held = {name: lead for name, lead in found.items() if claims.holds({name: lead})}
+            best = Counter(name.partition(": ")[2] for name in held)
+            named = f" ({', '.join(f'`{learner}` {count}' for learner, count in best.most_common())})" if best else ""
+            said.append(f"{len(held)} of {len(found)} tasks of `{suite}`{named}")
     if not said:
         return ""
     return (
