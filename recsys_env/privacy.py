@@ -1,4 +1,4 @@
-"""How much noise on what agents see of a person keeps a promise of differential privacy.
+"""Compute the noise that makes observations of a person differentially private.
 
 The promise (Dwork et al. 2006) is about one person as one agent sees it: whoever the person is and whatever it clicked,
 the distribution of all that the agent's observations say of it over its visits changes by no more than (epsilon,
@@ -14,8 +14,8 @@ turn adds up in squares, and mu-Gaussian privacy is (epsilon, delta) for each ep
 
     delta = Phi(mu / 2 - epsilon / mu) - exp(epsilon) Phi(-mu / 2 - epsilon / mu)
 
-(Dong, Roth & Su 2022, "Gaussian Differential Privacy", corollaries 1 and 2; Balle & Wang 2018). What is worked out from
-the noisy numbers is as private as they are.
+(Dong, Roth & Su 2022, "Gaussian Differential Privacy", corollaries 1 and 2; Balle & Wang 2018). Any function of
+the noisy numbers has the same guarantee.
 
 The rest needs no noise. What else observations would say of the person is withheld (`WITHHELD`, `WITHHELD_FEATURES`).
 Public statistics of items count the clicks of the historical log only (`public_statistics` in `kernels/page.py`).

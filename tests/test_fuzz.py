@@ -939,9 +939,9 @@ MADE |= {
     ),
     "Protocol": (
         Protocol,
-        {"others": None, "block": None, "burn_in": 0.0, "busy": "refuse"},
+        {"background": None, "block": None, "burn_in": 0.0, "busy": "refuse"},
         {
-            "others": lambda v: v is None or isinstance(v, str),
+            "background": lambda v: v is None or isinstance(v, str),
             "block": lambda v: v is None or whole(v, 1, 10**8),
             "burn_in": lambda v: checks.is_number(v) and 0 <= v < 1,
         },

@@ -37,7 +37,7 @@ class Case(NamedTuple):
     """Two policies in a world, and the designs that compare them.
 
     Attributes:
-        others: the policy of the agents that are not in the experiment.
+        background: the policy of the agents that are not in the experiment.
         taken: causes of interference that are taken out.
         dense: the task as it is shipped, with more users.
     """
@@ -46,7 +46,7 @@ class Case(NamedTuple):
     a: str
     b: str
     design: tuple[str, ...] = ALL
-    others: str = "greedy"
+    background: str = "greedy"
     taken: tuple[str, ...] = ()
     burn_in: float = 0.0
     block: int = BLOCK
@@ -61,7 +61,7 @@ class Case(NamedTuple):
     def experiment(self) -> Experiment:
         block = 20 if self.dense else self.block
         return Experiment(
-            self.config, self.a, self.b, self.design, None, Protocol(self.others, block, self.burn_in, "warn")
+            self.config, self.a, self.b, self.design, None, Protocol(self.background, block, self.burn_in, "warn")
         )
 
 
@@ -82,7 +82,7 @@ for _task, _pairs in _PAIRS.items():
         _design = (*ALL, "item") if _task in _BY_ITEM else ALL
         CASES[f"{_task}: {_pair[0]} and {_pair[1]}"] = Case(_task, *_pair, _design)
 CASES["rivals-v1: greedy and planner beside a rival that learns"] = Case(
-    "rivals-v1", *_PAIRS["rivals-v1"][0], others="thompson"
+    "rivals-v1", *_PAIRS["rivals-v1"][0], background="thompson"
 )
 CASES["news-v1: control"] = Case("news-v1", "random", "static", taken=tuple(CAUSES))
 for _task, _causes in _TAKEN.items():
@@ -101,7 +101,7 @@ TARGETS = ("content", "static")
 def one_page_and_the_long_run(task: str, episodes: int) -> dict[str, Any]:
     """Estimates and exact value of one page of each policy, and its reward in whole episodes that it plays with all
     agents."""
-    log = page_log(task, TARGETS, others="content", episodes=episodes, seed=UNSEEN + SEED)
+    log = page_log(task, TARGETS, background="content", episodes=episodes, seed=UNSEEN + SEED)
     found: dict[str, Any] = {"source": provenance(), "policies": {}}
     returns = {}
     for policy in TARGETS:

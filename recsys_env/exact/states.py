@@ -261,7 +261,7 @@ class StateReader:
         return self._find(swapped)
 
     def without_past(self, keys: np.ndarray) -> np.ndarray:
-        """These keys [S, W] without what nothing depends on but agents that react to it."""
+        """These keys [S, W] without the parts on which only agents that react to them depend."""
         bare = keys.copy()
         bare[:, [name == "last_price" for name in self._names()]] = 0
         people = bare[:, self._width :].reshape(len(keys), self._first.shape[1], -1)

@@ -45,7 +45,7 @@ class Protocol:
     """How an experiment is conducted.
 
     Args:
-        others: the policy of the agents that are not in the experiment, by name; None = the usual one of the task.
+        background: the policy of the agents that are not in the experiment, by name; None = the usual one of the task.
         block: length of the blocks of a switchback, in ticks; None = a fiftieth of the episode.
         burn_in: share of each block at its beginning that the estimate of a switchback leaves out, below 1.
         busy: what happens if more than 15 % of the ticks serve somebody: refuse or warn.
@@ -54,14 +54,14 @@ class Protocol:
         TypeError, ValueError: an argument is of a wrong kind or out of range.
     """
 
-    others: str | None = None
+    background: str | None = None
     block: int | None = None
     burn_in: float = 0.0
     busy: str = "refuse"
 
     def __post_init__(self) -> None:
-        if self.others is not None and not isinstance(self.others, str):
-            raise TypeError(f"others = {shown(self.others)} must be the name of a policy or None")
+        if self.background is not None and not isinstance(self.background, str):
+            raise TypeError(f"background = {shown(self.background)} must be the name of a policy or None")
         if self.block is not None:
             check_count("block", self.block, 1, 10**8)
         if not is_number(self.burn_in) or not 0 <= self.burn_in < 1:
@@ -168,13 +168,13 @@ class Experiment:
         return found
 
     @property
-    def _others(self) -> str:
+    def _background(self) -> str:
         """The policy of the agents that are not in the experiment."""
-        return usual_background(self.config) if self.protocol.others is None else self.protocol.others
+        return usual_background(self.config) if self.protocol.background is None else self.protocol.background
 
     def _needs_batches_of_its_own(self) -> bool:
         """Whether a policy learns while it serves, or draws random numbers, of which all copies share one stream."""
-        policies = map(make_policy, (self.a, self.b, self._others))
+        policies = map(make_policy, (self.a, self.b, self._background))
         return any(policy.learns or policy.draws for policy in policies)
 
     def _team(self, cells: Sequence[_Cell]) -> Team:
@@ -187,7 +187,8 @@ class Experiment:
         )
         agents = self.agents or ()
         policies = {
-            agent: Mixture(self.a, self.b, assignment) if agent in agents else self._others for agent in config.agents
+            agent: Mixture(self.a, self.b, assignment) if agent in agents else self._background
+            for agent in config.agents
         }
         return Team(envs, policies, cells[0].seed)
 
@@ -534,7 +535,7 @@ class Command:
     """Causes of interference that are taken out: satisfaction, memory, stock, popularity, rivals."""
     agents: tuple[str, ...] = ()
     """Agents that A or B serves. By default all agents, or the first one where each visitor opens one agent."""
-    others: str | None = None
+    background: str | None = None
     """Policy of the other agents. By default the usual one of the task."""
     block: int | None = None
     """Length of the blocks of a switchback, in ticks. By default a fiftieth of the episode."""
@@ -561,7 +562,7 @@ def command(experiment: Command) -> dict[str, Any]:
         agents=experiment.agents or None,
         repetitions=experiment.repetitions,
         seed=experiment.seed,
-        protocol=Protocol(experiment.others, experiment.block, experiment.burn_in, experiment.busy),
+        protocol=Protocol(experiment.background, experiment.block, experiment.burn_in, experiment.busy),
     )
     return {"task": experiment.task, "policies": [a, b], **result}
 

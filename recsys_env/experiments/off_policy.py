@@ -87,7 +87,7 @@ def page_log(
     policies: Sequence[str],
     *,
     agent: str | None = None,
-    others: str | None = None,
+    background: str | None = None,
     episodes: int = 50,
     seed: int = 0,
 ) -> PageLog:
@@ -100,7 +100,7 @@ def page_log(
         policies: policies whose pages are asked for. They act on each page, and then observe what the explorer's page
             brought, as if they had shown it.
         agent: the agent that explores; None = the first one.
-        others: policy of the other agents; None = the usual one of the task.
+        background: policy of the other agents; None = the usual one of the task.
         episodes: E, played at once.
         seed: of the episodes and of all random streams.
 
@@ -126,7 +126,9 @@ def page_log(
             raise ValueError(f"policy {name!r} learns or acts for several agents; its page is not given by the log")
     envs = VectorEnv(config, episodes, copy=False)
     explorer = UniformSlates()
-    members: dict[str, Any] = dict.fromkeys(config.agents, usual_background(config) if others is None else others)
+    members: dict[str, Any] = dict.fromkeys(
+        config.agents, usual_background(config) if background is None else background
+    )
     team = Team(envs, members | {agent: explorer}, seed)
     for number, target in enumerate(targets.values()):  # whose random numbers are not those of the explorer
         target.bind(envs, agent, copy_seed(seed, number + 1))

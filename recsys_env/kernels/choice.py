@@ -45,7 +45,7 @@ def freshness_now(world, p, j, tick):
 def alternative(world, state, p, b, j, log_price_multiplier):
     """Item j, offered at exp(log_price_multiplier) times its price, as it is to the present visitor of copy b.
 
-    What a task has no use for is not looked up."""
+    Attributes whose coefficients are all 0 are not looked up (`equations.LOOKED_UP`)."""
     copy, item, c = state.copies[b], world.items[j], p.choice
     row, tick, dims = copy.row, copy.tick, p.shape.dims
     log_price, usual, fresh, popular, context, repeats, partner = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0

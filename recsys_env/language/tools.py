@@ -206,7 +206,7 @@ def _check_name(argument: str, name: Any) -> None:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return a tool as chat models are told of it: OpenAI's JSON schema of a function, made from its docstring.
+    """Return the description of a tool for chat models: OpenAI's JSON schema of a function, made from its docstring.
 
     Raises:
         ValueError: there is no such tool.

@@ -95,7 +95,7 @@ def _set(context: Any, name: str, signature: Any) -> Any:
 
 @contextlib.contextmanager
 def tagged_accesses() -> Iterator[None]:
-    """While code is written for LLVM: accesses to arrays and records bear tags."""
+    """Tag loads from and stores to arrays and records in the code that is generated for LLVM meanwhile."""
     with (
         mock.patch.object(arrayobj, "load_item", _load),
         mock.patch.object(arrayobj, "store_item", _store),

@@ -122,7 +122,7 @@ def _used(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 class _CacheFile(IndexDataCacheFile):
-    """Numba's files, of which nothing is believed that is damaged or made of other code.
+    """Reader and writer of numba's cache files. It ignores files that are damaged or made of other code.
 
     Numba writes first the index, which names the data, and then the data: if only the first succeeds, it names those of
     an older version.
@@ -255,7 +255,7 @@ class _Cache(FunctionCache):
 
 
 def _tell(text: str) -> None:
-    """One line for whoever sits there; for the log where nobody does."""
+    """Print a line where somebody watches the terminal; otherwise write it to the log."""
     try:
         watched = hasattr(sys, "ps1") or sys.stderr.isatty()
     except (AttributeError, ValueError):  # no standard error, or a closed one
