@@ -171,6 +171,8 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "b29b768b45d44e2ec8aeee25f6c67c77e5beb715": ("fitting",),
     "f16ed893a5c1a130f89e9976affdd1c61a852f8b": ("fitting", "pages"),
     "e3bb058266c2eee3472489463a939c616f6a70dd": ("fitting", "pages"),
+    # A/B tests have another name for an option.
+    "7abefd6a352a1e2f0e0823de8efca9979dcf7037": ("experiments",),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
 MOVED = {"language.encoders": "language.encode", "encoders": "encode"}
