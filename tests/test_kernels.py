@@ -11,7 +11,7 @@ from typing import Any
 import comparison
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from plain_game import Copy, Game, Report
 
@@ -148,8 +148,6 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
     cart = draw(one(True, True, True, False))
     life = draw(one(0, 0, 4, 7))
     weight = one(0.0, 1.0, -0.5)
-    always = {name: draw(weight) for name in ("click", "dwell", "diversity", "novelty", "fairness")}
-    assume(any(always.values()))  # a world in which nothing that is paid can happen is refused
     instant = draw(one(False, False, False, True)) or (auctioned and cart)
     return WorldConfig(
         num_agents=agents,
@@ -274,17 +272,7 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             d_1=draw(one(0.0, 0.5)),
             d_2=draw(one(0.0, 2.0)),
         ),
-        reward=dict(
-            sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)),
-            margin_rate=draw(one(0.3, 0.5)),
-            **always,
-            cart=draw(weight),
-            purchase=draw(weight),
-            rating=draw(weight),
-            like=draw(weight),
-            fairness_target=draw(one("inventory", "merit")),
-            fairness_half_life=draw(one(2.0, 200.0)),
-        ),
+        reward=_rewards(draw, weight),
         offer=dict(
             kind="bid" if auctioned else draw(one("price", "price", "none")) if instant and not private else "none",
             levels=draw(one(7, 2, 3)),
@@ -309,6 +297,27 @@ def configs(draw: Any, page: str, action: str) -> WorldConfig:
             privacy_pages=draw(one(1, 3, 20)),
         ),
     )  # type: ignore[arg-type]
+
+
+def _rewards(draw: Any, weight: st.SearchStrategy[float]) -> dict[str, Any]:
+    rewards = dict(
+        sharing=draw(one(0.0, 1.0, -1.0) | st.floats(-1, 1)),
+        margin_rate=draw(one(0.3, 0.5)),
+        click=draw(weight),
+        cart=draw(weight),
+        purchase=draw(weight),
+        rating=draw(weight),
+        like=draw(weight),
+        dwell=draw(weight),
+        diversity=draw(weight),
+        novelty=draw(weight),
+        fairness=draw(weight),
+        fairness_target=draw(one("inventory", "merit")),
+        fairness_half_life=draw(one(2.0, 200.0)),
+    )
+    if not any(rewards[name] for name in ("click", "dwell", "diversity", "novelty", "fairness")):
+        rewards["click"] = 1.0  # a world in which nothing that is paid can happen is refused
+    return rewards
 
 
 def _bidding(draw: Any) -> dict[str, Any]:
