@@ -123,7 +123,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     # They import a module by its name, and add up item ids as integers.
     "7f978768234550aaa99fe9a0218916bb08f90fa9": ("checks",),
     "7ae95a88a3dbac0c90b90ef324463cf75c7fb72c": ("checks",),
-    # The same.
+    # A/B tests again, as above.
     "2cc02207b5e368f9ef20f3034395c10da159ccab": ("experiments",),
     "271aeb9b2d9fcb59e77f0a00051f4f17953a1758": ("experiments",),
     # The habits of a fit to pages fade otherwise; no game uses that.

@@ -810,24 +810,24 @@ class WorldConfig(Settings):
 
     def _reward_conflicts(self) -> list[tuple[bool, str]]:
         """Rewards for nothing but what cannot happen: whatever agents show, they would earn 0."""
-        carts, after_purchase = any(scene.cart for scene in self.scenes), self.feedback.rating_after_purchase > 0
-        sold = (carts, "scenes with cart = True")
-        needs = {
-            "cart": sold,
-            "purchase": sold,
-            "like": (self.feedback.like, "feedback.like = True"),
-            "rating": (
-                self.feedback.rating_after_click > 0 or (after_purchase and carts),
-                "feedback.rating_after_click above 0, or purchases and feedback.rating_after_purchase above 0",
-            ),
-        }
-        paid = [name for role in range(len(self.roles)) for name, weight in self.reward_weights(role).items() if weight]
-        missing = dict.fromkeys(needs[name][1] for name in paid if name in needs and not needs[name][0])
+        missing: dict[str, str] = {}  # event that cannot happen -> what it needs
+        if not self.has_carts:
+            missing |= dict.fromkeys(("cart", "purchase"), "scenes with cart = True")
+        if not self.feedback.like:
+            missing["like"] = "feedback.like = True"
+        if not (self.feedback.rating_after_click > 0 or (self.has_carts and self.feedback.rating_after_purchase > 0)):
+            missing["rating"] = (
+                "feedback.rating_after_click above 0, or purchases and feedback.rating_after_purchase above 0"
+            )
+        paid = dict.fromkeys(
+            name for role in range(len(self.roles)) for name, weight in self.reward_weights(role).items() if weight
+        )
+        needed = dict.fromkeys(missing[name] for name in paid if name in missing)
         return [
             (
-                bool(paid) and all(name in needs and not needs[name][0] for name in paid),
-                f"agents are paid for {', '.join(dict.fromkeys(paid))} alone, which cannot happen here; needed are "
-                f"{', or '.join(missing)}",
+                bool(paid) and paid.keys() <= missing.keys(),
+                f"agents are paid for {', '.join(paid)} alone, which cannot happen here; needed are "
+                f"{', or '.join(needed)}",
             )
         ]
 
@@ -1056,6 +1056,11 @@ class WorldConfig(Settings):
         if len(self.roles) == 1:
             return [f"{self.roles[0].name}_{i}" for i in range(self.num_agents)]
         return [f"{role.name}_0" for role in self.roles]
+
+    @property
+    def has_carts(self) -> bool:
+        """Whether items can be put in the cart on some page."""
+        return any(scene.cart for scene in self.scenes)
 
     @property
     def one_feed(self) -> bool:

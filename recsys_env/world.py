@@ -53,7 +53,7 @@ SAMPLE = 64  # people whose clicks make up the historical log; fewer in very lar
 
 def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     """Return the sizes of a config's world, which a catalogue sets in part."""
-    later = not config.feedback.instant and any(scene.cart for scene in config.scenes)
+    later = not config.feedback.instant and config.has_carts
     users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
     maps = 0 if config.choice.beta_partner == 0 else 2 if config.choice.partner_second > 0 else 1
     if config.ranked:

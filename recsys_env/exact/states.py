@@ -28,7 +28,7 @@ def weighted_terms(config: WorldConfig) -> list[WeightedTerm]:
     sums = [UTILITY]
     if experience_matters(config):
         sums.append(EXPERIENCE)
-    if any(scene.cart for scene in config.scenes):
+    if config.has_carts:
         sums.append(CART)
     return [term for which in sums for term in counting_terms(config, which)]
 
@@ -131,9 +131,9 @@ def obstacles(config: WorldConfig) -> Iterator[str]:
     if "fairness" in rewards:
         weight = next(weights["fairness"] for weights in role_weights(config) if weights["fairness"])
         yield f"reward.fairness = {weight:g} counts exposure, which never stands still; needed is 0"
-    if not config.feedback.instant and any(scene.cart for scene in config.scenes):
+    if not config.feedback.instant and config.has_carts:
         yield "feedback.instant = False leaves items in carts; needed is True"
-    if matters.habits and users.habit == "purchase" and any(scene.cart for scene in config.scenes):
+    if matters.habits and users.habit == "purchase" and config.has_carts:
         yield "users.habit = 'purchase' counts what is bought, which the tables do not follow; needed is 'click'"
     if config.feedback.noise_scale > 0 and (matters.satisfaction or matters.trust):
         what = " and ".join(["satisfaction"] * matters.satisfaction + ["trust"] * matters.trust)

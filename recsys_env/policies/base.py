@@ -238,16 +238,16 @@ def team_feedback(infos: Mapping[str, Any], indices: Sequence[int]) -> dict[str,
 def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
     """Return what one agent may learn from the infos of a step.
 
-    Args:
-        infos: of a batch.
-        index: the agent's position in `possible_agents` of this batch. `Policy.index` is the position in the full
-            batch, which is another one in the infos of a `FocalBatch`.
-
     visitor, individual_reward [B]                visitor id; the agent's reward before sharing
     shown [B, K]                                  items in its own slots
     clicked, dwell, ... [B, K]                    what happened to them: each of `responses.RESPONSES`
     later_item, later_price, later_rating [B, Q]  purchases of earlier cart items that are credited to the agent,
                                                   -1 = none
+
+    Args:
+        infos: of a batch.
+        index: the agent's position in `possible_agents` of this batch. `Policy.index` is the position in the full
+            batch, which is another one in the infos of a `FocalBatch`.
 
     Raises:
         TypeError, ValueError, KeyError: these are not infos of a batch, or there is no such agent.
