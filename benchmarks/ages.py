@@ -173,6 +173,8 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "e3bb058266c2eee3472489463a939c616f6a70dd": ("fitting", "pages"),
     # A/B tests have another name for an option.
     "7abefd6a352a1e2f0e0823de8efca9979dcf7037": ("experiments",),
+    # A property in place of an expression, and a check in fewer lines with the same messages (tests/test_config.py).
+    "72af1f0b1d9a8e05934992ac6db370876688ba53": ("kernels", "checks"),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
 MOVED = {"language.encoders": "language.encode", "encoders": "encode"}
