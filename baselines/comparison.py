@@ -56,15 +56,16 @@ def compare(task: str, learners: Mapping[str, Mapping[str, Any]]) -> list[Compar
     """Compare learners on a task.
 
     Args:
-        learners: name -> library, reward ("own", "team") and evaluations: training seed -> agent_steps, seconds and
-            reward [P], and untrained (reward). Those of the same library and reward are compared.
+        learners: name -> library, reward ("own", "team"), timesteps of a run and evaluations: training seed ->
+            agent_steps, seconds and reward [P], and untrained (reward). Those of the same library, reward and timesteps
+            are compared.
     """
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str, int], list[str]] = {}
     for name, learner in learners.items():
-        groups.setdefault((learner["library"], learner["reward"]), []).append(name)
+        groups.setdefault((learner["library"], learner["reward"], learner["timesteps"]), []).append(name)
     return [
         comparison
-        for (library, _), names in groups.items()
+        for (library, _, _), names in groups.items()
         if len(names) > 1
         for comparison in _compare_group(task, library, {name: learners[name]["evaluations"] for name in names})
     ]

@@ -1,14 +1,15 @@
 """The table of the learners whose results are published: on which tasks, with which settings, budget and seeds.
 
-All but the generative recommender play the same number of ticks on a task, each a step of every agent. Learners
-with a sweep (`sweep.py`) take the settings that it chose for them on a task; a learner that is `like` another takes the
-other's, so that the two differ in its own settings alone.
+All but the generative recommender play the same number of ticks on a task, each a step of every agent. On
+`coverage-v0` learners are trained with half of them, too. Learners with a sweep (`sweep.py`) take the settings that it
+chose for them on a task; a learner that is `like` another takes the other's, so that the two differ in its own settings
+alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from recsys_env import SUITES, cli
 from recsys_env.files import read_json
 from recsys_env.tuning import states_of
 
-from .algorithms import CMAES, find_algorithm
+from .algorithms import ALGORITHMS, CMAES, find_algorithm
 from .options import Algorithm
 
-TICKS = 1_000_000  # of a run, in all copies together
+TICKS, SHORT = 1_000_000, 500_000  # of a run, in all copies together
 MOST_AGENTS = 4  # whose steps count towards a budget: with more agents, a run plays fewer ticks
 SEEDS, MORE_SEEDS = 5, 10
 WITH_MORE_SEEDS = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
@@ -52,6 +53,7 @@ class ReferenceLearner:
         tasks: on which it is trained, optionally with changed fields.
         settings: options that differ from the defaults, on all tasks.
         like: the learner that it is a variant of, if it is one.
+        ticks: of a run, in all copies together.
     """
 
     name: str
@@ -59,10 +61,16 @@ class ReferenceLearner:
     tasks: tuple[str, ...]
     settings: Mapping[str, Any]
     like: str | None = None
+    ticks: int = TICKS
+
+    @property
+    def compared(self) -> bool:
+        """Whether it is compared with other learners: it is not a variant, or only its budget differs."""
+        return self.like is None or self.ticks != TICKS
 
     def seeds(self, task: str) -> range:
-        """Seeds on a task; those of a variant are fewer."""
-        return range(MORE_SEEDS if task in WITH_MORE_SEEDS and self.like is None else SEEDS)
+        """Seeds on a task; those of a variant that is not compared are fewer."""
+        return range(MORE_SEEDS if task in WITH_MORE_SEEDS and self.compared else SEEDS)
 
     def job(self, task: str, seed: int = 0, sweep: Path | None = None) -> Algorithm:
         """The training of one seed on a task.
@@ -71,7 +79,7 @@ class ReferenceLearner:
             sweep: file of the sweeps, by default the committed one.
         """
         swept = chosen(sweep or SWEEP, self.like or self.name, task)
-        return self.training(task, seed=seed, timesteps=budget(task), **swept)
+        return self.training(task, seed=seed, timesteps=budget(task, self.ticks), **swept)
 
     def training(self, task: str, **options: Any) -> Algorithm:
         """A training on a task with these options; the learner's own settings come before them."""
@@ -115,7 +123,13 @@ _TABLE = (
     ReferenceLearner("mappo", "mappo", ("duel-v1",), {**_TEAM, "reward_scale": 10.0}),
     ReferenceLearner("qmix", "qmix", ("duel-v1",), {**_TEAM, "reward_scale": 10.0}),
 )
-LEARNERS: dict[str, ReferenceLearner] = {learner.name: learner for learner in _TABLE}
+# Learners with a sweep, trained for as long as the sweep's runs: who earns more where steps are few.
+_SHORT = tuple(
+    replace(learner, name=f"{learner.name}-short", tasks=("coverage-v0",), like=learner.name, ticks=SHORT)
+    for learner in _TABLE
+    if "coverage-v0" in learner.tasks and learner.like is None and ALGORITHMS[learner.algorithm].swept
+)
+LEARNERS: dict[str, ReferenceLearner] = {learner.name: learner for learner in (*_TABLE, *_SHORT)}
 
 
 # ------------------------------------------------------------------------------------------------ sweeps

@@ -232,13 +232,14 @@ def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
                 "reward": "team"
                 if learner["settings"].get("sharing", cli.config_of(task).reward.sharing) == 1
                 else "own",
+                "timesteps": LEARNERS[name].job(task).timesteps,
                 "evaluations": learner["tasks"][task]["evaluations"],
             }
             for name, learner in summary["learners"].items()
             if task in learner["tasks"]
-            and learner["like"] is None
+            and LEARNERS[name].compared
             and "gamma" not in learner["settings"]
-            and LEARNERS[name].job(task).timesteps == budget(task)
+            and LEARNERS[name].job(task).timesteps == budget(task, LEARNERS[name].ticks)
         }
         found += compare(task, there)
     return found

@@ -27,11 +27,10 @@ from recsys_env.provenance import provenance
 
 from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
-from .learners import LEARNERS, PUBLISHED, SWEEP, ReferenceLearner, budget, read_sweep
+from .learners import LEARNERS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, budget, read_sweep
 from .options import Algorithm, run_name
 from .training import RESULT
 
-TICKS = 500_000  # of a run, in all copies together
 SEED = 100
 
 
@@ -76,7 +75,7 @@ def partner(learner: ReferenceLearner, task: str) -> str:
 
 def agent_steps(learner: ReferenceLearner, task: str) -> int:
     """Agent-steps of a run, in which one agent learns, or all do."""
-    return TICKS if partner(learner, task) else budget(task, TICKS)
+    return SHORT if partner(learner, task) else budget(task, SHORT)
 
 
 def run_of(learner: ReferenceLearner, task: str, changed: Mapping[str, float]) -> Algorithm:
@@ -135,7 +134,7 @@ def sweep(
         if set(of) == set(names):
             rows = zip(changes(learner), (of[name] for name in names), strict=True)
             stored.setdefault(learner.name, {})[task] = _row(learner, task, list(rows))
-            write_json(result, {**provenance(), "settings": {"ticks": TICKS, "seed": SEED}, "learners": stored})
+            write_json(result, {**provenance(), "settings": {"ticks": SHORT, "seed": SEED}, "learners": stored})
             read_sweep.cache_clear()
 
     train_all(list(runs), out, workers, finished)

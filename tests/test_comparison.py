@@ -24,8 +24,10 @@ def runs(rewards: list[list[float]], seconds: float, steps: list[int] = STEPS) -
     }
 
 
-def learner(evaluations: dict[int, Any], library: str = "torch", reward: str = "own") -> dict[str, Any]:
-    return {"library": library, "reward": reward, "evaluations": evaluations}
+def learner(
+    evaluations: dict[int, Any], library: str = "torch", reward: str = "own", timesteps: int = 400
+) -> dict[str, Any]:
+    return {"library": library, "reward": reward, "timesteps": timesteps, "evaluations": evaluations}
 
 
 def test_what_is_reached_is_the_mean_of_the_last_three_evaluations_until_the_limit() -> None:
@@ -74,12 +76,13 @@ def test_intervals_of_all_pairs_hold_together() -> None:
     assert together[0].at_steps["ci95"] > 1.5 * alone.at_steps["ci95"]
 
 
-def test_libraries_and_rewards_are_not_mixed() -> None:
+def test_libraries_rewards_and_budgets_are_not_mixed() -> None:
     of = runs([[1.0] * 4, [1.1] * 4], 1.0)
     found = {
         "mine": learner(of),
         "library": learner(of, library="stable_baselines3"),
         "team": learner(of, reward="team"),
+        "short": learner(of, timesteps=200),
         "other": learner(of),
     }
     assert [(pair.one, pair.other) for pair in compare("duel-v1", found)] == [("mine", "other")]

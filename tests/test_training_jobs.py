@@ -56,12 +56,13 @@ def test_the_list_is_fair() -> None:
     assert large == {600_000}  # whose network takes thirty times as long
     for job in found:  # in ticks, and where many agents learn, in agent-steps
         if not job.learner.startswith("generative"):
-            assert job.algorithm.timesteps == min(1_000_000 * cli.config_of(job.task).num_agents, 4_000_000)
+            ticks = 500_000 if job.learner.endswith("-short") else 1_000_000
+            assert job.algorithm.timesteps == min(ticks * cli.config_of(job.task).num_agents, 4_000_000)
     places = {(job.learner, job.task) for job in found}
     many = ("coverage-v0", "duel-v1", "pricing-duel-v0", "social-v1", "market-v0")
     for learner, task in places:
         of = [job.algorithm for job in found if (job.learner, job.task) == (learner, task)]
-        variant = LEARNERS[learner].like is not None
+        variant = LEARNERS[learner].like is not None and not learner.endswith("-short")
         assert [algorithm.seed for algorithm in of] == list(range(10 if task in many and not variant else 5))
     for job in found:
         training = begin(job.algorithm)
@@ -99,6 +100,18 @@ def test_what_a_learner_is_given_follows_from_its_options() -> None:
     assert "messages" in given["vdn-torch"]  # of coverage-v0
     assert "messages" not in given["ppo-torch-silent"]
     assert ALGORITHMS["ppo-torch"]("duel-v1", separate=True, credit="ticks").given() == ()
+
+
+def test_a_short_run_differs_in_its_budget_alone() -> None:
+    short = {name: learner for name, learner in LEARNERS.items() if name.endswith("-short")}
+    assert {learner.like for learner in short.values()} == {
+        *("ppo-torch", "mappo-torch", "ippo", "iql-torch", "vdn-torch", "qmix-torch")
+    }
+    for learner in short.values():
+        assert learner.tasks == ("coverage-v0",)
+        one, other = (vars(each.job("coverage-v0")) for each in (learner, LEARNERS[learner.like or ""]))
+        changed = {key: (value, other[key]) for key, value in one.items() if value != other[key]}
+        assert changed == {"timesteps": (1_000_000, 2_000_000)}
 
 
 def test_options_that_are_compared_differ_alone() -> None:
