@@ -124,12 +124,12 @@ _TABLE = (
     ReferenceLearner("qmix", "qmix", ("duel-v1",), {**_TEAM, "reward_scale": 10.0}),
 )
 # Learners with a sweep, trained for as long as the sweep's runs: who earns more where steps are few.
-_SHORT = tuple(
+SHORT_RUNS = tuple(
     replace(learner, name=f"{learner.name}-short", tasks=("coverage-v0",), like=learner.name, ticks=SHORT)
     for learner in _TABLE
     if "coverage-v0" in learner.tasks and learner.like is None and ALGORITHMS[learner.algorithm].swept
 )
-LEARNERS: dict[str, ReferenceLearner] = {learner.name: learner for learner in (*_TABLE, *_SHORT)}
+LEARNERS: dict[str, ReferenceLearner] = {learner.name: learner for learner in (*_TABLE, *SHORT_RUNS)}
 
 
 # ------------------------------------------------------------------------------------------------ sweeps

@@ -78,6 +78,32 @@ def _score(task: str, row: Mapping[str, Any]) -> str:
     return of_seeds(kept, 0) + (f" / {np.mean(last):.0f}" if row["kept"] == "best" and last else "")
 
 
+def short_runs() -> str:
+    """What learners earn with half the budget, beside what they earn with the whole one."""
+    learners, whole = measured.short_training()["learners"], measured.training()["learners"]
+    if not learners:
+        raise measured.NotMeasured("training")
+    rows = []
+    for name, learner in learners.items():
+        (task, row), longer = next(iter(learner["tasks"].items())), whole.get(learner["like"], {"tasks": {}})["tasks"]
+        seconds = 3600 * row["core_hours"] / len(row["seeds"])
+        rewards = [interval(np.array(row["runs"][which])) for which in ("trained", "last")]
+        after = spread(interval(np.array(longer[task]["runs"]["trained"])), 0) if task in longer else ""
+        ends = f"{min(row['runs']['trained']):.0f} to {max(row['runs']['trained']):.0f}"
+        steps = f"{row['agent_steps'] / 1e6:.1f} M"
+        rows.append(
+            [f"`{task}`", f"`{name}`", steps, *(spread(of, 0) for of in rewards), ends, f"{seconds:.0f}", after]
+        )
+    head = ["task", "learner", "agent-steps", "reward", "of the last", "lowest to highest", "core-seconds"]
+    note = (
+        "Individual reward per learner and episode of the kept policy (the best of ten evaluations, measured on other "
+        "episodes) and of the last one, ± 95 % over training seeds; the processor time of a run with its evaluations; "
+        "and what the same learner earns with the whole budget. "
+        f"{measured.whence(measured.trained()['origin'], 'training/')}"
+    )
+    return f"{markdown([*head, 'with the whole budget'], rows)}\n\n{note}"
+
+
 def comparisons() -> str:
     """Which learners of a library differ at equal agent-steps and at equal processor time, in words and as a table."""
     found = measured.comparisons()

@@ -15,7 +15,7 @@ import numpy as np
 
 import benchmarks
 from baselines.comparison import Comparison
-from baselines.learners import SEEDS
+from baselines.learners import SEEDS, SHORT_RUNS
 from baselines.reference import comparisons as compare_learners
 from baselines.reference import training_summary
 from benchmarks.result_files import RESULTS
@@ -25,6 +25,7 @@ from recsys_env.evaluation.stored import read_result
 from recsys_env.files import read_json
 from recsys_env.policies import ORACLES
 
+_SHORT = {learner.name for learner in SHORT_RUNS}
 FEWEST_SEEDS = SEEDS  # of a learner on a task, of which fewer are not shown
 
 BENCHMARKS = Path(benchmarks.__file__).parent
@@ -126,21 +127,30 @@ def rewards_of_seeds(runs: Mapping[str, Any]) -> np.ndarray:
 
 
 @cache
-def training() -> dict[str, Any]:
-    """The results of the reference learners on the tasks where at least `FEWEST_SEEDS` have been trained; there may be
-    none."""
+def trained() -> dict[str, Any]:
+    """The results of the reference learners, whatever their budget, on the tasks where at least `FEWEST_SEEDS` have been
+    trained; there may be none."""
     found = training_summary(RESULTS / "training")
     for learner in found["learners"].values():
         rows = learner["tasks"].items()
         learner["tasks"] = {task: row for task, row in rows if len(row["seeds"]) >= FEWEST_SEEDS}
-    found["learners"] = {name: learner for name, learner in found["learners"].items() if learner["tasks"]}
-    return found
+    return {**found, "learners": {name: learner for name, learner in found["learners"].items() if learner["tasks"]}}
+
+
+def training() -> dict[str, Any]:
+    """`trained`, without the learners of a smaller budget."""
+    return {**trained(), "learners": {name: of for name, of in trained()["learners"].items() if name not in _SHORT}}
+
+
+def short_training() -> dict[str, Any]:
+    """`trained`, the learners of a smaller budget alone."""
+    return {**trained(), "learners": {name: of for name, of in trained()["learners"].items() if name in _SHORT}}
 
 
 @cache
 def comparisons() -> list[Comparison]:
     """The learners of each library compared on each task; there may be none."""
-    return compare_learners(training())
+    return compare_learners(trained())
 
 
 @cache

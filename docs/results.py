@@ -97,6 +97,7 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "evaluation": partial(evaluation, folder),
         "learners": learned,
         "comparisons": learners.comparisons,
+        "short_runs": learners.short_runs,
         "sweep": learners.sweep,
         "robustness": learners.robustness,
         "algorithms": learners.algorithms,
