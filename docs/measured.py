@@ -128,8 +128,8 @@ def rewards_of_seeds(runs: Mapping[str, Any]) -> np.ndarray:
 
 @cache
 def trained() -> dict[str, Any]:
-    """The results of the reference learners, whatever their budget, on the tasks where at least `FEWEST_SEEDS` have been
-    trained; there may be none."""
+    """The results of the reference learners of any budget, on the tasks where `FEWEST_SEEDS` or more have been trained;
+    there may be none."""
     found = training_summary(RESULTS / "training")
     for learner in found["learners"].values():
         rows = learner["tasks"].items()

@@ -11,7 +11,7 @@ import numpy as np
 
 from .arrays import Report
 from .checks import did_you_mean, shown
-from .responses import NAMES, check_new
+from .responses import LATER_SALE, NAMES, check_new
 
 
 def _column(part: str, name: str, report: Report) -> np.ndarray:
@@ -38,7 +38,7 @@ _BESIDE: dict[str, Callable[[Report], np.ndarray]] = {
     **{name: partial(_column, "agents", name) for name in OF_AGENTS},
     "price_multiplier": price_multipliers,
     **{info: partial(_column, "bids", name) for info, name in OF_BIDS.items()},
-    **{f"later_{name}": partial(_column, "later", name) for name in ("item", "agent", "price", "rating")},
+    **{f"later_{name}": partial(_column, "later", name) for name in LATER_SALE},
 }
 check_new(("shown", "rank", "item", *_BESIDE, "final_obs", "final_mask"), "infos")
 _KEPT: dict[str, Callable[[Report], np.ndarray]] = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from .checks import shown
 from .infos import OF_BIDS
-from .responses import NAMES, most_specific
+from .responses import LATER_SALE, NAMES, most_specific
 from .vector import VectorEnv
 
 _NAME = 36  # characters of an item or topic name that are shown
@@ -142,7 +142,7 @@ def _slot_line(envs: VectorEnv, slot: Slot, columns: tuple[int, int]) -> str:
 
 def _later_sales(envs: VectorEnv) -> list[str]:
     """List the purchases from the cart at the last page."""
-    parts = (envs.infos[f"later_{part}"][0] for part in ("item", "agent", "price", "rating"))
+    parts = (envs.infos[f"later_{name}"][0] for name in LATER_SALE)
     return [
         f"from the cart: bought {item_name(envs, item)} for {price:.2f}, credit to {envs.possible_agents[by]}"
         + (f", rated {rating}" if rating else "")

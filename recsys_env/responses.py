@@ -122,6 +122,10 @@ def rating_value(rating: Any) -> Any:
     return (rating > 0) * (rating - 3.0) / 2.0
 
 
+# What is known of the purchase of an earlier cart item; infos have an entry `later_...` of each.
+LATER_SALE = ("item", "agent", "price", "rating")
+
+
 def later_reward(weights: Any, price: Any, value: Any) -> Any:
     """Return what the purchase of an earlier cart item pays, given its price and the `rating_value` of its rating.
 

@@ -26,7 +26,7 @@ from ..config import WorldConfig
 from ..game_batch import GameBatch
 from ..infos import OF_AGENTS, OF_BIDS, entry_hint
 from ..memory import bytes_of_copies, check_fits
-from ..responses import NAMES
+from ..responses import LATER_SALE, NAMES
 from ..spaces import mask_size
 from ..vector import VectorEnv
 from .machine.table import ArrayTable
@@ -40,13 +40,12 @@ class DeviceInfos(Mapping[str, Any]):
 
     _AGENTS = (*OF_AGENTS, "log_price_multiplier")
     _SLOTS = ("rank", *NAMES)
-    _LATER = ("item", "agent", "price", "rating")
 
     def __init__(self, report: Report) -> None:
         self._where: dict[str, tuple[Any, str]] = {name: (report.agents, name) for name in self._AGENTS}
         self._where |= {"shown": (report.slots, "item"), **{name: (report.slots, name) for name in self._SLOTS}}
         self._where |= {info: (report.bids, name) for info, name in OF_BIDS.items()}
-        self._where |= {f"later_{name}": (report.later, name) for name in self._LATER}
+        self._where |= {f"later_{name}": (report.later, name) for name in LATER_SALE}
         self._where |= {"final_obs": (report.final_observations, ""), "final_mask": (report.final_masks, "")}
 
     def __getitem__(self, key: str) -> Any:

@@ -31,7 +31,7 @@ from ..files import check_writable, checked_path, replacing
 from ..focal import usual_background
 from ..infos import OF_BIDS, Infos
 from ..render import item_name, published, topic_name
-from ..responses import NAMES, RESPONSES
+from ..responses import LATER_SALE, NAMES, RESPONSES
 from ..tasks import task_config
 from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
@@ -201,7 +201,7 @@ class _Episode:
         in_cart = self._in_cart.setdefault(user_slot, {})
         for n, k in np.argwhere(infos["cart"][0] & ~infos["bought"][0]).tolist():
             in_cart[int(infos["shown"][0, n, k])] = [tick, n, k]
-        sales = zip(*(infos[f"later_{part}"][0].tolist() for part in ("item", "agent", "price", "rating")), strict=True)
+        sales = zip(*(infos[f"later_{name}"][0].tolist() for name in LATER_SALE), strict=True)
         for item, agent, price, rating in sales:
             if item >= 0:
                 self._events.append([tick, "bought", item, agent, round(price, 2), rating])

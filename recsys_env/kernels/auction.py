@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .choice import outside_utility, trust_term, utility_of
-from .equations import choice_probability, inclusive_value, lognormal, slot_weight
+from .equations import choice_probability, inclusive_value, log_slot_weight, lognormal
 from .expected import click_value
 from .machine import rng
 from .machine.compiler import kernel
@@ -44,7 +44,7 @@ def draw_values(world, state, p, b, key):
 def _lone_click(world, state, p, b, n, j):
     """P(click) on item j of agent n, alone on its page."""
     v = utility_of(world, state, p, b, j, 0.0)
-    inclusive = inclusive_value(p.choice, slot_weight(p.choice, v, world.log_theta[0]), trust_term(state, p, b, n))
+    inclusive = inclusive_value(p.choice, log_slot_weight(p.choice, v, world.log_theta[0]), trust_term(state, p, b, n))
     return choice_probability(inclusive, outside_utility(world, p, state.users[b, state.copies[b].visitor]))
 
 

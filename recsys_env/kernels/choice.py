@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .equations import Alternative, click_probability, freshness, inclusive_value, slot_weight, trust_bonus, utility
+from .equations import Alternative, click_probability, freshness, inclusive_value, log_slot_weight, trust_bonus, utility
 from .machine.compiler import kernel
 from .machine.numeric import exp_all, log_all
 from .machine.vectors import dot, row_dot
@@ -138,18 +138,19 @@ def _weigh_utilities(world, state, report, scratch, p, b):
     """Into `slot_log_weights` of the scratch: log w of every standing slot, less the agent's largest."""
     first, stop = active_agents(world, p, state.copies[b])
     for n in range(first, stop):
-        largest = -np.inf
+        largest, at = -np.inf, _agent(p, b, n) * p.shape.slots
         for k in range(p.shape.slots):
             slot = report.slots[b, n, k]
+            scratch.slot_log_weights[at + k] = 0.0
             if slot.item >= 0:
                 slot.utility = utility_of(world, state, p, b, slot.item, report.agents[b, n].log_price_multiplier)
-                slot.weight = slot_weight(p.choice, slot.utility, world.log_theta[slot.rank])
-                largest = max(largest, slot.weight)
+                log_weight = log_slot_weight(p.choice, slot.utility, world.log_theta[slot.rank])
+                scratch.slot_log_weights[at + k] = log_weight
+                largest = max(largest, log_weight)
         scratch.largest[b, n] = largest
-        at = _agent(p, b, n) * p.shape.slots
         for k in range(p.shape.slots):
-            slot = report.slots[b, n, k]
-            scratch.slot_log_weights[at + k] = slot.weight - largest if slot.item >= 0 else 0.0
+            if report.slots[b, n, k].item >= 0:
+                scratch.slot_log_weights[at + k] -= largest
 
 
 @kernel

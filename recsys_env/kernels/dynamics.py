@@ -410,11 +410,11 @@ def leave_or_stay(world, state, p, b, stay, item, carted, key):
 
     `item` is the clicked item (-1 = none, which leads back to the entrance) and `carted` whether it went into the cart.
     """
-    z = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
+    satisfaction = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
     if rng.uniform(key, rng.CONTINUE, 0) < stay:
         turn_page(state, p, b, item, carted)
         return True
-    if rng.uniform(key, rng.LOST, 0) < loss_probability(p.arrival, z):
+    if rng.uniform(key, rng.LOST, 0) < loss_probability(p.arrival, satisfaction):
         lose_visitor(world, state, p, b)
     return False
 

@@ -320,7 +320,7 @@ def ranking_score(platform, match, bait, noise):
 
 
 @kernel
-def slot_weight(c, v, log_theta):
+def log_slot_weight(c, v, log_theta):
     """log w = v / lambda + log theta of the slot's rank."""
     return 1.0 / c.dissimilarity * v + log_theta
 

@@ -102,8 +102,8 @@ def move_moods(world, state, steps, leaving):
     for b in range(state.copies.size):
         if p.shape.moods > 0:
             move_mood(state, p, b, steps[b])
-        z = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
-        stays, lost = stay_probability(p.arrival, z), loss_probability(p.arrival, z)
+        satisfaction = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
+        stays, lost = stay_probability(p.arrival, satisfaction), loss_probability(p.arrival, satisfaction)
         leaving[b, STAYS] = stays
         leaving[b, LEAVES], leaving[b, IS_LOST] = (1.0 - stays) * (1.0 - lost), (1.0 - stays) * lost
 

@@ -42,6 +42,7 @@ class Beliefs(NamedTuple):
     sees: np.ndarray  # [3], as in `Sees`
     slate: np.ndarray  # [K]
     options: np.ndarray  # this and the following as in `Scratch`
+    utilities: np.ndarray
     weights: np.ndarray
     values: np.ndarray
     chosen: np.ndarray
@@ -127,6 +128,7 @@ def empty_scratch(envs: VectorEnv) -> Scratch:
     size = max(shape.candidates, shape.items)
     return Scratch(
         options=np.zeros(size, np.int64),
+        utilities=np.zeros(size),
         weights=np.zeros(size),
         values=np.zeros(size),
         chosen=np.zeros(shape.slots, np.int64),
@@ -201,6 +203,7 @@ class Central(Policy):
         self._page = Page(
             options=np.zeros((agents, options), np.int64),
             counts=np.zeros(agents, np.int64),
+            utilities=np.zeros((agents, levels, options)),
             weights=np.zeros((agents, levels, options)),
             scales=np.zeros((agents, levels)),
             values=np.zeros((agents, levels, options)),

@@ -10,7 +10,7 @@ import numpy as np
 from ..batch import AnyBatch, checked_batch
 from ..checks import check_count, checked_seed, is_sequence, shown, unknown
 from ..infos import Infos
-from ..responses import NAMES
+from ..responses import LATER_SALE, NAMES
 from ..vector import VectorEnv
 from .shipped import Shipped
 
@@ -202,7 +202,7 @@ class TeamPolicy(Policy):
 _AXES = {
     **dict.fromkeys(("visitor", "individual_reward"), "BN"),
     **dict.fromkeys(("shown", *NAMES), "BNK"),
-    **dict.fromkeys(("later_item", "later_agent", "later_price", "later_rating"), "BQ"),
+    **dict.fromkeys((f"later_{name}" for name in LATER_SALE), "BQ"),
 }
 
 

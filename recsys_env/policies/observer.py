@@ -174,6 +174,7 @@ def people_of(envs: VectorEnv, number: int) -> Population:
         rho=np.zeros(number, np.float32),
         bias=np.zeros(number, np.float32),
         width=np.zeros(1),
+        log_weights=np.zeros(number),
         weights=np.zeros(number),
     )
     sample_people(envs.world, allocate_state(envs.world, 1, number, number), population)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..choice import outside_utility, trust_term
-from ..equations import inclusive_value, log_multiplier, position_of_level, slot_weight
+from ..equations import inclusive_value, log_multiplier, log_slot_weight, position_of_level
 from ..machine.compiler import entry, kernel
 from ..machine.numeric import exp, log
 from ..page import can_show, retrieves, sets_prices
@@ -50,7 +50,7 @@ def choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slate):
     if not is_active(world, p, state.copies[b], n):
         return 0, 0
     belief, price, target, appeal, newcomer = believes
-    options, weights, values, best = scratch.options, scratch.weights, scratch.values, scratch.best
+    options, utilities, values, best = scratch.options, scratch.utilities, scratch.values, scratch.best
     count = list_showable(world, state, p, b, n, options)
     if count == 0:
         return 0, 0
@@ -58,8 +58,8 @@ def choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slate):
     if belief == POPULARITY:
         for i in range(count):
             j = item_of(state, p, b, n, options[i])
-            weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
-        fill_top(weights, values, 0.0, count, size, best, scratch.gains)
+            scratch.weights[i], values[i] = 1.0, popularity_belief(world, state, p, b, j, newcomer)
+        fill_top(scratch.weights, values, 0.0, count, size, best, scratch.gains)
     else:
         if belief == CONTENT:
             estimate_taste(state, p, b, n, sees, scratch.taste)
@@ -74,13 +74,13 @@ def choose_copy(world, state, p, b, n, believes, levels, sees, scratch, slate):
             for i in range(count):
                 j = item_of(state, p, b, n, options[i])
                 if belief == CONTENT:
-                    weights[i], values[i] = content_belief(
+                    utilities[i], values[i] = content_belief(
                         world, state, p, b, n, j, log_price_multiplier, sees, scratch.taste, appeal
                     )
                 elif belief == ORACLE:
-                    weights[i], values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
+                    utilities[i], values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
                 else:
-                    weights[i], values[i] = planner_belief(
+                    utilities[i], values[i] = planner_belief(
                         world, state, p, b, n, j, log_price_multiplier, price, target
                     )
             value = best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
@@ -117,6 +117,7 @@ class Page(NamedTuple):
 
     options: np.ndarray  # [N, O] positions of candidates, or items
     counts: np.ndarray  # [N] how many of them
+    utilities: np.ndarray  # [N, L, O]
     weights: np.ndarray  # [N, L, O] exp(v / lambda - scale)
     scales: np.ndarray  # [N, L] the largest v / lambda
     values: np.ndarray  # [N, L, O] what a click earns the agent
@@ -197,18 +198,17 @@ def _fill_page(world, state, p, b, first, stop, record, page, slates, sizes, off
 @kernel
 def _weigh(world, state, p, b, n, level, page):
     """Fill in what agent n may show at a level of prices: weights and values, as the oracle knows them."""
-    options, weights, values = page.options[n], page.weights[n, level], page.values[n, level]
+    options, utilities, values = page.options[n], page.utilities[n, level], page.values[n, level]
     count, scale = page.counts[n], -np.inf
     log_price_multiplier = 0.0
     if sets_prices(p):
         log_price_multiplier = log_multiplier(p.offer, position_of_level(p.shape.levels, level))
     for i in range(count):
         j = item_of(state, p, b, n, options[i])
-        v, values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
-        weights[i] = slot_weight(p.choice, v, 0.0)
-        scale = max(scale, weights[i])
+        utilities[i], values[i] = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
+        scale = max(scale, log_slot_weight(p.choice, utilities[i], 0.0))
     for i in range(count):
-        weights[i] = exp(weights[i] - scale)
+        page.weights[n, level, i] = exp(log_slot_weight(p.choice, utilities[i], 0.0) - scale)
     page.scales[n, level] = scale
 
 

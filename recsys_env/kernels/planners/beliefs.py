@@ -97,15 +97,15 @@ def oracle_belief(world, state, p, b, n, j, log_price_multiplier):
 def planner_belief(world, state, p, b, n, j, log_price_multiplier, price, target):
     """The same, a click being worth also what it does for later pages.
 
-    That is lambda max(theta - z, 0) for each util of experience, the more the less satisfied the visitor is; where
-    agents set prices, lambda for each unit of trust that it adds; and at an entrance what it leads to.
+    That is lambda max(theta - satisfaction, 0) for each util of experience, the more the less satisfied the visitor is;
+    where agents set prices, lambda for each unit of trust that it adds; and at an entrance what it leads to.
     """
     v, value = oracle_belief(world, state, p, b, n, j, log_price_multiplier)
-    z = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
+    satisfaction = np.float64(state.users[b, state.copies[b].visitor].satisfaction)
     if sets_prices(p):
         value += price * trust_gain(world, state, p, b, n, j, log_price_multiplier) if price > 0.0 else 0.0
-    elif price > 0.0 and target > z:
-        value += price * (target - z) * _experience(world, state, p, b, j)
+    elif price > 0.0 and target > satisfaction:
+        value += price * (target - satisfaction) * _experience(world, state, p, b, j)
     return v, value + _lead_value(world, state, p, b, j)
 
 

@@ -28,7 +28,7 @@ from ..dynamics import (
     topic_odds,
     visitor_id,
 )
-from ..equations import inclusive_value, log_multiplier, pleasure, position_of_level, slot_weight
+from ..equations import inclusive_value, log_multiplier, log_slot_weight, pleasure, position_of_level
 from ..feedback import cart_chance, expected_experience
 from ..machine import rng
 from ..machine.compiler import entry, kernel
@@ -62,7 +62,8 @@ class Population(NamedTuple):
     rho: np.ndarray  # [Q] f4: price sensitivities
     bias: np.ndarray  # [Q] f4: of their ratings
     width: np.ndarray  # [1] f8: standard deviation of the kernels in each dimension
-    weights: np.ndarray  # [Q] f8: scratch
+    log_weights: np.ndarray  # [Q] f8: of the present visitor
+    weights: np.ndarray  # [Q] f8: of the present visitor, over the largest
 
 
 class Posterior(NamedTuple):
@@ -220,11 +221,11 @@ def _meet(world, state, imagined, p, b, seen, key, population, work):
             for d in range(dims):
                 gap = np.float64(state.vectors[b, row, p.shape.profile + d]) - population.tastes[q, d]
                 square += gap * gap
-        population.weights[q] = -0.5 * square / variance
-        largest = max(largest, population.weights[q])
+        population.log_weights[q] = -0.5 * square / variance
+        largest = max(largest, population.log_weights[q])
     total = 0.0
     for q in range(people):
-        population.weights[q] = exp(population.weights[q] - largest)
+        population.weights[q] = exp(population.log_weights[q] - largest)
         total += population.weights[q]
     share = width * width / variance if seen[0] else 0.0  # of the profile in the posterior mean of a kernel
     deviation = width * noise / math.sqrt(variance) if seen[0] else width
@@ -357,19 +358,19 @@ def _page_weight(world, p, size, count, scratch):
     for k in range(size):
         best = -np.inf
         for i in range(count):
-            best = scratch.weights[i] if best < scratch.weights[i] < bound else best
+            best = scratch.utilities[i] if best < scratch.utilities[i] < bound else best
         if best > -np.inf:
-            total += exp(slot_weight(p.choice, best, world.log_theta[k]))
+            total += exp(log_slot_weight(p.choice, best, world.log_theta[k]))
             bound = best
     return exp(inclusive_value(p.choice, log(total), 0.0)) if total > 0.0 else 0.0
 
 
 @kernel
 def _believe_all(world, state, imagined, p, b, n, count, multiplier, settings, scratch, work):
-    """Fill the scratch with weights and values of the agent's options at these prices."""
+    """Fill the scratch with utilities and values of the agent's options at these prices."""
     for i in range(count):
         j = item_of(state, p, b, n, scratch.options[i])
-        scratch.weights[i], scratch.values[i] = _expected_belief(
+        scratch.utilities[i], scratch.values[i] = _expected_belief(
             world, imagined, p, b, n, j, multiplier, settings, work
         )
 
@@ -445,7 +446,7 @@ def _log_likelihood(world, imagined, p, b, n, agents, slot, items, ranks, cart, 
     for k in range(items.size):
         if items[k] >= 0:
             v = utility_of(world, imagined, p, b, np.int64(items[k]), multiplier)
-            w = exp(slot_weight(p.choice, v, world.log_theta[ranks[k]]))
+            w = exp(log_slot_weight(p.choice, v, world.log_theta[ranks[k]]))
             total += w
             mine = w if k == slot else mine
     if total <= 0.0:

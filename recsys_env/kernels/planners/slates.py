@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..choice import outside_utility, trust_term
-from ..equations import choice_probability, inclusive_value, slot_weight, trust_bonus
+from ..equations import choice_probability, inclusive_value, log_slot_weight, trust_bonus
 from ..machine.compiler import kernel
 from ..machine.numeric import exp, insert, log
 from ..page_kinds import active_agents, slot_at
@@ -28,7 +28,8 @@ class Scratch(NamedTuple):
     """Working memory for a slate; O = max(C, M) options."""
 
     options: np.ndarray  # [O] positions of candidates, or items
-    weights: np.ndarray  # [O]
+    utilities: np.ndarray  # [O]
+    weights: np.ndarray  # [O] exp(v / lambda), over the largest
     values: np.ndarray  # [O]
     chosen: np.ndarray  # [K] of the options
     best: np.ndarray  # [K] of the options
@@ -99,17 +100,16 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
     """Fill best[:min(K, count)] with the slate of the best value among the iterates of x, if it is above `record`; the
     larger of the two.
 
-    Of `count` options with utilities in weights and values in values; `rest` and `trust` as in `true_page`, `none` is
+    Of `count` options with these utilities and values; `rest` and `trust` as in `true_page`, `none` is
     the value of no click.
     """
     weights, values, chosen, best = scratch.weights, scratch.values, scratch.chosen, scratch.best
     slots, scale, top, dissimilarity = min(p.shape.slots, count), -np.inf, none, p.choice.dissimilarity
     for i in range(count):
-        weights[i] = slot_weight(p.choice, weights[i], 0.0)
-        scale = max(scale, weights[i])
+        scale = max(scale, log_slot_weight(p.choice, scratch.utilities[i], 0.0))
         top = max(top, values[i])
     for i in range(count):
-        weights[i] = exp(weights[i] - scale)
+        weights[i] = exp(log_slot_weight(p.choice, scratch.utilities[i], 0.0) - scale)
     for start in range(1 if dissimilarity == 1.0 else _STARTS):
         x, last = none + (top - none) * (start / (_STARTS - 1)) ** 2, -np.inf  # denser where fixed points lie closer
         for _ in range(_ROUNDS):
