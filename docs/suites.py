@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import claims
 import measured
 import numpy as np
 
+from baselines.learners import PUBLISHED
 from recsys_env import SUITES, TASKS, cli
 from recsys_env.evaluation.statistics import by_seed, interval, scale_ends
 from recsys_env.evaluation.tables import markdown, normalised, spread
@@ -36,17 +37,17 @@ def suites() -> str:
 # ------------------------------------------------------------------------------------------------ the scale of a task
 
 
-def by_task() -> str:
-    """A row for each task of a suite: the two ends of its scale, what the reference 100 knows, and the best policy that
-    uses observations only."""
+def by_task(tasks: Iterable[str] = PUBLISHED) -> str:
+    """A row for each of these tasks: the two ends of its scale, what the reference 100 knows, the best policy that uses
+    observations only, and the best learner."""
     rows = [
-        [f"`{task}`", f"`{name}`", *_scale(task), _best_observing(task)]
+        [f"`{task}`", f"`{name}`", *_scale(task), _best_observing(task), _best_learner(task)]
         for name, suite in SUITES.items()
         for task in suite.tasks
+        if task in tasks
     ]
-    return markdown(
-        ["task", "suite", "0", "100", "what 100 knows", "the best untrained policy that uses observations only"], rows
-    )
+    last = ["what 100 knows", "the best untrained policy that uses observations only", "the best learner"]
+    return markdown(["task", "suite", "0", "100", *last], rows)
 
 
 def _scale(task: str) -> list[str]:
@@ -60,6 +61,14 @@ def _best_observing(task: str) -> str:
         return "Not measured yet"
     best = next(team for team in teams if team not in ORACLES)  # they are in order
     return f"`{best}` {normalised(teams[best], 0)}"
+
+
+def _best_learner(task: str) -> str:
+    scores = scores_of_learners(task)
+    if not scores:
+        return "Not measured yet"
+    best = max(scores, key=lambda name: float(scores[name]["mean"] or 0.0))
+    return f"`{best}` {spread(scores[best], 0)}"
 
 
 def above_hundred(task: str, scores: Mapping[str, Mapping[str, float | None]]) -> str:

@@ -61,7 +61,7 @@ def read_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(measured, "RESULTS", folder)
     monkeypatch.setattr(measured, "FEWEST_SEEDS", 1)
     monkeypatch.setattr(results, "picture", lambda path, title: f"![{title}]({path.name})")
-    kept = (measured.stored, measured.training, measured.comparisons, measured.evidence)
+    kept = (measured.stored, measured.trained, measured.comparisons, measured.evidence)
     for function in kept:
         function.cache_clear()
     yield folder
@@ -266,9 +266,8 @@ def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
     assert "\n<!-- /tasks --> b <!-- scores -->\nOver the 2 tasks of `ranking` that were measured, the best" in text
     found = {line.split(" | ")[0]: line for line in text.partition("<!-- scores -->")[2].splitlines()}
     best = measured.stored("evaluation")["tasks"]["ecommerce-v1"]["teams"]["content"]
-    assert found["| `ecommerce-v1`"].endswith(
-        f"| the world and the visitor's state | `content` {normalised(best, 0)} |"
-    )
+    shown = f"| the world and the visitor's state | `content` {normalised(best, 0)} | `ppo-torch` "
+    assert shown in found["| `ecommerce-v1`"]
     assert found["| `market-v0`"].endswith("| Not measured yet |")
     without = "<!-- page --><!-- /page -->a <!-- tasks -->old<!-- /tasks --> b"
     readme.write_text(without)

@@ -15,9 +15,9 @@ import trained_learners
 
 from baselines import sweep as module
 from baselines.algorithms import ALGORITHMS
-from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, ReferenceLearner, chosen
+from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, SHORT, ReferenceLearner, chosen
 from baselines.reference import jobs
-from baselines.sweep import SEED, TICKS, changes, partner, run_of, sweep, swept
+from baselines.sweep import SEED, changes, partner, run_of, sweep, swept
 from baselines.training import begin
 from recsys_env import cli
 
@@ -36,7 +36,7 @@ def test_every_learner_has_as_many_runs() -> None:
         for changed in changes(learner):
             run = run_of(learner, task, changed)
             learners = 1 if run.background else cli.config_of(task).num_agents
-            assert (run.timesteps, run.seed) == (TICKS * min(learners, 4), SEED)
+            assert (run.timesteps, run.seed) == (SHORT * min(learners, 4), SEED)
             assert all(getattr(run, name) == value for name, value in changed.items())  # none is the learner's own
             usual = learner.training(task)
             assert all(getattr(usual, name) != value for name, value in changed.items())
@@ -59,7 +59,7 @@ def test_the_best_run_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeyp
     settings = {"num_envs": 2, "n_steps": 16, "set": ("horizon=20",)}
     learners = {"tiny": ReferenceLearner("tiny", "q-table", ("duel-v1",), {**settings, "gamma": 0.9})}
     monkeypatch.setattr(module, "LEARNERS", learners)
-    monkeypatch.setattr(module, "TICKS", 64)
+    monkeypatch.setattr(module, "SHORT", 64)
     trained_learners.in_this_process(monkeypatch)
     monkeypatch.setattr(ALGORITHMS["q-table"], "swept", {"epsilon": (0.2, 0.4)})
     result = tmp_path / "sweep.json"
