@@ -2,7 +2,7 @@
 
 `parts` returns the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. Each section
 begins with a sentence that says what its numbers mean. A section whose results are not stored gives the command that
-measures them. The README's page, its picture and its two tables are written by
+measures them. The README's page and its two tables are written by
 
     PYTHONPATH=. python docs/results.py
 """
@@ -523,13 +523,5 @@ def _readme_scores() -> str:
     return f"{' '.join(filter(None, said))}\n\n{suites.by_task(IN_README)}\n\n{' '.join(notes)}"
 
 
-def draw_readme_page(path: Path = README.parent / "docs" / "images" / "page.png") -> None:
-    """Draw the README's page."""
-    from PIL import Image
-
-    Image.fromarray(clicked_page("ecommerce-v1", "rgb_array")).quantize(64).save(path)
-
-
 if __name__ == "__main__":
     readme_parts()
-    draw_readme_page()
