@@ -137,14 +137,14 @@ def trained() -> dict[str, Any]:
     return {**found, "learners": {name: learner for name, learner in found["learners"].items() if learner["tasks"]}}
 
 
-def training() -> dict[str, Any]:
-    """`trained`, without the learners of a smaller budget."""
-    return {**trained(), "learners": {name: of for name, of in trained()["learners"].items() if name not in _SHORT}}
+def training(short: bool = False) -> dict[str, Any]:
+    """`trained`, with the learners of the whole budget alone.
 
-
-def short_training() -> dict[str, Any]:
-    """`trained`, the learners of a smaller budget alone."""
-    return {**trained(), "learners": {name: of for name, of in trained()["learners"].items() if name in _SHORT}}
+    Args:
+        short: with those of the smaller budget in their place.
+    """
+    learners = {name: of for name, of in trained()["learners"].items() if (name in _SHORT) == short}
+    return {**trained(), "learners": learners}
 
 
 @cache

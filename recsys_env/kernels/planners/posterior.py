@@ -63,7 +63,7 @@ class Population(NamedTuple):
     bias: np.ndarray  # [Q] f4: of their ratings
     width: np.ndarray  # [1] f8: standard deviation of the kernels in each dimension
     log_weights: np.ndarray  # [Q] f8: of the present visitor
-    weights: np.ndarray  # [Q] f8: of the present visitor, over the largest
+    weights: np.ndarray  # [Q] f8: of the present visitor; the largest is 1
 
 
 class Posterior(NamedTuple):

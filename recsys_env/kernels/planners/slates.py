@@ -29,7 +29,7 @@ class Scratch(NamedTuple):
 
     options: np.ndarray  # [O] positions of candidates, or items
     utilities: np.ndarray  # [O]
-    weights: np.ndarray  # [O] exp(v / lambda), over the largest
+    weights: np.ndarray  # [O] exp(v / lambda - scale), where scale is the largest v / lambda
     values: np.ndarray  # [O]
     chosen: np.ndarray  # [K] of the options
     best: np.ndarray  # [K] of the options
@@ -100,8 +100,8 @@ def best_slate(world, state, p, b, n, count, rest, trust, none, record, scratch)
     """Fill best[:min(K, count)] with the slate of the best value among the iterates of x, if it is above `record`; the
     larger of the two.
 
-    Of `count` options with these utilities and values; `rest` and `trust` as in `true_page`, `none` is
-    the value of no click.
+    The scratch holds the utilities and values of `count` options. `rest` and `trust` are as in `true_page`, and `none`
+    is the value of no click.
     """
     weights, values, chosen, best = scratch.weights, scratch.values, scratch.chosen, scratch.best
     slots, scale, top, dissimilarity = min(p.shape.slots, count), -np.inf, none, p.choice.dissimilarity
