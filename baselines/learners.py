@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from recsys_env import SUITES, cli
@@ -136,22 +137,32 @@ LEARNERS: dict[str, ReferenceLearner] = {learner.name: learner for learner in (*
 
 
 def chosen(sweep: Path, learner: str, task: str) -> dict[str, Any]:
-    """The options with which a learner earned most in its sweep on a task; none if there was no sweep.
+    """The options with which a learner earned most in the last round of its sweep on a task; none without a sweep.
 
     Raises:
         FileError: a damaged file, or one of another kind.
     """
-    runs = read_sweep(sweep).get(learner, {}).get(task, {}).get("runs", ())
-    best: dict[str, Any] = max(runs, key=lambda run: run["reward"]["mean"])["changed"] if runs else {}
+    row = read_sweep(sweep).get(learner, {}).get(task)
+    return best_settings(row) if row else {}
+
+
+def best_settings(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that earned most in the last round of a stored sweep, on average over the round's seeds."""
+    runs = row["rounds"][-1]["runs"]
+    best: dict[str, Any] = max(
+        (run["changed"] for run in runs),
+        key=lambda changed: fmean(run["reward"]["mean"] for run in runs if run["changed"] == changed),
+    )
     return best
 
 
 @cache
 def read_sweep(path: Path) -> dict[str, Any]:
-    """Read the stored sweeps: learner -> task -> runs and more (see `sweep.sweep`); empty if there is no file."""
+    """Read the stored sweeps: learner -> task -> rounds and more (see `sweep.sweep`); empty if there is no file."""
     if not path.is_file():
         return {}
-    run = {"changed": {str: float}, "reward": {"mean": float, "ci95": float}, "processor_seconds": float}
-    row = {"runs": [run], "beside": str, "agent_steps": int, "seed": int, "source": {str: object}}
+    reward = {"mean": float, "ci95": float}
+    run = {"changed": {str: float}, "seed": int, "reward": reward, "processor_seconds": float}
+    row = {"beside": str, "agent_steps": int, "rounds": [{"runs": [run], "source": {str: object}}]}
     learners: dict[str, Any] = read_json(path, {"learners": {str: {str: row}}}, "results of sweeps")["learners"]
     return learners

@@ -3,10 +3,11 @@
     python -m baselines sweep                                     # all learners of the table that have a sweep
     python -m baselines sweep --only ppo-torch --tasks duel-v1    # some
 
-Every learner has the same number of runs on every task: one with its defaults, and two for each of three options
-(`Algorithm.swept`), of which one is changed at a time. Each run plays the same few ticks and has a seed that no
-published run has. The options of the run whose last policy earns most are those of the published runs
-(`learners.chosen`).
+Every learner has the same number of runs on a task. The first round has one run with the defaults, and two for each of
+three options (`Algorithm.swept`), of which one is changed at a time. Tasks in `TWO_ROUNDS` have a second round, which
+starts from the settings that earned most in the first, changes one option at a time again, and plays every setting with
+two seeds. Each run plays the same few ticks and has a seed that no published run has. The settings with which the last
+policies earn most in the last round are those of the published runs (`learners.chosen`).
 
 Where each agent is paid for itself, what all learners earn together says how far they collude and not how well they
 learn. There one learner trains beside agents who play `static`, or the usual background where the task has none
@@ -15,7 +16,8 @@ learn. There one learner trains beside agents who play `static`, or the usual ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,12 @@ from recsys_env.provenance import provenance
 
 from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
-from .learners import LEARNERS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, budget, read_sweep
+from .learners import LEARNERS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, budget, chosen, read_sweep
 from .options import Algorithm, run_name
 from .training import RESULT
 
-SEED = 100
+SEEDS = ((100,), (101, 102))  # of the runs of each round; no published run has them
+TWO_ROUNDS = ("coverage-v0",)  # tasks whose sweeps have a second round
 
 
 def swept(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED) -> list[tuple[ReferenceLearner, str]]:
@@ -57,12 +60,23 @@ def swept(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED) -> list[tu
     ]
 
 
-def changes(learner: ReferenceLearner) -> Iterator[dict[str, float]]:
-    """The options that each run of a sweep changes: none, then one at a time."""
-    yield {}
+def changes(learner: ReferenceLearner, start: Mapping[str, float] | None = None) -> list[dict[str, float]]:
+    """The options that each run of a round changes.
+
+    Args:
+        start: options with which the round starts; by default none is changed.
+
+    Returns:
+        Those of the start, then those that differ from it in one option.
+    """
+    start = start or {}
+    found = [dict(start)]
     for option, values in ALGORITHMS[learner.algorithm].swept.items():
-        for value in values:
-            yield {option: value}
+        rest = {name: value for name, value in start.items() if name != option}
+        if option in start:
+            found.append(rest)
+        found += [{**rest, option: value} for value in values if value != start.get(option)]
+    return found
 
 
 def partner(learner: ReferenceLearner, task: str) -> str:
@@ -78,12 +92,12 @@ def agent_steps(learner: ReferenceLearner, task: str) -> int:
     return SHORT if partner(learner, task) else budget(task, SHORT)
 
 
-def run_of(learner: ReferenceLearner, task: str, changed: Mapping[str, float]) -> Algorithm:
+def run_of(learner: ReferenceLearner, task: str, changed: Mapping[str, float], seed: int) -> Algorithm:
     """A run of a sweep."""
     beside = partner(learner, task)
     return learner.training(
         task,
-        seed=SEED,
+        seed=seed,
         timesteps=agent_steps(learner, task),
         evaluations=1,
         eval_episodes=16,
@@ -99,10 +113,11 @@ def sweep(
     only: tuple[str, ...] = (),
     tasks: tuple[str, ...] = PUBLISHED,
 ) -> None:
-    """Train all runs of the sweeps that are not stored yet, and store each sweep when it is complete.
+    """Train all runs of the sweeps that are not stored yet, and store each round when it is complete.
 
-    The file holds learner -> task -> runs (changed: options; reward: of the last policy, mean and 95 % interval over
-    episodes; processor_seconds), beside (who plays beside the one that learns), agent_steps, seed, source.
+    The file holds learner -> task -> beside (who plays beside the one that learns), agent_steps, rounds. A round has
+    runs (changed: options; seed; reward: of the last policy, mean and 95 % interval over episodes; processor_seconds)
+    and source.
 
     Args:
         out: folder for the trained policies.
@@ -115,46 +130,51 @@ def sweep(
         ValueError: no such learner or task, or runs that failed.
     """
     cli.at_least(1, workers=workers)
-    tasks = tuple(cli.tasks_of(tasks))
-    stored = {name: dict(rows) for name, rows in read_sweep(result).items()}
-    wanted = swept(only, tasks)
-    todo = [(learner, task) for learner, task in wanted if task not in stored.get(learner.name, {})]
-    runs = {
-        Job(run_name(learner.name, task, number), run_of(learner, task, changed)): (learner, task)
-        for learner, task in todo
-        for number, changed in enumerate(changes(learner))
-    }
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    wanted = swept(only, tuple(cli.tasks_of(tasks)))
+    for number in range(len(SEEDS)):
+        stored = read_sweep(result)
+        waiting = [
+            (learner, task)
+            for learner, task in wanted
+            if (number == 0 or task in TWO_ROUNDS)
+            and len(stored.get(learner.name, {}).get(task, {}).get("rounds", ())) == number
+        ]
+        _train_round(number, waiting, out, result, workers)
+
+
+def _train_round(
+    number: int, sweeps: Sequence[tuple[ReferenceLearner, str]], out: Path, result: Path, workers: int
+) -> None:
+    """Train a round of these sweeps, and store it for each learner and task when it is complete."""
+    of: dict[Job, tuple[ReferenceLearner, str]] = {}
+    runs: dict[Job, dict[str, Any]] = {}  # as they are stored
+    for learner, task in sweeps:
+        settings = changes(learner, chosen(result, learner.name, task))
+        for index, (changed, seed) in enumerate(product(settings, SEEDS[number])):
+            job = Job(run_name(learner.name, task, number, index), run_of(learner, task, changed, seed))
+            of[job] = learner, task
+            runs[job] = {"changed": changed, "seed": seed}
 
     def finished(job: Job, folder: Path) -> None:
-        learner, task = runs[job]
-        of = found.setdefault((learner.name, task), {})
-        of[job.name] = read_json(folder / RESULT)
-        names = [each.name for each, key in runs.items() if key == (learner, task)]
-        if set(of) == set(names):
-            rows = zip(changes(learner), (of[name] for name in names), strict=True)
-            stored.setdefault(learner.name, {})[task] = _row(learner, task, list(rows))
-            write_json(result, {**provenance(), "settings": {"ticks": SHORT, "seed": SEED}, "learners": stored})
-            read_sweep.cache_clear()
+        ended = read_json(folder / RESULT)
+        runs[job] |= {"reward": ended["last"], "processor_seconds": ended["processor_seconds"]}
+        round_ = [run for other, run in runs.items() if of[other] == of[job]]
+        if all("reward" in run for run in round_):
+            source = {name: ended[name] for name in ("commit", "date", "processor", "versions")}
+            _store(result, *of[job], {"runs": round_, "source": source})
 
-    train_all(list(runs), out, workers, finished)
+    train_all(list(of), out, workers, finished)
 
 
-def _row(
-    learner: ReferenceLearner, task: str, runs: Sequence[tuple[dict[str, float], Mapping[str, Any]]]
-) -> dict[str, Any]:
-    """A sweep as it is stored."""
-    last = runs[-1][1]
-    return {
-        "runs": [
-            {"changed": changed, "reward": run["last"], "processor_seconds": run["processor_seconds"]}
-            for changed, run in runs
-        ],
-        "beside": partner(learner, task),
-        "agent_steps": agent_steps(learner, task),
-        "seed": SEED,
-        "source": {name: last[name] for name in ("commit", "date", "processor", "versions")},
-    }
+def _store(result: Path, learner: ReferenceLearner, task: str, round_: dict[str, Any]) -> None:
+    """Add a round to the file of the sweeps."""
+    stored = {name: dict(rows) for name, rows in read_sweep(result).items()}
+    rows = stored.setdefault(learner.name, {})
+    new = {"beside": partner(learner, task), "agent_steps": agent_steps(learner, task), "rounds": []}
+    row = rows.get(task, new)
+    rows[task] = {**row, "rounds": [*row["rounds"], round_]}
+    write_json(result, {**provenance(), "settings": {"ticks": SHORT}, "learners": stored})
+    read_sweep.cache_clear()
 
 
 def command(argv: Sequence[str]) -> None:

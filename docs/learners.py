@@ -13,7 +13,7 @@ from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
 from baselines.comparison import Comparison
-from baselines.learners import PUBLISHED, read_sweep
+from baselines.learners import PUBLISHED, best_settings, read_sweep
 from baselines.robustness import read_folder
 from recsys_env import SUITES, cli
 from recsys_env.evaluation.statistics import interval
@@ -153,12 +153,12 @@ def sweep() -> str:
     if not learners:
         raise measured.NotMeasured("sweep")
     every = [row for rows in learners.values() for row in rows.values()]
-    runs = [run for row in every for run in row["runs"]]
+    runs = [run for row in every for round_ in row["rounds"] for run in round_["runs"]]
     hours = sum(run["processor_seconds"] for run in runs) / 3600
     steps = [f"{steps / 1e6:.1f}" for steps in sorted({row["agent_steps"] for row in every})]
     tasks = list(dict.fromkeys(task for rows in learners.values() for task in rows))
     table = [[f"`{name}`", *(_chosen(rows.get(task)) for task in tasks)] for name, rows in learners.items()]
-    changed = sum(bool(_best(row)["changed"]) for row in every)
+    changed = sum(bool(best_settings(row)) for row in every)
     note = (
         f"{changed} of {len(every)} sweeps chose something else than the defaults. They took {len(runs)} runs of "
         f"{' or '.join(steps)} million agent-steps and {hours:.1f} core-hours. Raw: "
@@ -229,19 +229,11 @@ def _sources(piece: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [piece["source"]] if "source" in piece else [row["source"] for row in piece["seeds"].values()]
 
 
-def _best(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The run of a sweep that earned most."""
-    best: Mapping[str, Any] = max(row["runs"], key=lambda run: run["reward"]["mean"])
-    return best
-
-
 def _chosen(row: Mapping[str, Any] | None) -> str:
     """What a sweep chose; nothing if there was none."""
     if row is None:
         return ""
-    return (
-        ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in _best(row)["changed"].items()) or "defaults"
-    )
+    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in best_settings(row).items()) or "defaults"
 
 
 def _variant(learner: Mapping[str, Any]) -> str:

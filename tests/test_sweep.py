@@ -17,15 +17,17 @@ from baselines import sweep as module
 from baselines.algorithms import ALGORITHMS
 from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, SHORT, ReferenceLearner, chosen
 from baselines.reference import jobs
-from baselines.sweep import SEED, changes, partner, run_of, sweep, swept
+from baselines.sweep import SEEDS, changes, partner, run_of, sweep, swept
 from baselines.training import begin
 from recsys_env import cli
 
 
 def test_every_learner_has_as_many_runs() -> None:
     found = swept()
-    assert {len(list(changes(learner))) for learner, _ in found} == {7}
-    assert MORE_SEEDS <= SEED
+    assert {len(changes(learner)) for learner, _ in found} == {7}
+    seeds = [seed for of_round in SEEDS for seed in of_round]
+    assert len(set(seeds)) == len(seeds)
+    assert min(seeds) >= MORE_SEEDS
     names = {learner.name for learner, _ in found}
     assert names == {
         name
@@ -34,9 +36,9 @@ def test_every_learner_has_as_many_runs() -> None:
     }
     for learner, task in found:
         for changed in changes(learner):
-            run = run_of(learner, task, changed)
+            run = run_of(learner, task, changed, 100)
             learners = 1 if run.background else cli.config_of(task).num_agents
-            assert (run.timesteps, run.seed) == (SHORT * min(learners, 4), SEED)
+            assert (run.timesteps, run.seed) == (SHORT * min(learners, 4), 100)
             assert all(getattr(run, name) == value for name, value in changed.items())  # none is the learner's own
             usual = learner.training(task)
             assert all(getattr(usual, name) != value for name, value in changed.items())
@@ -45,7 +47,7 @@ def test_every_learner_has_as_many_runs() -> None:
 def test_selfish_learners_are_tuned_one_at_a_time() -> None:
     """What several earn together says how far they collude."""
     for learner, task in swept():
-        training = begin(run_of(learner, task, {}))
+        training = begin(run_of(learner, task, {}, 100))
         assert training.one_reward
         several = training.config.num_agents > 1
         assert bool(training.background) == (several and training.config.reward.sharing < 1)
@@ -55,21 +57,36 @@ def test_selfish_learners_are_tuned_one_at_a_time() -> None:
     assert partner(LEARNERS["ppo-torch"], "coverage-v0") == ""
 
 
-def test_the_best_run_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("start", [{}, {"gamma": 0.9}, {"gamma": 0.9, "n_steps": 50}])
+def test_a_second_round_changes_one_option_of_its_start(start: dict[str, float]) -> None:
+    learner = LEARNERS["ppo-torch"]
+    found = changes(learner, start)
+    assert found[0] == start
+    assert len({tuple(sorted(changed.items())) for changed in found}) == len(found) == 7
+    defaults = {name: getattr(ALGORITHMS["ppo-torch"](), name) for name in ALGORITHMS["ppo-torch"].swept}
+    for changed in found[1:]:
+        one, other = ({**defaults, **options} for options in (start, changed))
+        assert sum(one[name] != other[name] for name in defaults) == 1
+
+
+def test_the_last_round_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"num_envs": 2, "n_steps": 16, "set": ("horizon=20",)}
     learners = {"tiny": ReferenceLearner("tiny", "q-table", ("duel-v1",), {**settings, "gamma": 0.9})}
     monkeypatch.setattr(module, "LEARNERS", learners)
     monkeypatch.setattr(module, "SHORT", 64)
+    monkeypatch.setattr(module, "TWO_ROUNDS", ())
     trained_learners.in_this_process(monkeypatch)
     monkeypatch.setattr(ALGORITHMS["q-table"], "swept", {"epsilon": (0.2, 0.4)})
     result = tmp_path / "sweep.json"
     assert chosen(result, "tiny", "duel-v1") == {}
     sweep(tmp_path / "out", result, tasks=("duel-v1",))
     row = json.loads(result.read_text())["learners"]["tiny"]["duel-v1"]
-    assert [run["changed"] for run in row["runs"]] == [{}, {"epsilon": 0.2}, {"epsilon": 0.4}]
-    assert (row["beside"], row["agent_steps"], row["seed"]) == ("static", 64, SEED)
-    assert all(run["processor_seconds"] > 0 for run in row["runs"])
-    best = max(row["runs"], key=lambda run: run["reward"]["mean"])["changed"]
+    (runs,) = (round_["runs"] for round_ in row["rounds"])
+    assert [run["changed"] for run in runs] == [{}, {"epsilon": 0.2}, {"epsilon": 0.4}]
+    assert {run["seed"] for run in runs} == {100}
+    assert (row["beside"], row["agent_steps"]) == ("static", 64)
+    assert all(run["processor_seconds"] > 0 for run in runs)
+    best = max(runs, key=lambda run: run["reward"]["mean"])["changed"]
     assert chosen(result, "tiny", "duel-v1") == best
     before = result.read_text()
     sweep(tmp_path / "out", result, tasks=("duel-v1",))
@@ -77,13 +94,26 @@ def test_the_best_run_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeyp
     sweep(tmp_path / "out", result, tasks=("marl",))  # the suite that has the task
     assert result.read_text() == before
 
+    monkeypatch.setattr(module, "TWO_ROUNDS", ("duel-v1",))
+    sweep(tmp_path / "out", result, tasks=("duel-v1",))
+    first, second = json.loads(result.read_text())["learners"]["tiny"]["duel-v1"]["rounds"]
+    assert first["runs"] == runs
+    settings = [{}, {"epsilon": 0.2}, {"epsilon": 0.4}]
+    assert all([run["changed"] for run in second["runs"]].count(changed) == 2 for changed in settings)
+    assert [run["seed"] for run in second["runs"]] == [101, 102] * 3
+    earned = [sum(run["reward"]["mean"] for run in second["runs"] if run["changed"] == each) for each in settings]
+    assert sum(chosen(result, "tiny", "duel-v1") == each for each in settings) == 1
+    assert chosen(result, "tiny", "duel-v1") in [
+        s for s, total in zip(settings, earned, strict=True) if total == max(earned)
+    ]
+
 
 def test_a_variant_takes_the_settings_of_what_it_is_a_variant_of(tmp_path: Path) -> None:
     def run(reward: float, **changed: float) -> dict[str, Any]:
-        return {"changed": changed, "reward": {"mean": reward, "ci95": 0.1}, "processor_seconds": 1.0}
+        return {"changed": changed, "seed": 1, "reward": {"mean": reward, "ci95": 0.1}, "processor_seconds": 1.0}
 
-    row = {"beside": "", "agent_steps": 1, "seed": SEED, "source": {}}
-    rows = {"coverage-v0": {**row, "runs": [run(1.0), run(3.0, gamma=0.9), run(2.0, learning_rate=0.5)]}}
+    round_ = {"runs": [run(1.0), run(3.0, gamma=0.9), run(2.0, learning_rate=0.5)], "source": {}}
+    rows = {"coverage-v0": {"beside": "", "agent_steps": 1, "rounds": [round_]}}
     stored = tmp_path / "sweep.json"
     stored.write_text(json.dumps({"learners": {"ppo-torch": rows}}))
     assert LEARNERS["ppo-torch"].job("coverage-v0", sweep=stored).gamma == 0.9
