@@ -4,10 +4,10 @@
     python -m baselines sweep --only ppo-torch --tasks duel-v1    # some
 
 Every learner has the same number of runs on a task. The first round has one run with the defaults, and two for each of
-three options (`Algorithm.swept`), of which one is changed at a time. Tasks in `TWO_ROUNDS` have a second round, which
-starts from the settings that earned most in the first, changes one option at a time again, and plays every setting with
-two seeds. Each run plays the same few ticks and has a seed that no published run has. The settings with which the last
-policies earn most in the last round are those of the published runs (`learners.chosen`).
+three options (`Algorithm.swept`), of which one is changed at a time. Tasks in `TWO_ROUNDS` have a second round. It
+starts from the best value of every option in the first, changes one option at a time again, and plays every setting
+with two seeds. Each run plays the same few ticks and has a seed that no published run has. The settings with which the
+last policies earn most in the last round are those of the published runs (`learners.chosen`).
 
 Where each agent is paid for itself, what all learners earn together says how far they collude and not how well they
 learn. There one learner trains beside agents who play `static`, or the usual background where the task has none
@@ -29,7 +29,7 @@ from recsys_env.provenance import provenance
 
 from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
-from .learners import LEARNERS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, budget, chosen, read_sweep
+from .learners import LEARNERS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, budget, read_sweep
 from .options import Algorithm, run_name
 from .training import RESULT
 
@@ -77,6 +77,18 @@ def changes(learner: ReferenceLearner, start: Mapping[str, float] | None = None)
             found.append(rest)
         found += [{**rest, option: value} for value in values if value != start.get(option)]
     return found
+
+
+def best_values(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The best value of every option in the first round of a sweep; an option is left out where its default is best."""
+    (default,) = (run["reward"]["mean"] for run in runs if not run["changed"])
+    best: dict[str, float] = {}
+    earned: dict[str, float] = {}
+    for run in runs:
+        for option, value in run["changed"].items():
+            if run["reward"]["mean"] > earned.get(option, default):
+                best[option], earned[option] = value, run["reward"]["mean"]
+    return best
 
 
 def partner(learner: ReferenceLearner, task: str) -> str:
@@ -149,7 +161,8 @@ def _train_round(
     of: dict[Job, tuple[ReferenceLearner, str]] = {}
     runs: dict[Job, dict[str, Any]] = {}  # as they are stored
     for learner, task in sweeps:
-        settings = changes(learner, chosen(result, learner.name, task))
+        stored = read_sweep(result).get(learner.name, {}).get(task)
+        settings = changes(learner, best_values(stored["rounds"][-1]["runs"]) if stored else None)
         for index, (changed, seed) in enumerate(product(settings, SEEDS[number])):
             job = Job(run_name(learner.name, task, number, index), run_of(learner, task, changed, seed))
             of[job] = learner, task

@@ -17,7 +17,7 @@ from baselines import sweep as module
 from baselines.algorithms import ALGORITHMS
 from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, SHORT, ReferenceLearner, chosen
 from baselines.reference import jobs
-from baselines.sweep import SEEDS, changes, partner, run_of, sweep, swept
+from baselines.sweep import SEEDS, best_values, changes, partner, run_of, sweep, swept
 from baselines.training import begin
 from recsys_env import cli
 
@@ -69,6 +69,14 @@ def test_a_second_round_changes_one_option_of_its_start(start: dict[str, float])
         assert sum(one[name] != other[name] for name in defaults) == 1
 
 
+def test_a_second_round_starts_from_the_best_value_of_every_option() -> None:
+    earned = [({}, 3.0), ({"gamma": 0.9}, 4.0), ({"gamma": 0.99}, 5.0), ({"n_steps": 50}, 2.0), ({"n_steps": 200}, 1.0)]
+    runs = [{"changed": changed, "reward": {"mean": mean}} for changed, mean in earned]
+    assert best_values(runs) == {"gamma": 0.99}
+    runs[3]["reward"]["mean"] = 3.5
+    assert best_values(runs) == {"gamma": 0.99, "n_steps": 50}
+
+
 def test_the_last_round_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"num_envs": 2, "n_steps": 16, "set": ("horizon=20",)}
     learners = {"tiny": ReferenceLearner("tiny", "q-table", ("duel-v1",), {**settings, "gamma": 0.9})}
@@ -98,6 +106,7 @@ def test_the_last_round_of_a_sweep_sets_the_published_runs(tmp_path: Path, monke
     sweep(tmp_path / "out", result, tasks=("duel-v1",))
     first, second = json.loads(result.read_text())["learners"]["tiny"]["duel-v1"]["rounds"]
     assert first["runs"] == runs
+    assert second["runs"][0]["changed"] == best
     settings = [{}, {"epsilon": 0.2}, {"epsilon": 0.4}]
     assert all([run["changed"] for run in second["runs"]].count(changed) == 2 for changed in settings)
     assert [run["seed"] for run in second["runs"]] == [101, 102] * 3
