@@ -133,6 +133,11 @@ SHORT_RUNS = tuple(
 LEARNERS: dict[str, ReferenceLearner] = {learner.name: learner for learner in (*_TABLE, *SHORT_RUNS)}
 
 
+def full_length() -> tuple[str, ...]:
+    """Names of the learners but those of short runs."""
+    return tuple(name for name, learner in LEARNERS.items() if learner.ticks == TICKS)
+
+
 # ------------------------------------------------------------------------------------------------ sweeps
 
 

@@ -41,7 +41,7 @@ from recsys_env.provenance import provenance
 from recsys_env.tuning import Budget, states_of
 
 from .jobs import Job, train_all
-from .learners import LEARNERS, MARL, PUBLISHED, SWEEP, chosen
+from .learners import LEARNERS, MARL, PUBLISHED, SWEEP, chosen, full_length
 from .options import Algorithm, run_name
 from .reference import finished, jobs
 from .training_results import RESULTS as TRAINING
@@ -161,7 +161,7 @@ def robustness(
         out: folder for the runs and for the trained responses.
         results: folder of the results; what is there stays.
         workers: trainings of responses at a time, one core each.
-        only: learners; by default all.
+        only: learners; by default all but the short runs.
         tasks: of the learners; the name of a suite stands for all of its tasks.
         episodes: of each run in scenarios and cross-play.
         timesteps: agent-steps of the training of each response.
@@ -172,7 +172,7 @@ def robustness(
     """
     cli.require("evaluate", "scipy", "rich", "tqdm")
     cli.at_least(1, workers=workers, episodes=episodes, timesteps=timesteps)
-    found = trained(only, cli.tasks_of(tasks), policies)
+    found = trained(only or full_length(), cli.tasks_of(tasks), policies)
     if not found:
         raise ValueError(
             f"{policies} holds no trained policy of these learners; `python -m baselines reference` trains"

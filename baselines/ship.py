@@ -27,7 +27,7 @@ from recsys_env.policies.shipped import CARD, shipped
 from recsys_env.scenarios import PACKAGE
 from recsys_env.trained.folders import WEIGHTS, copy_policy
 
-from .learners import PUBLISHED
+from .learners import PUBLISHED, full_length
 from .options import run_name
 from .reference import ReferenceJob, files_of, finished, jobs
 from .training import RESULT
@@ -51,7 +51,7 @@ def ship(
         policies: folder of the trained policies' folders.
         results: folder of the stored results.
         out: folder of the checkpoints; by default the package's.
-        only: learners; by default all.
+        only: learners; by default all but the short runs.
         tasks: of the learners; the name of a suite stands for all of its tasks.
 
     Returns:
@@ -60,7 +60,7 @@ def ship(
     Raises:
         ValueError: no such learner or task, a damaged file, or no trained policy of these learners and tasks.
     """
-    wanted = jobs(only, cli.tasks_of(tasks))
+    wanted = jobs(only or full_length(), cli.tasks_of(tasks))
     stored = files_of(wanted, results)
     groups: dict[str, list[ReferenceJob]] = {}
     for job in finished(wanted, policies):

@@ -2,7 +2,7 @@
 
 `parts` returns the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. Each section
 begins with a sentence that says what its numbers mean. A section whose results are not stored gives the command that
-measures them. The README's page and its two tables are written by
+measures them. The README's picture and its two tables are written by
 
     PYTHONPATH=. python docs/results.py
 """
@@ -68,6 +68,7 @@ from recsys_env.evaluation.tables import (
 from recsys_env.tasks import suite_of
 
 README = Path(__file__).parent.parent / "README.md"
+README_PICTURE = README.parent / "docs" / "images" / "page.png"
 SHOWN = (
     "page_ctr",
     "revenue",
@@ -494,13 +495,13 @@ def clicked_page(task: str, render_mode: str) -> Any:
 
 
 def readme_parts(path: Path = README) -> None:
-    """Put the README's page and tables between their markers, `<!-- tasks -->` and `<!-- /tasks -->`, and so on.
+    """Put the README's tables between their markers, `<!-- tasks -->` and `<!-- /tasks -->`, and so on.
 
     Raises:
         ValueError: it has no such markers.
     """
     text = path.read_text(encoding="utf-8")
-    parts = {"page": _readme_page(), "tasks": tasks("`{}`"), "scores": if_measured(_readme_scores)}
+    parts = {"tasks": tasks("`{}`"), "scores": if_measured(_readme_scores)}
     for name, body in parts.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if begin not in text or end not in text:
@@ -510,8 +511,15 @@ def readme_parts(path: Path = README) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _readme_page() -> str:
-    return f"```text\n{clicked_page('ecommerce-v1', 'ansi').strip()}\n```"
+def readme_picture(path: Path = README_PICTURE) -> None:
+    """Draw the page of the README's first example. The file also holds the page as text, which a test compares."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    said = PngInfo()
+    said.add_text("page", clicked_page("ecommerce-v1", "ansi"))
+    drawn = Image.fromarray(clicked_page("ecommerce-v1", "rgb_array"))
+    drawn.quantize(64).save(path, optimize=True, pnginfo=said)
 
 
 def _readme_scores() -> str:
@@ -525,3 +533,4 @@ def _readme_scores() -> str:
 
 if __name__ == "__main__":
     readme_parts()
+    readme_picture()

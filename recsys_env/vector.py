@@ -635,4 +635,5 @@ def checked_vector_env(envs: Any) -> VectorEnv:
         return envs
     if isinstance(envs, GameBatch) or not isinstance(envs, Batch):
         return checked_cpu_batch(envs)  # type: ignore[return-value]  # which says what it is
-    raise TypeError(f"envs is a {type(envs).__name__}, not a VectorEnv; give the one that it holds")
+    held = "its batch" if hasattr(envs, "batch") else "one of its parts"
+    raise TypeError(f"envs is a {type(envs).__name__}, not a VectorEnv; give {held}")

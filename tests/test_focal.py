@@ -222,10 +222,12 @@ def test_it_holds_a_batch_and_copies_nothing_of_it() -> None:
     focal = FocalBatch(batch("social-v1", num_agents=4), {"recommender_1": "content"})
     assert not vars(focal).keys() & (vars(focal.batch).keys() - {"possible_agents", "num_agents", "_actions"})
     assert focal.game is focal.batch
-    with pytest.raises(TypeError, match="envs is a FocalBatch, not a VectorEnv; give the one that it holds"):
+    with pytest.raises(TypeError, match="envs is a FocalBatch, not a VectorEnv; give its batch"):
         EpisodeLog(focal)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="envs is a FocalBatch, not a VectorEnv"):
         FocalBatch(focal, {"recommender_0": "content"})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="envs is a Worlds, not a VectorEnv; give one of its parts"):
+        FocalBatch(recsys_env.Worlds(recsys_env.TASKS["social-v1"], 2, range(2)), {"recommender_0": "content"})  # type: ignore[arg-type]
 
 
 def test_its_world_is_the_batchs() -> None:

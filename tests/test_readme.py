@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.compat.snippets import ROOT, blocks
@@ -37,12 +39,28 @@ def test_block_runs(number: int, capsys: pytest.CaptureFixture[str]) -> None:
         assert shown.startswith(f"```\n\n```text\n{capsys.readouterr().out}```\n")
 
 
-def test_the_tables_are_made_from_tasks_and_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def results(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(ROOT / "docs")
     for name in ("results", "claims"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    results = pytest.importorskip("results")
+    return pytest.importorskip("results")
+
+
+def test_the_tables_are_made_from_tasks_and_results(results: Any, tmp_path: Path) -> None:
     copy = tmp_path / "README.md"
     copy.write_text(README.read_text())
     results.readme_parts(copy)
     assert copy.read_text() == README.read_text(), "run PYTHONPATH=. python docs/results.py"
+
+
+def test_the_picture_is_drawn_from_the_game(results: Any, tmp_path: Path) -> None:
+    """Fonts may differ a little with the version of Pillow; the page as text, which the file holds, may not."""
+    image = pytest.importorskip("PIL.Image")
+    results.readme_picture(tmp_path / "page.png")
+    with image.open(tmp_path / "page.png") as drawn, image.open(results.README_PICTURE) as kept:
+        assert kept.text == drawn.text, "run PYTHONPATH=. python docs/results.py"
+        assert kept.size == drawn.size
+        pixels = [np.asarray(picture.convert("RGB"), dtype=int) for picture in (drawn, kept)]
+    differ = np.abs(pixels[0] - pixels[1]).max(axis=-1) > 32
+    assert differ.mean() < 0.03, "run PYTHONPATH=. python docs/results.py"

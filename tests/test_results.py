@@ -126,7 +126,7 @@ def test_what_is_not_there_is_not_measured_yet(tmp_path: Path) -> None:
     task = results.task_scores("duel-v1", tmp_path)
     assert task.startswith("Not measured yet: `python -m recsys_env evaluate --tasks duel-v1 --out FOLDER` and ")
     readme = tmp_path / "README.md"
-    readme.write_text("<!-- page --><!-- /page --><!-- tasks --><!-- /tasks --><!-- scores -->old<!-- /scores -->")
+    readme.write_text("<!-- tasks --><!-- /tasks --><!-- scores -->old<!-- /scores -->")
     results.readme_parts(readme)
     assert "<!-- scores -->\nNot measured yet: `python -m recsys_env evaluate" in readme.read_text()
 
@@ -259,11 +259,10 @@ def test_speed_beside_recsim_ng_is_said_with_its_aims(nothing_measured: Path) ->
 @pytest.mark.usefixtures("small_results")
 def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text("<!-- page --><!-- /page -->a <!-- tasks -->old<!-- /tasks --> b <!-- scores --><!-- /scores -->")
+    readme.write_text("a <!-- tasks -->old<!-- /tasks --> b <!-- scores --><!-- /scores -->")
     results.readme_parts(readme)
     text = readme.read_text()
-    assert text.startswith("<!-- page -->\n```text\necommerce-v1  tick ")
-    assert "\n<!-- /page -->a <!-- tasks -->\n| task | " in text
+    assert text.startswith("a <!-- tasks -->\n| task | ")
     assert "\n<!-- /tasks --> b <!-- scores -->\nOver the 2 tasks of `ranking` that were measured, the best" in text
     found = {line.split(" | ")[0]: line for line in text.partition("<!-- scores -->")[2].splitlines()}
     best = measured.stored("evaluation")["tasks"]["ecommerce-v1"]["teams"]["content"]
@@ -272,7 +271,7 @@ def test_the_tables_of_the_readme_need_their_markers(tmp_path: Path) -> None:
         f"| the world and the visitor's state | `content` {normalised(best, 0)} | `ppo-torch` {learner} |"
     )
     assert found["| `market-v0`"].endswith("| Not measured yet |")
-    without = "<!-- page --><!-- /page -->a <!-- tasks -->old<!-- /tasks --> b"
+    without = "a <!-- tasks -->old<!-- /tasks --> b"
     readme.write_text(without)
     with pytest.raises(ValueError, match=r"README\.md has no markers <!-- scores --> and <!-- /scores -->"):
         results.readme_parts(readme)
@@ -707,18 +706,22 @@ def test_comparisons_are_sentences_and_a_table(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_sweep_says_what_it_chose_and_cost(nothing_measured: Path) -> None:
     def run(reward: float, **changed: float) -> dict[str, Any]:
-        return {"changed": changed, "reward": {"mean": reward, "ci95": 0.1}, "processor_seconds": 1800.0}
+        row = {"changed": changed, "seed": 100, "reward": {"mean": reward, "ci95": 0.1}}
+        return {**row, "processor_seconds": 1800.0}
 
-    row = {"beside": "", "agent_steps": 500_000, "seed": 100, "source": {}}
+    def row(*rounds: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"beside": "", "agent_steps": 500_000, "rounds": [{"runs": runs, "source": {}} for runs in rounds]}
+
+    second = [run(3.0), run(3.0), run(2.0, gamma=0.9), run(5.0, gamma=0.9)]
     rows = {
-        "duel-v1": {**row, "runs": [run(1.0), run(3.0, gamma=0.9)]},
-        "social-v1": {**row, "runs": [run(2.0), run(1.0, gamma=0.9)]},
+        "duel-v1": row([run(4.0), run(3.0, gamma=0.9)], second),
+        "social-v1": row([run(2.0), run(1.0, gamma=0.9)]),
     }
     write_json(nothing_measured / "sweep.json", {"learners": {"ppo-torch": rows}})
     text = learner_tables.sweep()
     well_formed(text)
-    assert text.startswith("1 of 2 sweeps chose something else than the defaults. They took 4 runs of 0.5 million")
-    assert "and 2.0 core-hours" in text
+    assert text.startswith("1 of 2 sweeps chose something else than the defaults. They took 8 runs of 0.5 million")
+    assert "and 4.0 core-hours" in text
     assert cells(text)["`ppo-torch`"] == ["gamma 0.9", "defaults"]
 
 

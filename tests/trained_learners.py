@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from baselines import jobs as jobs_module
+from baselines import learners as learners_module
 from baselines import reference as reference_module
 from baselines.jobs import Job
 from baselines.learners import ReferenceLearner
@@ -26,7 +27,8 @@ def small_learners(patch: pytest.MonkeyPatch, seeds: int = 3) -> None:
         "table": ReferenceLearner("table", "q-table", ("duel-v1",), TABLE),
         "network": ReferenceLearner("network", "ppo-torch", ("social-v1",), NETWORK),
     }
-    patch.setattr(reference_module, "LEARNERS", learners)
+    for module in (reference_module, learners_module):
+        patch.setattr(module, "LEARNERS", learners)
     patch.setattr(ReferenceLearner, "seeds", lambda learner, task: range(seeds))
     patch.setattr(ReferenceLearner, "job", lambda learner, task, seed=0, sweep=None: learner.training(task, seed=seed))
     in_this_process(patch)
