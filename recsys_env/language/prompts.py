@@ -364,13 +364,13 @@ def _loosely(text: str, page: Page) -> list[int | str]:
     titles = sorted({_bare(candidate.title) for candidate in page.candidates}, key=len, reverse=True)
     any_title = "|".join(re.escape(title) for title in titles if title)
     pattern = rf"(?<!\w)(?:{any_title})(?!\w)|" * bool(any_title) + r"(?<![\w.])\d+(?![\w]|\.\d)"
-    told = _as_told(_MARKER.sub("", text))
-    found = list(re.finditer(pattern, told))
+    printed = _as_printed(_MARKER.sub("", text))
+    found = list(re.finditer(pattern, printed))
     named = [_number_or_title(part[0], titles, page) if part[0].isdecimal() else part[0] for part in found]
     introduce = {
         i
         for i, (part, behind) in enumerate(itertools.pairwise(found))
-        if part[0].isdecimal() and _INTRODUCES.fullmatch(told, part.end(), behind.start())
+        if part[0].isdecimal() and _INTRODUCES.fullmatch(printed, part.end(), behind.start())
         if named[i + 1] != _title(named[i], page)  # else number and title of one candidate
     }
     return [name for i, name in enumerate(named) if i not in introduce]
@@ -389,11 +389,11 @@ def _index(number: str) -> int:
 
 
 def _bare(text: str) -> str:
-    return _as_told(text).strip(" \t\r\n”'`.*-")
+    return _as_printed(text).strip(" \t\r\n”'`.*-")
 
 
-def _as_told(text: str) -> str:
-    """Return a text with the signs by which prompts tell it, in lower case."""
+def _as_printed(text: str) -> str:
+    """Return a text with the signs that prompts print, in lower case."""
     return text.translate(MARKS).casefold()
 
 

@@ -52,7 +52,7 @@ class Draws:
         """Choose one of these words."""
         return words[int(self._random() * len(words))]
 
-    def told(self, rank: float, levels: Levels) -> str:
+    def by_rank(self, rank: float, levels: Levels) -> str:
         """Choose a word of the level of this rank, or, if the word is to tell nothing, of one at random."""
         said = rank if self._random() < self._signal else self._random()
         return self.one(levels[int(said * len(levels))])
@@ -160,15 +160,15 @@ def goods(item: Item, draws: Draws, makers: Levels) -> tuple[str, str]:
     first, second, third = item.poles
     product, material = draws.one(first.products)
     listing = draws.one(LISTINGS).format(
-        maker=draws.told(item.quality, makers),
+        maker=draws.by_rank(item.quality, makers),
         style=draws.one(second.styles),
-        material=draws.told(item.quality, MATERIALS[material]),
+        material=draws.by_rank(item.quality, MATERIALS[material]),
         product=product,
         use=draws.one(third.uses),
     )
-    title = draws.told(item.bait, PITCHES).format(listing)
+    title = draws.by_rank(item.bait, PITCHES).format(listing)
     return title, _sentences(
-        f"Shelf: {item.facts}", draws.told(item.quality, GUARANTEES), draws.told(item.bait, CLAIMS)
+        f"Shelf: {item.facts}", draws.by_rank(item.quality, GUARANTEES), draws.by_rank(item.bait, CLAIMS)
     )
 
 
@@ -220,14 +220,14 @@ def film(item: Item, draws: Draws, makers: Levels) -> tuple[str, str]:
     first, second, third = item.poles
     name = draws.one(NAMES).format(draws.one(first.symbols), draws.one(second.symbols))
     plot = draws.one(PLOTS).format(draws.one(first.people), draws.one(second.people), draws.one(third.settings))
-    title = draws.told(item.bait, EDITIONS).format(name)
+    title = draws.by_rank(item.bait, EDITIONS).format(name)
     return title, _sentences(
         plot,
         f"Genre: {item.facts}",
-        f"Directed by {draws.told(item.quality, makers)}",
-        f'Critics: "{draws.told(item.quality, CRITICS)}"',
-        draws.told(item.quality, HONOURS),
-        draws.told(item.bait, TRAILERS),
+        f"Directed by {draws.by_rank(item.quality, makers)}",
+        f'Critics: "{draws.by_rank(item.quality, CRITICS)}"',
+        draws.by_rank(item.quality, HONOURS),
+        draws.by_rank(item.bait, TRAILERS),
     )
 
 
@@ -272,13 +272,13 @@ def headline(item: Item, draws: Draws, makers: Levels) -> tuple[str, str]:
     """Return title and description of a news item."""
     first, second, third = item.poles
     event = f"{draws.one(first.actors)} {draws.one(VERBS)} {draws.one(second.subjects)}"
-    title = draws.told(item.bait, HEADLINES).format(event)
+    title = draws.by_rank(item.bait, HEADLINES).format(event)
     return title, _sentences(
-        f"{draws.one(third.sections)}, by {draws.told(item.quality, makers)}",
+        f"{draws.one(third.sections)}, by {draws.by_rank(item.quality, makers)}",
         f"Filed under {item.facts}",
-        draws.told(item.quality, SOURCES),
-        draws.told(item.quality, EDITING),
-        draws.told(item.bait, TEASERS),
+        draws.by_rank(item.quality, SOURCES),
+        draws.by_rank(item.quality, EDITING),
+        draws.by_rank(item.bait, TEASERS),
     )
 
 
