@@ -178,6 +178,8 @@ RENAMED: dict[str, tuple[str, ...]] = {
     # Columns and functions that hold or return logarithms are named for it, and a list of names is in one place. 349
     # games, and six scripted policies on all tasks, play the same.
     "4e4347ca32daa5e2cb1b08c5f4a7c371b4cdf2b6": ("kernels", "cuda", "checks"),
+    # Names of a word chosen by rank, and of the columns of a tutorial.
+    "1e2df1e43096e1c7e9145d9d15ee237de7db84bc": ("titles",),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
 MOVED = {"language.encoders": "language.encode", "encoders": "encode"}
