@@ -18,6 +18,7 @@ from recsys_env.exact.policies import equilibrium_of, optimum_of
 pytest.importorskip("tyro")
 pytest.importorskip("rich")
 pytest.importorskip("quantecon")
+from recsys_env.exact import report
 from recsys_env.exact.policy_tables import played
 from recsys_env.exact.report import solve
 
@@ -40,6 +41,13 @@ def test_the_textbook_example_is_printed(capsys: pytest.CaptureFixture[str]) -> 
         "optimum XXY 4.0000 per agent",
     ):
         assert words in text
+
+
+def test_a_missing_library_is_named_before_anything_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "nashpy" else object())
+    monkeypatch.setattr(report, "tabulate", None)
+    with pytest.raises(ImportError, match=r'this needs nashpy: pip install "recsys_env\[exact\]"'):
+        solve("duel-v1")
 
 
 def test_the_duel_is_printed_as_published(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -64,8 +64,10 @@ def solve(
 
     Raises:
         ValueError: the task, criterion or policy does not exist, or the world has no finite table.
+        ImportError: a library of the extra `exact` is missing.
     """
     config = None if task == "example" else cli.config_of(task)
+    cli.require("exact", "quantecon", "nashpy", "scipy")
     game = textbook_example() if config is None else tabulate(config)
     worth = criterion_of(game, criterion)
     found = solution(game.payoff_relevant, worth)
