@@ -38,7 +38,7 @@ from recsys_env.fitting.table import codes_of  # noqa: E402
 
 USERS, ITEMS, DAYS = 80, 30, 60
 PRICE = np.exp(np.linspace(-0.5, 0.5, ITEMS))
-COLUMNS = {"user": "who", "item": "what", "time": "when", "price": "paid", "topic": "kind", "discount": "off"}
+COLUMNS = {"user": "who", "item": "what", "time": "when", "price": "paid", "category": "kind", "discount": "off"}
 NAMED = {**COLUMNS, "quantity": None, "name": None}
 SMALL: dict[str, Any] = {"episodes": 4, "draws": 1, "strengths": (1.0,), "policies": ("random", "content", "greedy")}
 FIT = {"dims": 4, "habit_size": 8}

@@ -332,7 +332,7 @@ def test_habit_in_place_of_liking_gives_known_items_their_share_of_purchases():
         rows.append(pd.DataFrame({"user": np.arange(users), "item": item, "time": pd.Timestamp("2024-01-01 12:00")}))
         rows[-1]["time"] += pd.Timedelta(days=day)
     bare = {name: name for name in ("user", "item", "time")}
-    bare |= dict.fromkeys(("price", "discount", "quantity", "topic", "name"))
+    bare |= dict.fromkeys(("price", "discount", "quantity", "category", "name"))
     with pytest.warns(LogWarning, match="no column of prices"):
         world = fit_log(pd.concat(rows), origin="free_choice", dims=4, habit_size=40, columns=bare)
     choice, catalogue = world.choice, world.catalogue
@@ -600,7 +600,7 @@ def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
             "hall": np.where(log["product_id"] % 2, "odd", "even"),
         }
     )
-    columns = {"user": "who", "item": "what", "time": "when", "price": "each", "topic": "kind"}
+    columns = {"user": "who", "item": "what", "time": "when", "price": "each", "category": "kind"}
     columns |= {"text": "said", "domain": "hall"}
     without = dict.fromkeys(("quantity", "discount", "name"))
     with pytest.warns(LogWarning, match="column 'each' hardly moves within a product.*beta_price = 0"):
@@ -621,7 +621,7 @@ def test_custom_columns_and_a_log_without_discounts_or_names(fitted, log):
 def test_a_log_of_ratings_needs_no_prices_and_no_categories(log):
     ratings = log[["household_id", "product_id", "transaction_timestamp"]].assign(rating=log.index % 5 + 1)
     with pytest.warns(LogWarning) as found:
-        catalogue = fit(ratings, columns={"price": None, "topic": None, "name": None}, dims=4, habit_size=8)
+        catalogue = fit(ratings, columns={"price": None, "category": None, "name": None}, dims=4, habit_size=8)
     doubts = [str(warning.message) for warning in found]
     assert any("no column of prices" in doubt for doubt in doubts)
     assert any("'rating' was not used: every row was taken for a choice" in doubt for doubt in doubts)
@@ -683,7 +683,10 @@ def with_value(column, value):
             lambda log: log[log["household_id"] < 102],
             "has 240 purchases of 2 users; a fit needs 50 purchases of 20 users",
         ),
-        (lambda log: log.assign(product_category=log["product_id"]), "'product_category' gives 40 topics for 40 items"),
+        (
+            lambda log: log.assign(product_category=log["product_id"]),
+            "'product_category' gives 40 values for 40 items; use a coarser category",
+        ),
         (lambda log: log.iloc[: USERS * 10], "spans 9.0 days, so that nothing comes before the last weight_days = 28"),
         (with_value("product_type", None), "'product_type' has 1 missing values"),
         (with_value("sales_value", 1e300), "'sales_value' must be finite and > 0; .* row 5 with 1e.300"),

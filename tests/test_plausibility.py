@@ -389,7 +389,7 @@ def test_a_weight_that_no_world_allows_is_refused():
 
 def test_labels_that_are_joined_are_doubted() -> None:
     genres = pd.DataFrame({"user": range(40), "item": range(40), "genres": ["Action|Comedy", "Drama|War"] * 20})
-    doubts = doubts_about_columns(genres, {"user": "user", "item": "item", "topic": "genres"})
+    doubts = doubts_about_columns(genres, {"user": "user", "item": "item", "category": "genres"})
     assert [doubt for doubt in doubts if "several labels joined by '|', such as 'Action|Comedy'" in doubt]
     single = genres.assign(genres=["Action", "Arts; crafts", "War", "Drama"] * 10)
-    assert not doubts_about_columns(single, {"user": "user", "item": "item", "topic": "genres"})
+    assert not doubts_about_columns(single, {"user": "user", "item": "item", "category": "genres"})

@@ -96,7 +96,7 @@ def purchases(config: WorldConfig, policy: str | None) -> pd.DataFrame:
 
 def fitted(log: pd.DataFrame, origin: Any) -> WorldConfig:
     """Fit a world to a log, with one recommender as in the world of the log."""
-    columns = {"user": "customer", "item": "product", "time": "when", "price": "price", "topic": "topic"}
+    columns = {"user": "customer", "item": "product", "time": "when", "price": "price", "category": "topic"}
     none = dict.fromkeys(("quantity", "discount", "name"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecommenderLogWarning)  # what it warns about is measured here

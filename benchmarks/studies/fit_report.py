@@ -143,7 +143,7 @@ def main() -> None:
     training, held_out = complete_journey.load()
     world = complete_journey.fitted(training)
     catalogue = world.catalogue
-    lines = tidy(training, named_columns({"topic": "topic"})).lines
+    lines = tidy(training, named_columns({"category": "topic"})).lines
     quality = prediction(catalogue, lines, purchases(held_out, training))
     real = logged(catalogue, held_out, training)
     year, weeks = (all_statistics(catalogue, sample) for sample in (logged(catalogue, training, training), real))

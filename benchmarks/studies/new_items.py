@@ -55,7 +55,7 @@ def rankings(
     yield "random", np.random.default_rng(seed).random(shape)
     yield TOPIC, np.tile(items["topic"].map(of_topic).fillna(0.0).to_numpy()[out], (households, 1))
     for encoder in encoders:
-        columns = {label: label for label in ("topic", "name", "text", "domain")}
+        columns = {"category": "topic", "name": "name", "text": "text", "domain": "domain"}
         placed = fit(
             rest, origin="free_choice", columns=columns, dims=complete_journey.DIMS, new_items=new, text=encoder
         ).catalogue

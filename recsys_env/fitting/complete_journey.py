@@ -80,7 +80,7 @@ def _names(products: pd.DataFrame) -> pd.Series:
 
 def fitted(training: pd.DataFrame, **settings: Any) -> FittedWorld:
     """The world fitted to the training purchases, with some settings of `fit`."""
-    columns = {label: label for label in ("topic", "name", "text", "domain")}
+    columns = {"category": "topic", "name": "name", "text": "text", "domain": "domain"}
     return fit(training, origin="free_choice", columns=columns, source=SOURCE, dims=DIMS, **settings)
 
 

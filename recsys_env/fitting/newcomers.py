@@ -31,7 +31,7 @@ def with_newcomers(catalogue: Catalogue, new: pd.DataFrame, encoder: str | Path)
     """
     known = encode(full_texts(catalogue.item_name, catalogue.item_text), encoder)
     said = encode(full_texts(new["name"].to_numpy(), new["text"].to_numpy()), encoder)
-    topic, topics = _joined(catalogue.topic_name, catalogue.item_topic, new["topic"])
+    topic, topics = _joined(catalogue.topic_name, catalogue.item_topic, new["category"])
     domain, domains = _joined(catalogue.domain_name, catalogue.item_domain, new["domain"])
     beta_price, count = catalogue.settings["choice"]["beta_price"], len(new)
     ratios = np.tile(catalogue.item_price_ratio.mean(0, dtype=np.float32), (count, 1))  # as of the others on average

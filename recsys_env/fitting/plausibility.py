@@ -58,7 +58,6 @@ SURE = 2.0  # standard errors by which the weight of taste is at least above 0
 LARGEST, LARGEST_RATE = 50.0, 1e6  # weights and `habit_rate` in ChoiceConfig and FeedbackConfig
 UNIFORM = 1.5  # factor between a constant propensity and that of a uniform draw
 ALL_ALIKE = {  # what follows if the column of a role holds one value
-    "topic": "all items are of one topic, as without it",
     "category": "all items are of one topic, as without it",
     "domain": "the assortment has one part, as without it",
     "name": "items cannot be told apart by it",
@@ -160,9 +159,8 @@ def doubts_about_columns(table: pd.DataFrame, columns: Mapping[str, str | None])
         )
     if (time := columns.get("time")) is not None:
         doubts += _doubts_about_dates(table[time])
-    for role in ("topic", "category"):
-        if columns.get(role) is not None:
-            doubts += _doubts_about_joined_labels(table[columns[role]])
+    if columns.get("category") is not None:
+        doubts += _doubts_about_joined_labels(table[columns["category"]])
     if columns.get("price") is not None:
         if _are_ratings(columns["price"], table[columns["price"]]):
             doubts.append(

@@ -27,14 +27,14 @@ COLUMNS: dict[str, str | None] = {  # role -> its default column
     "price": "sales_value",
     "quantity": "quantity",
     "discount": "retail_disc",
-    "topic": "product_category",
+    "category": "product_category",
     "name": "product_type",
     "text": None,
     "domain": None,
 }
-OPTIONAL = ("price", "quantity", "discount", "topic", "name", "text", "domain")
+OPTIONAL = ("price", "quantity", "discount", "category", "name", "text", "domain")
 OF_PRICE = ("quantity", "discount")  # roles that say something about the price alone
-LABELS = ("topic", "name", "text", "domain")  # of an item
+LABELS = ("category", "name", "text", "domain")  # of an item
 
 
 def named_columns(columns: Mapping[str, str | None] | None) -> dict[str, str | None]:
@@ -110,7 +110,7 @@ def tidy(table: pd.DataFrame, columns: dict[str, str | None]) -> TidyLog:
         }
     )
     nothing, all_alike = (pd.Series(label, data["item"].index) for label in ("", "all"))
-    without = {"topic": all_alike, "name": data["item"], "text": nothing, "domain": nothing}
+    without = {"category": all_alike, "name": data["item"], "text": nothing, "domain": nothing}
     labels, several = {}, np.zeros(lines["item"].max() + 1, np.bool_)
     for role in LABELS:
         labels[role], more = most_frequent_label(pd, lines["item"], data.get(role, without.get(role)))
@@ -123,7 +123,7 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
     """Check a table of items that the log lacks; return their labels, `id` and list `price`, in order of their ids.
 
     Args:
-        table: one row per item, in the columns of the log; those of item, topic, price and text are required.
+        table: one row per item, in the columns of the log; those of item, category, price and text are required.
         columns: as for `tidy`.
         known: ids of the items in the log.
     """
@@ -131,7 +131,7 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
     if not isinstance(table, pd.DataFrame) or len(table) == 0:
         raise ValueError(f"new_items = {shown(table)} must be a pandas DataFrame with one row per new item, or None")
     used = {role: columns[role] for role in ("item", "price", *LABELS)}
-    for role in ("item", "price", "topic", "text"):
+    for role in ("item", "price", "category", "text"):
         if used[role] is None:
             raise ValueError(f"new_items needs a column for {role}: columns={{{role!r}: ...}} names it")
     for role, column in used.items():
@@ -154,13 +154,13 @@ def newcomers(table: pd.DataFrame, columns: dict[str, str | None], known: pd.Ser
     return found.iloc[np.argsort(codes_of(pd, ids)[0], kind="stable")].astype(dict.fromkeys((*LABELS, "id"), str))
 
 
-def kinds(items: pd.DataFrame, label: str, column: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes [M] and names of the topics or domains in this column, in order of the names."""
-    names, codes = np.unique(items[label].to_numpy().astype(str), return_inverse=True)
+def kinds(items: pd.DataFrame, role: str, column: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes [M] and names of the categories or domains in this column, in order of the names."""
+    names, codes = np.unique(items[role].to_numpy().astype(str), return_inverse=True)
     if len(names) > MAX_KINDS or len(names) > len(items) / 2:
         raise ValueError(
-            f"column {shown(column)} gives {len(names)} {label}s for {len(items)} items; "
-            f"use a coarser category: at most {MAX_KINDS} {label}s, of 2 items or more on average"
+            f"column {shown(column)} gives {len(names)} values for {len(items)} items; "
+            f"use a coarser {role}: at most {MAX_KINDS} values, of 2 items or more on average"
         )
     return codes.astype(np.int32), names
 
@@ -202,7 +202,7 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
             raise ValueError(
                 f"purchases has {found} columns named {shown(column)}, given as {role}; a name may stand once"
             )
-    pairs = [("user", "item"), ("user", "time"), ("item", "time"), ("item", "topic")]
+    pairs = [("user", "item"), ("user", "time"), ("item", "time"), ("item", "category")]
     pairs += [(one, other) for one in ("price", "quantity", "discount") for other in COLUMNS if other != one]
     for one, other in pairs:
         if columns[one] is not None and columns[one] == columns[other]:

@@ -90,9 +90,9 @@ def fit_case(rng: np.random.Generator) -> Case:
             10**6 if option in ("dims", "habit_size") else 0.0,
         ][int(rng.integers(9))]
         options[option], names, values, what = bad, (option,), texts(bad), f"{option} = {short(bad)}"
-    elif way == 6 and role in ("user", "item", "time", "price", "topic"):
+    elif way == 6 and role in ("user", "item", "time", "price", "category"):
         bad = [None, 3, ["a"], misspelt(rng, column, table.columns)][int(rng.integers(4))]
-        if bad is None and role in ("price", "topic"):  # a log may lack these columns
+        if bad is None and role in ("price", "category"):  # a log may lack these columns
             raise Skipped
         options["columns"], names, values, what = {role: bad}, (role, "column"), texts(bad), f"{role} = {bad!r}"
     elif way == 8:

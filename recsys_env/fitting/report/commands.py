@@ -47,9 +47,9 @@ def fit(
     Args:
         log: a .csv, .tsv or .parquet file with one row per purchase, or, with the origin pages, one row per shown item.
             Text files are in UTF-8, also compressed by gzip; commas, semicolons, tabs or bars separate their columns.
-        columns: the log's column of each role: user=customer item=product time=when price=paid topic=category. The
+        columns: the log's column of each role: user=customer item=product time=when price=paid category=kind. The
             roles are those of `recsys_env.fitting.fit`. Only user, item and time are required: price, quantity,
-            discount, topic and name are used if the log has columns with the default names. Numbers as times are
+            discount, category and name are used if the log has columns with the default names. Numbers as times are
             seconds, milliseconds, microseconds or nanoseconds since 1970, or dates such as 20240301. The roles of a log
             of pages are those of `recsys_env.fitting.fit_pages`: user=visitor item=offer time=when event=clicked
             position=slot propensity=pscore.
