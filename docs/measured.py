@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -22,6 +23,7 @@ from benchmarks.result_files import RESULTS
 from recsys_env import cli
 from recsys_env.evaluation.statistics import rescaled, scale_ends
 from recsys_env.evaluation.stored import read_result
+from recsys_env.evaluation.tables import spread
 from recsys_env.files import read_json
 from recsys_env.policies import ORACLES
 
@@ -86,6 +88,25 @@ def leaders(rewards: Mapping[str, float]) -> dict[str, str]:
         "the best oracle": rewards.keys() & ORACLES.keys(),
     }
     return {who: max(sorted(of), key=lambda name: rewards[name]) for who, of in kinds.items() if of}
+
+
+def who_earns_most(rewards: Mapping[str, Mapping[str, Any]], where: str = "") -> str:
+    """Which of these rewards with intervals is the highest, and which intervals overlap with its: words of a sentence.
+
+    Args:
+        where: words behind "earns the most".
+    """
+    best = max(rewards, key=lambda name: rewards[name]["mean"])
+    low, _ = _ends(rewards[best])
+    near = [f"`{name}`" for name, reward in rewards.items() if name != best and _ends(reward)[1] >= low]
+    overlap = f" (intervals that overlap: {', '.join(near)})" if near else ""
+    return f"`{best}` earns the most{where}, {spread(rewards[best])}{overlap}"
+
+
+def _ends(reward: Mapping[str, Any]) -> tuple[float, float]:
+    """The ends of an interval; one of unknown width overlaps with all."""
+    width = math.inf if reward["ci95"] is None else reward["ci95"]
+    return reward["mean"] - width, reward["mean"] + width
 
 
 def folded(title: str, text: str) -> str:

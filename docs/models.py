@@ -22,6 +22,7 @@ from measured import (
     stored,
     whence,
     whence_rows,
+    who_earns_most,
 )
 
 from recsys_env.evaluation.plots import COLOURS
@@ -230,8 +231,7 @@ def kinds() -> str:
             for name, row in result["rows"].items()
             if name in row["beside"]
         }
-        best = max(alone, key=lambda name: alone[name]["mean"])
-        means = f"In `{settings['task']}`, `{best}` earns the most where all play the same, {spread(alone[best])}."
+        means = f"In `{settings['task']}`, {who_earns_most(alone, ' where all play the same')}."
         head = ["policy", "individual reward", "satisfaction", "diversity", "rating", "beside others", "best team with"]
         head += ["ms a page", "tokens a page", "a best reply gains"]
         sections.append(section(means, markdown(head, rows), how=how))

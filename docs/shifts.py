@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from measured import of_tasks, section, stored, union, whence
+from measured import of_tasks, section, stored, union, whence, who_earns_most
 
 from recsys_env.evaluation.tables import markdown, marked, platform_values, spread
 from recsys_env.policies import ORACLES
@@ -35,10 +35,10 @@ def unseen() -> str:
             f"worlds, ± 95 % over worlds. {'; '.join(said)}. {whence(result, 'unseen-' + settings['task'] + '.json')}"
         )
         alone = {name: row["unseen"]["itself"] for name, row in result["rows"].items()}
-        best, learned = (max(of, key=lambda name: alone[name]["mean"]) for of in (alone, result["trained"]))
+        learned = max(result["trained"], key=lambda name: alone[name]["mean"])
         means = (
-            f"In worlds of `{settings['task']}` that nothing was trained on, `{best}` earns the most beside itself, "
-            f"{spread(alone[best])}; the best learner, `{learned}`, earns {spread(alone[learned])}."
+            f"In worlds of `{settings['task']}` that nothing was trained on, "
+            f"{who_earns_most(alone, ' beside itself')}; the best learner, `{learned}`, earns {spread(alone[learned])}."
         )
         head = ["policy", "catalogue", *(f"beside {who}" for who in settings["company"])]
         sections.append(section(means, markdown(head, rows), how=how))

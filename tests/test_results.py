@@ -704,6 +704,13 @@ def test_comparisons_are_sentences_and_a_table(monkeypatch: pytest.MonkeyPatch) 
     assert [row[-1].strip() for row in next(tables(text))[1]] == ["`b`", "neither"]
 
 
+def test_the_best_of_several_is_said_with_those_that_chance_cannot_tell_from_it() -> None:
+    rewards = {"a": gain(10.0, 1.0), "b": gain(12.0, 1.5), "c": gain(9.0, 1.0), "d": {"mean": 8.0, "ci95": None}}
+    said = measured.who_earns_most(rewards, " alone")
+    assert said == "`b` earns the most alone, 12.00 ±1.50 (intervals that overlap: `a`, `d`)"
+    assert measured.who_earns_most({"a": gain(10.0, 1.0), "b": gain(12.0, 0.5)}) == "`b` earns the most, 12.00 ±0.50"
+
+
 def test_a_sweep_says_what_it_chose_and_cost(nothing_measured: Path) -> None:
     def run(reward: float, **changed: float) -> dict[str, Any]:
         row = {"changed": changed, "seed": 100, "reward": {"mean": reward, "ci95": 0.1}}
