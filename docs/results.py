@@ -199,9 +199,9 @@ def task_scores(task: str, folder: Path) -> str:
         runs = {name: row["runs"]["trained"] for name, row in trained.items()}
         draw_seeds(task, runs, levels, folder / f"seeds-{task}.png")
         draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png", levels)
-        most = who_earns_most({name: row["reward"] for name, row in trained.items()}, " per agent and episode")
+        most = who_earns_most({name: row["reward"] for name, row in trained.items()})
         text += [
-            f"Of the learners {most}.",
+            f"Of the learners {most}, per agent and episode.",
             picture(folder / f"seeds-{task}.png", f"reward of each seed of the learners on {task}"),
             learners.on_task(task, trained),
             *filter(None, [suites.above_hundred(task, suites.scores_of_learners(task))]),

@@ -39,8 +39,8 @@ def learners_of(task: str) -> str:
     ]
     if not rows:
         return f"Not run yet: {measured.MEASURED_BY['training']}."
-    name, _, best = max(learners, key=lambda row: row[2]["reward"]["mean"])
-    note = f"`{name}` earns the most of all learners, {spread(best['reward'])} per agent and episode."
+    most = measured.who_earns_most({name: of["reward"] for name, _, of in learners}, " of all learners")
+    note = f"{most}, per agent and episode."
     return "\n\n".join([note, markdown(["what", "learners", "gain, or individual reward"], rows), *_ends(task)])
 
 
