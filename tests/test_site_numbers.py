@@ -173,6 +173,9 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
             f"{learners.budget('creators-v0'):,} agent-steps and fewer ticks"
         ),
         lambda: f"seven runs of {learners.SHORT:,} ticks on a seed that is not published ({sweep.SEEDS[0][0]})",
+        lambda: "a second round of {} runs".format(
+            len(sweep.SEEDS[1]) * len(sweep.changes(learners.LEARNERS["ppo-torch"]))
+        ),
         lambda: "plays each setting with two other seeds ({} and {})".format(*sweep.SEEDS[1]),
         lambda: "{:.1f} million, after {:,} logged pages".format(
             Generative("streaming-v1").timesteps / 1e6, Generative("streaming-v1").pages
