@@ -30,7 +30,7 @@ from recsys_env.provenance import provenance
 from ..result_files import earlier, store
 from .evidence import speed
 from .played import HELD_OUT, Played, ratio
-from .trainings import Case, train_missing
+from .trainings import Case, all_options, train_missing
 
 TASK, FAIR, BAIT = "creators-v0", "creators-fair", "creators-bait"
 SIZES = (2, 5, 10, 20, 50)
@@ -83,7 +83,12 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="numbers of creators")
     parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
     args = parser.parse_args()
-    settings = {"episodes": args.episodes, "ticks": args.ticks, "sizes": list(args.sizes), "training": TRAINING}
+    settings = {
+        "episodes": args.episodes,
+        "ticks": args.ticks,
+        "sizes": list(args.sizes),
+        "training": all_options(TRAINING),
+    }
     scripted, runs = (dict(earlier("crowds", part, settings)) for part in ("scripted", "learned"))
     if not scripted:
         scripted = {

@@ -32,7 +32,7 @@ from recsys_env.provenance import provenance
 
 from ..result_files import earlier, store
 from .played import HELD_OUT, play, ratio
-from .trainings import Case, train_missing
+from .trainings import Case, all_options, train_missing
 
 SHARED: Mapping[str, Any] = {"observation": {"share": True}}
 TOPICS = 12
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", choices=tuple(cases(0)), default=tuple(cases(0)), help="trainings")
     parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
     args = parser.parse_args()
-    settings = {"episodes": args.episodes, "timesteps": args.timesteps, "training": TRAINING}
+    settings = {"episodes": args.episodes, "timesteps": args.timesteps, "training": all_options(TRAINING)}
     scripted, runs = (dict(earlier("partners", part, settings)) for part in ("scripted", "learned"))
     if not scripted:
         with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:

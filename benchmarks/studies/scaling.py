@@ -66,7 +66,8 @@ class Study:
     def __init__(self, task: str, args: argparse.Namespace) -> None:
         self.task, self.args = task, args
         self.settings = {"task": task, "device": args.device, "threads": args.threads, "episodes": args.episodes}
-        self.settings |= {"rivals": RIVALS, "warmup": WARM_UP, "most_steps": args.steps}
+        options = Generative(task=task, pretraining_steps=args.steps).hyperparameters()
+        self.settings |= {"rivals": RIVALS, "warmup": WARM_UP, "options": options}
         self._cells = dict(earlier(self.name, "cells", self.settings))
         self._beside = dict(earlier(self.name, "beside", self.settings))
         self._logged: tuple[tuple[int, int], LoggedPages] | None = None
@@ -157,7 +158,7 @@ def operations(network: GenerativeNetwork, pages: LoggedPages) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", default=["streaming-v1"])
+    parser.add_argument("--tasks", nargs="+", default=["streaming-v1", "playlist-v0"])
     parser.add_argument("--sizes", nargs="+", default=list(SIZES))
     parser.add_argument("--pages", nargs="+", type=int, default=list(PAGES))
     parser.add_argument("--seeds", type=int, default=SEEDS)

@@ -32,6 +32,13 @@ class Case(NamedTuple):
     options: Mapping[str, Any]
 
 
+def all_options(training: Mapping[str, Any]) -> dict[str, Any]:
+    """All hyper-parameters of a study's trainings, also those at their defaults, which may change: runs with others are
+    not added to a stored result. Their steps are the study's own."""
+    options = TorchPPO("duel-v1", **training).hyperparameters()
+    return {name: value for name, value in options.items() if name != "timesteps"}
+
+
 def trained(name: str, case: Case, seed: int, episodes: int) -> dict[str, Any]:
     """Train a case with one seed, and play the held-out episodes.
 

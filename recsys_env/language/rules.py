@@ -94,7 +94,8 @@ FACTS = (
     Fact(
         "popularity",
         lambda value: f"popularity {value:.1f}",
-        '"popularity": clicks of all visitors on it lately; 1 is the mean of all items before the episode',
+        '"popularity": clicks of all visitors on it, of which older ones count less; 1 is the mean of all items before '
+        "the episode",
     ),
     Fact(
         "ctr",
@@ -226,9 +227,11 @@ def _layout(envs: VectorEnv) -> Iterator[str]:
         raise ValueError(f"PAGES of language/rules.py does not describe page = {config.page!r}")
     if config.opens_agent or (several and len(config.scenes) == 1):
         yield PAGES[config.page]
-    alike = config.choice.eta == config.choice.kappa == 0
-    yield f"The visitor looks at {'all positions alike' if alike else 'the first positions most'}."
-    whole = "page, of all agents' items together" if several and len(config.scenes) == 1 else "page"
+    if config.slots > 1 or config.page == "shared":
+        alike = config.choice.eta == config.choice.kappa == 0
+        yield f"The visitor looks at {'all positions alike' if alike else 'the first positions most'}."
+    together = several and len(config.scenes) == 1 and not config.opens_agent
+    whole = "page, of all agents' items together" if together else "page"
     yield f"The visitor clicks at most one item of a {whole}."
 
 
@@ -310,7 +313,9 @@ def _told(envs: VectorEnv, n: int) -> Iterator[str]:
     if config.private:
         yield (
             "The visitor's privacy is protected. What it clicked or passed over, how often it came, and how satisfied "
-            "it is are withheld from you. What it seems to like, and how well items fit it, contain random noise."
+            "it is are withheld from you. What it seems to like, and how well items fit it, contain random noise, so "
+            "the numbers may lie far outside of their ranges. Numbers about the clicks of all visitors are those from "
+            "before the episode."
         )
     if "visits" in seen:
         whose = "with you" if config.opens_agent else "of this person"
