@@ -459,7 +459,7 @@ def test_values_of_pages_are_ordered_alike_where_the_log_is_random(log: Any, mon
         assert 0.6 < row["world"]["mean"] / row["ips"]["mean"] < 1.6, name  # which rest on few clicks
     values = {name: row["world"]["mean"] for name, row in found["policies"].items()}
     assert values["fitted utility"] > values["popularity"] > values["random"]
-    monkeypatch.setattr(page_values, "FEWEST_MATCHED", 10**6)
+    monkeypatch.setattr(page_values, "FEWEST_CLICKS", 10**6)
     rare = page_values.page_values(world.catalogue, model, *shown, None)
     assert all(row["dr"] is None and row["ips"] is None for row in rare["policies"].values())
     assert rare["pairs"] == {"differ": 0, "ordered alike": 0}
@@ -506,6 +506,16 @@ def test_a_world_that_is_right_is_not_doubted_whatever_fills_the_slots_below(fit
     worse = dataclasses.replace(catalogue, item_intercept=catalogue.item_intercept - np.float32(1.0))
     assert page_values.page_values(worse, model, rows, rows, None)["policies"]["appeal"]["apart"]
     assert items > 20
+
+
+def test_values_that_rest_on_a_few_heavy_slots_are_left_out() -> None:
+    """Clicks on slots of small weight alone would give a narrow interval beside the truth."""
+    assert page_values._worth(np.full((50, 2), 3.0), np.full((50, 2), 0.5)) == pytest.approx(50)
+    assert page_values._worth(np.zeros((50, 2)), np.full((50, 2), 0.5)) == 0
+    weight, chance = np.full(3000, 1.4), np.full(3000, 0.1)
+    assert page_values._worth(weight, chance) == pytest.approx(300)
+    weight[:30] = 267.0
+    assert page_values._worth(weight, chance) < page_values.FEWEST_CLICKS
 
 
 def test_chance_is_judged_over_users_and_among_all() -> None:

@@ -11,7 +11,7 @@ from .click_prediction import BINS, RESAMPLES
 from .click_realism import MARGINALS
 from .diagnosis import UNUSUAL
 from .markup import bullets, draw_intervals, figure, interval_text, paragraph, table
-from .page_values import FEWEST_MATCHED, LACKING
+from .page_values import FEWEST_CLICKS, LACKING
 from .ranking import FITTED
 from .shared_sections import distances, draw_items, likeness, limits, policies
 from .verdict import percent
@@ -180,8 +180,9 @@ def _page_values(found: Mapping[str, Any]) -> list[str]:
             "counts its own click probabilities of these slots in the same way. The doubly robust estimate (DR) "
             "corrects DM by IPS of its errors. The mean weight of these slots is 1, but for chance, if the log could "
             "have shown all that the policy shows and its propensities are right. The estimates are "
-            f"left out if its whole interval is below {1 - LACKING:g} or above {1 + LACKING:g}, and if fewer "
-            f"than {FEWEST_MATCHED} of the slots in which the log shows the policy's item were clicked."
+            f"left out if its whole interval is below {1 - LACKING:g} or above {1 + LACKING:g}. They are also left out "
+            f"if the slots in which the log shows the policy's item were clicked fewer than {FEWEST_CLICKS} times, or "
+            f"if they are worth fewer clicks than that: a few slots with large weights may decide the estimate."
         ),
         table(["policy", "world", "DM", "DR", "IPS", "mean weight"], rows),
         paragraph(

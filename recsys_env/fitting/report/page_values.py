@@ -37,7 +37,7 @@ from .click_prediction import (
 SEED = 0
 PAGES = 20_000  # of more, the first ones in time
 CELLS = 2_000_000  # pages x items whose scores are in memory at a time
-FEWEST_MATCHED = 20  # clicks on what a policy would show; of fewer, intervals are far too narrow
+FEWEST_CLICKS = 20  # on what a policy would show, as many as equal weights would need; with fewer, intervals mislead
 LACKING = 0.05  # of a mean importance weight of 1: about the share of clicks that estimates may miss
 
 
@@ -62,8 +62,8 @@ def page_values(
         - policies: name -> world, ips, dm, dr, in clicks per page, and weight, the importance weight of its slots:
           intervals; apart, whether world and ips differ beyond chance. A mean weight below 1 means that the log could
           not have shown all that the policy shows; one above 1 means that propensities are wrong. world, ips and dr are
-          None if it differs from 1 by more than `LACKING` beyond chance, or if fewer than `FEWEST_MATCHED` of the slots
-          that show what the policy would show were clicked.
+          None if it differs from 1 by more than `LACKING` beyond chance, or if the slots that show what the policy
+          would show got, or are worth, fewer than `FEWEST_CLICKS` clicks.
         - pairs: how many pairs of policies DR separates beyond chance, and how many of these the world orders alike.
 
         Beyond chance means with 95 % for all policies, or all pairs, together (Bonferroni).
@@ -97,7 +97,7 @@ def page_values(
         of_world = (same / propensity * expected).sum(axis=1)
         weight = mean_over_users(user, (same / propensity).mean(axis=1))
         supported = weight["high"] > 1 - LACKING and weight["low"] < 1 + LACKING
-        supported &= (same & (clicked > 0)).sum() >= FEWEST_MATCHED
+        supported &= min((same & (clicked > 0)).sum(), _worth(same / propensity, expected)) >= FEWEST_CLICKS
         values = {"world": of_world, **values}
         found[name] = {
             "weight": weight,
@@ -118,6 +118,16 @@ def page_values(
         "policies": found,
         "pairs": _pairs(user, robust, by_world),
     }
+
+
+def _worth(weight: np.ndarray, click: np.ndarray) -> float:
+    """How many clicks with equal weights would tell a value as surely as IPS with these weights does, given the
+    probability of each click (Kish 1965, effective sample size).
+
+    The clicks of the log alone do not say it: a slot of large weight matters also if it was not clicked by chance.
+    """
+    square = float((weight**2 * click).sum())
+    return float((weight * click).sum()) ** 2 / square if square > 0 else 0.0
 
 
 def _alike(rows: Shown) -> np.ndarray:
