@@ -153,10 +153,7 @@ def recovery() -> str:
     rows = []
     for (log, pages, vectors), cells in groups.items():
         taus, factors = ([cell[key] for cell in cells] for key in ("tau", "factor"))
-        covered = [
-            sum(abs(e["estimate"] - e["true"]) < 1.96 * e["error"] for e in (cell["estimates"][name] for cell in cells))
-            for name in names
-        ]
+        covered = [sum(_held(cell, name) for cell in cells) for name in names]
         regrets = [_regret(list(cell["truth"].values()), list(cell["scores"].values())) for cell in cells]
         said = [f"{np.mean(taus):.2f}", f"{min(taus):.2f}", f"{100 * max(regrets):.1f} %"]
         said += [f"{np.median(factors):.2f}", f"{max(factors):.2f}"]
@@ -166,9 +163,15 @@ def recovery() -> str:
         ]
         rows.append([log, f"{pages:,}", vectors, str(len(cells)), *said, *counts])
     taus = [cell["tau"] for cell in result["cells"].values()]
+    held = {name: [_held(cell, name) for cell in result["cells"].values()] for name in names}
+    held["choice.beta_taste"] = [
+        _held(cell, "choice.beta_taste") for cell in result["cells"].values() if cell["vectors"] == "given"
+    ]
+    shares = ", ".join(f"{sum(of)} of {len(of)} for `{name}`" for name, of in held.items())
     found = (
         f"A world fitted to a log of pages and the world that wrote it rank policies with a Kendall's τ of "
-        f"{min(taus):.2f} to {max(taus):.2f}, {np.mean(taus):.2f} on average."
+        f"{min(taus):.2f} to {max(taus):.2f}, {np.mean(taus):.2f} on average. The true weight is within its 95 % "
+        f"interval in {shares}."
     )
     how = (
         f"{len(result['settings']['policies'])} policies play in the world fitted to a log and in the synthetic world "
@@ -180,6 +183,12 @@ def recovery() -> str:
     heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "regret, largest"]
     heads += ["factor: median", "largest"]
     return section(found, markdown([*heads, *(f"`{name}`" for name in names)], rows), how=how)
+
+
+def _held(cell: Mapping[str, Any], weight: str) -> bool:
+    """Whether the true weight is within the 95 % interval of its estimate."""
+    found = cell["estimates"][weight]
+    return abs(found["estimate"] - found["true"]) < 1.96 * float(found["error"])
 
 
 def page_growth() -> str:

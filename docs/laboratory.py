@@ -107,7 +107,9 @@ def _wrong(name: str, row: Mapping[str, Any]) -> str:
     wrong = [design for design, found in row["designs"].items() if found["worse"][1] > 0.5]
     off = [design for design, found in row["designs"].items() if design not in wrong and _missed(found["share"])]
     said = (
-        f"most experiments by {listed(wrong)} pick the worse policy" if wrong else "no design is shown to fail mostly"
+        f"most experiments by {listed(wrong)} pick the worse policy"
+        if wrong
+        else "no design is shown to pick the worse policy in most experiments"
     )
     also = f", and experiments by {listed(off)} miss the size of the effect" if off else ""
     return f"With {policies} on `{task}`, {said}{also}."
