@@ -215,7 +215,7 @@ def log_limits() -> dict[str, str]:
         "widest_prices": f"{plausibility.WIDEST:,.0f}",
         "typical_price": f"{plausibility.TYPICAL:.0f}",
         "largest_rating": f"{plausibility.LARGEST_RATING}",
-        "fewest_matched": f"{page_values.FEWEST_MATCHED}",
+        "fewest_matched": f"{page_values.FEWEST_CLICKS}",
     }
 
 
