@@ -37,7 +37,8 @@ def purpose_of(task: str) -> str:
         return str(missing)
     words = {True: "yes", False: "no", None: "not decided"}
     rows = [[shown.what, shown.said, words[shown.met], shown.why] for shown in found]
-    return markdown(["the task was made so that", "measured", "holds", "why"], rows)
+    table = markdown(["the task was made so that", "measured", "holds", "why"], rows)
+    return f"{table}\n\nA gain holds if its estimate reaches what is asked for and its interval lies above 0.\n"
 
 
 def _reaches(gain: dict[str, Any], least: float) -> tuple[str, bool | None]:
