@@ -282,6 +282,8 @@ class Generative(Pretrained, TorchPPO):
     n_steps: Count = 200
     n_epochs: Count = 2
     batch_size: Annotated[int, Range(2)] = 1024
+    kl_coef: NotNegative = 0.0
+    """Weight of the divergence from the pre-trained network; 0 = none."""
 
     def check(self) -> None:
         if self.memory:

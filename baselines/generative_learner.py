@@ -34,6 +34,7 @@ class GenerativeLearner(PPOLearner):
 
     def __init__(self, training: Training, options: Generative) -> None:
         stored = None if training.checkpoint is None else training.checkpoint.arrays.pop(MEASURED)
+        self.kl_coef = options.kl_coef
         super().__init__(training, options)
         if stored is not None:
             self.recommender.measured = from_array(stored)

@@ -31,7 +31,7 @@ from recsys_env.trained.weights import from_arrays, to_arrays
 
 from .algorithms import GenerativeGRPO
 from .generative_pretraining import MEASURED, Recommender, from_array, to_array
-from .ppo_torch import gumbel, slate_log_probability
+from .ppo_torch import divergence, gumbel, slate_log_probability
 from .training import Point, RolloutRewards, Training
 
 # isort: split
@@ -96,9 +96,7 @@ def objective(now: torch.Tensor, pages: Pages, rows: torch.Tensor, options: Gene
     """
     ratio, gain = (now - pages.old[rows]).exp(), pages.advantages[rows]
     clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
-    beyond = pages.reference[rows] - now
-    divergence = beyond.exp() - beyond - 1  # estimated from what was chosen, never negative (Schulman 2020)
-    return (clipped - options.kl_coef * divergence).mean()
+    return (clipped - options.kl_coef * divergence(now, pages.reference[rows])).mean()
 
 
 class GRPOLearner:

@@ -17,6 +17,7 @@ MAPPO: Yu et al. 2022; generalised advantages: Schulman et al. 2016; slates: Pla
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,6 +281,8 @@ class Batch:
         sequences: [M, L] their numbers, -1 = none.
         old: [T·R] log-probabilities of what was chosen.
         advantages, returns: [T·R].
+        reference: [T·R] log-probabilities of what was chosen, by the network as training in the game began; None where
+            the policy is not held near it.
     """
 
     rollout: Rollout
@@ -287,6 +290,18 @@ class Batch:
     old: torch.Tensor
     advantages: torch.Tensor
     returns: torch.Tensor
+    reference: torch.Tensor | None = None
+    kl_coef: float = 0.0  # weight of the divergence from the reference
+
+
+@torch.no_grad()
+def log_probabilities(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities [T·R] of what was chosen at the pages of these sequences; 0 elsewhere."""
+    found = torch.zeros(rollout.active.numel(), device=rollout.observations.device)
+    for some in sequences.split(max(1, AT_ONCE // sequences.shape[1])):
+        numbers, log_probability, _, _ = evaluate(agent, rollout, some)
+        found[numbers] = log_probability
+    return found
 
 
 @torch.no_grad()
@@ -323,6 +338,13 @@ def evaluate(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> list[to
     return [part[there] for part in (flat, *found)]
 
 
+def divergence(now: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Divergence [R] of a policy from a reference, estimated from the log-probabilities of what it chose (Schulman
+    2020); never negative."""
+    beyond = reference - now
+    return beyond.exp() - beyond - 1
+
+
 def update(
     agent: Agent,
     optimiser: torch.optim.Optimizer,
@@ -346,6 +368,8 @@ def update(
                 clipped = torch.minimum(ratio * gain, ratio.clamp(1 - options.clip, 1 + options.clip) * gain)
                 error = (value - batch.returns[numbers]) / agent.critic.unit
                 loss = 0.5 * error.square().mean() - (clipped + ent_coef * entropy).mean()
+                if batch.reference is not None:
+                    loss = loss + batch.kl_coef * divergence(log_probability, batch.reference[numbers]).mean()
                 (loss * (len(numbers) / of_all)).backward()
             for group in optimiser.param_groups:
                 nn.utils.clip_grad_norm_(group["params"], 0.5)
@@ -359,6 +383,7 @@ class PPOLearner:
     """
 
     has_progress_bar = False
+    kl_coef = 0.0  # weight of the divergence from the network as training in the game began
 
     def __init__(self, training: Training, options: TorchPPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
@@ -380,6 +405,7 @@ class PPOLearner:
             name: torch.optim.Adam(self._groups(agent), options.learning_rate, eps=1e-5)
             for name, agent in self.agents.items()
         }
+        self.references = copy.deepcopy(self.agents) if self.kl_coef else {}
         if training.checkpoint:
             from_arrays(training.checkpoint.path, training.checkpoint.arrays, self._parts())
         elif options.pages:
@@ -430,13 +456,19 @@ class PPOLearner:
 
     def _assess(self, name: str) -> Batch:
         discounts = self.options.discounts(self.training.config)
-        return assess(self.agents[name], self.rollout, self.rows[name], discounts, self.options.gae_lambda)
+        batch = assess(self.agents[name], self.rollout, self.rows[name], discounts, self.options.gae_lambda)
+        if name in self.references:
+            batch.reference = log_probabilities(self.references[name], self.rollout, batch.sequences)
+            batch.kl_coef = self.kl_coef
+        return batch
 
     def _measure(self, name: str) -> None:
         agent, pages = self.agents[name], self.rollout.pages(self.rows[name])
         agent.actor.measure(self.rollout.observations.flatten(0, 1)[torch.from_numpy(pages)])
         if len(pages) > 1 and (unit := self._assess(name).returns[torch.from_numpy(pages)].std()) > 0:
             agent.critic.unit.copy_(unit)
+        if name in self.references:
+            self.references[name].load_state_dict(agent.state_dict())
 
     def _update(self, name: str, left: float) -> None:
         for group in self.optimisers[name].param_groups:
@@ -446,7 +478,8 @@ class PPOLearner:
             update(self.agents[name], self.optimisers[name], batch, self.options, self.options.ent_coef * left)
 
     def _parts(self) -> dict[str, Any]:
-        return {**self.agents, **{f"{name}.optimiser": part for name, part in self.optimisers.items()}}
+        references = {f"{name}.reference": agent for name, agent in self.references.items()}
+        return {**self.agents, **references, **{f"{name}.optimiser": part for name, part in self.optimisers.items()}}
 
     def resume_arrays(self) -> dict[str, np.ndarray]:
         return to_arrays(self._parts())

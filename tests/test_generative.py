@@ -5,6 +5,7 @@ GRPO, which trains it without a critic, is in `test_grpo.py`.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import shutil
 from functools import partial
@@ -22,6 +23,7 @@ import torch
 from reproducible import check_training
 
 import recsys_env
+from baselines import ppo_torch
 from baselines.algorithms import Generative
 from baselines.generative_learner import GenerativeLearner
 from baselines.generative_pretraining import losses, predictors
@@ -480,6 +482,25 @@ def test_what_was_pre_trained_moves_slowly(pages: int, body: float, tmp_path: Pa
     assert len(paces) == sum(len(group["params"]) for group in groups) == len([*agent.parameters()])
     assert {paces[id(part)] for part in agent.actor.body.parameters()} == {body}
     assert {paces[id(part)] for part in (agent.actor.log_weight, *agent.critic.parameters())} == {1.0}
+
+
+def test_divergence_holds_the_policy_near_the_pre_trained_one(tmp_path: Path) -> None:
+    moved = []
+    for kl_coef in (0.0, 100.0):
+        run = options(tmp_path / str(kl_coef), kl_coef=kl_coef, learning_rate=3e-3, n_epochs=4)
+        learner = GenerativeLearner(begin(run), run)
+        ((name, agent),) = learner.agents.items()
+        before = copy.deepcopy(agent)
+        learner.learn(1200, lambda point: None)
+        sequences = torch.from_numpy(learner.rollout.sequences(learner.rollout.pages(learner.rows[name])))
+        now, then = (ppo_torch.log_probabilities(one, learner.rollout, sequences) for one in (agent, before))
+        moved.append(float(ppo_torch.divergence(now, then).mean()))
+        assert any(key.startswith(f"{name}.reference") for key in learner.resume_arrays()) == bool(kl_coef)
+        for one, other in zip(learner.references.values(), [before], strict=False):
+            assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert 0 < moved[1] < moved[0] / 3
+    train(options(tmp_path / "goes on", kl_coef=1.0))
+    train(options(tmp_path / "goes on", kl_coef=1.0, timesteps=1200, resume=True))
 
 
 def test_scores_are_the_sum_of_their_parts() -> None:
