@@ -19,6 +19,7 @@ from baselines.comparison import Comparison
 from baselines.learners import SEEDS, SHORT_RUNS
 from baselines.reference import comparisons as compare_learners
 from baselines.reference import training_summary
+from benchmarks.ages import AWAITED
 from benchmarks.result_files import RESULTS
 from recsys_env import cli
 from recsys_env.evaluation.statistics import rescaled, scale_ends
@@ -217,7 +218,13 @@ def whence(origin: Mapping[str, Any], name: str) -> str:
     commands = [as_today(command) for command in said["command"]]
     command = f"`{commands[0]}`" if len(commands) == 1 else f"Made by {len(commands)} commands (the raw file has them)"
     cores = f", {origin['cores']} cores" if "cores" in origin else ""
-    return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; raw: `benchmarks/results/{name}`."
+    return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; {_raw(name)}"
+
+
+def _raw(name: str) -> str:
+    """Where a raw result is, and whether it is older than the code that it is about."""
+    older = " The code that it measures has changed since." if Path(name).stem in AWAITED else ""
+    return f"raw: `benchmarks/results/{name}`.{older}"
 
 
 def as_today(command: str) -> str:
@@ -233,7 +240,7 @@ def whence_rows(rows: Mapping[str, Any], name: str) -> str:
     for row, value in rows.items():
         sources.setdefault(whence(value["source"], name).partition("; raw:")[0], []).append(f"`{row}`")
     said = [source + (f" ({', '.join(of)})" if len(sources) > 1 else "") for source, of in sources.items()]
-    return f"{'; '.join(said)}; raw: `benchmarks/results/{name}`."
+    return f"{'; '.join(said)}; {_raw(name)}"
 
 
 def origin_of(sources: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:

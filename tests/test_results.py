@@ -704,6 +704,16 @@ def test_comparisons_are_sentences_and_a_table(monkeypatch: pytest.MonkeyPatch) 
     assert [row[-1].strip() for row in next(tables(text))[1]] == ["`b`", "neither"]
 
 
+def test_a_result_that_is_older_than_its_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = {"command": "python -m benchmarks.studies.recovery", "processor": "a CPU", "date": "2026-12-01"}
+    monkeypatch.setattr(measured, "AWAITED", ("recovery",))
+    assert measured.whence(origin, "recovery.json").endswith(
+        "recovery.json`. The code that it measures has changed since."
+    )
+    assert measured.whence(origin, "words.json").endswith("words.json`.")
+    assert measured.whence_rows({"a": {"source": origin}}, "recovery.json").count("has changed since") == 1
+
+
 def test_the_best_of_several_is_said_with_those_that_chance_cannot_tell_from_it() -> None:
     rewards = {"a": gain(10.0, 1.0), "b": gain(12.0, 1.5), "c": gain(9.0, 1.0), "d": {"mean": 8.0, "ci95": None}}
     said = measured.who_earns_most(rewards, " alone")
