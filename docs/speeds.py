@@ -34,7 +34,7 @@ CAUSES = {  # words -> why an aim for speed that has them is missed; the first e
 
 def parts() -> dict[str, Callable[[], str]]:
     """Name of a section -> function that returns it."""
-    made = (speed, stages, profile, growth, trainers, recsim_ng)
+    made = (speed, stages, profile, growth, trainers, recsim_ng, logs)
     return {function.__name__: function for function in made}
 
 
@@ -306,3 +306,40 @@ def recsim_ng() -> str:
         f"with default threads; windows that take turns, medians of {result['settings']['rounds']}; without compile "
         f"time. {whence(result, 'recsim_ng.json')}",
     )
+
+
+def logs() -> str:
+    """How fast `record` writes rows, and how much memory it takes."""
+    result = stored("logs")
+    rows = [
+        [
+            f"`{case['task']}`",
+            f"`{case['policies']}`",
+            ", ".join(case["columns"]),
+            f"{case['rows']:,}",
+            "{median:,.0f} [{low:,.0f}, {high:,.0f}]".format(**case["rows_per_second"]),
+            f"{case['rows'] / case['log_seconds']:,.0f}",
+            f"{case['bytes_per_row']:.0f}",
+        ]
+        for case in result["cases"]
+    ]
+    slow, fast = (f(case["rows_per_second"]["median"] for case in result["cases"]) for f in (min, max))
+    memory = [f"{row['megabytes']:.0f} MiB for {row['rows']:,}" for row in result["memory"]]
+    found = (
+        f"Beyond the time of the game, a second of processor time writes {slow:,.0f} to {fast:,.0f} rows. The largest "
+        f"memory of a process hardly depends on the number of rows: {', '.join(memory)}."
+    )
+    how = (
+        f"Rows per second of processor time, in all threads: the median of {result['settings']['rounds']} rounds, with "
+        f"quartiles. {whence(result, 'logs.json')}"
+    )
+    head = [
+        "task",
+        "policies",
+        "columns on request",
+        "rows",
+        "rows/s of the log alone",
+        "rows/s with the game",
+        "bytes",
+    ]
+    return section(found, markdown(head, rows), how=how)
