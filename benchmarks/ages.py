@@ -80,7 +80,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
     "experiments": ("recsys_env/experiments/",),
 }
 ABOUT = {  # stored file -> area; all other files are about the tasks and policies that they name
-    **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged", "recsim_ng"), "kernels"),
+    **dict.fromkeys(("soak", "mutants", "speed", "profile", "trainers", "unchanged", "recsim_ng", "logs"), "kernels"),
     "gpu": "cuda",
     **dict.fromkeys(("fit_origin", "fit_report", "fit_growth", "new_items"), "fitting"),
     **dict.fromkeys(("page_growth", "recovery"), "pages"),
