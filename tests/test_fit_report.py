@@ -566,7 +566,12 @@ def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
 
 def test_a_table_of_another_form_is_named(tmp_path: Path) -> None:
     for text, message in (
-        ("user,item,time\n1,2,3,4\n1,2,3\n1,2,3,4,5\n", "log.csv is no table whose lines all have the columns of the"),
+        (
+            "user,item,time\n1,2,3,4\n1,2,3,4\n",
+            "log.csv has 4 fields in line 2 and 3 in its header, .* name every column",
+        ),
+        ("user,item,time\n\n1,2,3,\n", "log.csv has 4 fields in line 3 and 3 in its header"),
+        ("user,item,time\n1,2,3\n1,2,3,4\n", "log.csv is no table whose lines all have the columns of the"),
         ("user,item,user,time\n1,2,3,4\n", "log.csv has several columns named 'user'"),
         (
             "7,12,2024-03-01\n8,12,2024-03-02\n",

@@ -65,12 +65,19 @@ def _read_csv(pd: Any, log: Path, ids: Sequence[str]) -> pd.DataFrame:
     try:
         with opened(log, "rt", encoding="utf-8-sig") as file:
             line = file.readline()
+            first = next((number for number, row in enumerate(file, 2) if row.strip()), 2)
         separator = max(SEPARATORS, key=line.count)
         header = Counter(next(csv.reader([line], delimiter=separator), []))
         if twice := [name for name, number in header.items() if name and number > 1]:
             raise ValueError(f"{log} has several columns named {shown(twice[0])}; a name may stand once")
-        columns = pd.read_csv(log, nrows=0, sep=separator).columns
-        texts = dict.fromkeys((name for name in ids if name in columns), str.strip)
+        head = pd.read_csv(log, nrows=1, sep=separator)
+        if not isinstance(head.index, pd.RangeIndex):  # pandas took the first fields for an index
+            fields = len(head.columns) + head.index.nlevels
+            raise ValueError(
+                f"{log} has {fields} fields in line {first} and {len(head.columns)} in its header, so it is not clear "
+                "which column a field belongs to: name every column, and leave out separators at the end of lines"
+            )
+        texts = dict.fromkeys((name for name in ids if name in head.columns), str.strip)
         # With low memory, the type of a column would differ between parts. A converter keeps ids such as "NA".
         table = pd.read_csv(log, sep=separator, low_memory=False, converters=texts)
     except UnicodeDecodeError as error:
