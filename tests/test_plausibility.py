@@ -278,9 +278,34 @@ def test_one_user_with_very_many_rows_is_doubted():
     columns = {"user": "who", "item": "what"}
     log = pd.DataFrame({"who": users, "what": users % 7})
     assert doubts_about_columns(log, columns) == []
-    guests = log.assign(who=log["who"].where(log.index % 3 > 0, -1))
+    guests = log.assign(who=log["who"].where(log.index % 3 > 0, 1000))
     (doubt,) = doubts_about_columns(guests, columns)
-    assert doubt.startswith("column 'who': 334 of 1,000 rows are of one user, -1; leave them out if these are many")
+    assert doubt.startswith("column 'who': 334 of 1,000 rows are of one user, 1000; leave them out if these are many")
+    many = pd.DataFrame({"who": np.append(np.arange(1000).repeat(10), np.full(300, 1000)), "what": 1})
+    (doubt,) = doubts_about_columns(many, columns)
+    assert doubt.startswith("column 'who': 300 of 10,300 rows are of one user, 1000")
+
+
+@pytest.mark.parametrize("word", ["N/A", "#N/A", "-1", "unknown", "Anonymous", "-", "?", "guest"])
+@pytest.mark.parametrize("role", ["user", "item"])
+def test_a_word_that_stands_for_missing_ids_is_doubted_however_rare_it_is(word, role):
+    columns = {"user": "who", "item": "what"}
+    log = pd.DataFrame({"who": np.arange(1000) % 100, "what": np.arange(1000) % 7}).astype(str)
+    (doubt,) = doubts_about_columns(
+        log.assign(**{columns[role]: log[columns[role]].where(log.index % 500 != 6, word)}), columns
+    )
+    assert doubt == (
+        f"column '{columns[role]}': 2 rows have the {role} '{word}', the first is row 6, and count as rows of one "
+        f"{role}; leave them out if their ids are missing"
+    )
+
+
+def test_an_integer_stands_for_missing_ids_if_it_alone_is_below_0():
+    log = pd.DataFrame({"who": np.arange(1000) % 100 - 1, "what": 1})
+    (doubt,) = doubts_about_columns(log, {"user": "who", "item": "what"})
+    assert doubt.startswith("column 'who': 10 rows have the user -1, the first is row 0, and count as rows of one user")
+    for shift in (1, -1):
+        assert doubts_about_columns(log.assign(who=log["who"] + shift), {"user": "who", "item": "what"}) == []
 
 
 def test_a_column_that_may_be_the_quantity_is_doubted():

@@ -35,7 +35,11 @@ PURCHASE_FLAGS = frozenset(
 FLAGS = PURCHASE_FLAGS | {"click", "clicked", "isclick", "isclicked"}
 RATINGS = frozenset(("rating", "ratings", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore"))
 LARGEST_RATING, MISSING = 100, frozenset(("nan", "none", "<na>", ""))
-MISSING_IDS = frozenset(("nan", "none", "null", "<na>"))  # as programs write that there is no id
+NO_ONE = "-1"  # an id that stands for a missing one among integers of 0 or more
+MISSING_IDS = frozenset(  # as programs and people write that there is no id
+    ("nan", "none", "null", "<na>", "na", "n/a", "#n/a", "n.a.", "undefined", "unknown", "missing", NO_ONE)
+    + ("anonymous", "anonym", "anon", "guest", "-", "--", "?", "unbekannt", "gast")
+)
 CURRENCIES = frozenset(
     ("AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HUF", "INR")
     + ("JPY", "KRW", "MXN", "NOK", "PLN", "RUB", "SEK", "TRY", "USD", "ZAR")
@@ -52,7 +56,7 @@ WIDEST = 1e6  # factor between the usual prices of a product and of the median p
 GROWTH, FEWEST_OTHER_UNITS = 0.5, 100  # power of the units below which prices are doubted; rows that tell it
 PROPORTIONAL = 0.8  # power of a column without a role with which prices grow, from which on it may be the quantity
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
-ONE_USER = 0.1  # share of rows of a single user that is doubted, and
+ONE_USER = 0.01  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
 SURE = 2.0  # standard errors by which the weight of taste is at least above 0
 LARGEST, LARGEST_RATE = 50.0, 1e6  # weights and `habit_rate` in ChoiceConfig and FeedbackConfig
@@ -152,10 +156,12 @@ def doubts_about_columns(table: pd.DataFrame, columns: Mapping[str, str | None])
     for role in ("user", "item"):
         doubts += _doubts_about_ids(table[columns[role]], role)
     rows = table[columns["user"]].value_counts()
-    if rows.iloc[0] > max(ONE_USER * len(table), TIMES_MEAN * rows.mean()):
+    most = rows.index.tolist()[0]
+    many = rows.iloc[0] > max(ONE_USER * len(table), TIMES_MEAN * rows.mean())
+    if many and most not in _stand_ins(rows.index.tolist()):
         doubts.append(
             f"column {shown(columns['user'])}: {rows.iloc[0]:,} of {len(table):,} rows are of one user, "
-            f"{shown(rows.index.tolist()[0])}; leave them out if these are many people, such as guests, or a program"
+            f"{shown(most)}; leave them out if these are many people, such as guests, or a program"
         )
     if (time := columns.get("time")) is not None:
         doubts += _doubts_about_dates(table[time])
@@ -215,19 +221,30 @@ def _doubts_about_ids(column: pd.Series, role: str) -> list[str]:
             f"and the others are not, such as {shown(number)}; read the column as texts if they are ids of one kind"
         )
     for value in ids:
-        spellings.setdefault(str(value).strip().lower().removesuffix(".0"), []).append(value)
+        spellings.setdefault(_spelled(value), []).append(value)
     if several := [values for values in spellings.values() if len(values) > 1]:
         doubts.append(
             f"column {shown(column.name)}: {len(several):,} ids come in several spellings, such as "
             f"{shown(several[0][0])} and {shown(several[0][1])}, which count as different {role}s"
         )
-    if texts := [value for name in sorted(MISSING_IDS & spellings.keys()) for value in spellings[name]]:
-        rows = column.isin(texts).to_numpy()
+    for text in _stand_ins(ids):
+        rows = column.isin([text]).to_numpy(bool)
         doubts.append(
-            f"column {shown(column.name)}: {rows.sum():,} rows have the {role} {shown(texts[0])}, the first is row "
+            f"column {shown(column.name)}: {rows.sum():,} rows have the {role} {shown(text)}, the first is row "
             f"{int(np.argmax(rows))}, and count as rows of one {role}; leave them out if their ids are missing"
         )
     return doubts
+
+
+def _spelled(value: object) -> str:
+    return str(value).strip().lower().removesuffix(".0")
+
+
+def _stand_ins(ids: Iterable[object]) -> list[object]:
+    """Those of these ids that stand for missing ones. Where other ids are below 0, -1 is one like them."""
+    spelled = {value: _spelled(value) for value in ids}
+    below = any(name != NO_ONE and re.fullmatch(r"-\d+", name) for name in spelled.values())
+    return [value for value, name in spelled.items() if name in MISSING_IDS and not (below and name == NO_ONE)]
 
 
 def _doubts_about_joined_labels(column: pd.Series) -> list[str]:
