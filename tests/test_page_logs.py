@@ -1202,6 +1202,25 @@ def changed(log: Any, column: str, value: Any, row: int = 7) -> Any:
             ValueError,
             r"'item' must hold one value as an id, .*: join the parts of an id to one text; .* is row 0 with \(",
         ),
+        *(
+            (
+                lambda log, role=role: log.assign(**{role: [[value] for value in log.get(role, log["item"])]}),
+                ValueError,
+                rf"'{role}' must hold one value as {what}, .*: join .* to one text; .* is row 0 with \[",
+            )
+            for role, what in (
+                ("page", "an id"),
+                ("session", "an id"),
+                ("category", "a label"),
+                ("text", "a label"),
+                ("agent", "a label"),
+            )
+        ),
+        (
+            lambda log: log.assign(time="10:22:31"),
+            ValueError,
+            "'time' holds times of day without a date in [0-9]+ of [0-9]+ rows, the first is row 0 with '10:22:31'",
+        ),
         (
             lambda log: log.assign(user=[f"\u00fc{user}".encode() for user in log["user"]]),
             ValueError,
@@ -1238,6 +1257,8 @@ def test_bad_tables_of_items_and_wrong_uses_are_refused(log: Any, items: Any) ->
         fit_pages(log, items=pd.concat([items, items.iloc[:1]]))
     with pytest.raises(ValueError, match=r"'item' of items must not be missing; 1 of 40 .* row 7 with ''"):
         fit_pages(log, items=items.assign(item=items["item"].astype(object).where(items["item"] != 7, "")))
+    with pytest.raises(ValueError, match=r"'category' must hold one value as a label, .* 40 of 40 rows"):
+        fit_pages(log, items=items.assign(category=[["a", "b"]] * len(items)))
     with pytest.raises(ValueError, match="no role 'clicked'"):
         fit_pages(log, columns={"clicked": "event"})
     with pytest.raises(ValueError, match='origin="pages"'):

@@ -131,6 +131,18 @@ REFUSED = {
         "column 'household_id' must hold one value as an id, .*: join the parts of an id to one text; 7200 of 7200 "
         r"rows are affected, the first is row 0 with \(1, 100\)",
     ),
+    "several categories of an item": (
+        lambda log: log.assign(product_category=[["milk", "tea"]] * len(log)),
+        "column 'product_category' must hold one value as a label, .*: join the parts of a label to one text; 7200 of "
+        r"7200 rows are affected, the first is row 0 with \['milk', 'tea'\]",
+    ),
+    "times of day": (
+        lambda log: log.assign(
+            transaction_timestamp=log["transaction_timestamp"].dt.strftime("%H:%M").where(log.index > 5, "2024-01-01")
+        ),
+        "column 'transaction_timestamp' holds times of day without a date in 7194 of 7200 rows, the first is row 6 "
+        "with '12:00'; join each of them to its date",
+    ),
     "ids of bytes": (
         lambda log: log.assign(product_id=[f"\u00fc{product}".encode() for product in log["product_id"]]),
         "column 'product_id' must hold integers or texts as ids, and not bytes: decode them, .*; 7200 of 7200 rows are "
@@ -372,6 +384,19 @@ def test_times_that_are_not_written_alike_are_refused():
         refuse_two_zones(pd.Series(alike))  # a year at the end is no zone
     for numbers, unit in (([17e17, 18e17], "unit='ns'"), ([45000.5, 45001.0], "origin='1899-12-30'"), ([5, 6], "'s'")):
         assert unit in how_to_convert(pd.Series(numbers))
+
+
+@pytest.mark.parametrize("text", ["10:22:31", "9:05", "10:22:31.5+02:00", "T10:22Z", "10 am", "Mon 10:22 PM"])
+def test_a_time_of_day_needs_a_date(text):
+    with pytest.raises(ValueError, match="'when' holds times of day without a date in 1 of 2 rows, the first is row 1"):
+        times_in(pd.Series(["2024-03-01 10:22", text], name="when"), "times")
+    for dated in ("2024-03-01T10:22+02:00", "1 March 2024, 10 am", "20240301 10:22", "2024-03-01"):
+        assert times_in(pd.Series([dated], name="when"), "times").dt.year.tolist() == [2024]
+
+
+def test_lists_in_a_column_without_a_role_are_no_currencies():
+    log = pd.DataFrame({"who": range(40), "what": range(40), "paid": 1.0, "tags": [["EUR"], ["USD"]] * 20})
+    assert doubts_about_columns(log, {"user": "who", "item": "what", "price": "paid"}) == []
 
 
 def test_what_is_no_time_is_counted() -> None:

@@ -20,6 +20,7 @@ from .plausibility import (
     doubts_about_constants,
     missing_ids,
     refuse_rows,
+    refuse_several,
     refuse_texts,
     refuse_two_units,
 )
@@ -169,6 +170,7 @@ def read_pages(
         if role in data:
             missing = missing_ids(data[role]) if role in IDS else data[role].isna()
             refuse_rows(data[role], missing, "must not be missing: drop or fill these rows")
+            refuse_several(data[role], "an id" if role in IDS else "a label")
     level, doubts = _levels(pd, data["event"])
     user, user_ids = codes_of(pd, data["user"])
     item, item_ids = codes_of(pd, data["item"])
@@ -668,6 +670,8 @@ def _items(
     for role in used:
         missing = missing_ids(table[role]) if role == "item" else table[role].isna()
         refuse_rows(table[role], missing, "of items must not be missing")
+        if role in ("category", "text"):
+            refuse_several(table[role])
     refuse_rows(table["item"], table["item"].duplicated(), "of items must name each item once")
     codes, item_ids = codes_of(pd, table["item"])
     table = table.iloc[np.argsort(codes)]

@@ -277,10 +277,10 @@ def _doubts_about_dates(column: pd.Series) -> list[str]:
 
 def _doubts_about_currencies(column: pd.Series, price: str | None) -> list[str]:
     """A doubt if a column without a role holds several currencies."""
-    if column.dtype.kind != "O" or column.head(SAMPLE).nunique() > len(CURRENCIES):
+    if column.dtype.kind != "O" or column.head(SAMPLE).astype(str).nunique() > len(CURRENCIES):
         return []
-    spelled = column.value_counts()
-    rows = spelled.groupby(spelled.index.astype(str).str.strip().str.upper()).sum().sort_values(ascending=False)
+    spelled = column.dropna().astype(str).value_counts()
+    rows = spelled.groupby(spelled.index.str.strip().str.upper()).sum().sort_values(ascending=False)
     if len(rows) < 2 or not set(rows.index) <= CURRENCIES:
         return []
     return [
@@ -298,18 +298,30 @@ def missing_ids(column: pd.Series) -> np.ndarray:
     return missing | np.fromiter((isinstance(value, str) and not value.strip() for value in values), bool, len(values))
 
 
+def refuse_several(column: pd.Series, what: str = "a label") -> None:
+    """Raise a ValueError if rows of a column hold several values, such as lists, where each must hold one.
+
+    Args:
+        what: the value is.
+    """
+    if column.dtype.kind != "O":
+        return
+    several = tuple | list | dict | set | frozenset | np.ndarray
+    rows = np.fromiter((isinstance(value, several) for value in column.to_numpy(object)), bool, len(column))
+    refuse_rows(
+        column,
+        rows,
+        f"must hold one value as {what}, such as an integer or a text: join the parts of {what} to one text",
+    )
+
+
 def refuse_compound_ids(column: pd.Series) -> None:
     """Raise a ValueError if ids of a column have no text of their own: several values in one, or bytes that no ASCII
     text has."""
+    refuse_several(column, "an id")
     if column.dtype.kind != "O":
         return
     values = column.to_numpy(object)
-    several = tuple | list | dict | set | frozenset | np.ndarray
-    refuse_rows(
-        column,
-        np.fromiter((isinstance(value, several) for value in values), bool, len(values)),
-        "must hold one value as an id, such as an integer or a text: join the parts of an id to one text",
-    )
     refuse_rows(
         column,
         np.fromiter((isinstance(value, bytes) and not value.isascii() for value in values), bool, len(values)),

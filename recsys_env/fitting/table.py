@@ -10,7 +10,7 @@ import numpy as np
 
 from ..checks import did_you_mean, shown
 from ..libraries import library
-from .plausibility import missing_ids, refuse_compound_ids, refuse_rows, refuse_texts
+from .plausibility import missing_ids, refuse_compound_ids, refuse_rows, refuse_several, refuse_texts
 from .times import how_to_convert, refuse_unread, times_in
 
 if TYPE_CHECKING:
@@ -172,6 +172,8 @@ def _refuse_missing(values: pd.Series, role: str, what: str) -> None:
             f"{what} has {missing.sum()} missing values; drop or fill those rows, the first is row "
             f"{int(np.argmax(missing))}"
         )
+    if role in LABELS:
+        refuse_several(values)
 
 
 def _check_table(pd: Any, table: Any) -> None:

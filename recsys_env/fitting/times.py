@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ZONE = r":\d\d(?:[.,]\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)\s*$"  # behind a time of day; a year ends dates as well
 NANOSECONDS = (3e17, 1e19)  # since 1970
 SPREADSHEET_DAYS = (29_221, 73_050)  # since 1899-12-30, from 1980 to 2099
+TIME_OF_DAY = re.compile(  # with its zone
+    r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[+-]\d\d(?::?\d\d)?)?|\b\d{1,2}\s*[ap]\.?m\b", re.IGNORECASE
+)
 DAY_AND_MONTH = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})\b")
 
 
@@ -54,8 +57,9 @@ def times_in(column: pd.Series, allowed: str) -> pd.Series:
         allowed: what the column may hold, for errors.
 
     Raises:
-        ValueError: some rows hold no time, or some have a time zone and others have none.
+        ValueError: some rows hold no time, or no date, or some have a time zone and others have none.
     """
+    refuse_times_of_day(column)
     refuse_two_zones(column)
     try:
         when = read_times(column)
@@ -88,6 +92,22 @@ def how_to_convert(numbers: pd.Series) -> str:
         if numbers.between(low, high).all():
             return f"they look like {what}: convert them by pandas.to_datetime(..., {unit})"
     return "convert them, such as seconds since 1970 by pandas.to_datetime(..., unit='s')"
+
+
+def refuse_times_of_day(column: pd.Series) -> None:
+    """Raise a ValueError if some texts are times of day without a date, which pandas would read as times of today."""
+    if column.dtype.kind != "O":
+        return
+    texts = column.dropna().astype(str)
+    without = [
+        text for text in texts.unique() if (rest := TIME_OF_DAY.sub("", text)) != text and not re.search(r"\d", rest)
+    ]
+    if without:
+        rows = texts.isin(without)
+        raise ValueError(
+            f"column {shown(column.name)} holds times of day without a date in {rows.sum()} of {len(column)} rows, the "
+            f"first is row {texts[rows].index[0]} with {shown(texts[rows].iloc[0])}; join each of them to its date"
+        )
 
 
 def refuse_two_zones(column: pd.Series) -> None:
