@@ -855,6 +855,17 @@ def test_times_that_do_not_order_pages_are_doubted(log: Any) -> None:
     assert not any(" runs against " in doubt or " at the same time " in doubt for doubt in read_pages(log, None).doubts)
 
 
+@pytest.mark.parametrize("wrong", [0, -1, 2_500_000_000])
+def test_times_far_from_all_others_are_doubted(log: Any, wrong: int) -> None:
+    dated = log.assign(time=1_700_000_000 + 3600 * log["time"].astype(np.int64))
+    row = int(np.flatnonzero(log["page"] == log["page"].iloc[7])[0])
+    times = dated["time"].where(dated["page"] != dated["page"].iloc[7], wrong)
+    found = [doubt for doubt in read_pages(dated.assign(time=times), None).doubts if "far from all others" in doubt]
+    assert len(found) == 1
+    assert f"the first is row {row} with '{wrong}', while most are from '17" in found[0]
+    assert not [doubt for doubt in read_pages(dated, None).doubts if "far from all others" in doubt]
+
+
 def test_pages_whose_rows_lie_far_apart_are_doubted(log: Any) -> None:
     shown = clicks_alone(log).reset_index(drop=True)
     pages = shown["page"].nunique()

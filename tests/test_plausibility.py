@@ -16,6 +16,7 @@ from recsys_env.fitting.plausibility import (  # noqa: E402
     FEWEST_USERS,
     check_weight,
     doubts_about_columns,
+    doubts_about_far_times,
     doubts_about_quantity,
 )
 from recsys_env.fitting.times import how_to_convert, read_times, refuse_two_zones, refuse_unread, times_in  # noqa: E402
@@ -110,6 +111,14 @@ REFUSED = {
         "weights of the utility would rest on [0-9]+ purchases of 19 users, .* weight_days = 28 .* needed are "
         f"{FEWEST} purchases of {FEWEST_USERS} users: use a longer log$",
     ),
+    "one purchase in 2033": (
+        lambda log: log.assign(
+            transaction_timestamp=log["transaction_timestamp"].where(log.index != 7, pd.Timestamp("2033-05-05"))
+        ),
+        "weights of the utility would rest on [0-9]+ purchases .* users: column 'transaction_timestamp': 1 of 7,200 "
+        "times lie far from all others, the first is row 7 with '2033-05-05 00:00:00', while most are from "
+        "'2024-01-0[0-9] 12:00:00' to '2024-04-2[0-9] 12:00:00'; correct them or leave these rows out",
+    ),
     "discounts below zero": (
         lambda log: log.assign(retail_disc=-log["retail_disc"]),
         "'retail_disc' must be finite and >= 0; .* rows are below 0: write the amount taken off as a positive number",
@@ -191,6 +200,13 @@ DOUBTED = {
         lambda log: log.assign(retail_disc=every_other(log, 20.0, 15.0)),
         "column 'retail_disc': 7,200 of 7,200 discounts are larger than the price that is left, the first is row "
         r"0 with 20 taken off and [0-9.]+ left; a discount must be an amount of money, and no percentage",
+    ),
+    "one purchase in 2010": (
+        lambda log: log.assign(
+            transaction_timestamp=log["transaction_timestamp"].where(log.index != 7, pd.Timestamp("2010-05-05"))
+        ),
+        "column 'transaction_timestamp': 1 of 7,200 times lie far from all others, the first is row 7 with "
+        "'2010-05-05 00:00:00', while most are from",
     ),
     "one category": (
         lambda log: log.assign(product_category="food"),
@@ -384,6 +400,19 @@ def test_times_that_are_not_written_alike_are_refused():
         refuse_two_zones(pd.Series(alike))  # a year at the end is no zone
     for numbers, unit in (([17e17, 18e17], "unit='ns'"), ([45000.5, 45001.0], "origin='1899-12-30'"), ([5, 6], "'s'")):
         assert unit in how_to_convert(pd.Series(numbers))
+
+
+def test_times_far_from_all_others_are_doubted():
+    rng = np.random.default_rng(0)
+    even = rng.uniform(0, 100, 1000)
+    growing = 700 - np.minimum(rng.exponential(100, 1000), 700)
+    for times in (even, growing, np.zeros(1000), even[:10], np.append(even, 125.0)):
+        assert doubts_about_far_times(pd.Series(times, name="when"), times, shortest=30) == []
+    for wrong in ([-300.0], [300.0], [-300.0, 300.0], [-1000.0, -300.0], [-1e5, 1e4, 3e4]):
+        times = np.insert(even, 4, wrong)
+        (doubt,) = doubts_about_far_times(pd.Series(times, name="when"), times, shortest=30)
+        assert doubt.startswith(f"column 'when': {len(wrong)} of {len(times):,} times lie far from all others, the fir")
+        assert f"row 4 with '{wrong[0]}', while" in doubt
 
 
 @pytest.mark.parametrize("text", ["10:22:31", "9:05", "10:22:31.5+02:00", "T10:22Z", "10 am", "Mon 10:22 PM"])

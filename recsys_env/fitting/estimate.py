@@ -21,6 +21,7 @@ from .newcomers import with_newcomers
 from .occasions import Occasions, blocks_of, enough_days, occasions_of, returning_users
 from .page_world import fit_pages
 from .plausibility import (
+    FAR_DAYS,
     LARGEST_RATE,
     check_events,
     check_evidence,
@@ -30,6 +31,7 @@ from .plausibility import (
     check_weight,
     doubts_about_constants,
     doubts_about_discount,
+    doubts_about_far_times,
     doubts_about_labels,
     doubts_about_quantity,
     doubts_about_weights,
@@ -215,8 +217,10 @@ def fit(
     named = named_columns(columns)
     purchases = log_table(purchases, named, all_or_none=False)
     lines, items, user_id, relabelled = tidy(purchases, named)
+    far = doubts_about_far_times(purchases[named["time"]], lines["day"].to_numpy(), FAR_DAYS)
     doubts = [
         *check_events(purchases, named),
+        *far,
         *doubts_about_constants({role: purchases[column] for role, column in named.items() if column is not None}),
         *repeated_rows(purchases, named),
         *check_prices(lines, named["price"], named["quantity"]),
@@ -250,7 +254,7 @@ def fit(
         "source": source,
     }
     new = None if new_items is None else newcomers(new_items, named, purchases[named["item"]])
-    catalogue, evidence = _catalogue(lines, labels, chosen)
+    catalogue, evidence = _catalogue(lines, labels, chosen, far)
     doubts += doubts_about_weights(evidence, catalogue.settings["choice"]["beta_taste"], named["price"])
     warn_of_doubts(doubts, stacklevel=3)  # past the decorator
     if new is not None:
@@ -279,7 +283,9 @@ def _prices_of_rows(lines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return lines["paid"].to_numpy() * units, lines["list"].to_numpy() * units
 
 
-def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSettings) -> tuple[Catalogue, dict[str, Any]]:
+def _catalogue(
+    lines: pd.DataFrame, labels: dict[str, Any], settings: FitSettings, far: Sequence[str]
+) -> tuple[Catalogue, dict[str, Any]]:
     """Return the catalogue of tidy lines, and what its weights are based on and how certain they are: fields of
     `LogFacts`."""
     topic_code = labels["item_topic"]
@@ -289,7 +295,7 @@ def _catalogue(lines: pd.DataFrame, labels: dict[str, Any], settings: FitSetting
     beta_price, price_error = price_weight(lines, week)
     ratios = price_ratios(*weekly_ratios(lines, week, list_price), shape[1])
     x = usual_prices(list_price, topic_code, ratios)
-    (weights, errors, _), likeliest, evidence = _weights(lines, shape[0], topic_code, x, beta_price, settings)
+    (weights, errors, _), likeliest, evidence = _weights(lines, shape[0], topic_code, x, beta_price, settings, far)
     beta_popularity, beta_appeal, beta_taste, spread, habit = weights.tolist()
     check_weight("the weight of popularity", beta_popularity)
     check_weight("the weight of appeal", beta_appeal)
@@ -359,7 +365,13 @@ class _Likeliest(NamedTuple):
 
 
 def _weights(
-    lines: pd.DataFrame, users: int, topic: np.ndarray, x: np.ndarray, beta_price: float, settings: FitSettings
+    lines: pd.DataFrame,
+    users: int,
+    topic: np.ndarray,
+    x: np.ndarray,
+    beta_price: float,
+    settings: FitSettings,
+    far: Sequence[str],
 ) -> tuple[Estimate, _Likeliest, dict[str, int]]:
     """Estimate how the last days follow from the days before: weights of popularity, appeal, taste, price and habit.
 
@@ -370,6 +382,7 @@ def _weights(
         users: U.
         topic: [M] of the items.
         x: [M] their usual log prices.
+        far: doubts about times far from all others, for errors.
 
     Returns:
         the weights, scale and half-lives, and the numbers of users and purchases that they are based on, as `LogFacts`
@@ -385,7 +398,7 @@ def _weights(
     sample, cells = returning_users(before, after, shape, settings.dims, window, days)
     occasions = occasions_of(before, after, sample, shape, now, settings.habit_half_life, settings.habit_size)
     purchases = int(occasions.bought.sum())
-    check_evidence(purchases, len(sample), window, enough_days(lines, window))
+    check_evidence(purchases, len(sample), window, enough_days(lines, window), far)
     popularity_half_life = settings.popularity_half_life or _popularity_half_life(before, occasions, shape, now)
     popularity = log_popularity(before, shape, now, popularity_half_life)
     # What a price costs all users alike is in the appeal of the item. The rest is of those who mind it less or more.

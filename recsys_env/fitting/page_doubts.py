@@ -10,6 +10,7 @@ import numpy as np
 from ..checks import shown
 from ..libraries import library
 from .plausibility import (
+    FAR_DAYS,
     FEW,
     FEW_USERS,
     MILLISECONDS,
@@ -17,6 +18,7 @@ from .plausibility import (
     SECONDS,
     TYPICAL,
     doubts_about_discount,
+    doubts_about_far_times,
     letters,
     price_spread,
 )
@@ -110,6 +112,11 @@ def about_order(time: Any, numbers: Any, start: np.ndarray, user: np.ndarray) ->
         f"has the smaller number in {falling.sum():,} of {later.sum():,} cases. Do times count backwards, as in "
         "seconds ago?"
     ]
+
+
+def about_far_times(time: Any, when: np.ndarray) -> list[str]:
+    """A doubt if times [N] of this column lie far from all others; if their unit is known, by more than a month."""
+    return doubts_about_far_times(time, when, FAR_DAYS * (_day(time, when) or 0.0))
 
 
 def about_long_pages(time: Any, ids: Any, page: np.ndarray, when: np.ndarray) -> list[str]:

@@ -519,11 +519,14 @@ def _doubts_about_order(data: dict[str, Any], codes: Codes, order: PageOrder) ->
     """Doubts about the times of rows and pages."""
     if "time" not in data:
         return []
-    if "page" not in data:  # pages have one time each
-        return page_doubts.about_order(data["time"], None, order.start, order.user)
     seen = codes.level <= EVENTS["click"]
+    # A cart may be bought long after all pages.
+    far = page_doubts.about_far_times(data["time"], np.where(seen, codes.when, np.median(codes.when[seen])))
+    if "page" not in data:  # pages have one time each
+        return [*far, *page_doubts.about_order(data["time"], None, order.start, order.user)]
     of_pages = data["page"].iloc[np.unique(codes.page, return_index=True)[1][np.argsort(order.number)]]
     return [
+        *far,
         *page_doubts.about_order(data["time"], of_pages, order.start, order.user),
         *page_doubts.about_long_pages(data["time"][seen], data["page"][seen], codes.page[seen], codes.when[seen]),
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +58,7 @@ PROPORTIONAL = 0.8  # power of a column without a role with which prices grow, f
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
 ONE_USER = 0.01  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
+FAR_SHARE, FAR_DAYS = 0.05, 30.0  # share of the rows at either end, and days, of times that may lie far from all others
 SURE = 2.0  # standard errors by which the weight of taste is at least above 0
 LARGEST, LARGEST_RATE = 50.0, 1e6  # weights and `habit_rate` in ChoiceConfig and FeedbackConfig
 UNIFORM = 1.5  # factor between a constant propensity and that of a uniform draw
@@ -337,6 +338,33 @@ def refuse_two_units(column: pd.Series) -> None:
         refuse_rows(column, milliseconds if milliseconds.mean() < 0.5 else ~milliseconds, why)
 
 
+def doubts_about_far_times(column: pd.Series, when: np.ndarray, shortest: float = 0.0) -> list[str]:
+    """A doubt if the first or last times lie farther from all others than most of these from one another.
+
+    Args:
+        column: as the log has them.
+        when: [N] the same as numbers.
+        shortest: distance that is not far, in the unit of these numbers.
+    """
+    order = np.argsort(when, kind="stable")
+    ends = int(FAR_SHARE * len(when))
+    low, high = order[ends], order[-1 - ends]
+    most = when[high] - when[low]
+    wide = np.diff(when[order]) > max(most, shortest)
+    before, after = np.flatnonzero(wide[:ends]), np.flatnonzero(wide[len(wide) - ends :])
+    first = before[-1] + 1 if len(before) else 0
+    last = len(wide) - ends + after[0] if len(after) else len(wide)
+    far = np.sort(np.concatenate([order[:first], order[last + 1 :]]))
+    if most == 0 or not len(far):
+        return []
+    usual = [shown(str(column.iloc[row])) for row in (low, high)]
+    return [
+        f"column {shown(column.name)}: {len(far):,} of {len(when):,} times lie far from all others, the first is row "
+        f"{far[0]} with {shown(str(column.iloc[far[0]]))}, while most are from {usual[0]} to {usual[1]}; correct them "
+        "or leave these rows out if they are wrong, because everything is judged by the time until the end of the log"
+    ]
+
+
 def refuse_rows(column: pd.Series, bad: Any, why: str) -> None:
     """Raise a ValueError that names column, count and first example, if there are bad rows."""
     bad = np.asarray(bad, bool)
@@ -551,20 +579,24 @@ def check_repeats(lines: pd.DataFrame, columns: Mapping[str, str | None]) -> Non
         )
 
 
-def check_evidence(purchases: int, users: int, weight_days: float, enough_days: float | None) -> None:
+def check_evidence(
+    purchases: int, users: int, weight_days: float, enough_days: float | None, far: Sequence[str] = ()
+) -> None:
     """Refuse to estimate weights from so few purchases of so few users.
 
     Args:
         enough_days: other `weight_days` with enough of both, if there are any.
+        far: doubts about times far from all others, of which too few purchases are a likely consequence.
 
     Raises:
         ValueError: these are too few.
     """
     if purchases < FEWEST or users < FEWEST_USERS:
+        longer = f"set weight_days to {enough_days:g}" if enough_days else "use a longer log"
         raise ValueError(
             f"the weights of the utility would rest on {purchases} purchases of {users} users, who bought both in the "
             f"last weight_days = {weight_days:g} of the log and before; needed are {FEWEST} purchases of "
-            f"{FEWEST_USERS} users: " + (f"set weight_days to {enough_days:g}" if enough_days else "use a longer log")
+            f"{FEWEST_USERS} users: {'; '.join(far) or longer}"
         )
 
 
