@@ -1,5 +1,7 @@
 """Logs that are no purchases, or not once each, or not at prices: refused by name, or fitted with a stated doubt."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from recsys_env.fitting.plausibility import (  # noqa: E402
     FEW_USERS,
     FEWEST,
     FEWEST_USERS,
+    check_events,
     check_weight,
     doubts_about_columns,
     doubts_about_far_times,
@@ -55,6 +58,10 @@ REFUSED = {
     "impressions as truth values": (
         lambda log: log.assign(is_purchase=every_other(log, True, True, False)),
         "column 'is_purchase' says that 2400 of 7200 .* row 2 with 'False'",
+    ),
+    "events that are a flag": (
+        lambda log: log.assign(event=every_other(log, 1, 0)),
+        "column 'event' says that 3600 of 7200 rows are no purchases, the first is row 1 with '0'",
     ),
     "no prices": (
         lambda log: log.assign(sales_value=0.0),
@@ -268,12 +275,67 @@ def test_a_log_that_is_probably_wrong_is_fitted_with_a_doubt(log, name, tmp_path
     assert FittedWorld.load(tmp_path / "world.npz").summary() == summary
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("rating", ("3,5", "4", "0,5")),
+        ("Rating", ("1 star", "2 stars", "5 stars")),
+        ("Sterne", ("1 Stern", "2 Sterne", "5 Sterne")),
+        ("userStars", ("1/5", "2/5", "5 out of 5")),
+        ("NOTE", (1.3, 2.0, 3.7)),
+        ("avg_score", (0, 5, 10)),
+    ],
+)
+def test_ratings_are_doubted_however_they_are_written(log, name, values):
+    columns = {"user": "household_id", "item": "product_id"}
+    (doubt,) = check_events(log.assign(**{name: every_other(log, *values)}), columns)
+    assert doubt.startswith(f"column '{name}' was not used: every row was taken for a choice of the item, however")
+    for other in (("late", "fragile", "gift"), ("2 left", "1 left", "3 left"), (300, 700, 500)):
+        assert check_events(log.assign(**{name: every_other(log, *other)}), columns) == []
+
+
 def test_ratings_are_no_prices(log):
     rated = log.assign(rating=np.random.default_rng(0).integers(1, 6, len(log)))
     (doubt,) = doubts_about_columns(rated, {"user": "household_id", "item": "product_id", "price": "rating"})
     assert doubt == (
         "column 'rating', which was taken for the price, seems to hold ratings; if it does, name no column for price"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "first"),
+    [
+        (
+            "is_returned",
+            (0, 1),
+            "3,600 of 7,200 rows are no purchases, or nothing that was liked, the first is row 1 with '1'",
+        ),
+        ("Refunded", (False, True, False), "2,400 of 7,200 rows .* row 1 with 'True'"),
+        ("liked", (1.0, 0.0), "3,600 of 7,200 rows .* row 1 with '0.0'"),
+        ("label", (0, 1), "3,600 of 7,200 rows .* row 0 with '0'"),
+        ("target", (1, 1, 0), "2,400 of 7,200 rows .* row 2 with '0'"),
+        ("order_status", ("paid", "Failed", "pending"), "4,800 of 7,200 rows .* row 1 with 'Failed'"),
+    ],
+)
+def test_columns_that_say_what_is_no_purchase_are_doubted(log, name, values, first):
+    columns = {"user": "household_id", "item": "product_id"}
+    (doubt,) = check_events(log.assign(**{name: every_other(log, *values)}), columns)
+    assert re.match(f"column '{name}' was not used, which seems to say that {first}; every row was taken for", doubt)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("label", ("a", "b")),
+        ("is_returned", (0,)),
+        ("liked", (True,)),
+        ("status", ("paid", "shipped")),
+        ("state", "OC"),
+    ],
+)
+def test_columns_that_say_that_all_are_purchases_are_no_doubts(log, name, values):
+    table = log.assign(**{name: every_other(log, *values)})
+    assert check_events(table, {"user": "household_id", "item": "product_id"}) == []
 
 
 @pytest.mark.slow

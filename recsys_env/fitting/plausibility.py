@@ -33,7 +33,27 @@ PURCHASE_FLAGS = frozenset(
     + ("conversion", "converted", "isconversion")
 )
 FLAGS = PURCHASE_FLAGS | {"click", "clicked", "isclick", "isclicked"}
-RATINGS = frozenset(("rating", "ratings", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore"))
+ZERO_AND_ONE = frozenset(("0", "1", "0.0", "1.0", "True", "False"))
+# Letters of the names of columns of 0 and 1 that seem to say what is no purchase: where they are 0, or 1.
+NONE_IF_ZERO = frozenset(
+    ("label", "target", "like", "liked", "islike", "isliked", "success", "completed", "iscompleted")
+)
+NONE_IF_ONE = frozenset(
+    f"{before}{name}"
+    for name in ("return", "returned", "refund", "refunded", "cancelled", "canceled", "failed", "void", "voided")
+    for before in ("", "is", "was")
+)
+UNDONE = frozenset(  # letters of the values of a column of states, which are none of `OTHER_EVENTS`
+    ("failed", "failure", "refunded", "pending", "declined", "rejected", "aborted", "abandoned", "unpaid", "expired")
+    + ("error", "void", "voided", "onhold", "chargeback", "processing", "open")
+)
+RATINGS = frozenset(
+    ("rating", "ratings", "star", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore")
+    + ("note", "sterne", "bewertung")
+)
+RATING = re.compile(
+    r"\s*(\d+(?:[.,]\d+)?)\s*(?:(?:/|of|out of|von)\s*\d+)?\s*(?:stars?|sterne?|points?|punkte?)?\s*", re.I
+)
 LARGEST_RATING, MISSING = 100, frozenset(("nan", "none", "<na>", ""))
 NO_ONE = "-1"  # an id that stands for a missing one among integers of 0 or more
 MISSING_IDS = frozenset(  # as programs and people write that there is no id
@@ -88,8 +108,8 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
     """Doubts about columns without a role that tell rows of several kinds apart, and about ids and dates.
 
     Raises:
-        ValueError: a column of texts says that rows are clicks or the like, or a flag of clicks or purchases is 0 in
-            some rows.
+        ValueError: a column of texts says that rows are clicks or the like, or a flag of clicks or purchases, or a
+            column of events that holds 0 and 1 alone, is 0 in some rows.
     """
     doubts = []
     for number, name in enumerate(table.columns):
@@ -105,7 +125,7 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
             continue
         values = table.iloc[:, number].astype(str)
         kinds = [str(kind) for kind in values.unique()]
-        if letters(name) in FLAGS:
+        if letters(name) in FLAGS or (letters(name) in EVENTS and set(kinds) <= ZERO_AND_ONE):
             others = {"0", "0.0", "False"}
         else:
             others = {kind for kind in kinds if letters(kind) in OTHER_EVENTS}
@@ -117,6 +137,7 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
                 f"{first} with {shown(values.iloc[first])}; give fit the rows of purchases alone, or drop the column "
                 "if every row is one"
             )
+        doubts += _doubts_about_states(name, values)
         if letters(name) in EVENTS and 1 < len(kinds) <= MOST_KINDS:
             doubts.append(
                 f"column {shown(name)} has the values {shown(sorted(kinds))}; every row was taken for a purchase, "
@@ -125,15 +146,32 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
     return [*doubts, *doubts_about_columns(table, columns)]
 
 
+def _doubts_about_states(name: object, values: pd.Series) -> list[str]:
+    """A doubt if a column of these texts probably says that some rows are no purchases, such as those taken back."""
+    if letters(name).endswith(("status", "state")):
+        undone = values.isin({kind for kind in values.unique() if letters(kind) in UNDONE}).to_numpy()
+    elif letters(name) in NONE_IF_ZERO | NONE_IF_ONE and values.isin(ZERO_AND_ONE).all():
+        undone = values.isin({"1", "1.0", "True"}).to_numpy() == (letters(name) in NONE_IF_ONE)
+    else:
+        return []
+    if not undone.any():
+        return []
+    first = int(np.argmax(undone))
+    return [
+        f"column {shown(name)} was not used, which seems to say that {undone.sum():,} of {len(undone):,} rows are no "
+        f"purchases, or nothing that was liked, the first is row {first} with {shown(values.iloc[first])}; every row "
+        "was taken for a purchase, so leave these rows out if they are none"
+    ]
+
+
 def _are_ratings(name: object, values: pd.Series) -> bool:
-    """Whether a column of this name with these values, such as "4.5", holds ratings."""
-    if not {*re.split("[^a-z]+", str(name).lower()), letters(name)} & RATINGS:
+    """Whether a column of this name with these values, such as "4.5", "4,5" or "4 stars", holds ratings."""
+    words = re.findall("[A-Z]?[a-z]+|[A-Z]+", str(name))
+    if not {*map(str.lower, words), letters(name)} & RATINGS:
         return False
     given = [kind for kind in map(str, values.unique()) if kind.lower() not in MISSING]
-    try:
-        return len(given) > 2 and all(0 <= float(kind) <= LARGEST_RATING for kind in given)
-    except ValueError:
-        return False
+    found = [RATING.fullmatch(kind) for kind in given]
+    return len(given) > 2 and all(match and float(match[1].replace(",", ".")) <= LARGEST_RATING for match in found)
 
 
 def doubts_about_labels(several: int, items: int) -> list[str]:
