@@ -211,6 +211,7 @@ def log_limits() -> dict[str, str]:
         "still_back": f"{visits.STILL_BACK:g}".lstrip("0"),
         "few_users": f"{plausibility.FEW_USERS}",
         "repeated_rows": f"{100 * plausibility.REPEATED:.0f} %",
+        "share_of_price": f"{100 * plausibility.SHARE_OF_PRICE:.0f} %",
         "farthest_price": f"{plausibility.FARTHEST:,.0f}",
         "widest_prices": f"{plausibility.WIDEST:,.0f}",
         "typical_price": f"{plausibility.TYPICAL:.0f}",

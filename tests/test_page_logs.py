@@ -1149,6 +1149,14 @@ def test_discounts_in_percent_are_doubted(log: Any) -> None:
     assert doubt.startswith(f"{said}, the first is row {int(np.argmax(reduced))} with 20 taken off and ")
 
 
+def test_discounts_as_shares_are_doubted(log: Any) -> None:
+    reduced = log["discount"] > 0
+    shares = log.assign(discount=0.25 * reduced, price=20 * log["price"])
+    (doubt,) = (doubt for doubt in doubts_of(shares) if "discount" in doubt)
+    said = f"column 'discount': all {reduced.sum():,} discounts are below 1, and usually less than 10% of the price"
+    assert doubt.startswith(f"{said}, the first is row {int(np.argmax(reduced))} with 0.25 taken off and ")
+
+
 def test_learned_vectors_of_few_items_have_fewer_dimensions(log: Any) -> None:
     few = log[log["item"] < 12]
     world = fit_pages(few[["user", "item", "time", "event", "page"]])

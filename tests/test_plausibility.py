@@ -20,6 +20,7 @@ from recsys_env.fitting.plausibility import (  # noqa: E402
     check_weight,
     doubts_about_columns,
     doubts_about_far_times,
+    doubts_about_fractions,
     doubts_about_quantity,
 )
 from recsys_env.fitting.times import how_to_convert, read_times, refuse_two_zones, refuse_unread, times_in  # noqa: E402
@@ -214,6 +215,13 @@ DOUBTED = {
         ),
         "column 'transaction_timestamp': 1 of 7,200 times lie far from all others, the first is row 7 with "
         "'2010-05-05 00:00:00', while most are from",
+    ),
+    "discounts as shares": (
+        lambda log: log.assign(
+            sales_value=10 * log["sales_value"], retail_disc=(log["retail_disc"] > 0) * every_other(log, 0.3, 0.2)
+        ),
+        "column 'retail_disc': all 2,782 discounts are below 1, and usually less than 10% of the price, the first is "
+        r"row [0-9]+ with 0\.[23] taken off and [0-9.]+ left; a discount must be an amount of money, and no share",
     ),
     "one category": (
         lambda log: log.assign(product_category="food"),
@@ -410,6 +418,20 @@ def test_a_column_that_may_be_the_quantity_is_doubted():
     assert doubt.endswith("say so: quantity=menge")
     assert doubts_about_quantity(table, columns, per_unit) == []
     assert doubts_about_quantity(table, columns | {"quantity": "menge"}, of_rows) == []
+
+
+def test_quantities_that_seem_to_be_prices_are_doubted():
+    table = pd.DataFrame({"paid": [1, 2, 3, 1], "number": [2.99, 1.5, 4.0, 2.99]})
+    columns = {"price": "paid", "quantity": "number"}
+    (doubt,) = doubts_about_fractions(table, columns)
+    assert doubt == (
+        "column 'number': 3 of 4 quantities are no whole numbers, the first is row 0 with 2.99, and all prices in "
+        "column 'paid' are; are the columns of price and quantity interchanged?"
+    )
+    assert doubts_about_fractions(table, {"price": "number", "quantity": "paid"}) == []
+    weighed = pd.DataFrame({"paid": range(100, 200), "number": np.arange(100) / 8})  # at prices without cents
+    for other in (columns | {"quantity": None}, columns):
+        assert doubts_about_fractions(weighed, other) == []
 
 
 def test_dates_whose_day_may_come_first_are_doubted():

@@ -32,6 +32,7 @@ from .plausibility import (
     doubts_about_constants,
     doubts_about_discount,
     doubts_about_far_times,
+    doubts_about_fractions,
     doubts_about_labels,
     doubts_about_quantity,
     doubts_about_weights,
@@ -225,6 +226,7 @@ def fit(
         *repeated_rows(purchases, named),
         *check_prices(lines, named["price"], named["quantity"]),
         *doubts_about_discount(*_prices_of_rows(lines), named["discount"]),
+        *doubts_about_fractions(purchases, named),
         *doubts_about_quantity(purchases, named, lines),
         *doubts_about_labels(relabelled, len(items)),
     ]

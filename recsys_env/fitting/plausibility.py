@@ -75,6 +75,7 @@ FARTHEST = 1e3  # factor between a price and the median of its product
 WIDEST = 1e6  # factor between the usual prices of a product and of the median product
 GROWTH, FEWEST_OTHER_UNITS = 0.5, 100  # power of the units below which prices are doubted; rows that tell it
 PROPORTIONAL = 0.8  # power of a column without a role with which prices grow, from which on it may be the quantity
+SHARE_OF_PRICE = 0.1  # discounts of few kinds below 1, usually a smaller part of the price, may be shares of it
 TYPICAL = 2.0  # factor between a price and the median of its product, in the root mean square, that is doubted
 ONE_USER = 0.01  # share of rows of a single user that is doubted, and
 TIMES_MEAN = 20  # times the mean of all users
@@ -488,13 +489,22 @@ def check_prices(lines: pd.DataFrame, column: str | None, quantity: str | None) 
 
 
 def doubts_about_discount(price: np.ndarray, full: np.ndarray, column: object) -> list[str]:
-    """A doubt if most discounts, of this column, are larger than the price that is left, as percentages are.
+    """A doubt if most discounts, of this column, are larger than the price that is left, as percentages are, or if all
+    are below 1 and much smaller than the price, as shares of it are.
 
     Args:
         price, full: [N] prices of the rows, after and before the discount.
     """
     discount = full - price
     given, larger = discount > 0, discount > price
+    few = len(np.unique(discount.round(6))) <= MOST_KINDS and given.any()
+    if few and discount.max() < 1 and np.median(discount[given] / full[given]) < SHARE_OF_PRICE:
+        first = int(np.argmax(given))
+        return [
+            f"column {shown(column)}: all {given.sum():,} discounts are below 1, and usually less than "
+            f"{SHARE_OF_PRICE:.0%} of the price, the first is row {first} with {discount[first]:.6g} taken off and "
+            f"{price[first]:.6g} left; a discount must be an amount of money, and no share of the price"
+        ]
     if larger.sum() <= given.sum() / 2:
         return []
     first = int(np.argmax(larger))
@@ -502,6 +512,23 @@ def doubts_about_discount(price: np.ndarray, full: np.ndarray, column: object) -
         f"column {shown(column)}: {larger.sum():,} of {given.sum():,} discounts are larger than the price that is "
         f"left, the first is row {first} with {discount[first]:.6g} taken off and {price[first]:.6g} left; a discount "
         "must be an amount of money, and no percentage"
+    ]
+
+
+def doubts_about_fractions(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list[str]:
+    """A doubt if most quantities are fractions, and prices a few whole numbers, as if the two were interchanged."""
+    price, quantity = columns["price"], columns["quantity"]
+    if price is None or quantity is None:
+        return []
+    paid, units = (table[name].to_numpy(np.float64) for name in (price, quantity))
+    fractions = units != np.floor(units)
+    if fractions.mean() <= 0.5 or (paid != np.floor(paid)).any() or len(np.unique(paid)) > MOST_KINDS:
+        return []
+    first = int(np.argmax(fractions))
+    return [
+        f"column {shown(quantity)}: {fractions.sum():,} of {len(units):,} quantities are no whole numbers, the first "
+        f"is row {first} with {units[first]:.6g}, and all prices in column {shown(price)} are; are the columns of "
+        "price and quantity interchanged?"
     ]
 
 
