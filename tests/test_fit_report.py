@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import re
 from pathlib import Path
@@ -163,22 +164,26 @@ def test_the_verdict_follows_from_the_findings() -> None:
     ("rows", "reason"),
     [
         (lambda log: log.head(20), "the log has 20 rows, of which it needs 200"),
-        (lambda log: log.assign(who=1), "the log has 1 users, of which it needs 20"),
-        (lambda log: log.assign(what=1, kind="a"), "the log has 1 items, of which it needs 20"),
-        (lambda log: log[log["when"] < "2025-03-05"], "4 days, of which it needs 10"),
+        (lambda log: log.assign(who=1), "the log has 1 users in column 'who', of which it needs 20"),
+        (lambda log: log.assign(what=1, kind="a"), "the log has 1 items in column 'what', of which it needs 20"),
+        (lambda log: log[log["when"] < "2025-03-05"], "4 days in column 'when', of which it needs 10"),
         (
             lambda log: log.assign(who=np.arange(len(log))),
             "no user who bought before 2025-04-24 buys a known item again",
         ),
+        (
+            lambda log: log.assign(when=log["when"].where(np.arange(len(log)) != 5, pd.Timestamp("2033-05-05"))),
+            "rows are held out, those from 2032-07-",
+        ),
     ],
-    ids=["20 rows", "one user", "one item", "few days", "no user again"],
+    ids=["20 rows", "one user", "one item", "few days", "no user again", "one wrong date"],
 )
 def test_a_log_that_says_nothing_is_refused(log: Any, rows: Any, reason: str, tmp_path: Path) -> None:
     found = assess(rows(log), origin="free_choice", columns=NAMED, **SMALL)
     assert found["verdict"]["comparison"] == "refused"
     assert reason in found["verdict"]["sentence"]
     assert "decisions" not in found
-    assert reason in write_page(found, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert reason in html.unescape(write_page(found, tmp_path / "page.html").read_text(encoding="utf-8"))
 
 
 def test_what_fit_refuses_is_the_reason(log: Any) -> None:

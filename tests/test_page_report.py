@@ -132,9 +132,9 @@ def test_a_log_without_propensities_or_prices_says_so(log: Any) -> None:
     ("rows", "reason"),
     [
         (lambda log: log[log["page"] < 100], "the log has 100 pages, of which it needs 200"),
-        (lambda log: log[log["user"].isin(log["user"].unique()[:9])], "9 users, of which it needs 20"),
+        (lambda log: log[log["user"].isin(log["user"].unique()[:9])], "9 users in column 'user', of which it needs 20"),
         (lambda log: log.assign(time=5), "have the same time, so that none can be held out"),
-        (lambda log: log.assign(user=log["page"]), "0 pages with a click, of which it needs 20"),
+        (lambda log: log.assign(user=log["page"]), "0 pages with a click in column 'event', of which it needs 20"),
     ],
     ids=["few pages", "few users", "one time", "no user again"],
 )

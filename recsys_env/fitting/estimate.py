@@ -230,7 +230,7 @@ def fit(
         *doubts_about_quantity(purchases, named, lines),
         *doubts_about_labels(relabelled, len(items)),
     ]
-    check_size(lines)
+    check_size(lines, named["user"])
     check_repeats(lines, named)
     shape = (int(lines["user"].max()) + 1, len(items))
     if min(shape) <= chosen.dims:

@@ -606,8 +606,8 @@ def check_weight(name: str, value: float, lowest: float = -LARGEST, highest: flo
     return value
 
 
-def check_size(lines: pd.DataFrame) -> None:
-    """Refuse tidy lines that are too few for any settings.
+def check_size(lines: pd.DataFrame, column: object) -> None:
+    """Refuse tidy lines, with this column of users, that are too few for any settings.
 
     Raises:
         ValueError: they are fewer than `FEWEST` purchases, or those of fewer than `FEWEST_USERS` users.
@@ -615,8 +615,8 @@ def check_size(lines: pd.DataFrame) -> None:
     users = lines["user"].nunique()
     if len(lines) < FEWEST or users < FEWEST_USERS:
         raise ValueError(
-            f"the log has {len(lines)} purchases of {users} users; a fit needs {FEWEST} purchases of {FEWEST_USERS} "
-            "users or more"
+            f"the log has {len(lines)} rows, which are purchases of {users} users in column {shown(column)}; a fit "
+            f"needs {FEWEST} purchases of {FEWEST_USERS} users or more"
         )
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...checks import shown
 from ...libraries import library
 from ..page_log import PageLog, index_in, read_pages
+from ..plausibility import FAR_DAYS, doubts_about_far_times
 from ..table import named_columns, tidy
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 FEWEST = {"rows": 200, "users": 20, "items": 20, "days": 10}  # that a report needs
 FEWEST_OF_PAGES = {"pages": 200, "pages with a click": 50, "users": 20, "items": 5}
+LEAST_LATER = 0.01  # share of the rows that are held out, below which times far from all others are the reason
 FEWEST_LATER = {"pages with a click": 20, "users who click": 10}  # on pages that are compared with the world
 
 
@@ -52,13 +55,16 @@ def split(purchases: pd.DataFrame, columns: Mapping[str, str | None] | None, hel
 
     Raises:
         ValueError, TypeError: the table is no log of purchases, as in `fit`.
-        Refusal: the log is too small to be cut, or nobody is in both parts.
+        Refusal: the log is too small to be cut, its last times lie far from all others, or nobody is in both parts.
     """
-    lines = tidy(purchases, named_columns(columns)).lines
+    named = named_columns(columns)
+    lines = tidy(purchases, named).lines
     found = {
         name: lines[column].nunique() for name, column in {"users": "user", "items": "item", "days": "date"}.items()
     }
-    _check_size("the log has", {"rows": len(lines), **found}, FEWEST)
+    given = {what: str(named[role]) for what, role in {"users": "user", "items": "item", "days": "time"}.items()}
+    _check_size("the log has", {"rows": len(lines), **found}, FEWEST, given)
+    far = doubts_about_far_times(purchases[given["days"]], lines["day"].to_numpy(), FAR_DAYS)
     day = ((lines["date"] - lines["date"].min()).dt.days).to_numpy()
     days = int(day.max()) + 1
     later = max(1, round(held_out * days))
@@ -68,6 +74,10 @@ def split(purchases: pd.DataFrame, columns: Mapping[str, str | None] | None, hel
     known = np.all([np.isin(lines[name], code) for name, code in codes.items()], axis=0)
     coded = lines.assign(**{name: np.searchsorted(code, lines[name]) for name, code in codes.items()})
     after = coded[~first & known]
+    if far and (~first).mean() < LEAST_LATER:
+        raise Refusal(
+            f"only {(~first).sum():,} of {len(lines):,} rows are held out, those from {date.date()} on: {far[0]}"
+        )
     if after.empty:
         raise Refusal(f"no user who bought before {date.date()} buys a known item again from that day on")
     return Split(
@@ -126,7 +136,7 @@ def split_pages(
         "users": len(whole.user_ids),
         "items": len(np.unique(whole.item)),
     }
-    _check_size("the log has", sizes, FEWEST_OF_PAGES)
+    _check_size("the log has", sizes, FEWEST_OF_PAGES, {"users": whole.columns["user"], "items": whole.columns["item"]})
     appearance = np.zeros(count, np.int64)
     appearance[whole.row_page[::-1]] = np.arange(len(whole.row_page))[::-1]
     by_time = np.lexsort((appearance, whole.start))
@@ -152,6 +162,7 @@ def split_pages(
         "the held-out pages whose users and items are known have",
         {"pages with a click": int(clicked.sum()), "users who click": len(np.unique(whole.user[clicked]))},
         FEWEST_LATER,
+        {"pages with a click": whole.columns["event"]},
     )
     row = int(np.flatnonzero(whole.row_page == cut)[0])
     return PageSplit(
@@ -167,9 +178,17 @@ def split_pages(
     )
 
 
-def _check_size(what: str, found: Mapping[str, int], fewest: Mapping[str, int]) -> None:
+def _check_size(what: str, found: Mapping[str, int], fewest: Mapping[str, int], columns: Mapping[str, str]) -> None:
+    """Refuse what is too small.
+
+    Args:
+        columns: that tell how many there are, of some of them.
+    """
     short = [
-        f"{number} {name}, of which it needs {fewest[name]}" for name, number in found.items() if number < fewest[name]
+        f"{number} {name}{f' in column {shown(columns[name])}' if name in columns else ''}, of which it needs "
+        f"{fewest[name]}"
+        for name, number in found.items()
+        if number < fewest[name]
     ]
     if short:
         raise Refusal(f"{what} {'; '.join(short)}")
