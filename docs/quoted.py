@@ -31,7 +31,7 @@ from baselines.learners import TICKS
 from baselines.paper import Study, core_hours
 from recsys_env import SUITES, TASKS, Catalogue
 from recsys_env.files import read_json
-from recsys_env.fitting import page_world, plausibility, visits
+from recsys_env.fitting import page_doubts, page_world, plausibility, visits
 from recsys_env.fitting.report import page_values, split
 from recsys_env.policies import ORACLES
 from recsys_env.tuning import Budget
@@ -211,6 +211,7 @@ def log_limits() -> dict[str, str]:
         "still_back": f"{visits.STILL_BACK:g}".lstrip("0"),
         "few_users": f"{plausibility.FEW_USERS}",
         "repeated_rows": f"{100 * plausibility.REPEATED:.0f} %",
+        "far_below": f"{page_doubts.FAR_BELOW}",
         "share_of_price": f"{100 * plausibility.SHARE_OF_PRICE:.0f} %",
         "farthest_price": f"{plausibility.FARTHEST:,.0f}",
         "widest_prices": f"{plausibility.WIDEST:,.0f}",

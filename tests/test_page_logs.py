@@ -1157,6 +1157,22 @@ def test_discounts_as_shares_are_doubted(log: Any) -> None:
     assert doubt.startswith(f"{said}, the first is row {int(np.argmax(reduced))} with 0.25 taken off and ")
 
 
+def test_positions_far_above_all_others_are_doubted(log: Any) -> None:
+    rows = np.flatnonzero((log["event"] == "none") & (log["position"] == 2))[:5]
+    wrong = log.assign(position=log["position"].where(~log.index.isin(rows), 999))
+    (doubt,) = (doubt for doubt in doubts_of(wrong) if "far above" in doubt)
+    assert doubt.startswith(
+        f"column 'position': 5 of {len(log):,} positions are far above all others, the first is row"
+    )
+    assert f"row {rows[0]} with 999, while the others are at most {log['position'].max()}; leave" in doubt
+
+
+def test_spellings_of_categories_are_doubted(log: Any) -> None:
+    spelled = log["category"].where(log["item"] % 2 > 0, " " + log["category"].str.upper())
+    (doubt,) = (doubt for doubt in doubts_of(log.assign(category=spelled)) if "spellings" in doubt)
+    assert re.match("column 'category': [0-9] labels come in several spellings, such as '.*' and '.*', which", doubt)
+
+
 def test_learned_vectors_of_few_items_have_fewer_dimensions(log: Any) -> None:
     few = log[log["item"] < 12]
     world = fit_pages(few[["user", "item", "time", "event", "page"]])
@@ -1256,6 +1272,18 @@ def changed(log: Any, column: str, value: Any, row: int = 7) -> Any:
         (lambda log: log.assign(item=1), ValueError, "holds 1 items"),
         (lambda log: pd.concat([log, log.iloc[:1]], ignore_index=True), ValueError, "same event twice.*1 of"),
         (lambda log: log[log["event"] == "none"], ValueError, "0 of .* pages have a click"),
+        (
+            lambda log: log.assign(event=np.where(log["event"] == "none", "impression", "view")).drop_duplicates(
+                ["item", "page", "position"]
+            ),
+            ValueError,
+            "'event': 0 of .* pages have a click; .* was read so: 'impression' as none, 'view' as none; rename",
+        ),
+        (
+            lambda log: log.assign(user=log["user"].astype(float).where(log["page"] != 7, np.inf)),
+            ValueError,
+            "'user' must hold ids, and no infinite numbers; [0-9]+ of .* the first is row [0-9]+ with inf",
+        ),
         (lambda log: log.assign(time="soon"), ValueError, "'time' must hold times or numbers"),
         (lambda log: changed(log, "user", "x"), ValueError, "'page' must belong to one user"),
     ],

@@ -29,6 +29,7 @@ APART = 0.01  # share of the pages whose rows are of times far apart
 PART = 0.1  # of the time of the log, for times in an unknown unit
 DAY = 86_400.0  # seconds
 GAPS = 0.5  # share of the pages whose positions have gaps
+FAR_BELOW, FEW_ROWS = 10, 0.05  # factor between positions, and share of the rows behind it, that are doubted
 STANDARD_ERRORS = 3  # by which items further down are clicked more often
 TOO_OPEN = 1.5  # factor between the items that propensities leave open and those that were offered
 AGAINST = 0.9  # share of all pairs of consecutive pages of a user whose numbers fall while times rise
@@ -204,6 +205,25 @@ def about_pages(
             "the first that people see"
         )
     return doubts
+
+
+def about_far_positions(position: Any) -> list[str]:
+    """A doubt if a few positions of this column are far above all others, such as 999 for a missing one."""
+    found = position.to_numpy(np.float64)
+    kinds = np.unique(found)
+    jumps = np.flatnonzero(kinds[1:] > FAR_BELOW * np.maximum(kinds[:-1], 1))
+    if not len(jumps):
+        return []
+    largest = kinds[jumps[-1]]
+    far = found > largest
+    if far.mean() > FEW_ROWS:
+        return []
+    first = int(np.argmax(far))
+    return [
+        f"column {shown(position.name)}: {far.sum():,} of {len(far):,} positions are far above all others, the first "
+        f"is row {first} with {found[first]:g}, while the others are at most {largest:g}; leave these rows out if "
+        "their positions are missing"
+    ]
 
 
 def about_repeats(by_item: tuple[np.ndarray, np.ndarray], by_rank: tuple[np.ndarray, np.ndarray] | None) -> list[str]:

@@ -188,6 +188,7 @@ def read_pages(
             data[role] = _filled(pd, plain_numbers(data[role]), page, item, level)
     if "position" in data:
         _numbers(data["position"], "a whole number of 0 or more", lambda v: (v >= 0) & (v == np.floor(v)))
+        doubts += page_doubts.about_far_positions(data["position"])
         data["position"], more = _from_one(data["position"])
         doubts += more
     numbers = {
@@ -532,13 +533,20 @@ def _doubts_about_order(data: dict[str, Any], codes: Codes, order: PageOrder) ->
     ]
 
 
-def _check_clicks(event: Any, clicks: np.ndarray) -> None:
-    """Raise a ValueError unless some of the pages [P] have clicks of this column, and others have none."""
-    clicked = int((clicks > 0).sum())
+def _check_clicks(event: Any, level: np.ndarray, clicks: np.ndarray) -> None:
+    """Raise a ValueError unless some of the pages [P] have clicks, and others have none.
+
+    Args:
+        event, level: [N] what the log says of each row, and what it was read as, a number of `EVENTS`.
+    """
+    clicked, names = int((clicks > 0).sum()), list(EVENTS)
     if clicked in (0, len(clicks)):
+        kinds = dict(zip(event.astype(str), level.tolist(), strict=True))
+        read = ", ".join(f"{shown(kind)} as {names[number]}" for kind, number in list(kinds.items())[:LISTED])
         raise ValueError(
             f"column {shown(event.name)}: {clicked} of {len(clicks)} pages have a click; pages with and without one "
-            "are needed, to tell what clicking nothing is worth: keep what was shown and not clicked"
+            "are needed, to tell what clicking nothing is worth: keep what was shown and not clicked. "
+            f"The column was read so: {read}; rename the events if they mean something else"
         )
 
 
@@ -562,7 +570,7 @@ def _ordered(
     first_row = np.searchsorted(row_page, np.arange(len(order.number) + 1)).astype(np.int64)
     clicked = highest >= EVENTS["click"]
     clicks = np.bincount(row_page[clicked], minlength=len(order.number))
-    _check_clicks(data["event"], clicks)
+    _check_clicks(data["event"], codes.level, clicks)
     delay = _delays(bought_at, row_page, order.start, order.first_page[order.user + 1])
     rank = values["position"][one] if "position" in values else None
     doubts = [

@@ -57,7 +57,7 @@ RATING = re.compile(
 LARGEST_RATING, MISSING = 100, frozenset(("nan", "none", "<na>", ""))
 NO_ONE = "-1"  # an id that stands for a missing one among integers of 0 or more
 MISSING_IDS = frozenset(  # as programs and people write that there is no id
-    ("nan", "none", "null", "<na>", "na", "n/a", "#n/a", "n.a.", "undefined", "unknown", "missing", NO_ONE)
+    ("nan", "none", "null", "<na>", "inf", "na", "n/a", "#n/a", "n.a.", "undefined", "unknown", "missing", NO_ONE)
     + ("anonymous", "anonym", "anon", "guest", "-", "--", "?", "unbekannt", "gast")
 )
 CURRENCIES = frozenset(
@@ -207,6 +207,7 @@ def doubts_about_columns(table: pd.DataFrame, columns: Mapping[str, str | None])
         doubts += _doubts_about_dates(table[time])
     if columns.get("category") is not None:
         doubts += _doubts_about_joined_labels(table[columns["category"]])
+        doubts += _doubts_about_spellings(table[columns["category"]])
     if columns.get("price") is not None:
         if _are_ratings(columns["price"], table[columns["price"]]):
             doubts.append(
@@ -300,6 +301,20 @@ def _doubts_about_joined_labels(column: pd.Series) -> list[str]:
                 "label of each item"
             )
     return doubts
+
+
+def _doubts_about_spellings(column: pd.Series) -> list[str]:
+    """A doubt if labels differ only in their case or blanks."""
+    spellings: dict[str, list[str]] = {}
+    for label in map(str, column.dropna().unique()):
+        spellings.setdefault(" ".join(label.lower().split()), []).append(label)
+    several = [labels for labels in spellings.values() if len(labels) > 1]
+    if not several:
+        return []
+    return [
+        f"column {shown(column.name)}: {len(several):,} labels come in several spellings, such as "
+        f"{shown(several[0][0])} and {shown(several[0][1])}, which count as different ones; write each of them alike"
+    ]
 
 
 def _doubts_about_dates(column: pd.Series) -> list[str]:

@@ -213,6 +213,8 @@ def _check_columns(table: pd.DataFrame, columns: dict[str, str | None]) -> None:
 
 def codes_of(pd: Any, ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """The number of each id, and the ids in ascending order, by number. Whole floats count as integers."""
+    if ids.dtype.kind == "f":
+        refuse_rows(ids, np.isinf(ids.to_numpy(np.float64, na_value=np.nan)), "must hold ids, and no infinite numbers")
     if ids.dtype.kind == "f" and (ids == np.floor(ids)).all() and ids.abs().max() < 2**53:
         ids = ids.astype(np.int64)
     refuse_compound_ids(ids)
