@@ -681,7 +681,7 @@ def with_value(column, value):
         ),
         (
             lambda log: log[log["household_id"] < 102],
-            "has 240 purchases of 2 users; a fit needs 50 purchases of 20 users",
+            "has 240 purchases of 2 users in column 'household_id'; a fit needs 50 purchases of 20 users",
         ),
         (
             lambda log: log.assign(product_category=log["product_id"]),

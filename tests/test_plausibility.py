@@ -95,11 +95,11 @@ REFUSED = {
     ),
     "twenty rows": (
         lambda log: log.sample(20, random_state=0),
-        r"^the log has 20 rows, .* of [0-9]+ users in column 'household_id'; a fit needs 50 purchases of 20 users ",
+        r"^the log has 20 purchases of [0-9]+ users in column 'household_id'; a fit needs 50 purchases of 20 users ",
     ),
     "one user": (
         lambda log: log[log["household_id"] == 100],
-        "the log has 120 rows, which are purchases of 1 users in column 'household_id'; a fit needs 50 purchases",
+        "the log has 120 purchases of 1 users in column 'household_id'; a fit needs 50 purchases",
     ),
     "one item": (
         lambda log: log.assign(product_id=1003),
@@ -107,7 +107,7 @@ REFUSED = {
     ),
     "few users": (
         lambda log: log[log["household_id"] < 100 + FEWEST_USERS - 1],
-        f"the log has 2280 rows, .* 19 users in column 'household_id'; a fit needs {FEWEST} .* of {FEWEST_USERS}",
+        f"the log has 2280 purchases of 19 users in column 'household_id'; a fit needs {FEWEST} .* of {FEWEST_USERS}",
     ),
     "few users who bought lately": (
         lambda log: log[(log["household_id"] < 119) | (log["transaction_timestamp"] < "2024-03-20")],

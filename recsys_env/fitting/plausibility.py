@@ -630,8 +630,8 @@ def check_size(lines: pd.DataFrame, column: object) -> None:
     users = lines["user"].nunique()
     if len(lines) < FEWEST or users < FEWEST_USERS:
         raise ValueError(
-            f"the log has {len(lines)} rows, which are purchases of {users} users in column {shown(column)}; a fit "
-            f"needs {FEWEST} purchases of {FEWEST_USERS} users or more"
+            f"the log has {len(lines)} purchases of {users} users in column {shown(column)}; a fit needs {FEWEST} "
+            f"purchases of {FEWEST_USERS} users or more"
         )
 
 
