@@ -1165,6 +1165,8 @@ def test_positions_far_above_all_others_are_doubted(log: Any) -> None:
         f"column 'position': 5 of {len(log):,} positions are far above all others, the first is row"
     )
     assert f"row {rows[0]} with 999, while the others are at most {log['position'].max()}; leave" in doubt
+    (other,) = (doubt for doubt in doubts_of(changed(wrong, "position", 99_999)) if "far above" in doubt)
+    assert "6 of " in other
 
 
 def test_spellings_of_categories_are_doubted(log: Any) -> None:

@@ -319,6 +319,7 @@ def test_ratings_are_no_prices(log):
             "3,600 of 7,200 rows are no purchases, or nothing that was liked, the first is row 1 with '1'",
         ),
         ("Refunded", (False, True, False), "2,400 of 7,200 rows .* row 1 with 'True'"),
+        ("is_cancelled", (np.nan, 1.0), "3,600 of 7,200 rows .* row 1 with '1.0'"),
         ("liked", (1.0, 0.0), "3,600 of 7,200 rows .* row 1 with '0.0'"),
         ("label", (0, 1), "3,600 of 7,200 rows .* row 0 with '0'"),
         ("target", (1, 1, 0), "2,400 of 7,200 rows .* row 2 with '0'"),

@@ -211,13 +211,11 @@ def about_far_positions(position: Any) -> list[str]:
     """A doubt if a few positions of this column are far above all others, such as 999 for a missing one."""
     found = position.to_numpy(np.float64)
     kinds = np.unique(found)
-    jumps = np.flatnonzero(kinds[1:] > FAR_BELOW * np.maximum(kinds[:-1], 1))
-    if not len(jumps):
+    below = kinds[:-1][kinds[1:] > FAR_BELOW * np.maximum(kinds[:-1], 1)]
+    below = below[[(found > largest).mean() <= FEW_ROWS for largest in below]]
+    if not len(below):
         return []
-    largest = kinds[jumps[-1]]
-    far = found > largest
-    if far.mean() > FEW_ROWS:
-        return []
+    largest, far = below[0], found > below[0]
     first = int(np.argmax(far))
     return [
         f"column {shown(position.name)}: {far.sum():,} of {len(far):,} positions are far above all others, the first "

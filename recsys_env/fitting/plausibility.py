@@ -33,7 +33,7 @@ PURCHASE_FLAGS = frozenset(
     + ("conversion", "converted", "isconversion")
 )
 FLAGS = PURCHASE_FLAGS | {"click", "clicked", "isclick", "isclicked"}
-ZERO_AND_ONE = frozenset(("0", "1", "0.0", "1.0", "True", "False"))
+ZEROS, ONES = frozenset(("0", "0.0", "false")), frozenset(("1", "1.0", "true"))
 # Letters of the names of columns of 0 and 1 that seem to say what is no purchase: where they are 0, or 1.
 NONE_IF_ZERO = frozenset(
     ("label", "target", "like", "liked", "islike", "isliked", "success", "completed", "iscompleted")
@@ -45,7 +45,7 @@ NONE_IF_ONE = frozenset(
 )
 UNDONE = frozenset(  # letters of the values of a column of states, which are none of `OTHER_EVENTS`
     ("failed", "failure", "refunded", "pending", "declined", "rejected", "aborted", "abandoned", "unpaid", "expired")
-    + ("error", "void", "voided", "onhold", "chargeback", "processing", "open")
+    + ("error", "void", "voided", "onhold", "chargeback")
 )
 RATINGS = frozenset(
     ("rating", "ratings", "star", "stars", "score", "overall", "userrating", "ratingscore", "reviewscore")
@@ -126,8 +126,8 @@ def check_events(table: pd.DataFrame, columns: Mapping[str, str | None]) -> list
             continue
         values = table.iloc[:, number].astype(str)
         kinds = [str(kind) for kind in values.unique()]
-        if letters(name) in FLAGS or (letters(name) in EVENTS and set(kinds) <= ZERO_AND_ONE):
-            others = {"0", "0.0", "False"}
+        if letters(name) in FLAGS or (letters(name) in EVENTS and set(map(str.lower, kinds)) <= ZEROS | ONES):
+            others = {kind for kind in kinds if kind.lower() in ZEROS}
         else:
             others = {kind for kind in kinds if letters(kind) in OTHER_EVENTS}
         other = values.isin(others).to_numpy()
@@ -151,8 +151,8 @@ def _doubts_about_states(name: object, values: pd.Series) -> list[str]:
     """A doubt if a column of these texts probably says that some rows are no purchases, such as those taken back."""
     if letters(name).endswith(("status", "state")):
         undone = values.isin({kind for kind in values.unique() if letters(kind) in UNDONE}).to_numpy()
-    elif letters(name) in NONE_IF_ZERO | NONE_IF_ONE and values.isin(ZERO_AND_ONE).all():
-        undone = values.isin({"1", "1.0", "True"}).to_numpy() == (letters(name) in NONE_IF_ONE)
+    elif letters(name) in NONE_IF_ZERO | NONE_IF_ONE and set(map(str.lower, values.unique())) <= ZEROS | ONES | MISSING:
+        undone = values.str.lower().isin(ONES if letters(name) in NONE_IF_ONE else ZEROS).to_numpy()
     else:
         return []
     if not undone.any():
@@ -284,8 +284,10 @@ def _spelled(value: object) -> str:
 def _stand_ins(ids: Iterable[object]) -> list[object]:
     """Those of these ids that stand for missing ones. Where other ids are below 0, -1 is one like them."""
     spelled = {value: _spelled(value) for value in ids}
-    below = any(name != NO_ONE and re.fullmatch(r"-\d+", name) for name in spelled.values())
-    return [value for value, name in spelled.items() if name in MISSING_IDS and not (below and name == NO_ONE)]
+    found = {value: name for value, name in spelled.items() if name in MISSING_IDS}
+    if NO_ONE in found.values() and any(re.fullmatch(r"-\d+", name) for name in spelled.values() if name != NO_ONE):
+        return [value for value, name in found.items() if name != NO_ONE]
+    return list(found)
 
 
 def _doubts_about_joined_labels(column: pd.Series) -> list[str]:
