@@ -182,6 +182,17 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "1e2df1e43096e1c7e9145d9d15ee237de7db84bc": ("titles",),
     # The name of a column; four fits agreed to the bit.
     "9e6da1699ae67dcb36d50b3281e6cd7797c573ac": ("fitting",),
+    # Checks of logs, their doubts and errors. Four fits to purchases and two to pages agreed to the bit.
+    "4ae962c9a1d930cbb8a860e449c6fc28aaaa1583": ("fitting", "pages"),
+    "cdeef4fe88dba062e827a57a9bc7e39164e36983": ("fitting", "pages"),
+    "dd3be067e9679c822cb8e4febcdec6d75eab1c8e": ("fitting", "pages"),
+    "f5304099db732a957e2a895f67294c7b04060bcc": ("fitting", "pages"),
+    "f11d30c975c398a5b5ad5f5e298ae93d202cf47f": ("fitting", "pages"),
+    "aff1ed23e958468007180b6821fbab031605f515": ("fitting", "pages"),
+    "58a2c3a85ead82a570e287da77de83fbb162fad3": ("fitting", "pages"),
+    "5552090e6b652b93887efe7222fb02120360835a": ("fitting", "pages"),
+    "5c9bb0ae6b3a87f70dbb16805aeb68365852a3b3": ("fitting", "pages"),
+    "7fd4f99341b6cb3b055f46a182df86425583ebdf": ("fitting", "pages"),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.
 MOVED = {"language.encoders": "language.encode", "encoders": "encode"}
