@@ -405,6 +405,16 @@ def world(log: Any, items: Any) -> FittedWorld:
     return fit(log, origin="pages", items=items)
 
 
+def test_two_agents_may_show_an_item_at_the_same_position_of_their_rows() -> None:
+    table = record("social-v1", "random", episodes=2, seed=0)
+    assert table.duplicated(["page", "item", "position"]).any()
+    read = read_pages(recorded_pages(table), None)
+    assert len(read.item) == len(table)
+    one_agent = recorded_pages(table).assign(agent="all")
+    with pytest.raises(ValueError, match="must not have the same event twice at the same position"):
+        read_pages(one_agent, None)
+
+
 def test_a_recorded_world_is_recovered(world: FittedWorld) -> None:
     errors = world.page_log.standard_errors
     for name in ("choice.beta_price", "choice.eta", "choice.kappa", "choice.beta_repeat"):

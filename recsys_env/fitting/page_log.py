@@ -421,13 +421,14 @@ class Joined(NamedTuple):
     bought_at: np.ndarray  # time of the purchase, -inf = none
 
 
-def _joined(data: dict[str, Any], codes: Codes, position: np.ndarray) -> tuple[Joined, np.ndarray]:
-    """Join the rows of the same position on a page, in order of page, item and position. Also returns which rows [N]
-    are earlier than the event before them."""
+def _joined(data: dict[str, Any], codes: Codes, position: np.ndarray, agent: np.ndarray) -> tuple[Joined, np.ndarray]:
+    """Join the rows of the same agent and position on a page, in order of page, item, position and agent: two agents
+    with rows of their own may show one item at the same position. Also returns which rows [N] are earlier than the
+    event before them."""
     item, page, level, when = codes.item, codes.page, codes.level, codes.when
-    order = np.lexsort((level, position, item, page))
+    order = np.lexsort((level, agent, position, item, page))
     same = np.ones(len(order) - 1, bool)
-    for key in (page, item, position):
+    for key in (page, item, position, agent):
         same &= key[order[1:]] == key[order[:-1]]
     again = np.zeros(len(order), bool)
     again[order[1:]] = same & (level[order[1:]] == level[order[:-1]])
@@ -562,7 +563,8 @@ def _ordered(
     """Join the rows of a shown item's events, and sort pages and rows."""
     item, when = codes.item, codes.when
     position = values.get("position", np.zeros(len(item)))
-    joined, before = _joined(data, codes, position)
+    agent = codes_of(pd, data["agent"])[0] if "agent" in data else np.zeros(len(item), np.int64)
+    joined, before = _joined(data, codes, position, agent)
     order = _page_order(pd, data, codes)
     row_order = np.lexsort((position[joined.row], order.number[codes.page[joined.row]]))
     one, highest, carted, bought, bought_at = (column[row_order] for column in joined)
