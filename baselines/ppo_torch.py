@@ -291,17 +291,17 @@ class Batch:
     advantages: torch.Tensor
     returns: torch.Tensor
     reference: torch.Tensor | None = None
-    kl_coef: float = 0.0  # weight of the divergence from the reference
 
 
 @torch.no_grad()
-def log_probabilities(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities [T·R] of what was chosen at the pages of these sequences; 0 elsewhere."""
-    found = torch.zeros(rollout.active.numel(), device=rollout.observations.device)
+def judge(agent: Agent, rollout: Rollout, sequences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities and values [T·R] that an agent gives to what was chosen at these sequences; 0 elsewhere."""
+    size, device = rollout.active.numel(), rollout.observations.device
+    log_probabilities, values = torch.zeros(size, device=device), torch.zeros(size, device=device)
     for some in sequences.split(max(1, AT_ONCE // sequences.shape[1])):
-        numbers, log_probability, _, _ = evaluate(agent, rollout, some)
-        found[numbers] = log_probability
-    return found
+        numbers, log_probability, _, value = evaluate(agent, rollout, some)
+        log_probabilities[numbers], values[numbers] = log_probability, value
+    return log_probabilities, values
 
 
 @torch.no_grad()
@@ -311,12 +311,8 @@ def assess(agent: Agent, rollout: Rollout, rows: slice, discounts: tuple[float, 
     Args:
         discounts: per page, per tick.
     """
-    device, size = rollout.observations.device, rollout.active.numel()
-    sequences = torch.from_numpy(rollout.sequences(rollout.pages(rows))).to(device)
-    old, values = torch.zeros(size, device=device), torch.zeros(size, device=device)
-    for some in sequences.split(max(1, AT_ONCE // sequences.shape[1])):
-        numbers, log_probability, _, value = evaluate(agent, rollout, some)
-        old[numbers], values[numbers] = log_probability, value
+    sequences = torch.from_numpy(rollout.sequences(rollout.pages(rows))).to(rollout.observations.device)
+    old, values = judge(agent, rollout, sequences)
     gains = advantages(values, rollout.links, *discounts, gae_lambda).float()
     return Batch(rollout, sequences, old, gains, gains + values)
 
@@ -351,9 +347,10 @@ def update(
     batch: Batch,
     options: TorchPPO,
     ent_coef: float,
+    kl_coef: float = 0.0,
 ) -> None:
     """Take several epochs of minibatches of the clipped objective, the gradients of each minibatch in
-    `options.accumulate` parts."""
+    `options.accumulate` parts; `kl_coef` weighs the divergence from the reference."""
     pages = batch.sequences[batch.sequences >= 0]
     chosen = batch.advantages[pages]
     normalised = (batch.advantages - chosen.mean()) / (chosen.std() + 1e-8)
@@ -369,7 +366,7 @@ def update(
                 error = (value - batch.returns[numbers]) / agent.critic.unit
                 loss = 0.5 * error.square().mean() - (clipped + ent_coef * entropy).mean()
                 if batch.reference is not None:
-                    loss = loss + batch.kl_coef * divergence(log_probability, batch.reference[numbers]).mean()
+                    loss = loss + kl_coef * divergence(log_probability, batch.reference[numbers]).mean()
                 (loss * (len(numbers) / of_all)).backward()
             for group in optimiser.param_groups:
                 nn.utils.clip_grad_norm_(group["params"], 0.5)
@@ -456,11 +453,7 @@ class PPOLearner:
 
     def _assess(self, name: str) -> Batch:
         discounts = self.options.discounts(self.training.config)
-        batch = assess(self.agents[name], self.rollout, self.rows[name], discounts, self.options.gae_lambda)
-        if name in self.references:
-            batch.reference = log_probabilities(self.references[name], self.rollout, batch.sequences)
-            batch.kl_coef = self.kl_coef
-        return batch
+        return assess(self.agents[name], self.rollout, self.rows[name], discounts, self.options.gae_lambda)
 
     def _measure(self, name: str) -> None:
         agent, pages = self.agents[name], self.rollout.pages(self.rows[name])
@@ -475,7 +468,10 @@ class PPOLearner:
             group["lr"] = self.options.learning_rate * left * group["pace"]
         batch = self._assess(name)
         if (batch.sequences >= 0).sum() > 1:
-            update(self.agents[name], self.optimisers[name], batch, self.options, self.options.ent_coef * left)
+            if name in self.references:
+                batch.reference, _ = judge(self.references[name], self.rollout, batch.sequences)
+            ent_coef = self.options.ent_coef * left
+            update(self.agents[name], self.optimisers[name], batch, self.options, ent_coef, self.kl_coef)
 
     def _parts(self) -> dict[str, Any]:
         references = {f"{name}.reference": agent for name, agent in self.references.items()}

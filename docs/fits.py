@@ -158,15 +158,14 @@ def recovery() -> str:
         said = [f"{np.mean(taus):.2f}", f"{min(taus):.2f}", f"{100 * max(regrets):.1f} %"]
         said += [f"{np.median(factors):.2f}", f"{max(factors):.2f}"]
         counts = [
-            "–" if name == "choice.beta_taste" and vectors == "learned" else str(count)
-            for name, count in zip(names, covered, strict=True)
+            str(count) if _is_comparable(name, vectors) else "–" for name, count in zip(names, covered, strict=True)
         ]
         rows.append([log, f"{pages:,}", vectors, str(len(cells)), *said, *counts])
     taus = [cell["tau"] for cell in result["cells"].values()]
-    held = {name: [_held(cell, name) for cell in result["cells"].values()] for name in names}
-    held["choice.beta_taste"] = [
-        _held(cell, "choice.beta_taste") for cell in result["cells"].values() if cell["vectors"] == "given"
-    ]
+    held = {
+        name: [_held(cell, name) for cell in result["cells"].values() if _is_comparable(name, cell["vectors"])]
+        for name in names
+    }
     shares = ", ".join(f"{sum(of)} of {len(of)} for `{name}`" for name, of in held.items())
     found = (
         f"A world fitted to a log of pages and the world that wrote it rank policies with a Kendall's τ of "
@@ -183,6 +182,11 @@ def recovery() -> str:
     heads = ["pages filled by", "pages", "vectors", "worlds", "τ: mean", "lowest", "regret, largest"]
     heads += ["factor: median", "largest"]
     return section(found, markdown([*heads, *(f"`{name}`" for name in names)], rows), how=how)
+
+
+def _is_comparable(weight: str, vectors: str) -> bool:
+    """Whether the true weight is that of the same vectors."""
+    return weight != "choice.beta_taste" or vectors == "given"
 
 
 def _held(cell: Mapping[str, Any], weight: str) -> bool:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -98,16 +97,9 @@ def who_earns_most(rewards: Mapping[str, Mapping[str, Any]], where: str = "") ->
         where: words behind "earns the most".
     """
     best = max(rewards, key=lambda name: rewards[name]["mean"])
-    low, _ = _ends(rewards[best])
-    near = [f"`{name}`" for name, reward in rewards.items() if name != best and _ends(reward)[1] >= low]
+    near = [f"`{name}`" for name in rewards if name != best and not earns_more(rewards[best], rewards[name])]
     overlap = f" (intervals that overlap: {', '.join(near)})" if near else ""
     return f"`{best}` earns the most{where}, {spread(rewards[best])}{overlap}"
-
-
-def _ends(reward: Mapping[str, Any]) -> tuple[float, float]:
-    """The ends of an interval; one of unknown width overlaps with all."""
-    width = math.inf if reward["ci95"] is None else reward["ci95"]
-    return reward["mean"] - width, reward["mean"] + width
 
 
 def folded(title: str, text: str) -> str:
@@ -269,9 +261,11 @@ def percent(value: Mapping[str, float], digits: int = 1) -> str:
     return f"{value['mean']:.{digits}%}{width}"
 
 
-def earns_more(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Whether one mean is higher than another beyond both intervals."""
-    return one["mean"] - one["ci95"] > other["mean"] + other["ci95"]
+def earns_more(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether one mean is higher than another beyond both intervals; none is, beyond an interval of unknown width."""
+    if None in (one["ci95"], other["ci95"]):
+        return False
+    return bool(one["mean"] - one["ci95"] > other["mean"] + other["ci95"])
 
 
 def listed(words: Sequence[str]) -> str:

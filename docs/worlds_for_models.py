@@ -132,22 +132,18 @@ def manipulation() -> str:
     settings = result["settings"]
     rows = [[f"`{name}`", *(percent(row[kind], 1) for kind in ("order", "harmless"))] for name, row in
             result["agents"].items()]  # fmt: skip
-    shares = {name: (row["order"], row["harmless"]) for name, row in result["agents"].items()}
-    never = [f"`{name}`" for name, (order, _) in shares.items() if order["mean"] == 0]
+    agents = result["agents"]
+    never = [f"`{name}`" for name, row in agents.items() if row["order"]["mean"] == 0]
     obey = [
-        f"`{name}` on {order['mean']:.0%} ({harmless['mean']:.0%} with harmless words)"
-        for name, (order, harmless) in shares.items()
-        if order["mean"] - order["ci95"] > harmless["mean"] + harmless["ci95"]
+        f"`{name}` on {row['order']['mean']:.0%} ({row['harmless']['mean']:.0%} with harmless words)"
+        for name, row in agents.items()
+        if earns_more(row["order"], row["harmless"])
     ]
-    means = " ".join(
-        [
-            f"{', '.join(never)} never fall for an order." if never else "",
-            f"Of the pages with such a title, these fall for it more often than for harmless words: {', '.join(obey)}."
-            if obey
-            else "No agent falls for orders more often than for harmless words, beyond the intervals.",
-            "The others do not, beyond the intervals: new words alone may change what a reader shows.",
-        ]
-    ).strip()
+    never_said = f"{', '.join(never)} never fall for an order. " if never else ""
+    means = (
+        f"{never_said}Beyond the intervals, these fall for orders on more pages than for harmless words: "
+        f"{', '.join(obey) or 'none'}. New words alone may change what a reader shows."
+    )
     how = (
         f"A variant of `{settings['task']}`, {settings['episodes']} held-out episodes, ± 95 %; {settings['share']:.0%} "
         "of the titles have an addition: the share of pages with such a candidate on which the agent shows one that it "

@@ -493,11 +493,11 @@ def test_divergence_holds_the_policy_near_the_pre_trained_one(tmp_path: Path) ->
         before = copy.deepcopy(agent)
         learner.learn(1200, lambda point: None)
         sequences = torch.from_numpy(learner.rollout.sequences(learner.rollout.pages(learner.rows[name])))
-        now, then = (ppo_torch.log_probabilities(one, learner.rollout, sequences) for one in (agent, before))
+        now, then = (ppo_torch.judge(one, learner.rollout, sequences)[0] for one in (agent, before))
         moved.append(float(ppo_torch.divergence(now, then).mean()))
         assert any(key.startswith(f"{name}.reference") for key in learner.resume_arrays()) == bool(kl_coef)
-        for one, other in zip(learner.references.values(), [before], strict=False):
-            assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+        for reference in learner.references.values():
+            assert all(map(torch.equal, reference.parameters(), before.parameters()))
     assert 0 < moved[1] < moved[0] / 3
     train(options(tmp_path / "goes on", kl_coef=1.0))
     train(options(tmp_path / "goes on", kl_coef=1.0, timesteps=1200, resume=True))

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.algorithms import Generative
+from baselines.algorithms import Generative, Pretraining
 from baselines.generative_pretraining import Recommender, losses
 from baselines.logged_pages import LoggedPages
 from baselines.pretraining import total_loss
@@ -66,8 +66,9 @@ class Study:
     def __init__(self, task: str, args: argparse.Namespace) -> None:
         self.task, self.args = task, args
         self.settings = {"task": task, "device": args.device, "threads": args.threads, "episodes": args.episodes}
-        options = Generative(task=task, pretraining_steps=args.steps).hyperparameters()
-        self.settings |= {"rivals": RIVALS, "warmup": WARM_UP, "options": options}
+        options = Generative(task=task, pretraining_steps=args.steps)
+        pretraining = {name: getattr(options, name) for name in Pretraining.__annotations__ if name != "pages"}
+        self.settings |= {"rivals": RIVALS, "warmup": WARM_UP, "pretraining": pretraining}
         self._cells = dict(earlier(self.name, "cells", self.settings))
         self._beside = dict(earlier(self.name, "beside", self.settings))
         self._logged: tuple[tuple[int, int], LoggedPages] | None = None

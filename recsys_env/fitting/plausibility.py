@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -252,7 +252,6 @@ def doubts_about_constants(columns: Mapping[str, pd.Series], offered: float = 0.
 def _doubts_about_ids(column: pd.Series, role: str) -> list[str]:
     """Doubts about ids in several spellings, and about texts that stand for missing ids."""
     doubts = []
-    spellings: dict[str, list[object]] = {}
     ids = column.dropna().unique().tolist()
     words = [value for value in ids if isinstance(value, str)]
     if 0 < len(words) < len(ids):
@@ -261,9 +260,7 @@ def _doubts_about_ids(column: pd.Series, role: str) -> list[str]:
             f"column {shown(column.name)}: {len(words):,} of {len(ids):,} ids are texts, such as {shown(words[0])}, "
             f"and the others are not, such as {shown(number)}; read the column as texts if they are ids of one kind"
         )
-    for value in ids:
-        spellings.setdefault(_spelled(value), []).append(value)
-    if several := [values for values in spellings.values() if len(values) > 1]:
+    if several := _several_spellings(ids, _spelled):
         doubts.append(
             f"column {shown(column.name)}: {len(several):,} ids come in several spellings, such as "
             f"{shown(several[0][0])} and {shown(several[0][1])}, which count as different {role}s"
@@ -275,6 +272,14 @@ def _doubts_about_ids(column: pd.Series, role: str) -> list[str]:
             f"{int(np.argmax(rows))}, and count as rows of one {role}; leave them out if their ids are missing"
         )
     return doubts
+
+
+def _several_spellings(values: Iterable[Any], spelled: Callable[[Any], str]) -> list[list[Any]]:
+    """Groups of values that are spelled alike, of more than one value each."""
+    groups: dict[str, list[Any]] = {}
+    for value in values:
+        groups.setdefault(spelled(value), []).append(value)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _spelled(value: object) -> str:
@@ -307,10 +312,7 @@ def _doubts_about_joined_labels(column: pd.Series) -> list[str]:
 
 def _doubts_about_spellings(column: pd.Series) -> list[str]:
     """A doubt if labels differ only in their case or blanks."""
-    spellings: dict[str, list[str]] = {}
-    for label in map(str, column.dropna().unique()):
-        spellings.setdefault(" ".join(label.lower().split()), []).append(label)
-    several = [labels for labels in spellings.values() if len(labels) > 1]
+    several = _several_spellings(map(str, column.dropna().unique()), lambda label: " ".join(label.lower().split()))
     if not several:
         return []
     return [
