@@ -195,7 +195,7 @@ class TorchPPO(Pretraining, PageLearner, PPO):
 
 
 @dataclass(frozen=True)
-class TorchQ(PageLearner, SelfPlay, QLearning):
+class TorchQ(PageLearner, QLearning):
     """Q-learning in one file: IQL, VDN and QMIX by --mixer."""
 
     name = "q-torch"
@@ -357,7 +357,7 @@ class QTable(QLearning):
 
 
 @dataclass(frozen=True)
-class CMAES(Algorithm):
+class CMAES(SelfPlay):
     """CMA-ES of rankers whose weights move with the state, by the reward of whole episodes."""
 
     name = "cma-es"

@@ -3,9 +3,9 @@
     python -m baselines train cma-es --task news-v1
 
 The weights of a ranker move with the state. A generation is a batch: each copy plays one candidate, whose weights all
-learners of a role share. All candidates play the same episode, so that only their actions differ. Covariance matrix
-adaptation: Hansen & Ostermeier 2001, here of the diagonal alone (Ros & Hansen 2008). Searches over linear policies
-rival deep ones: Mania, Guy & Recht 2018.
+learners of a role share. All candidates play the same episode beside the same policies, so that only their actions
+differ. Covariance matrix adaptation: Hansen & Ostermeier 2001, here of the diagonal alone (Ros & Hansen 2008). Searches
+over linear policies rival deep ones: Mania, Guy & Recht 2018.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class CMALearner:
 
     def __init__(self, training: Training, options: CMAES) -> None:
         self.training, self.agent_steps, self._generation = training, 0, 0
-        self.arena = Arena(training.config, training.background, options.states, make=training.timed_batch)
+        background = training.background_policies(per_copy=False)  # candidates are compared by what they do alone
+        self.arena = Arena(training.config, background, options.states, make=training.timed_batch)
         settings = {"popsize": options.num_envs, "seed": options.seed + 1, "CMA_diagonal": True, "verbose": -9}
         size = int(np.prod(self.arena.size))
         self.search = cma.CMAEvolutionStrategy(np.zeros(size), options.deviation, settings)

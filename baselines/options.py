@@ -253,7 +253,7 @@ class Discounted(Algorithm):
 
 
 @dataclass(frozen=True)
-class SelfPlay(Discounted):
+class SelfPlay(Algorithm):
     """Option of algorithms whose learner may play against its own past."""
 
     self_play = True
@@ -263,7 +263,7 @@ class SelfPlay(Discounted):
 
 
 @dataclass(frozen=True)
-class QLearning(Discounted):
+class QLearning(SelfPlay, Discounted):
     """Options of Q-learning, which explores by random choices (epsilon-greedy, Sutton & Barto 2018, section 2.2)."""
 
     num_envs: Count = 32
@@ -281,7 +281,7 @@ class QLearning(Discounted):
 
 
 @dataclass(frozen=True)
-class PPO(SelfPlay):
+class PPO(SelfPlay, Discounted):
     """Options of proximal policy optimisation, of any library."""
 
     gae_lambda: Fraction = 0.95

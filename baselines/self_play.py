@@ -32,11 +32,13 @@ class PastSelf(Population):
     Args:
         pool: folder of policies' folders, whose names sort by age.
         learners: who is trained.
+        per_copy: whether copies of a batch meet several checkpoints. Otherwise one plays in all of them.
     """
 
-    def __init__(self, pool: Path, learners: Sequence[str]) -> None:
-        self.pool, self.per_copy, self.learners = pool, True, tuple(learners)
+    def __init__(self, pool: Path, learners: Sequence[str], per_copy: bool = True) -> None:
+        self.pool, self.per_copy, self.learners = pool, per_copy, tuple(learners)
         self.members: list[Policy] = []
+        self._bound = False
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         self.members = []
@@ -46,6 +48,7 @@ class PastSelf(Population):
         known = [learner for learner in self.learners if learner.rpartition("_")[0] == role]
         self._seat = self.envs.possible_agents.index(known[0]) if known and agent not in known else self.index
         self._ids = self.envs.observation_fields["agent_id"].start
+        self._bound = True
         self._draw_members()
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -74,7 +77,7 @@ class PastSelf(Population):
     def pool_has_grown(self) -> None:
         """Draw checkpoints anew, as soon as an episode ends."""
         self._grown = True
-        if not self.members:
+        if self._bound and not self.members:
             self._draw_members()
 
     def _draw_members(self) -> None:

@@ -290,14 +290,24 @@ class Training:
         """
         config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
         if self.background:
-            past = {
-                agent: PastSelf(self.pool, self.learners) for agent, policy in self.background.items() if policy == SELF
-            }
-            self.selves.extend(past.values())
-            envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=copy), {**self.background, **past})
+            envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=copy), self.background_policies())
             envs.clock = self.clock
             return envs
         return self.timed_batch(config, num_envs, copy)
+
+    def background_policies(self, per_copy: bool = True) -> dict[str, str | Policy]:
+        """The policies of the agents that do not learn; each "self" is a pool of its own of the learner's past.
+
+        Args:
+            per_copy: whether copies of a batch meet several past selves. Otherwise all copies meet the same one.
+        """
+        past = {
+            agent: PastSelf(self.pool, self.learners, per_copy)
+            for agent, policy in self.background.items()
+            if policy == SELF
+        }
+        self.selves.extend(past.values())
+        return {**self.background, **past}
 
     def timed_batch(self, config: WorldConfig, num_envs: int, copy: bool = False) -> TimedBatch | TimedWorlds:
         """Make a batch that takes an action for every agent, whoever learns, and whose steps are timed."""
@@ -345,8 +355,8 @@ def begin(algorithm: Algorithm) -> Training:
     training = Training(algorithm, config, background, out, checkpoint)
     if training.self_play and not algorithm.self_play:
         raise ValueError(
-            f"{algorithm.name} does not play against its own past; generative, ippo, ppo-torch and q-torch do, and an "
-            "algorithm of your own whose class sets self_play = True"
+            f"{algorithm.name} does not play against its own past; cma-es, generative, ippo, ppo-torch, q-table and "
+            "q-torch do, and an algorithm of your own whose class sets self_play = True"
         )
     for agent, policy in background.items():
         if Path(policy).resolve() == out.resolve():

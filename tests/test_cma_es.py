@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ pytest.importorskip("tyro")
 
 from baselines.algorithms import CMAES
 from baselines.train import train
-from baselines.training import begin
+from baselines.training import SELF, begin
 from recsys_env.evaluation import episode_returns
 
 TINY: dict[str, Any] = {"timesteps": 2000, "num_envs": 4, "compare": (), "eval_episodes": 2, "device": "cpu"}
@@ -65,6 +66,23 @@ def test_all_candidates_play_the_same_episode_and_are_paid_after_sharing(tmp_pat
     np.testing.assert_array_equal(own[0], own[1])
     assert own[0].mean() != own[2].mean()
     assert (own[0] != paid[0]).any()
+
+
+def test_candidates_meet_the_same_past_selves(tmp_path: Path) -> None:
+    """Equal candidates earn the same, and the pool grows while the search goes on."""
+    settings: dict[str, Any] = {"task": "social-v1", "background": (SELF,), "snapshot_every": 5}
+    result = train(options(tmp_path, **settings))
+    pool = sorted((tmp_path / "pool").iterdir())
+    assert result["background"] == {"recommender_1": SELF}
+    assert [int(path.name) for path in pool] == [80 * 5 * number for number in range(6)]  # a generation: 4 x 20 steps
+    shown = [(folder / "policy.json").read_text() for folder in pool]
+    assert len(set(shown)) > 1
+    resumed = begin(options(tmp_path / "other", **settings))
+    arena = resumed.make_learner().arena  # type: ignore[attr-defined]
+    shutil.copytree(tmp_path / "pool", resumed.pool)
+    one = np.random.default_rng(0).standard_normal(arena.size)
+    own, _ = arena.play(np.stack([one] * 6), 2, 7)
+    np.testing.assert_array_equal(own, np.broadcast_to(own[:1], own.shape))
 
 
 def test_it_is_refused_what_it_cannot_do(tmp_path: Path) -> None:

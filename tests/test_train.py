@@ -335,8 +335,8 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     both = ("recommender_0", "recommender_1")
     refused("--background content has no agent to play", background=("content",), learners=both)
     refused("nobody learns", background=("recommender_0=content", "recommender_1=random"))
-    told = "cma-es does not play against its own past; generative, ippo, ppo-torch and q-torch do"
-    refused(told, "cma-es", background=(SELF,))
+    told = "does not play against its own past; cma-es, generative, ippo, ppo-torch, q-table and q-torch do"
+    refused(f"generative-grpo {told}", "generative-grpo", background=(SELF,))
     refused("did you mean 'horizon'", error=TypeError, set=("horizn=3",))
     with pytest.raises(ValueError, match="qmix takes one pick per agent, and this is a slate of 5; set slots=1"):
         begin(ALGORITHMS["qmix"]("ecommerce-v1"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ..batch import AnyBatch, CpuBatch
 from ..config import WorldConfig
 from ..files import Declared, FileError
 from ..policies.base import Policy
-from ..trained.folders import check_items, check_spaces, network_of, read_facts, read_weights, write_policy
+from ..trained.folders import check_items, check_spaces, read_facts, read_weights, write_policy
 from ..vector import VectorEnv
 from .game import MarkovGame
 from .solve import pure_policies, team_optimum
@@ -117,7 +116,8 @@ class SavedTable(TablePolicy):
 
     Raises:
         FileError: a file is missing, damaged or of another kind.
-        ValueError: by `bind`, if the task is not the finite game that the table was learnt on.
+        ValueError: by `bind`, if the task is not the finite game that the table was learnt on, or if the agent did not
+            learn and is not like one that did.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -126,12 +126,20 @@ class SavedTable(TablePolicy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         check_spaces(self.folder, self._facts, envs)
-        network_of(self.folder, self._learnt, agent)
         super().bind(envs, agent, seed)
         check_items(self, self.folder, self._facts)
+        if agent not in self._learnt and self._game.mirror is None:
+            raise ValueError(
+                f"the table in {self.folder} was learnt by {', '.join(self._learnt)}; {agent} cannot play it, because "
+                "the agents of this game differ"
+            )
 
     def solution(self, config: WorldConfig) -> np.ndarray:
-        """Return the actions [N, S] of every agent in every state; of one that did not learn, 0."""
+        """Return the actions [N, S] of every agent in every state.
+
+        Where two agents are alike, one that did not learn plays the table of the other, with the two exchanged in every
+        state. Otherwise its actions are 0.
+        """
         game = tables_of(config)
         states, actions = len(game.states), len(game.actions)
         if any(len(table) != states or table.min() < 0 or table.max() >= actions for table in self._learnt.values()):
@@ -140,8 +148,10 @@ class SavedTable(TablePolicy):
             )
         found = np.zeros((config.num_agents, states), np.int64)
         for n, agent in enumerate(config.agents):
-            with suppress(ValueError):
-                found[n] = network_of(self.folder, self._learnt, agent)
+            if agent in self._learnt:
+                found[n] = self._learnt[agent]
+            elif game.mirror is not None:
+                found[n] = next(iter(self._learnt.values()))[game.mirror]
         return found
 
     def _check(self, declared: Mapping[str, Declared]) -> None:
