@@ -70,9 +70,15 @@ class PageLearner(TorchLearner):
     """Discount from one page of a user slot to its next, beside --gamma per tick between; none along ticks."""
     width: Count = 64
     """Units of each hidden layer."""
+    max_agents: Annotated[int, Range(0)] = 0
+    """Agents of the largest team that the policy can play; 0 = it plays teams of the task's size alone."""
 
     def world(self) -> WorldConfig:
         config = super().world()
+        if 0 < self.max_agents < config.num_agents:
+            raise ValueError(
+                f"--max-agents = {self.max_agents} is less than the {config.num_agents} agents of the task"
+            )
         if config.ranked and self.credit == "user_slots":
             raise ValueError(
                 f"--credit = {self.credit!r} follows visitors from page to page, and creators on a platform meet none; "
@@ -186,6 +192,9 @@ class TorchPPO(Pretraining, PageLearner, PPO):
             raise ValueError(f"--pages = {self.pages}: pre-training does not reach a memory (--memory = {self.memory})")
         if self.play_on == "cuda" and (self.background or self.learners or self.catalogues > 1):
             raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
+        if self.max_agents and (self.pages or self.play_on == "cuda"):
+            cannot = "--play-on = 'cuda'" if self.play_on == "cuda" else f"--pages = {self.pages}"
+            raise ValueError(f"{cannot} is for policies of one team size; leave --max-agents = {self.max_agents} out")
 
     def world(self) -> WorldConfig:
         config = super().world()
@@ -288,6 +297,8 @@ class Generative(Pretrained, TorchPPO):
     def check(self) -> None:
         if self.memory:
             raise ValueError(f"--memory = {self.memory}: {self.name} looks back on pages by itself")
+        if self.max_agents:
+            raise ValueError(f"--max-agents = {self.max_agents}: {self.name} plays teams of the task's size alone")
         super().check()
 
 

@@ -111,6 +111,7 @@ class Algorithm(Options):
         restores: whether it sets copies to the state of others, which does not reach what other agents remember.
         swept: options that `python -m baselines sweep` varies -> the two values that it tries beside the default.
         snapshot_every: rollouts until the pool of past selves grows.
+        max_agents: agents of the largest team that the policy can play; 0: it plays teams of the task's size alone.
         catalogues: worlds that copies are spread over.
         play_on: where the game is played, "cpu" or "cuda".
     """
@@ -126,6 +127,7 @@ class Algorithm(Options):
     restores: ClassVar[bool] = False
     swept: ClassVar[Swept] = {}
     snapshot_every = 1
+    max_agents = 0
     catalogues = 1
     play_on = "cpu"
 

@@ -409,7 +409,7 @@ class PPOLearner:
             self._pretrain()
 
     def _observer(self) -> ObservationReader:
-        return ObservationReader(self.envs)
+        return ObservationReader(self.envs, self.options.max_agents)
 
     def _actor(self, layout: Layout) -> Scorer:
         return page_policies.page_network(layout, self.options.width, self.options.memory, self.options.attention)
@@ -482,4 +482,4 @@ class PPOLearner:
 
     def save(self, folder: Path) -> None:
         networks = cast("dict[str, PageNetwork]", {name: agent.actor for name, agent in self.agents.items()})
-        page_policies.save(folder, self.envs, networks)
+        page_policies.save(folder, self.envs, networks, self.options.max_agents)

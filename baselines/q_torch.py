@@ -30,10 +30,10 @@ from recsys_env.trained.pages import (
     EXCLUDED,
     SHARED,
     Layout,
+    ObservationReader,
     Page,
     PageNetwork,
     best_slates,
-    layout_of,
     mlp,
     option_masks,
     to_actions,
@@ -122,7 +122,8 @@ class Replay:
     """
 
     def __init__(self, envs: CpuBatch, options: TorchQ, gamma: float) -> None:
-        self.to_device, self.layout = Tensors(envs, options.device), layout_of(envs)
+        self.to_device, self.observer = Tensors(envs, options.device), ObservationReader(envs, options.max_agents)
+        self.layout = self.observer.layout
         self.together = options.mixer != "none"
         copies, agents = envs.num_envs, envs.num_agents
         # A page must still be here when the next page of its user slot comes.
@@ -145,7 +146,7 @@ class Replay:
     def look(self, envs: CpuBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Store what learners see before a step; return observations [R, O] and masks [R, n] of all rows."""
         at, seen = self.ticks % self.steps, envs.observations
-        self.observations[at] = self.to_device(envs.flat(seen)[0]).reshape(self.observations[at].shape)
+        self.observations[at] = self.to_device(self.observer.read()).reshape(self.observations[at].shape)
         self.active[at] = self.to_device(envs.active).reshape(self.active[at].shape)
         if self.masks is not None:
             masks = option_masks(self.to_device(seen["action_mask"]), self.layout)
@@ -283,4 +284,4 @@ class QLearner:
         return to_arrays(self._parts())
 
     def save(self, folder: Path) -> None:
-        page_policies.save(folder, self.envs, {SHARED: self.online.network})
+        page_policies.save(folder, self.envs, {SHARED: self.online.network}, self.options.max_agents)

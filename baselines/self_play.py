@@ -27,7 +27,7 @@ class PastSelf(Population):
     end of the episode, because some remember what they have seen in it.
 
     A network reads whose observation it gets. One that has learned in other seats does not know this one, so it is told
-    the name of the first learner of the role.
+    the name of the first learner of the role; a network that reads all observations alike needs no learners here.
 
     Args:
         pool: folder of policies' folders, whose names sort by age.

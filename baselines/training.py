@@ -301,10 +301,9 @@ class Training:
         Args:
             per_copy: whether copies of a batch meet several past selves. Otherwise all copies meet the same one.
         """
+        seats = () if self.algorithm.max_agents else self.learners  # relative to itself, every agent is the first
         past = {
-            agent: PastSelf(self.pool, self.learners, per_copy)
-            for agent, policy in self.background.items()
-            if policy == SELF
+            agent: PastSelf(self.pool, seats, per_copy) for agent, policy in self.background.items() if policy == SELF
         }
         self.selves.extend(past.values())
         return {**self.background, **past}

@@ -1,5 +1,7 @@
 """Observations that have the same layout in teams of any size, so that one network plays them all.
 
+`python -m baselines train ppo-torch --max-agents 6` trains a network on them.
+
 layout = RelativeLayout(envs, max_agents=6)
 layout.read(envs.observations)      # [B, N, O'], the same O' for 2 to 6 agents
 
@@ -9,7 +11,7 @@ env.reset(seed=0, options={"num_agents": 3})
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -73,7 +75,23 @@ class RelativeLayout:
             self.observation_fields[name] = slice(begin, begin + columns.shape[1])
             self._columns = np.concatenate([self._columns, columns], axis=1)
         self._observers = [config.agents.index(agent) for agent in envs.possible_agents]
-        self.observation_space: spaces.Box = unit_box(self._columns.shape[1])
+        self.observation_space: spaces.Box = unit_box(self.size)
+
+    @property
+    def size(self) -> int:
+        """Length O' of an observation in this layout."""
+        return self._columns.shape[1]
+
+    def places(self, columns: Sequence[int]) -> list[int]:
+        """Return where these columns of an observation are in this layout, in ascending order.
+
+        Of a part for each agent, they must be all columns or none; all its places are returned, with the zeros.
+        """
+        here = np.isin(self._columns[0], columns)
+        for place in self.observation_fields.values():
+            here[place] |= here[place.start] & (self._columns[0, place] == self._width)
+        found: list[int] = np.flatnonzero(here).tolist()
+        return found
 
     def read(self, observations: Any) -> np.ndarray:
         """Return the observations [..., N, O] of all agents of the batch in this layout, [..., N, O'].
@@ -87,7 +105,7 @@ class RelativeLayout:
                 f"observations of shape {list(flat.shape)} must be [..., {len(self._observers)}, {self._width}]"
             )
         return np.take_along_axis(
-            flat, np.broadcast_to(self._columns[self._observers], (*flat.shape[:-1], self._columns.shape[1])), -1
+            flat, np.broadcast_to(self._columns[self._observers], (*flat.shape[:-1], self.size)), -1
         )
 
     def read_of(self, index: int, observations: Any) -> np.ndarray:

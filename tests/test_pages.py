@@ -17,6 +17,7 @@ from baselines.q_torch import Mixer, Values  # noqa: E402
 from recsys_env import vector_env  # noqa: E402
 from recsys_env.trained.pages import (  # noqa: E402
     EXCLUDED,
+    ObservationReader,
     PageNetwork,
     VisitorMemory,
     best_slates,
@@ -192,6 +193,34 @@ def test_choices_reach_the_environment_and_masks_come_from_it(changes: dict[str,
         if layout.slots == 1:
             assert mask[action]
     envs.step(actions.reshape(4, 2, *envs.action_space.shape))
+
+
+BY_AGENT = {"messages": 3, "observation": {"recent": 2}, "candidates": {"features": "both"}}
+
+
+@pytest.mark.parametrize("changes", [{}, BY_AGENT, {"slots": 1, **PRICES}])
+def test_parts_keep_their_numbers_in_the_layout_of_all_team_sizes(changes: dict[str, Any]) -> None:
+    """Candidates, vectors and recent items hold the same numbers, and the context the same ones and zeros."""
+    envs = vector_env("ecommerce-v1", 4, **changes)
+    envs.action_space.seed(0)
+    envs.reset(seed=0)
+    for _ in range(10):
+        envs.step(np.stack([[envs.action_space.sample() for _ in range(envs.num_agents)] for _ in range(4)]))
+    reader, relative = ObservationReader(envs), ObservationReader(envs, max_agents=4)
+    plain, padded = layout_of(envs), relative.layout
+    before, after = reader.read(), relative.read()
+    assert after.shape[2] == padded.observation > plain.observation == before.shape[2]
+    for part, length in (
+        ("start", plain.candidates * plain.features),
+        ("vectors", plain.candidates * plain.dims if plain.vectors else 0),
+        ("history", plain.recent),
+    ):
+        here, there = getattr(plain, part), getattr(padded, part)
+        np.testing.assert_array_equal(after[..., there : there + length], before[..., here : here + length])
+    extra = len(padded.context) - len(plain.context)
+    assert extra == padded.observation - plain.observation
+    columns, padding = np.sort(before[..., plain.context]), np.zeros((*before.shape[:2], extra))
+    np.testing.assert_array_equal(np.sort(np.concatenate((columns, padding), 2)), np.sort(after[..., padded.context]))
 
 
 # ------------------------------------------------------------------------------------------------ memory and mixers

@@ -30,13 +30,17 @@ from baselines.algorithms import ALGORITHMS, IPPO, QMIX, TorchPPO
 from baselines.options import PPO, Algorithm, Options, flag
 from baselines.train import parse, train
 from baselines.training import SELF, begin
-from recsys_env import TASKS, WorldConfig
+from recsys_env import TASKS, WorldConfig, vector_env
 from recsys_env.cli import assignments, config_of
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.files import read_arrays
 from recsys_env.policies import Random, feedback, make_policy
 from recsys_env.settings import replace
 from recsys_env.tasks import _TASKS
+from recsys_env.team_sizes import RelativeLayout
+
+# isort: split
+import torch
 
 _QUICK: dict[str, Any] = {
     "timesteps": 50_000,
@@ -157,10 +161,48 @@ def test_self_play_meets_a_growing_pool(algorithm: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "pool").iterdir())) == 1
 
 
+@pytest.mark.parametrize("algorithm", ["ppo-torch", "q-torch"])
+def test_a_policy_of_any_team_size(algorithm: str, tmp_path: Path) -> None:
+    """It plays each agent by what that agent sees relative to itself, in teams of another size, too."""
+    sizes = {name: value for name, value in TINY.items() if name in own_options(algorithm)}
+    trained(algorithm, tmp_path, task="social-v1", set=("horizon=20",), max_agents=4, **sizes)
+    for agents in (2, 3, 4):
+        envs = vector_env("social-v1", 8, num_agents=agents)
+        observations, _ = envs.reset(seed=0)
+        seen = RelativeLayout(envs, 4).read(observations)
+        for n, agent in enumerate(envs.possible_agents):
+            policy: Any = make_policy(tmp_path)
+            policy.bind(envs, agent, 0)
+            page = policy.network.read(torch.from_numpy(seen[:, n]))
+            scores, _ = policy.network(page)
+            np.testing.assert_array_equal(policy.act(observations[:, n]), scores.argmax(1))
+    with pytest.raises(ValueError, match="plays up to 4 agents; here are 5"):
+        make_policy(tmp_path).bind(vector_env("social-v1", 1, num_agents=5), "recommender_0", 0)
+
+
+def test_past_selves_of_any_team_size_see_themselves_first(tmp_path: Path) -> None:
+    from baselines.self_play import PastSelf
+
+    settings = {"background": (SELF,), "snapshot_every": 4, "max_agents": 3, **TINY}
+    trained("ppo-torch", tmp_path, **settings)
+    run = begin(ALGORITHMS["ppo-torch"]("short-v0", out=tmp_path / "other", **settings))
+    past = run.background_policies()["recommender_1"]
+    assert isinstance(past, PastSelf)
+    past.pool = tmp_path / "pool"
+    envs = vector_env("short-v0", 16)
+    observations, _ = envs.reset(seed=0)
+    past.bind(envs, "recommender_1", 0)
+    single = []
+    for member in past.members:
+        alone = make_policy(member.folder)  # type: ignore[attr-defined]
+        alone.bind(envs, "recommender_1", 0)
+        single.append(alone.act(observations[:, 1]))
+    assert (past.act(observations[:, 1]) == np.stack(single)).any(0).all()
+
+
 def test_past_selves_share_the_copies(tmp_path: Path) -> None:
     """Each copy meets one checkpoint, drawn by the seed; all that are drawn are met."""
     from baselines.self_play import AT_ONCE, PastSelf
-    from recsys_env import vector_env
 
     trained("ippo", tmp_path, background=(SELF,), snapshot_every=1, **{**TINY, "learning_rate": 0.1})
     envs = vector_env("short-v0", 64)
@@ -183,7 +225,6 @@ def test_past_selves_share_the_copies(tmp_path: Path) -> None:
 def test_past_selves_are_drawn_anew_when_an_episode_ends(tmp_path: Path) -> None:
     """Some remember what they have seen in an episode, and a page that they have not seen is none of theirs."""
     from baselines.self_play import PastSelf
-    from recsys_env import vector_env
 
     kept = {**TINY, "memory": 4}
     sizes = {name: value for name, value in kept.items() if name in own_options("ppo-torch")}

@@ -31,22 +31,32 @@ from ..files import (
 )
 from ..game_batch import loaded
 from ..policies import CHECKPOINT, Policy
+from ..team_sizes import RelativeLayout
 
 WEIGHTS = "policy.npz"
 _SEPARATOR = ", "
 Network = TypeVar("Network")
 
 
-def write_policy(folder: Path, loader: str, envs: CpuBatch, weights: Mapping[str, np.ndarray], **facts: Any) -> None:
+def write_policy(
+    folder: Path,
+    loader: str,
+    envs: CpuBatch,
+    weights: Mapping[str, np.ndarray],
+    relative: RelativeLayout | None = None,
+    /,
+    **facts: Any,
+) -> None:
     """Write the folder of a policy, which `make_policy` takes.
 
     Args:
         loader: one of `recsys_env.policies.loaders`.
         envs: batch that the policy was trained on, with the same spaces.
         weights: arrays by name.
+        relative: layout in which the policy reads observations; by default that of the batch.
         facts: other data that the loader needs, as JSON.
     """
-    about = {**_spaces(envs), "items_of": _items_of(envs.config, envs.catalogue)}
+    about = {**_spaces(envs, relative), "items_of": _items_of(envs.config, envs.catalogue)}
     write_arrays(folder / WEIGHTS, weights, facts={**about, **facts})
     write_json(folder / CHECKPOINT, {"loader": loader, "digest": digest_of_arrays(read_arrays(folder / WEIGHTS))})
 
@@ -94,13 +104,18 @@ def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) 
     return {name: array for name, array in arrays.items() if name != "facts"}
 
 
-def check_spaces(folder: Path, facts: Mapping[str, Any], envs: CpuBatch) -> None:
+def check_spaces(
+    folder: Path, facts: Mapping[str, Any], envs: CpuBatch, relative: RelativeLayout | None = None
+) -> None:
     """Check that a task has the observations and actions that a policy was trained with.
+
+    Args:
+        relative: layout in which the policy reads observations; by default that of the batch.
 
     Raises:
         ValueError: observations have other fields or features, fields have another size, or actions another kind.
     """
-    for kind, here in _spaces(envs).items():
+    for kind, here in _spaces(envs, relative).items():
         there = facts[kind]
         if there != here:
             raise ValueError(
@@ -151,11 +166,12 @@ def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared
     return networks[fitting[0]]
 
 
-def _spaces(envs: CpuBatch) -> dict[str, str]:
+def _spaces(envs: CpuBatch, relative: RelativeLayout | None) -> dict[str, str]:
     """What the numbers of observations and actions stand for: two tasks may have the same sizes and other fields."""
-    fields = [f"{name}[{place.stop - place.start}]" for name, place in envs.observation_fields.items()]
+    read, size = (relative, relative.size) if relative else (envs, envs.layout.size)
+    fields = [f"{name}[{place.stop - place.start}]" for name, place in read.observation_fields.items()]
     features = envs.candidate_features if "candidates" in envs.observation_fields else ()
-    parts = [f"of {envs.layout.size} numbers", *fields, *(f"candidates.{name}" for name in features)]
+    parts = [f"of {size} numbers", *fields, *(f"candidates.{name}" for name in features)]
     return {"observations": _SEPARATOR.join(parts), "actions": str(envs.action_space)}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..batch import AnyBatch, CpuBatch
 from ..files import FileError
 from ..policies import Policy
+from ..team_sizes import RelativeLayout
 from ..tensors import one_thread
 from .attention import AttentionNetwork
 from .folders import WEIGHTS, check_items, check_spaces, network_of, read_facts, write_policy
@@ -36,7 +37,7 @@ import torch
 
 Network = TypeVar("Network", bound=Scorer)
 LAYOUT = {name: [int] if name in ("context", "words") else int for name in Layout.__dataclass_fields__}
-_FORM = {"layout": LAYOUT, "width": int, "memory": int, "attention": int, "networks": [str]}
+_FORM = {"layout": LAYOUT, "width": int, "memory": int, "attention": int, "max_agents?": int, "networks": [str]}
 
 
 def page_network(layout: Layout, width: int, memory: int, attention: int) -> PageNetwork:
@@ -44,17 +45,26 @@ def page_network(layout: Layout, width: int, memory: int, attention: int) -> Pag
     return AttentionNetwork(layout, width, memory, attention) if attention else PageNetwork(layout, width, memory)
 
 
-def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork]) -> None:
-    """Write networks, by agent or one that is `SHARED`, as a policy's folder."""
+def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork], max_agents: int = 0) -> None:
+    """Write networks, by agent or one that is `SHARED`, as a policy's folder.
+
+    Args:
+        max_agents: the largest team that the networks can play, as in `ObservationReader`.
+    """
     one = next(iter(networks.values()))
     facts = {
         "layout": dataclasses.asdict(one.layout),
         "width": one.width,
         "memory": one.memory.hidden_size if one.memory else 0,
         "attention": one.units,
+        "max_agents": max_agents,
         "networks": list(networks),
     }
-    write_policy(folder, "pages", envs, to_arrays(networks), **facts)
+    write_policy(folder, "pages", envs, to_arrays(networks), _relative(envs, max_agents), **facts)
+
+
+def _relative(envs: CpuBatch, max_agents: int) -> RelativeLayout | None:
+    return RelativeLayout(envs, max_agents) if max_agents else None
 
 
 def read_networks(
@@ -108,11 +118,14 @@ class PagePolicy(Policy):
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         super().bind(envs, agent, seed)
-        envs = self.envs
-        check_spaces(self.folder, self.facts, envs)
+        envs, most = self.envs, self.facts.get("max_agents", 0)
+        if most and envs.num_agents > most:
+            raise ValueError(f"the policy in {self.folder} plays up to {most} agents; here are {envs.num_agents}")
+        self._relative = _relative(envs, most)
+        check_spaces(self.folder, self.facts, envs, self._relative)
         check_items(self, self.folder, self.facts)
-        if layout_of(envs) != self.layout:
-            raise ValueError(f"the policy in {self.folder} was trained on {self.layout}; here it is {layout_of(envs)}")
+        if (here := layout_of(envs, self._relative)) != self.layout:
+            raise ValueError(f"the policy in {self.folder} was trained on {self.layout}; here it is {here}")
         self.network = network_of(self.folder, self._networks, agent, SHARED)
         if self.network.memory:
             sizes, cpu = (self.network.memory.hidden_size, self.layout.echo), torch.device("cpu")
@@ -122,6 +135,8 @@ class PagePolicy(Policy):
     @torch.no_grad()
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         masks = None if mask is None else option_masks(mask, self.layout)
+        if self._relative:
+            observations = self._relative.read_of(self.index, observations)
         page = self.network.read(torch.from_numpy(np.ascontiguousarray(observations)), masks)
         state = self._remember(page) if self.network.memory else None
         scores, words = self.network(page, state)

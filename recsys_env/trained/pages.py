@@ -23,6 +23,7 @@ from gymnasium import spaces
 
 from ..batch import CpuBatch
 from ..spaces import beside_picks, choices, fused
+from ..team_sizes import RelativeLayout
 from ..tensors import EXCLUDED
 
 # isort: split
@@ -87,18 +88,29 @@ class Layout:
         return 1 + self.preferences
 
 
-def layout_of(envs: CpuBatch) -> Layout:
-    """Return the layout of the observations and actions of a batch."""
+def layout_of(envs: CpuBatch, relative: RelativeLayout | None = None) -> Layout:
+    """Return the layout of the observations and actions of a batch.
+
+    Args:
+        relative: layout in which the observations are read; by default that of the batch.
+    """
     config, shape, parts, space = envs.config, envs.shape, envs.layout.parts, envs.action_space
     listed, continuous = config.retrieves, isinstance(space, spaces.Box)
     # A message may have to say more than how well the candidates match.
     compared = listed and config.candidates.features != "vectors" and not shape.vocabulary
     fields = envs.observation_fields
     matched = {column for name in MATCHED if compared and name in fields for column in _columns(fields[name])}
+
+    def first(part: str) -> int:
+        """The first column of a part."""
+        column: int = parts[part][0]
+        return relative.places([column])[0] if relative else column
+
+    context = [column for column in envs.layout.context if column not in matched]
     return Layout(
-        observation=envs.layout.size,
-        context=[column for column in envs.layout.context if column not in matched],
-        start=parts["candidates"][0] if listed else 0,
+        observation=relative.size if relative else envs.layout.size,
+        context=relative.places(context) if relative else context,
+        start=first("candidates") if listed else 0,
         candidates=shape.candidates if listed else 0,
         features=len(envs.candidate_features) if listed else 0,
         options=0 if continuous else choices(config, shape),
@@ -107,8 +119,8 @@ def layout_of(envs: CpuBatch) -> Layout:
         vector=space.shape[0] if isinstance(space, spaces.Box) else 0,
         dims=shape.dims,
         topics=shape.topics,
-        vectors=parts["candidate_vectors"][0] if "candidate_vectors" in parts else 0,
-        history=parts["recent_mask"][0] if shape.recent else 0,
+        vectors=first("candidate_vectors") if "candidate_vectors" in parts else 0,
+        history=first("recent_mask") if shape.recent else 0,
         recent=shape.recent,
     )
 
@@ -120,16 +132,23 @@ def _columns(part: slice) -> range:
 class ObservationReader:
     """Reads the observations of a batch's agents.
 
+    Args:
+        envs: the batch.
+        max_agents: the largest number of agents of a task, in whose `RelativeLayout` observations are read; 0: as the
+            batch gives them.
+
     Attributes:
         layout: layout of the observations that it returns.
     """
 
-    def __init__(self, envs: CpuBatch) -> None:
-        self.envs, self.layout = envs, layout_of(envs)
+    def __init__(self, envs: CpuBatch, max_agents: int = 0) -> None:
+        self.envs, self._relative = envs, RelativeLayout(envs, max_agents) if max_agents else None
+        self.layout = layout_of(envs, self._relative)
 
     def read(self) -> Any:
         """Read what agents see before a step: an array [B, N, O], on the device of the batch."""
-        return self.envs.flat(self.envs.observations)[0]
+        observations = self.envs.flat(self.envs.observations)[0]
+        return self._relative.read(observations) if self._relative else observations
 
     def record(self, infos: Mapping[str, np.ndarray], truncated: np.ndarray) -> None:
         """Store the outcome of a step, given which copies [B] have begun another episode."""
