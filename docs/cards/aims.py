@@ -17,7 +17,7 @@ from recsys_env.tasks import suite_of
 
 from .learners import options, pairs, trained
 from .policies import constant_strategy
-from .values import Gain, percent
+from .values import Gain, percent, team_gain
 
 
 class Found(NamedTuple):
@@ -131,10 +131,10 @@ def _anarchy(task: str) -> Found | None:
     if (share := found.get("exact", {}).get("anarchy")) is not None:
         return _exactly(1 / share - 1 if share > 0 else np.inf, 0.1)
     play = found.get("play", {})
-    share = play.get("anarchy", {})
-    if not share.get("mean") or ("priced" not in play and priced_planners(TASKS[task])):
+    gain = team_gain(play)
+    if gain is None or ("priced" not in play and priced_planners(TASKS[task])):
         return None
-    return _reaches({"mean": 1 / share["mean"] - 1, "ci95": share["ci95"] / share["mean"] ** 2}, 0.1)
+    return _reaches(gain, 0.1)
 
 
 def _pair_gain(setting: str, least: float) -> Callable[[str], Found | None]:

@@ -16,6 +16,14 @@ def percent(value: Mapping[str, float | None]) -> str:
     return f"{100 * value['mean']:.1f}{width} %"
 
 
+def team_gain(play: Mapping[str, Any]) -> Gain | None:
+    """How much more the joint optimum earns than the equilibrium among the policies tried; None if there is none."""
+    share = play.get("anarchy", {})
+    if not share.get("mean"):
+        return None
+    return {"mean": 1 / share["mean"] - 1, "ci95": share["ci95"] / share["mean"] ** 2}
+
+
 def missing(part: Mapping[str, Any]) -> str:
     return f"Not here: {part['missing']}."
 
