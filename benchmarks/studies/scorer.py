@@ -1,10 +1,11 @@
 """What does a network that scores candidates learn, and what one of the flat vector, within the same steps?
 
-    python -m benchmarks.studies.scorer [--seeds 2] [--agent-steps 1000000]
+    python -m benchmarks.studies.scorer [--seeds 5] [--agent-steps 1000000]
 
 PPO of stable-baselines3 trains both on journey-v1 with the settings of docs/training/sb3.md: `SlatePolicy`, the
 packaged scorer, and the library's `MlpPolicy`. A curve is the individual reward per agent and episode of the best
-slates (the mode of the policy) on held-out seeds, beside `content` and `random` on the same episodes.
+slates (the mode of the policy) on held-out episodes. Each seed of training has episodes of its own, on which `content`
+and `random` play, too, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -36,11 +37,10 @@ SETTINGS: dict[str, Any] = {
 KINDS = ("scorer", "flat")
 
 
-def returns(policies: dict[str, Any]) -> np.ndarray:
-    """Individual reward of each held-out episode [E], as mean over agents."""
+def earned(policies: dict[str, Any], seed: int) -> float:
+    """Mean individual reward per agent on the held-out episodes of a seed of training."""
     envs = recsys_env.vector_env(TASK, EPISODES // 2, copy=False)
-    mean: np.ndarray = episode_returns(envs, policies, episodes=EPISODES, seed=UNSEEN).mean(1)
-    return mean
+    return float(episode_returns(envs, policies, episodes=EPISODES, seed=UNSEEN + seed).mean())
 
 
 @one_thread()
@@ -54,22 +54,25 @@ def curve(kind: str, seed: int, agent_steps: int) -> list[tuple[int, float]]:
     for part in range(POINTS + 1):
         if part:
             model.learn(agent_steps // POINTS, reset_num_timesteps=part == 1)
-        reward = returns({agent: SB3Policy(model) for agent in envs.possible_agents}).mean()
-        points.append((int(model.num_timesteps), float(reward)))
+        reward = earned({agent: SB3Policy(model) for agent in envs.possible_agents}, seed)
+        points.append((int(model.num_timesteps), reward))
         print(kind, seed, points[-1], flush=True)
     return points
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--agent-steps", type=int, default=1_000_000)
     args = parser.parse_args()
     agents = recsys_env.TASKS[TASK].agents
     settings = {"task": TASK, "seeds": args.seeds, "agent_steps": args.agent_steps, "episodes": EPISODES, **SETTINGS}
-    compared = {name: interval(returns(dict.fromkeys(agents, name))) for name in ("content", "random")}
-    curves = {kind: [curve(kind, seed, args.agent_steps) for seed in range(args.seeds)] for kind in KINDS}
-    store("scorer", {**settings, "copies": COPIES}, {"compared": compared, "curves": curves})
+    seeds = range(args.seeds)
+    compared = {name: [earned(dict.fromkeys(agents, name), seed) for seed in seeds] for name in ("content", "random")}
+    curves = {kind: [curve(kind, seed, args.agent_steps) for seed in seeds] for kind in KINDS}
+    ends = {kind: np.array([run[-1][1] for run in curves[kind]]) for kind in KINDS}
+    gains = {kind: interval(ends[kind] - compared["content"]) for kind in KINDS}
+    store("scorer", {**settings, "copies": COPIES}, {"compared": compared, "curves": curves, "gains": gains})
 
 
 if __name__ == "__main__":
