@@ -142,18 +142,22 @@ def full_length() -> tuple[str, ...]:
 
 
 def chosen(sweep: Path, learner: str, task: str) -> dict[str, Any]:
-    """The options with which a learner earned most in the last round of its sweep on a task; none without a sweep.
+    """The options that the sweep chose for a learner on a task (`best_settings`); none without a sweep.
 
     Raises:
         FileError: a damaged file, or one of another kind.
     """
-    row = read_sweep(sweep).get(learner, {}).get(task)
-    return best_settings(row) if row else {}
+    sweeps = read_sweep(sweep)
+    return best_settings(sweeps, learner, task) if task in sweeps.get(learner, {}) else {}
 
 
-def best_settings(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that earned most in the last round of a stored sweep, on average over the round's seeds."""
-    runs = row["rounds"][-1]["runs"]
+def best_settings(sweeps: Mapping[str, Any], learner: str, task: str) -> dict[str, Any]:
+    """The options that earned a learner most on a task, on average over the seeds of a round.
+
+    It is the last round that all learners with a sweep on this task have, so that each is chosen from as many runs.
+    """
+    number = min(len(rows[task]["rounds"]) for rows in sweeps.values() if task in rows)
+    runs = sweeps[learner][task]["rounds"][number - 1]["runs"]
     best: dict[str, Any] = max(
         (run["changed"] for run in runs),
         key=lambda changed: fmean(run["reward"]["mean"] for run in runs if run["changed"] == changed),

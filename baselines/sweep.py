@@ -7,7 +7,8 @@ Every learner has the same number of runs on a task. The first round has one run
 three options (`Algorithm.swept`), of which one is changed at a time. Tasks in `TWO_ROUNDS` have a second round. It
 starts from the best value of every option in the first, changes one option at a time again, and plays every setting
 with two seeds. Each run plays the same few ticks and has a seed that no published run has. The settings with which the
-last policies earn most in the last round are those of the published runs (`learners.chosen`).
+last policies earn most, in the last round that all learners of a task have, are those of the published runs
+(`learners.chosen`).
 
 Where each agent is paid for itself, what all learners earn together says how far they collude and not how well they
 learn. There one learner trains beside agents who play `static`, or the usual background where the task has none

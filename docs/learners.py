@@ -157,8 +157,9 @@ def sweep() -> str:
     hours = sum(run["processor_seconds"] for run in runs) / 3600
     steps = [f"{steps / 1e6:.1f}" for steps in sorted({row["agent_steps"] for row in every})]
     tasks = list(dict.fromkeys(task for rows in learners.values() for task in rows))
-    table = [[f"`{name}`", *(_chosen(rows.get(task)) for task in tasks)] for name, rows in learners.items()]
-    changed = sum(bool(best_settings(row)) for row in every)
+    best = {name: {task: best_settings(learners, name, task) for task in rows} for name, rows in learners.items()}
+    table = [[f"`{name}`", *(_chosen(of.get(task)) for task in tasks)] for name, of in best.items()]
+    changed = sum(bool(settings) for of in best.values() for settings in of.values())
     note = (
         f"{changed} of {len(every)} sweeps chose something else than the defaults. They took {len(runs)} runs of "
         f"{' or '.join(steps)} million agent-steps and {hours:.1f} core-hours. Raw: "
@@ -229,11 +230,11 @@ def _sources(piece: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [piece["source"]] if "source" in piece else [row["source"] for row in piece["seeds"].values()]
 
 
-def _chosen(row: Mapping[str, Any] | None) -> str:
+def _chosen(settings: Mapping[str, Any] | None) -> str:
     """What a sweep chose; nothing if there was none."""
-    if row is None:
+    if settings is None:
         return ""
-    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in best_settings(row).items()) or "defaults"
+    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in settings.items()) or "defaults"
 
 
 def _variant(learner: Mapping[str, Any]) -> str:

@@ -117,6 +117,25 @@ def test_the_last_round_of_a_sweep_sets_the_published_runs(tmp_path: Path, monke
     ]
 
 
+def test_a_round_counts_when_all_learners_have_it(tmp_path: Path) -> None:
+    def round_(**rewards: float) -> dict[str, Any]:
+        reward = {"mean": rewards.pop("default"), "ci95": 0.1}
+        changed = [({}, reward), *(({name: 0.5}, {"mean": mean, "ci95": 0.1}) for name, mean in rewards.items())]
+        runs = [{"changed": c, "seed": 1, "reward": r, "processor_seconds": 1.0} for c, r in changed]
+        return {"runs": runs, "source": {}}
+
+    first, second = round_(default=2.0, gamma=1.0), round_(default=1.0, gamma=2.0)
+
+    def best(**rounds: list[dict[str, Any]]) -> dict[str, Any]:
+        rows = {name: {"duel-v1": {"beside": "", "agent_steps": 1, "rounds": of}} for name, of in rounds.items()}
+        stored = tmp_path / f"{len(list(tmp_path.iterdir()))}.json"
+        stored.write_text(json.dumps({"learners": rows}))
+        return chosen(stored, "one", "duel-v1")
+
+    assert best(one=[first]) == best(one=[first, second], other=[first]) == {}
+    assert best(one=[first, second]) == best(one=[first, second], other=[first, first]) == {"gamma": 0.5}
+
+
 def test_a_variant_takes_the_settings_of_what_it_is_a_variant_of(tmp_path: Path) -> None:
     def run(reward: float, **changed: float) -> dict[str, Any]:
         return {"changed": changed, "seed": 1, "reward": {"mean": reward, "ci95": 0.1}, "processor_seconds": 1.0}
