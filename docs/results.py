@@ -423,7 +423,8 @@ def _credit_found(task: str, row: Mapping[str, Any]) -> str:
 def scorer() -> str:
     """How PPO learns with the packaged scorer, and with a network of the flat vector."""
     result = stored("scorer")
-    settings, compared = result["settings"], result["compared"]
+    settings, gains = result["settings"], result["gains"]
+    compared = {name: interval(np.array(means)) for name, means in result["compared"].items()}
     kinds = {"scorer": "`SlatePolicy`, the packaged scorer", "flat": '`"MlpPolicy"`, of the flat vector'}
     ends = {kind: np.array([[reward for _, reward in run] for run in result["curves"][kind]]) for kind in kinds}
     steps = [point for point, _ in result["curves"]["scorer"][0]]
@@ -435,14 +436,15 @@ def scorer() -> str:
         f"On `{settings['task']}` PPO with the packaged scorer earns {ends['scorer'][:, -1].mean():.1f} after "
         f"{steps[-1] / 1e6:.1f} M agent-steps, and the same PPO with a network of the flat vector "
         f"{ends['flat'][:, -1].mean():.1f}. The policy `content` earns {spread(compared['content'])}, and `random` "
-        f"{spread(compared['random'])}. An untrained scorer already earns {ends['scorer'][:, 0].mean():.1f}, because "
-        "most features speak for a candidate, and any network that gives all candidates the same weights tends to "
-        "rank them alike."
+        f"{spread(compared['random'])}. On the same episodes, seed by seed, the scorer earns {spread(gains['scorer'])} "
+        f"more than `content`. An untrained scorer already earns {ends['scorer'][:, 0].mean():.1f}, because most "
+        "features speak for a candidate, and any network that gives all candidates the same weights tends to rank them "
+        "alike."
     )
     how = (
-        f"Mean individual reward per agent and episode over {settings['episodes']} held-out episodes, the lowest and "
-        f"the highest of {settings['seeds']} seeds; the settings are those of the example for stable-baselines3. "
-        f"{whence(result, 'scorer.json')}"
+        f"Mean individual reward per agent and episode over the {settings['episodes']} held-out episodes of each seed, "
+        f"the lowest and the highest of {settings['seeds']} seeds; intervals are over seeds. The settings are those of "
+        f"the example for stable-baselines3. {whence(result, 'scorer.json')}"
     )
     return section(means, markdown(["agent-steps", *kinds.values()], rows), how=how)
 
