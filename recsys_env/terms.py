@@ -39,7 +39,8 @@ class WeightedTerm(NamedTuple):
     """A term that counts in a world, and what it reads."""
 
     name: str
-    weights: dict[str, float]  # its coefficients, by their names in the config
+    weights: dict[str, float]  # its coefficients, by their names in the config, also those of the kernels it calls
+    own: tuple[str, ...]  # fields of the group that its formula itself reads; all 0 take the term out
     attributes: dict[str, tuple[str, ...]]  # of the item -> what each depends on; () if it does not declare that
 
     @property
@@ -69,12 +70,12 @@ def counting_terms(config: WorldConfig, which: Sum) -> list[WeightedTerm]:
     found = []
     for name, formula in which.terms.items():
         words = names_read(formula)
-        own = weighing.intersection(in_python(formula).__code__.co_names) or weighing.intersection(words)
+        own = tuple(sorted(weighing.intersection(in_python(formula).__code__.co_names) or weighing.intersection(words)))
         if not any(getattr(coefficients, word) for word in own) and _vanishes(formula, coefficients, words):
             continue
         weights = {f"{which.group}.{word}": getattr(coefficients, word) for word in words if word in weighing}
         attributes = {word: declared[word] for word in words if word in declared}
-        found.append(WeightedTerm(name, weights, attributes))
+        found.append(WeightedTerm(name, weights, own, attributes))
     return found
 
 

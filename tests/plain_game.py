@@ -1539,16 +1539,17 @@ class Game:
             return found + [None] * (self.shape.candidates - len(found))
         return [j if n in self.active(copy) and self.can_stand(copy, n, j) else None for j in range(self.shape.items)]
 
+    def gain(self, copy: Copy, j: int) -> float:
+        """Probability of a click on item j, alone on the page about to be shown."""
+        assert copy.visitor is not None
+        person = self.person(copy, copy.visitor)
+        return sigmoid(self.utility(copy, person, j) - self.outside(person))
+
     def ideal(self, copy: Copy, n: int, cold_below: float, discount: list[float]) -> list[float]:
         """Discounted gains of the best that agent n could show: of all items, of those with few clicks, of the
         others."""
-        gains = []
-        for j in (j for j in self.options(copy, n) if j is not None):
-            assert copy.visitor is not None
-            person = self.person(copy, copy.visitor)
-            gains.append(
-                (sigmoid(self.utility(copy, person, j) - self.outside(person)), self.popularity(copy, j) < cold_below)
-            )
+        options = [j for j in self.options(copy, n) if j is not None]
+        gains = [(self.gain(copy, j), self.popularity(copy, j) < cold_below) for j in options]
         parts = [gains, [gain for gain in gains if gain[1]], [gain for gain in gains if not gain[1]]]
         return [
             sum(d * gain for d, (gain, _) in zip(discount, sorted(part, reverse=True), strict=False)) for part in parts

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,18 @@ def replace_in(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
+
+
+@contextmanager
+def replaced_in(path: Path, *changes: tuple[str, str]) -> Iterator[None]:
+    """Replace text in a file for a while."""
+    before = path.read_text()
+    try:
+        for old, new in changes:
+            replace_in(path, old, new)
+        yield
+    finally:
+        path.write_text(before)
 
 
 def git_apply(option: str, diff: Path) -> str:
@@ -194,6 +207,49 @@ print(*obstacles(task_config("duel-v1", {"choice": {"beta_length": 1.0}})))
     replace_in(package / "kernels" / "equations.py", f"    length: {declared}  #", "    length: Item  #")
     assert unweighted == "[]"
     assert weighted == (f"choice.beta_length = 1 weighs {refused}" if refused else "")
+
+
+@pytest.mark.slow
+def test_the_gain_of_a_slate_leaves_out_prices_that_agents_set_in_a_new_term_too(package: Path) -> None:
+    code = """
+import numpy as np
+from recsys_env import vector_env
+from recsys_env.evaluation import EpisodeLog
+
+found = []
+for level in (0, 6):
+    envs = vector_env("market-v0", 16, choice={"beta_length": 3.0})
+    envs.reset(seed=0)
+    log = EpisodeLog(envs)
+    log.look()
+    picks = np.broadcast_to(np.arange(envs.shape.slots), (16, envs.num_agents, envs.shape.slots))
+    log.record(envs.step(envs.encode_actions(picks, np.full((16, envs.num_agents), level)))[4])
+    found.append(log.gain[0].copy())
+print((found[0] == found[1]).all(), (found[0] > 0).any())
+"""
+    looked_up = '"beta_price", "a_price", "b_price"'
+    changes = (
+        ("return c.beta_length * a.length", "return -c.beta_length * a.length * a.log_price"),
+        (looked_up, f'{looked_up}, "beta_length"'),
+    )
+    with replaced_in(package / "kernels" / "equations.py", *changes):
+        assert run_python(code, package).split() == ["True", "True"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("declared", "cause"), [("Satiation", "memory"), ("Recent", "memory"), ("Popularity", "popularity")]
+)
+def test_taking_out_a_cause_takes_a_new_term_along(package: Path, declared: str, cause: str) -> None:
+    code = f"""
+from recsys_env import task_config
+from recsys_env.experiments import without
+
+config = task_config("news-v1", {{"choice": {{"beta_length": 2.0}}}})
+print(without(config, "{cause}").choice.beta_length, without(config, "stock").choice.beta_length)
+"""
+    with replaced_in(package / "kernels" / "equations.py", ("    length: Item  #", f"    length: {declared}  #")):
+        assert run_python(code, package).split() == ["0.0", "2.0"]
 
 
 @pytest.mark.slow

@@ -470,9 +470,9 @@ def compare_views(game: Game, kernels: Kernels, copies: list[Copy], actions: np.
     )
     list_options(world, state, n, *options)
     discount, ideal = 1 / np.log2(np.arange(slots) + 2.0), np.zeros((COPIES, shape.agents, 3))
-    outside, cold = np.zeros(COPIES), np.zeros((COPIES, shape.items), np.bool_)
+    gains, cold = np.full((COPIES, shape.items), np.nan), np.zeros((COPIES, shape.items), np.bool_)
     appraise(
-        world, state, COLD_BELOW, discount, np.zeros((3, slots)), np.zeros((3, slots), np.int64), ideal, outside, cold
+        world, state, COLD_BELOW, discount, np.zeros((3, slots)), np.zeros((3, slots), np.int64), ideal, gains, cold
     )
     rows = np.full((COPIES, kernels.report.final_states.shape[1]), 7, np.float32)
     kernels.write_states(rows)
@@ -498,8 +498,9 @@ def compare_views(game: Game, kernels: Kernels, copies: list[Copy], actions: np.
         )
         comparison.close([game.ideal(copy, m, COLD_BELOW, discount.tolist()) for m in game.agents], ideal[b], "ideal")
         assert [game.popularity(copy, j) < COLD_BELOW for j in range(shape.items)] == cold[b].tolist()
-        if copy.visitor is not None:
-            comparison.close(game.outside(game.person(copy, copy.visitor)), outside[b], "v_0")
+        can = sorted({j for m in game.agents for j in game.options(copy, m) if j is not None})
+        assert np.flatnonzero(np.isfinite(gains[b])).tolist() == can
+        comparison.close([game.gain(copy, j) for j in can], gains[b, can], "gains")
         comparison.close(game.state(copy), rows[b], "state")
         expected = game.expect(copy, actions[b])
         for name, found in (

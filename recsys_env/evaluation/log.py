@@ -41,7 +41,8 @@ class EpisodeLog:
     - `rank` int32 [t, b, n, k]: rank - 1 on the page, as in `infos`; -1 = not on it
     - `clicked`, `dwell`, ... [t, b, n, k]: what happened to the slot, an array for each of `responses.RESPONSES`
     - `cold` bool [t, b, n, k]: the item has fewer than 5 clicks, by public decayed counts
-    - `gain` float32 [t, b, n, k]: probability of a click on the item alone, 0 at a hole
+    - `gain` float32 [t, b, n, k]: probability of a click on the item alone, at the price that agents do not set; 0 at a
+      hole
 
     Args:
         envs: the batch, at the beginning of an episode; all copies must stay at the same tick.
@@ -60,7 +61,6 @@ class EpisodeLog:
             raise TypeError(f"seen = {shown(seen)} must be whole numbers")
         n, k = shape.agents, shape.slots
         self.envs, self.t, self._tick = envs, 0, -1
-        self._sensitivity = np.zeros(b, np.float32)  # of the present visitors to prices
         self._served = [] if envs.config.users.population == "fresh" else list(set(seen))
         self.visitor = np.full((h, b), -1, np.int64)
         self.group = np.zeros((h, b), np.int32)
@@ -78,7 +78,7 @@ class EpisodeLog:
             np.zeros((3, k)),
             np.zeros((3, k), np.int64),
             np.zeros((b, n, 3)),
-            np.zeros(b),
+            np.zeros((b, shape.items)),
             np.zeros((b, shape.items), np.bool_),
         )
         check_new(vars(self), "logs of episodes")
@@ -107,14 +107,13 @@ class EpisodeLog:
         from ..kernels.planners.appraisal import appraise
 
         t, page, user = self.t, self.envs.next_page, self.envs.latent_users()
-        best, items, ideal, outside, cold = self._scratch
-        appraise(self.envs.world, self.envs.arrays, COLD_CLICKS, self.discount, best, items, ideal, outside, cold)
+        best, items, ideal, gains, cold = self._scratch
+        appraise(self.envs.world, self.envs.arrays, COLD_CLICKS, self.discount, best, items, ideal, gains, cold)
         present = page["visitor"] >= 0
         self.group[t], self.satisfaction[t] = user["group"], user["satisfaction"]
         self.first_session[t] = present & (user["sessions"] == 1)
         self.new_session[t] = present & (page["session_page"] == 0)
         self.ideal[t] = ideal
-        self._sensitivity = user["price_sensitivity"]
         self._tick = int(page["tick"][0])
 
     def record(self, infos: Any) -> None:
@@ -139,18 +138,16 @@ class EpisodeLog:
             raise RuntimeError("record(): call look() before the step")
         self._at("record()", (self.t + 1) % len(self.visitor))
         t = self.t
-        *_, outside, cold = self._scratch
+        *_, gains, cold = self._scratch
         item, there = infos["shown"], infos["shown"] >= 0
         self.visitor[t], self.active[t] = infos["visitor"].max(1), infos["visitor"] >= 0
         self.item[t], self.rank[t], self.objectives[t] = item, infos["rank"], infos["objectives"]
         self.payment[t] = infos["payment"]
         for response in RESPONSES:
             getattr(self, response.name)[t] = infos[response.name]
-        # As the ideal, at the prices that agents do not set.
-        raised = self._sensitivity[:, None] * self.envs.report.agents["log_price_multiplier"]
-        utility = self.envs.utilities + self.envs.config.choice.beta_price * raised[:, :, None]
-        self.gain[t] = np.where(there, 1.0 / (1.0 + np.exp(np.clip(outside[:, None, None] - utility, -500, 500))), 0.0)
-        self.cold[t] = there & cold[np.arange(len(cold))[:, None, None], item]
+        of_item = np.arange(len(cold))[:, None, None], item
+        self.gain[t] = np.where(there, gains[of_item], 0.0)
+        self.cold[t] = there & cold[of_item]
         self._record_purchases(t, infos)
         self.t += 1
 

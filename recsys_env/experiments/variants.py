@@ -13,6 +13,7 @@ from ..checks import check_count, unknown
 from ..config import WorldConfig
 from ..settings import replace
 from ..tasks import task_config
+from ..terms import CART, EXPERIENCE, UTILITY, counting_terms
 from ..vector import VectorEnv
 
 CLOCK, SATISFACTION = 0.12, 0.8  # share of ticks in which a population of `sparse` with this satisfaction is served
@@ -127,22 +128,19 @@ def _changes(config: WorldConfig, cause: str) -> dict[str, Any]:
             changes["dynamics"] |= {"mood_up": still, "mood_down": still, "mood_up_none": 0.0, "mood_down_none": 0.0}
         return changes
     if cause == "memory":
-        return {
-            "users": {"wallet_init": 0.0},
-            "choice": {"beta_satiation": 0.0, "beta_repeat": 0.0, "habit_rate": 0.0, "beta_partner": 0.0},
-            "feedback": {"a_satiation": 0.0},
-            "dynamics": {"drift": 0.0},
-        }
+        carried = _without_terms(config, {"satiation", "habits", "the items consumed last"})
+        return {**carried, "users": {"wallet_init": 0.0}, "dynamics": {"drift": 0.0}}
     if cause == "stock":
         return {"items": {"stock_init": 0}}
     if cause == "popularity":
-        items, choice = config.items, config.choice
+        items, choice, terms = config.items, config.choice, _without_terms(config, {"popularity"})
         level = choice.beta_pop * float(np.log1p(VectorEnv(config).world.items["popularity"]).mean())
         large = {} if config.catalogue else {"popularity_mean": min(items.popularity_mean * 1e4, 1e9)}
         return {
             "items": {"popularity_half_life": 1e9, "log_impressions": min(items.log_impressions * 1e4, 1e9), **large},
+            **terms,
             "choice": {
-                "beta_pop": 0.0,
+                **terms.get("choice", {}),
                 "v_0": choice.v_0 - level,
                 "v_0_by_mood": tuple(value - level for value in choice.v_0_by_mood),
             },
@@ -152,3 +150,20 @@ def _changes(config: WorldConfig, cause: str) -> dict[str, Any]:
             f"rivals cannot be taken out: each of the roles {[r.name for r in config.roles]} has one agent"
         )
     return {"num_agents": 1}
+
+
+def _without_terms(config: WorldConfig, parts: set[str]) -> dict[str, dict[str, float]]:
+    """Return the fields that take out all terms that depend on one of these parts of the state.
+
+    Raises:
+        ValueError: such a term has no coefficient of its own.
+    """
+    changes: dict[str, dict[str, float]] = {}
+    for which in (UTILITY, EXPERIENCE, CART):
+        for term in counting_terms(config, which):
+            if not term.depends_on & parts:
+                continue
+            if not term.own:
+                raise ValueError(f"the term {term.name!r} cannot be taken out: no coefficient of its own scales it")
+            changes.setdefault(which.group, {}).update(dict.fromkeys(term.own, 0.0))
+    return changes

@@ -17,7 +17,7 @@ ALL, COLD, WARM = 0, 1, 2  # which items count
 
 
 @entry
-def appraise(world, state, cold_below, discount, best, items, ideal, outside, cold):
+def appraise(world, state, cold_below, discount, best, items, ideal, gains, cold):
     """Look at the page about to be shown; nothing changes.
 
     Args:
@@ -26,8 +26,8 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
         best, items: [3, K] scratch, float64 and int64.
         ideal: [B, N, 3] filled with sum_k discount_k * gain of the agent's k-th best option, among all, the cold and
             the warm ones; 0 where inactive. The gain is sigmoid(v - v_0), the probability of a click on the item alone,
-            at its price now.
-        outside: [B] filled with v_0 of the visitor; untouched in an idle tick.
+            at its price now, without what agents set.
+        gains: [B, M] filled with the gain of each item that an active agent can show.
         cold: [B, M] bool, filled.
     """
     p = world.params[0]
@@ -36,8 +36,6 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
         copy = state.copies[b]
         for j in range(p.shape.items):
             cold[b, j] = popularity_now(world, state, p, b, np.int64(j), copy.stamp, copy.tick) < cold_below
-        if copy.visitor >= 0:
-            outside[b] = outside_utility(world, p, state.users[b, copy.visitor])
         for n in range(p.shape.agents):
             for which in range(3):
                 ideal[b, n, which] = 0.0
@@ -45,10 +43,12 @@ def appraise(world, state, cold_below, discount, best, items, ideal, outside, co
                     best[which, k] = 0.0
             if not is_active(world, p, copy, n):
                 continue
+            outside = outside_utility(world, p, state.users[b, copy.visitor])
             for i in range(p.shape.candidates if by_position else p.shape.items):
                 j = np.int64(state.candidates[b, n, i]) if by_position else np.int64(i)
                 if j >= 0 and (by_position or can_show(world, state, p, b, n, j)):
-                    gain = choice_probability(utility_of(world, state, p, b, j, 0.0), outside[b])
+                    gain = choice_probability(utility_of(world, state, p, b, j, 0.0), outside)
+                    gains[b, j] = gain
                     part = COLD if cold[b, j] else WARM
                     insert(best[ALL], items[ALL], slots, slots, gain, j)
                     insert(best[part], items[part], slots, slots, gain, j)
