@@ -115,7 +115,7 @@ class Pretraining(TorchLearner):
     pretraining_steps: Count = 20_000
     """Gradient steps of pre-training, at most."""
     pretraining_batch: Count = 64
-    """Pages with a click of a gradient step, beside as many without one, which count as often as they occur."""
+    """Pages with a click in a gradient step; as many without one are added, weighted by how often they occur."""
     pretraining_rate: NotNegative = 1e-3
     """Learning rate of pre-training."""
     weight_decay: NotNegative = 0.1
@@ -159,7 +159,7 @@ class TorchPPO(Pretraining, PageLearner, PPO):
     swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (7e-4, 5e-3), "n_steps": (50, 200)}
 
     learning_rate: NotNegative = 2e-3
-    """Of Adam, at the beginning; it falls to 0."""
+    """Learning rate of Adam at the beginning; it falls linearly to 0."""
     gae_lambda: Fraction = 0.98
     ent_coef: NotNegative = 0.003
     """Weight of the entropy bonus at the beginning; it falls to 0."""
@@ -253,7 +253,7 @@ class Pretrained(Pretraining):
     threads: Count = 2
     learning_rate: NotNegative = 1e-3
     size: str = "0.1m"
-    """Of the network, in parameters: 0.1m, 0.3m, 1m, 3m, 10m, 30m, 100m, 300m, 1b."""
+    """Size of the network in parameters: 0.1m, 0.3m, 1m, 3m, 10m, 30m, 100m, 300m, 1b."""
     pages: Annotated[int, Range(0)] = 200_000
     """Logged pages on which it is pre-trained; 0 = none."""
     loggers: tuple[str, ...] = ("random", "popularity", "nearest")

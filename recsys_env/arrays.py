@@ -367,7 +367,7 @@ _LINE = 64  # bytes of a line of the cache
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
-    """Zeros that begin where a line of the cache does, so that what is as large as one lies in one and not in two."""
+    """Return zeros that begin at a line of the cache, so that a record as long as a line never lies in two."""
     size = math.prod(map(int, np.atleast_1d(shape))) * np.dtype(dtype).itemsize
     memory = np.zeros(size + _LINE, np.uint8)
     first = -memory.ctypes.data % _LINE

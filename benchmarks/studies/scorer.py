@@ -1,4 +1,4 @@
-"""What does a network that scores candidates learn, and what one of the flat vector, within the same steps?
+"""Compare a network that scores candidates with one of the flat vector, at equal steps.
 
     python -m benchmarks.studies.scorer [--seeds 5] [--agent-steps 1000000]
 

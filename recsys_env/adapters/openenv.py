@@ -97,7 +97,7 @@ class PageEnvironment(Environment[PageAction, PageObservation, PageState]):
         self._state = PageState(agent=self._agent)
 
     def reset(self, seed: int | None = None, episode_id: str | None = None, **options: Any) -> PageObservation:
-        """Begin a rollout; without a seed, with one that `state` tells."""
+        """Begin a rollout. Without a seed, one is drawn, which `state` returns."""
         seed = secrets.randbits(63) if seed is None else checked_seed(seed)
         self._rollout.start(seed)
         self._state = PageState(episode_id=episode_id, seed=seed, agent=self._agent)

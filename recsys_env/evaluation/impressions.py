@@ -348,7 +348,7 @@ class _Impressions:
         return known + (own["clicks"][copy, item] - (clicked[copy] == item))
 
     def _rewards(self, copy: np.ndarray, agent: np.ndarray, slot: np.ndarray, happened: np.ndarray) -> np.ndarray:
-        """Rewards [I] of slots, given in which of them something happened."""
+        """Return the rewards [I] of the slots in which something happened."""
         from ..kernels.feedback import read_rewards
 
         envs, reward, earned = self.envs, np.zeros(len(copy)), np.zeros(len(happened))

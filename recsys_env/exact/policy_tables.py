@@ -53,7 +53,7 @@ def played(game: MarkovGame, config: WorldConfig, name: str) -> list[np.ndarray]
 
 
 class _Trial:
-    """Many pasts of a game in which agents do what their policies say, or at times, or always, something else."""
+    """Plays a game many times, in which agents follow their policies, sometimes deviate, or always do."""
 
     def __init__(self, game: MarkovGame, envs: VectorEnv, team: Team) -> None:
         self.game, self.envs, self.team = game, envs, team

@@ -184,8 +184,8 @@ def page_summary(world: Any) -> str:
             f"before the end of an episode ({world.horizon} ticks), less is bought than in the log"
         )
     lines += ["", "Kept at its default (override what you know better)"]
-    told = {*errors, *facts.at_bound, *(("choice.beta_price",) if assumed else ())}
-    missing = [name for name in ESTIMATED if name not in told]
+    listed = {*errors, *facts.at_bound, *(("choice.beta_price",) if assumed else ())}
+    missing = [name for name in ESTIMATED if name not in listed]
     kept = {**{name: ESTIMATED[name] for name in missing}, **{n: FACTS[n] for n in FACTS if n not in counted}, **KEPT}
     if facts.candidates or all_offered:
         del kept["candidates.number"]

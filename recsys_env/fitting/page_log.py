@@ -369,7 +369,7 @@ def _from_one(position: Any) -> tuple[Any, list[str]]:
 
 
 def _filled(pd: Any, column: Any, page: np.ndarray, item: np.ndarray, level: np.ndarray) -> Any:
-    """A column in which carts and purchases have what the row that shows the item has, where theirs is empty."""
+    """Fill empty values of carts and purchases from the row that shows the item."""
     later = column.isna() & (level > EVENTS["click"])
     if not later.any():
         return column
@@ -628,8 +628,8 @@ def _ordered(
     of_table = {} if items is None else {role: items[named[role]] for role in ITEM_ROLES if named[role] in items}
     doubts += doubts_about_constants({**data, **of_table}, offered)
     # The items of a log are those that could be shown only if it has many times as many rows.
-    told = items is not None or candidates is not None or len(one) >= ROWS_PER_ITEM * offered
-    if log["propensity"] is not None and told:
+    items_known = items is not None or candidates is not None or len(one) >= ROWS_PER_ITEM * offered
+    if log["propensity"] is not None and items_known:
         doubts += page_doubts.about_propensities(data["propensity"].name, log["propensity"], offered)
     return PageLog(
         **log,
@@ -672,7 +672,7 @@ def index_in(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _items(
     pd: Any, items: Any, named: dict[str, str | None], of_log: np.ndarray, labels: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    """What is known of the items of the catalogue: those of the table, or else of the log."""
+    """Return what is known of the catalogue's items, from the table if there is one, else from the log."""
     unknown: dict[str, Any] = {"popularity": None, "vectors": None, "list_price": None, "category": None}
     if items is None:
         return {**unknown, "item_ids": of_log, "text": np.full(len(of_log), ""), **labels}

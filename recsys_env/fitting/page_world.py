@@ -305,8 +305,7 @@ def _prices(pages: PageLog, topic: np.ndarray) -> _Prices:
 
 
 def _offers(pages: PageLog, prices: _Prices) -> tuple[np.ndarray, np.ndarray]:
-    """Items, and their first prices in a part of the log's time, relative to list prices; of all parts in which they
-    were shown.
+    """Return items and their first prices in each part of the log in which they were shown, relative to list prices.
 
     Parts and not rows, because a policy may show reduced items more often: among rows too many prices are low.
     """

@@ -73,9 +73,9 @@ def _price_weight(priced: pd.DataFrame) -> tuple[float, float] | None:
     cells = priced.groupby(["item", "week"])["price"].agg(["size", "mean"]).reset_index()
     effects = (cells["item"].to_numpy(), cells["week"].to_numpy(int))
     count, price = cells["size"].to_numpy(float), cells["mean"].to_numpy()
-    told = _several(count, effects)
-    item, week = effects[0][told], effects[1][told]
-    count, price = count[told], price[told]
+    kept = _several(count, effects)
+    item, week = effects[0][kept], effects[1][kept]
+    count, price = count[kept], price[kept]
     items = len(np.unique(item))
     if items < FEWEST_ITEMS or (count - 1).sum() < FEWEST_MORE:
         return None
@@ -112,15 +112,15 @@ def _without_effects(
 
 
 def _several(count: np.ndarray, effects: Sequence[np.ndarray]) -> np.ndarray:
-    """Which item-weeks tell something: those of items and weeks that have more than one purchase in some cell. Of the
-    others the likelihood is highest at a rate of 0."""
-    told = np.ones(len(count), bool)
+    """Select the item-weeks that identify the effects: their item and their week each have a cell with several
+    purchases. For the others the likelihood is highest at a rate of 0."""
+    kept = np.ones(len(count), bool)
     while True:
-        before = int(told.sum())
+        before = int(kept.sum())
         for code in effects:
-            told &= np.bincount(code, told & (count > 1))[code] > 0
-        if told.sum() == before:
-            return told
+            kept &= np.bincount(code, kept & (count > 1))[code] > 0
+        if kept.sum() == before:
+            return kept
 
 
 def _zero_truncated(log_rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

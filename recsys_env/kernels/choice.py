@@ -97,8 +97,8 @@ def outside_utility(world, p, user):
 
 @kernel
 def trust_term(state, p, b, n):
-    """Return what trust adds to an agent's nest: nothing where the visitor has opened one, which trust has chosen
-    already."""
+    """Return what trust adds to an agent's inclusive value: 0 where the visitor opens one agent's page, which trust has
+    already decided."""
     if p.shape.opens_agent:
         return 0.0
     return trust_bonus(p.choice, state.vectors[b, state.copies[b].row, p.shape.trust + n])

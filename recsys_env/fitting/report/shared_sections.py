@@ -35,8 +35,8 @@ def likeness(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str, p
         rows: what is compared.
         period: what the samples consist of.
     """
-    told = found["discriminator"]
-    features = list(told["features"].items())[:5]
+    classifier = found["discriminator"]
+    features = list(classifier["features"].items())[:5]
     return [
         "<h3>Distributions, one by one</h3>",
         paragraph(
@@ -52,9 +52,10 @@ def likeness(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str, p
         f"<h3>All together: can a classifier tell simulated from real {rows}?</h3>",
         paragraph(
             f"Gradient boosting is trained on the {rows} of half of the users and tested on the others. An AUC of "
-            f"0.5 is chance, 1 means that it is always right. Here it is {told['auc']:.2f}. Between real {rows} "
-            f"of two periods it is {told['floor']:.2f}, which is the floor. The most telling feature is "
-            f"'{told['without']}'. Without it the AUC is {told['auc without']:.2f} (floor {told['floor without']:.2f})."
+            f"0.5 is chance, 1 means that it is always right. Here it is {classifier['auc']:.2f}. Between real {rows} "
+            f"of two periods it is {classifier['floor']:.2f}, which is the floor. The most telling feature is "
+            f"'{classifier['without']}'. Without it the AUC is {classifier['auc without']:.2f} (floor "
+            f"{classifier['floor without']:.2f})."
         ),
         table(["feature", "AUC that is lost if the feature is shuffled"], [[n, f"{v:.3f}"] for n, v in features]),
     ]

@@ -214,8 +214,8 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
 def about_realism(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str = "purchases") -> list[Finding]:
     """Findings of the part "realism", whose marginals have these meanings."""
     findings = about_marginals(found["marginals"], meanings, rows)
-    told = found["discriminator"]
-    auc, floor, telling = told["auc"], told["floor"], next(iter(told["features"]))
+    classifier = found["discriminator"]
+    auc, floor, telling = classifier["auc"], classifier["floor"], next(iter(classifier["features"]))
     if auc <= floor + ALIKE:
         findings.append(
             Finding(
