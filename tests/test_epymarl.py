@@ -142,10 +142,9 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="slots = 1 and action = 'candidates', 'items' or 'publish'"):
         EPyMARLEnv("streaming-v1")
     EPyMARLEnv("creators-v0").reset(seed=0)  # publishes
-    with pytest.raises(
-        TypeError, match=r"^observation_format = 'dict': agents of EPyMARL observe vectors; leave it out$"
-    ):
+    with pytest.raises(ValueError, match=r"^observation_format = 'dict' is not possible with EPyMARL, .* 'flat'"):
         EPyMARLEnv(TASK, observation_format="dict")
+    EPyMARLEnv(TASK, observation_format="flat")
     with pytest.raises(ValueError, match="reward_scalarisation = 'max' is not allowed; choose 'sum' or 'mean'"):
         EPyMARLEnv(TASK, reward_scalarisation="max")
     env = EPyMARLEnv(TASK, **SHORT)

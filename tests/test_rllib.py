@@ -374,6 +374,18 @@ def test_what_an_algorithm_cannot_take_is_said() -> None:
                 prepare(config, "duel-v1")  # type: ignore[type-var]
 
 
+def test_observations_in_parts_are_refused() -> None:
+    said = "observation_format = 'dict' is not possible with RLlib, which takes flat observations; choose 'flat'"
+    parts: dict[str, Any] = {"observation_format": "dict"}
+    for prepare in (multi_agent, rows):
+        with pytest.raises(ValueError, match=said):
+            prepare(PPOConfig(), "social-v1", **parts)
+    for make in (Rows, RecommendationMultiAgentEnv):
+        with pytest.raises(ValueError, match=said):
+            make({"task": "social-v1", **parts, **({"num_envs": 2} if make is Rows else {})})
+    rows(PPOConfig(), "social-v1", **{**parts, "observation_format": "flat"})
+
+
 def test_a_config_that_was_refused_is_as_before() -> None:
     for prepare in (multi_agent, rows):
         for config, settings in (

@@ -243,5 +243,5 @@ def test_unknown_algorithm() -> None:
 
 
 def test_observations_in_parts_are_refused() -> None:
-    with pytest.raises(ValueError, match="observation_format = 'dict' is not possible with skrl; choose 'flat'"):
+    with pytest.raises(ValueError, match="observation_format = 'dict' is not possible with skrl, which takes flat"):
         SkrlEnv(recsys_env.vector_env("duel-v1", 1, observation_format="dict"), "cpu")

@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ..batch import AnyBatch
+from ..catalogue import Catalogue
 from ..checks import shown, unknown
+from ..config import WorldConfig
+from ..tasks import task_config
 
 
-def check_flat(envs: AnyBatch, library: str) -> None:
-    """Raise ValueError if the batch returns observations in parts, which this library does not take."""
-    if envs.observation_format != "flat":
+def check_flat(observation_format: Any, library: str) -> None:
+    """Raise ValueError if this is not the format of flat observations, which alone this library takes."""
+    if observation_format != "flat":
         raise ValueError(
-            f"observation_format = {envs.observation_format!r} is not possible with {library}; choose 'flat'"
+            f"observation_format = {shown(observation_format)} is not possible with {library}, which takes flat "
+            "observations; choose 'flat', the default"
         )
+
+
+def flat_config(
+    library: str,
+    task: str | WorldConfig,
+    overrides: Mapping[str, Any],
+    catalogue: Catalogue | str | Path | None = None,
+) -> WorldConfig:
+    """Return the config of a task for a library that takes flat observations alone.
+
+    Args:
+        library: its name, for the error.
+        task, overrides, catalogue: as in `task_config`; the overrides may hold `observation_format`, too.
+
+    Raises:
+        ValueError: the observations are in parts.
+        ValueError, TypeError: as of `task_config`.
+    """
+    check_flat(overrides.get("observation_format", "flat"), library)
+    fields = {name: value for name, value in overrides.items() if name != "observation_format"}
+    return task_config(task, fields, catalogue)
 
 
 def in_order(actions: Any, agents: list[str]) -> list[Any]:

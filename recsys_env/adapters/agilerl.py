@@ -60,7 +60,7 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
 
     def __init__(self, envs: CpuBatch) -> None:
         self.envs = checked_cpu_batch(envs)
-        check_flat(envs, "AgileRL")
+        check_flat(envs.observation_format, "AgileRL")
         self._masked = envs.config.mask_actions
         both: Any = envs.observation_space
         flat, names = both["observation"] if self._masked else both, envs.possible_agents

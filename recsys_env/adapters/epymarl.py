@@ -20,7 +20,8 @@ from ..checks import check_flag, shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
 from ..spaces import unit_box
-from ..tasks import task_config, task_name
+from ..tasks import task_name
+from . import flat_config
 
 
 class EPyMARLEnv(gymnasium.Env[Any, Any]):
@@ -44,7 +45,8 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
         env: the parallel environment behind this one.
 
     Raises:
-        ValueError: an action of the task is not one number, or `reward_scalarisation` is neither word.
+        ValueError: an action of the task is not one number, `reward_scalarisation` is neither word, or observations are
+            in parts.
         ValueError, TypeError: as of `recsys_env.parallel_env`, or `common_reward` is not a truth value.
     """
 
@@ -66,10 +68,7 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
                 f"reward_scalarisation = {shown(reward_scalarisation)} is not allowed; choose 'sum' or 'mean'"
             )
         check_flag("common_reward", common_reward)
-        if "observation_format" in overrides:
-            given = shown(overrides["observation_format"])
-            raise TypeError(f"observation_format = {given}: agents of EPyMARL observe vectors; leave it out")
-        config = task_config(task, {**overrides, "mask_actions": True}, catalogue)
+        config = flat_config("EPyMARL", task, {**overrides, "mask_actions": True}, catalogue)
         if config.slots > 1 or config.continuous:
             raise ValueError(
                 f"slots = {config.slots} and action = {config.action!r}: agents of EPyMARL choose one number; needed "

@@ -58,7 +58,7 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
     def __init__(self, envs: CpuBatch, buf: Any = None, seed: int | None = None) -> None:
         if checked_cpu_batch(envs).config.mask_actions:
             raise ValueError("mask_actions = True is not possible with PufferLib: its PPO takes no action masks")
-        check_flat(envs, "PufferLib")
+        check_flat(envs.observation_format, "PufferLib")
         self.envs = envs
         self.num_agents = envs.num_envs * envs.num_agents
         self.single_observation_space = envs.observation_space

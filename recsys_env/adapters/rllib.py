@@ -29,7 +29,6 @@ from ..environment import RecommendationEnv
 from ..game_batch import loaded
 from ..observations import observation_layout
 from ..spaces import picks_candidates
-from ..tasks import task_config
 from ..vector import VectorEnv
 from ..views import SharedPolicyVectorEnv
 from ..world import shape_of
@@ -50,6 +49,7 @@ except ImportError as error:
 
 from ..scorer import CandidateScorer, PageCritic, Slates
 from ..tensors import EXCLUDED, choose_device
+from . import flat_config
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"
@@ -210,7 +210,7 @@ def _checked_settings(env_config: Any) -> dict[str, Any]:
 def _world(settings: dict[str, Any]) -> tuple[WorldConfig, Any]:
     """Return the config and the catalogue of an `env_config`."""
     task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
-    return task_config(task, settings, catalogue), catalogue
+    return flat_config("RLlib", task, settings, catalogue), catalogue
 
 
 def _batch(settings: dict[str, Any], rows: int) -> VectorEnv:
@@ -341,8 +341,8 @@ def multi_agent(
         overrides: config fields.
 
     Raises:
-        ValueError, TypeError: the algorithm cannot take the task's actions or masks, or an argument is wrong. The
-            config is unchanged.
+        ValueError, TypeError: the algorithm cannot take the task's actions or masks, observations are in parts, or an
+            argument is wrong. The config is unchanged.
     """
     if not isinstance(policies, str) or policies not in ("shared", "independent"):
         raise ValueError(f"policies = {shown(policies)} is not allowed; choose 'shared' or 'independent'")
@@ -405,7 +405,7 @@ def _prepared(config: Any, task: Any, device: str, catalogue: Any, overrides: di
     """Return the task's config; set its masks and the learner's device in the algorithm's config."""
     if not isinstance(config, AlgorithmConfig):
         raise TypeError(f"config = {shown(config)} must be an algorithm's config, such as PPOConfig()")
-    world = task_config(task, overrides, catalogue)
+    world = flat_config("RLlib", task, overrides, catalogue)
     if isinstance(config, DQNConfig) and (world.continuous or world.slots > 1):
         raise ValueError(
             "RLlib's DQN takes one discrete action: slots=1 and action='candidates', 'items' or 'publish'; PPO "

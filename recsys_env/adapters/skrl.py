@@ -48,7 +48,7 @@ class SkrlEnv(MultiAgentEnvWrapper):
     """
 
     def __init__(self, envs: AnyBatch, device: str = "auto") -> None:
-        check_flat(checked_batch(envs), "skrl")
+        check_flat(checked_batch(envs).observation_format, "skrl")
         super().__init__(envs)
         self.envs = envs
         self._tensors = Tensors(envs, device)

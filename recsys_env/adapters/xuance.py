@@ -129,7 +129,7 @@ class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
 
     def __init__(self, envs: CpuBatch, seed: int | None = None) -> None:
         self.envs, self.agents, self.num_agents = checked_cpu_batch(envs), envs.possible_agents, envs.num_agents
-        check_flat(envs, "XuanCe")
+        check_flat(envs.observation_format, "XuanCe")
         by_agent = (
             dict.fromkeys(self.agents, space) for space in (_flat(envs.observation_space), _checked(envs.action_space))
         )
