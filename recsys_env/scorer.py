@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .checks import shown
 from .observations import CONTEXT, ObservationLayout
 
 try:
@@ -54,10 +55,13 @@ class PageReader:
         items: M where observations name candidates, else 0.
 
     Raises:
+        TypeError: `layout` is not an `ObservationLayout`.
         ValueError: the observations hold no candidates.
     """
 
     def __init__(self, layout: ObservationLayout) -> None:
+        if not isinstance(layout, ObservationLayout):
+            raise TypeError(f"layout = {shown(layout)} must be the layout of a batch's observations, envs.layout")
         if "candidates" not in layout.parts:
             raise ValueError('the observations hold no candidates; needed is action = "candidates" or "weights"')
         self._layout = layout
@@ -69,11 +73,27 @@ class PageReader:
             layout.shape(name)[1] if len(layout.shape(name)) > 1 else 1 for name in self._recent
         )
         self.summary = self.context + 2 * self.candidate
+        read = [*self._plain, *self._recent, *(["recent_mask"] if self._recent else [])]
+        self._shapes: dict[str, tuple[int, ...]] = {name: layout.shape(name) for name in read}
+        self._shapes[CONTEXT] = (len(layout.context),)
+        if self.items:
+            self._shapes["candidate_ids"] = layout.shape("candidate_ids")[:-1]
 
     def read(self, observations: torch.Tensor | Mapping[str, torch.Tensor]) -> PageParts:
-        """Convert flat observations [..., O], or their parts in the format "dict"."""
+        """Convert flat observations [..., O], or their parts in the format "dict".
+
+        Raises:
+            TypeError: they are not tensors.
+            KeyError: a part is missing.
+            ValueError: a tensor has a wrong shape.
+        """
         named = isinstance(observations, Mapping)
-        parts: Any = observations if named else self._layout.split(observations)
+        parts: Any = observations
+        if named:
+            self._check_parts(parts)
+        else:
+            _check_tensor("observations", parts, (self._layout.size,))
+            parts = self._layout.split(parts)
         context, candidates = parts[CONTEXT], [parts[name] for name in self._plain]
         if self._recent:
             known = parts["recent_mask"].unsqueeze(-1)
@@ -91,6 +111,27 @@ class PageReader:
             None if ids is None else ids.long(),
         )
 
+    def _check_parts(self, parts: Mapping[str, torch.Tensor]) -> None:
+        given = list(parts.keys())
+        if missing := [name for name in self._shapes if name not in given]:
+            raise KeyError(
+                f"observations with the parts {', '.join(map(str, given))} lack {', '.join(missing)}; give these "
+                "parts, or flat observations"
+            )
+        for name, shape in self._shapes.items():
+            _check_tensor(f"observations[{name!r}]", parts[name], shape)
+        leading = {name: list(parts[name].shape[: -len(shape)]) for name, shape in self._shapes.items()}
+        if any(axes != leading[CONTEXT] for axes in leading.values()):
+            raise ValueError(f"the parts of observations must have the same leading axes; they have {leading}")
+
+
+def _check_tensor(name: str, value: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless the value is a tensor whose last axes have this shape."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} = {shown(value)} must be a tensor; torch.as_tensor makes one of an array")
+    if value.shape[-len(shape) :] != shape:
+        raise ValueError(f"{name} of shape {list(value.shape)} must be [..., {', '.join(map(str, shape))}]")
+
 
 class CandidateScorer(nn.Module):
     """Scores each candidate by a network with two hidden layers of the candidate and the context.
@@ -103,7 +144,7 @@ class CandidateScorer(nn.Module):
         width: hidden units.
 
     Raises:
-        ValueError: the observations hold no candidates.
+        TypeError, ValueError: as of `PageReader`.
     """
 
     def __init__(self, layout: ObservationLayout, width: int = 16) -> None:
@@ -125,6 +166,9 @@ class CandidateScorer(nn.Module):
 
         Args:
             observations: flat [..., O], or their parts in the format "dict".
+
+        Raises:
+            TypeError, KeyError, ValueError: as of `PageReader.read`.
         """
         scores = self.scores(self.reader.read(observations))
         return scores.masked_fill((scores == EXCLUDED).all(-1, keepdim=True), 0.0)

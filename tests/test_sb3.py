@@ -232,6 +232,8 @@ def test_slate_kwargs_only_where_actions_are_picks() -> None:
     assert slate_kwargs(VectorEnv(config(action="items"))) is None
     assert slate_kwargs(VectorEnv(config(action="query"))) is None
     assert slate_kwargs(VectorEnv(config(messages=2))) is None
+    with pytest.raises(TypeError, match=r"envs is a str, not a batch; make one with recsys_env\.vector_env"):
+        slate_kwargs("social-v1")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("changes", [{}, {"slots": 1}, {"observation": {"recent": 2, "item_ids": "binary"}}])

@@ -127,7 +127,43 @@ def test_slates_of_any_leading_axes() -> None:
 
 
 def test_worlds_without_candidates_are_refused() -> None:
-    layout = vector_env(SMALL, 1, action="query").layout
+    envs = vector_env(SMALL, 1, action="query")
     for kind in (CandidateScorer, PageCritic):
         with pytest.raises(ValueError, match="the observations hold no candidates"):
-            kind(layout)
+            kind(envs.layout)
+        with pytest.raises(
+            TypeError, match=r"layout = .*VectorEnv.* must be the layout of .* observations, envs\.layout"
+        ):
+            kind(envs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [CandidateScorer, PageCritic])
+def test_what_is_no_observation_is_named(kind: type[CandidateScorer | PageCritic]) -> None:
+    envs, flat = seen(KINDS[1], 0)
+    network, array = kind(envs.layout), envs.layout.structured(flat.numpy())
+    parts = {name: torch.from_numpy(part) for name, part in array.items()}
+    size = envs.layout.size
+    for wrong, error, said in (
+        (torch.zeros(4, 2, 10), ValueError, rf"observations of shape \[4, 2, 10\] must be \[\.\.\., {size}\]"),
+        (torch.tensor(0.0), ValueError, rf"observations of shape \[\] must be \[\.\.\., {size}\]"),
+        (flat.numpy(), TypeError, r"observations = array.* must be a tensor; torch\.as_tensor"),
+        (None, TypeError, "observations = None must be a tensor"),
+        (
+            {"observation": flat, "action_mask": 1},
+            KeyError,
+            "the parts observation, action_mask lack .*candidates.*context",
+        ),
+        ({**parts, "context": array["context"]}, TypeError, r"observations\['context'\] = array.* must be a tensor"),
+        (
+            {**parts, "context": torch.zeros(8, 2, 1)},
+            ValueError,
+            r"\['context'\] of shape \[8, 2, 1\] must be \[\.\.\., ",
+        ),
+        ({**parts, "candidate_ids": parts["candidate_ids"][0]}, ValueError, r"same leading axes; .*_ids': \[2\]"),
+    ):
+        with pytest.raises(error, match=said):
+            network(wrong)
+    del parts["recent_ids"]  # which the networks do not read
+    for name in parts:
+        with pytest.raises(KeyError, match=f" lack {name}; give these parts, or flat observations"):
+            network({other: part for other, part in parts.items() if other != name})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..batch import CpuBatch
+from ..batch import CpuBatch, checked_cpu_batch
 from ..observations import ObservationLayout
 from ..scorer import CandidateScorer, Slates
 from ..spaces import picks_candidates
@@ -29,7 +29,12 @@ except ImportError as error:
 
 
 def slate_kwargs(envs: CpuBatch) -> dict[str, Any] | None:
-    """`policy_kwargs` of a `SlatePolicy` for this batch; None where actions are not picks of candidates alone."""
+    """`policy_kwargs` of a `SlatePolicy` for this batch; None where actions are not picks of candidates alone.
+
+    Raises:
+        TypeError: `envs` is not a batch on the CPU.
+    """
+    checked_cpu_batch(envs)
     return {"layout": envs.layout} if picks_candidates(envs.config, envs.shape) else None
 
 
