@@ -486,8 +486,8 @@ def find_algorithm(name: str) -> type[Algorithm]:
     """The algorithm of this name, or the class that module:class names.
 
     Raises:
-        ValueError: there is none, and the message names the nearest; or the class is no `Algorithm`, or sets options
-            without effect.
+        ValueError: there is none, and the message names the nearest; or the class is no `Algorithm`, lacks
+            attributes of one, or sets options without effect.
         ImportError: a module that the class's module imports is missing.
     """
     module, _, attribute = name.partition(":")

@@ -39,6 +39,13 @@ Count = Annotated[int, Range(1)]
 Fraction = Annotated[float, Range(0, 1)]
 NotNegative = Annotated[float, Range(0)]
 Swept = Mapping[str, tuple[float, float]]
+_REQUIRED = {  # class attributes of an `Algorithm` that have no default
+    "name": "its name on the command line",
+    "learner": "module:class of what trains",
+    "reason": "why one would train it, in one sentence",
+    "library": "the module that has to be installed",
+    "install": "how to install it",
+}
 
 
 @dataclass(frozen=True)
@@ -142,8 +149,10 @@ class Algorithm(Options):
 
     @classmethod
     def check_class(cls) -> None:
-        """Raise `ValueError` if a class sets an option in a way that Python ignores: without a type, or without
-        `@dataclass`."""
+        """Raise `ValueError` if the class lacks an attribute, or sets an option in a way that Python ignores: without a
+        type, or without `@dataclass`."""
+        if missing := [f"{name} ({what})" for name, what in _REQUIRED.items() if not hasattr(cls, name)]:
+            raise ValueError(f"{cls.__name__} must set the class attributes {', '.join(missing)}")
         options = {option.name: option.type for option in dataclasses.fields(cls)}
         for owner in cls.__mro__[: cls.__mro__.index(Algorithm)]:
             if ignored := _ignored_options(owner, options):

@@ -16,6 +16,7 @@ pytest.importorskip("tyro")
 
 from baselines.algorithms import ALGORITHMS, TorchPPO, find_algorithm
 from baselines.options import Count
+from baselines.paper import paper
 from baselines.train import command, parse, train
 from recsys_env.policies import registry
 
@@ -125,6 +126,16 @@ def test_the_example_of_a_network_beats_random_play_and_plays_its_past(
     result = train(parse([*words, *duel, "--timesteps", "6400", "--out", str(tmp_path / "duel")]))
     assert result["background"] == {"recommender_1": "self"}
     assert (tmp_path / "duel" / "pool" / "000000003200").is_dir()
+
+
+def test_attributes_that_a_class_lacks_are_named(my_search: str, tmp_path: Path) -> None:
+    found = tmp_path / "my_search.py"
+    for line in ('    name = "random-search"\n', '    library = "numpy"\n'):
+        found.write_text(found.read_text().replace(line, ""))
+    said = r"RandomSearch must set .* name \(its name on the command line\), library \(the module that has .*\)$"
+    for ask in (find_algorithm, lambda word: parse([word, *TINY]), lambda word: paper(word, tmp_path / "paper")):
+        with pytest.raises(ValueError, match=said):
+            ask(my_search)
 
 
 def test_an_option_that_python_would_ignore_is_refused() -> None:
