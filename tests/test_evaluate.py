@@ -368,6 +368,20 @@ def test_tasks_and_policies_are_lists(tmp_path: Path, monkeypatch: pytest.Monkey
         evaluate(policies=("random",), tasks=(recsys_env.TASKS["duel-v1"],))  # type: ignore[arg-type]
 
 
+def test_evaluate_says_what_takes_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = type("PPO", (), {"__module__": "stable_baselines3.ppo.ppo"})()
+    names, objects = "must be a list of names, folders or module:factory", r"episode_returns\(task, policy, ...\) takes"
+    for given, hint in (
+        (Random(), ""),
+        (model, r"; a trained model becomes a policy by recsys_env.adapters.sb3.SB3Policy\(model\)"),
+        (len, r"; if it makes a policy, .* the method act of a subclass of recsys_env.policies.Policy"),
+    ):
+        for policies in (["random", given], given):
+            with pytest.raises(ValueError, match=rf"policies = .* {names}{hint}; recsys_env.evaluation.{objects} obj"):
+                evaluate(policies)
+
+
 def test_a_policy_that_does_not_play_the_task_is_refused_before_anything_is_played(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from ..checks import check_count, checked_seed, is_sequence, shown
 from ..config import WorldConfig
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
-from ..policies.registry import import_policies, is_team, made_for_page
+from ..policies.registry import import_policies, instead_of, is_team, made_for_page
 from ..rollouts import Rollout, play_team
 from ..tasks import task_config
 from ..vector import VectorEnv
@@ -197,6 +197,13 @@ def checked_policies(policies: Sequence[str] | None) -> tuple[str, ...] | None:
     """
     if policies is None:
         return None
+    for given in policies if is_sequence(policies) else (policies,):
+        hint = "" if isinstance(given, Policy) else instead_of(given)
+        if hint or isinstance(given, Policy):
+            raise ValueError(
+                f"policies = {shown(policies)} must be a list of names, folders or module:factory{hint}; "
+                "recsys_env.evaluation.episode_returns(task, policy, ...) takes objects"
+            )
     cli.not_empty(policies=policies)
     return import_policies(policies)
 

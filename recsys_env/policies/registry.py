@@ -193,7 +193,7 @@ def make_policy(policy: str | Path | Policy) -> Policy:
     if isinstance(policy, Policy):
         return policy
     if not isinstance(policy, str | Path):
-        meant = _instead_of(policy)
+        meant = instead_of(policy)
         raise TypeError(f"policy = {shown(policy)} must be a Policy object, a name, a folder or module:factory{meant}")
     policy = without_secrets(str(policy))
     folder = next((f for f in (Path(policy), PACKAGE / policy) if os.path.isfile(f / CHECKPOINT)), None)
@@ -234,12 +234,10 @@ def _made(policy: str) -> Any:
         return factory()
     except (TypeError, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(
-            f"policy {shown(policy)} was not made by {policy}(): {reason}{_instead_of(factory)}"
-        ) from error
+        raise ValueError(f"policy {shown(policy)} was not made by {policy}(): {reason}{instead_of(factory)}") from error
 
 
-def _instead_of(given: Any) -> str:
+def instead_of(given: Any) -> str:
     """Suggest what may have been meant by an argument of the wrong kind."""
     if inspect.isclass(given) and issubclass(given, Policy):
         return f"; give an instance: {given.__name__}()"
