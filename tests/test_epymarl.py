@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import gymnasium
@@ -149,7 +150,12 @@ def test_mistakes_are_named() -> None:
         EPyMARLEnv(TASK, reward_scalarisation="max")
     env = EPyMARLEnv(TASK, **SHORT)
     env.reset(seed=0)
-    with pytest.raises(ValueError, match=r"action = \[0\] must be . numbers, one for each agent"):
-        env.step([0])
+    too_many = [0] * (env.n_agents + 1)
+    for wrong in (None, 3, "01", {0, 1}, dict.fromkeys(range(env.n_agents)), np.array(3), [], [0], too_many):
+        said = re.escape(f"action = {wrong!r} must be a list of {env.n_agents} numbers, one for each agent")
+        with pytest.raises((ValueError, TypeError), match=said):
+            env.step(wrong)
+    with pytest.raises(TypeError, match=r"action of row_0 is 'x' .* it takes integers"):
+        env.step(["x"] * env.n_agents)
     with pytest.raises(ValueError, match="outside its space"):
         env.step([10**6] * env.n_agents)

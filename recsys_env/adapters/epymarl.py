@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ..catalogue import Catalogue
-from ..checks import check_flag, shown
+from ..checks import check_flag, is_sequence, shown
 from ..config import WorldConfig
 from ..environment import RecommendationEnv
 from ..spaces import unit_box
@@ -110,8 +110,11 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
             ValueError, TypeError: these are not N numbers of the action space; nothing has changed.
             RuntimeError: before the first `reset`, or after the end.
         """
-        if len(action) != self.n_agents:
-            raise ValueError(f"action = {shown(action)} must be {self.n_agents} numbers, one for each agent")
+        listed = is_sequence(action) or getattr(action, "ndim", 0) > 0  # arrays and tensors as well
+        if not listed or len(action) != self.n_agents:
+            raise (ValueError if listed else TypeError)(
+                f"action = {shown(action)} must be a list of {self.n_agents} numbers, one for each agent"
+            )
         joint = {agent: _number(chosen) for agent, chosen in zip(self.env.possible_agents, action, strict=True)}
         observations, rewards, _, truncations, _ = self.env.step(joint)
         self._seen = list(observations.values())
