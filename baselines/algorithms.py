@@ -77,7 +77,8 @@ class PageLearner(TorchLearner):
         config = super().world()
         if 0 < self.max_agents < config.num_agents:
             raise ValueError(
-                f"--max-agents = {self.max_agents} is less than the {config.num_agents} agents of the task"
+                f"--max-agents = {self.max_agents} is less than the {config.num_agents} agents of the task; "
+                f"--set num_agents={self.max_agents} makes a smaller team"
             )
         if config.ranked and self.credit == "user_slots":
             raise ValueError(

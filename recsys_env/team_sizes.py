@@ -57,7 +57,10 @@ class RelativeLayout:
         config, shape = envs.config, envs.shape
         check_count("max_agents", max_agents, 1, 10**4)
         if max_agents < shape.agents:
-            raise ValueError(f"max_agents = {max_agents} is less than the {shape.agents} agents of the task")
+            raise ValueError(
+                f"max_agents = {max_agents} is less than the {shape.agents} agents of the task; "
+                f"num_agents = {max_agents} of its config makes a smaller team"
+            )
         self._width = envs.layout.size
         padding = self._width  # the number of a column of zeros, behind the last one
         self.observation_fields: dict[str, slice] = {}
@@ -134,7 +137,7 @@ class TeamSizesEnv(ParallelEnv[str, Any, Any]):
     because its length would change. A `RecommendationEnv` plays each size; everything else is as described there.
 
     Args:
-        config: the task.
+        config: the task, whose own number of agents does not count.
         max_agents: the largest number of agents; the smallest is 1.
         catalogue, render_mode, name: as in `RecommendationEnv`.
 
@@ -156,7 +159,7 @@ class TeamSizesEnv(ParallelEnv[str, Any, Any]):
         name: str = "recsys",
     ) -> None:
         check_config(config)
-        check_count("max_agents", max_agents, config.num_agents, 10**4)
+        check_count("max_agents", max_agents, 1, 10**4)
         self.max_agents, self.render_mode = max_agents, render_mode
         self._made: dict[int, tuple[RecommendationEnv, RelativeLayout]] = {}
         self._config, self._catalogue, self._name = config, catalogue, name

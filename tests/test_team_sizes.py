@@ -96,7 +96,7 @@ def test_one_network_plays_teams_of_several_sizes() -> None:
 
 def test_mistakes_are_named() -> None:
     envs = VectorEnv(team(3), 2)
-    with pytest.raises(ValueError, match="max_agents = 2 is less than the 3 agents of the task"):
+    with pytest.raises(ValueError, match="max_agents = 2 is less than the 3 agents of the task; num_agents = 2 of"):
         RelativeLayout(envs, 2)
     layout = RelativeLayout(envs, 3)
     observations, _ = envs.reset(seed=0)
@@ -126,7 +126,9 @@ def first_pages(env: Any, seed: int | None, agents: int | None, ticks: int = 3) 
     return seen
 
 
-@pytest.mark.parametrize(("task", "most"), [("social-v1", 4), ("market-v0", 4), ("auction-v0", 5), ("creators-v0", 21)])
+@pytest.mark.parametrize(
+    ("task", "most"), [("social-v1", 4), ("market-v0", 4), ("auction-v0", 5), ("creators-v0", 21), ("creators-v0", 10)]
+)
 def test_an_episode_of_any_size_is_that_of_the_task(task: str, most: int) -> None:
     env = team_sizes_env(task, most, horizon=10)
     for agents in (most - 1, 2, most, 1):
@@ -195,8 +197,8 @@ def test_mistakes_of_sizes_are_named() -> None:
         env.reset(seed=1, options={"agents": 2})
     for here, there in zip(first_pages(env, 0, 3), first, strict=True):
         np.testing.assert_array_equal(here, there)
-    with pytest.raises(ValueError, match="max_agents = 2"):
-        team_sizes_env(TALKING, 2)
+    with pytest.raises(ValueError, match=r"max_agents = 0 is out of range; allowed is \[1, 10000\]"):
+        team_sizes_env(TALKING, 0)
     with pytest.raises(ValueError, match="num_agents = 5 but 3 roles"):
         team_sizes_env("crossdomain-v0", 5)
     with pytest.raises(KeyError, match="unknown agent 'recommender_9'"):

@@ -178,6 +178,8 @@ def test_a_policy_of_any_team_size(algorithm: str, tmp_path: Path) -> None:
             np.testing.assert_array_equal(policy.act(observations[:, n]), scores.argmax(1))
     with pytest.raises(ValueError, match="plays up to 4 agents; here are 5"):
         make_policy(tmp_path).bind(vector_env("social-v1", 1, num_agents=5), "recommender_0", 0)
+    with pytest.raises(ValueError, match=r"max-agents = 10 is less than the 20 .*; --set num_agents=10 makes"):
+        ALGORITHMS[algorithm](task="creators-v0", max_agents=10).world()  # type: ignore[call-arg]
 
 
 def test_past_selves_of_any_team_size_see_themselves_first(tmp_path: Path) -> None:
