@@ -19,6 +19,7 @@ from recsys_env import TASKS, cli, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns, tournament
 from recsys_env.evaluation.tables import ranking_rows
 from recsys_env.evaluation.tournaments import alpha_rank, cross_play, games, show, standings
+from recsys_env.policies.population import Population
 from recsys_env.tasks import _TASKS, Suite
 
 ROOT = Path(__file__).parent.parent
@@ -122,6 +123,15 @@ def test_one_policy_plays_with_itself(tmp_path: Path, capsys: pytest.CaptureFixt
     alone = found["payoff"]["random"]["random"]
     assert found["cross_play"]["all"]["diagonal"] == {key: alone[key] for key in ("mean", "ci95")}
     assert alone["mean"] == np.mean(alone["runs"])
+
+
+def test_policies_are_given_by_name(tmp_path: Path) -> None:
+    for policy in (Population(["greedy", "blind"]), tmp_path):
+        said = r"policies = .* must be a list of names, .* a population has a name, too: population:content\+greedy"
+        with pytest.raises(ValueError, match=said):
+            tournament(("random", policy), out=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="policies = 'random' must be a list of names"):
+        tournament("random", out=tmp_path)  # type: ignore[arg-type]
 
 
 def test_a_suite_stands_for_its_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,11 +198,11 @@ def checked_policies(policies: Sequence[str] | None) -> tuple[str, ...] | None:
     if policies is None:
         return None
     for given in policies if is_sequence(policies) else (policies,):
-        hint = "" if isinstance(given, Policy) else instead_of(given)
-        if hint or isinstance(given, Policy):
+        if not isinstance(given, str):
             raise ValueError(
-                f"policies = {shown(policies)} must be a list of names, folders or module:factory{hint}; "
-                "recsys_env.evaluation.episode_returns(task, policy, ...) takes objects"
+                f"policies = {shown(policies)} must be a list of names, folders or module:factory{instead_of(given)}; "
+                "recsys_env.evaluation.episode_returns(task, policy, ...) takes objects, and a population has a name, "
+                "too: population:content+greedy"
             )
     cli.not_empty(policies=policies)
     return import_policies(policies)

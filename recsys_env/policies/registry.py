@@ -248,7 +248,7 @@ def instead_of(given: Any) -> str:
             "; if it makes a policy, give what it returns; if it chooses actions, "
             "let it be the method act of a subclass of recsys_env.policies.Policy"
         )
-    if hasattr(given, "act"):
+    if hasattr(given, "act") and not isinstance(given, Policy):
         return "; let its class be a subclass of recsys_env.policies.Policy"
     return ""
 
