@@ -68,19 +68,15 @@ def run(package: Path) -> Iterator[Callable[[str], str]]:
         yield run
 
 
-def replace_in(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert text.count(old) == 1
-    path.write_text(text.replace(old, new))
-
-
 @contextmanager
 def replaced_in(path: Path, *changes: tuple[str, str]) -> Iterator[None]:
-    """Replace text in a file for a while."""
-    before = path.read_text()
+    """Replace texts in a file for a while, each of which it holds once."""
+    before = text = path.read_text()
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path.write_text(text)
     try:
-        for old, new in changes:
-            replace_in(path, old, new)
         yield
     finally:
         path.write_text(before)
@@ -141,9 +137,8 @@ for tick in range(5):
 """
     assert set(run(code).splitlines()) == {"False True"}
     fields, declaration = package / "fields.py", 'Field("progress", "share of the episode that is over", hideable=True'
-    replace_in(fields, f"{declaration})", f'{declaration}, reveals="nothing")')
-    assert set(run_python(code, package).splitlines()) == {"True True"}
-    replace_in(fields, f'{declaration}, reveals="nothing")', f"{declaration})")
+    with replaced_in(fields, (f"{declaration})", f'{declaration}, reveals="nothing")')):
+        assert set(run_python(code, package).splitlines()) == {"True True"}
 
 
 @pytest.mark.slow
@@ -202,9 +197,8 @@ from recsys_env.exact.states import obstacles
 print(list(obstacles(task_config("duel-v1", {}))))
 print(*obstacles(task_config("duel-v1", {"choice": {"beta_length": 1.0}})))
 """
-    replace_in(package / "kernels" / "equations.py", "    length: Item  #", f"    length: {declared}  #")
-    unweighted, weighted = run_python(code, package).split("\n")[:2]
-    replace_in(package / "kernels" / "equations.py", f"    length: {declared}  #", "    length: Item  #")
+    with replaced_in(package / "kernels" / "equations.py", ("    length: Item  #", f"    length: {declared}  #")):
+        unweighted, weighted = run_python(code, package).split("\n")[:2]
     assert unweighted == "[]"
     assert weighted == (f"choice.beta_length = 1 weighs {refused}" if refused else "")
 

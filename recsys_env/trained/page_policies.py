@@ -12,7 +12,6 @@ import numpy as np
 from ..batch import AnyBatch, CpuBatch
 from ..files import FileError
 from ..policies import Policy
-from ..team_sizes import RelativeLayout
 from ..tensors import one_thread
 from .attention import AttentionNetwork
 from .folders import WEIGHTS, check_items, check_spaces, network_of, read_facts, write_policy
@@ -27,6 +26,7 @@ from .pages import (
     echo_of,
     layout_of,
     option_masks,
+    relative_layout,
     to_actions,
 )
 from .weights import load_weights, to_arrays
@@ -49,7 +49,7 @@ def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork], max_
     """Write networks, by agent or one that is `SHARED`, as a policy's folder.
 
     Args:
-        max_agents: the largest team that the networks can play, as in `ObservationReader`.
+        max_agents: the largest team that the networks can play, as in `relative_layout`.
     """
     one = next(iter(networks.values()))
     facts = {
@@ -60,11 +60,7 @@ def save(folder: Path, envs: CpuBatch, networks: Mapping[str, PageNetwork], max_
         "max_agents": max_agents,
         "networks": list(networks),
     }
-    write_policy(folder, "pages", envs, to_arrays(networks), _relative(envs, max_agents), **facts)
-
-
-def _relative(envs: CpuBatch, max_agents: int) -> RelativeLayout | None:
-    return RelativeLayout(envs, max_agents) if max_agents else None
+    write_policy(folder, "pages", envs, to_arrays(networks), relative_layout(envs, max_agents), **facts)
 
 
 def read_networks(
@@ -121,7 +117,7 @@ class PagePolicy(Policy):
         envs, most = self.envs, self.facts.get("max_agents", 0)
         if most and envs.num_agents > most:
             raise ValueError(f"the policy in {self.folder} plays up to {most} agents; here are {envs.num_agents}")
-        self._relative = _relative(envs, most)
+        self._relative = relative_layout(envs, most)
         check_spaces(self.folder, self.facts, envs, self._relative)
         check_items(self, self.folder, self.facts)
         if (here := layout_of(envs, self._relative)) != self.layout:

@@ -129,20 +129,24 @@ def _columns(part: slice) -> range:
     return range(part.start, part.stop)
 
 
+def relative_layout(envs: CpuBatch, max_agents: int) -> RelativeLayout | None:
+    """Return the layout of observations in teams of up to `max_agents`; None for 0, where the batch's own is read."""
+    return RelativeLayout(envs, max_agents) if max_agents else None
+
+
 class ObservationReader:
     """Reads the observations of a batch's agents.
 
     Args:
         envs: the batch.
-        max_agents: the largest number of agents of a task, in whose `RelativeLayout` observations are read; 0: as the
-            batch gives them.
+        max_agents: as in `relative_layout`.
 
     Attributes:
         layout: layout of the observations that it returns.
     """
 
     def __init__(self, envs: CpuBatch, max_agents: int = 0) -> None:
-        self.envs, self._relative = envs, RelativeLayout(envs, max_agents) if max_agents else None
+        self.envs, self._relative = envs, relative_layout(envs, max_agents)
         self.layout = layout_of(envs, self._relative)
 
     def read(self) -> Any:
