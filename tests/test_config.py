@@ -61,7 +61,7 @@ TUPLES = fields_with("item")
 
 # What the fields of a sort refuse whatever their range is.
 NOT_FINITE = (math.nan, math.inf, -math.inf, np.float32("nan"), 10**400, 10**5000)
-NO_NUMBERS = (True, np.True_, "1", None, (1,), 1j, np.timedelta64(1), np.array(1))
+NO_NUMBERS = (True, np.True_, "1", None, (1,), 1j, np.timedelta64(1, "s"), np.array(1))
 NO_TRUTHS = (0, 1, 1.0, "True", None, np.int64(1))
 NO_TUPLES = ("abc", 1.0, None, {1: 2}, np.array(1))
 

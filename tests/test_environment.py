@@ -296,7 +296,7 @@ def test_wrong_settings() -> None:
         ("1", TypeError, none),
         (True, TypeError, none),
         (np.array(3), TypeError, none),
-        (np.timedelta64(3), TypeError, none),
+        (np.timedelta64(3, "s"), TypeError, none),
         ([3], TypeError, none),
         (np.datetime64("2020"), TypeError, none),
     ):

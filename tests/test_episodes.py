@@ -34,7 +34,7 @@ def test_episodes_in_the_world_of_a_catalogue() -> None:
         ({"episodes": 0}, r"episodes = 0 is out of range"),
         ({"episodes": "3"}, r"episodes = '3' must be an integer"),
         ({"seed": -1}, r"seed = -1 is out of range"),
-        ({"seed": np.timedelta64(1)}, r"seed = .* must be an integer in \[0, 2\^64\)"),
+        ({"seed": np.timedelta64(1, "s")}, r"seed = .* must be an integer in \[0, 2\^64\)"),
         ({"policies": 5}, r"policy = 5 must be a Policy object, a name, a folder or module:factory"),
         (
             {"policies": {"recommender_0": "random", 5: "random"}},

@@ -320,7 +320,7 @@ WRONG_SEEDS: list[tuple[Any, type[Exception], str]] = [
     ([0, 1.5, 2, 3], TypeError, rf"seed\[1\] = 1.5 {NO_ENTRY}"),
     ([0, 1, None, 3], TypeError, rf"seed\[2\] = None {NO_ENTRY}"),
     (np.arange(4.0), TypeError, rf"seed\[0\] = .*0.0.* {NO_ENTRY}"),
-    ([np.timedelta64(1)] * 4, TypeError, rf"seed\[0\] = .* {NO_ENTRY}"),
+    ([np.timedelta64(1, "s")] * 4, TypeError, rf"seed\[0\] = .* {NO_ENTRY}"),
 ]
 
 
@@ -349,7 +349,7 @@ def test_wrong_counts() -> None:
         (1.5, TypeError),
         (True, TypeError),
         ("2", TypeError),
-        (np.timedelta64(2), TypeError),
+        (np.timedelta64(2, "s"), TypeError),
     )
     for wrong, error in (*wrongs, (np.array(2), TypeError), (None, TypeError)):
         with pytest.raises(error, match="num_envs"):

@@ -309,7 +309,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     with pytest.raises(RuntimeError, match="reset"):
         env.step(0)
     env.reset(seed=0)
-    for action in (2, [[0], [0, 1]], None, "a", np.timedelta64(1)):
+    for action in (2, [[0], [0, 1]], None, "a", np.timedelta64(1, "s")):
         with pytest.raises((ValueError, TypeError), match=r"action of recommender_0 is .* outside its space"):
             env.step(action)
     for maker in (
@@ -334,7 +334,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     "seed",
-    [-1, 2**64, 1.5, "1", True, np.array(3), np.timedelta64(3), np.datetime64("2020"), float("nan"), {}],
+    [-1, 2**64, 1.5, "1", True, np.array(3), np.timedelta64(3, "s"), np.datetime64("2020"), float("nan"), {}],
     ids=repr,
 )
 def test_wrong_seeds_are_named_in_our_words_and_change_nothing(seed: Any) -> None:
