@@ -57,10 +57,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--task", default="duel-v1", choices=sorted(TASKS), metavar="TASK")
     parser.add_argument(
-        "--policies",
+        "--networks",
         default="rows",
         choices=("rows", "shared", "independent"),
-        help="rows: shared, and a batch per env runner",
+        help="one for all agents or one for each; rows: one for all, with a batch of the game per env runner",
     )
     parser.add_argument("--env-runners", type=int, default=None, help="default: the CPUs of the cluster but one")
     parser.add_argument(
@@ -107,11 +107,11 @@ def connected(address: str | None) -> Iterator[None]:
 def configure(args: argparse.Namespace) -> Any:
     """Configure PPO on the task, with the cluster's env runners and a learner in this process."""
     world = task_config(args.task, {"horizon": args.horizon, "reward": {"sharing": 1.0}})
-    if args.policies == "rows":
+    if args.networks == "rows":
         config: Any = rows(PPOConfig(), world, args.num_envs, device=args.device)
         steps = args.num_envs * world.num_agents * args.fragment
     else:
-        config = multi_agent(PPOConfig(), world, policies=args.policies, device=args.device).env_runners(
+        config = multi_agent(PPOConfig(), world, policies=args.networks, device=args.device).env_runners(
             num_envs_per_env_runner=args.num_envs
         )
         steps = args.num_envs * args.fragment
@@ -148,7 +148,7 @@ def command(argv: Sequence[str]) -> dict[str, Any]:
         for address, count in runners.items():
             print(f"node at {address}: {count} env runners", flush=True)
         agents = task_config(args.task, {}).num_agents
-        per_step, per_return = (1, 1) if args.policies == "rows" else (agents, agents)  # a row is an agent
+        per_step, per_return = (1, 1) if args.networks == "rows" else (agents, agents)  # a row is an agent
         curve, began = [], time.perf_counter()
         for _ in range(args.iterations):
             report = algorithm.train()["env_runners"]

@@ -126,17 +126,17 @@ class Trained:
         return {str(seed): str(digest_of(str(folder))) for seed, folder in self.folders.items()}
 
 
-def trained(only: Sequence[str], tasks: Sequence[str], policies: Path) -> list[Trained]:
+def trained(only: Sequence[str], tasks: Sequence[str], runs: Path) -> list[Trained]:
     """List the published learners and tasks of which seeds are in a folder of policies' folders.
 
     Raises:
         ValueError: no such learner, or a damaged result.
     """
     groups: dict[tuple[str, str], list[Any]] = {}
-    for job in finished(jobs(only, tasks), policies):
+    for job in finished(jobs(only, tasks), runs):
         groups.setdefault((job.learner, job.task), []).append(job)
     return [
-        Trained(learner, task, of[0].algorithm, {job.algorithm.seed: policies / job.name for job in of})
+        Trained(learner, task, of[0].algorithm, {job.algorithm.seed: runs / job.name for job in of})
         for (learner, task), of in groups.items()
     ]
 
@@ -145,7 +145,7 @@ def trained(only: Sequence[str], tasks: Sequence[str], policies: Path) -> list[T
 
 
 def robustness(
-    policies: Path = Path("runs/reference"),
+    runs: Path = Path("runs/reference"),
     out: Path = Path("runs/robustness"),
     results: Path = RESULTS,
     workers: int = 2,
@@ -157,7 +157,7 @@ def robustness(
     """Play the trained learners in scenarios and cross-play, and against best responses.
 
     Args:
-        policies: folder of the trained policies' folders.
+        runs: folder of the trained policies' folders.
         out: folder for the runs and for the trained responses.
         results: folder of the results; what is there stays.
         workers: trainings of responses at a time, one core each.
@@ -172,11 +172,9 @@ def robustness(
     """
     cli.require("evaluate", "scipy", "rich", "tqdm")
     cli.at_least(1, workers=workers, episodes=episodes, timesteps=timesteps)
-    found = trained(only or full_length(), cli.tasks_of(tasks), policies)
+    found = trained(only or full_length(), cli.tasks_of(tasks), runs)
     if not found:
-        raise ValueError(
-            f"{policies} holds no trained policy of these learners; `python -m baselines reference` trains"
-        )
+        raise ValueError(f"{runs} holds no trained policy of these learners; `python -m baselines reference` trains")
     failed = []
     for each in found:
         file = results / f"{run_name(each.learner, each.task)}.json"

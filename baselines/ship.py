@@ -39,7 +39,7 @@ MOST_IN_ALL = 2_000_000  # bytes of all checkpoints
 
 
 def ship(
-    policies: Path = Path("runs/reference"),
+    runs: Path = Path("runs/reference"),
     results: Path = RESULTS,
     out: Path = LEARNED,
     only: tuple[str, ...] = (),
@@ -48,7 +48,7 @@ def ship(
     """Copy the policy of the median seed of each learner and task into the package, and print what was done.
 
     Args:
-        policies: folder of the trained policies' folders.
+        runs: folder of the trained policies' folders.
         results: folder of the stored results.
         out: folder of the checkpoints; by default the package's.
         only: learners; by default all but the short runs.
@@ -63,18 +63,18 @@ def ship(
     wanted = jobs(only or full_length(), cli.tasks_of(tasks))
     stored = files_of(wanted, results)
     groups: dict[str, list[ReferenceJob]] = {}
-    for job in finished(wanted, policies):
-        if run_of(job, policies / job.name, stored[job.file_name]) is not None:
+    for job in finished(wanted, runs):
+        if run_of(job, runs / job.name, stored[job.file_name]) is not None:
             groups.setdefault(job.file_name, []).append(job)
     if not groups:
         raise ValueError(
-            f"{policies} holds no trained policy whose result is in {results}; `python -m baselines reference` trains "
+            f"{runs} holds no trained policy whose result is in {results}; `python -m baselines reference` trains "
             "and stores them"
         )
     changed = []
     for name, group in groups.items():
         folder = out / run_name(group[0].task) / group[0].learner
-        said, is_new = _ship(group, policies, stored[name], folder)
+        said, is_new = _ship(group, runs, stored[name], folder)
         print(f"{folder.parent.name}/{folder.name}: {said}")
         changed += [folder] if is_new else []
     print(f"{total(out):,} of {MOST_IN_ALL:,} bytes are used by all checkpoints")
@@ -113,7 +113,7 @@ def size(folder: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _ship(group: Sequence[ReferenceJob], policies: Path, stored: TrainingResults, folder: Path) -> tuple[str, bool]:
+def _ship(group: Sequence[ReferenceJob], runs: Path, stored: TrainingResults, folder: Path) -> tuple[str, bool]:
     """Write the checkpoint of a learner on a task.
 
     Returns:
@@ -127,7 +127,7 @@ def _ship(group: Sequence[ReferenceJob], policies: Path, stored: TrainingResults
         return f"seed {there['seed']} stays, the median of {len(there['among'])} seeds; {len(seeds)} are here", False
     with tempfile.TemporaryDirectory() as temporary:
         new = Path(temporary)
-        _pack(policies / job.name, new)
+        _pack(runs / job.name, new)
         write_json(new / CARD, _card(job, run, seeds, stored, new), indent=1)
         if there == read_json(new / CARD):
             return f"seed {run['seed']} is there already", False

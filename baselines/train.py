@@ -248,7 +248,7 @@ def parse(argv: Sequence[str]) -> Algorithm:
     import tyro
 
     program = f"python -m baselines train {kind.name}"
-    words = cli.task_option({f.name for f in fields(kind)}, argv[1:])
+    words = cli.usual_options({f.name for f in fields(kind)}, argv[1:])
     algorithm, unknown = tyro.cli(kind, prog=program, description=kind.about(), args=words, return_unknown_args=True)
     if unknown:
         given = unknown[0].partition("=")[0]

@@ -41,13 +41,19 @@ def shown(value: Any) -> str:
 
 
 def did_you_mean(word: Any, allowed: Iterable[Any]) -> str:
-    """Hint at the nearest allowed word, if the given one is a near miss or the beginning of it."""
+    """Hint at the nearest allowed word, if there is one."""
+    word = nearest(word, allowed)
+    return f" (did you mean {word!r}?)" if word else ""
+
+
+def nearest(word: Any, allowed: Iterable[Any]) -> str:
+    """Return the allowed word of which the given one is a near miss or the beginning; without one, ""."""
     if not isinstance(word, str):
         return ""
     words, given = {str(a).lower(): str(a) for a in allowed}, word.lower()
     close = difflib.get_close_matches(given, words, n=1, cutoff=0.75)
     close = close or [known for known in words if len(given) > 2 and known.startswith(given)]
-    return f" (did you mean {words[close[0]]!r}?)" if close else ""
+    return words[close[0]] if close else ""
 
 
 def unknown(kind: str, name: Any, known: Iterable[str]) -> str:

@@ -104,7 +104,7 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
     """Parse the command line by the signature of a function (a dataclass: by its fields), and call the function.
 
     Parameters without a default are positional arguments: files, and the names of algorithms. Tasks and policies are
-    options of the same names in all commands: `--task` or `--tasks`, which mean the same, and `--policies`.
+    options of the same names in all commands: `--task` or `--tasks`, `--policy` or `--policies`, which mean the same.
 
     Args:
         name: name of the command, as after `python -m`.
@@ -126,7 +126,7 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
         _check_first_word(function, argv)
 
         style = (tyro.conf.OmitArgPrefixes, tyro.conf.PositionalRequiredArgs)
-        words = task_option(_options(function), sys.argv[1:] if argv is None else argv)
+        words = usual_options(_options(function), sys.argv[1:] if argv is None else argv)
         return tyro.cli(function, prog=f"python -m {name}", args=words, config=style)
 
     return _with_errors_in_one_line(call)
@@ -156,21 +156,20 @@ def run_core(function: Callable[..., Any], name: str, argv: Sequence[str] | None
             kind["help"] += "" if default is None else f" Default: {default}."
             parser.add_argument(f"--{word}", default=parameter.default, **kind)
     _check_first_word(function, argv)
-    words = task_option(_options(function), sys.argv[1:] if argv is None else argv)
+    words = usual_options(_options(function), sys.argv[1:] if argv is None else argv)
     arguments = vars(parser.parse_args(words))
     return _with_errors_in_one_line(lambda: function(**arguments))
 
 
-def task_option(options: Collection[str], words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with the option that the command has, --task or --tasks, for either of them.
+def usual_options(options: Collection[str], words: Sequence[str]) -> list[str]:
+    """Return the words of a command line, with the name that the command has for its tasks and its policies.
 
     Args:
-        options: names of the command's options.
+        options: names of the command's options. If they hold `task` alone, then `--tasks` means the same, and so on.
     """
-    if ("task" in options) == ("tasks" in options):
-        return list(words)
-    has, other = ("--task", "--tasks") if "task" in options else ("--tasks", "--task")
-    return [has + word[len(other) :] if word.partition("=")[0] == other else word for word in words]
+    pairs = (("task", "tasks"), ("tasks", "task"), ("policy", "policies"), ("policies", "policy"))
+    named = {f"--{other}": f"--{has}" for has, other in pairs if has in options and other not in options}
+    return [named.get(name := word.partition("=")[0], name) + word[len(name) :] for word in words]
 
 
 def _options(function: Callable[..., Any]) -> set[str]:

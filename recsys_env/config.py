@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .checks import check_count, did_you_mean, shown
+from .checks import check_count, nearest, shown
 from .fields import CANDIDATE_FEATURES, HIDEABLE, LEVELS
 from .privacy import WITHHELD
 from .responses import EVENTS, RESPONSES
@@ -1016,7 +1016,9 @@ class WorldConfig(Settings):
             )
         if name == "gamma":
             return " (did you mean 'discount'?)"
-        return super()._suggestion(name) or did_you_mean(name, _ARGUMENTS)
+        if (field := super()._suggestion(name)) or not (argument := nearest(name, _ARGUMENTS)):
+            return field
+        return f" (did you mean {argument!r}, an argument of {_ARGUMENTS[argument]}?)"
 
     def _check_changes(self, changes: Mapping[str, Any]) -> None:
         if "roles" in changes:

@@ -24,6 +24,7 @@ from .checks import is_sequence, shown, unknown
 from .config import WorldConfig
 from .infos import Infos
 from .policies import Policy, Team
+from .policies.registry import instead_of
 from .vector import VectorEnv, checked_vector_env
 
 Background = str | Policy | Mapping[str, str | Policy]
@@ -62,6 +63,7 @@ def policies_of(
     if not isinstance(background, (str, Policy, Mapping)):
         raise TypeError(
             f"background = {shown(background)} must be a policy, its name, or one of these for each other agent"
+            f"{instead_of(background)}"
         )
     if learners is None:
         if not isinstance(background, Mapping):

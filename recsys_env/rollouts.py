@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ def rollout(envs: VectorEnv, policies: Any, ticks: int, seed: int = 0) -> Rollou
         seed: seed of the policies' random streams.
 
     Raises:
-        ValueError: a policy is not compiled, is missing, or chooses an action outside its space.
+        TypeError, ValueError: a policy is not compiled, is missing, or chooses an action outside its space.
         RuntimeError: before the first `reset`.
 
     After an action outside its space, or an error in a function, the copies are at different ticks: call `reset`.
@@ -50,6 +51,9 @@ def rollout(envs: VectorEnv, policies: Any, ticks: int, seed: int = 0) -> Rollou
     missing = [agent for agent in envs.possible_agents if agent not in by_agent]
     if missing:
         raise ValueError(f"policies = {shown(policies)} have none for {', '.join(missing)}")
+    for agent, policy in by_agent.items():
+        if inspect.isroutine(policy) and not is_compiled(policy):
+            raise TypeError(f"policy {shown(policy)} of {agent} must be a Policy, or compiled by numba.njit(function)")
     members = {agent: CompiledPolicy(policy) if is_compiled(policy) else policy for agent, policy in by_agent.items()}
     return play_team(envs, Team(envs, members, seed), ticks)
 

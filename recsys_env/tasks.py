@@ -873,6 +873,10 @@ def task_config(
                 f"task = {shown(task)} changes fields in its name, which commands allow; give them as keywords"
             )
         if task not in TASKS:
+            if (name := task.rpartition("/")[2]) in TASKS:
+                raise ValueError(
+                    f"task = {shown(task)} is an id for pettingzoo.make or gymnasium.make; the task itself is {name!r}"
+                )
             raise ValueError(f"{unknown('task', task, TASKS)}; a task that my_file.py registers is my_file:my-task-v0")
         task = TASKS[task]
         if catalogue is not None:

@@ -219,10 +219,11 @@ def test_a_task_without_its_option_is_told_how_tasks_are_named(name: str, capsys
         ({"task"}, ["--task", "duel-v1", "--taskset", "--tasks-of"], ["--task", "duel-v1", "--taskset", "--tasks-of"]),
         ({"tasks"}, ["--task", "duel-v1"], ["--tasks", "duel-v1"]),
         ({"policies"}, ["--task", "duel-v1"], ["--task", "duel-v1"]),
+        ({"policies"}, ["--policy=content", "random"], ["--policies=content", "random"]),
     ],
 )
-def test_task_and_tasks_are_one_option(options: set[str], words: list[str], read: list[str]) -> None:
-    assert cli.task_option(options, words) == read
+def test_one_and_several_are_one_option(options: set[str], words: list[str], read: list[str]) -> None:
+    assert cli.usual_options(options, words) == read
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,10 @@ def test_sequences_become_tuples() -> None:
             {"render_mode": "ansi"},
             r"no field 'render_mode' \('render_mode' is an argument of parallel_env, env, single_agent_env and",
         ),
-        ({"n_envs": 4}, r"no field 'n_envs' \(did you mean 'num_envs'\?\)"),
+        (
+            {"n_envs": 4},
+            r"'n_envs' \(did you mean 'num_envs', an argument of vector_env and single_agent_vector_env\?\)",
+        ),
         ({"others": "random"}, r"no field 'others' \(policies of other agents are background=, an arg"),
     ],
 )
@@ -224,6 +227,10 @@ def test_unknown_tasks_suggest_the_nearest() -> None:
         ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v1'\?\); tasks are duel-v1"
     ):
         vector_env("ecomerce-v0", 1)
+    with pytest.raises(
+        ValueError, match=r"'recsys/duel-v1' is an id for pettingzoo.make .*; the task itself is 'duel-v1'"
+    ):
+        vector_env("recsys/duel-v1", 1)
     with pytest.raises(ValueError, match=r"unknown task 'chess-v0'; tasks are"):  # news-v1 is not a near miss of it
         vector_env("chess-v0", 1)
 

@@ -568,6 +568,9 @@ def test_unknown_policies_suggest_the_nearest(name: str, nearest: str) -> None:
 def test_folders_that_hold_no_policy_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"looks like a folder that exists, but holds no policy\.json$"):
         make_policy(tmp_path)
+    (tmp_path / "model.zip").touch()
+    with pytest.raises(ValueError, match=r"zip' is a file; a trained policy is a folder that holds a policy\.json$"):
+        make_policy(tmp_path / "model.zip")
     with pytest.raises(ValueError, match=r"'runs/none' looks like a folder that does not exist; a policy's folder hol"):
         make_policy("runs/none")
 

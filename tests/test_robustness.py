@@ -165,7 +165,7 @@ def test_what_was_not_trained_is_no_seed(measured: Path, tmp_path: Path, monkeyp
 
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
-        (["--policies", str(tmp_path / "nothing")], "holds no trained policy of these learners"),
+        (["--runs", str(tmp_path / "nothing")], "holds no trained policy of these learners"),
         (["--only", "ipo"], "did you mean 'ippo'"),
         (["--tasks", "dul-v1"], "did you mean 'duel-v1'"),
         (["--episodes", "0"], "--episodes = 0 must be at least 1"),

@@ -216,6 +216,8 @@ def test_what_rollout_refuses(policies: Any, what: str) -> None:
         recsys_env.rollout(envs, {agent: Otherwise(spread) for agent in envs.possible_agents}, 3)
     with pytest.raises(TypeError, match=r"takes \(row\), and must take \(observation, mask, action, key\)"):
         CompiledPolicy(numba.njit(lambda row: None))
+    with pytest.raises(TypeError, match=r"of recommender_0 must be a Policy, or compiled by numba.njit\(function\)"):
+        recsys_env.rollout(envs, lambda observation, mask, action, key: None, 1)
     with pytest.raises(TypeError, match=r"function = .* must be a function of numba.njit"):
         CompiledPolicy(len)
 

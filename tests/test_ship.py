@@ -118,7 +118,7 @@ def test_what_is_too_large_is_left_out_and_named(
 
 def test_nothing_trained_is_named(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["ship", "--policies", str(tmp_path / "nothing"), "--results", str(here / "results")])
+        main(["ship", "--runs", str(tmp_path / "nothing"), "--results", str(here / "results")])
     assert "holds no trained policy whose result is in" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["ship", "--only", "tabel"])

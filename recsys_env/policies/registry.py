@@ -210,8 +210,12 @@ def make_policy(policy: str | Path | Policy) -> Policy:
     else:
         hint = did_you_mean(policy, named)
         if os.sep in policy:
-            found = "exists, but holds no" if os.path.isdir(policy) else "does not exist; a policy's folder holds a"
-            raise ValueError(f"policy {shown(policy)} looks like a folder that {found} {CHECKPOINT}{hint}")
+            found = "looks like a folder that does not exist; a policy's folder holds a"
+            if os.path.isdir(policy):
+                found = "looks like a folder that exists, but holds no"
+            elif os.path.isfile(policy):
+                found = "is a file; a trained policy is a folder that holds a"
+            raise ValueError(f"policy {shown(policy)} {found} {CHECKPOINT}{hint}")
         raise ValueError(
             f"unknown policy {shown(policy)}{hint}; policies are {', '.join(named)}, "
             f"{', '.join(f'{name}:WHAT' for name in FAMILIES)}, a folder that holds {CHECKPOINT}, or module:factory"
