@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
-from types import FunctionType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,13 +83,4 @@ def _vanishes(formula: Callable[..., Any], coefficients: Any, words: Iterable[st
     """Return whether a term is 0 for items drawn at random; their attributes are among the words that it reads."""
     rng = np.random.default_rng(0)
     items = [SimpleNamespace(**{word: rng.uniform(0.1, 2.0) for word in words}) for _ in range(8)]
-    return not any(_interpreted(formula)(coefficients, item) for item in items)
-
-
-def _interpreted(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the formula, and the kernels that it calls, as Python runs them."""
-    function: Any = in_python(formula)
-    scope = function.__globals__
-    called = {name: scope[name] for name in function.__code__.co_names if hasattr(scope.get(name), "py_func")}
-    interpreted = {name: _interpreted(kernel) for name, kernel in called.items()}
-    return FunctionType(function.__code__, scope | interpreted, closure=function.__closure__)
+    return not any(in_python(formula)(coefficients, item) for item in items)

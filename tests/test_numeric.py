@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
+from recsys_env.kernels import equations
 from recsys_env.kernels.machine.compiler import entry
 from recsys_env.kernels.machine.numeric import cos, exp, log, log1p
 from recsys_env.kernels.machine.vectors import dot, squash_row, squash_vector
@@ -85,3 +88,28 @@ def test_a_vector_is_squashed_into_its_place(size: int) -> None:
     squashed_into(vectors, size, rows)
     np.testing.assert_allclose(rows, expected, rtol=1e-6)
     np.testing.assert_array_equal(vectors, kept)
+
+
+class Offer(NamedTuple):
+    low: float
+    high: float
+
+
+@entry
+def there_and_back(feedback, offer, x, experiences, positions):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        experiences[i] = equations.experience_of(equations.dwell_time(feedback, 1.0, x[i]))
+        positions[i] = equations.position_of_log_multiplier(offer, equations.log_multiplier(offer, x[i] / 20.0))
+
+
+def test_formulas_and_their_inverses_are_the_same_in_kernels_and_in_python() -> None:
+    feedback, offer = None, Offer(0.5, 1.6)  # dwell_time reads no coefficients
+    x = np.linspace(-20.0, 20.0, 401)
+    experiences, positions = np.empty_like(x), np.empty_like(x)
+    there_and_back(feedback, offer, x, experiences, positions)
+    np.testing.assert_allclose(experiences, x, atol=1e-6)
+    np.testing.assert_allclose(positions, x / 20.0, atol=1e-9)
+    dwell = equations.in_python(equations.dwell_time)(feedback, 1.0, x)
+    np.testing.assert_allclose(equations.in_python(equations.experience_of)(dwell), x, atol=1e-6)
+    log_m = equations.in_python(equations.log_multiplier)(offer, x / 20.0)
+    np.testing.assert_allclose(equations.in_python(equations.position_of_log_multiplier)(offer, log_m), x / 20.0)

@@ -464,9 +464,11 @@ def satisfaction(log: EpisodeLog) -> np.ndarray:
 def experience(log: EpisodeLog) -> np.ndarray:
     """User welfare: mean experienced utility e of the clicked items, computed from the dwell time
     length * softplus(e)."""
+    from ..kernels.equations import experience_of, in_python
+
     length = log.envs.world.items["length"][log.item]
     relative = np.where(log.clicked, log.dwell / length, 1.0).astype(np.float64)
-    felt = relative + np.log(-np.expm1(-np.maximum(relative, 1e-30)))  # inverse of softplus
+    felt = in_python(experience_of)(np.maximum(relative, 1e-30))
     return ratio(total(np.where(log.clicked, felt, 0.0)), total(log.clicked))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from ..checks import check_count, unknown
 from ..config import WorldConfig
+from ..kernels.equations import in_python, popularity_term
 from ..settings import replace
 from ..tasks import task_config
 from ..terms import CART, EXPERIENCE, UTILITY, counting_terms
@@ -134,7 +135,8 @@ def _changes(config: WorldConfig, cause: str) -> dict[str, Any]:
         return {"items": {"stock_init": 0}}
     if cause == "popularity":
         items, choice, terms = config.items, config.choice, _without_terms(config, {"popularity"})
-        level = choice.beta_pop * float(np.log1p(VectorEnv(config).world.items["popularity"]).mean())
+        item = SimpleNamespace(popularity=VectorEnv(config).world.items["popularity"])
+        level = float(np.mean(in_python(popularity_term)(choice, item)))
         large = {} if config.catalogue else {"popularity_mean": min(items.popularity_mean * 1e4, 1e9)}
         return {
             "items": {"popularity_half_life": 1e9, "log_impressions": min(items.log_impressions * 1e4, 1e9), **large},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -17,16 +18,28 @@ from .. import responses
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, log1p, sigmoid, softplus, tanh
 
+_IN_NUMPY: dict[str, Callable[..., Any]] = {
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "softplus": lambda x: np.logaddexp(0.0, x),
+}
+
 
 def in_python(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """The formula as Python runs it, of numbers or arrays of them."""
-    function: Callable[..., Any] = formula.py_func  # type: ignore[attr-defined]
-    return function
+    """The formula as Python runs it, of numbers or arrays of them: the kernels that it calls are run by Python, too."""
+    function: Any = formula.py_func  # type: ignore[attr-defined]
+    scope = function.__globals__
+    kernels = [name for name in function.__code__.co_names if hasattr(scope.get(name), "py_func")]
+    if not kernels:
+        return function  # type: ignore[no-any-return]
+    called = {name: _IN_NUMPY.get(name) or in_python(scope[name]) for name in kernels}
+    return FunctionType(function.__code__, scope | called, closure=function.__closure__)
 
 
 def names_read(formula: Callable[..., Any]) -> dict[str, None]:
     """Return the names in a formula and in the kernels that it calls, to which it may pass the whole item."""
-    function = in_python(formula)
+    function = formula.py_func  # type: ignore[attr-defined]
     names = dict.fromkeys(function.__code__.co_names)
     outside = inspect.getclosurevars(function)
     for called in (*outside.globals.values(), *outside.nonlocals.values()):
@@ -57,6 +70,12 @@ def log_multiplier(offer, position):
     """log m of a price at this position in [-1, 1]: from `offer.low` to `offer.high`, in even steps of log m."""
     share = 0.5 * (1.0 + position)
     return (1.0 - share) * log(offer.low) + share * log(offer.high)
+
+
+@kernel
+def position_of_log_multiplier(offer, log_m):
+    """The position of a price, the inverse of `log_multiplier`."""
+    return 2.0 * (log_m - log(offer.low)) / (log(offer.high) - log(offer.low)) - 1.0
 
 
 @kernel
@@ -444,6 +463,13 @@ def cart_probability(f, a):
 @kernel
 def dwell_time(f, length, e):
     return length * softplus(e)
+
+
+@kernel
+def experience_of(dwell):
+    """The experience e that a dwell time tells, in units of the item's length: the inverse of `dwell_time`."""
+    tiny = dwell < 1e-6  # where the difference cancels
+    return dwell + log(tiny * dwell + (1.0 - tiny) * (1.0 - exp(-dwell)))
 
 
 @kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..batch import AnyBatch
-from ..kernels.equations import in_python, level_of_position
+from ..kernels.equations import in_python, level_of_position, position_of_log_multiplier
 from .base import Policy
 from .slates import slate_action
 
@@ -78,8 +78,7 @@ class Pacing(_Bidder):
 
     def levels(self, observations: np.ndarray) -> np.ndarray:
         self._pace(observations)
-        low, high = np.log(self._offer.low), np.log(self._offer.high)
-        position = 2.0 * (-np.log1p(self._multiplier) - low) / (high - low) - 1.0
+        position = in_python(position_of_log_multiplier)(self._offer, -np.log1p(self._multiplier))
         level = in_python(level_of_position)(self._offer.levels, position.clip(-1.0, 1.0))
         drawn = np.floor(level + self.rng.random(len(level)))
         return np.minimum(drawn, self._offer.levels - 1).astype(np.int64)

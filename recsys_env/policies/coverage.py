@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..batch import AnyBatch
+from ..kernels.equations import choice_probability, in_python
 from ..observations import unsquashed
 from .ranking import Ranker
 from .slates import heard, say
@@ -101,8 +102,8 @@ class Memory(Convention):
         envs = self.envs
         choice = envs.config.choice
         self._log = np.zeros((envs.num_envs, envs.shape.topics))  # log likelihood of what happened in this session
-        odds = np.exp(np.array([0.0, choice.beta_intent]) - choice.v_0)
-        meant = odds / (1 + odds)  # P(click | another intent), P(click | this intent), alone on the page
+        # P(click | another intent), P(click | this intent), alone on the page
+        meant = in_python(choice_probability)(np.array([0.0, choice.beta_intent]), choice.v_0)
         self._no_click, self._click = np.diff(np.log1p(-meant))[0], np.diff(np.log(meant))[0]
 
     def believed(self, observations: np.ndarray) -> np.ndarray:

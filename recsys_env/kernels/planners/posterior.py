@@ -28,7 +28,7 @@ from ..dynamics import (
     topic_odds,
     visitor_id,
 )
-from ..equations import inclusive_value, log_multiplier, log_slot_weight, pleasure, position_of_level
+from ..equations import experience_of, inclusive_value, log_multiplier, log_slot_weight, pleasure, position_of_level
 from ..feedback import cart_chance, expected_experience
 from ..machine import rng
 from ..machine.compiler import entry, kernel
@@ -431,9 +431,8 @@ def learn(world, imagined, spent, n, base, results, population, posterior, rows,
 
 @kernel
 def _experience_of(world, j, dwell):
-    """e of a click on item j with this dwell time: the inverse of `equations.dwell_time`."""
-    x = max(np.float64(dwell) / world.items[j].length, 1e-9)
-    return x + log(1.0 - exp(-x)) if x > 1e-6 else log(x)
+    """e of a click on item j with this dwell time."""
+    return experience_of(max(np.float64(dwell) / world.items[j].length, 1e-9))
 
 
 @kernel
