@@ -406,8 +406,9 @@ class IPPO(PPO):
     reason = "It is the counterpart of `ppo-torch` from a library."
     library = "stable_baselines3"
     install = 'pip install "recsys_env[train]"'
-    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (3e-4, 3e-3), "n_steps": (16, 128)}
+    swept: ClassVar[Swept] = {"gamma": (0.9, 0.99), "learning_rate": (1e-3, 1e-2), "n_steps": (16, 128)}
 
+    learning_rate: NotNegative = 3e-3
     n_steps: Count = 32
     batch_size: Annotated[int, Range(2)] = 2048
     """Rows of a minibatch."""

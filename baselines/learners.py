@@ -142,27 +142,24 @@ def full_length() -> tuple[str, ...]:
 
 
 def chosen(sweep: Path, learner: str, task: str) -> dict[str, Any]:
-    """The options that the sweep chose for a learner on a task (`best_settings`); none without a sweep.
+    """The values of the swept options that earned a learner most on a task, on average over the seeds of a round.
+
+    Empty without a sweep.
 
     Raises:
         FileError: a damaged file, or one of another kind.
     """
     sweeps = read_sweep(sweep)
-    return best_settings(sweeps, learner, task) if task in sweeps.get(learner, {}) else {}
-
-
-def best_settings(sweeps: Mapping[str, Any], learner: str, task: str) -> dict[str, Any]:
-    """The options that earned a learner most on a task, on average over the seeds of a round.
-
-    It is the last round that all learners with a sweep on this task have, so that each is chosen from as many runs.
-    """
+    if task not in sweeps.get(learner, {}):
+        return {}
+    # The last round that all learners with a sweep on this task have, so that each is chosen from as many runs.
     number = min(len(rows[task]["rounds"]) for rows in sweeps.values() if task in rows)
-    runs = sweeps[learner][task]["rounds"][number - 1]["runs"]
-    best: dict[str, Any] = max(
-        (run["changed"] for run in runs),
-        key=lambda changed: fmean(run["reward"]["mean"] for run in runs if run["changed"] == changed),
+    round_ = sweeps[learner][task]["rounds"][number - 1]
+    best = max(
+        (run["changed"] for run in round_["runs"]),
+        key=lambda changed: fmean(run["reward"]["mean"] for run in round_["runs"] if run["changed"] == changed),
     )
-    return best
+    return {**round_["defaults"], **best}
 
 
 @cache
@@ -172,6 +169,7 @@ def read_sweep(path: Path) -> dict[str, Any]:
         return {}
     reward = {"mean": float, "ci95": float}
     run = {"changed": {str: float}, "seed": int, "reward": reward, "processor_seconds": float}
-    row = {"beside": str, "agent_steps": int, "rounds": [{"runs": [run], "source": {str: object}}]}
+    round_ = {"defaults": {str: (float, None)}, "runs": [run], "source": {str: object}}
+    row = {"beside": str, "agent_steps": int, "rounds": [round_]}
     learners: dict[str, Any] = read_json(path, {"learners": {str: {str: row}}}, "results of sweeps")["learners"]
     return learners

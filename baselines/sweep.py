@@ -8,7 +8,8 @@ three options (`Algorithm.swept`), of which one is changed at a time. Tasks in `
 starts from the best value of every option in the first, changes one option at a time again, and plays every setting
 with two seeds. Each run plays the same few ticks and has a seed that no published run has. The settings with which the
 last policies earn most, in the last round that all learners of a task have, are those of the published runs
-(`learners.chosen`).
+(`learners.chosen`). A default is replaced where another value earns more on so many tasks that chance does not explain
+it (tests/test_sweep.py).
 
 Where each agent is paid for itself, what all learners earn together says how far they collude and not how well they
 learn. There one learner trains beside agents who play `static`, or the usual background where the task has none
@@ -61,17 +62,24 @@ def swept(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED) -> list[tu
     ]
 
 
-def changes(learner: ReferenceLearner, start: Mapping[str, float] | None = None) -> list[dict[str, float]]:
+def defaults(learner: ReferenceLearner) -> dict[str, Any]:
+    """The default of every option that the sweep of a learner varies."""
+    kind = ALGORITHMS[learner.algorithm]
+    return {option: getattr(kind(), option) for option in kind.swept}
+
+
+def changes(learner: ReferenceLearner, start: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """The options that each run of a round changes.
 
     Args:
-        start: options with which the round starts; by default none is changed.
+        start: values of options with which the round starts; by default the defaults.
 
     Returns:
-        Those of the start, then those that differ from it in one option.
+        The changes of the start, then those that differ from it in one option.
     """
-    start = start or {}
-    found = [dict(start)]
+    usual = defaults(learner)
+    start = {option: value for option, value in (start or {}).items() if value != usual[option]}
+    found = [start]
     for option, values in ALGORITHMS[learner.algorithm].swept.items():
         rest = {name: value for name, value in start.items() if name != option}
         if option in start:
@@ -129,8 +137,8 @@ def sweep(
     """Train all runs of the sweeps that are not stored yet, and store each round when it is complete.
 
     The file holds learner -> task -> beside (who plays beside the one that learns), agent_steps, rounds. A round has
-    runs (changed: options; seed; reward: of the last policy, mean and 95 % interval over episodes; processor_seconds)
-    and source.
+    defaults (of the options that are swept; null: the task's own), runs (changed: options that differ from these; seed;
+    reward: of the last policy, mean and 95 % interval over episodes; processor_seconds) and source.
 
     Args:
         out: folder for the trained policies.
@@ -163,7 +171,8 @@ def _train_round(
     runs: dict[Job, dict[str, Any]] = {}  # as they are stored
     for learner, task in sweeps:
         stored = read_sweep(result).get(learner.name, {}).get(task)
-        settings = changes(learner, best_values(stored["rounds"][-1]["runs"]) if stored else None)
+        before = stored["rounds"][-1] if stored else None
+        settings = changes(learner, {**before["defaults"], **best_values(before["runs"])} if before else None)
         for index, (changed, seed) in enumerate(product(settings, SEEDS[number])):
             job = Job(run_name(learner.name, task, number, index), run_of(learner, task, changed, seed))
             of[job] = learner, task
@@ -175,7 +184,7 @@ def _train_round(
         round_ = [run for other, run in runs.items() if of[other] == of[job]]
         if all("reward" in run for run in round_):
             source = {name: ended[name] for name in ("commit", "date", "processor", "versions")}
-            _store(result, *of[job], {"runs": round_, "source": source})
+            _store(result, *of[job], {"defaults": defaults(of[job][0]), "runs": round_, "source": source})
 
     train_all(list(of), out, workers, finished)
 

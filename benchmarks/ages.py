@@ -197,8 +197,8 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "f851a6532175a7b8b26ec6181b4a620155289890": ("kernels", "cuda", "experiments"),
     # Names of variables.
     "bda1b3239d2c3f79955dff3ccfc9b9c91ddb2987": ("fitting", "pages"),
-    # Formulas that stood in two places. The frozen tasks and stored rows of the evaluation play the same, and the configs
-    # of `without` agree to 1e-7.
+    # Formulas that stood in two places. The frozen tasks and stored rows of the evaluation play the same; configs of
+    # `without` agree to 1e-7.
     "5e6e4bff37cc1e45673c3c3af2d2df24c6e7cde0": ("kernels", "cuda", "experiments"),
 }
 # Module -> the name that digests know it by, for modules that were renamed while they did the same.

@@ -13,8 +13,9 @@ from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
 from baselines.comparison import Comparison
-from baselines.learners import PUBLISHED, best_settings, read_sweep
+from baselines.learners import LEARNERS, PUBLISHED, chosen, read_sweep
 from baselines.robustness import read_folder
+from baselines.sweep import defaults
 from recsys_env import SUITES, cli
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown, spread
@@ -149,7 +150,7 @@ def _separation(comparison: Comparison) -> str:
 
 def sweep() -> str:
     """What the sweeps chose for each learner and task, and what they cost."""
-    learners = read_sweep(measured.RESULTS / "sweep.json")
+    learners = read_sweep(stored := measured.RESULTS / "sweep.json")
     if not learners:
         raise measured.NotMeasured("sweep")
     every = [row for rows in learners.values() for row in rows.values()]
@@ -157,7 +158,10 @@ def sweep() -> str:
     hours = sum(run["processor_seconds"] for run in runs) / 3600
     steps = [f"{steps / 1e6:.1f}" for steps in sorted({row["agent_steps"] for row in every})]
     tasks = list(dict.fromkeys(task for rows in learners.values() for task in rows))
-    best = {name: {task: best_settings(learners, name, task) for task in rows} for name, rows in learners.items()}
+    best = {
+        name: {task: _changed(defaults(LEARNERS[name]), chosen(stored, name, task)) for task in rows}
+        for name, rows in learners.items()
+    }
     table = [[f"`{name}`", *(_chosen(of.get(task)) for task in tasks)] for name, of in best.items()]
     changed = sum(bool(settings) for of in best.values() for settings in of.values())
     note = (
@@ -228,6 +232,11 @@ def _robust(of: Mapping[str, Any]) -> list[str]:
 def _sources(piece: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Where the parts of a piece come from."""
     return [piece["source"]] if "source" in piece else [row["source"] for row in piece["seeds"].values()]
+
+
+def _changed(usual: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not the defaults."""
+    return {name: value for name, value in settings.items() if value != usual[name]}
 
 
 def _chosen(settings: Mapping[str, Any] | None) -> str:

@@ -370,7 +370,7 @@ def test_a_resumed_run_needs_what_it_was_begun_with(copies: dict[str, Path]) -> 
     (folder / "config.json").unlink()
     refuses(r"config\.json is missing")
     (folder / "config.json").write_text(config)
-    refuses("was begun with learning_rate = 0.001, not 0.5", dataclasses.replace(again, learning_rate=0.5))
+    refuses("was begun with learning_rate = 0.003, not 0.5", dataclasses.replace(again, learning_rate=0.5))
     refuses("was begun with other episodes; give --eval-episodes 2 again", dataclasses.replace(again, eval_episodes=3))
     (folder / "curve.json").write_text("damaged")  # which is for people: what is resumed from holds it too
     assert train(again)["training"]["agent_steps"] == 256

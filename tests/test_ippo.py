@@ -81,7 +81,7 @@ def test_command_writes_its_report_and_resumes(task: str, tmp_path: Path, capsys
 def test_a_resumed_run_is_the_one_that_was_begun(task: str, tmp_path: Path) -> None:
     train(settings(task, tmp_path, timesteps=128))
     for changes, said in (
-        ({"learning_rate": 0.5}, r"was begun with learning_rate = 0\.001, not 0\.5"),
+        ({"learning_rate": 0.5}, r"was begun with learning_rate = 0\.003, not 0\.5"),
         ({"background": ("recommender_1=random",)}, "was begun with background = {}, not {'recommender_1': 'random'}"),
         ({"set": ("slots=3",)}, "was begun with another variant of tiny-v0"),
         ({"eval_episodes": 5}, "begun with other episodes; give --eval-episodes 3 again"),

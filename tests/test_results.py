@@ -728,7 +728,9 @@ def test_a_sweep_says_what_it_chose_and_cost(nothing_measured: Path) -> None:
         return {**row, "processor_seconds": 1800.0}
 
     def row(*rounds: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"beside": "", "agent_steps": 500_000, "rounds": [{"runs": runs, "source": {}} for runs in rounds]}
+        usual = {"gamma": None, "learning_rate": 0.001, "n_steps": 100}
+        held = [{"defaults": usual, "runs": runs, "source": {}} for runs in rounds]
+        return {"beside": "", "agent_steps": 500_000, "rounds": held}
 
     second = [run(3.0), run(3.0), run(2.0, gamma=0.9), run(5.0, gamma=0.9)]
     rows = {
@@ -738,9 +740,9 @@ def test_a_sweep_says_what_it_chose_and_cost(nothing_measured: Path) -> None:
     write_json(nothing_measured / "sweep.json", {"learners": {"ppo-torch": rows}})
     text = learner_tables.sweep()
     well_formed(text)
-    assert text.startswith("1 of 2 sweeps chose something else than the defaults. They took 8 runs of 0.5 million")
+    assert text.startswith("2 of 2 sweeps chose something else than the defaults. They took 8 runs of 0.5 million")
     assert "and 4.0 core-hours" in text
-    assert cells(text)["`ppo-torch`"] == ["gamma 0.9", "defaults"]
+    assert cells(text)["`ppo-torch`"] == ["gamma 0.9, learning rate 0.001", "learning rate 0.001"]
 
 
 def test_the_best_of_several_learners_has_intervals_that_hold_together(monkeypatch: pytest.MonkeyPatch) -> None:

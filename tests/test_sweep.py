@@ -12,12 +12,13 @@ pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
 import trained_learners
+from scipy.stats import binomtest
 
 from baselines import sweep as module
 from baselines.algorithms import ALGORITHMS
-from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, SHORT, ReferenceLearner, chosen
+from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, chosen, read_sweep
 from baselines.reference import jobs
-from baselines.sweep import SEEDS, best_values, changes, partner, run_of, sweep, swept
+from baselines.sweep import SEEDS, best_values, changes, defaults, partner, run_of, sweep, swept
 from baselines.training import begin
 from recsys_env import cli
 
@@ -63,10 +64,10 @@ def test_a_second_round_changes_one_option_of_its_start(start: dict[str, float])
     found = changes(learner, start)
     assert found[0] == start
     assert len({tuple(sorted(changed.items())) for changed in found}) == len(found) == 7
-    defaults = {name: getattr(ALGORITHMS["ppo-torch"](), name) for name in ALGORITHMS["ppo-torch"].swept}
+    usual = defaults(learner)
     for changed in found[1:]:
-        one, other = ({**defaults, **options} for options in (start, changed))
-        assert sum(one[name] != other[name] for name in defaults) == 1
+        one, other = ({**usual, **options} for options in (start, changed))
+        assert sum(one[name] != other[name] for name in usual) == 1
 
 
 def test_a_second_round_starts_from_the_best_value_of_every_option() -> None:
@@ -90,12 +91,13 @@ def test_the_last_round_of_a_sweep_sets_the_published_runs(tmp_path: Path, monke
     sweep(tmp_path / "out", result, tasks=("duel-v1",))
     row = json.loads(result.read_text())["learners"]["tiny"]["duel-v1"]
     (runs,) = (round_["runs"] for round_ in row["rounds"])
+    assert row["rounds"][0]["defaults"] == {"epsilon": 0.05}
     assert [run["changed"] for run in runs] == [{}, {"epsilon": 0.2}, {"epsilon": 0.4}]
     assert {run["seed"] for run in runs} == {100}
     assert (row["beside"], row["agent_steps"]) == ("static", 64)
     assert all(run["processor_seconds"] > 0 for run in runs)
     best = max(runs, key=lambda run: run["reward"]["mean"])["changed"]
-    assert chosen(result, "tiny", "duel-v1") == best
+    assert chosen(result, "tiny", "duel-v1") == {"epsilon": 0.05, **best}
     before = result.read_text()
     sweep(tmp_path / "out", result, tasks=("duel-v1",))
     assert result.read_text() == before  # what is stored is not trained again
@@ -111,10 +113,32 @@ def test_the_last_round_of_a_sweep_sets_the_published_runs(tmp_path: Path, monke
     assert all([run["changed"] for run in second["runs"]].count(changed) == 2 for changed in settings)
     assert [run["seed"] for run in second["runs"]] == [101, 102] * 3
     earned = [sum(run["reward"]["mean"] for run in second["runs"] if run["changed"] == each) for each in settings]
-    assert sum(chosen(result, "tiny", "duel-v1") == each for each in settings) == 1
+    assert sum(chosen(result, "tiny", "duel-v1") == {"epsilon": 0.05, **each} for each in settings) == 1
     assert chosen(result, "tiny", "duel-v1") in [
-        s for s, total in zip(settings, earned, strict=True) if total == max(earned)
+        {"epsilon": 0.05, **s} for s, total in zip(settings, earned, strict=True) if total == max(earned)
     ]
+
+
+def test_defaults_follow_from_the_sweeps() -> None:
+    """No other value of an option earns at least 1 % more than the default on more tasks than chance explains."""
+    differences: dict[tuple[str, str, Any], list[float]] = {}
+    for name, rows in read_sweep(SWEEP).items():
+        usual = defaults(LEARNERS[name])
+        for row in rows.values():
+            first = row["rounds"][0]
+            for option, value in usual.items():
+                earned = {
+                    run["changed"].get(option, first["defaults"][option]): run["reward"]["mean"]
+                    for run in first["runs"]
+                    if set(run["changed"]) <= {option}
+                }
+                for other in set(earned) - {value}:
+                    gain = earned[other] / earned[value] - 1
+                    differences.setdefault((LEARNERS[name].algorithm, option, other), []).append(gain)
+    assert len(differences) >= 24
+    for compared, gains in differences.items():
+        better, worse = sum(gain > 0.01 for gain in gains), sum(gain < -0.01 for gain in gains)
+        assert not better or binomtest(better, better + worse, alternative="greater").pvalue > 0.05, compared
 
 
 def test_a_round_counts_when_all_learners_have_it(tmp_path: Path) -> None:
@@ -122,7 +146,7 @@ def test_a_round_counts_when_all_learners_have_it(tmp_path: Path) -> None:
         reward = {"mean": rewards.pop("default"), "ci95": 0.1}
         changed = [({}, reward), *(({name: 0.5}, {"mean": mean, "ci95": 0.1}) for name, mean in rewards.items())]
         runs = [{"changed": c, "seed": 1, "reward": r, "processor_seconds": 1.0} for c, r in changed]
-        return {"runs": runs, "source": {}}
+        return {"defaults": {"gamma": 0.9}, "runs": runs, "source": {}}
 
     first, second = round_(default=2.0, gamma=1.0), round_(default=1.0, gamma=2.0)
 
@@ -132,7 +156,7 @@ def test_a_round_counts_when_all_learners_have_it(tmp_path: Path) -> None:
         stored.write_text(json.dumps({"learners": rows}))
         return chosen(stored, "one", "duel-v1")
 
-    assert best(one=[first]) == best(one=[first, second], other=[first]) == {}
+    assert best(one=[first]) == best(one=[first, second], other=[first]) == {"gamma": 0.9}
     assert best(one=[first, second]) == best(one=[first, second], other=[first, first]) == {"gamma": 0.5}
 
 
@@ -140,11 +164,13 @@ def test_a_variant_takes_the_settings_of_what_it_is_a_variant_of(tmp_path: Path)
     def run(reward: float, **changed: float) -> dict[str, Any]:
         return {"changed": changed, "seed": 1, "reward": {"mean": reward, "ci95": 0.1}, "processor_seconds": 1.0}
 
-    round_ = {"runs": [run(1.0), run(3.0, gamma=0.9), run(2.0, learning_rate=0.5)], "source": {}}
+    runs = [run(1.0), run(3.0, gamma=0.9), run(2.0, learning_rate=0.5)]
+    round_ = {"defaults": {"gamma": None, "learning_rate": 0.7}, "runs": runs, "source": {}}
     rows = {"coverage-v0": {"beside": "", "agent_steps": 1, "rounds": [round_]}}
     stored = tmp_path / "sweep.json"
     stored.write_text(json.dumps({"learners": {"ppo-torch": rows}}))
     assert LEARNERS["ppo-torch"].job("coverage-v0", sweep=stored).gamma == 0.9
+    assert LEARNERS["ppo-torch"].job("coverage-v0", sweep=stored).learning_rate == 0.7  # whatever the default is now
     assert LEARNERS["ppo-torch-memory"].job("coverage-v0", sweep=stored).gamma == 0.9
     assert LEARNERS["ppo-torch-myopic"].job("coverage-v0", sweep=stored).gamma == 0.0  # its own settings come first
     assert LEARNERS["mappo-torch"].job("coverage-v0", sweep=stored).gamma is None
