@@ -177,6 +177,10 @@ COMPUTED: dict[str, list[Callable[[], str]]] = {  # page -> phrases in it
             len(sweep.SEEDS[1]) * len(sweep.changes(learners.LEARNERS["ppo-torch"]))
         ),
         lambda: "plays each setting with two other seeds ({} and {})".format(*sweep.SEEDS[1]),
+        lambda: "`ippo` now has a learning rate of {learning_rate}".format(**sweep.defaults(learners.LEARNERS["ippo"])),
+        lambda: "its sweeps started at {learning_rate}".format(
+            **learners.read_sweep(learners.SWEEP)["ippo"]["duel-v1"]["rounds"][0]["defaults"]
+        ),
         lambda: "{:.1f} million, after {:,} logged pages".format(
             Generative("streaming-v1").timesteps / 1e6, Generative("streaming-v1").pages
         ),
@@ -265,6 +269,8 @@ GIVEN: dict[str, dict[str, str]] = {  # page -> phrases in it, with the reason w
     },
     "docs/training/generative.md": {"in 16 worlds at once": BLOCK},
     "docs/training/learners.md": {
+        "earns at least 1 % more on so many tasks that": "the rule of tests/test_sweep.py",
+        "(a sign test at 5 %)": "the rule of tests/test_sweep.py",
         "about 130 runs of 2.5 to 10 million": TRIED,
         "64 candidates": "the size of a generation when it was tuned",
         "58 runs, most of them of 15 seconds": TRIED,
