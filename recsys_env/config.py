@@ -1070,6 +1070,11 @@ class WorldConfig(Settings):
         return self.page == "shared"
 
     @property
+    def draws_order(self) -> bool:
+        """Whether an order of the agents is drawn for each page."""
+        return self.one_feed or self.auctioned
+
+    @property
     def opens_agent(self) -> bool:
         """Whether a visitor opens one agent for a session and sees the slots of no other."""
         return self.page == "rival"
@@ -1118,7 +1123,7 @@ class WorldConfig(Settings):
 
 
 # What kinds of page differ in, for `kernels/page_kinds.py`.
-PAGE_PROPERTIES = ("one_feed", "opens_agent", "auctioned", "ranked")
+PAGE_PROPERTIES = ("one_feed", "draws_order", "opens_agent", "auctioned", "ranked")
 
 GROUPS = (
     "users",

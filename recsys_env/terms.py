@@ -40,7 +40,8 @@ class WeightedTerm(NamedTuple):
 
     name: str
     weights: dict[str, float]  # its coefficients, by their names in the config, also those of the kernels it calls
-    own: tuple[str, ...]  # fields of the group that its formula itself reads; all 0 take the term out
+    own: tuple[str, ...]  # fields of the group that its formula itself reads; all 0 take the term out. Without those of
+    # other terms, if the rest suffices: a product vanishes with one of its factors
     attributes: dict[str, tuple[str, ...]]  # of the item -> what each depends on; () if it does not declare that
 
     @property
@@ -68,9 +69,15 @@ def counting_terms(config: WorldConfig, which: Sum) -> list[WeightedTerm]:
     declared, coefficients = depends_on(which.item), getattr(config, which.group)
     weighing = {f.name for f in fields(coefficients) if f.metadata.get("low", 0) <= 0}  # what cannot be 0 scales
     found = []
+    reads = {name: names_read(formula) for name, formula in which.terms.items()}
     for name, formula in which.terms.items():
-        words = names_read(formula)
+        words = reads[name]
         own = tuple(sorted(weighing.intersection(in_python(formula).__code__.co_names) or weighing.intersection(words)))
+        alone = tuple(word for word in own if all(word not in read for other, read in reads.items() if other != name))
+        without = SimpleNamespace(**{f.name: getattr(coefficients, f.name) for f in fields(coefficients)})
+        vars(without).update(dict.fromkeys(alone, 0.0))
+        if alone and alone != own and _vanishes(formula, without, words):
+            own = alone
         if not any(getattr(coefficients, word) for word in own) and _vanishes(formula, coefficients, words):
             continue
         weights = {f"{which.group}.{word}": getattr(coefficients, word) for word in words if word in weighing}

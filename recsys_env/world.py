@@ -55,7 +55,10 @@ def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     """Return the sizes of a config's world, which a catalogue sets in part."""
     later = not config.feedback.instant and config.has_carts
     users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
-    maps = 0 if config.choice.beta_partner == 0 else 2 if config.choice.partner_second > 0 else 1
+    from .kernels.equations import LOOKED_UP
+
+    partners = any(getattr(config.choice, name) for name in LOOKED_UP["partner"])
+    maps = 0 if not partners else 2 if config.choice.partner_second > 0 else 1
     if config.ranked:
         items = config.num_agents * config.platform.window * topics * config.platform.bait_levels
     if catalogue is not None:

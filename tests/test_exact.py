@@ -425,3 +425,18 @@ def test_a_term_counts_unless_it_is_zero(formula: Any, counts: bool, monkeypatch
     monkeypatch.setitem(TERMS, "mine", SimpleNamespace(py_func=formula))
     config = recsys_env.replace(recsys_env.TASKS["duel-v1"], {"choice": {"beta_quality": 1.0}})
     assert ("mine" in [term.name for term in states.weighted_terms(config)]) == counts
+
+
+@pytest.mark.parametrize(
+    ("formula", "own"),
+    [
+        (lambda c, a: c.kappa * a.satiation * c.beta_quality, ("kappa",)),  # a factor that no other term has
+        (lambda c, a: c.kappa * a.satiation + c.beta_quality * a.repeats, ("beta_quality", "kappa")),
+    ],
+)
+def test_a_term_is_taken_out_without_changing_others(
+    formula: Any, own: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TERMS, "mine", SimpleNamespace(py_func=formula))
+    (found,) = (term for term in states.weighted_terms(recsys_env.TASKS["ecommerce-v1"]) if term.name == "mine")
+    assert found.own == own

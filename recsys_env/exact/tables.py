@@ -140,7 +140,7 @@ class _Builder:
             )
 
     def _several_orders(self) -> bool:
-        return (self.config.one_feed or self.config.auctioned) and len(self.config.scenes) == 1
+        return self.config.draws_order and len(self.config.scenes) == 1
 
     def _orders(self) -> np.ndarray:
         """Return every order [R, K, N] of a page that several agents share or bid for; all are equally probable."""

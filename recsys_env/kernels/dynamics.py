@@ -604,7 +604,7 @@ def draw_order(world, state, p, b, key):
     for equal bids."""
     first, stop = active_agents(world, p, state.copies[b])
     count = stop - first
-    if not (p.shape.one_feed or p.shape.auctioned) or count == 0:
+    if not p.shape.draws_order or count == 0:
         return
     for k in range(p.shape.slots):
         for i in range(count):

@@ -2,12 +2,12 @@
 
 `WorldConfig.page` names the kind. What it is like are properties of the config, which kernels read from `p.shape`:
 
-    page      one_feed  opens_agent  auctioned  ranked
-    shared    yes       no           no         no      all agents' slots in one feed, in an order drawn for each page
-    rows      no        no           no         no      a row of slots for each agent, beside the others
-    rival     no        yes          no         no      platforms of their own; the visitor opens one for a session
-    auction   no        no           yes        no      one slot, for which all agents bid, and which the winner fills
-    platform  no        no           no         yes     one feed that a fixed ranker fills from what agents published
+    page      one_feed  draws_order  opens_agent  auctioned  ranked
+    shared    yes       yes          no           no         no      all agents' slots in one feed
+    rows      no        no           no           no         no      a row of slots for each agent, beside the others
+    rival     no        no           yes          no         no      platforms; the visitor opens one for a session
+    auction   no        yes          no           yes        no      one slot, which the highest bidder fills
+    platform  no        no           no           no         yes     one feed, filled from what agents published
 """
 
 from __future__ import annotations
