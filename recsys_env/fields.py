@@ -401,12 +401,18 @@ FEATURE_HALF = 1.0  # with which the kernels squash all features of a candidate 
 
 
 def check_features(features: Iterable[Field]) -> None:
-    """Check that features are squashed as `kernels/observation.py` squashes them, or not at all.
+    """Check that features are squashed as `kernels/observation.py` squashes them, or not at all, and that those which
+    tell something about the visitor say which observed fields they follow from.
 
     Raises:
-        TypeError: one declares another `half`.
+        TypeError: one declares another `half`, or an agent from whom fields are hidden would still see what it tells.
     """
     for feature in features:
+        if feature.reveals != "nothing" and not feature.follows_from:
+            raise TypeError(
+                f"feature {feature.name!r} tells something about the visitor (reveals={feature.reveals!r}); name in "
+                "follows_from= the observed fields that it is computed from, because it is hidden where they are"
+            )
         if feature.half not in (None, FEATURE_HALF):
             raise TypeError(
                 f"feature {feature.name!r} has half = {feature.half:g}; allowed are {FEATURE_HALF:g} (write x, and the "

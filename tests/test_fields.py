@@ -3,6 +3,7 @@ that writes it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,9 +104,10 @@ def test_fields_that_are_handled_in_one_pass_lie_side_by_side(task: str) -> None
 
 @pytest.mark.parametrize("half", [0.5, 5.0])
 def test_a_feature_that_is_to_be_squashed_by_itself_is_refused(half: float) -> None:
-    check_features((Field("a", "a", half=1.0), Field("b", "b")))
+    a, b = (Field(name, name, reveals="nothing") for name in "ab")
+    check_features((dataclasses.replace(a, half=1.0), b))
     with pytest.raises(TypeError, match=rf"feature 'b' has half = {half:g}; allowed are 1 \("):
-        check_features((Field("a", "a"), Field("b", "b", half=half)))
+        check_features((a, dataclasses.replace(b, half=half)))
 
 
 def test_every_feature_is_squashed_as_it_declares(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,3 +239,14 @@ def test_features_follow_from_fields_that_can_be_hidden() -> None:
     assert [field.name for field in HISTORY] == ["clicked_mean", "topic_counts"]
     assert unseen_features(()) == frozenset()
     assert unseen_features(("clicked_mean", "visits")) == {"history_match", "repeat"}
+
+
+def test_a_feature_about_the_visitor_says_what_it_follows_from() -> None:
+    feature = Field("affinity", "twice the match", -1.0, 1.0, half=1.0, reveals="noised")
+    with pytest.raises(
+        TypeError, match=r"feature 'affinity' tells something about the visitor .*name in follows_from="
+    ):
+        check_features((feature,))
+    check_features(
+        (dataclasses.replace(feature, follows_from=("profile",)), dataclasses.replace(feature, reveals="nothing"))
+    )
