@@ -53,12 +53,12 @@ SAMPLE = 64  # people whose clicks make up the historical log; fewer in very lar
 
 def shape_of(config: WorldConfig, catalogue: Catalogue | None) -> Shape:
     """Return the sizes of a config's world, which a catalogue sets in part."""
-    later = not config.feedback.instant and config.has_carts
-    users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
     from .kernels.equations import LOOKED_UP
 
-    partners = any(getattr(config.choice, name) for name in LOOKED_UP["partner"])
-    maps = 0 if not partners else 2 if config.choice.partner_second > 0 else 1
+    later = not config.feedback.instant and config.has_carts
+    users, items, dims, topics = config.users.number, config.items.number, config.items.dims, config.items.topics
+    weighed = any(getattr(config.choice, name) != 0 for name in LOOKED_UP["partner"])
+    maps = (2 if config.choice.partner_second > 0 else 1) if weighed else 0
     if config.ranked:
         items = config.num_agents * config.platform.window * topics * config.platform.bait_levels
     if catalogue is not None:

@@ -231,6 +231,37 @@ print((found[0] == found[1]).all(), (found[0] > 0).any())
 
 
 @pytest.mark.slow
+def test_what_goes_with_what_is_known_to_a_new_term_alone(package: Path) -> None:
+    """Also where `beta_partner`, which weighs the usual term, is 0."""
+    code = """
+import numpy as np
+from recsys_env import vector_env
+
+def shown(weights):
+    envs = vector_env("bundle-v0", 16, horizon=20, choice=weights)
+    envs.reset(seed=0)
+    actions = envs.empty_actions()
+    for tick in range(10):
+        envs.step(actions)
+    return envs.explain(actions)
+
+usual, new = shown({"beta_partner": 6.0}), shown({"beta_partner": 0.0, "beta_length": 6.0})
+np.testing.assert_allclose(new["terms"]["length"], usual["terms"]["partner"])
+print((usual["terms"]["partner"] > 1.0).any(), new["terms"]["partner"].any())
+"""
+    looks = "if c.beta_partner != 0.0:\n        partner ="
+    with (
+        replaced_in(
+            package / "kernels" / "equations.py",
+            ("return c.beta_length * a.length", "return c.beta_length * a.partner"),
+            ('"partner": ("beta_partner",)', '"partner": ("beta_partner", "beta_length")'),
+        ),
+        replaced_in(package / "kernels" / "choice.py", (looks, looks.replace("if", "if c.beta_length != 0.0 or"))),
+    ):
+        assert run_python(code, package).split() == ["True", "False"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("declared", "cause"), [("Satiation", "memory"), ("Recent", "memory"), ("Popularity", "popularity")]
 )
@@ -382,3 +413,29 @@ for tick in range(20):
 print(sorted(orders) == sorted(itertools.permutations((0, 2, 4))), holes > 0)
 """
     assert run(code).split() == ["True", "True"]
+
+
+@pytest.mark.slow
+def test_exact_tables_average_over_the_orders_of_a_new_kind_of_page(package: Path) -> None:
+    """Also where a kind draws an order and is not one feed: here, one row stands above the other."""
+    code = """
+import numpy as np
+from recsys_env import vector_env
+from recsys_env.exact import tabulate
+
+game, envs = tabulate("duel-v1", page="blocks"), vector_env("duel-v1", 20_000, page="blocks")
+for number, joint in enumerate(game.joint_actions):
+    envs.reset(seed=number)
+    actions = envs.empty_actions()
+    actions[...] = joint
+    rewards = envs.step(actions)[1]
+    expected, error = game.rewards[:, :, number] @ game.initial, rewards.std(0) / len(rewards) ** 0.5
+    assert (np.abs(rewards.mean(0) - expected) < 4 * error).all(), (joint, rewards.mean(0), expected)
+print((game.rewards > 0).all())
+"""
+    changes = (
+        ('return self.page in ("shared", "blocks")', 'return self.page == "shared"'),
+        ("return self.one_feed or self.auctioned", "return self.one_feed or self.auctioned or self.in_blocks"),
+    )
+    with replaced_in(package / "config.py", *changes):
+        assert run_python(code, package).split() == ["True"]
