@@ -218,10 +218,11 @@ def _partners(
     catalogue: Catalogue | None,
 ) -> np.ndarray:
     if catalogue is not None and shape.partner_maps:
-        raise ValueError(
-            f"choice.beta_partner = {config.choice.beta_partner:g} needs to know what goes with what, which a "
-            "catalogue does not say; needed is 0"
-        )
+        from .kernels.equations import LOOKED_UP
+
+        weights = {name: getattr(config.choice, name) for name in LOOKED_UP["partner"]}
+        named = " and ".join(f"choice.{name} = {weight:g}" for name, weight in weights.items() if weight)
+        raise ValueError(f"{named} needs to know what goes with what, which a catalogue does not say; needed is 0")
     return partner_vectors(config, shape, topic, vectors, centres).astype(np.float32)
 
 

@@ -222,6 +222,36 @@ def test_what_rollout_refuses(policies: Any, what: str) -> None:
         CompiledPolicy(len)
 
 
+@numba.njit
+def misspelt(observation, mask, action, key):  # type: ignore[no-untyped-def]
+    action[0] = observation.largest()
+
+
+def test_a_function_that_numba_cannot_compile_is_refused_with_the_name_of_its_agent() -> None:
+    envs = recsys_env.vector_env("duel-v1", 2)
+    envs.reset(seed=0)
+    before = envs.state().copy()
+    with pytest.raises(TypeError, match=r"misspelt.* of recommender_1 cannot be compiled for observation float32"):
+        recsys_env.rollout(envs, {"recommender_0": "blind", "recommender_1": misspelt}, 3)
+    np.testing.assert_array_equal(envs.state(), before)
+
+
+@pytest.mark.parametrize("task", ["duel-v1", "ecommerce-v1"])
+def test_a_function_is_compiled_for_one_type_of_arguments(task: str) -> None:
+    """That it is compiled when it is bound takes no more time."""
+
+    @numba.njit
+    def first(observation, mask, action, key):  # type: ignore[no-untyped-def]
+        action[0] = 0
+
+    for masks in (False, True):
+        envs = recsys_env.vector_env(task, 2, mask_actions=masks)
+        envs.reset(seed=0)
+        recsys_env.rollout(envs, first, 2)
+        played(envs, {agent: CompiledPolicy(first) for agent in envs.possible_agents}, 2, 0)
+    assert len(first.signatures) == 1
+
+
 def test_a_ranker_for_another_batch_is_refused() -> None:
     """Compiled code would read beyond its weights."""
     envs = recsys_env.vector_env("ecommerce-v1", 2)

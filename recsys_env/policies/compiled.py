@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba import float32, from_dtype, int8, uint64
+from numba.core.errors import NumbaError
 
 from ..batch import AnyBatch
 from ..checks import shown
@@ -70,7 +72,7 @@ class CompiledPolicy(Policy):
             numbers of them).
 
     Raises:
-        TypeError: it is not such a function.
+        TypeError: it is not such a function; in `bind`, it is one that numba cannot compile for these arguments.
     """
 
     no_propensity = "its function may draw actions"
@@ -93,6 +95,14 @@ class CompiledPolicy(Policy):
         super().bind(envs, agent, seed)
         self._stream = RandomStream(np.array([self.rng.integers(2**63), 0], np.uint64))
         self._no_mask = np.zeros((self.envs.num_envs, 0), np.int8)
+        action = self.envs.empty_actions().dtype
+        try:  # here, where the agent is known; the loops below take it as it is
+            self._function.compile((float32[::1], int8[::1], from_dtype(action)[::1], uint64))
+        except NumbaError as error:
+            raise TypeError(
+                f"function = {shown(self._function)} of {agent} cannot be compiled for observation float32 [O], "
+                f"mask int8 [A], action {action} [K] and key uint64; numba's error above says where"
+            ) from error
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         rows = np.ascontiguousarray(observations), self._no_mask if mask is None else np.ascontiguousarray(mask)
