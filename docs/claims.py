@@ -92,8 +92,8 @@ def _trained_by_seed(row: Mapping[str, Any]) -> dict[int, float]:
 def _best_learners(
     rows: Mapping[str, Mapping[str, Any]], policy: str, tasks: Mapping[str, Any]
 ) -> dict[str, Difference]:
-    """ "task: learner" -> lead of the task's best learner over the policy, on the same seeds. Only learners with
-    several seeds count; the interval allows for choosing the best of them (Bonferroni)."""
+    """ "task: learner" -> lead of the task's best learner, by the mean of all its runs, over the policy, on the seeds
+    that both have. Only learners with several such seeds count; the interval allows for choosing the best of them (Bonferroni)."""
     found = {}
     for task in dict.fromkeys(task for of in rows.values() for task in of):
         played = by_seed(teams[policy]) if policy in (teams := tasks.get(task, {"teams": {}})["teams"]) else {}
@@ -101,6 +101,6 @@ def _best_learners(
         mine = {name: of for name, of in mine.items() if len(of.keys() & played.keys()) > 1}
         if mine:
             gains = {name: _paired(of, played, among=len(mine)) for name, of in mine.items()}
-            leader = max(gains, key=lambda name: gains[name]["mean"] or 0.0)
+            leader = max(mine, key=lambda name: np.mean(list(mine[name].values())))
             found[f"{task}: {leader}"] = gains[leader]
     return found
