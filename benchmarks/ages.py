@@ -203,6 +203,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     # A property in place of an expression, what goes with what for terms of extensions, and an error. The frozen tasks
     # play the same.
     "0c9c546ad2c3a1cbadc053f6b38cec5d04494c8c": ("kernels", "cuda"),
+    "54df10ba5febbdd78d7ac7e5f78eb20e0388860a": ("kernels",),
     "30f041597aa133abc1f9cd94601d170907806574": ("kernels",),
     "5b1f27190770a065a94c0efb4d7989b2ba7de0a6": ("kernels",),
 }
