@@ -93,7 +93,8 @@ def _best_learners(
     rows: Mapping[str, Mapping[str, Any]], policy: str, tasks: Mapping[str, Any]
 ) -> dict[str, Difference]:
     """ "task: learner" -> lead of the task's best learner, by the mean of all its runs, over the policy, on the seeds
-    that both have. Only learners with several such seeds count; the interval allows for choosing the best of them (Bonferroni)."""
+    that both have. Only learners with several such seeds count; the interval allows for choosing the best of them
+    (Bonferroni)."""
     found = {}
     for task in dict.fromkeys(task for of in rows.values() for task in of):
         played = by_seed(teams[policy]) if policy in (teams := tasks.get(task, {"teams": {}})["teams"]) else {}
