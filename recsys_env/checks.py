@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -72,6 +72,40 @@ class ByName(dict[str, Thing]):
 
     def __missing__(self, name: object) -> NoReturn:
         raise KeyError(unknown(self._kind, name, self))
+
+
+class ReadOnly(Mapping[str, Thing]):
+    """Mapping that nobody may change through it; whoever tries reads what to do in its place.
+
+    Args:
+        things: by name, looked at and not copied.
+        instead: a sentence that says how a thing is added, or why none is.
+    """
+
+    def __init__(self, things: Mapping[str, Thing], instead: str) -> None:
+        self._things = things
+        self._instead = instead
+
+    def __getitem__(self, name: str) -> Thing:
+        return self._things[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._things
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __repr__(self) -> str:
+        return repr(self._things)
+
+    def __setitem__(self, name: str, thing: Thing) -> NoReturn:
+        raise TypeError(f"{name!r} cannot be set: this mapping is read-only; {self._instead}")
+
+    def __delitem__(self, name: str) -> NoReturn:
+        raise TypeError(f"{name!r} cannot be removed: this mapping is read-only; {self._instead}")
 
 
 def array_of(values: Any) -> np.ndarray:

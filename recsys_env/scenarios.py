@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from .checks import ByName, is_sequence, shown, unknown
+from .checks import ByName, ReadOnly, is_sequence, shown, unknown
 from .config import WorldConfig
 from .tasks import TASKS
 
@@ -120,7 +119,9 @@ def _held_out() -> Iterator[tuple[str, Scenario]]:
             yield f"{task}/one-{myopic}", Scenario(task, {others[-1]: myopic}, "one myopic agent")
 
 
-SCENARIOS: Mapping[str, Scenario] = MappingProxyType(ByName("scenario", dict(_held_out())))
+SCENARIOS: Mapping[str, Scenario] = ReadOnly(
+    ByName("scenario", dict(_held_out())), "`recsys_env.Scenario` makes one of your own"
+)
 """The scenarios by name, `task/background`."""
 
 

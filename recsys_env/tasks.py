@@ -8,14 +8,13 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import gymnasium
 import pettingzoo
 
 from .catalogue import Catalogue
-from .checks import ByName, shown, unknown
+from .checks import ByName, ReadOnly, shown, unknown
 from .config import (
     ArrivalConfig,
     CandidateConfig,
@@ -726,7 +725,7 @@ def _tuned(name: str, config: WorldConfig) -> WorldConfig:
 
 _FOUND: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "tuned.json").read_text(encoding="utf-8"))
 _TASKS = ByName("task", {name: _tuned(name, config) for name, config in _SHIPPED.items()})
-TASKS: Mapping[str, WorldConfig] = MappingProxyType(_TASKS)
+TASKS: Mapping[str, WorldConfig] = ReadOnly(_TASKS, "`recsys_env.register_task` adds a task, and a task never changes")
 """Read-only mapping from name to task: the tasks of the package, which never change under their name, and those that
 `register_task` added."""
 
@@ -745,7 +744,7 @@ class Suite(NamedTuple):
     tasks: tuple[str, ...]
 
 
-SUITES: Mapping[str, Suite] = MappingProxyType(
+SUITES: Mapping[str, Suite] = ReadOnly(
     {
         "marl": Suite(
             "MARL",
@@ -775,7 +774,8 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
                 "playlist-v0",
             ),
         ),
-    }
+    },
+    "the suites are part of the package",
 )
 """The suites by name. Tasks in no suite are examples: they can be played and stay as they are, but are not scored on
 the leaderboard."""
