@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import WorldConfig, Worlds
-from recsys_env.batch import CpuBatch
+from recsys_env.batch.base import CpuBatch
 from recsys_env.trained.generative import OUTCOMES, GenerativeNetwork, HistoryReader
 from recsys_env.trained.semantic_ids import SemanticIds, Trie
 from recsys_env.trained.sizes import SIZES

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..batch.vector import VectorEnv
 from ..checks import unknown
-from ..fields import candidate_features
+from ..config.fields import candidate_features
+from ..config.privacy import features_unseen_by
+from ..config.responses import later_reward, rating_value
 from ..kernels.planners.options import list_options
-from ..privacy import features_unseen_by
-from ..responses import later_reward, rating_value
-from ..vector import VectorEnv
 from .base import Policy, check_chooses_pages
 from .slates import slate_action
 
