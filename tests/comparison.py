@@ -17,8 +17,8 @@ from plain_game import CartItem, Consumed, Copy, Game, Habit, Person, Report, Sl
 
 from recsys_env.config.fields import OBSERVATION, field_slices
 from recsys_env.config.responses import RESPONSES
+from recsys_env.world import arrays
 from recsys_env.world.arrays import State
-from recsys_env.world.build import arrays
 
 # ------------------------------------------------------------------------------------------------ the kernels' arrays
 

@@ -34,8 +34,9 @@ from recsys_env import (
 )
 from recsys_env import config as cfg
 from recsys_env.checks import did_you_mean, shown
-from recsys_env.config import _ARGUMENTS, GROUPS, RewardConfig, RoleConfig, SceneConfig, UserConfig
+from recsys_env.config import GROUPS, RewardConfig, RoleConfig, SceneConfig, UserConfig
 from recsys_env.config.settings import describe
+from recsys_env.config.world_config import _ARGUMENTS
 from recsys_env.evaluation import METRICS
 
 TWO_SCENES = {

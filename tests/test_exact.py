@@ -29,8 +29,8 @@ from recsys_env.kernels.equations import (
 )
 from recsys_env.kernels.machine.compiler import kernel
 from recsys_env.kernels.machine.numeric import log1p
+from recsys_env.world import terms
 from recsys_env.world.arrays import State, allocate_scratch
-from recsys_env.world.build import terms
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
 _PLAIN: dict[str, Any] = {

@@ -11,7 +11,7 @@ from worlds import SMALL
 
 import recsys_env
 from recsys_env import TASKS, VectorEnv
-from recsys_env.batch.base import memory
+from recsys_env.batch import memory
 from recsys_env.batch.spaces import mask_size
 
 

@@ -40,7 +40,7 @@ from baselines.generative_pretraining import SOFT
 from benchmarks.compat import TEAM
 from benchmarks.compat.snippets import ROOT, pages
 from recsys_env import TASKS, Catalogue, WorldConfig, exact
-from recsys_env.batch.base import game as game_batch
+from recsys_env.batch import game as game_batch
 from recsys_env.batch.vector import PAYS_OFF, SPECIALISED
 from recsys_env.cli import CATALOGUES
 from recsys_env.evaluation.report import Command

@@ -23,7 +23,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, task_config
-from recsys_env.batch.base import vector
+from recsys_env.batch import vector
 from recsys_env.files import read_json
 from recsys_env.world.build import build
 

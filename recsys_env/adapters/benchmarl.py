@@ -44,7 +44,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the BenchMARL adapter needs {error.name}: pip install "recsys_env[benchmarl]"') from error
 
-from ..trained.scorer import CandidateScorer
+from .scorer import CandidateScorer
 from .torchrl import TorchRLEnv
 
 

@@ -48,8 +48,8 @@ except ImportError as error:
     raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
 
 from ..batch.tensors import EXCLUDED, choose_device
-from ..trained.scorer import CandidateScorer, PageCritic, Slates
 from . import flat_config
+from .scorer import CandidateScorer, PageCritic, Slates
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"

@@ -1,7 +1,7 @@
 """The interface of a batch of copies, which policies, adapters, metrics and learners use.
 
-GameBatch (game_batch.py)   plays the copies in its own arrays: `VectorEnv` on the CPU, `CudaVectorEnv` on a GPU
-FocalBatch (focal.py)       holds a batch, and shows only some of its agents
+GameBatch (game.py)         plays the copies in its own arrays: `VectorEnv` on the CPU, `CudaVectorEnv` on a GPU
+FocalBatch (api/focal.py)   holds a batch, and shows only some of its agents
 Worlds (worlds.py)          holds batches of several worlds, and joins what they return
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -24,9 +24,6 @@ from .busy import Busy
 from .infos import Infos
 from .observations import FLAT, MASK, ObservationLayout
 from .spaces import beside_picks, choices, fused, parts_of
-
-if TYPE_CHECKING:
-    from .game import GameBatch
 
 _SMALL = 2**17  # bytes of a snapshot
 _MAKE = "make one with recsys_env.vector_env(task, num_envs)"
@@ -159,8 +156,8 @@ class Batch(ABC, Generic[Array, InfosT]):
 
     @property
     @abstractmethod
-    def game(self) -> GameBatch[Array, InfosT]:
-        """The batch that plays these copies with all agents of the task: this one, or the one behind it.
+    def game(self) -> Batch[Array, InfosT]:
+        """The `GameBatch` that plays these copies with all agents of the task: this one, or the one behind it.
 
         Policies are bound to it, because they look up the world by an agent's number in the task.
 

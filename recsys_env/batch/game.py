@@ -20,7 +20,6 @@ from ..checks import check_count, check_options, shown
 from ..config import WorldConfig, check_catalogue_fields
 from ..config.catalogue import Catalogue
 from ..config.fields import ACTION, OBSERVATION, STATE, field_slices, observed_features, private_fields, runs_of
-from ..config.privacy import features_unseen_by
 from ..config.settings import difference
 from ..files import digest_of_arrays
 from ..kernels.step import LOOK, RESET, STEP
@@ -115,7 +114,7 @@ class GameBatch(Batch[Array, InfosT]):
         for name in dict.fromkeys(self.config.hidden(n)):
             if name in self.observation_fields:
                 yield self.observation_fields[name]
-        unseen = features_unseen_by(self.config, n)
+        unseen = self.config.unseen_features(n)
         if unseen and "candidates" in self.observation_fields:
             columns = self.observation_fields["candidates"]
             for f, feature in enumerate(self.candidate_features):

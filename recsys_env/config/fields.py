@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-if TYPE_CHECKING:
-    from .world_config import WorldConfig
+Config: TypeAlias = Any  # a WorldConfig, which is checked against these declarations and so imports them
 
 
 class Shape(NamedTuple):
@@ -60,7 +59,7 @@ class When(NamedTuple):
     """The worlds that have a field: a description and a predicate."""
 
     text: str
-    holds: Callable[[WorldConfig, Shape], bool]
+    holds: Callable[[Config, Shape], bool]
 
 
 ALWAYS = When("", lambda config, shape: True)
@@ -174,7 +173,7 @@ class Field:
         """Whether differential privacy hides it from agents."""
         return self.reveals not in ("nothing", "noised")
 
-    def size(self, config: WorldConfig, shape: Shape) -> int:
+    def size(self, config: Config, shape: Shape) -> int:
         """Return how many numbers it has in a world; 0 if the world does not have it."""
         return math.prod(getattr(shape, axis) for axis in self.axes) if self.when.holds(config, shape) else 0
 
@@ -471,13 +470,13 @@ HIDEABLE = tuple(field.name for field in OBSERVATION if field.hideable)
 AUCTION_FIELDS = tuple(field.name for field in OBSERVATION if field.when is AUCTION)
 
 
-def candidate_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
+def candidate_features(config: Config, shape: Shape) -> tuple[str, ...]:
     """Return the names of a candidate's features in this world: those that can differ between its items. Rankers weigh
     all of them."""
     return tuple(field.name for field in CANDIDATE_FEATURES if field.when.holds(config, shape))
 
 
-def observed_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
+def observed_features(config: Config, shape: Shape) -> tuple[str, ...]:
     """Return the names of the features that the field `candidates` of the observation holds."""
     names = candidate_features(config, shape)
     if config.candidates.features != "vectors":
@@ -486,7 +485,7 @@ def observed_features(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
     return tuple(name for name in names if name not in comparing)
 
 
-def ranker_weights(config: WorldConfig, shape: Shape) -> tuple[str, ...]:
+def ranker_weights(config: Config, shape: Shape) -> tuple[str, ...]:
     """Return the names of a linear ranker's weights: the features, and last the level where agents set prices or
     bid."""
     return (*candidate_features(config, shape), *((LEVELS[config.offer.kind],) if shape.levels else ()))
@@ -502,13 +501,13 @@ def id_columns(item_ids: str, items: int) -> int:
     return {"none": 0, "one-hot": items, "binary": items.bit_length()}[item_ids]
 
 
-def private_fields(config: WorldConfig, shape: Shape) -> tuple[Field, ...]:
+def private_fields(config: Config, shape: Shape) -> tuple[Field, ...]:
     """Return the fields that `state()` contains once for each agent in this world."""
     shared = {field.name for field in STATE if field.when.holds(config, shape)}
     return tuple(field for field in OBSERVATION if field.private and field.name not in shared)
 
 
-def with_fields(config: WorldConfig, shape: Shape) -> Shape:
+def with_fields(config: Config, shape: Shape) -> Shape:
     """Return the sizes of a world, including those that follow from the declarations."""
     shape = shape._replace(
         features=len(candidate_features(config, shape)), observed_features=len(observed_features(config, shape))
@@ -516,7 +515,7 @@ def with_fields(config: WorldConfig, shape: Shape) -> Shape:
     return shape._replace(private=sum(field.size(config, shape) for field in private_fields(config, shape)))
 
 
-def field_slices(fields: Iterable[Field], config: WorldConfig, shape: Shape) -> dict[str, slice]:
+def field_slices(fields: Iterable[Field], config: Config, shape: Shape) -> dict[str, slice]:
     """Return the slice of each field that a world has in the flat vector of all of them."""
     where, start = {}, 0
     for field in fields:

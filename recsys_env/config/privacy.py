@@ -24,12 +24,9 @@ Public statistics of items count the clicks of the historical log only (`public_
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from .fields import CANDIDATE_FEATURES, OBSERVATION, unseen_features
-
-if TYPE_CHECKING:
-    from .world_config import WorldConfig
+from .fields import CANDIDATE_FEATURES, OBSERVATION
 
 PROFILE = 2.0  # by how much the profiles of two people differ at most
 HISTORY = math.sqrt(6.0)  # their histories
@@ -38,12 +35,6 @@ HISTORY = math.sqrt(6.0)  # their histories
 # what it reveals (`fields.Field.reveals`); one that declares nothing is withheld.
 WITHHELD = tuple(field.name for field in OBSERVATION if field.withheld)
 WITHHELD_FEATURES = frozenset(feature.name for feature in CANDIDATE_FEATURES if feature.withheld)
-
-
-def features_unseen_by(config: WorldConfig, n: int) -> frozenset[str]:
-    """The features of candidates that agent n does not see: those that follow from what its role hides, and those that
-    privacy withholds."""
-    return unseen_features(config.hidden(n)) | (WITHHELD_FEATURES if config.private else frozenset())
 
 
 class Noise(NamedTuple):

@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..checks import check_count, nearest, shown
-from .fields import CANDIDATE_FEATURES, HIDEABLE, LEVELS
-from .privacy import WITHHELD
+from .fields import CANDIDATE_FEATURES, HIDEABLE, LEVELS, unseen_features
+from .privacy import WITHHELD, WITHHELD_FEATURES
 from .responses import EVENTS, RESPONSES
 from .settings import (
     Settings,
@@ -1097,6 +1097,11 @@ class WorldConfig(Settings):
     def hidden(self, n: int) -> tuple[str, ...]:
         """Observation fields that agent n does not see, because its role or privacy hides them."""
         return (*self.role_of(n).hidden, *(WITHHELD if self.private else ()))
+
+    def unseen_features(self, n: int) -> frozenset[str]:
+        """Features of candidates that agent n does not see: those that follow from what is hidden from it, and those
+        that privacy withholds."""
+        return unseen_features(self.hidden(n)) | (WITHHELD_FEATURES if self.private else frozenset())
 
     @property
     def continuous(self) -> bool:

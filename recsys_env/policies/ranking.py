@@ -10,7 +10,6 @@ from ..batch.base import AnyBatch
 from ..batch.vector import VectorEnv
 from ..checks import unknown
 from ..config.fields import candidate_features
-from ..config.privacy import features_unseen_by
 from ..config.responses import later_reward, rating_value
 from ..kernels.planners.options import list_options
 from .base import Policy, check_chooses_pages
@@ -125,7 +124,7 @@ def hidden_features(envs: VectorEnv, index: int) -> list[int]:
     names, hidden = candidate_features(envs.config, envs.shape), envs.config.hidden(index)
     if "candidates" in hidden:
         return list(range(len(names)))
-    unseen = features_unseen_by(envs.config, index)
+    unseen = envs.config.unseen_features(index)
     return [f for f, name in enumerate(names) if name in unseen]
 
 

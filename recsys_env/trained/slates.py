@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..adapters.scorer import CandidateScorer, Slates
 from ..batch.base import CpuBatch, checked_cpu_batch
 from ..batch.observations import ObservationLayout
 from ..batch.spaces import picks_candidates
-from .scorer import CandidateScorer, Slates
 
 # isort: split
 # After ours, whose error says what to install if these are missing.

@@ -3,7 +3,7 @@
 
 Numbers that a step reads together lie together in memory: an item is one 64-byte record and one row of `item_vectors`;
 a user is one record and, from the first visit of an episode on, one row of `State.vectors` (taste | profile | satiation
-| trust | histories | observed satisfactions | noisy histories, at the offsets in `params.shape`). `world.py` builds a
+| trust | histories | observed satisfactions | noisy histories, at the offsets in `params.shape`). `build.py` builds a
 `World`.
 """
 
