@@ -43,9 +43,6 @@ def dispatch(
         program: as in `python -m program`.
         commands: name -> (module:function, what it does); a module is imported when its command is called.
         call: called with the name of the command, the module, the name of the function, and the other words.
-
-    Raises:
-        SystemExit: there is no such command, or a library that it needs is missing.
     """
     try:
         try:
@@ -112,11 +109,6 @@ def run(function: Callable[..., Any], name: str, argv: Sequence[str] | None = No
 
     Returns:
         the result of the function.
-
-    Raises:
-        SystemExit: the function raised a ValueError, ImportError, OSError or MemoryError, which is printed in one line,
-            or a RuntimeError, which is printed after its cause; or the user pressed Ctrl-C.
-        BrokenPipeError: the reader of the output has closed the pipe.
     """
 
     def call() -> Any:
@@ -214,11 +206,7 @@ def _with_errors_in_one_line(call: Callable[[], Any]) -> Any:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Check that the libraries of an extra are installed, before anything is played.
-
-    Raises:
-        ImportError: a library is missing; the message says which `pip install` installs it.
-    """
+    """Check that the libraries of an extra are installed, before anything is played."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise ImportError(f'this needs {module}: pip install "recsys_env[{extra}]"')
@@ -268,9 +256,6 @@ def config_of(task: str, run: int = 0) -> WorldConfig:
 
     Args:
         run: number of the run.
-
-    Raises:
-        ValueError: the task, field or value does not exist; the message names the nearest one.
     """
     name, *words = split_task(task)
     try:
@@ -309,9 +294,6 @@ def tasks_of(names: Sequence[str]) -> list[str]:
     """Return the tasks of these names; that of a suite (`tasks.SUITES`) stands for all of its tasks.
 
     Fields that are changed after the name of a suite are changed in each of them: `ranking,horizon=200`.
-
-    Raises:
-        ValueError: a suite, task, field or value does not exist.
     """
     found: list[str] = []
     for name in names:
@@ -324,11 +306,7 @@ def tasks_of(names: Sequence[str]) -> list[str]:
 
 
 def known_tasks(tasks: Sequence[str]) -> Sequence[str]:
-    """Return the tasks if all of them exist.
-
-    Raises:
-        ValueError: a task, field or value does not exist.
-    """
+    """Return the tasks if all of them exist."""
     for task in tasks:
         config_of(task)
     return tasks

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, exact, parallel_env, replace, text_env, vector_env
-from recsys_env.api.render import explanation
+from recsys_env import TASKS, VectorEnv, exact, replace, text_env, vector_env
 from recsys_env.config.fields import AUCTION_FIELDS
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.episodes import begin_episodes
@@ -125,34 +124,6 @@ def test_a_page_for_which_nobody_bids_shows_nothing() -> None:
     assert (rewards == 0).all()
 
 
-def test_pages_and_explanations_tell_the_bids() -> None:
-    env = parallel_env(TASK, render_mode="ansi")
-    env.reset(seed=1)
-    actions = dict.fromkeys(env.agents, TASK.offer.list_level)
-    explained = explanation(env.explain(actions))
-    infos = env.step(actions)[-1]
-    page = env.render()
-    assert isinstance(page, str)
-    for info in infos.values():
-        assert info["bid"] > 0
-        said = f"slot worth {info['slot_value']:.3f}, bid {info['bid']:.3f}"
-        assert said in page
-        assert said in explained
-    price = max(info["payment"] for info in infos.values())
-    assert page.count(f"paid {price:.3f}") == explained.count(f"wins and pays {price:.3f}") == 1
-    assert page.count("not on this page") == len(infos) - 1
-
-
-def test_nobody_bids_in_an_idle_tick() -> None:
-    envs, idle = small(), 0
-    for _ in range(10):
-        explained, nobody = envs.explain(np.full((COPIES, envs.num_agents), 2)), envs.next_page["visitor"] < 0
-        assert not any(explained[name][nobody].any() for name in ("slot_value", "bid", "payment"))
-        envs.step(np.full((COPIES, envs.num_agents), 2))
-        idle += nobody.sum()
-    assert idle > 10
-
-
 def test_losers_learn_nothing_of_the_visitor() -> None:
     envs = small(arrival={"k_0": 40.0, "r_0": 40.0})
     levels = np.zeros((COPIES, envs.num_agents), np.int64)
@@ -195,23 +166,6 @@ def test_payments_leave_the_budget_until_it_is_refilled() -> None:
     assert refills > 50
 
 
-def test_budgets_without_a_limit_are_never_spent() -> None:
-    envs = small(offer={"budget": 0.0})
-    observations, _, _, _, infos = envs.step(np.full((COPIES, 4), 4))
-    np.testing.assert_allclose(infos["bid"], 2 * infos["slot_value"], rtol=1e-9)
-    here = envs.next_page["visitor"] >= 0
-    assert (envs.field(observations, "budget")[here] == 1).all()
-
-
-def test_an_episode_begins_with_full_budgets() -> None:
-    envs = small(offer={"refill_period": 1000})
-    for _ in range(40):
-        observations = envs.step(np.full((COPIES, 4), 4))[0]
-    here = envs.next_page["visitor"] >= 0
-    assert (envs.field(observations, "budget")[here] == 1).all()
-    assert (envs.field(observations, "until_refill")[here] == 1).all()
-
-
 def test_metrics_of_an_auction() -> None:
     config = replace(TASK, {**SMALL, "offer": {**SMALL["offer"], "refill_period": 15}, "arrival": {"r_0": 40.0}})
     envs, team, observations = begin_episodes(config, "auction-greedy", 2, 0)
@@ -233,13 +187,8 @@ def test_metrics_of_an_auction() -> None:
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"offer": {"kind": "none"}}, "page = 'auction' and offer.kind = 'none' do not go together"),
-    ({"offer": {"kind": "price"}, "feedback": {"instant": True}}, "offer.kind = 'price' do not go together"),
-    ({"page": "rows"}, "page = 'rows' and offer.kind = 'bid' do not go together"),
     ({"slots": 2, "candidates": {"number": 2}}, "sells one slot; slots = 2 must be 1"),
-    ({"candidates": {"number": 3}}, "candidates.number = 1, not 3"),
     ({"action": "items"}, "needs action = 'candidates' or 'weights', not 'items'"),
-    ({"scenes": ({"cart": True},)}, r"carts in the scenes \['page'\] needs feedback.instant = True, not False"),
-    ({"observation": {"privacy_epsilon": 1.0}}, "not possible with offer.kind = 'bid', .*; 'none' is allowed"),
     ({"static_weights": {"price_level": 1.0}}, "'price_level', which needs offer.kind = 'price', not 'bid'"),
 ]
 
@@ -292,11 +241,6 @@ def _only(envs: VectorEnv, actions: np.ndarray) -> np.ndarray:
     joint = envs.empty_actions()
     joint[:, 1] = actions
     return joint
-
-
-def test_static_bids_the_level_of_its_weight() -> None:
-    envs = small(static_weights={"bid_level": 0.5})
-    assert (actions_of("static", envs) == 3).all()
 
 
 EPISODES = 48
@@ -450,15 +394,3 @@ def test_bidders_who_see_the_last_price_can_react_to_it() -> None:
     hidden = exact.tabulate("auction-v0", **FINITE)
     assert len(seen.states) > len(hidden.states)
     assert len(seen.payoff_relevant.states) == len(hidden.states)
-
-
-def test_an_auction_of_continuous_values_has_no_table() -> None:
-    with pytest.raises(ValueError, match=r"offer.value_log_sd = 0.6 draws values continuously; needed is 0"):
-        exact.tabulate("auction-v0")
-
-
-def test_a_config_of_ones_own_can_hold_an_auction() -> None:
-    config = WorldConfig(page="auction", slots=1, candidates={"number": 1}, offer={"kind": "bid"}, horizon=5)
-    assert config.auctioned
-    returns = episode_returns(config, "random", 2, 0)
-    assert returns.shape == (2, 2)

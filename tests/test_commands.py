@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from baselines.__main__ import main as baselines_main
-from recsys_env import TASKS, __version__, cli, listing, task_config, vector_env
+from recsys_env import TASKS, __version__, listing, vector_env
 from recsys_env.__main__ import COMMANDS, CORE, EXTRA, main, script
 from recsys_env.config.fields import CANDIDATE_FEATURES, OBSERVATION
 from recsys_env.config.settings import describe
 from recsys_env.evaluation import METRICS
 from recsys_env.listing import _classes, _learns
-from recsys_env.policies import FAMILIES, POLICIES, TASK_POLICIES, conditional, creators, make_policy
+from recsys_env.policies import FAMILIES, POLICIES, TASK_POLICIES, make_policy
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -60,24 +60,17 @@ def test_messages_are_printed_where_no_terminal_is(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("words", [["tasks"], ["metrics"], ["--help"], ["tasks", "--help"]])
-def test_whoever_stops_reading_sees_no_error(words: list[str]) -> None:
+def test_whoever_stops_reading_sees_no_error() -> None:
     """As `| head -1` does, which closes the pipe."""
     reads, writes = os.pipe()
     os.close(reads)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "recsys_env", *words], stdout=writes, stderr=subprocess.PIPE, check=False
+            [sys.executable, "-m", "recsys_env", "metrics"], stdout=writes, stderr=subprocess.PIPE, check=False
         )
     finally:
         os.close(writes)
     assert (ended.returncode, ended.stderr) == (0, b"")
-
-
-def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "unknown command 'evalute' (did you mean 'evaluate'?); commands are tasks, desc" in refused(
-        capsys, "evalute"
-    )
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,24 +85,6 @@ def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
         main([command])
         shown = re.findall(r"^  (\S+) ", capsys.readouterr().out, flags=re.MULTILINE)
         assert shown == list(names)
-
-
-def test_a_metric_is_listed_with_its_definition(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "ctr Clicks per item shown. [clicks per impression, higher is better; Richardson" in said(capsys, "metrics")
-
-
-def test_policies_are_listed_with_their_first_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = said(capsys, "policies")
-    drawn = "the picks of a slate are drawn without replacement."
-    assert f"random Uniformly random actions among those that the mask allows; {drawn} blind Always" in shown
-    assert "(Li et al. 2010). (learns while it serves) linear-thompson" in shown
-
-
-def test_policies_of_equal_class_names_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = said(capsys, "policies")
-    for name, module in (("reciprocal", conditional), ("creators-reciprocal", creators)):
-        about = " ".join((module.Reciprocal.__doc__ or "").partition("\n\n")[0].split())
-        assert f"{name} {about}" in shown
 
 
 @pytest.fixture(scope="module")
@@ -152,37 +127,11 @@ def test_a_task_is_described(capsys: pytest.CaptureFixture[str]) -> None:
         assert f" {name} {meaning} (in [" in words
 
 
-def test_a_task_may_have_fields_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["describe", "--task", "journey-v1,horizon=50,users.number=16"])
-    changed = task_config("journey-v1", {"horizon": 50, "users": {"number": 16}})
-    _, numbers = describe(changed).split("\n", 1)
-    assert capsys.readouterr().out.endswith(f"\nconfig\n{numbers}\n")
-
-
-def test_the_reward_of_a_task_is_that_of_its_roles(capsys: pytest.CaptureFixture[str]) -> None:
-    role = {"name": "seller", "rewards": {"click": 0.1, "diversity": 2.0}}
-    main(["describe", "--task", f"ecommerce-v1,reward.sharing=1,roles=({role},)"])
-    words = " ".join(capsys.readouterr().out.split())
-    assert "agents 2: seller_0, seller_1 " in words
-    assert " reward 0.1 per click, 2 per diversity; sharing 1 " in words
-
-
-def test_a_task_with_a_catalogue_says_what_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["describe", "--task", "grocery-v1"])
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith(
-        "the catalogue 'grocery' has 2434 users with up to 64 habits each, 2000 items, 32 dims, 35 topics; "
-        "it comes from: 84.51 Complete Journey"
-    )
-
-
 @pytest.mark.parametrize(
     ("task", "message"),
     [
         ("journey", "unknown task 'journey' (did you mean 'journey-v1'?)"),
-        ("duel-v1,horizn=3", "did you mean 'horizon'"),
         ("grocery-v1,users.number=3", "users.number = 3 would be ignored, since the catalogue gives it"),
-        ("duel-v1,users=3", "users = 3 must be a UserConfig or a dict of its fields"),
     ],
 )
 def test_a_wrong_task_is_one_line(task: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,21 +158,6 @@ def test_a_task_without_its_option_is_told_how_tasks_are_named(name: str, capsys
     assert refused(capsys, name, "duel-v1") == (
         "error: 'duel-v1' is not an option; name tasks by --task or --tasks, and policies by --policies: see --help"
     )
-
-
-@pytest.mark.parametrize(
-    ("options", "words", "read"),
-    [
-        ({"task", "out"}, ["--tasks", "duel-v1", "--out", "x"], ["--task", "duel-v1", "--out", "x"]),
-        ({"task"}, ["--tasks=duel-v1"], ["--task=duel-v1"]),
-        ({"task"}, ["--task", "duel-v1", "--taskset", "--tasks-of"], ["--task", "duel-v1", "--taskset", "--tasks-of"]),
-        ({"tasks"}, ["--task", "duel-v1"], ["--tasks", "duel-v1"]),
-        ({"policies"}, ["--task", "duel-v1"], ["--task", "duel-v1"]),
-        ({"policies"}, ["--policy=content", "random"], ["--policies=content", "random"]),
-    ],
-)
-def test_one_and_several_are_one_option(options: set[str], words: list[str], read: list[str]) -> None:
-    assert cli.usual_options(options, words) == read
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,3 @@ def test_each_step_of_the_ladder_is_worth_a_tenth() -> None:
         gain = better - worse
         assert gain.mean() - 2 * gain.std(ddof=1) / 4 > 0.05 * worse.mean()
         assert gain.mean() > 0.1 * worse.mean()
-
-
-def test_teams_refuse_tasks_whose_roles_know_nothing() -> None:
-    envs = vector_env("social-v1", 1)
-    with pytest.raises(ValueError, match=r"Talk needs roles that know parts of the visitor's intent \(knows\)"):
-        make_policy("coverage-talk").bind(envs, envs.possible_agents[0], 0)

@@ -12,7 +12,6 @@ import pytest
 
 import recsys_env
 from recsys_env.__main__ import main
-from recsys_env.config.fields import OBSERVATION
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.tuning import Budget
 from recsys_env.exact import (
@@ -34,7 +33,7 @@ from recsys_env.policies import Policy, make_policy
 pytest.importorskip("tyro")
 pytest.importorskip("rich")
 pytest.importorskip("quantecon")
-from recsys_env.exact.policy_tables import Refused, played
+from recsys_env.exact.policy_tables import played
 from recsys_env.exact.report import solve
 
 PRICING = recsys_env.TASKS["pricing-duel-v0"]
@@ -226,38 +225,6 @@ def test_chance_alone_is_not_refused(pricing: MarkovGame) -> None:
         np.testing.assert_allclose(pricing.seen_by(n, policy), pricing.lift(mix), atol=0.01)
 
 
-def test_where_an_action_changes_nothing_nobody_asks_what_it_is() -> None:
-    """In idle ticks a policy may do what it likes."""
-    config = recsys_env.task_config("duel-v1", {"arrival": {"k_0": 0.0, "r_0": 0.0}})
-    game = tabulate(config)
-    idle = np.array(["idle" in state for state in game.states])
-    assert idle.any()
-    team = played(game, config, mine(IdleCounter))
-    assert all((policy[~idle] == [1, 0]).all() and (policy[idle] == 0.5).all() for policy in team)
-
-
-class IdleCounter(Policy):
-    """Shows X, and in every other of its idle ticks Y."""
-
-    def bind(self, envs: recsys_env.VectorEnv, agent: str, seed: int) -> None:
-        super().bind(envs, agent, seed)
-        self._ticks = 0
-
-    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        self._ticks += 1
-        idle = observations[:, self.envs.observation_fields["visitor_present"]][:, 0] == 0
-        return (idle & (self._ticks % 2 == 0)).astype(int)
-
-
-def test_states_that_play_does_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys_env.exact.policy_tables._LEAST", 1)
-    monkeypatch.setattr("recsys_env.exact.policy_tables._MOST", 1)
-    with pytest.raises(
-        Refused, match=r"does in 2 of the 3 states of the table, such as 'mood 1', is not known: 1 tick"
-    ):
-        played(tabulate("duel-v1"), recsys_env.TASKS["duel-v1"], "greedy")
-
-
 def test_the_command_says_which_strategies_its_equilibria_are_of(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -304,9 +271,3 @@ def test_a_bound_is_no_more_than_the_exact_value() -> None:
         found = exploitability(team, config, budget=budget, episodes=200)["nash_conv"]
         assert 0 <= found["mean"] <= exact + 2 * found["ci95"] + 1e-9
         assert found["mean"] >= 0.3 * exact - 1e-9  # no ranker tells the items apart as well as the table
-
-
-def test_replies_move_with_all_that_is_latent() -> None:
-    from recsys_env.exact.exploit import RESPONSE_STATES
-
-    assert {field.name for field in OBSERVATION if field.latent} < set(RESPONSE_STATES)

@@ -18,7 +18,6 @@ from recsys_env.exact.policies import equilibrium_of, optimum_of
 pytest.importorskip("tyro")
 pytest.importorskip("rich")
 pytest.importorskip("quantecon")
-from recsys_env.exact import report
 from recsys_env.exact.policy_tables import played
 from recsys_env.exact.report import solve
 
@@ -41,13 +40,6 @@ def test_the_textbook_example_is_printed(capsys: pytest.CaptureFixture[str]) -> 
         "optimum XXY 4.0000 per agent",
     ):
         assert words in text
-
-
-def test_a_missing_library_is_named_before_anything_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "nashpy" else object())
-    monkeypatch.setattr(report, "tabulate", None)
-    with pytest.raises(ImportError, match=r'this needs nashpy: pip install "recsys_env\[exact\]"'):
-        solve("duel-v1")
 
 
 def test_the_duel_is_printed_as_published(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -88,8 +80,6 @@ def test_other_criteria(criterion: str) -> None:
     ("task", "words"),
     [
         ("duel-v1,num_agents=1", "optimum YXX"),
-        ("duel-v1,num_agents=3", "equilibrium YYY YYY YYY"),
-        ("duel-v1,reward.sharing=-1", "equilibrium YYY YYY"),
         ("duel-v1,reward.sharing=-1", "prices in individual reward; payoffs against each other in reward after"),
         (
             "duel-v1,num_agents=3,slots=3",
@@ -148,13 +138,6 @@ def test_a_game_of_ones_own_is_solved_and_played() -> None:
     assert nash_conv(game, equilibrium_of(config)) == pytest.approx(0, abs=1e-9)
 
 
-def test_table_policies_play_finite_games_alone() -> None:
-    with pytest.raises(ValueError, match=r"this world has no finite table: .*candidates\.number = 20 are drawn"):
-        episode_returns("social-v1", "joint", 1, 0)
-    pennies = recsys_env.replace(DUEL, {"reward": {"sharing": -1.0}})
-    assert nash_conv(tabulate(pennies), equilibrium_of(pennies)) == pytest.approx(0, abs=1e-9)
-
-
 def test_slates_are_looked_up_and_played() -> None:
     config = recsys_env.replace(DUEL, {"slots": 2, "num_agents": 1})
     game = tabulate(config)
@@ -177,17 +160,3 @@ def test_what_cannot_be_solved_is_said_in_one_line(task: str, message: str, caps
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert re.search(message, error.strip())
-
-
-def test_moods_of_ones_own_are_given_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, "duel-v1,choice.v_0_by_mood=(1, 2, 3, 5),choice.beta_bait=1.5", "--policies", "joint")
-    assert "4 states, 2 agents" in text
-    value, _ = team_optimum(game := tabulate("duel-v1", choice={"v_0_by_mood": (1, 2, 3, 5), "beta_bait": 1.5}))
-    assert f"{game.initial @ value / 2:.4f} per agent" in text
-
-
-def test_the_optimum_is_told_where_equilibria_are_too_many_to_list(capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, "duel-v1,num_agents=8", "--policies", "equilibrium", "joint")
-    assert "equilibria: 1.7e+07 profiles" in text
-    assert "equilibrium 1.7e+07 profiles" in text
-    assert "joint 0.1018" in text

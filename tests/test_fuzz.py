@@ -634,58 +634,11 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Callable[[An
         {"policy": lambda v: isinstance(v, str)},
     ),
 }
-PAYOFFS = np.array([[1.0, 0.0], [0.0, 1.0]])
-REWARDS = np.tile(PAYOFFS.ravel(), (2, 1))  # in both states
-GAME = recsys_env.exact.MarkovGame(
-    *(("s0", "s1"), ("recommender_0", "recommender_1"), ("X", "Y"), np.full((2, 4, 2), 0.5)),
-    *(np.stack([REWARDS, -REWARDS]), np.stack([REWARDS, -REWARDS]), np.array([1.0, 0.0])),
-)
-POLICIES = [np.zeros(len(GAME.states), int)] * len(GAME.agents)
 PAGE = recsys_env.language.Page(
     *("recommender_0", 1, "", 1, 1, None, None, (), (), (), (), False, (), "", "", {}, {}),
     (recsys_env.language.Candidate(0, "a", "", None, {}), recsys_env.language.Candidate(1, "b", "", None, {})),
     *(0, ()),
 )
-MADE |= {
-    f"exact.{name}": (getattr(recsys_env.exact, name), arguments, taken)
-    for name, (arguments, taken) in {
-        "best_response": ({"game": GAME, "policies": POLICIES, "agent": 0, "criterion": recsys_env.exact.AVERAGE}, {}),
-        "correlated_equilibrium": (
-            {"payoffs": np.stack([PAYOFFS, PAYOFFS])},
-            {"payoffs": lambda v: shape_of(v) == (1, 2)},  # of one player
-        ),
-        "counterfactual": (
-            {
-                **{"state": Later(lambda: started("RecommendationEnv")), "joint_action": np.zeros((2, 2), int)},
-                **{"alternative": np.ones((2, 2), int), "horizon": 2, "n": 2, "policies": "random", "seed": 0},
-            },
-            {
-                "state": lambda v: isinstance(v, VectorEnv),  # one that was not reset, which has no value to be told
-                "horizon": lambda v: whole(v, 1, 10**8),
-                "n": lambda v: whole(v, 2, 2**31),
-                "seed": lambda v: whole(v, 0, 2**64 - 1),
-            },
-        ),
-        "discounted": ({"discount": 0.9}, {"discount": lambda v: checks.is_number(v) and 0 <= v < 1}),
-        "empirical_game": (
-            {"game": GAME, "policies": [[p] for p in POLICIES], "criterion": recsys_env.exact.AVERAGE},
-            {},
-        ),
-        "evaluate": (
-            {"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE, "individual": False},
-            {"individual": lambda v: isinstance(v, (bool, np.bool_))},
-        ),
-        "finite": ({"horizon": 3}, {"horizon": lambda v: whole(v, 1, math.inf)}),
-        "matrix_value": ({"payoffs": PAYOFFS}, {"payoffs": lambda v: shape_of(v) in ((1, 2), (2, 2))}),
-        "mixed_equilibria": ({"payoffs": np.stack([PAYOFFS, PAYOFFS])}, {}),
-        "nash_conv": ({"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE}, {}),
-        "pure_policies": ({"game": GAME, "criterion": recsys_env.exact.AVERAGE}, {}),
-        "regrets": ({"game": GAME, "policies": POLICIES, "criterion": recsys_env.exact.AVERAGE}, {}),
-        "tabulate": ({"task": "duel-v1", "max_states": 1000}, {"max_states": lambda v: whole(v, 1, 10**6)}),
-        "team_optimum": ({"game": GAME, "criterion": recsys_env.exact.AVERAGE}, {}),
-        "zero_sum_value": ({"game": GAME, "discount": 0.9}, {"discount": lambda v: checks.is_number(v) and 0 <= v < 1}),
-    }.items()
-}
 MADE |= {
     f"language.{name}": (getattr(recsys_env.language, name), arguments, taken)
     for name, (arguments, taken) in {
@@ -762,26 +715,6 @@ MADE |= {
             {"samples": SAMPLES, "among": 1},
             {"samples": row_of_numbers, "among": lambda v: whole(v, 1, 10**9)},
         ),
-        "measure": ({"log": Later(lambda: recsys_env.evaluation.EpisodeLog(recsys_env.vector_env(SMALL)))}, {}),
-        "metric": (
-            {"unit": "1", "better": "higher", "source": "this test"},
-            {"better": lambda v: isinstance(v, str) and v == "", **dict.fromkeys(("unit", "source"), is_text)},
-        ),
-        "normalised_score": ({"samples": SAMPLES, "low": SAMPLES, "high": SAMPLES + 1}, {}),
-        "place_on_scale": ({"samples": {"a": SAMPLES, "b": SAMPLES + 1}, "low": "a", "high": "b"}, {}),
-        "play_episode": (
-            {
-                "envs": Later(lambda: EPISODE()[0]),
-                "team": Later(lambda: EPISODE()[1]),
-                "observations": Later(lambda: EPISODE()[2]),
-                "log": None,
-                "paid": None,
-            },
-            {
-                "envs": lambda v: isinstance(v, VectorEnv),  # that of another team
-                **dict.fromkeys(("log", "paid"), lambda v: v is None),
-            },
-        ),
         "record": (
             {
                 **{"task": SMALL, "policies": "random", "episodes": 1, "seed": 0, "out": None, "num_threads": 1},
@@ -798,10 +731,6 @@ MADE |= {
             },
         ),
         "scale_ends": ({"config": SMALL}, {}),
-        "score_table": (
-            {"config": SMALL, "trained": dict.fromkeys(SMALL.agents, "random"), "episodes": 1, "seed": 0},
-            {"episodes": lambda v: whole(v, 1, 2**31), "seed": lambda v: whole(v, 0, 2**64 - 1)},
-        ),
     }.items()
 }
 SCRIPTED = recsys_env.language.LanguageModel()
@@ -830,26 +759,7 @@ MADE |= {
         MODELS,
     ),
     "TextNearest": (TextNearest, {"encoder": "hashing"}, {}),
-    "EpisodeLog": (
-        recsys_env.evaluation.EpisodeLog,
-        {"envs": Later(lambda: recsys_env.vector_env(SMALL)), "seen": ()},
-        {"envs": lambda v: isinstance(v, VectorEnv), "seen": persons},
-    ),
-    "Team": (
-        policies.Team,
-        {"envs": Later(lambda: recsys_env.vector_env(SMALL)), "policies": {"recommender_0": "random"}, "seed": 0},
-        {
-            "envs": lambda v: isinstance(v, VectorEnv) and "recommender_0" in v.possible_agents,
-            "policies": lambda v: isinstance(v, Mapping) and not v,
-            "seed": lambda v: whole(v, 0, 2**64 - 1),
-        },
-    ),
     "make_policy": (policies.make_policy, {"policy": "random"}, {}),
-    "register_loader": (
-        policies.register_loader,
-        {"name": "ranker", "loader": "recsys_env.policies.linear:SavedRanker"},
-        {"name": lambda v: isinstance(v, str) and v != "", "loader": callable},
-    ),
     "Planner": (
         policies.Planner,
         {"price": 1.0, "target": 0.0},
@@ -877,49 +787,6 @@ MADE |= {
         dict.fromkeys(("population", "episodes", "generations", "searches"), lambda v: whole(v, 4, 10**6))
         | {"episodes": lambda v: whole(v, 1, 10**6), "generations": lambda v: whole(v, 1, 9_998)}
         | {"searches": lambda v: whole(v, 1, 10)},
-    ),
-    "best_ranker": (
-        tuning.best_ranker,
-        {
-            **{"task": SMALL, "background": None, "states": (), "without": (), "start": None},
-            **{"budget": tuning.Budget(4, 1, 1, 1), "shared": False, "latent": False, "seed": 0},
-        },
-        {
-            "background": lambda v: v is None or (isinstance(v, Mapping) and not v),
-            "states": lambda v: checks.is_sequence(v) and not len(v),
-            "without": lambda v: (checks.is_sequence(v) or isinstance(v, set)) and not len(v),
-            "start": lambda v: v is None,
-            "shared": lambda v: isinstance(v, bool | np.bool_),
-            "latent": lambda v: isinstance(v, bool | np.bool_),
-            "seed": lambda v: whole(v, 0, 10**12),
-        },
-    ),
-    "cross_entropy": (
-        tuning.cross_entropy,
-        {
-            **{"score": lambda candidates, generation: candidates.sum(1), "start": np.zeros(2)},
-            **{"rng": np.random.default_rng(0), "population": 4, "generations": 1, "spread": 1.0},
-        },
-        {
-            "score": callable,
-            "start": lambda v: (array := numbers(v, "iuf")) is not None and array.ndim == 1,
-            "population": lambda v: whole(v, 4, 10**6),
-            "generations": lambda v: whole(v, 0, 10**6),
-            "spread": finite,
-        },
-    ),
-    "tune_planner": (
-        tuning.tune_planner,
-        {
-            **{"task": SMALL, "prices": (0.1,), "targets": (0.0,), "episodes": 2, "seed": 0, "catalogue": None},
-        },
-        {
-            "episodes": lambda v: whole(v, 1, 2**31),
-            "prices": row_of_numbers,
-            "targets": row_of_numbers,
-            "seed": lambda v: whole(v, 0, 2**64 - 1),
-            "catalogue": lambda v: v is None,
-        },
     ),
     "Catalogue": (
         recsys_env.Catalogue,
@@ -956,10 +823,6 @@ MADE |= {
     "register_task": (recsys_env.register_task, {"name": "fuzz-v0", "config": SMALL}, {}),
 }
 
-NUMBER = {
-    "discount": lambda v: checks.is_number(v) and 0 <= v < 1,
-    "horizon": lambda v: whole(v, 1, 10**8),
-}
 PARTS = {  # of pages and answers
     **dict.fromkeys(("agent", "scene", "request", "anchor", "title", "said", "facts"), is_text),
     **dict.fromkeys(("visits", "session_page", "level"), lambda v: v is None or whole(v, 0, 2**31 - 1)),
@@ -984,14 +847,6 @@ MADE |= {
         ("Candidate", PAGE.candidates[0], PARTS),
         ("PastItem", recsys_env.language.PastItem("a", "3 times"), PARTS),
         ("Answer", recsys_env.language.Answer((0,)), PARTS),
-        ("Criterion", recsys_env.exact.finite(3), {"horizon": NUMBER["horizon"]}),
-        (
-            "MarkovGame",
-            GAME,
-            NUMBER
-            | dict.fromkeys(("mirror", "reader", "choices", "classes"), lambda v: v is None)
-            | {"class_names": lambda v: isinstance(v, tuple) and not v, "initial": halves},
-        ),
     )
 }
 
@@ -1079,12 +934,11 @@ def test_answers_name_what_a_page_has() -> None:
 
 @pytest.mark.parametrize("word", [".a:b", "..:b", ".:b"])
 def test_a_module_that_is_relative_to_nothing_is_refused(word: str) -> None:
-    for call in (policies.make_policy, recsys_env.vector_env):
-        with pytest.raises(ValueError, match=r"module '\.+a?' is relative to nothing; give its whole name"):
-            call(word)
+    with pytest.raises(ValueError, match=r"module '\.+a?' is relative to nothing; give its whole name"):
+        recsys_env.vector_env(word)
 
 
-@pytest.mark.parametrize("acted", [None, "x", [1, [2]], Odd(), np.full((2, 2), 0.5), np.zeros((5, 5), int)])
+@pytest.mark.parametrize("acted", [None, "x", np.full((2, 2), 0.5), np.zeros((5, 5), int)])
 def test_what_a_policy_may_not_do_is_said(acted: Any) -> None:
     class Wrong(policies.Policy):
         def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> Any:
@@ -1105,18 +959,8 @@ def test_numbers_of_agents_are_checked() -> None:
             SMALL.reward_weights(role)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["random", "blind", "popularity", "greedy", "static", "linucb", "thompson", "nearest"])
-def test_a_policy_says_that_it_was_not_bound(name: str) -> None:
-    policy = policies.make_policy(name)
-    with pytest.raises(RuntimeError, match=r"call bind\(envs, agent, seed\) first"):
-        policy.act(np.zeros((1, 3)))
-    assert not hasattr(policy, "of_a_subclass")
-    assert getattr(policy, "of_a_subclass", 1) == 1
-
-
-# What holds an answer, is asked as a method of something else, or needs a model or a long search.
-RECORDS = {"AVERAGE", "Counterfactual", "Criterion", "Equilibrium", "MarkovGame", "PurePolicies", "textbook_example"}
-RECORDS |= {
+# What holds an answer, or needs a model.
+RECORDS = {
     "REPAIRS",
     "TOOLS",
     "Answer",
@@ -1129,10 +973,9 @@ RECORDS |= {
     "TextEnv",
     "text_env",
 }
-RECORDS |= {"ModelRefused", "LanguagePolicy", "exploitability", "prices"}
+RECORDS |= {"ModelRefused", "LanguagePolicy"}
 
 
-@pytest.mark.parametrize("package", ["exact", "language"])
-def test_every_function_is_asked(package: str) -> None:
-    public = set(getattr(recsys_env, package).__all__)
-    assert public - RECORDS == {name.partition(".")[2] for name in MADE if name.startswith(f"{package}.")}
+def test_every_function_is_asked() -> None:
+    public = set(recsys_env.language.__all__)
+    assert public - RECORDS == {name.partition(".")[2] for name in MADE if name.startswith("language.")}

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from typing import Any
 
 import numpy as np
-import pytest
 
 import recsys_env
 from recsys_env.policies import feedback
@@ -93,37 +92,3 @@ def test_who_was_not_seen_for_longest_makes_room() -> None:
     show(7, 1)
     assert [known(visitor) for visitor in (5, 7, 9)] == [0, 1, 1]
     assert history.recall(np.array([7]))[0, 1, len(FLAGS) + 1] == 1
-
-
-def test_wrong_use_is_named_and_changes_nothing() -> None:
-    for name in ("rows", "length", "visitors"):
-        for wrong in (0, -1, 2.5, None):
-            with pytest.raises((ValueError, TypeError), match=f"{name} = {wrong} "):
-                History(np.eye(2), **{"rows": 1, "length": 1, "visitors": 2, name: wrong})
-    for vectors in (np.full((2, 2), np.nan), np.zeros(2), None, [["a"]]):
-        with pytest.raises((ValueError, TypeError), match="vectors = "):
-            History(vectors, 1, 1)
-    history = History(np.eye(2), 1, 2)
-    none = np.zeros((1, 1), bool)
-    page = {"visitor": np.array([5]), "shown": np.array([[1]]), "clicked": none, "cart": none, "bought": none}
-    for name, wrong, says in (
-        ("visitor", np.array([0.5]), "must be whole numbers"),
-        ("visitor", np.array([5, 6]), r"of shape \[2\] must be one for each of 1 rows"),
-        ("shown", np.array([[2]]), "must hold items below 2, and -1 for empty slots"),
-        ("shown", np.array([[-2]]), "must hold items below 2, and -1 for empty slots"),
-        ("shown", np.array([1]), r"of shape \[1\] must be items \[1, K\]"),
-        ("clicked", np.zeros((1, 2), bool), r"of shape \[1, 2\] must have the shape of what was shown, \[1, 1\]"),
-        ("cart", None, "must be finite numbers"),
-    ):
-        with pytest.raises((ValueError, TypeError), match=f"{name} = .* {says}"):
-            history.observe(page | {name: wrong})
-    with pytest.raises(KeyError, match=r"feedback = .* has no 'bought'"):
-        history.observe({name: value for name, value in page.items() if name != "bought"})
-    with pytest.raises(TypeError, match="feedback = None must be what happened at a page"):
-        history.observe(None)  # type: ignore[arg-type]
-    for wrong in ([0.5], [5, 5], None):
-        with pytest.raises((ValueError, TypeError), match="visitor = "):
-            history.recall(wrong)  # type: ignore[arg-type]
-    assert not history.recall(np.array([5])).any()
-    history.observe(page)
-    assert history.recall(np.array([5])).any()

@@ -75,36 +75,19 @@ def test_a_metric_of_ones_own_is_one_decorated_function() -> None:
 
 
 @pytest.mark.usefixtures("registries")
-def test_an_infinite_value_is_refused() -> None:
-    @metric("clicks per purchase", "lower", "this test")
-    def clicks_per_purchase(log: EpisodeLog) -> np.ndarray:
-        """Clicks per item bought."""
-        return np.full((2, 3), np.inf)
-
-    with pytest.raises(ValueError, match=r"metric 'clicks_per_purchase' .* infinite value; NaN stands for no value"):
-        measure(tiny_log())
-
-
-@pytest.mark.usefixtures("registries")
 def test_what_is_no_metric_is_named() -> None:
     def ctr(log: EpisodeLog) -> np.ndarray:
         """Mine."""
         return np.zeros(3)
 
-    for _ in range(2):
-        with pytest.raises(
-            ValueError, match=r"metric 'ctr' is recsys_env\.evaluation\.metrics:ctr already; choose another"
-        ):
-            metric("clicks", "higher", "me")(ctr)
-    ctr.__name__ = "mine"
-    for _ in range(2):  # its own cell of a notebook may run again
-        metric("clicks", "higher", "me")(ctr)
     with pytest.raises(
-        ValueError, match=r"metric 'mine' .* returned float64\[3\], expected numbers \[B, N \+ 1\] = \[2, 3\]"
+        ValueError, match=r"metric 'ctr' is .*metrics:ctr already; choose another"
     ):
+        metric("clicks", "higher", "me")(ctr)
+    ctr.__name__ = "mine"
+    metric("clicks", "higher", "me")(ctr)
+    with pytest.raises(ValueError, match=r"metric 'mine' .* returned float64\[3\], expected numbers \[B, N \+ 1\]"):
         measure(tiny_log())
-    with pytest.raises(ValueError, match="better = 'more' must be 'higher', 'lower' or ''"):
-        metric("clicks", "more", "me")
     with pytest.raises(ValueError, match="metric '<lambda>' has no docstring"):
         metric("clicks", "", "me")(lambda log: log.item)
 
@@ -217,28 +200,6 @@ def test_exposure_by_hand() -> None:
     assert np.isnan(value(log, "item_gini")[1]).all()
 
 
-def test_providers_that_an_agent_may_not_show_do_not_count() -> None:
-    log = tiny_log(
-        items={"domains": 2, "providers": 2},
-        candidates={"number": 2},
-        roles=({"name": "a", "domains": (0,)}, {"name": "b"}),
-    )
-    items = log.envs.world.items
-    assert (
-        items["provider"].tolist() == items["domain"].tolist() == [0, 1, 0, 1]
-    )  # the first agent may show one provider's
-    serve(log, 0, 0, 5, [[0, 2], [0, 1]])
-    assert np.isnan(value(log, "provider_gini")[0, 0])
-    assert np.isfinite(value(log, "provider_gini")[0, 1])
-
-
-def test_one_provider_has_no_parity() -> None:
-    log = tiny_log(items={"providers": 1})
-    serve(log, 0, 0, 5, [[0, 1], [2, 3]])
-    assert np.isnan(value(log, "provider_parity")).all()
-    assert np.isnan(value(log, "provider_gini")).all()
-
-
 def test_coverage_counts_what_an_agent_may_show() -> None:
     log = tiny_log(
         items={"domains": 2}, candidates={"number": 2}, roles=({"name": "a", "domains": (0,)}, {"name": "b"})
@@ -268,22 +229,6 @@ def test_group_gap() -> None:
     # The best group of copy 0 is that of copy 1, where agent 1 has no click: of equal groups the first one counts.
     np.testing.assert_allclose(value(log, "group_gap"), [[1, 0, 0.5], [0.5, 0, 0.5]])
     assert np.isnan(value(tiny_log(users={"groups": 1}), "group_gap")).all()
-
-
-def test_chance_makes_no_group_gap() -> None:
-    rng, gaps = np.random.default_rng(0), []
-    for _ in range(200):
-        log = tiny_log()
-        for t in range(4):
-            for b in range(2):
-                group = int(rng.integers(2))
-                serve(log, t, b, 5 + group, [[0, 1], [2, 3]])
-                log.group[t, b] = group
-                log.clicked[t, b, 0, 0] = rng.random() < 0.5
-        gaps += value(log, "group_gap")[:, 0].tolist()
-    told = np.array(gaps)[np.isfinite(gaps)]
-    assert len(told) > 200
-    assert abs(told.mean()) < 3 * told.std() / (len(told) / 2) ** 0.5
 
 
 def test_returning_and_visit_gap() -> None:

@@ -187,11 +187,6 @@ def test_tellers_say_what_they_sold_and_earn_more_than_those_who_do_not_hear() -
     assert len(said) > 3
 
 
-def test_tellers_need_a_word_for_each_topic() -> None:
-    with pytest.raises(ValueError, match=r"messages = 5 and choice.beta_partner = 6 do not suit .*: it needs 13 words"):
-        make_policy("teller").bind(vector_env("bundle-v0", 1, messages=5), "cameras_0", 0)
-
-
 @pytest.mark.parametrize("page", ["shared", "rival"])
 def test_imagined_people_have_the_visits_that_the_agent_knows_of(page: str) -> None:
     """So that a term of the utility that depends on them is followed."""

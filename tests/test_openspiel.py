@@ -14,7 +14,7 @@ pytest.importorskip("nashpy")
 import pyspiel
 from open_spiel.python import policy as spiel_policy
 from open_spiel.python import rl_environment
-from open_spiel.python.algorithms import cfr, expected_game_score, exploitability, matrix_nash
+from open_spiel.python.algorithms import cfr, expected_game_score, exploitability
 from test_auction import FINITE
 from test_exact_solve import random_game
 
@@ -77,17 +77,6 @@ def test_openspiel_finds_the_equilibria_of_solve(duel: MarkovGame, criterion: Cr
         np.testing.assert_allclose(payoffs, ours[names], rtol=1e-12)
 
 
-def test_lemke_howson_finds_equilibria_of_solve(duel: MarkovGame) -> None:
-    game = to_pyspiel(duel)
-    found = {
-        tuple(game.new_initial_state().action_to_string(n, int(mix.argmax())) for n, mix in enumerate(mixes))
-        for mixes in matrix_nash.lemke_howson_solve(np.array(game.row_utilities()), np.array(game.col_utilities()))
-        if max(map(max, mixes)) > 1 - 1e-9
-    }
-    assert found
-    assert found <= set(named_equilibria(duel, AVERAGE))
-
-
 @pytest.mark.parametrize(("seed", "agents", "states"), [(0, 2, 3), (1, 3, 2), (2, 3, 2)])
 def test_any_number_of_agents(seed: int, agents: int, states: int) -> None:
     """An episode may start in every state, so that a best response from the start is one in every state."""
@@ -109,11 +98,6 @@ def test_the_equilibria_of_a_finite_auction() -> None:
     assert len(found) < stable.size
 
 
-def test_a_platform_is_refused() -> None:
-    with pytest.raises(ValueError, match="page = 'platform' has windows of published items"):
-        to_pyspiel("creators-v0")
-
-
 def test_fields_are_changed_by_keywords(duel: MarkovGame) -> None:
     with pytest.raises(ValueError, match="give them as keywords"):
         to_pyspiel("duel-v1,num_agents=3")
@@ -121,17 +105,6 @@ def test_fields_are_changed_by_keywords(duel: MarkovGame) -> None:
     assert to_pyspiel("duel-v1", num_agents=1).num_players() == 1
     with pytest.raises(TypeError, match="num_agents cannot change tables; give them to tabulate"):
         to_pyspiel(duel, num_agents=3)
-
-
-def test_too_many_policies_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"profiles of pure policies .* are too many to enumerate"):
-        to_pyspiel(random_game(0, agents=2, states=14, actions=4))
-    with pytest.raises(TypeError, match="game = 3 must be a MarkovGame"):
-        to_pyspiel(3)
-    with pytest.raises(TypeError, match="game = 3 must be a MarkovGame"):
-        to_pyspiel(3, finite(2))
-    with pytest.raises(TypeError, match="criterion = 'average' must be AVERAGE, discounted"):
-        to_pyspiel("duel-v1", "average")
 
 
 # ------------------------------------------------------------------------------------------------- tick by tick

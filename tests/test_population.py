@@ -122,16 +122,10 @@ def test_digests_tell_populations_of_ones_own_apart(tmp_path: Path, monkeypatch:
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must be one or more policies"):
         Population([])
-    with pytest.raises(TypeError, match="policies = 'greedy' must be a list of policies"):
-        Population("greedy")
     with pytest.raises(ValueError, match="TeamPolicy acts for several agents; Population acts for one"):
         Population([TeamPolicy()])
     one = Content()
     with pytest.raises(ValueError, match="hold one object several times"):
         Population([one, one])
-    with pytest.raises(TypeError, match="per_copy = 1 must be True or False"):
-        Population(["greedy"], per_copy=1)
     with pytest.raises(ValueError, match=r"the folder holds no folder with policy\.json"):
         make_policy(f"population:{tmp_path}")
-    with pytest.raises(ValueError, match="unknown policy 'gredy'"):
-        make_policy("population:gredy+blind")

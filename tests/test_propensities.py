@@ -129,14 +129,6 @@ def test_exploring_policies(name: str) -> None:
     check_frequencies(*same_page(PAGE, name))
 
 
-def test_fewer_options_than_slots() -> None:
-    """What is left is shown for certain."""
-    config = replace(PAGE, {"candidates": {"number": 3}})
-    shown, propensities = same_page(config, Scores())
-    check_frequencies(shown, propensities)
-    assert (propensities[:, 2] == 1.0).all()
-
-
 @pytest.mark.parametrize("slots", [1, 3])
 def test_slates_that_are_drawn_by_softmax(slots: int) -> None:
     """Plackett-Luce: each pick by softmax of the scores of what is left."""
@@ -165,18 +157,6 @@ def test_slates_that_are_drawn_by_softmax(slots: int) -> None:
         for item, propensity in zip(slate, found, strict=True):
             assert propensity == pytest.approx(left[item] / sum(left.values()), rel=1e-4)
             del left[item]
-
-
-def test_a_network_whose_picks_may_repeat_cannot_say() -> None:
-    pytest.importorskip("stable_baselines3", reason='needs stable_baselines3: pip install "recsys_env[train]"')
-    from stable_baselines3.common.policies import ActorCriticPolicy
-
-    from recsys_env.adapters.sb3 import SB3Policy
-
-    envs = vector_env(PAGE)
-    network = ActorCriticPolicy(envs.observation_space, envs.action_space, lambda _: 0.0)
-    assert "ActorCriticPolicy draws actions whose parts" in why_none(PAGE, SB3Policy(network, deterministic=False))
-    assert (record(PAGE, SB3Policy(network))["propensity"] == 1).all()
 
 
 def test_a_population_has_the_propensities_of_who_plays() -> None:
@@ -234,11 +214,6 @@ class NoisyRanker(Scores):
 )
 def test_why_a_log_holds_none(changes: dict[str, Any], policy: Callable[[], Any], reason: str) -> None:
     assert why_none(replace(PAGE, changes), policy()).startswith(reason)
-
-
-def test_creators_do_not_fill_pages() -> None:
-    config = task_config("creators-v0", {"horizon": 20})
-    assert why_none(config, "creators-bait") == "a ranker of the platform fills the pages, not the agents"
 
 
 class Wrong(Random):

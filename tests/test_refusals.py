@@ -202,32 +202,6 @@ def test_what_makes_no_policy_is_refused(word: str) -> None:
 # ------------------------------------------------------------------------------------------------ tables
 
 
-def table(**changes: Any) -> exact.MarkovGame:
-    return replace(exact.textbook_example(), **changes)
-
-
-@pytest.mark.parametrize("choices", [[[0], [0]], [[1], [0]], [[-1], [0]], [[0], [2**62]], [[0, 0], [1, 1]]])
-def test_choices_are_all_combinations(choices: list[list[int]]) -> None:
-    with pytest.raises(ValueError, match=r"^MarkovGame: choices = .* must be all combinations of one number"):
-        table(choices=np.array(choices))
-    assert table(choices=np.array([[0], [1]])).engine_actions(np.array([1, 0])).tolist() == [1, 0]
-
-
-def test_tables_are_of_numbers_that_can_be_solved() -> None:
-    game = exact.textbook_example()
-    for name in ("transitions", "rewards"):
-        given = getattr(game, name)
-        with pytest.raises(TypeError, match=rf"^MarkovGame: {name} of dtype float16 must be of float32 or float64$"):
-            table(**{name: given.astype(np.float16)})
-        with pytest.raises(TypeError, match=rf"^MarkovGame: {name} = masked_array"):
-            table(**{name: np.ma.masked_array(given, True)})
-    if np.dtype(np.longdouble).itemsize > 8:
-        with pytest.raises(TypeError, match=r"^MarkovGame: initial of dtype"):
-            table(initial=game.initial.astype(np.longdouble))
-    with pytest.raises(TypeError, match=r"^policy = .* must be actions below 2"):
-        game.checked_policy(np.ma.masked_array([0, 1, 0], [True, False, False]))
-
-
 def test_games_that_are_too_large_are_refused_at_once() -> None:
     pytest.importorskip("nashpy")
     for size in (12, 300):
@@ -235,22 +209,6 @@ def test_games_that_are_too_large_are_refused_at_once() -> None:
             exact.mixed_equilibria(np.zeros((2, size, size)))
     with pytest.raises(ValueError, match=r"^payoffs of 300 x 300 actions make a linear program of \d+ entries"):
         exact.correlated_equilibrium(np.zeros((2, 300, 300)))
-
-
-def test_the_vertices_of_a_square_are_four() -> None:
-    from recsys_env.exact.solve import _most_vertices
-
-    assert [_most_vertices(dims, more) for dims, more in ((1, 1), (2, 1), (2, 2), (3, 1), (3, 3), (4, 2))] == [
-        *(2, 3, 4, 4, 8, 9)
-    ]
-
-
-def test_a_zero_sum_game_names_its_rewards() -> None:
-    rewards = np.full((2, 1, 1), 1e200)
-    rewards[1] *= -1
-    game = exact.MarkovGame(("s",), ("a", "b"), ("x",), np.ones((1, 1, 1)), rewards, rewards, np.ones(1))
-    with pytest.raises(ValueError, match=r"^game.rewards reach 1e\+200; allowed are numbers from -1e\+12 to 1e\+12$"):
-        exact.zero_sum_value(game, 0.9)
 
 
 def test_nothing_follows_the_end_of_an_episode() -> None:

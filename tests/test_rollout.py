@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
 from typing import Any
 
 import numba
@@ -12,7 +10,7 @@ import pytest
 
 import recsys_env
 from recsys_env.kernels.planners.beliefs import ExpectedAppeal
-from recsys_env.policies import CompiledPolicy, Content, Team, compiled, uniform
+from recsys_env.policies import CompiledPolicy, Content, Team, uniform
 from recsys_env.policies.linear import LinearRanker
 
 HORIZON = 30
@@ -149,44 +147,6 @@ def test_content_expects_the_same_of_items_in_a_rollout(monkeypatch: pytest.Monk
     assert (rewards[0] != rewards[1]).any()
 
 
-def test_a_rollout_counts_towards_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    envs = recsys_env.vector_env("duel-v1", 2)
-    envs.reset(seed=0)
-    before = envs._until_specialised
-    recsys_env.rollout(envs, "blind", 10)
-    assert envs._until_specialised == before - 10
-
-
-def test_compiled_code_of_functions_that_were_used_long_ago_is_freed() -> None:
-    """The code of those used last is kept, also if each of them was wrapped in a policy that is gone."""
-
-    def fixed(pick: int) -> Any:
-        @numba.njit
-        def act(observation, mask, action, key):  # type: ignore[no-untyped-def]
-            action[0] = pick
-
-        return act
-
-    def first_act(function: Any) -> np.ndarray:
-        policy = CompiledPolicy(function)
-        policy.bind(envs, "recommender_0", 0)
-        return policy.act(envs.observations[:, 0])
-
-    envs = recsys_env.vector_env("duel-v1", 2)
-    envs.reset(seed=0)
-    functions = [fixed(1)]
-    assert first_act(functions[0]).tolist() == [1, 1]
-    gone = weakref.ref(functions.pop())
-    gc.collect()
-    assert gone() is not None
-    for pick in range(compiled.KEPT):
-        functions.append(fixed(pick))
-        compiled._loops(functions[-1])  # which compiles at its first call
-    gc.collect()
-    assert gone() is None
-    assert compiled._loops(functions[0]) is compiled._loops(functions[0])
-
-
 @pytest.mark.parametrize(
     ("policies", "what"),
     [
@@ -214,10 +174,6 @@ def test_what_rollout_refuses(policies: Any, what: str) -> None:
         recsys_env.rollout(envs, "blind", 0)
     with pytest.raises(ValueError, match="is not compiled"):
         recsys_env.rollout(envs, {agent: Otherwise(spread) for agent in envs.possible_agents}, 3)
-    with pytest.raises(TypeError, match=r"takes \(row\), and must take \(observation, mask, action, key\)"):
-        CompiledPolicy(numba.njit(lambda row: None))
-    with pytest.raises(TypeError, match=r"of recommender_0 must be a Policy, or compiled by numba.njit\(function\)"):
-        recsys_env.rollout(envs, lambda observation, mask, action, key: None, 1)
     with pytest.raises(TypeError, match=r"function = .* must be a function of numba.njit"):
         CompiledPolicy(len)
 
@@ -234,22 +190,6 @@ def test_a_function_that_numba_cannot_compile_is_refused_with_the_name_of_its_ag
     with pytest.raises(TypeError, match=r"misspelt.* of recommender_1 cannot be compiled for observation float32"):
         recsys_env.rollout(envs, {"recommender_0": "blind", "recommender_1": misspelt}, 3)
     np.testing.assert_array_equal(envs.state(), before)
-
-
-@pytest.mark.parametrize("task", ["duel-v1", "ecommerce-v1"])
-def test_a_function_is_compiled_for_one_type_of_arguments(task: str) -> None:
-    """That it is compiled when it is bound takes no more time."""
-
-    @numba.njit
-    def first(observation, mask, action, key):  # type: ignore[no-untyped-def]
-        action[0] = 0
-
-    for masks in (False, True):
-        envs = recsys_env.vector_env(task, 2, mask_actions=masks)
-        envs.reset(seed=0)
-        recsys_env.rollout(envs, first, 2)
-        played(envs, {agent: CompiledPolicy(first) for agent in envs.possible_agents}, 2, 0)
-    assert len(first.signatures) == 1
 
 
 def test_a_ranker_for_another_batch_is_refused() -> None:

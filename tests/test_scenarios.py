@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +13,10 @@ pytest.importorskip("tyro")
 
 from recsys_env import SCENARIOS, TASKS, Scenario, vector_env
 from recsys_env.__main__ import main
-from recsys_env.evaluation import UNSEEN, episode_returns, runs
-from recsys_env.evaluation.scenarios import answers_of, per_capita, play_scenarios, results_of, standings
+from recsys_env.evaluation import UNSEEN, episode_returns
+from recsys_env.evaluation.scenarios import per_capita, standings
 from recsys_env.policies import Policy, Team, make_policy
 from recsys_env.policies.base import feedback
-from recsys_env.provenance import provenance
 
 FAIR, HOOK = 0, 1  # items of duel-v1
 
@@ -71,15 +69,6 @@ def test_the_best_answer_is_100() -> None:
     assert scores == {"mine": 150.0, "planner": 100.0, "greedy": 50.0, "random": 0.0}
 
 
-def test_what_answers_is_what_the_task_has() -> None:
-    assert answers_of(TASKS["social-v1"]) == ["greedy", "planner", "static", "equilibrium", "joint"]
-    assert answers_of(TASKS["coverage-v0"])[-1] == "central"
-    assert answers_of(TASKS["market-v0"])[-3:] == ["central", "matcher", "undercutter"]
-    for config in TASKS.values():
-        assert len(set(answers_of(config))) == len(answers_of(config))
-        assert all(isinstance(make_policy(policy), Policy) for policy in answers_of(config))
-
-
 def test_the_command_plays_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = ["--scenarios", "ecommerce-v1/content", "--policies", "blind", "--episodes", "2", "--seeds", "2"]
     main(["evaluate", *wanted, "--out", str(tmp_path)])
@@ -98,25 +87,6 @@ def test_the_command_plays_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
             main(["evaluate", *words, "--out", str(tmp_path / "nothing")])
         assert said in capsys.readouterr().err
     assert not (tmp_path / "nothing").exists()
-
-
-def test_scenarios_with_equal_teams_keep_their_own_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a task of three agents or more, `greedy` beside `greedy` is one team of two scenarios."""
-    pytest.importorskip("tqdm")
-    teams: dict[float, str] = {}
-
-    def play(run: runs.Run) -> dict[str, Any]:
-        reward = float(len(teams))
-        teams[reward] = run.team
-        return {"individual_reward": [[reward] * 4], "episodes": 1, **provenance()}
-
-    monkeypatch.setattr(runs, "play", play)
-    wanted = {name: one for name, one in SCENARIOS.items() if one.task == "market-v0"}
-    found = results_of(wanted, ("content",), range(1), 1, 0, tmp_path, False)
-    assert found.keys() == wanted.keys()
-    for name, scenario in wanted.items():
-        for policy, row in found[name]["policies"].items():
-            assert teams[row["runs"][0]] == scenario.team(policy), (name, policy)
 
 
 # ------------------------------------------------------------------------------------------------ conditional policies
@@ -175,9 +145,3 @@ def test_prices_follow_the_others(policy: str, below: int) -> None:
         joint[:, 0], joint[:, 1] = 5, level
         observations = envs.step(joint)[0]
         assert (member.act(observations[:, 0]) == max(level - below, 0)).all()
-
-
-@pytest.mark.parametrize(("option", "wrong"), [("episodes", 1.5), ("seeds", None), ("warmup", "1")])
-def test_numbers_of_episodes_are_whole(option: str, wrong: Any) -> None:
-    with pytest.raises(TypeError, match=rf"^--{option} = {wrong!r} must be an integer$"):
-        play_scenarios(("random",), ("duel-v1",), **{option: wrong})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from scipy import stats
 from recsys_env import TASKS, WorldConfig, replace
 from recsys_env.config import tasks
 from recsys_env.evaluation import UNSEEN, mean_interval, scale_ends, statistics
-from recsys_env.evaluation.statistics import common_curve, interval, merged, rescaled, summary
+from recsys_env.evaluation.statistics import common_curve, merged, rescaled, summary
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +32,6 @@ def test_intervals_are_those_of_student() -> None:
     assert np.isnan(mean_interval(np.array([1.0]))[1])
 
 
-def test_without_scipy_an_interval_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.special", None)
-    with pytest.raises(ImportError, match=r'^intervals need scipy: pip install "recsys_env\[evaluate\]"$'):
-        mean_interval(np.arange(3.0))
-    assert mean_interval(np.array([1.0]))[0] == 1
-
-
 def test_curves_of_seeds_are_brought_to_common_steps() -> None:
     def curve(*points: tuple[int, float]) -> list[dict[str, float]]:
         return [{"agent_steps": steps, "episode_reward": reward} for steps, reward in points]
@@ -48,17 +40,6 @@ def test_curves_of_seeds_are_brought_to_common_steps() -> None:
     steps, rewards = np.array(found["agent_steps"]), np.array(found["episode_reward"])
     assert (steps[0], steps[-1], rewards.shape) == (100, 300, (2, 100))  # as far as both have come
     np.testing.assert_allclose(rewards, [(steps - 100) / 100, steps / 100])
-
-
-def test_intervals_that_hold_together() -> None:
-    """Four intervals of five samples each, all of which hold their mean in 95 % of cases."""
-    rng = np.random.default_rng(0)
-    samples = rng.normal(3.0, 2.0, (2000, 4, 5))
-    held = []
-    for of in samples:
-        means = [interval(one, among=4) for one in of]
-        held.append(all(abs(found["mean"] - 3.0) <= found["ci95"] for found in means))
-    assert np.mean(held) == pytest.approx(0.953, abs=0.015)
 
 
 # ------------------------------------------------------------------------------------------------ summaries
@@ -85,12 +66,6 @@ def test_a_task_names_the_ends_of_its_scale() -> None:
         scale_ends(WorldConfig(scale_hundred="planer"))
     with pytest.raises(ValueError, match="scale_zero and scale_hundred are both 'planner'; a scale needs two policies"):
         WorldConfig(scale_zero="planner")
-
-
-def test_runs_of_different_lengths_are_not_mixed() -> None:
-    longer = [{**result, "episodes": 2} for result in made_up({"mine": {0: 1.0}})]
-    with pytest.raises(ValueError, match="runs of ecommerce-v1 have 1 and 2 episodes: they cannot be compared"):
-        summary([*made_up(ENDS), *longer])
 
 
 def test_scores_are_paired_by_seed() -> None:
@@ -143,8 +118,6 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
         ValueError, match="half was stored with 4 seeds on ecommerce-v1, here 1: finish the evaluation first"
     ):
         merged(stored, summary(made_up({**ENDS, "half": {0: 2.4}})))
-    with pytest.raises(ValueError, match="random earn something else on ecommerce-v1 than when they were stored"):
-        merged(stored, summary(made_up({**ENDS, "random": {**ENDS["random"], 1: 7.0}})))
     replayed = made_up({**ENDS, "half": half, "random": {**ENDS["random"], 1: 7.0}})
     whole = merged(stored, summary(replayed))  # Nothing that was stored of this task is left to compare with.
     assert whole["tasks"]["ecommerce-v1"] == summary(replayed)["tasks"]["ecommerce-v1"]
@@ -156,14 +129,6 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     anew = summary(made_up({**ENDS, "half": half, "planner": better}))["tasks"]["ecommerce-v1"]["teams"]
     assert moved["half"]["score"] == anew["half"]["score"] < stored["tasks"]["ecommerce-v1"]["teams"]["half"]["score"]
     assert moved["half"]["run_scores"] == anew["half"]["run_scores"]
-    longer = summary([{**result, "episodes": 2} for result in made_up(ENDS)])
-    with pytest.raises(
-        ValueError, match="ecommerce-v1 was stored with episodes = 1, here episodes = 2: they cannot be compared"
-    ):
-        merged(stored, longer)
-    measured = summary([{**result, "metrics": {"ndcg": [0.5, 0.5, 0.5]}} for result in made_up(ENDS)])
-    with pytest.raises(ValueError, match="some runs of ecommerce-v1 were measured without ndcg"):
-        merged(measured, summary(made_up({**ENDS, "late": late})))
 
 
 def test_learners_had_the_same_time_to_learn() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys_env import VectorEnv, vector_env
-from recsys_env.evaluation.surrogate import Options, Surrogate, can_explain, fidelity, held_out_fidelity, list_page
+from recsys_env.evaluation.surrogate import Options, Surrogate, fidelity, held_out_fidelity, list_page
 from recsys_env.policies import Policy, Team
 from recsys_env.policies.linear import LinearRanker
 
@@ -61,9 +61,3 @@ def test_contributions_add_up_and_are_of_what_differs_within_the_page() -> None:
     assert fidelity(np.array([[1.0, 0.0, 5.0]]), pages) == 0.0
     assert fidelity(np.zeros((1, 3)), pages._replace(shown=np.zeros((1, 3), bool))) == 1.0
     assert Surrogate.fit(pages).weights[1] == pytest.approx(0.0)
-
-
-def test_pages_with_too_many_options_are_left_alone() -> None:
-    assert can_explain(vector_env("duel-v1"))
-    assert not can_explain(vector_env("duel-v1", items={"number": 3000}))
-    assert can_explain(vector_env("news-v1", items={"number": 3000}))

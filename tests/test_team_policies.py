@@ -13,7 +13,6 @@ from recsys_env import FocalBatch, task_config, vector_env
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.runs import Run, play, play_all
 from recsys_env.policies import Content, Policy, Team, TeamPolicy, feedback, make_policy
-from recsys_env.policies import team as team_module
 from recsys_env.policies.base import team_feedback
 
 SHORT = {"horizon": 40}
@@ -112,13 +111,6 @@ def test_a_name_makes_one_object_for_its_agents(tmp_path: Path, monkeypatch: pyt
     assert results[0]["metrics"] == plain["metrics"]
 
 
-def test_a_folder_makes_one_object_as_text_and_as_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team_module, "make_policy", lambda policy: Members())
-    for folder in ("runs/team", Path("runs/team")):
-        made = team_module._made(dict.fromkeys(THREE.agents, folder))
-        assert len({id(policy) for policy in made.values()}) == 1
-
-
 def test_mistakes_are_named() -> None:
     class Wrong(TeamPolicy):
         def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -129,10 +121,6 @@ def test_mistakes_are_named() -> None:
     one = Content()
     with pytest.raises(ValueError, match=r"is given to .*, .*; a policy object acts for one agent"):
         episode_returns(THREE, one, 3, seed=0)
-    with pytest.raises(ValueError, match="agent 'nobody'"):
-        Members().bind(vector_env(THREE, 1), ["recommender_0", "nobody"], 0)
-    with pytest.raises(TypeError, match=r"agents = \[\] must be one or more names of agents"):
-        Members().bind(vector_env(THREE, 1), [], 0)
 
 
 def test_a_team_that_is_late_shows_the_first_candidates() -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +12,13 @@ import pytest
 pytest.importorskip("pyspiel")
 pytest.importorskip("tyro")
 
-from recsys_env import TASKS, cli, task_config
-from recsys_env.config.tasks import _TASKS, Suite
+from recsys_env import TASKS, task_config
+from recsys_env.__main__ import main
+from recsys_env.config.tasks import _TASKS
 from recsys_env.evaluation import UNSEEN, episode_returns, tournament
 from recsys_env.evaluation.tables import ranking_rows
 from recsys_env.evaluation.tournaments import alpha_rank, cross_play, games, show, standings
-from recsys_env.policies.population import Population
 
-ROOT = Path(__file__).parent.parent
 MINE = '''"""A recommender of my own: the cheapest items first."""
 
 import numpy as np
@@ -125,21 +121,6 @@ def test_one_policy_plays_with_itself(tmp_path: Path, capsys: pytest.CaptureFixt
     assert alone["mean"] == np.mean(alone["runs"])
 
 
-def test_policies_are_given_by_name(tmp_path: Path) -> None:
-    for policy in (Population(["greedy", "blind"]), tmp_path):
-        said = r"policies = .* must be a list of names, .* a population has a name, too: population:content\+greedy"
-        with pytest.raises(ValueError, match=said):
-            tournament(("random", policy), out=tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="policies = 'random' must be a list of names"):
-        tournament("random", out=tmp_path)  # type: ignore[arg-type]
-
-
-def test_a_suite_stands_for_its_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks = ("duel-v1,horizon=20", "social-v1,horizon=20")
-    monkeypatch.setattr(cli, "SUITES", {"mine": Suite("Mine", "A suite of mine.", tasks)})
-    assert tuple(tournament(("random",), ("mine",), episodes=2, seeds=2, out=tmp_path)) == tasks
-
-
 def test_seeds_of_a_learner_are_strangers_among_themselves() -> None:
     payoffs = np.repeat(np.array([[9.0, 1, 1], [1, 4, 3], [1, 1, 6]])[..., None], 2, axis=2)
     found = cross_play(["greedy", "runs/ippo-{task}-0", "runs/ippo-{task}-1"], payoffs)
@@ -165,36 +146,20 @@ def test_cooperative_tasks_count_the_team() -> None:
     assert "alpha_rank" not in found
 
 
-def test_a_file_of_twenty_lines_enters_the_tournament(tmp_path: Path) -> None:
-    """From a folder of its own, by the command, with nothing of the package changed."""
-    assert len(MINE.splitlines()) <= 20
+def test_a_file_of_twenty_lines_enters_the_tournament(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "mine.py").write_text(MINE)
-    wanted = [
-        "--policies",
-        "mine:Cheapest",
-        "greedy",
-        "--tasks",
-        "duel-v1",
-        "--episodes",
-        "3",
-        "--seeds",
-        "2",
-        "--out",
-        "out",
-    ]
-    command = [sys.executable, "-m", "recsys_env", "tournament", *wanted]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    wanted = ["--policies", "mine:Cheapest", "greedy", "--tasks", "duel-v1", "--episodes", "3", "--seeds", "2"]
+    main(["tournament", *wanted, "--out", "out"])
     report = json.loads((tmp_path / "out" / "tournament.json").read_text())["duel-v1"]
     assert set(report["payoff"]) == set(report["alpha_rank"]) == {"mine:Cheapest", "greedy"}
     expected = [episode_returns("duel-v1", "greedy", 3, UNSEEN + seed).mean() for seed in range(2)]
     assert report["payoff"]["greedy"]["greedy"]["mean"] == pytest.approx(np.mean(expected))
     assert (tmp_path / "out" / "duel-v1.png").stat().st_size > 1000
-    assert "mine:Cheapest" in done.stdout
-    stored = json.loads((tmp_path / "out" / "duel-v1" / "greedy" / "1.json").read_text())
-    assert stored["command"].startswith("python -m recsys_env tournament --policies mine:Cheapest")
+    assert "mine:Cheapest" in capsys.readouterr().out
 
 
 def test_both_seats_enter_the_payoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

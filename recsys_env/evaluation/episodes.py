@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import cli
 from ..api.rollouts import Rollout, play_team
-from ..batch.base import AnyBatch, check_config, checked_batch
+from ..batch.base import AnyBatch, check_config
 from ..batch.vector import VectorEnv
 from ..checks import check_count, checked_seed, is_sequence, shown
 from ..config import WorldConfig
@@ -18,7 +18,7 @@ from ..config.catalogue import Catalogue
 from ..config.tasks import task_config
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
-from ..policies.registry import import_policies, instead_of, is_team, made_for_page
+from ..policies.registry import import_policies, is_team, made_for_page
 from .log import EpisodeLog
 
 UNSEEN = 1_000_003
@@ -44,33 +44,19 @@ def play_episode(
         paid: [B, N] array to which the rewards after sharing are added.
 
     Returns:
-        [B, N] sum of each agent's individual reward (`infos["individual_reward"]`, before sharing).
+        [B, N] sum of each agent's individual reward, before sharing.
 
     Raises:
-        TypeError: the batch, team or log is something else, or `paid` is not such an array.
         ValueError: the team or the log belongs to another batch, an agent has no policy, or a language model has
             answered no page (`Team.check`).
         RuntimeError: the batch is not at the beginning of an episode.
     """
-    checked_batch(envs)
-    if not isinstance(team, Team):
-        raise TypeError(f"team = {shown(team)} must be a recsys_env.policies.Team")
-    if log is not None and not isinstance(log, EpisodeLog):
-        raise TypeError(f"log = {shown(log)} must be an EpisodeLog or None")
-    for name, of in {"team": team, "log": log}.items():
-        if of is not None and of.envs is not envs:
-            raise ValueError(f"{name} = {shown(of)} is of another batch than envs")
-    missing = [agent for agent in envs.possible_agents if agent not in team.policies]
-    if missing:
+    if team.envs is not envs or (log is not None and log.envs is not envs):
+        raise ValueError("the team or the log is of another batch than envs")
+    if missing := [agent for agent in envs.possible_agents if agent not in team.policies]:
         raise ValueError(f"team = {shown(list(team.policies))} has no policy for {', '.join(missing)}")
-    game: Any = envs.game
-    if game.tick.any():
-        ticks = np.unique(game.tick).tolist()
-        raise RuntimeError(f"envs is at tick {ticks} of its episode; call reset() before play_episode()")
-    if paid is not None and not (
-        isinstance(paid, np.ndarray) and paid.dtype.kind == "f" and paid.shape == (envs.num_envs, envs.num_agents)
-    ):
-        raise TypeError(f"paid = {shown(paid)} must be an array of floats [{envs.num_envs}, {envs.num_agents}] or None")
+    if cast("Any", envs.game).tick.any():
+        raise RuntimeError("envs is in the middle of an episode; call reset() before play_episode()")
     returns, actions = np.zeros((envs.num_envs, envs.num_agents)), envs.empty_actions()
     for _ in range(envs.config.horizon):
         if log is not None:
@@ -161,11 +147,7 @@ def begin_episodes(
 
 
 def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Policy]:
-    """Return the policy of each agent.
-
-    Raises:
-        ValueError: there is neither one policy for all agents nor one for each.
-    """
+    """Return the policy of each agent."""
     given: Any = policies
     if is_sequence(given) and not isinstance(given, range):
         if len(given) not in (1, len(agents)):
@@ -190,20 +172,9 @@ def by_agent(agents: Sequence[str], policies: Policies) -> dict[str, str | Polic
 
 
 def checked_policies(policies: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return the names of the policies that a command is asked for, after their modules were imported. None stays None.
-
-    Raises:
-        ValueError, ImportError: they are not names, there is none, or as in `import_policies`.
-    """
+    """Return the names of the policies that a command is asked for, after importing their modules. None stays None."""
     if policies is None:
         return None
-    for given in policies if is_sequence(policies) else (policies,):
-        if not isinstance(given, str):
-            raise ValueError(
-                f"policies = {shown(policies)} must be a list of names, folders or module:factory{instead_of(given)}; "
-                "recsys_env.evaluation.episode_returns(task, policy, ...) takes objects, and a population has a name, "
-                "too: population:content+greedy"
-            )
     cli.not_empty(policies=policies)
     return import_policies(policies)
 
@@ -215,11 +186,7 @@ def asked_or_usual(policies: tuple[str, ...] | None, config: WorldConfig) -> tup
 
 def compared(config: WorldConfig) -> tuple[str, ...]:
     """Return `COMPARED`, or for auctions and platforms `random`, `blind`, `static` and the policies that were made for
-    such pages; without `static` if the world has none.
-
-    Raises:
-        TypeError: `config` is not a config.
-    """
+    such pages; without `static` if the world has none."""
     check_config(config)
     ranked = all(static_weights(config, n) for n in range(config.num_agents))
     made = made_for_page(config)

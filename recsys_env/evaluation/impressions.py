@@ -7,13 +7,13 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..batch.infos import Infos
 from ..batch.vector import VectorEnv
-from ..checks import check_count, checked_seed, is_sequence, shown, unknown
+from ..checks import check_count, checked_seed, shown, unknown
 from ..config import WorldConfig
 from ..config.catalogue import Catalogue
 from ..config.responses import NAMES, RESPONSES, later_reward, rating_value
@@ -31,34 +31,6 @@ _PART = 2**24  # bytes of rows that are written at once
 _CACHED = 2**18  # bytes of rows that are taken apart at once, which stay in the processor's cache
 
 
-@overload
-def record(
-    task: str | WorldConfig | VectorEnv,
-    policies: Policies,
-    episodes: int = 1,
-    seed: int = 0,
-    *,
-    out: None = None,
-    columns: Sequence[str] = (),
-    num_threads: int = 1,
-    catalogue: Catalogue | str | Path | None = None,
-) -> pandas.DataFrame: ...
-
-
-@overload
-def record(
-    task: str | WorldConfig | VectorEnv,
-    policies: Policies,
-    episodes: int = 1,
-    seed: int = 0,
-    *,
-    out: str | Path,
-    columns: Sequence[str] = (),
-    num_threads: int = 1,
-    catalogue: Catalogue | str | Path | None = None,
-) -> None: ...
-
-
 def record(
     task: str | WorldConfig | VectorEnv,
     policies: Policies,
@@ -69,7 +41,7 @@ def record(
     columns: Sequence[str] = (),
     num_threads: int = 1,
     catalogue: Catalogue | str | Path | None = None,
-) -> pandas.DataFrame | None:
+) -> Any:
     """Play whole episodes as `episode_returns` does, and log every item that was shown.
 
     Args:
@@ -114,8 +86,8 @@ def record(
         `attrs["no_propensity"]` of the table says why.
 
     Raises:
-        ValueError, TypeError: as in `episode_returns`; there is no such column on request; or a policy says that what
-            it has shown is impossible.
+        ValueError, TypeError: as in `episode_returns`; there is no such column on request; or a policy gives an item
+            that it has shown a propensity outside (0, 1].
         ImportError: pandas, or for Parquet pyarrow, is missing.
         OSError: the file cannot be written; nothing has been played then.
     """
@@ -127,7 +99,9 @@ def record(
     except ImportError as error:
         raise ImportError(f'to record needs {error.name}: pip install "recsys_env[evaluate]"') from None
     path = None if out is None else checked_path("out", out)
-    _check_columns(columns)
+    for name in columns:
+        if name not in ON_REQUEST:
+            raise ValueError(unknown("column on request", name, ON_REQUEST))
     check_count("episodes", episodes, 1, 2**31)
     checked_seed(seed)
 
@@ -153,21 +127,13 @@ def record(
         rows = _Rows(file)
         for first in range(0, episodes, AT_ONCE):
             envs, team, observations = begun if first == 0 else begin(first)
-            _play(_Impressions(envs, team, rows, columns, (first, episodes)), observations)
+            _play(_Impressions(envs, team, rows, columns, first, episodes), observations)
         log = _Log(begun[0], rows, columns)
         if path is None:
             return log.frame()
         with replacing(path) as new:
             log.write(new)
     return None
-
-
-def _check_columns(columns: Any) -> None:
-    if not is_sequence(columns):
-        raise TypeError(f"columns = {shown(columns)} must be a list of names, of {', '.join(ON_REQUEST)}")
-    for name in columns:
-        if not isinstance(name, str) or name not in ON_REQUEST:
-            raise ValueError(unknown("column on request", name, ON_REQUEST))
 
 
 def _play(impressions: _Impressions, observations: Any) -> None:
@@ -184,31 +150,19 @@ def _play(impressions: _Impressions, observations: Any) -> None:
 
 
 class _Rows:
-    """Rows in a file, which may still change: a purchase may come long after the impression that led to it.
-
-    Args:
-        file: unbuffered, open for reading and writing.
-
-    Attributes:
-        kind: the type of a row, once there are rows.
-        number: how many there are.
-        no_propensity: why rows hold none.
-    """
+    """Rows in an unbuffered file, which may still change: a purchase may come long after the impression that led to
+    it."""
 
     def __init__(self, file: Any) -> None:
-        self.kind: Any = None
-        self.number, self.no_propensity, self._file = 0, "", file
+        self.kind: Any = None  # the type of a row, once there are rows
+        self.number, self.no_propensity, self._file = 0, "", file  # how many rows; why they hold none
 
     def append(self, rows: np.ndarray) -> None:
         self.write(self.number, rows)
         self.number += len(rows)
 
     def write(self, first: int, rows: np.ndarray) -> None:
-        """Write rows from this number on.
-
-        Raises:
-            OSError: there is no room for them.
-        """
+        """Write rows from this number on."""
         self._file.seek(first * self.kind.itemsize)
         if self._file.write(rows.view(np.uint8)) < rows.nbytes:
             raise OSError("the log cannot be written: no space is left on the device")
@@ -231,20 +185,13 @@ class _Rows:
 
 
 class _Impressions:
-    """Collects the impressions of a batch's episode, tick by tick, and remembers which of them put items into carts.
-
-    Args:
-        envs, team: the batch, at the beginning of an episode, and who plays.
-        rows: where the impressions are added.
-        columns: names of columns on request.
-        copies: number of the batch's first copy in the log, and number of all copies in the log.
-    """
+    """Collects the impressions of a batch's episode, tick by tick, and remembers which of them put items into carts."""
 
     def __init__(
-        self, envs: VectorEnv, team: Team, rows: _Rows, columns: Sequence[str] = (), copies: tuple[int, int] = (0, 1)
+        self, envs: VectorEnv, team: Team, rows: _Rows, columns: Sequence[str] = (), first: int = 0, copies: int = 1
     ) -> None:
         self.envs, self.team, self._rows, self._columns = envs, team, rows, columns
-        self._first, self._copies = copies
+        self._first, self._copies = first, copies  # the number of the first copy in the log, and of all copies
         self._slots = np.indices((envs.num_envs, envs.num_agents, envs.config.slots)).reshape(3, -1)
         self._session = np.zeros(envs.num_envs, np.int64)  # number of the last session's first page
         # numbers of the pages about to be shown
@@ -275,14 +222,8 @@ class _Impressions:
         propensities = [] if self._rows.no_propensity else ["propensity", "slate_propensity"]
         return np.dtype(
             [
-                *(
-                    ("user", "i8"),
-                    ("user_slot", "i4"),
-                    ("item", "i4"),
-                    ("category", "i4"),
-                    ("time", "i4"),
-                    ("copy", "i4"),
-                ),
+                ("user", "i8"),
+                *((name, "i4") for name in ("user_slot", "item", "category", "time", "copy")),
                 *(("page", "i8"), ("session", "i8"), ("agent", "i2"), ("slot", "i2"), ("position", "i2")),
                 *((name, "f8") for name in (*propensities, "price", "discount", "popularity")),
                 *((response.name, response.kind) for response in RESPONSES),
@@ -373,8 +314,7 @@ class _Impressions:
     def _join(self, tick: int, infos: Infos, first: int, copy: np.ndarray, rows: np.ndarray) -> None:
         """Join purchases from the cart, each to the impression that put the item there.
 
-        Args:
-            first, copy, rows: number of the first row of this tick, and the copies and contents of the tick's rows.
+        `first` is the number of the first row of this tick; `copy` and `rows` are those of the tick.
         """
         user_slots, carted = infos["user_slot"].max(axis=1), np.flatnonzero(rows["cart"] & ~rows["bought"])
         for i in carted.tolist():
@@ -402,13 +342,7 @@ class _Impressions:
 
 
 class _Log:
-    """The rows of all impressions as a table.
-
-    Args:
-        envs: a batch that played.
-        rows: of all batches.
-        columns: names of columns on request.
-    """
+    """The rows of all impressions as a table."""
 
     def __init__(self, envs: VectorEnv, rows: _Rows, columns: Sequence[str]) -> None:
         self._rows = rows

@@ -8,14 +8,13 @@ It keeps the infos and what only the simulator knows. Metrics (`recsys_env.evalu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Set
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
-from ..batch.infos import Infos
 from ..batch.vector import VectorEnv, checked_vector_env
-from ..checks import did_you_mean, is_number, is_sequence, shown
+from ..checks import did_you_mean
 from ..config.responses import RESPONSES, check_new
 
 COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
@@ -48,17 +47,10 @@ class EpisodeLog:
         envs: the batch, at the beginning of an episode; all copies must stay at the same tick.
         seen: ids (`infos["visitor"]`) of the people that the policies have served in earlier episodes. They come again
             only with `users.population="fixed"`.
-
-    Raises:
-        TypeError: `envs` is not a batch, or the ids are not integers.
     """
 
     def __init__(self, envs: VectorEnv, seen: Collection[int] = ()) -> None:
         shape, h, b = checked_vector_env(envs).shape, envs.config.horizon, envs.num_envs
-        if not (is_sequence(seen) or isinstance(seen, Set)) or not all(
-            is_number(person, int, np.integer) for person in seen
-        ):
-            raise TypeError(f"seen = {shown(seen)} must be whole numbers")
         n, k = shape.agents, shape.slots
         self.envs, self.t, self._tick = envs, 0, -1
         self._served = [] if envs.config.users.population == "fresh" else list(set(seen))
@@ -85,11 +77,7 @@ class EpisodeLog:
         vars(self).update({response.name: np.zeros((h, b, n, k), response.kind) for response in RESPONSES})
 
     def __getattr__(self, name: str) -> np.ndarray:
-        """Refuse a column that there is not. For type checkers those of the responses are found here.
-
-        Raises:
-            AttributeError: always.
-        """
+        """Refuse a column that there is not. For type checkers those of the responses are found here."""
         raise AttributeError(f"an EpisodeLog has no {name!r}{did_you_mean(name, vars(self))}")
 
     @property
@@ -100,10 +88,13 @@ class EpisodeLog:
         """Record, before the step, who is about to be served, and what each agent could show.
 
         Raises:
-            RuntimeError: the episode is over, none has begun, or the batch is not at the next tick of this log.
+            RuntimeError: the log is complete, or the batch is not at its next tick.
         """
-        self._going_on("look()")
-        self._at("look()", self.t)
+        if self.t == len(self.visitor) or (self.envs.tick != self.t).any():
+            raise RuntimeError(
+                f"look(): after {self.t} ticks of this log the batch is at tick {np.unique(self.envs.tick).tolist()}; "
+                "make a log for each episode, look before every step and record after it"
+            )
         from ..kernels.planners.appraisal import appraise
 
         t, page, user = self.t, self.envs.next_page, self.envs.latent_users()
@@ -117,26 +108,13 @@ class EpisodeLog:
         self._tick = int(page["tick"][0])
 
     def record(self, infos: Any) -> None:
-        """Record, after the step, what was shown and what followed.
-
-        Args:
-            infos: infos of the step.
+        """Record, after the step, what was shown and what followed, given the infos of the step.
 
         Raises:
-            RuntimeError: the episode is over, or `look` was not called before this step.
-            TypeError, ValueError: these are not the infos of a step of this batch; nothing is recorded.
+            RuntimeError: `look` was not called before this step.
         """
-        self._going_on("record()")
-        if not isinstance(infos, Infos):
-            raise TypeError(f"infos = {shown(infos)} must be what the batch's step returned")
-        if infos["shown"].shape != self.item.shape[1:]:
-            raise ValueError(
-                f"infos['shown'] = {shown(infos['shown'])} of shape {list(infos['shown'].shape)} must have the batch's "
-                f"shape {list(self.item.shape[1:])}"
-            )
         if self._tick != self.t:
             raise RuntimeError("record(): call look() before the step")
-        self._at("record()", (self.t + 1) % len(self.visitor))
         t = self.t
         *_, gains, cold = self._scratch
         item, there = infos["shown"], infos["shown"] >= 0
@@ -150,19 +128,6 @@ class EpisodeLog:
         self.cold[t] = there & cold[of_item]
         self._record_purchases(t, infos)
         self.t += 1
-
-    def _going_on(self, what: str) -> None:
-        if self.t == len(self.visitor):
-            raise RuntimeError(f"{what}: this log holds all {self.t} ticks of its episode; make one for each episode")
-
-    def _at(self, what: str, tick: int) -> None:
-        """Raise unless all copies are at this tick, so that the log misses none."""
-        if (self.envs.tick != tick).any():
-            found = np.unique(self.envs.tick).tolist()
-            raise RuntimeError(
-                f"{what}: after {self.t} ticks of this log the batch is at tick {found}, not {tick}; "
-                "begin with the episode, look before every step and record after it"
-            )
 
     def _record_purchases(self, t: int, infos: Any) -> None:
         bought, rating, later = infos["bought"], infos["rating"], infos["later_item"] >= 0

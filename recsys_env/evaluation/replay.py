@@ -27,7 +27,7 @@ from ..api.focal import usual_background
 from ..api.render import item_name, published, topic_name
 from ..batch.infos import OF_BIDS, Infos
 from ..batch.vector import VectorEnv
-from ..checks import check_count, shown
+from ..checks import check_count
 from ..config import WorldConfig
 from ..config.catalogue import Catalogue
 from ..config.fields import candidate_features
@@ -71,8 +71,6 @@ def watch(
         OSError: the file cannot be written; nothing has been played then.
     """
     path = checked_path("out", out)
-    if title is not None and not isinstance(title, str):
-        raise TypeError(f"title = {shown(title)} must be a text or None")
     if policies is None:
         config = task.config if isinstance(task, VectorEnv) else task_config(task, {})
         policies = usual_background(config) if config.ranked else "content"

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import cli
-from ..checks import shown
 from ..files import checked_path, write_json
 from . import scenarios
-from .episodes import asked_or_usual, checked_policies
-from .runs import Run, play_all
+from .episodes import asked_or_usual
+from .runs import Run, checked_request, play_all
 from .scenarios import play_scenarios
 from .statistics import scale_ends, summary
 from .tables import aggregate_rows, cost_table, grid, metric_rows, reward_rows
@@ -66,10 +65,7 @@ def evaluate(
     """
     cli.require("evaluate", "scipy", "rich", "tqdm")
     out = checked_path("out", out)
-    cli.at_least(1, episodes=episodes, seeds=seeds)
-    cli.at_least(0, warmup=warmup)
-    cli.not_empty(tasks=tasks)
-    policies = checked_policies(policies)
+    policies = checked_request(policies, episodes, seeds, warmup, teams=True, tasks=tasks)
     cli.check_a_world_for_each_seed(tasks, seeds)
     configs = {task: cli.config_of(task) for task in cli.tasks_of(tasks)}
     teams = {
@@ -135,13 +131,7 @@ def command(evaluation: Command) -> dict[str, Any]:
 
 
 def show(report: Mapping[str, Any]) -> None:
-    """Print the tables of a result of `evaluate` or `play_scenarios`.
-
-    Raises:
-        TypeError: the result is something else.
-    """
-    if not isinstance(report, Mapping) or not {"tasks", "scenarios"} & set(report):
-        raise TypeError(f"report = {shown(report)} must be what evaluate or play_scenarios returned")
+    """Print the tables of a result of `evaluate` or `play_scenarios`."""
     if "scenarios" in report:
         scenarios.show(report)
         return

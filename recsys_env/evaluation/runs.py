@@ -15,7 +15,7 @@ import importlib.util
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,13 +23,15 @@ from typing import Any, cast
 import numpy as np
 
 from .. import VectorEnv, WorldConfig, cli
+from ..checks import shown
 from ..config import plain_config
 from ..config.scenarios import PACKAGE
 from ..files import FileError, checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..policies.population import members_of
+from ..policies.registry import is_team
 from ..provenance import provenance
-from .episodes import UNSEEN, by_agent, episode_rewards, play_episode
+from .episodes import UNSEEN, by_agent, checked_policies, episode_rewards, play_episode
 from .log import EpisodeLog
 from .metrics import measure
 from .stored import read_run
@@ -64,11 +66,7 @@ class Run:
         return cli.config_of(self.task, self.seed)
 
     def members(self) -> dict[str, str]:
-        """Return the policy of each agent.
-
-        Raises:
-            ValueError: a mixed team does not name every agent once.
-        """
+        """Return the policy of each agent."""
         name = self.task.split(",")[0].rpartition(":")[2]
         team = self.team.replace("{task}", name).replace("{seed}", str(self.seed))
         try:
@@ -123,15 +121,30 @@ def digest_of(policy: str) -> str | None:
     return digest.hexdigest()[:16]
 
 
+def checked_request(
+    policies: Sequence[str] | None, episodes: int, seeds: int, warmup: int, *, teams: bool, **names: Sequence[str]
+) -> tuple[str, ...] | None:
+    """Check what a command is asked to play, and return its policies, None if it was asked for none.
+
+    Args:
+        teams: whether mixed teams are allowed.
+        names: tasks or scenarios.
+    """
+    cli.at_least(1, episodes=episodes, seeds=seeds)
+    cli.at_least(0, warmup=warmup)
+    cli.not_empty(**names)
+    policies = checked_policies(policies)
+    for team in () if teams else filter(is_team, policies or ()):
+        raise ValueError(f"{shown(team)} is a team; give single policies here")
+    return policies
+
+
 def try_out(envs: VectorEnv, policies: Mapping[str, str]) -> None:
     """Create policies and let them act once.
 
     Args:
         envs: a batch of one copy, which is stepped.
         policies: of some agents.
-
-    Raises:
-        ValueError, ImportError: a policy cannot be created, cannot play this task, or acts outside the action space.
     """
     team, actions = Team(envs, policies, 0), envs.empty_actions()
     envs.reset(seed=0)
@@ -221,12 +234,6 @@ def play_all(runs: Iterable[Run], out: Path, resume: bool) -> list[dict[str, Any
             another order: each process checks for the file again before it plays a run.
         out: folder of the files.
         resume: whether to keep existing files. Otherwise all runs are played anew.
-
-    Raises:
-        TypeError: `out` is not a path.
-        ValueError, ImportError: a policy cannot be created or cannot play its task (nothing has been played then), or
-            fails later; or a stored run is damaged or was played with other settings.
-        RuntimeError: a policy raised another error, which is the cause.
     """
     out = checked_path("out", out)
     from tqdm import tqdm
@@ -284,11 +291,7 @@ def _check_policies(runs: Iterable[Run]) -> None:
 
 
 def _stored(run: Run, out: Path) -> dict[str, Any] | None:
-    """Return the result of this run; None if it has not been played.
-
-    Raises:
-        ValueError: its file holds another run or is damaged.
-    """
+    """Return the result of this run; None if it has not been played."""
     path = run.path(out)
     if not path.is_file():
         return None
@@ -328,9 +331,5 @@ def _play_and_store(run: Run, out: Path) -> dict[str, Any]:
 
 
 def load(out: Path) -> Iterator[dict[str, Any]]:
-    """Yield every stored run below a folder, whichever command played it.
-
-    Raises:
-        FileError: a file is damaged, or holds something else.
-    """
+    """Yield every stored run below a folder, whichever command played it."""
     return map(read_run, sorted(out.glob("*/*/*.json")))

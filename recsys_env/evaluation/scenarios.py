@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from .. import cli
-from ..checks import shown
 from ..config import WorldConfig
 from ..config.scenarios import Scenario, scenarios_of
 from ..files import write_json
-from ..policies.registry import is_team, made_for_page, made_for_prices
-from .episodes import asked_or_usual, checked_policies
-from .runs import Run, obstacle, play_all
+from ..policies.registry import made_for_page, made_for_prices
+from .episodes import asked_or_usual
+from .runs import Run, checked_request, obstacle, play_all
 from .statistics import interval, normalised_score, origin
 from .tables import grid, normalised, spread
 
@@ -52,12 +51,7 @@ def play_scenarios(
         ValueError, ImportError, RuntimeError: a name is unknown, or as in `recsys_env.evaluation.runs.play_all`.
     """
     cli.require("evaluate", "scipy", "rich", "tqdm")
-    cli.at_least(1, episodes=episodes, seeds=seeds)
-    cli.at_least(0, warmup=warmup)
-    cli.not_empty(scenarios=scenarios)
-    policies = checked_policies(policies)
-    for policy in filter(is_team, policies or ()):
-        raise ValueError(f"{shown(policy)} is a team; the focal agents of a scenario are played by one policy")
+    policies = checked_request(policies, episodes, seeds, warmup, teams=False, scenarios=scenarios)
     wanted = scenarios_of(scenarios)
     report = {"scenarios": results_of(wanted, policies, range(seeds), episodes, warmup, out, resume)}
     write_json(out / "scenarios.json", report)

@@ -28,12 +28,10 @@ from typing import Any
 import numpy as np
 
 from .. import WorldConfig, cli
-from ..checks import shown
 from ..files import checked_path, write_json
-from ..policies.registry import is_team
-from .episodes import UNSEEN, asked_or_usual, checked_policies
+from .episodes import UNSEEN, asked_or_usual
 from .plots import draw_payoffs
-from .runs import Run, file_name, learner_of, play_all
+from .runs import Run, checked_request, file_name, learner_of, play_all
 from .statistics import interval, origin
 from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
 
@@ -70,12 +68,7 @@ def tournament(
     """
     cli.require("evaluate", "open_spiel", "networkx", "scipy", "rich", "tqdm", "matplotlib")
     out = checked_path("out", out)
-    cli.at_least(1, episodes=episodes, seeds=seeds)
-    cli.at_least(0, warmup=warmup)
-    cli.not_empty(tasks=tasks)
-    policies = checked_policies(policies)
-    for policy in filter(is_team, policies or ()):
-        raise ValueError(f"{shown(policy)} is a team; a tournament is played by single policies")
+    policies = checked_request(policies, episodes, seeds, warmup, teams=False, tasks=tasks)
     tasks = tuple(cli.tasks_of(tasks))
     cli.check_a_world_for_each_seed(tasks, seeds)
     for task in tasks:

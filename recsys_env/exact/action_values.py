@@ -109,13 +109,7 @@ def counterfactual(
 
 
 def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
-    """Return the snapshot of one copy, and a batch of n copies of its world.
-
-    Raises:
-        ValueError: the state has several copies.
-        TypeError: it is not a state.
-        RuntimeError: an environment has not been reset, or its episode has ended.
-    """
+    """Return the snapshot of one copy, and a batch of n copies of its world."""
     if isinstance(state, RecommendationEnv):
         state._require_page("counterfactual()")
     envs = state.vector if isinstance(state, RecommendationEnv) else state
@@ -131,11 +125,7 @@ def _batch(state: Any, n: int) -> tuple[Snapshot, VectorEnv]:
 
 
 def _joint(batch: VectorEnv, name: str, action: Any) -> np.ndarray:
-    """Return a joint action [N, ...], which is given by agent or as an array in the argument `name`.
-
-    Raises:
-        ValueError, TypeError: an agent has no action, or one outside its space.
-    """
+    """Return a joint action [N, ...], which is given by agent or as an array in the argument `name`."""
     if isinstance(action, dict):
         if set(action) != set(batch.possible_agents):
             raise ValueError(

@@ -38,10 +38,6 @@ def to_pyspiel(game: str | WorldConfig | MarkovGame, criterion: Criterion = AVER
             sums over the ticks, `ticks` times the values of `evaluate`.
 
         overrides: as in `tabulate`, for a task or config.
-
-    Raises:
-        TypeError: the game or criterion is something else, or tables are given with fields to change.
-        ValueError: the world has no finite table; or there are too many stationary policies to enumerate.
     """
     if overrides and isinstance(game, MarkovGame):
         raise TypeError(f"{', '.join(overrides)} cannot change tables; give them to tabulate")
@@ -67,9 +63,6 @@ class TickGame(pyspiel.Game):
     Args:
         tables: the game.
         ticks: its length.
-
-    Raises:
-        TypeError: `tables` is not a `MarkovGame`.
     """
 
     def __init__(self, tables: MarkovGame, ticks: int) -> None:

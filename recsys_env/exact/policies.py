@@ -36,9 +36,6 @@ def equilibrium_of(config: WorldConfig) -> np.ndarray:
 
     Of the pure Markov perfect equilibria of average reward, the one with the smallest sum of individual rewards; where
     two agents are alike, of those in which both do the same.
-
-    Raises:
-        ValueError: the world is not finite, or it has no such equilibrium.
     """
     game = tables_of(config)
     found = pure_policies(game).equilibria()
@@ -50,21 +47,12 @@ def equilibrium_of(config: WorldConfig) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def optimum_of(config: WorldConfig) -> np.ndarray:
-    """Return the policies [N, S] of the team optimum of average reward.
-
-    Raises:
-        ValueError: the world is not finite.
-    """
+    """Return the policies [N, S] of the team optimum of average reward."""
     return team_optimum(tables_of(config))[1].T
 
 
 class TablePolicy(Policy):
-    """Plays the action that a table holds for the current state of the game.
-
-    Raises:
-        ValueError: by `bind`, if the world is not finite (`recsys_env.exact.tabulate` says why), or is not that of the
-            batch's config.
-    """
+    """Plays the action that a table holds for the current state of the game."""
 
     deterministic = True
 
@@ -113,11 +101,6 @@ class SavedTable(TablePolicy):
 
     Args:
         folder: as `save_tables` wrote it.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
-        ValueError: by `bind`, if the task is not the finite game that the table was learnt on, or if the agent did not
-            learn and is not like one that did.
     """
 
     def __init__(self, folder: Path) -> None:

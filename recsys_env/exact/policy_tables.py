@@ -33,10 +33,6 @@ def played(game: MarkovGame, config: WorldConfig, name: str) -> list[np.ndarray]
 
     Exact for a policy that goes by the state of the table, and for `random`; counted for one that mixes. In states in
     which an agent's action changes nothing it is uniform.
-
-    Raises:
-        Refused: the policy reacts to what the table does not hold, or not all states have been met.
-        ValueError: there is no such policy, or it does not play this world.
     """
     envs = VectorEnv(config, 2 * _PASTS, copy=False)
     team = Team(envs, dict.fromkeys(envs.possible_agents, name), seed=0)
@@ -109,9 +105,6 @@ class _Trial:
     def table(self, n: int, name: str) -> np.ndarray:
         """How often agent n takes each action [S, A], if that follows from the state; of a policy that does not react
         to past prices counted over all states that differ in these alone.
-
-        Raises:
-            Refused: it does not, or nobody knows.
         """
         asked, visits = self._matters(n), self.visits
         if (missing := asked & (visits < _VISITS)).any():

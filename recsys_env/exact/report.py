@@ -61,10 +61,6 @@ def solve(
 
     Returns:
         everything as JSON values; `show` prints it.
-
-    Raises:
-        ValueError: the task, criterion or policy does not exist, or the world has no finite table.
-        ImportError: a library of the extra `exact` is missing.
     """
     config = None if task == "example" else cli.config_of(task)
     cli.require("exact", "quantecon", "nashpy", "scipy")
@@ -85,11 +81,7 @@ def solve(
 
 
 def criterion_of(game: MarkovGame, name: str) -> Criterion:
-    """Return the criterion of this name, with the game's own discount or horizon.
-
-    Raises:
-        ValueError: there is no such criterion.
-    """
+    """Return the criterion of this name, with the game's own discount or horizon."""
     known = {"average": AVERAGE, "discounted": discounted(game.discount), "finite": finite(game.horizon)}
     if name not in known:
         raise ValueError(

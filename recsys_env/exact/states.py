@@ -226,11 +226,7 @@ class StateReader:
         return order
 
     def states(self, state: State) -> np.ndarray:
-        """The number [B] of the state that every copy is in.
-
-        Raises:
-            ValueError: one is in none of the table's.
-        """
+        """The number [B] of the state that every copy is in."""
         return self._find(self.keys(state))
 
     def _find(self, keys: np.ndarray) -> np.ndarray:
@@ -243,11 +239,7 @@ class StateReader:
         return self._place[found]
 
     def mirror(self, keys: np.ndarray) -> np.ndarray:
-        """The number [S] of each state of these keys with the two agents exchanged.
-
-        Raises:
-            ValueError: there is no such state.
-        """
+        """The number [S] of each state of these keys with the two agents exchanged."""
         swapped = keys.copy()
         if "opened" in self._page:
             opened = swapped[:, self._page.index("opened")]

@@ -190,9 +190,6 @@ class _Builder:
     def _confirm(self, rows: _Rows, reader: StateReader, known: dict[bytes, int], worths: np.ndarray) -> None:
         """Play some pages from the start, as if they were spread over the episode, and compare them with the pages of
         the same states in the tables.
-
-        Raises:
-            ValueError: they differ, so the states do not hold all that pages depend on.
         """
         joint, most = len(self.joint), max(1, _CONFIRMED_ROWS // (len(self.joint) * len(self.orders)))
         for tick in np.linspace(0, self.config.horizon - 1, _CONFIRMED).astype(int):

@@ -11,7 +11,7 @@ from ..batch.base import AnyBatch
 from ..checks import shown
 from ..config.responses import later_reward, rating_value
 from ..policies import Policy
-from ..policies.group import PolicyGroup, part_of_feedback
+from ..policies.population import PolicyGroup, part_of_feedback
 from .designs import NOBODY, Assignment
 
 

@@ -13,8 +13,6 @@ the other policies take the level that is nearest to the list prices.
 
 from __future__ import annotations
 
-import functools
-import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -221,13 +219,6 @@ class Central(Policy):
         return slate_action(self.envs, self.index, *(part[:, self.index] for part in parts))
 
 
-@functools.cache  # once in a process
-def _say_that_planner_is_greedy() -> None:
-    logging.getLogger("recsys_env").warning(
-        "planner_price is 0 in this world, so planner plays as greedy; `python -m recsys_env tune` finds a price"
-    )
-
-
 class Planner(_Oracle):
     """Planning oracle: like `greedy`, but also values the visitor's experience after a click.
 
@@ -235,7 +226,7 @@ class Planner(_Oracle):
     experienced utility. The planner thus harvests satisfied visitors and repairs the satisfaction of others. Where
     agents set prices, a click is worth its reward plus lambda times the trust that it is expected to add. At an
     entrance a click is also worth what the same item would sell on the next page; there `planner` is the oracle of the
-    team, and `greedy` the selfish one. Elsewhere a planner with lambda = 0 equals `greedy`, and logs this once.
+    team, and `greedy` the selfish one. Elsewhere a planner with lambda = 0 equals `greedy`.
     `recsys_env.evaluation.tuning.tune_planner` searches for both numbers.
 
     Args:
@@ -257,5 +248,3 @@ class Planner(_Oracle):
         envs = self.envs
         self.price = float(envs.config.planner_price if self._price is None else self._price)
         self.target = float(envs.config.planner_target if self._target is None else self._target)
-        if self._price is None and self.price == 0 and len(envs.config.scenes) == 1:
-            _say_that_planner_is_greedy()

@@ -56,9 +56,6 @@ class Pacing(_Bidder):
     After each page mu rises in proportion to what was spent beyond the mean that the budget allows for a page, and
     falls where less was spent (Balseiro & Gur 2019). It goes by what the agent observes of its budget. Between two
     levels it draws one, so that the mean of log m is right.
-
-    Raises:
-        ValueError: by `bind`, if the page is no auction, or budgets are unlimited or not observed.
     """
 
     deterministic = False

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..batch.base import AnyBatch, checked_batch
-from ..batch.infos import Infos
 from ..batch.vector import VectorEnv
 from ..checks import check_count, checked_seed, is_sequence, shown, unknown
-from ..config.responses import LATER_SALE, NAMES
+from ..config.responses import NAMES
 from .shipped import Shipped
 
 
-class NotBound(RuntimeError, AttributeError):
-    """The policy was used before `bind`. It is also an AttributeError, so that `hasattr` returns False."""
-
-
 def check_chooses_pages(policy: Policy) -> None:
-    """Raise for a policy that chooses what pages show, where agents do not: on a platform of creators.
-
-    Raises:
-        ValueError: the bound batch plays a task with page = "platform".
-    """
+    """Raise for a policy that chooses what pages show, where agents do not: on a platform of creators."""
     if policy.envs.config.ranked:
         raise ValueError(
             f"{type(policy).__name__} chooses the items of a page, and with page = 'platform' a fixed ranker does; "
@@ -73,19 +64,6 @@ class Policy:
         if _CHOOSING & vars(cls).keys() and "deterministic" not in vars(cls):
             cls.deterministic = False
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Explain which attributes exist only after `bind`.
-
-            Raises:
-                NotBound: the policy was not bound.
-                AttributeError: there is no attribute of this name.
-            """
-            if "envs" not in vars(self) and not name.startswith("__"):
-                raise NotBound(f"{type(self).__name__}: call bind(envs, agent, seed) first; it sets {name!r}")
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
         """Bind the policy to one agent of a batch, with its own random stream.
 
@@ -93,9 +71,8 @@ class Policy:
         some agents of a batch (`FocalBatch`), they refer to the full batch.
 
         Raises:
-            ValueError: the batch has no such agent, its copies play in several worlds, the seed is out of range, or the
-                policy is a checkpoint that ships for another task.
-            TypeError: `envs` is not a batch, or `seed` is not an integer.
+            ValueError, TypeError: the batch has no such agent, the seed is out of range, or the policy is a checkpoint
+                that ships for another task.
         """
         checked_batch(envs)
         if not isinstance(agent, str) or agent not in envs.possible_agents:
@@ -115,9 +92,8 @@ class Policy:
             mask: [B, A] int8 with `mask_actions`, 0 = not allowed, as in `recsys_env.batch.spaces`; else None.
 
         Returns:
-            Discrete actions are integers [B, K] for K slots, or [B] for one slot: positions of candidates, item ids,
-            or topic and clickbait of what a creator publishes, depending on `config.action` (with messages as in
-            `recsys_env.batch.spaces.action_space`). Continuous actions are vectors [B, ...] in [-1, 1] whose parts are
+            Discrete actions are integers [B, K] for K slots, or [B] for one slot, as in
+            `recsys_env.batch.spaces.action_space`. Continuous actions are vectors [B, ...] in [-1, 1] whose parts are
             named in `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
@@ -198,37 +174,6 @@ class TeamPolicy(Policy):
         """Learn from the events in its agents' slots: `feedback` of each agent, stacked in axis 1."""
 
 
-# The entries of infos that an agent learns from, and their axes.
-_AXES = {
-    **dict.fromkeys(("visitor", "individual_reward"), "BN"),
-    **dict.fromkeys(("shown", *NAMES), "BNK"),
-    **dict.fromkeys((f"later_{name}" for name in LATER_SALE), "BQ"),
-}
-
-
-def check_infos(infos: Any) -> None:
-    """Raise unless these are infos of a step, as a batch returns them.
-
-    Raises:
-        TypeError, ValueError, KeyError: as for `feedback`.
-    """
-    if isinstance(infos, Infos):
-        return
-    if not isinstance(infos, Mapping):
-        raise TypeError(f"infos = {shown(infos)} must be the infos of a step")
-    missing = [name for name in _AXES if name not in infos]
-    if missing:
-        raise KeyError(f"infos = {shown(infos)} have no {', '.join(missing)}; give what a batch's step returned")
-    sizes: dict[str, int] = {}
-    for name, axes in _AXES.items():
-        array, wanted = infos[name], f"an array [{', '.join(axes)}], as a batch's step returned it"
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"infos[{name!r}] = {shown(array)} must be {wanted}")
-        here = dict(zip(axes, array.shape, strict=False))
-        if array.ndim != len(axes) or here != {axis: sizes.setdefault(axis, size) for axis, size in here.items()}:
-            raise ValueError(f"infos[{name!r}] = {shown(array)} of shape {list(array.shape)} must be {wanted}")
-
-
 def team_feedback(infos: Mapping[str, Any], indices: Sequence[int]) -> dict[str, np.ndarray]:
     """Return the `feedback` of several agents, stacked in axis 1, after the copies: [B, N', ...]."""
     each = [feedback(infos, index) for index in indices]
@@ -250,9 +195,8 @@ def feedback(infos: Mapping[str, Any], index: int) -> dict[str, np.ndarray]:
             batch, which is another one in the infos of a `FocalBatch`.
 
     Raises:
-        TypeError, ValueError, KeyError: these are not infos of a batch, or there is no such agent.
+        TypeError, ValueError: there is no such agent.
     """
-    check_infos(infos)
     check_count("index", index, 0, infos["individual_reward"].shape[1] - 1)
     seen = {key: infos[key][:, index] for key in ("visitor", "individual_reward", "shown", *NAMES)}
     credited = infos["later_agent"] == index

@@ -24,9 +24,6 @@ class Collaborative(RetrainedRanker):
 
     Attributes:
         item_factors, item_bias: factors [M, F] and biases [M] of the items.
-
-    Raises:
-        ImportError: the library is missing; the message names the extra that installs it.
     """
 
     requires, extra = "implicit", "recommenders"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from inspect import signature
 from typing import Any, NamedTuple
 
 import numba
@@ -56,9 +55,6 @@ def is_compiled(function: Any) -> bool:
     return isinstance(function, type(uniform))
 
 
-_ARGUMENTS = ("observation", "mask", "action", "key")
-
-
 class CompiledPolicy(Policy):
     """Acts by a compiled function of an agent's observation in one copy.
 
@@ -84,11 +80,6 @@ class CompiledPolicy(Policy):
     def __init__(self, function: Any) -> None:
         if not is_compiled(function):
             raise TypeError(f"function = {shown(function)} must be a function of numba.njit")
-        taken = list(signature(function.py_func).parameters)
-        if len(taken) != len(_ARGUMENTS):
-            raise TypeError(
-                f"function = {shown(function)} takes ({', '.join(taken)}), and must take ({', '.join(_ARGUMENTS)})"
-            )
         self._function = function
 
     def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:

@@ -29,9 +29,6 @@ class Deep(RetrainedRanker):
     Args:
         device: "auto" uses a GPU if there is one.
         passes: passes over the sequences at each training.
-
-    Raises:
-        ValueError, TypeError: there is no such device, or `passes` is not a whole number of 1 or more.
     """
 
     network: Any

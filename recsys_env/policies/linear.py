@@ -97,11 +97,7 @@ class LinearRanker(Ranker):
         return scores
 
     def _rows(self, features: int, states: int) -> np.ndarray:
-        """Weights of the features [1 or B, 1 + X, F], without the one of the level of prices or bids.
-
-        Raises:
-            ValueError: the weights are for other features, states or copies than those of the batch.
-        """
+        """Weights of the features [1 or B, 1 + X, F], without the one of the level of prices or bids."""
         *copies, count, width = self.weights.shape
         wide = features + (self.envs.shape.levels > 0)
         if width != wide or (states and count != 1 + states) or copies not in ([], [1], [self.envs.num_envs]):
@@ -153,9 +149,6 @@ def state_columns(envs: VectorEnv, states: tuple[str, ...], index: int = 0) -> n
 
     If a field has numbers for each agent, those of agent number `index` come first, followed by those of the next
     agents. Agents that share weights therefore use them in the same way.
-
-    Raises:
-        ValueError: no world has a field of that name.
     """
     check_states(states)
     columns: list[int] = []
@@ -178,11 +171,7 @@ def check_states(states: tuple[str, ...]) -> None:
 
 
 class SavedRanker(LinearRanker):
-    """A ranker loaded from a folder of `save_ranker`; it plays any agent of a world with the same roles and features.
-
-    Raises:
-        FileError: the folder's file is damaged, was altered or has other contents.
-    """
+    """A ranker from a folder of `save_ranker`, which plays any agent of a world with the same roles and features."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / CHECKPOINT
@@ -206,10 +195,7 @@ class SavedRanker(LinearRanker):
                 f"{self._path} has weights of {', '.join(self._names)} for {', '.join(self._of_role)}; "
                 f"here {agent} is a {role} with {', '.join(names)}"
             )
-        rows, count = self._of_role[role], 1 + self._columns.size + self.latent
-        if {len(row) for row in rows} != {len(names)} or len(rows) != count:
-            raise FileError(f"{self._path} must have {count} rows of {len(names)} weights for {role}")
-        self.weights = np.array(rows)
+        self.weights = np.array(self._of_role[role])
 
 
 def save_ranker(
@@ -221,9 +207,6 @@ def save_ranker(
         names: names of the W weights, as in `weight_names`.
         weights: role -> [1 + X, W], as for `LinearRanker`.
         states: fields of the observation that change the weights.
-
-    Raises:
-        TypeError, ValueError: `folder` is not a path.
     """
     folder = checked_path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -252,11 +235,6 @@ class Static(LinearRanker):
                 "`python -m recsys_env tune --task TASK` finds them"
             )
         names = ranker_weights(envs.config, envs.shape)
-        if not set(found) & set(names):
-            raise ValueError(
-                f"static_weights of this world are of {', '.join(found)}, none of which {agent} has here; "
-                f"it has {', '.join(names)}"
-            )
         self.weights = np.array([[found.get(name, 0.0) for name in names]])
 
 

@@ -47,10 +47,6 @@ class Observer(Policy):
 
     Args:
         particles: S, number of hypotheses about the visitor.
-
-    Raises:
-        ValueError, TypeError: `particles` is not a whole number of 1 or more.
-        ValueError: when bound, a term that counts in the world depends on something that the hypotheses lack.
     """
 
     no_propensity = "it chooses by people that it draws, and no closed form says how likely its slate is"
@@ -146,11 +142,7 @@ class Observer(Policy):
 
 
 def check_imaginable(config: WorldConfig) -> None:
-    """Check that imagined visitors have all that the utility, the experience and the odds of the cart depend on.
-
-    Raises:
-        ValueError: a term that counts in this world depends on something else.
-    """
+    """Check that imagined visitors have all that the utility, the experience and the odds of the cart depend on."""
     for term in (term for which in (UTILITY, EXPERIENCE, CART) for term in counting_terms(config, which)):
         for attribute, parts in term.attributes.items():
             lacking = " and ".join(part for part in parts if part not in IMAGINED)

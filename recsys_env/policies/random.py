@@ -1,4 +1,4 @@
-"""Uniformly random actions."""
+"""Policies that ignore what they observe: uniformly random actions, and a constant one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from ..batch.base import AnyBatch
 from ..batch.spaces import beside_picks
 from .base import Policy
 from .compiled import Actor, planned
+from .slates import slate_action
 
 
 class Random(Policy):
@@ -70,3 +72,30 @@ class Random(Policy):
         for k in reversed(range(slots - 1)):
             draws[k + 1 :] += (draws[k + 1 :] >= draws[k]) & (left.T[k + 1 :] > 0)
         return draws.T if mask is None else np.take_along_axis(np.argsort(mask == 0, axis=1, kind="stable"), draws.T, 1)
+
+
+class Blind(Policy):
+    """Always shows the first K candidates (or items) in their order, at list prices, and sends the first word.
+
+    A query or weights are zeros. Where candidates come sorted by a score, it ranks by that score. A task in which it
+    earns much demands little.
+    """
+
+    deterministic = True
+
+    def bind(self, envs: AnyBatch, agent: str, seed: int) -> None:
+        super().bind(envs, agent, seed)
+        envs = self.envs
+        slots = 0 if envs.config.continuous else envs.config.slots
+        first = np.broadcast_to(np.arange(envs.config.slots), (envs.num_envs, envs.config.slots))
+        self._action = slate_action(envs, self.index, first, np.full(envs.num_envs, slots))
+
+    @property
+    def compiled(self) -> bool:  # type: ignore[override]
+        return type(self) is Blind
+
+    def actor(self, ticks: int) -> Actor:
+        return planned(self._action[None], self.envs.config.continuous)
+
+    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        return self._action

@@ -22,10 +22,10 @@ from .shipped import shipped
 
 POLICIES: dict[str, str] = {  # name -> "module:factory"; libraries are imported when a policy that needs them is made
     "random": "recsys_env.policies.random:Random",
-    "blind": "recsys_env.policies.blind:Blind",
+    "blind": "recsys_env.policies.random:Blind",
     "popularity": "recsys_env.policies.assortment:Popularity",
     "content": "recsys_env.policies.assortment:Content",
-    "nearest": "recsys_env.policies.nearest:Nearest",
+    "nearest": "recsys_env.policies.ranking:Nearest",
     "static": "recsys_env.policies.linear:Static",
     "observer": "recsys_env.policies.observer:Observer",
     "greedy": "recsys_env.policies.assortment:Greedy",
@@ -119,12 +119,7 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
 
     Raises:
         ValueError: the name is taken.
-        TypeError: `name` is not a text, or `loader` is neither a function nor "module:function".
     """
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"name = {shown(name)} must be the name of a loader")
-    if not callable(loader) and not (isinstance(loader, str) and all(loader.partition(":"))):
-        raise TypeError(f"loader = {shown(loader)} must be a function of a folder, or module:function")
     known = loaders()
     if known.get(name, loader) != loader:
         raise ValueError(f"loader {shown(name)} is {shown(known[name])} already; choose another name")
@@ -132,11 +127,8 @@ def register_loader(name: str, loader: str | Callable[[Path], Policy]) -> None:
 
 
 def loaders() -> dict[str, str | Callable[[Path], Policy]]:
-    """Return all loaders of policy folders: name -> function that is called with the folder, or "module:function".
-
-    They are the package's own (`recsys_env.trained`), those of `register_loader`, and the entry points
-    "recsys_env.loaders" of other installed packages.
-    """
+    """Return all loaders of policy folders by name: the package's own, those of `register_loader`, and the entry points
+    "recsys_env.loaders" of other installed packages."""
     return {**_declared_loaders(), **LOADERS}
 
 
@@ -159,9 +151,6 @@ def import_policies(words: Iterable[str]) -> tuple[str, ...]:
 
     Returns:
         the names of the policies: the words, without passwords and keys of addresses (`addresses.without_secrets`).
-
-    Raises:
-        ValueError, ImportError: the module does not exist, or imports a module that is missing.
     """
     names = tuple(map(without_secrets, words))
     for name in names:
@@ -206,16 +195,17 @@ def make_policy(policy: str | Path | Policy) -> Policy:
     elif (family := policy.partition(":"))[0] in FAMILIES and family[2]:
         made = _import(FAMILIES[family[0]])(family[2])
     elif all(policy.partition(":")):
-        made = _made(policy)
+        factory = _import(policy)
+        try:
+            made = factory()
+        except (TypeError, SystemExit) as error:
+            raise ValueError(
+                f"policy {shown(policy)} was not made by {policy}(): {error}{instead_of(factory)}"
+            ) from error
     else:
         hint = did_you_mean(policy, named)
         if os.sep in policy:
-            found = "looks like a folder that does not exist; a policy's folder holds a"
-            if os.path.isdir(policy):
-                found = "looks like a folder that exists, but holds no"
-            elif os.path.isfile(policy):
-                found = "is a file; a trained policy is a folder that holds a"
-            raise ValueError(f"policy {shown(policy)} {found} {CHECKPOINT}{hint}")
+            raise ValueError(f"policy {shown(policy)}: there is no folder of this name with a {CHECKPOINT}{hint}")
         raise ValueError(
             f"unknown policy {shown(policy)}{hint}; policies are {', '.join(named)}, "
             f"{', '.join(f'{name}:WHAT' for name in FAMILIES)}, a folder that holds {CHECKPOINT}, or module:factory"
@@ -227,75 +217,35 @@ def make_policy(policy: str | Path | Policy) -> Policy:
     return made
 
 
-def _made(policy: str) -> Any:
-    """Return what a `module:factory` returns.
-
-    Raises:
-        ValueError: it cannot be called without arguments, or ends the process.
-    """
-    factory = _import(policy)
-    try:
-        return factory()
-    except (TypeError, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"policy {shown(policy)} was not made by {policy}(): {reason}{instead_of(factory)}") from error
-
-
 def instead_of(given: Any) -> str:
     """Suggest what may have been meant by an argument of the wrong kind."""
     if inspect.isclass(given) and issubclass(given, Policy):
         return f"; give an instance: {given.__name__}()"
     if any(kind.__module__.startswith(("stable_baselines3.", "sb3_contrib.")) for kind in type(given).__mro__):
         return "; a trained model becomes a policy by recsys_env.adapters.sb3.SB3Policy(model)"
-    if inspect.isroutine(given):
-        return (
-            "; if it makes a policy, give what it returns; if it chooses actions, "
-            "let it be the method act of a subclass of recsys_env.policies.Policy"
-        )
-    if hasattr(given, "act") and not isinstance(given, Policy):
-        return "; let its class be a subclass of recsys_env.policies.Policy"
     return ""
 
 
 def _loader(checkpoint: Path) -> Callable[[Path], Any]:
-    """Return the loader of a policy folder.
-
-    Raises:
-        FileError: the file is damaged, or names no loader.
-        ImportError: its loader's module is missing.
-    """
+    """Return the loader of a policy folder."""
     name, known = read_json(checkpoint, {"loader": str}, "trained policy")["loader"], loaders()
     if name not in known:
         names = f"loaders are {', '.join(known)}, and those of recsys_env.policies.register_loader"
         raise FileError(f"{checkpoint} names the loader {name!r}; {names}")
     loader = known[name]
-    if not isinstance(loader, str):
-        return loader
-    module = loader.partition(":")[0]
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if not is_missing(module, error):
-            raise
-        raise ImportError(
-            f"{checkpoint} names the loader {name!r}, which is {loader}, and there is no module {error.name!r} here; "
-            "install the package that brings it"
-        ) from error
-    return _import(loader)
+    return _import(loader) if isinstance(loader, str) else loader
 
 
 def _import(path: str) -> Callable[..., Any]:
     """Import the object that "module:attribute" names."""
     module, _, name = path.partition(":")
-    if module.startswith("."):
-        raise ValueError(f"policy {shown(path)}: module {shown(module)} is relative to nothing; give its whole name")
     try:
         found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if not is_missing(module, error):
+    except (ModuleNotFoundError, TypeError) as error:  # the other is of a relative name
+        if isinstance(error, ModuleNotFoundError) and not is_missing(module, error):
             raise ImportError(f"policy {shown(path)} needs {error.name}, which is not installed") from error
         raise ValueError(
-            f"policy {shown(path)}: there is no module {shown(error.name)}; "
+            f"policy {shown(path)}: there is no module {shown(module)}; "
             "my_file.py in this folder or on PYTHONPATH is my_file:MyPolicy"
         ) from error
     if not hasattr(found, name):

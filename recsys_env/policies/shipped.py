@@ -63,9 +63,6 @@ def shipped(folder: Path, checkpoint: Path) -> Shipped | None:
 
     Args:
         checkpoint: file with the policy's digest.
-
-    Raises:
-        FileError: the card is damaged, or does not belong to this policy.
     """
     path = folder / CARD
     if not path.exists():

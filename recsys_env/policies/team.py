@@ -13,9 +13,8 @@ import numpy as np
 
 from ..addresses import without_secrets
 from ..batch.base import AnyBatch, checked_batch
-from ..batch.spaces import mask_size
 from ..checks import checked_seed, shown, unknown
-from .base import Policy, TeamPolicy, check_infos, feedback, team_feedback
+from .base import Policy, TeamPolicy, feedback, team_feedback
 from .registry import make_policy
 from .slates import first_candidates
 
@@ -58,15 +57,6 @@ class Team:
                 )
             name = f"{without_secrets(repr(policies[agents[0]]))} as {', '.join(agents)}"
             self._members.append(_Member(policy, agents, [envs.possible_agents.index(agent) for agent in agents], name))
-        rows, like = (envs.num_envs, envs.num_agents), envs.empty_actions()
-        mask = mask_size(envs.config, envs.shape)
-        self._given = {  # shape, and kinds of numbers in NumPy's letters
-            "observations": ((*rows, envs.layout.size), "f"),
-            "observations['action_mask']": ((*rows, mask), "iub"),
-            "actions": (like.shape, like.dtype.kind),
-            "infos['shown']": ((*rows, envs.shape.slots), "iu"),
-            "truncated": (rows[:1], "b"),
-        }
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
@@ -79,20 +69,9 @@ class Team:
         """Write the members' actions into actions[B, N, ...], given the batch's observations in its format.
 
         Raises:
-            ValueError: a policy's actions have a wrong shape, or are not integers where integers are required; or
-                `observations` or `actions` do not have the batch's shape.
-            TypeError: `observations` or `actions` are not such arrays.
+            ValueError: a policy's actions have a wrong shape, or are not integers where integers are required.
         """
         flat, masks = self.envs._flat(observations)
-        if self.envs.config.mask_actions:
-            self._check("observations['action_mask']", masks)
-        self._check("observations", flat)
-        self._check("actions", actions)
-        if actions.itemsize < 4 or not actions.flags.writeable:  # narrower ones do not hold every item
-            raise TypeError(
-                f"actions = {shown(actions)} of dtype {actions.dtype} must be writeable, with 4 bytes or more for a "
-                "number, as empty_actions() makes them"
-            )
         for member in self._members:
             at = member.columns
             pages, began = int((self.envs.next_visitor[:, at] >= 0).sum()), time.perf_counter()
@@ -110,10 +89,7 @@ class Team:
 
         Raises:
             NotImplementedError: a member cannot say, or pages do not show what policies pick; the message says why.
-            ValueError: `actions` do not have the batch's shape.
-            TypeError: `actions` are not such an array.
         """
-        self._check("actions", actions)
         config = self.envs.config
         if config.ranked:
             raise NotImplementedError("a ranker of the platform fills the pages, not the agents")
@@ -126,18 +102,6 @@ class Team:
             except NotImplementedError as error:
                 raise NotImplementedError(f"{', '.join(member.agents)}: {error}") from None
         return found
-
-    def _check(self, name: str, array: Any) -> None:
-        """Raise unless this array has the shape and kind of dtype of the batch."""
-        shape, kinds = self._given[name]
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
-            found = f" of dtype {array.dtype}" if isinstance(array, np.ndarray) else ""
-            what = {"f": "floats", "b": "truth values"}.get(kinds, "whole numbers")
-            raise TypeError(f"{name} = {shown(array)}{found} must be an array {list(shape)} of {what}")
-        if array.shape != shape:
-            raise ValueError(
-                f"{name} = {shown(array)} of shape {list(array.shape)} must have the batch's shape {list(shape)}"
-            )
 
     def costs(self) -> dict[str, float]:
         """Return the cost per page of one member since the policies were bound; empty before the first page.
@@ -162,15 +126,7 @@ class Team:
                 raise ValueError(f"{', '.join(member.agents)}: {member.policy.failure}")
 
     def observe(self, infos: Mapping[str, Any], truncated: np.ndarray) -> None:
-        """Let the members learn from a step; the copies `truncated` [B] have begun another episode.
-
-        Raises:
-            TypeError, ValueError, KeyError: these are not the infos and `truncated` of a step of this batch; no member
-                has learned from them.
-        """
-        check_infos(infos)
-        self._check("infos['shown']", infos["shown"])
-        self._check("truncated", truncated)
+        """Let the members learn from a step; the copies `truncated` [B] have begun another episode."""
         for member in self._members:
             member.policy.observe(member.feedback(infos))
             if truncated.any():
@@ -198,26 +154,15 @@ class _Member:
         return self.numbers if isinstance(self.policy, TeamPolicy) else self.numbers[0]
 
     def bind(self, envs: AnyBatch, seed: int) -> None:
-        if isinstance(self.policy, TeamPolicy):
-            self.policy.bind(envs, self.agents, seed)
-        else:
-            self.policy.bind(envs, self.agents[0], seed)
+        agents: Any = self.agents if isinstance(self.policy, TeamPolicy) else self.agents[0]
+        self.policy.bind(envs, agents, seed)
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None, like: np.ndarray) -> np.ndarray:
-        """Return the policy's actions, which have the shape and kind of its part of `like`.
-
-        Args:
-            observations, masks, like: [B, N, ...] of all agents; masks None without `mask_actions`.
-
-        Raises:
-            ValueError: the policy acted with something else.
-        """
+        """Return the policy's actions, given arrays [B, N, ...] of all agents; they have the shape and kind of its part
+        of `like`."""
         at = self.columns
-        acted, wanted = self.policy.act(observations[:, at], None if masks is None else masks[:, at]), like[:, at]
-        try:
-            chosen = np.asarray(acted)
-        except (ValueError, TypeError):
-            raise ValueError(f"policy {self.name} acted with {shown(acted)}, which is no array") from None
+        wanted = like[:, at]
+        chosen = np.asarray(self.policy.act(observations[:, at], None if masks is None else masks[:, at]))
         if chosen.shape != wanted.shape or not np.can_cast(chosen.dtype, wanted.dtype, "same_kind"):
             raise ValueError(
                 f"policy {self.name} acted with {chosen.dtype}{list(chosen.shape)}, "
@@ -232,10 +177,8 @@ class _Member:
 
     def first_candidates(self) -> np.ndarray:
         """Return the actions that are shown when the policy takes too long."""
-        envs = self.policy.envs
-        if isinstance(self.policy, TeamPolicy):
-            return np.stack([first_candidates(envs, index) for index in self.policy.indices], axis=1)
-        return first_candidates(envs, self.policy.index)
+        each = [first_candidates(self.policy.envs, number) for number in self.numbers]
+        return np.stack(each, axis=1) if isinstance(self.policy, TeamPolicy) else each[0]
 
 
 def _made(policies: Mapping[str, str | Policy]) -> dict[str, Policy]:
