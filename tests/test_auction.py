@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worlds import bound
 
-from recsys_env import TASKS, VectorEnv, exact, replace, text_env, vector_env
+from recsys_env import TASKS, VectorEnv, exact, replace
 from recsys_env.config.fields import AUCTION_FIELDS
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.log import EpisodeLog
 from recsys_env.evaluation.metrics import measure
-from recsys_env.policies import make_policy
 
 TASK = TASKS["auction-v0"]
 SMALL: dict[str, Any] = {
@@ -199,23 +199,11 @@ def test_auctions_that_are_not_well_defined_are_refused(changes: dict[str, Any],
         replace(TASK, changes)
 
 
-def test_bidders_need_an_auction_and_pacing_a_budget() -> None:
-    envs = vector_env("duel-v1", 1)
-    with pytest.raises(ValueError, match="page = 'rows' has nothing to bid for"):
-        make_policy("auction-truthful").bind(envs, envs.possible_agents[0], 0)
-    for changes in ({"offer": {"budget": 0.0}}, {"roles": ({"name": "bidder", "hidden": ("budget",)},)}):
-        with pytest.raises(ValueError, match=r"bidder_0 cannot pace a budget: it needs offer.budget > 0, not"):
-            make_policy("auction-pacing").bind(VectorEnv(replace(TASK, changes), 1), "bidder_0", 0)
-    with pytest.raises(ValueError, match="page = 'auction' has no pages in words"):
-        text_env(TASK)
-
-
 # ------------------------------------------------------------------------------------------------ policies
 
 
 def actions_of(name: str, envs: VectorEnv) -> np.ndarray:
-    policy = make_policy(name)
-    policy.bind(envs, "bidder_1", 0)
+    policy = bound(envs, name, "bidder_1")
     observations = envs.observations
     return policy.act(observations[:, 1])
 
@@ -248,19 +236,6 @@ EPISODES = 48
 
 def surplus(name: str) -> float:
     return float(episode_returns(TASK, name, EPISODES, seed=10_000).mean())
-
-
-def test_budgets_are_half_of_what_truthful_bidders_would_spend() -> None:
-    envs, team, observations = begin_episodes(
-        replace(TASK, {"offer": {"budget": 0.0}}), "auction-truthful", EPISODES, 0
-    )
-    actions, paid, pages = envs.empty_actions(), 0.0, 0
-    for _ in range(envs.config.horizon):
-        team.act(observations, actions)
-        observations, _, _, _, infos = envs.step(actions)
-        paid, pages = paid + infos["payment"].sum(), pages + (infos["visitor"][:, 0] >= 0).sum()
-    spent = paid / pages / envs.num_agents * TASK.offer.refill_period
-    assert TASK.offer.budget == pytest.approx(spent / 2, rel=0.02)
 
 
 def test_pacing_earns_more_than_truth_and_a_ring_more_than_pacing() -> None:
@@ -367,26 +342,6 @@ def test_a_finite_auction_is_what_the_rules_enumerate() -> None:
     assert all(best[0][pair] and best[1][pair] for pair in found)
     value, _ = exact.team_optimum(game)
     assert float(game.initial @ value) == pytest.approx(by_hand.sum(0).max(), abs=1e-6)
-
-
-def test_a_played_finite_auction_agrees_with_its_table() -> None:
-    config = replace(TASK, FINITE)
-    game = exact.tabulate(config)
-    envs, rng = VectorEnv(config, 512), np.random.default_rng(0)
-    envs.reset(seed=0)
-    counts, sums = np.zeros_like(game.transitions), np.zeros((*game.rewards.shape[1:], 2))
-    for _ in range(24):
-        before, actions = game.states_of(envs), rng.integers(0, 2, (512, 2))
-        joint = actions @ (2, 1)
-        np.add.at(sums, (before, joint), envs.expected_feedback(actions)["individual_reward"])
-        envs.step(actions)
-        np.add.at(counts, (before, joint, game.states_of(envs)), 1)
-    total = counts.sum(-1, keepdims=True)
-    assert (total > 100).all()
-    spread = np.sqrt(game.transitions * (1 - game.transitions) / total)
-    assert (np.abs(counts / total - game.transitions) <= 5 * spread + 1e-9).all()
-    rewards = game.individual_rewards.transpose(1, 2, 0)
-    assert (np.abs(sums / total - rewards) <= 5 * VALUE / np.sqrt(total) + 1e-6).all()  # of ties, which are drawn
 
 
 def test_bidders_who_see_the_last_price_can_react_to_it() -> None:

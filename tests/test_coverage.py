@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
+from worlds import bound_team
 
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.evaluation import episode_returns
@@ -65,9 +66,7 @@ def test_central_shows_the_best_page() -> None:
     envs = vector_env("coverage-v0", 64)
     envs.reset(seed=1)
     values, topic = page_values(envs), envs.world.items["topic"]
-    team = [make_policy("central") for _ in envs.possible_agents]
-    for agent, policy in zip(envs.possible_agents, team, strict=True):
-        policy.bind(envs, agent, 0)
+    team = bound_team(envs, "central")
     shown = topic[np.stack([policy.act(envs.observations[:, n]) for n, policy in enumerate(team)], 1) // 4]
     rows, intents = np.flatnonzero(envs.active[:, 0]), envs.next_page["intent"]
     mine = values[rows, intents[rows], shown[rows, 0], shown[rows, 1]]
@@ -106,9 +105,7 @@ def test_central_arranges_slates_as_well(page: str) -> None:
         if len(set(pages)) == 4 or (page == "rows" and len(set(pages[:2])) == len(set(pages[2:])) == 2)
     ]
     every = np.stack([own[pages] for pages in full])
-    team = [make_policy("central") for _ in envs.possible_agents]
-    for agent, policy in zip(envs.possible_agents, team, strict=True):
-        policy.bind(envs, agent, 0)
+    team = bound_team(envs, "central")
     mine = envs.expected_feedback(np.stack([policy.act(envs.observations[:, n]) for n, policy in enumerate(team)], 1))
     np.testing.assert_allclose(mine["individual_reward"].sum(1), every.max(0), rtol=1e-6)
 

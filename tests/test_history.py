@@ -66,29 +66,3 @@ def test_it_is_a_list_per_visitor() -> None:
     assert forgotten > 10
     history.clear()
     assert not history.recall(envs.next_visitor[:, 1]).any()
-
-
-def test_who_was_not_seen_for_longest_makes_room() -> None:
-    history = History(np.eye(2), rows=1, length=2, visitors=2)
-    nothing = np.zeros((1, 1), bool)
-
-    def show(visitor: int, item: int) -> None:
-        history.observe(
-            {
-                "visitor": np.array([visitor]),
-                "shown": np.array([[item]]),
-                "clicked": nothing,
-                "cart": nothing,
-                "bought": nothing,
-            }
-        )
-
-    def known(visitor: int) -> float:
-        return float(history.recall(np.array([visitor]))[0, :, 0].sum())
-
-    for visitor in (5, 7, 5, 9):  # 9 takes the place of 7
-        show(visitor, 0)
-    assert [known(visitor) for visitor in (5, 7, 9, -1)] == [2, 0, 1, 0]
-    show(7, 1)
-    assert [known(visitor) for visitor in (5, 7, 9)] == [0, 1, 1]
-    assert history.recall(np.array([7]))[0, 1, len(FLAGS) + 1] == 1

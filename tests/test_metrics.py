@@ -80,9 +80,7 @@ def test_what_is_no_metric_is_named() -> None:
         """Mine."""
         return np.zeros(3)
 
-    with pytest.raises(
-        ValueError, match=r"metric 'ctr' is .*metrics:ctr already; choose another"
-    ):
+    with pytest.raises(ValueError, match=r"metric 'ctr' is .*metrics:ctr already; choose another"):
         metric("clicks", "higher", "me")(ctr)
     ctr.__name__ = "mine"
     metric("clicks", "higher", "me")(ctr)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worlds import bound, bound_team
 
 from recsys_env import VectorEnv, WorldConfig, replace, task_config, vector_env
 from recsys_env.evaluation import episode_returns
@@ -89,8 +90,7 @@ def test_the_posterior_is_that_of_the_rules() -> None:
     """Against enumeration, where all people are of one of four kinds."""
     envs = vector_env(KINDS, 40)
     envs.reset(seed=5)
-    policy = Observer(particles=512)
-    policy.bind(envs, "recommender_0", seed=1)
+    policy = bound(envs, Observer(particles=512), seed=1)
     visitor, row = envs.arrays.copies["visitor"].copy(), envs.arrays.copies["row"].copy()
     at = envs.world.params["shape"][0]["profile"]
     profile = envs.arrays.vectors[np.arange(40), row, at : at + 3].astype(float)
@@ -124,8 +124,7 @@ def test_it_acts_by_what_its_agent_observed_alone() -> None:
         people = np.arange(6), row
         envs.arrays.vectors[(*people, slice(shape["profile"], shape["profile"] + 3))] = 0.3
         envs.arrays.vectors[(*people, slice(0, 3))] = envs.world.centres[taste]
-        policy = Observer()
-        policy.bind(envs, "recommender_0", seed=1)
+        policy = bound(envs, Observer(), seed=1)
         slates.append(policy.act(envs.observations[:, 0]))
     np.testing.assert_array_equal(*slates)
 
@@ -134,8 +133,7 @@ def test_it_acts_by_what_its_agent_observed_alone() -> None:
 def test_profiles_count_only_where_they_are_seen(hidden: tuple[str, ...]) -> None:
     envs = vector_env(KINDS, 50, roles=({"name": "recommender", "hidden": hidden},), observation={"profile_noise": 0.1})
     envs.reset(seed=2)
-    policy = Observer()
-    policy.bind(envs, "recommender_0", seed=1)
+    policy = bound(envs, Observer(), seed=1)
     policy.act(envs.observations[:, 0])
     tastes = policy._kept.vectors[np.arange(50), envs.arrays.copies["row"], :, :3]
     true = envs.arrays.vectors[np.arange(50), envs.arrays.copies["row"], :3]
@@ -163,9 +161,7 @@ def test_tellers_say_what_they_sold_and_earn_more_than_those_who_do_not_hear() -
     assert told > 1.08 * silent
     envs = VectorEnv(talking, 20)
     observations, _ = envs.reset(seed=1)
-    team = [make_policy("teller") for _ in envs.possible_agents]
-    for agent, policy in zip(envs.possible_agents, team, strict=True):
-        policy.bind(envs, agent, 1)
+    team = bound_team(envs, "teller", 1)
     said, sold = set[int](), [{} for _ in team]  # what each agent sold last, by copy and visitor
     for _ in range(60):
         visitor = envs.next_visitor[:, 0].copy()

@@ -15,7 +15,6 @@ import pyspiel
 from open_spiel.python import policy as spiel_policy
 from open_spiel.python import rl_environment
 from open_spiel.python.algorithms import cfr, expected_game_score, exploitability
-from test_auction import FINITE
 from test_exact_solve import random_game
 
 from recsys_env.exact import (
@@ -86,27 +85,6 @@ def test_any_number_of_agents(seed: int, agents: int, states: int) -> None:
     assert set(pure_nash(game)) == set(named_equilibria(tables, discounted(0.8)))
 
 
-def test_the_equilibria_of_a_finite_auction() -> None:
-    tables = tabulate("auction-v0", **FINITE)
-    game = to_pyspiel(tables, discounted(0.9))
-    rows, columns = np.array(game.row_utilities()), np.array(game.col_utilities())
-    stable = (rows > rows.max(0) - 1e-9) & (columns > columns.max(1, keepdims=True) - 1e-9)
-    found = {(game.row_action_name(i), game.col_action_name(j)) for i, j in np.argwhere(stable).tolist()}
-    perfect = set(named_equilibria(tables, discounted(0.9)))  # in every state, not only in those that are played
-    assert perfect
-    assert perfect <= found
-    assert len(found) < stable.size
-
-
-def test_fields_are_changed_by_keywords(duel: MarkovGame) -> None:
-    with pytest.raises(ValueError, match="give them as keywords"):
-        to_pyspiel("duel-v1,num_agents=3")
-    assert to_pyspiel("duel-v1", finite(2), num_agents=3).num_players() == 3
-    assert to_pyspiel("duel-v1", num_agents=1).num_players() == 1
-    with pytest.raises(TypeError, match="num_agents cannot change tables; give them to tabulate"):
-        to_pyspiel(duel, num_agents=3)
-
-
 # ------------------------------------------------------------------------------------------------- tick by tick
 
 
@@ -173,14 +151,3 @@ def test_agents_of_openspiel_play_it(duel: MarkovGame) -> None:
 def test_openspiel_checks_the_game_itself(duel: MarkovGame) -> None:
     """Its random playthroughs: outcomes that sum to 1, copies that go on alike, returns within their bounds."""
     pyspiel.random_sim_test(to_pyspiel(duel, finite(6)), 5, False, False)
-
-
-def test_information_grows_with_what_a_player_saw_and_did(duel: MarkovGame) -> None:
-    state = to_pyspiel(duel, finite(3)).new_initial_state()
-    state.apply_action(0)
-    state.apply_actions([1, 0])
-    state.apply_action(1)
-    assert state.information_state_string(0) == "mood 0; Y; mood 1"
-    assert state.information_state_string(1) == "mood 0; X; mood 1"
-    assert state.observation_string(0) == "tick 1: mood 1"
-    assert str(state) == "mood 0; Y X; mood 1"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import worlds
 from scipy import stats
+from worlds import bound, bound_team
 
 import recsys_env
 from benchmarks.studies.regret import enumerated
@@ -74,9 +75,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def play(envs: VectorEnv, policy: str, ticks: int, seed: int = 0) -> list[np.ndarray]:
     """Actions of a few ticks, each checked against its space and against a scalar-by-scalar reading of the mask."""
-    team = [make_policy(policy) for _ in envs.possible_agents]
-    for agent, member in zip(envs.possible_agents, team, strict=True):
-        member.bind(envs, agent, seed)
+    team = bound_team(envs, policy, seed)
     observations, _ = envs.reset(seed=seed)
     history = []
     for _ in range(ticks):
@@ -135,18 +134,6 @@ def test_every_policy_plays_grocery() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_policy_plays_every_kind_of_action(kind: str, policy: str) -> None:
     play(vector_env(SMALL, BATCH, **KINDS[kind]), policy, 35)
-
-
-def test_policies_place_what_can_be_shown() -> None:
-    """Those that choose from the catalogue leave no holes of their own while there is enough to show."""
-    for policy in ("popularity", "content", "greedy", "planner"):
-        envs = vector_env(SMALL, 50, num_agents=1, items={"stock_init": 1}, action="items", choice={"v_0": -2.0})
-        member = make_policy(policy)
-        member.bind(envs, "recommender_0", 0)
-        observations, _ = envs.reset(seed=0)
-        for _ in range(20):
-            observations, _, _, _, infos = envs.step(member.act(observations[:, 0])[:, None])
-            assert (infos["empty"] == 0).all()
 
 
 @pytest.mark.parametrize("policy", INSTALLED)
@@ -213,8 +200,7 @@ def test_greedy_is_the_best_of_all_slates(overrides: dict[str, Any]) -> None:
     """Against the exact value of every ordered slate, of any composition, in 30 different states."""
     batch = 30
     envs = vector_env(TINY, batch, **overrides)
-    greedy = Greedy()
-    greedy.bind(envs, "recommender_0", 0)
+    greedy = bound(envs, Greedy())
     observations, _ = envs.reset(seed=1)
     options = envs.shape.candidates or envs.shape.items
     slates = np.array(list(permutations(range(options), envs.config.slots)))
@@ -286,8 +272,7 @@ def test_greedy_against_a_rival_at_its_last_page() -> None:
         },
     )
     envs = vector_env(config, batch)
-    greedy = Greedy()
-    greedy.bind(envs, "recommender_0", 0)
+    greedy = bound(envs, Greedy())
     observations, _ = envs.reset(seed=1)
     rival = np.array([0, 1, 2])
     infos = envs.step(np.broadcast_to(rival, (batch, 2, 3)))[4]
@@ -324,8 +309,7 @@ def test_planner_without_a_price_is_greedy() -> None:
 def test_blind_shows_the_first_of_everything() -> None:
     for kind, expected in (("candidates", [0, 1]), ("items", [0, 1]), ("query", [0.0] * 4), ("weights", 0.0)):
         envs = vector_env(SMALL, 3, action=kind)
-        blind = make_policy("blind")
-        blind.bind(envs, "recommender_0", 0)
+        blind = bound(envs, "blind")
         action = blind.act(envs.reset(seed=0)[0][:, 0])
         np.testing.assert_array_equal(action, np.broadcast_to(expected, action.shape))
 
@@ -393,8 +377,7 @@ def test_content_knows_no_more_than_its_role_sees() -> None:
     not."""
     for hidden, blind in ((("profile", "clicked_mean", "topic_counts"), True), ((), False)):
         envs = vector_env(SMALL, 200, num_agents=1, roles=({"hidden": hidden},), users={"habit_size": 0})
-        content = make_policy("content")
-        content.bind(envs, "recommender_0", 0)
+        content = bound(envs, "content")
         observations, _ = envs.reset(seed=0)
         before = content.act(observations[:, 0]).copy()
         p = envs.world.params[0]["shape"]
@@ -431,8 +414,7 @@ def test_only_oracles_know_what_attributes_depend_on_of_the_visitor(policy: str,
     """A part of the visitor's latent state that changes behind its back changes nothing for `content`."""
     choice = {"beta_satiation": 3.0, "beta_price": 1.0, "beta_intent": 3.0, "beta_repeat": 2.0, "beta_partner": 3.0}
     envs = vector_env(SMALL, 200, num_agents=1, choice=choice, users={"habit_size": 4}, items={"price_log_sd": 1.0})
-    player = make_policy(policy)
-    player.bind(envs, "recommender_0", 0)
+    player = bound(envs, policy)
     observations, _ = envs.reset(seed=0)
     for _ in range(5):
         observations = envs.step(envs.empty_actions())[0]
@@ -455,8 +437,7 @@ def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: boo
     `content`'s does not."""
     for latent, fields in (("inclusive", {}), ("trust", {"choice": {"beta_trust": 6.0}})):
         envs = vector_env("ecommerce-v1", 200, **fields)
-        player = make_policy(policy)
-        player.bind(envs, "recommender_0", 0)
+        player = bound(envs, policy)
         observations, _ = envs.reset(seed=0)
         for _ in range(20):
             observations = envs.step(envs.empty_actions())[0]
@@ -469,8 +450,7 @@ def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: boo
         same = (player.act(observations[:, 0]) == before).all(1)
         assert same.all() if blind else not same.all()
     envs = vector_env("duel-v1", 8)
-    player = make_policy("content")
-    player.bind(envs, "recommender_0", 0)
+    player = bound(envs, "content")
     observations, _ = envs.reset(seed=0)
     before = player.act(observations[:, 0]).copy()
     envs.arrays.users["mood"][:] = 2
@@ -482,9 +462,7 @@ def test_content_knows_neither_rivals_nor_trust_nor_mood(policy: str, blind: boo
 
 def test_unknown_policies_suggest_the_nearest(tmp_path: Path) -> None:
     for call in (make_policy, lambda name: episode_returns(SMALL, name, 2, seed=0)):
-        with pytest.raises(
-            ValueError, match=r"unknown policy 'greedi' \(did you mean 'greedy'\?\); policies are"
-        ):
+        with pytest.raises(ValueError, match=r"unknown policy 'greedi' \(did you mean 'greedy'\?\); policies are"):
             call("greedi")
     with pytest.raises(ValueError, match=r"there is no folder of this name with a policy\.json"):
         make_policy(tmp_path)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worlds import bound_team
 
 from recsys_env import TASKS, VectorEnv, task_config, vector_env
 from recsys_env.evaluation import episode_returns
-from recsys_env.policies import Central, Greedy, Planner
+from recsys_env.policies import Central, Planner
 
 DUEL = TASKS["pricing-duel-v0"]
 LEVELS = DUEL.offer.levels
@@ -145,9 +146,7 @@ def test_the_engine_plays_the_game_that_was_solved(policy: tuple[int, int, int])
 def test_central_prices_for_both_sellers() -> None:
     """What a page pays both together is the most that any pair of levels pays."""
     envs = vector_env(DUEL, 100)
-    players = [Central() for _ in envs.possible_agents]
-    for agent, player in zip(envs.possible_agents, players, strict=True):
-        player.bind(envs, agent, 0)
+    players = bound_team(envs, "central")
     observations, _ = envs.reset(seed=0)
     for _ in range(5):
         levels = np.stack([player.act(observations[:, n]) for n, player in enumerate(players)], 1)
@@ -178,9 +177,7 @@ def test_the_market_is_a_dilemma() -> None:
 def test_greedy_prices_as_the_myopic_seller() -> None:
     """Its level maximises what this page pays against the rival's last inclusive value."""
     envs = vector_env(DUEL, 200)
-    players = [Greedy() for _ in envs.possible_agents]
-    for agent, player in zip(envs.possible_agents, players, strict=True):
-        player.bind(envs, agent, 0)
+    players = bound_team(envs, "greedy")
     observations, _ = envs.reset(seed=0)
     seen = set()
     for _ in range(40):
@@ -202,17 +199,6 @@ def central_actions(envs: VectorEnv, observations: np.ndarray) -> np.ndarray:
         player.bind(envs, agent, 0)
         actions[:, n] = player.act(observations[:, n])
     return actions
-
-
-def test_central_shows_nothing_twice_on_a_shared_page() -> None:
-    envs = vector_env(
-        DUEL, 8, **{**SELLERS, "slots": 2, "page": "shared", "offer": {"kind": "none"}, "static_weights": {}}
-    )
-    observations, _ = envs.reset(seed=0)
-    for _ in range(20):
-        observations, _, _, _, infos = envs.step(central_actions(envs, observations))
-        shown = infos["shown"].reshape(8, -1)[infos["visitor"].max(1) >= 0]
-        assert (np.sort(shown, axis=1) == [-1, -1, 0, 1, 2, 3]).all()  # what is chosen twice would leave a hole
 
 
 def test_no_other_price_of_one_seller_would_earn_all_together_more() -> None:

@@ -196,18 +196,11 @@ class Noisy(Content):
         return self.rng.permuted(super().act(observations, mask), axis=1)
 
 
-class NoisyRanker(Scores):
-    def score(self, observations: np.ndarray) -> np.ndarray:
-        return self.rng.random(self.items.shape)
-
-
 @pytest.mark.parametrize(
     ("changes", "policy", "reason"),
     [
         ({}, Noisy, "recommender_0: Noisy does not say how likely its pages are: it neither defines probabilities"),
-        ({}, NoisyRanker, "recommender_0: NoisyRanker does not say how likely its pages are"),
         ({}, lambda: "thompson", "recommender_0: Thompson does not say how likely its pages are: it ranks by"),
-        ({}, lambda: "observer", "recommender_0: Observer does not say how likely its pages are: it chooses by"),
         ({"action": "query"}, Random, "recommender_0: Random draws a uniform vector where action = 'query'"),
         ({"observation": {"delay": 1.0}}, Content, "pages that are late show the first candidates"),
     ],

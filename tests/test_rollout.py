@@ -166,16 +166,6 @@ def test_what_rollout_refuses(policies: Any, what: str) -> None:
     if callable(policies):
         with pytest.raises(RuntimeError, match="call reset"):
             envs.step(envs.empty_actions())
-        other = recsys_env.vector_env("ecommerce-v1", 2)
-        other.reset(seed=0)
-        np.testing.assert_array_equal(envs.reset()[0], other.reset()[0])  # the seed is kept
-    envs.reset(seed=0)
-    with pytest.raises(ValueError, match="ticks"):
-        recsys_env.rollout(envs, "blind", 0)
-    with pytest.raises(ValueError, match="is not compiled"):
-        recsys_env.rollout(envs, {agent: Otherwise(spread) for agent in envs.possible_agents}, 3)
-    with pytest.raises(TypeError, match=r"function = .* must be a function of numba.njit"):
-        CompiledPolicy(len)
 
 
 @numba.njit

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from worlds import bound
 
 pytest.importorskip("rich")
 pytest.importorskip("tyro")
@@ -136,8 +137,7 @@ def test_those_who_cooperate_are_not_punished() -> None:
 def test_prices_follow_the_others(policy: str, below: int) -> None:
     """At the rival's last level, or one below it, and never below the lowest."""
     envs = vector_env("pricing-duel-v0", 16, arrival={"d_0": 0.0})  # the visitor stays the same
-    member = make_policy(policy)
-    member.bind(envs, envs.possible_agents[0], 0)
+    member = bound(envs, policy)
     observations, _ = envs.reset(seed=0)
     assert (member.act(observations[:, 0]) == 3 - below).all()  # nobody has offered anything yet
     for level in (6, 2, 1, 0):

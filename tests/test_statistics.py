@@ -131,19 +131,6 @@ def test_a_summary_grows_by_what_is_played_later() -> None:
     assert moved["half"]["run_scores"] == anew["half"]["run_scores"]
 
 
-def test_learners_had_the_same_time_to_learn() -> None:
-    def learning(warmup: int, team: str) -> list[dict[str, Any]]:
-        return [{**result, "learns": True, "warmup": warmup} for result in made_up({team: {0: 1.0, 1: 2.0}})]
-
-    once = summary([*made_up(ENDS), *learning(1, "one")])
-    with pytest.raises(
-        ValueError, match="policies that learn had 0 and 1 warm-up episodes on ecommerce-v1: they cannot be compared"
-    ):
-        merged(once, summary([*made_up(ENDS), *learning(0, "other")]))
-    with pytest.raises(ValueError, match="policies that learn had 1 and 2 warm-up episodes"):
-        summary([*made_up(ENDS), *learning(1, "one"), *learning(2, "other")])
-
-
 def test_aggregates_over_tasks() -> None:
     better = {0: 2.0, 1: 3.5, 2: 4.5, 3: 5.0}
     state = np.random.get_state()[1].copy()

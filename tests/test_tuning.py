@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from worlds import SMALL
+from worlds import SMALL, bound
 
 from recsys_env import replace, task_config, vector_env
 from recsys_env.__main__ import main
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval, tuning
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
 from recsys_env.evaluation.tuning import Budget, best_ranker, cross_entropy, tune_planner
-from recsys_env.files import read_json, signed, write_json
-from recsys_env.policies import CHECKPOINT, Planner, make_policy
+from recsys_env.policies import Planner, make_policy
 from recsys_env.policies.linear import LinearRanker, save_ranker, weight_names
 
 MARKET = replace(
@@ -68,8 +66,7 @@ def test_a_ranker_shows_what_its_weights_and_the_state_say() -> None:
     envs = vector_env(SMALL, 60)
     rng, names = np.random.default_rng(0), ("session_page", "visits")
     weights = rng.normal(size=(1 + len(names), len(envs.candidate_features)))
-    policy = LinearRanker(weights, names)
-    policy.bind(envs, "recommender_0", 0)
+    policy = bound(envs, LinearRanker(weights, names))
     observations, joint = envs.reset(seed=0)[0], envs.empty_actions()
     for _ in range(5):  # later pages of a session as well
         seen = observations[:, 0].astype(float)
@@ -114,8 +111,7 @@ def test_where_agents_set_prices_static_holds_them() -> None:
     for level, place in enumerate((-1.0, -0.4, 0.0, 0.6, 1.0)):
         config = replace(MARKET, {"static_weights": {"price_level": place, "popularity": 1.0}})
         envs = vector_env(config, 3)
-        static = make_policy("static")
-        static.bind(envs, "seller_0", 0)
+        static = bound(envs, "static", "seller_0")
         assert (static.act(envs.reset(seed=0)[0][:, 0])[:, -1] == level).all()
     found = best_ranker(MARKET, budget=TINY)
     assert found.names[-1] == "price_level"
@@ -234,8 +230,7 @@ def test_an_oracle_also_ranks_by_what_is_latent(tmp_path: Path) -> None:
     names = weight_names(SMALL, envs.shape, latent=True)
     weights = np.random.default_rng(0).normal(size=(2, len(names))).round(3)
     save_ranker(tmp_path, names, {"recommender": weights})
-    policy = make_policy(str(tmp_path))
-    policy.bind(envs, "recommender_0", 0)
+    policy = bound(envs, str(tmp_path))
     observations, joint = envs.reset(seed=0)[0], envs.empty_actions()
     moods = []
     for _ in range(5):
@@ -253,23 +248,3 @@ def test_an_oracle_also_ranks_by_what_is_latent(tmp_path: Path) -> None:
             moods.append(user["satisfaction"][b])
         observations = envs.step(joint)[0]
     assert np.std(moods) > 0
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"names": ["price"]}, "has weights of price for recommender; here recommender_0 is a recommender with"),
-        ({"weights": {"seller": [[1.0]]}}, "for seller; here recommender_0 is a recommender"),
-        ({"states": ["visit"]}, "unknown field 'visit' (did you mean 'visits'?)"),
-        ({"weights": {"recommender": [[float("nan")]]}}, "must be a finite number"),
-        ({"weights": 3}, "weights must be an object"),
-    ],
-)
-def test_a_ranker_for_another_world_is_refused(change: dict[str, Any], said: str, tmp_path: Path) -> None:
-    envs = vector_env(SMALL, 1)
-    names = envs.candidate_features
-    save_ranker(tmp_path, tuple(names), {"recommender": np.ones((2, len(names)))}, ("observed_satisfaction",))
-    path = tmp_path / CHECKPOINT
-    write_json(path, signed({**read_json(path), **change}))
-    with pytest.raises(ValueError, match=re.escape(said)):
-        make_policy(str(tmp_path)).bind(envs, "recommender_0", 0)

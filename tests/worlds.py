@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recsys_env import VectorEnv, WorldConfig, Worlds
+from recsys_env.policies import make_policy
 
 SMALL = WorldConfig(
     num_agents=2,
@@ -27,3 +28,15 @@ def games_of(view: Any) -> list[VectorEnv]:
     return games_of(
         next(vars(view)[name] for name in ("batch", "vector", "numeric", "env", "envs") if name in vars(view))
     )
+
+
+def bound(envs: Any, policy: Any, agent: str | None = None, seed: int = 0) -> Any:
+    """A policy, by name or as an object, bound to one agent of a batch, by default the first."""
+    made = make_policy(policy)
+    made.bind(envs, agent or envs.possible_agents[0], seed)
+    return made
+
+
+def bound_team(envs: Any, policy: str, seed: int = 0) -> list[Any]:
+    """A policy of this name for each agent of a batch."""
+    return [bound(envs, policy, agent, seed) for agent in envs.possible_agents]

@@ -29,14 +29,9 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 def draw_scores(task: str, result: Mapping[str, Any], path: Path) -> None:
     """Draw bars of individual reward per agent and episode with 95 % intervals, best on top."""
-    teams = list(result["teams"])[::-1]
-    rows = [result["teams"][team] for team in teams]
-    figure, axes = _figure(6.5, 1 + 0.32 * len(teams))
-    names, widths = (
-        [marked(team, row["learns"]) for team, row in zip(teams, rows, strict=True)],
-        [row["ci95"] or 0 for row in rows],
-    )
-    axes.barh(names, [row["mean"] for row in rows], xerr=widths, capsize=3)
+    figure, axes = _figure(6.5, 1 + 0.32 * len(result["teams"]))
+    for team, row in reversed(result["teams"].items()):
+        axes.barh(marked(team, row["learns"]), row["mean"], xerr=row["ci95"] or 0, capsize=3, color=COLOURS[0])
     axes.set(title=task, xlabel="individual reward per agent and episode, ± 95 %")
     figure.savefig(path, dpi=100)
 
@@ -79,13 +74,8 @@ def draw_curves(title: str, curves: Mapping[str, Any], path: Path, levels: Mappi
     each seed: seeds often end in one of several equilibria, which a mean with an interval would hide.
 
     Args:
-        title: title of the picture.
         curves: learner -> agent_steps [P] and episode_reward [seeds][P], individual reward per agent and episode.
-        path: file of the picture.
         levels: rewards to compare with, drawn as dashed lines in every panel, such as {"random": 0.5, "planner": 6.2}.
-
-    Returns:
-        the figure.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, NullFormatter
@@ -130,10 +120,6 @@ def draw_comparison(
             learner and episode.
         levels: task -> name -> reward to compare with, drawn as dashed lines.
         first: learner whose line is the thickest, and above the others.
-        path: file of the picture.
-
-    Returns:
-        the figure.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
@@ -175,13 +161,8 @@ def draw_seeds(title: str, runs: Mapping[str, Sequence[float]], levels: Mapping[
     """Draw the final reward of each seed as a point, with a row for each learner.
 
     Args:
-        title: title of the picture.
         runs: learner -> individual reward per agent and episode of each seed.
         levels: rewards to compare with, drawn as vertical lines.
-        path: file of the picture.
-
-    Returns:
-        the figure, the first learner on top.
     """
     figure, axes = _figure(6.5, 1.4 + 0.32 * len(runs))
     for row, (learner, rewards) in enumerate(runs.items()):
@@ -208,14 +189,9 @@ def draw_training(
     """Draw the learning curve of one run. Policies to compare with are lines, which are named at the right.
 
     Args:
-        title: title of the picture.
         curve: agent_steps and episode_reward (individual reward per learner and episode) of each point.
         evaluations: agent_steps and own (individual rewards [E]) of each evaluation.
         table: name -> mean individual reward.
-        path: file of the picture.
-
-    Returns:
-        the figure.
     """
     from matplotlib.ticker import EngFormatter
 

@@ -8,10 +8,6 @@ are computed from runs:
 - IQM, mean and probability of improvement over the tasks of a suite, where these share one scale: the stratified
   bootstrap, over the runs of each task (Agarwal et al. 2021).
 
-With five runs, a t interval is 1.4 times as wide as with many, and a percentile bootstrap is somewhat too narrow. The
-episodes of policies that do not learn are independent, too, and would give narrower intervals. One rule for all
-policies is simpler and never overstates certainty.
-
 A stored interval is {"mean": m, "ci95": half-width of its 95 % interval, or None}.
 """
 
@@ -50,7 +46,7 @@ def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
     """
     samples = as_numbers("samples", samples).astype(float)
     if samples.ndim != 1 or not samples.size:
-        raise ValueError(f"samples of shape {list(samples.shape)} must be numbers [E], one or more")
+        raise ValueError(f"samples = {shown(samples)} of shape {list(samples.shape)} must be numbers [E], one or more")
     count = len(samples)
     if count < 2:
         return float(samples.mean()), float("nan")

@@ -2,20 +2,17 @@
 
     python -m recsys_env tournament --policies random greedy my_file:MyPolicy --tasks duel-v1 ecommerce-v1 journey-v1
 
-Each row policy plays each column policy. The row's policy has one seat, and the column's policy has all others. The
-payoff is the row's individual reward, averaged over the seats, on the same seeds for all. With two agents the policies
-also change seats. With more agents of the same role, the row plays the first seat among N - 1 of the column's. With
-several roles it plays each role in turn. In a cooperative task (`reward.sharing = 1`) the matrix contains the team's
-mean reward (cross-play, Hu et al. 2020): the loss off the diagonal shows how badly policies that were not trained
-together cooperate. It is computed for all policies, and separately for the seeds of each learner, among which skill is
-equal:
+Each row policy plays each column policy: it has one seat, and the column's policy has all others. The payoff is the
+row's individual reward, averaged over the seats, on the same seeds for all. With two agents the policies also change
+seats. With more agents of the same role, the row plays the first seat. With several roles it plays each role in turn.
 
-    python -m recsys_env tournament --policies "runs/ppo-torch-{task}-0" "runs/ppo-torch-{task}-1" --tasks journey-v1
+In a cooperative task (`reward.sharing = 1`) the matrix contains the team's mean reward (cross-play, Hu et al. 2020).
+The loss off the diagonal shows how badly policies that were not trained together cooperate. It is computed for all
+policies, and for the seeds of each learner, among which skill is equal.
 
 Alpha-rank (Omidshafiei et al. 2019, `open_spiel`) treats the matrix as a symmetric game of two populations, in the
-limit of strong selection. Its mass is where one-sided improvements lead, and the payoff of a policy against itself
-counts. That limit treats every difference as real, so the mass is averaged over bootstrap resamples of the runs.
-Intervals: see `recsys_env.evaluation.statistics`.
+limit of strong selection. That limit treats every difference as real, so the mass is averaged over bootstrap resamples
+of the runs.
 """
 
 from __future__ import annotations

@@ -78,7 +78,6 @@ class _Assortment(Policy):
 
     @property
     def compiled(self) -> bool:  # type: ignore[override]
-        # A subclass may act otherwise.
         return type(self) in (Popularity, Content, Greedy, Planner) and not self.envs.config.continuous
 
     def actor(self, ticks: int) -> Actor:

@@ -177,8 +177,10 @@ class _Member:
 
     def first_candidates(self) -> np.ndarray:
         """Return the actions that are shown when the policy takes too long."""
-        each = [first_candidates(self.policy.envs, number) for number in self.numbers]
-        return np.stack(each, axis=1) if isinstance(self.policy, TeamPolicy) else each[0]
+        policy = self.policy  # its own numbers are those of the full batch, of which `envs` may show a part
+        if isinstance(policy, TeamPolicy):
+            return np.stack([first_candidates(policy.envs, index) for index in policy.indices], axis=1)
+        return first_candidates(policy.envs, policy.index)
 
 
 def _made(policies: Mapping[str, str | Policy]) -> dict[str, Policy]:
