@@ -241,7 +241,10 @@ def test_resume_plays_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
         (["evaluate", "--policies"], "--policies names nothing"),
         (["evaluate", "--policies", "my_file.py:Mine"], "my_file.py in this folder or on PYTHONPATH is my_file:MyP"),
         (["evaluate", "--scenarios", "duel-v1/greedy", "--tasks", "duel-v1"], "--tasks does not go with --scenarios"),
-        (["tournament", "--policies", "recommender_0=random,recommender_1=greedy"], "is a team; a tournament is pl"),
+        (
+            ["tournament", "--policies", "recommender_0=random,recommender_1=greedy"],
+            "is a team; give single policies here",
+        ),
         (["tournament", "--tasks", "duel-v1,num_agents=1"], "has one agent, which has nobody to play against"),
     ],
 )
