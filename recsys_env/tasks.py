@@ -32,6 +32,7 @@ from .config import (
     WorldConfig,
     for_catalogue,
 )
+from .fitted import FittedWorld
 from .libraries import is_missing
 from .settings import replace
 
@@ -862,8 +863,7 @@ def task_config(
     """
     if isinstance(task, str):
         if task.endswith(".npz"):
-            fitting = importlib.import_module("recsys_env.fitting")  # which itself imports this module
-            world: WorldConfig = fitting.FittedWorld.load(task)
+            world: WorldConfig = FittedWorld.load(task)
             return replace(world, overrides)
         module, _, task = task.rpartition(":")
         if module:

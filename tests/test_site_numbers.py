@@ -42,7 +42,7 @@ from benchmarks.compat.snippets import ROOT, pages
 from recsys_env import TASKS, Catalogue, WorldConfig, exact, game_batch, world
 from recsys_env.cli import CATALOGUES
 from recsys_env.evaluation.report import Command
-from recsys_env.fitting.world import CLICKS_PER_PAGE
+from recsys_env.fitted import CLICKS_PER_PAGE
 from recsys_env.kernels.dynamics import SATISFACTION_RATE
 from recsys_env.language import endpoint, rules
 from recsys_env.language import pages as prompts
@@ -396,7 +396,6 @@ GIVEN_IN_DOCSTRINGS = {
     "recsys_env.experiments.Protocol": {"more than 15 % of the ticks": "what it allows"},
     "recsys_env.experiments.sparse": {"12 % of the ticks": "what it sets", "satisfaction is .8": "what it sets"},
     "recsys_env.evaluation.record": {"batches of 256": "what it sets"},
-    "recsys_env.fitting.fit": {"within 20 years": "what it allows"},
     "recsys_env.texts.measure.explained": {"fewer than 20 texts": "what it allows"},
 }
 GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {

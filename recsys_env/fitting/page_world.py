@@ -13,20 +13,19 @@ from .. import __version__
 from ..catalogue import Catalogue
 from ..checks import shown
 from ..config import SceneConfig
+from ..fitted import FittedWorld, LogFacts, PageFacts
 from ..kernels.page_choices import count_habits
 from ..libraries import library
 from ..settings import Settings, choice_field, number_field, replace
-from . import page_doubts
+from . import doubts
 from .choice_data import Pages, shown_to_users
 from .choice_model import ChoiceModel, fit_choices
 from .learned_vectors import learn_vectors
 from .logistic import grouped_logistic
-from .page_facts import PageFacts
 from .page_log import SMALLEST_COUNT, PageLog, read_pages
-from .plausibility import LARGEST, check_weight, warn_of_doubts
 from .prices import PROMOTED, mean_by, price_ratios
+from .schema import LARGEST, check_evidence, check_weight
 from .visits import Lost, activity, users_lost
-from .world import FittedWorld, LogFacts, settings_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +62,7 @@ def fit_pages(
     *,
     columns: Mapping[str, str | None] | None = None,
     items: pd.DataFrame | None = None,
+    events: Mapping[str, Any] | None = None,
     source: str = "",
     **settings: Any,
 ) -> FittedWorld:
@@ -114,34 +114,28 @@ def fit_pages(
     chosen: PageFitSettings = replace(PageFitSettings(), settings)
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")
-    pages = read_pages(log, columns, items)
+    pages = read_pages(log, columns, items, events)
     check_clicks(pages)
-    warn_of_doubts((*pages.serious, *doubts_of(pages, chosen)), stacklevel=2)
+    doubts.warn_of_doubts((*pages.serious, *doubts_of(pages, chosen)), stacklevel=2)
     return fitted_pages(pages, chosen, source)[0]
 
 
 def doubts_of(pages: PageLog, chosen: PageFitSettings) -> tuple[str, ...]:
     """What is probably wrong with a log, or lacking for a fit with these settings, beside what is serious."""
-    return *pages.doubts, *page_doubts.about_weight_of_price(pages.price, pages.item, chosen.beta_price)
+    return *pages.doubts, *doubts.about_weight_of_price(pages.price, pages.item, chosen.beta_price)
+
+
+def settings_in_words(settings: Settings) -> str:
+    """Return the settings of a fit as `--settings` takes them, such as "dims=16 habit_size=64"."""
+    return " ".join(f"{name}={value}" for name, value in vars(settings).items())
 
 
 def check_clicks(pages: PageLog) -> None:
-    """Refuse a log with too few clicks, or clicks of too few users.
-
-    Raises:
-        ValueError: there are fewer than `FEWEST_CLICKS` pages with a click, or `FEWEST_CLICKERS` users who click.
-    """
+    """Refuse a log with fewer than `FEWEST_CLICKS` pages with a click, or `FEWEST_CLICKERS` users who click."""
     chosen = pages.chosen >= 0
-    if (clicked := int(chosen.sum())) < FEWEST_CLICKS:
-        raise ValueError(
-            f"column {shown(pages.columns['event'])}: {clicked} of {len(chosen):,} pages have a click; a fit needs "
-            f"{FEWEST_CLICKS} or more"
-        )
-    if (people := len(np.unique(pages.user[chosen]))) < FEWEST_CLICKERS:
-        raise ValueError(
-            f"column {shown(pages.columns['user'])}: the clicks are of {people} users; a fit needs {FEWEST_CLICKERS} "
-            "or more"
-        )
+    found = {"pages with a click": int(chosen.sum()), "users who click": len(np.unique(pages.user[chosen]))}
+    needed = {"pages with a click": FEWEST_CLICKS, "users who click": FEWEST_CLICKERS}
+    check_evidence("the log has", found, needed, "use a longer log")
 
 
 def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> tuple[FittedWorld, ChoiceModel]:

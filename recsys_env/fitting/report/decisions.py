@@ -11,10 +11,10 @@ import numpy as np
 
 from ...batch import copy_seed
 from ...evaluation import UNSEEN, episode_returns, mean_interval
+from ...fitted import FittedWorld
 from ...libraries import library
 from ...policies import ORACLES, make_policy
 from ...settings import replace
-from ..world import FittedWorld
 
 SEED = UNSEEN
 USERS = 5000  # who visit; of more, a random sample

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...fitted import FittedWorld
 from ...libraries import library
 from ...settings import replace
 from ...vector import VectorEnv
-from ..world import FittedWorld
 from .realism import SEED
 from .split import PageSplit
 
