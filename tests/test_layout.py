@@ -25,6 +25,7 @@ LAYERS = (
     "responses",
     "config",
     "catalogue",
+    "fitted",
     "tasks",
     "scenarios",
     "cli",
