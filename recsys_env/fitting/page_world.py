@@ -69,32 +69,29 @@ def fit_pages(
     """Fit a world to a log of pages; `fit(log, origin="pages", ...)` calls it.
 
     Args:
-        log: one row for each item shown on a page, or the path of a .csv, .tsv or .parquet file with such a table,
-            which is read as by `python -m recsys_env fit`. Further rows of the same item on the same page may tell what
-            happened later.
+        log: one row for each item shown on a page, or the path of a .csv, .tsv or .parquet file with such a table.
+            Further rows of the same item on the same page may tell what happened later.
         columns: the log's column for each of these roles where it has another name than the role; None: not to be used.
-            Required are "user", "item", "event", and "page" or "time". Any other role is left out if the log has no
-            such column.
+            Required are "user", "item", "event", and "page" or "time".
 
-            - "user", "item", "page": ids of any kind that can be sorted. A page belongs to one user. Without "page",
-              rows of the same user, time and session are one page.
-            - "event": "none" or missing, "click", "cart", "purchase". The later ones imply a click. A flag of clicks
-              (0 and 1, or truth values) will do as well.
+            - "user", "item", "page": ids of any kind that can be sorted. Pages may be numbered anew for each user.
+              Without "page", rows of the same user, time and session are one page.
+            - "event": "none" or missing, "click", "cart", "purchase", or 0 and 1 or truth values for none and click.
+              Other values are mapped by `events`. The later events imply a click.
             - "time": numbers of any unit, or dates; without it, rows count as in order.
-            - "position": on the page, 1 = first. Positions that count from 0 are raised by 1.
-            - "propensity": in (0, 1]; checked. The likelihood is that of the choice from a page, whoever filled it, and
-              does not need it.
-            - "price": > 0, price asked. "discount": >= 0, what had been taken off.
-            - "quantity": > 0; checked. In a world a purchase is one unit.
+            - "position": on the page; the smallest one is the first.
+            - "propensity": in (0, 1]. The fit does not need it.
+            - "price": price asked. "discount": what had been taken off. "quantity": a purchase is one unit in a world.
             - "session": id of the visit. "agent": id of the recommender that filled the slot.
-            - "category": the item's topic; without it, all items are of one. "text": its description.
-            - "candidates": the items that retrieval offered at the page, a list of ids, or a text of ids with spaces
-              or commas between them. A report on the log compares policies by these (`report.page_values`).
+            - "category": the item's topic, as in `fit`. "text": its description.
+            - "candidates": the items that retrieval offered at the page, a list of ids, or a text of ids with spaces or
+              commas between them. A report on the log compares policies by these (`report.page_values`).
             - "popularity": the platform's own count for the item, such as the clicks so far. Without it the log's
               clicks stand in, which depend on what was shown.
         items: what the platform knows of its items: one row per item with its "item", and optionally "vector" (D
             numbers, scaled to unit norm), "price" (list price), "popularity", "category", "text". Every item of the log
             must be there. Vectors that are not given are learned from the clicks (`learned_vectors`).
+        events: event -> the value in the log that stands for it, or several: {"click": 1, "purchase": ["paid", "due"]}.
         source: origin of the data; kept in the catalogue.
         settings: fields of `PageFitSettings`, such as `habit_decay=0.99`.
 

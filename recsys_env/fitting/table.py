@@ -45,26 +45,17 @@ LABELS = ("category", "name", "text", "domain")  # of an item
 
 
 class TidyLog(NamedTuple):
-    """A checked log of purchases, whose users and items are numbered in order of their ids.
+    """A checked log of purchases, whose users and items are numbered in order of their ids."""
 
-    Attributes:
-        columns: the log's column of each role that it has.
-        lines: one row per purchase: numbers of user and item, day (since the midnight before the first purchase), date,
-            units, and paid and list price per unit, which are 1 in a log without prices.
-        items: one row per item: `LABELS` and `id`, texts.
-        user_id: [U] texts.
-        relabelled: number of items with several labels of a kind, of which the most frequent counts.
-        doubts: what is worth knowing about the log; one sentence each.
-        far: the doubt about times far from all others, "" if there is none.
-    """
-
-    columns: dict[str, str]
+    columns: dict[str, str]  # the log's column of each role that it has
+    # One row per purchase: numbers of user and item, day (since the midnight before the first purchase), date, units,
+    # and paid and list price per unit, which are 1 in a log without prices.
     lines: pd.DataFrame
-    items: pd.DataFrame
-    user_id: np.ndarray
-    relabelled: int
-    doubts: tuple[str, ...]
-    far: str
+    items: pd.DataFrame  # one row per item: `LABELS` and `id`, texts
+    user_id: np.ndarray  # [U] texts
+    relabelled: int  # items with several labels of a kind, of which the most frequent counts
+    doubts: tuple[str, ...]  # what is worth knowing about the log; one sentence each
+    far: str  # the doubt about times far from all others, "" if there is none
 
 
 def purchase_table(log: Any, columns: Mapping[str, str | None] | None) -> Any:
