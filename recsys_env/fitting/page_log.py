@@ -15,6 +15,7 @@ from .candidates import read_candidates
 from .log_file import as_table
 from .schema import (
     EVENTS,
+    ROLES,
     check_ids,
     codes_of,
     filled_labels,
@@ -31,24 +32,7 @@ from .table import at_most, most_frequent_label
 if TYPE_CHECKING:
     import pandas as pd
 
-PAGE_ROLES = (
-    "user",
-    "item",
-    "time",
-    "event",
-    "page",
-    "position",
-    "propensity",
-    "price",
-    "discount",
-    "quantity",
-    "session",
-    "category",
-    "text",
-    "agent",
-    "popularity",
-    "candidates",
-)
+PAGE_ROLES = tuple(role for role in ROLES if role not in ("name", "domain", "vector"))
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
 PAGE_COLUMNS = {role: role for role in (*PAGE_ROLES, "vector")}  # role -> its default column
 REQUIRED = ("user", "item", "event")  # and page or time
