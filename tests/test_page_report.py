@@ -659,9 +659,15 @@ def test_a_world_is_fitted_to_a_raw_file(
 ) -> None:
     pytest.importorskip("tyro")
     path, out, table = tmp_path / f"log.{kind}", tmp_path / "world.npz", raw(log[log["item"] < 8])
+    events = ("--events", "none=0", "click=1")
+    if kind == "csv":
+        table["clicked"], events = (
+            table["clicked"].map({0: "seen", 1: "Klick"}),
+            ("--events", "none=seen", "click=Klick"),
+        )
     table.to_csv(path, index=False) if kind == "csv" else table.astype({"offer": str}).to_parquet(path)
     words = ("--origin", "pages", "--settings", "dims=3", "habit_size=8", "--out", str(out))
-    main(("fit", str(path), "--columns", *NAMES, *words))
+    main(("fit", str(path), "--columns", *NAMES, *events, *words))
     said = capsys.readouterr().err
     assert "warning: the log has no column of pages: rows of the same user, time count as one page" in said
     assert "warning: column 'slot' counts positions from 0" in said

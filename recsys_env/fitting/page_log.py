@@ -350,9 +350,11 @@ def _ordered(
         candidates, more = read_candidates(data["candidates"], one, row_page, item_of_row, of_items["item_ids"])
         found += more
     times = data["time"].astype(str) if "time" in data else None
+    kept = ("propensity", "price", "discount")
+    of_rows: dict[str, Any] = {role: values[role][one] if role in values else None for role in kept}
     return PageLog(
         **of_items,
-        **{role: values[role][one] if role in values else None for role in ("propensity", "price", "discount")},
+        **of_rows,
         columns={role: str(column.name) for role, column in data.items()},
         start=order.start,
         row_page=order.number[codes.page],
