@@ -30,7 +30,7 @@ adapters/       the batch in each trainer library's form
 trained/        networks of trained policies, and how they are stored
 evaluation/     metrics, runs and their statistics, tournaments, replays, logs
 logs.py         logs in the forms of other libraries
-fitting/        purchase log -> FittedWorld, a config with its catalogue
+fitting/        log of purchases or pages -> FittedWorld (fitted.py), a config with its catalogue
 experiments/    A/B tests beside the true effect, off-policy estimates beside the exact value
 __main__.py     the commands (cli.py, listing.py)
 

@@ -48,13 +48,14 @@ def fit(
         out: the file.
     """
     check_writable(checked_path("out", out))
+    how: Any = origin  # which `fit` checks
     named, of_fit, meanings = _columns(columns), cli.assignments(settings), _events(events)
     with _progress() as step:
         step("fit a world")
         with warnings.catch_warnings(record=True) as doubts:
             warnings.simplefilter("always")
             with _in_one_line():
-                world = estimate.fit(log, origin=origin, columns=named, events=meanings, source=log.name, **of_fit)
+                world = estimate.fit(log, origin=how, columns=named, events=meanings, source=log.name, **of_fit)
         for doubt in doubts:
             step(f"warning: {doubt.message}")
         world.save(out)
@@ -85,9 +86,10 @@ def report(
     cli.require("evaluate", "matplotlib")
     for name in ("report.json", "report.html"):
         check_writable(checked_path("out", out) / name)
+    how: Any = origin  # which `fit` checks
     named, of_fit, meanings = _columns(columns), cli.assignments(settings), _events(events)
     with _progress() as step, _in_one_line():
-        found = assess(log, origin=origin, columns=named, events=meanings, fit_settings=of_fit, progress=step)
+        found = assess(log, origin=how, columns=named, events=meanings, fit_settings=of_fit, progress=step)
     write_json(out / "report.json", found, indent=1)
     write_page(found, out / "report.html", title=log.name)
     return {**found, "folder": str(out)}
