@@ -148,8 +148,8 @@ def fit(
             - "quantity": units in the row, from 1e-6 to 1e9; without it 1.
             - "discount": >= 0, amount taken off the row's list price; without it the list price of an item is the
               median price paid.
-            - "category": the item's category; without it all items are of one. A world holds 1,024: of more, those with
-              the most items are kept, and the others count as one.
+            - "category": the item's category; without it all items are of one. Of more than a world holds, those with the
+              most items are kept, and the others count as one.
             - "name": the item's title; without it its id. "text": its description. "domain": its part of the
               assortment, such as a department, which can define inventories (`RoleConfig.domains`).
 
