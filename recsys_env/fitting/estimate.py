@@ -142,14 +142,14 @@ def fit(
             Required are "user", "item" and "time".
 
             - "user", "item": ids of any kind that can be sorted.
-            - "time": datetimes, texts of them, seconds to nanoseconds since 1970, or dates such as 20240301; mixed time
-              zones become UTC.
+            - "time": datetimes, texts of them, seconds to nanoseconds since 1970, or dates without separators (year,
+              month, day); mixed time zones become UTC.
             - "price": price paid for the row, after discount, from 1e-6 to 1e12; without it everything costs 1.
             - "quantity": units in the row, from 1e-6 to 1e9; without it 1.
             - "discount": >= 0, amount taken off the row's list price; without it the list price of an item is the
               median price paid.
-            - "category": the item's category; without it all items are of one. Of more than a world holds, those with the
-              most items are kept, and the others count as one.
+            - "category": the item's category; without it all items are of one. Of more than a world holds, those
+              with the most items are kept, and the others count as one.
             - "name": the item's title; without it its id. "text": its description. "domain": its part of the
               assortment, such as a department, which can define inventories (`RoleConfig.domains`).
 
