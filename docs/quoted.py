@@ -13,7 +13,6 @@ from pathlib import Path
 
 import first_runs
 from measured import (
-    RESULTS,
     NotMeasured,
     earns_more,
     evidence,
@@ -28,8 +27,7 @@ from models import BESIDE, over_seeds
 from worlds_for_models import best_text, scores_of_playlist
 
 from baselines.learners import TICKS
-from baselines.paper import Study, core_hours
-from recsys_env import SUITES, TASKS, Catalogue
+from recsys_env import TASKS, Catalogue
 from recsys_env.evaluation.tuning import Budget
 from recsys_env.files import read_json
 from recsys_env.fitting import page_doubts, page_world, plausibility, visits
@@ -58,7 +56,6 @@ def numbers() -> dict[str, str]:
         kernels,
         compiled,
         searches,
-        paper,
         first_runs.numbers,
     )
     for section in sections:
@@ -286,22 +283,6 @@ def searches() -> dict[str, str]:
     times = [episodes * task.horizon / TICKS for task in TASKS.values() if task.static_weights]
     return {"search_episodes": f"{episodes:,}", "search_times": f"{min(times):.1f} to {max(times):.1f}"}
 
-
-def paper() -> dict[str, str]:
-    """What the protocol of `python -m baselines paper` plays on the suite `marl`, and the core-hours of the fastest and
-    of the slowest learner."""
-    study = Study("ppo-torch", SUITES["marl"].tasks, None, None, RESULTS / "training", 0)
-    ranked = sorted((hours, f"`{name}`", on) for name, (hours, on) in core_hours(study).items())
-    if not ranked:
-        raise NotMeasured("training")
-    tasks = sorted({task for *_, on in (ranked[0], ranked[-1]) for task in on.split(", ")})
-    return {
-        "paper_steps": f"{sum(job.algorithm.timesteps for job in study.jobs) / 1e6:.0f} million",
-        "paper_trainings": f"{len(study.jobs)}",
-        "paper_fastest": f"{ranked[0][0]:.1g} ({ranked[0][1]})",
-        "paper_slowest": f"{ranked[-1][0]:.1g} ({ranked[-1][1]})",
-        "paper_measured": listed([f"`{task}`" for task in tasks]),
-    }
 
 
 def millions(count: float) -> str:

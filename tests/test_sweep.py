@@ -17,7 +17,6 @@ from scipy.stats import binomtest
 from baselines import sweep as module
 from baselines.algorithms import ALGORITHMS
 from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, chosen, read_sweep
-from baselines.reference import jobs
 from baselines.sweep import SEEDS, best_values, changes, defaults, partner, run_of, sweep, swept
 from baselines.training import begin
 from recsys_env import cli
@@ -160,7 +159,9 @@ def test_a_round_counts_when_all_learners_have_it(tmp_path: Path) -> None:
     assert best(one=[first, second]) == best(one=[first, second], other=[first, first]) == {"gamma": 0.5}
 
 
-def test_a_variant_takes_the_settings_of_what_it_is_a_variant_of(tmp_path: Path) -> None:
+def test_a_variant_takes_the_settings_of_what_it_is_a_variant_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run(reward: float, **changed: float) -> dict[str, Any]:
         return {"changed": changed, "seed": 1, "reward": {"mean": reward, "ci95": 0.1}, "processor_seconds": 1.0}
 
@@ -169,14 +170,13 @@ def test_a_variant_takes_the_settings_of_what_it_is_a_variant_of(tmp_path: Path)
     rows = {"coverage-v0": {"beside": "", "agent_steps": 1, "rounds": [round_]}}
     stored = tmp_path / "sweep.json"
     stored.write_text(json.dumps({"learners": {"ppo-torch": rows}}))
-    assert LEARNERS["ppo-torch"].job("coverage-v0", sweep=stored).gamma == 0.9
-    assert LEARNERS["ppo-torch"].job("coverage-v0", sweep=stored).learning_rate == 0.7  # whatever the default is now
-    assert LEARNERS["ppo-torch-memory"].job("coverage-v0", sweep=stored).gamma == 0.9
-    assert LEARNERS["ppo-torch-myopic"].job("coverage-v0", sweep=stored).gamma == 0.0  # its own settings come first
-    assert LEARNERS["mappo-torch"].job("coverage-v0", sweep=stored).gamma is None
-    assert LEARNERS["ppo-torch"].job("ecommerce-v1", sweep=stored).gamma is None
-    (job, *_) = jobs(("ppo-torch",), ("coverage-v0",), stored)
-    assert job.algorithm.gamma == 0.9
+    monkeypatch.setattr("baselines.learners.SWEEP", stored)
+    assert LEARNERS["ppo-torch"].job("coverage-v0").gamma == 0.9
+    assert LEARNERS["ppo-torch"].job("coverage-v0").learning_rate == 0.7  # whatever the default is now
+    assert LEARNERS["ppo-torch-memory"].job("coverage-v0").gamma == 0.9
+    assert LEARNERS["ppo-torch-myopic"].job("coverage-v0").gamma == 0.0  # its own settings come first
+    assert LEARNERS["mappo-torch"].job("coverage-v0").gamma is None
+    assert LEARNERS["ppo-torch"].job("ecommerce-v1").gamma is None
 
 
 def test_a_learner_without_a_sweep_is_named() -> None:
