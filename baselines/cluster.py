@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,50 +74,51 @@ def connected(address: str | None) -> Iterator[None]:
         cluster.shutdown()
 
 
-def cluster(
-    address: str | None = None,
-    task: str = "duel-v1",
-    networks: Literal["rows", "shared", "independent"] = "rows",
-    env_runners: int | None = None,
-    num_envs: int = 16,
-    fragment: int = 100,
-    iterations: int = 10,
-    horizon: int = 100,
-    device: str = "auto",
-    seed: int = 0,
-    out: Path | None = None,
-) -> dict[str, Any]:
-    """Train PPO of Ray RLlib on a cluster, and print a line for each iteration.
+@dataclass(frozen=True)
+class Options:
+    """Train PPO of Ray RLlib on a cluster, and print a line for each iteration."""
 
-    Args:
-        address: of a running cluster: auto, or HEAD:6379; by default two local nodes are started.
-        task: its name; it may have fields changed after commas.
-        networks: one for all agents or one for each; rows: one for all, with a batch of the game per env runner.
-        env_runners: by default the CPUs of the cluster but one.
-        num_envs: copies of the game in each env runner.
-        fragment: ticks of each copy per iteration.
-        iterations: of training.
-        horizon: ticks per episode.
-        device: of the learner: auto, cpu or cuda.
-        seed: of training.
-        out: file for the result, JSON.
+    address: str | None = None
+    """Of a running cluster: auto, or HEAD:6379; by default two local nodes are started."""
+    task: str = "duel-v1"
+    """Its name; it may have fields changed after commas."""
+    networks: Literal["rows", "shared", "independent"] = "rows"
+    """One for all agents or one for each; rows: one for all, with a batch of the game per env runner."""
+    env_runners: int | None = None
+    """By default the CPUs of the cluster but one."""
+    num_envs: int = 16
+    """Copies of the game in each env runner."""
+    fragment: int = 100
+    """Ticks of each copy per iteration."""
+    iterations: int = 10
+    horizon: int = 100
+    """Ticks per episode."""
+    device: str = "auto"
+    """Of the learner: auto, cpu or cuda."""
+    seed: int = 0
+    out: Path | None = None
+    """File for the result, JSON."""
+
+
+def cluster(options: Options) -> dict[str, Any]:
+    """Train by these options.
 
     Returns:
         the settings, env_runners by address of their node, curve of (agent-steps, mean reward per agent and tick), and
         seconds.
     """
-    settings = {name: value for name, value in locals().items() if name not in ("address", "out")}
-    world = replace(cli.config_of(task), {"horizon": horizon, "reward": {"sharing": 1.0}})
-    in_rows = networks == "rows"
-    with connected(address):
+    settings = {name: value for name, value in vars(options).items() if name not in ("address", "out")}
+    world = replace(cli.config_of(options.task), {"horizon": options.horizon, "reward": {"sharing": 1.0}})
+    in_rows = options.networks == "rows"
+    with connected(options.address):
         if in_rows:
-            config: Any = rows(PPOConfig(), world, num_envs, device=device)
+            config: Any = rows(PPOConfig(), world, options.num_envs, device=options.device)
         else:
-            config = multi_agent(PPOConfig(), world, policies=networks, device=device)
-            config.env_runners(num_envs_per_env_runner=num_envs)
-        steps = num_envs * fragment * (world.num_agents if in_rows else 1)
-        runners = env_runners or int(ray.cluster_resources()["CPU"]) - 1
-        config.env_runners(num_env_runners=runners, rollout_fragment_length=fragment)
+            config = multi_agent(PPOConfig(), world, policies=options.networks, device=options.device)
+            config.env_runners(num_envs_per_env_runner=options.num_envs)
+        steps = options.num_envs * options.fragment * (world.num_agents if in_rows else 1)
+        runners = options.env_runners or int(ray.cluster_resources()["CPU"]) - 1
+        config.env_runners(num_env_runners=runners, rollout_fragment_length=options.fragment)
         config.training(
             train_batch_size_per_learner=runners * steps,
             minibatch_size=max(steps // 4, 256),
@@ -125,25 +127,25 @@ def cluster(
             gamma=0.95,
             entropy_coeff=0.01,
         )
-        algorithm = config.debugging(seed=seed).build_algo()
+        algorithm = config.debugging(seed=options.seed).build_algo()
         nodes = Counter(algorithm.env_runner_group.foreach_env_runner(node_of_runner, local_env_runner=False))
         by_node = {node["NodeManagerAddress"]: nodes[node["NodeID"]] for node in ray.nodes()}
         for node, count in by_node.items():
             print(f"node at {node}: {count} env runners", flush=True)
         per_step = 1 if in_rows else world.num_agents  # a row is an agent
         curve, began = [], time.perf_counter()
-        for _ in range(iterations):
+        for _ in range(options.iterations):
             report = algorithm.train()["env_runners"]
             done = int(report["num_env_steps_sampled_lifetime"]) * per_step
-            reward = report.get("episode_return_mean", float("nan")) / per_step / horizon
+            reward = report.get("episode_return_mean", float("nan")) / per_step / options.horizon
             speed = done / (time.perf_counter() - began)
             print(f"{done:>9,} agent-steps {speed:>8,.0f}/s  reward per agent and tick {reward:.3f}", flush=True)
             curve.append((done, float(reward)))
         seconds = time.perf_counter() - began
         algorithm.stop()
     result = {**provenance(), "settings": settings, "env_runners": by_node, "curve": curve, "seconds": seconds}
-    if out:
-        write_json(out, result, indent=1)
+    if options.out:
+        write_json(options.out, result, indent=1)
     return result
 
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
+from recsys_env import cli
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.files import write_json
 from recsys_env.policies import CHECKPOINT
@@ -54,26 +55,20 @@ class TrainingLoop:
         return measure(self.training, str(out)).tolist()
 
     def run(self) -> dict[str, float]:
-        """Train with a progress bar.
+        """Train, and show the progress.
 
         Returns:
             agent_steps in all; seconds (on the wall), agent_steps_per_second and environment_share of this part of the
             run, without evaluations.
         """
-        from tqdm import tqdm
-
         learner, steps, done = self.learner, self.training.algorithm.timesteps, self.learner.agent_steps
         self.training.clock.seconds = 0.0
         self._began, self._processor_began = time.perf_counter(), time.process_time()
         self._saved = self._began
-        quiet = learner.has_progress_bar
-        with tqdm(
-            total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet
-        ) as bar:
+        with cli.Progress(steps, "agent-step", done) as bar:
 
             def rollout_ended(point: Point) -> None:
-                bar.set_postfix_str(f"exploring, {point['episode_reward']:.4g} per episode", refresh=False)
-                bar.update(point["agent_steps"] - bar.n)
+                bar.show(point["agent_steps"], f"exploring, {point['episode_reward']:.4g} per episode")
                 self._rollout_ended(point)
 
             if done < steps:

@@ -65,8 +65,6 @@ class Monitor(BaseCallback):
 class SB3Learner:
     """Trains PPO; see `training.Learner`."""
 
-    has_progress_bar = False
-
     def __init__(self, training: Training, options: IPPO) -> None:
         self.training, self.options, self.envs = training, options, training.make_envs(copy=False)
         self._network = ranking_network(self.envs)

@@ -83,8 +83,6 @@ class RolloutRewards:
 class Learner(Protocol):
     """An algorithm that trains on one run; it is made with the `Training` and its options."""
 
-    has_progress_bar: bool  # whether the library shows its own
-
     @property
     def agent_steps(self) -> int:
         """Steps of learners so far, including earlier parts of a resumed run."""
