@@ -165,7 +165,7 @@ def read_sweep(path: Path) -> dict[str, Any]:
         return {}
     reward = {"mean": float, "ci95": float}
     run = {"changed": {str: float}, "seed": int, "reward": reward, "processor_seconds": float}
-    round_ = {"defaults": {str: (float, None)}, "runs": [run], "source": {str: object}}
+    round_ = {"defaults": {str: (float, None)}, "runs": [run]}
     row = {"beside": str, "agent_steps": int, "rounds": [round_]}
     learners: dict[str, Any] = read_json(path, {"learners": {str: {str: row}}}, "results of sweeps")["learners"]
     return learners

@@ -19,8 +19,7 @@ from recsys_env.files import write_json
 from recsys_env.policies import CHECKPOINT
 from recsys_env.trained.folders import copy_files
 
-from .checkpoints import RESUMED, Checkpoint
-from .training import CONFIG, CURVE, Clock, Evaluation, Learner, Point, Training
+from .training import CONFIG, CURVE, RESUMED, Checkpoint, Clock, Evaluation, Learner, Point, Training
 
 CHECKPOINT_SECONDS = 60.0
 CHOICE = 3 * UNSEEN  # plus the seed of training: the seed on which a run chooses its best policy
@@ -38,7 +37,7 @@ class TrainingLoop:
     def __init__(self, training: Training, learner: Learner) -> None:
         self.training, self.learner, checkpoint = training, learner, training.checkpoint
         self._rollouts = 0  # of this part of the run
-        if training.self_play and not training.resume:
+        if training.self_play and training.checkpoint is None:
             self._join_pool()
         self.before: list[float] = checkpoint.before if checkpoint else self._begin()
         self.curve: list[Point] = checkpoint.curve if checkpoint else []

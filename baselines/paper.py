@@ -304,10 +304,10 @@ def _protocol(jobs: Sequence[ReferenceJob], rows: Rows) -> str:
         "All agents of a task learn at the same time. A training ends with a whole rollout. Training seeds are the "
         "independent samples of all intervals, which are 95 % intervals of Student's t where nothing else is said.",
         f"Evaluation: {first.evaluations} times at equal intervals while training, {first.eval_episodes} episodes "
-        "each. The score is that of the last policy where each agent is paid for itself, and that of the best evaluation "
-        f"where all are paid the same or one agent learns. It is measured on {first.final_episodes} other episodes, "
-        f"whose seeds are {UNSEEN} + the training seed. Scores are ratios of means over the seeds that a learner and "
-        "the ends of the scale have in common, and their intervals hold the noise of the ends (delta method).",
+        "each. The score is that of the last policy where each agent is paid for itself, and that of the best "
+        f"evaluation where all are paid the same or one agent learns. It is measured on {first.final_episodes} other "
+        f"episodes, whose seeds are {UNSEEN} + the training seed. Scores are ratios of means over the seeds that a "
+        "learner and the ends of the scale have in common; their intervals hold the noise of the ends (delta method).",
         f"Settings of {name}: its defaults ({', '.join(f'{option} = {of}' for option, of in options.items())}). "
         "The settings of the published learners were chosen by sweeps.",
         "Core-hours of training and evaluation, in processor time: "

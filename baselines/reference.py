@@ -186,25 +186,19 @@ def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
     Args:
         summary: of `training_summary`.
     """
-    found = []
-    for task in dict.fromkeys(task for learner in summary["learners"].values() for task in learner["tasks"]):
-        there = {
-            name: {
-                "library": ALGORITHMS[learner["algorithm"]].library,
-                "reward": "team"
-                if learner["settings"].get("sharing", cli.config_of(task).reward.sharing) == 1
-                else "own",
-                "timesteps": LEARNERS[name].job(task).timesteps,
-                "evaluations": learner["tasks"][task]["evaluations"],
-            }
-            for name, learner in summary["learners"].items()
-            if task in learner["tasks"]
-            and LEARNERS[name].compared
-            and "gamma" not in learner["settings"]
-            and LEARNERS[name].job(task).timesteps == budget(task, LEARNERS[name].ticks)
-        }
-        found += compare(task, there)
-    return found
+    there: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, learner in summary["learners"].items():
+        for task, row in learner["tasks"].items() if "gamma" not in learner["settings"] else ():
+            timesteps = LEARNERS[name].job(task).timesteps
+            if LEARNERS[name].compared and timesteps == budget(task, LEARNERS[name].ticks):
+                sharing = learner["settings"].get("sharing", cli.config_of(task).reward.sharing)
+                there.setdefault(task, {})[name] = {
+                    "library": ALGORITHMS[learner["algorithm"]].library,
+                    "reward": "team" if sharing == 1 else "own",
+                    "timesteps": timesteps,
+                    "evaluations": row["evaluations"],
+                }
+    return [found for task, learners in there.items() for found in compare(task, learners)]
 
 
 def row_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

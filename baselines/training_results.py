@@ -14,8 +14,7 @@ from typing import Any
 
 from recsys_env.files import FileError, read_json, write_json
 
-from .checkpoints import read_curve
-from .training import CURVE, RESULT
+from .training import CURVE, RESULT, read_curve
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "training"
 DIGITS = 5  # of rewards of single episodes, and of means over few

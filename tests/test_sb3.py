@@ -20,7 +20,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
-from baselines.page_buffers import PageBuffer
+from baselines.sb3_learner import PageBuffer
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
 from recsys_env.config.settings import replace

@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 from baselines import sweep as module
 from baselines.algorithms import ALGORITHMS
 from baselines.learners import LEARNERS, MORE_SEEDS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, chosen, read_sweep
-from baselines.sweep import SEEDS, best_values, changes, defaults, partner, run_of, sweep, swept
+from baselines.sweep import SEED, changes, defaults, partner, run_of, sweep, swept
 from baselines.training import begin
 from recsys_env import cli
 
@@ -25,9 +25,7 @@ from recsys_env import cli
 def test_every_learner_has_as_many_runs() -> None:
     found = swept()
     assert {len(changes(learner)) for learner, _ in found} == {7}
-    seeds = [seed for of_round in SEEDS for seed in of_round]
-    assert len(set(seeds)) == len(seeds)
-    assert min(seeds) >= MORE_SEEDS
+    assert SEED >= MORE_SEEDS
     names = {learner.name for learner, _ in found}
     assert names == {
         name
@@ -36,9 +34,9 @@ def test_every_learner_has_as_many_runs() -> None:
     }
     for learner, task in found:
         for changed in changes(learner):
-            run = run_of(learner, task, changed, 100)
+            run = run_of(learner, task, changed)
             learners = 1 if run.background else cli.config_of(task).num_agents
-            assert (run.timesteps, run.seed) == (SHORT * min(learners, 4), 100)
+            assert (run.timesteps, run.seed) == (SHORT * min(learners, 4), SEED)
             assert all(getattr(run, name) == value for name, value in changed.items())  # none is the learner's own
             usual = learner.training(task)
             assert all(getattr(usual, name) != value for name, value in changed.items())
@@ -47,7 +45,7 @@ def test_every_learner_has_as_many_runs() -> None:
 def test_selfish_learners_are_tuned_one_at_a_time() -> None:
     """What several earn together says how far they collude."""
     for learner, task in swept():
-        training = begin(run_of(learner, task, {}, 100))
+        training = begin(run_of(learner, task, {}))
         assert training.one_reward
         several = training.config.num_agents > 1
         assert bool(training.background) == (several and training.config.reward.sharing < 1)
@@ -57,32 +55,11 @@ def test_selfish_learners_are_tuned_one_at_a_time() -> None:
     assert partner(LEARNERS["ppo-torch"], "coverage-v0") == ""
 
 
-@pytest.mark.parametrize("start", [{}, {"gamma": 0.9}, {"gamma": 0.9, "n_steps": 50}])
-def test_a_second_round_changes_one_option_of_its_start(start: dict[str, float]) -> None:
-    learner = LEARNERS["ppo-torch"]
-    found = changes(learner, start)
-    assert found[0] == start
-    assert len({tuple(sorted(changed.items())) for changed in found}) == len(found) == 7
-    usual = defaults(learner)
-    for changed in found[1:]:
-        one, other = ({**usual, **options} for options in (start, changed))
-        assert sum(one[name] != other[name] for name in usual) == 1
-
-
-def test_a_second_round_starts_from_the_best_value_of_every_option() -> None:
-    earned = [({}, 3.0), ({"gamma": 0.9}, 4.0), ({"gamma": 0.99}, 5.0), ({"n_steps": 50}, 2.0), ({"n_steps": 200}, 1.0)]
-    runs = [{"changed": changed, "reward": {"mean": mean}} for changed, mean in earned]
-    assert best_values(runs) == {"gamma": 0.99}
-    runs[3]["reward"]["mean"] = 3.5
-    assert best_values(runs) == {"gamma": 0.99, "n_steps": 50}
-
-
-def test_the_last_round_of_a_sweep_sets_the_published_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_sets_the_published_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"num_envs": 2, "n_steps": 16, "set": ("horizon=20",)}
     learners = {"tiny": ReferenceLearner("tiny", "q-table", ("duel-v1",), {**settings, "gamma": 0.9})}
     monkeypatch.setattr(module, "LEARNERS", learners)
     monkeypatch.setattr(module, "SHORT", 64)
-    monkeypatch.setattr(module, "TWO_ROUNDS", ())
     trained_learners.in_this_process(monkeypatch)
     monkeypatch.setattr(ALGORITHMS["q-table"], "swept", {"epsilon": (0.2, 0.4)})
     result = tmp_path / "sweep.json"
@@ -102,20 +79,6 @@ def test_the_last_round_of_a_sweep_sets_the_published_runs(tmp_path: Path, monke
     assert result.read_text() == before  # what is stored is not trained again
     sweep(tmp_path / "out", result, tasks=("marl",))  # the suite that has the task
     assert result.read_text() == before
-
-    monkeypatch.setattr(module, "TWO_ROUNDS", ("duel-v1",))
-    sweep(tmp_path / "out", result, tasks=("duel-v1",))
-    first, second = json.loads(result.read_text())["learners"]["tiny"]["duel-v1"]["rounds"]
-    assert first["runs"] == runs
-    assert second["runs"][0]["changed"] == best
-    settings = [{}, {"epsilon": 0.2}, {"epsilon": 0.4}]
-    assert all([run["changed"] for run in second["runs"]].count(changed) == 2 for changed in settings)
-    assert [run["seed"] for run in second["runs"]] == [101, 102] * 3
-    earned = [sum(run["reward"]["mean"] for run in second["runs"] if run["changed"] == each) for each in settings]
-    assert sum(chosen(result, "tiny", "duel-v1") == {"epsilon": 0.05, **each} for each in settings) == 1
-    assert chosen(result, "tiny", "duel-v1") in [
-        {"epsilon": 0.05, **s} for s, total in zip(settings, earned, strict=True) if total == max(earned)
-    ]
 
 
 def test_defaults_follow_from_the_sweeps() -> None:
