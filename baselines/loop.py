@@ -1,8 +1,7 @@
 """The training loop: train, evaluate now and then, and keep a policy and a checkpoint.
 
-While it trains, the policy is evaluated `--evaluations` times, on episodes that are used for nothing else. Where all
-learners are paid the same, the best one is kept, elsewhere the last one. What it earns on other episodes, ten times as
-many, is the absolute metric (Colas et al. 2018; Gorsane et al. 2022).
+The policy is evaluated `--evaluations` times, on episodes that are used for nothing else. Where all learners are paid
+the same, the best one is kept, elsewhere the last one.
 """
 
 from __future__ import annotations

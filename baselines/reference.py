@@ -5,9 +5,6 @@
     python -m baselines reference --only ppo-torch iql-torch   # some
     python -m baselines reference --marl-eval results.json     # write the stored results in marl-eval's form
 
-Every learner sees the same observations and has the same budget. What policies earn on the same seeds is in the
-leaderboard (`python -m recsys_env evaluate`).
-
 Each job is a `python -m baselines train` in a process of its own. Its policy stays in --out. Its result and learning
 curve are added to the file of its learner and task (`training_results`), which holds the settings. Jobs whose library
 is not installed (BenchMARL's) are left to a run in an environment that has it.
@@ -83,7 +80,7 @@ def reference(
     """Train the reference learners, each job once.
 
     Args:
-        out: folder for the trained policies, with a folder for each job.
+        out: folder for the trained policies.
         results: folder of the results; those that are there stay.
         workers: jobs at a time, one core each.
         only: learners to train; by default all.

@@ -118,11 +118,7 @@ class Trained:
 
 
 def groups(wanted: Sequence[ReferenceJob], runs: Path) -> list[Trained]:
-    """The learners and tasks of which finished trainings are in a folder of policies' folders.
-
-    Raises:
-        FileError: a damaged result.
-    """
+    """The learners and tasks of which finished trainings are in a folder of policies' folders."""
     found: dict[tuple[str, str], list[ReferenceJob]] = {}
     for job in wanted:
         if job.is_done(runs):
@@ -185,11 +181,7 @@ def command(argv: Sequence[str]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read the stored pieces of a learner and task.
-
-    Raises:
-        FileError: a damaged file, or one of another kind.
-    """
+    """Read the stored pieces of a learner and task; raise `FileError` if the file is damaged."""
     found: dict[str, Any] = read_json(path, _FORM, "robustness of a learner")
     return found
 
@@ -213,10 +205,7 @@ def _add(each: Trained, file: Path, name: str, settings: dict[str, Any], measure
 
 
 def add_scenarios(each: Trained, file: Path, episodes: int, out: Path) -> None:
-    """Play the scenarios of the task, and store what the learner earns there.
-
-    A scenario is missing if some policy of it cannot play the task as the learner does.
-    """
+    """Store what the learner earns in the scenarios of the task whose policies can play it as the learner does."""
     settings = each.settings(episodes=episodes)
     _add(each, file, "scenarios", settings, lambda: _scenarios(each, settings, out))
 
@@ -332,16 +321,8 @@ class Response(Job):
 
 
 def add_exploitability(each: Trained, file: Path, timesteps: int, out: Path, workers: int) -> None:
-    """Measure for each seed what one agent of each role gains from its best response, and store it.
-
-    Args:
-        timesteps: agent-steps of each training of a response.
-        out: folder of the trained responses.
-        workers: trainings at a time.
-
-    Raises:
-        ValueError: trainings failed.
-    """
+    """Store what one agent of each role gains from its best response to each seed; raise `ValueError` if trainings of
+    responses failed."""
     budget = vars(SEARCH) | {"timesteps": timesteps, "gain_episodes": GAIN_EPISODES}
     _add(each, file, "exploitability", each.settings(**budget), lambda: _gains(each, timesteps, out, workers))
 
@@ -385,11 +366,8 @@ def responses_to(each: Trained, seed: int, timesteps: int) -> list[Response]:
 
 
 def gains(each: Trained, seed: int, responses: Mapping[str, Path]) -> dict[str, Any]:
-    """What agents gain from their best responses: agent -> reply, paid, gain.
-
-    Args:
-        responses: agent -> folder of the trained response. Partners that know no more than agents are candidates, too.
-    """
+    """What agents gain from their best responses: agent -> reply, paid, gain. Candidates are the trained responses
+    (agent -> folder) and the partners that know no more than agents."""
     config, found = each.config, {}
     scripted = [p for p in partners(config) if knowledge(p) == knowledge("content")]
     for agent, folder in responses.items():

@@ -14,8 +14,8 @@ the best one of the run where all learners are paid the same, else the last one.
     checkpoint.npz         where `--resume` continues, if config.json has the same settings
     result.json            what `train` returns
 
-From the command line to the gradient step, the modules are `train.py` (words to options), `options.py` and
-`algorithms.py` (options), `training.py` (a run), `loop.py` (the training loop), and the algorithm's learner.
+From the command line to the gradient step: `train.py`, `algorithms.py` (options), `training.py` (a run), `loop.py` (the
+training loop), and the algorithm's learner.
 """
 
 from __future__ import annotations
@@ -130,11 +130,8 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
 
 
 def _keep_memory() -> None:
-    """Let freed memory stay with the process, where the C library is GNU's.
-
-    A batch of a large network needs the same hundreds of megabytes as the one before. By default they go back to the
-    system each time, and zeroing new pages takes up to a third of the time of training.
-    """
+    """Let freed memory stay with the process, where the C library is GNU's: zeroing hundreds of new megabytes for each
+    batch takes up to a third of the time of training."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         for option, value in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26), (_MMAP_MAX, 0)):
@@ -180,11 +177,8 @@ def _try_policies(training: Training) -> None:
 
 
 def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
-    """Measure the policies to compare with and the trained one: same background policies, common seeds.
-
-    Returns:
-        a row for each policy, and individual rewards [E] of the trained one.
-    """
+    """Return a row for each policy to compare with and for the trained one, on common seeds, and individual rewards [E]
+    of the trained one."""
     from recsys_env.evaluation import place_on_scale, scale_ends
     from recsys_env.evaluation.statistics import interval
 
@@ -200,11 +194,7 @@ def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def command(argv: Sequence[str]) -> None:
-    """Run `python -m baselines train`: the first word is the algorithm's name, the others are its options.
-
-    Args:
-        argv: without the program's name.
-    """
+    """Run `python -m baselines train`: the first word is the algorithm's name, the others are its options."""
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:15} {kind.about()}" for name, kind in ALGORITHMS.items())
         print("usage: python -m baselines train ALGORITHM [-h] [OPTIONS]\n")

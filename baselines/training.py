@@ -60,12 +60,7 @@ class Evaluation(TypedDict):
 
 
 class RolloutRewards:
-    """Collects the individual rewards of a rollout, which become a point of the learning curve.
-
-    Args:
-        horizon: ticks per episode, to which rewards are scaled.
-        ended: called with the point.
-    """
+    """Collects the individual rewards of a rollout, and calls `ended` with a point of the learning curve."""
 
     def __init__(self, horizon: int, ended: Callable[[Point], None]) -> None:
         self._horizon, self._ended = horizon, ended
@@ -81,10 +76,8 @@ class RolloutRewards:
         return self._horizon * float(np.mean(self._own))
 
     def end(self, agent_steps: int) -> None:
-        """Report the point of the curve after `agent_steps` steps of learners, and begin the next rollout.
-
-        Call it once the policy has learned from the rollout, because the policy may be evaluated then.
-        """
+        """Report the point of the curve, and begin the next rollout. Call it once the policy has learned from this one,
+        because the policy may be evaluated then."""
         reward = self.per_episode
         self._own.clear()
         self._ended({"agent_steps": agent_steps, "episode_reward": reward})
@@ -104,10 +97,7 @@ class Learner(Protocol):
         """Write the present policy to the folder; see `recsys_env.trained.folders.write_policy`."""
 
     def resume_arrays(self) -> dict[str, np.ndarray]:
-        """Everything that a resumed run needs, as arrays, which `Training.checkpoint` gives back.
-
-        Called only if the algorithm `resumes`.
-        """
+        """What a resumed run needs, as arrays, which `Training.checkpoint` gives back, if the algorithm `resumes`."""
 
 
 # ------------------------------------------------------------------------------------------------ checkpoints
@@ -115,17 +105,7 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a training run.
-
-    Attributes:
-        path: where it was read from.
-        begun: settings that the run was begun with, as in config.json.
-        seconds: of the processor, for training so far.
-        before: [E] individual rewards of the untrained policy.
-        curve: points so far, at least one.
-        evaluations: so far.
-        arrays: state of the learner (`Learner.resume_arrays`).
-    """
+    """The state of a training run: what `TrainingLoop` has kept so far, and the learner's `resume_arrays`."""
 
     path: Path
     begun: dict[str, Any]
@@ -231,7 +211,7 @@ def timed_on_gpu(config: WorldConfig, num_envs: int) -> Any:
 
 @dataclass(frozen=True)
 class Training:
-    """A run, from which a learner is made; `begin` makes one from an algorithm's options.
+    """A run, from which a learner is made.
 
     Attributes:
         algorithm: with its options.
@@ -279,10 +259,7 @@ class Training:
 
     @property
     def one_reward(self) -> bool:
-        """Whether all learners get the same reward, so that higher reward means better learning.
-
-        With individual rewards, the policy with the highest total is the most collusive one.
-        """
+        """Whether all learners get the same reward; otherwise the policy of the highest total is the most collusive."""
         return len(self.learners) == 1 or self.config.reward.sharing == 1
 
     @property
@@ -323,13 +300,8 @@ class Training:
                 shutil.rmtree(folder)
 
     def make_envs(self, config: WorldConfig | None = None, num_envs: int | None = None, copy: bool = True) -> CpuBatch:
-        """Make a batch as the learners see it, whose steps are timed.
-
-        Args:
-            config: by default the run's.
-            num_envs: by default the algorithm's.
-            copy: as in `vector_env`: False is faster, and the batch then reuses the arrays that `step` returns.
-        """
+        """Make a timed batch as the learners see it, by default of the run's config and number of copies; `copy` as in
+        `vector_env`."""
         config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
         if self.background:
             envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=copy), self.background_policies())
@@ -338,11 +310,8 @@ class Training:
         return self.timed_batch(config, num_envs, copy)
 
     def background_policies(self, per_copy: bool = True) -> dict[str, str | Policy]:
-        """The policies of the agents that do not learn; each "self" is a pool of its own of the learner's past.
-
-        Args:
-            per_copy: whether copies of a batch meet several past selves. Otherwise all copies meet the same one.
-        """
+        """The policies of the agents that do not learn; each "self" is a pool of the learner's past, of which copies
+        meet several (`per_copy`) or the same one."""
         seats = () if self.algorithm.max_agents else self.learners  # relative to itself, every agent is the first
         past = {
             agent: PastSelf(self.pool, seats, per_copy) for agent, policy in self.background.items() if policy == SELF
@@ -362,10 +331,8 @@ class Training:
         return envs
 
     def team(self, policy: str) -> dict[str, str | Policy]:
-        """The policy of each agent when `policy` is evaluated in place of the learners.
-
-        Under self-play the others play the first checkpoint, which is the untrained policy.
-        """
+        """The policy of each agent when `policy` is evaluated in place of the learners; under self-play the others play
+        the untrained policy."""
         first = next(iter(selves_in(self.pool)), None) if self.self_play else None
         background = {agent: str(first) if other == SELF else other for agent, other in self.background.items()}
         return {**background, **dict.fromkeys(self.learners, policy)}

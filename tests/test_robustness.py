@@ -18,7 +18,7 @@ import trained_learners
 from baselines import robustness as module
 from baselines.__main__ import main
 from baselines.reference import jobs
-from baselines.robustness import across_seeds, groups, partners, read, robustness
+from baselines.robustness import across_seeds, groups, read, robustness
 from recsys_env import SCENARIOS, cli
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
 from recsys_env.evaluation.tuning import Budget
@@ -137,13 +137,6 @@ def test_seeds_that_add_up_have_the_interval_of_twice_their_mean() -> None:
     assert apart["gap"] == {"mean": pytest.approx(1.0), "ci95": pytest.approx(0.0)}
     assert across_seeds(np.eye(2))["cross_play"] == {"mean": 0.0, "ci95": None}
     assert across_seeds(np.eye(1)) == {"self_play": {"mean": 1.0, "ci95": None}, "cross_play": None, "gap": None}
-
-
-def test_partners_are_those_that_the_task_has() -> None:
-    assert partners(cli.config_of("social-v1")) == ["content", "static", "greedy", "planner"]
-    assert partners(cli.config_of("market-v0"))[-2:] == ["matcher", "undercutter"]
-    assert "creators-myopic" in partners(cli.config_of("creators-v0"))
-    assert "auction-pacing" in partners(cli.config_of("auction-v0"))
 
 
 def test_what_was_not_trained_is_no_seed(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

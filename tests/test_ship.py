@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -18,12 +17,9 @@ import trained_learners
 
 from baselines import ship as module
 from baselines.__main__ import main
-from baselines.options import run_name
 from baselines.ship import ship
 from recsys_env import replace, vector_env
-from recsys_env.config.catalogue import Catalogue
 from recsys_env.config.tasks import TASKS
-from recsys_env.evaluation.episodes import by_agent
 from recsys_env.files import FileError, digest_of_arrays, read_arrays, read_json, write_json
 from recsys_env.policies import CHECKPOINT, Team, make_policy, registry
 from recsys_env.policies.shipped import CARD
@@ -139,17 +135,6 @@ def test_an_own_policy_knows_its_items(tmp_path: Path) -> None:
     make_policy(tmp_path).bind(vector_env("social-v1", 1, world_seed=5), picks.possible_agents[0], 0)
 
 
-def test_a_policy_of_a_catalogue_in_memory_knows_its_items(tmp_path: Path) -> None:
-    """As the worlds that are fitted to logs have."""
-    mine, other = (dataclasses.replace(Catalogue.load("grocery"), source=source) for source in ("mine", "another"))
-    here = [vector_env("grocery-v1", 1, catalogue=catalogue, action="items") for catalogue in (mine, other)]
-    page_policies.save(tmp_path, here[0], {"shared": page_network(layout_of(here[0]), 4, 0, 0)})
-    policy = make_policy(tmp_path)
-    policy.bind(here[0], here[0].possible_agents[0], 0)
-    with pytest.warns(UserWarning, match="was trained with a catalogue of digest .*; here, with a catalogue of"):
-        policy.bind(here[1], here[1].possible_agents[0], 0)
-
-
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     folder = examples.write_checkpoint(tmp_path)
     card = json.loads((folder / CARD).read_text())
@@ -161,10 +146,3 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     write_json(folder / CHECKPOINT, {**held, "digest": "0" * 64})
     with pytest.raises(FileError, match="is the card of another policy than"):
         make_policy(folder)
-
-
-def test_names_of_runs_can_be_members_of_a_team() -> None:
-    name = f"runs/{run_name('ppo-torch', 'social-v1,num_agents=4,choice.v_0_by_mood=(1,2)', 0)}"
-    assert name.startswith("runs/ppo-torch-social-v1_num_agents_4_choice")
-    assert by_agent(["a_0", "b_0"], f"a_0={name},b_0=content") == {"a_0": name, "b_0": "content"}
-    assert run_name("ippo", "duel-v1", 3) == "ippo-duel-v1-3"

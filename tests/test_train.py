@@ -169,28 +169,8 @@ def test_a_policy_of_any_team_size(algorithm: str, tmp_path: Path) -> None:
             np.testing.assert_array_equal(policy.act(observations[:, n]), scores.argmax(1))
     with pytest.raises(ValueError, match="plays up to 4 agents; here are 5"):
         make_policy(tmp_path).bind(vector_env("social-v1", 1, num_agents=5), "recommender_0", 0)
-    with pytest.raises(ValueError, match=r"max-agents = 10 is less than the 20 .*; --set num_agents=10 makes"):
+    with pytest.raises(ValueError, match="max-agents = 10 is less than the 20 agents"):
         ALGORITHMS[algorithm](task="creators-v0", max_agents=10).world()  # type: ignore[call-arg]
-
-
-def test_past_selves_of_any_team_size_see_themselves_first(tmp_path: Path) -> None:
-    from baselines.self_play import PastSelf
-
-    settings = {"background": (SELF,), "snapshot_every": 4, "max_agents": 3, **TINY}
-    trained("ppo-torch", tmp_path, **settings)
-    run = begin(ALGORITHMS["ppo-torch"]("short-v0", out=tmp_path / "other", **settings))
-    past = run.background_policies()["recommender_1"]
-    assert isinstance(past, PastSelf)
-    past.pool = tmp_path / "pool"
-    envs = vector_env("short-v0", 16)
-    observations, _ = envs.reset(seed=0)
-    past.bind(envs, "recommender_1", 0)
-    single = []
-    for member in past.members:
-        alone = make_policy(member.folder)  # type: ignore[attr-defined]
-        alone.bind(envs, "recommender_1", 0)
-        single.append(alone.act(observations[:, 1]))
-    assert (past.act(observations[:, 1]) == np.stack(single)).any(0).all()
 
 
 def test_past_selves_share_the_copies(tmp_path: Path) -> None:

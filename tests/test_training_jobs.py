@@ -18,7 +18,7 @@ import trained_learners
 from baselines import reference as module
 from baselines.__main__ import main
 from baselines.algorithms import ALGORITHMS, QMIX
-from baselines.learners import FINITE, LEARNERS, MARL, PUBLISHED, SHARED, ReferenceLearner
+from baselines.learners import LEARNERS, ReferenceLearner
 from baselines.options import run_name
 from baselines.reference import jobs, reference, training_summary
 from baselines.training import begin
@@ -74,15 +74,6 @@ def test_the_list_is_fair() -> None:
         assert (job.algorithm.evaluations, job.algorithm.eval_episodes) == (10, 32)
         fields = set(job.task.split(",")[1:])
         assert set(job.algorithm.set) - fields <= {"messages=0"}  # what is asked about messages
-    for everywhere, but in (("ppo-torch", set()), ("cma-es", {"creators-v0"})):  # whose pages a fixed ranker fills
-        assert {task for learner, task in places if learner == everywhere} == set(PUBLISHED) - but
-    for selfish in ("ppo-torch", "mappo-torch", "iql-torch", "ippo"):
-        assert set(MARL) <= {task for learner, task in places if learner == selfish}
-        assert "sharing" not in LEARNERS[selfish].settings
-    for mixed in ("vdn-torch", "qmix-torch"):
-        assert {task for learner, task in places if learner == mixed} == set(MARL) & set(SHARED)
-    for gamma in (0.9, 0.99, 0.997):
-        assert {task for learner, task in places if learner == f"q-table-{gamma}"} == set(FINITE)
 
 
 def test_what_a_learner_is_given_follows_from_its_options() -> None:
