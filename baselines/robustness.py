@@ -193,7 +193,7 @@ def read_folder(folder: Path) -> list[dict[str, Any]]:
 
 def _add(each: Trained, file: Path, name: str, settings: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
     """Measure a piece and store it, unless it is stored with these settings."""
-    stored = read(file) if file.is_file() else {"learner": each.learner, "task": each.task}
+    stored: dict[str, Any] = read(file) if file.is_file() else {"learner": each.learner, "task": each.task}
     if stored.get(name, {}).get("settings") == settings:
         return
     stored[name] = {"settings": settings, "source": provenance(), **measure()}
