@@ -284,7 +284,6 @@ def searches() -> dict[str, str]:
     return {"search_episodes": f"{episodes:,}", "search_times": f"{min(times):.1f} to {max(times):.1f}"}
 
 
-
 def millions(count: float) -> str:
     return f"{count / 1e6:.1f} million"
 
