@@ -32,7 +32,7 @@ from typing import Any
 from recsys_env import TASKS, task_config
 from recsys_env.adapters.rllib import multi_agent, rows
 from recsys_env.files import write_json
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -162,6 +162,7 @@ def command(argv: Sequence[str]) -> dict[str, Any]:
     settings = {name: value for name, value in vars(args).items() if name not in ("address", "out")}
     result = {
         **provenance(),
+        "played": task_digests(settings),
         "settings": settings,
         "env_runners": runners,
         "curve": curve,

@@ -27,7 +27,7 @@ from recsys_env import cli
 from recsys_env.api.focal import usual_background
 from recsys_env.evaluation import compared
 from recsys_env.files import read_json, write_json
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
@@ -196,7 +196,9 @@ def _store(result: Path, learner: ReferenceLearner, task: str, round_: dict[str,
     new = {"beside": partner(learner, task), "agent_steps": agent_steps(learner, task), "rounds": []}
     row = rows.get(task, new)
     rows[task] = {**row, "rounds": [*row["rounds"], round_]}
-    write_json(result, {**provenance(), "settings": {"ticks": SHORT}, "learners": stored})
+    write_json(
+        result, {**provenance(), "played": task_digests(stored), "settings": {"ticks": SHORT}, "learners": stored}
+    )
     read_sweep.cache_clear()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_env.files import FileError, read_json, write_json
+from recsys_env.provenance import task_digests
 
 from .checkpoints import read_curve
 from .training import CURVE, RESULT
@@ -116,7 +117,7 @@ class TrainingResults:
         """Replace the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fields = {name: value for name, value in vars(self).items() if name != "path"}
-        write_json(self.path, fields)
+        write_json(self.path, {**fields, "played": task_digests(self.settings)})
 
 
 def read(path: Path) -> TrainingResults:

@@ -29,7 +29,6 @@ from cards.knowledge import hidden_knowledge
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
-from benchmarks import ages
 from benchmarks.compat.snippets import blocks
 from recsys_env import SCENARIOS, SUITES, TASKS, WorldConfig, parallel_env
 from recsys_env.config import GROUPS, RoleConfig, fields
@@ -86,7 +85,6 @@ def main() -> None:
         "first_agent_page": first_agent_page,
         "replay": replay,
         "aims": table_of_aims,
-        "older_results": older_results,
         "hidden": partial(measured.if_measured, hidden_knowledge),
         **results.parts(OUT / "plots"),
         **first_runs.parts(OUT / "plots"),
@@ -95,12 +93,6 @@ def main() -> None:
         (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n", encoding="utf-8")
     for task in TASKS:
         (OUT / "tasks" / f"{task}.md").write_text(unbroken(task_page(task)), encoding="utf-8")
-
-
-def older_results() -> str:
-    """The stored results that are older than the code that they measure."""
-    older = [f"- {line}" for line in ages.older()]
-    return "\n".join(older) if older else "At present there are none."
 
 
 def unbroken(text: str) -> str:

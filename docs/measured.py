@@ -18,7 +18,6 @@ from baselines.comparison import Comparison
 from baselines.learners import SEEDS, SHORT_RUNS
 from baselines.reference import comparisons as compare_learners
 from baselines.reference import training_summary
-from benchmarks.ages import AWAITED
 from benchmarks.result_files import RESULTS
 from recsys_env import cli
 from recsys_env.evaluation.statistics import rescaled, scale_ends
@@ -215,8 +214,7 @@ def whence(origin: Mapping[str, Any], name: str) -> str:
 
 def _raw(name: str) -> str:
     """Where a raw result is, and whether it is older than the code that it is about."""
-    older = " The code that it measures has changed since." if Path(name).stem in AWAITED else ""
-    return f"raw: `benchmarks/results/{name}`.{older}"
+    return f"raw: `benchmarks/results/{name}`."
 
 
 def as_today(command: str) -> str:
