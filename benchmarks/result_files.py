@@ -59,7 +59,8 @@ def current(result: Any, gone: set[str] | None = None) -> Any:
 
 
 def _is_outdated(row: Any) -> bool:
-    return isinstance(row, dict) and any(outdated(row.get(source, {})) for source in ("origin", "source"))
+    sources = [row.get("origin"), row.get("source")] if isinstance(row, dict) else []
+    return any(outdated(source) for source in sources if isinstance(source, dict))
 
 
 def earlier(name: str, key: str, settings: Mapping[str, Any]) -> Any:

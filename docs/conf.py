@@ -16,7 +16,6 @@ from latex2mathml.converter import convert
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import generate  # noqa: E402
-import quoted  # noqa: E402
 
 import recsys_env  # noqa: E402
 
@@ -27,8 +26,7 @@ version = release = recsys_env.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated/parts"]
-myst_enable_extensions = ["attrs_block", "dollarmath", "colon_fence", "deflist", "substitution"]
-myst_substitutions = quoted.numbers()
+myst_enable_extensions = ["attrs_block", "dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 

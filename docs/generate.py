@@ -15,17 +15,13 @@ import re
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cards
-import first_runs
 import measured
 import results
-import suites
 from cards.aims import table_of_aims
-from cards.knowledge import hidden_knowledge
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
@@ -80,14 +76,11 @@ def main() -> None:
         "scenarios": scenarios,
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
-        "suites": suites.suites,
         "moving_pages": moving_pages,
         "first_agent_page": first_agent_page,
         "replay": replay,
         "aims": table_of_aims,
-        "hidden": partial(measured.if_measured, hidden_knowledge),
         **results.parts(OUT / "plots"),
-        **first_runs.parts(OUT / "plots"),
     }
     for name, make in parts.items():
         (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n", encoding="utf-8")
@@ -491,7 +484,7 @@ def suite_text(name: str) -> str:
     """The suite of a task, or why it is in none."""
     if suite := suite_of(name):
         return f"`{suite}`: {SUITES[suite].title}"
-    return f"none: it is an [example](../../tasks.md#suites). {suites.reason(name)}"
+    return f"none: it is an [example](../../tasks.md#suites). {results.reason(name)}"
 
 
 def score_text(name: str, config: WorldConfig) -> str:

@@ -70,10 +70,3 @@ def declared(path: Path, task: str) -> WorldConfig:
     }
     assert list(found) == [*TASKS, task]
     return eval(compile(ast.Expression(found[task]), str(path), "eval"), dict(vars(tasks)))
-
-
-def test_what_is_generated_is_not_kept() -> None:
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("no checkout")
-    kept = subprocess.run(["git", "ls-files", "docs/_generated"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert kept.stdout == ""

@@ -38,16 +38,16 @@ def learners_of(task: str) -> str:
         for name, learner, of in learners
     ]
     if not rows:
-        return f"Not run yet: {measured.MEASURED_BY['training']}."
-    most = measured.who_earns_most({name: of["reward"] for name, _, of in learners}, " of all learners")
-    note = f"{most}, per agent and episode."
+        return "Not run yet."
+    note = f"{measured.best({name: of['reward'] for name, _, of in learners})} earns the most, per agent and episode."
     return "\n\n".join([note, markdown(["what", "learners", "gain, or individual reward"], rows), *_ends(task)])
 
 
 def _ends(task: str) -> list[str]:
     """The reward of each seed of each learner in a finite game, beside the exact solution."""
-    found = measured.distances(task)
-    if not found:
+    try:
+        found = measured.stored("distances")["tasks"][task]
+    except (measured.NotMeasured, KeyError):
         return []
     marks = ", ".join(f"{name} {number(row['individual_reward'])}" for name, row in found["landmarks"].items())
     equilibria = [
