@@ -63,9 +63,9 @@ def main() -> None:
     for folder in ("parts", "tasks", "plots"):
         (OUT / folder).mkdir(parents=True)
     parts: dict[str, Callable[[], str]] = {
-        "observation_fields": observation_fields,
+        "observation_fields": lambda: table_of(fields.OBSERVATION),
         "candidate_features": candidate_features,
-        "state_fields": state_fields,
+        "state_fields": lambda: table_of(fields.STATE),
         "responses": responses,
         "events": events,
         "policies": policies,
@@ -150,18 +150,13 @@ def field_row(field: fields.Field) -> list[str]:
     return [code(field.name), field.meaning, field.range, squashing(field), notes(field)]
 
 
-def observation_fields() -> str:
-    rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.OBSERVATION]
+def table_of(declared: Iterable[fields.Field]) -> str:
+    rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in declared]
     return markdown(["field", "size", "meaning", "range", "squashed", "notes"], rows)
 
 
 def candidate_features() -> str:
     return markdown(["feature", "meaning", "range", "squashed", "notes"], map(field_row, fields.CANDIDATE_FEATURES))
-
-
-def state_fields() -> str:
-    rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.STATE]
-    return markdown(["field", "size", "meaning", "range", "squashed", "notes"], rows)
 
 
 def responses() -> str:
@@ -296,12 +291,10 @@ def task_page(name: str) -> str:
             f"## Rewards\n\n{reward_text(config)}",
             f"## Episode end\n\nAll agents are truncated together after exactly {config.horizon} ticks. No episode "
             "terminates, so bootstrap from the last observation.",
-            f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
             f"## Reference scores\n\n{score_text(name, config)}",
             f"## Evidence\n\n{cards.card(name)}",
             "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword of the constructors above.\n\n"
             + measured.folded("The fields that this task sets", changed_fields(config)),
-            f"## Version history\n\n{history(name)}",
         ]
     )
 
@@ -448,35 +441,17 @@ gymnasium.make("recsys/{name}", background="{background}")
 
 
 def changed_fields(config: WorldConfig) -> str:
-    rows = []
-    default = WorldConfig()
+    """The fields of a task that are not the defaults; roles and scenes have tables of their own."""
+    rows, default = [], WorldConfig()
     for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if f.name in ("description", "roles", "scenes") or value == getattr(default, f.name):
+        value, usual = getattr(config, f.name), getattr(default, f.name)
+        if f.name in ("description", "roles", "scenes") or value == usual:
             continue
-        if f.name in GROUPS:
-            for g in dataclasses.fields(value):
-                if getattr(value, g.name) != g.default:
-                    rows.append(
-                        [
-                            code(f"{f.name}.{g.name}"),
-                            number(getattr(value, g.name)),
-                            number(g.default),
-                            g.metadata["doc"],
-                        ]
-                    )
-        else:
-            rows.append([code(f.name), number(value), number(f.default), f.metadata["doc"]])
-    for kind in ("scenes", "roles"):
-        if getattr(config, kind) != getattr(default, kind):
-            rows.append(
-                [
-                    code(kind),
-                    code(", ".join(part.name for part in getattr(config, kind))),
-                    "",
-                    f"see Agents and roles, and [`{kind}`](../../config.md)",
-                ]
-            )
+        for g in dataclasses.fields(value) if f.name in GROUPS else ():
+            if (mine := getattr(value, g.name)) != (theirs := getattr(usual, g.name)):
+                rows.append([code(f"{f.name}.{g.name}"), number(mine), number(theirs), g.metadata["doc"]])
+        if f.name not in GROUPS:
+            rows.append([code(f.name), number(value), number(usual), f.metadata["doc"]])
     return markdown(["field", "value", "default", "meaning"], rows)
 
 
@@ -494,13 +469,6 @@ def score_text(name: str, config: WorldConfig) -> str:
         "[Evaluation](../../evaluation.md#what-each-interval-means) "
         "explains the intervals.\n\n" + (results.task_scores(name, OUT / "plots"))
     )
-
-
-def history(name: str) -> str:
-    """The versions of a task up to this one, with a link to the changelog."""
-    stem, _, last = name.rpartition("-v")
-    lines = [f"- `{stem}-v{version}`" + (": the first" if version == 0 else "") for version in range(int(last) + 1)]
-    return "\n".join(lines) + "\n\nThe [changelog](../../changelog.md) says what changed."
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from baselines.algorithms import ALGORITHMS
 from baselines.learners import LEARNERS, chosen, read_sweep
 from baselines.sweep import defaults
 from recsys_env import SUITES
-from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown, spread
 
 # Options in which reference learners of an algorithm differ.
@@ -72,32 +71,6 @@ def _score(task: str, row: Mapping[str, Any]) -> str:
     """The score of a learner on a task; where the best policy was kept, that of the last one, too."""
     kept, last = (measured.placed(task, row["runs"][which]) for which in ("trained", "last"))
     return of_seeds(kept, 0) + (f" / {np.mean(last):.0f}" if row["kept"] == "best" and last else "")
-
-
-def short_runs() -> str:
-    """What learners earn with half the budget, beside what they earn with the whole one."""
-    learners, whole = measured.training(short=True)["learners"], measured.training()["learners"]
-    if not learners:
-        raise measured.NotMeasured("training")
-    rows = []
-    for name, learner in learners.items():
-        (task, row), longer = next(iter(learner["tasks"].items())), whole.get(learner["like"], {"tasks": {}})["tasks"]
-        seconds = 3600 * row["core_hours"] / len(row["seeds"])
-        rewards = [interval(np.array(row["runs"][which])) for which in ("trained", "last")]
-        after = spread(interval(np.array(longer[task]["runs"]["trained"])), 0) if task in longer else ""
-        ends = f"{min(row['runs']['trained']):.0f} to {max(row['runs']['trained']):.0f}"
-        steps = f"{row['agent_steps'] / 1e6:.1f} M"
-        rows.append(
-            [f"`{task}`", f"`{name}`", steps, *(spread(of, 0) for of in rewards), ends, f"{seconds:.0f}", after]
-        )
-    head = ["task", "learner", "agent-steps", "reward", "of the last", "lowest to highest", "core-seconds"]
-    note = (
-        "Individual reward per learner and episode of the kept policy (the best of ten evaluations, measured on other "
-        "episodes) and of the last one, ± 95 % over training seeds; the processor time of a run with its evaluations; "
-        "and what the same learner earns with the whole budget. "
-        f"{measured.foot_of_training()}"
-    )
-    return f"{markdown([*head, 'with the whole budget'], rows)}\n\n{note}"
 
 
 def comparisons() -> str:
@@ -177,38 +150,12 @@ def _variant(learner: Mapping[str, Any]) -> str:
 
 
 def algorithms() -> str:
-    """List what can be trained and why it is there, and show what the reference runs on `ecommerce-v1` gained."""
+    """List what can be trained and why it is there."""
     lines = []
     for name, kind in ALGORITHMS.items():
         about = re.sub(r"--[\w-]+", r"`\g<0>`", kind.about())  # options
         lines.append(f"- `{name}` ({kind.library.replace('_', '-')}): {about}. {kind.reason}")
-    listed = "\n".join(lines)
-    report, rows = measured.training(), []
-    random = measured.earned("ecommerce-v1").get("random") if report["learners"] else None
-    for name in ALGORITHMS:
-        if row := report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v1"):
-            rows.append(
-                [
-                    f"`{name}`",
-                    f"{random:.2f}" if random else "",
-                    of_seeds(row["runs"]["untrained"]),
-                    of_seeds(row["runs"]["trained"]),
-                    f"{row['agent_steps'] / 1e6:.1f} M",
-                    f"{row['agent_steps'] / row['seconds']:,.0f}",
-                    f"{row['environment_share']:.0%}",
-                ]
-            )
-    if not rows:
-        return f"{listed}\n\nWhat they gain on `ecommerce-v1`: {measured.NotMeasured('training')}"
-    note = (
-        "The table shows what the reference runs on `ecommerce-v1` gained: individual reward per learner and episode "
-        "of random play, of the untrained network's first choices, and of the trained network, as the mean of the "
-        "training seeds (lowest to highest). Time outside the environment is spent in the learner's own loop. Several "
-        "runs shared the machine, each on one thread, so the speeds are lower bounds. "
-        f"{measured.foot_of_training()}"
-    )
-    head = ["algorithm", "random", "untrained", "trained", "agent-steps", "agent-steps/s", "inside the environment"]
-    return f"{listed}\n\n{note}\n\n{markdown(head, rows)}"
+    return "\n".join(lines)
 
 
 def on_task(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:

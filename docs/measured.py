@@ -126,16 +126,20 @@ def played() -> dict[str, Any]:
 
 
 @cache
-def trained() -> dict[str, Any]:
-    """The results of the reference learners of any budget, on the tasks where `FEWEST_SEEDS` or more have been trained
-    and that play the same today; there may be none."""
+def training() -> dict[str, Any]:
+    """The results of the reference learners of the whole budget, on the tasks where `FEWEST_SEEDS` or more have been
+    trained and that play the same today; there may be none."""
     found = training_summary(RESULTS / "training")
-    for learner in found["learners"].values():
-        rows = learner["tasks"].items()
-        learner["tasks"] = {
-            task: row for task, row in rows if len(row["seeds"]) >= FEWEST_SEEDS and task not in changed()
+    learners = {}
+    for name, learner in found["learners"].items():
+        rows = {
+            task: row
+            for task, row in learner["tasks"].items()
+            if len(row["seeds"]) >= FEWEST_SEEDS and task not in changed()
         }
-    return {**found, "learners": {name: learner for name, learner in found["learners"].items() if learner["tasks"]}}
+        if rows and name not in _SHORT:
+            learners[name] = {**learner, "tasks": rows}
+    return {**found, "learners": learners}
 
 
 @cache
@@ -144,19 +148,9 @@ def changed() -> set[str]:
     return {task for path in files("training/*.json") for task in outdated(read_json(path))}
 
 
-def training(short: bool = False) -> dict[str, Any]:
-    """`trained`, with the learners of the whole budget alone.
-
-    Args:
-        short: with those of the smaller budget in their place.
-    """
-    learners = {name: of for name, of in trained()["learners"].items() if (name in _SHORT) == short}
-    return {**trained(), "learners": learners}
-
-
 def foot_of_training() -> str:
     """The same as `foot` for the trainings."""
-    origin = trained()["origin"]
+    origin = training()["origin"]
     gone = f" Left out, because the task has changed: {', '.join(sorted(changed()))}." if changed() else ""
     return f"{', '.join(origin['processor'])}, {origin['date'][-1]}; raw: `benchmarks/results/training/`.{gone}"
 
@@ -164,7 +158,7 @@ def foot_of_training() -> str:
 @cache
 def comparisons() -> list[Comparison]:
     """The learners of each library compared on each task; there may be none."""
-    return compare_learners(trained())
+    return compare_learners(training())
 
 
 @cache

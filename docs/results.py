@@ -81,7 +81,6 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         "evaluation": partial(evaluation, folder),
         "learners": learners.table,
         "comparisons": learners.comparisons,
-        "short_runs": learners.short_runs,
         "sweep": learners.sweep,
         "algorithms": learners.algorithms,
         "tournament": partial(tournament, folder),

@@ -113,12 +113,12 @@ def percent(path: str) -> Callable[[Any], str]:
     return share
 
 
-def median(path: str, scale: float = 1.0) -> Callable[[Any], Any]:
+def median(path: str) -> Callable[[Any], Any]:
     """A column of [low, median, high] as median [low, high]."""
 
     def shown(row: Any) -> str | None:
         found = at(row, path)
-        return bracketed([scale * found[1], scale * found[0], scale * found[2]], 2) if found else None
+        return bracketed([found[1], found[0], found[2]], 2) if found else None
 
     return shown
 
@@ -209,12 +209,6 @@ def beside(row: Any) -> Any:
     return next(iter(row["beside"].values()))
 
 
-def large_kernels(row: Any) -> str:
-    """The kernels that take most of a tick."""
-    shares = {name: share for name, share in row["shares"].items() if name not in ("others", "no kernel")}
-    return ", ".join(f"`{name}` {shares[name]:.1%}" for name in sorted(shares, key=lambda name: -shares[name])[:6])
-
-
 def learning(result: Any) -> list[Any]:
     """The algorithms of each library that were tried."""
     return [
@@ -238,20 +232,6 @@ STUDIES: Mapping[str, Sequence[Study]] = {
             ["messages"],
             {"reward": ""},
             "Reward per agent and episode of a trained team, ± 95 % over seeds.",
-        )
-    ],
-    "credit": [
-        Study(
-            "credit",
-            "tasks",
-            ["task"],
-            {
-                "along user slots": "user_slots",
-                "along ticks": "ticks",
-                "gamma = 0": "myopic",
-                "gain over gamma = 0": "gain",
-            },
-            "Individual reward per agent and episode, ± 95 % over seeds.",
         )
     ],
     "scorer": [
@@ -463,17 +443,6 @@ STUDIES: Mapping[str, Sequence[Study]] = {
             {"NDCG@20": ("ndcg", 4), "recall@20": ("recall", 4)},
             "How well the next four weeks' purchases are ranked; mean over households [95 % bootstrap].",
         ),
-        Study(
-            "fit_report",
-            lambda result: {
-                name: {column: of[name] for column, of in result["purchases"].items()}
-                for name, value in next(iter(result["purchases"].values())).items()
-                if not isinstance(value, dict)
-            },
-            ["purchases"],
-            {name: name for name in ("data, training", "data, held out", "shelf", "content", "greedy")},
-            "Statistics of the data and of as many simulated purchases. *shelf* is the whole catalogue on each page.",
-        ),
     ],
     "fit_origin": [
         Study(
@@ -569,22 +538,6 @@ STUDIES: Mapping[str, Sequence[Study]] = {
                 "tick ÷ bound": "over_bound",
             },
             "Nanoseconds of a tick by stage, and the tick beside the time of its primitive operations alone.",
-        )
-    ],
-    "profile": [
-        Study(
-            "profile", "games", ["task, actions"], {"largest kernels": large_kernels}, "Share of the time of a tick."
-        ),
-    ],
-    "growth": [
-        Study(
-            "speed",
-            lambda result: {
-                name: {size: times[1] for size, times in of.items()} for name, of in result["growth_ns"].items()
-            },
-            ["size"],
-            {"size: nanoseconds of a tick": ""},
-            "One copy of `ecommerce-v1` by one size, all others unchanged.",
         )
     ],
     "trainers": [

@@ -26,7 +26,8 @@ from recsys_env.evaluation.tables import brief, markdown, spread
 from recsys_env.files import FileError
 from recsys_env.provenance import provenance, task_digest, task_digests
 
-CREDIT = {"mean": 2.0, "ci95": 0.5}
+GAIN = {"mean": 2.0, "ci95": 0.5}
+SCORE = {"score": 2.0, "score_ci95": 0.4}
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in place of benchmarks/results."""
     monkeypatch.setattr(result_files, "RESULTS", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
-    for name in ("raw", "stored", "trained", "changed", "comparisons", "evidence"):
+    for name in ("raw", "stored", "training", "changed", "comparisons", "evidence"):
         monkeypatch.setattr(measured, name, getattr(measured, name).__wrapped__)
     monkeypatch.setattr(studies, "stored", measured.stored)
     monkeypatch.setattr(results, "stored", measured.stored)
@@ -75,24 +76,28 @@ def test_sections_without_results_say_so(name: str, folder: Path) -> None:
 
 
 def test_a_task_that_plays_something_else_is_left_out_and_named(folder: Path) -> None:
-    result_files.store("credit", {}, {"tasks": {"duel-v1": {"gain": CREDIT}, "social-v1,slots=3": {"gain": CREDIT}}})
-    path = folder / "credit.json"
+    result_files.store(
+        "hidden",
+        {},
+        {"tasks": {"duel-v1": {"rows": {"static": SCORE}}, "social-v1,slots=3": {"rows": {"static": SCORE}}}},
+    )
+    path = folder / "hidden.json"
     stored = json.loads(path.read_text())
     assert stored["played"] == {task: task_digest(task) for task in ("duel-v1", "social-v1")}
-    text = studies.parts()["credit"]()
+    text = studies.parts()["hidden"]()
     assert "| duel-v1 |" in text
     assert "Left out" not in text
     stored["played"]["social-v1"] = "0123456789abcdef"
     path.write_text(json.dumps(stored))
-    text = studies.parts()["credit"]()
-    assert "| duel-v1 | — | — | — | 2.00 ±0.50 |" in text
+    text = studies.parts()["hidden"]()
+    assert "| duel-v1 | static | 2 ±0 |" in text
     assert "| social-v1" not in text
     assert text.endswith("Left out, because the task has changed: `social-v1`.")
-    assert result_files.earlier("credit", "tasks", {}).keys() == {"duel-v1"}
+    assert result_files.earlier("hidden", "tasks", {}).keys() == {"duel-v1"}
 
 
 def test_what_one_changed_task_made_is_no_result(folder: Path) -> None:
-    result_files.store("messages", {"task": "journey-v1"}, {"heard": CREDIT, "cut": CREDIT, "gain": CREDIT})
+    result_files.store("messages", {"task": "journey-v1"}, {"heard": GAIN, "cut": GAIN, "gain": GAIN})
     stored = json.loads((folder / "messages.json").read_text())
     assert result_files.current(stored) == stored
     stored["played"] = {"journey-v1": "0123456789abcdef"}
@@ -127,7 +132,7 @@ def test_commands_are_stored_without_folders_of_this_machine(monkeypatch: pytest
     ("value", "said"),
     [
         (None, "—"),
-        (CREDIT, "2.00 ±0.50"),
+        (GAIN, "2.00 ±0.50"),
         ({"mean": 2.0, "low": 1.0, "high": 3.0}, "2.00 [1.00, 3.00]"),
         ({"mean": 2.0, "range": [1.0, 3.0]}, "2.00 [1.00, 3.00]"),
         ([1.0, 0.25], "1 / 0.25"),

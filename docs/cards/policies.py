@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recsys_env import TASKS, WorldConfig
+from recsys_env import TASKS
 from recsys_env.evaluation.statistics import scale_ends
 from recsys_env.evaluation.tables import markdown, spread
 
@@ -30,15 +30,6 @@ def _score(task: str, known: Mapping[str, Any], policy: str) -> dict[str, float 
     if not (low and high and high["mean"] > low["mean"]):
         return {"mean": None, "ci95": None}
     return {"mean": 100 * (known[policy]["mean"] - low["mean"]) / (high["mean"] - low["mean"]), "ci95": None}
-
-
-def constant_strategy(config: WorldConfig) -> str:
-    """Why a constant action may earn more or less than a random one where no position carries information."""
-    if config.offer.kind == "price":
-        return "a constant price is a strategy"
-    if config.offer.kind == "bid":
-        return "it bids truthfully on every page"
-    return "a constant item is a strategy" if config.action == "items" else ""
 
 
 def effect_of_state(found: Mapping[str, Any]) -> str:
