@@ -137,7 +137,6 @@ def origins(result: Any) -> dict[str, Any]:
         name: {
             "origin": f"`{row['origin']}`",
             "tau": row["tau"],
-            "mean": float(np.mean(row["tau"])),
             "regret": max(regret_of(of["the world itself"], of[name]) for of in result["scores"].values()),
         }
         for name, row in result["logs"].items()
@@ -298,7 +297,6 @@ STUDIES: Mapping[str, Sequence[Study]] = {
                 "before": "before",
                 "after": "after",
                 "agent-steps": "agent_steps",
-                "seconds": "seconds",
             },
             "Reward per agent and tick in a small dilemma, before and after training.",
         )
@@ -340,7 +338,6 @@ STUDIES: Mapping[str, Sequence[Study]] = {
             {
                 "individual reward": lambda row: beside(row)["individual_reward"],
                 "satisfaction": lambda row: beside(row)["satisfaction"],
-                "diversity": lambda row: beside(row)["diversity"],
                 "ms a page": lambda row: beside(row)["costs"].get("ms"),
                 "a best reply gains": "best reply gains",
             },
@@ -356,7 +353,6 @@ STUDIES: Mapping[str, Sequence[Study]] = {
                 "parameters": "parameters",
                 "FLOPs a page": "operations",
                 "ms a page": "ms alone",
-                "in a batch": "ms in a batch",
                 **REWARD,
             },
             "One core; ± 95 %.",
@@ -452,7 +448,6 @@ STUDIES: Mapping[str, Sequence[Study]] = {
             {
                 "`origin`": "origin",
                 "Kendall's τ in each world": "tau",
-                "mean": "mean",
                 "largest regret": percent("regret"),
             },
             "Whether a world fitted to a log ranks policies as the world that wrote it does.",

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import measured
 import numpy as np
 
-from baselines.algorithms import ALGORITHMS
 from benchmarks.studies.evidence import priced_planners
 from recsys_env import TASKS
 from recsys_env.evaluation.statistics import interval
@@ -32,9 +31,6 @@ class Aim(NamedTuple):
     name: str
     what: str
     finds: Callable[[str], Found | None]  # of a task; None: not measured
-
-
-OWN_LIBRARIES = ("torch", "numpy")  # of learners that are files of this repository
 
 
 def table_of_aims() -> str:
@@ -152,26 +148,21 @@ def _algorithms_differ(task: str) -> Found | None:
     return Found(f"{number} pairs are separated" + ", ".join(["", *separated]), bool(separated), number)
 
 
-def _learner_leads(libraries: Callable[[str], bool] = lambda library: True) -> Callable[[str], Found | None]:
-    def finds(task: str) -> Found | None:
-        rows = measured.evidence(task).get("rows", {})
-        bars = {name: rows[name] for name in ("blind", "content", "static") if "mean" in rows.get(name, {})}
-        if not bars:
-            return None
-        bar = max(bars, key=lambda name: float(bars[name]["mean"]))
-        return _best({f"{name} / `{bar}`": gain for name, gain in _leads(task, bars[bar], libraries).items()})
-
-    return finds
+def _learner_leads(task: str) -> Found | None:
+    rows = measured.evidence(task).get("rows", {})
+    bars = {name: rows[name] for name in ("blind", "content", "static") if "mean" in rows.get(name, {})}
+    if not bars:
+        return None
+    bar = max(bars, key=lambda name: float(bars[name]["mean"]))
+    return _best({f"{name} / `{bar}`": gain for name, gain in _leads(task, bars[bar]).items()})
 
 
-def _leads(
-    task: str, bar: Mapping[str, float], libraries: Callable[[str], bool] = lambda library: True
-) -> dict[str, Gain]:
-    """Share by which each learner of these libraries exceeds what a policy earned; their intervals hold together."""
+def _leads(task: str, bar: Mapping[str, float]) -> dict[str, Gain]:
+    """Share by which each learner exceeds what a policy earned; their intervals hold together."""
     of = {
         f"`{name}`": np.array(row["runs"]["trained"])
         for name, learner, row in trained(task)
-        if libraries(ALGORITHMS[learner["algorithm"]].library) and "observability" not in options(learner)
+        if "observability" not in options(learner)
     }
     return {name: _lead(runs, bar, len(of)) for name, runs in of.items()}
 
@@ -224,10 +215,5 @@ AIMS: Sequence[Aim] = (
     Aim("history", "A ranker gains at least 10 % by a visitor's earlier clicks", _inputs_gain),
     Aim("messages", "Messages gain at least 10 %", _pair_gain("messages", 0.10)),
     Aim("algorithms", "Two learners of one library are separated", _algorithms_differ),
-    Aim("learner", "A learner earns more than `blind`, `content` and `static`", _learner_leads()),
-    Aim(
-        "library",
-        "A learner of a library earns more than these",
-        _learner_leads(lambda library: library not in OWN_LIBRARIES),
-    ),
+    Aim("learner", "A learner earns more than `blind`, `content` and `static`", _learner_leads),
 )
