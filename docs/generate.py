@@ -10,17 +10,14 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
-import io
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cards
-import first_runs
 import measured
 import results
 import suites
@@ -30,7 +27,6 @@ from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
 from benchmarks import ages
-from benchmarks.compat.snippets import blocks
 from recsys_env import SCENARIOS, SUITES, TASKS, WorldConfig, fields, parallel_env
 from recsys_env.config import GROUPS, RoleConfig
 from recsys_env.evaluation import METRICS, scale_ends, watch
@@ -83,13 +79,11 @@ def main() -> None:
         "task_pages": task_pages,
         "suites": suites.suites,
         "moving_pages": moving_pages,
-        "first_agent_page": first_agent_page,
         "replay": replay,
         "aims": table_of_aims,
         "older_results": older_results,
         "hidden": partial(measured.if_measured, hidden_knowledge),
         **results.parts(OUT / "plots"),
-        **first_runs.parts(OUT / "plots"),
     }
     for name, make in parts.items():
         (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n", encoding="utf-8")
@@ -335,17 +329,6 @@ def moving_pages() -> str:
     path = OUT / "plots" / "pages.gif"
     pages[0].save(path, save_all=True, append_images=pages[1:], duration=1000 // env.metadata["render_fps"] * 4, loop=0)
     return "![Twelve pages of ecommerce-v1](/_generated/plots/pages.gif)"
-
-
-def first_agent_page() -> str:
-    """A picture of the page that the tutorial "First agent" prints, made by running the tutorial's blocks."""
-    found = blocks(Path(__file__).parent / "tutorials" / "first_agent.md")
-    names: dict[str, Any] = {}
-    with redirect_stdout(io.StringIO()):
-        for block in found[: 1 + next(i for i, block in enumerate(found) if "page = env.render()" in block)]:
-            exec(block.replace('render_mode="ansi"', 'render_mode="rgb_array"'), names)
-    Image.fromarray(names["page"]).save(OUT / "plots" / "first-agent.png")
-    return "![The last page on which our rule won a click](/_generated/plots/first-agent.png)"
 
 
 def replay() -> str:

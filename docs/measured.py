@@ -40,7 +40,6 @@ MEASURED_BY = {  # result -> the command, where no module of the benchmarks has 
     "sweep": "`python -m baselines sweep`",
     "robustness": "`python -m baselines robustness`",
     "tuning": "`python -m baselines language --model smollm2 --task grocery-v1 --out FOLDER`",
-    "first_runs": "`PYTHONPATH=.:docs python -m first_runs`",
     "ray": "`python -m baselines cluster --out benchmarks/results/ray-two-nodes.json`",
 }
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import first_runs
 from measured import (
     RESULTS,
     NotMeasured,
@@ -59,7 +58,6 @@ def numbers() -> dict[str, str]:
         compiled,
         searches,
         paper,
-        first_runs.numbers,
     )
     for section in sections:
         with suppress(NotMeasured):
