@@ -10,9 +10,8 @@ import pytest
 
 from recsys_env import TASKS, Catalogue, WorldConfig, replace, text_env, vector_env
 from recsys_env.world.texts import DOMAINS, LENGTHS, POLES, PRICES, Texts, texts_of, topic_poles
-from recsys_env.world.texts import titles as prose
 from recsys_env.world.texts.measure import explained
-from recsys_env.world.texts.poles import VOCABULARY, Pole
+from recsys_env.world.texts.poles import VOCABULARY, WORDS, Pole
 from recsys_env.world.texts.titles import WRITERS, Item, write
 
 SHOP = "ecommerce-v1"
@@ -140,7 +139,7 @@ def entries(pole: Pole) -> list[str]:
 
 def styled() -> set[str]:
     """The words that titles have beside those of taste."""
-    made = [value for value in vars(prose).values() if isinstance(value, tuple | dict)]
+    made = {kind: words for kind, words in WORDS.items() if kind != "poles"}
     return tokens(repr([made, PRICES, LENGTHS, *(DOMAINS[kind] for kind in WRITERS)]))
 
 
