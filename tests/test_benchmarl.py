@@ -15,7 +15,7 @@ from benchmarl.experiment import Experiment
 from benchmarl.models.mlp import MlpConfig
 from torchrl.envs.utils import check_env_specs
 
-from baselines.algorithms import ALGORITHMS, QMIX
+from baselines.algorithms import ALGORITHMS
 from baselines.benchmarl_learner import BenchMARLLearner, experiment_config
 from baselines.train import train
 from baselines.training import begin
@@ -144,20 +144,6 @@ def test_a_policy_is_stored(tmp_path: Path, algorithm: str, task: str) -> None:
     np.testing.assert_allclose(stored.sum(1), own_rewards(experiment, 3, 7), rtol=1e-5)
 
 
-def test_values_are_added_up_over_roles_too(tmp_path: Path) -> None:
-    """One agent per role: added up within a role, as an option has it, VDN would be IQL to the bit."""
-    networks = {}
-    for algorithm in ("iql", "vdn"):
-        for by_role in (False, True):
-            task = BenchMARLTask("journey-v1", {"horizon": 20, "slots": 1}, by_role=by_role)
-            experiment = small_experiment(tmp_path, algorithm, task)
-            assert len(experiment.group_map) == (3 if by_role else 1)
-            experiment.run()
-            networks[algorithm, by_role] = torch.cat([p.detach().flatten() for p in experiment.policy.parameters()])
-    assert torch.equal(networks["iql", True], networks["vdn", True])
-    assert not torch.equal(networks["iql", False], networks["vdn", False])
-
-
 def test_it_learns_beside_others(tmp_path: Path) -> None:
     learner = prepare(tmp_path, "qmix", "journey-v1", "horizon=20", "slots=1", background=("item_0=content",))
     assert learner.experiment.group_map == {"agents": ["entrance_0", "cart_0"]}
@@ -213,17 +199,3 @@ def test_training_raises_the_reward(
     result = train(ALGORITHMS[algorithm](task, **settings))
     assert result["after"]["mean"] > enough > result["before"]["mean"]
     assert result["gain"]["mean"] > 5 * result["gain"]["ci95"]
-
-
-def test_it_cannot_resume(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {
-        "out": tmp_path,
-        "timesteps": 256,
-        "num_envs": 4,
-        "eval_episodes": 2,
-        "compare": ("random",),
-        "device": "cpu",
-    }
-    train(QMIX("duel-v1", **settings))
-    with pytest.raises(ValueError, match="qmix cannot resume: what benchmarl keeps"):
-        train(QMIX("duel-v1", resume=True, **settings))

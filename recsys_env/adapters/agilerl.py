@@ -27,17 +27,13 @@ import numpy as np
 
 from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
 from ..batch.infos import Infos
+from ..libraries import needed
 
-try:
+with needed("the AgileRL adapter", "agilerl==2.42.5", " (the module recsys_env.adapters.agilerl says how)"):
     import torch
     from agilerl.components.replay_buffer import ReplayBuffer
     from agilerl.vector.pz_vec_env import PettingZooVecEnv
     from gymnasium import spaces
-except ImportError as error:
-    raise ImportError(
-        f'the AgileRL adapter needs {error.name}: pip install "agilerl==2.42.5" '
-        "(the module recsys_env.adapters.agilerl says how)"
-    ) from error
 
 from ..batch.tensors import choose_device
 from . import check_flat, in_order

@@ -31,9 +31,10 @@ from ..batch.vector import VectorEnv
 from ..config import WorldConfig
 from ..config.settings import replace
 from ..config.tasks import task_config
+from ..libraries import needed
 from ..world.build import shape_of
 
-try:
+with needed("the BenchMARL adapter", "recsys_env[benchmarl]"):
     import torch
     from benchmarl.environments.common import TaskClass
     from benchmarl.models.common import Model, ModelConfig
@@ -41,8 +42,6 @@ try:
     from torch import nn
     from torchrl.data import Composite
     from torchrl.envs import RewardScaling, Transform
-except ImportError as error:
-    raise ImportError(f'the BenchMARL adapter needs {error.name}: pip install "recsys_env[benchmarl]"') from error
 
 from .scorer import CandidateScorer
 from .torchrl import TorchRLEnv

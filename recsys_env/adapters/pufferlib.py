@@ -27,12 +27,11 @@ import numpy as np
 
 from ..batch.actions import joint_of_rows
 from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
+from ..libraries import needed
 
-try:
+with needed("the PufferLib adapter", "recsys_env[pufferlib]"):
     import pufferlib
     import pufferlib.models
-except ImportError as error:
-    raise ImportError(f'the PufferLib adapter needs {error.name}: pip install "recsys_env[pufferlib]"') from error
 
 from ..batch.tensors import choose_device
 from . import check_flat

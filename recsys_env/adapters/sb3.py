@@ -17,14 +17,13 @@ from ..batch.actions import joint_of_rows
 from ..batch.base import AnyBatch, CpuBatch, checked_cpu_batch, checked_seeds
 from ..batch.spaces import beside_picks, unit_box
 from ..checks import as_indices, check_flag, shown
+from ..libraries import needed
 from ..policies import Policy
 
-try:
+with needed("the stable-baselines3 adapter", "recsys_env[train]"):
     import torch
     from gymnasium import spaces
     from stable_baselines3.common.vec_env import VecEnv
-except ImportError as error:
-    raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
 from ..batch.tensors import one_thread
 
@@ -137,11 +136,7 @@ class SB3VecEnv(VecEnv):
         return self._masked if attr_name == "action_masks" else hasattr(self, attr_name)
 
     def _get_indices(self, indices: Any) -> list[int]:
-        """Return the rows that `indices` selects; None selects all.
-
-        Raises:
-            IndexError, ValueError, TypeError: there is no such row.
-        """
+        """Return the rows that `indices` selects; None selects all."""
         if indices is None:
             return list(range(self.num_envs))
         return as_indices("indices", indices, self.num_envs, IndexError).ravel().tolist()  # type: ignore[no-any-return]

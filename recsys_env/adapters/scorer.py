@@ -17,13 +17,12 @@ from typing import Any, NamedTuple
 
 from ..batch.observations import CONTEXT, ObservationLayout
 from ..checks import shown
+from ..libraries import needed
 
-try:
+with needed("this network", "recsys_env[train]"):
     import torch
     from torch import nn
     from torch.distributions import Categorical, Distribution
-except ImportError as error:
-    raise ImportError('this network needs torch: pip install "recsys_env[train]"') from error
 
 from ..batch.tensors import EXCLUDED
 
@@ -47,7 +46,7 @@ class PageReader:
     """Reads observations of this layout.
 
     Args:
-        layout: of the observations (`envs.layout`), with candidates.
+        layout: `envs.layout`, with candidates.
 
     Attributes:
         context, candidate: the sizes X' and F' of `PageParts`.
@@ -73,27 +72,23 @@ class PageReader:
             layout.shape(name)[1] if len(layout.shape(name)) > 1 else 1 for name in self._recent
         )
         self.summary = self.context + 2 * self.candidate
-        read = [*self._plain, *self._recent, *(["recent_mask"] if self._recent else [])]
-        self._shapes: dict[str, tuple[int, ...]] = {name: layout.shape(name) for name in read}
-        self._shapes[CONTEXT] = (len(layout.context),)
-        if self.items:
-            self._shapes["candidate_ids"] = layout.shape("candidate_ids")[:-1]
 
     def read(self, observations: torch.Tensor | Mapping[str, torch.Tensor]) -> PageParts:
         """Convert flat observations [..., O], or their parts in the format "dict".
 
         Raises:
-            TypeError: they are not tensors.
+            TypeError: flat observations are not a tensor.
             KeyError: a part is missing.
-            ValueError: a tensor has a wrong shape.
+            ValueError: flat observations have another size.
         """
         named = isinstance(observations, Mapping)
         parts: Any = observations
-        if named:
-            self._check_parts(parts)
-        else:
-            _check_tensor("observations", parts, (self._layout.size,))
-            parts = self._layout.split(parts)
+        if not named:
+            if not isinstance(observations, torch.Tensor):
+                raise TypeError(f"observations = {shown(observations)} must be a tensor; torch.as_tensor makes one")
+            if observations.shape[-1:] != (self._layout.size,):
+                raise ValueError(f"observations of shape {list(observations.shape)} must be [..., {self._layout.size}]")
+            parts = self._layout.split(observations)
         context, candidates = parts[CONTEXT], [parts[name] for name in self._plain]
         if self._recent:
             known = parts["recent_mask"].unsqueeze(-1)
@@ -110,27 +105,6 @@ class PageReader:
             candidates[0] if len(candidates) == 1 else torch.cat(candidates, -1),
             None if ids is None else ids.long(),
         )
-
-    def _check_parts(self, parts: Mapping[str, torch.Tensor]) -> None:
-        given = list(parts.keys())
-        if missing := [name for name in self._shapes if name not in given]:
-            raise KeyError(
-                f"observations with the parts {', '.join(map(str, given))} lack {', '.join(missing)}; give these "
-                "parts, or flat observations"
-            )
-        for name, shape in self._shapes.items():
-            _check_tensor(f"observations[{name!r}]", parts[name], shape)
-        leading = {name: list(parts[name].shape[: -len(shape)]) for name, shape in self._shapes.items()}
-        if any(axes != leading[CONTEXT] for axes in leading.values()):
-            raise ValueError(f"the parts of observations must have the same leading axes; they have {leading}")
-
-
-def _check_tensor(name: str, value: Any, shape: tuple[int, ...]) -> None:
-    """Raise unless the value is a tensor whose last axes have this shape."""
-    if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} = {shown(value)} must be a tensor; torch.as_tensor makes one of an array")
-    if value.shape[-len(shape) :] != shape:
-        raise ValueError(f"{name} of shape {list(value.shape)} must be [..., {', '.join(map(str, shape))}]")
 
 
 class CandidateScorer(nn.Module):

@@ -26,15 +26,14 @@ from ..batch.base import AnyBatch, all_ended, checked_batch, checked_seeds
 from ..batch.observations import CONTEXT, MASK
 from ..batch.spaces import mask_size, unit_box
 from ..checks import check_flag
+from ..libraries import needed
 
-try:
+with needed("the TorchRL adapter", "recsys_env[torchrl]"):
     import torch
     from gymnasium import spaces
     from tensordict import TensorDict, TensorDictBase
     from torchrl.data import Binary, Bounded, Categorical, Composite, MultiCategorical, Unbounded
     from torchrl.envs import EnvBase
-except ImportError as error:
-    raise ImportError(f'the TorchRL adapter needs {error.name}: pip install "recsys_env[torchrl]"') from error
 
 from ..batch.tensors import Tensors, choose_device
 

@@ -29,17 +29,14 @@ from ..api.environment import RecommendationEnv
 from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
 from ..batch.vector import VectorEnv
 from ..config.tasks import task_config
+from ..libraries import needed
 
-try:
+with needed("the XuanCe adapter", "recsys_env[xuance]", ", in an environment of its own"):
     import xuance
     from gymnasium import spaces
     from xuance.common import load_yaml, recursive_dict_update
     from xuance.environment import REGISTRY_MULTI_AGENT_ENV, REGISTRY_VEC_ENV, RawMultiAgentEnv
     from xuance.environment.vector_envs.vector_env import VecEnv
-except ImportError as error:
-    raise ImportError(
-        f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own'
-    ) from error
 
 from ..batch.tensors import choose_device
 from . import check_flat, in_order
@@ -218,7 +215,6 @@ def xuance_config(
 
     Args:
         algorithm: "MAPPO", "MADDPG" or another name that has a folder in XuanCe's configs.
-        envs: the batch.
         running_steps: ticks of all copies together. Do not train for longer: scheduled noise would become negative.
         device: "auto" uses a GPU if there is one.
         changes: settings of XuanCe to change.

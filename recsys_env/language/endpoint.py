@@ -138,11 +138,7 @@ class Endpoint(LanguageModel):
             self.usage.estimated += not reported
 
     def _failed(self, error: Any) -> tuple[ModelError, float | None]:
-        """Count a failed call. Return its error, and how many seconds to wait before another one; None: it is useless.
-
-        Raises:
-            ModelRefused: it would fail on every page.
-        """
+        """Count a failed call; return its error, and how many seconds to wait before another one (None: do not ask)."""
         ai = self._library
         status = error.status_code if isinstance(error, ai.APIStatusError) else 0
         message = self._hidden(str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}")
@@ -217,11 +213,7 @@ def _loop(process: int) -> asyncio.AbstractEventLoop:
 
 
 def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
-    """Return what a coroutine returns. After `seconds` it is cancelled, which closes its connection.
-
-    Raises:
-        asyncio.TimeoutError: it took longer.
-    """
+    """Return what a coroutine returns. After `seconds` it is cancelled, which closes its connection."""
     future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), _loop(os.getpid()))
     try:
         return future.result()

@@ -92,22 +92,18 @@ class Page(_InLines):
         scene: name of the scene; empty if there is only one.
         visits, session_page, gap: number of the person's sessions including this one, earlier pages of this session,
             and ticks since the previous session.
-        satisfaction: observed satisfaction of the person with what it clicked, from -1 to 1, on pages that the agent
-            knows of.
+        satisfaction: observed satisfaction of the person with what it clicked, from -1 to 1.
         likes: topics nearest to the person's profile, nearest first.
         clicked: items that the person clicked in this agent's slots, and what followed; newest last. The agent learns
             of a later purchase only on a page that it serves.
-        ignored: items that were shown to the person in this agent's slots and not clicked, and how often if more than
-            once; newest last.
+        ignored: items shown in this agent's slots and not clicked, and how often if more than once; newest last.
         recent: the last `observation.recent` items that the person clicked or bought, and how many of its pages ago;
             newest first. They are items of this agent, or with `observation.share` of any agent.
-        private: whether privacy is promised to the person (`observation.privacy_epsilon`); `clicked`, `ignored` and
-            `recent` are then withheld, and therefore empty.
+        private: whether `clicked`, `ignored` and `recent` are withheld (`observation.privacy_epsilon`).
         wants: topics among which the session's intent is known to be.
         request: what the visitor said at the start of the session; empty if it said nothing.
         anchor: title of the item that led to this page; empty if there is none.
-        heard: messages of the other agents at this person's last page: agent -> word of the vocabulary.
-        price_levels: prices of all agents at this person's last page: agent -> level.
+        heard, price_levels: agent -> its message and its price level at this person's last page.
         candidates: [C], at least one, in the order of retrieval (`candidates.order`).
         levels: L, number of price levels, if the agent sets prices; else 0.
         vocabulary: [V] words of the messages; empty if agents do not talk.
@@ -154,11 +150,7 @@ class Answer:
 
 
 def checked_page(page: Any) -> Page:
-    """Return the page if it is a `Page`.
-
-    Raises:
-        TypeError: it is something else.
-    """
+    """Return the page if it is a `Page`, else raise `TypeError`."""
     if not isinstance(page, Page):
         raise TypeError(f"page = {shown(page)} must be a Page, such as TextEnv.pages holds")
     return page
@@ -235,12 +227,7 @@ class Reader(Ranker):
     # -------------------------------------------------------------------------------------------- reading
 
     def read(self, observations: np.ndarray) -> list[Page | None]:
-        """Return the pages [B] about to be shown, given the agent's observations [B, O].
-
-        Raises:
-            TypeError, ValueError: these are not observations of all copies.
-            RuntimeError: the batch has not been reset.
-        """
+        """Return the pages [B] about to be shown, given the agent's observations [B, O]."""
         self.envs._require_reset("read()")
         observations = as_numbers("observations", observations)
         expected = (self.envs.num_envs, self.envs.report.observations.shape[-1])
@@ -368,8 +355,7 @@ class Reader(Ranker):
         """Return actions [B, ...] that carry out answers [B] to the pages that were read last.
 
         Raises:
-            TypeError, ValueError: there are more or fewer answers than pages, an answer is of another kind, or it names
-                something that the page does not have.
+            TypeError, ValueError: there is not one `Answer` for each page, or one names what its page does not have.
             RuntimeError: no pages have been read.
         """
         if not self._pages:

@@ -35,6 +35,7 @@ from .pages import (
     Layout,
     ObservationReader,
     Page,
+    Remembered,
     Scorer,
     beside_mean,
     best_slates,
@@ -59,27 +60,25 @@ OUTCOMES = ("ignored", "clicked", "carted", "bought")  # of a page, from 1 on; 0
 # ------------------------------------------------------------------------------------------------ what is read
 
 
-class PageHistory:
+class PageHistory(Remembered):
     """The last pages that agents showed each visitor, and their outcomes.
 
     A page is represented by the clicked item, or by its first item if nothing was clicked.
 
     Args:
-        rows: B copies and N agents.
-        users: U, user slots of a copy.
+        rows, users: as in `Remembered`.
         length: H, pages that are remembered of each visitor.
     """
 
     def __init__(self, rows: tuple[int, int], users: int, length: int) -> None:
-        self._who = np.full((*rows, users), -1, np.int64)
+        super().__init__(rows, users)
         self._events = np.zeros((*rows, users, length, 2), np.int32)
-        self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
     def recall(self, user_slot: np.ndarray, visitor: np.ndarray) -> np.ndarray:
         """Return the events [B, N, H, 2] of visitors [B, N] in user slots [B], newest last: item + 1 and outcome of
         each, 0 where there was none."""
-        known = self._who[self._b, self._n, user_slot[:, None]] == visitor
-        return self._events[self._b, self._n, user_slot[:, None]] * (known & (visitor >= 0))[..., None, None]
+        known = self.knows(user_slot, visitor) & (visitor >= 0)
+        return self._events[self._b, self._n, user_slot[:, None]] * known[..., None, None]
 
     def record(self, user_slot: np.ndarray, infos: Mapping[str, np.ndarray], items: np.ndarray) -> None:
         """Store the outcomes of the pages of user slots [B], given the numbers [B, N, K] of the shown items."""
@@ -99,10 +98,6 @@ class PageHistory:
     def take(self, copies: np.ndarray) -> None:
         """Let each copy remember what copies [B] do."""
         self._who, self._events = self._who[copies], self._events[copies]
-
-    def forget(self, copies: np.ndarray) -> None:
-        """Forget everybody in these copies [B], which have begun another episode."""
-        self._who[copies] = -1
 
 
 class HistoryReader(ObservationReader):
@@ -446,9 +441,6 @@ class GenerativePolicy(Policy):
 
     Args:
         folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
     """
 
     deterministic = True

@@ -39,9 +39,6 @@ class NetworkPolicy(Policy):
 
     Args:
         folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
     """
 
     deterministic = True
@@ -89,9 +86,6 @@ def save(folder: Path, envs: CpuBatch, actors: Mapping[str, nn.Module]) -> None:
 
     Args:
         actors: network of each agent, a sequence of `LAYERS`.
-
-    Raises:
-        ValueError: a layer is not one of `LAYERS`.
     """
     networks = {agent: list(map(_described, net.children())) for agent, net in actors.items()}
     write_policy(folder, "networks", envs, to_arrays(actors), networks=networks)
