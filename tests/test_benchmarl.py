@@ -24,7 +24,6 @@ from benchmarks.compat.benchmarl import CONFIGS, make_experiment, own_rewards
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask, CandidateScorerConfig
 from recsys_env.adapters.scorer import CandidateScorer
-from recsys_env.cli import assignments
 from recsys_env.evaluation import episode_returns
 
 pytestmark = [
@@ -142,42 +141,6 @@ def test_a_policy_is_stored(tmp_path: Path, algorithm: str, task: str) -> None:
         learner.training.config, dict.fromkeys(learner.training.learners, str(tmp_path / "run")), 3, 7
     )
     np.testing.assert_allclose(stored.sum(1), own_rewards(experiment, 3, 7), rtol=1e-5)
-
-
-def test_it_learns_beside_others(tmp_path: Path) -> None:
-    learner = prepare(tmp_path, "qmix", "journey-v1", "horizon=20", "slots=1", background=("item_0=content",))
-    assert learner.experiment.group_map == {"agents": ["entrance_0", "cart_0"]}
-    learner.learn(256, lambda point: None)
-    learner.save(learner.training.out)
-    assert episode_returns(learner.training.config, learner.training.team(str(tmp_path / "run")), 2, 0).shape == (2, 3)
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "task", "timesteps", "enough", "changes"),
-    [
-        # By queries; random ones earn 2.4, the untrained network's mean 1.1.
-        ("ippo-roles", "ecommerce-v1", 400_000, 4, ()),
-        # From 288 beyond what is quick to learn, that the hook sells (290), to planning (384).
-        ("maddpg", TASK, 400_000, 350, DILEMMA),
-        ("masac", TASK, 160_000, 350, DILEMMA),
-        ("iql", TASK, 160_000, 350, DILEMMA),
-        ("vdn", TASK, 160_000, 350, DILEMMA),
-    ],
-)
-def test_algorithms_raise_the_reward(
-    tmp_path: Path, algorithm: str, task: str, timesteps: int, enough: float, changes: tuple[str, ...]
-) -> None:
-    """From a seed whose untrained network does not play well by chance."""
-    fields = assignments((*changes, "reward.sharing=1.0"))
-    known = BenchMARLTask(task, fields, reward_scale=10.0, by_role=algorithm == "ippo-roles")
-    agents, settings = known.world.num_agents, {"gamma": 0.9, **({"lr": 5e-4} if algorithm == "maddpg" else {})}
-    experiment = make_experiment(algorithm, known, timesteps // agents, "cpu", 1, tmp_path, **settings)
-    before = own_rewards(experiment, 30, 1_000_004) / agents
-    experiment.run()
-    after = own_rewards(experiment, 30, 1_000_004) / agents
-    assert after.mean() > enough > before.mean()
-    gain = (after - before).numpy()
-    assert gain.mean() > 5 * 1.96 * gain.std(ddof=1) / len(gain) ** 0.5
 
 
 @pytest.mark.parametrize(

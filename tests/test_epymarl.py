@@ -71,14 +71,6 @@ def test_a_runner_plays_the_task_itself() -> None:
     assert batch["reward"].any()
 
 
-@pytest.mark.parametrize("right", [[0, 1], np.array([[0], [1]]), np.array([0.0, 1.0]), np.array([0, 1], np.int32)])
-def test_whole_numbers_of_any_kind_are_actions(right: Any) -> None:
-    env, same = (EPyMARLEnv(TASK, seed=0, num_agents=2, **SHORT) for _ in range(2))
-    env.reset()
-    same.reset()
-    np.testing.assert_array_equal(env.step(right)[0], same.step([0, 1])[0])
-
-
 def test_it_is_what_gymma_wraps() -> None:
     """By its name, under a time limit: spaces by agent, lists, no checks of Gymnasium's that are for one reward."""
     env = TimeLimit(gymnasium.make(f"recsys_env:recsys-gymma/{TASK}", **SHORT), max_episode_steps=12)

@@ -24,7 +24,6 @@ from recsys_env.adapters.rllib import (
     CandidateScorerModule,
     MaskedPPOModule,
     RecommendationMultiAgentEnv,
-    Rows,
     multi_agent,
     rows,
 )
@@ -100,21 +99,6 @@ def test_with_only_active_agents_act_on_their_pages_and_get_all_that_they_earn()
         )
 
 
-@pytest.mark.parametrize("only_active", [False, True])
-def test_after_the_end_there_is_no_step(only_active: bool) -> None:
-    env = RecommendationMultiAgentEnv({"task": "ecommerce-v1", "horizon": SHORT, "only_active": only_active})
-    seen, _ = env.reset(seed=1)
-    good, over = np.zeros(env.action_spaces[env.agents[0]].shape, int), False
-    while not over:
-        seen, _, _, truncated, _ = env.step(dict.fromkeys(seen, good))
-        over = truncated["__all__"]
-    for actions in (dict.fromkeys(env.agents, good), {}):
-        with pytest.raises(RuntimeError, match=r"the episode is over; call reset\(\)"):
-            env.step(actions)
-    env.reset()
-    assert env._envs.arrays.copies["episode"][0] == 1
-
-
 def test_an_episode_in_which_nobody_is_seen_is_told_to_be_over() -> None:
     env = RecommendationMultiAgentEnv(
         {"task": "journey-v1", "horizon": 3, "only_active": True, "arrival": {"r_0": -30.0}}
@@ -134,13 +118,6 @@ def test_runners_with_neighbouring_seeds_play_other_episodes() -> None:
     a, b = first.reset(seed=8)[0], second.reset(seed=8)[0]
     assert not np.array_equal(a["recommender_0"], b["recommender_0"])
     np.testing.assert_array_equal(first.reset(seed=8)[0]["recommender_0"], a["recommender_0"])
-
-
-def test_a_catalogue_goes_along() -> None:
-    config = rows(PPOConfig(), recsys_env.TASKS["grocery-v1"], 1, catalogue="grocery", device="cpu", horizon=SHORT)
-    env = Rows({**config.env_config, "num_envs": 4})
-    assert env.envs.catalogue is not None
-    assert env.envs.num_envs == 4 // env.envs.num_agents
 
 
 # ------------------------------------------------------------------------------------------------ training
@@ -231,15 +208,6 @@ def test_ppo_learns_on_rows() -> None:
 
 
 @pytest.mark.slow
-def test_ppo_learns_by_agent() -> None:
-    config = multi_agent(PPOConfig(), compat.TASK, policies="independent", **TEAM).env_runners(
-        num_envs_per_env_runner=8
-    )
-    curve = returns(config.training(train_batch_size_per_learner=1600, minibatch_size=400, **LEARNING), 6)
-    assert np.mean(curve[-2:]) / 100 > np.mean(curve[:2]) / 100 + 0.02
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("policies", ["shared", "independent", "rows"])
 def test_dqn_trains(policies: str) -> None:
     config: Any = DQNConfig().training(num_steps_sampled_before_learning_starts=100, train_batch_size_per_learner=16)
@@ -271,16 +239,3 @@ def test_what_an_algorithm_cannot_take_is_said() -> None:
         for prepare in (multi_agent, rows):
             with pytest.raises(TypeError, match=r"config = .* must be an algorithm's config"):
                 prepare(config, "duel-v1")  # type: ignore[type-var]
-
-
-def test_what_an_env_config_lacks_is_said() -> None:
-    for env_config, error, message in (
-        (3, TypeError, "env_config = 3 must be a dict"),
-        ({}, ValueError, "env_config = {} must have a task"),
-        ({"task": "duel-v1"}, TypeError, "num_envs = None must be an integer"),
-        ({"task": "duel-v1", "num_envs": 5}, ValueError, "num_envs = 5 must be a multiple of num_agents = 2"),
-    ):
-        with pytest.raises(error, match=message):
-            Rows(env_config)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="only_active = 'no' must be True or False"):
-        RecommendationMultiAgentEnv({"task": "duel-v1", "only_active": "no"})

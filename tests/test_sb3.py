@@ -75,21 +75,19 @@ def test_writing_into_rewards_does_not_reach_the_environment() -> None:
     assert rows.envs.report.rewards.max() < 7
 
 
-def test_masks() -> None:
-    rows, envs = pair(mask_actions=True)
-    both, _ = envs.reset(seed=5)
-    np.testing.assert_array_equal(rows.reset(), both["observation"].reshape(B * N, -1))
+def test_masks_and_attributes_by_row() -> None:
+    rows, _ = pair(mask_actions=True)
+    rows.reset()
+    masks = rows.action_masks()
+    assert (masks.dtype, masks.shape[0]) == (bool, B * N)
+    np.testing.assert_array_equal(rows.env_method("action_masks", indices=[4])[0], masks[4])
     assert rows.has_attr("action_masks")
-    for _ in range(HORIZON):
-        masks = rows.action_masks()
-        assert masks.dtype == bool
-        np.testing.assert_array_equal(masks, both["action_mask"].reshape(B * N, -1).astype(bool))
-        np.testing.assert_array_equal(np.stack(rows.env_method("action_masks")), masks)
-        np.testing.assert_array_equal(rows.env_method("action_masks", indices=[4])[0], masks[4])
-        picks = actions(np.random.default_rng(0))
-        _, _, _, infos = rows.step(picks)
-        both = envs.step(picks.reshape(B, N, 3))[0]
-    np.testing.assert_array_equal(infos[0]["terminal_observation"], envs.final_obs["observation"][0, 0])
+    assert rows.get_attr("num_envs", [0]) == [B * N]
+    assert rows.env_is_wrapped(SB3VecEnv, 0) == [False]
+    with pytest.raises(IndexError, match="indices = "):
+        rows.get_attr("num_envs", 99)
+    with pytest.raises(AttributeError, match="mask_actions"):
+        pair()[0].action_masks()
 
 
 # ------------------------------------------------------------------------------------------------ distribution
@@ -164,23 +162,6 @@ def test_both_formats_train_the_same_network(changes: dict) -> None:
     for name, array in trained[0].items():
         torch.testing.assert_close(trained[1][name], array)
     np.testing.assert_allclose(*scores, rtol=1e-4)
-
-
-def test_rows_of_both_formats_say_the_same() -> None:
-    flat, structured = (
-        SB3VecEnv(VectorEnv(config(mask_actions=True), B, observation_format=f)) for f in ("flat", "dict")
-    )
-    for rows in (flat, structured):
-        rows.seed(5)
-    a, b = flat.reset(), structured.reset()
-    layout = flat.envs.layout
-    for _ in range(HORIZON):
-        np.testing.assert_array_equal(layout.join(b), a)
-        assert structured.observation_space.contains({name: part[0] for name, part in b.items()})
-        np.testing.assert_array_equal(structured.action_masks(), flat.action_masks())
-        picks = actions(np.random.default_rng(0))
-        (a, _, _, mine), (b, _, _, theirs) = flat.step(picks), structured.step(picks)
-    np.testing.assert_array_equal(layout.join(theirs[1]["terminal_observation"]), mine[1]["terminal_observation"])
 
 
 # ------------------------------------------------------------------------------------------------ policy
@@ -321,28 +302,3 @@ def test_a_model_of_another_task_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=f"^the model was trained {why}"):
             SB3Policy(model).bind(VectorEnv(config(**changes), 1), "recommender_0", 0)
-
-
-def test_actions_are_played_once() -> None:
-    rows, envs = pair()
-    picks = np.zeros((B * N, 3), int)
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match=r"call step_async\(\) before step_wait\(\)"):
-            rows.step_wait()
-        rows.reset()
-        rows.step_async(picks)
-        rows.step_wait()
-    rows.step_async(picks + 99)
-    with pytest.raises(ValueError, match="action of recommender_0 in copy 0"):
-        rows.step_wait()
-    rows.step_async(picks)
-    rows.reset()
-    with pytest.raises(RuntimeError, match="call step_async"):
-        rows.step_wait()
-    rows.step_async(picks + 0.9)
-    with pytest.raises(TypeError, match="actions have dtype float64"):
-        rows.step_wait()
-    envs.reset(seed=5)
-    envs.reset()
-    envs.reset()
-    np.testing.assert_array_equal(rows.step(picks)[0], envs.step(picks.reshape(B, N, 3))[0].reshape(B * N, -1))

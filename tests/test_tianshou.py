@@ -45,13 +45,6 @@ def test_rewards_come_with_the_last_turn_and_the_end_by_truncation(task: str) ->
             assert truncated == (last and tick == 4)
 
 
-def test_masks_reach_it() -> None:
-    env = make_env("duel-v1", mask_actions=True)
-    observation, _ = env.reset(seed=0)
-    assert observation["mask"] == [True, True]
-    assert observation["obs"].shape == env.observation_space["observation"].shape
-
-
 def learner(env: PettingZooEnv) -> DQN:
     """Returns over ten rounds: a step is one agent's turn, and an agent's reward comes with the last turn of a
     round."""

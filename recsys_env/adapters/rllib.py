@@ -77,7 +77,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
 
     def __init__(self, env_config: dict[str, Any]) -> None:
         super().__init__()
-        settings = _checked_settings(env_config)
+        settings = dict(env_config)
         self._only_active = settings.pop("only_active", False)
         check_flag("only_active", self._only_active)
         self._env = RecommendationEnv(*_world(settings))
@@ -178,40 +178,27 @@ class Rows(SharedPolicyVectorEnv):
     INFOS: tuple[str, ...] = ("individual_reward", "active")
 
     def __init__(self, env_config: dict[str, Any]) -> None:
-        settings = _checked_settings(env_config)
-        rows = settings.pop("num_envs", None)
-        check_count("num_envs", rows, 1, 2**31)
-        super().__init__(_batch(settings, rows))
-
-
-def _checked_settings(env_config: Any) -> dict[str, Any]:
-    """Return a copy of an `env_config`."""
-    if not isinstance(env_config, Mapping):
-        raise TypeError(f"env_config = {shown(env_config)} must be a dict")
-    if "task" not in env_config:
-        raise ValueError(f"env_config = {shown(env_config)} must have a task")
-    return dict(env_config)
+        settings = dict(env_config)
+        rows = settings.pop("num_envs")
+        config, catalogue = _world(settings)
+        if rows % config.num_agents:
+            raise ValueError(
+                f"num_envs = {rows} must be a multiple of num_agents = {config.num_agents}, a row for each"
+            )
+        super().__init__(VectorEnv(config, rows // config.num_agents, catalogue=catalogue))
 
 
 def _world(settings: dict[str, Any]) -> tuple[WorldConfig, Any]:
-    """Return the config and the catalogue of an `env_config`."""
+    """Return the config and the catalogue of an `env_config`, which must have a "task"."""
     task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
     return flat_config("RLlib", task, settings, catalogue), catalogue
-
-
-def _batch(settings: dict[str, Any], rows: int) -> VectorEnv:
-    """Return the batch of an `env_config`, with one row for each agent of each copy."""
-    config, catalogue = _world(settings)
-    if rows % config.num_agents:
-        raise ValueError(f"num_envs = {rows} must be a multiple of num_agents = {config.num_agents}, a row for each")
-    return VectorEnv(config, rows // config.num_agents, catalogue=catalogue)
 
 
 # ------------------------------------------------------------------------------------------------ masks
 
 
 class MaskedPPOModule(DefaultPPOTorchRLModule):
-    """RLlib's own network for PPO on the flat part of the observation; actions that the mask excludes are never drawn."""
+    """RLlib's own network for PPO on the flat part of observations; actions that the mask excludes are never drawn."""
 
     def __init__(self, *args: Any, observation_space: Any, **kwargs: Any) -> None:
         super().__init__(*args, observation_space=observation_space["observation"], **kwargs)

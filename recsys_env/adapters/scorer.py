@@ -49,13 +49,11 @@ class PageReader:
         layout: `envs.layout`, with candidates.
 
     Attributes:
-        context, candidate: the sizes X' and F' of `PageParts`.
-        summary: X' + 2 F', the size of `PageParts.summary`.
+        context, candidate, summary: the sizes X' and F' of `PageParts`, and X' + 2 F' of its summary.
         items: M where observations name candidates, else 0.
 
     Raises:
-        TypeError: `layout` is not an `ObservationLayout`.
-        ValueError: the observations hold no candidates.
+        TypeError, ValueError: `layout` is no `ObservationLayout`, or the observations hold no candidates.
     """
 
     def __init__(self, layout: ObservationLayout) -> None:
@@ -77,9 +75,7 @@ class PageReader:
         """Convert flat observations [..., O], or their parts in the format "dict".
 
         Raises:
-            TypeError: flat observations are not a tensor.
-            KeyError: a part is missing.
-            ValueError: flat observations have another size.
+            TypeError, KeyError, ValueError: they are no tensor, lack a part, or have another size.
         """
         named = isinstance(observations, Mapping)
         parts: Any = observations
@@ -116,9 +112,6 @@ class CandidateScorer(nn.Module):
     Args:
         layout: of the observations, `envs.layout`.
         width: hidden units.
-
-    Raises:
-        TypeError, ValueError: as of `PageReader`.
     """
 
     def __init__(self, layout: ObservationLayout, width: int = 16) -> None:
@@ -133,16 +126,10 @@ class CandidateScorer(nn.Module):
         self.item = nn.Embedding(1 + self.reader.items, width, padding_idx=0) if self.reader.items else None
 
     def forward(self, observations: torch.Tensor | Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return scores [..., C] of the candidates.
+        """Return scores [..., C] of the candidates of observations [..., O], or of their parts.
 
         Empty places have the lowest. Where there is no candidate all are 0, so that Q-learning may take scores as
         values.
-
-        Args:
-            observations: flat [..., O], or their parts in the format "dict".
-
-        Raises:
-            TypeError, KeyError, ValueError: as of `PageReader.read`.
         """
         scores = self.scores(self.reader.read(observations))
         return scores.masked_fill((scores == EXCLUDED).all(-1, keepdim=True), 0.0)
@@ -164,11 +151,8 @@ class CandidateScorer(nn.Module):
 class PageCritic(nn.Module):
     """Values pages by a network with two hidden layers of the context, and of the mean and maximum of the candidates.
 
-    An untrained one values every page at 0: rewards are small, and its errors would drown them.
-
-    Args:
-        layout: of the observations, `envs.layout`.
-        width: hidden units.
+    An untrained one values every page at 0: rewards are small, and its errors would drown them. The arguments are those
+    of `CandidateScorer`.
     """
 
     def __init__(self, layout: ObservationLayout, width: int = 64) -> None:
@@ -189,11 +173,8 @@ class PageCritic(nn.Module):
 
 
 class Slates(Distribution):
-    """Distribution of slates without repeats: each pick by softmax of the scores of what is left (Plackett-Luce).
-
-    Args:
-        scores: [..., C] of the candidates.
-        slots: K.
+    """Distribution of slates [..., K] without repeats, given scores [..., C] of the candidates: each pick by softmax of
+    the scores of what is left (Plackett-Luce).
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  # of torch, which would check them

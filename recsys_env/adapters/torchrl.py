@@ -48,17 +48,12 @@ class TorchRLEnv(EnvBase):
     Args:
         envs: the batch, on the CPU or on a GPU.
         device: device of the tensors; "auto" uses a GPU if there is one.
-        state: whether tensordicts hold the "state" for centralised critics. It takes time proportional to the number of
-            users of a copy.
+        state: whether tensordicts hold the "state" for centralised critics, whose time grows with the number of users.
         by_role: whether each role is a group with the role's name. Otherwise all agents are one group, "agents", as the
             mixers of QMIX need it.
 
     Attributes:
         group_map: name of a group -> names of its agents.
-
-    Raises:
-        TypeError: `envs` is not a batch, `state` or `by_role` is not a truth value, or `device` is not a name.
-        ValueError: the device is wrong, as in `Tensors`.
     """
 
     batch_locked = True

@@ -60,9 +60,6 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
 
     Args:
         config: XuanCe's settings: `env_id` is the task, `env_seed` the seed, `overrides` (optional) config fields.
-
-    Raises:
-        ValueError, TypeError: as of `task_config`, or the task has slates.
     """
 
     def __init__(self, config: Namespace) -> None:
@@ -111,17 +108,11 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
 
 
 class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
-    """All copies of a task in one step.
-
-    XuanCe takes lists with one dict per copy. Their values are views of the step's arrays.
+    """All copies of a task in one step; XuanCe takes lists with one dict per copy, whose values are views.
 
     Args:
-        envs: the batch.
+        envs: the batch, on the CPU, with flat observations and without slates.
         seed: seed of the first reset; None keeps that of the batch.
-
-    Raises:
-        TypeError: `envs` is not a batch on the CPU.
-        ValueError: it has slates, or observations in parts.
     """
 
     def __init__(self, envs: CpuBatch, seed: int | None = None) -> None:

@@ -74,11 +74,7 @@ def copy_files(source: Path, folder: Path, names: Iterable[str]) -> None:
 
 
 def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the facts that `write_policy` wrote.
-
-    Args:
-        form: of the facts; see `recsys_env.files.misfit`.
-    """
+    """Read the facts that `write_policy` wrote, of this form (`recsys_env.files.misfit`)."""
     about = {"observations": str, "actions": str, "items_of?": str}
     facts: dict[str, Any] = read_value(folder / WEIGHTS, "facts", {**about, **form})
     return facts
@@ -101,7 +97,7 @@ def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) 
 def check_spaces(
     folder: Path, facts: Mapping[str, Any], envs: CpuBatch, relative: RelativeLayout | None = None
 ) -> None:
-    """Check that a task has the observations and actions that a policy was trained with.
+    """Raise `ValueError` unless a task has the observations and actions that a policy was trained with.
 
     Args:
         relative: layout in which the policy reads observations; by default that of the batch.

@@ -106,7 +106,6 @@ class HistoryReader(ObservationReader):
     Items are numbered through if there are several worlds, and numbers are stored plus 1, so that 0 is nothing.
 
     Args:
-        envs: the batch.
         length: H, pages that are remembered of each visitor.
         agents: names of A agents; by default all of the batch.
         first: number of the first item.
@@ -428,8 +427,7 @@ def save(
     """Write networks, by agent or one that is `SHARED`, as a policy's folder.
 
     Args:
-        pretraining: what was measured while pre-training: "curve", the losses on validation pages by step, and
-            "beside", those of simple predictors.
+        pretraining: losses on validation pages by step ("curve") and those of simple predictors ("beside").
     """
     one = next(iter(networks.values()))
     facts = {"layout": dataclasses.asdict(one.layout), "size": dataclasses.asdict(one.size), "networks": list(networks)}
@@ -437,11 +435,7 @@ def save(
 
 
 class GenerativePolicy(Policy):
-    """Plays the best slate and words of the bound agent's network.
-
-    Args:
-        folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
-    """
+    """Plays the best slate and words of the bound agent's network, from the folder where `save` wrote to."""
 
     deterministic = True
 

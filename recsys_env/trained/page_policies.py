@@ -87,10 +87,9 @@ def read_networks(
 
 
 class PagePolicy(Policy):
-    """Plays the best slate and words, or the mean vector, of the bound agent's network.
+    """Plays the best slate and words, or the mean vector, of the bound agent's network, from a folder of `save`.
 
-    Args:
-        folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
+    An agent that was not trained takes the network of the first of its role.
     """
 
     deterministic = True
