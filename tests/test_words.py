@@ -15,8 +15,8 @@ pytest.importorskip("sklearn")
 from benchmarks import result_files
 from benchmarks.studies import manipulation, words
 from benchmarks.studies.words import Clerk, Worded, appeal
-from recsys_env import VectorEnv, WorldConfig, task_config
-from recsys_env.language import Reader, TextPolicy, describe
+from recsys_env import WorldConfig, task_config
+from recsys_env.language import TextPolicy
 from recsys_env.language.encoders import HASHING
 from recsys_env.policies.registry import make_policy
 
@@ -71,23 +71,6 @@ def test_who_reads_nothing_never_falls_for_a_title_and_who_obeys_does(orders: Wo
     obeys = manipulation.fallen(orders, lambda: TextPolicy(manipulation.Obedient(HASHING)), 2)
     assert (obeys["order"] > 0.6).all()  # of the pages; on others it would show such an item anyway
     assert (obeys["harmless"] < 0.5 * obeys["order"]).all()
-
-
-def test_orders_stay_on_the_lines_of_their_titles(orders: WorldConfig) -> None:
-    envs = VectorEnv(orders, 4)
-    readers = {"plain": Reader(), "order": Reader()}
-    observations, _ = envs.reset(seed=1)
-    prompts, plain = {}, envs.texts
-    for kind, reader in readers.items():
-        envs.texts = plain if kind == "plain" else manipulation.added(plain, np.arange(200), manipulation.ORDERS)
-        reader.bind(envs, "recommender_0", 0)
-        prompts[kind] = [describe(page) for page in reader.read(observations[:, 0]) if page is not None]
-    assert prompts["plain"]
-    for before, after in zip(prompts["plain"], prompts["order"], strict=True):
-        assert before != after
-        assert len(before.splitlines()) == len(after.splitlines())
-        assert "<|" not in after
-        assert all(form.isprintable() for form in after.splitlines())
 
 
 def test_the_studies_store_what_the_site_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

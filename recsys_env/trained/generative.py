@@ -240,19 +240,11 @@ class GenerativeNetwork(Scorer):
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> GenerativePage:
         """Split observations [R, O] into their parts."""
-        layout, rows = self.layout, len(observations)
-        listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
-        features = listed.reshape(rows, layout.candidates, layout.features) / self.deviation
+        layout, features = self.layout, self._features(observations) / self.deviation
         added = 2 * self.size.events, layout.candidates
         _, events, items = observations.split([layout.observation - sum(added), *added], 1)
-        if layout.candidates:
-            allowed = items > 0
-        elif masks is None:
-            allowed = observations.new_ones(rows, layout.options, dtype=torch.bool)
-        else:
-            allowed = masks
-        allowed = allowed | ~allowed.any(1, keepdim=True)
-        events = events.long().view(rows, self.size.events, 2)
+        allowed = self._allowed(items > 0 if layout.candidates else masks, observations)
+        events = events.long().view(len(observations), self.size.events, 2)
         return GenerativePage(observations[:, self.columns], features, allowed, events, items.long() - 1)
 
     def state(self, page: GenerativePage) -> torch.Tensor:

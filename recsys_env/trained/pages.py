@@ -227,6 +227,18 @@ class Scorer(nn.Module):
         """Return scores of options [R, n], or the vector [R, D] of the action, and scores of each word's values."""
         raise NotImplementedError
 
+    def _features(self, observations: torch.Tensor) -> torch.Tensor:
+        """Return the features [R, C, F] of the candidates in observations [R, O]."""
+        layout = self.layout
+        listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
+        return listed.reshape(len(observations), layout.candidates, layout.features)
+
+    def _allowed(self, options: torch.Tensor | None, observations: torch.Tensor) -> torch.Tensor:
+        """Return options [R, n] that can be shown; all where none can, or where nothing is known of them."""
+        if options is None:
+            return observations.new_ones(len(observations), self.layout.options, dtype=torch.bool)
+        return options | ~options.any(1, keepdim=True)
+
     @torch.no_grad()
     def measure(self, observations: torch.Tensor) -> None:
         """Set the unit of each feature to its standard deviation within these pages [R, O], at the first call."""
@@ -256,16 +268,8 @@ class PageNetwork(Scorer):
         self.body = mlp(len(layout.context) + memory, width, layout.preferences + sum(layout.words), gain=0.01)
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Page:
-        layout = self.layout
-        listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
-        features = listed.reshape(len(observations), layout.candidates, layout.features)
-        if layout.candidates:
-            allowed = (features != 0).any(2)
-        elif masks is None:
-            allowed = observations.new_ones(len(observations), layout.options, dtype=torch.bool)
-        else:
-            allowed = masks
-        allowed = allowed | ~allowed.any(1, keepdim=True)
+        features = self._features(observations)
+        allowed = self._allowed((features != 0).any(2) if self.layout.candidates else masks, observations)
         return Page(observations[:, self.columns], features / self.deviation, allowed)
 
     def forward(self, page: Page, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
