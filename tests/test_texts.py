@@ -89,7 +89,7 @@ def entries(pole: Pole) -> list[str]:
 
 def styled() -> set[str]:
     """The words that titles have beside those of taste."""
-    made = {kind: words for kind, words in WORDS.items() if kind != "poles"}
+    made = {kind: words for kind, words in WORDS.items() if kind not in ("poles", "requests")}
     return tokens(repr([made, PRICES, LENGTHS, *(DOMAINS[kind] for kind in WRITERS)]))
 
 
