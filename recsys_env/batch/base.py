@@ -25,7 +25,6 @@ from .infos import Infos
 from .observations import FLAT, MASK, ObservationLayout
 from .spaces import beside_picks, choices, fused, parts_of
 
-_SMALL = 2**17  # bytes of a snapshot
 _MAKE = "make one with recsys_env.vector_env(task, num_envs)"
 
 
@@ -56,17 +55,6 @@ class Snapshot:
         self.config = config
         self.arrays = arrays
         self.world = world
-        self.right: tuple[Any, ...] = ()  # what it held when it was last found to be right
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "right": ()}
-
-    def held(self) -> tuple[Any, ...]:
-        """Return the content of the arrays, for comparison with a later call. A large state gives nothing, because
-        checking it again takes no longer than comparing."""
-        if sum(array.nbytes for array in self.arrays) > _SMALL:
-            return ()
-        return id(self.config), self.world, *(array.tobytes() for array in self.arrays)
 
     @property
     def num_envs(self) -> int:

@@ -32,7 +32,6 @@ from .base import Array, Batch, InfosT, Snapshot, check_config, checked_seeds
 from .busy import Busy, one_at_a_time
 from .memory import bytes_of_rows, check_rows_fit
 from .observations import checked_format, observation_layout, observation_space
-from .snapshots import Contents
 from .spaces import action_space, unit_box
 
 QUERY_SCAN_WARNING = 50_000
@@ -134,11 +133,6 @@ class GameBatch(Batch[Array, InfosT]):
         """
         names = ("items", "item_vectors", "activity", "prior_taste", "prior_rho", "prior_habits")
         return digest_of_arrays({name: getattr(self.world, name) for name in names})
-
-    @cached_property
-    def _contents(self) -> Contents:
-        """What a snapshot may hold."""
-        return Contents(self.config, self.shape, self.world)
 
     @cached_property
     def texts(self) -> Texts:
@@ -290,8 +284,7 @@ class GameBatch(Batch[Array, InfosT]):
             observations and infos, as after a reset.
 
         Raises:
-            ValueError: the snapshot is of another task, world or number of copies, or has impossible contents (see
-                `snapshots.Contents`), or the copy or seed is wrong.
+            ValueError: the snapshot is of another task, world or number of copies, or the copy or seed is wrong.
             TypeError: it is not a snapshot.
             RuntimeError: a single copy is restored, but the other copies have not begun.
             MemoryError: there is no memory for what the snapshot holds of people. Nothing has changed after any of
@@ -304,7 +297,6 @@ class GameBatch(Batch[Array, InfosT]):
             raise ValueError(
                 f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}; give one of 1 or of {count}"
             )
-        self._check_contents(snapshot)
         if count < self.num_envs:
             self._require_reset(f"restore(copy={copy})")
         copies = np.array(np.broadcast_to(snapshot.arrays.copies, count))
@@ -322,13 +314,6 @@ class GameBatch(Batch[Array, InfosT]):
             )
         if self._seed is None:
             raise RuntimeError(f"call reset() before {call}")
-
-    def _check_contents(self, snapshot: Snapshot) -> None:
-        """Raise ValueError unless a snapshot of this world holds what a game comes to."""
-        held = snapshot.held()
-        if not held or held != snapshot.right:
-            self._contents.check(snapshot.arrays)
-            snapshot.right = held
 
     def _chosen(self, copy: int | None) -> slice:
         if copy is None:

@@ -43,7 +43,7 @@ from .busy import Busy, one_at_a_time
 from .game import GameBatch
 from .infos import OF_BIDS, Infos, price_multipliers
 from .memory import available, bytes_of_copies, check_fits
-from .snapshots import check_world
+from .replacement import check_world
 from .spaces import mask_size
 
 CHUNK = 64  # most copies that go through a stage of a tick together: their state fits into the first-level cache
@@ -293,7 +293,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
                 world = read_only(World(*map(aligned, world)))
         self._world = world
         self._compiled, self._packed, self._made = None, [None, None], {}
-        for made_of_it in ("world_digest", "texts", "requests", "_contents"):
+        for made_of_it in ("world_digest", "texts", "requests"):
             vars(self).pop(made_of_it, None)
 
     @property
