@@ -29,7 +29,6 @@ from ..world.texts import Texts, texts_of
 from ..world.texts.requests import Requests, requests_of
 from .actions import ActionReader
 from .base import Array, Batch, InfosT, Snapshot, check_config, checked_seeds
-from .busy import Busy, one_at_a_time
 from .memory import bytes_of_rows, check_rows_fit
 from .observations import checked_format, observation_layout, observation_space
 from .spaces import action_space, unit_box
@@ -106,7 +105,6 @@ class GameBatch(Batch[Array, InfosT]):
         self._torn = False  # whether a rollout ended while copies were at different ticks
         self._moves = 0  # resets, restores and steps: how often another page has come to be shown
         self._ticks_with_room = 0.0  # ticks for which every copy has a free row for each person who may come
-        self.busy = Busy()
 
     def _hidden_columns(self, n: int) -> Iterator[slice]:
         """The columns of the observation that are 0 for agent n: what its role hides, and what privacy withholds."""
@@ -146,7 +144,6 @@ class GameBatch(Batch[Array, InfosT]):
 
     # -------------------------------------------------------------------------------------------- reset and step
 
-    @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, InfosT]:
@@ -244,14 +241,12 @@ class GameBatch(Batch[Array, InfosT]):
             arrays = {name: with_rows(self._on_host(getattr(self._state, name)), rows) for name in ROW_ARRAYS}
             self._replace_state(arrays)
 
-    @one_at_a_time
     def look(self) -> tuple[Any, InfosT]:
         """Return the observations and infos of the current page again, as after a reset; the game does not advance."""
         self._require_reset("look()")
         self._advance(self._sent(self._actions.empty()), LOOK)
         return self._observed()
 
-    @one_at_a_time
     def save(self, copy: int | None = None) -> Snapshot:
         """Return the state of one copy, or of all copies (None).
 
@@ -268,7 +263,6 @@ class GameBatch(Batch[Array, InfosT]):
         }
         return Snapshot(self.config, State(**arrays), self.world_digest)
 
-    @one_at_a_time
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, InfosT]:
@@ -330,7 +324,6 @@ class GameBatch(Batch[Array, InfosT]):
     def next_user_slots(self) -> Array:
         return self._column(self._state.copies, "visitor")
 
-    @one_at_a_time
     def state(self) -> Array:
         """Return the global state [B, S] for centralised critics.
 
@@ -341,7 +334,6 @@ class GameBatch(Batch[Array, InfosT]):
         self._require_reset("state()")
         return self._states()
 
-    @one_at_a_time
     def final_state(self) -> Array:
         """Return `state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`.
 
