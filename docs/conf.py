@@ -38,8 +38,8 @@ nitpick_ignore_regex = [
     (
         "py:.*",
         r".*\._\w+|"
-        r"recsys_env\.(settings\.Settings|busy\.Busy|"
-        r"arrays\.(World|State|Report)|batch\.(Array|InfosT)|adapters\.rllib\.Config)",
+        r"recsys_env\.(config\.settings\.Settings|"
+        r"world\.arrays\.(World|State|Report)|batch\.base\.(Array|InfosT)|adapters\.rllib\.Config)",
     ),
 ]
 default_role = "literal"  # docstrings write code between single backticks
