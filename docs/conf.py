@@ -33,7 +33,7 @@ myst_dmath_double_inline = True
 nitpicky = True  # a name of this package that is not in the reference is an error; those of others are not looked up
 nitpick_ignore_regex = [
     ("py:.*", r"(?!recsys_env\.).*"),
-    ("py:.*", r".*\._\w+|recsys_env\..*\.(Settings|Busy|World|State|Report|Array|InfosT|Config)"),
+    ("py:.*", r".*\._\w+|recsys_env\..*\.(Settings|World|State|Report|Array|InfosT|Config)"),
 ]
 default_role = "literal"  # docstrings write code between single backticks
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}

@@ -10,7 +10,6 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
-import io
 import re
 import shutil
 from collections.abc import Callable, Iterable
@@ -77,7 +76,6 @@ def main() -> None:
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
         "moving_pages": moving_pages,
-        "first_agent_page": first_agent_page,
         "replay": replay,
         "aims": table_of_aims,
         **results.parts(OUT / "plots"),
@@ -313,17 +311,6 @@ def moving_pages() -> str:
     path = OUT / "plots" / "pages.gif"
     pages[0].save(path, save_all=True, append_images=pages[1:], duration=1000 // env.metadata["render_fps"] * 4, loop=0)
     return "![Twelve pages of ecommerce-v1](/_generated/plots/pages.gif)"
-
-
-def first_agent_page() -> str:
-    """A picture of the page that the tutorial "First agent" prints, made by running the tutorial's blocks."""
-    found = blocks(Path(__file__).parent / "tutorials" / "first_agent.md")
-    names: dict[str, Any] = {}
-    with redirect_stdout(io.StringIO()):
-        for block in found[: 1 + next(i for i, block in enumerate(found) if "page = env.render()" in block)]:
-            exec(block.replace('render_mode="ansi"', 'render_mode="rgb_array"'), names)
-    Image.fromarray(names["page"]).save(OUT / "plots" / "first-agent.png")
-    return "![The last page on which our rule won a click](/_generated/plots/first-agent.png)"
 
 
 def replay() -> str:
