@@ -32,7 +32,7 @@ from typing import Any, Literal
 from recsys_env import cli, replace
 from recsys_env.adapters.rllib import multi_agent, rows
 from recsys_env.files import write_json
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -143,7 +143,14 @@ def cluster(options: Options) -> dict[str, Any]:
             curve.append((done, float(reward)))
         seconds = time.perf_counter() - began
         algorithm.stop()
-    result = {**provenance(), "settings": settings, "env_runners": by_node, "curve": curve, "seconds": seconds}
+    result = {
+        **provenance(),
+        "played": task_digests(settings),
+        "settings": settings,
+        "env_runners": by_node,
+        "curve": curve,
+        "seconds": seconds,
+    }
     if options.out:
         write_json(options.out, result, indent=1)
     return result

@@ -38,7 +38,7 @@ from recsys_env.exact.policy_tables import Refused, played
 from recsys_env.files import read_json, write_json
 from recsys_env.policies import knowledge
 from recsys_env.policies.registry import made_for_prices
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 from .jobs import Job, train_all
 from .learners import LEARNERS, MARL, PUBLISHED, SWEEP, chosen, full_length
@@ -196,7 +196,7 @@ def _add(each: Trained, file: Path, name: str, settings: dict[str, Any], measure
     stored: dict[str, Any] = read(file) if file.is_file() else {"learner": each.learner, "task": each.task}
     if stored.get(name, {}).get("settings") == settings:
         return
-    stored[name] = {"settings": settings, "source": provenance(), **measure()}
+    stored[name] = {"settings": settings, "source": provenance() | {"played": task_digests(each.task)}, **measure()}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, stored)
 

@@ -23,7 +23,7 @@ from recsys_env import cli
 from recsys_env.api.focal import usual_background
 from recsys_env.evaluation import compared
 from recsys_env.files import read_json, write_json
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
@@ -147,7 +147,9 @@ def _store(result: Path, learner: ReferenceLearner, task: str, runs: Sequence[Ma
         "agent_steps": agent_steps(learner, task),
         "rounds": [{"defaults": defaults(learner), "runs": runs}],
     }
-    write_json(result, {**provenance(), "settings": {"ticks": SHORT}, "learners": stored})
+    write_json(
+        result, {**provenance(), "played": task_digests(stored), "settings": {"ticks": SHORT}, "learners": stored}
+    )
     read_sweep.cache_clear()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_env.files import FileError, read_json, write_json
+from recsys_env.provenance import task_digests
 
 from .training import CURVE, RESULT, read_curve
 
@@ -95,7 +96,8 @@ class TrainingResults:
     def write(self) -> None:
         """Replace the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, {name: value for name, value in vars(self).items() if name != "path"})
+        fields = {name: value for name, value in vars(self).items() if name != "path"}
+        write_json(self.path, {**fields, "played": task_digests(self.settings)})
 
 
 def read(path: Path) -> TrainingResults:

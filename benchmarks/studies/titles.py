@@ -21,7 +21,6 @@ from recsys_env.world.texts import texts_of
 from recsys_env.world.texts.measure import explained
 from recsys_env.world.texts.titles import WRITERS
 
-from ..ages import code
 from ..result_files import store
 
 ITEMS = 500
@@ -61,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="worlds for each kind and signal")
     args = parser.parse_args()
-    settings = {"seeds": args.seeds, "items": ITEMS, "code": code("titles")}
+    settings = {"seeds": args.seeds, "items": ITEMS}
     print(store("titles", settings, {"kinds": measured(args.seeds)}))
 
 
