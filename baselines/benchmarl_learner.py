@@ -32,7 +32,7 @@ from gymnasium import spaces
 from torch import nn
 from torchrl.modules import MultiAgentMLP
 
-from recsys_env.tensors import choose_device
+from recsys_env.batch.tensors import choose_device
 
 CONFIGS = {"mappo": MappoConfig, "qmix": QmixConfig}
 
@@ -81,8 +81,6 @@ class Monitor(Callback):
 
 class BenchMARLLearner:
     """Trains one of these algorithms; see `training.Learner`."""
-
-    has_progress_bar = True
 
     def __init__(self, training: Training, options: BenchMARL) -> None:
         self.training = training

@@ -17,7 +17,7 @@ import cma
 import numpy as np
 
 from recsys_env.evaluation import UNSEEN
-from recsys_env.tuning import Arena, Found, canonical
+from recsys_env.evaluation.tuning import Arena, Found, canonical
 
 from .algorithms import CMAES
 from .training import Point, Training
@@ -25,8 +25,6 @@ from .training import Point, Training
 
 class CMALearner:
     """Searches weights of rankers; see `training.Learner`."""
-
-    has_progress_bar = False
 
     def __init__(self, training: Training, options: CMAES) -> None:
         self.training, self.agent_steps, self._generation = training, 0, 0

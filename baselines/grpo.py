@@ -39,7 +39,7 @@ from .training import Point, RolloutRewards, Training
 import torch
 from torch import nn
 
-from recsys_env.tensors import Tensors
+from recsys_env.batch.tensors import Tensors
 
 AT_ONCE = 1 << 13  # pages whose probabilities are computed at once
 
@@ -105,8 +105,6 @@ class GRPOLearner:
 
     The first rollout is played only to measure the units of features.
     """
-
-    has_progress_bar = False
 
     def __init__(self, training: Training, options: GenerativeGRPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done

@@ -12,7 +12,8 @@ import numpy as np
 
 from baselines.learners import LEARNERS
 from baselines.training_results import TrainingResults
-from recsys_env import replace, tasks, vector_env
+from recsys_env import replace, vector_env
+from recsys_env.config import tasks
 from recsys_env.evaluation import evaluate, tournament
 from recsys_env.exact.policies import save_tables
 from recsys_env.files import read_json, signed, write_json
@@ -127,118 +128,6 @@ def write_robustness(folder: Path, learner: str = "ppo-torch", task: str = "soci
     folder.mkdir(exist_ok=True)
     write_json(folder / f"{learner}-{task}.json", found)
     return folder / f"{learner}-{task}.json"
-
-
-def evidence() -> dict[str, Any]:
-    """A card of a task with two agents, made up."""
-
-    def mean(value: float) -> dict[str, float]:
-        return {"mean": value, "ci95": 0.01}
-
-    kinds = ("planner", "greedy", "equilibrium")
-    payoff = {"planner": (4.0, 1.0, 2.0), "greedy": (5.0, 2.0, 1.0), "equilibrium": (3.0, 1.0, 2.5)}
-    return {
-        **provenance(),
-        "settings": {"task": "ecommerce-v1", "episodes": 200, "seed": 3, "policies": []},
-        "rows": {
-            "random": {**mean(1.0), "score": 0.0, "score_ci95": 0.1},
-            "blind": {**mean(1.1), "score": 3.3, "score_ci95": 0.1},
-            "content": {**mean(1.5), "score": 16.7, "score_ci95": 0.1},
-            "static": {**mean(2.0), "score": 33.3, "score_ci95": 0.1},
-            "planner": {**mean(4.0), "score": 100.0, "score_ci95": 0.0},
-            "joint": {"missing": "it is not finite"},
-        },
-        "static": {"weights": {"recommender": {"price": -0.5, "ctr": 1.0}}, "reward": mean(2.0)},
-        "memory": {"memory": {"with": "static", "without": "forgetful", "gain": mean(0.12)}},
-        "searches": {"searched-static": {"scores": [mean(2.1), mean(2.0)]}},
-        "state": {
-            "policy": "planner",
-            "reward": mean(4.0),
-            "fixed": "static",
-            "fixed_reward": mean(2.0),
-            "gain": mean(1.0),
-            "observed": {"policy": "searched-state", "reward": mean(2.5), "gain": mean(0.25)},
-        },
-        "play": {
-            "team": "planner",
-            "selfish": "greedy",
-            "T": mean(5.0),
-            "R": mean(4.0),
-            "P": mean(2.0),
-            "S": mean(1.0),
-            "T-R": mean(1.0),
-            "P-S": mean(1.0),
-            "payoffs": {row: dict(zip(kinds, map(mean, values), strict=True)) for row, values in payoff.items()},
-            "anarchy": {"policy": "greedy", "optimum": "planner", **mean(0.5)},
-            "wrong_rival": {
-                "answers": list(kinds),
-                "best": {"planner": "greedy", "greedy": "greedy", "equilibrium": "equilibrium"},
-                "cost": {"planner for equilibrium": mean(0.6), "greedy for planner": mean(0.0)},
-                "costliest": "planner for equilibrium",
-                "reverse": "greedy for planner",
-            },
-            "priced": {
-                "prices": {
-                    "greedy": {
-                        "price": 0.0,
-                        "reward": mean(2.0),
-                        "gains": {"planner x 0.5": mean(0.1)},
-                        "beaten": True,
-                    },
-                    "planner x 0.5": {
-                        "price": 0.05,
-                        "reward": mean(3.0),
-                        "gains": {"greedy": mean(-0.2), "planner": mean(0.005)},
-                        "beaten": False,
-                    },
-                    "planner": {
-                        "price": 0.1,
-                        "reward": mean(4.0),
-                        "gains": {"planner x 0.5": mean(0.0)},
-                        "beaten": False,
-                    },
-                },
-                "unbeaten": [["planner x 0.5", "planner"]],
-                "settles": ["planner"],
-            },
-            "source": provenance(),
-            "coupling": {"mean": None, "ci95": None},
-        },
-        "exact": {
-            "states": ["best", "worst"],
-            "optimum": {"policies": ["YX", "YX"], "individual_reward": 0.25},
-            "equilibria": [
-                {
-                    "policies": ["YX", "YX"],
-                    "individual_reward": [0.25, 0.25],
-                    "strict": True,
-                    "symmetric": True,
-                    "over_constant": 0.7,
-                },
-                {
-                    "policies": ["YY", "YY"],
-                    "individual_reward": [0.1, 0.1],
-                    "strict": False,
-                    "symmetric": True,
-                    "over_constant": None,
-                },
-            ],
-            "dilemmas": {"constant strategies": {"T": 0.3, "R": 0.2, "P": 0.1, "S": 0.05}},
-            "anarchy": 0.4,
-            "stability": 1.0,
-            "against": {
-                "names": ["optimum", "myopic"],
-                "policies": ["YX", "YY"],
-                "payoffs": [[0.25, 0.1], [0.3, 0.1]],
-                "answers": ["YX", "YY"],
-                "answer_payoffs": [0.25, 0.1],
-                "loss": [[0.0, 0.2], [0.3, 0.0]],
-            },
-            "policies": [{"name": "random", "policies": None, "individual_reward": [0.1, 0.1], "nash_conv": 0.2}],
-        },
-        "levels": {"random": dict.fromkeys(LEVELS, 0.5)},
-        "speed": {"copies": 256, "agent_steps_per_second": 1e6},
-    }
 
 
 LEVELS = (

@@ -10,8 +10,9 @@ import pytest
 from worlds import SMALL
 
 import recsys_env
-from recsys_env import TASKS, VectorEnv, memory
-from recsys_env.spaces import mask_size
+from recsys_env import TASKS, VectorEnv
+from recsys_env.batch import memory
+from recsys_env.batch.spaces import mask_size
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -25,9 +26,11 @@ def test_bytes_are_those_that_are_allocated(task: str, copies: int) -> None:
 
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     each = memory.bytes_of_copies(VectorEnv(SMALL).world, 1, 0)
-    monkeypatch.setattr("recsys_env.vector.available", lambda: 10 * each + 1)
+    monkeypatch.setattr("recsys_env.batch.vector.available", lambda: 10 * each + 1)
     recsys_env.vector_env(SMALL, 10)
-    monkeypatch.setattr("recsys_env.vector.allocate_state", lambda *arguments: pytest.fail("something was allocated"))
+    monkeypatch.setattr(
+        "recsys_env.batch.vector.allocate_state", lambda *arguments: pytest.fail("something was allocated")
+    )
     for copies in (11, 2**31):
         says = (
             rf"num_envs = {copies} copies of this task need [\d.e+]+ [MG]iB, but .* MiB are free in memory; "
@@ -37,7 +40,7 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             recsys_env.vector_env(SMALL, copies)
     with pytest.raises(ValueError, match=r"num_envs = 1000000000000 is out of range"):
         recsys_env.vector_env(SMALL, 10**12)
-    monkeypatch.setattr("recsys_env.vector.available", lambda: each - 1)
+    monkeypatch.setattr("recsys_env.batch.vector.available", lambda: each - 1)
     with pytest.raises(ValueError, match="not one copy fits"):
         recsys_env.vector_env(SMALL, 1)
     with pytest.raises(ValueError, match="not one copy fits"):
@@ -45,7 +48,7 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_nothing_is_known_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys_env.vector.available", lambda: None)
+    monkeypatch.setattr("recsys_env.batch.vector.available", lambda: None)
     recsys_env.vector_env(SMALL, 3)
 
 
@@ -57,47 +60,20 @@ def written(folder: Path, files: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "files", "left"),
+    ("files", "left"),
     [
-        (
-            "0::/user/job",
-            {
-                "memory.max": "max",
-                "user/memory.max": 1000,
-                "user/memory.current": 700,
-                "user/memory.stat": "anon 100\ninactive_file 200",
-                "user/job/memory.max": 900,
-                "user/job/memory.current": 100,
-                "user/job/memory.stat": "inactive_file 0",
-            },
-            500,
-        ),
-        (
-            "3:cpu,memory:/job\n0::/",
-            {
-                "memory/memory.limit_in_bytes": 2**63 - 4096,
-                "memory/memory.usage_in_bytes": 1,
-                "memory/memory.stat": "total_inactive_file 0",
-                "memory/job/memory.limit_in_bytes": 800,
-                "memory/job/memory.usage_in_bytes": 500,
-                "memory/job/memory.stat": "total_inactive_file 100",
-            },
-            400,
-        ),
-        ("0::/", {"memory.max": "max"}, None),
-        ("4:memory:/not/there", {}, None),
-        ("nonsense", {}, None),
+        ({"memory.max": 1000, "memory.current": 700, "memory.stat": "anon 100\ninactive_file 200"}, 500),
+        ({"memory.max": "max", "memory.current": 700, "memory.stat": "inactive_file 200"}, None),
+        ({}, None),
     ],
 )
-def test_limits_of_control_groups(
-    groups: str, files: dict[str, Any], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_limits_of_containers(
+    files: dict[str, Any], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(tmp_path, {"groups": groups, **{f"fs/{name}": text for name, text in files.items()}})
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "fs")
-    monkeypatch.setattr(memory, "_OF_PROCESS", tmp_path / "groups")
-    assert min(memory._of_groups(), default=None) == left
-    monkeypatch.setattr(memory, "_of_system", lambda: 450)
-    assert memory.available() == (450 if left is None else min(left, 450))
+    written(tmp_path, files)
+    monkeypatch.setattr(memory, "_LIMITS", {tmp_path: ("memory.max", "memory.current")})
+    monkeypatch.setattr(memory, "_of_system", lambda: 550)
+    assert memory.available() == (550 if left is None else left)
 
 
 def test_this_system_tells() -> None:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from worlds import SMALL
 
-from recsys_env import replace, task_config, tuning, vector_env
+from recsys_env import replace, task_config, vector_env
 from recsys_env.__main__ import main
-from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval, tuning
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
+from recsys_env.evaluation.tuning import Budget, best_ranker, cross_entropy, tune_planner
 from recsys_env.files import read_json, signed, write_json
 from recsys_env.policies import CHECKPOINT, Planner, make_policy
 from recsys_env.policies.linear import LinearRanker, save_ranker, weight_names
-from recsys_env.tuning import Budget, best_ranker, cross_entropy, tune_planner
 
 MARKET = replace(
     SMALL,
@@ -94,24 +94,6 @@ def test_a_ranker_shows_what_its_weights_and_the_state_say() -> None:
         np.testing.assert_array_equal(joint[present, 0], np.argsort(-scores, 1)[present, :2])
         observations = envs.step(joint)[0]
     assert len(np.unique(x[:, 1])) > 1
-
-
-@pytest.mark.parametrize("task", [SMALL, MARKET])
-def test_a_ranker_of_too_few_or_too_many_weights_is_refused(task: Any) -> None:
-    """Where agents set prices, the last weight is that of the price."""
-    envs = vector_env(task, 2)
-    right = len(envs.candidate_features) + (envs.shape.levels > 0)
-    for width in (right - 1, right + 1, 200):
-        policy = LinearRanker(np.zeros((1, width)))
-        policy.bind(envs, envs.possible_agents[0], 0)
-        with pytest.raises(ValueError, match=rf"weights of shape \[1, {width}\] must have the shape \[1, {right}\] or"):
-            policy.act(envs.reset(seed=0)[0][:, 0])
-
-
-def test_static_says_if_the_world_has_none_of_its_features() -> None:
-    envs = vector_env(replace(SMALL, {"static_weights": {"freshness": 1.0}}), 1)
-    with pytest.raises(ValueError, match="static_weights of this world are of freshness, none of which"):
-        make_policy("static").bind(envs, "recommender_0", 0)
 
 
 def test_prices_of_a_ranker_move_with_the_state() -> None:

@@ -34,7 +34,6 @@ from typing import Any
 
 import numpy as np
 
-from ..ages import code
 from ..result_files import store
 from .bad_cases.calls import (
     contents_case,
@@ -227,7 +226,7 @@ def main() -> None:
             print(f"{verdict}: {row['kind']}: {row['input']}\n    {row['said']}")
     print({name: result[name] for name in ("number", "silent", "unclear", "clear")})
     if not args.kind:
-        settings = {"seed": SEED, "number": args.number, "samples": args.samples, "code": code("checks")}
+        settings = {"seed": SEED, "number": args.number, "samples": args.samples}
         print(store("bad_inputs", settings, result))
 
 

@@ -644,11 +644,10 @@ def main() -> None:
             print(mutant.id)
         print(f"{len(mutants)} mutants of {len({(m.file, m.function) for m in mutants})} functions")
         return
-    from ..ages import code
     from ..result_files import RESULTS, store
 
     path = RESULTS / f"{args.out}.json"
-    settings = {"seed": SEED, "tested_code": tested_code(), "code": code("kernels")}
+    settings = {"seed": SEED, "tested_code": tested_code()}
     stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     earlier = {row["id"]: row for row in stored.get("mutants", [])}
     if args.again:

@@ -23,9 +23,9 @@ import numba
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig
-from recsys_env.batch import copy_seed
+from recsys_env.batch.base import copy_seed
+from recsys_env.provenance import provenance
 
-from ..ages import code
 from ..result_files import earlier, store
 from .random_worlds import playable_world
 from .rules import CHECKS, NAMES, REPLAY, TALLY, Books, Watch
@@ -187,7 +187,7 @@ def main() -> None:
     if args.only is not None:
         show(summary([play_chunk(args.only, args.chunk)]))
         return
-    settings = {"seed": SEED, "chunk_steps": args.chunk, "code": code("kernels")}
+    settings = {"seed": SEED, "chunk_steps": args.chunk, "commit": provenance()["commit"]}
     deadline = time.monotonic() + args.seconds
     chunks = {row["chunk"]: row for row in earlier(args.out, "chunks", settings)}
     waiting = [chunk for chunk in range(int(np.ceil(args.steps / args.chunk))) if chunk not in chunks]

@@ -27,7 +27,6 @@ from typing import Any
 
 from recsys_env.provenance import provenance
 
-from ..ages import code
 from ..result_files import earlier, store
 from . import LEARNED
 
@@ -157,7 +156,7 @@ def main() -> None:
     parser.add_argument("--extra", nargs="*", choices=list(EXTRAS))
     parser.add_argument("--keep", type=Path, help="folder for the environments; default: a temporary one")
     args = parser.parse_args()
-    settings = {"learned_above": LEARNED, "code": code("adapters")}
+    settings = {"learned_above": LEARNED}
     found: dict[str, Any] = {kind: earlier("compatibility", kind, settings) for kind in ("libraries", "extras")}
     every = args.library is None and args.extra is None
     asked = [

@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
     args = parser.parse_args()
     settings = {
+        "task": "creators-v0",
         "episodes": args.episodes,
         "ticks": args.ticks,
         "sizes": list(args.sizes),

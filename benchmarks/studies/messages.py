@@ -69,7 +69,7 @@ def main() -> None:
     args = parser.parse_args()
     for hear, name in TASKS.items():
         register_task(name, preset(hear))
-    settings = {"seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}
+    settings = {"task": "journey-v1", "seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}
     runs = {
         name: [score(name == "heard", seed, args.total_steps) for seed in range(args.seeds)]
         for name in ("heard", "cut")

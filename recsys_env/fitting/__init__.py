@@ -21,7 +21,7 @@ visits.py        -> how many users are lost after a visit (Kaplan-Meier estimato
 page_world.py    `fit_pages`: these, carts and purchases -> FittedWorld
 logistic.py      logistic regression, for what follows a click and for the report
 
-`recsys_env.fitted` holds the world as data, which is read without any of these.
+`recsys_env.config.fitted` holds the world as data, which is read without any of these.
 
 The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + habit, with
 x_j = log(price / geometric mean list price of the topic). Habit is beta_repeat log(1 + n_uj / n_0), or comes in place
@@ -33,7 +33,7 @@ seen and not bought would suggest that popularity repels.) Everything is determi
 
 from __future__ import annotations
 
-from ..fitted import ORIGINS, FittedWorld, LogFacts, PageFacts, RecommenderLogWarning
+from ..config.fitted import ORIGINS, FittedWorld, LogFacts, PageFacts, RecommenderLogWarning
 from .doubts import LogWarning
 from .estimate import FitSettings, fit
 from .page_log import PAGE_ROLES, recorded_pages

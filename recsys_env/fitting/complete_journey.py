@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..fitted import FittedWorld
+from ..config.fitted import FittedWorld
 from ..libraries import library
 from .estimate import fit
 

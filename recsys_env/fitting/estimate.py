@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from .. import __version__
-from ..catalogue import Catalogue
+from ..batch.vector import VectorEnv
 from ..checks import did_you_mean, shown
 from ..config import SceneConfig
-from ..fitted import (
+from ..config.catalogue import Catalogue
+from ..config.fitted import (
     CLICKS_PER_PAGE,
     ORIGINS,
     PURCHASES_PER_CLICK,
@@ -23,11 +24,10 @@ from ..fitted import (
     fitted_fields,
     warn_of,
 )
+from ..config.settings import Settings, number_field, replace
 from ..language.encoders import MINILM
 from ..libraries import library
 from ..policies import Team
-from ..settings import Settings, number_field, replace
-from ..vector import VectorEnv
 from .doubts import about_weights, warn_of_doubts
 from .newcomers import with_newcomers
 from .occasions import Occasions, blocks_of, enough_days, occasions_of, returning_users

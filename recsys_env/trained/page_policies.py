@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..batch import AnyBatch, CpuBatch
+from ..batch.base import AnyBatch, CpuBatch
+from ..batch.tensors import one_thread
 from ..files import FileError
 from ..policies import Policy
-from ..tensors import one_thread
 from .attention import AttentionNetwork
 from .folders import WEIGHTS, check_items, check_spaces, network_of, read_facts, write_policy
 from .pages import (
@@ -71,9 +71,6 @@ def read_networks(
     Args:
         form: form of its facts, which include the layout and the names of networks.
         make: creates a network, given the layout and the facts.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
     """
     facts = read_facts(folder, form)
     path = folder / WEIGHTS
@@ -90,13 +87,9 @@ def read_networks(
 
 
 class PagePolicy(Policy):
-    """Plays the best slate and words, or the mean vector, of the bound agent's network.
+    """Plays the best slate and words, or the mean vector, of the bound agent's network, from a folder of `save`.
 
-    Args:
-        folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
+    An agent that was not trained takes the network of the first of its role.
     """
 
     deterministic = True

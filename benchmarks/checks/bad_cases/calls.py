@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, WorldConfig, exact
-from recsys_env.arrays import ROW_ARRAYS
-from recsys_env.batch import Snapshot
-from recsys_env.catalogue import Catalogue
+from recsys_env.batch.base import Snapshot
 from recsys_env.config import UserConfig
+from recsys_env.config.catalogue import Catalogue
+from recsys_env.config.scenarios import scenarios_of
 from recsys_env.evaluation.scenarios import play_scenarios
 from recsys_env.language import encode, open_model
 from recsys_env.language.prompts import parse
-from recsys_env.scenarios import scenarios_of
+from recsys_env.world.arrays import ROW_ARRAYS
 
 from .case import Case, Repaired, Skipped, api, short, texts
 from .environments import KINDS, Running

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from recsys_env import WorldConfig
-from recsys_env.batch import Snapshot
+from recsys_env.batch.base import Snapshot
+from recsys_env.batch.vector import VectorEnv
 from recsys_env.evaluation import METRICS, episode_returns, scale_ends
 from recsys_env.policies import POLICIES, make_policy
-from recsys_env.vector import VectorEnv
 
 from .case import Case, Skipped, api, short, texts
 from .values import misspelt, strange

@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys_env import TASKS, WorldConfig
 from recsys_env import config as configs
-from recsys_env.vector import VectorEnv
+from recsys_env.batch.vector import VectorEnv
 
 from .case import Case, Skipped, api, short, texts
 from .values import bad_value, misspelt, strange

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ...batch import copy_seed
+from ...batch.base import copy_seed
+from ...config.fitted import FittedWorld
+from ...config.settings import replace
 from ...evaluation import UNSEEN, episode_returns, mean_interval
-from ...fitted import FittedWorld
 from ...libraries import library
 from ...policies import ORACLES, make_policy
-from ...settings import replace
 
 SEED = UNSEEN
 USERS = 5000  # who visit; of more, a random sample

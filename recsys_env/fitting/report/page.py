@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...checks import shown
+from ...config.fitted import ORIGINS
 from ...evaluation.plots import COLOURS
 from ...files import checked_path, replacing
-from ...fitted import ORIGINS
 from ...libraries import library
 from . import click_prediction, click_realism, realism, visit_realism
 from .diagnosis import UNUSUAL

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...fitted import FittedWorld
+from ...batch.vector import VectorEnv
+from ...config.fitted import FittedWorld
+from ...config.settings import replace
 from ...libraries import library
-from ...settings import replace
-from ...vector import VectorEnv
 from .realism import SEED
 from .split import PageSplit
 
