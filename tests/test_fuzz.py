@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from judging import Case, judge, texts
 from worlds import SMALL, games_of
 
 import recsys_env
-from benchmarks.checks.bad_cases.case import Case, texts
-from benchmarks.checks.bad_inputs import judge
 from recsys_env import VectorEnv, checks, fitting, policies, scenarios, tuning
 from recsys_env.arrays import State
 from recsys_env.batch import Batch, Snapshot, copy_seed
