@@ -14,13 +14,13 @@ from types import ModuleType
 from typing import Annotated, ClassVar, Literal
 
 from recsys_env import WorldConfig
+from recsys_env.api.focal import checked_agent
 from recsys_env.checks import shown, unknown
-from recsys_env.focal import checked_agent
+from recsys_env.config.settings import replace
+from recsys_env.evaluation.tuning import STATES
 from recsys_env.libraries import is_missing
 from recsys_env.policies.linear import check_states
-from recsys_env.settings import replace
 from recsys_env.trained.sizes import SIZES
-from recsys_env.tuning import STATES
 
 from .options import PPO, Algorithm, Count, Discounted, Fraction, NotNegative, QLearning, Range, SelfPlay, Swept
 

@@ -32,7 +32,7 @@ from gymnasium import spaces
 from torch import nn
 from torchrl.modules import MultiAgentMLP
 
-from recsys_env.tensors import choose_device
+from recsys_env.batch.tensors import choose_device
 
 CONFIGS = {"mappo": MappoConfig, "qmix": QmixConfig}
 

@@ -17,7 +17,7 @@ import cma
 import numpy as np
 
 from recsys_env.evaluation import UNSEEN
-from recsys_env.tuning import Arena, Found, canonical
+from recsys_env.evaluation.tuning import Arena, Found, canonical
 
 from .algorithms import CMAES
 from .training import Point, Training

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from recsys_env import WorldConfig, Worlds
-from recsys_env.batch import CpuBatch
+from recsys_env.batch.base import CpuBatch
+from recsys_env.batch.vector import checked_vector_env
 from recsys_env.trained.generative import OUTCOMES, GenerativeNetwork, HistoryReader
 from recsys_env.trained.semantic_ids import SemanticIds, Trie
 from recsys_env.trained.sizes import SIZES
@@ -101,7 +102,7 @@ class Recommender:
     """
 
     def __init__(self, envs: CpuBatch, options: Pretrained) -> None:
-        games = envs.parts if isinstance(envs, Worlds) else [envs.game]
+        games = envs.parts if isinstance(envs, Worlds) else [checked_vector_env(envs.game)]
         vectors = [game.world.item_vectors for game in games]
         base, items = SIZES[options.size], np.concatenate(vectors)
         self.options = options

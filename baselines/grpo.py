@@ -39,7 +39,7 @@ from .training import Point, RolloutRewards, Training
 import torch
 from torch import nn
 
-from recsys_env.tensors import Tensors
+from recsys_env.batch.tensors import Tensors
 
 AT_ONCE = 1 << 13  # pages whose probabilities are computed at once
 

@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env import VectorEnv, cli, settings
+from recsys_env import VectorEnv, cli
+from recsys_env.config import settings
 from recsys_env.evaluation import UNSEEN
 from recsys_env.files import write_json
 from recsys_env.language.local_model import ADAPTER, LocalModel, quiet

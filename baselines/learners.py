@@ -16,8 +16,8 @@ from statistics import fmean
 from typing import Any
 
 from recsys_env import SUITES, cli
+from recsys_env.evaluation.tuning import states_of
 from recsys_env.files import read_json
-from recsys_env.tuning import states_of
 
 from .algorithms import ALGORITHMS, CMAES, find_algorithm
 from .options import Algorithm

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig
+from recsys_env.config.settings import replace
 from recsys_env.evaluation import UNSEEN
 from recsys_env.policies import Team
-from recsys_env.settings import replace
 from recsys_env.trained.generative import HistoryReader
 
 from .algorithms import Pretraining

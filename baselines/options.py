@@ -19,9 +19,9 @@ from typing import Annotated, Any, ClassVar
 
 from recsys_env import WorldConfig, cli, task_config
 from recsys_env.addresses import without_secrets
+from recsys_env.config.settings import replace
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.runs import file_name
-from recsys_env.settings import replace
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from recsys_env.batch import CpuBatch
+from recsys_env.batch.base import CpuBatch
 from recsys_env.trained import page_policies
 from recsys_env.trained.pages import (
     EXCLUDED,
@@ -56,7 +56,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Normal
 
-from recsys_env.tensors import Tensors
+from recsys_env.batch.tensors import Tensors
 
 SEQUENCE = 16  # pages of a visitor that a gradient of the memory runs through
 AT_ONCE = 1 << 14  # pages that are valued at once

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_env.batch import CpuBatch
+from recsys_env.batch.base import CpuBatch
 from recsys_env.trained import page_policies
 from recsys_env.trained.pages import (
     EXCLUDED,
@@ -50,7 +50,7 @@ from .training import Point, RolloutRewards, Training
 import torch
 from torch import nn
 
-from recsys_env.tensors import Tensors
+from recsys_env.batch.tensors import Tensors
 
 # ------------------------------------------------------------------------------------------------ values
 

@@ -32,13 +32,13 @@ from recsys_env.evaluation.runs import Run, digest_of, obstacle, play_all
 from recsys_env.evaluation.scenarios import results_of
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tournaments import games, payoffs_of
+from recsys_env.evaluation.tuning import Budget, states_of
 from recsys_env.exact import AVERAGE, exploitability, regrets, tabulate
 from recsys_env.exact.policy_tables import Refused, played
 from recsys_env.files import FileError, read_json, write_json
 from recsys_env.policies import knowledge
 from recsys_env.policies.registry import made_for_prices
 from recsys_env.provenance import provenance
-from recsys_env.tuning import Budget, states_of
 
 from .jobs import Job, train_all
 from .learners import LEARNERS, MARL, PUBLISHED, SWEEP, chosen, full_length

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys_env.batch import AnyBatch
+from recsys_env.batch.base import AnyBatch
 from recsys_env.policies import CHECKPOINT, Policy, Population, make_policy
 from recsys_env.policies.slates import first_candidates
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from recsys_env import VectorEnv, cli
+from recsys_env.config.scenarios import PACKAGE
 from recsys_env.evaluation.runs import try_out
 from recsys_env.files import FileError, read_arrays, read_json, signed, write_arrays, write_json
 from recsys_env.policies import CHECKPOINT
 from recsys_env.policies.shipped import CARD, shipped
-from recsys_env.scenarios import PACKAGE
 from recsys_env.trained.folders import WEIGHTS, copy_policy
 
 from .learners import PUBLISHED, full_length

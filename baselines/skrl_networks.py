@@ -11,7 +11,7 @@ import dataclasses
 from typing import Any
 
 from recsys_env.adapters.skrl import BatchIPPO, BatchMAPPO, SkrlEnv
-from recsys_env.tensors import EXCLUDED
+from recsys_env.batch.tensors import EXCLUDED
 
 # isort: split
 # After ours, whose error says what to install if these are missing.

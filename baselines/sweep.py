@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from recsys_env import cli
+from recsys_env.api.focal import usual_background
 from recsys_env.evaluation import compared
 from recsys_env.files import read_json, write_json
-from recsys_env.focal import usual_background
 from recsys_env.provenance import provenance
 
 from .algorithms import ALGORITHMS

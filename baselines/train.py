@@ -139,7 +139,7 @@ def _check_devices(algorithm: Algorithm) -> None:
     """Raise `ValueError` if a device is missing: stable-baselines3 would train on the CPU instead, for hours."""
     import torch
 
-    from recsys_env.tensors import choose_device
+    from recsys_env.batch.tensors import choose_device
 
     device = algorithm.device
     if choose_device(device).type == "cuda" and not torch.cuda.is_available():
@@ -191,8 +191,8 @@ def _how_to_repeat(algorithm: Algorithm) -> dict[str, Any]:
     """Facts that it takes to repeat the run."""
     import torch
 
+    from recsys_env.batch.tensors import choose_device
     from recsys_env.provenance import provenance
-    from recsys_env.tensors import choose_device
 
     on_gpu = choose_device(algorithm.device).type == "cuda"
     return {

@@ -17,11 +17,11 @@ from typing import Any, Protocol, TypedDict
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig, Worlds
-from recsys_env.batch import CpuBatch
+from recsys_env.api.focal import FocalBatch, checked_agent, policies_of
+from recsys_env.batch.base import CpuBatch
 from recsys_env.config import plain_config
 from recsys_env.evaluation import UNSEEN, compared
 from recsys_env.files import FileError, read_json
-from recsys_env.focal import FocalBatch, checked_agent, policies_of
 from recsys_env.policies import Policy, make_policy
 from recsys_env.policies.registry import is_team
 

@@ -48,7 +48,12 @@ ROOT = Path(__file__).parent.parent
 COMMITS = Path(__file__).parent / "commits.json"
 FROZEN = "tests/test_frozen_tasks.py"
 AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everything below them
-    "kernels": ("recsys_env/kernels/", "recsys_env/arrays.py", "recsys_env/world.py", "recsys_env/fields.py"),
+    "kernels": (
+        "recsys_env/kernels/",
+        "recsys_env/world/arrays.py",
+        "recsys_env/world/build.py",
+        "recsys_env/config/fields.py",
+    ),
     "cuda": ("recsys_env/kernels/", "recsys_env/cuda/"),
     "fitting": tuple(
         f"recsys_env/fitting/{name}.py"  # what decides the numbers of a fit to a purchase log
@@ -75,8 +80,13 @@ AREAS: dict[str, tuple[str, ...]] = {  # name -> files, and folders with everyth
         *("recsys_env/*", "recsys_env/exact/", "recsys_env/language/", "recsys_env/policies/registry.py"),
         *("benchmarks/checks/bad_inputs.py", "benchmarks/checks/bad_cases/"),
     ),
-    "titles": tuple(f"recsys_env/texts/{name}.py" for name in ("titles", "poles", "measure")),
-    "adapters": ("recsys_env/adapters/", "recsys_env/vector.py", "recsys_env/environment.py", "recsys_env/views.py"),
+    "titles": tuple(f"recsys_env/world/texts/{name}.py" for name in ("titles", "poles", "measure")),
+    "adapters": (
+        "recsys_env/adapters/",
+        "recsys_env/batch/vector.py",
+        "recsys_env/api/environment.py",
+        "recsys_env/api/views.py",
+    ),
     "experiments": ("recsys_env/experiments/",),
 }
 ABOUT = {  # stored file -> area; all other files are about the tasks and policies that they name

@@ -31,15 +31,15 @@ from sphinx.ext.autodoc.mock import mock
 
 from benchmarks import ages
 from benchmarks.compat.snippets import blocks
-from recsys_env import SCENARIOS, SUITES, TASKS, WorldConfig, fields, parallel_env
-from recsys_env.config import GROUPS, RoleConfig
+from recsys_env import SCENARIOS, SUITES, TASKS, WorldConfig, parallel_env
+from recsys_env.config import GROUPS, RoleConfig, fields
+from recsys_env.config.responses import RESPONSES
+from recsys_env.config.tasks import suite_of
 from recsys_env.evaluation import METRICS, scale_ends, watch
 from recsys_env.evaluation.tables import markdown
 from recsys_env.fitting import FitSettings, PageFitSettings
 from recsys_env.policies import ORACLES, POLICIES, knowledge
 from recsys_env.policies.registry import made_for_page
-from recsys_env.responses import RESPONSES
-from recsys_env.tasks import suite_of
 
 OUT = Path(__file__).parent / "_generated"
 LIBRARIES = (

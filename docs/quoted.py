@@ -30,11 +30,11 @@ from worlds_for_models import best_text, scores_of_playlist
 from baselines.learners import TICKS
 from baselines.paper import Study, core_hours
 from recsys_env import SUITES, TASKS, Catalogue
+from recsys_env.evaluation.tuning import Budget
 from recsys_env.files import read_json
 from recsys_env.fitting import page_doubts, page_world, plausibility, visits
 from recsys_env.fitting.report import page_values, split
 from recsys_env.policies import ORACLES
-from recsys_env.tuning import Budget
 
 PAGES = Path(__file__).parent
 

@@ -47,6 +47,7 @@ from measured import (
 )
 
 from recsys_env import SUITES, TASKS, WorldConfig, parallel_env
+from recsys_env.config.tasks import suite_of
 from recsys_env.evaluation.plots import draw_curves, draw_intervals, draw_payoffs, draw_scores, draw_seeds
 from recsys_env.evaluation.runs import file_name
 from recsys_env.evaluation.statistics import interval
@@ -66,7 +67,6 @@ from recsys_env.evaluation.tables import (
     ranking_rows,
     spread,
 )
-from recsys_env.tasks import suite_of
 
 README = Path(__file__).parent.parent / "README.md"
 README_PICTURE = README.parent / "docs" / "images" / "page.png"

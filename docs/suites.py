@@ -11,10 +11,10 @@ import numpy as np
 
 from baselines.learners import PUBLISHED
 from recsys_env import SUITES, TASKS, cli
+from recsys_env.config.tasks import suite_of
 from recsys_env.evaluation.statistics import by_seed, interval, scale_ends
 from recsys_env.evaluation.tables import markdown, normalised, spread
 from recsys_env.policies import ORACLES, knowledge
-from recsys_env.tasks import suite_of
 
 
 def suites() -> str:

@@ -2,42 +2,22 @@
 
 Several recommender agents share one population of users and one catalogue of items. In reading order:
 
-config.py       WorldConfig, every number of a task (settings.py: how it checks itself; checks.py: single values)
-tasks.py        the named tasks (tuned.json: parameters of their policies); catalogue.py: fitted items and users;
-                tuning.py: the search for those parameters; scenarios.py: held-out teams
-fields.py       what agents observe, every field declared once; observations.py: the flat vector and the dict of
-                its parts; spaces.py: the Gymnasium spaces
-responses.py    what can happen to a slot (clicked, bought, ...), every response declared once
-arrays.py       World (read-only arrays), State (what changes, leading axis B), Report (what a step tells)
-world.py        builds the World of a config (partners.py: what goes with what; privacy.py: noise for a guarantee)
-kernels/        one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation
-batch.py        what every batch of copies offers; actions.py: how it reads actions; infos.py: what it reports
-game_batch.py   a batch that plays its copies itself: vector.py on the CPU, cuda/ on a GPU by the same kernels
-worlds.py       batches of several worlds side by side
-snapshots.py    checks of what a snapshot or another world may hold; memory.py: whether a batch fits; busy.py: one
-                thread at a time
-environment.py  one copy as a PettingZoo environment (aec.py: agents in turn); render.py: its pages as text and pictures
-team_sizes.py   teams of several sizes: one layout of observations, one environment
-terms.py        which terms count in a world, and what they depend on
-policies/       act for one agent in all copies
-exact/          finite games as tables and their solutions; what an action is worth against another
-rollouts.py     many ticks in one compiled call
-focal.py        a batch as some of its agents see it, the others are policies
-views.py        the game as Gymnasium sees it
-texts/          what items are called, and what visitors ask for
-language/       text as vectors, pages as prompts, language agents
-adapters/       the batch in each trainer library's form
-trained/        networks of trained policies, and how they are stored
-evaluation/     metrics, runs and their statistics, tournaments, replays, logs
-logs.py         logs in the forms of other libraries
-fitting/        purchase log -> FittedWorld, a config with its catalogue
-experiments/    A/B tests beside the true effect, off-policy estimates beside the exact value
-__main__.py     the commands (cli.py, listing.py)
+config/       every number that defines a world: WorldConfig, the tasks, what agents observe
+world/        what a config becomes: arrays, partner maps, texts
+kernels/      one compiled tick: page -> click -> feedback -> dynamics -> next visitor -> observation; cuda/: on a GPU
+batch/        many copies at once: the batch, its spaces, actions and infos
+api/          the standard interfaces: PettingZoo, Gymnasium, agents in turn, pages as text and pictures
+policies/     what acts for one agent in all copies; trained/: networks, and how they are stored
+exact/        finite games as tables and their solutions; what an action is worth against another
+evaluation/   metrics, runs and their statistics, tournaments, replays, logs
+fitting/      a log of purchases or pages -> FittedWorld, a config with its catalogue
+experiments/  A/B tests beside the true effect, off-policy estimates beside the exact value
+language/     text as vectors, pages as prompts, language agents
+adapters/     the batch in each trainer library's form
+__main__.py   the commands (cli.py, listing.py)
 
-Shared by the later ones: history.py (what an agent remembers of its visitors), tensors.py (arrays for PyTorch),
-scorer.py (a network that scores candidates),
-files.py (reading and writing), addresses.py (secrets in URLs), libraries.py (optional ones), provenance.py (what made a
-result).
+Shared by all: checks.py (single values), files.py (reading and writing), libraries.py (optional ones), addresses.py
+(secrets in URLs), provenance.py (what made a result).
 """
 
 from __future__ import annotations
@@ -46,22 +26,12 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from .aec import RecommendationAEC, env
-from .catalogue import Catalogue
-from .checks import shown
-from .config import WorldConfig
-from .environment import RecommendationEnv, parallel_env
-from .focal import FocalBatch
-from .infos import plain
-from .language import text_env
-from .libraries import library
-from .rollouts import Rollout, rollout
-from .scenarios import SCENARIOS, Scenario
-from .settings import replace
-from .tasks import SUITES, TASKS, register_task, task_config
-from .team_sizes import TeamSizesEnv, team_sizes_env
-from .vector import VectorEnv
-from .views import (
+from .api.aec import RecommendationAEC, env
+from .api.environment import RecommendationEnv, parallel_env
+from .api.focal import FocalBatch
+from .api.rollouts import Rollout, rollout
+from .api.team_sizes import TeamSizesEnv, team_sizes_env
+from .api.views import (
     SharedPolicyVectorEnv,
     SingleAgentEnv,
     SingleAgentVectorEnv,
@@ -69,7 +39,17 @@ from .views import (
     single_agent_env,
     single_agent_vector_env,
 )
-from .worlds import Worlds
+from .batch.infos import plain
+from .batch.vector import VectorEnv
+from .batch.worlds import Worlds
+from .checks import shown
+from .config import WorldConfig
+from .config.catalogue import Catalogue
+from .config.scenarios import SCENARIOS, Scenario
+from .config.settings import replace
+from .config.tasks import SUITES, TASKS, register_task, task_config
+from .language import text_env
+from .libraries import library
 
 if TYPE_CHECKING:
     from .cuda.batch import CudaVectorEnv
@@ -160,7 +140,7 @@ def vector_env(
             the batch's own arrays.
         device: "cpu" gives a `VectorEnv`; "cuda" a `recsys_env.cuda.batch.CudaVectorEnv`, whose arrays stay on the GPU
             and whose results are the same.
-        observation_format: "flat" (arrays [B, N, O]) or "dict" (their parts; see `recsys_env.observations`).
+        observation_format: "flat" (arrays [B, N, O]) or "dict" (their parts; see `recsys_env.batch.observations`).
 
     Raises:
         ImportError, RuntimeError: "cuda" without the library or a GPU.

@@ -26,7 +26,7 @@ EXTRA = {  # the same for commands that need an extra
         "recsys_env.fitting.report.commands:report",
         "say whether policies may be compared in a world fitted to a log",
     ),
-    "tune": ("recsys_env.tuning:tune", "search for a task's planner and static ranker on training seeds"),
+    "tune": ("recsys_env.evaluation.tuning:tune", "search for a task's planner and static ranker on training seeds"),
 }
 COMMANDS = {**CORE, **EXTRA}  # a module is imported when its command is called
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from .checks import did_you_mean, is_sequence, shown, unknown
 from .config import WorldConfig
-from .tasks import SUITES, TASKS, task_config
+from .config.tasks import SUITES, TASKS, task_config
 
 
 def fail(message: object) -> NoReturn:

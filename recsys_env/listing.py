@@ -8,14 +8,15 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import SUITES, TASKS, Catalogue, WorldConfig, cli, fields, spaces
-from .config import RoleConfig
+from . import SUITES, TASKS, Catalogue, WorldConfig, cli
+from .batch import spaces
+from .batch.observations import observation_layout, observation_space
+from .config import RoleConfig, fields
+from .config.settings import describe as describe_config
+from .config.tasks import suite_of
 from .evaluation import METRICS
-from .observations import observation_layout, observation_space
 from .policies import FAMILIES, POLICIES, TASK_POLICIES
-from .settings import describe as describe_config
-from .tasks import suite_of
-from .world import shape_of
+from .world.build import shape_of
 
 
 def tasks() -> None:

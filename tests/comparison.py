@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from plain_game import CartItem, Consumed, Copy, Game, Habit, Person, Report, Slot, Visits
 
-from recsys_env import arrays
-from recsys_env.arrays import State
-from recsys_env.fields import OBSERVATION, field_slices
-from recsys_env.responses import RESPONSES
+from recsys_env.config.fields import OBSERVATION, field_slices
+from recsys_env.config.responses import RESPONSES
+from recsys_env.world import arrays
+from recsys_env.world.arrays import State
 
 # ------------------------------------------------------------------------------------------------ the kernels' arrays
 

@@ -110,8 +110,8 @@ def registries() -> Iterator[None]:
     import gymnasium  # not above: before the session has a home folder of its own
     import pettingzoo
 
+    from recsys_env.config.tasks import _TASKS
     from recsys_env.evaluation import METRICS
-    from recsys_env.tasks import _TASKS
 
     kept = [
         (registry, dict(registry))
@@ -140,4 +140,4 @@ def _one_code_for_all_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Small ones come to their own code only after millions of agent-steps (`vector.PAYS_OFF`), which no test plays.
     """
-    monkeypatch.setattr("recsys_env.vector.SPECIALISED", sys.maxsize)
+    monkeypatch.setattr("recsys_env.batch.vector.SPECIALISED", sys.maxsize)

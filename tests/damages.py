@@ -27,7 +27,7 @@ from baselines.options import Algorithm
 from baselines.train import train
 from baselines.training import begin
 from recsys_env import TASKS, VectorEnv, WorldConfig
-from recsys_env.catalogue import Catalogue
+from recsys_env.config.catalogue import Catalogue
 from recsys_env.evaluation import statistics
 from recsys_env.evaluation.runs import Run, _play_and_store, _stored
 from recsys_env.evaluation.stored import read_result

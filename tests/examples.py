@@ -12,7 +12,8 @@ import numpy as np
 
 from baselines.learners import LEARNERS
 from baselines.training_results import TrainingResults
-from recsys_env import replace, tasks, vector_env
+from recsys_env import replace, vector_env
+from recsys_env.config import tasks
 from recsys_env.evaluation import evaluate, tournament
 from recsys_env.exact.policies import save_tables
 from recsys_env.files import read_json, signed, write_json

@@ -24,11 +24,18 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from recsys_env.arrays import CART_SIZE, World
 from recsys_env.config import OBJECTIVES, WorldConfig
-from recsys_env.fields import OBSERVATION, STATE, candidate_features, field_slices, observed_features, with_fields
-from recsys_env.responses import EVENTS
-from recsys_env.world import shape_of
+from recsys_env.config.fields import (
+    OBSERVATION,
+    STATE,
+    candidate_features,
+    field_slices,
+    observed_features,
+    with_fields,
+)
+from recsys_env.config.responses import EVENTS
+from recsys_env.world.arrays import CART_SIZE, World
+from recsys_env.world.build import shape_of
 
 BUDGETS, PHRASINGS = 4, 8  # of requests in words
 

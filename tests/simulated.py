@@ -16,7 +16,8 @@ import pytest
 from numba import cuda
 
 from benchmarks.checks.unchanged import drawn, games
-from recsys_env import TASKS, VectorEnv, WorldConfig, arrays, replace, vector_env
+from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
+from recsys_env.world import arrays
 
 COPIES, TICKS, HORIZON = 2, 5, 3  # an episode ends on the way
 

@@ -13,7 +13,7 @@ from baselines import ppo_torch
 from baselines.algorithms import TorchPPO
 from recsys_env import VectorEnv, replace, vector_env
 from recsys_env.adapters import skrl, torchrl
-from recsys_env.tensors import Tensors
+from recsys_env.batch.tensors import Tensors
 from recsys_env.trained import pages
 from tests.simulated import COPIES, HORIZON, CudaVectorEnv, Tensor
 

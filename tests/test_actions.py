@@ -10,7 +10,7 @@ import pytest
 from plain_game import Game
 
 from recsys_env import TASKS, FocalBatch, VectorEnv, WorldConfig, Worlds, replace
-from recsys_env.spaces import choices
+from recsys_env.batch.spaces import choices
 
 MARKET = replace(TASKS["market-v0"], {"offer": {"levels": 5}})
 KINDS: dict[str, WorldConfig] = {

@@ -74,7 +74,7 @@ def test_without_its_library_an_adapter_says_what_to_install() -> None:
 
 
 def test_an_unknown_device_is_an_error() -> None:
-    tensors = pytest.importorskip("recsys_env.tensors", exc_type=ImportError)
+    tensors = pytest.importorskip("recsys_env.batch.tensors", exc_type=ImportError)
     with pytest.raises(ValueError, match="device = 'gpu' is not allowed; choose 'auto', 'cpu', 'cuda'"):
         tensors.choose_device("gpu")
 

@@ -6,8 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from recsys_env.arrays import ACTIVITY
 from recsys_env.kernels.machine.compiler import entry, kernel
+from recsys_env.world.arrays import ACTIVITY
 
 
 @kernel

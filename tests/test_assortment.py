@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from plain_game import Copy, Game, sigmoid, softplus
 from test_kernels import PAGES, action_shape, configs, one, random_actions, random_worlds
 
+from recsys_env.batch.vector import VectorEnv
 from recsys_env.config import WorldConfig
+from recsys_env.config.settings import replace
 from recsys_env.kernels.planners.beliefs import ExpectedAppeal
 from recsys_env.policies import Planner, make_policy
 from recsys_env.policies.assortment import expected_appeal
-from recsys_env.settings import replace
-from recsys_env.vector import VectorEnv
 
 COPIES, TICKS, PRICE, TARGET = 4, 8, 1.5, 0.4
 CLICK_MATCH = 0.65

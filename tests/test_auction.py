@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, exact, parallel_env, replace, text_env, vector_env
+from recsys_env.api.render import explanation
+from recsys_env.config.fields import AUCTION_FIELDS
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.log import EpisodeLog
 from recsys_env.evaluation.metrics import measure
-from recsys_env.fields import AUCTION_FIELDS
 from recsys_env.policies import make_policy
-from recsys_env.render import explanation
 
 TASK = TASKS["auction-v0"]
 SMALL: dict[str, Any] = {

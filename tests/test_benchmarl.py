@@ -23,9 +23,9 @@ from benchmarks.compat import DILEMMA, TASK
 from benchmarks.compat.benchmarl import CONFIGS, make_experiment, own_rewards
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask, CandidateScorerConfig
+from recsys_env.adapters.scorer import CandidateScorer
 from recsys_env.cli import assignments
 from recsys_env.evaluation import episode_returns
-from recsys_env.scorer import CandidateScorer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:size_average and reduce args"),

@@ -15,9 +15,9 @@ import pytest
 from worlds import SMALL, games_of
 
 import recsys_env
-from recsys_env.batch import Batch
-from recsys_env.busy import Busy
-from recsys_env.worlds import Worlds
+from recsys_env.batch.base import Batch
+from recsys_env.batch.busy import Busy
+from recsys_env.batch.worlds import Worlds
 
 VIEWS: dict[str, Callable[[], Any]] = {
     "batch": lambda: recsys_env.vector_env(SMALL, 2),

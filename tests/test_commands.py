@@ -16,11 +16,11 @@ import pytest
 from baselines.__main__ import main as baselines_main
 from recsys_env import TASKS, __version__, cli, listing, task_config, vector_env
 from recsys_env.__main__ import COMMANDS, CORE, EXTRA, main, script
+from recsys_env.config.fields import CANDIDATE_FEATURES, OBSERVATION
+from recsys_env.config.settings import describe
 from recsys_env.evaluation import METRICS
-from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION
 from recsys_env.listing import _classes, _learns
 from recsys_env.policies import FAMILIES, POLICIES, TASK_POLICIES, conditional, creators, make_policy
-from recsys_env.settings import describe
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:

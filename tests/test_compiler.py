@@ -209,7 +209,7 @@ def dispatchers() -> dict[str, Dispatcher]:
 def test_all_compiled_code_is_in_kernels() -> None:
     packages = {value.py_func.__module__.rpartition(".")[0] for value in dispatchers().values()}
     # `responses.py` says what responses are worth.
-    assert packages == {"recsys_env", *(f"recsys_env.kernels{part}" for part in ("", ".machine", ".planners"))}
+    assert packages == {"recsys_env.config", *(f"recsys_env.kernels{part}" for part in ("", ".machine", ".planners"))}
 
 
 def test_every_file_with_kernels_is_in_the_stamp_of_the_entries_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:

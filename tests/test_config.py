@@ -34,9 +34,10 @@ from recsys_env import (
 )
 from recsys_env import config as cfg
 from recsys_env.checks import did_you_mean, shown
-from recsys_env.config import _ARGUMENTS, GROUPS, RewardConfig, RoleConfig, SceneConfig, UserConfig
+from recsys_env.config import GROUPS, RewardConfig, RoleConfig, SceneConfig, UserConfig
+from recsys_env.config.settings import describe
+from recsys_env.config.world_config import _ARGUMENTS
 from recsys_env.evaluation import METRICS
-from recsys_env.settings import describe
 
 TWO_SCENES = {
     "scenes": ({"name": "a"}, {"name": "b"}),
@@ -585,7 +586,7 @@ def test_tasks_are_valid_documented_and_immutable(name: str) -> None:
 
 
 def test_tasks_cannot_be_changed() -> None:
-    with pytest.raises(TypeError, match="'duel-v1' cannot be set: this mapping is read-only; .*register_task"):
+    with pytest.raises(TypeError, match=r"'duel-v1' cannot be set: .*register_task"):
         TASKS["duel-v1"] = WorldConfig()  # type: ignore[index]
     with pytest.raises(TypeError, match="'duel-v1' cannot be removed: this mapping is read-only; "):
         del TASKS["duel-v1"]  # type: ignore[attr-defined]
@@ -855,7 +856,7 @@ def test_what_a_catalogue_gives_and_what_it_leaves_to_the_config(
             match=rf"{group}\.{f.name} = .* would be ignored, since the catalogue gives it; leave the default",
         ):
             VectorEnv(changed, catalogue=small_catalogue())
-    monkeypatch.setattr("recsys_env.game_batch.check_catalogue_fields", lambda config: None)
+    monkeypatch.setattr("recsys_env.batch.game.check_catalogue_fields", lambda config: None)
     found = history(changed)
     same = len(found) == len(rich_history) and all(
         a.shape == b.shape and (a == b).all() for a, b in zip(found, rich_history, strict=True)

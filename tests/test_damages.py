@@ -31,7 +31,9 @@ from baselines.options import Algorithm
 from baselines.train import train
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
 from recsys_env.__main__ import main as recsys_env_main
-from recsys_env.catalogue import Catalogue
+from recsys_env.config.catalogue import Catalogue
+from recsys_env.config.scenarios import PACKAGE
+from recsys_env.config.tasks import _TASKS
 from recsys_env.evaluation import evaluate, runs, statistics
 from recsys_env.evaluation.stored import read_result, read_run
 from recsys_env.files import (
@@ -48,8 +50,6 @@ from recsys_env.files import (
 )
 from recsys_env.policies import CHECKPOINT, make_policy
 from recsys_env.policies.linear import save_ranker
-from recsys_env.scenarios import PACKAGE
-from recsys_env.tasks import _TASKS
 from recsys_env.trained.networks import save
 
 ALGORITHMS = {"ippo": "ecommerce-v1", "ppo-torch": "duel-v1"}

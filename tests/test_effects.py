@@ -17,8 +17,8 @@ from test_kernels import small_catalogue
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.config import for_catalogue
-from recsys_env.fields import candidate_features
-from recsys_env.partners import topic_map
+from recsys_env.config.fields import candidate_features
+from recsys_env.world.partners import topic_map
 
 M, T, D = 12, 4, 4
 ALL = np.arange(M)

@@ -14,8 +14,8 @@ from pettingzoo.utils import BaseWrapper, aec_to_parallel
 
 import recsys_env
 from recsys_env import WorldConfig, parallel_env, plain, vector_env
-from recsys_env.batch import copy_seed
-from recsys_env.infos import AgentInfo
+from recsys_env.batch.base import copy_seed
+from recsys_env.batch.infos import AgentInfo
 
 # A small world in which everything happens often.
 BUSY = WorldConfig(

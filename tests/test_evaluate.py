@@ -20,6 +20,7 @@ import recsys_env
 from recsys_env import WorldConfig, cli
 from recsys_env.__main__ import main
 from recsys_env.cli import config_of
+from recsys_env.config.tasks import _TASKS, Suite
 from recsys_env.evaluation import UNSEEN, episode_returns, evaluate, statistics, tables
 from recsys_env.evaluation import runs as runs_module
 from recsys_env.evaluation.report import show
@@ -27,7 +28,6 @@ from recsys_env.evaluation.runs import Run, play
 from recsys_env.evaluation.statistics import summary
 from recsys_env.evaluation.tables import grid
 from recsys_env.policies import CHECKPOINT, LOADERS, Random, register_loader
-from recsys_env.tasks import _TASKS, Suite
 
 TINY = WorldConfig(
     num_agents=2,

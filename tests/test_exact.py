@@ -13,8 +13,6 @@ import pytest
 from test_kernels import small_catalogue
 
 import recsys_env
-from recsys_env import terms
-from recsys_env.arrays import State, allocate_scratch
 from recsys_env.exact import states, tables
 from recsys_env.exact.game import MarkovGame
 from recsys_env.exact.states import Relevance, obstacles
@@ -31,6 +29,8 @@ from recsys_env.kernels.equations import (
 )
 from recsys_env.kernels.machine.compiler import kernel
 from recsys_env.kernels.machine.numeric import log1p
+from recsys_env.world import terms
+from recsys_env.world.arrays import State, allocate_scratch
 
 # Nothing but what is named matters: people are alike, items have no quality of their own, nothing fades.
 _PLAIN: dict[str, Any] = {

@@ -12,7 +12,9 @@ import pytest
 
 import recsys_env
 from recsys_env.__main__ import main
+from recsys_env.config.fields import OBSERVATION
 from recsys_env.evaluation import episode_returns
+from recsys_env.evaluation.tuning import Budget
 from recsys_env.exact import (
     AVERAGE,
     MarkovGame,
@@ -27,9 +29,7 @@ from recsys_env.exact import (
     tabulate,
     team_optimum,
 )
-from recsys_env.fields import OBSERVATION
 from recsys_env.policies import Policy, make_policy
-from recsys_env.tuning import Budget
 
 pytest.importorskip("tyro")
 pytest.importorskip("rich")

@@ -12,9 +12,9 @@ from plain_game import Copy, Game, Person
 
 import recsys_env
 from recsys_env import TASKS, WorldConfig, parallel_env, vector_env
-from recsys_env.focal import FocalBatch
+from recsys_env.api.focal import FocalBatch
+from recsys_env.api.render import explanation
 from recsys_env.kernels.explain import TERMS
-from recsys_env.render import explanation
 
 # Every term has a weight, items come and go, people form habits, scenes lead on, agents talk.
 EVERYTHING = WorldConfig(

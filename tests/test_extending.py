@@ -136,7 +136,10 @@ for tick in range(5):
     print(bool(noisy.field(seen, "progress").any()), bool(noisy.field(seen, "profile").any()))
 """
     assert set(run(code).splitlines()) == {"False True"}
-    fields, declaration = package / "fields.py", 'Field("progress", "share of the episode that is over", hideable=True'
+    fields, declaration = (
+        package / "config" / "fields.py",
+        'Field("progress", "share of the episode that is over", hideable=True',
+    )
     with replaced_in(fields, (f"{declaration})", f'{declaration}, reveals="nothing")')):
         assert set(run_python(code, package).splitlines()) == {"True True"}
 
@@ -324,7 +327,7 @@ from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.impressions import _Impressions, _Rows
 from recsys_env.language.pages import _outcome
 from recsys_env.policies.base import feedback
-from recsys_env.views import SharedPolicyVectorEnv
+from recsys_env.api.views import SharedPolicyVectorEnv
 
 config = recsys_env.task_config("social-v1", {"reward": {"dislike": -2.0}, "horizon": 60})
 envs, team, seen = begin_episodes(config, "greedy", 64, 0)
@@ -437,5 +440,5 @@ print((game.rewards > 0).all())
         ('return self.page in ("shared", "blocks")', 'return self.page == "shared"'),
         ("return self.one_feed or self.auctioned", "return self.one_feed or self.auctioned or self.in_blocks"),
     )
-    with replaced_in(package / "config.py", *changes):
+    with replaced_in(package / "config" / "world_config.py", *changes):
         assert run_python(code, package).split() == ["True"]

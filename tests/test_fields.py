@@ -13,8 +13,8 @@ import plain_game
 import pytest
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, vector_env
-from recsys_env.arrays import Report, allocate_report, zeros
-from recsys_env.fields import (
+from recsys_env.batch.observations import unsquashed
+from recsys_env.config.fields import (
     CANDIDATE_FEATURES,
     HIDEABLE,
     HISTORY,
@@ -26,8 +26,8 @@ from recsys_env.fields import (
     span,
     unseen_features,
 )
-from recsys_env.observations import unsquashed
 from recsys_env.policies.ranking import Ranker
+from recsys_env.world.arrays import Report, allocate_report, zeros
 
 ROUNDING = 1e-6
 TABLES = {"observation": OBSERVATION, "features": CANDIDATE_FEATURES, "state": STATE}
@@ -174,8 +174,8 @@ class Guarded:
 @pytest.mark.parametrize("task", TASKS)
 def test_no_task_writes_a_field_that_it_does_not_have(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     guarded = Guarded()
-    monkeypatch.setattr("recsys_env.world._fill", guarded.fill)
-    monkeypatch.setattr("recsys_env.vector.allocate_report", guarded.allocate)
+    monkeypatch.setattr("recsys_env.world.build._fill", guarded.fill)
+    monkeypatch.setattr("recsys_env.batch.vector.allocate_report", guarded.allocate)
     envs, rng = vector_env(task, 2, horizon=60, specialize=False), np.random.default_rng(0)
     sizes = getattr(envs.action_space, "nvec", getattr(envs.action_space, "n", None))
     envs.reset(seed=0)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env.catalogue import Catalogue
 from recsys_env.config import plain_config
+from recsys_env.config.catalogue import Catalogue
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("implicit")
@@ -831,7 +831,7 @@ def test_a_missing_library_names_the_extra(monkeypatch, log):
 
 def test_the_shipped_catalogue_needs_only_the_core():
     code = (
-        "import sys; from recsys_env.catalogue import Catalogue; Catalogue.load('grocery');"
+        "import sys; from recsys_env.config.catalogue import Catalogue; Catalogue.load('grocery');"
         "assert not {'pandas', 'implicit', 'pyarrow'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

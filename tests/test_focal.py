@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import recsys_env
+from recsys_env.api.focal import FocalBatch, policies_of
+from recsys_env.batch.infos import Infos
 from recsys_env.evaluation.log import EpisodeLog
-from recsys_env.focal import FocalBatch, policies_of
-from recsys_env.infos import Infos
 from recsys_env.policies import Policy, Team
 
 COPIES, SHORT = 3, 40

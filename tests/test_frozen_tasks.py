@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, VectorEnv, vector_env
-from recsys_env.infos import Infos
+from recsys_env.batch.infos import Infos
 
 CONFIG: dict[str, str] = {
     "duel-v1": "1b2b28f56a5efd4cd88a84e9cdbb43fd2435d7bf4550667c83a2363a9937e8ae",

@@ -26,16 +26,18 @@ from judging import Case, judge, texts
 from worlds import SMALL, games_of
 
 import recsys_env
-from recsys_env import VectorEnv, checks, fitting, policies, scenarios, tuning
-from recsys_env.arrays import State
-from recsys_env.batch import Batch, Snapshot, copy_seed
+from recsys_env import VectorEnv, checks, fitting, policies
+from recsys_env.batch.base import Batch, Snapshot, copy_seed
+from recsys_env.batch.worlds import Worlds
+from recsys_env.config import scenarios
+from recsys_env.evaluation import tuning
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.experiments import Protocol, sparse
 from recsys_env.language.nearest import TextNearest
 from recsys_env.language.policy import ListingPolicy
 from recsys_env.policies.bandits import LinearThompson, LinUCB
 from recsys_env.policies.linear import LinearRanker
-from recsys_env.worlds import Worlds
+from recsys_env.world.arrays import State
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import recsys_env
-from recsys_env.history import FLAGS, History
 from recsys_env.policies import feedback
+from recsys_env.world.history import FLAGS, History
 
 LENGTH, VISITORS = 3, 16
 

@@ -11,7 +11,7 @@ from worlds import SMALL, games_of
 
 import recsys_env
 from recsys_env import VectorEnv
-from recsys_env.worlds import Worlds
+from recsys_env.batch.worlds import Worlds
 
 NOTHING = np.zeros(SMALL.slots, int)
 JOINT = {"recommender_0": NOTHING, "recommender_1": NOTHING}

@@ -19,10 +19,10 @@ from baselines.loop import TrainingLoop
 from baselines.train import train
 from baselines.training import Point
 from recsys_env import TASKS, WorldConfig
+from recsys_env.config.settings import replace
+from recsys_env.config.tasks import _TASKS
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval, normalised_score
 from recsys_env.policies import make_policy
-from recsys_env.settings import replace
-from recsys_env.tasks import _TASKS
 
 SMALL: dict[str, Any] = {
     "num_envs": 4,

@@ -15,11 +15,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from plain_game import Copy, Game, Report
 
-from recsys_env.arrays import World, allocate_report, allocate_scratch, allocate_state, most_rows
-from recsys_env.batch import copy_seed
-from recsys_env.catalogue import Catalogue
+from recsys_env.batch.base import copy_seed
+from recsys_env.batch.spaces import beside_picks, choices, mask_size
+from recsys_env.batch.vector import chunks
 from recsys_env.config import WorldConfig
-from recsys_env.fields import candidate_features
+from recsys_env.config.catalogue import Catalogue
+from recsys_env.config.fields import candidate_features
+from recsys_env.config.settings import replace
 from recsys_env.kernels import step
 from recsys_env.kernels.expected import expect
 from recsys_env.kernels.machine.compiler import compiled_for
@@ -30,10 +32,8 @@ from recsys_env.kernels.page import read_prices
 from recsys_env.kernels.past import respond
 from recsys_env.kernels.planners.appraisal import appraise
 from recsys_env.kernels.planners.options import list_options
-from recsys_env.settings import replace
-from recsys_env.spaces import beside_picks, choices, mask_size
-from recsys_env.vector import chunks
-from recsys_env.world import SAMPLE, build, shape_of
+from recsys_env.world.arrays import World, allocate_report, allocate_scratch, allocate_state, most_rows
+from recsys_env.world.build import SAMPLE, build, shape_of
 
 PAGES = ("shared", "rows", "rival")
 ACTIONS = ("candidates", "items", "query", "weights")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys_env import WorldConfig, vector_env
-from recsys_env.catalogue import Catalogue
+from recsys_env.config.catalogue import Catalogue
 
 ROW, COLUMN = (0, 0, 1, 1), (0, 1, 0, 1)
 GAME: dict[str, Any] = {

@@ -13,9 +13,9 @@ from pettingzoo.test import parallel_api_test
 import recsys_env
 from recsys_env import TASKS, parallel_env, replace, text_env
 from recsys_env.config import OBJECTIVES
+from recsys_env.config.fields import CANDIDATE_FEATURES
 from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
-from recsys_env.fields import CANDIDATE_FEATURES
 from recsys_env.language import REPAIRS, Answer, Candidate, Page, PastItem, Reader, TextPolicy, Tools, describe, parse
 from recsys_env.language.pages import IGNORED, REMEMBERED, plain
 from recsys_env.language.rules import FACTS, LONGEST_LINE, PAGE_REWARDS, one_line
@@ -587,7 +587,7 @@ def test_an_environment_of_hostile_texts_plays():
     hostile = np.array([HOSTILE[i % len(HOSTILE)] for i in range(100)], object)
     env = text_env("ecommerce-v1", horizon=12)
     names = hostile[:12]
-    texts = recsys_env.texts.Texts(hostile, hostile[::-1], names, names[:1])
+    texts = recsys_env.world.texts.Texts(hostile, hostile[::-1], names, names[:1])
     env.numeric.vector.texts = texts  # in place of those that are made when they are asked for
     letters = env._letters()
     prompts, _ = env.reset(seed=0)

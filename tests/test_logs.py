@@ -11,7 +11,7 @@ import pytest
 from recsys_env import WorldConfig, replace, vector_env
 from recsys_env.evaluation import record
 from recsys_env.evaluation.episodes import begin_episodes
-from recsys_env.logs import record_minari, to_obp, to_recbole
+from recsys_env.evaluation.logs import record_minari, to_obp, to_recbole
 
 pandas = pytest.importorskip("pandas", reason='needs pandas: pip install "recsys_env[evaluate]"')
 

@@ -10,8 +10,9 @@ import pytest
 from worlds import SMALL
 
 import recsys_env
-from recsys_env import TASKS, VectorEnv, memory
-from recsys_env.spaces import mask_size
+from recsys_env import TASKS, VectorEnv
+from recsys_env.batch import memory
+from recsys_env.batch.spaces import mask_size
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -25,9 +26,11 @@ def test_bytes_are_those_that_are_allocated(task: str, copies: int) -> None:
 
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     each = memory.bytes_of_copies(VectorEnv(SMALL).world, 1, 0)
-    monkeypatch.setattr("recsys_env.vector.available", lambda: 10 * each + 1)
+    monkeypatch.setattr("recsys_env.batch.vector.available", lambda: 10 * each + 1)
     recsys_env.vector_env(SMALL, 10)
-    monkeypatch.setattr("recsys_env.vector.allocate_state", lambda *arguments: pytest.fail("something was allocated"))
+    monkeypatch.setattr(
+        "recsys_env.batch.vector.allocate_state", lambda *arguments: pytest.fail("something was allocated")
+    )
     for copies in (11, 2**31):
         says = (
             rf"num_envs = {copies} copies of this task need [\d.e+]+ [MG]iB, but .* MiB are free in memory; "
@@ -37,7 +40,7 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             recsys_env.vector_env(SMALL, copies)
     with pytest.raises(ValueError, match=r"num_envs = 1000000000000 is out of range"):
         recsys_env.vector_env(SMALL, 10**12)
-    monkeypatch.setattr("recsys_env.vector.available", lambda: each - 1)
+    monkeypatch.setattr("recsys_env.batch.vector.available", lambda: each - 1)
     with pytest.raises(ValueError, match="not one copy fits"):
         recsys_env.vector_env(SMALL, 1)
     with pytest.raises(ValueError, match="not one copy fits"):
@@ -45,7 +48,7 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_nothing_is_known_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys_env.vector.available", lambda: None)
+    monkeypatch.setattr("recsys_env.batch.vector.available", lambda: None)
     recsys_env.vector_env(SMALL, 3)
 
 

@@ -13,9 +13,9 @@ from pettingzoo.test import api_test, parallel_api_test
 
 import recsys_env
 from recsys_env import FocalBatch, VectorEnv, WorldConfig, Worlds, parallel_env, vector_env
+from recsys_env.config.settings import replace
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.policies import Team
-from recsys_env.settings import replace
 
 HORIZON, B = 12, 3
 SMALL = WorldConfig(

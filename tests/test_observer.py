@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import VectorEnv, WorldConfig, replace, task_config, terms, vector_env
+from recsys_env import VectorEnv, WorldConfig, replace, task_config, vector_env
 from recsys_env.evaluation import episode_returns
 from recsys_env.policies import feedback, make_policy
 from recsys_env.policies.observer import Observer
+from recsys_env.world import terms
 
 # Each taste is the centre of one topic, so that there are four kinds of people.
 KINDS = WorldConfig(

@@ -8,10 +8,10 @@ import numba
 import numpy as np
 
 import recsys_env
-from recsys_env.arrays import ACTIVITY
 from recsys_env.kernels.machine.compiler import entry, stage
 from recsys_env.kernels.machine.packed import PackedArrays, PackedArraysType, parts_of
 from recsys_env.kernels.machine.pointers import typeof
+from recsys_env.world.arrays import ACTIVITY
 
 
 @entry

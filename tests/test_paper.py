@@ -23,7 +23,8 @@ from baselines import jobs
 from baselines.__main__ import main
 from baselines.paper import Study, core_hours, paper, score, try_out
 from baselines.training_results import read
-from recsys_env import replace, tasks
+from recsys_env import replace
+from recsys_env.config import tasks
 from recsys_env.evaluation import normalised_score
 
 PAGE = Path(__file__).parent.parent / "docs" / "training" / "learners.md"

@@ -22,10 +22,10 @@ from baselines.ppo_torch import Agent, PPOLearner, Rollout, assess, evaluate
 from baselines.pretraining import ClickModel, pretrain
 from baselines.train import train
 from baselines.training import begin
+from recsys_env.batch.tensors import Tensors, choose_device
+from recsys_env.config.settings import replace
+from recsys_env.config.tasks import TASKS
 from recsys_env.policies import make_policy
-from recsys_env.settings import replace
-from recsys_env.tasks import TASKS
-from recsys_env.tensors import Tensors, choose_device
 from recsys_env.trained.page_policies import page_network
 from recsys_env.trained.pages import layout_of
 

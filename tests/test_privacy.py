@@ -13,10 +13,8 @@ from scipy.stats import norm
 
 from benchmarks.studies import privacy
 from recsys_env import VectorEnv, WorldConfig, task_config, vector_env
-from recsys_env.fields import CANDIDATE_FEATURES, OBSERVATION, Field
-from recsys_env.language.pages import plain
-from recsys_env.policies.ranking import hidden_features
-from recsys_env.privacy import (
+from recsys_env.config.fields import CANDIDATE_FEATURES, OBSERVATION, Field
+from recsys_env.config.privacy import (
     HISTORY,
     PROFILE,
     WITHHELD,
@@ -25,6 +23,8 @@ from recsys_env.privacy import (
     noise,
     privacy_loss,
 )
+from recsys_env.language.pages import plain
+from recsys_env.policies.ranking import hidden_features
 
 PEOPLE = 2000
 BASE = {
@@ -239,7 +239,7 @@ def test_a_feature_that_is_withheld_is_0(monkeypatch: pytest.MonkeyPatch) -> Non
     """From observations and from rankers alike; other features stay as they are."""
     settings = private(num_agents=2)
     before = vector_env(settings, 4)
-    monkeypatch.setattr("recsys_env.privacy.WITHHELD_FEATURES", frozenset(("popularity",)))
+    monkeypatch.setattr("recsys_env.config.privacy.WITHHELD_FEATURES", frozenset(("popularity",)))
     envs, features = vector_env(settings, 4), before.candidate_features
     seen, all_seen = envs.reset(seed=1)[0], before.reset(seed=1)[0]
     listed, all_listed = (

@@ -19,7 +19,7 @@ from benchmarks.checks.bad_inputs import judge
 from benchmarks.checks.random_worlds import playable_world, random_world
 from benchmarks.compat import table
 from recsys_env import WorldConfig
-from recsys_env.world import build
+from recsys_env.world.build import build
 
 # ------------------------------------------------------------------------------------------------ mutants
 

@@ -19,8 +19,8 @@ from worlds import SMALL
 
 import recsys_env
 from recsys_env import exact, fitting, language, policies
-from recsys_env.catalogue import Catalogue
 from recsys_env.checks import as_numbers, check_count, shown
+from recsys_env.config.catalogue import Catalogue
 from recsys_env.evaluation import runs
 from recsys_env.files import check_writable, checked_path, replacing, write_arrays, write_json
 

@@ -12,7 +12,7 @@ import pytest
 
 import recsys_env
 from recsys_env import parallel_env, single_agent_env
-from recsys_env.render import topic_colour
+from recsys_env.api.render import topic_colour
 
 pytest.importorskip("PIL", reason='needs pillow: pip install "recsys_env[render]"')
 

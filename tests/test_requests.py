@@ -10,9 +10,9 @@ import pytest
 from recsys_env import TASKS, Catalogue, VectorEnv, WorldConfig, replace
 from recsys_env.kernels.equations import in_python
 from recsys_env.kernels.requests import BUDGETS, PHRASINGS, request_row
-from recsys_env.texts import POLES, topic_names, topic_poles
-from recsys_env.texts.poles import VOCABULARY
-from recsys_env.texts.requests import (
+from recsys_env.world.texts import POLES, topic_names, topic_poles
+from recsys_env.world.texts.poles import VOCABULARY
+from recsys_env.world.texts.requests import (
     FRAMES,
     SAID_OF_BUDGETS,
     WIDTH,

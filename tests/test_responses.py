@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from recsys_env import responses
+from recsys_env.config import responses
+from recsys_env.config.responses import RESPONSES, check_new, check_responses
 from recsys_env.kernels import equations
-from recsys_env.responses import RESPONSES, check_new, check_responses
 
 SHARED = replace(RESPONSES[4], name="shared", event="share")
 

@@ -21,10 +21,10 @@ from baselines.__main__ import main
 from baselines.robustness import across_seeds, partners, read, robustness, trained
 from recsys_env import SCENARIOS, cli
 from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation.tuning import Budget
 from recsys_env.exact import regrets, tabulate
 from recsys_env.exact.policy_tables import played
 from recsys_env.files import FileError, read_json, write_json
-from recsys_env.tuning import Budget
 
 TASK = "duel-v1,horizon=20"
 PLAYED = ("duel-v1/content", "social-v1/learned-team")

@@ -105,7 +105,7 @@ def test_subclasses_of_compiled_policies_are_not_compiled() -> None:
 @pytest.mark.parametrize("copies", [1, 70])
 def test_a_rollout_plays_the_game_of_step(name: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also across the ends of episodes, of chunks and of blocks, and with what roles hide."""
-    monkeypatch.setattr("recsys_env.rollouts.BLOCK", 32)
+    monkeypatch.setattr("recsys_env.api.rollouts.BLOCK", 32)
     task, changes, policy = CASES[name]
     hidden = {"roles": ({"name": "recommender", "hidden": ("profile",)},)} if name == "function" else {}
     one, other = (recsys_env.vector_env(task, copies, horizon=HORIZON, **changes, **hidden) for _ in range(2))

@@ -12,9 +12,9 @@ from worlds import SMALL
 
 import recsys_env
 from recsys_env import VectorEnv, Worlds, vector_env
-from recsys_env.arrays import FIRST_ROWS, has_come, most_rows
-from recsys_env.memory import bytes_of_copies, bytes_of_rows
+from recsys_env.batch.memory import bytes_of_copies, bytes_of_rows
 from recsys_env.policies import CompiledPolicy
+from recsys_env.world.arrays import FIRST_ROWS, has_come, most_rows
 
 CROWD: dict[str, Any] = {  # so many users that rows run out
     "users": {"number": 90, "habit_size": 4, "wallet_init": 9.0},
@@ -47,14 +47,14 @@ def same_saved(one: Any, other: Any) -> None:
 
 @pytest.fixture
 def two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys_env.arrays.FIRST_ROWS", 2)
+    monkeypatch.setattr("recsys_env.world.arrays.FIRST_ROWS", 2)
 
 
 @pytest.fixture
 def ample() -> VectorEnv:
     """A batch that never runs out of rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recsys_env.arrays.FIRST_ROWS", 10**6)
+        patch.setattr("recsys_env.world.arrays.FIRST_ROWS", 10**6)
         envs = crowd()
     assert rows_of(envs) == most_rows(envs.world) == 71
     return envs
@@ -125,7 +125,7 @@ def test_when_there_is_no_memory_for_more_rows_nothing_changes(two_rows: None, m
     begun = other.save()
     for tick in range(40):
         with monkeypatch.context() as patch:
-            patch.setattr("recsys_env.vector.available", lambda: 100)
+            patch.setattr("recsys_env.batch.vector.available", lambda: 100)
             before = [array.tobytes() for array in envs.arrays]
             try:
                 envs.step(drawn(envs, tick))
@@ -138,7 +138,7 @@ def test_when_there_is_no_memory_for_more_rows_nothing_changes(two_rows: None, m
     assert refused > 1
     same_saved(envs, other)
     envs = crowd()
-    monkeypatch.setattr("recsys_env.vector.available", lambda: 100)
+    monkeypatch.setattr("recsys_env.batch.vector.available", lambda: 100)
     with pytest.raises(MemoryError, match="num_envs = 3"):
         envs.restore(other.save())
     for a, b in zip(envs.save().arrays, begun.arrays, strict=True):
@@ -152,7 +152,7 @@ def test_no_world_of_several_plays_if_one_has_no_memory(two_rows: None, monkeypa
     for _ in range(40):
         before = worlds.save()
         with monkeypatch.context() as patch:
-            patch.setattr("recsys_env.vector.available", lambda: next(answers))
+            patch.setattr("recsys_env.batch.vector.available", lambda: next(answers))
             try:
                 worlds.step(worlds.empty_actions())
             except MemoryError:

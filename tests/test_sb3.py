@@ -23,9 +23,9 @@ from stable_baselines3.common.vec_env import VecNormalize
 from baselines.page_buffers import PageBuffer
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
+from recsys_env.config.settings import replace
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.policies import make_policy
-from recsys_env.settings import replace
 from recsys_env.trained.slates import SlateDistribution, SlatePolicy, slate_kwargs
 
 B, N, HORIZON = 3, 2, 12

@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from recsys_env import WorldConfig, vector_env  # noqa: E402
-from recsys_env.scorer import EXCLUDED, CandidateScorer, PageCritic, Slates  # noqa: E402
-from recsys_env.settings import replace  # noqa: E402
+from recsys_env.adapters.scorer import EXCLUDED, CandidateScorer, PageCritic, Slates  # noqa: E402
+from recsys_env.config.settings import replace  # noqa: E402
 
 SMALL = replace(WorldConfig(), {"slots": 3, "candidates": {"number": 7}, "items": {"number": 40, "dims": 4}})
 KINDS: list[dict[str, Any]] = [

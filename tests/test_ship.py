@@ -22,12 +22,12 @@ from baselines.options import run_name
 from baselines.ship import median, ship
 from baselines.training_results import read
 from recsys_env import replace, vector_env
-from recsys_env.catalogue import Catalogue
+from recsys_env.config.catalogue import Catalogue
+from recsys_env.config.tasks import TASKS
 from recsys_env.evaluation.episodes import by_agent
 from recsys_env.files import FileError, digest_of_arrays, read_arrays, read_json, write_json
 from recsys_env.policies import CHECKPOINT, Team, make_policy, registry
 from recsys_env.policies.shipped import CARD
-from recsys_env.tasks import TASKS
 from recsys_env.trained import page_policies
 from recsys_env.trained.page_policies import page_network
 from recsys_env.trained.pages import layout_of

@@ -17,7 +17,8 @@ pytest.importorskip("matplotlib")
 import generate
 import results
 
-from recsys_env import TASKS, WorldConfig, register_task, tasks
+from recsys_env import TASKS, WorldConfig, register_task
+from recsys_env.config import tasks
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,7 +45,7 @@ def test_a_task_without_results_has_a_page(out: Path) -> None:
 @pytest.mark.usefixtures("registries")
 def test_the_documented_task_is_that_diff(out: Path, tmp_path: Path) -> None:
     """new_task.diff, which the documentation shows, applies, and its page and its row in the README follow."""
-    copy = tmp_path / "recsys_env" / "tasks.py"
+    copy = tmp_path / "recsys_env" / "config" / "tasks.py"
     copy.parent.mkdir()
     shutil.copy(tasks.__file__, copy)
     diff = ROOT / "tests" / "new_task.diff"

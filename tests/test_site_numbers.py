@@ -39,17 +39,19 @@ from baselines.algorithms import Generative
 from baselines.generative_pretraining import SOFT
 from benchmarks.compat import TEAM
 from benchmarks.compat.snippets import ROOT, pages
-from recsys_env import TASKS, Catalogue, WorldConfig, exact, game_batch, world
+from recsys_env import TASKS, Catalogue, WorldConfig, exact
+from recsys_env.batch import game as game_batch
+from recsys_env.batch.vector import PAYS_OFF, SPECIALISED
 from recsys_env.cli import CATALOGUES
 from recsys_env.evaluation.report import Command
 from recsys_env.fitting.world import CLICKS_PER_PAGE
 from recsys_env.kernels.dynamics import SATISFACTION_RATE
 from recsys_env.language import endpoint, rules
 from recsys_env.language import pages as prompts
-from recsys_env.texts import POLES
-from recsys_env.texts.requests import WIDTH
 from recsys_env.trained import sizes
-from recsys_env.vector import PAYS_OFF, SPECIALISED
+from recsys_env.world.build import build as world
+from recsys_env.world.texts import POLES
+from recsys_env.world.texts.requests import WIDTH
 
 DEFINITIONS = re.compile(
     r"\b(?:19|20)\d\d\b"  # years
@@ -397,7 +399,7 @@ GIVEN_IN_DOCSTRINGS = {
     "recsys_env.experiments.sparse": {"12 % of the ticks": "what it sets", "satisfaction is .8": "what it sets"},
     "recsys_env.evaluation.record": {"batches of 256": "what it sets"},
     "recsys_env.fitting.fit": {"within 20 years": "what it allows"},
-    "recsys_env.texts.measure.explained": {"fewer than 20 texts": "what it allows"},
+    "recsys_env.world.texts.measure.explained": {"fewer than 20 texts": "what it allows"},
 }
 GIVEN_IN_DESCRIPTIONS: dict[str, dict[str, str]] = {
     "pricing-duel-v0": {

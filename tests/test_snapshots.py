@@ -13,9 +13,9 @@ from worlds import SMALL
 
 from benchmarks.checks.random_worlds import playable_world
 from recsys_env import TASKS, VectorEnv, parallel_env, vector_env
-from recsys_env.arrays import State, World, has_come
-from recsys_env.batch import Snapshot
-from recsys_env.snapshots import Column
+from recsys_env.batch.base import Snapshot
+from recsys_env.batch.snapshots import Column
+from recsys_env.world.arrays import State, World, has_come
 
 FULL: dict[str, Any] = {  # with everything that a state may hold, on two pages
     "items": {"number": 20, "dims": 4, "topics": 4, "stock_init": 3, "life": 5, "period": 8},

@@ -10,10 +10,10 @@ import pytest
 
 import recsys_env
 from benchmarks.checks.unchanged import digests
-from recsys_env import vector
+from recsys_env.batch import vector
+from recsys_env.batch.vector import VectorEnv
+from recsys_env.config.tasks import task_config
 from recsys_env.kernels.machine.specialize import specialised_type
-from recsys_env.tasks import task_config
-from recsys_env.vector import VectorEnv
 
 
 def kind_of(**changes: Any) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recsys_env import TASKS, WorldConfig, replace, tasks
+from recsys_env import TASKS, WorldConfig, replace
+from recsys_env.config import tasks
 from recsys_env.evaluation import UNSEEN, mean_interval, scale_ends, statistics
 from recsys_env.evaluation.statistics import common_curve, interval, merged, rescaled, summary
 

@@ -16,10 +16,10 @@ import results
 import suites
 
 from recsys_env import SUITES, TASKS, cli
+from recsys_env.config.scenarios import PACKAGE
+from recsys_env.config.tasks import suite_of
 from recsys_env.evaluation.statistics import scale_ends
 from recsys_env.policies import CHECKPOINT, ORACLES, POLICIES, TASK_POLICIES, knowledge
-from recsys_env.scenarios import PACKAGE
-from recsys_env.tasks import suite_of
 
 ALIKE = 0.9  # rank correlation from which on two tasks rank policies alike
 

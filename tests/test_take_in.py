@@ -13,8 +13,8 @@ pytest.importorskip("pyspiel")
 from benchmarks import result_files
 from benchmarks.take_in import main
 from recsys_env import WorldConfig
+from recsys_env.config.tasks import _TASKS
 from recsys_env.evaluation import evaluate, statistics, tournament
-from recsys_env.tasks import _TASKS
 
 TINY = WorldConfig(
     num_agents=2,

@@ -11,9 +11,9 @@ import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from recsys_env import FocalBatch, VectorEnv, WorldConfig, parallel_env, replace, task_config
+from recsys_env.api.team_sizes import RelativeLayout, TeamSizesEnv, team_sizes_env
 from recsys_env.evaluation import episode_returns
 from recsys_env.policies import Policy
-from recsys_env.team_sizes import RelativeLayout, TeamSizesEnv, team_sizes_env
 
 TALKING = replace(
     task_config("market-v0", {"horizon": 20, "slots": 1, "messages": 3, "observability": "full"}), {"num_agents": 3}
@@ -178,7 +178,7 @@ def test_a_copy_has_environments_of_its_own() -> None:
 def test_a_size_that_is_refused_stays_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = team_sizes_env("social-v1", 3)
     other = RelativeLayout(sizes.env.vector, 4)
-    monkeypatch.setattr("recsys_env.team_sizes.RelativeLayout", lambda envs, most: other)
+    monkeypatch.setattr("recsys_env.api.team_sizes.RelativeLayout", lambda envs, most: other)
     for _ in range(2):
         with pytest.raises(ValueError, match="teams of 2 agents have other observations than teams of 3"):
             sizes.reset(options={"num_agents": 2})

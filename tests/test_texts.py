@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from recsys_env import TASKS, Catalogue, WorldConfig, replace, text_env, vector_env
-from recsys_env.texts import DOMAINS, LENGTHS, POLES, PRICES, Texts, texts_of, topic_poles
-from recsys_env.texts import titles as prose
-from recsys_env.texts.measure import explained
-from recsys_env.texts.poles import VOCABULARY, Pole
-from recsys_env.texts.titles import WRITERS, Item, write
+from recsys_env.world.texts import DOMAINS, LENGTHS, POLES, PRICES, Texts, texts_of, topic_poles
+from recsys_env.world.texts import titles as prose
+from recsys_env.world.texts.measure import explained
+from recsys_env.world.texts.poles import VOCABULARY, Pole
+from recsys_env.world.texts.titles import WRITERS, Item, write
 
 SHOP = "ecommerce-v1"
 # SHA-256 of the texts of some tasks

@@ -15,8 +15,8 @@ from torchrl.modules import ProbabilisticActor
 from torchrl.objectives import ClipPPOLoss
 
 from recsys_env import TASKS, VectorEnv, vector_env
+from recsys_env.adapters.scorer import CandidateScorer, PageCritic, Slates
 from recsys_env.adapters.torchrl import TorchRLEnv
-from recsys_env.scorer import CandidateScorer, PageCritic, Slates
 
 B, N, HORIZON = 3, 2, 6
 ROLE = "recommender"

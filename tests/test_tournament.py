@@ -16,11 +16,11 @@ pytest.importorskip("pyspiel")
 pytest.importorskip("tyro")
 
 from recsys_env import TASKS, cli, task_config
+from recsys_env.config.tasks import _TASKS, Suite
 from recsys_env.evaluation import UNSEEN, episode_returns, tournament
 from recsys_env.evaluation.tables import ranking_rows
 from recsys_env.evaluation.tournaments import alpha_rank, cross_play, games, show, standings
 from recsys_env.policies.population import Population
-from recsys_env.tasks import _TASKS, Suite
 
 ROOT = Path(__file__).parent.parent
 MINE = '''"""A recommender of my own: the cheapest items first."""

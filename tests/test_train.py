@@ -31,13 +31,13 @@ from baselines.options import PPO, Algorithm, Options, flag
 from baselines.train import parse, train
 from baselines.training import SELF, begin
 from recsys_env import TASKS, WorldConfig, vector_env
+from recsys_env.api.team_sizes import RelativeLayout
 from recsys_env.cli import assignments, config_of
+from recsys_env.config.settings import replace
+from recsys_env.config.tasks import _TASKS
 from recsys_env.evaluation.episodes import episode_returns
 from recsys_env.files import read_arrays
 from recsys_env.policies import Random, feedback, make_policy
-from recsys_env.settings import replace
-from recsys_env.tasks import _TASKS
-from recsys_env.team_sizes import RelativeLayout
 
 # isort: split
 import torch

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from worlds import SMALL
 
-from recsys_env import replace, task_config, tuning, vector_env
+from recsys_env import replace, task_config, vector_env
 from recsys_env.__main__ import main
-from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval
+from recsys_env.evaluation import UNSEEN, episode_returns, mean_interval, tuning
 from recsys_env.evaluation.episodes import begin_episodes, play_episode
+from recsys_env.evaluation.tuning import Budget, best_ranker, cross_entropy, tune_planner
 from recsys_env.files import read_json, signed, write_json
 from recsys_env.policies import CHECKPOINT, Planner, make_policy
 from recsys_env.policies.linear import LinearRanker, save_ranker, weight_names
-from recsys_env.tuning import Budget, best_ranker, cross_entropy, tune_planner
 
 MARKET = replace(
     SMALL,

@@ -20,11 +20,11 @@ import pytest
 
 import recsys_env
 from recsys_env import Catalogue, VectorEnv, WorldConfig, vector_env
-from recsys_env.arrays import has_come
-from recsys_env.batch import Snapshot, copy_seed
-from recsys_env.fields import OBSERVATION
-from recsys_env.game_batch import QUERY_SCAN_WARNING
-from recsys_env.settings import replace
+from recsys_env.batch.base import Snapshot, copy_seed
+from recsys_env.batch.game import QUERY_SCAN_WARNING
+from recsys_env.config.fields import OBSERVATION
+from recsys_env.config.settings import replace
+from recsys_env.world.arrays import has_come
 
 PACKAGE = Path(recsys_env.__file__).parent
 BUSY = WorldConfig(

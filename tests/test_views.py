@@ -13,8 +13,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 
 import recsys_env
+from recsys_env.api.views import SharedPolicyVectorEnv
 from recsys_env.policies import Policy, Random
-from recsys_env.views import SharedPolicyVectorEnv
 
 SHORT = 12
 

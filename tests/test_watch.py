@@ -21,12 +21,12 @@ from plain_game import Game
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
 from recsys_env.__main__ import main
-from recsys_env.catalogue import Catalogue
+from recsys_env.api.render import _NAME
+from recsys_env.config.catalogue import Catalogue
 from recsys_env.evaluation import watch
 from recsys_env.evaluation.replay import FLAGS
 from recsys_env.policies import LOADERS, Content, Team, register_loader
-from recsys_env.render import _NAME
-from recsys_env.texts import on_one_line
+from recsys_env.world.texts import on_one_line
 
 # A small shop in which everything happens: clicks, carts, purchases at once given up or later, lost users, promotions.
 SHOP = WorldConfig(

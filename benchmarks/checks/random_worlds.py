@@ -9,8 +9,8 @@ import numpy as np
 
 from recsys_env import WorldConfig
 from recsys_env.config import GROUPS, OBJECTIVES
-from recsys_env.responses import EVENTS
-from recsys_env.world import build
+from recsys_env.config.responses import EVENTS
+from recsys_env.world.build import build
 
 SMALL = {  # ranges of sizes and periods in a small world
     "users.number": (1, 6),

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys_env import VectorEnv
+from recsys_env.batch.spaces import choices
+from recsys_env.config.responses import RESPONSES
 from recsys_env.kernels.equations import later_reward, rating_value, slot_reward, sum_of
 from recsys_env.kernels.machine.compiler import entry, kernel
 from recsys_env.kernels.page import read_prices
-from recsys_env.responses import RESPONSES
-from recsys_env.spaces import choices
 
 CHECKS = (
     ("observations", "every number of an observation is finite and in [-1, 1]"),

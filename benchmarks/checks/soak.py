@@ -23,7 +23,7 @@ import numba
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig
-from recsys_env.batch import copy_seed
+from recsys_env.batch.base import copy_seed
 
 from ..ages import code
 from ..result_files import earlier, store

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, task_config, vector
+from recsys_env import TASKS, VectorEnv, WorldConfig, task_config
+from recsys_env.batch import vector
 from recsys_env.files import read_json
-from recsys_env.world import build
+from recsys_env.world.build import build
 
 from ..result_files import RESULTS, store
 from .random_worlds import random_world

@@ -17,7 +17,7 @@ from tianshou.trainer import OffPolicyTrainerParams
 from tianshou.utils.net.common import Net
 
 import recsys_env
-from recsys_env.tensors import choose_device
+from recsys_env.batch.tensors import choose_device
 
 from . import TASK, TEAM, main, untrained
 

@@ -31,7 +31,7 @@ from torchrl.objectives.multiagent import IPPOLoss, MAPPOLoss, QMixerLoss
 
 from recsys_env import vector_env
 from recsys_env.adapters.torchrl import TorchRLEnv
-from recsys_env.spaces import choices
+from recsys_env.batch.spaces import choices
 
 from . import TASK, TEAM, main
 

@@ -31,7 +31,7 @@ import numba
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
-from recsys_env.arrays import allocate_scratch
+from recsys_env.world.arrays import allocate_scratch
 
 from ..checks.unchanged import drawn, games
 from ..result_files import store

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from recsys_env import replace
+from recsys_env.config.tasks import TASKS
 from recsys_env.evaluation import play_episode, record
 from recsys_env.evaluation.episodes import begin_episodes
-from recsys_env.tasks import TASKS
 
 from ..result_files import store
 

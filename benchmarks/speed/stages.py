@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from recsys_env import VectorEnv
-from recsys_env.arrays import State
+from recsys_env.batch.vector import chunks
 from recsys_env.kernels.actions import read_actions
 from recsys_env.kernels.choice import draw_click, weigh_slots
 from recsys_env.kernels.machine import rng
@@ -23,7 +23,7 @@ from recsys_env.kernels.machine.specialize import specialised_type
 from recsys_env.kernels.observation import observe
 from recsys_env.kernels.page import fill_slots
 from recsys_env.kernels.retrieval import draw_candidates
-from recsys_env.vector import chunks
+from recsys_env.world.arrays import State
 
 ROW = 64  # bytes of a record that is read at random
 TABLE = 1 << 12  # rows of the table from which records are read; it fits into the second cache

@@ -37,10 +37,10 @@ import numpy as np
 
 import recsys_env
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace
-from recsys_env.batch import CpuBatch
+from recsys_env.batch.base import CpuBatch
+from recsys_env.batch.vector import chunks
 from recsys_env.policies import Team
 from recsys_env.provenance import provenance
-from recsys_env.vector import chunks
 
 from ..result_files import earlier, store
 from .stages import lower_bound, operations, primitives, stages

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv, task_config
-from recsys_env.arrays import has_come
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.policies import Team
+from recsys_env.world.arrays import has_come
 
 from ..result_files import store
 from .by_policy import by_policy

@@ -4,9 +4,10 @@
 
 `learned/TASK/team` is the best ranker for all agents together that a cross-entropy search finds. `learned/TASK/selfish`
 starts from it; in several rounds each role in turn becomes its best reply to the others, as selfish learners with
-foresight would. The weights of these rankers move with what agents observe (`recsys_env.tuning.STATES`). The folders
-are part of the package. Tasks in which all rewards are shared have only a team. Two kinds of tasks have none: finite
-ones, which have exact answers instead, and those in which roles know labels, where rankers earn less than chance.
+foresight would. The weights of these rankers move with what agents observe (`recsys_env.evaluation.tuning.STATES`). The
+folders are part of the package. Tasks in which all rewards are shared have only a team. Two kinds of tasks have none:
+finite ones, which have exact answers instead, and those in which roles know labels, where rankers earn less than
+chance.
 
 The searches have seeds of their own, so that no other training has seen the same episodes.
 """
@@ -16,8 +17,8 @@ from __future__ import annotations
 import argparse
 
 from recsys_env import TASKS, WorldConfig, cli
-from recsys_env.scenarios import PACKAGE
-from recsys_env.tuning import STATES, Budget, Found, best_ranker
+from recsys_env.config.scenarios import PACKAGE
+from recsys_env.evaluation.tuning import STATES, Budget, Found, best_ranker
 
 from .evidence import split_of
 

@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from recsys_env import WorldConfig, replace
-from recsys_env.catalogue import Catalogue
+from recsys_env.config.catalogue import Catalogue
 from recsys_env.fitting import complete_journey
 from recsys_env.fitting.report.ranking import CUTOFF, HABIT_DAYS, SEED, als, held_out_quality, scores_of
 from recsys_env.fitting.report.realism import (

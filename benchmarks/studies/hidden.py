@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, cli
-from recsys_env.arrays import State, World, aligned, read_only
-from recsys_env.batch import AnyBatch
+from recsys_env.batch.base import AnyBatch
 from recsys_env.evaluation import scale_ends
 from recsys_env.evaluation.statistics import place_on_scale
 from recsys_env.kernels.equations import Alternative, depends_on
@@ -31,6 +30,7 @@ from recsys_env.kernels.machine.compiler import entry
 from recsys_env.kernels.planners.beliefs import Sees, estimate_taste
 from recsys_env.policies import Planner, Policy
 from recsys_env.provenance import provenance
+from recsys_env.world.arrays import State, World, aligned, read_only
 
 from ..result_files import earlier, store
 from .played import HELD_OUT, Played, ratio

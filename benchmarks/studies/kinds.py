@@ -26,10 +26,10 @@ from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.log import EpisodeLog
 from recsys_env.evaluation.metrics import METRICS
 from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.tuning import Budget
 from recsys_env.exact import exploitability
 from recsys_env.policies import Team
 from recsys_env.provenance import provenance
-from recsys_env.tuning import Budget
 
 from ..result_files import earlier, store
 from .by_policy import beside, named

@@ -30,7 +30,7 @@ from recsys_env.language import TextPolicy
 from recsys_env.language.encoders import HASHING, MINILM
 from recsys_env.policies import Policy, Team, feedback
 from recsys_env.policies.registry import make_policy
-from recsys_env.texts import Texts
+from recsys_env.world.texts import Texts
 
 from ..result_files import store
 from .played import HELD_OUT

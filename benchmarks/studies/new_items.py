@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys_env.catalogue import Catalogue
+from recsys_env.config.catalogue import Catalogue
 from recsys_env.fitting import complete_journey, fit
 from recsys_env.fitting.report.ranking import CUTOFF, interval, ranking_quality, utility
 from recsys_env.language.encoders import HASHING, MINILM

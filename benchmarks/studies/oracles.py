@@ -16,9 +16,9 @@ import argparse
 import numpy as np
 
 from recsys_env import TASKS, WorldConfig, cli, vector_env
+from recsys_env.config.scenarios import PACKAGE
+from recsys_env.evaluation.tuning import Budget, Found, best_ranker
 from recsys_env.policies.linear import LATENT, static_weights, weight_names
-from recsys_env.scenarios import PACKAGE
-from recsys_env.tuning import Budget, Found, best_ranker
 
 SEED = 50  # of the searches; those of evidence cards and of `tune` have seed 0, those of background policies 5 to 8
 BUDGET = Budget(population=40, episodes=16, generations=30, searches=1)

@@ -13,8 +13,8 @@ from recsys_env import WorldConfig
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.tuning import Found
 from recsys_env.policies import Planner, Policy
-from recsys_env.tuning import Found
 
 HELD_OUT = UNSEEN + 40_000  # seed of everything that is reported
 CHOSEN_ON = 40_000  # seed on which the best of several is chosen: a training seed

@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig, task_config
+from recsys_env.batch.observations import unsquashed
+from recsys_env.config.privacy import HISTORY, PROFILE, noise
 from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.language.pages import plain
-from recsys_env.observations import unsquashed
-from recsys_env.privacy import HISTORY, PROFILE, noise
 
 from ..result_files import store
 

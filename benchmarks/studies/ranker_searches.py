@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from recsys_env import WorldConfig
-from recsys_env.fields import unseen_features
+from recsys_env.config.fields import unseen_features
+from recsys_env.evaluation.tuning import Budget, Found, best_ranker, states_of
 from recsys_env.policies import Policy
 from recsys_env.policies.linear import static_weights
-from recsys_env.tuning import Budget, Found, best_ranker, states_of
 
 HISTORY = unseen_features(("clicked_mean", "topic_counts"))  # features that depend on a visitor's earlier clicks
 

@@ -23,7 +23,7 @@ from scipy.stats import kendalltau
 
 import recsys_env
 from recsys_env import WorldConfig, replace
-from recsys_env.catalogue import Catalogue
+from recsys_env.config.catalogue import Catalogue
 from recsys_env.evaluation import record
 from recsys_env.fitting import FittedWorld, fit, recorded_pages
 from recsys_env.policies import Policy, make_policy

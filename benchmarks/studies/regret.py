@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
-from recsys_env.arrays import State, allocate_scratch
 from recsys_env.kernels.expected import expect
 from recsys_env.policies import Team
+from recsys_env.world.arrays import State, allocate_scratch
 
 from ..result_files import store
 

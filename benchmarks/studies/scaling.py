@@ -32,9 +32,9 @@ from baselines.logged_pages import LoggedPages
 from baselines.pretraining import total_loss
 from baselines.training import begin
 from recsys_env import cli
+from recsys_env.batch.tensors import choose_device
 from recsys_env.evaluation.runs import Run, play
 from recsys_env.provenance import provenance
-from recsys_env.tensors import choose_device
 from recsys_env.trained import generative
 from recsys_env.trained.generative import GenerativeNetwork
 from recsys_env.trained.pages import SHARED

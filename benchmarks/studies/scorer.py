@@ -19,9 +19,9 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 import recsys_env
 from recsys_env.adapters.sb3 import SB3Policy, SB3VecEnv
+from recsys_env.batch.tensors import one_thread
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
-from recsys_env.tensors import one_thread
 from recsys_env.trained.slates import SlatePolicy, slate_kwargs
 
 from ..result_files import store

@@ -4,8 +4,8 @@
 
 For each kind of title and each `items.title_signal`, worlds of different seeds are built. A linear regression on the
 words of their items predicts the quality and the clickbait of items that it was not fitted to
-(`recsys_env.texts.measure`). The result is the share of the variance that it explains, once for titles alone and once
-for titles and descriptions.
+(`recsys_env.world.texts.measure`). The result is the share of the variance that it explains, once for titles alone and
+once for titles and descriptions.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from recsys_env.config import ItemConfig, WorldConfig
-from recsys_env.texts import texts_of
-from recsys_env.texts.measure import explained
-from recsys_env.texts.titles import WRITERS
-from recsys_env.world import build
+from recsys_env.world.build import build
+from recsys_env.world.texts import texts_of
+from recsys_env.world.texts.measure import explained
+from recsys_env.world.texts.titles import WRITERS
 
 from ..ages import code
 from ..result_files import store

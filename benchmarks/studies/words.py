@@ -30,15 +30,15 @@ from typing import Any
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig, task_config
-from recsys_env.batch import copy_seed
+from recsys_env.batch.base import copy_seed
 from recsys_env.evaluation.episodes import begin_episodes, episode_rewards
 from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.tuning import Budget, best_ranker
 from recsys_env.language import Projection, TextPolicy, encode
 from recsys_env.language.encoders import HASHING, MINILM
 from recsys_env.policies import Policy, Team
 from recsys_env.policies.linear import Static
 from recsys_env.policies.ranking import Ranker
-from recsys_env.tuning import Budget, best_ranker
 
 from ..result_files import store
 from .played import CHOSEN_ON, HELD_OUT, play, ratio

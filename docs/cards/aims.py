@@ -11,9 +11,9 @@ import numpy as np
 from baselines.algorithms import ALGORITHMS
 from benchmarks.studies.evidence import priced_planners
 from recsys_env import TASKS
+from recsys_env.config.tasks import suite_of
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tables import markdown
-from recsys_env.tasks import suite_of
 
 from .learners import options, pairs, trained
 from .policies import constant_strategy

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..catalogue import Catalogue
 from ..checks import shown, unknown
 from ..config import WorldConfig
-from ..tasks import task_config
+from ..config.catalogue import Catalogue
+from ..config.tasks import task_config
 
 
 def check_flat(observation_format: Any, library: str) -> None:

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import CpuBatch, all_ended, checked_cpu_batch
-from ..infos import Infos
+from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
+from ..batch.infos import Infos
 
 try:
     import torch
@@ -39,7 +39,7 @@ except ImportError as error:
         "(the module recsys_env.adapters.agilerl says how)"
     ) from error
 
-from ..tensors import choose_device
+from ..batch.tensors import choose_device
 from . import check_flat, in_order
 
 

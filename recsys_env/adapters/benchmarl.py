@@ -24,14 +24,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..batch import CpuBatch
+from ..batch.base import CpuBatch
+from ..batch.game import loaded
+from ..batch.observations import ObservationLayout, observation_layout
+from ..batch.vector import VectorEnv
 from ..config import WorldConfig
-from ..game_batch import loaded
-from ..observations import ObservationLayout, observation_layout
-from ..settings import replace
-from ..tasks import task_config
-from ..vector import VectorEnv
-from ..world import shape_of
+from ..config.settings import replace
+from ..config.tasks import task_config
+from ..world.build import shape_of
 
 try:
     import torch
@@ -44,7 +44,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the BenchMARL adapter needs {error.name}: pip install "recsys_env[benchmarl]"') from error
 
-from ..scorer import CandidateScorer
+from .scorer import CandidateScorer
 from .torchrl import TorchRLEnv
 
 

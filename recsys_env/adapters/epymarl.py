@@ -15,12 +15,12 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from ..catalogue import Catalogue
+from ..api.environment import RecommendationEnv
+from ..batch.spaces import unit_box
 from ..checks import check_flag, is_sequence, shown
 from ..config import WorldConfig
-from ..environment import RecommendationEnv
-from ..spaces import unit_box
-from ..tasks import task_name
+from ..config.catalogue import Catalogue
+from ..config.tasks import task_name
 from . import flat_config
 
 

@@ -22,9 +22,9 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from ..api.focal import Background
 from ..checks import checked_seed
 from ..config import WorldConfig
-from ..focal import Background
 from ..language.rollout import TextRollout, compile_game, only_learner, rollout_factory
 
 try:

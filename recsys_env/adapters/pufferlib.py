@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from ..actions import joint_of_rows
-from ..batch import CpuBatch, all_ended, checked_cpu_batch
+from ..batch.actions import joint_of_rows
+from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
 
 try:
     import pufferlib
@@ -34,7 +34,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the PufferLib adapter needs {error.name}: pip install "recsys_env[pufferlib]"') from error
 
-from ..tensors import choose_device
+from ..batch.tensors import choose_device
 from . import check_flat
 
 

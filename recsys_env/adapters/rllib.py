@@ -21,17 +21,17 @@ from typing import Any, TypeVar
 import numpy as np
 from gymnasium import VectorizeMode, spaces
 
-from ..batch import copy_seed
-from ..catalogue import Catalogue
+from ..api.environment import RecommendationEnv
+from ..api.views import SharedPolicyVectorEnv
+from ..batch.base import copy_seed
+from ..batch.game import loaded
+from ..batch.observations import observation_layout
+from ..batch.spaces import picks_candidates
+from ..batch.vector import VectorEnv
 from ..checks import check_count, check_flag, shown
 from ..config import WorldConfig
-from ..environment import RecommendationEnv
-from ..game_batch import loaded
-from ..observations import observation_layout
-from ..spaces import picks_candidates
-from ..vector import VectorEnv
-from ..views import SharedPolicyVectorEnv
-from ..world import shape_of
+from ..config.catalogue import Catalogue
+from ..world.build import shape_of
 
 try:
     import torch
@@ -47,9 +47,9 @@ try:
 except ImportError as error:
     raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
 
-from ..scorer import CandidateScorer, PageCritic, Slates
-from ..tensors import EXCLUDED, choose_device
+from ..batch.tensors import EXCLUDED, choose_device
 from . import flat_config
+from .scorer import CandidateScorer, PageCritic, Slates
 
 Config = TypeVar("Config", bound=AlgorithmConfig)
 SHARED = "shared"

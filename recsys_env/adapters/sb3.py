@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..actions import joint_of_rows
-from ..batch import AnyBatch, CpuBatch, checked_cpu_batch, checked_seeds
+from ..batch.actions import joint_of_rows
+from ..batch.base import AnyBatch, CpuBatch, checked_cpu_batch, checked_seeds
+from ..batch.spaces import beside_picks, unit_box
 from ..checks import as_indices, check_flag, shown
 from ..policies import Policy
-from ..spaces import beside_picks, unit_box
 
 try:
     import torch
@@ -26,7 +26,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
-from ..tensors import one_thread
+from ..batch.tensors import one_thread
 
 
 class SB3VecEnv(VecEnv):

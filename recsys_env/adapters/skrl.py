@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..batch import AnyBatch, checked_batch
+from ..batch.base import AnyBatch, checked_batch
 from ..checks import shown
 
 try:
@@ -24,7 +24,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the skrl adapter needs {error.name}: pip install "recsys_env[skrl]"') from error
 
-from ..tensors import Tensors
+from ..batch.tensors import Tensors
 from . import check_flat, in_order
 
 

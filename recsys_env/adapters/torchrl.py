@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import AnyBatch, all_ended, checked_batch, checked_seeds
+from ..batch.base import AnyBatch, all_ended, checked_batch, checked_seeds
+from ..batch.observations import CONTEXT, MASK
+from ..batch.spaces import mask_size, unit_box
 from ..checks import check_flag
-from ..observations import CONTEXT, MASK
-from ..spaces import mask_size, unit_box
 
 try:
     import torch
@@ -36,7 +36,7 @@ try:
 except ImportError as error:
     raise ImportError(f'the TorchRL adapter needs {error.name}: pip install "recsys_env[torchrl]"') from error
 
-from ..tensors import Tensors, choose_device
+from ..batch.tensors import Tensors, choose_device
 
 
 class TorchRLEnv(EnvBase):

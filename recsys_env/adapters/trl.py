@@ -23,8 +23,8 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ..api.focal import Background
 from ..config import WorldConfig
-from ..focal import Background
 from ..language.rollout import TextRollout, only_learner, rollout_factory
 from ..language.tools import TOOLS
 

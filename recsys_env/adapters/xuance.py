@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import CpuBatch, all_ended, checked_cpu_batch
-from ..environment import RecommendationEnv
-from ..tasks import task_config
-from ..vector import VectorEnv
+from ..api.environment import RecommendationEnv
+from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
+from ..batch.vector import VectorEnv
+from ..config.tasks import task_config
 
 try:
     import xuance
@@ -41,7 +41,7 @@ except ImportError as error:
         f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own'
     ) from error
 
-from ..tensors import choose_device
+from ..batch.tensors import choose_device
 from . import check_flat, in_order
 
 

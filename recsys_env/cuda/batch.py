@@ -20,15 +20,15 @@ from typing import Any, NoReturn
 import numpy as np
 from numba import cuda
 
-from ..arrays import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
-from ..catalogue import Catalogue
+from ..batch.game import GameBatch
+from ..batch.infos import OF_AGENTS, OF_BIDS, entry_hint
+from ..batch.memory import bytes_of_copies, check_fits
+from ..batch.spaces import mask_size
+from ..batch.vector import VectorEnv
 from ..config import WorldConfig
-from ..game_batch import GameBatch
-from ..infos import OF_AGENTS, OF_BIDS, entry_hint
-from ..memory import bytes_of_copies, check_fits
-from ..responses import LATER_SALE, NAMES
-from ..spaces import mask_size
-from ..vector import VectorEnv
+from ..config.catalogue import Catalogue
+from ..config.responses import LATER_SALE, NAMES
+from ..world.arrays import Report, Scratch, State, World, allocate_report, allocate_scratch, allocate_state
 from .machine.table import ArrayTable
 from .threads import NOWHERE, find_outside, step_copies, write_final_states, write_states
 

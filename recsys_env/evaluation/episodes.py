@@ -9,16 +9,16 @@ from typing import Any, cast
 import numpy as np
 
 from .. import cli
-from ..batch import AnyBatch, check_config, checked_batch
-from ..catalogue import Catalogue
+from ..api.rollouts import Rollout, play_team
+from ..batch.base import AnyBatch, check_config, checked_batch
+from ..batch.vector import VectorEnv
 from ..checks import check_count, checked_seed, is_sequence, shown
 from ..config import WorldConfig
+from ..config.catalogue import Catalogue
+from ..config.tasks import task_config
 from ..policies import Policy, Team
 from ..policies.linear import static_weights
 from ..policies.registry import import_policies, instead_of, is_team, made_for_page
-from ..rollouts import Rollout, play_team
-from ..tasks import task_config
-from ..vector import VectorEnv
 from .log import EpisodeLog
 
 UNSEEN = 1_000_003

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ..arrays import CART_SIZE
-from ..catalogue import Catalogue
+from ..batch.infos import Infos
+from ..batch.vector import VectorEnv
 from ..checks import check_count, checked_seed, is_sequence, shown, unknown
 from ..config import WorldConfig
+from ..config.catalogue import Catalogue
+from ..config.responses import NAMES, RESPONSES, later_reward, rating_value
 from ..files import check_writable, checked_path, replacing
-from ..infos import Infos
 from ..policies import Team
-from ..responses import NAMES, RESPONSES, later_reward, rating_value
-from ..vector import VectorEnv
+from ..world.arrays import CART_SIZE
 from .episodes import Policies, begin_episodes
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..batch.infos import Infos
+from ..batch.vector import VectorEnv, checked_vector_env
 from ..checks import did_you_mean, is_number, is_sequence, shown
-from ..infos import Infos
-from ..responses import RESPONSES, check_new
-from ..vector import VectorEnv, checked_vector_env
+from ..config.responses import RESPONSES, check_new
 
 COLD_CLICKS = 5.0  # an item with fewer clicks than this, by public decayed counts, is cold
 

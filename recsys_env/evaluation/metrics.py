@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import SLOT
 from ..checks import ByName, shown
+from ..world.arrays import SLOT
 from .log import EpisodeLog
 
 # ------------------------------------------------------------------------------------------------ the table of metrics

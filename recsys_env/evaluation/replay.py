@@ -23,17 +23,17 @@ import numpy as np
 
 from .. import cli
 from ..addresses import without_secrets
-from ..catalogue import Catalogue
+from ..api.focal import usual_background
+from ..api.render import item_name, published, topic_name
+from ..batch.infos import OF_BIDS, Infos
+from ..batch.vector import VectorEnv
 from ..checks import check_count, shown
 from ..config import WorldConfig
-from ..fields import candidate_features
+from ..config.catalogue import Catalogue
+from ..config.fields import candidate_features
+from ..config.responses import LATER_SALE, NAMES, RESPONSES
+from ..config.tasks import task_config
 from ..files import check_writable, checked_path, replacing
-from ..focal import usual_background
-from ..infos import OF_BIDS, Infos
-from ..render import item_name, published, topic_name
-from ..responses import LATER_SALE, NAMES, RESPONSES
-from ..tasks import task_config
-from ..vector import VectorEnv
 from .episodes import Policies, begin_episodes, by_agent
 from .surrogate import Options, Surrogate, can_explain, held_out_fidelity, list_page
 

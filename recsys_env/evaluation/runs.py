@@ -24,11 +24,11 @@ import numpy as np
 
 from .. import VectorEnv, WorldConfig, cli
 from ..config import plain_config
+from ..config.scenarios import PACKAGE
 from ..files import FileError, checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..policies.population import members_of
 from ..provenance import provenance
-from ..scenarios import PACKAGE
 from .episodes import UNSEEN, by_agent, episode_rewards, play_episode
 from .log import EpisodeLog
 from .metrics import measure

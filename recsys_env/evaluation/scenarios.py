@@ -18,9 +18,9 @@ import numpy as np
 from .. import cli
 from ..checks import shown
 from ..config import WorldConfig
+from ..config.scenarios import Scenario, scenarios_of
 from ..files import write_json
 from ..policies.registry import is_team, made_for_page, made_for_prices
-from ..scenarios import Scenario, scenarios_of
 from .episodes import asked_or_usual, checked_policies
 from .runs import Run, obstacle, play_all
 from .statistics import interval, normalised_score, origin

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from .. import cli
-from ..batch import check_config
+from ..batch.base import check_config
 from ..checks import as_numbers, check_count, did_you_mean, shown
 from ..config import WorldConfig
+from ..config.tasks import SUITES
 from ..policies import ORACLES, POLICIES, TASK_POLICIES, Policy, knowledge
-from ..tasks import SUITES
 from .episodes import UNSEEN, compared, episode_returns
 
 REPETITIONS = 1000  # of the bootstrap

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..fields import candidate_features
+from ..batch.vector import VectorEnv
+from ..config.fields import candidate_features
 from ..kernels.planners.options import list_options
 from ..policies.ranking import hidden_features
-from ..vector import VectorEnv
 
 MOST = 2000  # options on a page, at most
 _STEPS = 25

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tasks import SUITES
+from ..config.tasks import SUITES
 from .metrics import METRICS
 from .statistics import interval
 

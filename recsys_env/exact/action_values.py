@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..actions import as_array
-from ..batch import Snapshot
+from ..api.environment import RecommendationEnv
+from ..batch.actions import as_array
+from ..batch.base import Snapshot
+from ..batch.vector import VectorEnv
 from ..checks import check_count, checked_seed, shown
-from ..environment import RecommendationEnv
 from ..evaluation.episodes import Policies, by_agent
 from ..evaluation.statistics import mean_interval
 from ..policies import Team
-from ..vector import VectorEnv
 
 MOST_AGENTS = 8  # more would make too many coalitions
 

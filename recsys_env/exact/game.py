@@ -16,7 +16,7 @@ from ..checks import array_of, check_count, is_number, is_sequence, shown
 Policies = Sequence[np.ndarray] | np.ndarray  # one for each agent
 
 if TYPE_CHECKING:
-    from ..vector import VectorEnv
+    from ..batch.vector import VectorEnv
     from .states import StateReader
 
 
@@ -257,7 +257,7 @@ class MarkovGame:
         """
         if self.reader is None:
             raise ValueError(_ONLY_TABLES)
-        from ..vector import VectorEnv  # the tables alone need no engine
+        from ..batch.vector import VectorEnv  # the tables alone need no engine
 
         if not isinstance(envs, VectorEnv):
             raise TypeError(f"envs = {shown(envs)} must be a batch, such as vector_env(task, copies) returns")

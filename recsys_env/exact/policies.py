@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..batch import AnyBatch, CpuBatch
+from ..batch.base import AnyBatch, CpuBatch
+from ..batch.vector import VectorEnv
 from ..config import WorldConfig
 from ..files import Declared, FileError
 from ..policies.base import Policy
 from ..trained.folders import check_items, check_spaces, read_facts, read_weights, write_policy
-from ..vector import VectorEnv
 from .game import MarkovGame
 from .solve import pure_policies, team_optimum
 from .tables import tabulate

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..batch import copy_seed
+from ..batch.base import copy_seed
+from ..batch.vector import VectorEnv
 from ..config import WorldConfig
 from ..policies import Random, Team
-from ..vector import VectorEnv
 from .game import MarkovGame
 from .policies import TablePolicy
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import State, has_come
+from ..batch.vector import VectorEnv
 from ..checks import shown
 from ..config import WorldConfig
 from ..kernels.equations import REACTIONS
-from ..terms import CART, EXPERIENCE, UTILITY, WeightedTerm, counting_terms, undeclared
-from ..vector import VectorEnv
+from ..world.arrays import State, has_come
+from ..world.terms import CART, EXPERIENCE, UTILITY, WeightedTerm, counting_terms, undeclared
 
 # What the attributes of items may depend on in a finite world. These parts never change there (`obstacles` excludes
 # promotions and availability windows, which would change prices and ages) ...

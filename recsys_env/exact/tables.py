@@ -13,13 +13,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..arrays import ROW_ARRAYS, State, allocate_report, allocate_scratch, allocate_state, with_rows
+from ..batch.vector import VectorEnv
 from ..checks import check_count
 from ..config import WorldConfig
+from ..config.tasks import task_config
 from ..kernels import outcomes
 from ..kernels.expected import expect
-from ..tasks import task_config
-from ..vector import VectorEnv
+from ..world.arrays import ROW_ARRAYS, State, allocate_report, allocate_scratch, allocate_state, with_rows
 from .game import MarkovGame
 from .states import StateReader, obstacles
 

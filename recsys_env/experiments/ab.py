@@ -18,19 +18,19 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from .. import cli
-from ..batch import copy_seed
+from ..api.focal import checked_agent, usual_background
+from ..batch.base import copy_seed
+from ..batch.infos import Infos
+from ..batch.vector import VectorEnv
 from ..checks import check_count, is_number, is_sequence, shown, unknown
 from ..config import WorldConfig
+from ..config.responses import later_reward, rating_value
+from ..config.tasks import task_config
 from ..evaluation import UNSEEN
 from ..evaluation.statistics import errors_of_95, interval
 from ..evaluation.tables import grid, spread
-from ..focal import checked_agent, usual_background
-from ..infos import Infos
 from ..policies import Team, make_policy
 from ..policies.registry import import_policies
-from ..responses import later_reward, rating_value
-from ..tasks import task_config
-from ..vector import VectorEnv
 from .designs import ARMS, DESIGNS, Assignment
 from .mixture import Mixture
 from .variants import sparse, without

@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..batch import checked_cpu_batch
+from ..batch.base import checked_cpu_batch
+from ..batch.vector import VectorEnv
 from ..checks import check_count, checked_seed, is_sequence, shown, unknown
-from ..vector import VectorEnv
 
 DESIGNS: Mapping[str, str] = MappingProxyType(
     {

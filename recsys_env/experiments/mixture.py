@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
 from ..checks import shown
+from ..config.responses import later_reward, rating_value
 from ..policies import Policy
 from ..policies.group import PolicyGroup, part_of_feedback
-from ..responses import later_reward, rating_value
 from .designs import NOBODY, Assignment
 
 

@@ -23,15 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import copy_seed
+from ..api.focal import checked_agent, usual_background
+from ..batch.base import copy_seed
+from ..batch.vector import VectorEnv
 from ..checks import as_indices, as_numbers, check_count, checked_seed, is_sequence, shown, unknown
 from ..config import WorldConfig
+from ..config.tasks import task_config
 from ..evaluation.statistics import errors_of_95, interval
-from ..focal import checked_agent, usual_background
 from ..policies import Policy, Team, TeamPolicy, feedback, make_policy
 from ..policies.ranking import Ranker
-from ..tasks import task_config
-from ..vector import VectorEnv
 
 RIDGE = 1.0  # penalty of the squared coefficients of the direct method, on standardised features
 GROUPS, FEWEST_COPIES = 20, 8  # of copies, in the jackknife

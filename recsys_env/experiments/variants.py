@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..batch.vector import VectorEnv
 from ..checks import check_count, unknown
 from ..config import WorldConfig
+from ..config.settings import replace
+from ..config.tasks import task_config
 from ..kernels.equations import in_python, popularity_term
-from ..settings import replace
-from ..tasks import task_config
-from ..terms import CART, EXPERIENCE, UTILITY, counting_terms
-from ..vector import VectorEnv
+from ..world.terms import CART, EXPERIENCE, UTILITY, counting_terms
 
 CLOCK, SATISFACTION = 0.12, 0.8  # share of ticks in which a population of `sparse` with this satisfaction is served
 PAGES_OF_A_SESSION = 6.0  # at most, on average over sessions of people who are fully satisfied

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from .. import __version__
-from ..catalogue import Catalogue
 from ..checks import shown
+from ..config.catalogue import Catalogue
+from ..config.settings import Settings, number_field, replace
 from ..language.encoders import MINILM
 from ..libraries import library
-from ..settings import Settings, number_field, replace
 from .log_file import log_table
 from .newcomers import with_newcomers
 from .occasions import Occasions, blocks_of, enough_days, occasions_of, returning_users

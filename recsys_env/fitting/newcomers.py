@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..catalogue import Catalogue
+from ..config.catalogue import Catalogue
 from ..language.encoders import encode
 from ..language.projection import Projection
-from ..texts import full_texts
+from ..world.texts import full_texts
 from .prices import usual_prices
 
 if TYPE_CHECKING:

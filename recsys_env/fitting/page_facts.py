@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..settings import Settings, choice_field, number_field, weights_field, words_field
+from ..config.settings import Settings, choice_field, number_field, weights_field, words_field
 
 if TYPE_CHECKING:
     from ..config import WorldConfig

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..catalogue import Catalogue
 from ..checks import shown
 from ..config import SceneConfig
+from ..config.catalogue import Catalogue
+from ..config.settings import Settings, choice_field, number_field, replace
 from ..kernels.page_choices import count_habits
 from ..libraries import library
-from ..settings import Settings, choice_field, number_field, replace
 from . import page_doubts
 from .choice_data import Pages, shown_to_users
 from .choice_model import ChoiceModel, fit_choices

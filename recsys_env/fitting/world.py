@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from ..catalogue import Catalogue, check_sizes
+from ..batch.vector import VectorEnv
 from ..checks import did_you_mean, shown
 from ..config import SceneConfig, WorldConfig, plain_config
+from ..config.catalogue import Catalogue, check_sizes
+from ..config.settings import Settings, number_field, replace, text_field
 from ..files import FileError, checked_path, read_arrays, value_among, write_arrays
 from ..libraries import library
 from ..policies import Team
-from ..settings import Settings, number_field, replace, text_field
-from ..vector import VectorEnv
 from .page_facts import UNKNOWN as UNKNOWN_OF_PAGES
 from .page_facts import PageFacts, in_words, page_summary, provenance_lines, value_of
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
-from .. import responses
+from ..config import responses
 from .machine.compiler import kernel
 from .machine.numeric import exp, log, log1p, sigmoid, softplus, tanh
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..fields import OBSERVATION
+from ..config.fields import OBSERVATION
 from .dynamics import visitor_id
 from .equations import freshness, relative_ctr, relative_satisfaction
 from .machine.compiler import kernel

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..responses import RESPONSES, Response
+from ..config.responses import RESPONSES, Response
 from .equations import margin_value, relative_ctr, relative_satisfaction, wallet_after
 from .machine import rng
 from .machine.compiler import entry, kernel

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..fields import OBSERVATION
+from ..config.fields import OBSERVATION
 from .equations import ranking_score
 from .machine import rng
 from .machine.compiler import kernel

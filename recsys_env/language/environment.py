@@ -15,13 +15,13 @@ import numpy as np
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
-from ..catalogue import Catalogue
+from ..api.environment import RecommendationEnv
+from ..api.focal import Background, OtherAgents, policies_of
 from ..checks import shown, unknown
 from ..config import WorldConfig
-from ..environment import RecommendationEnv
-from ..focal import Background, OtherAgents, policies_of
+from ..config.catalogue import Catalogue
+from ..config.tasks import task_config, task_name
 from ..policies import Policy, feedback
-from ..tasks import task_config, task_name
 from .pages import Answer, Page, Reader, as_retrieved
 from .prompts import describe, parse
 from .rules import one_line

@@ -43,7 +43,7 @@ class LocalModel(LanguageModel):
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         options |= {"gguf_file": file} if file else {}
         transformers.utils.logging.disable_progress_bar()
-        from ..tensors import choose_device
+        from ..batch.tensors import choose_device
 
         self._device, self.adapted = choose_device(device), os.path.isfile(Path(name) / ADAPTER)
         with quiet():

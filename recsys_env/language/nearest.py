@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
 from ..policies.ranking import Ranker
 from .encoders import encode
 from .pages import plain

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..batch.observations import unsquashed
+from ..batch.vector import VectorEnv
 from ..checks import as_numbers, check_count, is_number, is_sequence, shown
-from ..observations import unsquashed
+from ..config.responses import NAMES, most_specific
 from ..policies.ranking import Ranker
 from ..policies.slates import level_of, say, slate_action
-from ..responses import NAMES, most_specific
-from ..vector import VectorEnv
 from .rules import counted, describe_task, one_line, quoted, tells_recent, visible_features
 
 REMEMBERED = 8  # clicks remembered of each person

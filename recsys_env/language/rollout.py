@@ -17,9 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..api.focal import Background
 from ..checks import check_count, checked_seed, shown, unknown
 from ..config import WorldConfig
-from ..focal import Background
 from ..policies import Policy
 from .environment import TextEnv, text_env
 from .tools import Tools, tools_of

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batch.vector import VectorEnv
 from ..config import OBJECTIVES, WorldConfig
-from ..fields import candidate_features
+from ..config.fields import candidate_features
+from ..config.responses import RESPONSES
 from ..kernels.equations import in_python, likes_to_repeat
 from ..policies.ranking import hidden_features
-from ..responses import RESPONSES
-from ..vector import VectorEnv
 
 LONGEST_LINE = 500  # characters of a text in a prompt; a longer one is cut
 # Signs that no text in a prompt holds, and what stands for them. Models mark parts of a dialogue or a thought by them,

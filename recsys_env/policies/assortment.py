@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..batch.vector import VectorEnv
 from ..checks import check_finite
 from ..kernels.machine.compiler import compiled
 from ..kernels.planners.assortment import CONTENT, ORACLE, PLANNER, POPULARITY, Page, arrange, choose
 from ..kernels.planners.beliefs import ExpectedAppeal, Sees
 from ..kernels.planners.slates import Scratch
-from ..vector import VectorEnv
 from .base import Policy, check_chooses_pages
 from .compiled import Actor
 from .slates import slate_action
@@ -236,7 +236,7 @@ class Planner(_Oracle):
     agents set prices, a click is worth its reward plus lambda times the trust that it is expected to add. At an
     entrance a click is also worth what the same item would sell on the next page; there `planner` is the oracle of the
     team, and `greedy` the selfish one. Elsewhere a planner with lambda = 0 equals `greedy`, and logs this once.
-    `recsys_env.tuning.tune_planner` searches for both numbers.
+    `recsys_env.evaluation.tuning.tune_planner` searches for both numbers.
 
     Args:
         price: lambda, reward per util of experience and unit of satisfaction (or reward per unit of trust); None =

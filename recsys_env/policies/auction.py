@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
 from ..kernels.equations import in_python, level_of_position, position_of_log_multiplier
 from .base import Policy
 from .slates import slate_action

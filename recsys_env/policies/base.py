@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..batch import AnyBatch, checked_batch
+from ..batch.base import AnyBatch, checked_batch
+from ..batch.infos import Infos
+from ..batch.vector import VectorEnv
 from ..checks import check_count, checked_seed, is_sequence, shown, unknown
-from ..infos import Infos
-from ..responses import LATER_SALE, NAMES
-from ..vector import VectorEnv
+from ..config.responses import LATER_SALE, NAMES
 from .shipped import Shipped
 
 
@@ -112,13 +112,13 @@ class Policy:
 
         Args:
             observations: [B, O] float32, the flat observations of the page about to be shown; do not write into them.
-            mask: [B, A] int8 with `mask_actions`, 0 = not allowed, as in `recsys_env.spaces`; else None.
+            mask: [B, A] int8 with `mask_actions`, 0 = not allowed, as in `recsys_env.batch.spaces`; else None.
 
         Returns:
             Discrete actions are integers [B, K] for K slots, or [B] for one slot: positions of candidates, item ids,
             or topic and clickbait of what a creator publishes, depending on `config.action` (with messages as in
-            `recsys_env.spaces.action_space`). Continuous actions are vectors [B, ...] in [-1, 1] whose parts are named
-            in `VectorEnv.action_fields`.
+            `recsys_env.batch.spaces.action_space`). Continuous actions are vectors [B, ...] in [-1, 1] whose parts are
+            named in `VectorEnv.action_fields`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no act(observations, mask=None)")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
 from .base import Policy
 from .compiled import Actor, planned
 from .slates import slate_action

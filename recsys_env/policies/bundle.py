@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import State
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..world.arrays import State
 from .observer import Observer
 from .slates import heard, say
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import float32, from_dtype, int8, uint64
 from numba.core.errors import NumbaError
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
 from ..checks import shown
 from ..kernels.machine import rng
 from .base import Policy

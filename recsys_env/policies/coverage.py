@@ -15,9 +15,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..batch.observations import unsquashed
 from ..kernels.equations import choice_probability, in_python
-from ..observations import unsquashed
 from .ranking import Ranker
 from .slates import heard, say
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
 from .base import Policy
 
 MUCH = 0.5  # mean clickbait of the others from which `Reciprocal` baits

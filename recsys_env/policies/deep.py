@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
 from ..checks import check_count
 from .logged import RetrainedRanker
 
@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise ImportError(f'this policy needs {error.name}: pip install "recsys_env[recommenders]"') from error
 
-from ..tensors import choose_device, one_thread
+from ..batch.tensors import choose_device, one_thread
 
 WIDTH = 32
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..batch.vector import VectorEnv
 from ..checks import as_numbers, check_flag, is_sequence, shown, unknown
 from ..config import WorldConfig
-from ..fields import LEVELS, OBSERVATION, Shape, ranker_weights
+from ..config.fields import LEVELS, OBSERVATION, Shape, ranker_weights
 from ..files import FileError, checked_path, read_json, signed, write_json
 from ..kernels.planners.ranking import score_options
-from ..vector import VectorEnv
 from .compiled import Actor
 from .ranking import Ranker
 from .registry import CHECKPOINT

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..batch.vector import VectorEnv
 from ..libraries import library
-from ..vector import VectorEnv
 from .ranking import Appraiser, Ranker
 
 _FIRST_CLICKS = 200  # in the log before a model is trained for the first time

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arrays import STOCK, USER, State, allocate_state, zeros
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..batch.vector import VectorEnv
 from ..checks import check_count
 from ..config import WorldConfig
 from ..kernels.planners.posterior import (
@@ -21,8 +21,8 @@ from ..kernels.planners.posterior import (
     learn,
     sample_people,
 )
-from ..terms import CART, EXPERIENCE, UTILITY, counting_terms, undeclared
-from ..vector import VectorEnv
+from ..world.arrays import STOCK, USER, State, allocate_state, zeros
+from ..world.terms import CART, EXPERIENCE, UTILITY, counting_terms, undeclared
 from .assortment import empty_scratch, oracle_levels
 from .base import Policy, check_chooses_pages
 from .slates import slate_action

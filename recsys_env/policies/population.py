@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
 from ..checks import check_flag, is_sequence, shown
 from .base import Policy
 from .group import PolicyGroup, part_of_feedback

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from ..spaces import beside_picks
+from ..batch.spaces import beside_picks
 from .base import Policy
 from .compiled import Actor, planned
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..batch import AnyBatch
+from ..batch.base import AnyBatch
+from ..batch.vector import VectorEnv
 from ..checks import unknown
-from ..fields import candidate_features
+from ..config.fields import candidate_features
+from ..config.responses import later_reward, rating_value
 from ..kernels.planners.options import list_options
-from ..privacy import features_unseen_by
-from ..responses import later_reward, rating_value
-from ..vector import VectorEnv
 from .base import Policy, check_chooses_pages
 from .slates import slate_action
 
@@ -125,7 +124,7 @@ def hidden_features(envs: VectorEnv, index: int) -> list[int]:
     names, hidden = candidate_features(envs.config, envs.shape), envs.config.hidden(index)
     if "candidates" in hidden:
         return list(range(len(names)))
-    unseen = features_unseen_by(envs.config, index)
+    unseen = envs.config.unseen_features(index)
     return [f for f, name in enumerate(names) if name in unseen]
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from ..addresses import without_secrets
 from ..checks import did_you_mean, shown
 from ..config import WorldConfig
+from ..config.scenarios import PACKAGE
 from ..files import FileError, read_json
 from ..libraries import is_missing
-from ..scenarios import PACKAGE
 from .base import Policy
 from .shipped import shipped
 

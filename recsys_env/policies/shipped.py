@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import WorldConfig
+from ..config.tasks import TASKS
 from ..files import FileError, read_json, signed
-from ..tasks import TASKS
 
 CARD = "trained.json"
 _FORM = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..batch.spaces import beside_picks, fused, parts_of
+from ..batch.vector import VectorEnv
 from ..kernels.planners.options import list_options
 from ..kernels.planners.weights import separate
-from ..spaces import beside_picks, fused, parts_of
-from ..vector import VectorEnv
 
 
 def slate_action(

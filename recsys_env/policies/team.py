@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..addresses import without_secrets
-from ..batch import AnyBatch, checked_batch
+from ..batch.base import AnyBatch, checked_batch
+from ..batch.spaces import mask_size
 from ..checks import checked_seed, shown, unknown
-from ..spaces import mask_size
 from .base import Policy, TeamPolicy, check_infos, feedback, team_feedback
 from .registry import make_policy
 from .slates import first_candidates

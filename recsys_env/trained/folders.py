@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import cli
-from ..batch import CpuBatch
-from ..catalogue import Catalogue
+from ..api.team_sizes import RelativeLayout
+from ..batch.base import CpuBatch
+from ..batch.game import loaded
 from ..config import WorldConfig
+from ..config.catalogue import Catalogue
 from ..files import (
     Declared,
     FileError,
@@ -29,9 +31,7 @@ from ..files import (
     write_arrays,
     write_json,
 )
-from ..game_batch import loaded
 from ..policies import CHECKPOINT, Policy
-from ..team_sizes import RelativeLayout
 
 WEIGHTS = "policy.npz"
 _SEPARATOR = ", "

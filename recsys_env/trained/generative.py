@@ -21,12 +21,12 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from ..batch import AnyBatch, CpuBatch
+from ..batch.base import AnyBatch, CpuBatch
+from ..batch.tensors import one_thread
+from ..batch.vector import checked_vector_env
+from ..batch.worlds import Worlds
 from ..kernels.planners.options import list_options
 from ..policies import Policy
-from ..tensors import one_thread
-from ..vector import checked_vector_env
-from ..worlds import Worlds
 from .folders import check_spaces, network_of, write_policy
 from .page_policies import LAYOUT, read_networks
 from .pages import (

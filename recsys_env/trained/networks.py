@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from ..batch import AnyBatch, CpuBatch
+from ..batch.base import AnyBatch, CpuBatch
+from ..batch.tensors import EXCLUDED, one_thread
 from ..files import FileError
 from ..policies import Policy
-from ..tensors import EXCLUDED, one_thread
 from .folders import WEIGHTS, check_items, check_spaces, network_of, read_facts, write_policy
 from .weights import load_weights, to_arrays
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..batch import AnyBatch, CpuBatch
+from ..batch.base import AnyBatch, CpuBatch
+from ..batch.tensors import one_thread
 from ..files import FileError
 from ..policies import Policy
-from ..tensors import one_thread
 from .attention import AttentionNetwork
 from .folders import WEIGHTS, check_items, check_spaces, network_of, read_facts, write_policy
 from .pages import (

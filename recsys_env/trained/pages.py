@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from ..batch import CpuBatch
-from ..spaces import beside_picks, choices, fused
-from ..team_sizes import RelativeLayout
-from ..tensors import EXCLUDED
+from ..api.team_sizes import RelativeLayout
+from ..batch.base import CpuBatch
+from ..batch.spaces import beside_picks, choices, fused
+from ..batch.tensors import EXCLUDED
 
 # isort: split
 # After ours, whose error says what to install if it is missing.

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..adapters.sb3 import SB3Policy
-from ..batch import AnyBatch, CpuBatch
+from ..batch.base import AnyBatch, CpuBatch
+from ..batch.observations import ObservationLayout
+from ..batch.tensors import one_thread
 from ..files import FileError
-from ..observations import ObservationLayout
 from ..policies import Policy
-from ..tensors import one_thread
 from .folders import WEIGHTS, check_items, check_spaces, read_facts, write_policy
 from .slates import SlatePolicy, slate_kwargs
 from .weights import load_weights, to_arrays

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..batch import CpuBatch, checked_cpu_batch
-from ..observations import ObservationLayout
-from ..scorer import CandidateScorer, Slates
-from ..spaces import picks_candidates
+from ..adapters.scorer import CandidateScorer, Slates
+from ..batch.base import CpuBatch, checked_cpu_batch
+from ..batch.observations import ObservationLayout
+from ..batch.spaces import picks_candidates
 
 # isort: split
 # After ours, whose error says what to install if these are missing.

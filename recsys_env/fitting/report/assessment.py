@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...catalogue import Catalogue
+from ...config.catalogue import Catalogue
+from ...config.settings import Settings, number_field, numbers_field, replace
 from ...libraries import library
 from ...policies import POLICIES
-from ...settings import Settings, number_field, numbers_field, replace
 from ..choice_model import ChoiceModel
 from ..estimate import FitSettings, Origin, fit
 from ..page_world import PageFitSettings, doubts_of, fitted_pages

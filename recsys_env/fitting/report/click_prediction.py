@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...catalogue import Catalogue
+from ...config.catalogue import Catalogue
 from ...evaluation.statistics import errors_of_95
 from ...libraries import library
 from ..choice_model import ChoiceModel

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...catalogue import Catalogue
+from ...config.catalogue import Catalogue
 from ...libraries import library
 from ..logistic import sigmoid
 from .click_prediction import Shown, coefficients, log_price, utilities

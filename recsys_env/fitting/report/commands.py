@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from ... import cli
 from ...checks import did_you_mean, shown
+from ...config.settings import replace
 from ...files import check_writable, checked_path, write_json
-from ...settings import replace
 from .. import estimate
 from ..estimate import FitSettings
 from ..log_file import IDS, read_table, with_times

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ...batch import copy_seed
+from ...batch.base import copy_seed
+from ...config.settings import replace
 from ...evaluation import UNSEEN, episode_returns, mean_interval
 from ...libraries import library
 from ...policies import ORACLES, make_policy
-from ...settings import replace
 from ..world import FittedWorld
 
 SEED = UNSEEN

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ...catalogue import Catalogue
+from ...config.catalogue import Catalogue
 from ...experiments import slotwise
 from ..choice_model import ChoiceModel
 from ..prices import usual_prices

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ...catalogue import Catalogue
+from ...config.catalogue import Catalogue
 from ...libraries import library
 from ..prices import usual_prices
 from ..tastes import als_factors, habit_matrix, purchase_counts

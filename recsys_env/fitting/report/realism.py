@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ...catalogue import Catalogue
+from ...batch.vector import VectorEnv
 from ...checks import shown
 from ...config import WorldConfig
+from ...config.catalogue import Catalogue
+from ...config.settings import replace
 from ...libraries import library
 from ...policies import Team
-from ...settings import replace
-from ...vector import VectorEnv
 from ..tastes import largest_habits, purchase_counts
 
 if TYPE_CHECKING:

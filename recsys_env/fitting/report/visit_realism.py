@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...batch.vector import VectorEnv
+from ...config.settings import replace
 from ...libraries import library
-from ...settings import replace
-from ...vector import VectorEnv
 from ..world import FittedWorld
 from .realism import SEED
 from .split import PageSplit

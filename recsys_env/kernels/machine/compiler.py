@@ -77,7 +77,7 @@ def _file_of(name: str) -> str:
 
 
 # Of arrays.py too: in which order its named tuples have their fields is in no signature.
-_ALWAYS = (*map(_file_of, MACHINERY), str(Path(__file__).parents[2] / "arrays.py"))
+_ALWAYS = (*map(_file_of, MACHINERY), str(Path(__file__).parents[2] / "world" / "arrays.py"))
 for _file in _ALWAYS:
     _take_down(_file)
 

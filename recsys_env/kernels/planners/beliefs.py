@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...fields import HISTORY
+from ...config.fields import HISTORY
 from ..choice import freshness_now, outside_utility, utility_of
 from ..dynamics import mood_probabilities
 from ..equations import Alternative, Consumed, approach, cart_probability, experience, later_sale, utility
