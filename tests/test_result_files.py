@@ -13,23 +13,8 @@ import measured
 import pytest
 
 from benchmarks import result_files
-from benchmarks.studies import credit
 from recsys_env import provenance as origin
 from recsys_env.provenance import provenance
-
-
-def test_carried_over_rows_keep_their_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
-    monkeypatch.setattr(credit, "score", lambda task, seed, total_steps, changes, kind: float(seed))
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", credit.__spec__)  # as if `python -m` had started it
-    for task in ("duel-v1", "social-v1"):
-        monkeypatch.setattr(sys, "argv", ["credit", "--task", task, "--seeds", "2"])
-        credit.main()
-    stored = json.loads((tmp_path / "credit.json").read_text())
-    for task in ("duel-v1", "social-v1"):
-        command = f"python -m benchmarks.studies.credit --task {task} --seeds 2"
-        assert stored["tasks"][task]["source"]["command"] == command
-        assert f"`{command}`" in measured.whence_rows(stored["tasks"], "credit.json")
 
 
 def test_rows_of_other_settings_are_not_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +60,7 @@ def test_every_result_has_its_settings_and_tells_where_it_comes_from() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("name", ["speed", "trainers", "compatibility", "credit"])
+@pytest.mark.parametrize("name", ["speed", "trainers", "compatibility"])
 def test_every_row_that_may_be_carried_over_has_a_source(name: str) -> None:
     if not (result_files.RESULTS / f"{name}.json").is_file():
         pytest.skip("not measured yet")
