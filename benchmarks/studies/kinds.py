@@ -6,7 +6,7 @@
 
 Every policy plays the first agent. The other agents play the first agent's own policy or, in turn, those of `--beside`,
 which are the same for every row; `all` = every policy, which takes long where a page of a language model takes a
-second. Rows of simple policies are added to those that `--policies` names (`by_policy.beside`). As rivals, each agent's
+second. Rows of simple policies are added to those that `--policies` names (`study.beside`). As rivals, each agent's
 individual reward counts; as a mixed team, their sum. The result also holds the visitors' satisfaction, diversity and
 rating on the whole platform, and the cost of a page of the first agent. For policies that need at most a millisecond
 per page it holds a lower bound of what one agent of a team gains by its best reply, which a search looks for. Episodes
