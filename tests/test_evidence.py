@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("scipy")
 
 from benchmarks import result_files
-from benchmarks.result_files import RESULTS
 from benchmarks.studies import evidence, hidden, ranker_searches
 from benchmarks.studies.played import HELD_OUT, Played, ratio
 from recsys_env import TASKS, WorldConfig, replace, vector_env
@@ -234,23 +233,6 @@ def test_what_memory_and_messages_are_worth() -> None:
     assert evidence.memory(played)["memory"]["gain"]["mean"] == pytest.approx(0.5)
     played.made = {}
     assert "missing" in evidence.memory(played)
-
-
-def test_what_rivals_says_of_investments_is_on_its_card() -> None:
-    play = json.loads((RESULTS / "evidence" / "rivals-v1.json").read_text())["play"]
-    (run,) = play["priced"]["unbeaten"]
-    prices, text = play["priced"]["prices"], " ".join(TASKS["rivals-v1"].description.split())
-    low, high = (prices[end]["price"] / TASKS["rivals-v1"].planner_price for end in (run[0], run[-1]))
-    assert f"nothing tried beats {low:.3g} to {high:.3g} times the price" in text
-    earned = [prices[price]["reward"]["mean"] for price in run]
-    assert earned == sorted(earned, reverse=True)
-    assert (
-        f"from {earned[0]:.0f} down to {earned[-1]:.0f}; both myopic {prices['greedy']['reward']['mean']:.0f})" in text
-    )
-    assert low > 1
-    gains = prices["greedy"]["gains"]
-    best = max(gains, key=lambda answer: gains[answer]["mean"])
-    assert prices[best]["price"] <= 1.25 * TASKS["rivals-v1"].planner_price
 
 
 def test_the_planner_who_is_denied_something_knows_the_rest() -> None:

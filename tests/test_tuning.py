@@ -96,24 +96,6 @@ def test_a_ranker_shows_what_its_weights_and_the_state_say() -> None:
     assert len(np.unique(x[:, 1])) > 1
 
 
-@pytest.mark.parametrize("task", [SMALL, MARKET])
-def test_a_ranker_of_too_few_or_too_many_weights_is_refused(task: Any) -> None:
-    """Where agents set prices, the last weight is that of the price."""
-    envs = vector_env(task, 2)
-    right = len(envs.candidate_features) + (envs.shape.levels > 0)
-    for width in (right - 1, right + 1, 200):
-        policy = LinearRanker(np.zeros((1, width)))
-        policy.bind(envs, envs.possible_agents[0], 0)
-        with pytest.raises(ValueError, match=rf"weights of shape \[1, {width}\] must have the shape \[1, {right}\] or"):
-            policy.act(envs.reset(seed=0)[0][:, 0])
-
-
-def test_static_says_if_the_world_has_none_of_its_features() -> None:
-    envs = vector_env(replace(SMALL, {"static_weights": {"freshness": 1.0}}), 1)
-    with pytest.raises(ValueError, match="static_weights of this world are of freshness, none of which"):
-        make_policy("static").bind(envs, "recommender_0", 0)
-
-
 def test_prices_of_a_ranker_move_with_the_state() -> None:
     """The place of its prices is affine in the state, the level the nearest one; the agent's own numbers come first."""
     envs = vector_env(MARKET, 60)

@@ -96,14 +96,19 @@ class Watch:
         prices, items = np.zeros(envs.shape.items), np.arange(envs.shape.items)
         read_prices(envs.world, items, int(state.copies["tick"][0]), prices, np.zeros(len(items), np.bool_))
         active = envs.report.agents["active"]
-        kept = (state.copies, state.users, state.carts, state.items[:, : None if self._stocked else 0])
-        kept += (state.candidates, state.bidders, state.auctions, state.windows)
+        on_page = active.copy()
+        if envs.config.ranked:  # creators act between pages, and all of them may be on the page
+            on_page = np.tile(self._visited(state)[:, None], active.shape[1])
         self._before = Before(
-            *(array.copy() for array in kept),
-            # where creators act between pages, all of them may be on the page
-            on_page=active.copy()
-            if not envs.config.ranked
-            else np.tile(self._visited(state)[:, None], active.shape[1]),
+            copies=state.copies.copy(),
+            users=state.users.copy(),
+            carts=state.carts.copy(),
+            items=state.items[:, : None if self._stocked else 0].copy(),
+            candidates=state.candidates.copy(),
+            bidders=state.bidders.copy(),
+            auctions=state.auctions.copy(),
+            windows=state.windows.copy(),
+            on_page=on_page,
             next_visitor=envs.report.agents["next_visitor"].copy(),
             prices=prices,
         )

@@ -123,7 +123,7 @@ def by_shift(task: str, policy: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    settings = {"horizon": HORIZON, "copies": COPIES, "window": WINDOW, "back": BACK}
+    settings: dict[str, Any] = {"horizon": HORIZON, "copies": COPIES, "window": WINDOW, "back": BACK}
     by_policy(__doc__, "adaptation", "rivals-v1", POLICIES, by_shift, **settings)
 
 

@@ -70,7 +70,7 @@ def gain_of_one_network(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
 
 def main() -> None:
     given = options(__doc__, episodes=200, seeds=5, ticks=200_000, sizes=SIZES, workers=2)
-    settings = {"episodes": given.episodes, "ticks": given.ticks, "sizes": list(given.sizes)}
+    settings = {"task": TASK, "episodes": given.episodes, "ticks": given.ticks, "sizes": list(given.sizes)}
     settings["training"] = all_options(TRAINING)
 
     def scripted() -> dict[str, Any]:

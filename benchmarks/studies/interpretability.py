@@ -131,7 +131,7 @@ def _halves(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    settings = {"copies": COPIES, "every": EVERY, "depth": DEPTH, "terms": list(TERMS)}
+    settings: dict[str, Any] = {"copies": COPIES, "every": EVERY, "depth": DEPTH, "terms": list(TERMS)}
     by_policy(__doc__, "interpretability", "streaming-v1", POLICIES, measured, **settings)
 
 

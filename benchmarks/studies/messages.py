@@ -79,7 +79,7 @@ def main() -> None:
     given = options(__doc__, seeds=5, total_steps=1_500_000)
     for hear, name in TASKS.items():
         register_task(name, preset(hear))
-    settings = {"seeds": given.seeds, "agent_steps": given.total_steps, "episodes": EPISODES}
+    settings = {"task": "journey-v1", "seeds": given.seeds, "agent_steps": given.total_steps, "episodes": EPISODES}
     cells = {name: partial(runs, name, given.seeds, given.total_steps) for name in ("heard", "cut")}
     measure("messages", settings, cells, "runs", given.again, compared)
 

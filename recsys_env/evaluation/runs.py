@@ -28,7 +28,7 @@ from ..config.scenarios import PACKAGE
 from ..files import FileError, checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..policies.population import members_of
-from ..provenance import provenance
+from ..provenance import provenance, task_digests
 from .episodes import UNSEEN, by_agent, episode_rewards, play_episode
 from .log import EpisodeLog
 from .metrics import measure
@@ -185,6 +185,7 @@ def play(run: Run) -> dict[str, Any]:
         "metrics": metrics,
         "costs": team.costs(),
         "seconds": round(time.perf_counter() - began, 2),
+        "played": task_digests(run.task),
         **provenance(),
     }
 
@@ -307,7 +308,8 @@ def _stored(run: Run, out: Path) -> dict[str, Any] | None:
     for name, value in wanted.items():
         if result[name] != value:
             raise ValueError(f"{path} was played with {name} = {result[name]!r}, not {value!r}{_ANOTHER}")
-    if result["config"] != digest_of_value(plain_config(config)):
+    today = task_digests(run.task)
+    if result["config"] != digest_of_value(plain_config(config)) or result.get("played", today) != today:
         raise ValueError(f"{path} was played when {run.task} had other settings{_ANOTHER}")
     if np.shape(result["individual_reward"]) != (run.episodes, len(config.agents)):
         raise ValueError(

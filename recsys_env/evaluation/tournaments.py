@@ -34,7 +34,7 @@ from ..policies.registry import is_team
 from .episodes import UNSEEN, asked_or_usual, checked_policies
 from .plots import draw_payoffs
 from .runs import Run, file_name, learner_of, play_all
-from .statistics import interval, origin
+from .statistics import digests_of_tasks, interval, origin
 from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
 
 RESAMPLES = 100
@@ -135,7 +135,12 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     }
     made_of = {policy: digest for result in results for policy, digest in result["made_of"].items()}
     report = {
-        "origin": {"settings": settings, "made_of": made_of, **origin(results)},
+        "origin": {
+            "settings": settings,
+            "made_of": made_of,
+            "played": digests_of_tasks(results),
+            **origin(results),
+        },
         "cooperative": config.reward.sharing == 1,
         "agents": config.num_agents,
         "payoff": matrix,
