@@ -522,19 +522,6 @@ STUDIES: Mapping[str, Sequence[Study]] = {
             "of Gymnasium's `CartPoleVectorEnv` (median [quartiles]).",
         ),
     ],
-    "stages": [
-        Study(
-            "speed",
-            lambda result: {name: row["apart"] for name, row in result["tasks"].items() if "apart" in row},
-            ["task, actions"],
-            {
-                "tick, ns": "tick_ns",
-                **{name: f"stages_ns/{name}" for name in ("page", "click", "candidates", "observations", "rest")},
-                "tick ÷ bound": "over_bound",
-            },
-            "Nanoseconds of a tick by stage, and the tick beside the time of its primitive operations alone.",
-        )
-    ],
     "trainers": [
         Study(
             "trainers",

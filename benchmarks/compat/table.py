@@ -6,8 +6,8 @@ Each library is installed with the commands below. Then `python -m benchmarks.co
 the smallest task, changed as `benchmarks.compat.DILEMMA` says, and the code blocks of that library in the documentation
 are run. An algorithm has learned if the reward per agent and tick is above .33, which lies between random play and two
 agents that always show X (`DILEMMA` names what both earn). Every other extra is installed together with what tests
-need, and the tests that belong to it are run. What is not named keeps the rows that an earlier run of the same code
-stored. A failure is stored with its error.
+need, and the tests that belong to it are run. What is not named keeps its stored
+rows. A failure is stored with its error.
 """
 
 from __future__ import annotations
