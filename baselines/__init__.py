@@ -3,10 +3,8 @@
 In the order of a run, where each module imports only from those before it:
 
 options.py, algorithms.py                options that all share; each algorithm with its own options, library and reason
-checkpoints.py, self_play.py, training.py
-                                         a run: its task, folder and batches, what it resumes from, past selves
-page_links.py, page_buffers.py, critic.py
-                                         parts of learners: which page follows which, rollouts of pages, values of pages
+self_play.py, training.py                past selves; a run: its task, folder, batches and checkpoint
+page_links.py, critic.py                 parts of learners: which page follows which, values of pages
 logged_pages.py, pretraining.py          pages that policies have shown, and networks that predict their clicks
 ppo_torch.py, q_torch.py                 IPPO and MAPPO; IQL, VDN and QMIX: one file each of plain PyTorch
 generative_pretraining.py, generative_learner.py, grpo.py
@@ -17,7 +15,7 @@ loop.py, train.py                        the training loop, and the command that
 learners.py, jobs.py, sweep.py           the table of published learners, lists of trainings, sweeps of settings
 training_results.py, comparison.py, reference.py
                                          the published results, which learner earns more, the command that trains them
-ship.py, robustness.py, paper.py         checkpoints for the package, play beside other partners, a user's algorithm
+robustness.py, ship.py, paper.py         play beside other partners, checkpoints for the package, a user's algorithm
                                          beside the published learners
 skrl_networks.py, cluster.py, language.py
                                          networks for skrl; RLlib on a cluster; tuning of a language model

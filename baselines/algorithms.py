@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Annotated, ClassVar, Literal
 
 from recsys_env import WorldConfig
@@ -22,7 +21,7 @@ from recsys_env.libraries import is_missing
 from recsys_env.policies.linear import check_states
 from recsys_env.trained.sizes import SIZES
 
-from .options import PPO, Algorithm, Count, Discounted, Fraction, NotNegative, QLearning, Range, SelfPlay, Swept
+from .options import PPO, Algorithm, Count, Discounted, Fraction, NotNegative, QLearning, Range, SelfPlay, Swept, flag
 
 ONE_NETWORK = "one network for all learners"  # in `given`
 
@@ -46,8 +45,7 @@ class TorchLearner(Discounted):
         if self.catalogues > 1 and (self.background or self.learners):
             raise ValueError(f"--catalogues = {self.catalogues} is for runs in which all agents learn")
         if self.num_envs % self.catalogues:
-            copies = f"--num-envs = {self.num_envs} copies cannot be shared out evenly"
-            raise ValueError(f"{copies} among --catalogues = {self.catalogues}")
+            raise ValueError(f"--num-envs = {self.num_envs} must be a multiple of --catalogues = {self.catalogues}")
 
     def world(self) -> WorldConfig:
         config = super().world()
@@ -77,14 +75,10 @@ class PageLearner(TorchLearner):
         config = super().world()
         if 0 < self.max_agents < config.num_agents:
             raise ValueError(
-                f"--max-agents = {self.max_agents} is less than the {config.num_agents} agents of the task; "
-                f"--set num_agents={self.max_agents} makes a smaller team"
+                f"--max-agents = {self.max_agents} is less than the {config.num_agents} agents of the task"
             )
         if config.ranked and self.credit == "user_slots":
-            raise ValueError(
-                f"--credit = {self.credit!r} follows visitors from page to page, and creators on a platform meet none; "
-                "choose ticks, which leads from one decision to the next"
-            )
+            raise ValueError(f"--credit = {self.credit!r} follows visitors, and creators meet none; choose ticks")
         return config
 
     def follows_visitors(self, config: WorldConfig) -> bool:
@@ -142,9 +136,7 @@ class Pretraining(TorchLearner):
     def world(self) -> WorldConfig:
         config = super().world()
         if self.pages and config.continuous:
-            raise ValueError(
-                f"{self.name} is pre-trained on choices among candidates or items; here action = {config.action!r}"
-            )
+            raise ValueError(f"{self.name} is pre-trained on choices; here action = {config.action!r}")
         for agent in self.pretrain_on:
             checked_agent(agent, config.agents)
         return config
@@ -194,8 +186,7 @@ class TorchPPO(Pretraining, PageLearner, PPO):
         if self.play_on == "cuda" and (self.background or self.learners or self.catalogues > 1):
             raise ValueError("--play-on = 'cuda' is for runs in which all agents learn, in one world")
         if self.max_agents and (self.pages or self.play_on == "cuda"):
-            cannot = "--play-on = 'cuda'" if self.play_on == "cuda" else f"--pages = {self.pages}"
-            raise ValueError(f"{cannot} is for policies of one team size; leave --max-agents = {self.max_agents} out")
+            raise ValueError(f"--max-agents = {self.max_agents} is possible neither with --pages nor on a GPU")
 
     def world(self) -> WorldConfig:
         config = super().world()
@@ -296,10 +287,11 @@ class Generative(Pretrained, TorchPPO):
     """Weight of the divergence from the pre-trained network; 0 = none."""
 
     def check(self) -> None:
-        if self.memory:
-            raise ValueError(f"--memory = {self.memory}: {self.name} looks back on pages by itself")
-        if self.max_agents:
-            raise ValueError(f"--max-agents = {self.max_agents}: {self.name} plays teams of the task's size alone")
+        for option in ("memory", "max_agents"):
+            if value := getattr(self, option):
+                raise ValueError(
+                    f"{flag(option)} = {value} is not for {self.name}, which looks back on pages by itself"
+                )
         super().check()
 
 
@@ -327,11 +319,8 @@ class GenerativeGRPO(Pretrained):
 
     def check(self) -> None:
         super().check()
-        if self.num_envs % (self.group * self.catalogues):
-            raise ValueError(
-                f"--num-envs = {self.num_envs} copies cannot be shared out evenly among groups of {self.group}"
-                + (f" in {self.catalogues} catalogues" if self.catalogues > 1 else "")
-            )
+        if self.num_envs % (of := self.group * self.catalogues):
+            raise ValueError(f"--num-envs = {self.num_envs} must be a multiple of {of}, --group times --catalogues")
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -450,8 +439,7 @@ class BenchMARL(Discounted):
         config = super().world()
         if config.slots > 1 and not self.queries:
             raise ValueError(
-                f"{self.name} takes one pick per agent, and this is a slate of {config.slots}; set slots=1, or choose "
-                "an algorithm whose queries fill slates, such as mappo"
+                f"{self.name} takes one pick per agent, and this is a slate of {config.slots}; set slots=1"
             )
         return replace(config, {"action": "query"}) if config.slots > 1 and not config.continuous else config
 
@@ -480,7 +468,6 @@ _KINDS: tuple[type[Algorithm], ...] = (TorchPPO, TorchQ, QTable, CMAES, Generati
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in _KINDS}
 
 
-_NAMED = "a class MyAlgorithm in my_file.py, in this folder or on PYTHONPATH, is my_file:MyAlgorithm"
 _OPTIONS_OF = {"iql": "q-torch", "vdn": "q-torch --mixer vdn", "ppo": "ppo-torch", "dqn": "q-torch"}
 
 
@@ -504,34 +491,20 @@ def find_algorithm(name: str) -> type[Algorithm]:
 
 def _own_algorithm(name: str, attribute: str) -> type[Algorithm]:
     """The algorithm of a user's module; errors are those of `find_algorithm`."""
-    there = vars(_module(name))
-    if attribute not in there:
-        kinds = {key: kind for key, kind in there.items() if isinstance(kind, type) and kind.__module__ == name}
-        own = [key for key, kind in kinds.items() if issubclass(kind, Algorithm)]
-        raise ValueError(f"module {name!r} has no {attribute}; its algorithms are {', '.join(own) or 'none'}")
-    found = there[attribute]
+    try:
+        module = importlib.import_module(name)
+    except (ModuleNotFoundError, TypeError) as error:  # TypeError: a name with a point at its beginning
+        if isinstance(error, ModuleNotFoundError) and not is_missing(name, error):
+            raise
+        raise ValueError(
+            f"there is no module {name!r}; a class MyAlgorithm in my_file.py, in this folder or on PYTHONPATH, is "
+            "my_file:MyAlgorithm"
+        ) from None
+    found = getattr(module, attribute, None)
     if not (isinstance(found, type) and issubclass(found, Algorithm)):
-        said = f"{name}:{attribute} is {shown(found)}"
-        raise ValueError(f"{said}, but must be a subclass of baselines.options.Algorithm")
+        raise ValueError(f"{name}:{attribute} is {shown(found)}, but must be a subclass of baselines.options.Algorithm")
     found.check_class()
     return found
-
-
-def _module(name: str) -> ModuleType:
-    """Import a module of a user.
-
-    Raises:
-        ValueError: there is none.
-        ImportError: one that it imports is missing.
-    """
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise ValueError(f"{name!r} is not the name of a module; {_NAMED}")
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if not is_missing(name, error):
-            raise
-        raise ValueError(f"there is no module {name!r}; {_NAMED}") from None
 
 
 def check_library(kind: type[Algorithm]) -> None:

@@ -82,8 +82,6 @@ class Monitor(Callback):
 class BenchMARLLearner:
     """Trains one of these algorithms; see `training.Learner`."""
 
-    has_progress_bar = True
-
     def __init__(self, training: Training, options: BenchMARL) -> None:
         self.training = training
         model: Any = MlpConfig.get_from_yaml()

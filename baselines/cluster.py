@@ -21,18 +21,18 @@ serves all nodes with the same kind of CPU.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from recsys_env import TASKS, task_config
+from recsys_env import cli, replace
 from recsys_env.adapters.rllib import multi_agent, rows
 from recsys_env.files import write_json
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 # isort: split
 # After ours, whose error says what to install if it is missing.
@@ -45,36 +45,6 @@ LOCAL_CPUS = 2  # of each of the two local nodes, so that three env runners do n
 # With these, nothing listens to the network; Ray replaces 127.0.0.1 by the machine's own address.
 LOOPBACK = ("127.0.0.2", "127.0.0.3")
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1"}  # for each env runner; more threads would compete for the same cores
-
-
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m baselines cluster", description=__doc__.splitlines()[0] if __doc__ else ""
-    )
-    parser.add_argument(
-        "--address", default=None, help="of a running cluster: auto, or HEAD:6379 (default: start two local nodes)"
-    )
-    parser.add_argument("--task", default="duel-v1", choices=sorted(TASKS), metavar="TASK")
-    parser.add_argument(
-        "--networks",
-        default="rows",
-        choices=("rows", "shared", "independent"),
-        help="one for all agents or one for each; rows: one for all, with a batch of the game per env runner",
-    )
-    parser.add_argument("--env-runners", type=int, default=None, help="default: the CPUs of the cluster but one")
-    parser.add_argument(
-        "--num-envs", type=int, default=16, help="copies of the game in each env runner (default %(default)s)"
-    )
-    parser.add_argument(
-        "--fragment", type=int, default=100, help="ticks of each copy per iteration (default %(default)s)"
-    )
-    parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--horizon", type=int, default=100, help="ticks per episode (default %(default)s)")
-    parser.add_argument("--device", default="auto", help="of the learner: auto, cpu or cuda")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=None, help="file for the result, JSON")
-    return parser.parse_args(argv)
 
 
 @contextmanager
@@ -104,28 +74,86 @@ def connected(address: str | None) -> Iterator[None]:
         cluster.shutdown()
 
 
-def configure(args: argparse.Namespace) -> Any:
-    """Configure PPO on the task, with the cluster's env runners and a learner in this process."""
-    world = task_config(args.task, {"horizon": args.horizon, "reward": {"sharing": 1.0}})
-    if args.networks == "rows":
-        config: Any = rows(PPOConfig(), world, args.num_envs, device=args.device)
-        steps = args.num_envs * world.num_agents * args.fragment
-    else:
-        config = multi_agent(PPOConfig(), world, policies=args.networks, device=args.device).env_runners(
-            num_envs_per_env_runner=args.num_envs
+@dataclass(frozen=True)
+class Options:
+    """Train PPO of Ray RLlib on a cluster, and print a line for each iteration."""
+
+    address: str | None = None
+    """Of a running cluster: auto, or HEAD:6379; by default two local nodes are started."""
+    task: str = "duel-v1"
+    """Its name; it may have fields changed after commas."""
+    networks: Literal["rows", "shared", "independent"] = "rows"
+    """One for all agents or one for each; rows: one for all, with a batch of the game per env runner."""
+    env_runners: int | None = None
+    """By default the CPUs of the cluster but one."""
+    num_envs: int = 16
+    """Copies of the game in each env runner."""
+    fragment: int = 100
+    """Ticks of each copy per iteration."""
+    iterations: int = 10
+    horizon: int = 100
+    """Ticks per episode."""
+    device: str = "auto"
+    """Of the learner: auto, cpu or cuda."""
+    seed: int = 0
+    out: Path | None = None
+    """File for the result, JSON."""
+
+
+def cluster(options: Options) -> dict[str, Any]:
+    """Train by these options.
+
+    Returns:
+        the settings, env_runners by address of their node, curve of (agent-steps, mean reward per agent and tick), and
+        seconds.
+    """
+    settings = {name: value for name, value in vars(options).items() if name not in ("address", "out")}
+    world = replace(cli.config_of(options.task), {"horizon": options.horizon, "reward": {"sharing": 1.0}})
+    in_rows = options.networks == "rows"
+    with connected(options.address):
+        if in_rows:
+            config: Any = rows(PPOConfig(), world, options.num_envs, device=options.device)
+        else:
+            config = multi_agent(PPOConfig(), world, policies=options.networks, device=options.device)
+            config.env_runners(num_envs_per_env_runner=options.num_envs)
+        steps = options.num_envs * options.fragment * (world.num_agents if in_rows else 1)
+        runners = options.env_runners or int(ray.cluster_resources()["CPU"]) - 1
+        config.env_runners(num_env_runners=runners, rollout_fragment_length=options.fragment)
+        config.training(
+            train_batch_size_per_learner=runners * steps,
+            minibatch_size=max(steps // 4, 256),
+            num_epochs=6,
+            lr=2e-3,
+            gamma=0.95,
+            entropy_coeff=0.01,
         )
-        steps = args.num_envs * args.fragment
-    runners = args.env_runners or int(ray.cluster_resources()["CPU"]) - 1
-    config.env_runners(num_env_runners=runners, rollout_fragment_length=args.fragment)
-    config.training(
-        train_batch_size_per_learner=runners * steps,
-        minibatch_size=max(steps // 4, 256),
-        num_epochs=6,
-        lr=2e-3,
-        gamma=0.95,
-        entropy_coeff=0.01,
-    )
-    return config.debugging(seed=args.seed)
+        algorithm = config.debugging(seed=options.seed).build_algo()
+        nodes = Counter(algorithm.env_runner_group.foreach_env_runner(node_of_runner, local_env_runner=False))
+        by_node = {node["NodeManagerAddress"]: nodes[node["NodeID"]] for node in ray.nodes()}
+        for node, count in by_node.items():
+            print(f"node at {node}: {count} env runners", flush=True)
+        per_step = 1 if in_rows else world.num_agents  # a row is an agent
+        curve, began = [], time.perf_counter()
+        for _ in range(options.iterations):
+            report = algorithm.train()["env_runners"]
+            done = int(report["num_env_steps_sampled_lifetime"]) * per_step
+            reward = report.get("episode_return_mean", float("nan")) / per_step / options.horizon
+            speed = done / (time.perf_counter() - began)
+            print(f"{done:>9,} agent-steps {speed:>8,.0f}/s  reward per agent and tick {reward:.3f}", flush=True)
+            curve.append((done, float(reward)))
+        seconds = time.perf_counter() - began
+        algorithm.stop()
+    result = {
+        **provenance(),
+        "played": task_digests(settings),
+        "settings": settings,
+        "env_runners": by_node,
+        "curve": curve,
+        "seconds": seconds,
+    }
+    if options.out:
+        write_json(options.out, result, indent=1)
+    return result
 
 
 def node_of_runner(runner: Any) -> str:
@@ -134,39 +162,6 @@ def node_of_runner(runner: Any) -> str:
 
 
 def command(argv: Sequence[str]) -> dict[str, Any]:
-    """Run `python -m baselines cluster`, which prints a line for each iteration.
-
-    Returns:
-        the settings, env_runners by address of their node, curve of (agent-steps, mean reward per agent and tick), and
-        seconds.
-    """
-    args = parse(argv)
-    with connected(args.address):
-        algorithm: Any = configure(args).build_algo()
-        nodes = Counter(algorithm.env_runner_group.foreach_env_runner(node_of_runner, local_env_runner=False))
-        runners = {node["NodeManagerAddress"]: nodes[node["NodeID"]] for node in ray.nodes()}
-        for address, count in runners.items():
-            print(f"node at {address}: {count} env runners", flush=True)
-        agents = task_config(args.task, {}).num_agents
-        per_step, per_return = (1, 1) if args.networks == "rows" else (agents, agents)  # a row is an agent
-        curve, began = [], time.perf_counter()
-        for _ in range(args.iterations):
-            report = algorithm.train()["env_runners"]
-            steps = int(report["num_env_steps_sampled_lifetime"]) * per_step
-            reward = report.get("episode_return_mean", float("nan")) / per_return / args.horizon
-            speed = steps / (time.perf_counter() - began)
-            print(f"{steps:>9,} agent-steps {speed:>8,.0f}/s  reward per agent and tick {reward:.3f}", flush=True)
-            curve.append((steps, float(reward)))
-        seconds = time.perf_counter() - began
-        algorithm.stop()
-    settings = {name: value for name, value in vars(args).items() if name not in ("address", "out")}
-    result = {
-        **provenance(),
-        "settings": settings,
-        "env_runners": runners,
-        "curve": curve,
-        "seconds": seconds,
-    }
-    if args.out:
-        write_json(args.out, result, indent=1)
+    """Run `python -m baselines cluster`."""
+    result: dict[str, Any] = cli.run(cluster, "baselines cluster", argv)
     return result

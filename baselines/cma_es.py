@@ -26,8 +26,6 @@ from .training import Point, Training
 class CMALearner:
     """Searches weights of rankers; see `training.Learner`."""
 
-    has_progress_bar = False
-
     def __init__(self, training: Training, options: CMAES) -> None:
         self.training, self.agent_steps, self._generation = training, 0, 0
         background = training.background_policies(per_copy=False)  # candidates are compared by what they do alone

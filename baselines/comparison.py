@@ -48,8 +48,10 @@ class Comparison:
     @property
     def better(self) -> str | None:
         """The learner that earns more by both views, beyond both intervals; None if there is none."""
-        signs = {_sign(view) for view in (self.at_steps, self.at_seconds)}
-        return {frozenset((1,)): self.one, frozenset((-1,)): self.other}.get(frozenset(signs))
+        for name, sign in ((self.one, 1), (self.other, -1)):
+            if _sign(self.at_steps) == _sign(self.at_seconds) == sign:
+                return name
+        return None
 
 
 def compare(task: str, learners: Mapping[str, Mapping[str, Any]]) -> list[Comparison]:
@@ -60,41 +62,26 @@ def compare(task: str, learners: Mapping[str, Mapping[str, Any]]) -> list[Compar
             agent_steps, seconds and reward [P], and untrained (reward). Those of the same library, reward and timesteps
             are compared.
     """
-    groups: dict[tuple[str, str, int], list[str]] = {}
+    groups: dict[tuple[str, str, int], dict[str, Mapping[int, Mapping[str, Any]]]] = {}
     for name, learner in learners.items():
-        groups.setdefault((learner["library"], learner["reward"], learner["timesteps"]), []).append(name)
-    return [
-        comparison
-        for (library, _, _), names in groups.items()
-        if len(names) > 1
-        for comparison in _compare_group(task, library, {name: learners[name]["evaluations"] for name in names})
-    ]
+        group = groups.setdefault((learner["library"], learner["reward"], learner["timesteps"]), {})
+        group[name] = learner["evaluations"]
+    return [found for (library, _, _), runs in groups.items() for found in _compare_group(task, library, runs)]
 
 
 def _compare_group(task: str, library: str, runs: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> list[Comparison]:
     every = [run for of in runs.values() for run in of.values()]
     steps, seconds = (min(run[axis][-1] for run in every) for axis in ("agent_steps", "seconds"))
-    pairs = list(combinations(runs, 2))
-
-    def gain(one: str, other: str, axis: str, limit: float) -> Interval:
+    pairs, found = list(combinations(runs, 2)), []
+    for one, other in pairs:
         common = sorted(runs[one].keys() & runs[other].keys())
-        gains = [reached(runs[one][seed], axis, limit) - reached(runs[other][seed], axis, limit) for seed in common]
-        return interval(np.array(gains), len(pairs))
-
-    return [
-        Comparison(
-            task,
-            library,
-            one,
-            other,
-            steps,
-            seconds,
-            gain(one, other, "agent_steps", _ROUNDED_UP * steps),
-            gain(one, other, "seconds", seconds),
-        )
-        for one, other in pairs
-        if runs[one].keys() & runs[other].keys()
-    ]
+        if common:
+            views = []
+            for axis, limit in (("agent_steps", _ROUNDED_UP * steps), ("seconds", seconds)):
+                gains = [reached(runs[one][s], axis, limit) - reached(runs[other][s], axis, limit) for s in common]
+                views.append(interval(np.array(gains), len(pairs)))
+            found.append(Comparison(task, library, one, other, steps, seconds, *views))
+    return found
 
 
 def reached(run: Mapping[str, Any], axis: str, limit: float) -> float:

@@ -106,8 +106,6 @@ class GRPOLearner:
     The first rollout is played only to measure the units of features.
     """
 
-    has_progress_bar = False
-
     def __init__(self, training: Training, options: GenerativeGRPO) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
         torch.manual_seed(training.seed)

@@ -33,7 +33,7 @@ from recsys_env.language.pages import Answer, Page, Reader
 from recsys_env.language.policy import ANY_VISITOR, story
 from recsys_env.libraries import library
 from recsys_env.policies import Team
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 COPIES = 16
 HELD_OUT = 0.2  # of the visitors, and of the titles
@@ -305,7 +305,7 @@ def _saved(model: LocalModel, tuning: Tuning, found: dict[str, Any]) -> dict[str
     with quiet():
         model.network.save_pretrained(str(tuning.out))
     said = {name: str(value) if isinstance(value, Path) else value for name, value in vars(tuning).items()}
-    result = {"settings": said, **found, **provenance()}
+    result = {"settings": said, **found, **provenance(), "played": task_digests(said)}
     write_json(tuning.out / "tuning.json", result)
     print(f"a model by its path: llm:{tuning.out} ({tuning.out / ADAPTER})")
     return result

@@ -73,13 +73,9 @@ class ReferenceLearner:
         """Seeds on a task; those of a variant that is not compared are fewer."""
         return range(MORE_SEEDS if task in WITH_MORE_SEEDS and self.compared else SEEDS)
 
-    def job(self, task: str, seed: int = 0, sweep: Path | None = None) -> Algorithm:
-        """The training of one seed on a task.
-
-        Args:
-            sweep: file of the sweeps, by default the committed one.
-        """
-        swept = chosen(sweep or SWEEP, self.like or self.name, task)
+    def job(self, task: str, seed: int = 0) -> Algorithm:
+        """The training of one seed on a task, with the settings that a sweep chose."""
+        swept = chosen(SWEEP, self.like or self.name, task)
         return self.training(task, seed=seed, timesteps=budget(task, self.ticks), **swept)
 
     def training(self, task: str, **options: Any) -> Algorithm:
@@ -169,7 +165,7 @@ def read_sweep(path: Path) -> dict[str, Any]:
         return {}
     reward = {"mean": float, "ci95": float}
     run = {"changed": {str: float}, "seed": int, "reward": reward, "processor_seconds": float}
-    round_ = {"defaults": {str: (float, None)}, "runs": [run], "source": {str: object}}
+    round_ = {"defaults": {str: (float, None)}, "runs": [run]}
     row = {"beside": str, "agent_steps": int, "rounds": [round_]}
     learners: dict[str, Any] = read_json(path, {"learners": {str: {str: row}}}, "results of sweeps")["learners"]
     return learners

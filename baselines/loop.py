@@ -1,8 +1,7 @@
 """The training loop: train, evaluate now and then, and keep a policy and a checkpoint.
 
-While it trains, the policy is evaluated `--evaluations` times, on episodes that are used for nothing else. Where all
-learners are paid the same, the best one is kept, elsewhere the last one. What it earns on other episodes, ten times as
-many, is the absolute metric (Colas et al. 2018; Gorsane et al. 2022).
+The policy is evaluated `--evaluations` times, on episodes that are used for nothing else. Where all learners are paid
+the same, the best one is kept, elsewhere the last one.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
+from recsys_env import cli
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.files import write_json
 from recsys_env.policies import CHECKPOINT
 from recsys_env.trained.folders import copy_files
 
-from .checkpoints import RESUMED, Checkpoint
-from .training import CONFIG, CURVE, Clock, Evaluation, Learner, Point, Training
+from .training import CONFIG, CURVE, RESUMED, Checkpoint, Clock, Evaluation, Learner, Point, Training
 
 CHECKPOINT_SECONDS = 60.0
 CHOICE = 3 * UNSEEN  # plus the seed of training: the seed on which a run chooses its best policy
@@ -37,7 +36,7 @@ class TrainingLoop:
     def __init__(self, training: Training, learner: Learner) -> None:
         self.training, self.learner, checkpoint = training, learner, training.checkpoint
         self._rollouts = 0  # of this part of the run
-        if training.self_play and not training.resume:
+        if training.self_play and training.checkpoint is None:
             self._join_pool()
         self.before: list[float] = checkpoint.before if checkpoint else self._begin()
         self.curve: list[Point] = checkpoint.curve if checkpoint else []
@@ -54,26 +53,20 @@ class TrainingLoop:
         return measure(self.training, str(out)).tolist()
 
     def run(self) -> dict[str, float]:
-        """Train with a progress bar.
+        """Train, and show the progress.
 
         Returns:
             agent_steps in all; seconds (on the wall), agent_steps_per_second and environment_share of this part of the
             run, without evaluations.
         """
-        from tqdm import tqdm
-
         learner, steps, done = self.learner, self.training.algorithm.timesteps, self.learner.agent_steps
         self.training.clock.seconds = 0.0
         self._began, self._processor_began = time.perf_counter(), time.process_time()
         self._saved = self._began
-        quiet = learner.has_progress_bar
-        with tqdm(
-            total=steps, initial=done, unit="agent-step", unit_scale=True, dynamic_ncols=True, disable=quiet
-        ) as bar:
+        with cli.Progress(steps, "agent-step", done) as bar:
 
             def rollout_ended(point: Point) -> None:
-                bar.set_postfix_str(f"exploring, {point['episode_reward']:.4g} per episode", refresh=False)
-                bar.update(point["agent_steps"] - bar.n)
+                bar.show(point["agent_steps"], f"exploring, {point['episode_reward']:.4g} per episode")
                 self._rollout_ended(point)
 
             if done < steps:

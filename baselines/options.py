@@ -7,7 +7,6 @@ and in Python alike.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import re
 import shlex
@@ -110,8 +109,7 @@ class Algorithm(Options):
         name: on the command line.
         learner: "module:class" of what trains (`training.Learner`), which is imported when a run begins.
         reason: why the repository has it, in one sentence.
-        library: the module that has to be installed.
-        install: how to install it.
+        library, install: the module that has to be installed, and how.
         on_policy: whether it learns only from what the present policy has played.
         resumes: whether it can continue from a checkpoint.
         self_play: whether other agents may play its past.
@@ -153,15 +151,12 @@ class Algorithm(Options):
         type, or without `@dataclass`."""
         if missing := [f"{name} ({what})" for name, what in _REQUIRED.items() if not hasattr(cls, name)]:
             raise ValueError(f"{cls.__name__} must set the class attributes {', '.join(missing)}")
-        options = {option.name: option.type for option in dataclasses.fields(cls)}
-        for owner in cls.__mro__[: cls.__mro__.index(Algorithm)]:
-            if ignored := _ignored_options(owner, options):
-                found = {name: options.get(name, inspect.get_annotations(owner).get(name)) for name in ignored}
-                lines = [f"{name}: {getattr(kind, '__name__', kind)} = ..." for name, kind in found.items()]
-                raise ValueError(
-                    f"{owner.__name__} sets {', '.join(ignored)}, but not as an option, so runs would ignore it; write "
-                    f"@dataclass(frozen=True) above the class and a type behind each name: {'; '.join(lines)}"
-                )
+        options = dataclasses.fields(cls)
+        if ignored := [option.name for option in options if getattr(cls, option.name) != option.default]:
+            raise ValueError(
+                f"{cls.__name__} sets {', '.join(ignored)}, but not as an option, so runs would ignore it; write "
+                "@dataclass(frozen=True) above the class and a type behind each name, as in `n_steps: Count = 100`"
+            )
 
     @property
     def folder(self) -> Path:
@@ -316,15 +311,6 @@ def run_name(*parts: object) -> str:
 def flag(option: str) -> str:
     """An option as it is written on the command line."""
     return f"--{option.replace('_', '-')}"
-
-
-def _ignored_options(owner: type, options: Mapping[str, Any]) -> list[str]:
-    """Names that a class sets as if they were options, and that its instances do not take as such."""
-    typed = inspect.get_annotations(owner)
-    if "__dataclass_fields__" in vars(owner):
-        return [name for name in vars(owner) if name in options and name not in typed]
-    fields = [name for name, kind in typed.items() if "ClassVar" not in str(kind)]
-    return list(dict.fromkeys([*fields, *(name for name in vars(owner) if name in options)]))
 
 
 def _annotations(kind: Any) -> tuple[Any, ...]:

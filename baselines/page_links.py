@@ -4,13 +4,9 @@
     links.add(t, user_slot, active, rewards)    after each tick
     links.end()                                 at the end of an episode, and of a rollout that is then discarded
 
-Along ticks, an agent's next page is the next one that it is on, whoever visits. The effect of a page on its visitor is
-then mixed with the rewards of all other pages until that person returns.
-
-With a chain for each user slot, the next page is that of the same person or, once that person is lost, of whoever takes
-the user slot. Losing a person then costs what a new one has to make up for. Reward earned in an idle tick counts for
-the page before it. Reward earned on a page that shows nothing of the agent counts for the agent's last page with that
-visitor.
+Along ticks, an agent's next page is the next one that it is on, whoever visits. With a chain for each user slot, it is
+that of the same person or, once that person is lost, of whoever takes the user slot. Reward earned in an idle tick, or
+on a page that shows nothing of the agent, counts for the page before.
 """
 
 from __future__ import annotations

@@ -379,7 +379,6 @@ class PPOLearner:
     The first rollout is played only to measure the units of features and returns.
     """
 
-    has_progress_bar = False
     kl_coef = 0.0  # weight of the divergence from the network as training in the game began
 
     def __init__(self, training: Training, options: TorchPPO) -> None:

@@ -26,8 +26,6 @@ from .training import Point, RolloutRewards, Training
 class QTableLearner:
     """Fills a table for each learner; see `training.Learner`."""
 
-    has_progress_bar = False
-
     def __init__(self, training: Training, options: QTable) -> None:
         self.training, self.options, self.agent_steps = training, options, 0
         self.game = policies.tables_of(training.config)

@@ -203,8 +203,6 @@ class QLearner:
     The first `n_steps` ticks are random and measure the units of features. A resumed run begins with an empty replay.
     """
 
-    has_progress_bar = False
-
     def __init__(self, training: Training, options: TorchQ) -> None:
         self.training, self.options, self.agent_steps = training, options, training.done
         torch.manual_seed(training.seed)

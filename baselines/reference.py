@@ -5,14 +5,9 @@
     python -m baselines reference --only ppo-torch iql-torch   # some
     python -m baselines reference --marl-eval results.json     # write the stored results in marl-eval's form
 
-Every learner sees the same observations and has the same budget. Where algorithms are compared, algorithms of libraries
-stand beside the ones in plain PyTorch: PPO of stable-baselines3, MAPPO and QMIX of BenchMARL. What policies earn on the
-same seeds is in the leaderboard (`python -m recsys_env evaluate`).
-
 Each job is a `python -m baselines train` in a process of its own. Its policy stays in --out. Its result and learning
-curve are added to the file of its learner and task (`training_results`), which holds the settings. A job is done if a
-file has its settings and seed, whatever the file's name. Jobs whose library is not installed (BenchMARL's) are left to
-a run in an environment that has it.
+curve are added to the file of its learner and task (`training_results`), which holds the settings. Jobs whose library
+is not installed (BenchMARL's) are left to a run in an environment that has it.
 """
 
 from __future__ import annotations
@@ -26,17 +21,15 @@ import numpy as np
 
 from recsys_env import cli
 from recsys_env.checks import unknown
-from recsys_env.files import read_json, write_json
-from recsys_env.policies import CHECKPOINT
+from recsys_env.files import write_json
 
 from . import training_results
 from .algorithms import ALGORITHMS
 from .comparison import Comparison, compare
 from .jobs import Job, train_all
 from .learners import LEARNERS, MORE_SEEDS, PUBLISHED, SWEEP, budget, chosen
-from .options import Algorithm, run_name
-from .training import RESULT
-from .training_results import RESULTS, TrainingResults, read_folder
+from .options import run_name
+from .training_results import RESULTS, TrainingResults, read
 
 
 @dataclass(frozen=True)
@@ -57,11 +50,8 @@ class ReferenceJob(Job):
         return f"{run_name(self.learner, self.task)}.json"
 
 
-def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED, sweep: Path | None = None) -> list[ReferenceJob]:
+def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED) -> list[ReferenceJob]:
     """List the jobs of some learners (by default all) on some tasks: seed by seed, learners in the order of the table.
-
-    Args:
-        sweep: file of the sweeps, by default the committed one.
 
     Raises:
         ValueError: no such learner.
@@ -70,7 +60,7 @@ def jobs(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED, sweep: Path
         if name not in LEARNERS:
             raise ValueError(unknown("learner", name, LEARNERS))
     return [
-        ReferenceJob(run_name(name, task, seed), learner.job(task, seed, sweep), name, task)
+        ReferenceJob(run_name(name, task, seed), learner.job(task, seed), name, task)
         for seed in range(MORE_SEEDS)
         for name, learner in LEARNERS.items()
         if not only or name in only
@@ -90,7 +80,7 @@ def reference(
     """Train the reference learners, each job once.
 
     Args:
-        out: folder for the trained policies, with a folder for each job.
+        out: folder for the trained policies.
         results: folder of the results; those that are there stay.
         workers: jobs at a time, one core each.
         only: learners to train; by default all.
@@ -102,8 +92,7 @@ def reference(
         ValueError: no such learner or task, results of other settings under the name of a job, or jobs that failed.
     """
     cli.at_least(1, workers=workers)
-    tasks = tuple(cli.tasks_of(tasks))
-    wanted = jobs(only, tasks)
+    wanted = jobs(only, tuple(cli.tasks_of(tasks)))
     if marl_eval is not None:
         write_json(marl_eval, training_results.marl_eval(files_of(wanted, results).values()))
         return
@@ -112,10 +101,9 @@ def reference(
 
 def train_missing(wanted: Sequence[ReferenceJob], out: Path, results: Path, workers: int) -> None:
     """Train the jobs whose results are not stored; arguments and errors are those of `reference`."""
-    stored = files_of(wanted, results)
-    todo = [job for job in wanted if job.algorithm.seed not in stored[job.file_name].seeds()]
-    files = {job: stored[job.file_name] for job in todo}
-    train_all(todo, out, workers, lambda job, folder: files[job].add(folder), done=len(wanted) - len(todo))
+    files = files_of(wanted, results)
+    todo = [job for job in wanted if job.algorithm.seed not in files[job.file_name].seeds()]
+    train_all(todo, out, workers, lambda job, folder: files[job.file_name].add(folder))
 
 
 def command(argv: Sequence[str]) -> None:
@@ -124,55 +112,26 @@ def command(argv: Sequence[str]) -> None:
 
 
 def files_of(wanted: Iterable[ReferenceJob], results: Path) -> dict[str, TrainingResults]:
-    """Find the file of each learner and task by its settings, whatever it is called, or name a new one.
+    """Read the file of each learner and task, or begin a new one.
 
     Returns:
         `ReferenceJob.file_name` -> the results of all seeds, which may be none.
 
     Raises:
-        ValueError: the file of that name has the results of other settings.
+        ValueError: the file has the results of other settings.
     """
-    found = read_folder(results)
-    stored = {}
+    files: dict[str, TrainingResults] = {}
     for job in wanted:
-        settings = job.algorithm.settings()
-        same = stored_for(job.algorithm, found)
-        path = results / job.file_name
-        other = next((stored for stored in found if stored.path == path), None)
-        if same is None and other is not None:
-            differences = _differences(other.settings, settings)
-            raise ValueError(
-                f"{path} has results of other settings: {differences}; remove it, or choose another folder"
-            )
-        stored[job.file_name] = same or TrainingResults(path, job.learner, settings, [], [])
-    return stored
-
-
-def stored_for(algorithm: Algorithm, found: Iterable[TrainingResults]) -> TrainingResults | None:
-    """Return the results of runs with these settings, whatever the seed; None if there are none."""
-    return next((results for results in found if algorithm.has_settings(results.settings)), None)
-
-
-def finished(wanted: Iterable[ReferenceJob], out: Path) -> list[ReferenceJob]:
-    """Return the jobs whose trained policies are in a folder of folders, such as runs/reference.
-
-    Raises:
-        FileError: a damaged result.
-    """
-    there = []
-    for job in wanted:
-        folder = out / job.name
-        if (folder / RESULT).is_file() and (folder / CHECKPOINT).is_file():
-            settings = read_json(folder / RESULT, {"settings": {str: object}}, "result of a run")["settings"]
-            if job.algorithm.has_settings(settings):
-                there.append(job)
-    return there
-
-
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """Name the settings that differ."""
-    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
-    return ", ".join(f"{name} = {one.get(name)!r}, not {other.get(name)!r}" for name in names)
+        path, settings = results / job.file_name, job.algorithm.settings()
+        if job.file_name in files:
+            continue
+        found = read(path) if path.is_file() else TrainingResults(path, job.learner, settings)
+        if not job.algorithm.has_settings(found.settings):
+            names = [name for name in {**found.settings, **settings} if found.settings.get(name) != settings.get(name)]
+            said = ", ".join(f"{name} = {found.settings.get(name)!r}, not {settings.get(name)!r}" for name in names)
+            raise ValueError(f"{path} has results of other settings: {said}; remove it, or choose another folder")
+        files[job.file_name] = found
+    return files
 
 
 # ------------------------------------------------------------------------------------------------ summary
@@ -194,13 +153,13 @@ def training_summary(folder: Path = RESULTS) -> dict[str, Any]:
     """
     from recsys_env.evaluation.statistics import origin
 
-    found, learners, results = read_folder(folder), {}, []
+    learners, results = {}, []
     for name, learner in LEARNERS.items():
         rows, given = {}, {}
         for task in learner.tasks:
-            job = learner.job(task)
-            stored = stored_for(job, found)
-            if stored is not None and stored.runs:
+            job, path = learner.job(task), folder / f"{run_name(name, task)}.json"
+            stored = read(path) if path.is_file() else None
+            if stored is not None and stored.runs and job.has_settings(stored.settings):
                 rows[task] = {**row_of(stored.runs), "swept": chosen(SWEEP, learner.like or name, task)}
                 given.update(dict.fromkeys(job.given()))
                 results += [{**stored.sources[run["source"]], "command": run["command"]} for run in stored.runs]
@@ -224,25 +183,19 @@ def comparisons(summary: Mapping[str, Any]) -> list[Comparison]:
     Args:
         summary: of `training_summary`.
     """
-    found = []
-    for task in dict.fromkeys(task for learner in summary["learners"].values() for task in learner["tasks"]):
-        there = {
-            name: {
-                "library": ALGORITHMS[learner["algorithm"]].library,
-                "reward": "team"
-                if learner["settings"].get("sharing", cli.config_of(task).reward.sharing) == 1
-                else "own",
-                "timesteps": LEARNERS[name].job(task).timesteps,
-                "evaluations": learner["tasks"][task]["evaluations"],
-            }
-            for name, learner in summary["learners"].items()
-            if task in learner["tasks"]
-            and LEARNERS[name].compared
-            and "gamma" not in learner["settings"]
-            and LEARNERS[name].job(task).timesteps == budget(task, LEARNERS[name].ticks)
-        }
-        found += compare(task, there)
-    return found
+    there: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, learner in summary["learners"].items():
+        for task, row in learner["tasks"].items() if "gamma" not in learner["settings"] else ():
+            timesteps = LEARNERS[name].job(task).timesteps
+            if LEARNERS[name].compared and timesteps == budget(task, LEARNERS[name].ticks):
+                sharing = learner["settings"].get("sharing", cli.config_of(task).reward.sharing)
+                there.setdefault(task, {})[name] = {
+                    "library": ALGORITHMS[learner["algorithm"]].library,
+                    "reward": "team" if sharing == 1 else "own",
+                    "timesteps": timesteps,
+                    "evaluations": row["evaluations"],
+                }
+    return [found for task, learners in there.items() for found in compare(task, learners)]
 
 
 def row_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ exploitability   what one agent of each role gains from the best response that w
                  policies: the exact gain in finite games, elsewhere a lower bound (`recsys_env.exact.exploitability`),
                  whose candidates are rankers and `ppo-torch`, trained against the frozen policies
 
-The pieces of a learner and task are stored in one file as soon as they are measured, the exploitability seed by seed.
-What is stored with the same settings and policies stays.
+The pieces of a learner and task are stored in one file as soon as they are measured. What is stored with the same
+settings and policies stays.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from recsys_env.evaluation.scenarios import results_of
 from recsys_env.evaluation.statistics import interval
 from recsys_env.evaluation.tournaments import games, payoffs_of
 from recsys_env.evaluation.tuning import Budget, states_of
-from recsys_env.exact import AVERAGE, exploitability, regrets, tabulate
+from recsys_env.exact import exploitability, regrets, tabulate
 from recsys_env.exact.policy_tables import Refused, played
-from recsys_env.files import FileError, read_json, write_json
+from recsys_env.files import read_json, write_json
 from recsys_env.policies import knowledge
 from recsys_env.policies.registry import made_for_prices
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 from .jobs import Job, train_all
 from .learners import LEARNERS, MARL, PUBLISHED, SWEEP, chosen, full_length
 from .options import Algorithm, run_name
-from .reference import finished, jobs
+from .reference import ReferenceJob, jobs
 from .training_results import RESULTS as TRAINING
 
 RESULTS = TRAINING.parent / "robustness"
@@ -51,18 +51,16 @@ SEARCH = Budget(generations=8, searches=1)  # of the rankers among the responses
 GAIN_EPISODES = 192
 TRAINED = "trained"  # the reply that was trained
 _MEAN = {"mean": float, "ci95": (float, None)}
-_SETTINGS = {"task": str, "set": [str], "made_of?": {str: str}}
-_PIECE = {"settings": _SETTINGS, "source": {"command": str, "date": str, "processor": str, "commit": (str, None)}}
 _FORM = {
     "learner": str,
     "task": str,
     "scenarios?": {
-        **_PIECE,
+        "settings": {str: object},
         "found": {str: {"reward": _MEAN, "score": (float, None), "score_ci95": (float, None), "ends": {str: _MEAN}}},
         "missing": {str: str},
     },
     "cross_play?": {
-        **_PIECE,
+        "settings": {str: object},
         "payoffs": [[float]],
         "self_play": _MEAN,
         "cross_play": (_MEAN, None),
@@ -71,16 +69,8 @@ _FORM = {
         "missing": {str: str},
     },
     "exploitability?": {
-        "settings": _SETTINGS,
-        "seeds": {
-            str: {
-                **{name: form for name, form in _PIECE.items() if name == "source"},
-                "made_of": str,
-                "exact": bool,
-                "agents": {str: {"reply": str, "gain": _MEAN}},
-                "missing?": str,
-            }
-        },
+        "settings": {str: object},
+        "seeds": {str: {"exact": bool, "agents": {str: {"reply": str, "gain": _MEAN}}, "missing?": str}},
     },
 }
 
@@ -116,28 +106,26 @@ class Trained:
         seed, folder = next(iter(self.folders.items()))
         return f"{str(folder).removesuffix(str(seed))}{{seed}}"
 
+    @property
+    def file_name(self) -> str:
+        return f"{run_name(self.learner, self.task)}.json"
+
     def settings(self, **more: Any) -> dict[str, Any]:
-        """The settings of a piece: what decides its result."""
+        """What decides the result of a piece: the task, the policies and what else is given."""
         task, *fields = cli.split_task(self.played)
-        return {"task": task, "set": fields, **more}
-
-    def made_of(self) -> dict[str, str]:
-        """Seed -> digest of its policy."""
-        return {str(seed): str(digest_of(str(folder))) for seed, folder in self.folders.items()}
+        made_of = {str(seed): str(digest_of(str(folder))) for seed, folder in self.folders.items()}
+        return {"task": task, "set": fields, **more, "made_of": made_of}
 
 
-def trained(only: Sequence[str], tasks: Sequence[str], runs: Path) -> list[Trained]:
-    """List the published learners and tasks of which seeds are in a folder of policies' folders.
-
-    Raises:
-        ValueError: no such learner, or a damaged result.
-    """
-    groups: dict[tuple[str, str], list[Any]] = {}
-    for job in finished(jobs(only, tasks), runs):
-        groups.setdefault((job.learner, job.task), []).append(job)
+def groups(wanted: Sequence[ReferenceJob], runs: Path) -> list[Trained]:
+    """The learners and tasks of which finished trainings are in a folder of policies' folders."""
+    found: dict[tuple[str, str], list[ReferenceJob]] = {}
+    for job in wanted:
+        if job.is_done(runs):
+            found.setdefault((job.learner, job.task), []).append(job)
     return [
         Trained(learner, task, of[0].algorithm, {job.algorithm.seed: runs / job.name for job in of})
-        for (learner, task), of in groups.items()
+        for (learner, task), of in found.items()
     ]
 
 
@@ -167,27 +155,21 @@ def robustness(
         timesteps: agent-steps of the training of each response.
 
     Raises:
-        ValueError: no such learner or task, or no trained policy of them; or, after all others are measured, a damaged
-            file, a policy that cannot play, or trainings that failed.
+        ValueError: no such learner or task, no trained policy of them, a damaged file, a policy that cannot play, or
+            trainings that failed.
     """
     cli.require("evaluate", "scipy", "rich", "tqdm")
     cli.at_least(1, workers=workers, episodes=episodes, timesteps=timesteps)
-    found = trained(only or full_length(), cli.tasks_of(tasks), runs)
+    found = groups(jobs(only or full_length(), cli.tasks_of(tasks)), runs)
     if not found:
         raise ValueError(f"{runs} holds no trained policy of these learners; `python -m baselines reference` trains")
-    failed = []
     for each in found:
-        file = results / f"{run_name(each.learner, each.task)}.json"
-        try:
-            add_scenarios(each, file, episodes, out)
-            add_cross_play(each, file, episodes, out)
-            if each.task in MARL:
-                add_exploitability(each, file, timesteps, out, workers)
-            print(f"{each.learner} on {each.task}: {file}", flush=True)
-        except ValueError as error:  # the others can be measured all the same
-            failed.append(f"{each.learner} on {each.task}: {error}")
-    if failed:
-        raise ValueError("; ".join(failed))
+        file = results / each.file_name
+        add_scenarios(each, file, episodes, out)
+        add_cross_play(each, file, episodes, out)
+        if each.task in MARL:
+            add_exploitability(each, file, timesteps, out, workers)
+        print(f"{each.learner} on {each.task}: {file}", flush=True)
 
 
 def command(argv: Sequence[str]) -> None:
@@ -199,18 +181,8 @@ def command(argv: Sequence[str]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read the stored pieces of a learner and task.
-
-    Raises:
-        FileError: a damaged file, or one of another kind.
-    """
+    """Read the stored pieces of a learner and task; raise `FileError` if the file is damaged."""
     found: dict[str, Any] = read_json(path, _FORM, "robustness of a learner")
-    play = found.get("cross_play")
-    if play and any(len(row) != len(play["payoffs"]) for row in play["payoffs"]):
-        raise FileError(f"{path} is damaged: the payoffs of its seeds are not a square matrix")
-    for seed, row in found.get("exploitability", {"seeds": {}})["seeds"].items():
-        if not (row["agents"] or "missing" in row):
-            raise FileError(f"{path} is damaged: it does not say what is gained against seed {seed}")
     return found
 
 
@@ -219,24 +191,12 @@ def read_folder(folder: Path) -> list[dict[str, Any]]:
     return [read(path) for path in sorted(folder.glob("*.json"))]
 
 
-def _stored(each: Trained, file: Path) -> dict[str, Any]:
-    """The stored pieces of a learner and task, without any if there is no file.
-
-    Raises:
-        FileError: a damaged file, or that of another learner or task.
-    """
-    found = read(file) if file.is_file() else {"learner": each.learner, "task": each.task}
-    if (found["learner"], found["task"]) != (each.learner, each.task):
-        raise FileError(f"{file} is of {found['learner']} on {found['task']}, not of {each.learner} on {each.task}")
-    return found
-
-
 def _add(each: Trained, file: Path, name: str, settings: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
     """Measure a piece and store it, unless it is stored with these settings."""
-    stored = _stored(each, file)
+    stored: dict[str, Any] = read(file) if file.is_file() else {"learner": each.learner, "task": each.task}
     if stored.get(name, {}).get("settings") == settings:
         return
-    stored[name] = {"settings": settings, "source": provenance(), **measure()}
+    stored[name] = {"settings": settings, "source": provenance() | {"played": task_digests(each.task)}, **measure()}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, stored)
 
@@ -245,11 +205,8 @@ def _add(each: Trained, file: Path, name: str, settings: dict[str, Any], measure
 
 
 def add_scenarios(each: Trained, file: Path, episodes: int, out: Path) -> None:
-    """Play the scenarios of the task, and store what the learner earns there.
-
-    A scenario is missing if some policy of it cannot play the task as the learner does.
-    """
-    settings = each.settings(episodes=episodes, made_of=each.made_of())
+    """Store what the learner earns in the scenarios of the task whose policies can play it as the learner does."""
+    settings = each.settings(episodes=episodes)
     _add(each, file, "scenarios", settings, lambda: _scenarios(each, settings, out))
 
 
@@ -261,25 +218,21 @@ def _scenarios(each: Trained, settings: Mapping[str, Any], out: Path) -> dict[st
         if scenario.task != settings["task"] or scenario.config.agents != each.config.agents:
             continue
         members = {**scenario.background, **dict.fromkeys(scenario.focal, first)}
-        if why := _obstacle(each.config, members):
+        reasons = (obstacle(each.config, agent, policy) for agent, policy in members.items())
+        if why := next(filter(None, reasons), ""):
             missing[name] = why
             continue
         seeds, episodes, changes = list(each.folders), settings["episodes"], settings["set"]
-        played = results_of({name: scenario}, (each.pattern,), seeds, episodes, 1, out / "runs", True, changes)[name]
-        row = played["policies"][each.pattern]
+        of_all = results_of({name: scenario}, (each.pattern,), seeds, episodes, 1, out / "runs", True, changes)[name]
+        row = of_all["policies"][each.pattern]
         found[name] = {
             "reward": {key: row[key] for key in ("mean", "ci95")},
             "runs": row["runs"],
             "score": row["score"],
             "score_ci95": row["score_ci95"],
-            "ends": {end: {key: played["policies"][end][key] for key in ("mean", "ci95")} for end in played["ends"]},
+            "ends": {end: {key: of_all["policies"][end][key] for key in ("mean", "ci95")} for end in of_all["ends"]},
         }
     return {"found": found, "missing": missing}
-
-
-def _obstacle(config: WorldConfig, members: Mapping[str, str]) -> str:
-    """Why some policy cannot play its agent; "" if all can."""
-    return next(filter(None, (obstacle(config, agent, policy) for agent, policy in members.items())), "")
 
 
 # ------------------------------------------------------------------------------------------------ cross-play
@@ -296,8 +249,7 @@ def add_cross_play(each: Trained, file: Path, episodes: int, out: Path) -> None:
     """Play all seeds with each other and with scripted partners, and store what they earn; nothing if there is one
     agent."""
     if each.config.num_agents > 1:
-        settings = each.settings(episodes=episodes, made_of=each.made_of())
-        _add(each, file, "cross_play", settings, lambda: _cross_play(each, episodes, out))
+        _add(each, file, "cross_play", each.settings(episodes=episodes), lambda: _cross_play(each, episodes, out))
 
 
 def _cross_play(each: Trained, episodes: int, out: Path) -> dict[str, Any]:
@@ -369,82 +321,53 @@ class Response(Job):
 
 
 def add_exploitability(each: Trained, file: Path, timesteps: int, out: Path, workers: int) -> None:
-    """Measure, seed by seed, what one agent of each role gains from its best response, and store it.
+    """Store what one agent of each role gains from its best response to each seed; raise `ValueError` if trainings of
+    responses failed."""
+    budget = vars(SEARCH) | {"timesteps": timesteps, "gain_episodes": GAIN_EPISODES}
+    _add(each, file, "exploitability", each.settings(**budget), lambda: _gains(each, timesteps, out, workers))
 
-    Args:
-        timesteps: agent-steps of each training of a response.
-        out: folder of the trained responses.
-        workers: trainings at a time.
 
-    Raises:
-        ValueError: trainings failed.
-    """
+def _gains(each: Trained, timesteps: int, out: Path, workers: int) -> dict[str, Any]:
+    """seeds: whether the gains of a seed are exact, and what each agent gains by which reply."""
     try:
         game = tabulate(each.config)
     except ValueError:
-        game = None
-    budget = vars(SEARCH) | {"timesteps": timesteps, "gain_episodes": GAIN_EPISODES}
-    settings = each.settings(**({"criterion": AVERAGE.kind} if game else budget))
-    stored, made_of = _stored(each, file), each.made_of()
-    piece = stored.get("exploitability", {})
-    rows = dict(piece["seeds"]) if piece.get("settings") == settings else {}
-    todo = [seed for seed in each.folders if rows.get(str(seed), {}).get("made_of") != made_of[str(seed)]]
-
-    def store(seed: int, found: Mapping[str, Any]) -> None:
-        rows[str(seed)] = {"made_of": made_of[str(seed)], "source": provenance(), "exact": game is not None, **found}
-        ordered = {str(number): rows[str(number)] for number in each.folders if str(number) in rows}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {**_stored(each, file), "exploitability": {"settings": settings, "seeds": ordered}})
-
-    if game is not None:
-        for seed in todo:
-            store(seed, exact_gains(game, each.config, str(each.folders[seed])))
-        return
-    responses = [response for seed in todo for response in responses_to(each, seed, timesteps)]
-    done: dict[int, dict[str, Path]] = {}
-
-    def ended(response: Response, folder: Path) -> None:
-        of = done.setdefault(response.seed, {})
-        of[response.agent] = folder
-        if len(of) == len(_of_roles(each.config)):
-            store(response.seed, {"agents": gains(each, response.seed, of)})
-
-    train_all(responses, out / "responses", workers, ended)
+        replies: dict[int, dict[str, Path]] = {seed: {} for seed in each.folders}
+        todo = [response for seed in each.folders for response in responses_to(each, seed, timesteps)]
+        train_all(todo, out / "responses", workers, lambda job, folder: replies[job.seed].update({job.agent: folder}))
+        found = {seed: {"exact": False, "agents": gains(each, seed, of)} for seed, of in replies.items()}
+    else:
+        found = {
+            seed: {"exact": True, **exact_gains(game, each.config, str(folder))}
+            for seed, folder in each.folders.items()
+        }
+    return {"seeds": {str(seed): row for seed, row in found.items()}}
 
 
 def responses_to(each: Trained, seed: int, timesteps: int) -> list[Response]:
     """The trainings of `ppo-torch`, with its published settings, against the frozen policies of a seed."""
     folder, swept = each.folders[seed], chosen(SWEEP, "ppo-torch", each.task)
+    config = each.config
+    of_role = {config.role_of(n).name: agent for n, agent in reversed([*enumerate(config.agents)])}  # the first of each
     return [
         Response(
-            run_name(each.learner, each.task, seed, agent),
+            run_name(each.learner, each.task, seed, agent, str(digest_of(str(folder)))[:8]),
             LEARNERS["ppo-torch"].training(
                 each.played,
                 **{**swept, "seed": seed, "timesteps": timesteps, "evaluations": 4, "eval_episodes": 16},
                 learners=(agent,),
-                background=tuple(f"{other}={folder}" for other in each.config.agents if other != agent),
+                background=tuple(f"{other}={folder}" for other in config.agents if other != agent),
             ),
             seed,
             agent,
         )
-        for agent in _of_roles(each.config)
+        for agent in sorted(of_role.values(), key=config.agents.index)
     ]
 
 
-def _of_roles(config: WorldConfig) -> list[str]:
-    """The first agent of each role."""
-    first: dict[str, str] = {}
-    for n, agent in enumerate(config.agents):
-        first.setdefault(config.role_of(n).name, agent)
-    return list(first.values())
-
-
 def gains(each: Trained, seed: int, responses: Mapping[str, Path]) -> dict[str, Any]:
-    """What agents gain from their best responses: agent -> reply, paid, gain.
-
-    Args:
-        responses: agent -> folder of the trained response. Partners that know no more than agents are candidates, too.
-    """
+    """What agents gain from their best responses: agent -> reply, paid, gain. Candidates are the trained responses
+    (agent -> folder) and the partners that know no more than agents."""
     config, found = each.config, {}
     scripted = [p for p in partners(config) if knowledge(p) == knowledge("content")]
     for agent, folder in responses.items():

@@ -3,14 +3,14 @@
     python -m baselines train ippo --task duel-v1
 
 Where actions are picks of candidates, one small network scores them all, and the slate is drawn from the scores
-(`recsys_env/trained/slates.py`). Only pages are decisions (`page_buffers.PageBuffer`). Besides the policy, the run's
+(`recsys_env/trained/slates.py`). Only pages are decisions (`PageBuffer`). Besides the policy, the run's
 folder holds `tensorboard` where that library is installed.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,64 @@ from recsys_env.trained.sb3 import NETWORKS, ranking_network, save
 from recsys_env.trained.weights import from_arrays, to_arrays
 
 from .algorithms import IPPO
-from .checkpoints import Checkpoint
-from .page_buffers import PageBuffer
-from .training import Point, RolloutRewards, Training
+from .training import Checkpoint, Point, RolloutRewards, Training
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
+import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 
 _SCALE = "returns"  # of rewards, in a checkpoint: mean, variance and count of discounted returns
+
+
+class PageBuffer(RolloutBuffer):
+    """A rollout buffer in which only pages are decisions.
+
+    On a tick without a page the action has no effect, so that nothing can be learned from it. Generalised advantages
+    run from page to page (a semi-Markov process, Sutton, Precup & Singh 1999): reward between two pages counts,
+    discounted, for the earlier page, and values of other ticks are not bootstrapped from. Training takes all pages and
+    a small share of the other ticks, because the value of such a tick is needed where a rollout or an episode ends on
+    it.
+
+    Args:
+        active: index of `is_active` in the observation.
+    """
+
+    OTHER_TICKS = 0.1  # share of the ticks without a page that training takes
+
+    def __init__(self, *args: Any, active: int, **kwargs: Any) -> None:
+        self._active = active
+        super().__init__(*args, **kwargs)
+
+    def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: np.ndarray) -> None:
+        value = last_values.detach().cpu().numpy().flatten()  # expected at the next tick
+        advantage = np.zeros_like(value)  # of the next page's action
+        goes_on = 1.0 - dones.astype(np.float32)
+        for step in reversed(range(self.buffer_size)):
+            page = self.observations[step, :, self._active] > 0
+            target = self.rewards[step] + self.gamma * goes_on * value
+            carried = self.gamma * goes_on * advantage
+            advantage = np.where(page, target - self.values[step] + self.gae_lambda * carried, carried)
+            value = np.where(page, self.values[step], target)
+            self.advantages[step] = np.where(page, advantage, 0)
+            self.returns[step] = value + advantage
+            goes_on = 1.0 - self.episode_starts[step]
+
+    def get(self, batch_size: int | None = None) -> Generator[Any, None, None]:
+        if not self.generator_ready:
+            for name in ("observations", "actions", "values", "log_probs", "advantages", "returns"):
+                setattr(self, name, self.swap_and_flatten(getattr(self, name)))
+            self.generator_ready = True
+        taken = (self.observations[:, self._active] > 0) | (np.random.random(len(self.observations)) < self.OTHER_TICKS)
+        taken[0] |= not taken.any()  # stable-baselines3 fails without a minibatch
+        rows = np.random.permutation(np.flatnonzero(taken))
+        parts = max(1, round(len(rows) / (batch_size or len(rows) or 1)))
+        for part in np.array_split(rows, parts):  # equal parts: a small rest would make a step of its own
+            if len(part):
+                yield self._get_samples(part)
 
 
 class Monitor(BaseCallback):
@@ -64,8 +111,6 @@ class Monitor(BaseCallback):
 
 class SB3Learner:
     """Trains PPO; see `training.Learner`."""
-
-    has_progress_bar = False
 
     def __init__(self, training: Training, options: IPPO) -> None:
         self.training, self.options, self.envs = training, options, training.make_envs(copy=False)
@@ -118,7 +163,7 @@ class SB3Learner:
         self.model.learn(
             timesteps - self.agent_steps,
             callback=Monitor(RolloutRewards(self.training.config.horizon, rollout_ended)),
-            reset_num_timesteps=not self.training.resume,
+            reset_num_timesteps=self.training.checkpoint is None,
             tb_log_name="run",
         )
 

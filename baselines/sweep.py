@@ -1,15 +1,12 @@
-"""Sweeps: which discount, learning rate and exploration each published learner trains with on a task.
+"""Find the values of the optimiser and of exploration that each published learner trains with on a task.
 
     python -m baselines sweep                                     # all learners of the table that have a sweep
     python -m baselines sweep --only ppo-torch --tasks duel-v1    # some
 
-Every learner has the same number of runs on a task. The first round has one run with the defaults, and two for each of
-three options (`Algorithm.swept`), of which one is changed at a time. Tasks in `TWO_ROUNDS` have a second round. It
-starts from the best value of every option in the first, changes one option at a time again, and plays every setting
-with two seeds. Each run plays the same few ticks and has a seed that no published run has. The settings with which the
-last policies earn most, in the last round that all learners of a task have, are those of the published runs
-(`learners.chosen`). A default is replaced where another value earns more on so many tasks that chance does not explain
-it (tests/test_sweep.py).
+Every learner has the same number of runs on a task: one with the defaults, and two for each of three options
+(`Algorithm.swept`), of which one is changed at a time. Each run plays the same few ticks and has a seed that no
+published run has. The settings with which the last policies earn most are those of the published runs
+(`learners.chosen`).
 
 Where each agent is paid for itself, what all learners earn together says how far they collude and not how well they
 learn. There one learner trains beside agents who play `static`, or the usual background where the task has none
@@ -19,7 +16,6 @@ learn. There one learner trains beside agents who play `static`, or the usual ba
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +23,7 @@ from recsys_env import cli
 from recsys_env.api.focal import usual_background
 from recsys_env.evaluation import compared
 from recsys_env.files import read_json, write_json
-from recsys_env.provenance import provenance
+from recsys_env.provenance import provenance, task_digests
 
 from .algorithms import ALGORITHMS
 from .jobs import Job, train_all
@@ -35,8 +31,7 @@ from .learners import LEARNERS, PUBLISHED, SHORT, SWEEP, ReferenceLearner, budge
 from .options import Algorithm, run_name
 from .training import RESULT
 
-SEEDS = ((100,), (101, 102))  # of the runs of each round; no published run has them
-TWO_ROUNDS = ("coverage-v0",)  # tasks whose sweeps have a second round
+SEED = 100  # of the runs; no published run has it
 
 
 def swept(only: Sequence[str] = (), tasks: Sequence[str] = PUBLISHED) -> list[tuple[ReferenceLearner, str]]:
@@ -68,36 +63,10 @@ def defaults(learner: ReferenceLearner) -> dict[str, Any]:
     return {option: getattr(kind(), option) for option in kind.swept}
 
 
-def changes(learner: ReferenceLearner, start: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The options that each run of a round changes.
-
-    Args:
-        start: values of options with which the round starts; by default the defaults.
-
-    Returns:
-        The changes of the start, then those that differ from it in one option.
-    """
-    usual = defaults(learner)
-    start = {option: value for option, value in (start or {}).items() if value != usual[option]}
-    found = [start]
-    for option, values in ALGORITHMS[learner.algorithm].swept.items():
-        rest = {name: value for name, value in start.items() if name != option}
-        if option in start:
-            found.append(rest)
-        found += [{**rest, option: value} for value in values if value != start.get(option)]
-    return found
-
-
-def best_values(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The best value of every option in the first round of a sweep; an option is left out where its default is best."""
-    (default,) = (run["reward"]["mean"] for run in runs if not run["changed"])
-    best: dict[str, float] = {}
-    earned: dict[str, float] = {}
-    for run in runs:
-        for option, value in run["changed"].items():
-            if run["reward"]["mean"] > earned.get(option, default):
-                best[option], earned[option] = value, run["reward"]["mean"]
-    return best
+def changes(learner: ReferenceLearner) -> list[dict[str, float]]:
+    """The options that each run of a sweep changes: none, then one at a time."""
+    swept = ALGORITHMS[learner.algorithm].swept
+    return [{}, *({option: value} for option, values in swept.items() for value in values)]
 
 
 def partner(learner: ReferenceLearner, task: str) -> str:
@@ -113,12 +82,12 @@ def agent_steps(learner: ReferenceLearner, task: str) -> int:
     return SHORT if partner(learner, task) else budget(task, SHORT)
 
 
-def run_of(learner: ReferenceLearner, task: str, changed: Mapping[str, float], seed: int) -> Algorithm:
+def run_of(learner: ReferenceLearner, task: str, changed: Mapping[str, float]) -> Algorithm:
     """A run of a sweep."""
     beside = partner(learner, task)
     return learner.training(
         task,
-        seed=seed,
+        seed=SEED,
         timesteps=agent_steps(learner, task),
         evaluations=1,
         eval_episodes=16,
@@ -134,11 +103,11 @@ def sweep(
     only: tuple[str, ...] = (),
     tasks: tuple[str, ...] = PUBLISHED,
 ) -> None:
-    """Train all runs of the sweeps that are not stored yet, and store each round when it is complete.
+    """Train all runs of the sweeps that are not stored yet, and store each sweep when it is complete.
 
     The file holds learner -> task -> beside (who plays beside the one that learns), agent_steps, rounds. A round has
-    defaults (of the options that are swept; null: the task's own), runs (changed: options that differ from these; seed;
-    reward: of the last policy, mean and 95 % interval over episodes; processor_seconds) and source.
+    defaults (of the options that are swept; null: the task's own) and runs (changed: options that differ from these;
+    seed; reward: of the last policy, mean and 95 % interval over episodes; processor_seconds).
 
     Args:
         out: folder for the trained policies.
@@ -151,52 +120,36 @@ def sweep(
         ValueError: no such learner or task, or runs that failed.
     """
     cli.at_least(1, workers=workers)
-    wanted = swept(only, tuple(cli.tasks_of(tasks)))
-    for number in range(len(SEEDS)):
-        stored = read_sweep(result)
-        waiting = [
-            (learner, task)
-            for learner, task in wanted
-            if (number == 0 or task in TWO_ROUNDS)
-            and len(stored.get(learner.name, {}).get(task, {}).get("rounds", ())) == number
-        ]
-        _train_round(number, waiting, out, result, workers)
-
-
-def _train_round(
-    number: int, sweeps: Sequence[tuple[ReferenceLearner, str]], out: Path, result: Path, workers: int
-) -> None:
-    """Train a round of these sweeps, and store it for each learner and task when it is complete."""
+    stored = read_sweep(result)
     of: dict[Job, tuple[ReferenceLearner, str]] = {}
     runs: dict[Job, dict[str, Any]] = {}  # as they are stored
-    for learner, task in sweeps:
-        stored = read_sweep(result).get(learner.name, {}).get(task)
-        before = stored["rounds"][-1] if stored else None
-        settings = changes(learner, {**before["defaults"], **best_values(before["runs"])} if before else None)
-        for index, (changed, seed) in enumerate(product(settings, SEEDS[number])):
-            job = Job(run_name(learner.name, task, number, index), run_of(learner, task, changed, seed))
-            of[job] = learner, task
-            runs[job] = {"changed": changed, "seed": seed}
+    for learner, task in swept(only, tuple(cli.tasks_of(tasks))):
+        if task not in stored.get(learner.name, {}):
+            for index, changed in enumerate(changes(learner)):
+                job = Job(run_name(learner.name, task, index), run_of(learner, task, changed))
+                of[job], runs[job] = (learner, task), {"changed": changed, "seed": SEED}
 
     def finished(job: Job, folder: Path) -> None:
         ended = read_json(folder / RESULT)
         runs[job] |= {"reward": ended["last"], "processor_seconds": ended["processor_seconds"]}
-        round_ = [run for other, run in runs.items() if of[other] == of[job]]
-        if all("reward" in run for run in round_):
-            source = {name: ended[name] for name in ("commit", "date", "processor", "versions")}
-            _store(result, *of[job], {"defaults": defaults(of[job][0]), "runs": round_, "source": source})
+        own = [run for other, run in runs.items() if of[other] == of[job]]
+        if all("reward" in run for run in own):
+            _store(result, *of[job], own)
 
     train_all(list(of), out, workers, finished)
 
 
-def _store(result: Path, learner: ReferenceLearner, task: str, round_: dict[str, Any]) -> None:
-    """Add a round to the file of the sweeps."""
+def _store(result: Path, learner: ReferenceLearner, task: str, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Add a sweep to the file of the sweeps."""
     stored = {name: dict(rows) for name, rows in read_sweep(result).items()}
-    rows = stored.setdefault(learner.name, {})
-    new = {"beside": partner(learner, task), "agent_steps": agent_steps(learner, task), "rounds": []}
-    row = rows.get(task, new)
-    rows[task] = {**row, "rounds": [*row["rounds"], round_]}
-    write_json(result, {**provenance(), "settings": {"ticks": SHORT}, "learners": stored})
+    stored.setdefault(learner.name, {})[task] = {
+        "beside": partner(learner, task),
+        "agent_steps": agent_steps(learner, task),
+        "rounds": [{"defaults": defaults(learner), "runs": runs}],
+    }
+    write_json(
+        result, {**provenance(), "played": task_digests(stored), "settings": {"ticks": SHORT}, "learners": stored}
+    )
     read_sweep.cache_clear()
 
 

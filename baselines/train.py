@@ -14,14 +14,13 @@ the best one of the run where all learners are paid the same, else the last one.
     checkpoint.npz         where `--resume` continues, if config.json has the same settings
     result.json            what `train` returns
 
-From the command line to the gradient step, the modules are `train.py` (words to options), `options.py` and
-`algorithms.py` (options), `training.py` (a run), `loop.py` (the training loop), and the algorithm's learner.
+From the command line to the gradient step: `train.py`, `algorithms.py` (options), `training.py` (a run), `loop.py` (the
+training loop), and the algorithm's learner.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib
 import importlib.util
 import logging
 import shlex
@@ -36,9 +35,9 @@ import numpy as np
 
 from recsys_env import VectorEnv, cli
 from recsys_env.evaluation import UNSEEN
-from recsys_env.files import read_json, write_json
-from recsys_env.policies import CHECKPOINT, POLICIES, TASK_POLICIES, make_policy
-from recsys_env.policies.registry import needs_registration
+from recsys_env.files import write_json
+from recsys_env.policies import make_policy
+from recsys_env.provenance import provenance
 
 from .algorithms import ALGORITHMS, check_library, find_algorithm
 from .loop import CHOICE, TrainingLoop, kept, measure
@@ -81,7 +80,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     from recsys_env.evaluation.plots import draw_training
     from recsys_env.evaluation.statistics import interval
 
-    _check_devices(algorithm)
+    on_gpu = _check_devices(algorithm)
     torch.set_num_threads(algorithm.threads)
     _keep_memory()
     training.clear_folder()
@@ -89,7 +88,6 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
     _LOG.info(f"training {algorithm.name} on {algorithm.task} for {steps}, in the folder {training.out}")
     loop = TrainingLoop(training, training.make_learner())
     speed = loop.run()
-    began = time.perf_counter()
     table, after = score(training)
     before, evaluations = np.array(loop.before), loop.evaluations
     chosen, final = kept(training, evaluations), evaluations[-1]
@@ -111,91 +109,7 @@ def train(algorithm: Algorithm) -> dict[str, Any]:
         "table": table,
         "training": speed,
         "scale": scale_ends(training.config),
-        "evaluation_seconds": time.perf_counter() - began,
         "processor_seconds": time.process_time() - processor_began,
-        **_how_to_repeat(algorithm),
-    }
-    write_json(training.out / RESULT, result, indent=1)
-    draw_training(f"{algorithm.task}: {algorithm.name}", loop.curve, evaluations, table, training.out / PICTURE)
-    return result
-
-
-# ------------------------------------------------------------------------------------------------ parts of a run
-
-
-def _keep_memory() -> None:
-    """Let freed memory stay with the process, where the C library is GNU's.
-
-    A batch of a large network needs the same hundreds of megabytes as the one before. By default they go back to the
-    system each time, and zeroing new pages takes up to a third of the time of training.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for option, value in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26), (_MMAP_MAX, 0)):
-            mallopt(option, value)
-
-
-def _check_devices(algorithm: Algorithm) -> None:
-    """Raise `ValueError` if a device is missing: stable-baselines3 would train on the CPU instead, for hours."""
-    import torch
-
-    from recsys_env.batch.tensors import choose_device
-
-    device = algorithm.device
-    if choose_device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device = {device!r}, but torch finds no GPU here; auto takes one where there is one")
-    if algorithm.play_on == "cuda":
-        from numba import cuda
-
-        if not cuda.is_available():
-            raise ValueError("--play-on = 'cuda': there is no NVIDIA GPU here, or no driver for it")
-
-
-def _try_policies(training: Training) -> None:
-    """Make every policy that is named, and let each act once, so that a mistake is found before hours of training."""
-    from recsys_env.evaluation import scale_ends
-    from recsys_env.evaluation.runs import obstacle, try_out
-
-    ends = scale_ends(training.config)
-    background = {agent: policy for agent, policy in training.background.items() if policy != SELF}
-    for policy in (*background.values(), *training.compare):
-        make_policy(policy)  # a wrong name is found before the first one acts, which may have to be compiled
-    for policies in (background, *({training.learners[0]: policy} for policy in training.compare)):
-        try_out(VectorEnv(training.config), policies)
-    for end in ends if training.compare else ():
-        if why := obstacle(training.config, training.learners[0], end):
-            raise ValueError(
-                f"{end!r} is an end of the scale of scores and does not play here: {why}; give other ends "
-                "(--set scale_zero=random scale_hundred=planner), or --compare without a name"
-            )
-
-
-def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
-    """Measure the policies to compare with and the trained one: same background policies, common seeds.
-
-    Returns:
-        a row for each policy, and individual rewards [E] of the trained one.
-    """
-    from recsys_env.evaluation import place_on_scale, scale_ends
-    from recsys_env.evaluation.statistics import interval
-
-    ends, compare = scale_ends(training.config), training.compare
-    names = [*compare, *(end for end in ends if compare and end not in compare)]
-    samples = {name: measure(training, name) for name in names}
-    samples["trained"] = measure(training, str(training.out))
-    table = place_on_scale(samples, *ends) if names else {"trained": interval(samples["trained"])}
-    return table, samples["trained"]
-
-
-def _how_to_repeat(algorithm: Algorithm) -> dict[str, Any]:
-    """Facts that it takes to repeat the run."""
-    import torch
-
-    from recsys_env.batch.tensors import choose_device
-    from recsys_env.provenance import provenance
-
-    on_gpu = choose_device(algorithm.device).type == "cuda"
-    return {
         **provenance(),
         "command": algorithm.command(),
         "settings": algorithm.settings(),
@@ -207,17 +121,80 @@ def _how_to_repeat(algorithm: Algorithm) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
     }
+    write_json(training.out / RESULT, result, indent=1)
+    draw_training(f"{algorithm.task}: {algorithm.name}", loop.curve, evaluations, table, training.out / PICTURE)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------ parts of a run
+
+
+def _keep_memory() -> None:
+    """Let freed memory stay with the process, where the C library is GNU's: zeroing hundreds of new megabytes for each
+    batch takes up to a third of the time of training."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for option, value in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26), (_MMAP_MAX, 0)):
+            mallopt(option, value)
+
+
+def _check_devices(algorithm: Algorithm) -> bool:
+    """Return whether a GPU trains; raise `ValueError` if a device is missing, because stable-baselines3 would train on
+    the CPU instead, for hours."""
+    import torch
+
+    from recsys_env.batch.tensors import choose_device
+
+    on_gpu = choose_device(algorithm.device).type == "cuda"
+    if on_gpu and not torch.cuda.is_available():
+        raise ValueError(
+            f"device = {algorithm.device!r}, but torch finds no GPU here; auto takes one where there is one"
+        )
+    if algorithm.play_on == "cuda":
+        from numba import cuda
+
+        if not cuda.is_available():
+            raise ValueError("--play-on = 'cuda': there is no NVIDIA GPU here, or no driver for it")
+    return on_gpu
+
+
+def _try_policies(training: Training) -> None:
+    """Make every policy that is named, and let each act once, so that a mistake is found before hours of training."""
+    from recsys_env.evaluation import scale_ends
+    from recsys_env.evaluation.runs import obstacle, try_out
+
+    background = {agent: policy for agent, policy in training.background.items() if policy != SELF}
+    for policy in (*background.values(), *training.compare):
+        make_policy(policy)  # a wrong name is found before the first one acts, which may have to be compiled
+    for policies in (background, *({training.learners[0]: policy} for policy in training.compare)):
+        try_out(VectorEnv(training.config), policies)
+    for end in scale_ends(training.config) if training.compare else ():
+        if why := obstacle(training.config, training.learners[0], end):
+            raise ValueError(
+                f"{end!r} is an end of the scale of scores and does not play here: {why}; give other ends "
+                "(--set scale_zero=random scale_hundred=planner), or --compare without a name"
+            )
+
+
+def score(training: Training) -> tuple[dict[str, Any], np.ndarray]:
+    """Return a row for each policy to compare with and for the trained one, on common seeds, and individual rewards [E]
+    of the trained one."""
+    from recsys_env.evaluation import place_on_scale, scale_ends
+    from recsys_env.evaluation.statistics import interval
+
+    ends, compare = scale_ends(training.config), training.compare
+    names = [*compare, *(end for end in ends if compare and end not in compare)]
+    samples = {name: measure(training, name) for name in names}
+    samples["trained"] = measure(training, str(training.out))
+    table = place_on_scale(samples, *ends) if names else {"trained": interval(samples["trained"])}
+    return table, samples["trained"]
 
 
 # ------------------------------------------------------------------------------------------------ command line
 
 
 def command(argv: Sequence[str]) -> None:
-    """Run `python -m baselines train`: the first word is the algorithm's name, the others are its options.
-
-    Args:
-        argv: without the program's name.
-    """
+    """Run `python -m baselines train`: the first word is the algorithm's name, the others are its options."""
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:15} {kind.about()}" for name, kind in ALGORITHMS.items())
         print("usage: python -m baselines train ALGORITHM [-h] [OPTIONS]\n")
@@ -258,63 +235,43 @@ def parse(argv: Sequence[str]) -> Algorithm:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print a row for each policy, what each name stands for, and what was gained."""
+    """Print a row for each policy, which policy was kept, and what was gained."""
     ends = result["scale"]
     print(f"{'policy':12} {'individual reward per learner and episode':>41}   0 = {ends[0]}, 100 = {ends[1]}")
     for name, row in {"untrained": result["before"], **result["table"]}.items():
         score = f"{row['score']:10.1f} ± {row['score_ci95']:.1f}" if "score" in row else ""
         print(f"{name:12} {row['mean']:30.3f} ± {row['ci95']:<8.3f} {score}")
-    chosen = (
-        f"the {result['kept']} of {len(result['evaluations'])} evaluated policies, after "
-        f"{result['kept_agent_steps']:,} agent-steps"
+    print(
+        f"\ntrained: the {result['kept']} of {len(result['evaluations'])} evaluated policies, after "
+        f"{result['kept_agent_steps']:,} agent-steps; the last one earns {result['last']['mean']:.3f} ± "
+        f"{result['last']['ci95']:.3f}"
     )
-    last = f"the last policy earns {result['last']['mean']:.3f} ± {result['last']['ci95']:.3f}"
-    names = {"untrained": "the network before training", **{name: _about(name) for name in result["table"]}}
-    why = "because each learner is paid for itself, and the best moment would be the most collusive one"
-    names["trained"] = f"{chosen}; {last}" if result["kept"] == "best" else f"{chosen}, {why}"
-    print()
-    for name, about in names.items():
-        if about:
-            print(f"{name:12} {about}")
+    if result["kept"] == "last" and len(result["learners"]) > 1:
+        print("Each learner is paid for itself, and the best moment would be the most collusive one.")
     speed, gain = result["training"], result["gain"]
     pace = f"{speed['agent_steps_per_second']:,.0f}/s, {speed['environment_share']:.0%} of the time in the environment"
     print(f"\nTraining gained {gain['mean']:.3f} ± {gain['ci95']:.3f} (95 %) ", end="")
     print(f"in {speed['agent_steps']:,} agent-steps and {speed['seconds']:.0f} s ({pace}).")
 
 
-def _about(policy: str) -> str:
-    """The first sentence of a named policy's docstring; nothing for others."""
-    module, _, name = (POLICIES | TASK_POLICIES).get(policy, "").partition(":")
-    about = getattr(importlib.import_module(module), name).__doc__ if module else ""
-    return " ".join((about or "").split()).partition(". ")[0].rstrip(".")
-
-
 def _next_steps(algorithm: Algorithm, result: dict[str, Any]) -> str:
     """Say where the run and its learning curve are, and how to watch the policy and compare it."""
     folder, task = str(algorithm.folder), algorithm.task_in_words()
     background = {agent: folder if policy == SELF else policy for agent, policy in result["background"].items()}
+    agents = algorithm.world().agents
 
-    def beside_background(policy: str) -> str:
-        """The team in which a policy plays in place of the learners."""
-        agents = algorithm.world().agents if background else ()
-        return ",".join(f"{agent}={background.get(agent, policy)}" for agent in agents) or policy
+    def team(policy: str) -> str:
+        """A policy in place of the learners, beside the background."""
+        return ",".join(f"{agent}={background.get(agent, policy)}" for agent in agents) if background else policy
 
-    compared = [beside_background(policy) for policy in (folder, *result["table"]) if policy != "trained"]
+    compared = [team(policy) for policy in (folder, *result["table"]) if policy != "trained"]
     rewards = ", ".join(f"{np.mean(each['individual_reward']):.4g}" for each in result["evaluations"])
     watch = ["watch", "--task", task, "--policies", compared[0], "--out", str(Path(folder) / "episode.html")]
     compare = ["evaluate", "--policies", *compared, "--tasks", task]
     first = "" if importlib.util.find_spec("rich") else '  # first: pip install -e ".[evaluate]"'
-    where = (
+    return (
         f"The policy and all results are in {folder}.\n"
         f"Learning curve: {Path(folder) / PICTURE}; reward of each evaluation: {rewards}\n"
-    )
-    loader = read_json(Path(folder) / CHECKPOINT, {"loader": str}, "trained policy")["loader"]
-    if needs_registration(loader):
-        return (
-            f"{where}Commands do not know the loader {loader!r} of its policy. Declare it as an entry point of the "
-            "group recsys_env.loaders in a package that you install. A program can call register_loader instead."
-        )
-    return (
-        f"{where}Watch it:   {shlex.join(['python', '-m', 'recsys_env', *watch])}\n"
+        f"Watch it:   {shlex.join(['python', '-m', 'recsys_env', *watch])}\n"
         f"Compare it: {shlex.join(['python', '-m', 'recsys_env', *compare])}{first}"
     )

@@ -21,16 +21,26 @@ from recsys_env.api.focal import FocalBatch, checked_agent, policies_of
 from recsys_env.batch.base import CpuBatch
 from recsys_env.config import plain_config
 from recsys_env.evaluation import UNSEEN, compared
-from recsys_env.files import FileError, read_json
+from recsys_env.files import FileError, read_arrays, read_json, value_among, write_arrays
 from recsys_env.policies import Policy, make_policy
 from recsys_env.policies.registry import is_team
 
-from .checkpoints import RESUMED, Checkpoint, read_checkpoint
 from .options import Algorithm
 from .self_play import PastSelf, selves_in
 
 SELF = "self"  # as a background policy: past checkpoints of the learner
 CONFIG, CURVE, RESULT, PICTURE = "config.json", "curve.json", "result.json", "learning_curve.png"
+RESUMED = "checkpoint.npz"
+# Forms of a learning curve and of the evaluations while training; see `recsys_env.files.misfit`.
+_CURVE = [{"agent_steps": int, "episode_reward": float}]
+_EVALUATIONS = [{"agent_steps": int, "seconds": float, "individual_reward": [float]}]
+_PROGRESS = {
+    "begun": {str: object},
+    "seconds": float,
+    "before": [float],
+    "curve": _CURVE,
+    "evaluations": _EVALUATIONS,
+}
 _MAY_CHANGE = ("timesteps", "device", "play_on", "accumulate", "compile")  # options, when a run is resumed
 
 
@@ -50,12 +60,7 @@ class Evaluation(TypedDict):
 
 
 class RolloutRewards:
-    """Collects the individual rewards of a rollout, which become a point of the learning curve.
-
-    Args:
-        horizon: ticks per episode, to which rewards are scaled.
-        ended: called with the point.
-    """
+    """Collects the individual rewards of a rollout, and calls `ended` with a point of the learning curve."""
 
     def __init__(self, horizon: int, ended: Callable[[Point], None]) -> None:
         self._horizon, self._ended = horizon, ended
@@ -71,10 +76,8 @@ class RolloutRewards:
         return self._horizon * float(np.mean(self._own))
 
     def end(self, agent_steps: int) -> None:
-        """Report the point of the curve after `agent_steps` steps of learners, and begin the next rollout.
-
-        Call it once the policy has learned from the rollout, because the policy may be evaluated then.
-        """
+        """Report the point of the curve, and begin the next rollout. Call it once the policy has learned from this one,
+        because the policy may be evaluated then."""
         reward = self.per_episode
         self._own.clear()
         self._ended({"agent_steps": agent_steps, "episode_reward": reward})
@@ -82,8 +85,6 @@ class RolloutRewards:
 
 class Learner(Protocol):
     """An algorithm that trains on one run; it is made with the `Training` and its options."""
-
-    has_progress_bar: bool  # whether the library shows its own
 
     @property
     def agent_steps(self) -> int:
@@ -96,10 +97,52 @@ class Learner(Protocol):
         """Write the present policy to the folder; see `recsys_env.trained.folders.write_policy`."""
 
     def resume_arrays(self) -> dict[str, np.ndarray]:
-        """Everything that a resumed run needs, as arrays, which `Training.checkpoint` gives back.
+        """What a resumed run needs, as arrays, which `Training.checkpoint` gives back, if the algorithm `resumes`."""
 
-        Called only if the algorithm `resumes`.
-        """
+
+# ------------------------------------------------------------------------------------------------ checkpoints
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training run: what `TrainingLoop` has kept so far, and the learner's `resume_arrays`."""
+
+    path: Path
+    begun: dict[str, Any]
+    seconds: float
+    before: list[float]
+    curve: list[Any]
+    evaluations: list[Any]
+    arrays: dict[str, np.ndarray]
+
+    def write(self) -> None:
+        """Write to `path`, and replace what is there at once."""
+        write_arrays(self.path, self.arrays, progress={name: getattr(self, name) for name in _PROGRESS})
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a file that `Checkpoint.write` wrote.
+
+    Raises:
+        FileError: a damaged file, or another kind of file.
+    """
+    arrays = read_arrays(path)
+    progress = value_among(path, arrays, "progress", _PROGRESS)
+    if not progress["curve"]:
+        raise FileError(f"{path} is the checkpoint of a run that had not trained yet")
+    return Checkpoint(path, **{name: progress[name] for name in _PROGRESS}, arrays=arrays)
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """Read the learning curve of a run, which has at least one point.
+
+    Raises:
+        FileError: a damaged file, or one of another kind.
+    """
+    curve: list[dict[str, float]] = read_json(path, _CURVE, "curve of a training run")
+    if not curve:
+        raise FileError(f"{path} holds no curve of a training run: it is empty")
+    return curve
 
 
 # ------------------------------------------------------------------------------------------------ environments
@@ -107,12 +150,7 @@ class Learner(Protocol):
 
 @dataclass
 class Clock:
-    """Adds up the time spent on something, such as the environment: `with clock: ...`.
-
-    Attributes:
-        seconds: by the clock on the wall.
-        processor_seconds: of all threads of this process, which other programs on the machine do not lengthen.
-    """
+    """Adds up the seconds spent on something: on the wall, and of all threads of this process."""
 
     seconds: float = 0.0
     processor_seconds: float = 0.0
@@ -143,15 +181,15 @@ class Timed:
 
 
 class TimedBatch(Timed, VectorEnv):
-    """A timed batch of one world."""
+    pass
 
 
 class TimedWorlds(Timed, Worlds):
-    """A timed batch of several worlds."""
+    pass
 
 
 class TimedFocalBatch(Timed, FocalBatch):
-    """A timed batch in which the other agents are policies."""
+    pass
 
 
 def timed_on_gpu(config: WorldConfig, num_envs: int) -> Any:
@@ -173,7 +211,7 @@ def timed_on_gpu(config: WorldConfig, num_envs: int) -> Any:
 
 @dataclass(frozen=True)
 class Training:
-    """A run, from which a learner is made; `begin` makes one from an algorithm's options.
+    """A run, from which a learner is made.
 
     Attributes:
         algorithm: with its options.
@@ -210,10 +248,6 @@ class Training:
         return compared(self.config) if asked is None else asked
 
     @property
-    def resume(self) -> bool:
-        return self.checkpoint is not None
-
-    @property
     def done(self) -> int:
         """Agent-steps that the checkpoint has done already; 0 without one."""
         return 0 if self.checkpoint is None else int(self.checkpoint.curve[-1]["agent_steps"])
@@ -225,10 +259,7 @@ class Training:
 
     @property
     def one_reward(self) -> bool:
-        """Whether all learners get the same reward, so that higher reward means better learning.
-
-        With individual rewards, the policy with the highest total is the most collusive one.
-        """
+        """Whether all learners get the same reward; otherwise the policy of the highest total is the most collusive."""
         return len(self.learners) == 1 or self.config.reward.sharing == 1
 
     @property
@@ -252,42 +283,25 @@ class Training:
     def begun(self) -> dict[str, Any]:
         """The content of config.json: everything that has to be the same when the run is resumed, as JSON."""
         algorithm = self.algorithm
-        return json.loads(
-            json.dumps(
-                {
-                    "algorithm": algorithm.name,
-                    "task": algorithm.task,
-                    "background": self.background,
-                    "seed": algorithm.seed,
-                    "device": algorithm.device,
-                    **algorithm.hyperparameters(),
-                    "config": plain_config(self.config),
-                }
-            )
-        )
+        fields = {name: getattr(algorithm, name) for name in ("task", "seed", "device")}
+        begun = {"algorithm": algorithm.name, **fields, "background": self.background, **algorithm.hyperparameters()}
+        found: dict[str, Any] = json.loads(json.dumps({**begun, "config": plain_config(self.config)}))
+        return found
 
     def clear_folder(self) -> None:
-        """Make the folder of the run and remove what an earlier run left there.
-
-        A resumed run keeps everything up to its checkpoint.
-        """
+        """Make the folder of the run and remove what an earlier run left there, or what came after the checkpoint."""
         self.out.mkdir(parents=True, exist_ok=True)
-        for name in () if self.resume else (RESUMED, CURVE, RESULT, PICTURE):
+        for name in () if self.checkpoint else (RESUMED, CURVE, RESULT, PICTURE):
             # Otherwise a run that is stopped before its first checkpoint would look like the earlier one.
             (self.out / name).unlink(missing_ok=True)
         policies = (*self.evaluated.glob("*/"), *(self.pool.glob("*/") if self.self_play else ()))
         for folder in policies:
-            if not self.resume or (folder.name.isdecimal() and int(folder.name) > self.done):
+            if not self.checkpoint or (folder.name.isdecimal() and int(folder.name) > self.done):
                 shutil.rmtree(folder)
 
     def make_envs(self, config: WorldConfig | None = None, num_envs: int | None = None, copy: bool = True) -> CpuBatch:
-        """Make a batch as the learners see it, whose steps are timed.
-
-        Args:
-            config: by default the run's.
-            num_envs: by default the algorithm's.
-            copy: as in `vector_env`: False is faster, and the batch then reuses the arrays that `step` returns.
-        """
+        """Make a timed batch as the learners see it, by default of the run's config and number of copies; `copy` as in
+        `vector_env`."""
         config, num_envs = config or self.config, num_envs or self.algorithm.num_envs
         if self.background:
             envs = TimedFocalBatch(VectorEnv(config, num_envs, copy=copy), self.background_policies())
@@ -296,11 +310,8 @@ class Training:
         return self.timed_batch(config, num_envs, copy)
 
     def background_policies(self, per_copy: bool = True) -> dict[str, str | Policy]:
-        """The policies of the agents that do not learn; each "self" is a pool of its own of the learner's past.
-
-        Args:
-            per_copy: whether copies of a batch meet several past selves. Otherwise all copies meet the same one.
-        """
+        """The policies of the agents that do not learn; each "self" is a pool of the learner's past, of which copies
+        meet several (`per_copy`) or the same one."""
         seats = () if self.algorithm.max_agents else self.learners  # relative to itself, every agent is the first
         past = {
             agent: PastSelf(self.pool, seats, per_copy) for agent, policy in self.background.items() if policy == SELF
@@ -320,10 +331,8 @@ class Training:
         return envs
 
     def team(self, policy: str) -> dict[str, str | Policy]:
-        """The policy of each agent when `policy` is evaluated in place of the learners.
-
-        Under self-play the others play the first checkpoint, which is the untrained policy.
-        """
+        """The policy of each agent when `policy` is evaluated in place of the learners; under self-play the others play
+        the untrained policy."""
         first = next(iter(selves_in(self.pool)), None) if self.self_play else None
         background = {agent: str(first) if other == SELF else other for agent, other in self.background.items()}
         return {**background, **dict.fromkeys(self.learners, policy)}
@@ -339,31 +348,23 @@ def begin(algorithm: Algorithm) -> Training:
         ValueError, TypeError: an option that is not possible, or a run that cannot be resumed.
     """
     algorithm.check()
-    config = algorithm.world()
-    out = algorithm.folder
+    config, out, name = algorithm.world(), algorithm.folder, algorithm.name
     background = background_of(algorithm, config.agents)
     if algorithm.resume and not algorithm.resumes:
-        library = algorithm.library
-        raise ValueError(
-            f"{algorithm.name} cannot resume: what {library} keeps of a run is not enough to go on from; "
-            "train anew without --resume"
-        )
+        raise ValueError(f"{name} cannot resume: {algorithm.library} keeps too little of a run; train without --resume")
     if algorithm.resume and not (out / RESUMED).exists():
         raise ValueError(f"nothing to resume: {out} holds no {RESUMED}")
     checkpoint = read_checkpoint(out / RESUMED) if algorithm.resume else None
     training = Training(algorithm, config, background, out, checkpoint)
     if training.self_play and not algorithm.self_play:
-        raise ValueError(
-            f"{algorithm.name} does not play against its own past; cma-es, generative, ippo, ppo-torch, q-table and "
-            "q-torch do, and an algorithm of your own whose class sets self_play = True"
-        )
+        raise ValueError(f"{name} does not play against its own past, because its class does not set self_play = True")
     for agent, policy in background.items():
         if Path(policy).resolve() == out.resolve():
             raise ValueError(f"{agent} plays {policy}, the folder that this run writes to; choose another --out")
         if algorithm.restores and make_policy(policy).remembers:
             raise ValueError(
-                f"{agent} plays {policy}, which remembers what it has seen; {algorithm.name} lets copies begin alike, "
-                "and a memory cannot be set back with them. Choose another policy, such as static or content"
+                f"{agent} plays {policy}, which remembers what it has seen; {name} lets copies begin alike, and a "
+                "memory cannot be set back with them. Choose another policy, such as static or content"
             )
     if checkpoint is not None:
         _check_goes_on(training, checkpoint)
@@ -381,42 +382,31 @@ def background_of(algorithm: Algorithm, agents: Sequence[str]) -> dict[str, str]
     rest = []
     for word in (part for words in algorithm.background for part in (words.split(",") if is_team(words) else [words])):
         agent, _, policy = word.partition("=")
-        if is_team(word):
-            if checked_agent(agent, agents) in named:
-                raise ValueError(f"--background names {agent} twice: {named[agent]} and {policy}")
-            named[agent] = policy
-        else:
+        if not is_team(word):
             rest.append(word)
+        elif checked_agent(agent, agents) in named:
+            raise ValueError(f"--background names {agent} twice: {named[agent]} and {policy}")
+        else:
+            named[agent] = policy
     if len(rest) > 1:
-        raise ValueError(
-            f"--background names {' and '.join(rest)} for all that are left; "
-            f"give each its agent: {agents[-1]}={rest[-1]}"
-        )
+        raise ValueError(f"--background names {' and '.join(rest)} for all that are left; give each its agent")
     learners = list(algorithm.learners) or [agent for agent in agents if agent not in named][: 1 if rest else None]
-    if rest and not set(agents) - named.keys() - set(learners):
-        raise ValueError(
-            f"--background {rest[0]} has no agent to play: every other agent learns or has a policy of its own"
-        )
-    for agent in agents if rest else ():
-        if agent not in learners:
-            named.setdefault(agent, rest[0])
+    left = [agent for agent in agents if agent not in learners and agent not in named] if rest else []
+    if rest and not left:
+        raise ValueError(f"--background {rest[0]} has no agent to play: every other agent learns or has a policy")
+    named |= dict.fromkeys(left, "".join(rest))
     return {agent: str(policy) for agent, policy in policies_of(agents, dict(named), learners).items()}
 
 
 def _check_goes_on(training: Training, checkpoint: Checkpoint) -> None:
-    """Check that a resumed run is the one that was begun.
-
-    Raises:
-        ValueError: it was begun with other settings.
-    """
+    """Raise `ValueError` unless a resumed run is the one that was begun."""
     config, now = training.out / CONFIG, training.begun()
     begun = read_json(config, dict.fromkeys(now, object), "settings of a run")
     if begun != checkpoint.begun:
         raise FileError(f"{config} is not what {checkpoint.path} was begun with: one of them is of another run")
-    for name in now:
-        if name not in _MAY_CHANGE and begun[name] != now[name]:
-            task = training.algorithm.task
-            then = f"another variant of {task}" if name == "config" else f"{name} = {begun[name]!r}, not {now[name]!r}"
+    for name, value in now.items():
+        if name not in _MAY_CHANGE and begun[name] != value:
+            then = "another variant of the task" if name == "config" else f"{name} = {begun[name]!r}, not {value!r}"
             raise ValueError(
                 f"{training.out} was begun with {then}; go on with the same, or train anew without --resume"
             )

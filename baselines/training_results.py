@@ -1,30 +1,29 @@
 """Stored results of training: a file for each learner and task, with all of its seeds.
 
-A file holds the learner's name, the settings (`Algorithm.settings`), the sources (commit, date, processor, versions)
-and the runs. A run has its seed, command and source (an index among the sources), then what result.json of the run has
-(see `train.train`), and its curve. Intervals are {"mean": m, "ci95": half-width}; long lists are rounded.
+A file holds the learner's name, the settings (`Algorithm.settings`), the sources (date, processor, versions) and the
+runs. A run has its seed, command and source (an index among the sources), then what result.json of the run has (see
+`train.train`), and its curve. Intervals are {"mean": m, "ci95": half-width}; long lists are rounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recsys_env.files import FileError, read_json, write_json
+from recsys_env.provenance import task_digests
 
-from .checkpoints import read_curve
-from .training import CURVE, RESULT
+from .training import CURVE, RESULT, read_curve
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "training"
 DIGITS = 5  # of rewards of single episodes, and of means over few
 _MEAN = {"mean": float, "ci95": float}
-_SOURCE = {"commit": (str, None), "date": str, "processor": str, "versions": {str: str}}
 _FORM = {
     "learner": str,
     "settings": {"algorithm": str, "task": str, "set": [str]},
-    "sources": [_SOURCE],
+    "sources": [{"date": str, "processor": str, "versions": {str: str}}],
     "runs": [
         {
             "seed": int,
@@ -45,18 +44,7 @@ _FORM = {
     ],
 }
 _OF_SOURCE = ("commit", "date", "processor", "cores", "versions", "torch_threads", "device")
-_OF_RUN = (
-    "command",
-    "learners",
-    "before",
-    "after",
-    "last",
-    "gain",
-    "kept",
-    "kept_agent_steps",
-    "processor_seconds",
-    "training",
-)
+_OF_RUN = ("command", "learners", "before", "after", "last", "gain", "kept", "kept_agent_steps", "processor_seconds")
 
 
 @dataclass
@@ -67,56 +55,49 @@ class TrainingResults:
         path: of the file.
         learner: its name.
         settings: of its jobs, all but the seed.
-        sources: commit, date, processor and versions of one or several runs.
+        sources: date, processor and versions of one or several runs.
         runs: by seed.
     """
 
     path: Path
     learner: str
     settings: dict[str, Any]
-    sources: list[dict[str, Any]]
-    runs: list[dict[str, Any]]
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
     def seeds(self) -> list[int]:
         return [run["seed"] for run in self.runs]
 
     def add(self, folder: Path) -> None:
         """Take the result and the curve from the folder of a run, and write the file."""
-        result = read_json(folder / RESULT)
-        self.runs.append(self.packed(result, read_curve(folder / CURVE)))
-        self.runs.sort(key=lambda run: int(run["seed"]))
-        self.write()
-
-    def packed(self, result: Mapping[str, Any], curve: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-        """The part of a run that is stored; its source is added to the sources."""
-        return {
+        result, curve = read_json(folder / RESULT), read_curve(folder / CURVE)
+        source = {name: result[name] for name in _OF_SOURCE if name in result}
+        if source not in self.sources:
+            self.sources.append(source)
+        evaluations = result["evaluations"]
+        run = {
             "seed": result["seeds"]["training"],
-            "source": self.source(result),
-            **{name: result[name] for name in _OF_RUN},
+            "source": self.sources.index(source),
+            **{name: result[name] for name in (*_OF_RUN, "training")},
             "absolute": _rounded(result["absolute"]),
             "evaluations": {
-                "agent_steps": [point["agent_steps"] for point in result["evaluations"]],
-                "seconds": _rounded(point["seconds"] for point in result["evaluations"]),
-                "individual_reward": [_rounded(point["individual_reward"]) for point in result["evaluations"]],
+                "agent_steps": [point["agent_steps"] for point in evaluations],
+                "seconds": _rounded(point["seconds"] for point in evaluations),
+                "individual_reward": [_rounded(point["individual_reward"]) for point in evaluations],
             },
             "curve": {
                 "agent_steps": [point["agent_steps"] for point in curve],
                 "episode_reward": _rounded(point["episode_reward"] for point in curve),
             },
         }
-
-    def source(self, result: Mapping[str, Any]) -> int:
-        """Index of the run's source among the sources, to which it is added if it is new."""
-        source = {name: result[name] for name in _OF_SOURCE if name in result}
-        if source not in self.sources:
-            self.sources.append(source)
-        return self.sources.index(source)
+        self.runs = sorted([*self.runs, run], key=lambda run: int(run["seed"]))
+        self.write()
 
     def write(self) -> None:
         """Replace the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fields = {name: value for name, value in vars(self).items() if name != "path"}
-        write_json(self.path, fields)
+        write_json(self.path, {**fields, "played": task_digests(self.settings)})
 
 
 def read(path: Path) -> TrainingResults:
@@ -125,7 +106,8 @@ def read(path: Path) -> TrainingResults:
     Raises:
         FileError: a damaged file, or one of another kind.
     """
-    results = TrainingResults(path, **_known(read_json(path, _FORM, "results of a learner")))
+    fields = read_json(path, _FORM, "results of a learner")
+    results = TrainingResults(path, **{name: fields[name] for name in _FORM})
     for run in results.runs:
         for name in ("curve", "evaluations"):
             lengths = {len(values) for values in run[name].values()}
@@ -133,8 +115,6 @@ def read(path: Path) -> TrainingResults:
                 raise FileError(f"{path} holds no results of a learner: seed {run['seed']} has no {name}")
         if not 0 <= run["source"] < len(results.sources):
             raise FileError(f"{path} is damaged: it does not say where seed {run['seed']} comes from")
-    if len(set(results.seeds())) != len(results.runs):
-        raise FileError(f"{path} is damaged: a seed is there twice")
     return results
 
 
@@ -169,19 +149,14 @@ def marl_eval(found: Iterable[TrainingResults]) -> dict[str, Any]:
 
 
 def _marl_eval_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    evaluations = zip(
-        *(run["evaluations"][name] for name in ("agent_steps", "seconds", "individual_reward")), strict=True
-    )
+    names = ("agent_steps", "seconds", "individual_reward")
+    points = zip(*(run["evaluations"][name] for name in names), strict=True)
     steps = {
         f"step_{k}": {"step_count": steps, "elapsed_time": seconds, "return": own}
-        for k, (steps, seconds, own) in enumerate(evaluations)
+        for k, (steps, seconds, own) in enumerate(points)
     }
     return {**steps, "absolute_metrics": {"return": run["absolute"]}}
 
 
 def _rounded(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in values]
-
-
-def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: fields[name] for name in _FORM}

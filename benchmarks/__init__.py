@@ -6,7 +6,7 @@ studies/   what tasks ask of an algorithm, and how policies compare
 compat/    whether each trainer library and each extra installs and works
 results/   the stored results, from which the site makes its tables
 
-The modules that lie directly here handle stored results: `result_files` writes them, `take_in` adds an evaluation to
-them, and `ages` finds those that are older than the code that they are about (commits.json holds its digests).
+The modules that lie directly here handle stored results: `result_files` writes and reads them, and `take_in` adds an
+evaluation to them.
 Every command describes itself: `python -m benchmarks.checks.soak --help`.
 """

@@ -42,12 +42,15 @@ def take_in(folder: Path) -> Path:
     else:
         raise ValueError(f"{folder} holds no runs of an evaluation, and no tournament.json")
     path = result_files.RESULTS / f"{name}.json"
-    write_json(path, _joined(name, read_result(path), result) if path.is_file() else result)
+    write_json(path, _joined(name, result_files.current(read_result(path)), result) if path.is_file() else result)
     return path
 
 
 def _joined(name: str, stored: Any, found: Any) -> Any:
-    return merged(stored, _without_newer_metrics(stored, found)) if name == "evaluation" else {**stored, **found}
+    if name == "tournament":
+        return {**stored, **found}
+    digests = {**stored.get("played", {}), **found["played"]}
+    return {**merged(stored, _without_newer_metrics(stored, found)), "played": digests}
 
 
 def _without_newer_metrics(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:

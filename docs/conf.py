@@ -16,7 +16,6 @@ from latex2mathml.converter import convert
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import generate  # noqa: E402
-import quoted  # noqa: E402
 
 import recsys_env  # noqa: E402
 
@@ -27,20 +26,14 @@ version = release = recsys_env.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated/parts"]
-myst_enable_extensions = ["attrs_block", "dollarmath", "colon_fence", "deflist", "substitution"]
-myst_substitutions = quoted.numbers()
+myst_enable_extensions = ["attrs_block", "dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 
 nitpicky = True  # a name of this package that is not in the reference is an error; those of others are not looked up
 nitpick_ignore_regex = [
     ("py:.*", r"(?!recsys_env\.).*"),
-    (
-        "py:.*",
-        r".*\._\w+|"
-        r"recsys_env\.(settings\.Settings|busy\.Busy|"
-        r"arrays\.(World|State|Report)|batch\.(Array|InfosT)|adapters\.rllib\.Config)",
-    ),
+    ("py:.*", r".*\._\w+|recsys_env\..*\.(Settings|World|State|Report|Array|InfosT|Config)"),
 ]
 default_role = "literal"  # docstrings write code between single backticks
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}

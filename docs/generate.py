@@ -10,27 +10,19 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
-import io
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cards
-import first_runs
 import measured
 import results
-import suites
 from cards.aims import table_of_aims
-from cards.knowledge import hidden_knowledge
 from PIL import Image
 from sphinx.ext.autodoc.mock import mock
 
-from benchmarks import ages
-from benchmarks.compat.snippets import blocks
 from recsys_env import SCENARIOS, SUITES, TASKS, WorldConfig, parallel_env
 from recsys_env.config import GROUPS, RoleConfig, fields
 from recsys_env.config.responses import RESPONSES
@@ -68,9 +60,9 @@ def main() -> None:
     for folder in ("parts", "tasks", "plots"):
         (OUT / folder).mkdir(parents=True)
     parts: dict[str, Callable[[], str]] = {
-        "observation_fields": observation_fields,
+        "observation_fields": lambda: table_of(fields.OBSERVATION),
         "candidate_features": candidate_features,
-        "state_fields": state_fields,
+        "state_fields": lambda: table_of(fields.STATE),
         "responses": responses,
         "events": events,
         "policies": policies,
@@ -81,26 +73,15 @@ def main() -> None:
         "scenarios": scenarios,
         "tasks": lambda: results.tasks("[{0}](_generated/tasks/{0}.md)"),
         "task_pages": task_pages,
-        "suites": suites.suites,
         "moving_pages": moving_pages,
-        "first_agent_page": first_agent_page,
         "replay": replay,
         "aims": table_of_aims,
-        "older_results": older_results,
-        "hidden": partial(measured.if_measured, hidden_knowledge),
         **results.parts(OUT / "plots"),
-        **first_runs.parts(OUT / "plots"),
     }
     for name, make in parts.items():
         (OUT / "parts" / f"{name}.md").write_text(unbroken(make()) + "\n", encoding="utf-8")
     for task in TASKS:
         (OUT / "tasks" / f"{task}.md").write_text(unbroken(task_page(task)), encoding="utf-8")
-
-
-def older_results() -> str:
-    """The stored results that are older than the code that they measure."""
-    older = [f"- {line}" for line in ages.older()]
-    return "\n".join(older) if older else "At present there are none."
 
 
 def unbroken(text: str) -> str:
@@ -165,18 +146,13 @@ def field_row(field: fields.Field) -> list[str]:
     return [code(field.name), field.meaning, field.range, squashing(field), notes(field)]
 
 
-def observation_fields() -> str:
-    rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.OBSERVATION]
+def table_of(declared: Iterable[fields.Field]) -> str:
+    rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in declared]
     return markdown(["field", "size", "meaning", "range", "squashed", "notes"], rows)
 
 
 def candidate_features() -> str:
     return markdown(["feature", "meaning", "range", "squashed", "notes"], map(field_row, fields.CANDIDATE_FEATURES))
-
-
-def state_fields() -> str:
-    rows = [[code(f.name), size(f), *field_row(f)[1:]] for f in fields.STATE]
-    return markdown(["field", "size", "meaning", "range", "squashed", "notes"], rows)
 
 
 def responses() -> str:
@@ -311,12 +287,10 @@ def task_page(name: str) -> str:
             f"## Rewards\n\n{reward_text(config)}",
             f"## Episode end\n\nAll agents are truncated together after exactly {config.horizon} ticks. No episode "
             "terminates, so bootstrap from the last observation.",
-            f"## Recommended discount\n\n{config.discount:g} per tick (`config.discount`).",
             f"## Reference scores\n\n{score_text(name, config)}",
             f"## Evidence\n\n{cards.card(name)}",
             "## Arguments\n\nEvery [field of the config](../../config.md) is a keyword of the constructors above.\n\n"
             + measured.folded("The fields that this task sets", changed_fields(config)),
-            f"## Version history\n\n{history(name)}",
         ]
     )
 
@@ -335,17 +309,6 @@ def moving_pages() -> str:
     path = OUT / "plots" / "pages.gif"
     pages[0].save(path, save_all=True, append_images=pages[1:], duration=1000 // env.metadata["render_fps"] * 4, loop=0)
     return "![Twelve pages of ecommerce-v1](/_generated/plots/pages.gif)"
-
-
-def first_agent_page() -> str:
-    """A picture of the page that the tutorial "First agent" prints, made by running the tutorial's blocks."""
-    found = blocks(Path(__file__).parent / "tutorials" / "first_agent.md")
-    names: dict[str, Any] = {}
-    with redirect_stdout(io.StringIO()):
-        for block in found[: 1 + next(i for i, block in enumerate(found) if "page = env.render()" in block)]:
-            exec(block.replace('render_mode="ansi"', 'render_mode="rgb_array"'), names)
-    Image.fromarray(names["page"]).save(OUT / "plots" / "first-agent.png")
-    return "![The last page on which our rule won a click](/_generated/plots/first-agent.png)"
 
 
 def replay() -> str:
@@ -463,35 +426,17 @@ gymnasium.make("recsys/{name}", background="{background}")
 
 
 def changed_fields(config: WorldConfig) -> str:
-    rows = []
-    default = WorldConfig()
+    """The fields of a task that are not the defaults; roles and scenes have tables of their own."""
+    rows, default = [], WorldConfig()
     for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if f.name in ("description", "roles", "scenes") or value == getattr(default, f.name):
+        value, usual = getattr(config, f.name), getattr(default, f.name)
+        if f.name in ("description", "roles", "scenes") or value == usual:
             continue
-        if f.name in GROUPS:
-            for g in dataclasses.fields(value):
-                if getattr(value, g.name) != g.default:
-                    rows.append(
-                        [
-                            code(f"{f.name}.{g.name}"),
-                            number(getattr(value, g.name)),
-                            number(g.default),
-                            g.metadata["doc"],
-                        ]
-                    )
-        else:
-            rows.append([code(f.name), number(value), number(f.default), f.metadata["doc"]])
-    for kind in ("scenes", "roles"):
-        if getattr(config, kind) != getattr(default, kind):
-            rows.append(
-                [
-                    code(kind),
-                    code(", ".join(part.name for part in getattr(config, kind))),
-                    "",
-                    f"see Agents and roles, and [`{kind}`](../../config.md)",
-                ]
-            )
+        for g in dataclasses.fields(value) if f.name in GROUPS else ():
+            if (mine := getattr(value, g.name)) != (theirs := getattr(usual, g.name)):
+                rows.append([code(f"{f.name}.{g.name}"), number(mine), number(theirs), g.metadata["doc"]])
+        if f.name not in GROUPS:
+            rows.append([code(f.name), number(value), number(usual), f.metadata["doc"]])
     return markdown(["field", "value", "default", "meaning"], rows)
 
 
@@ -499,7 +444,7 @@ def suite_text(name: str) -> str:
     """The suite of a task, or why it is in none."""
     if suite := suite_of(name):
         return f"`{suite}`: {SUITES[suite].title}"
-    return f"none: it is an [example](../../tasks.md#suites). {suites.reason(name)}"
+    return f"none: it is an [example](../../tasks.md#suites). {results.reason(name)}"
 
 
 def score_text(name: str, config: WorldConfig) -> str:
@@ -509,13 +454,6 @@ def score_text(name: str, config: WorldConfig) -> str:
         "[Evaluation](../../evaluation.md#what-each-interval-means) "
         "explains the intervals.\n\n" + (results.task_scores(name, OUT / "plots"))
     )
-
-
-def history(name: str) -> str:
-    """The versions of a task up to this one, with a link to the changelog."""
-    stem, _, last = name.rpartition("-v")
-    lines = [f"- `{stem}-v{version}`" + (": the first" if version == 0 else "") for version in range(int(last) + 1)]
-    return "\n".join(lines) + "\n\nThe [changelog](../../changelog.md) says what changed."
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the documentation says of the learners: their tables, over all tasks and on one, and the claims."""
+"""What the documentation says of the learners: their tables, over all tasks and on one."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from typing import Any
 
 import measured
 import numpy as np
-import suites
-from claims import verdict
 
 from baselines.algorithms import ALGORITHMS
-from baselines.comparison import Comparison
-from baselines.learners import LEARNERS, PUBLISHED, chosen, read_sweep
-from baselines.robustness import read_folder
+from baselines.learners import LEARNERS, chosen, read_sweep
 from baselines.sweep import defaults
-from recsys_env import SUITES, cli
-from recsys_env.evaluation.statistics import interval
+from recsys_env import SUITES
 from recsys_env.evaluation.tables import markdown, spread
 
 # Options in which reference learners of an algorithm differ.
@@ -37,13 +32,13 @@ def table() -> str:
         "last policy is the score, because the best evaluation of several selfish agents is their most collusive one. "
         "Where all are paid the same, the policy that was best in an evaluation is measured, and the last one behind "
         "the stroke. The column *given* names what training uses beyond the observations of each learner. "
-        f"All runs together took {hours:.1f} core-hours. {measured.whence(report['origin'], 'training/')}"
+        f"All runs together took {hours:.1f} core-hours. {measured.foot_of_training()}"
     )
     return "\n\n".join([note, *filter(None, map(_suite, SUITES))])
 
 
 def _suite(suite: str) -> str:
-    """The scores of the learners on the tasks of a suite, and who scores above 100; nothing if there are none."""
+    """The scores of the learners on the tasks of a suite; nothing if there are none."""
     learners = measured.training()["learners"]
     there = [task for task in SUITES[suite].tasks if any(task in learner["tasks"] for learner in learners.values())]
     if not there:
@@ -69,8 +64,7 @@ def _suite(suite: str) -> str:
         given = ", ".join(learner["given"]) or "nothing"
         rows.append([f"`{name}`", reward, given, _variant(learner), f"{steps / 1e6:.1f} M", *scores])
     head = ["learner", "reward", "given", "variant", "agent-steps", *(f"`{task}`" for task in there)]
-    above = filter(None, (suites.above_hundred(task, suites.scores_of_learners(task)) for task in there))
-    return "\n\n".join([f"### {SUITES[suite].title}", markdown(head, rows), *above])
+    return f"### {SUITES[suite].title}\n\n{markdown(head, rows)}"
 
 
 def _score(task: str, row: Mapping[str, Any]) -> str:
@@ -79,38 +73,11 @@ def _score(task: str, row: Mapping[str, Any]) -> str:
     return of_seeds(kept, 0) + (f" / {np.mean(last):.0f}" if row["kept"] == "best" and last else "")
 
 
-def short_runs() -> str:
-    """What learners earn with half the budget, beside what they earn with the whole one."""
-    learners, whole = measured.training(short=True)["learners"], measured.training()["learners"]
-    if not learners:
-        raise measured.NotMeasured("training")
-    rows = []
-    for name, learner in learners.items():
-        (task, row), longer = next(iter(learner["tasks"].items())), whole.get(learner["like"], {"tasks": {}})["tasks"]
-        seconds = 3600 * row["core_hours"] / len(row["seeds"])
-        rewards = [interval(np.array(row["runs"][which])) for which in ("trained", "last")]
-        after = spread(interval(np.array(longer[task]["runs"]["trained"])), 0) if task in longer else ""
-        ends = f"{min(row['runs']['trained']):.0f} to {max(row['runs']['trained']):.0f}"
-        steps = f"{row['agent_steps'] / 1e6:.1f} M"
-        rows.append(
-            [f"`{task}`", f"`{name}`", steps, *(spread(of, 0) for of in rewards), ends, f"{seconds:.0f}", after]
-        )
-    head = ["task", "learner", "agent-steps", "reward", "of the last", "lowest to highest", "core-seconds"]
-    note = (
-        "Individual reward per learner and episode of the kept policy (the best of ten evaluations, measured on other "
-        "episodes) and of the last one, ± 95 % over training seeds; the processor time of a run with its evaluations; "
-        "and what the same learner earns with the whole budget. "
-        f"{measured.whence(measured.trained()['origin'], 'training/')}"
-    )
-    return f"{markdown([*head, 'with the whole budget'], rows)}\n\n{note}"
-
-
 def comparisons() -> str:
     """Which learners of a library differ at equal agent-steps and at equal processor time, in words and as a table."""
     found = measured.comparisons()
     if not found:
         raise measured.NotMeasured("training")
-    said = [_separation(comparison) for comparison in found if comparison.better]
     rows = [
         [
             f"`{c.task}`",
@@ -128,24 +95,11 @@ def comparisons() -> str:
         "all pairs of a library on a task hold together (Bonferroni). What a run has reached by a limit is the mean of "
         "its last three evaluations until then. Where each agent is paid for itself, these differences tell who "
         "cooperates or colludes more, and not who learns better. Learners of different libraries are not compared. "
-        f"{measured.whence(measured.training()['origin'], 'training/')}"
+        f"{measured.foot_of_training()}"
     )
-    first = f"{len(said)} of {len(found)} pairs are separated by both views." + (" They are:" if said else "")
-    listed = "\n".join(f"- {sentence}" for sentence in said)
+    first = f"{sum(bool(c.better) for c in found)} of {len(found)} pairs are separated by both views."
     head = ["task", "learners", "agent-steps", "difference", "processor time", "difference", "earns more"]
-    return "\n\n".join(filter(None, [first, listed, measured.folded("All pairs", markdown(head, rows)), note]))
-
-
-def _separation(comparison: Comparison) -> str:
-    """A separation as a sentence."""
-    better = comparison.better
-    worse = comparison.other if better == comparison.one else comparison.one
-    gains = [{"mean": abs(view["mean"]), "ci95": view["ci95"]} for view in (comparison.at_steps, comparison.at_seconds)]
-    return (
-        f"On `{comparison.task}`, `{better}` earns {spread(gains[0])} more than `{worse}` after "
-        f"{comparison.agent_steps / 1e6:.1f} million agent-steps, and {spread(gains[1])} more after "
-        f"{comparison.seconds:.0f} seconds of one core."
-    )
+    return "\n\n".join([first, measured.folded("All pairs", markdown(head, rows)), note])
 
 
 def sweep() -> str:
@@ -172,68 +126,6 @@ def sweep() -> str:
     return f"{note}\n\n{markdown(['learner', *(f'`{task}`' for task in tasks)], table)}"
 
 
-def robustness() -> str:
-    """What the learners earn beside partners that they were not trained with, and what could be gained against them: a
-    table for each task."""
-    found = read_folder(measured.RESULTS / "robustness")
-    tasks = [task for task in PUBLISHED if any(of["task"] == task for of in found)]
-    if not tasks:
-        raise measured.NotMeasured("robustness")
-    head = [
-        "learner",
-        "each seed with itself",
-        "pairs of seeds",
-        "gap",
-        "worst partner",
-        "scenarios",
-        "a response gains",
-    ]
-    tables = []
-    for task in tasks:
-        rows = [[f"`{of['learner']}`", *_robust(of)] for of in found if of["task"] == task]
-        tables.append(f"### `{task}`\n\n{markdown(head, rows)}")
-    every = [piece for of in found for piece in of.values() if isinstance(piece, dict)]
-    sources = [source for piece in every for source in _sources(piece)]
-    origin = {name: sorted({source[name] for source in sources}) for name in ("command", "processor", "date")}
-    means = (
-        "A gap above 0 says that the seeds of a learner have learnt conventions that other seeds do not share. A gain "
-        "above 0 says that an agent would do better by another policy than the learner's, so that the learner is no "
-        "equilibrium."
-    )
-    how = (
-        "Individual reward per agent and episode, or the team's mean where rewards are shared; ± 95 % over training "
-        "seeds, and of pairs of seeds by the jackknife. Worst partner: the scripted policy in all other seats beside "
-        "which the learner earns least. Scenarios: the mean score among held-out agents (lowest to highest scenario). "
-        "A response's gain is exact where the game is finite (*), elsewhere a lower bound from rankers and a trained "
-        "`ppo-torch`; it is the mean over the seeds, of the agent that gains most. "
-        f"{measured.whence(origin, 'robustness/')}"
-    )
-    return measured.section(means, *tables, how=how)
-
-
-def _robust(of: Mapping[str, Any]) -> list[str]:
-    """The cells of a learner on a task; empty where something was not measured."""
-    play, scenarios, exploited = (of.get(name) for name in ("cross_play", "scenarios", "exploitability"))
-    cells = [spread(play[kind]) if play and play[kind] else "" for kind in ("self_play", "cross_play", "gap")]
-    beside = play["partners"] if play else {}
-    worst = min(beside, key=lambda name: float(beside[name]["mean"])) if beside else ""
-    scores = [row["score"] for row in scenarios["found"].values() if row["score"] is not None] if scenarios else []
-    known = [row for row in exploited["seeds"].values() if row["agents"]] if exploited else []
-    gains = [max(agent["gain"]["mean"] for agent in row["agents"].values()) for row in known]
-    exact = "*" if any(row["exact"] for row in known) else ""
-    return [
-        *cells,
-        f"`{worst}` {spread(beside[worst])}" if worst else "",
-        of_seeds(scores, 0),
-        spread(interval(np.array(gains))) + exact if gains else "",
-    ]
-
-
-def _sources(piece: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Where the parts of a piece come from."""
-    return [piece["source"]] if "source" in piece else [row["source"] for row in piece["seeds"].values()]
-
-
 def _changed(usual: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are not the defaults."""
     return {name: value for name, value in settings.items() if value != usual[name]}
@@ -258,60 +150,29 @@ def _variant(learner: Mapping[str, Any]) -> str:
 
 
 def algorithms() -> str:
-    """List what can be trained and why it is there, and show what the reference runs on `ecommerce-v1` gained."""
+    """List what can be trained and why it is there."""
     lines = []
     for name, kind in ALGORITHMS.items():
         about = re.sub(r"--[\w-]+", r"`\g<0>`", kind.about())  # options
         lines.append(f"- `{name}` ({kind.library.replace('_', '-')}): {about}. {kind.reason}")
-    listed = "\n".join(lines)
-    report, rows = measured.training(), []
-    random = measured.earned("ecommerce-v1").get("random") if report["learners"] else None
-    for name in ALGORITHMS:
-        if row := report["learners"].get(name, {"tasks": {}})["tasks"].get("ecommerce-v1"):
-            rows.append(
-                [
-                    f"`{name}`",
-                    f"{random:.2f}" if random else "",
-                    of_seeds(row["runs"]["untrained"]),
-                    of_seeds(row["runs"]["trained"]),
-                    f"{row['agent_steps'] / 1e6:.1f} M",
-                    f"{row['agent_steps'] / row['seconds']:,.0f}",
-                    f"{row['environment_share']:.0%}",
-                ]
-            )
-    if not rows:
-        return f"{listed}\n\nWhat they gain on `ecommerce-v1`: {measured.NotMeasured('training')}"
-    note = (
-        "The table shows what the reference runs on `ecommerce-v1` gained: individual reward per learner and episode "
-        "of random play, of the untrained network's first choices, and of the trained network, as the mean of the "
-        "training seeds (lowest to highest). Time outside the environment is spent in the learner's own loop. Several "
-        "runs shared the machine, each on one thread, so the speeds are lower bounds. "
-        f"{measured.whence(report['origin'], 'training/')}"
-    )
-    head = ["algorithm", "random", "untrained", "trained", "agent-steps", "agent-steps/s", "inside the environment"]
-    return f"{listed}\n\n{note}\n\n{markdown(head, rows)}"
+    return "\n".join(lines)
 
 
 def on_task(task: str, trained: Mapping[str, Mapping[str, Any]]) -> str:
     """Every learner on one task, with what it gained."""
-    between = {name: _between_p_and_r(task, name, row) for name, row in trained.items()}
     rows = []
     for name, row in trained.items():
         runs = row["runs"]
         each = " ".join(f"{reward:.2f}" for reward in runs["trained"])
         means = [f"{np.mean(runs[kind]):.2f}" for kind in ("trained", "last", "gain")]
         cost = [f"{row['agent_steps'] / 1e6:.1f} M", f"{row['seconds'] / 60:.1f}"]
-        dilemma = [between[name]] if any(between.values()) else []
-        rows.append([f"`{name}`", each, *means, of_seeds(measured.placed(task, runs["trained"])), *dilemma, *cost])
+        rows.append([f"`{name}`", each, *means, of_seeds(measured.placed(task, runs["trained"])), *cost])
     head = ["learner", "reward of each seed", "mean", "of the last", "gain", "score"]
-    head += ["between P and R"] if any(between.values()) else []
     note = (
         "Learners: individual reward per learner and episode on seeds never trained on, of the policy of each training "
         "seed that is its score (the last one, or the best where all are paid the same), their mean, that of the last "
         "policies, gain over the untrained network, normalised score"
     )
-    if any(between.values()):
-        note += ", and for selfish learners where they stand between all selfish (P = 0) and all cooperating (R = 1)"
     return f"{note}; mean (lowest to highest).\n\n{markdown([*head, 'agent-steps', 'minutes'], rows)}"
 
 
@@ -322,32 +183,3 @@ def of_seeds(values: Sequence[float], digits: int = 2) -> str:
     rounded = [round(float(value), digits) + 0.0 for value in (np.mean(values), min(values), max(values))]  # no -0
     mean, low, high = (f"{value:.{digits}f}" for value in rounded)
     return mean if len(values) == 1 else f"{mean} ({low} to {high})"
-
-
-def _between_p_and_r(task: str, name: str, row: Mapping[str, Any]) -> str:
-    """Where a learner of its own reward stands in a dilemma (`benchmarks.studies.evidence`); nothing elsewhere."""
-    settings, payoffs = measured.training()["learners"][name]["settings"], measured.evidence(task).get("play", {})
-    own = cli.config_of(task).reward.sharing == 0 and not {"sharing", "observability"} & settings.keys()
-    if not own or not {"R", "P"} <= payoffs.keys():
-        return ""
-    r, p = payoffs["R"], payoffs["P"]
-    if r["mean"] - p["mean"] <= r["ci95"] + p["ci95"]:
-        return ""
-    return of_seeds((np.array(row["runs"]["trained"]) - p["mean"]) / (r["mean"] - p["mean"]))
-
-
-def claims() -> str:
-    """Each claim, how often it holds, and the differences it rests on."""
-    rows = []
-    for suite in SUITES:
-        for claim, found in suites.claims_of(suite):
-            said = [f"`{task}` {'+' * ((gain['mean'] or 0) > 0)}{spread(gain)}" for task, gain in found.items()]
-            rows.append([claim, f"`{suite}`", verdict(found), ", ".join(said)])
-    if not rows:
-        raise measured.NotMeasured("evaluation")
-    note = (
-        "Differences of individual reward per agent and episode, paired by seed, ± 95 % (none: a single seed, which "
-        "decides nothing); where the best of several is shown, its interval is that of all of them together "
-        "(Bonferroni)."
-    )
-    return f"{note}\n\n{markdown(['claim', 'suite', 'tasks', 'difference'], rows)}"

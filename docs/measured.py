@@ -1,11 +1,10 @@
-"""The stored results (benchmarks/results), and where they come from.
+"""The stored results (benchmarks/results), without what was played on tasks that play something else today.
 
-`NotMeasured` is raised for a result that is missing; its message is the command that measures it.
+`NotMeasured` is raised for a result that is missing.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,13 +12,11 @@ from typing import Any
 
 import numpy as np
 
-import benchmarks
 from baselines.comparison import Comparison
 from baselines.learners import SEEDS, SHORT_RUNS
 from baselines.reference import comparisons as compare_learners
 from baselines.reference import training_summary
-from benchmarks.ages import AWAITED
-from benchmarks.result_files import RESULTS
+from benchmarks.result_files import RESULTS, current, outdated
 from recsys_env import cli
 from recsys_env.evaluation.statistics import rescaled, scale_ends
 from recsys_env.evaluation.stored import read_result
@@ -30,76 +27,25 @@ from recsys_env.policies import ORACLES
 _SHORT = {learner.name for learner in SHORT_RUNS}
 FEWEST_SEEDS = SEEDS  # of a learner on a task, of which fewer are not shown
 
-BENCHMARKS = Path(benchmarks.__file__).parent
-RENAMED = {"speed": "step", "compatibility": "table"}  # modules whose own names have changed as well
-EVALUATE = "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER`"
-MEASURED_BY = {  # result -> the command, where no module of the benchmarks has the name of the result
-    "evaluation": EVALUATE,
-    "tournament": EVALUATE.replace("evaluate", "tournament"),
-    "training": "`python -m baselines reference`",
-    "sweep": "`python -m baselines sweep`",
-    "robustness": "`python -m baselines robustness`",
-    "tuning": "`python -m baselines language --model smollm2 --task grocery-v1 --out FOLDER`",
-    "first_runs": "`PYTHONPATH=.:docs python -m first_runs`",
-    "ray": "`python -m baselines cluster --out benchmarks/results/ray-two-nodes.json`",
-}
-
 
 class NotMeasured(Exception):
     """This result is not stored."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Not measured yet: {measured_by(name)}.")
-
-
-def measured_by(name: str) -> str:
-    """The command that measures a result; what follows a hyphen in its name, such as a task, makes no difference."""
-    kind = name.partition("-")[0]
-    if kind in MEASURED_BY:
-        return MEASURED_BY[kind]
-    return f"`python -m {module_of(kind)}`"
-
-
-def module_of(name: str) -> str:
-    """The module of benchmarks/ that measures a result of this name, wherever it lies; empty if there is none."""
-    path = next(BENCHMARKS.rglob(f"{RENAMED.get(name, name)}.py"), None)
-    return ".".join(path.relative_to(BENCHMARKS.parent).with_suffix("").parts) if path else ""
+        super().__init__(f"Not measured yet: `{name}`.")
 
 
 def if_measured(section: Callable[[], str]) -> str:
-    """The section, or the command that measures its results where these are missing."""
+    """The section, or what is missing."""
     try:
         return section()
     except NotMeasured as missing:
         return str(missing)
 
 
-def section(means: str, *shown: str, how: str) -> str:
-    """A result on the site: what it means, in a sentence; its tables and plots; then, in smaller type, how it was
-    measured and where the numbers are."""
-    return "\n\n".join([means, *shown, f"{{.how}}\n{how}"])
-
-
-def leaders(rewards: Mapping[str, float]) -> dict[str, str]:
-    """The best untrained policy that uses observations only, and the best that knows more, in words -> its name; a kind
-    that nothing belongs to is left out."""
-    kinds = {
-        "the best untrained policy that uses observations only": rewards.keys() - ORACLES.keys(),
-        "the best oracle": rewards.keys() & ORACLES.keys(),
-    }
-    return {who: max(sorted(of), key=lambda name: rewards[name]) for who, of in kinds.items() if of}
-
-
-def who_earns_most(rewards: Mapping[str, Mapping[str, Any]], where: str = "") -> str:
-    """Which of these rewards with intervals is the highest, and which intervals overlap with its: words of a sentence.
-
-    Args:
-        where: words behind "earns the most".
-    """
-    best = max(rewards, key=lambda name: rewards[name]["mean"])
-    near = [f"`{name}`" for name in rewards if name != best and not earns_more(rewards[best], rewards[name])]
-    overlap = f" (intervals that overlap: {', '.join(near)})" if near else ""
-    return f"`{best}` earns the most{where}, {spread(rewards[best])}{overlap}"
+def section(*shown: str, how: str) -> str:
+    """A result on the site: its sentences, tables and plots; then, in smaller type, how it was measured."""
+    return "\n\n".join([*filter(None, shown), f"{{.how}}\n{how}"])
 
 
 def folded(title: str, text: str) -> str:
@@ -107,19 +53,63 @@ def folded(title: str, text: str) -> str:
     return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
-@cache
-def stored(name: str) -> Any:
-    """The content of benchmarks/results/<name>.json; scores are on the scales that the tasks have now.
+def picture(path: Path, title: str) -> str:
+    """Markdown of a plot, by its path in the documentation's source."""
+    return f"![{title}](/{path.resolve().relative_to(Path(__file__).resolve().parent)})"
 
-    Raises:
-        NotMeasured: there is none.
-    """
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+@cache
+def raw(name: str) -> Any:
+    """The content of benchmarks/results/<name>.json, as it is stored."""
     path = RESULTS / f"{name}.json"
     if not path.is_file():
         raise NotMeasured(name)
-    if name == "evaluation":
-        return rescaled(read_result(path))
-    return read_result(path) if name == "tournament" else read_json(path)
+    return read_result(path) if name in ("evaluation", "tournament") else read_json(path)
+
+
+@cache
+def stored(name: str) -> Any:
+    """A result without the rows of tasks that play something else today; scores are on the scales that tasks have now.
+
+    Raises:
+        NotMeasured: there is none, or nothing of it is left.
+    """
+    result = current(raw(name))
+    if not result:
+        raise NotMeasured(name)
+    return rescaled(result) if name == "evaluation" else result
+
+
+def foot(name: str) -> str:
+    """One line below a table: the commands, the processors and the date of its result, the raw file, and which tasks
+    are left out because they have changed."""
+    sources = list(_sources(raw(name)))
+    commands = _all(sources, "command")
+    said = f"`{commands[0]}`" if len(commands) == 1 else f"{len(commands)} commands" if commands else "Training"
+    where = f"{said}, {', '.join(_all(sources, 'processor'))}, {_all(sources, 'date')[-1]}; "
+    gone = sorted({task for source in [raw(name), *sources] for task in outdated(source)})
+    left_out = f" Left out, because the task has changed: {', '.join(f'`{task}`' for task in gone)}." if gone else ""
+    return f"{where}raw: `benchmarks/results/{name}.json`.{left_out}"
+
+
+def _sources(value: Any) -> Iterable[Mapping[str, Any]]:
+    """Everything inside a result that says where it comes from."""
+    if isinstance(value, dict):
+        if "processor" in value:
+            yield value
+        for inside in value.values():
+            yield from _sources(inside)
+    if isinstance(value, list):
+        for inside in value:
+            yield from _sources(inside)
+
+
+def _all(sources: Iterable[Mapping[str, Any]], key: str) -> list[str]:
+    found = (source.get(key, []) for source in sources)
+    return sorted({value for of in found for value in ([of] if isinstance(of, str) else of)})
 
 
 def files(pattern: str) -> list[Path]:
@@ -135,51 +125,55 @@ def played() -> dict[str, Any]:
         return {}
 
 
-def rewards_of_seeds(runs: Mapping[str, Any]) -> np.ndarray:
-    """Individual reward [seeds], on average over episodes and agents, of the stored trainings of a study by seed."""
-    return np.array([np.mean(run["individual_reward"]) for run in runs.values()])
+@cache
+def training() -> dict[str, Any]:
+    """The results of the reference learners of the whole budget, on the tasks where `FEWEST_SEEDS` or more have been
+    trained and that play the same today; there may be none."""
+    found = training_summary(RESULTS / "training")
+    learners = {}
+    for name, learner in found["learners"].items():
+        rows = {
+            task: row
+            for task, row in learner["tasks"].items()
+            if len(row["seeds"]) >= FEWEST_SEEDS and task not in changed()
+        }
+        if rows and name not in _SHORT:
+            learners[name] = {**learner, "tasks": rows}
+    return {**found, "learners": learners}
 
 
 @cache
-def trained() -> dict[str, Any]:
-    """The results of the reference learners of any budget, on the tasks where `FEWEST_SEEDS` or more have been trained;
-    there may be none."""
-    found = training_summary(RESULTS / "training")
-    for learner in found["learners"].values():
-        rows = learner["tasks"].items()
-        learner["tasks"] = {task: row for task, row in rows if len(row["seeds"]) >= FEWEST_SEEDS}
-    return {**found, "learners": {name: learner for name, learner in found["learners"].items() if learner["tasks"]}}
+def changed() -> set[str]:
+    """The tasks of trainings that play something else today."""
+    return {task for path in files("training/*.json") for task in outdated(read_json(path))}
 
 
-def training(short: bool = False) -> dict[str, Any]:
-    """`trained`, with the learners of the whole budget alone.
-
-    Args:
-        short: with those of the smaller budget in their place.
-    """
-    learners = {name: of for name, of in trained()["learners"].items() if (name in _SHORT) == short}
-    return {**trained(), "learners": learners}
+def foot_of_training() -> str:
+    """The same as `foot` for the trainings."""
+    origin = training()["origin"]
+    gone = f" Left out, because the task has changed: {', '.join(sorted(changed()))}." if changed() else ""
+    return f"{', '.join(origin['processor'])}, {origin['date'][-1]}; raw: `benchmarks/results/training/`.{gone}"
 
 
 @cache
 def comparisons() -> list[Comparison]:
     """The learners of each library compared on each task; there may be none."""
-    return compare_learners(trained())
+    return compare_learners(training())
 
 
 @cache
 def evidence(task: str) -> dict[str, Any]:
     """The evidence card of a task (`benchmarks.studies.evidence`); empty if there is none."""
     path = RESULTS / "evidence" / f"{task}.json"
-    return read_json(path) if path.is_file() else {}  # type: ignore[no-any-return]
+    return current(read_json(path)) if path.is_file() else {}  # type: ignore[no-any-return]
 
 
-def distances(task: str) -> dict[str, Any]:
-    """Where learners end in a finite game (`benchmarks.studies.distances`); empty if it was not measured."""
-    try:
-        return stored("distances")["tasks"].get(task, {})  # type: ignore[no-any-return]
-    except NotMeasured:
-        return {}
+# ------------------------------------------------------------------------------------------------ numbers
+
+
+def rewards_of_seeds(runs: Mapping[str, Any]) -> np.ndarray:
+    """Individual reward [seeds], on average over episodes and agents, of the stored trainings of a study by seed."""
+    return np.array([np.mean(run["individual_reward"]) for run in runs.values()])
 
 
 def earned(task: str) -> dict[str, float]:
@@ -196,87 +190,17 @@ def placed(task: str, rewards: Sequence[float | None]) -> list[float]:
     return [100 * (reward - low) / (high - low) for reward in rewards if reward is not None] if high > low else []
 
 
-def picture(path: Path, title: str) -> str:
-    """Markdown of a plot, by its path in the documentation's source."""
-    return f"![{title}](/{path.resolve().relative_to(Path(__file__).resolve().parent)})"
-
-
-def whence(origin: Mapping[str, Any], name: str) -> str:
-    """One line on the origin of a table: command, processor, date and raw file. The values of `origin` are strings, or
-    lists where several runs made the table."""
-    said = {
-        key: [value] if isinstance(value := origin[key], str) else value for key in ("command", "processor", "date")
+def leaders(rewards: Mapping[str, float]) -> dict[str, str]:
+    """The best untrained policy that uses observations only, and the best that knows more, in words -> its name; a kind
+    that nothing belongs to is left out."""
+    kinds = {
+        "the best untrained policy that uses observations only": rewards.keys() - ORACLES.keys(),
+        "the best oracle": rewards.keys() & ORACLES.keys(),
     }
-    commands = [as_today(command) for command in said["command"]]
-    command = f"`{commands[0]}`" if len(commands) == 1 else f"Made by {len(commands)} commands (the raw file has them)"
-    cores = f", {origin['cores']} cores" if "cores" in origin else ""
-    return f"{command}, {', '.join(said['processor'])}{cores}, {said['date'][-1]}; {_raw(name)}"
+    return {who: max(sorted(of), key=lambda name: rewards[name]) for who, of in kinds.items() if of}
 
 
-def _raw(name: str) -> str:
-    """Where a raw result is, and whether it is older than the code that it is about."""
-    older = " The code that it measures has changed since." if Path(name).stem in AWAITED else ""
-    return f"raw: `benchmarks/results/{name}`.{older}"
-
-
-def as_today(command: str) -> str:
-    """A stored command with the name that its module has now and without the folder that it kept, so that it can be run
-    again anywhere."""
-    command = re.sub(r" --keep \S+", "", command)
-    return re.sub(r"\bbenchmarks\.(\w+)(?=\s|$)", lambda found: module_of(found[1]) or found[0], command)
-
-
-def whence_rows(rows: Mapping[str, Any], name: str) -> str:
-    """The same for a table whose rows have sources of their own."""
-    sources: dict[str, list[str]] = {}
-    for row, value in rows.items():
-        sources.setdefault(whence(value["source"], name).partition("; raw:")[0], []).append(f"`{row}`")
-    said = [source + (f" ({', '.join(of)})" if len(sources) > 1 else "") for source, of in sources.items()]
-    return f"{'; '.join(said)}; {_raw(name)}"
-
-
-def origin_of(sources: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """All commands, processors and dates of some results, for `whence`."""
-    found = list(sources)
-    return {key: sorted({source[key] for source in found}) for key in ("command", "processor", "date")}
-
-
-def union(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """All commands, processors and dates of some rows' origins."""
-    found = [row["origin"] for row in rows]
-    return {
-        key: sorted({value for origin in found for value in origin[key]}) for key in ("command", "processor", "date")
-    }
-
-
-def reward_beside_others(result: Mapping[str, Any], policy: str) -> float:
-    """A policy's individual reward, on average beside the others that the study of kinds names."""
-    beside, others = result["rows"][policy]["beside"], result["settings"]["beside"]
-    return sum(float(beside[other]["individual_reward"]["mean"]) for other in others) / len(others)
-
-
-def percent(value: Mapping[str, float], digits: int = 1) -> str:
-    """A share in per cent, with its interval unless it is of a single sample."""
-    width = "" if value["ci95"] is None else f" ± {value['ci95']:.{digits}%}"
-    return f"{value['mean']:.{digits}%}{width}"
-
-
-def earns_more(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether one mean is higher than another beyond both intervals; none is, beyond an interval of unknown width."""
-    if None in (one["ci95"], other["ci95"]):
-        return False
-    return bool(one["mean"] - one["ci95"] > other["mean"] + other["ci95"])
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a sentence lists them: with commas, and "and" before the last."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def of_tasks(name: str) -> list[Any]:
-    """The stored results of a measure that has a file for each task.
-
-    Raises:
-        NotMeasured: nothing.
-    """
-    return [stored(path.stem) for path in files(f"{name}-*.json")] or [stored(name)]
+def best(rewards: Mapping[str, Mapping[str, Any]]) -> str:
+    """The name with the highest of these rewards, and the reward."""
+    name = max(rewards, key=lambda name: float(rewards[name]["mean"]))
+    return f"`{name}` ({spread(rewards[name])})"

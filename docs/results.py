@@ -1,38 +1,26 @@
-"""What the documentation says about the stored results (benchmarks/results): each section as Markdown, with its plots.
+"""Tables and plots of scores: the leaderboard, the scores of each task, tournaments, and the README's tables.
 
-`parts` returns the sections by name, `task_scores` those of one task, `tasks` the table of all tasks. Each section
-begins with a sentence that says what its numbers mean. A section whose results are not stored gives the command that
-measures them. The README's picture and its two tables are written by
+The README's picture and its two tables are written by
 
     PYTHONPATH=. python docs/results.py
 """
 
 from __future__ import annotations
 
-import textwrap
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import attacks
-import claims
-import crowds
-import fits
-import laboratory
 import learners
-import models
 import numpy as np
-import shifts
-import speeds
-import suites
-import worlds_for_models
+import studies
 from measured import (
     NotMeasured,
+    best,
     earned,
     folded,
+    foot,
     if_measured,
     leaders,
     picture,
@@ -40,17 +28,14 @@ from measured import (
     section,
     stored,
     training,
-    union,
-    whence,
-    whence_rows,
-    who_earns_most,
 )
 
-from recsys_env import SUITES, TASKS, WorldConfig, parallel_env
+from baselines.learners import PUBLISHED
+from recsys_env import SUITES, TASKS, WorldConfig, cli, parallel_env
 from recsys_env.config.tasks import suite_of
 from recsys_env.evaluation.plots import draw_curves, draw_intervals, draw_payoffs, draw_scores, draw_seeds
 from recsys_env.evaluation.runs import file_name
-from recsys_env.evaluation.statistics import interval
+from recsys_env.evaluation.statistics import by_seed, interval, scale_ends
 from recsys_env.evaluation.tables import (
     CROSS_PLAY,
     RANKING,
@@ -67,6 +52,7 @@ from recsys_env.evaluation.tables import (
     ranking_rows,
     spread,
 )
+from recsys_env.policies import ORACLES, knowledge
 
 README = Path(__file__).parent.parent / "README.md"
 README_PICTURE = README.parent / "docs" / "images" / "page.png"
@@ -79,9 +65,9 @@ SHOWN = (
     "visit_gap",
     "satisfaction",
 )  # metrics of a task's page
-# Tasks whose scores the README shows.
-IN_README = ("coverage-v0", "social-v1", "market-v0", "ecommerce-v1", "news-v1")
-CODE_WIDTH = 88  # characters of a line of code that the site shows without scrolling
+COLD = ("ndcg_new_users", "ndcg_known_users", "ndcg_cold_items", "ndcg_warm_items")
+COLD_TASKS = ("coldstart-v1", "news-v1", "grocery-v1")
+IN_README = ("coverage-v0", "social-v1", "market-v0", "ecommerce-v1", "news-v1")  # tasks whose scores it shows
 LEVELS = ("random", "static", "planner", "central", "joint", "equilibrium")  # policies drawn beside learners
 
 
@@ -92,32 +78,16 @@ def parts(folder: Path) -> dict[str, Callable[[], str]]:
         folder: of the plots that sections show, in the documentation's source.
     """
     sections: dict[str, Callable[[], str]] = {
-        "regret": regret,
-        "messages": messages,
-        "compatibility": compatibility,
-        "credit": credit,
-        "scorer": scorer,
-        "cluster": cluster,
         "evaluation": partial(evaluation, folder),
-        "learners": learned,
+        "learners": learners.table,
         "comparisons": learners.comparisons,
-        "short_runs": learners.short_runs,
         "sweep": learners.sweep,
-        "robustness": learners.robustness,
         "algorithms": learners.algorithms,
-        "claims": claimed,
         "tournament": partial(tournament, folder),
-        "reproduce": reproduce,
-        **crowds.parts(),
-        **fits.parts(),
-        **laboratory.parts(folder),
-        **worlds_for_models.parts(),
-        **models.parts(folder),
-        **shifts.parts(),
-        **attacks.parts(),
-        **speeds.parts(),
+        "cold_start": cold_start,
+        "suites": suites,
     }
-    return {name: partial(if_measured, section) for name, section in sections.items()}
+    return {name: partial(if_measured, section) for name, section in sections.items()} | studies.parts()
 
 
 # ------------------------------------------------------------------------------------------------ policies
@@ -128,11 +98,11 @@ def evaluation(folder: Path) -> str:
     report = stored("evaluation")
     return section(
         " ".join([*_leaders(report), "What 0 and 100 are on each task:"]),
-        suites.by_task(),
+        by_task(),
         *(text for suite in SUITES for text in _of_suite(report, suite, folder)),
         how=f"Normalised scores, {_runs(report)}, ± 95 % (t over runs), and where all tasks of a suite share one scale "
-        "their interquartile mean over these tasks (IQM) [95 % bootstrap]; * learns while it serves. The bootstrap "
-        f"resamples runs; the tasks stay the same. {_evaluation_source(report)}",
+        "their interquartile mean over these tasks (IQM) [95 % bootstrap over runs]; * learns while it serves. A score "
+        f"above 100 means that a better policy than the reference is known. {foot('evaluation')}",
     )
 
 
@@ -141,9 +111,9 @@ def _leaders(report: Mapping[str, Any]) -> list[str]:
     said = []
     for suite, found in report["aggregate"].items():
         over = {team: row["iqm"][0] for team, row in found["teams"].items()}
-        best = [f"{who} is `{team}`, with {over[team]:.0f} of 100" for who, team in leaders(over).items()]
+        of = [f"{who} is `{team}`, with {over[team]:.0f} of 100" for who, team in leaders(over).items()]
         said.append(
-            f"Over the {len(found['tasks'])} tasks of `{suite}` that were measured, {'; '.join(best)}. These are "
+            f"Over the {len(found['tasks'])} tasks of `{suite}` that were measured, {'; '.join(of)}. These are "
             "interquartile means of scores. An oracle reads what agents do not observe."
         )
     return said
@@ -152,23 +122,18 @@ def _leaders(report: Mapping[str, Any]) -> list[str]:
 def _of_suite(report: Mapping[str, Any], suite: str, folder: Path) -> list[str]:
     """The leaderboard of a suite, if some of its tasks were measured; over all of these only where they share one
     scale."""
-    played = [task for task in SUITES[suite].tasks if task in report["tasks"]]
-    if not played:
+    there = [task for task in SUITES[suite].tasks if task in report["tasks"]]
+    if not there:
         return []
     text = [f"### {SUITES[suite].title}", SUITES[suite].purpose]
     over = report["aggregate"].get(suite)
     if over:
         path = folder / f"leaderboard-{suite}.png"
         intervals = {team: row["iqm"] for team, row in over["teams"].items()}
-        draw_intervals(intervals, f"score over {len(played)} tasks (IQM), 95 %", path)
+        draw_intervals(intervals, f"score over {len(there)} tasks (IQM), 95 %", path)
         text.append(picture(path, f"score of each policy over the tasks of {suite}"))
-    else:
-        text.append(
-            "Its tasks have different scales, so there is no score over all of them: compare policies on each task."
-        )
-    text += filter(None, (suites.above_hundred(task, suites.scores_of(task)) for task in played))
     rows = [[f"`{team}`", *scores] for team, *scores in leaderboard_rows(report, suite)]
-    text.append(markdown(["policy", *(f"`{task}`" for task in played), *(["IQM"] if over else [])], rows))
+    text.append(markdown(["policy", *(f"`{task}`" for task in there), *(["IQM"] if over else [])], rows))
     if over:
         head = ["policy", "IQM", "mean", "P(better than the next)"]
         text.append(folded("Over all tasks, as numbers", markdown(head, aggregate_rows(report, suite))))
@@ -181,30 +146,52 @@ def _runs(report: Mapping[str, Any]) -> str:
     return f"{runs} runs of {first['episodes']} episodes"
 
 
-def _evaluation_source(report: Mapping[str, Any]) -> str:
-    rows = (row for task in report["tasks"].values() for row in task["teams"].values())
-    return whence(union(rows), "evaluation.json")
+def by_task(tasks: Iterable[str] = PUBLISHED) -> str:
+    """A row for each of these tasks: the two ends of its scale, what the reference 100 knows, the best policy that uses
+    observations only, and the best learner."""
+    rows = []
+    for name, suite in SUITES.items():
+        for task in suite.tasks:
+            if task in tasks:
+                low, high = scale_ends(cli.config_of(task))
+                ends = [f"`{low}`", f"`{high}`", knowledge(high)]
+                rows.append([f"`{task}`", f"`{name}`", *ends, _best_observing(task), _best_learner(task)])
+    last = ["what 100 knows", "the best untrained policy that uses observations only", "the best learner"]
+    return markdown(["task", "suite", "0", "100", *last], rows)
+
+
+def _best_observing(task: str) -> str:
+    teams = played().get(task, {"teams": {}})["teams"]
+    first = next((team for team in teams if team not in ORACLES), None)  # they are in order
+    return f"`{first}` {normalised(teams[first], 0)}" if first else "Not measured yet"
+
+
+def _best_learner(task: str) -> str:
+    """The learner with the highest score; the interval of the reference 100 is added to its own, because learners play
+    other episodes."""
+    rows = {name: of["tasks"][task]["reward"] for name, of in training()["learners"].items() if task in of["tasks"]}
+    if not rows or task not in played():
+        return "Not measured yet"
+    low, high = (played()[task]["teams"][end] for end in scale_ends(cli.config_of(task)))
+    unit, name = 100 / (high["mean"] - low["mean"]), max(rows, key=lambda name: float(rows[name]["mean"]))
+    width = None if rows[name]["ci95"] is None else unit * (rows[name]["ci95"] + high["ci95"])
+    return f"`{name}` {spread({'mean': unit * (rows[name]['mean'] - low['mean']), 'ci95': width}, 0)}"
 
 
 def task_scores(task: str, folder: Path) -> str:
-    """Scores of policies and learners on one task, with plots, or how to measure them."""
-    text, found = [], played().get(task)
-    if found:
-        text.append(_policies(task, found, folder))
-    else:
-        text.append(str(NotMeasured("evaluation")).replace("evaluate ", f"evaluate --tasks {task} "))
+    """Scores of policies and learners on one task, with plots."""
+    found = played().get(task)
+    text = [_policies(task, found, folder)] if found else [str(NotMeasured("evaluation"))]
     trained = {name: of["tasks"][task] for name, of in training()["learners"].items() if task in of["tasks"]}
     if trained:
         levels = {name: mean for name, mean in earned(task).items() if name in LEVELS}
         runs = {name: row["runs"]["trained"] for name, row in trained.items()}
         draw_seeds(task, runs, levels, folder / f"seeds-{task}.png")
         draw_curves(task, {name: row["curve"] for name, row in trained.items()}, folder / f"curves-{task}.png", levels)
-        most = who_earns_most({name: row["reward"] for name, row in trained.items()})
         text += [
-            f"Of the learners {most}, per agent and episode.",
+            f"Of the learners {best({name: row['reward'] for name, row in trained.items()})} earns the most.",
             picture(folder / f"seeds-{task}.png", f"reward of each seed of the learners on {task}"),
             learners.on_task(task, trained),
-            *filter(None, [suites.above_hundred(task, suites.scores_of_learners(task))]),
             "Learning curves, with policies as dashed lines:",
             picture(folder / f"curves-{task}.png", f"learning curves on {task}"),
         ]
@@ -214,84 +201,45 @@ def task_scores(task: str, folder: Path) -> str:
 def _policies(task: str, found: Mapping[str, Any], folder: Path) -> str:
     """Every policy on one task."""
     draw_scores(task, found, folder / f"scores-{task}.png")
-    shown = {name: values for name in SHOWN if (values := platform_values(found, name))}
-    rows = []
-    for i, (team, row) in enumerate(found["teams"].items()):
-        said = [spread(value) if (value := values[i]) else "—" for values in shown.values()]
-        rows.append([f"`{marked(team, row['learns'])}`", spread(row), normalised(row), *said])
     bests = [
         f"{who} is `{team}` ({spread(found['teams'][team])})"
         for who, team in leaders({team: row["mean"] for team, row in found["teams"].items()}).items()
     ]
-    runs = max(len(row["runs"]) for row in _rows(found))
-    how = (
-        f"{runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; metrics are of "
-        f"the whole platform. {whence(union(_rows(found)), 'evaluation.json')}"
-    )
+    runs = max(len(row["runs"]) for row in found["teams"].values())
     return section(
         f"On this task {' and '.join(bests)}.",
         picture(folder / f"scores-{task}.png", f"individual reward of each policy on {task}"),
-        *filter(None, [suites.above_hundred(task, suites.scores_of(task))]),
-        markdown(["policy", "individual reward", "score", *map(arrow, shown)], rows),
-        how=how,
+        _metrics(found, SHOWN, 2),
+        how=f"{runs} runs of {found['episodes']} episodes, ± 95 % (t over runs); * learns while it serves; metrics are "
+        f"of the whole platform. {foot('evaluation')}",
     )
 
 
-def _rows(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(task["teams"].values())
-
-
-def regret() -> str:
-    result = stored("regret")
+def _metrics(found: Mapping[str, Any], names: Sequence[str], digits: int) -> str:
+    """A row for each policy on a task: reward, score, and the platform's values of some metrics."""
+    shown = {name: values for name in names if (values := platform_values(found, name))}
     rows = [
-        [f"every slate of a small world, lambda = {name}", f"{row['regret_percent']:.4f}"]
-        for name, row in result["enumerated"].items()
+        [
+            *(f"`{marked(team, row['learns'])}`", spread(row), normalised(row)),
+            *(spread(values[i], digits) if values[i] else "—" for values in shown.values()),
+        ]
+        for i, (team, row) in enumerate(found["teams"].items())
     ]
-    for task, kinds in result["one_swap"].items():
-        rows += [[f"one swap in `{task}`, {kind}", f"{row['regret_percent']:.4f}"] for kind, row in kinds.items()]
-    worst = max(float(percent) for _, percent in rows)
-    return section(
-        f"`greedy` comes within {worst:.2g} % of the best slate's reward, in every case that was tried.",
-        markdown(["against", "regret, %"], rows),
-        how=f"Regret is what the best slate earns beyond `greedy`'s. {whence(result, 'regret.json')}",
-    )
+    return markdown(["policy", "individual reward", "score", *map(arrow, shown)], rows)
 
 
-def learned() -> str:
-    """The learners' scores, and on how many tasks one of them beats the best fixed ranking."""
-    return "\n\n".join(filter(None, [_above_static(), learners.table()]))
-
-
-def _above_static() -> str:
-    """On how many tasks of each suite a learner earns more than `static`, and which learner that is."""
-    said = []
-    for suite in SUITES:
-        found = dict(suites.claims_of(suite)).get("The best trained team earns more than `static`")
-        if found:
-            held = {name: lead for name, lead in found.items() if claims.holds({name: lead})}
-            best = Counter(name.partition(": ")[2] for name in held)
-            named = f" ({', '.join(f'`{learner}` {count}' for learner, count in best.most_common())})" if best else ""
-            said.append(f"{len(held)} of {len(found)} tasks of `{suite}`{named}")
-    if not said:
-        return ""
-    return (
-        f"On {' and on '.join(said)} the best trained learner earns more than `static`, by more than the interval of "
-        "the difference."
-    )
-
-
-def claimed() -> str:
-    """The claims, and how many of them hold on most tasks."""
-    found = [claim for suite in SUITES for claim in suites.claims_of(suite)]
-    table = learners.claims()
-    mostly = sum(claims.holds(differences) > len(differences) / 2 for _, differences in found)
-    return f"{mostly} of {len(found)} claims hold on most tasks of their suite, beyond their intervals.\n\n{table}"
+def cold_start() -> str:
+    """How policies rank for new and known users, and cold and warm items."""
+    tables = [f"`{task}`:\n\n{_metrics(played()[task], COLD, 3)}" for task in COLD_TASKS if task in played()]
+    return section(*tables, how=f"Of the whole platform, ± 95 % (t over runs). {foot('evaluation')}")
 
 
 def tournament(folder: Path) -> str:
+    """Payoffs of policies against and with each other."""
     sections = []
-    games = {name: result for name, result in stored("tournament").items() if suite_of(name)}
-    for name, result in games.items():
+    for name, result in stored("tournament").items():
+        if not suite_of(name):
+            continue
         what, settings = "individual reward of the row's policy against the column's", result["origin"]["settings"]
         if result["cooperative"]:
             what = "team reward per agent, the row's policy in one seat, the column's in the others"
@@ -300,166 +248,55 @@ def tournament(folder: Path) -> str:
         over = (CROSS_PLAY, cross_play_rows(result)) if result["cooperative"] else (RANKING, ranking_rows(result))
         sections.append(
             section(
-                f"`{name}`: {_tournament_found(result)}",
+                f"`{name}`:",
                 picture(path, f"payoffs of {name}"),
                 markdown(*over),
                 folded("Payoffs with intervals", markdown(["", *map(brief, result["payoff"])], payoff_rows(result))),
-                how=f"{len(settings['seeds'])} runs of {settings['episodes']} episodes: {what}. "
-                f"{whence(result['origin'], 'tournament.json')}",
+                how=f"{len(settings['seeds'])} runs of {settings['episodes']} episodes: {what}. {foot('tournament')}",
             )
         )
     return "\n\n".join(sections)
 
 
-def _tournament_found(result: Mapping[str, Any]) -> str:
-    if not result["cooperative"]:
-        (best, earned, _), *_ = ranking_rows(result)
-        mass = result["alpha_rank"]
-        top = max(mass, key=lambda policy: mass[policy])
-        return (
-            f"`{best}` earns most against the others, {earned}, and alpha-rank puts the most mass, {mass[top]:.2f}, on "
-            f"`{brief(top)}`."
-        )
-    (_, together, mixed, gap), *_ = cross_play_rows(result)
-    return f"teams of one policy earn {together} per agent, mixed teams {mixed}: a gap of {gap}."
-
-
-def reproduce() -> str:
-    """The commands that the stored scores come from."""
-    rows = [row for task in stored("evaluation")["tasks"].values() for row in task["teams"].values()]
-    with suppress(NotMeasured):
-        rows += stored("tournament").values()
-    indent, goes_on = " " * 4, " \\"
-    width = CODE_WIDTH - len(indent) - len(goes_on)
-    wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
-    commands = "\n".join(f"{goes_on}\n{indent}".join(wrap(command)) for command in union(rows)["command"])
-    return (
-        "Each row of `benchmarks/results/evaluation.json` has its settings, command, commit, date, processor and "
-        f"versions. The commands:\n\n```text\n{commands}\n```\n\n"
-        "`python -m recsys_env evaluate --out FOLDER` and `python -m benchmarks.take_in FOLDER` add rows of one's own; "
-        "`python -m baselines reference` trains what is missing of the learners."
-    )
-
-
-# ------------------------------------------------------------------------------------------------ libraries
-
-
-def compatibility() -> str:
-    result = stored("compatibility")
-    rows: list[Sequence[str]] = []
-    for library, row in result["libraries"].items():
-        versions = list(row.get("versions", {}).items())[: row.get("named", 1)]
-        named = ", ".join(f"{name} {number}" for name, number in versions) or library
-        if "rows" not in row or row.get("error"):
-            rows.append([named, "—", "failed, see the raw file", "", "", ""])
-        for run in row.get("rows", []):
-            learned, reward = "yes" if run["learned"] else "no", f"{run['before']:.3f} → {run['after']:.3f}"
-            steps = [f"{run['agent_steps']:,}", f"{run['agent_steps'] / run['seconds']:,.0f}"]
-            rows.append([named, run["algorithm"], learned, reward, *steps])
-    tried = [run["learned"] for row in result["libraries"].values() for run in row.get("rows", ())]
-    how = (
-        "Reward: per agent and tick, untrained → trained, of a team in `duel-v1` whose moods follow the last click at "
-        f"once (`benchmarks.compat.DILEMMA`). Learned: the reward exceeds {result['settings']['learned_above']} with "
-        "one of three seeds, and the row shows the first that does. Several seeds are allowed because training may "
-        "also end in the other equilibrium, in which both agents show Y. TRL, verifiers and OpenEnv train a language "
-        "model of two layers, from random weights, that answers with a title (`benchmarks.compat.tiny`). "
-        f"{whence_rows(result['libraries'], 'compatibility.json')}"
-    )
-    head = ["library", "algorithm", "learned", "reward", "agent-steps", "agent-steps/s"]
-    extras = [[f"`{extra}`", row.get("ended") or "failed, see the raw file"] for extra, row in result["extras"].items()]
-    return section(
-        f"{sum(tried)} of {len(tried)} pairs of library and algorithm learned to cooperate in a small dilemma.",
-        markdown(head, rows),
-        markdown(["extra", "result of the tests that need it"], extras),
-        how=how,
-    )
-
-
-def messages() -> str:
-    result = stored("messages")
-    names = (("messages heard", "heard"), ("messages cut", "cut"), ("gain", "gain"))
-    rows = [[name, spread(result[key])] for name, key in names]
-    settings, ends = result["settings"], result["ends"]
-    how = (
-        f"Mean reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
-        f"agent-steps each (random {ends['random']:.1f}, myopic oracle {ends['greedy']:.1f}). "
-        f"{whence(result, 'messages.json')}"
-    )
-    means = (
-        f"A team that hears its messages earns {spread(result['heard'])}, one whose messages are cut "
-        f"{spread(result['cut'])}: a gain of {spread(result['gain'])}."
-    )
-    return section(means, markdown(["team", "reward"], rows), how=how)
-
-
-def credit() -> str:
-    result = stored("credit")
-    settings = result["settings"]
-    kinds = {
-        "user_slots": "along user slots",
-        "ticks": "along ticks",
-        "myopic": "gamma = 0",
-        "gain": "gain over gamma = 0",
-    }
-    rows = [[f"`{name}`", *(spread(row[kind]) for kind in kinds)] for name, row in result["tasks"].items()]
-    how = (
-        f"Individual reward per agent and episode, {settings['seeds']} seeds, {settings['agent_steps'] / 1e6:.1f} M "
-        f"agent-steps each{', with ' + ' '.join(settings['set']) if settings['set'] else ''}. "
-        f"{whence_rows(result['tasks'], 'credit.json')}"
-    )
-    means = " ".join(_credit_found(name, row) for name, row in result["tasks"].items())
-    return section(means, markdown(["task", *kinds.values()], rows), how=how)
-
-
-def _credit_found(task: str, row: Mapping[str, Any]) -> str:
-    """Whether these runs tell the two ways of credit apart, paired by seed."""
-    apart = interval(np.array(row["user_slots"]["runs"]) - np.array(row["ticks"]["runs"]))
-    mean, width = apart["mean"], apart["ci95"]
-    if mean is None or width is None or abs(mean) <= width:
-        return f"On `{task}` these seeds do not tell the two ways apart (user slots less ticks {spread(apart)})."
-    return f"On `{task}` {'user slots' if mean > 0 else 'ticks'} earn more (user slots less ticks {spread(apart)})."
-
-
-def scorer() -> str:
-    """How PPO learns with the packaged scorer, and with a network of the flat vector."""
-    result = stored("scorer")
-    settings, gains = result["settings"], result["gains"]
-    compared = {name: interval(np.array(means)) for name, means in result["compared"].items()}
-    kinds = {"scorer": "`SlatePolicy`, the packaged scorer", "flat": '`"MlpPolicy"`, of the flat vector'}
-    ends = {kind: np.array([[reward for _, reward in run] for run in result["curves"][kind]]) for kind in kinds}
-    steps = [point for point, _ in result["curves"]["scorer"][0]]
-    rows = [
-        [f"{step:,}", *(" to ".join(dict.fromkeys(f"{each:.1f}" for each in (at.min(), at.max()))) for at in column)]
-        for step, *column in zip(steps, *(ends[kind].T for kind in kinds), strict=True)
-    ]
-    means = (
-        f"On `{settings['task']}` PPO with the packaged scorer earns {ends['scorer'][:, -1].mean():.1f} after "
-        f"{steps[-1] / 1e6:.1f} M agent-steps, and the same PPO with a network of the flat vector "
-        f"{ends['flat'][:, -1].mean():.1f}. The policy `content` earns {spread(compared['content'])}, and `random` "
-        f"{spread(compared['random'])}. On the same episodes, seed by seed, the scorer earns {spread(gains['scorer'])} "
-        f"more than `content`. An untrained scorer already earns {ends['scorer'][:, 0].mean():.1f}, because most "
-        "features speak for a candidate, and any network that gives all candidates the same weights tends to rank them "
-        "alike."
-    )
-    how = (
-        f"Mean individual reward per agent and episode over the {settings['episodes']} held-out episodes of each seed, "
-        f"the lowest and the highest of {settings['seeds']} seeds; intervals are over seeds. The settings are those of "
-        f"the example for stable-baselines3. {whence(result, 'scorer.json')}"
-    )
-    return section(means, markdown(["agent-steps", *kinds.values()], rows), how=how)
-
-
-def cluster() -> str:
-    result = stored("ray-two-nodes")
-    runners, curve = " and ".join(map(str, result["env_runners"].values())), result["curve"]
-    return (
-        f"Two nodes that the command starts on one machine, with {runners} env runners: reward per agent and tick of "
-        f"`{result['settings']['task']}` {curve[0][1]:.3f} → {curve[-1][1]:.3f} after {curve[-1][0]:,} agent-steps in "
-        f"{result['seconds']:.0f} s. {whence(result, 'ray-two-nodes.json')}"
-    )
-
-
 # ------------------------------------------------------------------------------------------------ tasks
+
+
+def suites() -> str:
+    """Each suite with its purpose and tasks, then each example with the reason why it is in none."""
+    lines = [
+        f"- **{suite.title}** (`{name}`). {suite.purpose} {', '.join(f'`{task}`' for task in suite.tasks)}."
+        for name, suite in SUITES.items()
+    ]
+    examples = [f"- `{task}`. {reason(task)}" for task in TASKS if not suite_of(task)]
+    return "\n".join(
+        [
+            *lines,
+            "\nThe other tasks are examples, without scores on the leaderboard. Why each is in no suite:\n",
+            *examples,
+        ]
+    )
+
+
+def reason(task: str) -> str:
+    """Why a task is in no suite: looking ahead gains nothing in it, or it ranks policies as a task in a suite does."""
+    if task not in played():
+        return "Not measured yet."
+    ours, theirs = (by_seed(played()[task]["teams"][team]) for team in ("planner", "greedy"))
+    gain = interval(np.array([ours[seed] - theirs[seed] for seed in ours if seed in theirs]))
+    if gain["mean"] <= (gain["ci95"] or 0):
+        return f"Looking ahead gains nothing in it that was found: `planner` earns {spread(gain)} more than `greedy`."
+    alike = {other: likeness(task, other) for other in SUITES["ranking"].tasks if other in played()}
+    nearest = max(alike, key=lambda other: alike[other])
+    return f"It ranks policies much as `{nearest}` does (Spearman's ρ {alike[nearest]:.2f})."
+
+
+def likeness(one: str, other: str) -> float:
+    """Spearman's rank correlation of two tasks: of the rewards of all policies that use observations only."""
+    from scipy.stats import spearmanr
+
+    ours, theirs = (played()[task]["teams"] for task in (one, other))
+    both = [team for team in ours if team in theirs and team not in ORACLES]
+    return float(spearmanr(*([of[team]["mean"] for team in both] for of in (ours, theirs)))[0])
 
 
 def tasks(named: str) -> str:
@@ -498,40 +335,27 @@ def clicked_page(task: str, render_mode: str) -> Any:
 
 
 def readme_parts(path: Path = README) -> None:
-    """Put the README's tables between their markers, `<!-- tasks -->` and `<!-- /tasks -->`, and so on.
-
-    Raises:
-        ValueError: it has no such markers.
-    """
+    """Put the README's tables between their markers, `<!-- tasks -->` and `<!-- /tasks -->`, and so on."""
     text = path.read_text(encoding="utf-8")
-    parts = {"tasks": tasks("`{}`"), "scores": if_measured(_readme_scores)}
-    for name, body in parts.items():
+    for name, body in {"tasks": tasks("`{}`"), "scores": if_measured(_readme_scores)}.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        if begin not in text or end not in text:
-            raise ValueError(f"{path.name} has no markers {begin} and {end}")
         head, rest = text.split(begin)
         text = f"{head}{begin}\n{body}\n{end}{rest.split(end)[1]}"
     path.write_text(text, encoding="utf-8")
 
 
 def readme_picture(path: Path = README_PICTURE) -> None:
-    """Draw the page of the README's first example. The file also holds the page as text, which a test compares."""
+    """Draw the page of the README's first example."""
     from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
 
-    said = PngInfo()
-    said.add_text("page", clicked_page("ecommerce-v1", "ansi"))
-    drawn = Image.fromarray(clicked_page("ecommerce-v1", "rgb_array"))
-    drawn.quantize(64).save(path, optimize=True, pnginfo=said)
+    Image.fromarray(clicked_page("ecommerce-v1", "rgb_array")).quantize(64).save(path, optimize=True)
 
 
 def _readme_scores() -> str:
     """The scales of some tasks and who scores most there, after what the scores say."""
     report = stored("evaluation")
-    said = [*_leaders(report), _above_static()]
-    above = (suites.above_hundred(task, suites.scores_of(task)) for task in IN_README)
-    notes = [f"Policies: {_runs(report)} on each task; ± 95 %. Learners: 5 or 10 trainings.", *filter(None, above)]
-    return f"{' '.join(filter(None, said))}\n\n{suites.by_task(IN_README)}\n\n{' '.join(notes)}"
+    note = f"Policies: {_runs(report)} on each task; ± 95 %. Learners: 5 or 10 trainings."
+    return f"{' '.join(_leaders(report))}\n\n{by_task(IN_README)}\n\n{note}"
 
 
 if __name__ == "__main__":

@@ -337,3 +337,40 @@ def assignments(changes: Sequence[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             fields_of_group[last] = word
     return fields
+
+
+# ------------------------------------------------------------------------------------------------ progress
+
+
+class Progress:
+    """Shows how much of something is done: as a bar in a terminal, elsewhere as a line at every tenth of it.
+
+    Args:
+        total: of the units to do.
+        unit: what is counted.
+        done: units that were done before.
+    """
+
+    def __init__(self, total: int, unit: str, done: int = 0) -> None:
+        self._total, self._unit, self._done = total, unit, done
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, initial=done, unit=unit, unit_scale=True, dynamic_ncols=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, done: int, said: str = "") -> None:
+        """Show that so many units are done in all, and what else there is to say."""
+        before, self._done = self._done, done
+        if self._bar is not None:
+            self._bar.set_postfix_str(said, refresh=False)
+            self._bar.update(done - before)
+        elif 10 * done // self._total > 10 * before // self._total:
+            print(f"{done:,} of {self._total:,} {self._unit}s: {said}", file=sys.stderr, flush=True)

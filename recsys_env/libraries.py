@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -21,3 +23,17 @@ def library(name: str, extra: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(f'this needs {name.split(".")[0]}: pip install "recsys_env[{extra}]"') from error
+
+
+@contextmanager
+def needed(what: str, install: str, more: str = "") -> Iterator[None]:
+    """Say what to install where an import of this block fails.
+
+    Args:
+        what: what needs the libraries, for the message.
+        install: what brings them, such as "recsys_env[train]"; `more` is said behind it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(f'{what} needs {error.name}: pip install "{install}"{more}') from error

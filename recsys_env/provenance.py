@@ -1,19 +1,24 @@
-"""Where a measured number comes from: command, commit, versions, processor."""
+"""Where a measured number comes from: command, commit, versions, processor, and the digest of each task played."""
 
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from .addresses import without_secrets
+from .config.tasks import TASKS
 
 LIBRARIES = (
     "recsys_env",
@@ -54,6 +59,41 @@ def provenance() -> dict[str, Any]:
         },
         "processor": _processor(),
         "cores": os.cpu_count(),
+    }
+
+
+def task_digests(*results: Any) -> dict[str, str]:
+    """The digest of each shipped task that is named in some results, which are JSON values. A result whose digest of a
+    task is another one than today's was played on another game."""
+    text = json.dumps(results)
+    return {task: task_digest(task) for task in TASKS if re.search(rf'"{re.escape(task)}(?![\w-])', text)}
+
+
+@cache
+def task_digest(task: str) -> str:
+    """Digest of what a shipped task plays: the fields that its config sets, and its frozen trajectory."""
+    said = json.dumps([_set_fields(TASKS[task]), frozen_play().get(task)], sort_keys=True, default=dict)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+@cache
+def frozen_play() -> dict[str, str]:
+    """Task -> SHA-256 of its frozen trajectory, which tests/test_frozen_tasks.py plays."""
+    file = Path(__file__).parent / "config" / "frozen_play.json"
+    return json.loads(file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def _set_fields(value: Any) -> Any:
+    """The fields of a config that differ from their defaults, so that a new field changes no digest."""
+    if isinstance(value, tuple):
+        return [_set_fields(item) for item in value]
+    if not is_dataclass(value):
+        return value
+    own = {field: getattr(value, field.name) for field in fields(value) if field.name != "description"}
+    return {
+        field.name: _set_fields(mine)
+        for field, mine in own.items()
+        if mine != (field.default if field.default_factory is MISSING else field.default_factory())
     }
 
 

@@ -47,33 +47,6 @@ def stacked(by_agent: dict[str, Any]) -> np.ndarray:
     return np.stack(list(by_agent.values()), axis=1)
 
 
-@pytest.mark.parametrize(("task", "changes"), [*TASKS, ("ecommerce-v1", {})])
-def test_agents_are_those_of_the_batch(task: str, changes: dict[str, Any]) -> None:
-    rows, envs = AgileRLVecEnv(vector_env(task, B, horizon=7, **changes)), vector_env(task, B, horizon=7, **changes)
-    masked = envs.config.mask_actions
-    for agent in rows.agents:
-        rows.action_space(agent).seed(0)
-    observed, infos = rows.reset(seed=5)
-    expected, report = envs.reset(seed=5)
-    for tick in range(1, 17):
-        np.testing.assert_array_equal(stacked(observed), expected["observation"] if masked else expected)
-        np.testing.assert_array_equal(
-            np.stack([infos[agent]["active"] for agent in rows.agents], axis=1), report["active"]
-        )
-        if masked:
-            np.testing.assert_array_equal(
-                np.stack([infos[agent]["action_mask"] for agent in rows.agents], axis=1), expected["action_mask"]
-            )
-        assert all(rows.observation_space(agent).contains(observed[agent]) for agent in rows.agents)
-        actions = sampled(rows)
-        observed, rewards, terminated, truncated, infos = rows.step(actions)
-        expected, expected_rewards, _, ended, report = envs.step(stacked(actions))
-        np.testing.assert_array_equal(stacked(rewards), expected_rewards)
-        assert not stacked(terminated).any()
-        assert (stacked(truncated) == (tick % 7 == 0)).all()
-        assert ended.all() == (tick % 7 == 0)
-
-
 @pytest.mark.parametrize("masked", [False, True])
 def test_the_buffer_holds_the_last_observation_of_an_episode(masked: bool) -> None:
     envs = vector_env("social-v1", B, slots=1, horizon=3, mask_actions=masked)
@@ -117,21 +90,6 @@ def test_maddpg_trains_and_keeps_to_the_masks(task: str, changes: dict[str, Any]
         for agent in rows.agents:
             assert np.take_along_axis(infos[agent]["action_mask"], np.asarray(actions[agent])[:, None], 1).all()
         observed, _, _, _, infos = rows.step(actions)
-
-
-def test_actions_that_are_none_are_refused() -> None:
-    rows = AgileRLVecEnv(vector_env("duel-v1", B))
-    rows.reset(seed=0)
-    actions = sampled(rows)
-    first = rows.agents[0]
-    for given, error, message in (
-        ({first: actions[first]}, KeyError, "no action for"),
-        ({**actions, "zz": actions[first]}, KeyError, "unknown agent 'zz'"),
-        ({**actions, first: actions[first] + 0.9}, TypeError, "actions have dtype float64"),
-        (None, TypeError, "actions = None must be a dict"),
-    ):
-        with pytest.raises(error, match=message):
-            rows.step(given)
 
 
 def test_maddpg_refuses_slates() -> None:

@@ -15,7 +15,7 @@ from benchmarl.experiment import Experiment
 from benchmarl.models.mlp import MlpConfig
 from torchrl.envs.utils import check_env_specs
 
-from baselines.algorithms import ALGORITHMS, QMIX
+from baselines.algorithms import ALGORITHMS
 from baselines.benchmarl_learner import BenchMARLLearner, experiment_config
 from baselines.train import train
 from baselines.training import begin
@@ -24,7 +24,6 @@ from benchmarks.compat.benchmarl import CONFIGS, make_experiment, own_rewards
 from recsys_env import TASKS
 from recsys_env.adapters.benchmarl import BenchMARLTask, CandidateScorerConfig
 from recsys_env.adapters.scorer import CandidateScorer
-from recsys_env.cli import assignments
 from recsys_env.evaluation import episode_returns
 
 pytestmark = [
@@ -144,56 +143,6 @@ def test_a_policy_is_stored(tmp_path: Path, algorithm: str, task: str) -> None:
     np.testing.assert_allclose(stored.sum(1), own_rewards(experiment, 3, 7), rtol=1e-5)
 
 
-def test_values_are_added_up_over_roles_too(tmp_path: Path) -> None:
-    """One agent per role: added up within a role, as an option has it, VDN would be IQL to the bit."""
-    networks = {}
-    for algorithm in ("iql", "vdn"):
-        for by_role in (False, True):
-            task = BenchMARLTask("journey-v1", {"horizon": 20, "slots": 1}, by_role=by_role)
-            experiment = small_experiment(tmp_path, algorithm, task)
-            assert len(experiment.group_map) == (3 if by_role else 1)
-            experiment.run()
-            networks[algorithm, by_role] = torch.cat([p.detach().flatten() for p in experiment.policy.parameters()])
-    assert torch.equal(networks["iql", True], networks["vdn", True])
-    assert not torch.equal(networks["iql", False], networks["vdn", False])
-
-
-def test_it_learns_beside_others(tmp_path: Path) -> None:
-    learner = prepare(tmp_path, "qmix", "journey-v1", "horizon=20", "slots=1", background=("item_0=content",))
-    assert learner.experiment.group_map == {"agents": ["entrance_0", "cart_0"]}
-    learner.learn(256, lambda point: None)
-    learner.save(learner.training.out)
-    assert episode_returns(learner.training.config, learner.training.team(str(tmp_path / "run")), 2, 0).shape == (2, 3)
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "task", "timesteps", "enough", "changes"),
-    [
-        # By queries; random ones earn 2.4, the untrained network's mean 1.1.
-        ("ippo-roles", "ecommerce-v1", 400_000, 4, ()),
-        # From 288 beyond what is quick to learn, that the hook sells (290), to planning (384).
-        ("maddpg", TASK, 400_000, 350, DILEMMA),
-        ("masac", TASK, 160_000, 350, DILEMMA),
-        ("iql", TASK, 160_000, 350, DILEMMA),
-        ("vdn", TASK, 160_000, 350, DILEMMA),
-    ],
-)
-def test_algorithms_raise_the_reward(
-    tmp_path: Path, algorithm: str, task: str, timesteps: int, enough: float, changes: tuple[str, ...]
-) -> None:
-    """From a seed whose untrained network does not play well by chance."""
-    fields = assignments((*changes, "reward.sharing=1.0"))
-    known = BenchMARLTask(task, fields, reward_scale=10.0, by_role=algorithm == "ippo-roles")
-    agents, settings = known.world.num_agents, {"gamma": 0.9, **({"lr": 5e-4} if algorithm == "maddpg" else {})}
-    experiment = make_experiment(algorithm, known, timesteps // agents, "cpu", 1, tmp_path, **settings)
-    before = own_rewards(experiment, 30, 1_000_004) / agents
-    experiment.run()
-    after = own_rewards(experiment, 30, 1_000_004) / agents
-    assert after.mean() > enough > before.mean()
-    gain = (after - before).numpy()
-    assert gain.mean() > 5 * 1.96 * gain.std(ddof=1) / len(gain) ** 0.5
-
-
 @pytest.mark.parametrize(
     ("algorithm", "task", "timesteps", "enough", "changes"),
     [("mappo", "ecommerce-v1", 400_000, 4, ()), ("qmix", TASK, 160_000, 350, DILEMMA)],  # as above
@@ -213,17 +162,3 @@ def test_training_raises_the_reward(
     result = train(ALGORITHMS[algorithm](task, **settings))
     assert result["after"]["mean"] > enough > result["before"]["mean"]
     assert result["gain"]["mean"] > 5 * result["gain"]["ci95"]
-
-
-def test_it_cannot_resume(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {
-        "out": tmp_path,
-        "timesteps": 256,
-        "num_envs": 4,
-        "eval_episodes": 2,
-        "compare": ("random",),
-        "device": "cpu",
-    }
-    train(QMIX("duel-v1", **settings))
-    with pytest.raises(ValueError, match="qmix cannot resume: what benchmarl keeps"):
-        train(QMIX("duel-v1", resume=True, **settings))

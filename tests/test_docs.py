@@ -3,21 +3,18 @@ and option exists; every link leads somewhere; nothing has been left out of the 
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import re
 import shlex
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from benchmarks.compat.snippets import ROOT, blocks, needs, pages
-from recsys_env import TASKS
 
 PAGES = [page for page in pages() if page.name != "README.md"]
 WITH_CODE = [page for page in PAGES if blocks(page)]
@@ -25,10 +22,6 @@ WITH_CODE = [page for page in PAGES if blocks(page)]
 TRAINERS = [
     ROOT / "docs" / "training" / f"{name}.md"
     for name in ("sb3", "pettingzoo", "torchrl", "rllib", "skrl", "tianshou", "openspiel")
-]
-# The same with libraries that need environments of their own, in which `benchmarks.compat.snippets` compares the two.
-TRAINERS_ELSEWHERE = [
-    ROOT / "docs" / "training" / f"{name}.md" for name in ("benchmarl", "agilerl", "xuance", "pufferlib")
 ]
 # Pages that solve games, train, compile code of their own, or play long episodes.
 LONG = tuple(
@@ -46,7 +39,6 @@ LONG = tuple(
         "watching",
     )
 )
-PICTURE = r"!\[[^\]]*\]\(([^)\s]+)\)"
 
 
 def named(page: Path) -> str:
@@ -110,14 +102,6 @@ def test_blocks_run(
         assert names["trained"] > names["random"]
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=named(page)) for page in [*TRAINERS, *TRAINERS_ELSEWHERE]])
-def test_pages_of_trainers_say_what_they_reach_beside_random_play(page: Path) -> None:
-    trees = [ast.parse(block) for block in blocks(page)]
-    names = {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert {"trained", "random"} <= names
-
-
-WIDTH = 88  # what the site shows of a line of code without scrolling
 OUTPUT = re.compile(  # before the next block and heading
     r"^```python\n((?:(?!^```).*\n)*)^```\n(?:(?!^```|^#).*\n)*^```text\n((?:(?!^```).*\n)*)^```$", flags=re.MULTILINE
 )
@@ -126,54 +110,6 @@ OUTPUT = re.compile(  # before the next block and heading
 def outputs(page: Path) -> dict[str, str]:
     """Blocks of a page, and what it shows that they print."""
     return dict(OUTPUT.findall(page.read_text(encoding="utf-8")))
-
-
-FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-
-
-def too_wide(text: str) -> list[str]:
-    """The lines of code of a page that the site cuts."""
-    return [
-        f"{len(line)}: {line}"
-        for language, block in FENCED.findall(text)
-        if not language.startswith("{")  # a directive, which is no code
-        for line in block.splitlines()
-        if len(line) > WIDTH
-    ]
-
-
-def test_no_line_of_code_is_cut() -> None:
-    wide = [f"{named(page)}: {line}" for page in pages() for line in too_wide(page.read_text())]
-    assert not wide, "\n".join(wide)
-
-
-def test_no_line_of_generated_code_is_cut() -> None:
-    pytest.importorskip("sphinx")
-    pytest.importorskip("PIL")
-    generate, results = pytest.importorskip("generate"), pytest.importorskip("results")
-    made = [*map(generate.make_text, TASKS), results.reproduce()]
-    assert all(FENCED.search(text) for text in made)
-    assert [line for text in made for line in too_wide(text)] == []
-
-
-def test_every_tutorial_shows_what_it_prints() -> None:
-    without = [page.name for page in (ROOT / "docs" / "tutorials").glob("*.md") if len(outputs(page)) < 2]
-    assert without == []
-
-
-@pytest.mark.parametrize("name", ["sb3", "own_ppo"])
-def test_trainings_of_tutorials_are_measured_as_printed(name: str) -> None:
-    """Their code has not changed since, pages show what the first seed printed, and every seed clearly beats random."""
-    first_runs = pytest.importorskip("first_runs")
-    stored = first_runs.measured(name)
-    assert stored["code"] == first_runs.digest(name), f"run {stored['source']['command']}"
-    assert list(outputs(ROOT / "docs" / first_runs.PAGES[name]).values()) == stored["runs"][0]["printed"]
-    assert len(stored["runs"]) >= 5
-    for run in stored["runs"]:
-        (trained, width), (random, other) = run["scores"]["trained"], run["scores"]["random"]
-        assert trained - width > random + other
-    for curve in stored["runs"][0]["seconds"]:  # the median is what pages quote: the first run imports its libraries
-        assert np.median([run["seconds"][curve] for run in stored["runs"]]) < 10
 
 
 # ------------------------------------------------------------------------------------------------ commands
@@ -213,33 +149,6 @@ def test_commands_exist_and_know_their_options(page: str, line: str, capsys: pyt
         assert option in shown.out, f"{page}: {module} {' '.join(chosen)} has no {option}"
 
 
-class Checked(Exception):
-    """The policies can play their tasks, and nothing was played."""
-
-
-EVALUATIONS = {
-    (page, line)
-    for page, line in commands()
-    if re.match("recsys_env (evaluate|tournament) ", line) and not re.search("my_|podcast|FOLDER|llm:|runs/|npz", line)
-}
-
-
-@pytest.mark.parametrize(("page", "line"), sorted(EVALUATIONS))
-def test_policies_of_commands_can_play_their_tasks(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for library in ("tyro", "scipy", "rich", "pyspiel", "networkx", "matplotlib"):
-        pytest.importorskip(library)
-    runs = importlib.import_module("recsys_env.evaluation.runs")
-
-    def check(wanted: Iterable[Any], *_: Any) -> None:
-        runs._check_policies(dict.fromkeys(wanted))
-        raise Checked
-
-    for module in ("report", "scenarios", "tournaments"):
-        monkeypatch.setattr(importlib.import_module(f"recsys_env.evaluation.{module}"), "play_all", check)
-    with pytest.raises(Checked):
-        importlib.import_module("recsys_env.__main__").main([*shlex.split(line)[1:], "--seeds", "1"])
-
-
 # ------------------------------------------------------------------------------------------------ links and tables
 
 
@@ -252,32 +161,6 @@ def test_links_lead_to_files() -> None:
             if not ("://" in link or "_generated/" in link or (page.parent / link).exists()):
                 broken.append(f"{named(page)}: {link}")
     assert not broken, "\n".join(broken)
-
-
-def test_pictures_are_made_when_the_site_is_built() -> None:
-    """What is kept in the tree goes on showing what no longer exists. A test of the README compares its picture."""
-    pictures = [(named(page), picture) for page in pages() for picture in re.findall(PICTURE, page.read_text())]
-    kept = [f"{page}: {picture}" for page, picture in pictures if not picture.startswith("_generated/plots/")]
-    assert kept == ["README.md: docs/images/page.png"]
-
-
-def test_every_library_page_says_what_goes_through_and_where_it_ends() -> None:
-    for page in (ROOT / "docs" / "training").glob("*.md"):
-        if page.stem not in ("index", "learners"):
-            assert "\n## Limits\n" in page.read_text(), page.name
-
-
-def test_every_adapter_has_a_page() -> None:
-    adapters = {path.stem for path in (ROOT / "recsys_env" / "adapters").glob("[a-z]*.py")}
-    assert adapters - {"tensors"} <= {page.stem for page in (ROOT / "docs" / "training").glob("*.md")}
-
-
-def test_sources_of_all_policies_are_named() -> None:
-    from recsys_env.policies import POLICIES
-
-    sources = (ROOT / "docs" / "policies.md").read_text()
-    without = {"random", "blind", "implicit-knn", "surprise-knn"}
-    assert [name for name in POLICIES if f"`{name}`" not in sources and name not in without] == []
 
 
 @pytest.mark.parametrize(

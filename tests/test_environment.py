@@ -200,21 +200,14 @@ WRONG = {
     "negative": ({}, [0, -1, 1], ValueError),
     "too short": ({}, [0, 1], ValueError),
     "a scalar": ({}, 3, ValueError),
-    "too deep": ({}, [[0, 1, 2]], ValueError),
-    "ragged": ({}, [0, [1, 2], 3], ValueError),
     "floats": ({}, [0.0, 1.0, 2.0], TypeError),
     "NaN": ({}, [0, float("nan"), 2], TypeError),
-    "text": ({}, "0 1 2", TypeError),
     "nothing": ({}, None, TypeError),
-    "huge": ({}, np.array([2**64 - 1, 0, 1], np.uint64), ValueError),
     "one: too large": ({"slots": 1}, 8, ValueError),
-    "one: negative": ({"slots": 1}, -1, ValueError),
     "one: float": ({"slots": 1}, 1.0, TypeError),
     "one: array": ({"slots": 1}, [1], ValueError),
-    "one: NaN": ({"slots": 1}, float("nan"), TypeError),
     "query: NaN": ({"action": "query"}, [0.0, float("nan"), 0.0, 0.0], ValueError),
     "query: too large": ({"action": "query"}, [0.0, 1.5, 0.0, 0.0], ValueError),
-    "query: text": ({"action": "query"}, "abcd", TypeError),
     "query: shape": ({"action": "query"}, [0.0, 0.5], ValueError),
     "item": ({"action": "items"}, [0, 40, 1], ValueError),
     "message": ({"messages": 4}, [0, 1, 2, 4], ValueError),
@@ -245,16 +238,7 @@ def test_missing_and_unknown_agents() -> None:
         env.step({**right, "recommender_7": right["recommender_0"]})
     with pytest.raises(KeyError, match="unknown agent 'Recommender_1'"):
         env.step({"recommender_0": right["recommender_0"], "Recommender_1": right["recommender_1"]})
-    for wrong in (
-        list(right.values()),
-        np.array([1, 1]),
-        np.array(1),
-        np.array({"recommender_0": 1}),
-        None,
-        5,
-        "recommender_0",
-        {1, 2},
-    ):
+    for wrong in (list(right.values()), None):
         for call in (env.step, env.expected_feedback):
             with pytest.raises(
                 TypeError,
@@ -274,40 +258,17 @@ def test_nothing_is_stepped_after_the_end() -> None:
 
 
 def test_wrong_settings() -> None:
-    with pytest.raises(ValueError, match=r"unknown task 'ecomerce-v0' \(did you mean 'ecommerce-v1'\?\)"):
-        parallel_env("ecomerce-v0")
-    with pytest.raises(TypeError, match=r"no field 'max_cycles' \(did you mean 'horizon'\?\)"):
-        parallel_env(BUSY, max_cycles=5)
-    with pytest.raises(TypeError, match=r"no field 'beta_tast' \(did you mean 'beta_taste'\?\)"):
-        parallel_env(BUSY, choice={"beta_tast": 5})
-    with pytest.raises(ValueError, match="horizon = 0 is out of range"):
-        parallel_env(BUSY, horizon=0)
     with pytest.raises(ValueError, match=r"render_mode = 'anzi' .*\(did you mean 'ansi'\?\)"):
         parallel_env(BUSY, render_mode="anzi")
     with pytest.raises(ValueError, match="catalogue 'groceries' is neither"):
         parallel_env(BUSY, catalogue="groceries")
-    far, none = r"is out of range; allowed are integers in \[0, 2\^64\)", r"must be an integer in \[0, 2\^64\)$"
     env, aec = started(), recsys_env.env(BUSY)
     snapshot = env.save()
-    for seed, error, says in (
-        (-1, ValueError, far),
-        (2**64, ValueError, far),
-        (1.5, TypeError, none),
-        ("1", TypeError, none),
-        (True, TypeError, none),
-        (np.array(3), TypeError, none),
-        (np.timedelta64(3, "s"), TypeError, none),
-        ([3], TypeError, none),
-        (np.datetime64("2020"), TypeError, none),
-    ):
+    for seed, error in ((-1, ValueError), (2**64, ValueError), (1.5, TypeError), ("1", TypeError), ([3], TypeError)):
         for call in (lambda s: env.reset(seed=s), lambda s: env.restore(snapshot, seed=s), lambda s: aec.reset(seed=s)):
-            with pytest.raises(error, match=f"seed = .* {says}"):
+            with pytest.raises(error, match=r"seed = .* in \[0, 2\^64\)$"):
                 call(seed)
         assert same(env.save().arrays, snapshot.arrays)
-    with pytest.raises(TypeError, match=r"snapshot = 3 must be what save\(\) returns"):
-        env.restore(3)  # type: ignore[arg-type]
-    assert same(env.save().arrays, snapshot.arrays)
-    parallel_env(BUSY).reset(seed=np.int64(3))  # type: ignore[arg-type]
 
 
 def test_options_of_a_reset() -> None:

@@ -71,34 +71,6 @@ def test_a_runner_plays_the_task_itself() -> None:
     assert batch["reward"].any()
 
 
-@pytest.mark.parametrize(("word", "scale"), [("sum", 1), ("mean", 2)])
-def test_one_reward_for_all(word: str, scale: int) -> None:
-    each = episode(EPyMARLEnv(TASK, seed=3, num_agents=2, **SHORT), np.random.default_rng(0))["reward"]
-    env = EPyMARLEnv(TASK, seed=3, common_reward=True, reward_scalarisation=word, num_agents=2, **SHORT)
-    common = episode(env, np.random.default_rng(0))["reward"]
-    np.testing.assert_allclose(common[:, 0] * scale, each.sum(1), rtol=1e-6)
-
-
-@pytest.mark.parametrize("wrong", [1.7, "1", None, np.float32(1.5)])
-def test_an_action_that_is_no_whole_number_is_refused(wrong: Any) -> None:
-    env = EPyMARLEnv(TASK, seed=0, num_agents=2, **SHORT)
-    env.reset()
-    before = env.get_obs()
-    with pytest.raises((ValueError, TypeError), match="action of"):
-        env.step([0, wrong])
-    np.testing.assert_array_equal(env.get_obs(), before)
-    with pytest.raises(TypeError, match="common_reward = 'False'"):
-        EPyMARLEnv(TASK, common_reward="False", **SHORT)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("right", [[0, 1], np.array([[0], [1]]), np.array([0.0, 1.0]), np.array([0, 1], np.int32)])
-def test_whole_numbers_of_any_kind_are_actions(right: Any) -> None:
-    env, same = (EPyMARLEnv(TASK, seed=0, num_agents=2, **SHORT) for _ in range(2))
-    env.reset()
-    same.reset()
-    np.testing.assert_array_equal(env.step(right)[0], same.step([0, 1])[0])
-
-
 def test_it_is_what_gymma_wraps() -> None:
     """By its name, under a time limit: spaces by agent, lists, no checks of Gymnasium's that are for one reward."""
     env = TimeLimit(gymnasium.make(f"recsys_env:recsys-gymma/{TASK}", **SHORT), max_episode_steps=12)
@@ -129,12 +101,6 @@ def test_seeds_begin_and_episodes_follow() -> None:
     assert not np.array_equal(first.get_obs(), second.get_obs())
     np.testing.assert_array_equal(first.get_obs_agent(1), first.get_obs()[1])
     assert first.get_avail_agent_actions(0) == first.get_avail_actions()[0]
-
-
-@pytest.mark.usefixtures("registries")
-def test_a_task_of_ones_own_is_there() -> None:
-    recsys_env.register_task("mine-v0", recsys_env.TASKS["duel-v1"])
-    assert gymnasium.make("recsys-gymma/mine-v0").unwrapped.n_agents == 2
 
 
 def test_mistakes_are_named() -> None:

@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("scipy")
 
 from benchmarks import result_files
-from benchmarks.result_files import RESULTS
 from benchmarks.studies import evidence, hidden, ranker_searches
 from benchmarks.studies.played import HELD_OUT, Played, ratio
 from recsys_env import TASKS, WorldConfig, replace, vector_env
@@ -224,47 +223,6 @@ def test_prices_settle_where_nothing_beats_them_beyond_its_interval() -> None:
     assert evidence.priced_planners(TASKS["journey-v1"]) == {}
 
 
-def test_play_is_measured_again_with_the_rankers_of_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
-    monkeypatch.setattr(evidence, "priced_planners", lambda config: {})
-    task = "duel-v1,horizon=40"
-    names = ["profile_match", "history_match", "topic_count", "popularity", "ctr", "satisfaction"]
-    weights = [[[0.5, -1.0, 0.0, 0.25, 0.0, 1.0]]]
-    record = {"scores": [{"mean": 1.0, "ci95": 0.1}], "states": [], "names": names, "weights": weights}
-    assert ranker_searches.search_record(ranker_searches.found_of(record)) == record
-    stored = {"settings": {"episodes": 3, "policies": []}, "searches": {"answer to greedy": record}, "rows": {"a": 1}}
-    path = tmp_path / "evidence" / f"{task}.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps(stored | {"play": {}}))
-    assert evidence.play_again(task) == path
-    again = json.loads(path.read_text())
-    assert {key: again[key] for key in stored} == stored
-    assert "answer to greedy" in again["play"]["wrong_rival"]["answers"]
-    assert again["play"]["source"]["command"]
-    path.write_text(json.dumps(stored | {"settings": {"policies": ["mine"]}}))
-    with pytest.raises(ValueError, match="no stored card without policies"):
-        evidence.play_again(task)
-
-
-def test_rows_are_measured_again_and_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_files, "RESULTS", tmp_path)
-    task = "ecommerce-v1,horizon=40"
-    stored = {"settings": {"episodes": 3, "policies": []}, "searches": {}, "rows": {"random": {"mean": 1}, "blind": {}}}
-    path = tmp_path / "evidence" / f"{task}.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps(stored))
-    assert evidence.rows_again(task, ["observer"]) == path
-    added = json.loads(path.read_text())["rows"]
-    assert added["random"] == {"mean": 1}
-    assert added["observer"]["source"]["command"]
-    assert added["observer"]["score"] > 0
-    evidence.rows_again(task)
-    again = json.loads(path.read_text())["rows"]
-    assert again["random"]["score"] == 0
-    assert again["observer"]["mean"] == added["observer"]["mean"]
-    assert again["blind"]["source"]["command"]
-
-
 def test_what_memory_and_messages_are_worth() -> None:
     earned = {"coverage-convention": 2.0, "coverage-memory": 3.0, "coverage-talk": 3.6}
     found = evidence.memory(Earning(earned, earned, TASKS["coverage-v0"]))
@@ -275,23 +233,6 @@ def test_what_memory_and_messages_are_worth() -> None:
     assert evidence.memory(played)["memory"]["gain"]["mean"] == pytest.approx(0.5)
     played.made = {}
     assert "missing" in evidence.memory(played)
-
-
-def test_what_rivals_says_of_investments_is_on_its_card() -> None:
-    play = json.loads((RESULTS / "evidence" / "rivals-v1.json").read_text())["play"]
-    (run,) = play["priced"]["unbeaten"]
-    prices, text = play["priced"]["prices"], " ".join(TASKS["rivals-v1"].description.split())
-    low, high = (prices[end]["price"] / TASKS["rivals-v1"].planner_price for end in (run[0], run[-1]))
-    assert f"nothing tried beats {low:.3g} to {high:.3g} times the price" in text
-    earned = [prices[price]["reward"]["mean"] for price in run]
-    assert earned == sorted(earned, reverse=True)
-    assert (
-        f"from {earned[0]:.0f} down to {earned[-1]:.0f}; both myopic {prices['greedy']['reward']['mean']:.0f})" in text
-    )
-    assert low > 1
-    gains = prices["greedy"]["gains"]
-    best = max(gains, key=lambda answer: gains[answer]["mean"])
-    assert prices[best]["price"] <= 1.25 * TASKS["rivals-v1"].planner_price
 
 
 def test_the_planner_who_is_denied_something_knows_the_rest() -> None:

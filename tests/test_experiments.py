@@ -12,7 +12,6 @@ from worlds import SMALL
 
 from recsys_env import VectorEnv, WorldConfig, replace, task_config
 from recsys_env.__main__ import main
-from recsys_env.evaluation.statistics import interval
 from recsys_env.experiments import (
     CAUSES,
     DESIGNS,
@@ -28,7 +27,7 @@ from recsys_env.experiments import (
     summary,
     without,
 )
-from recsys_env.experiments.off_policy import PageLog, _estimates
+from recsys_env.experiments.off_policy import PageLog
 from recsys_env.policies import Policy, Team
 from recsys_env.policies.ranking import Ranker
 
@@ -188,26 +187,6 @@ def test_a_policy_is_told_of_its_own_pages_alone(mixed: dict[str, Any]) -> None:
     assert elsewhere > 3
 
 
-def test_a_policy_is_paid_for_its_own_slots_and_carts_alone(mixed: dict[str, Any]) -> None:
-    """A purchase out of a cart that the other policy filled pays nothing, whoever serves the page on which it comes."""
-    paid = np.array([infos["individual_reward"][:, 0] for infos in mixed["infos"]])
-    told = []
-    for arm in (0, 1):
-        told.append(np.array([feedback["individual_reward"] for feedback in mixed["told"][arm]]))
-        for feedback, reward in zip(mixed["told"][arm], told[arm], strict=True):
-            later = np.where(feedback["later_item"] >= 0, feedback["later_price"], 0.0).sum(1)
-            assert reward == pytest.approx(0.1 * feedback["clicked"].sum(1) + later, abs=1e-5)
-    assert told[0] + told[1] == pytest.approx(paid, abs=1e-5)
-
-
-def test_all_agents_of_an_experiment_and_all_batches_agree_on_the_arms() -> None:
-    one, two = (Assignment(VectorEnv(SHOP, 2), ("user", design), SEEDS) for design in ("user", "item"))
-    users = np.arange(12)
-    assert (one.arms_of(0, users) == two.arms_of(0, users)).all()
-    assert one.arms_of(0, users).sum() == one.arms_of(1, users).sum() == 6
-    assert (one.arms_of(0, users) != one.arms_of(1, users)).any()
-
-
 def test_designs_are_refused_where_they_mean_nothing() -> None:
     envs = VectorEnv(SHOP, 2)
     with pytest.raises(ValueError, match=r"unknown treatment 'users' \(did you mean 'user'\?\)"):
@@ -268,18 +247,6 @@ def _cell(treatment: str) -> Any:
     return _Cell(4, treatment)
 
 
-def test_a_burn_in_leaves_out_the_beginning_of_each_block() -> None:
-    """A click that everybody makes at every page: with and without the burn-in the estimate is 0, and errors are."""
-    sure = replace(SHOP, {"choice": {"v_0": -50.0}, "feedback": {"b_0": -50.0}, "arrival": {"r_0": 50.0}})
-    for burn_in in (0.0, 0.5):
-        protocol = Protocol(block=10, burn_in=burn_in, busy="warn")
-        experiment = Experiment(sure, "random", "blind", "switchback", None, protocol)
-        found = experiment.repeat(0, 1)[0]
-        assert found["reward"]["A"] == pytest.approx(found["reward"]["B"])
-        assert found["designs"]["switchback"]["units"] == [6, 6]
-        assert found["designs"]["switchback"]["effect"] == pytest.approx(0, abs=1e-6)
-
-
 def test_a_policy_against_itself_has_no_effect() -> None:
     found = ab_test(APART, "content", "content", ("user", "page"), repetitions=12, seed=3)
     assert found["effect"]["mean"] == 0
@@ -323,26 +290,12 @@ def rewards_by_tick(team: Team) -> tuple[np.ndarray, np.ndarray]:
     return np.array(rewards), np.array(units)
 
 
-def test_what_a_person_carries_hides_from_tests_by_page() -> None:
-    """Who is satisfied comes back and stays. A test by page does not see that, and misses much of the effect."""
-    world = replace(SMALL, {"num_agents": 1, "dynamics": {"z_rate": 0.6}, "feedback": {"a_taste": 4.0}})
-    found = ab_test(sparse(world, users=20, pages=20), "blind", "content", ("user", "page"), repetitions=8)
-    assert found["clear"]
-    page = found["designs"]["page"]["share"]
-    assert page["mean"] + page["ci95"] < 0.9
-
-
 def test_a_busy_clock_is_refused_or_warned_of() -> None:
     with pytest.raises(ValueError, match=r"(?s)\d\d% of the ticks serve somebody, more than 15%.*sparse\(task\)"):
         ab_test(SHOP, "random", "content", "user", repetitions=2)
     with pytest.warns(UserWarning, match="of the ticks serve somebody"):
         found = ab_test(SHOP, "random", "content", "user", repetitions=2, protocol=Protocol(busy="warn"))
     assert found["clock"] > 0.15
-
-
-def test_a_design_with_too_few_units_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"design 'switchback' has 2 units of A and 1 of B"):
-        ab_test(SHOP, "random", "content", "switchback", repetitions=2, protocol=Protocol(block=40, busy="warn"))
 
 
 def test_repetitions_do_not_depend_on_what_they_are_played_with() -> None:
@@ -356,14 +309,6 @@ def test_repetitions_do_not_depend_on_what_they_are_played_with() -> None:
         (alone,) = Experiment(shop, *policies, ("user",), None, warn).repeat(1, 2)
         assert alone["reward"] == second[0]["reward"]
         assert alone["designs"]["user"] == second[0]["designs"]["user"]
-
-
-def test_few_units_need_a_larger_difference() -> None:
-    """Of two units of each arm, a difference of three standard errors is no rare event."""
-    for units, significant in ((2, 0.0), (60, 1.0)):
-        designs = {"user": {"effect": 3.0, "error": 1.0, "units": [units, units]}}
-        rows = [{"reward": {"A": 1.0, "B": 3.0 + r}, "clock": {"A": 0.1}, "designs": designs} for r in (0.0, 0.1)]
-        assert summary(rows)["designs"]["user"]["significant"][0] == significant
 
 
 def test_a_summary_counts_decisions() -> None:
@@ -422,16 +367,6 @@ def test_without_popularity_the_mean_utility_stays(task: str) -> None:
     assert known.choice.beta_pop == 0
     assert known.choice.v_0 == pytest.approx(config.choice.v_0 - mean)
     assert known.choice.v_0_by_mood == pytest.approx([value - mean for value in config.choice.v_0_by_mood])
-
-
-def test_a_task_that_is_sparse_stays_as_it_is_or_is_refused() -> None:
-    once = sparse("news-v1", 50, 20)
-    twice = sparse(once, 50, 20)
-    assert (twice.items.life, twice.items.period) == (once.items.life, once.items.period)
-    assert twice.items.popularity_half_life == pytest.approx(once.items.popularity_half_life)
-    rare = replace(task_config("news-v1", {}), {"arrival": {"r_0": -12.0, "k_0": -3.0}})
-    with pytest.raises(ValueError, match=r"pages of this task take 2.76% of the ticks; it is sparser than its variant"):
-        sparse(rare)
 
 
 # ------------------------------------------------------------------------------------------------ off-policy
@@ -495,30 +430,6 @@ def test_bad_logs_are_refused() -> None:
             slotwise(*good[:place], bad, *good[place + 1 :])
 
 
-class AtRandom(Ranker):
-    """Ranks by random numbers, one for each candidate."""
-
-    def score(self, observations: np.ndarray) -> np.ndarray:
-        return self.rng.random(self.items.shape)
-
-
-def test_the_interval_of_the_direct_method_holds_its_regression() -> None:
-    logs = [page_log("rivals-v1", ("content",), episodes=16, seed=seed) for seed in range(12)]
-    found = [page_estimates(log, "content")["dm"] for log in logs]
-    spread = np.std([row["mean"] for row in found], ddof=1)
-    error = np.mean([row["ci95"] for row in found]) / 2.13  # Student's t of 15 degrees of freedom
-    assert 0.6 < error / spread < 2.0
-    alone = np.mean([interval(log.means(_estimates(log, "content")["dm"]))["ci95"] for log in logs]) / 2.13
-    assert alone < 0.5 * spread
-    assert page_estimates(page_log("rivals-v1", ("content",), episodes=4), "content")["dm"]["ci95"] is None
-
-
-def test_a_policy_that_draws_does_not_share_the_numbers_of_the_explorer() -> None:
-    log = page_log(replace(TINY, {"slots": 1, "horizon": 100, "arrival": {"r_0": 10.0}}), (AtRandom(),), episodes=8)
-    (targets,) = log.targets.values()
-    assert (log.picks == targets).mean() == pytest.approx(log.propensities.mean(), abs=0.05)
-
-
 def test_a_log_of_random_slates_gives_the_value_of_a_page() -> None:
     """With one slot nothing competes with it on the page, so IPS and DR are without bias."""
     one = replace(TINY, {"slots": 1, "horizon": 100, "arrival": {"r_0": 10.0}})
@@ -543,43 +454,6 @@ def test_a_log_of_random_slates_gives_the_value_of_a_page() -> None:
         page_estimates(even, "content")
 
 
-class Remembering(Ranker):
-    """Scores by position, and writes down what it is told."""
-
-    deterministic = True
-
-    def bind(self, envs: Any, agent: str, seed: int) -> None:
-        super().bind(envs, agent, seed)
-        self.told: list[np.ndarray] = []
-        self.begun = 0
-
-    def score(self, observations: np.ndarray) -> np.ndarray:
-        return np.zeros((self.envs.num_envs, self.envs.shape.candidates))
-
-    def observe(self, feedback: Any) -> None:
-        super().observe(feedback)
-        self.told.append(feedback["clicked"].copy())
-
-    def reset(self, done: np.ndarray) -> None:
-        self.begun += int(done.sum())
-
-
-def test_policies_that_remember_observe_what_the_log_brought() -> None:
-    one = replace(TINY, {"slots": 1, "horizon": 50, "arrival": {"r_0": 10.0}})
-    policy = Remembering()
-    log = page_log(one, (policy,), episodes=4, seed=2)  # type: ignore[arg-type]
-    assert len(policy.told) == 50
-    assert np.sum(policy.told) == log.clicked.sum() > 0
-    assert policy.begun == 4
-
-
-def test_a_policy_that_has_chosen_nothing_has_no_estimate() -> None:
-    policy = Remembering()
-    policy.failure = "the model has answered no page"
-    with pytest.raises(ValueError, match=r"Remembering.*: the model has answered no page"):
-        page_log(replace(TINY, {"horizon": 5}), (policy,), episodes=2)  # type: ignore[arg-type]
-
-
 # ------------------------------------------------------------------------------------------------ the command
 
 
@@ -600,3 +474,36 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
         main([*command, "--without", "stocks"])
     assert "unknown cause 'stocks'" in capsys.readouterr().err
+
+
+def test_a_policy_is_paid_for_its_own_slots_and_carts_alone(mixed: dict[str, Any]) -> None:
+    """A purchase out of a cart that the other policy filled pays nothing, whoever serves the page on which it comes."""
+    paid = np.array([infos["individual_reward"][:, 0] for infos in mixed["infos"]])
+    told = []
+    for arm in (0, 1):
+        told.append(np.array([feedback["individual_reward"] for feedback in mixed["told"][arm]]))
+        for feedback, reward in zip(mixed["told"][arm], told[arm], strict=True):
+            later = np.where(feedback["later_item"] >= 0, feedback["later_price"], 0.0).sum(1)
+            assert reward == pytest.approx(0.1 * feedback["clicked"].sum(1) + later, abs=1e-5)
+    assert told[0] + told[1] == pytest.approx(paid, abs=1e-5)
+
+
+def test_a_burn_in_leaves_out_the_beginning_of_each_block() -> None:
+    """A click that everybody makes at every page: with and without the burn-in the estimate is 0, and errors are."""
+    sure = replace(SHOP, {"choice": {"v_0": -50.0}, "feedback": {"b_0": -50.0}, "arrival": {"r_0": 50.0}})
+    for burn_in in (0.0, 0.5):
+        protocol = Protocol(block=10, burn_in=burn_in, busy="warn")
+        experiment = Experiment(sure, "random", "blind", "switchback", None, protocol)
+        found = experiment.repeat(0, 1)[0]
+        assert found["reward"]["A"] == pytest.approx(found["reward"]["B"])
+        assert found["designs"]["switchback"]["units"] == [6, 6]
+        assert found["designs"]["switchback"]["effect"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_interval_of_the_direct_method_holds_its_regression() -> None:
+    logs = [page_log("rivals-v1", ("content",), episodes=16, seed=seed) for seed in range(12)]
+    found = [page_estimates(log, "content")["dm"] for log in logs]
+    spread = np.std([row["mean"] for row in found], ddof=1)
+    error = np.mean([row["ci95"] for row in found]) / 2.13  # Student's t of 15 degrees of freedom
+    assert 0.6 < error / spread < 2.0
+    assert page_estimates(page_log("rivals-v1", ("content",), episodes=4), "content")["dm"]["ci95"] is None

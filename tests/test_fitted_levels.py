@@ -12,8 +12,7 @@ pytest.importorskip("implicit")
 origins = pytest.importorskip("benchmarks.studies.fit_origin")
 
 from recsys_env.fitting import FittedWorld, LogFacts  # noqa: E402
-from recsys_env.fitting.estimate import least_squares  # noqa: E402
-from recsys_env.fitting.world import fitted_world  # noqa: E402
+from recsys_env.fitting.estimate import fitted_world, least_squares  # noqa: E402
 from recsys_env.policies import make_policy  # noqa: E402
 
 USERS, ITEMS, DIMS, TOPICS, COPIES = 200, 150, 4, 4, 512

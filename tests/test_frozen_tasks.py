@@ -4,7 +4,8 @@
 it: a change of these gives the task its next version. Where neither the game nor its observations change, such as with
 a new field whose default does nothing, `PLAY` stays. `STATE` breaks with the global state, which only critics in
 training see: a change of it is no change of the task, but what learned with `state()` is trained again.
-`python -m tests.test_frozen_tasks` prints the three tables as they are now.
+`python -m tests.test_frozen_tasks` prints the three tables as they are now; `PLAY` is kept in
+recsys_env/config/frozen_play.json.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pytest
 
 from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.batch.infos import Infos
+from recsys_env.provenance import frozen_play
 
 CONFIG: dict[str, str] = {
     "duel-v1": "1b2b28f56a5efd4cd88a84e9cdbb43fd2435d7bf4550667c83a2363a9937e8ae",
@@ -43,25 +45,7 @@ CONFIG: dict[str, str] = {
     "creators-v0": "b231a0e15f22091ad94f5c6bc59f899a03cc59f77720d330be5453407223f3b0",
     "rivals-v1": "d98c61161e4a6de3b122cc062ce1927de7ac7fbec745e8c043867b32b9a465b2",
 }  # fmt: skip
-PLAY: dict[str, str] = {
-    "duel-v1": "edbcfec066c2bf2d9c62742faa5231fb2c11e9088ee46777ae4249d4ace12ab5",
-    "pricing-duel-v0": "62104d1dc7d8058e774d0ab046ae308febeaa8f810c9b644f026d169d803ef95",
-    "market-v0": "e454ac5b9209179d7ef96f7a030ec90b512b4cd1061a0d95915c64e9a232cf9b",
-    "ecommerce-v1": "08971917d8d405ffe5ecad6e6691f2950b5fb056a0ce5426e082409850172e04",
-    "coverage-v0": "a1edd25831501782b50a90324c97d3c16b9080c8683d3d933411f073b89c560f",
-    "journey-v1": "6cf50cb61008dfcbf1d26774ae9fa21c74387b8d05422ea3b13436b1bf63864b",
-    "social-v1": "48c9494f0ff4f1fa70afe8cbd3ca30184142babe797cb07151ac434522b58d8f",
-    "news-v1": "a87b77b37ece774d5c8048833e68786c6080c655c70aa38b77eda7624aec32de",
-    "streaming-v1": "ba0319afe46253c367d411b4c7359101e23f6606c68487e1ed2231f7350614dc",
-    "coldstart-v1": "84a1108664691ec9e264fdef7bae0e7c1917ac95053d172c92ea3ce55344a0b0",
-    "grocery-v1": "2abdffcd57a8feddb89815003638e6c9b5302e3e349f362550d7b5591f6b0aeb",
-    "crossdomain-v0": "3a2d93b9b2eb4fea92152e22d19bc5588a915b1356e2eeb42584458d63a71485",
-    "bundle-v0": "1455c4f925a05832325f97a6269298e7345a6f00074b1b572987a6992b90e889",
-    "playlist-v0": "764679cdd4da8bb866d749df54bb3ed753d0a5543edbacb900a995fec01187ca",
-    "auction-v0": "d992b815d6f5d8aab7ddbc6ff760b32482d904437a7f57a3d2839929f12efaa9",
-    "creators-v0": "f75411673acbc019a642865569628b2df4737c4de30c9b8ca322e2f3591fadfe",
-    "rivals-v1": "bff7d28143342f3b348cba61597cd85dc6eb4ab63de9157d7a937f12ac7761e9",
-}  # fmt: skip
+PLAY = frozen_play()  # recsys_env/config/frozen_play.json; results of tasks name their tasks' digests
 STATE: dict[str, str] = {
     "duel-v1": "ecfd8b728f8f80357a6b5622f11d8e26b151b7394ea4d7d9881d648cc8d57ed7",
     "pricing-duel-v0": "25211d0a6f1c982447234ddf1b5622a9e68a33116ddcc078e6e23749b6478086",

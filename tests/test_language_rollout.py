@@ -1,14 +1,12 @@
 """Tasks in words with some agents played by policies; rollouts of them; and the tools of language agents."""
 
 import copy
-import json
 
 import numpy as np
 import pytest
-from pettingzoo.test import parallel_api_test
 
 from recsys_env import parallel_env, text_env
-from recsys_env.language import TOOLS, TextPolicy, TextRollout, Tools, schema
+from recsys_env.language import TextPolicy, TextRollout, Tools
 from recsys_env.policies import Team
 
 SHOP, HORIZON = "ecommerce-v1", 12
@@ -44,12 +42,6 @@ def test_others_play_as_the_same_policies_do_beside_numbers():
         assert rewards == {"recommender_0": expected["recommender_0"]}
     assert not numbers.agents
     assert env.step({}) == ({}, {}, {}, {}, {})
-
-
-def test_an_environment_with_others_is_a_parallel_environment():
-    parallel_api_test(
-        text_env(SHOP, background="popularity", learners=["recommender_1"], horizon=HORIZON), num_cycles=30
-    )
 
 
 def test_actions_of_others_and_wrong_ones_are_refused_and_change_nothing():
@@ -100,16 +92,6 @@ def test_a_group_begins_alike_and_differs_by_its_answers_alone(warmup):
     assert third[0] == first[0]
     assert third[1:] != first[1:]
     assert played(one, 8)[0] != first[0]
-
-
-def test_a_rollout_stops_where_a_learner_is_asked_and_after_its_pages():
-    one = rollout(3)
-    said = played(one, 7)
-    assert len(said) == one.played == 3
-    assert all(prompt for prompts in said for prompt in prompts.values())
-    assert not one.prompts
-    with pytest.raises(RuntimeError, match="start"):
-        one.play({"recommender_0": "1"})
 
 
 def test_without_a_number_of_pages_a_rollout_earns_what_the_episode_does():
@@ -254,19 +236,3 @@ def test_a_wrong_call_is_answered_and_changes_nothing(name, arguments, said):
     assert said in one.call("recommender_0", name, arguments)
     assert (one.env.numeric.state() == state).all()
     assert one.play({"recommender_0": "1"})
-
-
-def test_chat_models_are_told_of_each_tool():
-    for name in TOOLS:
-        told = json.loads(json.dumps(schema(name)))["function"]
-        assert told["name"] == name
-        assert told["description"].endswith((".", "?"))
-        assert set(told["parameters"]["required"]) == set(told["parameters"]["properties"])
-    assert schema("item")["function"]["parameters"]["properties"]["id"]["type"] == "integer"
-
-
-def test_tools_may_be_given_to_one_agent_alone():
-    one = rollout(2, background=None, tools={"recommender_1": ["search"]})
-    one.start(7)
-    assert "There is no tool" in one.call("recommender_0", "search", {"words": "sea"})
-    assert "There is no tool" not in one.call("recommender_1", "search", {"words": "sea"})

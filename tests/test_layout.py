@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "libraries",
     "addresses",
-    "provenance",
     "checks",
     "files",
     "config",
+    "provenance",
     "cli",
     "kernels",
     "world",
@@ -36,46 +36,6 @@ LAYERS = (
     "experiments",
     "fitting",
     "listing",
-    "__main__",
-)
-
-
-# The modules of baselines likewise, from the options of a run to the commands.
-BASELINES = (
-    "baselines",
-    "options",
-    "algorithms",
-    "checkpoints",
-    "self_play",
-    "training",
-    "page_links",
-    "page_buffers",
-    "critic",
-    "logged_pages",
-    "pretraining",
-    "ppo_torch",
-    "q_torch",
-    "generative_pretraining",
-    "generative_learner",
-    "grpo",
-    "q_table",
-    "cma_es",
-    "sb3_learner",
-    "benchmarl_learner",
-    "loop",
-    "train",
-    "learners",
-    "jobs",
-    "sweep",
-    "training_results",
-    "comparison",
-    "reference",
-    "ship",
-    "robustness",
-    "paper",
-    "skrl_networks",
-    "cluster",
-    "language",
     "__main__",
 )
 
@@ -149,19 +109,6 @@ def test_each_layer_imports_none_but_those_before_it() -> None:
     assert not back
 
 
-def test_baselines_import_in_one_direction() -> None:
-    """Also for types, so that the settings of a run can be read from the command line to the training loop."""
-    known = modules("baselines")
-    assert {layer(name) for name in known} == set(BASELINES), "a new module needs a place in BASELINES"
-    back = [
-        (name, imported)
-        for name, path in known.items()
-        for imported in imports(name, path, known, types=True)
-        if imported in known and BASELINES.index(layer(imported)) >= BASELINES.index(layer(name))
-    ]
-    assert not back
-
-
 @pytest.mark.parametrize("package", ["recsys_env", "baselines", "benchmarks"])
 def test_no_modules_import_each_other(package: str) -> None:
     known = modules(package)
@@ -170,50 +117,3 @@ def test_no_modules_import_each_other(package: str) -> None:
         for name, path in known.items()
     }
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
-
-
-@pytest.mark.parametrize("package", ["recsys_env", "baselines", "benchmarks"])
-def test_nobody_replaces_the_step_of_an_environment(package: str) -> None:
-    """A wrapper has a step of its own; to put another one into somebody's environment changes it for all."""
-    found = [
-        f"{path}:{node.lineno}"
-        for path in modules(package).values()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == "step"
-    ]
-    assert not found
-
-
-# ------------------------------------------------------------------------------------------------ encodings
-
-
-def of_the_platform(call: ast.Call) -> bool:
-    """Whether a call reads or writes text in whatever encoding the platform has."""
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    given = {keyword.arg: keyword.value for keyword in call.keywords}
-    if "encoding" in given:
-        return False
-    if name in ("read_text", "write_text"):
-        return True
-    if "text" in given or "universal_newlines" in given:
-        return name in ("run", "Popen", "check_output", "check_call", "call")
-    if name in ("NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile", "fdopen"):
-        return "b" not in ast.unparse(given.get("mode", ast.Constant("w" if name == "fdopen" else "w+b")))
-    if name != "open" or ast.unparse(call.func) in ("os.open", "archive.open", "tarfile.open"):
-        return False
-    at = 1 if isinstance(call.func, ast.Name) else 0
-    mode = given.get("mode", call.args[at] if len(call.args) > at else ast.Constant("r"))
-    return "b" not in ast.unparse(mode)
-
-
-def test_every_text_file_is_read_and_written_in_a_named_encoding() -> None:
-    assert of_the_platform(ast.parse("path.open()", mode="eval").body)  # type: ignore[arg-type]
-    assert not of_the_platform(ast.parse("path.open('rb')", mode="eval").body)  # type: ignore[arg-type]
-    found = [
-        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:80]}"
-        for folder in ("recsys_env", "baselines", "benchmarks", "docs")
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and of_the_platform(node)
-    ]
-    assert not found, "\n".join(found)

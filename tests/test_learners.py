@@ -13,7 +13,7 @@ import recsys_env
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.evaluation import mean_interval
 from recsys_env.policies import Policy, Team, make_policy
-from recsys_env.policies.bandits import UCB1, LinearThompson, LinUCB, Thompson
+from recsys_env.policies.bandits import UCB1, LinearThompson, LinUCB
 from recsys_env.policies.logged import People
 from recsys_env.policies.ranking import Appraiser, Ranker
 
@@ -107,15 +107,6 @@ def test_items_by_name_are_described_as_candidates_are() -> None:
     assert one.feature_names == two.feature_names
 
 
-def test_the_best_options_are_shown_first() -> None:
-    envs = vector_env(SMALL, 5, action="items", slots=3, num_agents=2)
-    policy, joint = Noted(), envs.empty_actions()
-    policy.bind(envs, "recommender_0", 0)
-    joint[:, 0] = policy.act(envs.reset(seed=0)[0][:, 0])
-    best = np.argsort(-np.where(policy.items >= 0, policy.scores, -1), axis=1)[:, :3]
-    np.testing.assert_array_equal(joint[envs.active[:, 0], 0], best[envs.active[:, 0]])
-
-
 def test_a_query_points_to_the_options_it_wants() -> None:
     envs = vector_env(SMALL, 5, action="query", slots=1)
     policy = Noted()
@@ -124,15 +115,6 @@ def test_a_query_points_to_the_options_it_wants() -> None:
     shown = envs.step(action[:, None])[4]["shown"][:, 0, 0]
     wanted = np.where(policy.items >= 0, policy.scores, -1).argmax(1)
     assert (shown == wanted)[shown >= 0].all()
-
-
-def test_a_blind_role_has_no_features() -> None:
-    envs = vector_env(SMALL, 2, roles=({"hidden": ("candidates",)},))
-    policy = Noted()
-    policy.bind(envs, "recommender_0", 0)
-    policy.act(envs.reset(seed=0)[0][:, 0])
-    assert (policy.features == 0).all()
-    assert (policy.items >= 0).any()
 
 
 def test_items_are_described_without_what_the_role_hides() -> None:
@@ -147,20 +129,6 @@ def test_items_are_described_without_what_the_role_hides() -> None:
         policy, _, _ = play(envs, Noted())
         seen = {name for f, name in enumerate(policy.feature_names) if policy.features[:, :, f].any()}
         assert seen == set(policy.feature_names) - unseen
-
-
-def test_bandits_learn_from_all_that_a_query_brought() -> None:
-    """The page of a query is not the items it was made of."""
-    envs = vector_env(SMALL, 10, action="query", slots=3)
-    bandit = UCB1()
-    bandit.bind(envs, "recommender_0", 0)
-    observations, _ = envs.reset(seed=0)
-    shown = np.zeros(envs.shape.items)
-    for _ in range(5):
-        observations, _, _, _, infos = envs.step(bandit.act(observations[:, 0])[:, None])
-        bandit.observe(recsys_env.policies.feedback(infos, 0))
-        shown += np.bincount(infos["shown"][infos["shown"] >= 0], minlength=len(shown))
-    np.testing.assert_array_equal(bandit._pulls, shown)
 
 
 def test_slots_are_worth_what_the_agent_earns() -> None:
@@ -270,17 +238,6 @@ def test_ucb1_tries_everything_and_then_prefers_what_pays() -> None:
     assert bandit.score(np.empty(0))[0, 0] == pytest.approx(expected)
 
 
-def test_beta_posteriors() -> None:
-    envs = vector_env(SMALL, 4000, action="items", slots=1)
-    bandit = Thompson()
-    bandit.bind(envs, "recommender_0", 0)
-    bandit.items[:] = np.arange(30)
-    bandit.learn(np.zeros(10, int), np.zeros((10, 1)), np.array([2.0] * 4 + [0.0] * 6))
-    drawn = bandit.score(np.empty(0))
-    assert drawn[:, 0].mean() == pytest.approx(5 / 12, abs=0.01)
-    assert drawn[:, 1].mean() == pytest.approx(1 / 2, abs=0.02)
-
-
 # -------------------------------------------------------------------------------- models are the libraries'
 
 
@@ -310,28 +267,6 @@ def test_implicit_scores_are_the_librarys(trained: dict[str, Any]) -> None:
     knn = trained["implicit-knn"]
     neighbours = knn._present_clicks(people) @ knn._similarity
     np.testing.assert_allclose(knn.predict(people, items), neighbours.toarray(), atol=2e-3)
-
-
-def test_a_person_who_clicks_in_several_copies_at_once_clicked_all_of_it() -> None:
-    envs = vector_env(SMALL, 4)
-    policy: Any = make_policy("implicit")
-    policy.bind(envs, "recommender_0", 0)
-    policy.people.rows(np.arange(3))
-    policy.act(envs.reset(seed=0)[0][:, 0])
-    policy._remember(np.array([1, 0, 1, 1]), np.array([4, 5, 6, 7]), np.array([0.1, 0.2, 0.3, 0.4]))
-    assert policy.clicked[:2, -4:].tolist() == [[-1, -1, -1, 5], [-1, 4, 6, 7]]
-    assert policy.worth[1, -3:].tolist() == [0.1, 0.3, 0.4]
-
-
-def test_bpr_shows_what_is_clicked_most_to_whom_it_knows_no_click_of() -> None:
-    policy: Any = make_policy("implicit-bpr")
-    policy.bind(vector_env(SMALL, 4), "recommender_0", 0)
-    policy.people.rows(np.arange(4))
-    rows, items = np.repeat(np.arange(4), 5), np.array([0, 1, 2, 3, 4, 0, 1, 2, 5, 6, 0, 1, 7, 8, 9, 0, 1, 2, 3, 4])
-    policy.fit(rows, items, (rows < 3).astype(float))  # the last person has been shown items and clicked none
-    silent, clicker = policy.predict(np.array([3, 0]), np.tile(np.arange(30), (2, 1)))
-    np.testing.assert_allclose(silent, np.bincount(items[rows < 3], minlength=30))
-    assert not np.allclose(clicker, silent)
 
 
 @pytest.mark.skipif("lightfm" not in COLLABORATIVE, reason="lightfm is not installed")
@@ -365,19 +300,6 @@ def test_surprise_predictions_are_the_librarys() -> None:
     np.testing.assert_allclose(
         mine.ravel(), [model.estimate(u, i)[0] for u in people.tolist() for i in range(30)], atol=1e-9
     )
-
-
-def test_items_that_were_always_worth_the_same_are_like_none() -> None:
-    """Their similarity is the root of a variance that rounding may put below 0."""
-    knn = make_policy("surprise-knn")
-    envs = vector_env(SMALL, 2)
-    knn.bind(envs, envs.possible_agents[0], 0)
-    knn.people = list(range(30))  # type: ignore[attr-defined]
-    rng = np.random.default_rng(0)
-    rows, items = rng.integers(0, 30, 3000), rng.integers(0, 30, 3000)
-    values = np.where(items % 2 == 0, rng.random(30).round(2)[items] / 3 + 0.1, rng.random(3000))
-    knn.fit(rows, items, values)  # type: ignore[attr-defined]
-    assert np.isfinite(knn.predict(np.arange(30), np.tile(np.arange(30), (30, 1)))).all()  # type: ignore[attr-defined]
 
 
 def test_what_a_person_clicked_raises_what_is_like_it(trained: dict[str, Any]) -> None:
@@ -416,23 +338,6 @@ def test_later_clicks_do_not_change_earlier_vectors(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_deep_policies_leave_the_number_of_threads_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    used, threads = [], torch.get_num_threads()
-    torch.set_num_threads(2)
-    policy: Any = make_policy(name)
-    refresh = type(policy)._refresh
-    monkeypatch.setattr(
-        type(policy), "_refresh", lambda self, rows: used.append(torch.get_num_threads()) or refresh(self, rows)
-    )
-    try:
-        play(vector_env(SMALL, 20), policy)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
-    assert set(used) == {1}
-
-
-@pytest.mark.parametrize("name", DEEP)
 def test_a_kept_vector_is_that_of_the_clicks_so_far(name: str) -> None:
     policy, _, _ = play(vector_env(SMALL, 20), name)
     people, items = _everything(policy)
@@ -465,14 +370,6 @@ def test_learners_repeat_themselves_with_their_seed(name: str) -> None:
     assert not np.array_equal(one, other)
 
 
-def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "surprise", None)
-    with pytest.raises(ImportError, match=r'needs surprise: pip install "recsys_env\[recommenders\]"'):
-        make_policy("surprise")
-
-
 def acted(ranker: Ranker) -> np.ndarray:
     """What it does on the first page of two copies."""
     envs = vector_env("ecommerce-v1", 2)
@@ -497,8 +394,3 @@ def test_a_ranker_names_scores_that_are_none(scores: Any, said: str) -> None:
 
     with pytest.raises(ValueError, match=rf"^Odd\.score gave {said}"):
         acted(Odd())
-
-
-def test_a_ranker_without_scores_says_so() -> None:
-    with pytest.raises(NotImplementedError, match=r"Ranker has no score\(observations\)"):
-        acted(Ranker())

@@ -42,27 +42,6 @@ def test_obp() -> None:
     np.testing.assert_array_equal(feedback["context"][7], table["context"][7])
 
 
-@pytest.mark.filterwarnings("ignore")  # of the library's own
-def test_obp_estimates_from_it() -> None:
-    """IPS of a policy that shows what `random` shows is the mean reward of the log."""
-    obp = pytest.importorskip("obp.ope", reason="needs obp: pip install obp")
-    from obp.utils import check_bandit_feedback_inputs
-
-    log = record(TASK, "random", episodes=4, columns=["context", "candidates"])
-    first = log[log["slot"] == 0]
-    feedback = to_obp(first, 12)
-    named = ("context", "action", "reward", "expected_reward", "position", "pscore")
-    check_bandit_feedback_inputs(**{name: feedback[name] for name in named})
-    uniform = np.zeros((feedback["n_rounds"], 12, 1))
-    for shares, candidates in zip(uniform, first["candidates"], strict=True):
-        shares[candidates] = 1 / 4
-    given = {name: feedback[name] for name in ("reward", "action", "pscore")}
-    estimate = obp.InverseProbabilityWeighting().estimate_policy_value(
-        **given, action_dist=uniform, position=np.zeros(feedback["n_rounds"], int)
-    )
-    assert estimate == pytest.approx(feedback["reward"].mean())
-
-
 def test_recbole(tmp_path: Path) -> None:
     """The documented form: names with types, then values, between tabs."""
     table = record(TASK, "content", episodes=3)
@@ -84,26 +63,6 @@ def test_a_person_of_several_episodes_is_a_user_of_each(tmp_path: Path) -> None:
     read = pandas.read_csv(tmp_path / "shop.inter", sep="\t")
     clicked = table[table["clicked"]].groupby(["user", "copy"]).size()
     assert sorted(read.groupby("user_id:token").size()) == sorted(clicked)
-
-
-@pytest.mark.filterwarnings("ignore")  # of the library's own
-def test_recbole_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("recbole.data", reason="needs recbole: pip install recbole")
-    from recbole.config import Config
-    from recbole.data import create_dataset
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["test"])
-    for name, kind in {"float_": "f8", "complex_": "c16", "unicode_": "U"}.items():  # RecBole 1.2 is for NumPy 1
-        monkeypatch.setattr(np, name, np.dtype(kind).type, raising=False)
-    table = record(TASK, "content", episodes=3)
-    to_recbole(table, tmp_path / "shop" / "shop.inter")
-    settings = {"data_path": str(tmp_path), "use_gpu": False, "load_col": None, "state": "error"}
-    dataset = create_dataset(Config(model="BPR", dataset="shop", config_dict=settings))
-    clicked = table[table["clicked"]]
-    assert dataset.inter_num == len(clicked)
-    assert dataset.user_num == clicked["user"].nunique() + 1  # and padding
-    assert dataset.item_num == clicked["item"].nunique() + 1
 
 
 def test_minari(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,9 +115,3 @@ def test_without_propensities() -> None:
     table = record(TASK, ["content", "thompson"], columns=["context"])
     with pytest.raises(ValueError, match=r"no column propensity \(recommender_1: Thompson does not say how likely"):
         to_obp(table, 12)
-
-
-def test_without_minari(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "minari", None)
-    with pytest.raises(ImportError, match=r'this needs minari: pip install "recsys_env\[minari\]"'):
-        record_minari(TASK, "content", name="recsys/shop")

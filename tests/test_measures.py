@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.speed import profile
 from benchmarks.studies import adaptation, computation, interpretability, kinds, sparsity, unseen
 from recsys_env import task_config, vector_env
 from recsys_env.evaluation import UNSEEN, episode_returns
@@ -205,25 +204,3 @@ def test_a_cell_of_the_scaling_study_is_measured_once(tmp_path: Path, monkeypatc
     told = models._scaling_of(result, tmp_path)
     assert "Of 1 combination of size and pages" in told
     assert "`popularity` 0 of 1" in told
-
-
-# ------------------------------------------------------------------------------------------------ profile
-
-
-def test_looks_count_for_the_innermost_kernel() -> None:
-    told = """0x0000000000000010
-recsys_env::kernels::numeric::exp[abi:v20](double)
-numeric.py:29
-recsys_env::kernels::choice::weigh_slots[abi:v30](World, State)
-choice.py:77
-0x0000000000000020
-recsys_env::kernels::choice::weigh_slots[abi:v30](World, State)
-choice.py:?
-0x0000000000000030
-??
-??:0""".splitlines()
-    kernels = profile.kernels_at(told)
-    assert kernels == {0x10: "numeric.exp", 0x20: "choice.weigh_slots"}
-    found = profile.shares(kernels, {0x10: 600, 0x20: 395, 0x30: 4, -0x5000: 1})
-    assert found == pytest.approx({"numeric.exp": 0.6, "choice.weigh_slots": 0.395, "no kernel": 0.005, "others": 0.0})
-    assert list(found)[:2] == ["numeric.exp", "choice.weigh_slots"]

@@ -60,47 +60,20 @@ def written(folder: Path, files: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "files", "left"),
+    ("files", "left"),
     [
-        (
-            "0::/user/job",
-            {
-                "memory.max": "max",
-                "user/memory.max": 1000,
-                "user/memory.current": 700,
-                "user/memory.stat": "anon 100\ninactive_file 200",
-                "user/job/memory.max": 900,
-                "user/job/memory.current": 100,
-                "user/job/memory.stat": "inactive_file 0",
-            },
-            500,
-        ),
-        (
-            "3:cpu,memory:/job\n0::/",
-            {
-                "memory/memory.limit_in_bytes": 2**63 - 4096,
-                "memory/memory.usage_in_bytes": 1,
-                "memory/memory.stat": "total_inactive_file 0",
-                "memory/job/memory.limit_in_bytes": 800,
-                "memory/job/memory.usage_in_bytes": 500,
-                "memory/job/memory.stat": "total_inactive_file 100",
-            },
-            400,
-        ),
-        ("0::/", {"memory.max": "max"}, None),
-        ("4:memory:/not/there", {}, None),
-        ("nonsense", {}, None),
+        ({"memory.max": 1000, "memory.current": 700, "memory.stat": "anon 100\ninactive_file 200"}, 500),
+        ({"memory.max": "max", "memory.current": 700, "memory.stat": "inactive_file 200"}, None),
+        ({}, None),
     ],
 )
-def test_limits_of_control_groups(
-    groups: str, files: dict[str, Any], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_limits_of_containers(
+    files: dict[str, Any], left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(tmp_path, {"groups": groups, **{f"fs/{name}": text for name, text in files.items()}})
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "fs")
-    monkeypatch.setattr(memory, "_OF_PROCESS", tmp_path / "groups")
-    assert min(memory._of_groups(), default=None) == left
-    monkeypatch.setattr(memory, "_of_system", lambda: 450)
-    assert memory.available() == (450 if left is None else min(left, 450))
+    written(tmp_path, files)
+    monkeypatch.setattr(memory, "_LIMITS", {tmp_path: ("memory.max", "memory.current")})
+    monkeypatch.setattr(memory, "_of_system", lambda: 550)
+    assert memory.available() == (550 if left is None else left)
 
 
 def test_this_system_tells() -> None:

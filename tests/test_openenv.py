@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("openenv")
 pytest.importorskip("torch")
 
-from openenv import GenericEnvClient
 
 from benchmarks.compat.openenv import served
 from recsys_env import text_env
@@ -81,14 +80,3 @@ def test_after_the_end_and_before_the_first_reset_nothing_happens(address) -> No
         assert observation.rules == text_env("ecommerce-v1", horizon=30).rules["recommender_0"]
         assert client.step(PageAction(answer=ANSWER)).observation.rules == ""
         assert 0 <= client.state().seed < 2**63
-
-
-def test_a_client_that_knows_nothing_of_us_plays_as_well(address) -> None:
-    with GenericEnvClient(base_url=address).sync() as client:
-        assert client.reset(seed=7).observation["prompt"]
-        assert client.step({"answer": ANSWER}).observation["prompt"]
-
-
-def test_wrong_arguments_are_refused_before_anything_is_served() -> None:
-    with pytest.raises(ValueError, match="did you mean 'search'"):
-        page_app("ecommerce-v1", tools=["serch"])

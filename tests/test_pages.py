@@ -161,13 +161,6 @@ def test_slates_are_drawn_as_often_as_they_are_probable() -> None:
     torch.testing.assert_close(counts / len(drawn), expected, atol=0.01, rtol=0)
 
 
-def test_empty_places_change_no_probability() -> None:
-    """With fewer options than slots the rest of the slate is a hole."""
-    scores = torch.tensor([[1.0, 0.0, EXCLUDED, EXCLUDED]])
-    both = slate_log_probability(scores, torch.tensor([[1, 0, 2]]))
-    torch.testing.assert_close(both, torch.tensor([1 / (1 + np.e)], dtype=torch.float32).log())
-
-
 PRICES = {"offer": {"kind": "price", "levels": 4}, "feedback": {"instant": True}}
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import worlds
+from greedy_regret import enumerated, one_swap
 from scipy import stats
 from worlds import bound, bound_team
 
 import recsys_env
-from benchmarks.studies.regret import enumerated
 from recsys_env import VectorEnv, WorldConfig, vector_env
 from recsys_env.evaluation import episode_returns, normalised_score
 from recsys_env.kernels.equations import Alternative, Consumed, depends_on
@@ -223,7 +223,11 @@ def test_greedy_is_the_best_of_all_slates(overrides: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("dissimilarity", "percent"), [(0.2, 0.3), (0.35, 0.1), (0.5, 0.05), (0.8, 0.05)])
 def test_greedy_where_slots_are_closer_substitutes(dissimilarity: float, percent: float) -> None:
     """Regret against every ordered slate, for one nest of the nested logit."""
-    assert enumerated(dissimilarity, 30, 2)["regret_percent"] <= percent
+    assert enumerated(dissimilarity, 30, 2) <= percent
+
+
+def test_one_swap_does_not_improve_greedy_on_streaming() -> None:
+    assert one_swap("streaming-v1", 30, 3) <= 0.03
 
 
 @pytest.mark.parametrize("policy", [name for name in INSTALLED if name not in ORACLES])

@@ -22,7 +22,7 @@ from baselines.ppo_torch import Agent, PPOLearner, Rollout, assess, evaluate
 from baselines.pretraining import ClickModel, pretrain
 from baselines.train import train
 from baselines.training import begin
-from recsys_env.batch.tensors import Tensors, choose_device
+from recsys_env.batch.tensors import Tensors
 from recsys_env.config.settings import replace
 from recsys_env.config.tasks import TASKS
 from recsys_env.policies import make_policy
@@ -111,13 +111,6 @@ def test_attention_reads_the_items_that_were_consumed_and_no_others(tmp_path: Pa
     assert not moved[~known.any(1)].any()
 
 
-def test_attention_needs_vectors_and_recent_items(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no vectors of candidates; needed is candidates.features"):
-        rollout_of(tmp_path, task="ecommerce-v1", attention=4)
-    with pytest.raises(ValueError, match=r"no items that visitors consumed last; needed is observation.recent > 0"):
-        rollout_of(tmp_path, task="playlist-v0", attention=4, set=("observation.recent=0",))
-
-
 def test_pre_training_predicts_the_clicks_of_visitors_it_has_not_seen(tmp_path: Path) -> None:
     """It loses less than the base rate does, and an untrained network loses more."""
     run = options(tmp_path, task="social-v1", pages=6000, pretraining_steps=300, pretraining_batch=32, width=32)
@@ -144,39 +137,10 @@ def test_learners_begin_with_what_was_pre_trained(tmp_path: Path) -> None:
     assert not any(torch.equal(one[0], next(agent.actor.parameters())) for agent in others)
 
 
-def test_creators_have_nobody_to_remember(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--memory = 4 is of visitors, and creators on a platform meet none"):
-        begin(options(tmp_path, task="creators-v0", memory=4))
-
-
-def test_pre_training_needs_options_and_no_memory(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--pages = 10: pre-training does not reach a memory \(--memory = 4\)"):
-        begin(options(tmp_path, task="social-v1", pages=10, memory=4))
-    told = "ppo-torch is pre-trained on choices among candidates or items; here action = 'query'"
-    with pytest.raises(ValueError, match=told):
-        begin(options(tmp_path, task="ecommerce-v1", pages=10, set=("action=query",)))
-    with pytest.raises(ValueError, match="--loggers names nothing"):
-        begin(options(tmp_path, task="social-v1", pages=10, loggers=()))
-
-
-def test_each_learner_may_have_its_own_networks(tmp_path: Path) -> None:
-    train(options(tmp_path, **KINDS["an agent for each"]))
-    weights = np.load(tmp_path / "policy.npz")
-    assert {name.partition("/")[0] for name in weights} == {"entrance_0", "item_0", "cart_0", "facts"}
-    assert not np.array_equal(weights["item_0/body.0.weight"], weights["cart_0/body.0.weight"])
-
-
 def test_some_of_the_agents_learn_around_one_that_does_not(tmp_path: Path) -> None:
     """Entrance and cart, whose observations do not lie side by side in the arrays of the batch."""
     result = train(options(tmp_path, task="journey-v1", background=("item_0=content",)))
     assert result["learners"] == ["entrance_0", "cart_0"]
-
-
-def test_a_policy_plays_where_its_observations_are_the_same(tmp_path: Path) -> None:
-    train(options(tmp_path, **KINDS["slates of candidates"]))
-    policy = make_policy(str(tmp_path))
-    with pytest.raises(ValueError, match="was trained with observations of 215 numbers; here they are of 260 numbers"):
-        policy.bind(recsys_env.vector_env("ecommerce-v1", 1, observability="full"), "recommender_0", 0)
 
 
 @pytest.mark.parametrize(
@@ -244,14 +208,6 @@ def test_the_critic_of_the_state_sees_what_the_agent_does_not(tmp_path: Path) ->
     assert (before.returns - before.advantages - after.returns + after.advantages)[pages].abs().min() > 0
 
 
-def test_tensors_share_the_memory_of_the_batch_on_the_cpu() -> None:
-    envs = recsys_env.vector_env("ecommerce-v1", 2)
-    observations, _ = envs.reset(seed=0)
-    tensor = Tensors(envs, "cpu")(observations)
-    assert tensor.data_ptr() == observations.ctypes.data
-    np.testing.assert_array_equal(tensor.numpy(), observations)
-
-
 def test_tensors_that_are_kept_are_not_overwritten() -> None:
     envs = recsys_env.vector_env("ecommerce-v1", 2, copy=False)
     observations, _ = envs.reset(seed=0)
@@ -264,26 +220,23 @@ def test_tensors_that_are_kept_are_not_overwritten() -> None:
     np.testing.assert_array_equal(kept.numpy(), before)
 
 
-def test_a_batch_on_a_gpu_has_its_tensors_there() -> None:
-    envs = recsys_env.vector_env("ecommerce-v1", 2)
-    envs.device = "cuda"
-    with pytest.raises(ValueError, match="device = 'cpu': the batch lies on a GPU, and so do its tensors"):
-        Tensors(envs, "cpu")
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (TorchPPO, {"task": "creators-v0", "memory": 4}, "--memory = 4 is of visitors, and creators"),
+        (TorchPPO, {"pages": 10, "memory": 4}, r"pre-training does not reach a memory \(--memory = 4\)"),
+        (TorchPPO, {"pages": 10, "set": ("action=query",)}, "pre-trained on choices; here action = 'query'"),
+        (TorchPPO, {"pages": 10, "loggers": ()}, "--loggers names nothing"),
+        (TorchPPO, {"play_on": "cuda", "background": ("content",)}, "--play-on = 'cuda' is for runs in which all"),
+        (TorchPPO, {"task": "creators-v0", "max_agents": 10}, "--max-agents = 10 is less than the 20 agents"),
+        (Generative, {"play_on": "cuda"}, "--play-on = 'cuda' is not possible: what it reads of pages"),
+    ],
+)
+def test_what_it_cannot_do_is_named(kind: Any, settings: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        begin(kind(**{"task": "ecommerce-v1", "out": tmp_path / "run", **settings}))
 
 
-def test_the_game_on_a_gpu_needs_one_and_all_agents_to_learn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--play-on = 'cuda' is for runs in which all agents learn"):
-        TorchPPO("ecommerce-v1", play_on="cuda", background=("recommender_1=content",)).check()
-    monkeypatch.setattr("numba.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match="there is no NVIDIA GPU here"):
-        train(TorchPPO("ecommerce-v1", play_on="cuda", out=tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
-    with pytest.raises(ValueError, match="--play-on = 'cuda' is not possible: what it reads of pages"):
-        Generative("streaming-v1", play_on="cuda").check()
-
-
-@pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])
-def test_a_gpu_is_taken_where_there_is_one(there: bool, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
-    assert choose_device("auto").type == device
-    assert choose_device("cpu").type == "cpu"
+def test_attention_needs_vectors_and_recent_items(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no vectors of candidates; needed is candidates.features"):
+        rollout_of(tmp_path, task="ecommerce-v1", attention=4)

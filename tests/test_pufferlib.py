@@ -74,18 +74,6 @@ def test_writes_into_buffers_that_it_is_given() -> None:
     np.testing.assert_array_equal(observations, np.concatenate(alone))
 
 
-def test_reset_starts_from_its_seed_and_forgets_the_running_episode() -> None:
-    rows = PufferBatch(vector_env("duel-v1", B, horizon=5), seed=3)
-    first = rows.reset()[0].copy()
-    np.testing.assert_array_equal(first, vector_env("duel-v1", B).reset(seed=3)[0].reshape(2 * B, -1))
-    for _ in range(5):
-        rows.step(np.zeros(2 * B, np.int32))
-    rows.reset(seed=3)
-    np.testing.assert_array_equal(rows.observations, first)
-    assert not rows.rewards.any()
-    assert not rows.truncations.any()
-
-
 def test_what_cannot_be_taken_is_said() -> None:
     with pytest.raises(ValueError, match="mask_actions"):
         PufferBatch(vector_env("ecommerce-v1", B, mask_actions=True))

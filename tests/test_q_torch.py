@@ -48,19 +48,6 @@ def test_it_trains_and_its_folder_is_a_policy(kind: str, tmp_path: Path) -> None
     check_training(options, tmp_path, KINDS[kind])
 
 
-def test_some_of_the_agents_learn_around_one_that_does_not(tmp_path: Path) -> None:
-    """Entrance and cart, whose observations do not lie side by side in the arrays of the batch."""
-    told = options(tmp_path, task="journey-v1", set=("slots=1",), background=("item_0=content",))
-    learner = QLearner(begin(told), told)
-    for _ in range(3):
-        learner._play(1.0)
-    replay = learner.replay
-    assert replay.observations.shape[1] == told.num_envs * 2
-    seen = torch.from_numpy(np.ascontiguousarray(learner.envs.flat(learner.envs.observations)[0]))
-    replay.look(learner.envs)
-    assert torch.equal(replay.observations[replay.ticks % replay.steps].flatten(0, 1), seen.flatten(0, 1))
-
-
 @pytest.mark.parametrize("kind", ["iql", "vdn of scenes", "qmix of items"])
 def test_a_target_is_what_a_page_brought_and_the_best_choice_at_the_next(kind: str, tmp_path: Path) -> None:
     told = options(tmp_path, **KINDS[kind])
@@ -107,8 +94,3 @@ def test_what_is_tried_at_random_is_allowed_and_spread(tmp_path: Path) -> None:
 def test_vectors_are_refused() -> None:
     with pytest.raises(ValueError, match="q-torch chooses among options; here action = 'query'"):
         begin(TorchQ("ecommerce-v1", set=("action=query",)))
-
-
-def test_an_unknown_mixer_is_named() -> None:
-    with pytest.raises(ValueError, match="--mixer = 'sum' must be none, vdn or qmix"):
-        begin(TorchQ("duel-v1", mixer="sum"))  # type: ignore[arg-type]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, VectorEnv, WorldConfig, replace, vector_env
+from recsys_env import TASKS, WorldConfig, replace, vector_env
 from recsys_env.evaluation import episode_returns, impressions, record
 from recsys_env.evaluation.episodes import begin_episodes
-from recsys_env.policies import Content, Team
+from recsys_env.policies import Team
 
 pandas = pytest.importorskip("pandas", reason='needs pandas: pip install "recsys_env[evaluate]"')
 
@@ -133,43 +133,6 @@ def test_written_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"log.parquet", "empty.parquet"}
 
 
-class _Fails(Content):
-    """Fails in the middle of an episode."""
-
-    def observe(self, feedback: Any) -> None:
-        if self.envs.tick[0] == 60:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("earlier", [b"an earlier file", None])
-def test_an_interrupted_log_leaves_the_earlier_file_or_none(tmp_path: Path, earlier: bytes | None) -> None:
-    pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
-    path = tmp_path / "log.parquet"
-    if earlier:
-        path.write_bytes(earlier)
-    with pytest.raises(KeyboardInterrupt):
-        record(SHOP, [_Fails(), "random"], out=path)
-    assert [file.name for file in tmp_path.iterdir()] == (["log.parquet"] if earlier else [])
-    assert not earlier or path.read_bytes() == earlier
-
-
-def test_an_error_while_the_file_is_written_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
-    read, parts = impressions._Rows.columns, []
-
-    def columns(*arguments: Any) -> Any:
-        parts.append(arguments)
-        if len(parts) == 3:
-            raise MemoryError
-        return read(*arguments)
-
-    monkeypatch.setattr(impressions, "_PART", 2**14)
-    monkeypatch.setattr(impressions._Rows, "columns", columns)
-    with pytest.raises(MemoryError):
-        record(SHOP, "content", out=tmp_path / "log.parquet")
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_killed_process_leaves_no_log(tmp_path: Path) -> None:
     """It is killed once it has written rows, in the middle of an episode."""
     pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
@@ -207,18 +170,6 @@ def test_many_episodes_are_played_one_batch_after_another(monkeypatch: pytest.Mo
         first = table.groupby("session")["page"].min()
         assert (first >= first.index).all()  # whose slots may all be holes
         assert (first == first.index).mean() > 0.9
-
-
-def test_people_of_a_fixed_population_have_one_number_in_all_copies() -> None:
-    fixed = replace(SHOP, {"users": {"population": "fixed"}, "arrival": {"d_0": 0.0}})
-    users = record(fixed, "random", episodes=12).groupby("copy")["user"].unique()
-    assert len(set(np.concatenate(users.tolist()))) == 3
-    table = record(fixed, "random", episodes=12)
-    assert (table.groupby("user")["user_slot"].nunique() == 1).all()
-    assert sorted(table["user_slot"].unique()) == [0, 1, 2]
-    fresh = record(SHOP, "random", episodes=12).groupby("copy")["user"].unique()
-    everybody = np.concatenate(fresh.tolist())
-    assert len(everybody) == len(set(everybody)) >= 12
 
 
 @pytest.mark.parametrize("task", [*TASKS, "shop"])
@@ -266,30 +217,3 @@ def test_candidates_context_and_text_on_request() -> None:
 def test_columns_that_there_are_not(task: Any, columns: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         record(task, "random", columns=columns)
-
-
-def test_what_cannot_be_written_is_refused_before_the_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pyarrow", reason='needs pyarrow: pip install "recsys_env[evaluate]"')
-    monkeypatch.setattr(VectorEnv, "step", None)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match=r"file/log\.parquet cannot be written: .*file"):
-        record(SHOP, "random", out=tmp_path / "file" / "log.parquet")
-
-
-@pytest.mark.parametrize(
-    ("policies", "message"),
-    [
-        (["content", "greedy", "random"], "3 policies are given, expected one for all or one for each of"),
-        ({"recommender_0": "content"}, r"policies = {'recommender_0': 'content'} must have one for each of"),
-        ("contnt", r"unknown policy 'contnt' \(did you mean 'content'\?\)"),
-    ],
-)
-def test_refusals(policies: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        record(SHOP, policies)
-
-
-def test_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r'to record needs pandas: pip install "recsys_env\[evaluate\]"'):
-        record(SHOP, "content")

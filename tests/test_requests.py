@@ -17,7 +17,6 @@ from recsys_env.world.texts.requests import (
     SAID_OF_BUDGETS,
     WIDTH,
     Requests,
-    encode_words,
     requests_of,
 )
 
@@ -98,12 +97,6 @@ def test_no_two_things_that_can_be_asked_for_share_a_word() -> None:
     assert sorted(set(times)) == sorted(times)
 
 
-def test_each_world_prefers_other_words() -> None:
-    one, other = (requests_of(config(seed=seed), centres(), None).texts for seed in (0, 1))
-    assert 0.05 < (one == other).mean() < 0.3  # such as those that give a name and no budget
-    np.testing.assert_array_equal(one, requests_of(config(), centres(), None).texts)
-
-
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_topic_and_budget_can_be_read_from_the_numbers(seed: int) -> None:
     made = requests_of(config(seed=seed), centres(seed), None)
@@ -120,22 +113,6 @@ def test_requests_are_the_same_everywhere() -> None:
     made = requests_of(config(seed=3), np.eye(8, 16) - 0.5 * np.eye(8, 16, 3), None)
     assert hashlib.sha256("\n".join(made.texts).encode()).hexdigest() == TEXTS
     assert hashlib.sha256(made.vectors.tobytes()).hexdigest() == VECTORS
-
-
-def test_words_are_encoded_by_their_letters_alone() -> None:
-    vector = encode_words("The Sea and the night!")
-    assert vector == encode_words("night, the AND sea; the")
-    assert vector != encode_words("the sea and the knight")
-    assert sum(x * x for x in vector) == pytest.approx(1)
-    assert encode_words("... !") == [0.0] * WIDTH
-
-
-def test_topics_without_free_words_are_named_by_their_names() -> None:
-    made = requests_of(config(), centres(topics=60, dims=2), None)
-    topic, _ = labels(made)
-    names = topic_names(centres(topics=60, dims=2))
-    assert any(all(f'"{names[t]}"' in text for text in made.texts[topic == t]) for t in range(60))
-    assert len(set(made.texts)) == len(made.texts)
 
 
 def test_a_catalogues_topics_are_named_whatever_their_names_are() -> None:

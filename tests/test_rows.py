@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -186,15 +185,6 @@ def test_a_rollout_whose_rows_are_taken_meanwhile_is_refused(two_rows: None) -> 
     with pytest.raises(RuntimeError, match="a policy stepped, reset or restored the batch of the rollout"):
         recsys_env.rollout(envs, policies, 30)
     envs.step(envs.empty_actions())
-
-
-def test_a_refused_rollout_of_another_thread_replaces_no_arrays(two_rows: None) -> None:
-    envs = crowd()
-    before = envs.arrays
-    with envs.busy, ThreadPoolExecutor(1) as other:
-        refused = other.submit(recsys_env.rollout, envs, "blind", 30).exception()
-    assert "another thread" in str(refused)
-    assert envs.arrays is before
 
 
 def test_only_who_has_come_has_a_row(two_rows: None) -> None:

@@ -98,34 +98,6 @@ def test_what_is_learnt_of_an_item_is_kept() -> None:
     assert network(row)[0] == network(row)[1]
 
 
-def test_recent_items_count_by_their_mean() -> None:
-    envs, flat = seen(KINDS[1])
-    parts = envs.layout.structured(flat.numpy())
-    known = parts["recent_mask"].astype(bool)
-    read = CandidateScorer(envs.layout).reader.read(flat)
-    described = np.concatenate(
-        [parts[f"recent_{name}"].reshape(8, 2, 3, -1) for name in ("vectors", "topics", "bought", "pages")], -1
-    )
-    assert known.any()
-    for b, n in np.argwhere(known.any(2)):
-        mean = described[b, n][known[b, n]].mean(0)
-        np.testing.assert_allclose(read.context[b, n, -len(mean) :], mean, atol=1e-6)
-
-
-def test_slates_of_any_leading_axes() -> None:
-    torch.manual_seed(0)
-    scores = torch.randn(4, 2, 6)
-    slates = Slates(scores, 3)
-    picks = slates.sample()
-    assert picks.shape == (4, 2, 3)
-    assert slates.sample((5,)).shape == (5, 4, 2, 3)
-    assert slates.log_prob(picks).shape == slates.entropy().shape == (4, 2)
-    torch.testing.assert_close(slates.log_prob(picks)[2, 1], Slates(scores[2, 1], 3).log_prob(picks[2, 1]))
-    assert torch.equal(slates.mode, scores.topk(3).indices)
-    assert torch.equal(slates.deterministic_sample, slates.mode)
-    torch.testing.assert_close(slates.entropy(), slates.first_pick().entropy())
-
-
 def test_worlds_without_candidates_are_refused() -> None:
     envs = vector_env(SMALL, 1, action="query")
     for kind in (CandidateScorer, PageCritic):
@@ -135,35 +107,3 @@ def test_worlds_without_candidates_are_refused() -> None:
             TypeError, match=r"layout = .*VectorEnv.* must be the layout of .* observations, envs\.layout"
         ):
             kind(envs)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("kind", [CandidateScorer, PageCritic])
-def test_what_is_no_observation_is_named(kind: type[CandidateScorer | PageCritic]) -> None:
-    envs, flat = seen(KINDS[1], 0)
-    network, array = kind(envs.layout), envs.layout.structured(flat.numpy())
-    parts = {name: torch.from_numpy(part) for name, part in array.items()}
-    size = envs.layout.size
-    for wrong, error, said in (
-        (torch.zeros(4, 2, 10), ValueError, rf"observations of shape \[4, 2, 10\] must be \[\.\.\., {size}\]"),
-        (torch.tensor(0.0), ValueError, rf"observations of shape \[\] must be \[\.\.\., {size}\]"),
-        (flat.numpy(), TypeError, r"observations = array.* must be a tensor; torch\.as_tensor"),
-        (None, TypeError, "observations = None must be a tensor"),
-        (
-            {"observation": flat, "action_mask": 1},
-            KeyError,
-            "the parts observation, action_mask lack .*candidates.*context",
-        ),
-        ({**parts, "context": array["context"]}, TypeError, r"observations\['context'\] = array.* must be a tensor"),
-        (
-            {**parts, "context": torch.zeros(8, 2, 1)},
-            ValueError,
-            r"\['context'\] of shape \[8, 2, 1\] must be \[\.\.\., ",
-        ),
-        ({**parts, "candidate_ids": parts["candidate_ids"][0]}, ValueError, r"same leading axes; .*_ids': \[2\]"),
-    ):
-        with pytest.raises(error, match=said):
-            network(wrong)
-    del parts["recent_ids"]  # which the networks do not read
-    for name in parts:
-        with pytest.raises(KeyError, match=f" lack {name}; give these parts, or flat observations"):
-            network({other: part for other, part in parts.items() if other != name})

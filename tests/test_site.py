@@ -37,7 +37,6 @@ def test_a_task_without_results_has_a_page(out: Path) -> None:
     page = generate.task_page("mine-v1")
     assert page.startswith("# mine-v1\n\nA shop of mine.\n")
     assert page.count("Not measured yet") == 3  # evidence, scores, and why it is in no suite
-    assert "- `mine-v0`: the first\n- `mine-v1`" in page
     assert (out / "plots" / "page-mine-v1.png").is_file()
     assert "](_generated/tasks/mine-v1.md)" in generate.task_pages()
 
@@ -46,7 +45,7 @@ def test_a_task_without_results_has_a_page(out: Path) -> None:
 def test_the_documented_task_is_that_diff(out: Path, tmp_path: Path) -> None:
     """new_task.diff, which the documentation shows, applies, and its page and its row in the README follow."""
     copy = tmp_path / "recsys_env" / "config" / "tasks.py"
-    copy.parent.mkdir()
+    copy.parent.mkdir(parents=True)
     shutil.copy(tasks.__file__, copy)
     diff = ROOT / "tests" / "new_task.diff"
     subprocess.run(["git", "apply", str(diff)], cwd=tmp_path, check=True, capture_output=True)
@@ -70,10 +69,3 @@ def declared(path: Path, task: str) -> WorldConfig:
     }
     assert list(found) == [*TASKS, task]
     return eval(compile(ast.Expression(found[task]), str(path), "eval"), dict(vars(tasks)))
-
-
-def test_what_is_generated_is_not_kept() -> None:
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("no checkout")
-    kept = subprocess.run(["git", "ls-files", "docs/_generated"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert kept.stdout == ""

@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("skrl")
 
 import torch
-from skrl.envs.wrappers.torch import MultiAgentEnvWrapper
 from skrl.multi_agents.torch.ippo import IPPO_CFG
 from skrl.trainers.torch import SequentialTrainer
 from skrl.utils import set_seed
@@ -45,43 +44,10 @@ def make(task: str, **settings: Any) -> tuple[SkrlEnv, recsys_env.VectorEnv]:
     return SkrlEnv(batches[0], "cpu"), batches[1]
 
 
-def flat(observations: Any) -> np.ndarray:
-    if isinstance(observations, dict):
-        return np.concatenate((observations["action_mask"], observations["observation"]), -1)
-    return observations  # type: ignore[no-any-return]
-
-
 def train(algorithm: str, env: SkrlEnv, ticks: int, **settings: Any) -> Any:
     agents = make_agents(algorithm, env, experiment=QUIET, **settings)
     SequentialTrainer(env=env, agents=agents, cfg={"timesteps": ticks, **TRAINER}).train()
     return agents
-
-
-@pytest.mark.parametrize("task", KINDS)
-def test_the_adapter_is_the_batch_by_agent(task: str) -> None:
-    env, batch = make(task, **KINDS[task])
-    assert isinstance(env, MultiAgentEnvWrapper)
-    assert env.num_envs == B
-    assert env.num_agents == batch.num_agents
-    (mine, _), (theirs, _) = env.reset(), batch.reset()
-    for tick in range(HORIZON + 2):
-        joint = np.stack([[batch.action_space.sample() for _ in range(batch.num_agents)] for _ in range(B)])
-        for n, agent in enumerate(env.possible_agents):
-            np.testing.assert_array_equal(mine[agent], flat(theirs)[:, n])
-            np.testing.assert_array_equal(env.state()[agent], batch.state())
-        actions = {agent: torch.as_tensor(joint[:, n]).reshape(B, -1) for n, agent in enumerate(env.possible_agents)}
-        mine, rewards, terminated, truncated, infos = env.step(actions)
-        theirs, expected, _, ended, report = batch.step(joint)
-        np.testing.assert_array_equal(infos["active"], report["active"])
-        assert ended.all() == (tick == HORIZON - 1)
-        assert ("final_observations" in infos) == ended.all()
-        for n, agent in enumerate(env.possible_agents):
-            np.testing.assert_array_equal(rewards[agent][:, 0], expected[:, n].astype(np.float32))
-            np.testing.assert_array_equal(truncated[agent][:, 0], ended)
-            assert not terminated[agent].any()
-            if ended.all():
-                np.testing.assert_array_equal(infos["final_observations"][agent], flat(batch.final_obs)[:, n])
-                np.testing.assert_array_equal(infos["final_states"][agent], batch.final_state())
 
 
 @pytest.mark.parametrize("algorithm", ["IPPO", "MAPPO"])
@@ -176,53 +142,6 @@ def test_it_learns(algorithm: str) -> None:
     assert np.mean(rewards[50:]) > 0.33
 
 
-def test_actions_that_are_none_are_refused_and_change_nothing() -> None:
-    env, batch = make("ecommerce-v1")
-    agents = env.agents
-    good = torch.zeros((B, *(batch.action_space.shape or ())), dtype=torch.long)
-    env.reset()
-    batch.reset()
-    before = [array.copy() for array in env.envs.arrays]
-    bad: list[tuple[Any, type[Exception], str]] = [
-        (dict.fromkeys(agents, good + 0.9), TypeError, "actions have dtype float32, expected integers"),
-        (dict.fromkeys(agents, good.bool()), TypeError, "actions have dtype bool"),
-        (dict.fromkeys(agents, good * 1j), TypeError, "actions have dtype complex64"),
-        (dict.fromkeys(agents, good + 99), ValueError, f"action of {agents[0]} in copy 0"),
-        (dict.fromkeys(agents, good.flatten()), ValueError, "actions of shape"),
-        (dict.fromkeys(agents, good.T), ValueError, "actions of shape"),
-        (dict.fromkeys(agents, torch.tensor(0)), ValueError, f"action of {agents[0]} has shape"),
-        ({agents[0]: good, agents[1]: good[:1]}, ValueError, f"action of {agents[1]} has shape"),
-        (dict.fromkeys(agents, good.tolist()), TypeError, f"action of {agents[0]} is .*, not a tensor"),
-        (dict.fromkeys(agents), TypeError, f"action of {agents[0]} is None, not a tensor"),
-        ({agents[0]: good}, KeyError, f"no action for {agents[1]}"),
-        ({**dict.fromkeys(agents, good), "zz": good}, KeyError, "unknown agent 'zz'"),
-        (None, TypeError, "actions = None must be a dict"),
-        ([good, good], TypeError, "must be a dict"),
-    ]
-    for actions, error, message in bad:
-        with pytest.raises(error, match=message):
-            env.step(actions)
-        for mine, theirs in zip(env.envs.arrays, before, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
-    seen = env.step(dict.fromkeys(agents, good))[0]
-    theirs = batch.step(batch.empty_actions())[0]
-    for n, agent in enumerate(agents):
-        np.testing.assert_array_equal(seen[agent], theirs[:, n])
-
-
-def test_one_pick_comes_with_or_without_an_axis_of_its_own() -> None:
-    env, batch = make("duel-v1")
-    env.reset()
-    batch.reset()
-    pick = torch.arange(B) % 2
-    joint = np.stack([pick.numpy()] * 2, 1)
-    for each in (pick, pick[:, None]):
-        rewards = env.step(dict.fromkeys(env.agents, each))[1]
-        np.testing.assert_array_equal(rewards[env.agents[1]][:, 0], batch.step(joint)[1][:, 1])
-    with pytest.raises(ValueError, match="actions of shape"):
-        env.step(dict.fromkeys(env.agents, torch.zeros(B, 2, dtype=torch.long)))
-
-
 def test_vectors_are_brought_back_into_their_bounds() -> None:
     env, batch = make("streaming-v1", action="query")
     env.reset()
@@ -234,14 +153,3 @@ def test_vectors_are_brought_back_into_their_bounds() -> None:
         np.testing.assert_array_equal(rewards[agent][:, 0], expected[:, n])
     with pytest.raises(ValueError, match=f"action of {env.agents[0]} in copy 0"):
         env.step(dict.fromkeys(env.agents, beyond * float("nan")))
-
-
-def test_unknown_algorithm() -> None:
-    env, _ = make("duel-v1")
-    with pytest.raises(ValueError, match="choose 'IPPO' or 'MAPPO'"):
-        make_agents("QMIX", env)
-
-
-def test_observations_in_parts_are_refused() -> None:
-    with pytest.raises(ValueError, match="observation_format = 'dict' is not possible with skrl, which takes flat"):
-        SkrlEnv(recsys_env.vector_env("duel-v1", 1, observation_format="dict"), "cpu")

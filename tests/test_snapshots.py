@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,9 @@ import pytest
 from worlds import SMALL
 
 from benchmarks.checks.random_worlds import playable_world
-from recsys_env import TASKS, VectorEnv, parallel_env, vector_env
+from recsys_env import TASKS, VectorEnv, vector_env
 from recsys_env.batch.base import Snapshot
-from recsys_env.batch.snapshots import Column
-from recsys_env.world.arrays import State, World, has_come
+from recsys_env.world.arrays import World
 
 FULL: dict[str, Any] = {  # with everything that a state may hold, on two pages
     "items": {"number": 20, "dims": 4, "topics": 4, "stock_init": 3, "life": 5, "period": 8},
@@ -54,170 +51,6 @@ def altered(snapshot: Snapshot) -> Snapshot:
 def held(envs: VectorEnv) -> list[bytes]:
     """The state, without rows that nobody has taken, and the last observations."""
     return [array.tobytes() for array in envs.save().arrays] + [envs.report.observations.tobytes()]
-
-
-@pytest.mark.parametrize("name", WORLDS)
-def test_every_column_has_a_range(name: str) -> None:
-    """Of each record and array of the state, and every number of the vectors: a new one needs its own."""
-    envs = vector_env(SMALL, 1, **WORLDS[name])
-    declared = envs._contents.columns
-    for array, numbers in envs.arrays._asdict().items():
-        mine = [column for column in declared if column.array == array]
-        if numbers.dtype.names:
-            assert sorted(column.name for column in mine) == sorted(numbers.dtype.names), array
-        elif array != "vectors":
-            assert [column.name for column in mine] == [""], array
-        else:
-            counted = np.zeros(numbers.shape[-1], int)
-            for column in mine:
-                counted[column.selector[-1]] += 1
-            assert (counted == 1).all()
-    assert {column.array for column in declared} == set(State._fields)
-
-
-def just_outside(column: Column, kind: np.dtype) -> list[Any]:
-    """Numbers of this kind that a column may not hold."""
-    if kind.kind == "f":
-        ends = (column.low - 1 - abs(column.low) / 1000, column.high + 1 + abs(column.high) / 1000)
-        most = float(np.finfo(kind).max)
-        return [np.nan, np.inf, *(end for end in ends if abs(end) < most)]
-    info = np.iinfo(kind)
-    return [end for end in (column.low - 1, column.high + 1) if info.min <= end <= info.max]
-
-
-@pytest.mark.parametrize("name", WORLDS)
-def test_each_range_is_asked_for(name: str) -> None:
-    """A number outside the range of any column is refused, with the column, the number and what is allowed; and nothing
-    changes."""
-    envs = playing(**WORLDS[name])
-    before, saved, asked = held(envs), envs.save(), 0
-    for column in envs._contents.columns:
-        kind = getattr(saved.arrays, column.array)[column.selector].dtype
-        for odd in just_outside(column, kind):
-            broken = altered(saved)
-            numbers = getattr(broken.arrays, column.array)[column.selector]
-            if not numbers.size:
-                continue
-            numbers[(-1,) * numbers.ndim] = odd
-            with pytest.raises(ValueError, match="the snapshot's ") as caught:
-                envs.restore(broken)
-            assert f"the snapshot's {column.label} hold {numbers[(-1,) * numbers.ndim].item()!r} in copy 2" in str(
-                caught.value
-            )
-            assert "allowed is" in str(caught.value)
-            assert "\n" not in str(caught.value)
-            assert held(envs) == before
-            asked += 1
-    assert asked > 50
-
-
-def in_touched_rows(name: str, column: str, value: Callable[[Any], Any]) -> Callable[[State], None]:
-    def change(arrays: State) -> None:
-        rows, copies = getattr(arrays, name), arrays.copies
-        touched = arrays.users["stamp"] == copies["stamp"][:, None]
-        if name == "items":
-            touched = rows["stamp"] == copies["stamp"][:, None]
-        assert touched.any()
-        rows[column][touched] = value(arrays)
-
-    return change
-
-
-def nobody(arrays: State) -> None:
-    (free,) = np.nonzero(arrays.users["stamp"][0] != arrays.copies["stamp"][0])
-    arrays.copies["visitor"][0] = free[0]
-
-
-def a_shared_row(arrays: State) -> None:
-    come = has_come(arrays.users, arrays.copies)
-    for b, here in enumerate(come):
-        one, other = np.flatnonzero(here)[:2]
-        arrays.users["row"][b, one] = arrays.users["row"][b, other]
-    own = arrays.users["row"][np.arange(len(come)), arrays.copies["visitor"]]
-    arrays.copies["row"] = np.where(arrays.copies["visitor"] >= 0, own, -1)
-
-
-def more_rows_than_pages(arrays: State) -> None:
-    """As if a user who has come had not had a page."""
-    arrays.copies["tick"] = tick = arrays.copies["rows_taken"] - 2
-    users = [arrays.users[name] for name in ("last_visit", "last_page", "wallet_tick")]
-    for ticks in (*users, arrays.items["touched"]):
-        np.minimum(ticks, tick[:, None], out=ticks)
-    for name in ("last_visit", "last_page"):
-        np.minimum(arrays.visits[name], tick[:, None, None], out=arrays.visits[name])
-
-
-def cart_of_nobody(arrays: State) -> None:
-    asked = (arrays.users["stamp"] == arrays.copies["stamp"][:, None]) & (arrays.users["row"] < 0)
-    assert asked[0].any()
-    arrays.users["cart"][asked] = 1
-
-
-def bits_beyond(arrays: State) -> None:
-    arrays.touched_users["stamp"][:, -1] = arrays.copies["stamp"]
-    arrays.touched_users["bits"][:, -1] |= np.uint64(1) << np.uint64(63)
-
-
-def ahead(name: str) -> Callable[[State], None]:
-    def change(arrays: State) -> None:
-        getattr(arrays, name)["stamp"][0, -1] = arrays.copies["stamp"][0] + 1
-
-    return change
-
-
-def visiting(field: str) -> Callable[[State], None]:
-    def change(arrays: State) -> None:
-        here = arrays.copies["visitor"] >= 0
-        assert here.any()
-        arrays.copies[field][here] = -1
-
-    return change
-
-
-TOGETHER: dict[str, tuple[Callable[[State], None], str]] = {
-    "a visitor who has not come": (nobody, "copies.visitor"),
-    "another row than the visitor's": (visiting("row"), "copies.row"),
-    "a row for two users": (a_shared_row, "copies.rows_taken"),
-    "fewer rows than users who have come": (lambda a: a.copies["rows_taken"].__isub__(1), "copies.rows_taken"),
-    "more rows than pages": (more_rows_than_pages, "copies.rows_taken"),
-    "a cart of a user who has not come": (cart_of_nobody, "users.cart"),
-    "a user beyond the last": (bits_beyond, "touched_users.bits"),
-    "a user of a later episode": (ahead("users"), "users.stamp"),
-    "an item of a later episode": (ahead("items"), "items.stamp"),
-    "a page that is yet to come": (in_touched_rows("users", "last_page", lambda a: 29), "users.last_page"),
-    "an item touched later": (in_touched_rows("items", "touched", lambda a: 30), "items.touched"),
-    "no intent": (visiting("intent"), "copies.intent"),
-    "no agent": (visiting("opened"), "copies.opened"),
-}
-
-
-@pytest.mark.parametrize("what", TOGETHER)
-def test_what_does_not_go_together_is_refused(what: str) -> None:
-    change, name = TOGETHER[what]
-    envs = playing(ticks=25, **WORLDS["rival"])
-    before, broken = held(envs), altered(envs.save())
-    change(broken.arrays)
-    for chosen in (None, 1):
-        snapshot = (
-            broken
-            if chosen is None
-            else Snapshot(broken.config, State(*(array[:1] for array in broken.arrays)), broken.world)
-        )
-        if chosen is not None and what in ("no intent", "no agent"):
-            continue
-        with pytest.raises(ValueError, match=rf"the snapshot's {name} hold .* in copy \d, allowed is"):
-            envs.restore(snapshot, copy=chosen)
-        assert held(envs) == before
-
-
-def test_a_snapshot_that_is_altered_later_is_looked_at_again() -> None:
-    envs = playing()
-    saved = envs.save()
-    envs.restore(saved)
-    envs.restore(saved)
-    saved.arrays.copies["visitor"] = 10**6
-    with pytest.raises(ValueError, match=r"copies\.visitor hold 1000000 in copy 0, allowed is \[-1, 2\]"):
-        envs.restore(saved)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -271,17 +104,6 @@ def test_one_copy_cannot_be_restored_where_the_others_have_not_begun() -> None:
         envs.step(envs.empty_actions())
     envs.restore(saved)
     envs.step(envs.empty_actions())
-
-
-def test_a_view_refuses_it_too() -> None:
-    env = parallel_env(SMALL)
-    env.reset(seed=0)
-    broken = pickle.loads(pickle.dumps(env.save()))
-    broken.arrays.copies["tick"] = 10**6
-    before = held(env.vector)
-    with pytest.raises(ValueError, match=r"copies\.tick hold 1000000 in copy 0, allowed is \[0, 29\]"):
-        env.restore(broken)
-    assert held(env.vector) == before
 
 
 # ------------------------------------------------------------------------------------------------ worlds

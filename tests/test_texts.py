@@ -8,11 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from recsys_env import TASKS, Catalogue, WorldConfig, replace, text_env, vector_env
+from recsys_env import Catalogue, WorldConfig, text_env, vector_env
 from recsys_env.world.texts import DOMAINS, LENGTHS, POLES, PRICES, Texts, texts_of, topic_poles
-from recsys_env.world.texts import titles as prose
 from recsys_env.world.texts.measure import explained
-from recsys_env.world.texts.poles import VOCABULARY, Pole
+from recsys_env.world.texts.poles import VOCABULARY, WORDS, Pole
 from recsys_env.world.texts.titles import WRITERS, Item, write
 
 SHOP = "ecommerce-v1"
@@ -38,37 +37,6 @@ def test_words_are_those_of_the_largest_coordinates() -> None:
         assert envs.texts.descriptions[j].startswith(envs.texts.topics[envs.world.items["topic"][j]])
 
 
-def test_a_word_is_the_same_direction_in_every_world() -> None:
-    """Who learned what words mean in one catalogue knows it in another."""
-    for seed in (1, 2):
-        envs = vector_env(SHOP, world_seed=seed)
-        near_the_sea = np.array([title.lower().startswith("sea") for title in envs.texts.titles])
-        assert envs.world.item_vectors[near_the_sea, 0].min() > 0.4 > envs.world.item_vectors[~near_the_sea, 0].mean()
-
-
-def test_prices_and_lengths_are_told_in_three_levels_where_they_differ() -> None:
-    envs = vector_env("streaming-v1")
-    length = np.log(envs.world.items["length"])
-    for j, said in enumerate(envs.texts.descriptions):
-        level = 0 if length[j] < -0.3 else 2 if length[j] >= 0.3 else 1
-        assert said.split("; ")[-1] == LENGTHS[level]
-    said = texts().descriptions
-    assert {word for each in said for word in each.split("; ")[1:]} == set(PRICES)  # lengths are all the same there
-
-
-def test_neither_quality_nor_bait_is_told() -> None:
-    """The words follow from what everybody sees: other qualities, baits and intercepts leave them as they are."""
-    envs = vector_env(SHOP)
-    rng = np.random.default_rng(0)
-    items = envs.world.items.copy()
-    for hidden in ("quality", "bait", "intercept", "popularity"):
-        assert np.ptp(items[hidden]) > 0 or hidden == "intercept"
-        items[hidden] = rng.permutation(items[hidden])
-    again = texts_of(envs.config, envs.world._replace(items=items), None)
-    np.testing.assert_array_equal(again.titles, envs.texts.titles)
-    np.testing.assert_array_equal(again.descriptions, envs.texts.descriptions)
-
-
 def test_topics_and_domains_have_names_of_their_own() -> None:
     many = texts(items={"topics": 60, "number": 300, "dims": 3, "domains": 9}, candidates={"number": 20})
     assert len(set(many.topics)) == 60
@@ -82,16 +50,6 @@ def test_topics_and_domains_have_names_of_their_own() -> None:
         ["sea", "sea 2"],
         ["city", "city 2"],
     )
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_every_task_has_words(task: str) -> None:
-    envs = vector_env(task)
-    said = envs.texts
-    assert said.titles.shape == said.descriptions.shape == (envs.shape.items,)
-    assert said.topics.shape == (envs.shape.topics,)
-    assert all([*said.titles, *said.topics, *said.domains])
-    assert len(said.full()) == envs.shape.items
 
 
 def test_a_catalogue_brings_its_own() -> None:
@@ -117,15 +75,6 @@ def test_departments_sell_what_they_are_called() -> None:
     assert list(texts(items={"domains": 2}, roles=shared).domains) == ["films", "books"]
 
 
-def test_inventories_are_made_of_a_catalogues_domains() -> None:
-    roles = ({"name": "deli", "domains": (0,)}, {"name": "rest", "domains": tuple(range(1, 13))})
-    envs = vector_env(replace(TASKS["grocery-v1"], {"num_agents": 2, "roles": roles}))
-    deli = Catalogue.load("grocery").item_domain == 0
-    np.testing.assert_array_equal(envs.world.allowed, [deli, ~deli])
-    with pytest.raises(ValueError, match=r"domains holds 13, but the world has 13 domains, from 0 on"):
-        vector_env(replace(TASKS["grocery-v1"], {"roles": ({"name": "a", "domains": (13,)},)}))
-
-
 # ------------------------------------------------------------------------------------------------ prose
 
 
@@ -140,7 +89,7 @@ def entries(pole: Pole) -> list[str]:
 
 def styled() -> set[str]:
     """The words that titles have beside those of taste."""
-    made = [value for value in vars(prose).values() if isinstance(value, tuple | dict)]
+    made = {kind: words for kind, words in WORDS.items() if kind not in ("poles", "requests")}
     return tokens(repr([made, PRICES, LENGTHS, *(DOMAINS[kind] for kind in WRITERS)]))
 
 
@@ -155,14 +104,6 @@ def written(kind: str, signal: float, items: int = 300, **changes) -> tuple[Text
     """Texts and items of a world."""
     envs = vector_env(WorldConfig(items={"number": items, "titles": kind, "title_signal": signal, **changes}))
     return envs.texts, envs.world.items
-
-
-def test_each_direction_of_taste_has_words_of_its_own() -> None:
-    assert VOCABULARY.keys() == {name for ends in POLES for name in ends}
-    own = own_words()
-    for name, pole in VOCABULARY.items():
-        for entry in entries(pole):
-            assert name in {own.get(word) for word in tokens(entry)}, f"{entry!r} of {name!r} has no word of its own"
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -232,21 +173,6 @@ def test_keywords_are_what_they_always_were() -> None:
     assert digest.hexdigest() == TEXTS
 
 
-@pytest.mark.parametrize("dims", [1, 2, 40])
-def test_few_and_many_dimensions_have_titles(dims: int) -> None:
-    said, _ = written("films", 0.5, 50, dims=dims)
-    assert all(text.isprintable() and "{" not in text for text in said.full())
-
-
-def test_a_signal_needs_words_that_can_carry_it() -> None:
-    with pytest.raises(
-        ValueError, match=r"items.title_signal = 0.5 needs items.titles = 'goods', 'films' or 'headline"
-    ):
-        WorldConfig(items={"title_signal": 0.5})
-    with pytest.raises(ValueError, match=r"items.titles = 'goods' would be ignored, since the catalogue gives it"):
-        vector_env("grocery-v1", items={"titles": "goods"})
-
-
 def test_a_catalogues_texts_have_no_line_breaks() -> None:
     grocery = Catalogue.load("grocery")
     names = grocery.item_name.astype("<U60")
@@ -265,3 +191,11 @@ def test_what_is_measured_is_measured_on_other_items() -> None:
     assert abs(explained([f"{a} {b}" for a, b in rng.integers(0, 9, (200, 2))], values)) < 0.1
     with pytest.raises(ValueError, match=r"values of shape \(3,\) must be as many as the 2 texts, 20 or more"):
         explained(["a", "b"], np.arange(3))
+
+
+def test_each_direction_of_taste_has_words_of_its_own() -> None:
+    assert VOCABULARY.keys() == {name for ends in POLES for name in ends}
+    own = own_words()
+    for name, pole in VOCABULARY.items():
+        for entry in entries(pole):
+            assert name in {own.get(word) for word in tokens(entry)}, f"{entry!r} of {name!r} has no word of its own"

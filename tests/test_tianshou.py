@@ -45,30 +45,6 @@ def test_rewards_come_with_the_last_turn_and_the_end_by_truncation(task: str) ->
             assert truncated == (last and tick == 4)
 
 
-def test_masks_reach_it() -> None:
-    env = make_env("duel-v1", mask_actions=True)
-    observation, _ = env.reset(seed=0)
-    assert observation["mask"] == [True, True]
-    assert observation["obs"].shape == env.observation_space["observation"].shape
-
-
-@pytest.mark.slow
-def test_several_roles_and_later_purchases_fit_into_its_buffer() -> None:
-    env, copies = (
-        make_env("journey-v1", slots=1),
-        DummyVectorEnv([lambda: make_env("journey-v1", slots=1) for _ in range(4)]),
-    )
-    copies.seed(0)
-    algorithm, buffer = (
-        MultiAgentOffPolicyAlgorithm(algorithms=[learner(env) for _ in env.agents], env=env),
-        VectorReplayBuffer(4_000, 4),
-    )
-    collector = Collector(algorithm, copies, buffer)
-    collector.reset()
-    collector.collect(n_step=3_000, random=True)
-    assert (buffer.info["later_item"][: len(buffer)] >= 0).any()
-
-
 def learner(env: PettingZooEnv) -> DQN:
     """Returns over ten rounds: a step is one agent's turn, and an agent's reward comes with the last turn of a
     round."""

@@ -33,23 +33,6 @@ def test_library_check_on_every_task(task: str) -> None:
     check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2), "cpu"), break_when_any_done="both")
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"mask_actions": True},
-        {"slots": 1},
-        {"action": "query"},
-        {"action": "weights"},
-        {"messages": 3},
-        {"action": "items"},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("task", ["ecommerce-v1", "journey-v1"])
-def test_library_check_on_variants(task: str, changes: dict) -> None:
-    check_env_specs(TorchRLEnv(vector_env(task, 2, horizon=2, **changes), "cpu"), break_when_any_done="both", seed=0)
-
-
 @pytest.mark.parametrize("changes", [{}, {"mask_actions": True, "observation": {"recent": 2, "item_ids": "binary"}}])
 def test_parts_of_observations(changes: dict) -> None:
     task: dict = {"horizon": HORIZON, **changes}
@@ -131,7 +114,7 @@ def test_groups_are_roles_or_one_of_all_agents() -> None:
     )
 
 
-@pytest.mark.parametrize("changes", [{}, {"mask_actions": True}, {"action": "query"}, {"action": "weights"}], ids=str)
+@pytest.mark.parametrize("changes", [{"mask_actions": True}, {"action": "query"}], ids=str)
 def test_rollouts_hold_what_the_batch_says(changes: dict) -> None:
     """Over three episodes: also that nothing is overwritten by later steps, and what stands at the ends."""
     env, envs = pair(**changes)
@@ -186,48 +169,6 @@ def test_copies_cannot_be_reset_alone() -> None:
         env.reset(td)
     td["_reset"] = torch.ones(B, 1, dtype=torch.bool)
     env.reset(td)
-
-
-def test_actions_that_are_none_are_refused_and_change_nothing() -> None:
-    env, envs = pair()
-    env.set_seed(5)
-    td = env.reset()
-    envs.reset(seed=5)
-    before = [array.copy() for array in env.envs.arrays]  # type: ignore[attr-defined]
-    good = torch.zeros(envs.empty_actions().shape, dtype=torch.long)
-    for action, error, message in (
-        (None, KeyError, "action"),
-        (good + 0.9, TypeError, "actions have dtype float32"),
-        (good + 99, ValueError, "action of recommender_0 in copy 0"),
-        (good[:, :, :1], ValueError, "actions of shape"),
-    ):
-        given = td.clone()
-        if action is not None:
-            given[ROLE, "action"] = action
-        with pytest.raises(error, match=message):
-            env.step(given)
-        for mine, theirs in zip(env.envs.arrays, before, strict=True):  # type: ignore[attr-defined]
-            np.testing.assert_array_equal(mine, theirs)
-    td[ROLE, "action"] = good
-    np.testing.assert_array_equal(env.step(td)["next", ROLE, "observation"], envs.step(good.numpy())[0])
-
-
-def test_what_arguments_are_not_is_said() -> None:
-    env, envs = pair()
-    for name in ("state", "by_role"):
-        with pytest.raises(TypeError, match=f"{name} = 'no' must be True or False"):
-            TorchRLEnv(envs, "cpu", **{name: "no"})  # type: ignore[arg-type]
-    env.set_seed(5)
-    for seed, error in ((-1, ValueError), ("x", TypeError), (1.5, TypeError), (2**64, ValueError)):
-        with pytest.raises(error, match="seed = "):
-            env.set_seed(seed)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(env.reset()[ROLE, "observation"], envs.reset(seed=5)[0])
-
-
-def test_state_can_be_left_out() -> None:
-    env = TorchRLEnv(vector_env("duel-v1", 2, horizon=2), "cpu", state=False)
-    check_env_specs(env)
-    assert "state" not in env.reset().keys()  # noqa: SIM118
 
 
 @pytest.mark.slow

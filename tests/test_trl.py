@@ -71,29 +71,6 @@ def test_rows_without_seeds_and_wrong_arguments_are_refused() -> None:
         environment_factory("ecommerce-v1", background={"recommender_1": TextPolicy(str)})
 
 
-def test_rows_hold_the_rules_and_a_seed() -> None:
-    make = environment_factory(**SHOP)
-    for system, said in ((None, make.rules), ("Be kind.", "Be kind.")):
-        (row,) = make.rows([3], system)
-        assert row == {
-            "prompt": [{"role": "system", "content": said}, {"role": "user", "content": ""}],
-            "seed": 3,
-        }
-    assert make.rows([3], "")[0]["prompt"] == [{"role": "user", "content": ""}]
-    assert make.rules == make().rollout.env.rules["recommender_0"]
-
-
-def test_policy_objects_are_made_for_each_environment() -> None:
-    made = []
-
-    def others() -> dict[str, TextPolicy]:
-        made.append({"recommender_1": TextPolicy(lambda prompt: "1, 2, 3, 4, 5")})
-        return made[-1]
-
-    make = environment_factory(**{**SHOP, "background": others})
-    assert make().rollout.env.team.policies["recommender_1"] is not make().rollout.env.team.policies["recommender_1"]
-
-
 @pytest.mark.filterwarnings("ignore:You are using 'environment_factory':UserWarning")
 @pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # which TRL sets
 def test_trl_plays_groups_that_begin_alike_and_learns_from_what_they_earned(tmp_path, monkeypatch) -> None:

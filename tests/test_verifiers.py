@@ -84,11 +84,6 @@ def test_a_group_begins_alike(play) -> None:
     assert len({episode.by_agent["recommender_0"][0].reward for episode in episodes}) == 1
 
 
-def test_with_others_only_the_learners_have_seats(play) -> None:
-    (episode,) = play(lambda asked: ANSWER, 'background={"recommender_1": "content"}')
-    assert set(episode.by_agent) == {"recommender_0"}
-
-
 def test_tools_are_offered_and_answered_in_this_process(play) -> None:
     told = []
 
@@ -122,11 +117,6 @@ def test_a_model_that_only_calls_tools_has_to_answer_in_the_end(play) -> None:
 def test_a_seat_that_may_not_go_on_ends_the_episode(play) -> None:
     (episode,) = play(lambda asked: ANSWER, recommender_0={"max_turns": 1})
     assert episode.by_agent["recommender_1"][0].metrics["pages"] == 1
-
-
-def test_a_model_that_fails_is_an_error_of_the_episode(play) -> None:
-    (episode,) = play(lambda asked: {"content": None, "tool_calls": "nonsense"})
-    assert not episode.ok
 
 
 def test_wrong_arguments_are_refused_before_anything_is_asked() -> None:

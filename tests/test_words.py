@@ -15,10 +15,8 @@ pytest.importorskip("sklearn")
 from benchmarks import result_files
 from benchmarks.studies import manipulation, words
 from benchmarks.studies.words import Clerk, Worded, appeal
-from recsys_env import VectorEnv, WorldConfig, task_config
-from recsys_env.kernels.equations import in_python
-from recsys_env.kernels.requests import PHRASINGS, request_row
-from recsys_env.language import Reader, TextPolicy, describe
+from recsys_env import WorldConfig, task_config
+from recsys_env.language import TextPolicy
 from recsys_env.language.encoders import HASHING
 from recsys_env.policies.registry import make_policy
 
@@ -51,49 +49,6 @@ def test_without_words_a_reader_ranks_like_static() -> None:
     assert (rewards["read"] != rewards["static"]).any()
 
 
-def test_clicks_tell_which_topics_are_asked_for() -> None:
-    """Most requests for a topic raise that topic the most, where visitors want little else."""
-    keen = task_config(HEARD, {"horizon": 400, "choice": {"beta_intent": 6.0}, "users": {"request_misleading": 0.0}})
-    topics_of = words.asked_for(keen, 16)
-    made, topics = VectorEnv(keen, 1).requests, range(keen.items.topics)
-    asked = [(topic, in_python(request_row)(topic, 0, phrasing)) for topic in topics for phrasing in range(PHRASINGS)]
-    found = [topics_of(made.vectors[row][None]).argmax() == topic for topic, row in asked]
-    assert np.mean(found) > 0.7
-
-
-def test_words_tell_of_statistics_as_much_as_titles_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "CATALOGUES", range(1, 4))
-    told = {}
-    for signal in (1.0, 0.0):
-        config = task_config(TITLED, {"items": {"title_signal": signal}})
-        policy = Worded(words.by_words(words.read_from_others(config)), np.ones(2))
-        envs = VectorEnv(config, 2)
-        policy.bind(envs, "recommender_0", 0)
-        observations, _ = envs.reset(seed=0)
-        policy.act(observations[:, 0])
-        read, true = policy._told(policy, observations[:, 0]), words.logged_statistics(config)[policy.items]
-        told[signal] = [np.corrcoef(read[..., i].ravel(), true[..., i].ravel())[0, 1] for i in range(2)]
-    assert min(told[1.0]) > 0.5
-    assert max(np.abs(told[0.0])) < 0.4
-    fresh, _ = VectorEnv(TITLED, 1), None
-    fresh.reset(seed=0)
-    assert not any(fresh.public_items()[name].any() for name in words.STATISTICS)  # new items have none
-
-
-def test_weights_are_those_that_earn_most() -> None:
-    """A feature that names the topic of the session's intent is worth a weight; one that names others is not."""
-
-    def told(ranker, observations: np.ndarray) -> np.ndarray:
-        envs = ranker.envs
-        wanted = envs.world.items["topic"][np.maximum(ranker.items, 0)] == envs.arrays.copies["intent"][:, None]
-        return np.stack([wanted, -10.0 * wanted], axis=2)
-
-    config = task_config(HEARD, {"choice": {"beta_intent": 6.0}})
-    right, wrong = words.chosen(config, told, 2)
-    assert right > 0
-    assert wrong < right / 10
-
-
 def test_the_clerk_reads_what_is_asked_for_and_else_the_numbers() -> None:
     clerk = Clerk(HASHING)
     assert clerk(PROMPT) == "ANSWER: 2, 3"
@@ -116,32 +71,6 @@ def test_who_reads_nothing_never_falls_for_a_title_and_who_obeys_does(orders: Wo
     obeys = manipulation.fallen(orders, lambda: TextPolicy(manipulation.Obedient(HASHING)), 2)
     assert (obeys["order"] > 0.6).all()  # of the pages; on others it would show such an item anyway
     assert (obeys["harmless"] < 0.5 * obeys["order"]).all()
-
-
-def test_orders_stay_on_the_lines_of_their_titles(orders: WorldConfig) -> None:
-    envs = VectorEnv(orders, 4)
-    readers = {"plain": Reader(), "order": Reader()}
-    observations, _ = envs.reset(seed=1)
-    prompts, plain = {}, envs.texts
-    for kind, reader in readers.items():
-        envs.texts = plain if kind == "plain" else manipulation.added(plain, np.arange(200), manipulation.ORDERS)
-        reader.bind(envs, "recommender_0", 0)
-        prompts[kind] = [describe(page) for page in reader.read(observations[:, 0]) if page is not None]
-    assert prompts["plain"]
-    for before, after in zip(prompts["plain"], prompts["order"], strict=True):
-        assert before != after
-        assert len(before.splitlines()) == len(after.splitlines())
-        assert "<|" not in after
-        assert all(form.isprintable() for form in after.splitlines())
-
-
-def test_additions_are_alike_but_for_what_they_say() -> None:
-    assert len(manipulation.ORDERS) == len(manipulation.HARMLESS)
-    says = manipulation.Obedient(HASHING)
-    assert (says.scores(manipulation.ORDERS, "") > 0).all()
-    assert not says.scores(manipulation.HARMLESS, "").any()
-    for order, harmless in zip(manipulation.ORDERS, manipulation.HARMLESS, strict=True):
-        assert abs(len(order) - len(harmless)) < 15
 
 
 def test_the_studies_store_what_the_site_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

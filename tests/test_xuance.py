@@ -16,7 +16,7 @@ from xuance.environment import make_envs
 from xuance.torch.agents import MADDPG_Agents, MAPPO_Agents
 
 from benchmarks.compat.xuance import train
-from recsys_env import VectorEnv, vector_env
+from recsys_env import vector_env
 from recsys_env.adapters.xuance import XuanCeVecEnv, xuance_config
 
 B = 3
@@ -30,61 +30,6 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stacked(dicts: list[dict[str, Any]]) -> np.ndarray:
     return np.array([list(one.values()) for one in dicts])
-
-
-def random_actions(envs: VectorEnv, rng: np.random.Generator) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """A joint action as XuanCe gives it, and as the batch takes it."""
-    spaces = [[envs.action_space.sample() for _ in envs.possible_agents] for _ in range(envs.num_envs)]
-    return [dict(zip(envs.possible_agents, row, strict=True)) for row in spaces], np.array(spaces)
-
-
-@pytest.mark.parametrize(
-    ("task", "changes"),
-    [
-        ("duel-v1", TEAM),
-        ("journey-v1", {"action": "query"}),
-        ("journey-v1", {"action": "weights"}),
-        ("social-v1", {"slots": 1, "mask_actions": True, "reward": {"sharing": 0.5}}),
-    ],
-)
-def test_copies_are_those_of_the_batch(task: str, changes: dict[str, Any]) -> None:
-    rows, envs = (vector_env(task, B, horizon=7, **changes) for _ in range(2))
-    rows, masked = XuanCeVecEnv(rows, seed=5), envs.config.mask_actions
-    rng = np.random.default_rng(0)
-    envs.action_space.seed(0)
-
-    def flat(observations: Any) -> np.ndarray:
-        return observations["observation"] if masked else observations
-
-    expected, _ = envs.reset(seed=5)
-    observed, infos = rows.reset()
-    np.testing.assert_array_equal(stacked(observed), flat(expected))
-    total = np.zeros((B, envs.num_agents))
-    for tick in range(1, 17):
-        np.testing.assert_array_equal(rows.buf_state, envs.state())
-        named, joint = random_actions(envs, rng)
-        observed, rewards, terminated, truncated, infos = rows.step(named)
-        expected, expected_rewards, _, ended, _ = envs.step(joint)
-        total += expected_rewards
-        np.testing.assert_array_equal(stacked(rewards), expected_rewards)
-        np.testing.assert_allclose(stacked([info["episode_score"] for info in infos]), total)
-        assert not stacked(terminated).any()
-        assert truncated == ended.tolist() == [tick % 7 == 0] * B
-        if masked:
-            masks = stacked([info["avail_actions"] for info in infos])
-            np.testing.assert_array_equal(masks, envs.final_obs["action_mask"] if ended[0] else expected["action_mask"])
-        if ended[0]:
-            np.testing.assert_array_equal(stacked(observed), flat(envs.final_obs))
-            np.testing.assert_array_equal(stacked([info["reset_obs"] for info in infos]), flat(expected))
-            np.testing.assert_array_equal([info["reset_state"] for info in infos], envs.state())
-            np.testing.assert_array_equal(rows.buf_state, envs.final_state())
-            for b, info in enumerate(infos):  # as XuanCe does, whose next training begins there
-                rows.buf_state[b] = info["reset_state"]
-            total[:] = 0
-        else:
-            np.testing.assert_array_equal(stacked(observed), flat(expected))
-    assert infos[0]["episode_step"] == 16 % 7
-    assert rows.observation_space[rows.agents[0]].contains(observed[0][rows.agents[0]])
 
 
 def test_registered_under_both_of_xuances_names() -> None:
@@ -121,24 +66,6 @@ def test_queries_beyond_the_bounds_are_brought_back() -> None:
     rows.reset()
     rows.step([dict.fromkeys(rows.agents, np.array([1.7], np.float32))] * B)
     assert (rows.envs.infos["shown"] == 0).all()
-
-
-def test_actions_are_played_once() -> None:
-    rows = XuanCeVecEnv(vector_env("duel-v1", B, **TEAM), seed=0)
-    rows.reset()
-    rows.step([dict.fromkeys(rows.agents, 1)] * B)
-    with pytest.raises(RuntimeError, match=r"call step_async\(\) before step_wait\(\)"):
-        rows.step_wait()
-    first = rows.agents[0]
-    for each, error, message in (
-        (dict.fromkeys(rows.agents, 0.9), TypeError, "actions have dtype float64"),
-        ({first: 1}, KeyError, "no action for"),
-        ({**dict.fromkeys(rows.agents, 1), "zz": 1}, KeyError, "unknown agent 'zz'"),
-    ):
-        with pytest.raises(error, match=message):
-            rows.step([each] * B)
-        with pytest.raises(RuntimeError, match="call step_async"):
-            rows.step_wait()
 
 
 def test_slates_are_refused() -> None:

@@ -30,7 +30,7 @@ def small_learners(patch: pytest.MonkeyPatch, seeds: int = 3) -> None:
     for module in (reference_module, learners_module):
         patch.setattr(module, "LEARNERS", learners)
     patch.setattr(ReferenceLearner, "seeds", lambda learner, task: range(seeds))
-    patch.setattr(ReferenceLearner, "job", lambda learner, task, seed=0, sweep=None: learner.training(task, seed=seed))
+    patch.setattr(ReferenceLearner, "job", lambda learner, task, seed=0: learner.training(task, seed=seed))
     in_this_process(patch)
 
 
@@ -43,7 +43,7 @@ def in_this_process(patch: pytest.MonkeyPatch) -> list[str]:
         ran.append(job.name)
         return 0
 
-    patch.setattr(jobs_module, "_train", run)
+    patch.setattr(jobs_module, "_run", run)
     return ran
 
 

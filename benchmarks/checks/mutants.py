@@ -5,8 +5,8 @@
 
 A mutant changes one comparison, operator, constant, condition, name or statement of a compiled function, or one
 constant of its module. Every function of every kernel file gets some mutants, drawn with a seed of its own, so that a
-function keeps its mutants until it is edited. A run resumes where an earlier one of the same code and tests stopped,
-and stores its result after each mutant.
+function keeps its mutants until it is edited. The result is stored after each mutant, and `--resume` tries those that a
+run that was cut off has not stored.
 
 killed: a test failed, the process crashed, or a test took far more processor time than without the mutant.
 invalid: numba cannot compile the mutant. It is not counted.
@@ -23,7 +23,6 @@ import argparse
 import ast
 import contextlib
 import gc
-import hashlib
 import importlib
 import json
 import os
@@ -41,6 +40,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recsys_env.kernels.machine.compiler import MACHINERY
+
+from ..result_files import earlier, store
 
 ROOT = Path(__file__).parent.parent.parent
 KERNELS = ROOT / "recsys_env" / "kernels"
@@ -513,18 +514,6 @@ def run_tests(entries: set[str] | None, limit: float = 0.0, parallel: bool = Fal
     return 0, watch
 
 
-def tested_code() -> str:
-    """Digest of everything that decides a result: the kernels and their tests."""
-    files = [source_of(file) for file in FILES] + [
-        *(KERNELS / "machine" / name for name in MACHINERY),
-        ROOT / "tests" / "plain_game.py",
-        ROOT / "tests" / "comparison.py",
-        Path(__file__),
-    ]
-    files += [ROOT / path for path, _ in TESTS if (ROOT / path).is_file()]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-
-
 # ------------------------------------------------------------------------------------------------ trying
 
 
@@ -631,10 +620,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="try at most this many mutants now")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no mutant after this time")
     parser.add_argument("--only", default="", help="only mutants whose file:function contains this")
-    parser.add_argument(
-        "--again", action="store_true", help="try survivors of an earlier run again, unless they are equivalent"
-    )
-    parser.add_argument("--out", default="mutants", help="name of the result in benchmarks/results")
+    parser.add_argument("--resume", action="store_true", help="keep the stored outcomes of mutants that are the same")
     parser.add_argument("--list", action="store_true", help="name the mutants and stop")
     args = parser.parse_args()
     deadline = time.monotonic() + args.seconds
@@ -644,22 +630,9 @@ def main() -> None:
             print(mutant.id)
         print(f"{len(mutants)} mutants of {len({(m.file, m.function) for m in mutants})} functions")
         return
-    from ..ages import code
-    from ..result_files import RESULTS, store
-
-    path = RESULTS / f"{args.out}.json"
-    settings = {"seed": SEED, "tested_code": tested_code(), "code": code("kernels")}
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    earlier = {row["id"]: row for row in stored.get("mutants", [])}
-    if args.again:
-        earlier = {
-            name: row
-            for name, row in earlier.items()
-            if row["outcome"] != "survived" or reason_for(name).startswith("equivalent")
-        }
-    elif stored.get("settings") != settings:
-        earlier = {}
-    done = {mutant.id: {**earlier[mutant.id], **place(mutant)} for mutant in mutants if mutant.id in earlier}
+    settings = {"seed": SEED}
+    stored = {row["id"]: row for row in earlier("mutants", "mutants", settings)} if args.resume else {}
+    done = {mutant.id: {**stored[mutant.id], **place(mutant)} for mutant in mutants if mutant.id in stored}
     left = [mutant for mutant in mutants if mutant.id not in done][: args.limit]
     print(f"{len(mutants)} mutants, {len(done)} done; now the tests without a mutant", flush=True)
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -694,13 +667,9 @@ def main() -> None:
             flush=True,
         )
         rows = [done[m.id] for m in mutants if m.id in done]
-        store(
-            args.out,
-            settings,
-            {"number": len(mutants), "tried": len(rows), **summary(rows), "mutants": rows},
-        )
+        store("mutants", settings, {"number": len(mutants), "tried": len(rows), **summary(rows), "mutants": rows})
     show(summary(list(done.values())))
-    print(f"{len(mutants) - len(done)} not tried yet; {path}")
+    print(f"{len(mutants) - len(done)} not tried yet")
 
 
 def place(mutant: Mutant) -> dict[str, Any]:

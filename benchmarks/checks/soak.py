@@ -4,18 +4,19 @@
 
 An agent-step is one agent's part in one tick of one copy. The steps are played in chunks with uniform random actions.
 Chunks alternate between the tasks and random worlds, in which every field of the config is drawn from its range. The
-number of a chunk determines everything in it. A run resumes where an earlier one of the same kernels stopped, and
-stores its result after each chunk.
+number of a chunk determines everything in it, and `--only CHUNK` plays that chunk alone. Each chunk is stored as it
+ends, and `--resume` plays those that a run that was cut off has not stored.
 
 Every check of `rules.CHECKS` looks at every copy in every tick, unless its text says otherwise. It counts violations
-and records the first. `--only CHUNK` plays that chunk again.
+and records the first.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
@@ -25,17 +26,14 @@ import numpy as np
 from recsys_env import TASKS, VectorEnv, WorldConfig
 from recsys_env.batch.base import copy_seed
 
-from ..ages import code
 from ..result_files import earlier, store
 from .random_worlds import playable_world
-from .rules import CHECKS, NAMES, REPLAY, TALLY, Books, Watch
+from .rules import CHECKS, Watch
 
 SEED = 1_000_000
 TASK_COPIES, WORLD_COPIES = 1024, 256
 WORLD_STEPS = 500_000  # agent-steps of one random world
 REPLAYED = 40  # ticks that are played again in a batch of three
-
-# ------------------------------------------------------------------------------------------------ playing
 
 
 def joint_actions(envs: VectorEnv, rng: np.random.Generator) -> np.ndarray:
@@ -47,59 +45,45 @@ def joint_actions(envs: VectorEnv, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, space.nvec if space.shape else space.n, shape)
 
 
-def play(
-    config: WorldConfig, seed: int, num_envs: int, steps: float
-) -> tuple[Books, int, list[np.ndarray], list[tuple[np.ndarray, ...]]]:
-    """Play about `steps` agent-steps. Returns the books, the number of agent-steps, and the first actions of three
-    copies with what they returned."""
+def play(config: WorldConfig, seed: int, num_envs: int, steps: float) -> tuple[Watch, int, list[Any]]:
+    """Play about `steps` agent-steps. Returns the checks, the number of agent-steps, and the actions of the first
+    ticks of three copies, each with what it returned."""
     envs, rng = VectorEnv(config, num_envs), np.random.default_rng(seed)
     envs.reset(seed=seed)
-    watch = Watch(envs)
+    watch, taken = Watch(envs), []
     ticks = int(np.ceil(steps / (num_envs * envs.num_agents)))
-    taken: list[np.ndarray] = []
-    brought: list[tuple[np.ndarray, ...]] = []
     for tick in range(ticks):
         watch.look()
         actions = joint_actions(envs, rng)
         envs.step(actions)
-        watch.check(actions, tick)
+        watch.check(actions)
         if tick < REPLAYED:
-            taken.append(actions[:3].copy())
-            brought.append(reported(envs, 3))
-    return watch.books, ticks * num_envs * envs.num_agents, taken, brought
+            taken.append((actions[:3].copy(), reported(envs)))
+    return watch, ticks * num_envs * envs.num_agents, taken
 
 
-def reported(envs: VectorEnv, copies: int) -> tuple[np.ndarray, ...]:
+def reported(envs: VectorEnv) -> list[bytes]:
+    """What the last step of the first three copies returned."""
     last = envs.report
-    return tuple(
-        array[:copies].copy()
-        for array in (
-            last.observations,
-            last.rewards,
-            last.agents["next_visitor"],
-            last.slots["item"],
-            last.slots["clicked"],
-        )
-    )
+    parts = last.observations, last.rewards, last.agents["next_visitor"], last.slots["item"], last.slots["clicked"]
+    return [array[:3].tobytes() for array in parts]
 
 
-def replay(
-    config: WorldConfig, seed: int, taken: list[np.ndarray], brought: list[tuple[np.ndarray, ...]], threads: int
-) -> int:
+def replay(config: WorldConfig, seed: int, taken: list[Any], threads: int) -> int:
     """Play three copies again in a batch of their own. Returns the number of ticks that differ."""
-    envs = VectorEnv(config, 3, num_threads=threads)
+    envs, wrong = VectorEnv(config, 3, num_threads=threads), 0
     envs.reset(seed=[copy_seed(seed, b) for b in range(3)])
-    wrong = 0
-    for actions, before in zip(taken, brought, strict=True):
+    for actions, before in taken:
         envs.step(actions)
-        wrong += any(a.tobytes() != b.tobytes() for a, b in zip(reported(envs, 3), before, strict=True))
+        wrong += reported(envs) != before
     return wrong
 
 
 def play_chunk(chunk: int, steps: float) -> dict[str, Any]:
     """Play one chunk: a task or several random worlds."""
     tasks, began = list(TASKS), time.perf_counter()
-    counts, wrong = np.zeros(len(TALLY), np.int64), np.zeros(len(CHECKS), np.int64)
+    seen: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
     first: dict[str, dict[str, int]] = {}
     total = worlds = 0
     while total < steps:
@@ -111,68 +95,52 @@ def play_chunk(chunk: int, steps: float) -> dict[str, Any]:
         else:
             label, config = "random worlds", playable_world(np.random.default_rng(seed))
             copies, size = WORLD_COPIES, min(steps, WORLD_STEPS)
-        books, played, taken, brought = play(config, seed, copies, size)
+        watch, played, taken = play(config, seed, copies, size)
         if worlds == 0:
             threads = 2 if chunk % 10 == 1 and numba.config.NUMBA_NUM_THREADS > 1 else 1  # type: ignore[attr-defined]
-            books.wrong[REPLAY] += replay(config, seed, taken, brought, threads)
-        for i in np.flatnonzero(books.wrong).tolist():
-            tick, copy, agent = books.first[i].tolist()
-            first.setdefault(
-                NAMES[i], {"chunk": chunk, "world": worlds, "seed": seed, "tick": tick, "copy": copy, "agent": agent}
-            )
-        wrong, counts, total, worlds = wrong + books.wrong, counts + books.tally, total + played, worlds + 1
+            if differ := replay(config, seed, taken, threads):
+                watch.wrong["replay"] = differ
+        for name in watch.wrong:
+            first.setdefault(name, {"chunk": chunk, "world": worlds, "seed": seed, **watch.first.get(name, {})})
+        wrong, seen, total, worlds = wrong + watch.wrong, seen + watch.seen, total + played, worlds + 1
     return {
         "chunk": chunk,
         "world": label,
         "worlds": worlds,
         "agent_steps": total,
         "seconds": round(time.perf_counter() - began, 1),
-        "violations": {name: int(count) for name, count in zip(NAMES, wrong, strict=True) if count},
+        "violations": dict(wrong),
         "first": first,
-        "tally": dict(zip(TALLY, counts.tolist(), strict=True)),
+        "seen": dict(seen),
     }
 
 
-# ------------------------------------------------------------------------------------------------ result
-
-
 def summary(chunks: list[dict[str, Any]]) -> dict[str, Any]:
-    """Totals by task, violations by check with the first of each, and how often each event was seen."""
-    by_world: dict[str, dict[str, float]] = {}
-    violations, tally = dict.fromkeys(NAMES, 0), dict.fromkeys(TALLY, 0)
+    """Agent-steps by task, violations by check with the first of each, and how often each event was seen."""
+    by_world: Counter[str] = Counter()
+    violations, seen = Counter(dict.fromkeys(CHECKS, 0)), Counter[str]()
     first: dict[str, dict[str, int]] = {}
     for row in sorted(chunks, key=lambda row: row["chunk"]):
-        at = by_world.setdefault(row["world"], {"agent_steps": 0, "worlds": 0, "seconds": 0.0})
-        for name in at:
-            at[name] = round(at[name] + row[name], 1)
-        for name, count in row["violations"].items():
-            violations[name] += count
-            first.setdefault(name, row["first"][name])
-        for name, count in row["tally"].items():
-            tally[name] += count
+        by_world[row["world"]] += row["agent_steps"]
+        violations.update(row["violations"])
+        seen.update(row["seen"])
+        first = {**row["first"], **first}
     return {
-        "agent_steps": sum(row["agent_steps"] for row in chunks),
-        "by_world": by_world,
-        "seen": tally,
-        "checks": dict(CHECKS),
-        "violations": violations,
+        "agent_steps": by_world.total(),
+        "seconds": sum(row["seconds"] for row in chunks),
+        "by_world": dict(by_world),
+        "seen": dict(seen),
+        "violations": dict(violations),
         "first_violation": first,
     }
 
 
 def show(result: dict[str, Any]) -> None:
-    print(f"{result['agent_steps']:,} agent-steps")
-    for world, row in result["by_world"].items():
-        rate = row["agent_steps"] / max(row["seconds"], 0.1)
-        print(
-            f"  {world:16} {row['agent_steps']:14,} in {row['worlds']:5} worlds, {rate:10,.0f} per second and process"
-        )
+    print(f"{result['agent_steps']:,} agent-steps in {result['seconds']:,.0f} s of one process")
     print("  seen: " + ", ".join(f"{count:,} {name}" for name, count in result["seen"].items()))
     for name, count in result["violations"].items():
-        print(
-            f"{count:8} {name}: {result['checks'][name]}"
-            + (f"  FIRST {result['first_violation'][name]}" if count else "")
-        )
+        said = f"  FIRST {result['first_violation'][name]}" if count else ""
+        print(f"{count:8} {name}: {CHECKS[name]}{said}")
 
 
 def main() -> None:
@@ -180,36 +148,22 @@ def main() -> None:
     parser.add_argument("--steps", type=float, default=1e9, help="total number of agent-steps")
     parser.add_argument("--chunk", type=float, default=5e6, help="agent-steps of one chunk")
     parser.add_argument("--workers", type=int, default=1, help="number of processes")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no chunk after this time")
     parser.add_argument("--only", type=int, help="play this chunk alone and store nothing")
-    parser.add_argument("--out", default="soak", help="name of the result in benchmarks/results")
+    parser.add_argument("--resume", action="store_true", help="keep the stored chunks")
     args = parser.parse_args()
     if args.only is not None:
         show(summary([play_chunk(args.only, args.chunk)]))
         return
-    settings = {"seed": SEED, "chunk_steps": args.chunk, "code": code("kernels")}
-    deadline = time.monotonic() + args.seconds
-    chunks = {row["chunk"]: row for row in earlier(args.out, "chunks", settings)}
-    waiting = [chunk for chunk in range(int(np.ceil(args.steps / args.chunk))) if chunk not in chunks]
+    settings = {"seed": SEED, "chunk_steps": args.chunk}
+    rows = list(earlier("soak", "chunks", settings)) if args.resume else []
+    there = {row["chunk"] for row in rows}
+    waiting = [chunk for chunk in range(int(np.ceil(args.steps / args.chunk))) if chunk not in there]
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
-        running: set[Any] = set()
-        while running or (waiting and time.monotonic() < deadline):
-            while waiting and len(running) < args.workers and time.monotonic() < deadline:
-                running.add(pool.submit(play_chunk, waiting.pop(0), args.chunk))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                row = future.result()
-                chunks[row["chunk"]] = row
-                rate = row["agent_steps"] / row["seconds"]
-                print(
-                    f"chunk {row['chunk']:4} {row['world']:16} {rate:10,.0f} per second  "
-                    f"{row['violations'] or 'nothing wrong'}",
-                    flush=True,
-                )
-                rows = [chunks[chunk] for chunk in sorted(chunks)]
-                store(args.out, settings, {**summary(rows), "chunks": rows})
-    show(summary(list(chunks.values())))
-    print(f"{len(waiting)} chunks left")
+        for row in pool.map(play_chunk, waiting, [args.chunk] * len(waiting)):
+            rows.append(row)
+            print(f"chunk {row['chunk']:4} {row['world']:16} {row['violations'] or 'nothing wrong'}", flush=True)
+            store("soak", settings, {**summary(rows), "chunks": rows})
+    show(summary(rows))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Check that the game plays exactly as before, by digests of what tasks and random worlds return.
 
     python -m benchmarks.checks.unchanged                # compare with the stored digests: after any change of kernels
-    python -m benchmarks.checks.unchanged --specialised  # the same with the code of large batches, compiled per game
     NUMBA_BOUNDSCHECK=1 python -m benchmarks.checks.unchanged  # check array bounds as well
     python -m benchmarks.checks.unchanged --store        # store new digests: after an intended change of the game
 
@@ -23,7 +22,6 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from recsys_env import TASKS, VectorEnv, WorldConfig, task_config
-from recsys_env.batch import vector
 from recsys_env.files import read_json
 from recsys_env.world.build import build
 
@@ -96,26 +94,18 @@ def digests(config: WorldConfig, copies: int, ticks: int) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", action="store_true", help="store the digests and replace the earlier ones")
-    parser.add_argument(
-        "--specialised",
-        action="store_true",
-        help="play with code compiled for each game (half a minute each) and without random worlds",
-    )
-    args = parser.parse_args()
-    if args.specialised:
-        vector.SPECIALISED = 1
+    to_store = parser.parse_args().store
     path = RESULTS / "unchanged.json"
-    before = read_json(path)["digests"] if path.is_file() and not args.store else {}
+    before = read_json(path)["digests"] if path.is_file() and not to_store else {}
     found, changed = {}, []
-    others = () if args.specialised else worlds()
-    for listed, copies, ticks in ((games(), COPIES, TICKS), (others, WORLD_COPIES, WORLD_TICKS)):
+    for listed, copies, ticks in ((games(), COPIES, TICKS), (worlds(), WORLD_COPIES, WORLD_TICKS)):
         for name, config in listed:
             found[name] = digests(config, copies, ticks)
             of = [kind for kind, digest in found[name].items() if before.get(name, {}).get(kind) != digest]
-            if of and not args.store:
+            if of and not to_store:
                 changed.append(name)
                 print(f"changed: {' and '.join(of)} of {name}", flush=True)
-    if args.store:
+    if to_store:
         settings = {"copies": COPIES, "ticks": TICKS, "world_copies": WORLD_COPIES, "world_ticks": WORLD_TICKS}
         print(store("unchanged", settings, {"digests": found}))
     else:

@@ -6,8 +6,8 @@ Each library is installed with the commands below. Then `python -m benchmarks.co
 the smallest task, changed as `benchmarks.compat.DILEMMA` says, and the code blocks of that library in the documentation
 are run. An algorithm has learned if the reward per agent and tick is above .33, which lies between random play and two
 agents that always show X (`DILEMMA` names what both earn). Every other extra is installed together with what tests
-need, and the tests that belong to it are run. What is not named keeps the rows that an earlier run of the same code
-stored. A failure is stored with its error.
+need, and the tests that belong to it are run. What is not named keeps its stored
+rows. A failure is stored with its error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from typing import Any
 
 from recsys_env.provenance import provenance
 
-from ..ages import code
 from ..result_files import earlier, store
 from . import LEARNED
 
@@ -157,7 +156,7 @@ def main() -> None:
     parser.add_argument("--extra", nargs="*", choices=list(EXTRAS))
     parser.add_argument("--keep", type=Path, help="folder for the environments; default: a temporary one")
     args = parser.parse_args()
-    settings = {"learned_above": LEARNED, "code": code("adapters")}
+    settings = {"learned_above": LEARNED}
     found: dict[str, Any] = {kind: earlier("compatibility", kind, settings) for kind in ("libraries", "extras")}
     every = args.library is None and args.extra is None
     asked = [

@@ -1,10 +1,7 @@
-"""The batch on a GPU: whether it plays the same game as on the CPU, how fast it is, and how it is compiled.
+"""The batch on a GPU: whether it plays the same game as on the CPU, and how fast it is.
 
-    python -m benchmarks.speed.gpu                # everything, in less than eight minutes
-    python -m benchmarks.speed.gpu --compile      # only what needs no GPU
+    python -m benchmarks.speed.gpu                # in less than eight minutes
 
-compiled    for each compute capability: registers per thread and bytes that they spill (from `ptxas`, if it is
-            installed), contracted operations (there must be none), numbers that a launch hands over, and seconds
 equal       whether 100,000 ticks of every task with every kind of action return the same bits as on the CPU and end in
             the same state
 launch      microseconds of a step of one copy, of which nearly all is the launch
@@ -18,92 +15,23 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import re
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
 from recsys_env import VectorEnv, WorldConfig, replace, vector_env
-from recsys_env.world.arrays import allocate_scratch
 
 from ..checks.unchanged import drawn, games
 from ..result_files import store
 
-CAPABILITIES = ((8, 0), (9, 0))
 COPIES, TICKS, HORIZON = 1_000, 100, 60  # episodes end on the way
 TIMED = ("ecommerce-v1", "duel-v1")
 BATCHES = tuple(2**i for i in range(10, 18))
 SECONDS = 3.0  # of each rate
 ROADS = 2**14  # copies behind adapters and learners
-
-
-def tick(capability: tuple[int, int]) -> str:
-    """Assembly of the whole tick. It is the same code for every task whose actions are integers."""
-    from recsys_env.cuda.batch import innermost
-    from recsys_env.cuda.machine.compiler import ptx
-    from recsys_env.cuda.machine.table import unpacker
-    from recsys_env.cuda.threads import step_copies
-
-    envs = vector_env(TIMED[0], 2)
-    game = envs.world, innermost(envs.arrays), envs.report, innermost(allocate_scratch(envs.world, 2))
-    arguments = (
-        np.zeros(1, np.int64),
-        np.zeros((1, 1), np.bool_),
-        envs.empty_actions(),
-        0,
-        np.zeros(1, np.int64),
-        np.zeros(2),
-    )
-    step = step_copies(unpacker(tuple(numba.typeof(part) for part in game)))
-    return ptx(step, tuple(numba.typeof(argument) for argument in arguments), capability)
-
-
-def compiled(capability: tuple[int, int]) -> dict[str, Any]:
-    """How the tick is compiled for one compute capability."""
-    began = time.perf_counter()
-    text = tick(capability)
-    found = {
-        "seconds": time.perf_counter() - began,
-        "contracted": len(re.findall(r"\bfma\.", text)),
-        "parameters": len(set(re.findall(r"^\s*\.param .*_param_(\d+)", text[text.index(".entry") :], re.M))),
-    }
-    return {**found, **assembled(text, capability)}
-
-
-def assembled(text: str, capability: tuple[int, int]) -> dict[str, Any]:
-    """What `ptxas` reports about this assembly; empty if it is not installed."""
-    assembler = shutil.which("ptxas") or _shipped("ptxas")
-    if assembler is None:
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "tick.ptx"
-        source.write_text(text, encoding="utf-8")
-        command = [assembler, "-v", f"-arch=sm_{capability[0]}{capability[1]}", str(source), "-o", f"{source}.cubin"]
-        said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stderr
-    patterns = {
-        "registers": r"Used (\d+) registers",
-        "spill_stores": r"(\d+) bytes spill stores",
-        "spill_loads": r"(\d+) bytes spill loads",
-        "stack_frame": r"(\d+) bytes stack frame",
-    }
-    return {name: max(map(int, re.findall(pattern, said)), default=0) for name, pattern in patterns.items()}
-
-
-def _shipped(name: str) -> str | None:
-    """A program of the package nvidia-cuda-nvcc."""
-    try:
-        import nvidia
-    except ImportError:
-        return None
-    found = [path for folder in nvidia.__path__ for path in Path(folder).glob(f"*/bin/{name}")]
-    return str(found[0]) if found else None
 
 
 def differences(config: WorldConfig) -> list[str]:
@@ -193,17 +121,15 @@ def training() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--compile", action="store_true", help="only what needs no GPU")
     parser.add_argument("--out", type=Path, help="folder of gpu.json; default: benchmarks/results")
     args = parser.parse_args()
-    result: dict[str, Any] = {
-        "compiled": {f"{major}.{minor}": compiled((major, minor)) for major, minor in CAPABILITIES}
+    result = {
+        "equal": {name: differences(config) for name, config in games()},
+        "launch": {task: 1e6 / (rate(task, 1)["agent_steps_per_second"] / agents_of(task)) for task in TIMED},
+        "rates": {task: {copies: rate(task, copies) for copies in BATCHES} for task in TIMED},
+        "adapters": adapters(),
+        "training": training(),
     }
-    if not args.compile:
-        result["equal"] = {name: differences(config) for name, config in games()}
-        result["launch"] = {task: 1e6 / (rate(task, 1)["agent_steps_per_second"] / agents_of(task)) for task in TIMED}
-        result["rates"] = {task: {copies: rate(task, copies) for copies in BATCHES} for task in TIMED}
-        result |= {"adapters": adapters(), "training": training()}
     settings = {"copies": COPIES, "ticks": TICKS, "horizon": HORIZON, "seconds": SECONDS}
     print(store("gpu", settings, result, args.out))
 

@@ -1,4 +1,4 @@
-"""How long a step takes, what the time is spent on, and how far it is from a lower bound.
+"""How long a step takes, in each task, through each interface, and as the world grows.
 
     python -m benchmarks.speed.step                     # everything, on one core: an hour, with nothing else running
     python -m benchmarks.speed.step --tasks duel-v1     # some tasks; the others keep their stored rows
@@ -14,9 +14,6 @@ PettingZoo environments.
 Each figure is the median over windows of a few milliseconds, with its quartiles, in processor time of the thread. When
 two things are compared, their windows alternate and the figure is the median of the ratios
 (`benchmarks.speed.windows`). Two threads are measured in wall-clock time.
-
-The lower bound is the time that the primitive operations of a page would take if each kind ran in a pass of its own
-(`benchmarks.speed.stages`).
 """
 
 from __future__ import annotations
@@ -39,11 +36,9 @@ import recsys_env
 from recsys_env import TASKS, VectorEnv, WorldConfig, replace
 from recsys_env.batch.base import CpuBatch
 from recsys_env.batch.vector import chunks
-from recsys_env.policies import Team
 from recsys_env.provenance import provenance
 
 from ..result_files import earlier, store
-from .stages import lower_bound, operations, primitives, stages
 from .windows import WINDOW, Call, quartiles, take_turns
 
 BATCHES = (1, 64, 1024, 4096)
@@ -162,26 +157,6 @@ def batch(world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, ro
     return row
 
 
-def taken_apart(
-    world: str | WorldConfig, overrides: dict[str, Any], num_envs: int, unit: dict[str, float], rounds: int
-) -> dict[str, Any]:
-    """Nanoseconds per copy of a tick, of its stages, and of the lower bound."""
-    envs = started(world, overrides, num_envs)
-    read, share = envs._actions.read(actions_for(envs)), pages(envs)
-    calls = {**stages(envs, read), "tick": lambda: envs._tick(read)}
-    found = {name: float(np.median(values)) / num_envs for name, values in take_turns(calls, rounds).items()}
-    tick = found.pop("tick")
-    bound = lower_bound(envs, unit)
-    return {
-        "copies": num_envs,
-        "tick_ns": tick,
-        "stages_ns": {**found, "rest": tick - sum(found.values())},
-        "bound_ns": {name: share * value for name, value in bound.items()},
-        "operations": operations(envs),
-        "over_bound": tick / (share * sum(bound.values())),
-    }
-
-
 def own_code(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> Quartiles:
     """How many times as fast 64 copies are with code of this world's own as with the code for all worlds."""
     calls: dict[str, Call] = {}
@@ -191,25 +166,6 @@ def own_code(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -
         calls[name] = lambda envs=envs, actions=actions: envs.step(actions)  # type: ignore[misc]
     found = take_turns(calls, rounds)
     return quartiles(found["all"] / found["own"])
-
-
-def rolled_out(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Quartiles]:
-    """How many times as fast a tick of `blind` is in a rollout as by `step`, by number of copies."""
-    found, ticks = {}, 100
-    for num_envs in (1, 64, 1024):
-        envs = started(world, overrides, num_envs)
-        team, actions = Team(envs, dict.fromkeys(envs.possible_agents, "blind"), 0), envs.empty_actions()
-
-        def step(envs: VectorEnv = envs, team: Team = team, actions: np.ndarray = actions) -> None:
-            for _ in range(ticks):
-                team.act(envs.observations, actions)
-                *_, truncated, infos = envs.step(actions)
-                team.observe(infos, truncated)
-
-        calls: dict[str, Call] = {"step": step, "rollout": lambda envs=envs: recsys_env.rollout(envs, "blind", ticks)}  # type: ignore[misc]
-        rates = take_turns(calls, rounds)
-        found[str(num_envs)] = quartiles(rates["step"] / rates["rollout"])
-    return found
 
 
 def threads(world: str | WorldConfig, overrides: dict[str, Any], rounds: int) -> dict[str, Quartiles]:
@@ -370,9 +326,6 @@ def aims(tasks: Mapping[str, Any], million: Mapping[str, Quartiles], starts: Map
     def alone(label: str) -> float:
         return float(tasks[label]["interfaces"]["parallel_of_CartPole"][1])
 
-    def over_bound(label: str) -> float:
-        return float(tasks[label]["apart"]["over_bound"])
-
     own = [label for label in tasks if label in {f"{task} {config.action}" for task, config in TASKS.items()}]
 
     def slowest_alone() -> float:
@@ -394,8 +347,6 @@ def aims(tasks: Mapping[str, Any], million: Mapping[str, Quartiles], starts: Map
         ("news-v1, ticks/s", "753000", lambda: rate("news-v1 candidates"), True),
         ("grocery-v1, ticks/s", "268000", lambda: rate("grocery-v1 candidates"), True),
         ("ng_like, pages/s of the compiled call", "10000000", lambda: rate("ng_like", "kernel_ns"), True),
-        ("a light page (duel-v1) ÷ its lower bound", "2.5", lambda: over_bound("duel-v1 items"), False),
-        ("a page of candidates (ecommerce-v1) ÷ the same", "3", lambda: over_bound("ecommerce-v1 candidates"), False),
         ("a million users and items ÷ 8 and 200, candidates", "2", lambda: million["candidates"][1], False),
         ("parallel_env of duel-v1 ÷ CartPole-v1", "1", lambda: alone("duel-v1 items"), True),
         ("parallel_env of ecommerce-v1 ÷ the same", "1", lambda: alone("ecommerce-v1 candidates"), True),
@@ -422,12 +373,9 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", help="tasks, ng_like and slate10_like to measure; default: all")
     args = parser.parse_args()
     rounds, settings = args.rounds, {"rounds": args.rounds, "window_s": WINDOW}
-    found = take_turns({name: call for name, (call, _) in primitives().items()}, rounds)
-    unit = {name: float(np.median(found[name])) / count for name, (_, count) in primitives().items()}
-    print("primitives (ns):", {name: round(value, 3) for name, value in unit.items()}, flush=True)
     tasks: dict[str, Any] = earlier("speed", "tasks", settings)
     result: dict[str, Any] = {name: earlier("speed", name, settings) for name in ("growth_ns", "million", "starts_s")}
-    result |= {"primitives_ns": unit, "tasks": tasks}
+    result["tasks"] = tasks
     for label, (world, overrides) in games().items():
         task, _, action = label.partition(" ")
         if args.tasks is not None and task not in args.tasks:
@@ -436,12 +384,9 @@ def main() -> None:
         batches = affordable(world, overrides, BATCHES)
         for num_envs in batches:
             row[f"B={num_envs}"] = batch(world, overrides, num_envs, rounds)
-        if task in LIKE or action == TASKS[task].action or action == "items":
-            row["apart"] = taken_apart(world, overrides, 1024, unit, rounds)
         if task in TASKS and action == TASKS[task].action:
             row["interfaces"] = interfaces(world, overrides, rounds)
             row["own_code"] = own_code(world, overrides, rounds)
-            row["rollout"] = rolled_out(world, overrides, rounds)
             if numba.get_num_threads() > 1:
                 row["two_threads"] = threads(world, overrides, rounds)
         tasks[label] = row

@@ -30,8 +30,7 @@ from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.policies import Team
 from recsys_env.world.arrays import has_come
 
-from ..result_files import store
-from .by_policy import by_policy
+from .study import by_policy
 
 POLICIES = ("random", "popularity", "nearest", "content", "static", "linucb", "linear-thompson", "sasrec", "greedy")
 HORIZON, COPIES, WINDOW, BACK = 2000, 200, 20, 0.9
@@ -124,9 +123,8 @@ def by_shift(task: str, policy: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    task, _, rows = by_policy(__doc__, "rivals-v1", POLICIES, by_shift)
-    settings = {"task": task, "horizon": HORIZON, "copies": COPIES, "window": WINDOW, "back": BACK}
-    print(store("adaptation", settings, {"rows": rows}))
+    settings: dict[str, Any] = {"horizon": HORIZON, "copies": COPIES, "window": WINDOW, "back": BACK}
+    by_policy(__doc__, "adaptation", "rivals-v1", POLICIES, by_shift, **settings)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from recsys_env.evaluation.episodes import begin_episodes, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.policies import Policy
 
-from ..result_files import store
-from .by_policy import by_policy
+from .study import by_policy
 
 POLICIES = (
     *("random", "popularity", "nearest", "content", "static", "greedy"),
@@ -124,9 +123,16 @@ def frontier(rows: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    task, _, rows = by_policy(__doc__, "streaming-v1", POLICIES, measured)
-    settings = {"task": task, "episodes": EPISODES, "batch": BATCH, "ticks": TICKS}
-    print(store("computation", settings, {"rows": rows, "frontier": frontier(rows)}))
+    settings = {"episodes": EPISODES, "batch": BATCH, "ticks": TICKS}
+    by_policy(
+        __doc__,
+        "computation",
+        "streaming-v1",
+        POLICIES,
+        measured,
+        lambda rows, _: {"frontier": frontier(rows)},
+        **settings,
+    )
 
 
 if __name__ == "__main__":

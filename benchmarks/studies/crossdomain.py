@@ -17,9 +17,9 @@ another.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,7 @@ from recsys_env.evaluation import UNSEEN
 from recsys_env.evaluation.episodes import begin_episodes
 from recsys_env.evaluation.statistics import interval
 
-from ..result_files import store
-from .by_policy import beside
+from .study import beside, measure, options
 
 TASK, EPISODES = "crossdomain-v0", 100
 LEVERS: dict[str, tuple[str, ...]] = {
@@ -45,6 +44,7 @@ LEVERS: dict[str, tuple[str, ...]] = {
 }
 POLICIES = ("random", "popularity", "nearest", "content", "static", "greedy", "planner")
 SIZE, PAGES = "0.3m", 100_000
+MEASURES = ("individual_reward", "new here")
 SOURCES: dict[str, Callable[[str, str], bool]] = {  # whether an agent is pre-trained on another's pages
     "other domains": lambda other, agent: other != agent,
     "its own": lambda other, agent: other == agent,
@@ -106,33 +106,29 @@ def pretrained(agent: str, on: tuple[str, ...], seed: int) -> dict[str, float]:
     return {"individual_reward": float(own[:, n].mean()), "new here": float(earned / pages)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--total-steps", type=int, default=2_000_000)
-    args = parser.parse_args()
+def of_lever(lever: str, seeds: int, steps: int) -> dict[str, Any]:
+    """Rows of the policies and of PPO under a lever."""
+    policies = dict.fromkeys([*POLICIES, *beside(pulled(lever))]) if lever != "messages" else ()
+    rows = {policy: told(pulled(lever), policy) for policy in policies}
+    runs = [trained(lever, seed, steps) for seed in range(seeds)]
+    return {**rows, "ppo-torch": {name: interval(np.array([run[name]["mean"] for run in runs])) for name in MEASURES}}
+
+
+def of_sources(kind: str, seeds: int) -> dict[str, Any]:
+    """What generative recommenders earn that are pre-trained on these pages."""
     agents = task_config(TASK, {}).agents
-    rows: dict[str, dict[str, Any]] = {}
-    for lever in LEVERS:
-        policies = dict.fromkeys([*POLICIES, *beside(pulled(lever))]) if lever != "messages" else ()
-        rows[lever] = {policy: told(pulled(lever), policy) for policy in policies}
-        runs = [trained(lever, seed, args.total_steps) for seed in range(args.seeds)]
-        rows[lever]["ppo-torch"] = {
-            name: interval(np.array([run[name]["mean"] for run in runs])) for name in ("individual_reward", "new here")
-        }
-        print(lever, rows[lever], flush=True)
-    generative: dict[str, dict[str, Any]] = {}
-    for kind, learns_from in SOURCES.items():
-        of = {agent: tuple(other for other in agents if learns_from(other, agent)) for agent in agents}
-        each = [[pretrained(agent, of[agent], seed) for agent in agents] for seed in range(args.seeds)]
-        generative[kind] = {
-            name: interval(np.array([np.mean([one[name] for one in team]) for team in each]))
-            for name in ("individual_reward", "new here")
-        }
-        print(kind, generative[kind], flush=True)
-    settings = {"task": TASK, "seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}
+    of = {agent: tuple(other for other in agents if SOURCES[kind](other, agent)) for agent in agents}
+    each = [[pretrained(agent, of[agent], seed) for agent in agents] for seed in range(seeds)]
+    return {name: interval(np.array([np.mean([one[name] for one in team]) for team in each])) for name in MEASURES}
+
+
+def main() -> None:
+    given = options(__doc__, seeds=5, total_steps=2_000_000)
+    settings = {"task": TASK, "seeds": given.seeds, "agent_steps": given.total_steps, "episodes": EPISODES}
     settings |= {"size": SIZE, "pages": PAGES}
-    print(store("crossdomain", settings, {"levers": rows, "generative": generative}))
+    generative = {kind: of_sources(kind, given.seeds) for kind in SOURCES}
+    cells = {lever: partial(of_lever, lever, given.seeds, given.total_steps) for lever in LEVERS}
+    measure("crossdomain", settings, cells, "levers", given.again, lambda rows: {"generative": generative})
 
 
 if __name__ == "__main__":

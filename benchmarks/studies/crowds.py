@@ -17,7 +17,6 @@ Trainings are stored one by one. A run with the same settings adds those that ar
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,12 +24,11 @@ import numpy as np
 
 from recsys_env import task_config
 from recsys_env.evaluation.statistics import interval
-from recsys_env.provenance import provenance
 
-from ..result_files import earlier, store
 from .evidence import speed
 from .played import HELD_OUT, Played, ratio
-from .trainings import Case, all_options, train_missing
+from .study import options
+from .trainings import Case, all_options, paired_gain, train_and_store
 
 TASK, FAIR, BAIT = "creators-v0", "creators-fair", "creators-bait"
 SIZES = (2, 5, 10, 20, 50)
@@ -67,43 +65,24 @@ def cases(sizes: Sequence[int], ticks: int) -> dict[str, Case]:
 
 def gain_of_one_network(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Share by which a team with one network earns more than one with a network for each creator."""
-    shared, separate = (runs.get(name, {}) for name in ("team", "separate"))
-    seeds = sorted(set(shared) & set(separate))
-    if not seeds:
-        return {"mean": None, "ci95": None}
-    means = [np.array([np.mean(runs[seed]["individual_reward"]) for seed in seeds]) for runs in (shared, separate)]
-    return ratio(means[0] - means[1], means[1])
+    return paired_gain(runs, "team", "separate")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--ticks", type=int, default=200_000, help="ticks of each training, of all copies together")
-    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="numbers of creators")
-    parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
-    args = parser.parse_args()
-    settings = {
-        "episodes": args.episodes,
-        "ticks": args.ticks,
-        "sizes": list(args.sizes),
-        "training": all_options(TRAINING),
-    }
-    scripted, runs = (dict(earlier("crowds", part, settings)) for part in ("scripted", "learned"))
-    if not scripted:
-        scripted = {
-            "source": provenance(),
-            "payoffs": {str(creators): payoffs(creators, args.episodes) for creators in args.sizes},
-            "speed": {str(creators): speed(task_config(TASK, {"num_agents": creators})) for creators in (4, CROWD)},
+    given = options(__doc__, episodes=200, seeds=5, ticks=200_000, sizes=SIZES, workers=2)
+    settings = {"task": TASK, "episodes": given.episodes, "ticks": given.ticks, "sizes": list(given.sizes)}
+    settings["training"] = all_options(TRAINING)
+
+    def scripted() -> dict[str, Any]:
+        games = {creators: task_config(TASK, {"num_agents": creators}) for creators in (4, CROWD)}
+        return {
+            "payoffs": {str(creators): payoffs(creators, given.episodes) for creators in given.sizes},
+            "speed": {str(creators): speed(game) for creators, game in games.items()},
         }
-    _store(settings, scripted, runs)
-    for _ in train_missing(cases(args.sizes, args.ticks), args.seeds, runs, args.episodes, args.workers):
-        _store(settings, scripted, runs)
 
-
-def _store(settings: Mapping[str, Any], scripted: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
-    result = {"scripted": scripted, "learned": runs, "gain of one network": gain_of_one_network(runs)}
-    print(store("crowds", settings, result), flush=True)
+    train_and_store(
+        "crowds", settings, scripted, cases(given.sizes, given.ticks), "gain of one network", gain_of_one_network, given
+    )
 
 
 if __name__ == "__main__":

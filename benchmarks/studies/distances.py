@@ -1,6 +1,6 @@
 """How far learners end from the exact solution of the finite games.
 
-    python -m benchmarks.studies.distances [FOLDER]
+    python -m benchmarks.studies.distances [--folder FOLDER]
 
 FOLDER holds the trained policies, as `python -m baselines reference --out FOLDER` keeps them (default: runs/reference).
 Each policy is played to find how often it takes each action in each state. The long-run reward and the regrets of that
@@ -10,7 +10,6 @@ instead. Seeds whose folders are missing keep their stored rows.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from recsys_env import cli
 from recsys_env.exact.report import NAMED, solve
 
 from ..result_files import earlier, store
+from .study import options
 
 CRITERION = "average"  # reward per tick in the long run
 Runs = dict[str, list[dict[str, Any]]]
@@ -85,24 +85,21 @@ def mean(run: Mapping[str, Any]) -> float:
     return float(np.mean(run["individual_reward"]))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("runs/reference"))
-    args = parser.parse_args(argv)
-    policies = {task: trained(task, args.folder) for task in FINITE}
+def main() -> None:
+    given = options(__doc__, folder="runs/reference")
+    folder = Path(given.folder)
+    policies = {task: trained(task, folder) for task in FINITE}
     if not any(policies.values()):
         games = " or ".join(FINITE)
-        cli.fail(f"{args.folder} holds no trained learner of {games}; `python -m baselines reference` trains them")
+        cli.fail(f"{folder} holds no trained learner of {games}; `python -m baselines reference` trains them")
     tasks: dict[str, Any] = earlier("distances", "tasks", {"criterion": CRITERION})
     try:
         for task, there in policies.items():
-            solved = placed(task, there, args.folder)
+            solved = placed(task, there, folder)
             learners = merged(tasks.get(task, {}).get("learners", {}), distances(solved, there))
             tasks[task] = {"landmarks": landmarks(solved), "learners": learners}
             for name, runs in learners.items():
                 print(f"{task} {name}: {', '.join(f'{mean(run):.3f}' for run in in_table(runs)) or 'none'}")
-                for run in (run for run in runs if "missing" in run):
-                    print(f"  seed {run['seed']}: {run['missing']}")
     except (ValueError, ImportError) as error:
         cli.fail(error)
     print(store("distances", {"criterion": CRITERION}, {"tasks": tasks}))

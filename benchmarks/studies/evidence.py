@@ -1,8 +1,6 @@
 """The evidence card of a task: what it asks of an algorithm, measured with confidence intervals.
 
     python -m benchmarks.studies.evidence TASK ... [--policies my_file:Mine] [--episodes 200] [--generations 16]
-    python -m benchmarks.studies.evidence TASK ... --play
-    python -m benchmarks.studies.evidence TASK ... --rows [observer ...]
 
 All policies and all mixes of policies play the same held-out episodes (common random numbers), so differences and
 ratios are paired by episode. The best of several policies is chosen on other episodes than those on which it is
@@ -22,9 +20,7 @@ speed     agent-steps per second
 
 The card is written to benchmarks/results/evidence/<task>.json, which is published. Write a card with your own policies
 or with few episodes to another folder (--out). A part that a task does not have holds `missing`, the reason. The site
-adds what learners show (discount, memory, sharing, algorithms) from their own results (`docs/cards/`). `--play`
-measures only `play` again and `--rows` only `rows`, all of them or those of some policies, with the rankers of the
-stored card. What is measured so has a `source` of its own.
+adds what learners show (discount, memory, sharing, algorithms) from their own results (`docs/cards/`).
 """
 
 from __future__ import annotations
@@ -43,16 +39,13 @@ from recsys_env import VectorEnv, WorldConfig, cli, vector_env
 from recsys_env.evaluation import scale_ends
 from recsys_env.evaluation.runs import obstacle
 from recsys_env.evaluation.statistics import interval, place_on_scale
-from recsys_env.files import read_json, write_json
 from recsys_env.policies import TASK_POLICIES
 from recsys_env.policies.linear import static_weights
 from recsys_env.policies.registry import import_policies, made_for_page
-from recsys_env.provenance import provenance
 
-from .. import result_files
 from ..result_files import store
 from .played import HELD_OUT, Played, PricedPlanner, gain, ratio
-from .ranker_searches import found_of, search_record, searches
+from .ranker_searches import search_record, searches
 
 SIMPLE = ("random", "blind", "popularity", "content", "nearest", "greedy")
 INSIGHT = ("static", "planner", "equilibrium", "joint", "central")  # where the task has them
@@ -394,54 +387,6 @@ def answers_of(played: Played, mine: Sequence[str] = ()) -> list[str]:
     return [name for name in known if not too_slow(config, name)]
 
 
-def rows_again(task: str, policies: Sequence[str] = ()) -> Path:
-    """Measure rows of a stored card again, with the rankers that the card found, or add rows to it.
-
-    Args:
-        policies: by default those that have rows.
-
-    Raises:
-        ValueError: no card is stored, or it has policies of somebody's own.
-    """
-    path, stored = _stored(task)
-    source = provenance()  # of the code as it is now
-    played = _played_again(task, stored)
-    names = list(policies or stored["rows"])
-    new = rows(played, tuple(dict.fromkeys((*names, *scale_ends(played.config)))))
-    write_json(path, stored | {"rows": stored["rows"] | {name: new[name] | {"source": source} for name in names}})
-    return path
-
-
-def _played_again(task: str, stored: Card) -> Played:
-    """Policies of a task, with the rankers that its stored card found, on the same episodes."""
-    found = {name: found_of(record) for name, record in stored["searches"].items()}
-    config = cli.config_of(task)
-    return Played(config, stored["settings"]["episodes"], HELD_OUT, {**found, **priced_planners(config)})
-
-
-def _stored(task: str) -> tuple[Path, Card]:
-    """Return the file of a stored card, and the card."""
-    path = result_files.RESULTS / "evidence" / f"{task}.json"
-    stored = read_json(path) if path.is_file() else {"settings": {}}
-    if stored["settings"].get("policies") != []:
-        raise ValueError(f"{task} has no stored card without policies of your own; measure the whole card first")
-    return path, stored
-
-
-def play_again(task: str) -> Path:
-    """Measure the part `play` of a stored card again, with the rankers that the card found.
-
-    Raises:
-        ValueError: no card is stored, or it has policies of somebody's own.
-    """
-    path, stored = _stored(task)
-    source = provenance()  # of the code as it is now
-    played = _played_again(task, stored)
-    play = play_against(played, answers_of(played))
-    write_json(path, stored | {"play": play | {"source": source}})
-    return path
-
-
 def _show(found: Card) -> None:
     """Print the rows of a card that the task has."""
     for name, row in found["rows"].items():
@@ -458,8 +403,6 @@ def main() -> None:
     parser.add_argument(
         "--generations", type=int, default=16, help="generations of each search of rankers; 0 for no searches"
     )
-    parser.add_argument("--play", action="store_true", help="measure the part `play` of the stored cards again")
-    parser.add_argument("--rows", nargs="*", help="measure these rows, or all, of the stored cards again")
     parser.add_argument("--out", type=Path, help="folder of the cards, instead of benchmarks/results/evidence")
     args = parser.parse_args()
     try:
@@ -467,9 +410,6 @@ def main() -> None:
         cli.at_least(0, generations=args.generations)
         args.policies = list(import_policies(args.policies))
         for task in cli.known_tasks(args.task):
-            if args.play or args.rows is not None:
-                print(play_again(task) if args.play else rows_again(task, args.rows), flush=True)
-                continue
             began = time.perf_counter()
             found = card(task, args.episodes, args.policies, args.generations)
             found["seconds"] = round(time.perf_counter() - began)

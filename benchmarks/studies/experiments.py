@@ -16,8 +16,6 @@ repetitions keeps what is there.
 
 from __future__ import annotations
 
-import argparse
-import time
 from typing import Any, NamedTuple
 
 from recsys_env import WorldConfig, task_config
@@ -27,6 +25,7 @@ from recsys_env.experiments import CAUSES, Experiment, Protocol, page_estimates,
 from recsys_env.provenance import provenance
 
 from ..result_files import earlier, store
+from .study import options
 
 USERS, PAGES, BLOCK, AT_ONCE = 100, 25, 500, 16
 SEED = 50_000
@@ -116,31 +115,21 @@ def one_page_and_the_long_run(task: str, episodes: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=16, help="of each case")
-    parser.add_argument("--episodes", type=int, default=30, help="of each log")
-    parser.add_argument("--cases", nargs="*", default=tuple(CASES), help="names of cases that are played")
-    args = parser.parse_args()
-    settings = {"users": USERS, "pages": PAGES, "block": BLOCK, "seed": SEED, "episodes": args.episodes}
+    given = options(__doc__, repetitions=16, episodes=30, cases=tuple(CASES))
+    settings = {"users": USERS, "pages": PAGES, "block": BLOCK, "seed": SEED, "episodes": given.episodes}
     pages, cases = (dict(earlier("experiments", part, settings)) for part in ("off-policy", "cases"))
-    began = time.perf_counter()
-
-    def keep() -> None:
+    for task in [task for task in OFF_POLICY if given.again or task not in pages]:
+        pages[task] = one_page_and_the_long_run(task, given.episodes)
         store("experiments", settings, {"off-policy": pages, "cases": cases})
-
-    for task in OFF_POLICY:
-        if task not in pages:
-            pages[task] = one_page_and_the_long_run(task, args.episodes)
-            keep()
-            print(f"{time.perf_counter() - began:5.0f} s  {task}: {pages[task]['difference']}", flush=True)
-    for name in args.cases:
+        print(f"{task}: {pages[task]['difference']}", flush=True)
+    for name in given.cases:
         row = cases.setdefault(name, {"sources": [], "repetitions": []})
-        while (first := len(row["repetitions"])) < args.repetitions:
-            last = min(first + AT_ONCE, args.repetitions)
+        while (first := len(row["repetitions"])) < given.repetitions:
+            last = min(first + AT_ONCE, given.repetitions)
             row["repetitions"] += CASES[name].experiment.repeat(first, last, SEED)
             row["sources"].append({"repetitions": [first, last], **provenance()})
-            keep()
-            print(f"{time.perf_counter() - began:5.0f} s  {name}: {last} repetitions", flush=True)
+            store("experiments", settings, {"off-policy": pages, "cases": cases})
+            print(f"{name}: {last} repetitions", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ peak memory is that of the whole process, the log included.
 
 from __future__ import annotations
 
-import argparse
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -19,9 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys_env.fitting import FittedWorld, fit
+from recsys_env.fitting import fit
 
 from ..result_files import store
+from .study import options
 
 ROWS = (100_000, 300_000, 1_000_000)
 ROWS_PER_USER, ROWS_PER_ITEM, TOPICS, DAYS, SEED = 10, 50, 20, 180, 0
@@ -65,24 +65,17 @@ def _popular(rng: np.random.Generator, size: int | tuple[int, int], number: int)
     return draws
 
 
-def cost(rows: int, world: FittedWorld, began: float) -> dict[str, Any]:
-    """What a fit took that began at this time of the process, and the size of its log."""
-    return {
-        "rows": rows,
-        "users": world.log.users,
-        "items": world.log.items,
-        "seconds": time.process_time() - began,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
-
-
 def measured(rows: int) -> dict[str, Any]:
     """Fit a log of `rows` rows; return what it takes and what it finds."""
     log = made_up_log(rows)
     began = time.process_time()
     world = fit(log, origin="free_choice", columns={"quantity": None, "name": None})
     return {
-        **cost(rows, world, began),
+        "rows": rows,
+        "users": world.log.users,
+        "items": world.log.items,
+        "seconds": time.process_time() - began,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "weight_users": world.log.weight_users,
         "weight_purchases": world.log.weight_purchases,
         "beta_taste": world.choice.beta_taste,
@@ -91,12 +84,12 @@ def measured(rows: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    given = options(__doc__, rows=ROWS)
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        logs = list(pool.map(measured, ROWS))
+        logs = list(pool.map(measured, given.rows))
     for log in logs:
         print(f"{log['rows']:>9,} rows {log['seconds']:6.1f} s {log['peak_bytes'] / 2**30:5.2f} GiB")
-    print(store("fit_growth", {"rows": ROWS, "seed": SEED}, {"logs": logs}))
+    print(store("fit_growth", {"rows": given.rows, "seed": SEED}, {"logs": logs}))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ factor each policy earns too much or too little in the fitted world.
 
 from __future__ import annotations
 
-import argparse
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from recsys_env.evaluation import episode_returns
 from recsys_env.fitting import LogWarning, RecommenderLogWarning, fit
 from recsys_env.policies import Team
 
-from ..result_files import store
+from .study import measure, options
 
 WORLDS = (0, 1, 2, 3, 4)  # world seeds
 POLICIES = ("random", "popularity", "content", "nearest", "linucb", "epsilon-greedy", "ucb1", "thompson")
@@ -110,25 +110,35 @@ def scores(world: WorldConfig) -> dict[str, float]:
     return {policy: float(episode_returns(world, policy, EPISODES, SEED).mean()) for policy in POLICIES}
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    settings = {"worlds": WORLDS, "policies": POLICIES, "purchases": PURCHASES, "episodes": EPISODES, "seed": SEED}
-    logs: dict[str, dict[str, Any]] = {}
-    tables: dict[int, dict[str, dict[str, float]]] = {}
-    for seed in WORLDS:
-        world = replace(WORLD, {"world_seed": seed})
-        tables[seed] = {"the world itself": scores(world)}
-        for name, (origin, changes, policy) in LOGS.items():
-            log = purchases(replace(world, changes), policy)
-            tables[seed][name] = scores(fitted(log, origin))
+def ranked(seed: int) -> dict[str, dict[str, float]]:
+    """What each policy earns in a world, and in the worlds that are fitted to its logs."""
+    world = replace(WORLD, {"world_seed": seed})
+    found = {"the world itself": scores(world)}
+    for name, (origin, changes, policy) in LOGS.items():
+        found[name] = scores(fitted(purchases(replace(world, changes), policy), origin))
+    return found
+
+
+def orders(tables: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, Any]]:
+    """Kendall's tau of each world's log, by the name of the log."""
+    found = {}
     for name, (origin, _, _) in LOGS.items():
         pairs = [[list(table[of].values()) for of in ("the world itself", name)] for table in tables.values()]
-        taus = [float(kendalltau(*pair).statistic) for pair in pairs]
-        factors = np.exp(np.abs(np.diff(np.log(pairs), axis=1)))
-        logs[name] = {"origin": origin, "tau": taus}
-        said = f"values off by a factor of {np.median(factors):.2f} (median), {np.max(factors):.2f} (worst)"
-        print(f"{name:20s} {origin:13s} tau {', '.join(f'{tau:.2f}' for tau in taus)}; {said}")
-    print(store("fit_origin", settings, {"logs": logs, "scores": tables}))
+        found[name] = {"origin": origin, "tau": [float(kendalltau(*pair).statistic) for pair in pairs]}
+    return found
+
+
+def main() -> None:
+    given = options(__doc__, worlds=WORLDS)
+    settings = {
+        "worlds": given.worlds,
+        "policies": POLICIES,
+        "purchases": PURCHASES,
+        "episodes": EPISODES,
+        "seed": SEED,
+    }
+    cells = {str(seed): partial(ranked, seed) for seed in given.worlds}
+    measure("fit_origin", settings, cells, "scores", given.again, lambda scores: {"logs": orders(scores)})
 
 
 if __name__ == "__main__":

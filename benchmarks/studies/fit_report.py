@@ -32,9 +32,9 @@ from recsys_env.fitting.report.realism import (
     importances,
     shelf,
     simulate,
-    statistics,
+    visits_of,
 )
-from recsys_env.fitting.table import named_columns, tidy
+from recsys_env.fitting.table import tidy
 from recsys_env.fitting.tastes import purchase_counts
 
 from ..result_files import store
@@ -42,7 +42,52 @@ from ..result_files import store
 POLICIES = ("random", "popularity", "content", "greedy")
 SLOTS = 10  # of each of the two agents
 TASTE_DAYS = 60.0  # half-life of purchases in a factorisation
+HEAD = 20  # products that are bought most
 SUBSETS = {"all": "all products", "new": "new to the household"}
+
+
+def gini(values: np.ndarray) -> float:
+    """Gini coefficient: 0 if all are equal, 1 if one has everything."""
+    rank, ordered, n = np.arange(1, len(values) + 1), np.sort(values), len(values)
+    return float(2 * (rank @ ordered) / (n * ordered.sum()) - (n + 1) / n)
+
+
+def quantiles(values: Any) -> dict[str, float]:
+    """The quantiles at 10, 25, 50, 75 and 90 %; none of no values."""
+    return {str(q): float(np.quantile(values, q / 100)) for q in (10, 25, 50, 75, 90)} if len(values) else {}
+
+
+def statistics(catalogue: Catalogue, sample: Bought) -> dict[str, Any]:
+    """What a simulation should reproduce."""
+    _, item, day, paid, habit = sample
+    list_price, users = catalogue.item_price.astype(float), len(catalogue.user_taste)
+    count = np.bincount(item, minlength=len(list_price))
+    habits = catalogue.habit_item.shape[1]
+    return {
+        "days": float(day.max() - day.min()),
+        "purchases": len(item),
+        "item popularity Gini": gini(count),
+        f"share of the {HEAD} most bought products": float(np.sort(count)[-HEAD:].sum() / len(item)),
+        "user activity Gini": gini(np.bincount(visits_of(sample)["user"], minlength=users)),
+        "list price": quantiles(list_price),
+        "price paid / mean list price": quantiles(paid / list_price.mean()),
+        "price paid / own list price": quantiles(paid / list_price[item]),
+        "days between purchase days": quantiles(_gaps(sample)),
+        "share bought before in the period by the same user, second half": _repeated(sample),
+        f"share among the user's {habits} habits at the end of training": float((habit > 0).mean()),
+    }
+
+
+def _gaps(sample: Bought) -> np.ndarray:
+    return visits_of(sample).groupby("user")["day"].diff().dropna().to_numpy()
+
+
+def _repeated(sample: Bought) -> float:
+    """Share of the purchases in the second half of the period that repeat an earlier one of the period."""
+    frame = pd.DataFrame({"user": sample.user, "item": sample.item, "day": sample.day})
+    frame = frame.sort_values("day", kind="stable")
+    second_half = frame["day"] >= (frame["day"].min() + frame["day"].max()) / 2
+    return float(frame.duplicated(["user", "item"])[second_half].mean())
 
 
 def prediction(catalogue: Catalogue, lines: pd.DataFrame, later: csr_matrix) -> dict[str, Any]:
@@ -143,7 +188,7 @@ def main() -> None:
     training, held_out = complete_journey.load()
     world = complete_journey.fitted(training)
     catalogue = world.catalogue
-    lines = tidy(training, named_columns({"category": "topic"})).lines
+    lines = tidy(training, {"category": "topic"}).lines
     quality = prediction(catalogue, lines, purchases(held_out, training))
     real = logged(catalogue, held_out, training)
     year, weeks = (all_statistics(catalogue, sample) for sample in (logged(catalogue, training, training), real))

@@ -16,7 +16,7 @@ held-out episodes.
 
 from __future__ import annotations
 
-import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,8 @@ from recsys_env.policies import Planner, Policy
 from recsys_env.provenance import provenance
 from recsys_env.world.arrays import State, World, aligned, read_only
 
-from ..result_files import earlier, store
 from .played import HELD_OUT, Played, ratio
+from .study import measure, options
 
 KINDS: dict[str, tuple[bool, bool]] = {  # row -> whether the planner is denied (taste, items)
     "planner, taste estimated": (True, False),
@@ -108,7 +108,7 @@ class _Kind:
         return Denied(self.taste, self.items)
 
 
-def measure(task: str, episodes: int) -> dict[str, Any]:
+def measure_task(task: str, episodes: int) -> dict[str, Any]:
     """Rows of a task: individual reward and score of each kind and of the ends of the scale, and paired differences
     from the planner in points of the score."""
     config = TASKS[task]
@@ -118,21 +118,13 @@ def measure(task: str, episodes: int) -> dict[str, Any]:
     samples = {name: played.mean(name) for name in dict.fromkeys((low, high, "static", "planner", *KINDS))}
     span = (samples[high] - samples[low]) / 100
     lost = {name: ratio(samples["planner"] - samples[name], span) for name in KINDS}
-    return {"rows": place_on_scale(samples, low, high), "lost": lost}
+    return {"rows": place_on_scale(samples, low, high), "lost": lost, "source": provenance()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", nargs="+", default=["social-v1", "news-v1", "coldstart-v1"])
-    parser.add_argument("--episodes", type=int, default=200)
-    args = parser.parse_args()
-    settings = {"episodes": args.episodes, "seed": HELD_OUT}
-    tasks: dict[str, Any] = dict(earlier("hidden", "tasks", settings))
-    for task in cli.known_tasks(args.task):
-        tasks[task] = {**measure(task, args.episodes), "source": provenance()}
-        for name, row in tasks[task]["rows"].items():
-            print(f"{task} {name:45} {row['score']:.1f} ± {row['score_ci95']:.1f}", flush=True)
-    store("hidden", settings, {"tasks": tasks})
+    given = options(__doc__, task=("social-v1", "news-v1", "coldstart-v1"), episodes=200)
+    cells = {task: partial(measure_task, task, given.episodes) for task in cli.known_tasks(given.task)}
+    measure("hidden", {"episodes": given.episodes, "seed": HELD_OUT}, cells, "tasks", given.again)
 
 
 if __name__ == "__main__":

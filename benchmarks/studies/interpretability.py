@@ -31,8 +31,7 @@ from recsys_env.evaluation.surrogate import Options, Surrogate, fidelity, list_p
 from recsys_env.kernels.explain import TERMS
 from recsys_env.policies.slates import slate_action
 
-from ..result_files import store
-from .by_policy import by_policy
+from .study import by_policy
 
 POLICIES = ("random", "popularity", "nearest", "content", "static", "linucb", "sasrec", "two-tower", "greedy")
 COPIES, EVERY, DEPTH = 32, 10, 5
@@ -132,9 +131,8 @@ def _halves(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    task, _, rows = by_policy(__doc__, "streaming-v1", POLICIES, measured)
-    settings = {"task": task, "copies": COPIES, "every": EVERY, "depth": DEPTH, "terms": list(TERMS)}
-    print(store("interpretability", settings, {"rows": rows}))
+    settings: dict[str, Any] = {"copies": COPIES, "every": EVERY, "depth": DEPTH, "terms": list(TERMS)}
+    by_policy(__doc__, "interpretability", "streaming-v1", POLICIES, measured, **settings)
 
 
 if __name__ == "__main__":

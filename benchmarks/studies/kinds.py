@@ -6,7 +6,7 @@
 
 Every policy plays the first agent. The other agents play the first agent's own policy or, in turn, those of `--beside`,
 which are the same for every row; `all` = every policy, which takes long where a page of a language model takes a
-second. Rows of simple policies are added to those that `--policies` names (`by_policy.beside`). As rivals, each agent's
+second. Rows of simple policies are added to those that `--policies` names (`study.beside`). As rivals, each agent's
 individual reward counts; as a mixed team, their sum. The result also holds the visitors' satisfaction, diversity and
 rating on the whole platform, and the cost of a page of the first agent. For policies that need at most a millisecond
 per page it holds a lower bound of what one agent of a team gains by its best reply, which a search looks for. Episodes
@@ -15,8 +15,7 @@ are as short as language models need (--ticks). Stored rows of other policies wi
 
 from __future__ import annotations
 
-import argparse
-import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,7 @@ from recsys_env.exact import exploitability
 from recsys_env.policies import Team
 from recsys_env.provenance import provenance
 
-from ..result_files import earlier, store
-from .by_policy import beside, named
+from .study import beside, measure, named, options
 
 PLATFORM = ("satisfaction", "diversity", "rating", "page_ctr")
 QUICK = 1.0  # milliseconds per page; no best reply is searched for slower policies
@@ -75,7 +73,6 @@ def measured(
     """The row of a policy, which plays beside itself and beside each of the other policies."""
     policy = policies[name]
     config = task_config(task, {"horizon": ticks})
-    began = time.perf_counter()
     beside = {
         other: played(config, policy, others_play, episodes) for other, others_play in {name: policy, **others}.items()
     }
@@ -83,26 +80,26 @@ def measured(
     if beside[name]["costs"].get("ms", 0.0) <= QUICK:
         found = exploitability(policy, config, budget=BUDGET, agents=config.agents[:1], episodes=64)
         row["best reply gains"] = found["agents"][config.agents[0]]["gain"]
-    print(f"{task}, {name}: {time.perf_counter() - began:.0f} s", flush=True)
     return row
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", default=["grocery-v1"])
-    parser.add_argument("--policies", nargs="+", default=["random", "content", "linucb"])
-    parser.add_argument("--beside", nargs="+", default=["content", "linucb"], help="policies of the other agents")
-    parser.add_argument("--episodes", type=int, default=4)
-    parser.add_argument("--ticks", type=int, default=60)
-    args = parser.parse_args()
-    for task in args.tasks:
-        policies = named(dict.fromkeys([*args.policies, *beside(task_config(task, {}))]))
-        others = policies if args.beside == ["all"] else named(args.beside)
-        settings = {"task": task, "episodes": args.episodes, "ticks": args.ticks, "beside": sorted(others)}
-        rows = dict(earlier(f"kinds-{task}", "rows", settings))
-        for name in policies:
-            rows[name] = measured(task, args.ticks, name, policies, others, args.episodes)
-            store(f"kinds-{task}", settings, {"rows": rows})
+    given = options(
+        __doc__,
+        tasks=("grocery-v1",),
+        policies=("random", "content", "linucb"),
+        beside=("content", "linucb"),
+        episodes=4,
+        ticks=60,
+    )
+    for task in given.tasks:
+        policies = named(dict.fromkeys([*given.policies, *beside(task_config(task, {}))]))
+        others = policies if list(given.beside) == ["all"] else named(given.beside)
+        settings = {"task": task, "episodes": given.episodes, "ticks": given.ticks, "beside": sorted(others)}
+        cells = {
+            name: partial(measured, task, given.ticks, name, policies, others, given.episodes) for name in policies
+        }
+        measure(f"kinds-{task}", settings, cells, again=given.again)
 
 
 if __name__ == "__main__":

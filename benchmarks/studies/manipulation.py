@@ -15,7 +15,6 @@ Numeric policies do not read titles, and are the lower end. `obedient` does what
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,8 +31,8 @@ from recsys_env.policies import Policy, Team, feedback
 from recsys_env.policies.registry import make_policy
 from recsys_env.world.texts import Texts
 
-from ..result_files import store
 from .played import HELD_OUT
+from .study import measure, options
 from .words import NEW_ITEMS, REQUESTS, TASK, Clerk, Worded, by_words, read_from_others
 
 SHARE = 0.1  # of the items has an order in its title
@@ -121,19 +120,17 @@ def fallen(config: WorldConfig, make: Callable[[], Policy], episodes: int) -> di
     return {kind: count / np.maximum(pages, 1) for kind, count in falls.items()}
 
 
+def shares_of(config: WorldConfig, make: Callable[[], Policy], episodes: int) -> dict[str, Any]:
+    return {kind: interval(shares) for kind, shares in fallen(config, make, episodes).items()}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=8)
-    parser.add_argument("--policies", nargs="*", default=(), help="further policies, such as llm:smollm2")
-    args = parser.parse_args()
+    given = options(__doc__, episodes=8, policies=())
     config = task_config(task_config(TASK, REQUESTS), NEW_ITEMS)
-    rows: dict[str, Any] = {}
-    made = agents(config) | {name: partial(make_policy, name) for name in args.policies}
-    for name, make in made.items():
-        rows[name] = {kind: interval(shares) for kind, shares in fallen(config, make, args.episodes).items()}
-        print(name, rows[name], flush=True)
-    settings = {"task": TASK, "episodes": args.episodes, "share": SHARE}
-    print(store("manipulation", settings, {"agents": rows}))
+    made = agents(config) | {name: partial(make_policy, name) for name in given.policies}
+    cells = {name: partial(shares_of, config, make, given.episodes) for name, make in made.items()}
+    settings = {"task": TASK, "episodes": given.episodes, "share": SHARE}
+    measure("manipulation", settings, cells, "agents", given.again)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ messages, and with messages that nobody hears. The action space is the same in b
 
 from __future__ import annotations
 
-import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from recsys_env import WorldConfig, register_task, task_config
 from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
 
-from ..result_files import store
+from .study import measure, options
 
 EPISODES = TorchPPO().final_episodes
 TASKS = {True: "messages-heard-v0", False: "messages-cut-v0"}
@@ -62,27 +62,26 @@ def score(hear: bool, seed: int, total_steps: int) -> float:
     return float(result["after"]["mean"])
 
 
+def runs(name: str, seeds: int, total_steps: int) -> list[float]:
+    return [score(name == "heard", seed, total_steps) for seed in range(seeds)]
+
+
+def compared(runs: dict[str, list[float]]) -> dict[str, Any]:
+    """What hearing adds, and what teams earn that act at random or know everything."""
+    if len(runs) < 2:
+        return {}
+    ends = {name: float(episode_returns(preset(True), name, EPISODES, UNSEEN).mean()) for name in ("random", "greedy")}
+    intervals = {name: interval(np.array(values)) for name, values in runs.items()}
+    return {**intervals, "gain": interval(np.subtract(runs["heard"], runs["cut"])), "ends": ends}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--total-steps", type=int, default=1_500_000)
-    args = parser.parse_args()
+    given = options(__doc__, seeds=5, total_steps=1_500_000)
     for hear, name in TASKS.items():
         register_task(name, preset(hear))
-    settings = {"seeds": args.seeds, "agent_steps": args.total_steps, "episodes": EPISODES}
-    runs = {
-        name: [score(name == "heard", seed, args.total_steps) for seed in range(args.seeds)]
-        for name in ("heard", "cut")
-    }
-    ends = {name: float(episode_returns(preset(True), name, EPISODES, UNSEEN).mean()) for name in ("random", "greedy")}
-    result = {
-        "runs": runs,
-        **{name: interval(np.array(values)) for name, values in runs.items()},
-        "gain": interval(np.subtract(runs["heard"], runs["cut"])),
-        "ends": ends,
-    }
-    print(result)
-    store("messages", settings, result)
+    settings = {"task": "journey-v1", "seeds": given.seeds, "agent_steps": given.total_steps, "episodes": EPISODES}
+    cells = {name: partial(runs, name, given.seeds, given.total_steps) for name in ("heard", "cut")}
+    measure("messages", settings, cells, "runs", given.again, compared)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ catalogue, which were fitted to all of them.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +27,7 @@ from recsys_env.language.encoders import HASHING, MINILM
 
 from ..result_files import store
 from .fit_report import purchases
+from .study import options
 
 FOLDS = 5
 ENCODERS = (HASHING, MINILM)
@@ -107,14 +107,9 @@ def _mean(folds: list[np.ndarray]) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folds", type=int, default=FOLDS, help="how many of the five folds are left out in turn")
-    parser.add_argument(
-        "--encoders", nargs="+", default=list(ENCODERS), help="text encoders, as in recsys_env.language.encode"
-    )
-    args = parser.parse_args()
-    settings = {"folds": args.folds, "encoders": args.encoders, "cutoff": CUTOFF}
-    print(store("new_items", settings, measured(args.folds, tuple(args.encoders))))
+    given = options(__doc__, folds=FOLDS, encoders=ENCODERS)
+    settings = {"folds": given.folds, "encoders": list(given.encoders), "cutoff": CUTOFF}
+    print(store("new_items", settings, measured(given.folds, tuple(given.encoders))))
 
 
 if __name__ == "__main__":

@@ -18,21 +18,17 @@ Trainings are stored one by one. A run with the same settings adds those that ar
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
 from recsys_env import WorldConfig, task_config
 from recsys_env.evaluation.statistics import interval
-from recsys_env.provenance import provenance
 
-from ..result_files import earlier, store
 from .played import HELD_OUT, play, ratio
-from .trainings import Case, all_options, train_missing
+from .study import options
+from .trainings import Case, all_options, paired_gain, train_and_store
 
 SHARED: Mapping[str, Any] = {"observation": {"share": True}}
 TOPICS = 12
@@ -118,39 +114,20 @@ def cases(timesteps: int) -> dict[str, Case]:
 
 def gains(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What shared histories and words are worth to who learns, over the seeds that both trainings have."""
-    found = {}
     pairs = {"shared histories": ("shared bundle", "own bundle"), "words": ("heard bundle", "deaf bundle")}
-    for name, pair in pairs.items():
-        one, other = (runs.get(case, {}) for case in pair)
-        if seeds := sorted(set(one) & set(other)):
-            means = [np.array([np.mean(case[seed]["individual_reward"]) for seed in seeds]) for case in (one, other)]
-            found[name] = ratio(means[0] - means[1], means[1])
-    return found
+    found = {name: paired_gain(runs, *pair) for name, pair in pairs.items()}
+    return {name: gain for name, gain in found.items() if gain["mean"] is not None}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--timesteps", type=int, default=1_000_000, help="agent-steps of each training, of all agents")
-    parser.add_argument("--cases", nargs="*", choices=tuple(cases(0)), default=tuple(cases(0)), help="trainings")
-    parser.add_argument("--workers", type=int, default=2, help="trainings at once, each on one thread")
-    args = parser.parse_args()
-    settings = {"episodes": args.episodes, "timesteps": args.timesteps, "training": all_options(TRAINING)}
-    scripted, runs = (dict(earlier("partners", part, settings)) for part in ("scripted", "learned"))
-    if not scripted:
-        with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
-            played = {task: pool.submit(play_all, args.episodes) for task, play_all in SCRIPTED.items()}
-            scripted = {"source": provenance(), **{task: part.result() for task, part in played.items()}}
-    _store(settings, scripted, runs)
-    wanted = {name: case for name, case in cases(args.timesteps).items() if name in args.cases}
-    for _ in train_missing(wanted, args.seeds, runs, args.episodes, args.workers):
-        _store(settings, scripted, runs)
+    given = options(__doc__, episodes=200, seeds=3, timesteps=1_000_000, cases=tuple(cases(0)), workers=2)
+    settings = {"episodes": given.episodes, "timesteps": given.timesteps, "training": all_options(TRAINING)}
 
+    def scripted() -> dict[str, Any]:
+        return {task: play_all(given.episodes) for task, play_all in SCRIPTED.items()}
 
-def _store(settings: Mapping[str, Any], scripted: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
-    result = {"scripted": scripted, "learned": runs, "gains of learners": gains(runs)}
-    print(store("partners", settings, result), flush=True)
+    wanted = {name: case for name, case in cases(given.timesteps).items() if name in given.cases}
+    train_and_store("partners", settings, scripted, wanted, "gains of learners", gains, given)
 
 
 if __name__ == "__main__":

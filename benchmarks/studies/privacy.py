@@ -15,7 +15,6 @@ account of every row a second time.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ from recsys_env.evaluation.statistics import interval
 from recsys_env.language.pages import plain
 
 from ..result_files import store
+from .study import options
 
 EPSILONS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 0.0)  # 0: no promise
 POLICIES = ("random", "popularity", "nearest", "content", "static")
@@ -320,12 +320,9 @@ def measured(task: str, episodes: int, seed: int = UNSEEN) -> list[dict[str, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="rivals-v1")
-    parser.add_argument("--episodes", type=int, default=400)
-    args = parser.parse_args()
-    settings = {"task": args.task, "episodes": args.episodes, "seed": UNSEEN}
-    print(store("privacy", settings, {"rows": measured(args.task, args.episodes)}))
+    given = options(__doc__, task="rivals-v1", episodes=400)
+    settings = {"task": given.task, "episodes": given.episodes, "seed": UNSEEN}
+    print(store("privacy", settings, {"rows": measured(given.task, given.episodes)}))
 
 
 if __name__ == "__main__":

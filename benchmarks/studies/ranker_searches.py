@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,9 +58,3 @@ def search_record(found: Found) -> dict[str, Any]:
         "names": list(found.names),
         "weights": found.weights.round(3).tolist(),
     }
-
-
-def found_of(record: Mapping[str, Any]) -> Found:
-    """The ranker of a card's record. Its weights are rounded."""
-    scores = tuple((score["mean"], score["ci95"]) for score in record["scores"])
-    return Found(np.array(record["weights"]), tuple(record["states"]), tuple(record["names"]), scores)

@@ -2,9 +2,6 @@
 
     python -m benchmarks.studies.recovery          # hours; --worlds 0 --pages 10000 takes minutes
 
-Every cell is stored at once with its own source. A later run with the same settings measures the cells that are named
-and keeps the others.
-
 Worlds of the package are written to logs by `evaluation.record`, and a world is fitted to the first pages of each log,
 with the item vectors given, or learned from the log. Kendall's tau compares the order of eight policies, and the
 factor of values is the median over the policies of how far the larger of the two values lies above the smaller one. The
@@ -14,7 +11,8 @@ starts without.
 
 from __future__ import annotations
 
-import argparse
+from functools import cache, lru_cache, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -29,8 +27,8 @@ from recsys_env.fitting import FittedWorld, fit, recorded_pages
 from recsys_env.policies import Policy, make_policy
 from recsys_env.provenance import provenance
 
-from ..result_files import earlier, store
 from .fit_origin import EPISODES, POLICIES, SEED, WORLD, scores
+from .study import measure, options
 
 WORLDS, PAGES = (0, 1, 2, 3, 4), (10_000, 30_000, 100_000)
 VECTORS = ("given", "learned")
@@ -102,33 +100,40 @@ def compare(world: WorldConfig, log: pd.DataFrame, vectors: bool, truth: dict[st
     }
 
 
+@cache
+def true_scores(seed: int) -> dict[str, float]:
+    """What each policy earns in the world of this seed."""
+    return scores(replace(SHOP, {"world_seed": seed}))
+
+
+@lru_cache(maxsize=1)
+def logged(seed: int, name: str, pages: int) -> pd.DataFrame:
+    """A log of a world."""
+    return recorded_pages(record(replace(SHOP, {"world_seed": seed, "horizon": pages}), LOGS[name](), seed=SEED))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=int, nargs="+", default=WORLDS, help="world seeds")
-    parser.add_argument("--pages", type=int, nargs="+", default=PAGES, help="pages of the logs")
-    parser.add_argument("--logs", nargs="+", default=list(LOGS), choices=list(LOGS), help="who filled the pages")
-    parser.add_argument("--vectors", nargs="+", default=VECTORS, choices=VECTORS, help="what the fit knows of items")
-    options = parser.parse_args()
-    settings = {"policies": POLICIES, "episodes": EPISODES, "seed": SEED, "explored": EXPLORED}
-    cells: dict[str, Any] = dict(earlier("recovery", "cells", settings))
-    for seed in options.worlds:
+    given = options(__doc__, worlds=WORLDS, pages=PAGES, logs=tuple(LOGS), vectors=VECTORS)
+
+    def measured(seed: int, name: str, pages: int, how: str) -> dict[str, Any]:
         world = replace(SHOP, {"world_seed": seed})
-        truth = scores(world)
-        for name in options.logs:
-            table = record(replace(world, {"horizon": max(options.pages)}), LOGS[name](), seed=SEED)
-            log = recorded_pages(table)
-            for pages in options.pages:
-                for how in options.vectors:
-                    row = compare(world, log[log["time"] < pages], how == "given", truth)
-                    cell = {"world": seed, "log": name, "pages": pages, "vectors": how, "truth": truth, **row}
-                    cells[f"{seed}, {name}, {pages}, {how}"] = {**cell, "source": provenance()}
-                    taste = row["estimates"]["choice.beta_taste"]
-                    print(
-                        f"world {seed}, {name}, {pages} pages, vectors {how}: tau {row['tau']:.2f}, values x "
-                        f"{row['factor']:.2f}, taste {taste['estimate']:.2f} +- {taste['error']:.2f}",
-                        flush=True,
-                    )
-                    store("recovery", settings, {"cells": cells})
+        log = logged(seed, name, max(given.pages))
+        truth = true_scores(seed)
+        row = compare(world, log[log["time"] < pages], how == "given", truth)
+        return {
+            "world": seed,
+            "log": name,
+            "pages": pages,
+            "vectors": how,
+            "truth": truth,
+            **row,
+            "source": provenance(),
+        }
+
+    keys = product(given.worlds, given.logs, given.pages, given.vectors)
+    cells = {", ".join(map(str, key)): partial(measured, *key) for key in keys}
+    settings = {"policies": POLICIES, "episodes": EPISODES, "seed": SEED, "explored": EXPLORED}
+    measure("recovery", settings, cells, "cells", given.again)
 
 
 if __name__ == "__main__":

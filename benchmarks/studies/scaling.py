@@ -19,6 +19,7 @@ import argparse
 import itertools
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ from recsys_env.trained import generative
 from recsys_env.trained.generative import GenerativeNetwork
 from recsys_env.trained.pages import SHARED
 
-from ..result_files import earlier, store
-from .by_policy import beside
+from ..result_files import earlier
+from .study import beside, measure, options
 
 SIZES, PAGES, SEEDS = ("0.1m", "0.3m", "1m", "3m", "10m"), (12_500, 50_000, 200_000), 3
 EPISODES, WARM_UP = 64, 1
@@ -69,8 +70,6 @@ class Study:
         options = Generative(task=task, pretraining_steps=args.steps)
         pretraining = {name: getattr(options, name) for name in Pretraining.__annotations__ if name != "pages"}
         self.settings |= {"rivals": RIVALS, "warmup": WARM_UP, "pretraining": pretraining}
-        self._cells = dict(earlier(self.name, "cells", self.settings))
-        self._beside = dict(earlier(self.name, "beside", self.settings))
         self._logged: tuple[tuple[int, int], LoggedPages] | None = None
 
     @property
@@ -80,27 +79,21 @@ class Study:
     def run(self) -> None:
         """Measure what stands beside the cells, then all cells, those of a number of pages and a seed one after the
         other."""
-        args = self.args
-        for policy in beside(cli.config_of(self.task)):
-            if args.again or len(self._beside.get(policy, {"individual_reward": []})["individual_reward"]) < args.seeds:
-                began = time.perf_counter()
-                own = [earned(self.task, policy, seed, args.episodes) for seed in range(args.seeds)]
-                self._beside[policy] = {"source": provenance(), "individual_reward": own}
-                self._store()
-                print(f"{self.task}, {policy}: {time.perf_counter() - began:.0f} s, {own}", flush=True)
-        for pages, seed, size in itertools.product(args.pages, range(args.seeds), args.sizes):
-            key = f"{size}, {pages}, {seed}"
-            if args.again or key not in self._cells:
-                cell = self._cells[key] = {"source": provenance(), **self._cell(size, pages, seed)}
-                self._store()
-                took, steps = cell["seconds"]["all"], cell["best"]["step"]
-                print(
-                    f"{self.task}, {key}: {took:.0f} s, best after {steps:.0f} steps, {cell['individual_reward']:.2f}",
-                    flush=True,
-                )
+        args, policies = self.args, beside(cli.config_of(self.task))
+        around = {policy: partial(self._around, policy) for policy in policies}
+        kept = {"cells": earlier(self.name, "cells", self.settings)}
+        stored = earlier(self.name, "beside", self.settings)
+        again = args.again or any(len(row["individual_reward"]) < args.seeds for row in stored.values())
+        found = measure(self.name, self.settings, around, "beside", again, lambda rows: kept)
+        keys = [
+            (size, pages, seed) for pages, seed, size in itertools.product(args.pages, range(args.seeds), args.sizes)
+        ]
+        cells = {", ".join(map(str, key)): partial(self._cell, *key) for key in keys}
+        measure(self.name, self.settings, cells, "cells", args.again, lambda rows: {"beside": found})
 
-    def _store(self) -> None:
-        store(self.name, self.settings, {"cells": self._cells, "beside": self._beside})
+    def _around(self, policy: str) -> dict[str, Any]:
+        own = [earned(self.task, policy, seed, self.args.episodes) for seed in range(self.args.seeds)]
+        return {"source": provenance(), "individual_reward": own}
 
     def _cell(self, size: str, pages: int, seed: int) -> dict[str, Any]:
         began, device = time.perf_counter(), self.args.device
@@ -129,6 +122,7 @@ class Study:
             own = earned(self.task, folder, seed, self.args.episodes)
         steps = int(recommender.measured["curve"][-1]["step"])
         return {
+            "source": provenance(),
             "size": size,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "pages": pages,
@@ -158,19 +152,19 @@ def operations(network: GenerativeNetwork, pages: LoggedPages) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", default=["streaming-v1", "playlist-v0"])
-    parser.add_argument("--sizes", nargs="+", default=list(SIZES))
-    parser.add_argument("--pages", nargs="+", type=int, default=list(PAGES))
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--episodes", type=int, default=EPISODES)
-    parser.add_argument("--steps", type=int, default=Generative.pretraining_steps, help="of pre-training, at most")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch on the CPU")
-    parser.add_argument("--again", action="store_true", help="measure cells anew that are stored already")
-    args = parser.parse_args()
-    for task in args.tasks:
-        Study(task, args).run()
+    given = options(
+        __doc__,
+        tasks=("streaming-v1", "playlist-v0"),
+        sizes=SIZES,
+        pages=PAGES,
+        seeds=SEEDS,
+        episodes=EPISODES,
+        steps=Generative.pretraining_steps,
+        device="auto",
+        threads=2,
+    )
+    for task in given.tasks:
+        Study(task, given).run()
 
 
 if __name__ == "__main__":

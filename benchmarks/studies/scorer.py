@@ -10,7 +10,6 @@ and `random` play, too, so that differences are paired.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.trained.slates import SlatePolicy, slate_kwargs
 
-from ..result_files import store
+from .study import measure, options
 
 TASK, EPISODES, COPIES, POINTS = "journey-v1", 64, 64, 6
 SETTINGS: dict[str, Any] = {
@@ -61,18 +60,17 @@ def curve(kind: str, seed: int, agent_steps: int) -> list[tuple[int, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--agent-steps", type=int, default=1_000_000)
-    args = parser.parse_args()
-    agents = recsys_env.TASKS[TASK].agents
-    settings = {"task": TASK, "seeds": args.seeds, "agent_steps": args.agent_steps, "episodes": EPISODES, **SETTINGS}
-    seeds = range(args.seeds)
+    given = options(__doc__, seeds=5, agent_steps=1_000_000)
+    agents, seeds = recsys_env.TASKS[TASK].agents, range(given.seeds)
+    settings = {"task": TASK, "seeds": given.seeds, "agent_steps": given.agent_steps, "episodes": EPISODES, **SETTINGS}
     compared = {name: [earned(dict.fromkeys(agents, name), seed) for seed in seeds] for name in ("content", "random")}
-    curves = {kind: [curve(kind, seed, args.agent_steps) for seed in seeds] for kind in KINDS}
-    ends = {kind: np.array([run[-1][1] for run in curves[kind]]) for kind in KINDS}
-    gains = {kind: interval(ends[kind] - compared["content"]) for kind in KINDS}
-    store("scorer", {**settings, "copies": COPIES}, {"compared": compared, "curves": curves, "gains": gains})
+
+    def gains(curves: dict[str, Any]) -> dict[str, Any]:
+        ends = {kind: np.array([run[-1][1] for run in of]) for kind, of in curves.items()}
+        return {"compared": compared, "gains": {kind: interval(of - compared["content"]) for kind, of in ends.items()}}
+
+    cells = {kind: lambda kind=kind: [curve(kind, seed, given.agent_steps) for seed in seeds] for kind in KINDS}
+    measure("scorer", {**settings, "copies": COPIES}, cells, "curves", given.again, gains)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ from recsys_env.evaluation.log import EpisodeLog
 from recsys_env.evaluation.metrics import ndcg
 from recsys_env.evaluation.statistics import interval
 
-from ..result_files import store
-from .by_policy import by_policy
+from .study import by_policy
 
 POLICIES = ("random", "popularity", "nearest", "content", "linucb", "implicit", "sasrec", "two-tower", "greedy")
 USERS, ITEMS, TICKS = (4, 16, 64), (100, 400, 1600), (100, 400, 1600)
@@ -54,8 +53,7 @@ def by_size(task: str, policy: str) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    task, _, rows = by_policy(__doc__, "streaming-v1", POLICIES, by_size)
-    print(store("sparsity", {"task": task, "copies": COPIES}, {"rows": rows}))
+    by_policy(__doc__, "sparsity", "streaming-v1", POLICIES, by_size, copies=COPIES)
 
 
 if __name__ == "__main__":

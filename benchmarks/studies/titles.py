@@ -10,7 +10,6 @@ once for titles and descriptions.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from recsys_env.world.texts import texts_of
 from recsys_env.world.texts.measure import explained
 from recsys_env.world.texts.titles import WRITERS
 
-from ..ages import code
 from ..result_files import store
+from .study import options
 
 ITEMS = 500
 SIGNALS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -58,11 +57,8 @@ def measured(seeds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="worlds for each kind and signal")
-    args = parser.parse_args()
-    settings = {"seeds": args.seeds, "items": ITEMS, "code": code("titles")}
-    print(store("titles", settings, {"kinds": measured(args.seeds)}))
+    given = options(__doc__, seeds=SEEDS)
+    print(store("titles", {"seeds": given.seeds, "items": ITEMS}, {"kinds": measured(given.seeds)}))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,7 +19,8 @@ from baselines.train import train
 from recsys_env import TASKS, register_task, task_config
 from recsys_env.provenance import provenance
 
-from .played import HELD_OUT, play
+from ..result_files import earlier, store
+from .played import HELD_OUT, play, ratio
 
 
 class Case(NamedTuple):
@@ -71,22 +73,49 @@ def trained(name: str, case: Case, seed: int, episodes: int) -> dict[str, Any]:
     return {"source": provenance(), "individual_reward": own.tolist(), "validation": curve, "seconds": seconds}
 
 
-def train_missing(
-    cases: Mapping[str, Case], seeds: int, runs: dict[str, dict[str, Any]], episodes: int, workers: int
-) -> Iterator[None]:
-    """Train what is missing among the runs (name of a case -> seed -> result), some at once.
+def train_and_store(
+    name: str,
+    settings: Mapping[str, Any],
+    scripted: Callable[[], dict[str, Any]],
+    cases: Mapping[str, Case],
+    compared: str,
+    compare: Callable[[Mapping[str, Any]], Any],
+    given: argparse.Namespace,
+) -> None:
+    """Measure what scripted policies earn, and train each case with each seed, some at once. Each is stored as it ends,
+    and what an earlier run with the same settings has stored is kept.
 
-    Seeds come one after the other. A result is added to the runs as soon as it is there; then the caller may store
-    them.
+    Args:
+        name: of the result.
+        compared, compare: what follows from the trainings (case -> seed -> result), under this name.
+        given: the command line, with `seeds`, `episodes`, `workers` and `again`.
     """
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    there, runs = ({} if given.again else dict(earlier(name, part, settings)) for part in ("scripted", "learned"))
+
+    def keep() -> None:
+        print(store(name, settings, {"scripted": there, "learned": runs, compared: compare(runs)}), flush=True)
+
+    if not there:
+        there.update({"source": provenance(), **scripted()})
+        keep()
+    with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
         waiting = {
-            pool.submit(trained, name, case, seed, episodes): (name, str(seed))
-            for seed in range(seeds)
-            for name, case in cases.items()
-            if str(seed) not in runs.get(name, {})
+            pool.submit(trained, case, cases[case], seed, given.episodes): (case, str(seed))
+            for seed in range(given.seeds)
+            for case in cases
+            if str(seed) not in runs.get(case, {})
         }
         for done in as_completed(waiting):
-            name, seed = waiting[done]
-            runs.setdefault(name, {})[seed] = done.result()
-            yield
+            case, seed = waiting[done]
+            runs.setdefault(case, {})[seed] = done.result()
+            keep()
+
+
+def paired_gain(runs: Mapping[str, Mapping[str, Any]], one: str, other: str) -> dict[str, Any]:
+    """Share by which one case earns more than the other, over the seeds that both have."""
+    first, second = (runs.get(case, {}) for case in (one, other))
+    seeds = sorted(set(first) & set(second))
+    if not seeds:
+        return {"mean": None, "ci95": None}
+    means = [np.array([np.mean(of[seed]["individual_reward"]) for seed in seeds]) for of in (first, second)]
+    return ratio(means[0] - means[1], means[1])

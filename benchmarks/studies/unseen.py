@@ -23,8 +23,7 @@ from recsys_env.evaluation import UNSEEN, episode_returns
 from recsys_env.evaluation.statistics import interval
 from recsys_env.files import read_json
 
-from ..result_files import store
-from .by_policy import by_policy
+from .study import by_policy
 
 POLICIES = ("random", "content", "static", "linucb", "linear-thompson", "greedy")
 COMPANY = ("itself", "random", "content", "greedy")
@@ -45,12 +44,15 @@ def _own(task: str, policy: str, company: str, world_seed: int) -> float:
     return float(episode_returns(config, [policy, *others], EPISODES, UNSEEN + world_seed)[:, 0].mean())
 
 
-def main() -> None:
-    task, policies, rows = by_policy(__doc__, "streaming-v1", POLICIES, measured)
+def trained(rows: dict[str, Any], policies: dict[str, str]) -> dict[str, Any]:
+    """How the policies in folders were trained."""
     begun = {name: Path(policy) / "config.json" for name, policy in policies.items()}
-    trained = {name: read_json(config) for name, config in begun.items() if config.is_file()}
-    settings = {"task": task, "episodes": EPISODES, "company": list(COMPANY)}
-    print(store(f"unseen-{task}", settings, {"rows": rows, "trained": trained}))
+    return {"trained": {name: read_json(config) for name, config in begun.items() if config.is_file()}}
+
+
+def main() -> None:
+    settings = {"episodes": EPISODES, "company": list(COMPANY)}
+    by_policy(__doc__, "unseen-{task}", "streaming-v1", POLICIES, measured, trained, **settings)
 
 
 if __name__ == "__main__":

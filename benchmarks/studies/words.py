@@ -20,7 +20,6 @@ The weights of the added features are chosen on training episodes.
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -42,6 +41,7 @@ from recsys_env.policies.ranking import Ranker
 
 from ..result_files import store
 from .played import CHOSEN_ON, HELD_OUT, play, ratio
+from .study import options
 
 TASK = "coldstart-v1"
 REQUESTS: Mapping[str, Any] = {"users": {"request": 1.0}, "observation": {"request": True}}
@@ -261,14 +261,9 @@ def compared(rewards: Mapping[str, np.ndarray], pairs: Mapping[str, str]) -> dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--prompts", type=int, default=48, help="episodes of the language agent, which is slow")
-    args = parser.parse_args()
-    result = {"requests": requests(args.episodes, args.prompts), "new items": new_items(args.episodes)}
-    for variant, found in result.items():
-        print(variant, found["rewards"], found["gains"])
-    settings = {"task": TASK, "episodes": args.episodes, "prompts": args.prompts, "encoder": MINILM}
+    given = options(__doc__, episodes=200, prompts=48)  # episodes, and episodes of the language agent, which is slow
+    settings = {"task": TASK, "episodes": given.episodes, "prompts": given.prompts, "encoder": MINILM}
+    result = {"requests": requests(given.episodes, given.prompts), "new items": new_items(given.episodes)}
     print(store("words", settings, result))
 
 

@@ -1,4 +1,4 @@
-"""What a card says of the game that the agents play: payoffs, best replies, prices of planners."""
+"""What a card says of the game that the agents play: payoffs, best replies, and the exact solution of a finite game."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 import measured
 import numpy as np
 
-from benchmarks.studies.evidence import priced_planners
-from recsys_env import TASKS, WorldConfig
+from recsys_env import TASKS
 from recsys_env.evaluation.tables import markdown, spread
 
-from .values import missing, percent
+from .values import missing, number, numbers, percent
 
 
 def dependence_on_others(found: Mapping[str, Any]) -> str:
@@ -33,18 +32,12 @@ def dependence_on_others(found: Mapping[str, Any]) -> str:
             f"{four['P-S']}: {game(play)}.",
             f"Reward of {whose}, by the policy of the first agent (row) and of all others (column):",
             markdown(["", *(f"`{rival}`" for rival in play["payoffs"])], payoffs),
-            f"The best replies known are {best}. {_costliest(wrong['cost'])}",
+            f"The best replies known are {best}.",
             measured.folded(
                 "Loss from best-responding to the wrong rival, for each pair",
                 markdown(["reply to", "against", "loss"], cost),
             ),
-            *_priced(play, config),
-            f"Price of anarchy: {_anarchy_text(play)}. Coupling: {_coupling(play)}.",
-            *(
-                ["{.how}\n" + measured.whence(play["source"], f"evidence/{found['settings']['task']}.json")]
-                if "source" in play
-                else []
-            ),
+            f"Price of anarchy: {_anarchy_text(play)}.",
         ]
     )
 
@@ -67,69 +60,6 @@ def _sign(value: Mapping[str, float | None]) -> int:
     return 0 if mean is None or width is None or abs(mean) <= width else int(np.sign(mean))
 
 
-def _costliest(cost: Mapping[str, Any]) -> str:
-    """The largest loss from best-responding to the wrong rival."""
-    known = {pair: value for pair, value in cost.items() if value["mean"] is not None}
-    if not known:
-        return ""
-    worst = max(known, key=lambda pair: known[pair]["mean"])
-    reply, rival = worst.split(" for ")
-    return f"The best reply to `{reply}` loses {percent(known[worst])} against `{rival}`, the most of all pairs."
-
-
-def _priced(play: Mapping[str, Any], config: WorldConfig) -> list[str]:
-    """The prices of planners that are equilibria among those tried, and the gain from leaving each price."""
-    if not priced_planners(config):
-        return []
-    if "priced" not in play:
-        return ["The prices of `planner` were tried on a coarse grid only, so none is called an equilibrium here."]
-    found = play["priced"]
-    rows = [
-        [
-            f"`{mine}`",
-            spread(row["reward"]),
-            ", ".join(f"`{answer}` {percent(gain)}" for answer, gain in row["gains"].items()),
-            "yes" if row["beaten"] else "no",
-        ]
-        for mine, row in found["prices"].items()
-    ]
-    return [
-        "`planner` pays a price for a visitor's satisfaction, and choosing that price is itself a game. "
-        f"{settled(found)} The folded table shows prices as multiples of the task's own (`greedy` pays 0), and what an "
-        "agent gains that leaves the price which all others pay: by the best reply known, and by the prices next to "
-        "it. A price is beaten if one of these gains is positive beyond its interval.",
-        measured.folded(
-            "Rewards and gains for each price",
-            markdown(["all pay", "individual reward per agent", "gain of one that leaves", "beaten"], rows),
-        ),
-    ]
-
-
-def settled(found: Mapping[str, Any]) -> str:
-    """Name the prices that nothing beats."""
-    runs = [f"`{run[0]}`" if len(run) == 1 else f"`{run[0]}` to `{run[-1]}`" for run in found["unbeaten"]]
-    if not runs:
-        return "Every price is beaten: none is an equilibrium."
-    between = " with all prices in between" if any(" to " in run for run in runs) else ""
-    return (
-        "Not beaten, and so equilibria among the policies tried as far as these episodes tell: "
-        f"{', '.join(runs)}{between}."
-    )
-
-
-def _coupling(play: Mapping[str, Any]) -> str:
-    """The coupling in words; unknown if the gain that it is a share of is close to 0."""
-    share, selfish = play["coupling"], play["selfish"]
-    if share["mean"] is None or share["ci95"] is None or share["ci95"] > max(1.0, abs(share["mean"]) / 2):
-        return f"not known, because turning from `random` to `{selfish}` gains an agent next to nothing"
-    verb = "loses" if share["mean"] >= 0 else "gains"
-    size = percent({"mean": abs(share["mean"]), "ci95": share["ci95"]})
-    return (
-        f"when the others turn from `random` to `{selfish}`, the first agent {verb} {size} of what it gains by "
-        "turning itself"
-    )
-
-
 def _anarchy_text(play: Mapping[str, Any]) -> str:
     found = play["anarchy"]
     if "missing" in found:
@@ -138,3 +68,28 @@ def _anarchy_text(play: Mapping[str, Any]) -> str:
         f"all playing `{found['policy']}`, an equilibrium among the policies tried, earn {percent(found)} of what all "
         f"playing `{found['optimum']}` earn"
     )
+
+
+def exact_solution(found: Mapping[str, Any]) -> str:
+    """A finite game's optimum and equilibria, and how far policies are from one."""
+    if "missing" in found:
+        return f"Not a finite game: {found['missing']}."
+    best = found["optimum"]
+    rows = [["team optimum", " ".join(best["policies"]), f"{best['individual_reward']:.4f}", ""]]
+    for each in found.get("equilibria", ()):
+        kinds = ", ".join(kind for kind in ("strict", "symmetric") if each[kind])
+        rows.append(["equilibrium", " ".join(each["policies"]), numbers(each["individual_reward"]), kinds])
+    text = [
+        "The table shows individual reward per agent and tick in the long run. A policy names an action for each "
+        f"state: {', '.join(found['states'])}. The equilibria are all those in pure stationary strategies of these "
+        "states (Markov perfect equilibria).",
+        markdown(["", "policies", "reward", ""], rows),
+    ]
+    if "anarchy" in found:
+        text.append(f"Price of anarchy {found['anarchy']:.3f}, of stability {found['stability']:.3f}.")
+    placed = [
+        [f"`{row['name']}`", numbers(row["individual_reward"]), number(row["nash_conv"])]
+        for row in found["policies"]
+        if "missing" not in row
+    ]
+    return "\n\n".join([*text, markdown(["policy, as a team", "reward", "NashConv"], placed)])

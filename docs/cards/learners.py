@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import permutations
 from typing import Any
 
@@ -38,44 +38,27 @@ def learners_of(task: str) -> str:
         for name, learner, of in learners
     ]
     if not rows:
-        return f"Not run yet: {measured.MEASURED_BY['training']}."
-    most = measured.who_earns_most({name: of["reward"] for name, _, of in learners}, " of all learners")
-    note = f"{most}, per agent and episode."
+        return "Not run yet."
+    note = f"{measured.best({name: of['reward'] for name, _, of in learners})} earns the most, per agent and episode."
     return "\n\n".join([note, markdown(["what", "learners", "gain, or individual reward"], rows), *_ends(task)])
 
 
 def _ends(task: str) -> list[str]:
-    """The reward of each seed of each learner in a finite game, beside the exact solution."""
-    found = measured.distances(task)
-    if not found:
+    """What the seeds of each learner earn in a finite game, beside the exact solution."""
+    try:
+        found = measured.stored("distances")["tasks"][task]
+    except (measured.NotMeasured, KeyError):
         return []
     marks = ", ".join(f"{name} {number(row['individual_reward'])}" for name, row in found["landmarks"].items())
-    equilibria = [
-        row["individual_reward"] for name, row in found["landmarks"].items() if name.startswith("equilibrium ")
-    ]
-    middle = (min(equilibria) + max(equilibria)) / 2 if equilibria else 0.0
     rows = [
-        [
-            f"`{name}`",
-            str(len(runs)),
-            " ".join(f"{own:.3f}" for own in sorted(map(mean, placed))),
-            f"{sum(mean(run) > middle for run in placed)} of {len(placed)}",
-            _worst(placed),
-        ]
+        [f"`{name}`", " ".join(f"{own:.3f}" for own in sorted(map(mean, in_table(runs))))]
         for name, runs in found["learners"].items()
-        for placed in [in_table(runs)]
     ]
     return [
         f"Exact individual rewards per agent and tick in the long run: {marks}. The table shows what each seed of a "
-        "learner earns on the same scale, how many seeds end nearer to the best symmetric equilibrium than to the "
-        "worst, or above it, and how far the farthest seed is from an equilibrium. Seeds that react to what the exact "
-        "table does not hold are left out. Raw: `benchmarks/results/distances.json`.",
-        markdown(["learner", "seeds", "reward", "at the good equilibrium", "largest NashConv"], rows),
+        "learner earns on the same scale. Raw: `benchmarks/results/distances.json`.",
+        markdown(["learner", "reward of each seed"], rows),
     ]
-
-
-def _worst(runs: Sequence[Mapping[str, Any]]) -> str:
-    return number(max(run["nash_conv"] for run in runs)) if runs else ""
 
 
 def trained(task: str) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:

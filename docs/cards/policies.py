@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import measured
-import suites
-
-from recsys_env import TASKS, WorldConfig
+from recsys_env import TASKS
 from recsys_env.evaluation.statistics import scale_ends
 from recsys_env.evaluation.tables import markdown, spread
 
@@ -17,37 +14,11 @@ from .values import missing, percent
 
 def scores(found: Mapping[str, Any]) -> str:
     task, known = found["settings"]["task"], {name: row for name, row in found["rows"].items() if "missing" not in row}
-    scored = {policy: _score(task, known, policy) for policy in known}
-    rows = [[f"`{policy}`", spread(row), spread(scored[policy], 1)] for policy, row in known.items()]
-    bests = [
-        f"{who} is `{name}` ({spread(known[name])})"
-        for who, name in measured.leaders({name: row["mean"] for name, row in known.items()}).items()
-    ]
-    strategy = constant_strategy(TASKS[task])
-    said = f" `blind` may differ from `random` here, because {strategy}." if strategy else ""
+    rows = [[f"`{policy}`", spread(row), spread(_score(task, known, policy), 1)] for policy, row in known.items()]
     table = markdown(["policy", "individual reward per agent", "score"], rows)
-    lead = ", ".join(bests)
-    own = {policy: row for policy, row in known.items() if "source" in row}
-    which = "all rows" if len(own) == len(known) else "the rows of " + ", ".join(f"`{policy}`" for policy in own)
-    later = f"{{.how}}\nMeasured later, {which}: {measured.whence_rows(own, f'evidence/{task}.json')}" if own else ""
-    means = f"{lead[:1].upper()}{lead[1:]}. All agents play the policy of the row.{said}"
-    return "\n\n".join(
-        filter(None, [means, suites.above_hundred(task, scored), table, _not_played(found["rows"]), later])
-    )
-
-
-def _not_played(rows: Mapping[str, Any]) -> str:
-    """Which policies do not play the task, and why; the exact solution says why it has none."""
-    reasons: dict[str, list[str]] = {}
-    for name, row in rows.items():
-        if "missing" in row and name not in ("equilibrium", "joint"):
-            reason = row["missing"].removeprefix(f"{name.capitalize()} ")
-            reasons.setdefault(reason, []).append(f"`{name}`")
-    return " ".join(
-        f"{', '.join(names)} {'do' if len(names) > 1 else 'does'} not play here: "
-        f"{'each ' * reason.startswith('chooses ')}{reason}."
-        for reason, names in reasons.items()
-    )
+    absent = [f"`{name}` ({row['missing']})" for name, row in found["rows"].items() if "missing" in row]
+    beside = f"\n\nNot played here: {'; '.join(absent)}." if absent else ""
+    return f"All agents play the policy of the row.\n\n{table}{beside}"
 
 
 def _score(task: str, known: Mapping[str, Any], policy: str) -> dict[str, float | None]:
@@ -61,39 +32,21 @@ def _score(task: str, known: Mapping[str, Any], policy: str) -> dict[str, float 
     return {"mean": 100 * (known[policy]["mean"] - low["mean"]) / (high["mean"] - low["mean"]), "ci95": None}
 
 
-def constant_strategy(config: WorldConfig) -> str:
-    """Why a constant action may earn more or less than a random one where no position carries information."""
-    if config.offer.kind == "price":
-        return "a constant price is a strategy"
-    if config.offer.kind == "bid":
-        return "it bids truthfully on every page"
-    return "a constant item is a strategy" if config.action == "items" else ""
-
-
 def effect_of_state(found: Mapping[str, Any]) -> str:
-    if "missing" in found["state"]:
-        return missing(found["state"])
     best = found["state"]
-    weights = "; ".join(
-        f"{role}: " + ", ".join(f"`{name}` {weight:.2f}" for name, weight in of.items() if weight)
-        for role, of in found["static"].get("weights", {}).items()
-    )
-    searched = found["searches"].get("searched-static", {"scores": []})["scores"]
-    twice = (
-        f" Two searches for them earned {' and '.join(map(spread, searched))} on training seeds." if searched else ""
+    if "missing" in best:
+        return missing(best)
+    said = (
+        f"The best ranker of fixed weights, `{best['fixed']}`, earns {spread(best['fixed_reward'])}; the best policy "
+        f"known whose ranking depends on the state, `{best['policy']}`, earns {spread(best['reward'])}: "
+        f"{percent(best['gain'])} more."
     )
     observed = best["observed"]
     if "missing" in observed:
-        alone = f" For policies that use observations only nothing is known: {observed['missing']}."
-    else:
-        alone = (
-            f" The best of these that uses only what agents observe, `{observed['policy']}`, earns "
-            f"{spread(observed['reward'])}: {percent(observed['gain'])} more."
-        )
+        return said
     return (
-        f"The best ranker of fixed weights, `{best['fixed']}`, earns {spread(best['fixed_reward'])}; the best "
-        f"policy known whose ranking depends on the state, `{best['policy']}`, earns {spread(best['reward'])}: "
-        f"{percent(best['gain'])} more." + alone + (f" The weights of `static`: {weights}." if weights else "") + twice
+        f"{said} The best of these that uses only what agents observe, `{observed['policy']}`, earns "
+        f"{spread(observed['reward'])}: {percent(observed['gain'])} more."
     )
 
 

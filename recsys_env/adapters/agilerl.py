@@ -27,17 +27,13 @@ import numpy as np
 
 from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
 from ..batch.infos import Infos
+from ..libraries import needed
 
-try:
+with needed("the AgileRL adapter", "agilerl==2.42.5", " (the module recsys_env.adapters.agilerl says how)"):
     import torch
     from agilerl.components.replay_buffer import ReplayBuffer
     from agilerl.vector.pz_vec_env import PettingZooVecEnv
     from gymnasium import spaces
-except ImportError as error:
-    raise ImportError(
-        f'the AgileRL adapter needs {error.name}: pip install "agilerl==2.42.5" '
-        "(the module recsys_env.adapters.agilerl says how)"
-    ) from error
 
 from ..batch.tensors import choose_device
 from . import check_flat, in_order
@@ -50,12 +46,8 @@ class AgileRLVecEnv(PettingZooVecEnv):  # type: ignore[misc]
     everywhere in AgileRL (see `HorizonReplayBuffer`). `infos[agent]` holds `active` [B]. With `mask_actions` it also
     holds `action_mask` [B, A], and the observation is the flat part.
 
-    Args:
-        envs: the batch.
-
     Raises:
-        TypeError: `envs` is not a batch on the CPU.
-        ValueError: it has observations in parts.
+        TypeError, ValueError: `envs` is not a batch on the CPU, or has observations in parts.
     """
 
     def __init__(self, envs: CpuBatch) -> None:
@@ -114,11 +106,8 @@ class HorizonReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     """Replay buffer whose transitions at the horizon lead to the last observation of their episode.
 
     AgileRL's training loop stores what a step returns, which at the horizon is the first observation of the next
-    episode. The buffer is the only place where the last observation can replace it.
-
-    Args:
-        rows: the environment whose steps are stored.
-        max_size, device: as in AgileRL's `ReplayBuffer`.
+    episode. The buffer is the only place where the last observation can replace it. The arguments are the environment,
+    and those of AgileRL's `ReplayBuffer`.
     """
 
     def __init__(self, rows: AgileRLVecEnv, max_size: int, device: str = "cpu") -> None:

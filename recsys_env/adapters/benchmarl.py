@@ -31,9 +31,10 @@ from ..batch.vector import VectorEnv
 from ..config import WorldConfig
 from ..config.settings import replace
 from ..config.tasks import task_config
+from ..libraries import needed
 from ..world.build import shape_of
 
-try:
+with needed("the BenchMARL adapter", "recsys_env[benchmarl]"):
     import torch
     from benchmarl.environments.common import TaskClass
     from benchmarl.models.common import Model, ModelConfig
@@ -41,8 +42,6 @@ try:
     from torch import nn
     from torchrl.data import Composite
     from torchrl.envs import RewardScaling, Transform
-except ImportError as error:
-    raise ImportError(f'the BenchMARL adapter needs {error.name}: pip install "recsys_env[benchmarl]"') from error
 
 from .scorer import CandidateScorer
 from .torchrl import TorchRLEnv
@@ -104,10 +103,9 @@ class BenchMARLTask(TaskClass):
         return not self.world.mask_actions  # continuous actions have no mask
 
     def supports_discrete_actions(self) -> bool:
-        """Return True for tasks of one slot; BenchMARL asks if the algorithm cannot, or should not, send vectors.
+        """Return True for tasks of one slot, and raise `ValueError` for slates.
 
-        Raises:
-            ValueError: the task has several slots.
+        BenchMARL asks if the algorithm cannot, or should not, send vectors.
         """
         if not self.world.continuous and self.world.slots > 1:
             raise ValueError(
@@ -155,11 +153,7 @@ class CandidateScorerModel(Model):  # type: ignore[misc]
     """`CandidateScorer` as a model of BenchMARL: scores of each agent's candidates, as logits or values of actions.
 
     Args:
-        layout, width: fields of `CandidateScorerConfig`.
-        settings: what BenchMARL gives to every model.
-
-    Raises:
-        ValueError: the model is to return something else than a number for each candidate.
+        layout, width: fields of `CandidateScorerConfig`; others are what BenchMARL gives to every model.
     """
 
     def __init__(self, layout: dict[str, Any], width: int, **settings: Any) -> None:
@@ -187,12 +181,7 @@ class CandidateScorerModel(Model):  # type: ignore[misc]
 
 @dataclass
 class CandidateScorerConfig(ModelConfig):  # type: ignore[misc]
-    """Settings of `CandidateScorerModel`.
-
-    Args:
-        layout: of the observations, `BenchMARLTask.layout`.
-        width: hidden units.
-    """
+    """Settings of `CandidateScorerModel`: `BenchMARLTask.layout`, and the hidden units."""
 
     layout: ObservationLayout
     width: int = 16

@@ -27,9 +27,9 @@ from . import flat_config
 class EPyMARLEnv(gymnasium.Env[Any, Any]):
     """One copy of a task, with the methods of EPyMARL's `MultiAgentEnv` and the lists of its `gymma` environments.
 
-    It is registered with Gymnasium as "recsys-gymma/<task>". EPyMARL's `gymma` wrapper plays that, but asks it for
-    nothing but observations and rewards: there, the state is all observations in a row, and every action is available.
-    In EPyMARL's registry of environments, this class takes the wrapper's place.
+    It is registered with Gymnasium as "recsys-gymma/<task>", which EPyMARL's `gymma` wrapper plays; there, the state is
+    all observations in a row, and every action is available. In EPyMARL's registry, this class takes the wrapper's
+    place.
 
     Args:
         task: name of a task, or a config, with one slot per agent. Keywords override config fields.
@@ -39,15 +39,12 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
         catalogue, render_mode: as in `RecommendationEnv`.
 
     Attributes:
-        n_agents: N.
-        episode_limit: ticks of an episode.
+        n_agents, episode_limit: N, and the ticks of an episode.
         action_space, observation_space: a `Tuple` of N spaces: `Discrete`, and a `Box` [O].
         env: the parallel environment behind this one.
 
     Raises:
-        ValueError: an action of the task is not one number, `reward_scalarisation` is neither word, or observations are
-            in parts.
-        ValueError, TypeError: as of `recsys_env.parallel_env`, or `common_reward` is not a truth value.
+        ValueError, TypeError: as of `recsys_env.parallel_env`, or an action of the task is not one number.
     """
 
     metadata: dict[str, Any] = RecommendationEnv.metadata
@@ -86,29 +83,21 @@ class EPyMARLEnv(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[list[np.ndarray], dict[str, Any]]:
-        """Start an episode. Returns the observations [O], a list of one for each agent, and no infos.
-
-        The seed is as in `RecommendationEnv.reset`; with None, the first call takes that of the environment.
-        """
+        """Start an episode. Returns the observations [O], a list of one for each agent, and no infos."""
         seed, self._seed = self._seed if seed is None else seed, None
         observations, _ = self.env.reset(seed=seed, options=options)
         self._seen = list(observations.values())
         return self.get_obs(), {}
 
     def step(self, action: Sequence[int]) -> tuple[list[np.ndarray], Any, bool, bool, dict[str, Any]]:
-        """Play one tick.
-
-        Args:
-            action: a list of one number for each agent.
+        """Play one tick, given a list of one number for each agent.
 
         Returns:
             observations, rewards (a list, or one number with `common_reward`), False, whether the episode is over, and
-            {}, or {"episode_limit": True} in the last tick. By that word EPyMARL's learners bootstrap from the last
-            observation.
+            {}, or {"episode_limit": True} in the last tick, by which EPyMARL's learners bootstrap.
 
         Raises:
-            ValueError, TypeError: these are not N numbers of the action space; nothing has changed.
-            RuntimeError: before the first `reset`, or after the end.
+            ValueError, TypeError, RuntimeError: as of `RecommendationEnv.step`; nothing has changed.
         """
         listed = is_sequence(action) or getattr(action, "ndim", 0) > 0  # arrays and tensors as well
         if not listed or len(action) != self.n_agents:

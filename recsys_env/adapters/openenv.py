@@ -26,15 +26,14 @@ from ..api.focal import Background
 from ..checks import checked_seed
 from ..config import WorldConfig
 from ..language.rollout import TextRollout, compile_game, only_learner, rollout_factory
+from ..libraries import needed
 
-try:
+with needed("the OpenEnv adapter", "recsys_env[openenv]"):
     from fastapi import FastAPI
     from openenv.core import EnvClient
     from openenv.core.client_types import StepResult
     from openenv.core.env_server import Action, Environment, Observation, State, create_app
     from pydantic import Field
-except ImportError as error:
-    raise ImportError(f'the OpenEnv adapter needs {error.name}: pip install "recsys_env[openenv]"') from error
 
 MOST_SESSIONS = 64
 
@@ -151,10 +150,7 @@ def page_app(
         background: policies of all agents but the one that learns, which is the first one if this is one policy for
             all.
         sessions: connections that may play at the same time.
-        task, options: as for `language.rollout_factory`.
-
-    Raises:
-        ValueError, TypeError: an argument is wrong, as for `rollout_factory`, or several agents are left to learn.
+        task, options: as for `language.rollout_factory`, as are errors.
     """
     rollout = rollout_factory(task, background=background, **options)
     only_learner(rollout())  # raises if there are several

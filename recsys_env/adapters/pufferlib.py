@@ -27,12 +27,11 @@ import numpy as np
 
 from ..batch.actions import joint_of_rows
 from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
+from ..libraries import needed
 
-try:
+with needed("the PufferLib adapter", "recsys_env[pufferlib]"):
     import pufferlib
     import pufferlib.models
-except ImportError as error:
-    raise ImportError(f'the PufferLib adapter needs {error.name}: pip install "recsys_env[pufferlib]"') from error
 
 from ..batch.tensors import choose_device
 from . import check_flat
@@ -46,13 +45,9 @@ class PufferBatch(pufferlib.PufferEnv):  # type: ignore[misc]
     and before sharing) and `episode_length`. In all other steps it is empty.
 
     Args:
-        envs: the batch, without `mask_actions`.
+        envs: the batch, on the CPU, without `mask_actions` and with flat observations.
         buf: buffers to write into, as `pufferlib.vector` provides them; None creates them.
         seed: seed of the first reset, unless that reset is given one.
-
-    Raises:
-        TypeError: `envs` is not a batch on the CPU.
-        ValueError: it has `mask_actions`, or observations in parts.
     """
 
     def __init__(self, envs: CpuBatch, buf: Any = None, seed: int | None = None) -> None:
@@ -109,15 +104,11 @@ def puffer_config(
     """Return a configuration of PuffeRL for this batch, with every key that PuffeRL needs.
 
     Args:
-        rows: the environment to train in.
+        rows: the environment to train in, with a multiple of 4 rows.
         total_timesteps: agent-steps to train for.
         device: "auto" uses a GPU if there is one.
         horizon: steps of a rollout. A training batch of `horizon` steps of all rows has four minibatches.
-        changes: keys of PuffeRL's configuration to change.
-
-    Raises:
-        ValueError: the number of rows is not a multiple of 4, or torch has no such device.
-        TypeError: PuffeRL has no such key.
+        changes: keys of PuffeRL's configuration to change; others are a `TypeError`.
     """
     batch = rows.num_agents * horizon
     if rows.num_agents % 4:

@@ -31,9 +31,10 @@ from ..batch.vector import VectorEnv
 from ..checks import check_count, check_flag, shown
 from ..config import WorldConfig
 from ..config.catalogue import Catalogue
+from ..libraries import needed
 from ..world.build import shape_of
 
-try:
+with needed("the RLlib adapter", "recsys_env[rllib]"):
     import torch
     from ray.rllib.algorithms import AlgorithmConfig, DQNConfig, PPOConfig
     from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPPOTorchRLModule
@@ -44,8 +45,6 @@ try:
     from ray.rllib.core.rl_module.torch import TorchRLModule
     from ray.rllib.env.multi_agent_env import MultiAgentEnv
     from torch.distributions import kl_divergence
-except ImportError as error:
-    raise ImportError(f'the RLlib adapter needs {error.name}: pip install "recsys_env[rllib]"') from error
 
 from ..batch.tensors import EXCLUDED, choose_device
 from . import flat_config
@@ -66,21 +65,19 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
             override config fields.
 
     With `only_active`, an agent is observed, and acts, only when its slots will be on the page. Ticks without such an
-    agent are played at once. The reward that an agent earns until it is observed again is added to the reward of its
-    last action, so the discount is per page. Rewards before its first page of an episode are left out.
+    agent are played at once. What an agent earns until it is observed again is added to the reward of its last action,
+    so the discount is per page. Rewards before its first page of an episode are left out.
 
     Infos hold "active" and "individual_reward" of each observed agent: what it has earned, before sharing, since it was
     last observed. Episodes end by truncation.
 
     Raises:
-        TypeError: `env_config` is not a mapping, or "only_active" is not a truth value.
-        ValueError: it names no task.
-        ValueError, TypeError: as of `recsys_env.parallel_env`.
+        TypeError, ValueError: as of `recsys_env.parallel_env`, or `env_config` is no mapping with a task.
     """
 
     def __init__(self, env_config: dict[str, Any]) -> None:
         super().__init__()
-        settings = _checked_settings(env_config)
+        settings = dict(env_config)
         self._only_active = settings.pop("only_active", False)
         check_flag("only_active", self._only_active)
         self._env = RecommendationEnv(*_world(settings))
@@ -99,8 +96,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start an episode.
 
-        RLlib counts seeds on both over runners and over copies, so that several would be equal. The runner's number is
-        therefore mixed into the seed.
+        RLlib counts seeds on both over runners and over copies, so the runner's number is mixed into the seed.
         """
         self._env.reset(seed=None if seed is None else copy_seed(seed, self._worker), options=options)
         self._acted[:] = False
@@ -114,11 +110,7 @@ class RecommendationMultiAgentEnv(MultiAgentEnv):
         """Play one tick, or with `only_active` as many as pass until somebody acts.
 
         Raises:
-            KeyError: an agent that was observed is missing, or one is unknown.
-            ValueError, TypeError: an action is outside its space, or `actions` is not a dict.
-            RuntimeError: after the end, or before the first `reset`.
-
-        Nothing has changed after any of these errors.
+            KeyError, ValueError, TypeError, RuntimeError: as of `RecommendationEnv.step`; nothing has changed.
         """
         if self._over and (action_dict or self._acted.any()):
             raise RuntimeError("the episode is over; call reset()")
@@ -180,59 +172,33 @@ class Rows(SharedPolicyVectorEnv):
             override config fields.
 
     Raises:
-        TypeError, ValueError: as of `RecommendationMultiAgentEnv`, or "num_envs" is not a multiple of the number of
-            agents.
+        TypeError, ValueError: as of `RecommendationMultiAgentEnv`, or "num_envs" is no multiple of the agents.
     """
 
     INFOS: tuple[str, ...] = ("individual_reward", "active")
 
     def __init__(self, env_config: dict[str, Any]) -> None:
-        settings = _checked_settings(env_config)
-        rows = settings.pop("num_envs", None)
-        check_count("num_envs", rows, 1, 2**31)
-        super().__init__(_batch(settings, rows))
-
-
-def _checked_settings(env_config: Any) -> dict[str, Any]:
-    """Return a copy of an `env_config`.
-
-    Raises:
-        TypeError: it is not a mapping.
-        ValueError: it names no task.
-    """
-    if not isinstance(env_config, Mapping):
-        raise TypeError(f"env_config = {shown(env_config)} must be a dict")
-    if "task" not in env_config:
-        raise ValueError(f"env_config = {shown(env_config)} must have a task")
-    return dict(env_config)
+        settings = dict(env_config)
+        rows = settings.pop("num_envs")
+        config, catalogue = _world(settings)
+        if rows % config.num_agents:
+            raise ValueError(
+                f"num_envs = {rows} must be a multiple of num_agents = {config.num_agents}, a row for each"
+            )
+        super().__init__(VectorEnv(config, rows // config.num_agents, catalogue=catalogue))
 
 
 def _world(settings: dict[str, Any]) -> tuple[WorldConfig, Any]:
-    """Return the config and the catalogue of an `env_config`."""
+    """Return the config and the catalogue of an `env_config`, which must have a "task"."""
     task, catalogue = settings.pop("task"), settings.pop("catalogue", None)
     return flat_config("RLlib", task, settings, catalogue), catalogue
-
-
-def _batch(settings: dict[str, Any], rows: int) -> VectorEnv:
-    """Return the batch of an `env_config`, with one row for each agent of each copy.
-
-    Raises:
-        ValueError: the number of rows is not a multiple of the number of agents.
-    """
-    config, catalogue = _world(settings)
-    if rows % config.num_agents:
-        raise ValueError(f"num_envs = {rows} must be a multiple of num_agents = {config.num_agents}, a row for each")
-    return VectorEnv(config, rows // config.num_agents, catalogue=catalogue)
 
 
 # ------------------------------------------------------------------------------------------------ masks
 
 
 class MaskedPPOModule(DefaultPPOTorchRLModule):
-    """RLlib's own network for PPO on the flat part of the observation; actions that the mask excludes are never drawn.
-
-    RLlib has no network that takes a `Dict` with a mask. This class applies the mask to the logits and adds nothing.
-    """
+    """RLlib's own network for PPO on the flat part of observations; actions that the mask excludes are never drawn."""
 
     def __init__(self, *args: Any, observation_space: Any, **kwargs: Any) -> None:
         super().__init__(*args, observation_space=observation_space["observation"], **kwargs)
@@ -332,17 +298,14 @@ def multi_agent(
 
     Args:
         config: config of PPO, DQN or any other algorithm of RLlib's new API stack.
-        task: name of a task, or a config.
-        policies: "shared" (all agents share a policy named "shared") or "independent" (each agent has a policy with its
-            own name).
+        policies: "shared" (one policy of this name) or "independent" (each agent has a policy with its own name).
         only_active: see `RecommendationMultiAgentEnv`.
         device: device of the learner: "auto" (a GPU if this machine has one), "cpu" or "cuda".
         catalogue: fitted items and users, sent to every env runner; a path must exist on each node.
-        overrides: config fields.
+        task, overrides: a task's name or a config, and config fields.
 
     Raises:
-        ValueError, TypeError: the algorithm cannot take the task's actions or masks, observations are in parts, or an
-            argument is wrong. The config is unchanged.
+        ValueError, TypeError: the algorithm cannot take the task's actions or masks, or an argument is wrong.
     """
     if not isinstance(policies, str) or policies not in ("shared", "independent"):
         raise ValueError(f"policies = {shown(policies)} is not allowed; choose 'shared' or 'independent'")
@@ -375,15 +338,11 @@ def rows(
 ) -> Config:
     """Set up an algorithm's config for one policy that all agents share; all copies are stepped as one batch.
 
-    Each agent of each copy is a row. RLlib sees a task with one agent, which all of its algorithms can train on. The
-    network is chosen as in `multi_agent`.
+    Each agent of each copy is a row. RLlib sees a task with one agent, which all of its algorithms can train on.
 
     Args:
-        config, task, device, catalogue, overrides: as in `multi_agent`.
         num_copies: copies of the game in each env runner.
-
-    Raises:
-        ValueError, TypeError: as in `multi_agent`, or `num_copies` is not a positive integer.
+        config, task, device, catalogue, overrides: as in `multi_agent`, as are errors and networks.
     """
     check_count("num_copies", num_copies, 1, 2**31)
     world = _prepared(config, task, device, catalogue, overrides)

@@ -17,14 +17,13 @@ from ..batch.actions import joint_of_rows
 from ..batch.base import AnyBatch, CpuBatch, checked_cpu_batch, checked_seeds
 from ..batch.spaces import beside_picks, unit_box
 from ..checks import as_indices, check_flag, shown
+from ..libraries import needed
 from ..policies import Policy
 
-try:
+with needed("the stable-baselines3 adapter", "recsys_env[train]"):
     import torch
     from gymnasium import spaces
     from stable_baselines3.common.vec_env import VecEnv
-except ImportError as error:
-    raise ImportError(f'the stable-baselines3 adapter needs {error.name}: pip install "recsys_env[train]"') from error
 
 from ..batch.tensors import one_thread
 
@@ -32,19 +31,15 @@ from ..batch.tensors import one_thread
 class SB3VecEnv(VecEnv):
     """A batch as B·N rows of one shared policy: row b·N + n is agent n of copy b. Agents observe their role and id.
 
-    The batch may have `copy=False`. stable-baselines3 reads an observation for the last time in the step after it
-    (`RolloutBuffer.add` copies), and the batch's arrays are valid until then. Rewards are always copied, because
-    stable-baselines3 writes into them.
+    The batch may have `copy=False`: stable-baselines3 reads an observation for the last time in the step after it.
+    Rewards are always copied, because stable-baselines3 writes into them.
 
     Args:
-        envs: the batch, of either observation format. With `mask_actions`, observations leave the masks out, and
-            `action_masks()` returns them.
+        envs: the batch, on the CPU, of either observation format. With `mask_actions`, observations leave the masks
+            out, and `action_masks()` returns them.
 
     Attributes:
         individual_reward: [B·N] individual rewards of the last step, before sharing.
-
-    Raises:
-        TypeError: `envs` is not a batch on the CPU.
     """
 
     render_mode = None
@@ -74,11 +69,7 @@ class SB3VecEnv(VecEnv):
         return self.by_row(self.envs.flat(observations)[0])
 
     def seed(self, seed: int | None = None) -> list[int | None]:
-        """Set the seed of the batch for the next reset.
-
-        Raises:
-            ValueError, TypeError: as of `VectorEnv.reset`.
-        """
+        """Set the seed of the batch for the next reset."""
         if seed is not None:
             checked_seeds(seed, self.envs.num_envs)
         self._next_seed = seed
@@ -108,8 +99,7 @@ class SB3VecEnv(VecEnv):
         return self._rows(observations), rewards, ended, self._infos(ended) if truncated.any() else self._no_infos
 
     def _infos(self, ended: np.ndarray) -> list[dict[str, Any]]:
-        """Return the infos of all rows. Where an episode has ended, they say that it was truncated, and hold the last
-        observation."""
+        """Return the infos of all rows; where an episode has ended, that it was truncated, and its last observation."""
         infos, final, elapsed = self._no_infos.copy(), self._rows(self.envs.final_obs), time.time() - self._started
         for row in np.flatnonzero(ended):
             length = int(self._lengths[row // self.envs.num_agents])
@@ -137,11 +127,7 @@ class SB3VecEnv(VecEnv):
         return self._masked if attr_name == "action_masks" else hasattr(self, attr_name)
 
     def _get_indices(self, indices: Any) -> list[int]:
-        """Return the rows that `indices` selects; None selects all.
-
-        Raises:
-            IndexError, ValueError, TypeError: there is no such row.
-        """
+        """Return the rows that `indices` selects; None selects all."""
         if indices is None:
             return list(range(self.num_envs))
         return as_indices("indices", indices, self.num_envs, IndexError).ravel().tolist()  # type: ignore[no-any-return]

@@ -17,13 +17,12 @@ from typing import Any, NamedTuple
 
 from ..batch.observations import CONTEXT, ObservationLayout
 from ..checks import shown
+from ..libraries import needed
 
-try:
+with needed("this network", "recsys_env[train]"):
     import torch
     from torch import nn
     from torch.distributions import Categorical, Distribution
-except ImportError as error:
-    raise ImportError('this network needs torch: pip install "recsys_env[train]"') from error
 
 from ..batch.tensors import EXCLUDED
 
@@ -47,16 +46,14 @@ class PageReader:
     """Reads observations of this layout.
 
     Args:
-        layout: of the observations (`envs.layout`), with candidates.
+        layout: `envs.layout`, with candidates.
 
     Attributes:
-        context, candidate: the sizes X' and F' of `PageParts`.
-        summary: X' + 2 F', the size of `PageParts.summary`.
+        context, candidate, summary: the sizes X' and F' of `PageParts`, and X' + 2 F' of its summary.
         items: M where observations name candidates, else 0.
 
     Raises:
-        TypeError: `layout` is not an `ObservationLayout`.
-        ValueError: the observations hold no candidates.
+        TypeError, ValueError: `layout` is no `ObservationLayout`, or the observations hold no candidates.
     """
 
     def __init__(self, layout: ObservationLayout) -> None:
@@ -73,27 +70,21 @@ class PageReader:
             layout.shape(name)[1] if len(layout.shape(name)) > 1 else 1 for name in self._recent
         )
         self.summary = self.context + 2 * self.candidate
-        read = [*self._plain, *self._recent, *(["recent_mask"] if self._recent else [])]
-        self._shapes: dict[str, tuple[int, ...]] = {name: layout.shape(name) for name in read}
-        self._shapes[CONTEXT] = (len(layout.context),)
-        if self.items:
-            self._shapes["candidate_ids"] = layout.shape("candidate_ids")[:-1]
 
     def read(self, observations: torch.Tensor | Mapping[str, torch.Tensor]) -> PageParts:
         """Convert flat observations [..., O], or their parts in the format "dict".
 
         Raises:
-            TypeError: they are not tensors.
-            KeyError: a part is missing.
-            ValueError: a tensor has a wrong shape.
+            TypeError, KeyError, ValueError: they are no tensor, lack a part, or have another size.
         """
         named = isinstance(observations, Mapping)
         parts: Any = observations
-        if named:
-            self._check_parts(parts)
-        else:
-            _check_tensor("observations", parts, (self._layout.size,))
-            parts = self._layout.split(parts)
+        if not named:
+            if not isinstance(observations, torch.Tensor):
+                raise TypeError(f"observations = {shown(observations)} must be a tensor; torch.as_tensor makes one")
+            if observations.shape[-1:] != (self._layout.size,):
+                raise ValueError(f"observations of shape {list(observations.shape)} must be [..., {self._layout.size}]")
+            parts = self._layout.split(observations)
         context, candidates = parts[CONTEXT], [parts[name] for name in self._plain]
         if self._recent:
             known = parts["recent_mask"].unsqueeze(-1)
@@ -111,27 +102,6 @@ class PageReader:
             None if ids is None else ids.long(),
         )
 
-    def _check_parts(self, parts: Mapping[str, torch.Tensor]) -> None:
-        given = list(parts.keys())
-        if missing := [name for name in self._shapes if name not in given]:
-            raise KeyError(
-                f"observations with the parts {', '.join(map(str, given))} lack {', '.join(missing)}; give these "
-                "parts, or flat observations"
-            )
-        for name, shape in self._shapes.items():
-            _check_tensor(f"observations[{name!r}]", parts[name], shape)
-        leading = {name: list(parts[name].shape[: -len(shape)]) for name, shape in self._shapes.items()}
-        if any(axes != leading[CONTEXT] for axes in leading.values()):
-            raise ValueError(f"the parts of observations must have the same leading axes; they have {leading}")
-
-
-def _check_tensor(name: str, value: Any, shape: tuple[int, ...]) -> None:
-    """Raise unless the value is a tensor whose last axes have this shape."""
-    if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} = {shown(value)} must be a tensor; torch.as_tensor makes one of an array")
-    if value.shape[-len(shape) :] != shape:
-        raise ValueError(f"{name} of shape {list(value.shape)} must be [..., {', '.join(map(str, shape))}]")
-
 
 class CandidateScorer(nn.Module):
     """Scores each candidate by a network with two hidden layers of the candidate and the context.
@@ -142,9 +112,6 @@ class CandidateScorer(nn.Module):
     Args:
         layout: of the observations, `envs.layout`.
         width: hidden units.
-
-    Raises:
-        TypeError, ValueError: as of `PageReader`.
     """
 
     def __init__(self, layout: ObservationLayout, width: int = 16) -> None:
@@ -159,16 +126,10 @@ class CandidateScorer(nn.Module):
         self.item = nn.Embedding(1 + self.reader.items, width, padding_idx=0) if self.reader.items else None
 
     def forward(self, observations: torch.Tensor | Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return scores [..., C] of the candidates.
+        """Return scores [..., C] of the candidates of observations [..., O], or of their parts.
 
         Empty places have the lowest. Where there is no candidate all are 0, so that Q-learning may take scores as
         values.
-
-        Args:
-            observations: flat [..., O], or their parts in the format "dict".
-
-        Raises:
-            TypeError, KeyError, ValueError: as of `PageReader.read`.
         """
         scores = self.scores(self.reader.read(observations))
         return scores.masked_fill((scores == EXCLUDED).all(-1, keepdim=True), 0.0)
@@ -190,11 +151,8 @@ class CandidateScorer(nn.Module):
 class PageCritic(nn.Module):
     """Values pages by a network with two hidden layers of the context, and of the mean and maximum of the candidates.
 
-    An untrained one values every page at 0: rewards are small, and its errors would drown them.
-
-    Args:
-        layout: of the observations, `envs.layout`.
-        width: hidden units.
+    An untrained one values every page at 0: rewards are small, and its errors would drown them. The arguments are those
+    of `CandidateScorer`.
     """
 
     def __init__(self, layout: ObservationLayout, width: int = 64) -> None:
@@ -215,11 +173,8 @@ class PageCritic(nn.Module):
 
 
 class Slates(Distribution):
-    """Distribution of slates without repeats: each pick by softmax of the scores of what is left (Plackett-Luce).
-
-    Args:
-        scores: [..., C] of the candidates.
-        slots: K.
+    """Distribution of slates [..., K] without repeats, given scores [..., C] of the candidates: each pick by softmax of
+    the scores of what is left (Plackett-Luce).
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  # of torch, which would check them

@@ -14,15 +14,14 @@ from typing import Any
 
 from ..batch.base import AnyBatch, checked_batch
 from ..checks import shown
+from ..libraries import needed
 
-try:
+with needed("the skrl adapter", "recsys_env[skrl]"):
     import torch
     from gymnasium import spaces
     from skrl.envs.wrappers.torch import MultiAgentEnvWrapper
     from skrl.multi_agents.torch.ippo import IPPO
     from skrl.multi_agents.torch.mappo import MAPPO
-except ImportError as error:
-    raise ImportError(f'the skrl adapter needs {error.name}: pip install "recsys_env[skrl]"') from error
 
 from ..batch.tensors import Tensors
 from . import check_flat, in_order
@@ -77,17 +76,16 @@ class SkrlEnv(MultiAgentEnvWrapper):
         """Play one tick of all copies.
 
         Args:
-            actions: tensors by agent: [B, 1] of one pick, [B, K] of slates or [B, D] of vectors. Vectors are clipped to
-                their bounds, because skrl's Gaussian policies draw beyond them.
+            actions: tensors by agent: [B, 1] of one pick, [B, K] of slates or [B, D] of vectors, which are clipped to
+            their
+                bounds, because skrl's Gaussian policies draw beyond them.
 
         Returns:
             observations [B, O], rewards [B, 1], terminated [B, 1] (always False) and truncated [B, 1], each by agent,
             and infos.
 
         Raises:
-            KeyError: an agent is missing or unknown.
-            ValueError, TypeError: an action is outside its space; nothing has changed.
-            RuntimeError: before the first `reset`.
+            KeyError, ValueError, TypeError: an agent is missing or an action is outside its space; nothing has changed.
         """
         space, each = self.envs.action_space, in_order(actions, self.agents)
         for agent, action in zip(self.agents, each, strict=True):

@@ -26,15 +26,14 @@ from ..batch.base import AnyBatch, all_ended, checked_batch, checked_seeds
 from ..batch.observations import CONTEXT, MASK
 from ..batch.spaces import mask_size, unit_box
 from ..checks import check_flag
+from ..libraries import needed
 
-try:
+with needed("the TorchRL adapter", "recsys_env[torchrl]"):
     import torch
     from gymnasium import spaces
     from tensordict import TensorDict, TensorDictBase
     from torchrl.data import Binary, Bounded, Categorical, Composite, MultiCategorical, Unbounded
     from torchrl.envs import EnvBase
-except ImportError as error:
-    raise ImportError(f'the TorchRL adapter needs {error.name}: pip install "recsys_env[torchrl]"') from error
 
 from ..batch.tensors import Tensors, choose_device
 
@@ -49,17 +48,12 @@ class TorchRLEnv(EnvBase):
     Args:
         envs: the batch, on the CPU or on a GPU.
         device: device of the tensors; "auto" uses a GPU if there is one.
-        state: whether tensordicts hold the "state" for centralised critics. It takes time proportional to the number of
-            users of a copy.
+        state: whether tensordicts hold the "state" for centralised critics, whose time grows with the number of users.
         by_role: whether each role is a group with the role's name. Otherwise all agents are one group, "agents", as the
             mixers of QMIX need it.
 
     Attributes:
         group_map: name of a group -> names of its agents.
-
-    Raises:
-        TypeError: `envs` is not a batch, `state` or `by_role` is not a truth value, or `device` is not a name.
-        ValueError: the device is wrong, as in `Tensors`.
     """
 
     batch_locked = True

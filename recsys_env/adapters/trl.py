@@ -43,11 +43,7 @@ class PageEnvironment:
         self.rollout, self.agent = rollout, agent
 
     def reset(self, seed: int | None = None, **row: Any) -> str:
-        """Begin a rollout and return its first prompt, which TRL appends to the row's last message.
-
-        Raises:
-            ValueError: the row has no seed, without which the rollouts of a group would not begin alike.
-        """
+        """Begin a rollout and return its first prompt, which TRL appends to the row's last message."""
         if seed is None:
             raise ValueError("each row of train_dataset needs a seed, as rows(seeds) of the environments has")
         return self.rollout.start(int(seed)).get(self.agent, OVER)
@@ -92,7 +88,7 @@ class PageEnvironments:
         """Return the rows of a data set: one group of rollouts for each seed.
 
         Args:
-            seeds: seeds of the episodes; keep them below `recsys_env.evaluation.UNSEEN`, from which evaluations begin.
+            seeds: of the episodes; keep them below `recsys_env.evaluation.UNSEEN`, from which evaluations begin.
             system: the system prompt; None: the rules; "": none.
         """
         system = self.rules if system is None else system
@@ -112,12 +108,8 @@ def environment_factory(
     Args:
         background: policies of all agents but the one that learns, which is the first one if this is one policy for
             all.
-        pages: pages of a rollout; None: the whole episode. With one page, the text that the model ends with is the
-            answer; with several pages, the model also has the tool `show`.
-        task, options: as for `language.rollout_factory`.
-
-    Raises:
-        ValueError, TypeError: an argument is wrong, as for `rollout_factory`, or several agents are left to learn.
+        pages: pages of a rollout; None: the whole episode. With several pages, the model also has the tool `show`.
+        task, options: as for `language.rollout_factory`, as are errors.
     """
     return PageEnvironments(rollout_factory(task, background=background, pages=pages, **options), several=pages != 1)
 
@@ -136,7 +128,7 @@ def reward(completions: Sequence[Any], environments: Sequence[PageEnvironment], 
     """Return the rewards of finished rollouts, for `GRPOTrainer(reward_funcs=...)`: the sums of what the agent earned.
 
     The text that a model ended with is first played as the answer to the page that is still open. Call it once for each
-    rollout, and before reward functions of your own that read `environment.rollout`.
+    rollout, before reward functions of your own that read `environment.rollout`.
     """
     for completion, environment in zip(completions, environments, strict=True):
         if environment.rollout.prompts:

@@ -28,14 +28,13 @@ from typing import Any
 from ..config import WorldConfig
 from ..language.rollout import compile_game, rollout_factory
 from ..language.tools import schema
+from ..libraries import needed
 
-try:
+with needed("the verifiers adapter", "recsys_env[verifiers]"):
     import httpx
     import verifiers.v1 as vf
     from pydantic import Field, create_model
     from verifiers.v1.dialects.chat import message_to_wire
-except ImportError as error:
-    raise ImportError(f'the verifiers adapter needs {error.name}: pip install "recsys_env[verifiers]"') from error
 
 MOST_CALLS = 8  # answers of the model that may call tools, before it has to answer the page
 

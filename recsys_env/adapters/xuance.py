@@ -29,17 +29,14 @@ from ..api.environment import RecommendationEnv
 from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
 from ..batch.vector import VectorEnv
 from ..config.tasks import task_config
+from ..libraries import needed
 
-try:
+with needed("the XuanCe adapter", "recsys_env[xuance]", ", in an environment of its own"):
     import xuance
     from gymnasium import spaces
     from xuance.common import load_yaml, recursive_dict_update
     from xuance.environment import REGISTRY_MULTI_AGENT_ENV, REGISTRY_VEC_ENV, RawMultiAgentEnv
     from xuance.environment.vector_envs.vector_env import VecEnv
-except ImportError as error:
-    raise ImportError(
-        f'the XuanCe adapter needs {error.name}: pip install "recsys_env[xuance]", in an environment of its own'
-    ) from error
 
 from ..batch.tensors import choose_device
 from . import check_flat, in_order
@@ -63,9 +60,6 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
 
     Args:
         config: XuanCe's settings: `env_id` is the task, `env_seed` the seed, `overrides` (optional) config fields.
-
-    Raises:
-        ValueError, TypeError: as of `task_config`, or the task has slates.
     """
 
     def __init__(self, config: Namespace) -> None:
@@ -114,17 +108,11 @@ class XuanCeEnv(RawMultiAgentEnv):  # type: ignore[misc]
 
 
 class XuanCeVecEnv(VecEnv):  # type: ignore[misc]
-    """All copies of a task in one step.
-
-    XuanCe takes lists with one dict per copy. Their values are views of the step's arrays.
+    """All copies of a task in one step; XuanCe takes lists with one dict per copy, whose values are views.
 
     Args:
-        envs: the batch.
+        envs: the batch, on the CPU, with flat observations and without slates.
         seed: seed of the first reset; None keeps that of the batch.
-
-    Raises:
-        TypeError: `envs` is not a batch on the CPU.
-        ValueError: it has slates, or observations in parts.
     """
 
     def __init__(self, envs: CpuBatch, seed: int | None = None) -> None:
@@ -218,7 +206,6 @@ def xuance_config(
 
     Args:
         algorithm: "MAPPO", "MADDPG" or another name that has a folder in XuanCe's configs.
-        envs: the batch.
         running_steps: ticks of all copies together. Do not train for longer: scheduled noise would become negative.
         device: "auto" uses a GPU if there is one.
         changes: settings of XuanCe to change.

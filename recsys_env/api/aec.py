@@ -11,7 +11,6 @@ from pettingzoo import AECEnv
 from pettingzoo.utils.env_logger import EnvLogger
 
 from ..batch.base import Snapshot
-from ..batch.busy import Busy, one_at_a_time
 from ..checks import check_count
 from ..config import WorldConfig
 from ..config.catalogue import Catalogue
@@ -69,11 +68,6 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
     def np_random(self, stream: Any) -> None:
         self.parallel.np_random = stream
 
-    @property
-    def busy(self) -> Busy:
-        """The flag of the batch; see `Batch.busy`."""
-        return self.vector.busy
-
     def observation_space(self, agent: str) -> Any:
         """As in `RecommendationEnv`."""
         return self.parallel.observation_space(agent)
@@ -82,12 +76,10 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         """As in `RecommendationEnv`."""
         return self.parallel.action_space(agent)
 
-    @one_at_a_time
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Start an episode with the first agent's turn; seed and errors as in `RecommendationEnv.reset`."""
         self._begin(*self.parallel.reset(seed=seed, options=options))
 
-    @one_at_a_time
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> None:
         """Continue from a snapshot, as `RecommendationEnv.restore` does, with the first agent of a round.
 
@@ -106,7 +98,6 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         self._round = self.vector._moves
         self._skip_agent_selection = None
 
-    @one_at_a_time
     def step(self, action: Any) -> None:
         """Take the action of the agent whose turn it is; after the last agent's action, play a tick.
 
@@ -115,8 +106,7 @@ class RecommendationAEC(AECEnv[str, Any, Any]):
         Raises:
             ValueError, TypeError: an action outside its space; nothing has changed, and it is still this agent's turn.
             AttributeError: before the first `reset`.
-            RuntimeError: another thread is in a call of this environment, or the parallel environment or its batch was
-                moved by itself, so that a `reset` is needed; nothing has changed.
+            RuntimeError: the parallel environment or its batch was moved by itself, so that a `reset` is needed.
 
         If it is interrupted (Ctrl-C) before the tick is played, it is still this agent's turn; later, call `reset`.
         """

@@ -13,7 +13,6 @@ from gymnasium import logger, spaces
 from pettingzoo import ParallelEnv
 
 from ..batch.base import Snapshot
-from ..batch.busy import Busy, one_at_a_time
 from ..batch.infos import OF_BIDS, by_agent
 from ..batch.spaces import action_space
 from ..batch.vector import VectorEnv
@@ -85,11 +84,6 @@ class RecommendationEnv(ParallelEnv):
 
     __copy__ = deepcopy  # with a batch of its own
 
-    @property
-    def busy(self) -> Busy:
-        """The flag of the batch; see `Batch.busy`."""
-        return self.vector.busy
-
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         """Return the space of an agent's observations; the same object for all agents."""
         self._check_agent(agent)
@@ -102,7 +96,6 @@ class RecommendationEnv(ParallelEnv):
 
     # -------------------------------------------------------------------------------------------- reset and step
 
-    @one_at_a_time
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -148,23 +141,21 @@ class RecommendationEnv(ParallelEnv):
         Raises:
             KeyError: agents are missing or unknown.
             ValueError, TypeError: an action is outside its space, or `actions` is not a dict.
-            RuntimeError: the episode is over, `reset` was not called, or another thread is in a call of this
-                environment. Nothing has changed after any of these errors.
+            RuntimeError: the episode is over, or `reset` was not called. Nothing has changed after any of these errors.
 
         If it is interrupted (Ctrl-C), either the whole tick has been played or nothing; see `VectorEnv.step`.
         """
-        with self.vector.busy:
-            if not self.agents:
-                if isinstance(actions, Mapping) and not actions:
-                    return {}, {}, {}, {}, {}
-                raise RuntimeError("the episode is over; call reset()")
-            joint, reader = self._joint(actions), self.vector._actions
-            self.vector._require_reset("step()")
-            try:
-                read = reader.read_joint(joint)
-            except (TypeError, ValueError):
-                read = reader.read(self._checked(joint))
-            return self._tick(read)
+        if not self.agents:
+            if isinstance(actions, Mapping) and not actions:
+                return {}, {}, {}, {}, {}
+            raise RuntimeError("the episode is over; call reset()")
+        joint, reader = self._joint(actions), self.vector._actions
+        self.vector._require_reset("step()")
+        try:
+            read = reader.read_joint(joint)
+        except (TypeError, ValueError):
+            read = reader.read(self._checked(joint))
+        return self._tick(read)
 
     def _tick(
         self, joint: np.ndarray
@@ -329,7 +320,6 @@ class RecommendationEnv(ParallelEnv):
         """
         return self.vector.save()
 
-    @one_at_a_time
     def restore(self, snapshot: Snapshot, seed: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Continue from a snapshot, bit for bit, or with a new seed for the events from here on.
 
@@ -344,7 +334,6 @@ class RecommendationEnv(ParallelEnv):
         self.vector.restore(snapshot, seed=None if seed is None else checked_seed(seed))
         return self._begin()
 
-    @one_at_a_time
     def render(self) -> str | np.ndarray | None:
         """Return or print the page that was shown last.
 

@@ -18,7 +18,6 @@ import numpy as np
 
 from ..batch.actions import ActionReader
 from ..batch.base import Batch, Snapshot
-from ..batch.busy import one_at_a_time
 from ..batch.infos import Infos
 from ..batch.vector import VectorEnv, checked_vector_env
 from ..checks import is_sequence, shown, unknown
@@ -205,7 +204,6 @@ class FocalBatch(Batch[np.ndarray, Infos]):
     candidate_features = _of_batch("candidate_features")
     state_space = _of_batch("state_space")
     state_fields = _of_batch("state_fields")
-    busy = _of_batch("busy")
     game = _of_batch("game")
     next_user_slots = _of_batch("next_user_slots")
     state = _of_batch("state")
@@ -226,7 +224,6 @@ class FocalBatch(Batch[np.ndarray, Infos]):
 
     # -------------------------------------------------------------------------------------------- playing
 
-    @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, Infos]:
@@ -240,13 +237,11 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         self.batch._play(self._join(actions))
         self._others.observe()
 
-    @one_at_a_time
     def look(self) -> tuple[Any, Infos]:
         self._require_reset("look()")
         self.batch.look()
         return self._observed()
 
-    @one_at_a_time
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Infos]:
@@ -304,14 +299,12 @@ class FocalBatch(Batch[np.ndarray, Infos]):
         """`VectorEnv.inclusive_values` of the learners."""
         return self.batch.inclusive_values[:, self._learners]
 
-    @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
         """As `VectorEnv.expected_feedback`, with the actions that the others have chosen for this page."""
         self._require_reset("expected_feedback()")
         expected = self.batch.expected_feedback(self._join(actions))
         return {name: array[:, self._learners] for name, array in expected.items()}
 
-    @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:
         """As `VectorEnv.explain`, with the learners' actions and those that the others have chosen for this page."""
         self._require_reset("explain()")

@@ -19,7 +19,6 @@ from gymnasium.vector.utils import batch_space
 
 from ..batch.actions import joint_of_rows
 from ..batch.base import CpuBatch, all_ended, checked_cpu_batch
-from ..batch.busy import Busy, one_at_a_time
 from ..batch.infos import OF_AGENTS, OF_BIDS, Infos
 from ..batch.vector import VectorEnv, checked_vector_env
 from ..checks import check_count, check_options, shown
@@ -75,12 +74,6 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
 
     __copy__ = deepcopy  # with a batch of its own
 
-    @property
-    def busy(self) -> Busy:
-        """The flag of the batch; see `Batch.busy`."""
-        return self.env.busy
-
-    @one_at_a_time
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; seed and options are as in `RecommendationEnv.reset`.
 
@@ -94,14 +87,13 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
             self._others.begin(seed)
         return observations[self.agent], infos[self.agent]
 
-    @one_at_a_time
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Play one tick.
 
         Raises:
             ValueError, TypeError: the action is outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, after the end, if the environment behind this one was stepped
-                directly, or while another thread is in a call.
+            RuntimeError: before the first `reset`, after the end, or if the environment behind this one was stepped
+                directly.
 
         If it is interrupted (Ctrl-C) before its compiled code runs, nothing has changed. If the other agents have not
         chosen for the next page yet, the next `step` asks for a `reset`.
@@ -168,11 +160,6 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     __copy__ = deepcopy  # with a batch of its own
 
-    @property
-    def busy(self) -> Busy:
-        """The flag of the batch; see `Batch.busy`."""
-        return self.envs.busy
-
     def _pick(self, array: np.ndarray) -> np.ndarray:
         """The rows of an array [B, N, ...]."""
         return array.reshape(self.num_envs, *array.shape[2:])
@@ -190,7 +177,6 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Return the mask of an info that every row has."""
         return self._all.copy() if self.envs.copy else self._all
 
-    @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
@@ -207,14 +193,13 @@ class SharedPolicyVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._over = False
         return self._observed(observations), self._infos(infos)
 
-    @one_at_a_time
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Play one tick of every copy.
 
         Raises:
             ValueError, TypeError: an action is outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, or while another thread is in a call of the batch; or, after the
-                step, the episodes of only some copies ended, because one was restored to another tick.
+            RuntimeError: before the first `reset`; or, after the step, the episodes of only some copies ended, because
+                one was restored to another tick.
         """
         if self._over:
             observations, report = self.envs.look()

@@ -5,6 +5,6 @@ game.py          a batch that plays its copies itself: vector.py on the CPU, ../
 worlds.py        batches of several worlds side by side
 actions.py       how a batch reads actions; infos.py: what it reports
 spaces.py        the Gymnasium spaces; observations.py: the flat vector and the dict of its parts
-snapshots.py     what a snapshot or another world may hold; memory.py: whether a batch fits
-tensors.py       arrays for PyTorch; busy.py: one thread at a time
+replacement.py   what a world that replaces another one may hold; memory.py: whether a batch fits
+tensors.py       arrays for PyTorch
 """

@@ -20,12 +20,10 @@ from ..config.catalogue import Catalogue
 from ..config.fields import Shape
 from ..world.arrays import State
 from .actions import ActionReader
-from .busy import Busy
 from .infos import Infos
 from .observations import FLAT, MASK, ObservationLayout
 from .spaces import beside_picks, choices, fused, parts_of
 
-_SMALL = 2**17  # bytes of a snapshot
 _MAKE = "make one with recsys_env.vector_env(task, num_envs)"
 
 
@@ -56,17 +54,6 @@ class Snapshot:
         self.config = config
         self.arrays = arrays
         self.world = world
-        self.right: tuple[Any, ...] = ()  # what it held when it was last found to be right
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "right": ()}
-
-    def held(self) -> tuple[Any, ...]:
-        """Return the content of the arrays, for comparison with a later call. A large state gives nothing, because
-        checking it again takes no longer than comparing."""
-        if sum(array.nbytes for array in self.arrays) > _SMALL:
-            return ()
-        return id(self.config), self.world, *(array.tobytes() for array in self.arrays)
 
     @property
     def num_envs(self) -> int:
@@ -131,7 +118,6 @@ class Batch(ABC, Generic[Array, InfosT]):
             candidates.
         state_space: space of `state()`.
         state_fields: name -> slice of the global state.
-        busy: flag that is held by the thread in a call; a call from another thread raises RuntimeError.
     """
 
     device: str
@@ -151,7 +137,6 @@ class Batch(ABC, Generic[Array, InfosT]):
     candidate_features: tuple[str, ...]
     state_space: spaces.Box
     state_fields: dict[str, slice]
-    busy: Busy
     _actions: ActionReader
 
     @property
@@ -184,25 +169,21 @@ class Batch(ABC, Generic[Array, InfosT]):
 
         Raises:
             ValueError, TypeError: an action is outside its space; nothing has changed.
-            RuntimeError: before the first `reset`, or while another thread is in a call of this batch.
+            RuntimeError: before the first `reset`.
+
+        Two threads must not call one batch at the same time.
 
         If it is interrupted (Ctrl-C) before its compiled code runs, nothing has changed. The compiled code is not
         interrupted: the tick is played to its end, and `observations` and `infos` describe it.
         """
-        with self.busy:
-            results = self._played(actions)
-            if not self.copy:
-                return results
-            observations, rewards, terminations, truncations, infos = results
-            return _copied(observations), _copied(rewards), terminations, _copied(truncations), _copied(infos)
+        results = self._step(actions)
+        if not self.copy:
+            return results
+        observations, rewards, terminations, truncations, infos = results
+        return _copied(observations), _copied(rewards), terminations, _copied(truncations), _copied(infos)
 
     def _step(self, actions: Any) -> tuple[Any, Array, Array, Array, InfosT]:
         """`step` without copies, for callers that keep none of the results."""
-        with self.busy:
-            return self._played(actions)
-
-    def _played(self, actions: Any) -> tuple[Any, Array, Array, Array, InfosT]:
-        """Play one tick, and return views of what `step` returns."""
         self._play(actions)
         report = self._last_report()
         observations = self._formatted(report.observations, report.masks)

@@ -29,10 +29,8 @@ from ..world.texts import Texts, texts_of
 from ..world.texts.requests import Requests, requests_of
 from .actions import ActionReader
 from .base import Array, Batch, InfosT, Snapshot, check_config, checked_seeds
-from .busy import Busy, one_at_a_time
 from .memory import bytes_of_rows, check_rows_fit
 from .observations import checked_format, observation_layout, observation_space
-from .snapshots import Contents
 from .spaces import action_space, unit_box
 
 QUERY_SCAN_WARNING = 50_000
@@ -107,7 +105,6 @@ class GameBatch(Batch[Array, InfosT]):
         self._torn = False  # whether a rollout ended while copies were at different ticks
         self._moves = 0  # resets, restores and steps: how often another page has come to be shown
         self._ticks_with_room = 0.0  # ticks for which every copy has a free row for each person who may come
-        self.busy = Busy()
 
     def _hidden_columns(self, n: int) -> Iterator[slice]:
         """The columns of the observation that are 0 for agent n: what its role hides, and what privacy withholds."""
@@ -136,11 +133,6 @@ class GameBatch(Batch[Array, InfosT]):
         return digest_of_arrays({name: getattr(self.world, name) for name in names})
 
     @cached_property
-    def _contents(self) -> Contents:
-        """What a snapshot may hold."""
-        return Contents(self.config, self.shape, self.world)
-
-    @cached_property
     def texts(self) -> Texts:
         """Texts of the world's items, topics and domains."""
         return texts_of(self.config, self.world, self.catalogue)
@@ -152,7 +144,6 @@ class GameBatch(Batch[Array, InfosT]):
 
     # -------------------------------------------------------------------------------------------- reset and step
 
-    @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, InfosT]:
@@ -250,14 +241,12 @@ class GameBatch(Batch[Array, InfosT]):
             arrays = {name: with_rows(self._on_host(getattr(self._state, name)), rows) for name in ROW_ARRAYS}
             self._replace_state(arrays)
 
-    @one_at_a_time
     def look(self) -> tuple[Any, InfosT]:
         """Return the observations and infos of the current page again, as after a reset; the game does not advance."""
         self._require_reset("look()")
         self._advance(self._sent(self._actions.empty()), LOOK)
         return self._observed()
 
-    @one_at_a_time
     def save(self, copy: int | None = None) -> Snapshot:
         """Return the state of one copy, or of all copies (None).
 
@@ -274,7 +263,6 @@ class GameBatch(Batch[Array, InfosT]):
         }
         return Snapshot(self.config, State(**arrays), self.world_digest)
 
-    @one_at_a_time
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, InfosT]:
@@ -290,8 +278,7 @@ class GameBatch(Batch[Array, InfosT]):
             observations and infos, as after a reset.
 
         Raises:
-            ValueError: the snapshot is of another task, world or number of copies, or has impossible contents (see
-                `snapshots.Contents`), or the copy or seed is wrong.
+            ValueError: the snapshot is of another task, world or number of copies, or the copy or seed is wrong.
             TypeError: it is not a snapshot.
             RuntimeError: a single copy is restored, but the other copies have not begun.
             MemoryError: there is no memory for what the snapshot holds of people. Nothing has changed after any of
@@ -304,7 +291,6 @@ class GameBatch(Batch[Array, InfosT]):
             raise ValueError(
                 f"a snapshot of {snapshot.num_envs} copies cannot be restored into {count}; give one of 1 or of {count}"
             )
-        self._check_contents(snapshot)
         if count < self.num_envs:
             self._require_reset(f"restore(copy={copy})")
         copies = np.array(np.broadcast_to(snapshot.arrays.copies, count))
@@ -323,13 +309,6 @@ class GameBatch(Batch[Array, InfosT]):
         if self._seed is None:
             raise RuntimeError(f"call reset() before {call}")
 
-    def _check_contents(self, snapshot: Snapshot) -> None:
-        """Raise ValueError unless a snapshot of this world holds what a game comes to."""
-        held = snapshot.held()
-        if not held or held != snapshot.right:
-            self._contents.check(snapshot.arrays)
-            snapshot.right = held
-
     def _chosen(self, copy: int | None) -> slice:
         if copy is None:
             return slice(None)
@@ -345,7 +324,6 @@ class GameBatch(Batch[Array, InfosT]):
     def next_user_slots(self) -> Array:
         return self._column(self._state.copies, "visitor")
 
-    @one_at_a_time
     def state(self) -> Array:
         """Return the global state [B, S] for centralised critics.
 
@@ -356,7 +334,6 @@ class GameBatch(Batch[Array, InfosT]):
         self._require_reset("state()")
         return self._states()
 
-    @one_at_a_time
     def final_state(self) -> Array:
         """Return `state()` [B, S] at the end of the episodes that ended in the last step, beside `final_obs`.
 

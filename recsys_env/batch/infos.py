@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any, NoReturn
 
@@ -53,22 +53,6 @@ _ENTRIES: dict[str, Callable[[Report], np.ndarray]] = {
 }
 
 
-# Other names by which users may look for an entry, used in hints.
-_ALSO = {
-    "own": "individual_reward",
-    "place": "user_slot",
-    "next_place": "next_user_slot",
-    "offer": "price_multiplier",
-}
-
-
-def entry_hint(key: Any, entries: Collection[str]) -> str:
-    """Return a hint at the entry that was meant by an unknown key, if one is likely."""
-    if isinstance(key, str) and _ALSO.get(key) in entries:
-        return f" (did you mean {_ALSO[key]!r}?)"
-    return did_you_mean(key, entries)
-
-
 class Infos(Mapping[str, np.ndarray]):
     """Infos of the last step, as arrays with leading axes [B, N]; a value is built only when it is asked for.
 
@@ -103,7 +87,7 @@ class Infos(Mapping[str, np.ndarray]):
 
     def __getitem__(self, key: str) -> np.ndarray:
         if not isinstance(key, str) or key not in self.ENTRIES:
-            raise KeyError(f"{shown(key)}{entry_hint(key, self.ENTRIES)}; these infos hold {', '.join(self.ENTRIES)}")
+            raise KeyError(f"{shown(key)}{did_you_mean(key, self.ENTRIES)}; these infos hold {', '.join(self.ENTRIES)}")
         return self.ENTRIES[key](self._report)
 
     def __iter__(self) -> Iterator[str]:
@@ -193,7 +177,7 @@ class AgentInfo(UserDict[str, Any], dict[str, Any]):
         return entries
 
     def __missing__(self, key: Any) -> NoReturn:
-        raise KeyError(f"{shown(key)}{entry_hint(key, self.data)}; this agent's infos hold {', '.join(self.data)}")
+        raise KeyError(f"{shown(key)}{did_you_mean(key, self.data)}; this agent's infos hold {', '.join(self.data)}")
 
     def copy(self) -> dict[str, Any]:  # type: ignore[override]
         return self.data.copy()

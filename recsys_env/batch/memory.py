@@ -7,14 +7,16 @@ check, a batch that is too large would be created, and the system would end the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ..world.arrays import ROW_ARRAYS, World, allocate_report, allocate_scratch, allocate_state
 
-_GROUPS, _OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-_UNLIMITED = 2**60  # a limit from here on is none
+_SYSTEM = Path("/proc/meminfo")
+# Where the memory limit of a container is, in version 2 and in version 1: the files of the limit and of what is used.
+_LIMITS = {
+    Path("/sys/fs/cgroup"): ("memory.max", "memory.current"),
+    Path("/sys/fs/cgroup/memory"): ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+}
 
 
 def bytes_of_copies(world: World, num_envs: int, mask_size: int) -> int:
@@ -62,20 +64,19 @@ def _readable(size: int) -> str:
 
 
 def available() -> int | None:
-    """Bytes that this process may still take, as the system and the limits of its control groups say; None where
-    nothing tells it."""
-    known = [size for size in (_of_system(), *_of_groups()) if size is not None]
+    """Bytes that this process may still take, as the system and the limit of its container say; None where nothing
+    tells it."""
+    known = [size for size in (_of_system(), *map(_of_container, _LIMITS)) if size is not None]
     return max(min(known), 0) if known else None
 
 
 def _of_system() -> int | None:
     """What Linux says is available, elsewhere all the memory there is."""
     try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            name, _, size = line.partition(":")
-            if name == "MemAvailable":
-                return int(size.split()[0]) * 1024
-    except (OSError, ValueError, IndexError):
+        for line in _SYSTEM.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
         pass
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -83,40 +84,13 @@ def _of_system() -> int | None:
         return None
 
 
-def _of_groups() -> Iterator[int]:
-    """What each limited control group above this process has left, of version 2 and of version 1."""
-    try:
-        lines = _OF_PROCESS.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return
-    for line in lines:
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            root, names = _GROUPS, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            root = _GROUPS / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        group = root / path.lstrip("/")
-        for folder in (group, *group.parents):
-            left = _left_in(folder, *names)
-            if left is not None:
-                yield left
-            if folder == root:
-                break
-
-
-def _left_in(folder: Path, limit: str, used: str, reclaimable: str) -> int | None:
-    """The limit of a group less what it uses, but for files that the system drops when memory is short."""
+def _of_container(folder: Path) -> int | None:
+    """What the limit of a container leaves; files that the system may drop count as free."""
+    limit, used = _LIMITS[folder]
     try:
         most = int((folder / limit).read_text(encoding="ascii"))
         taken = int((folder / used).read_text(encoding="ascii"))
-        statistics: dict[str, Any] = dict(
-            line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-        )
-        dropped = int(statistics.get(reclaimable, 0))
-    except (OSError, ValueError):  # no limit, no such group, or one that is not ours to read
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+        return most - max(taken - int(statistics.get("inactive_file", 0)), 0)
+    except (OSError, ValueError):  # "max", no such file, or one that is not ours to read
         return None
-    return most - max(taken - dropped, 0) if most < _UNLIMITED else None

@@ -39,11 +39,10 @@ from ..world.arrays import (
     read_only,
 )
 from .base import Batch, checked_cpu_batch
-from .busy import Busy, one_at_a_time
 from .game import GameBatch
 from .infos import OF_BIDS, Infos, price_multipliers
 from .memory import available, bytes_of_copies, check_fits
-from .snapshots import check_world
+from .replacement import check_world
 from .spaces import mask_size
 
 CHUNK = 64  # most copies that go through a stage of a tick together: their state fits into the first-level cache
@@ -118,14 +117,12 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
             "_packed": [None, None],
             "_made": {},
             "_report": None,
-            "busy": None,
         }
         return {**self.__dict__, **held, "_current": int(self._report is self._buffers[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         current = state.pop("_current")
         self.__dict__.update(state)
-        self.busy = Busy()
         # A copy comes writeable, which is another type to compiled code, and lies anywhere in memory.
         self.world = read_only(World(*map(aligned, self.world)))
         self._state, self._scratch = State(*map(aligned, self._state)), Scratch(*map(aligned, self._scratch))
@@ -203,7 +200,6 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     # -------------------------------------------------------------------------------------------- rollouts
 
-    @one_at_a_time
     def _roll_out(
         self, actors_for: Callable[[int], Sequence[Any]], ticks: int, own: np.ndarray, rewards: np.ndarray
     ) -> int:
@@ -293,7 +289,7 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
                 world = read_only(World(*map(aligned, world)))
         self._world = world
         self._compiled, self._packed, self._made = None, [None, None], {}
-        for made_of_it in ("world_digest", "texts", "requests", "_contents"):
+        for made_of_it in ("world_digest", "texts", "requests"):
             vars(self).pop(made_of_it, None)
 
     @property
@@ -367,7 +363,6 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         read_purchase_values(self.world, which, prices.astype(np.float64), values)
         return values
 
-    @one_at_a_time
     def public_items(self) -> dict[str, np.ndarray]:
         """Return the public statistics of items at the page about to be shown.
 
@@ -419,7 +414,6 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         of a rival page; `session_page`, 0 on the first of a session."""
         return self._state.copies.copy()
 
-    @one_at_a_time
     def latent_users(self, user_slots: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
         """Return the latent variables of one user of each copy.
 
@@ -516,7 +510,6 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
 
     # -------------------------------------------------------------------------------------------- expect, explain
 
-    @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
         """Return the exact expectations of the page about to be shown, given a joint action; nothing changes.
 
@@ -551,7 +544,6 @@ class VectorEnv(GameBatch[np.ndarray, Infos]):
         agents["log_price_multiplier"] = 0.0
         return self._buffers[0]._replace(slots=last.slots.copy(), agents=agents, bids=bids)
 
-    @one_at_a_time
     def explain(self, actions: Any) -> dict[str, Any]:
         """Explain the page about to be shown, given a joint action; nothing changes and nothing is drawn.
 

@@ -20,7 +20,6 @@ from ..files import digest_of_value
 from ..world.arrays import ROW_ARRAYS, Report, State, most_rows, with_rows
 from .actions import ActionReader
 from .base import Batch, Snapshot, check_config, checked_seeds
-from .busy import Busy, one_at_a_time
 from .game import GameBatch, check_belongs
 from .infos import Infos
 from .vector import VectorEnv
@@ -64,7 +63,7 @@ class Worlds(Batch[np.ndarray, Infos]):
             raise ValueError(f"catalogue = {config.catalogue!r} is one world; several are made of synthetic items")
         each = num_envs // len(seeds)
         self.parts = [VectorEnv(replace(config, {"world_seed": seed}), each, num_threads, copy=False) for seed in seeds]
-        self.config, self.num_envs, self.busy = config, int(num_envs), Busy()
+        self.config, self.num_envs = config, int(num_envs)
         first = self.parts[0]  # layouts and spaces do not depend on a world's seed
         self.device, self.shape = first.device, first.shape
         self.possible_agents, self.num_agents = first.possible_agents, first.num_agents
@@ -102,7 +101,6 @@ class Worlds(Batch[np.ndarray, Infos]):
 
     # -------------------------------------------------------------------------------------------- playing
 
-    @one_at_a_time
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, Infos]:
@@ -120,12 +118,10 @@ class Worlds(Batch[np.ndarray, Infos]):
             part._make_room(1)
         self._go_on(lambda part, rows: part._step(read[rows]))
 
-    @one_at_a_time
     def look(self) -> tuple[Any, Infos]:
         self._require_reset("look()")
         return self._go_on(lambda part, rows: part.look())
 
-    @one_at_a_time
     def save(self, copy: int | None = None) -> Snapshot:
         """Return the state of all copies, or of one, as a snapshot of a batch of its own world.
 
@@ -144,7 +140,6 @@ class Worlds(Batch[np.ndarray, Infos]):
             joined[name] = np.concatenate([with_rows(array, rows) for array in parts] if name in ROW_ARRAYS else parts)
         return Snapshot(self.config, State(**joined), self.world_digest)
 
-    @one_at_a_time
     def restore(
         self, snapshot: Snapshot, copy: int | None = None, seed: int | Sequence[int] | None = None
     ) -> tuple[Any, Infos]:
@@ -177,7 +172,6 @@ class Worlds(Batch[np.ndarray, Infos]):
         for part, rows in self._each():
             arrays = State(*(array[rows] for array in snapshot.arrays))
             parts[rows.start] = Snapshot(part.config, arrays, part.world_digest)
-            part._check_contents(parts[rows.start])
         return parts
 
     def _part_of(self, copy: Any) -> tuple[VectorEnv, int]:
@@ -238,24 +232,20 @@ class Worlds(Batch[np.ndarray, Infos]):
         """As `VectorEnv.next_page`."""
         return self._joined(lambda part, rows: part.next_page)
 
-    @one_at_a_time
     def state(self) -> np.ndarray:
         self._require_reset("state()")
         return self._joined(lambda part, rows: part.state())
 
-    @one_at_a_time
     def final_state(self) -> np.ndarray:
         self._require_reset("final_state()")
         return self._joined(lambda part, rows: part.final_state())
 
-    @one_at_a_time
     def latent_users(self, user_slots: np.ndarray | int | None = None) -> dict[str, np.ndarray]:
         """As `VectorEnv.latent_users`."""
         self._require_reset("latent_users()")
         which = None if user_slots is None else self.parts[0]._user_slots(user_slots, self.num_envs)
         return _by_name([part.latent_users(None if which is None else which[rows]) for part, rows in self._each()])
 
-    @one_at_a_time
     def expected_feedback(self, actions: Any) -> dict[str, np.ndarray]:
         """As `VectorEnv.expected_feedback`."""
         self._require_reset("expected_feedback()")

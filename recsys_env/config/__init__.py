@@ -5,7 +5,7 @@ settings.py      how a config checks itself, is described and is changed field b
 fields.py        what agents observe, every field declared once
 responses.py     what can happen to a slot (clicked, bought, ...), every response declared once
 privacy.py       the noise of a profile that a differential-privacy guarantee asks for
-catalogue.py     fitted items and users
+catalogue.py     fitted items and users; fitted.py: a world that was made from a log, as data
 tasks.py         the named tasks (tuned.json: the parameters of their policies)
 scenarios.py     held-out teams
 """

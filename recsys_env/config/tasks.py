@@ -16,6 +16,7 @@ import pettingzoo
 from ..checks import ByName, ReadOnly, shown, unknown
 from ..libraries import is_missing
 from .catalogue import Catalogue
+from .fitted import FittedWorld
 from .settings import replace
 from .world_config import (
     ArrivalConfig,
@@ -862,8 +863,7 @@ def task_config(
     """
     if isinstance(task, str):
         if task.endswith(".npz"):
-            fitting = importlib.import_module("recsys_env.fitting")  # which itself imports this module
-            world: WorldConfig = fitting.FittedWorld.load(task)
+            world: WorldConfig = FittedWorld.load(task)
             return replace(world, overrides)
         module, _, task = task.rpartition(":")
         if module:

@@ -606,7 +606,7 @@ class ObservationConfig(Settings):
         False, "agents observe an encoding of the visitor's request (`users.request`); language agents always read it"
     )
     observed_satisfaction: str = choice_field(
-        "own", "own: estimated from the agent's own pages; platform: from all pages", "own", "platform", also=("mood",)
+        "own", "own: estimated from the agent's own pages; platform: from all pages", "own", "platform"
     )
     privacy_epsilon: float = number_field(
         0.0,

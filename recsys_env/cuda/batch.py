@@ -21,10 +21,11 @@ import numpy as np
 from numba import cuda
 
 from ..batch.game import GameBatch
-from ..batch.infos import OF_AGENTS, OF_BIDS, entry_hint
+from ..batch.infos import OF_AGENTS, OF_BIDS
 from ..batch.memory import bytes_of_copies, check_fits
 from ..batch.spaces import mask_size
 from ..batch.vector import VectorEnv
+from ..checks import did_you_mean
 from ..config import WorldConfig
 from ..config.catalogue import Catalogue
 from ..config.responses import LATER_SALE, NAMES
@@ -50,7 +51,7 @@ class DeviceInfos(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._where:
-            raise KeyError(f"{key!r}{entry_hint(key, self._where)}; these infos hold {', '.join(self._where)}")
+            raise KeyError(f"{key!r}{did_you_mean(key, self._where)}; these infos hold {', '.join(self._where)}")
         array, field = self._where[key]
         return column(array, field) if field else array
 

@@ -31,13 +31,11 @@ LOGGED_EVENTS = ("clicked", "cart", "bought")  # columns of truth values that al
 def to_obp(table: pandas.DataFrame, items: int, reward: str = "clicked") -> dict[str, Any]:
     """Return a log as bandit feedback of Open Bandit Pipeline (Saito et al. 2021), with a round for each impression.
 
-    The propensity of a slot is conditional on the slots before it. In later slots, the importance weights of a policy
-    that does not look at the slots before are below 1 on average, because an item may have been shown there. So use
-    obp's self-normalised estimators, and each position by itself. obp's estimators of whole slates need
-    `slate_propensity` of the log.
+    The propensity of a slot is conditional on the slots before it. So use obp's self-normalised estimators, and each
+    position by itself. obp's estimators of whole slates need `slate_propensity` of the log.
 
     Args:
-        table: log of `recsys_env.evaluation.record`, with propensities, and with the column `context` on request.
+        table: log of `recsys_env.evaluation.record`, with propensities and the column `context`.
         items: number of items, M.
         reward: column that is the reward, "reward" or one of the responses.
 
@@ -46,8 +44,7 @@ def to_obp(table: pandas.DataFrame, items: int, reward: str = "clicked") -> dict
         reward [I], pscore [I] (propensities), and None for expected_reward, which a log does not hold.
 
     Raises:
-        TypeError: `table` is no table, or `items` no number.
-        ValueError: it has no rows, or not these columns, or an item that is not below `items`.
+        TypeError, ValueError: `table` is no table, or lacks rows or columns; or an item is not below `items`.
     """
     rewards = ("reward", *NAMES)
     if not isinstance(reward, str) or reward not in rewards:
@@ -80,8 +77,7 @@ def to_recbole(table: pandas.DataFrame, out: str | Path, event: str = "clicked")
         event: column of the event, "clicked", "cart" or "bought". A purchase has the time of the purchase.
 
     Raises:
-        TypeError: `table` is no table, or `out` no path.
-        ValueError: the table has no rows or not these columns, or `out` does not end in `.inter`.
+        TypeError, ValueError: `table` is no table, or lacks rows or columns; or `out` is no path of such a file.
         OSError: the file cannot be written.
     """
     path = checked_path("out", out)

@@ -29,7 +29,7 @@ from ..files import FileError, checked_path, digest_of_value, signed, write_json
 from ..policies import FAMILIES, POLICIES, TASK_POLICIES, Team
 from ..policies.population import members_of
 from ..policies.registry import is_team
-from ..provenance import provenance
+from ..provenance import provenance, task_digests
 from .episodes import UNSEEN, by_agent, checked_policies, episode_rewards, play_episode
 from .log import EpisodeLog
 from .metrics import measure
@@ -197,6 +197,7 @@ def play(run: Run) -> dict[str, Any]:
         "metrics": metrics,
         "costs": team.costs(),
         "seconds": round(time.perf_counter() - began, 2),
+        "played": task_digests(run.task),
         **provenance(),
     }
 
@@ -290,15 +291,16 @@ def _stored(run: Run, out: Path) -> dict[str, Any] | None:
         return None
     result, config = read_run(path), run.config
     wanted: dict[str, Any] = {name: getattr(run, name) for name in ("task", "team", "seed", "episodes")}
-    wanted |= {"agents": config.agents, "config": digest_of_value(plain_config(config)), "made_of": run.made_of()}
+    wanted |= {"agents": config.agents, "made_of": run.made_of()}
     if result["learns"] or _remembers_people(run):
         wanted["warmup"] = run.warmup
+    another = "give another --out, or leave out --resume"
     for name, value in wanted.items():
         if result[name] != value:
-            raise ValueError(
-                f"{path} was played with {name} = {result[name]!r}, not {value!r}; give another --out, or leave out "
-                "--resume"
-            )
+            raise ValueError(f"{path} was played with {name} = {result[name]!r}, not {value!r}; {another}")
+    today = task_digests(run.task)
+    if result["config"] != digest_of_value(plain_config(config)) or result.get("played", today) != today:
+        raise ValueError(f"{path} was played when {run.task} had other settings; {another}")
     if run.metrics and not result["metrics"]:
         raise ValueError(f"{path} was played without metrics; give --no-metrics or another --out")
     return result

@@ -183,7 +183,8 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         tasks: task -> episodes, ends, agents, teams (team -> its scores, best first, and their `origin`), differences
-        ("a - b", paired by the seeds that both played); aggregate: see the function of that name.
+        ("a - b", paired by the seeds that both played); aggregate: see the function of that name; played: the digest of
+        each task.
 
     Raises:
         ValueError: the results cannot be compared: lengths, warm-ups or metrics differ, a policy has changed between
@@ -198,7 +199,12 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 )
     names = dict.fromkeys(result["task"] for result in results)
     tasks = {name: _summary_of_task(name, [run for run in results if run["task"] == name]) for name in names}
-    return {"tasks": tasks, "aggregate": aggregate(tasks)}
+    return {"tasks": tasks, "aggregate": aggregate(tasks), "played": digests_of_tasks(results)}
+
+
+def digests_of_tasks(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the digest of each task that these runs played."""
+    return {task: digest for result in results for task, digest in result.get("played", {}).items()}
 
 
 def _summary_of_task(task: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

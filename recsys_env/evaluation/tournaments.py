@@ -29,7 +29,7 @@ from ..files import checked_path, write_json
 from .episodes import UNSEEN, asked_or_usual
 from .plots import draw_payoffs
 from .runs import Run, checked_request, file_name, learner_of, play_all
-from .statistics import interval, origin
+from .statistics import digests_of_tasks, interval, origin
 from .tables import CROSS_PLAY, RANKING, brief, cross_play_rows, grid, payoff_rows, ranking_rows
 
 RESAMPLES = 100
@@ -125,7 +125,12 @@ def standings(task: str, policies: Sequence[str], results: Sequence[Mapping[str,
     }
     made_of = {policy: digest for result in results for policy, digest in result["made_of"].items()}
     report = {
-        "origin": {"settings": settings, "made_of": made_of, **origin(results)},
+        "origin": {
+            "settings": settings,
+            "made_of": made_of,
+            "played": digests_of_tasks(results),
+            **origin(results),
+        },
         "cooperative": config.reward.sharing == 1,
         "agents": config.num_agents,
         "payoff": matrix,

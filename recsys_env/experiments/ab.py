@@ -45,8 +45,8 @@ class Protocol:
     """How an experiment is conducted.
 
     Args:
-        background: the policy of the agents that are not in the experiment, by name; None = the usual one of the task.
-        block: length of the blocks of a switchback, in ticks; None = a fiftieth of the episode.
+        background: name of the policy of the agents that are not in the experiment; None = the usual one of the task.
+        block: ticks of a block of a switchback; None = a fiftieth of the episode.
         burn_in: share of each block at its beginning that the estimate of a switchback leaves out, below 1.
         busy: what happens if more than 15 % of the ticks serve somebody: refuse or warn.
 
@@ -72,17 +72,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment that can be repeated: a task, two policies, the agents that they serve, and the designs.
-
-    `ab_test` makes one. Use it directly to store the repetitions one by one.
-
-    Args:
-        task, a, b, design, agents: as in `ab_test`.
-        protocol: how it is conducted.
-
-    Raises:
-        TypeError, ValueError: as in `ab_test`.
-    """
+    """An experiment that can be repeated; `ab_test` makes one. The arguments and errors are those of `ab_test`."""
 
     task: str | WorldConfig
     a: str
@@ -131,9 +121,8 @@ class Experiment:
     def repeat(self, first: int, last: int, seed: int = 0) -> list[dict[str, Any]]:
         """Play the repetitions first .. last - 1.
 
-        They are copies of one batch. If a policy learns, or draws random numbers, each treatment of a repetition is a
-        batch of its own. Nothing that is learned in one treatment is then used in another, and a repetition does not
-        depend on what it is played with.
+        They are copies of one batch. If a policy learns or draws random numbers, each treatment of a repetition has a
+        batch of its own, so a repetition does not depend on what it is played with.
 
         Args:
             seed: repetition r plays on seed `UNSEEN + seed + r`.
@@ -144,8 +133,7 @@ class Experiment:
             B - A of the reward per user slot), `error` (its reported standard error) and `units` of A and B.
 
         Raises:
-            TypeError, ValueError: the numbers are out of range, a policy cannot play the task, or a design has fewer
-                than two units of an arm.
+            TypeError, ValueError: a number is out of range, a policy cannot play the task, or an arm has too few units.
         """
         check_count("first", first, 0, 10**9)
         check_count("last", last, first + 1, 10**9)
@@ -331,11 +319,8 @@ class _Log:
 def _estimated(design: str, a: np.ndarray, b: np.ndarray, users: float) -> dict[str, Any]:
     """Return the estimate of a design from what its units earned, as reward per user slot.
 
-    The difference of the means of the two arms, times the number of units: what it would make if all units moved from A
-    to B. Its standard error is that of two independent samples.
-
-    Raises:
-        ValueError: an arm has fewer than two units.
+    It is the difference of the means of the two arms times the number of units, with the standard error of two
+    independent samples.
     """
     if min(len(a), len(b)) < 2:
         raise ValueError(
@@ -369,8 +354,8 @@ def ab_test(
 
     The true effect is the reward per user slot and episode if policy B serves everybody, minus the same with policy A,
     on common random numbers. An estimate is the difference of the mean reward of the units of B and of A, times the
-    number of units per user slot. Its standard error is that of two independent samples. Rewards are those of the
-    agents in the experiment, before sharing. A purchase from a cart counts for the page that filled the cart.
+    number of units per user slot. Rewards are those of the agents in the experiment, before sharing. A purchase from a
+    cart counts for the page that filled the cart.
 
     Args:
         task: the name of a task, or a config, such as one of `sparse` or `without`.
@@ -378,15 +363,14 @@ def ab_test(
         design: one or more of `DESIGNS`.
         agents: the agents that A or B serves; None = all agents, or the first one where each visitor opens one agent.
         repetitions: R, populations that are independent of each other.
-        seed: as in `Experiment.repeat`.
-        protocol: how the experiment is conducted.
+        seed, protocol: as in `Experiment.repeat`; how the experiment is conducted.
 
     Returns:
         as `summary`.
 
     Raises:
-        TypeError, ValueError: an argument is unknown, of a wrong kind or out of range; a policy cannot play the task;
-            a design has too few units; or more than 15 % of the ticks serve somebody, unless the protocol says to warn.
+        TypeError, ValueError: an argument is wrong; a policy cannot play the task; a design has too few units; or more
+            than 15 % of the ticks serve somebody, unless the protocol says to warn.
         ImportError: scipy is missing.
     """
     check_count("repetitions", repetitions, 2, 10**6)
@@ -400,14 +384,11 @@ def ab_test(
 
 
 def check_clock(repetitions: Sequence[Mapping[str, Any]], busy: str = "refuse") -> None:
-    """Check that visitors hardly compete for ticks.
+    """Raise `ValueError`, or warn, if more than 15 % of the ticks serve somebody, so that visitors compete for ticks.
 
     Args:
         repetitions: results of `Experiment.repeat`.
         busy: refuse or warn.
-
-    Raises:
-        ValueError: more than 15 % of the ticks serve somebody. With `busy="warn"` a warning says so instead.
     """
     share = _clock(repetitions)
     if share <= BUSY:
@@ -432,7 +413,7 @@ def summary(repetitions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Compare the estimates of the designs with the true effect, over repetitions.
 
     Args:
-        repetitions: two or more results of `Experiment.repeat`.
+        repetitions: two or more results of `Experiment.repeat`, with the same designs; else a `ValueError`.
 
     Returns:
         repetitions: R; clock: the largest share of ticks that serve somebody, over treatments; reward: arm -> interval;
@@ -445,10 +426,6 @@ def summary(repetitions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         worse: share of repetitions whose estimate has the wrong sign, so that the worse policy is picked.
         Such a share is [value, low, high] with a 95 % Wilson interval.
         share, right, wrong and worse are None if the true effect is not clear.
-
-    Raises:
-        ValueError: there are fewer than two repetitions, or their designs differ.
-        ImportError: scipy is missing.
     """
     if not is_sequence(repetitions) or len(repetitions) < 2:
         raise ValueError(f"repetitions = {shown(repetitions)} must be two or more results of Experiment.repeat")

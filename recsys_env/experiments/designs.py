@@ -34,14 +34,12 @@ class Assignment:
     drawn for B. The draw depends on the seed of the copy alone.
 
     Args:
-        envs: the batch.
-        treatments: the treatment of each copy, B of them.
-        seeds: a seed for the draw of each copy, B of them.
+        envs: the batch, on the CPU.
+        treatments, seeds: of each copy [B].
         block: length of the blocks of the design `switchback`, in ticks.
 
     Raises:
-        TypeError: `envs` is not a batch on the CPU, or another argument is of a wrong kind.
-        ValueError: a treatment does not exist, there is not one for each copy, or a number is out of range.
+        TypeError, ValueError: an argument is of a wrong kind or number, or a treatment does not exist.
     """
 
     def __init__(self, envs: VectorEnv, treatments: Sequence[str], seeds: Sequence[int], block: int = 1) -> None:

@@ -19,21 +19,18 @@ class Mixture(PolicyGroup):
     """Plays policy A or B on each page, by the unit that an `Assignment` finds.
 
     Both policies are bound to the same agent. Each gets feedback only of its own pages, or in the design `item` of its
-    own slots, and of later purchases from carts that it filled. Everything else is shared by the two policies: the
-    history of clicks, the observed satisfaction, the visitor's trust and the public statistics of the items come from
-    the pages of both. A company with one user profile shares it between the two arms in the same way.
+    own slots, and of later purchases from carts that it filled. Everything else is shared, as a company with one user
+    profile shares it: the history of clicks, the observed satisfaction, trust, and the public statistics.
 
-    Where items decide, the slate takes an item of policy A's slate if the item belongs to A, and of B's slate if it
-    belongs to B. The two slates take turns, and who begins is drawn for each page. If fewer items than slots are found,
-    the rest of the two slates fills the page.
+    Where items decide, the two slates take turns, and an item is shown if it belongs to the policy whose slate it is
+    in. Who begins is drawn for each page. The rest of the two slates fills a page of too few items.
 
     Args:
         a, b: two policies that act for one agent: names, folders or objects.
         assignment: which of them serves a unit. All agents of one experiment share it.
 
     Raises:
-        TypeError: these are not policies, or no assignment.
-        ValueError: a policy does not exist, is a `TeamPolicy`, or one object is given twice.
+        TypeError, ValueError: these are not two policies of one agent, or no assignment.
     """
 
     def __init__(self, a: str | Path | Policy, b: str | Path | Policy, assignment: Assignment) -> None:

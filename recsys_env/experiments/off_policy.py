@@ -96,18 +96,16 @@ def page_log(
     Pages with fewer available options than slots are left out.
 
     Args:
-        task: the name of a task, or a config.
         policies: policies whose pages are asked for. They act on each page, and then observe what the explorer's page
             brought, as if they had shown it.
         agent: the agent that explores; None = the first one.
         background: policy of the other agents; None = the usual one of the task.
-        episodes: E, played at once.
-        seed: of the episodes and of all random streams.
+        episodes: E, played at once, from this seed.
 
     Raises:
-        TypeError, ValueError: an argument is unknown or of a wrong kind; a policy learns or acts for several agents, or
-            has chosen nothing, such as a language model that never answered; or actions of the task are not slates
-            alone.
+        TypeError, ValueError: an argument is unknown or of a wrong kind; a policy learns, acts for several agents or
+        has
+            never chosen anything; or actions of the task are not slates alone.
     """
     config = task_config(task, {})
     check_count("episodes", episodes, 2, 10**6)
@@ -181,15 +179,14 @@ def _logged(envs: VectorEnv, team: Team, explorer: UniformSlates, targets: dict[
 def page_estimates(log: PageLog, policy: str) -> dict[str, Any]:
     """Estimate the value of a policy's page from a log of random slates, and compare it with the exact value.
 
-    The regression of the direct method is fitted on half of the copies for the other half (cross-fitting).
+    The regression of the direct method is fitted on half of the copies for the other half (cross-fitting). The interval
+    of dm is that of a jackknife, which fits it again without each group of copies (Efron & Stein 1981).
 
     Returns:
-        exact, ips, dm, dr: intervals of clicks per page, over copies; pages: P. All copies of a half share a
-        regression, so the interval of dm is that of a jackknife, which fits it again without each group of copies
-        (Efron & Stein 1981); its half-width is None for a log of fewer than 8 copies.
+        exact, ips, dm, dr: intervals of clicks per page, over copies; that of dm is None below 8 copies. pages: P.
 
     Raises:
-        TypeError, ValueError: the log is something else, has no page, or the policy is not in it.
+        TypeError, ValueError: the log is something else, has too few pages, or the policy is not in it.
     """
     if not isinstance(log, PageLog):
         raise TypeError(f"log = {shown(log)} must be what page_log returned")
@@ -241,16 +238,16 @@ def slotwise(
 ) -> dict[str, np.ndarray]:
     """Return the slot-wise IPS, DM and DR estimates of the value of each page.
 
+    Propensities may also be conditional on the earlier slots of the page, as those of `evaluation.record`. Then
+    `target` must be the policy's pick for each slot given the log's picks in the earlier slots, and none of those
+    picks.
+
     Args:
         picks: [P, K] options that the log shows, integers below C.
         propensities: [P, K] their probabilities in this slot, in (0, 1].
         rewards: [P, K] rewards of the slots.
         target: [P, K] options that the policy would show.
         predicted: [P, C, K] predictions of the reward of each option in each slot.
-
-    Propensities may also be conditional on the earlier slots of the page, as those of `evaluation.record`. Then
-    `target` must be the policy's pick for each slot given the log's picks in the earlier slots, and none of those
-    picks.
 
     Returns:
         ips, dm, dr: [P] each.

@@ -37,24 +37,18 @@ CAUSES: Mapping[str, str] = MappingProxyType(
 def sparse(task: str | WorldConfig, users: int = 100, pages: int = 40) -> WorldConfig:
     """Return a variant of a task with many users whose visits are rare, so that they hardly compete for ticks.
 
-    One visitor is served in a tick. In the tasks as they are shipped nearly every tick is used, so a policy whose
-    visitors stay longer takes ticks from all others, which no real platform does. Here 12 % of the ticks are used by a
-    population whose satisfaction is .8, and fewer if it is less. These fields change:
-
-    - `users.number`, unless a catalogue gives the users, and `horizon`;
-    - `users.activity_log_sd` = 0: all user slots visit equally often, which makes estimates less noisy;
-    - `arrival.k_0`: sessions of fully satisfied people have at most 6 pages on average;
-    - `arrival.r_0`, `arrival.r_1`: visits are rare; the effect of satisfaction keeps its sign, and a fully satisfied
-      person comes at most five times as often as a fully dissatisfied one;
-    - everything that is counted in ticks (restocks, lives and freshness of items, promotions, the half-life of
-      statistics, the refill of wallets) is stretched, so that about as many pages lie between as in the task.
+    One visitor is served in a tick, and in the shipped tasks nearly every tick is used. So a policy whose visitors stay
+    longer takes ticks from all others, which no real platform does. Here 12 % of the ticks serve a population whose
+    satisfaction is .8. Sessions of fully satisfied people have at most 6 pages on average, all user slots visit equally
+    often, and a fully satisfied person comes at most five times as often as a fully dissatisfied one. What is counted
+    in ticks (restocks, lives of items, promotions, half-lives, wallets) is stretched in proportion.
 
     Args:
-        users: number of user slots.
+        users: number of user slots, unless a catalogue gives the users.
         pages: pages of each user slot in an episode, if satisfaction is .8.
 
     Raises:
-        ValueError, TypeError: the task does not exist, or a number is out of range.
+        ValueError, TypeError: the task does not exist or is sparser already, or a number is out of range.
     """
     config = task_config(task, {})
     check_count("users", users, 2, 10**6)
@@ -101,8 +95,7 @@ def without(task: str | WorldConfig, *causes: str) -> WorldConfig:
       statistics are those of so large a log that the clicks of an episode hardly move them;
     - `rivals`: one agent. The task must have a single role.
 
-    Without any of them, pages affect each other only by the clock, and by what policies remember: agents observe what a
-    person clicked on pages of both policies.
+    Without any of them, pages affect each other only by the clock, and by what policies remember.
 
     Args:
         causes: some of `CAUSES`.
@@ -155,11 +148,7 @@ def _changes(config: WorldConfig, cause: str) -> dict[str, Any]:
 
 
 def _without_terms(config: WorldConfig, parts: set[str]) -> dict[str, dict[str, float]]:
-    """Return the fields that take out all terms that depend on one of these parts of the state.
-
-    Raises:
-        ValueError: such a term has no coefficient of its own.
-    """
+    """Return the fields that take out all terms that depend on one of these parts of the state."""
     changes: dict[str, dict[str, float]] = {}
     for which in (UTILITY, EXPERIENCE, CART):
         for term in counting_terms(config, which):

@@ -1,28 +1,27 @@
 """Purchase log -> `FittedWorld`: fit the utility to what customers bought, when and at what price.
 
-log_file.py      file -> log
-table.py         log -> tidy lines
-times.py         texts -> times
-plausibility.py  whether the log can be what it is taken for
+schema.py        what a log must be: roles, types, ranges, and what is refused
+doubts.py        what else is worth knowing about a log, for the report
+log_file.py      file -> table
+table.py         table -> tidy lines
 prices.py        -> list prices, the weight of price, users' price sensitivity, promotions
 tastes.py        -> item vectors and tastes (implicit-feedback ALS, library `implicit`), habits
 occasions.py     -> what users bought in the last days, and had bought before each of these purchases
 weights.py       -> weights of the utility (multinomial logit)
-estimate.py      `fit`: all of these steps in order -> Catalogue
-world.py         assumptions about what the log does not contain -> FittedWorld
+estimate.py      `fit`: all of these steps in order, and assumptions about the rest -> FittedWorld
 
 A log of pages (origin="pages") takes another way:
 
 page_log.py      log -> pages and what happened on them
 candidates.py    -> the items that retrieval offered
-page_doubts.py   whether these pages can be what they are taken for
 choice_data.py   -> pages as arrays, and what users were shown as signs of their tastes
 learned_vectors.py  -> item vectors, where none are given
 choice_model.py  -> weights, standard errors and posterior tastes (multinomial logit with random coefficients)
 visits.py        -> how many users are lost after a visit (Kaplan-Meier estimator, library `lifelines`)
 page_world.py    `fit_pages`: these, carts and purchases -> FittedWorld
-page_facts.py    what is estimated, counted, kept at its default, and not to be known
 logistic.py      logistic regression, for what follows a click and for the report
+
+`recsys_env.config.fitted` holds the world as data, which is read without any of these.
 
 The utility is v = alpha_j + beta_taste <p_u, q_j> - beta_price rho_u x_j + habit, with
 x_j = log(price / geometric mean list price of the topic). Habit is beta_repeat log(1 + n_uj / n_0), or comes in place
@@ -34,13 +33,12 @@ seen and not bought would suggest that popularity repels.) Everything is determi
 
 from __future__ import annotations
 
+from ..config.fitted import ORIGINS, FittedWorld, LogFacts, PageFacts, RecommenderLogWarning
+from .doubts import LogWarning
 from .estimate import FitSettings, fit
-from .page_facts import PageFacts
 from .page_log import PAGE_ROLES, recorded_pages
 from .page_world import PageFitSettings, fit_pages
-from .plausibility import LogWarning
 from .table import COLUMNS
-from .world import ORIGINS, FittedWorld, LogFacts, RecommenderLogWarning
 
 __all__ = [
     "COLUMNS",

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from ..checks import shown
-from .plausibility import refuse_rows
+from ..libraries import library
+from .schema import refuse_rows
 
 _NO_LIST = "must hold a list of items, or their ids with spaces or commas between them"
 _ID = re.compile(r"""[^\s,'"\[\]]+""")  # in a text of ids, such as "4 7 9" or "['p4', 'p7']"
 
 
 def read_candidates(
-    pd: Any, column: Any, one: np.ndarray, page: np.ndarray, item: np.ndarray, item_ids: np.ndarray
-) -> tuple[np.ndarray | None, float, list[str]]:
-    """Items [P, C] that retrieval offered at each page, -1 behind the last; how many it offered, on average, with those
-    that are not known; and doubts. There are no items if slots of the same page were offered different ones.
+    column: Any, one: np.ndarray, page: np.ndarray, item: np.ndarray, item_ids: np.ndarray
+) -> tuple[np.ndarray | None, list[str]]:
+    """Items [P, C] that retrieval offered at each page, -1 behind the last, and doubts. There are no items if slots of
+    the same page were offered different ones.
 
     Args:
         column: [N] of each row of the log, a list of ids, or a text of ids with spaces or commas between them.
@@ -26,7 +27,7 @@ def read_candidates(
         page, item: [R] of the shown items.
     """
     numbers, which = _distinct_lists(column, one)
-    number, offered, lengths = _known_items(pd, column, numbers, item_ids)
+    number, offered, lengths = _known_items(column, numbers, item_ids)
     held = np.unique(number * len(item_ids) + offered)
     bad = np.zeros(len(column), bool)
     bad[one[~np.isin(which * len(item_ids) + item, held)]] = True
@@ -38,21 +39,16 @@ def read_candidates(
     begins = np.flatnonzero(np.append(True, page[1:] != page[:-1]))
     differ = int((of_list[which] != of_list[which[begins]][page]).any(axis=1).sum())
     if differ:
-        return (
-            None,
-            0.0,
-            [
-                f"column {shown(column.name)} is not used: {differ:,} of {len(which):,} shown items had other "
-                "candidates than the first item of their page, for instance because several agents fill it, and "
-                "off-policy estimates need one list for a page"
-            ],
-        )
-    unknown, mean = int(lengths.sum()) - len(number), float(lengths[which[begins]].mean())
+        return None, [
+            f"column {shown(column.name)} is not used: {differ:,} of {len(which):,} shown items had other candidates "
+            "than the first item of their page, and off-policy estimates need one list for a page"
+        ]
+    unknown = int(lengths.sum()) - len(number)
     doubt = (
         f"column {shown(column.name)}: {unknown:,} ids in its {len(numbers):,} different lists are items that were "
         "never shown and are in no table of items: they are left out"
     )
-    return of_list[which[begins]], mean, [doubt] if unknown else []
+    return of_list[which[begins]], [doubt] if unknown else []
 
 
 def _distinct_lists(column: Any, one: np.ndarray) -> tuple[dict[Any, int], np.ndarray]:
@@ -72,7 +68,7 @@ def _distinct_lists(column: Any, one: np.ndarray) -> tuple[dict[Any, int], np.nd
 
 
 def _known_items(
-    pd: Any, column: Any, numbers: dict[Any, int], item_ids: np.ndarray
+    column: Any, numbers: dict[Any, int], item_ids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Number of the list and of the item of each known id in these lists; and how many ids each list holds."""
     nothing = {None, -1, "-1"} - set(item_ids.tolist())  # what fills lists up, as does NaN
@@ -85,6 +81,7 @@ def _known_items(
         for held in numbers
     ]
     number = np.repeat(np.arange(len(lists)), [len(entries) for entries in lists])
+    pd = library("pandas", "fit")
     ids = pd.Series([entry for entries in lists for entry in entries], dtype=object)
     texts = np.array([isinstance(held, str) for held in numbers])[number]
     offered = np.full(len(ids), -1)

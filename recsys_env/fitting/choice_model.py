@@ -114,38 +114,21 @@ class Scratch(NamedTuple):
 
 @dataclass(frozen=True)
 class ChoiceModel:
-    """An estimated model: means of the posterior distribution, where nothing else is said.
+    """An estimated model: means of the posterior distribution, where nothing else is said."""
 
-    Attributes:
-        fixed: [F] phi.
-        fixed_error: [F] its posterior standard deviations.
-        item_effect: [M] a_j; 0 for an item that was never shown.
-        item_sd: sd.
-        price_sd: standard deviation of the weight of the price between users.
-        centres: [U, d] tastes, and by how much weights of minus the log price deviate from their mean.
-        people: [U, d] the same, one draw. Posterior means are shrunk towards the mean: people made of them would be
-            more alike than those of the log.
-        sampled: [SAMPLED, U, d] the same, f4: draws from all over the chain.
-        taste, taste_error: root of the mean squared norm of the tastes of the users of the log.
-        draws: of the sampler, after it has settled.
-        effective: [G + F + 2] how many independent draws would tell the mean of c, phi, `taste` and `item_sd` as
-            precisely.
-        rhat: [G + F + 2] split R-hat of these, 1 where the quarters of the draws agree.
-    """
-
-    fixed: np.ndarray
-    fixed_error: np.ndarray
-    item_effect: np.ndarray
-    item_sd: float
-    price_sd: float
-    centres: np.ndarray
-    people: np.ndarray
-    sampled: np.ndarray
-    taste: float
+    fixed: np.ndarray  # [F] phi
+    fixed_error: np.ndarray  # [F] its posterior standard deviations
+    item_effect: np.ndarray  # [M] a_j; 0 for an item that was never shown
+    item_sd: float  # sd
+    price_sd: float  # standard deviation of the weight of the price between users
+    centres: np.ndarray  # [U, d] tastes, and by how much weights of minus the log price deviate from their mean
+    people: np.ndarray  # [U, d] the same, one draw: people made of means would be more alike than those of the log
+    sampled: np.ndarray  # [SAMPLED, U, d] f4 the same: draws from all over the chain
+    taste: float  # root of the mean squared norm of the tastes of the users of the log
     taste_error: float
-    draws: int
-    effective: np.ndarray
-    rhat: np.ndarray
+    draws: int  # of the sampler, after it has settled
+    effective: np.ndarray  # [G + F + 2] independent draws that tell the mean of c, phi, taste and item_sd as precisely
+    rhat: np.ndarray  # [G + F + 2] split R-hat of these, 1 where the quarters of the draws agree
 
     @property
     def settled(self) -> bool:

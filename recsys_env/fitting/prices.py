@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..libraries import library
-from .plausibility import check_weight
+from .schema import check_weight
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ environment.py  a task with prompts as observations and texts as actions
 rollout.py      such a task page after page, as trainers of language models play it
 tools.py        what a language agent may look up before it answers
 interface.py    what a language model is: `generate`, and perhaps `log_likelihoods`
-local_model.py  one with weights on this machine; endpoint.py, connections.py: one behind an address
+local_model.py  one with weights on this machine; endpoint.py: one behind an address
 models.py       the name of a model -> the model
 policy.py       policies that read prompts
 nearest.py      a policy that shows the items with the most similar texts

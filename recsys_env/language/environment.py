@@ -140,10 +140,7 @@ class TextEnv(ParallelEnv):
     def step(
         self, actions: Mapping[str, str]
     ) -> tuple[dict[str, str], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]:
-        """Play one tick.
-
-        Args:
-            actions: a text of every agent; the text of an agent without a page is ignored.
+        """Play one tick, given a text of every agent; the text of an agent without a page is ignored.
 
         Returns:
             as `RecommendationEnv.step`, with prompts; `infos[agent]["repairs"]` names the repairs.
@@ -235,8 +232,8 @@ def text_env(
         task, catalogue, render_mode, overrides: as for `recsys_env.parallel_env`.
 
     Raises:
-        ValueError, TypeError: there is no such task, field, value, agent or policy; or the task has no pages in words,
-            because its actions are vectors, its page is an auction or a platform, or there is too much to choose from.
+        ValueError, TypeError: an argument is unknown or wrong; or the task has no pages in words, because its actions
+            are vectors, its page is an auction or a platform, or there is too much to choose from.
     """
     config = task_config(task, overrides, catalogue)
     return TextEnv(config, catalogue, render_mode, task_name(task), words, background, learners)

@@ -22,10 +22,9 @@ class Usage:
     Attributes:
         calls: calls made, also those that failed and those that tried again.
         read, written: tokens.
-        estimated: calls whose tokens the endpoint did not report, or not as they can be (at least one, and at most one
-            for each character); they are estimated at one for each four characters of prompt and answer.
+        estimated: calls whose tokens the endpoint did not report; a token counts for four characters then.
         failed: calls that failed, by reason: `timeout`, `no connection`, `status 429` (or another one), `invalid JSON`,
-            `no text`, `empty`, `cut off`, `too long`, `no answer`.
+            `no text`, `empty`, `cut off`, `no answer`.
     """
 
     calls: int = 0

@@ -32,9 +32,7 @@ def open_model(name: str | Path, options: Mapping[str, Any] | None = None) -> La
             as a value leaves a field out. By default the temperature is 0.
 
     Raises:
-        TypeError: `name` is not a name or path, or options are not JSON values by name.
-        ValueError: there is no such model, or the folder contains none; or an option is set otherwise, or given for a
-            model without an address.
+        TypeError, ValueError: there is no such model, or an option is wrong, or given for a model without an address.
         ImportError: its library or package is missing; the message says how to install it.
     """
     if not isinstance(name, str | Path):

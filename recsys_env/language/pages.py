@@ -9,7 +9,7 @@ reader.observe(feedback); reader.reset(done)          # as policies do
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from ..batch.base import AnyBatch
 from ..batch.observations import unsquashed
 from ..batch.vector import VectorEnv
-from ..checks import as_numbers, check_count, is_number, is_sequence, shown
+from ..checks import as_numbers, is_sequence, shown
 from ..config.responses import NAMES, most_specific
 from ..policies.ranking import Ranker
 from ..policies.slates import level_of, say, slate_action
@@ -28,37 +28,6 @@ REMEMBERED = 8  # clicks remembered of each person
 IGNORED = 20  # items remembered of each person that were shown and not clicked
 LIKED_TOPICS = 3
 MOST_OPTIONS = 200
-LARGEST = 1e30  # the largest number that a page may hold
-
-Form = tuple[str, Callable[[Any], bool]]
-
-# The forms of the parts of pages and answers: in words, and as a check of a value.
-_IS_TEXT = "a text", lambda value: isinstance(value, str)
-_ARE_TEXTS = "a tuple of texts", lambda value: isinstance(value, tuple) and all(isinstance(one, str) for one in value)
-_IS_POSITION = "a whole number, 0 or more", lambda value: is_number(value, int, np.integer) and 0 <= value < 2**31
-_IS_TRUTH = "True or False", lambda value: isinstance(value, bool)
-_IS_NUMBER = "a finite number", lambda value: is_number(value) and -LARGEST <= value <= LARGEST
-
-
-def _or_none(form: Form) -> Form:
-    return f"{form[0]}, or None", lambda value: value is None or form[1](value)
-
-
-def _by_text(form: Form) -> Form:
-    return (
-        f"a mapping from text to {form[0]}",
-        lambda value: (
-            isinstance(value, Mapping) and all(isinstance(name, str) and form[1](one) for name, one in value.items())
-        ),
-    )
-
-
-def _check(part: Any, **forms: Form) -> None:
-    """Raise TypeError unless the fields of a dataclass have these forms; make every text in them a single line."""
-    for name, (what, fits) in forms.items():
-        if not fits(value := getattr(part, name)):
-            raise TypeError(f"{type(part).__name__}: {name} = {shown(value)} must be {what}")
-        object.__setattr__(part, name, _in_lines(value))
 
 
 def _in_lines(value: Any) -> Any:
@@ -70,9 +39,17 @@ def _in_lines(value: Any) -> Any:
     return {one_line(name): _in_lines(each) for name, each in value.items()} if isinstance(value, Mapping) else value
 
 
+class _InLines:
+    """Base of dataclasses whose texts are single lines, so that no title can look like a line of a prompt."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, _in_lines(value))
+
+
 @dataclass(frozen=True)
-class Candidate:
-    """An item that may be shown. Texts are stored as single lines of printable characters.
+class Candidate(_InLines):
+    """An item that may be shown.
 
     Attributes:
         position: index among the agent's candidates (or item id, if it has no candidates), counted from 0.
@@ -80,9 +57,6 @@ class Candidate:
         price: current price, in mean list prices; None if prices do not differ.
         features: what the agent observes of it, by the names of `VectorEnv.candidate_features`, without squashing;
             without those that its role or privacy hides.
-
-    Raises:
-        TypeError: a value is of another kind.
     """
 
     position: int
@@ -91,51 +65,26 @@ class Candidate:
     price: float | None
     features: Mapping[str, float]
 
-    def __post_init__(self) -> None:
-        _check(
-            self,
-            position=_IS_POSITION,
-            title=_IS_TEXT,
-            said=_IS_TEXT,
-            price=_or_none(_IS_NUMBER),
-            features=_by_text(_IS_NUMBER),
-        )
-
 
 @dataclass(frozen=True)
-class PastItem:
-    """An item that a person has been shown or has consumed. Texts are stored as single lines of printable characters.
+class PastItem(_InLines):
+    """An item that a person has been shown or has consumed.
 
     Attributes:
         title: its title.
         facts: what is known of it, such as "bought later", or how often it was shown; empty if nothing is.
-
-    Raises:
-        TypeError: a value is of another kind.
     """
 
     title: str
     facts: str = ""
 
-    def __post_init__(self) -> None:
-        _check(self, title=_IS_TEXT, facts=_IS_TEXT)
-
     def __str__(self) -> str:
         return f"{quoted(self.title)} ({self.facts})" if self.facts else quoted(self.title)
 
 
-def _are(kind: type) -> Form:
-    return (
-        f"a tuple of {kind.__name__}",
-        lambda value: isinstance(value, tuple) and all(isinstance(one, kind) for one in value),
-    )
-
-
 @dataclass(frozen=True)
-class Page:
+class Page(_InLines):
     """A page about to be shown to a visitor, as one agent may know it. What its role hides is None or empty.
-
-    Texts are stored as single lines of printable characters, so that no title can look like a line of a prompt.
 
     Attributes:
         agent: its name.
@@ -143,29 +92,21 @@ class Page:
         scene: name of the scene; empty if there is only one.
         visits, session_page, gap: number of the person's sessions including this one, earlier pages of this session,
             and ticks since the previous session.
-        satisfaction: observed satisfaction of the person with what it clicked, from -1 to 1, on pages that the agent
-            knows of.
+        satisfaction: observed satisfaction of the person with what it clicked, from -1 to 1.
         likes: topics nearest to the person's profile, nearest first.
         clicked: items that the person clicked in this agent's slots, and what followed; newest last. The agent learns
             of a later purchase only on a page that it serves.
-        ignored: items that were shown to the person in this agent's slots and not clicked, and how often if more than
-            once; newest last.
+        ignored: items shown in this agent's slots and not clicked, and how often if more than once; newest last.
         recent: the last `observation.recent` items that the person clicked or bought, and how many of its pages ago;
             newest first. They are items of this agent, or with `observation.share` of any agent.
-        private: whether privacy is promised to the person (`observation.privacy_epsilon`); `clicked`, `ignored` and
-            `recent` are then withheld, and therefore empty.
+        private: whether `clicked`, `ignored` and `recent` are withheld (`observation.privacy_epsilon`).
         wants: topics among which the session's intent is known to be.
         request: what the visitor said at the start of the session; empty if it said nothing.
         anchor: title of the item that led to this page; empty if there is none.
-        heard: messages of the other agents at this person's last page: agent -> word of the vocabulary.
-        price_levels: prices of all agents at this person's last page: agent -> level.
+        heard, price_levels: agent -> its message and its price level at this person's last page.
         candidates: [C], at least one, in the order of retrieval (`candidates.order`).
         levels: L, number of price levels, if the agent sets prices; else 0.
         vocabulary: [V] words of the messages; empty if agents do not talk.
-
-    Raises:
-        TypeError: a value is of another kind.
-        ValueError: `slots` or `levels` are out of range, or there are no candidates.
     """
 
     agent: str
@@ -189,30 +130,6 @@ class Page:
     levels: int
     vocabulary: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        _check(
-            self,
-            **dict.fromkeys(("agent", "scene", "request", "anchor"), _IS_TEXT),
-            **dict.fromkeys(("visits", "session_page"), _or_none(_IS_POSITION)),
-            **dict.fromkeys(("gap", "satisfaction"), _or_none(_IS_NUMBER)),
-            **dict.fromkeys(("likes", "wants", "vocabulary"), _ARE_TEXTS),
-            **dict.fromkeys(("clicked", "ignored", "recent"), _are(PastItem)),
-            private=_IS_TRUTH,
-            heard=_by_text(_IS_TEXT),
-            price_levels=_by_text(_IS_POSITION),
-            candidates=_are(Candidate),
-        )
-        check_count("Page: slots", self.slots, 1, 10**4)
-        check_count("Page: levels", self.levels, 0, 10**4)
-        if not self.candidates:
-            raise ValueError("Page: candidates = () must be one or more")
-
-
-_ARE_PICKS = (
-    "a tuple of whole numbers, one or more, each 0 or more",
-    lambda value: isinstance(value, tuple) and bool(value) and all(map(_IS_POSITION[1], value)),
-)
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -224,9 +141,6 @@ class Answer:
         level: price level; None = the level nearest to the list prices.
         word: message, counted from 0 in the vocabulary.
         repairs: the repairs that the text needed when it was parsed (`prompts.REPAIRS`).
-
-    Raises:
-        TypeError: a value is of another kind.
     """
 
     picks: tuple[int, ...]
@@ -234,16 +148,9 @@ class Answer:
     word: int = 0
     repairs: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        _check(self, picks=_ARE_PICKS, level=_or_none(_IS_POSITION), word=_IS_POSITION, repairs=_ARE_TEXTS)
-
 
 def checked_page(page: Any) -> Page:
-    """Return the page if it is a `Page`.
-
-    Raises:
-        TypeError: it is something else.
-    """
+    """Return the page if it is a `Page`, else raise `TypeError`."""
     if not isinstance(page, Page):
         raise TypeError(f"page = {shown(page)} must be a Page, such as TextEnv.pages holds")
     return page
@@ -320,12 +227,7 @@ class Reader(Ranker):
     # -------------------------------------------------------------------------------------------- reading
 
     def read(self, observations: np.ndarray) -> list[Page | None]:
-        """Return the pages [B] about to be shown, given the agent's observations [B, O].
-
-        Raises:
-            TypeError, ValueError: these are not observations of all copies.
-            RuntimeError: the batch has not been reset.
-        """
+        """Return the pages [B] about to be shown, given the agent's observations [B, O]."""
         self.envs._require_reset("read()")
         observations = as_numbers("observations", observations)
         expected = (self.envs.num_envs, self.envs.report.observations.shape[-1])
@@ -453,8 +355,7 @@ class Reader(Ranker):
         """Return actions [B, ...] that carry out answers [B] to the pages that were read last.
 
         Raises:
-            TypeError, ValueError: there are more or fewer answers than pages, an answer is of another kind, or it names
-                something that the page does not have.
+            TypeError, ValueError: there is not one `Answer` for each page, or one names what its page does not have.
             RuntimeError: no pages have been read.
         """
         if not self._pages:
@@ -469,10 +370,13 @@ class Reader(Ranker):
         for b, (page, answer) in enumerate(zip(self._pages, answers, strict=True)):
             if page is None or answer is None:
                 continue
-            most = {"picks": len(page.candidates), "level": page.levels, "word": max(len(page.vocabulary), 1)}
-            for name, given in {"picks": max(answer.picks), "level": answer.level, "word": answer.word}.items():
-                if given is not None and given >= most[name]:
-                    raise ValueError(f"answers[{b}].{name} names {given}; allowed are numbers below {most[name]}")
+            for name, given, most in (
+                ("picks", answer.picks, len(page.candidates)),
+                ("level", () if answer.level is None else (answer.level,), page.levels),
+                ("word", (answer.word,), max(len(page.vocabulary), 1)),
+            ):
+                if not all(0 <= number < most for number in given):
+                    raise ValueError(f"answers[{b}].{name} = {shown(given)}; allowed are numbers from 0 to {most - 1}")
             positions = [page.candidates[pick].position for pick in answer.picks[:slots]]
             slates[b, : len(positions)], filled[b], words[b] = positions, len(positions), answer.word
             if answer.level is not None:

@@ -75,15 +75,12 @@ class Limits:
     They are checked before each page. Pages that are asked about at once may therefore exceed them by a few calls.
 
     Attributes:
-        calls: calls of the model.
-        tokens: tokens read and written.
-        seconds: seconds of the model's time, of which pages that are asked about at once spend several in one.
-        page_seconds: seconds that one page may take; None: `endpoint.SECONDS` for a model behind an address, and no
-            limit for others.
+        calls, tokens: of the model; tokens read and written.
+        seconds: of the model's time, of which pages that are asked about at once spend several in one.
+        page_seconds: that one page may take; None: `endpoint.SECONDS` for a model behind an address, else no limit.
 
     Raises:
-        TypeError: a limit is not a number.
-        ValueError: it is not above 0.
+        ValueError: a limit is not a number above 0.
     """
 
     calls: float = float("inf")
@@ -93,11 +90,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name == "page_seconds" and value is None:
-                continue
-            if not is_number(value):
-                raise TypeError(f"Limits.{name} = {shown(value)} must be a number above 0")
-            if not value > 0:
+            optional = name == "page_seconds" and value is None
+            if not optional and not (is_number(value) and value > 0):
                 raise ValueError(f"Limits.{name} = {shown(value)} must be a number above 0")
 
 
@@ -107,9 +101,8 @@ class LanguagePolicy(Reader):
     Ranking by likelihood takes one pass: candidates are in the order of log P(title | what is known of the visitor) -
     log P(title | a visitor), so titles do not gain from being likely in general (Holtzman et al. 2021). It always sends
     word 0. Ranking by list: the model reads the rules of the task (`rules`) and the page (`describe`) and writes an
-    answer, which `parse` reads. The pages of a step are asked about at once, as far as the model allows. If the model
-    fails, names no candidate or a limit is reached, the page shows what retrieval returned, in its order, and is
-    counted in `fallbacks`.
+    answer, which `parse` reads. The pages of a step are asked about at once, as far as the model allows. A page without
+    an answer shows what retrieval returned, in its order, and is counted in `fallbacks`.
 
     Args:
         model: a name, path or address (`models.open_model`), or a model.
@@ -119,12 +112,10 @@ class LanguagePolicy(Reader):
         words: vocabulary of the messages, as many words as `messages`; by default the numbers from 0 on.
         tokens: most tokens of an answer, reasoning included; None: the model's `answer_tokens`.
         options: fields of each request to an address, as for `open_model`.
-        cache: whether to keep answers on disk, by all that decides them: model, options, prompts and tokens. An answer
-            found there costs no call.
+        cache: whether to keep answers on disk, by all that decides them. An answer found there costs no call.
 
     Attributes:
-        usage: what the model did for this agent: calls, tokens, and failed calls by reason.
-        seconds: time of these calls.
+        usage, seconds: what the model did for this agent, and the time of these calls.
         repairs: how often each of `prompts.REPAIRS` was needed.
         remembered: pages whose prompt had been answered before.
         fallbacks: pages without an answer of the model, by reason: that of its last failed call, "no candidate" if the
@@ -291,12 +282,7 @@ class LanguagePolicy(Reader):
         return not self._answered and self._unanswered >= HOPELESS
 
     def _listed(self, page: Page) -> tuple[Answer, str]:
-        """Return the model's answer to a page, and its text.
-
-        Raises:
-            ModelError: the model fails, or its answer names no candidate.
-            ModelRefused: asking again would not help.
-        """
+        """Return the model's answer to a page, and its text."""
         messages = [{"role": "system", "content": self.rules}, {"role": "user", "content": describe(page)}]
         text = self.model.generate(messages, self.tokens, self.limits.page_seconds)
         answer = parse(text, page)
@@ -346,11 +332,7 @@ class LanguagePolicy(Reader):
         return Answer(tuple(best.tolist()))
 
     def _rated(self, method: str, context: str, titles: list[str]) -> np.ndarray:
-        """Return the model's `log_likelihoods` or `prior` of titles [I].
-
-        Raises:
-            TypeError, ValueError: it did not return this many finite numbers.
-        """
+        """Return the model's `log_likelihoods` or `prior` of titles [I]."""
         name = f"{method}() of the model {shown(self.model.name)}"
         found = as_numbers(name, getattr(self.model, method)(context, [f" {title}" for title in titles]))
         if found.shape != (len(titles),):

@@ -149,12 +149,8 @@ def parse(answer: str, page: Page) -> Answer:
       semicolons.
 
     A title of several candidates stands for the first of them that was not named before. In any other text, candidates
-    are those that its last paragraph names by number or title, without the numbers that begin its lines or introduce
-    the picks ("Top 5: 4, 2, 9, 1, 7"). A minus before a number counts as a dash. This and everything else that is not
-    as it should be is repaired (`REPAIRS`), and the answer lists the repairs.
-
-    Raises:
-        TypeError: `answer` is not a text, or `page` is not a page.
+    are those that its last paragraph names by number or title. Everything that is not as it should be is repaired, and
+    the answer lists the repairs (`REPAIRS`).
     """
     if not isinstance(answer, str):
         raise TypeError(f"answer = {shown(answer)} must be a string")

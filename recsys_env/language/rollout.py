@@ -6,9 +6,8 @@ while prompts:
     prompts = rollout.play({agent: model(prompt) for agent, prompt in prompts.items()})
 rollout.rewards                                      # learner -> sum of its rewards
 
-Rollouts with the same seed begin alike: with the same people, the same earlier pages and the same first prompt. They
-also share their luck: as long as the answers are equal, so are the pages and the rewards. What differs within such a
-group is therefore due to the answers, as the group's mean in GRPO takes for granted (Shao et al. 2024).
+Rollouts with the same seed begin alike and share their luck: as long as the answers are equal, so are the pages and the
+rewards. What differs within such a group is due to the answers, as GRPO takes for granted (Shao et al. 2024).
 """
 
 from __future__ import annotations
@@ -33,8 +32,7 @@ class TextRollout:
     Args:
         env: a task in words; play it only through this object.
         pages: pages after which a rollout ends; None: with the episode. What is earned later is not counted.
-        warmup: ticks of the episode that pass before the rollout begins, so that visitors have a history. In them the
-            learners show the first candidates, in the order of retrieval.
+        warmup: ticks that pass before the rollout begins, in which the learners show the first candidates.
         tools: names of the tools (`tools.TOOLS`) that the learners may call, or such names by learner.
 
     Attributes:
@@ -42,8 +40,7 @@ class TextRollout:
         rewards: learner -> sum of its rewards since the rollout began, those of ticks without a page included.
         played: number of pages answered since the rollout began.
         repairs: learner -> how often each of `prompts.REPAIRS` was needed since the rollout began.
-        tools: learner -> its tools.
-        allowed: learner -> names of the tools that it may call.
+        tools, allowed: learner -> its tools, and the names of those that it may call.
 
     Raises:
         TypeError, ValueError: an argument is of another kind or out of range.
@@ -74,13 +71,7 @@ class TextRollout:
         self.played = 0
 
     def start(self, seed: int) -> dict[str, str]:
-        """Begin a rollout in episode 0 of this seed, and return its first prompts.
-
-        They are empty if no learner is asked in the whole episode.
-
-        Raises:
-            ValueError, TypeError: the seed is not an integer in [0, 2^64).
-        """
+        """Begin a rollout in episode 0 of this seed, and return its first prompts; none if no learner is asked."""
         prompts, _ = self.env.reset(seed=checked_seed(seed))
         for _ in range(self._warmup):
             prompts, *_ = self.env.step(dict.fromkeys(self.env.agents, ""))
@@ -92,7 +83,7 @@ class TextRollout:
 
         Raises:
             KeyError, TypeError: the answers are not texts of the learners in `prompts`; nothing has changed.
-            RuntimeError: the rollout is over, or was not begun; nothing has changed.
+            RuntimeError: the rollout is over, or was not begun.
         """
         if not self.prompts:
             raise RuntimeError("no learner is asked: call start(seed)")
@@ -125,11 +116,7 @@ class TextRollout:
         self.prompts = {}
 
     def call(self, agent: str, name: str, arguments: str | Mapping[str, Any] = "{}") -> str:
-        """Return a tool's answer to a learner; see `Tools.call`. Tools that are not allowed answer so.
-
-        Raises:
-            KeyError: there is no such learner.
-        """
+        """Return a tool's answer to a learner; see `Tools.call`. Tools that are not allowed answer so."""
         if agent not in self.allowed:
             raise KeyError(unknown("agent", agent, self.allowed))
         allowed = self.allowed[agent]
@@ -153,9 +140,8 @@ def rollout_factory(
     Args:
         background: as for `text_env`, by name; or a function that makes them, because a policy object acts in one
             environment only.
-        learners: as for `text_env`.
         pages, warmup, tools: as for `TextRollout`.
-        task, overrides: as for `text_env`.
+        task, learners, overrides: as for `text_env`.
 
     Raises:
         ValueError, TypeError: an argument is wrong, as for `text_env` and `TextRollout`, or `background` are objects.
@@ -184,11 +170,7 @@ def compile_game(make: Callable[[], TextRollout]) -> None:
 
 
 def only_learner(rollout: TextRollout) -> str:
-    """Return the agent that learns.
-
-    Raises:
-        ValueError: there are several.
-    """
+    """Return the agent that learns. If there are several, raise `ValueError`."""
     agents = rollout.env.possible_agents
     if len(agents) > 1:
         raise ValueError(f"{', '.join(agents)} act in words, but one can learn here: others must play the rest")

@@ -31,16 +31,7 @@ _KINDS = {"str": "string", "int": "integer"}  # annotation -> kind of a JSON sch
 
 
 class Tools:
-    """The tools of one agent.
-
-    Args:
-        env: the environment; the tools answer about the page that it has come to.
-        agent: one of its agents.
-
-    Raises:
-        TypeError: `env` is something else.
-        KeyError: there is no such agent.
-    """
+    """The tools of one agent of an environment; they answer about the page that it has come to."""
 
     def __init__(self, env: TextEnv, agent: str) -> None:
         if not isinstance(env, TextEnv):
@@ -178,14 +169,10 @@ TOOLS: dict[str, Callable[..., str]] = {
 
 
 def tools_of(tools: Sequence[str] | Mapping[str, Sequence[str]], agents: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the names of the tools that each agent may call.
-
-    Args:
-        tools: names for all agents, or for each by agent; an agent that is left out has none.
+    """Return the names of the tools that each agent may call, given names for all agents, or for each by agent.
 
     Raises:
-        TypeError: it is neither, or no list.
-        ValueError: there is no such agent or tool.
+        TypeError, ValueError: these are no lists, or there is no such agent or tool.
     """
     by_agent = tools if isinstance(tools, Mapping) else dict.fromkeys(agents, tools)
     for agent, names in by_agent.items():
@@ -206,11 +193,7 @@ def _check_name(argument: str, name: Any) -> None:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return the description of a tool for chat models: OpenAI's JSON schema of a function, made from its docstring.
-
-    Raises:
-        ValueError: there is no such tool.
-    """
+    """Return the description of a tool for chat models: OpenAI's JSON schema of a function, made from its docstring."""
     _check_name("name", name)
     function = TOOLS[name]
     said, _, arguments = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")

@@ -41,9 +41,6 @@ class AttentionNetwork(PageNetwork):
         width: of the hidden layers.
         memory: units of a GRU that runs along each visitor's pages; 0 = none.
         units: of the embeddings of items.
-
-    Raises:
-        ValueError: the observations hold no vectors of candidates, or no items that visitors consumed.
     """
 
     def __init__(self, layout: Layout, width: int, memory: int, units: int) -> None:

@@ -74,14 +74,7 @@ def copy_files(source: Path, folder: Path, names: Iterable[str]) -> None:
 
 
 def read_facts(folder: Path, form: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the facts that `write_policy` wrote.
-
-    Args:
-        form: of the facts; see `recsys_env.files.misfit`.
-
-    Raises:
-        FileError: the file is damaged, or belongs to another loader.
-    """
+    """Read the facts that `write_policy` wrote, of this form (`recsys_env.files.misfit`)."""
     about = {"observations": str, "actions": str, "items_of?": str}
     facts: dict[str, Any] = read_value(folder / WEIGHTS, "facts", {**about, **form})
     return facts
@@ -93,9 +86,6 @@ def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) 
     Args:
         check: called with the declared types and sizes before the arrays are unpacked; raises `FileError` if they are
             not those of the network.
-
-    Raises:
-        FileError: the file is damaged, or does not match the digest in `policy.json`.
     """
     path = folder / WEIGHTS
     arrays = read_arrays(path, lambda declared: check({n: d for n, d in declared.items() if n != "facts"}))
@@ -107,13 +97,10 @@ def read_weights(folder: Path, check: Callable[[Mapping[str, Declared]], None]) 
 def check_spaces(
     folder: Path, facts: Mapping[str, Any], envs: CpuBatch, relative: RelativeLayout | None = None
 ) -> None:
-    """Check that a task has the observations and actions that a policy was trained with.
+    """Raise `ValueError` unless a task has the observations and actions that a policy was trained with.
 
     Args:
         relative: layout in which the policy reads observations; by default that of the batch.
-
-    Raises:
-        ValueError: observations have other fields or features, fields have another size, or actions another kind.
     """
     for kind, here in _spaces(envs, relative).items():
         there = facts[kind]
@@ -154,9 +141,6 @@ def network_of(folder: Path, networks: Mapping[str, Network], agent: str, shared
     Args:
         networks: networks by agent.
         shared: name of the network that all agents share, if a folder may have one.
-
-    Raises:
-        ValueError: there is no such network.
     """
     role = agent.rpartition("_")[0]
     fitting = [name for name in networks if name in (agent, shared)]

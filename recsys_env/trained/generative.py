@@ -35,6 +35,7 @@ from .pages import (
     Layout,
     ObservationReader,
     Page,
+    Remembered,
     Scorer,
     beside_mean,
     best_slates,
@@ -59,27 +60,25 @@ OUTCOMES = ("ignored", "clicked", "carted", "bought")  # of a page, from 1 on; 0
 # ------------------------------------------------------------------------------------------------ what is read
 
 
-class PageHistory:
+class PageHistory(Remembered):
     """The last pages that agents showed each visitor, and their outcomes.
 
     A page is represented by the clicked item, or by its first item if nothing was clicked.
 
     Args:
-        rows: B copies and N agents.
-        users: U, user slots of a copy.
+        rows, users: as in `Remembered`.
         length: H, pages that are remembered of each visitor.
     """
 
     def __init__(self, rows: tuple[int, int], users: int, length: int) -> None:
-        self._who = np.full((*rows, users), -1, np.int64)
+        super().__init__(rows, users)
         self._events = np.zeros((*rows, users, length, 2), np.int32)
-        self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
     def recall(self, user_slot: np.ndarray, visitor: np.ndarray) -> np.ndarray:
         """Return the events [B, N, H, 2] of visitors [B, N] in user slots [B], newest last: item + 1 and outcome of
         each, 0 where there was none."""
-        known = self._who[self._b, self._n, user_slot[:, None]] == visitor
-        return self._events[self._b, self._n, user_slot[:, None]] * (known & (visitor >= 0))[..., None, None]
+        known = self.knows(user_slot, visitor) & (visitor >= 0)
+        return self._events[self._b, self._n, user_slot[:, None]] * known[..., None, None]
 
     def record(self, user_slot: np.ndarray, infos: Mapping[str, np.ndarray], items: np.ndarray) -> None:
         """Store the outcomes of the pages of user slots [B], given the numbers [B, N, K] of the shown items."""
@@ -100,10 +99,6 @@ class PageHistory:
         """Let each copy remember what copies [B] do."""
         self._who, self._events = self._who[copies], self._events[copies]
 
-    def forget(self, copies: np.ndarray) -> None:
-        """Forget everybody in these copies [B], which have begun another episode."""
-        self._who[copies] = -1
-
 
 class HistoryReader(ObservationReader):
     """Reads observations, followed by events of the visitor and, where actions are candidates, their items.
@@ -111,7 +106,6 @@ class HistoryReader(ObservationReader):
     Items are numbered through if there are several worlds, and numbers are stored plus 1, so that 0 is nothing.
 
     Args:
-        envs: the batch.
         length: H, pages that are remembered of each visitor.
         agents: names of A agents; by default all of the batch.
         first: number of the first item.
@@ -246,19 +240,11 @@ class GenerativeNetwork(Scorer):
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> GenerativePage:
         """Split observations [R, O] into their parts."""
-        layout, rows = self.layout, len(observations)
-        listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
-        features = listed.reshape(rows, layout.candidates, layout.features) / self.deviation
+        layout, features = self.layout, self._features(observations) / self.deviation
         added = 2 * self.size.events, layout.candidates
         _, events, items = observations.split([layout.observation - sum(added), *added], 1)
-        if layout.candidates:
-            allowed = items > 0
-        elif masks is None:
-            allowed = observations.new_ones(rows, layout.options, dtype=torch.bool)
-        else:
-            allowed = masks
-        allowed = allowed | ~allowed.any(1, keepdim=True)
-        events = events.long().view(rows, self.size.events, 2)
+        allowed = self._allowed(items > 0 if layout.candidates else masks, observations)
+        events = events.long().view(len(observations), self.size.events, 2)
         return GenerativePage(observations[:, self.columns], features, allowed, events, items.long() - 1)
 
     def state(self, page: GenerativePage) -> torch.Tensor:
@@ -433,8 +419,7 @@ def save(
     """Write networks, by agent or one that is `SHARED`, as a policy's folder.
 
     Args:
-        pretraining: what was measured while pre-training: "curve", the losses on validation pages by step, and
-            "beside", those of simple predictors.
+        pretraining: losses on validation pages by step ("curve") and those of simple predictors ("beside").
     """
     one = next(iter(networks.values()))
     facts = {"layout": dataclasses.asdict(one.layout), "size": dataclasses.asdict(one.size), "networks": list(networks)}
@@ -442,14 +427,7 @@ def save(
 
 
 class GenerativePolicy(Policy):
-    """Plays the best slate and words of the bound agent's network.
-
-    Args:
-        folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
-    """
+    """Plays the best slate and words of the bound agent's network, from the folder where `save` wrote to."""
 
     deterministic = True
 

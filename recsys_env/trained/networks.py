@@ -35,13 +35,10 @@ LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {  # name -> class,
 
 
 class NetworkPolicy(Policy):
-    """Plays the action with the highest output, or the mean vector, of the bound agent's network.
+    """Plays the action with the highest output, or the mean vector, of the bound agent's network, from a folder of
+    `save`.
 
-    Args:
-        folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
+    An agent that was not trained takes the network of the first of its role.
     """
 
     deterministic = True
@@ -85,14 +82,7 @@ class NetworkPolicy(Policy):
 
 
 def save(folder: Path, envs: CpuBatch, actors: Mapping[str, nn.Module]) -> None:
-    """Write actors by agent as a policy's folder.
-
-    Args:
-        actors: network of each agent, a sequence of `LAYERS`.
-
-    Raises:
-        ValueError: a layer is not one of `LAYERS`.
-    """
+    """Write actors by agent, each a sequence of `LAYERS`, as a policy's folder."""
     networks = {agent: list(map(_described, net.children())) for agent, net in actors.items()}
     write_policy(folder, "networks", envs, to_arrays(actors), networks=networks)
 

@@ -71,9 +71,6 @@ def read_networks(
     Args:
         form: form of its facts, which include the layout and the names of networks.
         make: creates a network, given the layout and the facts.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
     """
     facts = read_facts(folder, form)
     path = folder / WEIGHTS
@@ -90,13 +87,9 @@ def read_networks(
 
 
 class PagePolicy(Policy):
-    """Plays the best slate and words, or the mean vector, of the bound agent's network.
+    """Plays the best slate and words, or the mean vector, of the bound agent's network, from a folder of `save`.
 
-    Args:
-        folder: where `save` wrote to. An agent that was not trained takes the network of the first of its role.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
+    An agent that was not trained takes the network of the first of its role.
     """
 
     deterministic = True

@@ -227,6 +227,18 @@ class Scorer(nn.Module):
         """Return scores of options [R, n], or the vector [R, D] of the action, and scores of each word's values."""
         raise NotImplementedError
 
+    def _features(self, observations: torch.Tensor) -> torch.Tensor:
+        """Return the features [R, C, F] of the candidates in observations [R, O]."""
+        layout = self.layout
+        listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
+        return listed.reshape(len(observations), layout.candidates, layout.features)
+
+    def _allowed(self, options: torch.Tensor | None, observations: torch.Tensor) -> torch.Tensor:
+        """Return options [R, n] that can be shown; all where none can, or where nothing is known of them."""
+        if options is None:
+            return observations.new_ones(len(observations), self.layout.options, dtype=torch.bool)
+        return options | ~options.any(1, keepdim=True)
+
     @torch.no_grad()
     def measure(self, observations: torch.Tensor) -> None:
         """Set the unit of each feature to its standard deviation within these pages [R, O], at the first call."""
@@ -256,16 +268,8 @@ class PageNetwork(Scorer):
         self.body = mlp(len(layout.context) + memory, width, layout.preferences + sum(layout.words), gain=0.01)
 
     def read(self, observations: torch.Tensor, masks: torch.Tensor | None = None) -> Page:
-        layout = self.layout
-        listed = observations[:, layout.start : layout.start + layout.candidates * layout.features]
-        features = listed.reshape(len(observations), layout.candidates, layout.features)
-        if layout.candidates:
-            allowed = (features != 0).any(2)
-        elif masks is None:
-            allowed = observations.new_ones(len(observations), layout.options, dtype=torch.bool)
-        else:
-            allowed = masks
-        allowed = allowed | ~allowed.any(1, keepdim=True)
+        features = self._features(observations)
+        allowed = self._allowed((features != 0).any(2) if self.layout.candidates else masks, observations)
         return Page(observations[:, self.columns], features / self.deviation, allowed)
 
     def forward(self, page: Page, remembered: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -308,23 +312,43 @@ def best_slates(scores: torch.Tensor, words: Sequence[torch.Tensor], slots: int)
 # ------------------------------------------------------------------------------------------------ memory
 
 
-class VisitorMemory:
-    """Remembers each visitor, for each agent, until another person takes the visitor's user slot.
+class Remembered:
+    """Who is remembered by each agent, until another person takes the visitor's user slot.
 
     Args:
         rows: B copies and N agents.
         users: U, user slots of a copy.
+    """
+
+    def __init__(self, rows: tuple[int, int], users: int) -> None:
+        self._who = np.full((*rows, users), -1, np.int64)
+        self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
+
+    def knows(self, user_slot: np.ndarray, visitor: np.ndarray) -> np.ndarray:
+        """Return which visitors [B, N] in user slots [B] were there last."""
+        found: np.ndarray = self._who[self._b, self._n, user_slot[:, None]] == visitor
+        return found
+
+    def forget(self, copies: np.ndarray) -> None:
+        """Forget everybody in these copies [B], which have begun another episode."""
+        self._who[copies] = -1
+
+
+class VisitorMemory(Remembered):
+    """What a GRU remembers of each visitor.
+
+    Args:
+        rows, users: as in `Remembered`.
         sizes: H of the GRU's state, E of the last page's echo.
     """
 
     def __init__(self, rows: tuple[int, int], users: int, sizes: tuple[int, int], device: torch.device) -> None:
-        self._who = np.full((*rows, users), -1, np.int64)
+        super().__init__(rows, users)
         self._kept = [torch.zeros(*rows, users, size, device=device) for size in sizes]
-        self._b, self._n = np.arange(rows[0])[:, None], np.arange(rows[1])
 
     def recall(self, user_slot: np.ndarray, visitor: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the state [R, H] and echo [R, E] of visitors [B, N] in user slots [B]; 0 for new visitors."""
-        stranger = torch.from_numpy((self._who[self._b, self._n, user_slot[:, None]] != visitor).reshape(-1, 1))
+        stranger = torch.from_numpy(~self.knows(user_slot, visitor).reshape(-1, 1))
         state, echo = (kept[self._b, self._n, user_slot[:, None]].flatten(0, 1) for kept in self._kept)
         stranger = stranger.to(state.device)
         return state.masked_fill(stranger, 0.0), echo.masked_fill(stranger, 0.0)
@@ -335,10 +359,6 @@ class VisitorMemory:
         self._who[b, n, user_slot[b]] = visitor[b, n]
         for kept, now in zip(self._kept, (state, echo), strict=True):
             kept[b, n, user_slot[b]] = now.view(*visitor.shape, -1)[b, n]
-
-    def forget(self, copies: np.ndarray) -> None:
-        """Forget everybody in these copies [B], which have begun another episode."""
-        self._who[copies] = -1
 
 
 def echo_of(individual_reward: torch.Tensor, chosen: torch.Tensor, page: Page, layout: Layout) -> torch.Tensor:

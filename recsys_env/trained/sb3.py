@@ -98,11 +98,7 @@ def save(folder: Path, envs: CpuBatch, network: Network, model: Any) -> None:
 
 
 def load(folder: Path) -> Policy:
-    """Load the policy that `save` wrote.
-
-    Raises:
-        FileError: a file is missing, damaged or of another kind.
-    """
+    """Load the policy that `save` wrote."""
     facts = read_facts(folder, _FACTS)
     network = _build(folder / WEIGHTS, facts)
     load_weights(folder, {"policy": network})

@@ -43,12 +43,7 @@ class SemanticIds:
 
     @classmethod
     def fit(cls, vectors: np.ndarray, levels: int = 3, size: int = 32, seed: int = 0) -> SemanticIds:
-        """Fit codebooks to vectors [M, D], of one catalogue or of several one after the other.
-
-        Raises:
-            ValueError: fewer vectors than tokens.
-            ImportError: the extra `generative` is missing.
-        """
+        """Fit codebooks to vectors [M, D], of one catalogue or of several one after the other."""
         if len(vectors) < size:
             raise ValueError(f"{len(vectors)} vectors give no {size} centres; take fewer tokens, or more items")
         cluster, left = library("sklearn.cluster", "generative"), np.asarray(vectors, np.float64)
@@ -62,12 +57,7 @@ class SemanticIds:
         return cls(np.array(centres, np.float32))
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """Tokens [M, L] of a catalogue's vectors [M, D], from 1 to S; no two items share all of them.
-
-        Raises:
-            ValueError: more than S items share all tokens but the last.
-            ImportError: the extra `generative` is missing.
-        """
+        """Tokens [M, L] of a catalogue's vectors [M, D], from 1 to S; no two items share all of them."""
         left, codes, distance = np.asarray(vectors, np.float32), [], np.zeros((0, 0))
         for centres in self.centres:
             distance = (centres**2).sum(1) - 2 * left @ centres.T

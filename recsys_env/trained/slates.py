@@ -13,6 +13,7 @@ from ..adapters.scorer import CandidateScorer, Slates
 from ..batch.base import CpuBatch, checked_cpu_batch
 from ..batch.observations import ObservationLayout
 from ..batch.spaces import picks_candidates
+from ..libraries import needed
 
 # isort: split
 # After ours, whose error says what to install if these are missing.
@@ -20,20 +21,14 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-try:
+with needed("this network", "recsys_env[train]"):
     from stable_baselines3.common.distributions import MultiCategoricalDistribution
     from stable_baselines3.common.policies import ActorCriticPolicy
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-except ImportError as error:
-    raise ImportError(f'this network needs {error.name}: pip install "recsys_env[train]"') from error
 
 
 def slate_kwargs(envs: CpuBatch) -> dict[str, Any] | None:
-    """`policy_kwargs` of a `SlatePolicy` for this batch; None where actions are not picks of candidates alone.
-
-    Raises:
-        TypeError: `envs` is not a batch on the CPU.
-    """
+    """`policy_kwargs` of a `SlatePolicy` for this batch; None where actions are not picks of candidates alone."""
     checked_cpu_batch(envs)
     return {"layout": envs.layout} if picks_candidates(envs.config, envs.shape) else None
 
@@ -111,9 +106,6 @@ class SlatePolicy(ActorCriticPolicy):
     Args:
         layout: of the observations, from `slate_kwargs`.
         width: hidden units of the scoring network.
-
-    Raises:
-        TypeError: there is no layout, as of tasks whose actions are more than picks of candidates.
     """
 
     def __init__(

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ..files import Declared, FileError
+from ..libraries import needed
 from .folders import WEIGHTS, read_weights
 
-try:
+with needed("trained networks", "recsys_env[train]"):
     import torch
     from torch import nn
-except ImportError as error:
-    raise ImportError('trained networks need torch: pip install "recsys_env[train]"') from error
 
 _ADAM = ("step", "exp_avg", "exp_avg_sq")  # what every optimiser here adds up for each parameter
 
@@ -35,9 +34,6 @@ def from_arrays(
 
     Args:
         path: where the arrays were read from.
-
-    Raises:
-        FileError: they are of other parts, or of other sizes.
     """
     check_fit(path, arrays, parts)
     given: dict[str, dict[str, torch.Tensor]] = {part: {} for part in parts}
@@ -55,11 +51,7 @@ def from_arrays(
 
 
 def load_weights(folder: Path, networks: Mapping[str, nn.Module]) -> None:
-    """Put the weights of a policy's folder into its networks.
-
-    Raises:
-        FileError: as of `from_arrays`, or a file that was altered; what does not fit is not unpacked.
-    """
+    """Put the weights of a policy's folder into its networks."""
     path = folder / WEIGHTS
     from_arrays(path, read_weights(folder, lambda declared: check_fit(path, declared, networks)), networks)
 
@@ -84,11 +76,7 @@ def check_fit(
     arrays: Mapping[str, np.ndarray | Declared],
     parts: Mapping[str, nn.Module | torch.optim.Optimizer],
 ) -> None:
-    """Check that arrays, or the types and sizes that a file declares, are those of these parts.
-
-    Raises:
-        FileError: as of `from_arrays`.
-    """
+    """Check that arrays, or the types and sizes that a file declares, are those of these parts."""
     given: dict[str, dict[str, np.ndarray | Declared]] = {part: {} for part in parts}
     for name, array in arrays.items():
         part, _, inner = name.partition("/")

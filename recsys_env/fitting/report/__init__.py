@@ -9,7 +9,7 @@ decisions.py       which policy the world prefers, and what would reverse that
 page_values.py     what simple policies earn on a page, by the world and by the log's propensities
 verdict.py         numbers -> findings in words -> the verdict
 assessment.py      `assess`: all of these parts in order -> a report of JSON values
-page.py            report -> one HTML page, by markup.py, purchase_sections.py, click_sections.py and shared_sections.py
+page.py            report -> one HTML page
 commands.py        `python -m recsys_env fit` and `report`
 """
 

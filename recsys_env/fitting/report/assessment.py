@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...config.catalogue import Catalogue
+from ...config.fitted import FittedWorld, RecommenderLogWarning
 from ...config.settings import Settings, number_field, numbers_field, replace
 from ...libraries import library
 from ...policies import POLICIES
 from ..choice_model import ChoiceModel
-from ..estimate import FitSettings, Origin, fit
+from ..estimate import FitSettings, Origin, checked_origin, fit
 from ..page_world import PageFitSettings, doubts_of, fitted_pages
 from ..tastes import purchase_counts
-from ..world import FittedWorld, RecommenderLogWarning, checked_origin
 from . import (
     click_prediction,
     click_realism,
@@ -30,14 +29,13 @@ from . import (
     verdict,
     visit_realism,
 )
-from .realism import Bought
 from .split import PageSplit, Refusal, Split, split, split_pages
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str], None]
-IMPRESSIONS = "impressions"  # rows of a log of pages
+Part = tuple[dict[str, Any], list[verdict.Finding]]  # numbers, and what they mean
 
 
 @dataclass(frozen=True)
@@ -99,11 +97,12 @@ class PageEvidence:
 
 
 def assess(
-    purchases: pd.DataFrame,
+    log: Any,
     *,
     origin: Origin | None = None,
     columns: Mapping[str, str | None] | None = None,
     items: pd.DataFrame | None = None,
+    events: Mapping[str, Any] | None = None,
     fit_settings: Mapping[str, Any] | None = None,
     progress: Progress = lambda step: None,
     **settings: Any,
@@ -116,8 +115,8 @@ def assess(
     Of a log of pages the last pages are held out, and what is predicted, simulated and decided are clicks.
 
     Args:
-        purchases: the log, a DataFrame as for `fit`.
-        origin, columns, items: as in `fit`.
+        log: a DataFrame or the path of a file, as for `fit`.
+        origin, columns, items, events: as in `fit`.
         fit_settings: fields of `FitSettings`, or of `PageFitSettings`.
         progress: called with the name of each step before it begins.
         settings: fields of `ReportSettings`.
@@ -127,7 +126,7 @@ def assess(
 
         - verdict: comparison ("allowed", "with care", "not allowed" or "refused"), sentence, right, wrong, never.
         - log: rows, users, items, days or pages, and the date from which on they are held out.
-        - the parts of `PARTS` or `PAGE_PARTS`, whose numbers `page` explains. If the comparison is refused, there are
+        - diagnosis, held out, realism, decisions: numbers that `page` explains. If the comparison is refused, there are
           none.
 
     Raises:
@@ -135,13 +134,25 @@ def assess(
         ImportError: a library of the extra `fit` is missing.
     """
     how = checked_origin(origin)
-    if items is not None and how != "pages":
-        raise ValueError(f'items is for origin="pages"; origin = {how!r}')
+    if how != "pages" and (items is not None or events is not None):
+        raise ValueError(f'items and events are for origin="pages"; origin = {how!r}')
     chosen: ReportSettings = replace(ReportSettings(), settings)
     report: dict[str, Any] = {"origin": how, "settings": asdict(chosen)}
-    gather = partial(_pages, items=items) if how == "pages" else partial(_purchases, origin=how)
+    progress("cut the log")
     try:
-        report["log"], findings, parts = gather(purchases, columns, fit_settings or {}, chosen, progress)
+        if how == "pages":
+            of_pages: PageFitSettings = replace(PageFitSettings(), fit_settings or {})
+            pages = split_pages(log, columns, items, chosen.held_out, events)
+            progress("fit a world to the first part")
+            report["log"], findings, parts = _of_pages(pages, of_pages, chosen, progress)
+        else:
+            of_purchases: FitSettings = replace(FitSettings(), fit_settings or {})
+            purchases = split(log, columns, chosen.held_out)
+            progress("fit a world to the first part")
+            world, doubts = _fitted(purchases, how, columns, fit_settings or {})
+            report["log"], findings = _facts(purchases, world), verdict.about_log(doubts)
+            evidence = Evidence(how, purchases, world, of_purchases.habit_half_life, chosen, progress)
+            parts = {name: partial(part, evidence) for name, part in PARTS.items()}
     except Refusal as reason:
         return {**report, "verdict": verdict.refused(reason)}
     for name, part in parts.items():
@@ -151,66 +162,38 @@ def assess(
     return {"verdict": verdict.verdict(kind.comparable, findings, kind.never), **report}
 
 
-Part = tuple[dict[str, Any], list[verdict.Finding]]  # numbers, and what they mean
-Gathered = tuple[dict[str, Any], list[verdict.Finding], dict[str, Callable[[], Part]]]  # facts of a log, doubts, parts
-
-
-def _purchases(
-    purchases: pd.DataFrame,
-    columns: Mapping[str, str | None] | None,
-    fit_settings: Mapping[str, Any],
-    settings: ReportSettings,
-    progress: Progress,
-    origin: str,
-) -> Gathered:
-    """Cut a log of purchases and fit a world to its first part."""
-    progress("cut the log")
-    log = split(purchases, columns, settings.held_out)
-    progress("fit a world to the first part")
-    world, doubts = _fitted(log, origin, columns, fit_settings)
-    half_life = replace(FitSettings(), fit_settings).habit_half_life
-    evidence = Evidence(origin, log, world, half_life, settings, progress)
-    facts = {
-        "rows": len(purchases),
+def _facts(log: Split, world: FittedWorld) -> dict[str, Any]:
+    return {
+        "rows": len(log.training) + round(len(log.after) / (1 - log.strangers)),
         "users": log.shape[0],
         "items": log.shape[1],
         "first day": world.log.first,
         "held out from": log.date,
         "days": log.days,
         "held-out rows": len(log.after),
-        "held-out rows of new users or items": log.strangers,
+        "strangers": log.strangers,
     }
-    return facts, verdict.about_log(doubts), {name: partial(part, evidence) for name, part in PARTS.items()}
 
 
-def _pages(
-    table: pd.DataFrame,
-    columns: Mapping[str, str | None] | None,
-    fit_settings: Mapping[str, Any],
-    settings: ReportSettings,
-    progress: Progress,
-    items: pd.DataFrame | None,
-) -> Gathered:
-    """Cut a log of pages and fit a world to its first part."""
-    fitting: PageFitSettings = replace(PageFitSettings(), fit_settings)
-    progress("cut the log")
-    log = split_pages(table, columns, items, settings.held_out)
-    progress("fit a world to the first part")
+def _of_pages(
+    log: PageSplit, fit_settings: PageFitSettings, settings: ReportSettings, progress: Progress
+) -> tuple[dict[str, Any], list[verdict.Finding], dict[str, Callable[[], Part]]]:
+    """Fit a world to the first part of a log of pages: facts of the log, doubts, and the parts of the report."""
     try:
-        world, model = fitted_pages(log.before, fitting)
+        world, model = fitted_pages(log.before, fit_settings)
     except ValueError as error:
         raise Refusal(str(error)) from None
-    evidence = PageEvidence(log, world, model, fitting, settings, progress)
     facts = {
-        "rows": len(table),
+        "rows": len(log.whole.row_page),
         "users": len(log.before.user_ids),
         "items": len(log.before.item_ids),
         "first": world.log.first,
         "held out from": log.date,
         "pages": (int(log.first.sum()), int((~log.first).sum())),
-        "held-out pages of new users or items": log.strangers,
+        "strangers": log.strangers,
     }
-    doubts = verdict.about_log(doubts_of(log.whole, fitting), log.whole.serious)
+    evidence = PageEvidence(log, world, model, fit_settings, settings, progress)
+    doubts = verdict.about_log(doubts_of(log.whole, fit_settings), log.whole.serious)
     return facts, doubts, {name: partial(part, evidence) for name, part in PAGE_PARTS.items()}
 
 
@@ -255,7 +238,7 @@ def _held_out(evidence: Evidence) -> Part:
     scores = ranking.scores_of(evidence.world.catalogue, log.before)
     quality = ranking.held_out_quality(scores, known, later)
     users = int((np.diff(later.indptr) > 0).sum())
-    numbers = {"users": users, "ranked users": min(users, ranking.USERS), "quality": quality}
+    numbers = {"users": users, "evaluated users": min(users, ranking.USERS), "quality": quality}
     return numbers, verdict.about_ranking(quality, ranking.IMPERSONAL)
 
 
@@ -269,19 +252,18 @@ def _realism(evidence: Evidence) -> Part:
     evidence.progress(f"simulate {len(real.user):,} purchases")
     simulated = realism.simulate(*_unguided(evidence, real), len(real.user), days)
     evidence.progress("compare simulated with real purchases")
-    samples = {"held-out purchases": real, "earlier purchases": earlier, "world": simulated}
+    samples = real, earlier, simulated
     numbers = {
         "days": days,
         "purchases": len(real.user),
-        "statistics": {name: realism.statistics(catalogue, sample) for name, sample in samples.items()},
-        "marginals": _marginals(catalogue, realism.marginals, real, earlier, simulated),
+        "marginals": realism.compared(catalogue, realism.marginals, *samples),
     }
     evidence.progress("train classifiers to tell simulated from real purchases")
-    numbers["discriminator"] = _discriminator(catalogue, realism.features, real, earlier, simulated)
+    numbers["discriminator"] = realism.told_apart(catalogue, realism.features, *samples)
     return numbers, verdict.about_realism(numbers, realism.MARGINALS)
 
 
-def _earlier(evidence: Evidence, days: float, most: int) -> Bought:
+def _earlier(evidence: Evidence, days: float, most: int) -> realism.Bought:
     """The last purchases before the date, with the habits that the users had before these."""
     log, size = evidence.log, evidence.world.catalogue.habit_item.shape[1]
     old = (log.before["day"] <= float(log.before["day"].max()) - days).to_numpy()
@@ -289,54 +271,13 @@ def _earlier(evidence: Evidence, days: float, most: int) -> Bought:
     return found.of(np.arange(len(found.user)) < most)
 
 
-def _unguided(evidence: Evidence, real: Bought) -> tuple[FittedWorld, str | None]:
+def _unguided(evidence: Evidence, real: realism.Bought) -> tuple[FittedWorld, str | None]:
     """The world in which customers choose as the origin of the log says, and the policy that fills its pages."""
     policy = diagnosis.KINDS[evidence.origin].policy
     if policy is not None:
         return replace(evidence.world, {"action": "items"}), policy
     visits = len(np.unique(np.stack([real.user, np.floor(real.day).astype(np.int64)]), axis=1).T)
     return replace(evidence.world, realism.shelf(evidence.world.catalogue, len(real.user) / visits)), None
-
-
-def _marginals(
-    catalogue: Catalogue, values: realism.Describe, real: Any, earlier: Any, simulated: Any
-) -> dict[str, Any]:
-    """Distances of three samples from the real purchases or pages of half of the users: those of the other half in the
-    world, in the held-out period, and in the period before.
-
-    Args:
-        values: the marginals of a sample.
-    """
-    half = realism.halves(len(catalogue.user_taste))
-    reference = values(catalogue, real.of(half[real.user]))
-    found = {
-        name: realism.distances(reference, values(catalogue, sample.of(~half[sample.user])))
-        for name, sample in {"world": simulated, "other users": real, "earlier": earlier}.items()
-    }
-    rows = {}
-    for name in reference:
-        row: dict[str, float | None] = {kind: of[name] for kind, of in found.items()}
-        floors = [value for kind in ("other users", "earlier") if (value := row[kind]) is not None]
-        rows[name] = {**row, "floor": max(floors, default=None)}
-    return rows
-
-
-def _discriminator(
-    catalogue: Catalogue, describe: realism.Describe, real: Any, earlier: Any, simulated: Any
-) -> dict[str, Any]:
-    """AUC of a classifier between simulated and real purchases or clicks; of one without its most telling feature; and
-    between real ones of two periods."""
-    features = realism.importances(catalogue, simulated, real, describe)
-    telling = next(iter(features))
-    auc = partial(realism.discriminate, catalogue, theirs=real, describe=describe)
-    return {
-        "auc": auc(simulated),
-        "floor": auc(earlier),
-        "features": features,
-        "without": telling,
-        "auc without": auc(simulated, without=(telling,)),
-        "floor without": auc(earlier, without=(telling,)),
-    }
 
 
 def _decisions(evidence: Evidence | PageEvidence) -> Part:
@@ -346,7 +287,13 @@ def _decisions(evidence: Evidence | PageEvidence) -> Part:
     order = decisions.ranking(rewards)
     hidden = decisions.confounder(world, rewards, settings.strengths, settings.draws, evidence.progress)
     visitors = len(world.catalogue.user_taste)
-    numbers = {"visitors": visitors, "candidates": world.candidates.number, "ranking": order, "confounder": hidden}
+    numbers = {
+        "visitors": visitors,
+        "candidates": world.candidates.number,
+        "unit": "clicks" if world.reward.click > 0 else "units of the mean profit of a sale",
+        "ranking": order,
+        "confounder": hidden,
+    }
     comparable = diagnosis.KINDS[world.origin].comparable
     return numbers, verdict.about_decisions(order, hidden) if comparable else []
 
@@ -358,7 +305,7 @@ def _page_diagnosis(evidence: PageEvidence) -> Part:
     evidence.progress("look at the overlap of users and items")
     log, rows = evidence.log.before, evidence.before
     lines = library("pandas", "fit").DataFrame({"user": rows.user, "item": rows.item, "day": 0.0})
-    found = diagnosis.overlap(lines, (len(log.user_ids), len(log.item_ids)), IMPRESSIONS)
+    found = diagnosis.overlap(lines, (len(log.user_ids), len(log.item_ids)), "impressions")
     impressions, clicks = (
         np.bincount(item, minlength=len(log.item_ids)) for item in (rows.item, rows.item[rows.clicked])
     )
@@ -373,7 +320,7 @@ def _page_diagnosis(evidence: PageEvidence) -> Part:
         "not identified": (*diagnosis.pages_not_identified(log), *diagnosis.KINDS["pages"].not_identified),
         "advice": diagnosis.ADVICE[1:] if enough else diagnosis.ADVICE,  # the first says to explore
     }
-    return numbers, verdict.about_overlap(found, IMPRESSIONS, "saw")
+    return numbers, verdict.about_overlap(found, "impressions", "saw")
 
 
 def _page_held_out(evidence: PageEvidence) -> Part:
@@ -385,7 +332,7 @@ def _page_held_out(evidence: PageEvidence) -> Part:
     quality = click_prediction.click_quality(found, later)
     numbers = {
         "users": users,
-        "users that are predicted": len(np.unique(later.user)),
+        "evaluated users": len(np.unique(later.user)),
         "pages": int(later.page[-1]) + 1,
         "shown items": len(later.item),
         "clicks": int(later.clicked.sum()),
@@ -407,12 +354,12 @@ def _page_realism(evidence: PageEvidence) -> Part:
     numbers: dict[str, Any] = {
         "pages": count,
         "clicks": {name: len(of.clicks.user) for name, of in {"real": real, "world": simulated}.items()},
-        "marginals": _marginals(catalogue, click_realism.marginals, real, earlier, simulated),
+        "marginals": realism.compared(catalogue, click_realism.marginals, real, earlier, simulated),
         "visits": _visits(evidence),
     }
     evidence.progress("train classifiers to tell simulated from real clicks")
     clicks = real.clicks, earlier.clicks, simulated.clicks
-    numbers["discriminator"] = _discriminator(catalogue, click_realism.features, *clicks)
+    numbers["discriminator"] = realism.told_apart(catalogue, click_realism.features, *clicks)
     findings = verdict.about_realism(numbers, click_realism.MARGINALS, "clicks")
     if numbers["visits"] is not None:
         findings += verdict.about_marginals(numbers["visits"]["marginals"], visit_realism.MARGINALS, "visits")
@@ -432,7 +379,7 @@ def _visits(evidence: PageEvidence) -> dict[str, Any] | None:
     return {
         "pages": len(later),
         "visits": {name: len(of.user) for name, of in {"real": real, "world": simulated}.items()},
-        "marginals": _marginals(catalogue, visit_realism.marginals, real, earlier, simulated),
+        "marginals": realism.compared(catalogue, visit_realism.marginals, real, earlier, simulated),
     }
 
 
@@ -442,10 +389,9 @@ def _page_decisions(evidence: PageEvidence) -> Part:
     shown = evidence.before, evidence.later, evidence.log.candidates
     values = page_values.page_values(catalogue, evidence.model, *shown)
     numbers, findings = _decisions(evidence)
-    unit = "clicks" if evidence.world.reward.click > 0 else "units of the mean profit of a sale"
     if not verdict.wrong_propensities(values):
         findings.append(verdict.about_exploration(diagnosis.exploration(evidence.log.before)))
-    return {**numbers, "unit": unit, "page values": values}, [*findings, *verdict.about_page_values(values)]
+    return {**numbers, "page values": values}, [*findings, *verdict.about_page_values(values)]
 
 
 PARTS: dict[str, Callable[[Evidence], Part]] = {

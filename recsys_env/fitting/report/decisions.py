@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ...batch.base import copy_seed
+from ...config.fitted import FittedWorld
 from ...config.settings import replace
 from ...evaluation import UNSEEN, episode_returns, mean_interval
 from ...libraries import library
 from ...policies import ORACLES, make_policy
-from ..world import FittedWorld
 
 SEED = UNSEEN
 USERS = 5000  # who visit; of more, a random sample

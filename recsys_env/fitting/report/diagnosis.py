@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...libraries import library
-from ..page_doubts import alternatives
 from ..page_log import PageLog
 from ..prices import PROMOTED, mean_by
 from ..tastes import purchase_counts
@@ -175,7 +174,7 @@ def exploration(log: PageLog) -> dict[str, float] | None:
     return {
         "slots": float(unusual.mean()),
         "pages": float(np.logical_or.reduceat(unusual, log.first_row[:-1]).mean()),
-        "alternatives": alternatives(log.propensity),
+        "alternatives": float(np.exp(-np.log(log.propensity).mean())),
         "smallest propensity": float(log.propensity.min()),
     }
 

@@ -8,6 +8,7 @@ done with two sets of real purchases, which gives the floor: the distance that a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -30,7 +31,6 @@ MOST_SLOTS = 256  # of an agent, `WorldConfig.slots`
 PURCHASES = 20_000  # that are compared; of a longer period, its first ones
 SHELF_CELLS = 100_000_000  # purchases x items of a simulation on the whole catalogue
 SHUFFLED = 5000  # purchases on which features are shuffled
-HEAD = 20  # products that are bought most
 FEWEST_VALUES = 20  # of a distribution that is compared
 MARGINALS = {  # what is compared -> its meaning
     "item": "which items are bought",
@@ -46,6 +46,7 @@ MARGINALS = {  # what is compared -> its meaning
 
 
 KINDS = ("item", "topic")  # of these, shares are compared
+SAMPLES = ("world", "other users", "earlier")  # that are compared with the real purchases of half of the users
 
 
 class Bought(NamedTuple):
@@ -158,57 +159,10 @@ def simulate(config: WorldConfig, policy: str | None, purchases: int, days: floa
     return Bought(user, item, day, paid, habits_of(habits, user, item))
 
 
-# ------------------------------------------------------------------------------------------------ statistics
-
-
-def gini(values: np.ndarray) -> float:
-    """Gini coefficient: 0 if all are equal, 1 if one has everything."""
-    rank, ordered, n = np.arange(1, len(values) + 1), np.sort(values), len(values)
-    return float(2 * (rank @ ordered) / (n * ordered.sum()) - (n + 1) / n)
-
-
-def quantiles(values: Any) -> dict[str, float]:
-    """The quantiles at 10, 25, 50, 75 and 90 %; none of no values."""
-    return {str(q): float(np.quantile(values, q / 100)) for q in (10, 25, 50, 75, 90)} if len(values) else {}
-
-
-def statistics(catalogue: Catalogue, sample: Bought) -> dict[str, Any]:
-    """What a simulation should reproduce."""
-    _, item, day, paid, habit = sample
-    list_price, users = catalogue.item_price.astype(float), len(catalogue.user_taste)
-    count = np.bincount(item, minlength=len(list_price))
-    habits = catalogue.habit_item.shape[1]
-    return {
-        "days": float(day.max() - day.min()),
-        "purchases": len(item),
-        "item popularity Gini": gini(count),
-        f"share of the {HEAD} most bought products": float(np.sort(count)[-HEAD:].sum() / len(item)),
-        "user activity Gini": gini(np.bincount(_visits(sample)["user"], minlength=users)),
-        "list price": quantiles(list_price),
-        "price paid / mean list price": quantiles(paid / list_price.mean()),
-        "price paid / own list price": quantiles(paid / list_price[item]),
-        "days between purchase days": quantiles(_gaps(sample)),
-        "share bought before in the period by the same user, second half": _repeated(sample),
-        f"share among the user's {habits} habits at the end of training": float((habit > 0).mean()),
-    }
-
-
-def _visits(sample: Bought) -> pd.DataFrame:
+def visits_of(sample: Bought) -> pd.DataFrame:
     """Days with purchases of each user, and the purchases of the day."""
     frame = library("pandas", "fit").DataFrame({"user": sample.user, "day": np.floor(sample.day)})
     return frame.groupby(["user", "day"]).size().rename("size").reset_index()
-
-
-def _gaps(sample: Bought) -> np.ndarray:
-    return _visits(sample).groupby("user")["day"].diff().dropna().to_numpy()
-
-
-def _repeated(sample: Bought) -> float:
-    """Share of the purchases in the second half of the period that repeat an earlier one of the period."""
-    frame = library("pandas", "fit").DataFrame({"user": sample.user, "item": sample.item, "day": sample.day})
-    frame = frame.sort_values("day", kind="stable")
-    second_half = frame["day"] >= (frame["day"].min() + frame["day"].max()) / 2
-    return float(frame.duplicated(["user", "item"])[second_half].mean())
 
 
 # ------------------------------------------------------------------------------------------------ marginals
@@ -217,7 +171,7 @@ def _repeated(sample: Bought) -> float:
 def marginals(catalogue: Catalogue, sample: Bought) -> dict[str, np.ndarray]:
     """The values [n] of each of `MARGINALS` in a sample of purchases."""
     list_price = catalogue.item_price.astype(float)[sample.item]
-    visits = _visits(sample)
+    visits = visits_of(sample)
     return {
         "item": sample.item,
         "topic": catalogue.item_topic[sample.item],
@@ -260,7 +214,44 @@ def distances(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) 
     return found
 
 
+def compared(catalogue: Catalogue, values: Describe, real: Any, earlier: Any, simulated: Any) -> dict[str, Any]:
+    """Distances of `SAMPLES` of the other half of the users from the real purchases or pages of half of the users.
+
+    Args:
+        values: the marginals of a sample.
+        real, earlier, simulated: those of the held-out period, of the period before, and of the world.
+    """
+    half = halves(len(catalogue.user_taste))
+    reference = values(catalogue, real.of(half[real.user]))
+    found = {
+        name: distances(reference, values(catalogue, sample.of(~half[sample.user])))
+        for name, sample in zip(SAMPLES, (simulated, real, earlier), strict=True)
+    }
+    rows = {}
+    for name in reference:
+        row: dict[str, float | None] = {kind: of[name] for kind, of in found.items()}
+        floors = [value for kind in SAMPLES[1:] if (value := row[kind]) is not None]
+        rows[name] = {**row, "floor": max(floors, default=None)}
+    return rows
+
+
 # ------------------------------------------------------------------------------------------------ discriminator
+
+
+def told_apart(catalogue: Catalogue, describe: Describe, real: Any, earlier: Any, simulated: Any) -> dict[str, Any]:
+    """AUC of a classifier between simulated and real purchases or clicks; of one without its most telling feature; and
+    between real ones of two periods."""
+    found = importances(catalogue, simulated, real, describe)
+    telling = next(iter(found))
+    auc = partial(discriminate, catalogue, theirs=real, describe=describe)
+    return {
+        "auc": auc(simulated),
+        "floor": auc(earlier),
+        "features": found,
+        "without": telling,
+        "auc without": auc(simulated, without=(telling,)),
+        "floor without": auc(earlier, without=(telling,)),
+    }
 
 
 def features(catalogue: Catalogue, sample: Bought) -> dict[str, np.ndarray]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...checks import shown
 from ...libraries import library
-from ..page_log import PageLog, index_in, read_pages
-from ..plausibility import FAR_DAYS, doubts_about_far_times
-from ..table import named_columns, tidy
+from ..page_log import PageLog, index_in, page_table, read_pages
+from ..table import purchase_table, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 FEWEST = {"rows": 200, "users": 20, "items": 20, "days": 10}  # that a report needs
 FEWEST_OF_PAGES = {"pages": 200, "pages with a click": 50, "users": 20, "items": 5}
-LEAST_LATER = 0.01  # share of the rows that are held out, below which times far from all others are the reason
 FEWEST_LATER = {"pages with a click": 20, "users who click": 10}  # on pages that are compared with the world
 
 
@@ -32,8 +29,7 @@ class Refusal(ValueError):
 class Split:
     """A log before and after a date. Codes of users and items are those of the catalogue fitted to `training`."""
 
-    purchases: pd.DataFrame  # the whole log, as it was given
-    training: pd.DataFrame  # its rows before the date
+    training: pd.DataFrame  # rows of the log before the date, as they were given
     before: pd.DataFrame  # tidy lines of the same rows
     after: pd.DataFrame  # tidy lines from the date on, of users and items that `before` has
     date: str  # first day of the second part
@@ -46,7 +42,7 @@ class Split:
         return int(self.before["user"].max()) + 1, int(self.before["item"].max()) + 1
 
 
-def split(purchases: pd.DataFrame, columns: Mapping[str, str | None] | None, held_out: float) -> Split:
+def split(purchases: Any, columns: Mapping[str, str | None] | None, held_out: float) -> Split:
     """Cut a log at a date.
 
     Args:
@@ -55,16 +51,13 @@ def split(purchases: pd.DataFrame, columns: Mapping[str, str | None] | None, hel
 
     Raises:
         ValueError, TypeError: the table is no log of purchases, as in `fit`.
-        Refusal: the log is too small to be cut, its last times lie far from all others, or nobody is in both parts.
+        Refusal: the log is too small to be cut, or nobody is in both parts.
     """
-    named = named_columns(columns)
-    lines = tidy(purchases, named).lines
-    found = {
-        name: lines[column].nunique() for name, column in {"users": "user", "items": "item", "days": "date"}.items()
-    }
-    given = {what: str(named[role]) for what, role in {"users": "user", "items": "item", "days": "time"}.items()}
-    _check_size("the log has", {"rows": len(lines), **found}, FEWEST, given)
-    far = doubts_about_far_times(purchases[given["days"]], lines["day"].to_numpy(), FAR_DAYS)
+    purchases = purchase_table(purchases, columns)
+    log = tidy(purchases, columns)
+    lines = log.lines
+    counts = {"rows": len(lines), "users": len(log.user_id), "items": len(log.items), "days": lines["date"].nunique()}
+    _check_size("the log has", counts, FEWEST)
     day = ((lines["date"] - lines["date"].min()).dt.days).to_numpy()
     days = int(day.max()) + 1
     later = max(1, round(held_out * days))
@@ -74,14 +67,14 @@ def split(purchases: pd.DataFrame, columns: Mapping[str, str | None] | None, hel
     known = np.all([np.isin(lines[name], code) for name, code in codes.items()], axis=0)
     coded = lines.assign(**{name: np.searchsorted(code, lines[name]) for name, code in codes.items()})
     after = coded[~first & known]
-    if far and (~first).mean() < LEAST_LATER:
-        raise Refusal(
-            f"only {(~first).sum():,} of {len(lines):,} rows are held out, those from {date.date()} on: {far[0]}"
-        )
-    if after.empty:
-        raise Refusal(f"no user who bought before {date.date()} buys a known item again from that day on")
+    if after.empty or log.far:
+        far = f": {log.far}" if log.far else ""
+        if after.empty or (~first).mean() < held_out / 10:
+            raise Refusal(
+                f"only {(~first).sum():,} of {len(lines):,} rows are held out, those from {date.date()} on, and "
+                f"{len(after):,} of them are of users and items that come before{far}"
+            )
     return Split(
-        purchases=purchases,
         training=purchases[first],
         before=coded[first],
         after=after,
@@ -113,12 +106,16 @@ class PageSplit:
 
 
 def split_pages(
-    log: pd.DataFrame, columns: Mapping[str, str | None] | None, items: pd.DataFrame | None, held_out: float
+    log: Any,
+    columns: Mapping[str, str | None] | None,
+    items: pd.DataFrame | None,
+    held_out: float,
+    events: Mapping[str, Any] | None = None,
 ) -> PageSplit:
     """Cut a log of pages at a time.
 
     Args:
-        log, columns, items: as in `fit_pages`.
+        log, columns, items, events: as in `fit_pages`.
         held_out: share of the pages in the second part; it is one page at least.
 
     Raises:
@@ -126,17 +123,16 @@ def split_pages(
         Refusal: the log is too small to be cut, its first part is no log of pages, or too little of the second part is
             about users and items of the first.
     """
-    if not isinstance(log, library("pandas", "fit").DataFrame):
-        raise TypeError(f"the log is a {type(log).__name__}; it must be a pandas DataFrame with one row per shown item")
-    whole = read_pages(log, columns, items)
+    log = page_table(log, columns)
+    whole = read_pages(log, columns, items, events)
     count = len(whole.start)
-    sizes = {
+    counts = {
         "pages": count,
         "pages with a click": int((whole.chosen >= 0).sum()),
         "users": len(whole.user_ids),
         "items": len(np.unique(whole.item)),
     }
-    _check_size("the log has", sizes, FEWEST_OF_PAGES, {"users": whole.columns["user"], "items": whole.columns["item"]})
+    _check_size("the log has", counts, FEWEST_OF_PAGES)
     appearance = np.zeros(count, np.int64)
     appearance[whole.row_page[::-1]] = np.arange(len(whole.row_page))[::-1]
     by_time = np.lexsort((appearance, whole.start))
@@ -149,7 +145,7 @@ def split_pages(
     try:
         # A cart may be bought after the time, on a page before it.
         rows = first[whole.row_page] & ((whole.row_time < whole.start[cut]) if whole.first else True)
-        before = read_pages(log[rows], columns, items)
+        before = read_pages(log[rows], columns, items, events)
     except ValueError as error:
         raise Refusal(f"in its first part, {error}") from None
     user, item = index_in(before.user_ids, whole.user_ids), index_in(before.item_ids, whole.item_ids)
@@ -158,12 +154,8 @@ def split_pages(
     known = np.minimum.reduceat(item[whole.item], whole.first_row[:-1]) >= 0
     after = ~first & known & (user[whole.user] >= 0)
     clicked = after & (whole.chosen >= 0)
-    _check_size(
-        "the held-out pages whose users and items are known have",
-        {"pages with a click": int(clicked.sum()), "users who click": len(np.unique(whole.user[clicked]))},
-        FEWEST_LATER,
-        {"pages with a click": whole.columns["event"]},
-    )
+    counts = {"pages with a click": int(clicked.sum()), "users who click": len(np.unique(whole.user[clicked]))}
+    _check_size("the held-out pages whose users and items are known have", counts, FEWEST_LATER)
     row = int(np.flatnonzero(whole.row_page == cut)[0])
     return PageSplit(
         whole=whole,
@@ -173,22 +165,15 @@ def split_pages(
         after=after,
         user=user,
         item=item,
-        date=str(log[(columns or {}).get("time") or "time"].iloc[row]) if whole.first else "",
+        date=str(log[whole.columns["time"]].iloc[row]) if whole.first else "",
         strangers=1 - float(after.sum() / (~first).sum()),
     )
 
 
-def _check_size(what: str, found: Mapping[str, int], fewest: Mapping[str, int], columns: Mapping[str, str]) -> None:
-    """Refuse what is too small.
-
-    Args:
-        columns: that tell how many there are, of some of them.
-    """
+def _check_size(what: str, found: Mapping[str, int], fewest: Mapping[str, int]) -> None:
+    """Refuse what is too small for a report."""
     short = [
-        f"{number} {name}{f' in column {shown(columns[name])}' if name in columns else ''}, of which it needs "
-        f"{fewest[name]}"
-        for name, number in found.items()
-        if number < fewest[name]
+        f"{found[name]} {name}, of which it needs {number}" for name, number in fewest.items() if found[name] < number
     ]
     if short:
         raise Refusal(f"{what} {'; '.join(short)}")

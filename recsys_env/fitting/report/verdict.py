@@ -51,19 +51,14 @@ def about_overlap(found: Mapping[str, Any], rows: str = "purchases", verb: str =
     """Findings of `diagnosis.overlap`, whose rows are those that users bought or saw."""
     covered, linked = found[f"{rows} of items with enough users"], found["users in the largest connected group"]
     text = (
-        f"{percent(covered)} of the {rows} are of items that at least {found['enough users']} users {verb}, so "
-        f"that the appeal of these items can be told from chance."
+        f"{percent(covered)} of the {rows} are of items that at least {found['enough users']} users {verb}, so that "
+        "the appeal of these items can be told from chance."
     )
     kind: Kind = "right" if covered >= COVERED else "wrong" if covered >= HARDLY_COVERED else "serious"
     findings = [Finding(kind, text if kind == "right" else f"Only {text}")]
     if linked < CONNECTED:
-        findings.append(
-            Finding(
-                "wrong",
-                f"Only {percent(linked)} of the users are linked through items that they share. Tastes of users in "
-                "different groups cannot be compared.",
-            )
-        )
+        text = f"Only {percent(linked)} of the users are linked through items that they share"
+        findings.append(Finding("wrong", f"{text}. Tastes of users in different groups cannot be compared."))
     return findings
 
 
@@ -76,72 +71,49 @@ def about_ranking(quality: Mapping[str, Mapping[str, Any]], impersonal: Sequence
         best = max(others, key=lambda name: others[name])
         gain, mean = scores[best]["fitted minus this"]["ndcg"], scores[FITTED]["ndcg"]["mean"]
         users = scores[FITTED]["ndcg"]["users"]
-        compared = f"(NDCG@20 {mean:.3f} against {others[best]:.3f}, for {users:,} users)"
         if subset == "all" and users < FEW_HELD_OUT:
-            findings.append(
-                Finding(
-                    "serious",
-                    f"Only {users} users of the first part of the log bought anything in the second, too few to check "
-                    "what the world predicts. Hold out a longer part, or use a longer log.",
-                )
-            )
-        wide = gain["high"] - gain["low"] > WIDE * max(mean, others[best])
+            text = f"Only {users} users of the first part of the log bought anything in the second, too few to check"
+            findings.append(Finding("serious", f"{text} what the world predicts. Hold out a longer part."))
+        kind: Kind = "right"
         if gain["low"] > 0:
-            text = f"the fitted utility ranks later purchases better than every simple method {compared}"
+            text = "the fitted utility ranks later purchases better than every simple method"
         elif gain["high"] < 0:
-            text = f"the method '{best}' ranks later purchases better than the fitted utility {compared}"
-        elif wide:
+            kind, text = "wrong", f"the method '{best}' ranks later purchases better than the fitted utility"
+        elif gain["high"] - gain["low"] > WIDE * max(mean, others[best]):
+            kind = "wrong"
             text = (
                 "the log does not tell whether the fitted utility ranks later purchases better than the best simple "
-                f"method, '{best}' {compared}"
+                f"method, '{best}'"
             )
         else:
-            text = (
-                f"the fitted utility ranks later purchases about as well as the best simple method, '{best}' {compared}"
-            )
-        kind: Kind = "wrong" if gain["high"] < 0 or (wide and gain["low"] <= 0) else "right"
-        findings.append(Finding(kind, f"{names[subset]}, {text}."))
+            text = f"the fitted utility ranks later purchases about as well as the best simple method, '{best}'"
+        compared = f"(NDCG@20 {mean:.3f} against {others[best]:.3f}, for {users:,} users)"
+        findings.append(Finding(kind, f"{names[subset]}, {text} {compared}."))
     new = quality.get("new", {})
     lost = [name for name in impersonal if name in new and new[name]["fitted minus this"]["ndcg"]["high"] < 0]
     if lost:
-        findings.append(
-            Finding(
-                "serious",
-                f"For items that are new to a user the fitted utility ranks worse than {lost[0]}, which is the same "
-                "for all users: the log has taught it no tastes, and policies differ by tastes.",
-            )
-        )
+        text = f"For items that are new to a user the fitted utility ranks worse than {lost[0]}, which is the same for"
+        findings.append(Finding("serious", f"{text} all users: the log has taught it no tastes."))
     return findings
 
 
 def wrong_propensities(found: Mapping[str, Any]) -> dict[str, float]:
     """Policies of `page_values.page_values` whose importance weights say that propensities are wrong, with these
     weights."""
-    return {
-        name: row["weight"]["mean"]
-        for name, row in found.get("policies", {}).items()
-        if row["weight"]["low"] > 1 + LACKING
-    }
+    policies = found.get("policies", {}).items()
+    return {name: row["weight"]["mean"] for name, row in policies if row["weight"]["low"] > 1 + LACKING}
 
 
 def about_exploration(found: Mapping[str, float] | None) -> Finding:
     """Finding of `diagnosis.exploration`."""
+    unknown = "What its recommender knew and the log does not contain looks like a preference for what it showed."
     if found is None:
-        return Finding(
-            "wrong",
-            "The log has no propensities, so it does not say what was left to chance. What its recommender knew and "
-            "the log does not contain looks like a preference for what it showed.",
-        )
+        return Finding("wrong", f"The log has no propensities, so it does not say what was left to chance. {unknown}")
     share = found["pages"]
-    text = f"{percent(share)} of the pages show an item that was unlikely to be shown there"
+    text = f"{percent(share)} of the pages show an item that was unlikely to be shown there."
     if share >= EXPLORED:
-        return Finding("right", f"{text}. These pages separate what was shown from what is liked.")
-    kind: Kind = "serious" if share < HARDLY_EXPLORED else "wrong"
-    return Finding(
-        kind,
-        f"Only {text}. What the recommender knew and the log does not contain looks like a preference for what it "
-        "showed.",
-    )
+        return Finding("right", f"{text} These pages separate what was shown from what is liked.")
+    return Finding("serious" if share < HARDLY_EXPLORED else "wrong", f"Only {text} {unknown}")
 
 
 def about_clicks(quality: Mapping[str, Any]) -> list[Finding]:
@@ -154,19 +126,16 @@ def about_clicks(quality: Mapping[str, Any]) -> list[Finding]:
         compared = f"(log-loss {loss[FITTED]:.4f} against {loss[name]:.4f})"
         if gap["low"] > 0:
             findings.append(Finding(worse, f"'{name}' predicts later clicks better than the world {compared}."))
-        elif gap["high"] < 0:
-            findings.append(Finding("right", f"The world predicts later clicks better than '{name}' {compared}."))
         else:
-            findings.append(Finding("right", f"The world predicts later clicks about as well as '{name}' {compared}."))
+            how = "better than" if gap["high"] < 0 else "about as well as"
+            findings.append(Finding("right", f"The world predicts later clicks {how} '{name}' {compared}."))
     slope, level = (quality[FITTED][name] for name in ("slope", "predicted clicks per click"))
+    right = all(CALIBRATED[0] <= part["mean"] <= CALIBRATED[1] for part in (slope, level))
     text = (
-        f"for each real click it predicts {level['mean']:.2f}, and the slope of its calibration is {slope['mean']:.2f}"
+        f"The world's click probabilities are {'' if right else 'not '}calibrated: for each real click it predicts "
+        f"{level['mean']:.2f}, and the slope of its calibration is {slope['mean']:.2f}."
     )
-    if all(CALIBRATED[0] <= part["mean"] <= CALIBRATED[1] for part in (slope, level)):
-        findings.append(Finding("right", f"The world's click probabilities are calibrated: {text}."))
-    else:
-        findings.append(Finding("wrong", f"The world's click probabilities are not calibrated: {text}."))
-    return findings
+    return [*findings, Finding("right" if right else "wrong", text)]
 
 
 def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
@@ -175,22 +144,15 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
         return [Finding("wrong", f"The world cannot be checked by off-policy estimates: {found['reason']}.")]
     if wrong := wrong_propensities(found):
         name = max(wrong, key=lambda name: wrong[name])
-        return [
-            Finding(
-                "wrong",
-                "The propensities of the log cannot be those of its slots: the importance weights of the policy "
-                f"{name} are {wrong[name]:.3g} on average, and must be 1. So off-policy estimates cannot check the "
-                "world, and it is not known how much the log left to chance.",
-            )
-        ]
+        text = (
+            "The propensities of the log cannot be those of its slots: the importance weights of the policy "
+            f"{name} are {wrong[name]:.3g} on average, and must be 1. So off-policy estimates cannot check the world, "
+            "and it is not known how much the log left to chance."
+        )
+        return [Finding("wrong", text)]
     if all(row["dr"] is None for row in found["policies"].values()):
-        return [
-            Finding(
-                "wrong",
-                "The world cannot be checked by off-policy estimates: what the simple policies would show was shown "
-                "or clicked too rarely in the log.",
-            )
-        ]
+        text = "what the simple policies would show was shown or clicked too rarely in the log"
+        return [Finding("wrong", f"The world cannot be checked by off-policy estimates: {text}.")]
     apart = [
         Finding(
             "wrong",
@@ -213,91 +175,58 @@ def about_page_values(found: Mapping[str, Any]) -> list[Finding]:
 
 def about_realism(found: Mapping[str, Any], meanings: Mapping[str, str], rows: str = "purchases") -> list[Finding]:
     """Findings of the part "realism", whose marginals have these meanings."""
-    findings = about_marginals(found["marginals"], meanings, rows)
     classifier = found["discriminator"]
     auc, floor, telling = classifier["auc"], classifier["floor"], next(iter(classifier["features"]))
-    if auc <= floor + ALIKE:
-        findings.append(
-            Finding(
-                "right",
-                f"A classifier can hardly tell simulated from real {rows} (AUC {auc:.2f}, floor {floor:.2f}).",
-            )
-        )
-    else:
-        tells = "tells" if auc > TOLD_APART else "sometimes tells"
-        findings.append(
-            Finding(
-                "wrong",
-                f"A classifier {tells} simulated from real {rows} (AUC {auc:.2f}, floor {floor:.2f}), mostly by: "
-                f"{telling}.",
-            )
-        )
-    return findings
+    alike = auc <= floor + ALIKE
+    tells = "can hardly tell" if alike else "tells" if auc > TOLD_APART else "sometimes tells"
+    by = "" if alike else f", mostly by: {telling}"
+    text = f"A classifier {tells} simulated from real {rows} (AUC {auc:.2f}, floor {floor:.2f}){by}."
+    return [*about_marginals(found["marginals"], meanings, rows), Finding("right" if alike else "wrong", text)]
 
 
 def about_marginals(marginals: Mapping[str, Any], meanings: Mapping[str, str], rows: str) -> list[Finding]:
     """Which distributions of simulated rows, such as purchases, are like those of real ones, and which are not."""
-    findings, near, between, far = [], [], [], []
+    how: dict[str, list[str]] = {"no": [], "much": [], "somewhat": []}
     for name, row in marginals.items():
-        if row["world"] is None or row["floor"] is None:
-            continue
-        if row["world"] <= NEAR * row["floor"] + SMALL:
-            near.append(meanings[name])
-        elif row["world"] <= FAR * row["floor"] + SMALL:
-            between.append(meanings[name])
-        else:
-            far.append(meanings[name])
-    if near:
-        findings.append(
-            Finding(
-                "right",
-                f"Simulated {rows} differ from real ones no more than these do from each other in: {', '.join(near)}.",
-            )
+        if row["world"] is not None and row["floor"] is not None:
+            near, far = (row["world"] <= factor * row["floor"] + SMALL for factor in (NEAR, FAR))
+            how["no" if near else "somewhat" if far else "much"].append(meanings[name])
+    return [
+        Finding(
+            "right" if much == "no" else "wrong",
+            f"Simulated {rows} differ {much} more from real ones than these do from each other in: {', '.join(of)}.",
         )
-    for much, of in (("much", far), ("somewhat", between)):
-        if of:
-            text = (
-                f"Simulated {rows} differ {much} more from real ones than these do from each other in: {', '.join(of)}."
-            )
-            findings.append(Finding("wrong", text))
-    return findings
+        for much, of in how.items()
+        if of
+    ]
 
 
 def about_decisions(ranking: Mapping[str, Any], confounder: Mapping[str, Any]) -> list[Finding]:
     """Findings of the part "decisions"."""
     first = next(iter(ranking["policies"]))
     best, second = usable(ranking["policies"])[:2]
-    share, of = percent(ranking["share of pairs that differ"]), "compared policies"
-    oracle = ""
+    share, of, oracle = percent(ranking["share of pairs that differ"]), "compared policies", ""
     if first in ORACLES and first != best:
         of = "policies that you can ship"
         oracle = f" {first} earns more, but is an oracle, which knows {ORACLES[first]}."
-    findings = [
-        Finding(
-            "right",
-            f"{best} is the best of the {of} beyond chance; {share} of all pairs truly differ.{oracle}",
-        )
-        if [best, second] in ranking["pairs that differ"]
-        else Finding(
-            "wrong",
-            f"{best} and {second}, the two best of the {of}, differ by no more than chance; {share} of pairs differ."
-            f"{oracle}",
-        )
-    ]
-    rows = confounder["strengths"]
-    if rows[0]["same best policy"] == 1:
-        weakest = next((row["strength"] for row in rows if row["same best policy"] < 1), None)
-        if weakest is None:
-            text = f"{best} stays best under a hidden confounder of up to {rows[-1]['strength']:g} utils"
-        else:
-            text = f"A hidden confounder of {weakest:g} utils makes another policy than {best} the best"
-            text = text if weakest <= USUAL_STRENGTH else f"It takes a strong confounder to change that: {text}"
-        kind: Kind = "serious" if weakest is not None and weakest <= USUAL_STRENGTH else "right"
-        findings.append(Finding(kind, f"{text}."))
+    if [best, second] in ranking["pairs that differ"]:
+        text = f"{best} is the best of the {of} beyond chance; {share} of all pairs truly differ.{oracle}"
+        findings = [Finding("right", text)]
     else:
+        text = f"{best} and {second}, the two best of the {of}, differ by no more than chance; {share} of pairs differ."
+        findings = [Finding("wrong", f"{text}{oracle}")]
+    rows = confounder["strengths"]
+    if rows[0]["same best policy"] < 1:
         text = "Other visitors alone make another policy the best, so the effect of a hidden confounder cannot be told."
-        findings.append(Finding("wrong", text))
-    return findings
+        return [*findings, Finding("wrong", text)]
+    weakest = next((row["strength"] for row in rows if row["same best policy"] < 1), None)
+    if weakest is None:
+        text = f"{best} stays best under a hidden confounder of up to {rows[-1]['strength']:g} utils."
+    else:
+        strong = "It takes a strong confounder to change that: " if weakest > USUAL_STRENGTH else ""
+        text = f"{strong}A hidden confounder of {weakest:g} utils makes another policy than {best} the best."
+    serious = weakest is not None and weakest <= USUAL_STRENGTH
+    return [*findings, Finding("serious" if serious else "right", text)]
 
 
 def verdict(comparable: bool, findings: Sequence[Finding], never: Sequence[str]) -> dict[str, Any]:
@@ -313,25 +242,20 @@ def verdict(comparable: bool, findings: Sequence[Finding], never: Sequence[str])
     """
     by_kind = {kind: [finding.text for finding in findings if finding.kind == kind] for kind in get_args(Kind)}
     comparison = "not allowed" if not comparable else "with care" if by_kind["serious"] else "allowed"
-    return _verdict(comparison, by_kind["right"], by_kind["serious"] + by_kind["wrong"], never)
+    wrong = by_kind["serious"] + by_kind["wrong"]
+    return {
+        "comparison": comparison,
+        "sentence": SENTENCES[comparison],
+        "right": by_kind["right"],
+        "wrong": wrong,
+        "never": list(never),
+    }
 
 
 def refused(reason: object) -> dict[str, Any]:
     """The verdict on a log that no world can be fitted to."""
-    return _verdict("refused", (), (), (), reason=reason)
-
-
-def _verdict(
-    comparison: str, right: Sequence[str], wrong: Sequence[str], never: Sequence[str], **facts: object
-) -> dict[str, Any]:
-    sentence = SENTENCES[comparison].format(**facts)
-    return {
-        "comparison": comparison,
-        "sentence": sentence,
-        "right": list(right),
-        "wrong": list(wrong),
-        "never": list(never),
-    }
+    sentence = SENTENCES["refused"].format(reason=reason)
+    return {"comparison": "refused", "sentence": sentence, "right": [], "wrong": [], "never": []}
 
 
 def percent(share: float) -> str:

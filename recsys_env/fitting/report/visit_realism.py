@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...batch.vector import VectorEnv
+from ...config.fitted import FittedWorld
 from ...config.settings import replace
 from ...libraries import library
-from ..world import FittedWorld
 from .realism import SEED
 from .split import PageSplit
 

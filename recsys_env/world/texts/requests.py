@@ -23,36 +23,19 @@ import numpy as np
 from ...config import WorldConfig
 from ...kernels.requests import BUDGETS, PHRASINGS
 from . import TOPIC_WORDS, on_one_line, topic_names, topic_poles
-from .poles import VOCABULARY
+from .poles import VOCABULARY, WORDS
 from .titles import shuffled
 
 if TYPE_CHECKING:
     from ...config.catalogue import Catalogue
 
 WIDTH = 32  # E, numbers of an encoding; at most 256
-SAID_OF_BUDGETS = (
-    ("",),
-    ("not too expensive", "cheap", "affordable", "on a tight budget", "inexpensive", "a bargain"),
-    ("mid-priced", "reasonably priced", "at a fair price", "in the middle range", "nothing fancy", "of average cost"),
-    ("no expense spared", "high-end", "premium", "luxurious", "the very best", "deluxe"),
-)
+SAID_OF_BUDGETS: list[list[str]] = WORDS["requests"]["budgets"]  # nothing, and three budgets
 PREFERRED = 3  # words that a world has for each topic and each budget
 THINGS = {"keywords": "something", "goods": "something", "films": "a film", "headlines": "a story"}
-FRAMES = (  # one for each phrasing
-    "Do you have {}?",
-    "I am looking for {}.",
-    "{}, please.",
-    "Could you show me {}?",
-    "Today I would like {}.",
-    "I need {}.",
-    "{}. What do you recommend?",
-    "Have you got {}?",
-)
+FRAMES: list[str] = WORDS["requests"]["frames"]  # one for each phrasing
 BY_NAME = 4  # every fourth phrasing names the topic as the shop does
-VAGUE = (
-    "to pass the time", "you would choose yourself", "for a change", "I have not seen yet", "that surprises me",
-    "worth my while", "to talk about", "that others enjoyed",
-)  # fmt: skip
+VAGUE: list[str] = WORDS["requests"]["vague"]  # likewise
 
 
 class Requests(NamedTuple):

@@ -1,22 +1,15 @@
-"""How far is `greedy` from the best slate? Compares the expected individual reward of its pages with slates that are
-tried.
+"""How far `greedy` is from the best slate: the expected individual reward of its pages against slates that are tried.
 
-    python -m benchmarks.studies.regret [--copies 200] [--pages 10]
+Enumerated: one agent has three slots and eight candidates, and every ordered slate is tried, at a dissimilarity lambda.
+One swap: all agents play greedy in a task as shipped. Every slate is tried that differs from an agent's in one
+candidate or in the order of two slots, while the rivals keep their pages, which greedy knows.
 
-Enumerated: one agent has three slots and eight candidates, and every ordered slate is tried, at several dissimilarities
-lambda.
-One swap: all agents play greedy in tasks as shipped. Every slate is tried that differs from an agent's in one candidate
-or in the order of two slots, while the rivals keep their pages. Greedy either replies to these very pages, which tests
-its slate, or plays as usual and replies to the rivals' previous pages, which adds the cost of not knowing them.
-
-Regret is what the best of the slates earns more than greedy's, as a share of greedy's mean.
+Regret is what the best of the slates earns more than greedy's, as a percentage of greedy's mean.
 """
 
 from __future__ import annotations
 
-import argparse
 from itertools import combinations, permutations
-from typing import Any
 
 import numpy as np
 
@@ -25,11 +18,7 @@ from recsys_env.kernels.expected import expect
 from recsys_env.policies import Team
 from recsys_env.world.arrays import State, allocate_scratch
 
-from ..result_files import store
-
 SEED = 80_000
-DISSIMILARITIES = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
-TASKS = ("streaming-v1",)  # agents have rows of their own and are paid at once, as in the expected rewards of a page
 SMALL = replace(
     WorldConfig(),
     {
@@ -88,16 +77,14 @@ def inclusive_values(envs: VectorEnv, joint: np.ndarray) -> np.ndarray:
     return state.inclusive
 
 
-def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool) -> dict[str, float]:
-    """Regret of greedy in some pages of a batch, as a percentage of what it earns, and the share of pages that can be
-    improved by .01 %."""
+def regret(envs: VectorEnv, pages: int, everything: bool) -> float:
+    """Regret of greedy in some pages of a batch: against every slate, or against those that are one step away."""
     team = Team(envs, dict.fromkeys(envs.possible_agents, "greedy"), SEED)
     observations, _ = envs.reset(seed=SEED)
     joint, reply, lost, earned = envs.empty_actions(), envs.empty_actions(), [], []
     for _ in range(pages):
         team.act(observations, joint)
-        if rivals_known:
-            envs.arrays.inclusive[:] = inclusive_values(envs, joint)
+        envs.arrays.inclusive[:] = inclusive_values(envs, joint)
         team.act(observations, reply)
         for n in range(envs.num_agents):
             trial = joint.copy()
@@ -111,44 +98,14 @@ def regret(envs: VectorEnv, pages: int, *, everything: bool, rivals_known: bool)
             lost.append((best - own)[here])
             earned.append(own[here])
         observations = envs.step(joint)[0]
-    loss, base = np.concatenate(lost), np.concatenate(earned)
-    return {
-        "regret_percent": float(100 * loss.mean() / base.mean()),
-        "improvable": float((loss > 1e-4 * base.mean()).mean()),
-        "pages": len(loss),
-    }
+    return float(100 * np.concatenate(lost).mean() / np.concatenate(earned).mean())
 
 
-def enumerated(dissimilarity: float, copies: int, pages: int) -> dict[str, float]:
+def enumerated(dissimilarity: float, copies: int, pages: int) -> float:
     """Regret against every slate of a small world."""
-    return regret(
-        vector_env(SMALL, copies, choice={"dissimilarity": dissimilarity}), pages, everything=True, rivals_known=True
-    )
+    return regret(vector_env(SMALL, copies, choice={"dissimilarity": dissimilarity}), pages, everything=True)
 
 
-def one_swap(task: str, copies: int, pages: int, rivals_known: bool = True) -> dict[str, float]:
+def one_swap(task: str, copies: int, pages: int) -> float:
     """Regret against all slates that are one change away, in a task as shipped."""
-    return regret(vector_env(task, copies), pages, everything=False, rivals_known=rivals_known)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--copies", type=int, default=200)
-    parser.add_argument("--pages", type=int, default=10)
-    args = parser.parse_args()
-    result: dict[str, Any] = {"enumerated": {}, "one_swap": {}}
-    for dissimilarity in DISSIMILARITIES:
-        result["enumerated"][dissimilarity] = enumerated(dissimilarity, args.copies, args.pages)
-        print("lambda", dissimilarity, result["enumerated"][dissimilarity], flush=True)
-    for task in TASKS:
-        result["one_swap"][task] = {
-            name: one_swap(task, args.copies, args.pages, known)
-            for name, known in (("rivals known", True), ("as played", False))
-        }
-        print(task, result["one_swap"][task], flush=True)
-    settings = {"copies": args.copies, "pages": args.pages, "seed": SEED}
-    print(store("regret", settings, result))
-
-
-if __name__ == "__main__":
-    main()
+    return regret(vector_env(task, copies), pages, everything=False)
