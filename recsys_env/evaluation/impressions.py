@@ -13,7 +13,7 @@ import numpy as np
 
 from ..batch.infos import Infos
 from ..batch.vector import VectorEnv
-from ..checks import check_count, checked_seed, shown, unknown
+from ..checks import check_count, checked_seed, is_sequence, shown, unknown
 from ..config import WorldConfig
 from ..config.catalogue import Catalogue
 from ..config.responses import NAMES, RESPONSES, later_reward, rating_value
@@ -99,6 +99,8 @@ def record(
     except ImportError as error:
         raise ImportError(f'to record needs {error.name}: pip install "recsys_env[evaluate]"') from None
     path = None if out is None else checked_path("out", out)
+    if not is_sequence(columns):
+        raise TypeError(f"columns = {shown(columns)} must be a list of names, of {', '.join(ON_REQUEST)}")
     for name in columns:
         if name not in ON_REQUEST:
             raise ValueError(unknown("column on request", name, ON_REQUEST))

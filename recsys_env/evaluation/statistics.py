@@ -44,10 +44,10 @@ def mean_interval(samples: np.ndarray, among: int = 1) -> tuple[float, float]:
         TypeError, ValueError: the samples are not numbers [E], one or more.
         ImportError: scipy, which has Student's t, is missing.
     """
-    samples = as_numbers("samples", samples).astype(float)
-    if samples.ndim != 1 or not samples.size:
-        raise ValueError(f"samples = {shown(samples)} of shape {list(samples.shape)} must be numbers [E], one or more")
-    count = len(samples)
+    array = as_numbers("samples", samples)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"samples = {shown(samples)} of shape {list(array.shape)} must be numbers [E], one or more")
+    samples, count = array.astype(float), len(array)
     if count < 2:
         return float(samples.mean()), float("nan")
     return float(samples.mean()), float(errors_of_95(count - 1, among)) * float(samples.std(ddof=1)) / count**0.5
