@@ -65,7 +65,10 @@ def test_seeds_of_an_earlier_run_are_kept() -> None:
     assert merged["other"] == stored["other"]
 
 
-def test_a_folder_without_policies_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_policies_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["distances", "--folder", str(tmp_path / "none")])
     with pytest.raises(SystemExit, match="2"):
-        distances.main([str(tmp_path / "none")])
+        distances.main()
     assert "none holds no trained learner of duel-v1 or pricing-duel-v0" in capsys.readouterr().err

@@ -255,7 +255,7 @@ def test_wrong_use_is_named_and_changes_nothing() -> None:
     for learners in ("a_1", 1, {"a_1"}):
         with pytest.raises(TypeError, match=r"learners = .* must be a list of agents"):
             policies_of(agents, "random", learners)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"background = .*; if it makes a policy, give what it returns"):
+    with pytest.raises(TypeError, match=r"background = <function .* must be a policy, its name, or one of these"):
         policies_of(agents, lambda: "random", ["a_1"])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs learners"):
         policies_of(agents, "random")

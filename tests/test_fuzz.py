@@ -162,7 +162,7 @@ def test_any_text_is_read() -> None:
             assert read.word < 3, text
 
 
-@pytest.mark.parametrize("acted", [None, "x", [1, [2]], np.full((2, 2), 0.5), np.zeros((5, 5), int)])
+@pytest.mark.parametrize("acted", [None, "x", np.full((2, 2), 0.5), np.zeros((5, 5), int)])
 def test_what_a_policy_may_not_do_is_said(acted: Any) -> None:
     class Wrong(policies.Policy):
         def act(self, observations: np.ndarray, mask: np.ndarray | None = None) -> Any:
@@ -170,9 +170,3 @@ def test_what_a_policy_may_not_do_is_said(acted: Any) -> None:
 
     with pytest.raises(ValueError, match=r"policy <.*Wrong object.*> as recommender_1 acted with"):
         episode_returns(SMALL, {"recommender_0": "random", "recommender_1": Wrong()}, 2, 0)
-
-
-@pytest.mark.parametrize("name", ["random", "blind", "popularity", "greedy", "static", "linucb", "thompson", "nearest"])
-def test_a_policy_says_that_it_was_not_bound(name: str) -> None:
-    with pytest.raises(RuntimeError, match=r"call bind\(envs, agent, seed\) first"):
-        policies.make_policy(name).act(np.zeros((1, 3)))

@@ -170,8 +170,6 @@ def test_a_cell_of_the_scaling_study_is_measured_once(tmp_path: Path, monkeypatc
     """Beside the same rivals and on the same episodes as other policies; a second run continues with what is left."""
     for library in ("torch", "sklearn", "tyro"):
         pytest.importorskip(library)
-    import models
-
     from benchmarks import result_files
     from benchmarks.studies import scaling
 
@@ -200,7 +198,3 @@ def test_a_cell_of_the_scaling_study_is_measured_once(tmp_path: Path, monkeypatc
     result = read_json(tmp_path / f"scaling-{task}.json")
     assert set(result["cells"]) == {"0.1m, 1500, 0", "0.1m, 1500, 1"}
     assert len(result["beside"]["popularity"]["individual_reward"]) == 2
-    monkeypatch.setattr(models, "picture", lambda path, title: title)
-    told = models._scaling_of(result, tmp_path)
-    assert "Of 1 combination of size and pages" in told
-    assert "`popularity` 0 of 1" in told

@@ -239,7 +239,7 @@ def test_a_feature_that_is_withheld_is_0(monkeypatch: pytest.MonkeyPatch) -> Non
     """From observations and from rankers alike; other features stay as they are."""
     settings = private(num_agents=2)
     before = vector_env(settings, 4)
-    monkeypatch.setattr("recsys_env.config.privacy.WITHHELD_FEATURES", frozenset(("popularity",)))
+    monkeypatch.setattr("recsys_env.config.world_config.WITHHELD_FEATURES", frozenset(("popularity",)))
     envs, features = vector_env(settings, 4), before.candidate_features
     seen, all_seen = envs.reset(seed=1)[0], before.reset(seed=1)[0]
     listed, all_listed = (

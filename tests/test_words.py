@@ -73,10 +73,7 @@ def test_who_reads_nothing_never_falls_for_a_title_and_who_obeys_does(orders: Wo
     assert (obeys["harmless"] < 0.5 * obeys["order"]).all()
 
 
-def test_the_studies_store_what_the_site_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from worlds_for_models import manipulation as table_of_manipulation
-    from worlds_for_models import words as table_of_words
-
+def test_the_studies_run_and_store_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_files, "RESULTS", tmp_path)
     for name, value in {"CATALOGUES": range(1, 2), "LOGGED": 2, "TRIED": 1, "WEIGHTS": (0.0, 0.1)}.items():
         monkeypatch.setattr(words, name, value)
@@ -88,12 +85,9 @@ def test_the_studies_store_what_the_site_shows(tmp_path: Path, monkeypatch: pyte
     stored = json.loads((tmp_path / "words.json").read_text())
     assert set(stored["new items"]["gains"]) == {"signal 1", "signal 0.5", "signal 0"}
     assert set(stored["requests"]["gains"]) == {"numbers", "prompts"}
-    monkeypatch.setattr("worlds_for_models.stored", lambda name: stored)
-    assert "raw: `benchmarks/results/words.json`" in table_of_words()
     monkeypatch.setattr(manipulation, "agents", lambda config: {"static": partial(make_policy, "static")})
     monkeypatch.setattr(manipulation, "task_config", words.task_config)
     monkeypatch.setattr(sys, "argv", ["manipulation", "--episodes", "2", "--policies", "random"])
     manipulation.main()
     stored = json.loads((tmp_path / "manipulation.json").read_text())
     assert stored["agents"]["static"]["order"]["mean"] == stored["agents"]["random"]["order"]["mean"] == 0
-    assert "raw: `benchmarks/results/manipulation.json`" in table_of_manipulation()

@@ -294,6 +294,8 @@ def _stored(run: Run, out: Path) -> dict[str, Any] | None:
     wanted |= {"agents": config.agents, "made_of": run.made_of()}
     if result["learns"] or _remembers_people(run):
         wanted["warmup"] = run.warmup
+    if run.metrics and not result["metrics"]:
+        raise ValueError(f"{path} was played without metrics; give --no-metrics or another --out")
     another = "give another --out, or leave out --resume"
     for name, value in wanted.items():
         if result[name] != value:
@@ -301,8 +303,6 @@ def _stored(run: Run, out: Path) -> dict[str, Any] | None:
     today = task_digests(run.task)
     if result["config"] != digest_of_value(plain_config(config)) or result.get("played", today) != today:
         raise ValueError(f"{path} was played when {run.task} had other settings; {another}")
-    if run.metrics and not result["metrics"]:
-        raise ValueError(f"{path} was played without metrics; give --no-metrics or another --out")
     return result
 
 

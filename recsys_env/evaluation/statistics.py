@@ -252,7 +252,7 @@ def rescaled(report: Mapping[str, Any]) -> dict[str, Any]:
         ends, means = _ends(name, task["teams"]), {team: by_seed(row) for team, row in task["teams"].items()}
         teams = {team: row | placed(*_paired(means, team, *ends)[1:]) for team, row in task["teams"].items()}
         tasks[name] = {**task, "ends": list(ends), "teams": teams}
-    return {"tasks": tasks, "aggregate": aggregate(tasks)}
+    return {**report, "tasks": tasks, "aggregate": aggregate(tasks)}
 
 
 def merged(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
