@@ -186,11 +186,6 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_folder(folder: Path) -> list[dict[str, Any]]:
-    """Read all results in a folder, in the order of their names."""
-    return [read(path) for path in sorted(folder.glob("*.json"))]
-
-
 def _add(each: Trained, file: Path, name: str, settings: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
     """Measure a piece and store it, unless it is stored with these settings."""
     stored: dict[str, Any] = read(file) if file.is_file() else {"learner": each.learner, "task": each.task}

@@ -712,9 +712,10 @@ def test_households_that_are_offered_everything_buy_as_in_the_data():
     """The world without a policy against the held-out weeks: 47 % habits, 14 % of purchases in the 20 most bought
     products."""
     realism = pytest.importorskip("recsys_env.fitting.report.realism")
+    report = pytest.importorskip("benchmarks.studies.fit_report")
     grocery = Catalogue.load("grocery")
     config = recsys_env.task_config("grocery-v1", realism.shelf(grocery, basket=6.0))
-    world = realism.statistics(grocery, realism.simulate(config, None, purchases=15_000, days=8.5))
+    world = report.statistics(grocery, realism.simulate(config, None, purchases=15_000, days=8.5))
     assert 0.3 < world["share among the user's 64 habits at the end of training"] < 0.6
     assert 0.1 < world["share of the 20 most bought products"] < 0.25
 

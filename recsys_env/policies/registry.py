@@ -89,7 +89,6 @@ LOADERS: dict[str, str | Callable[[Path], Policy]] = {  # the package's, and tho
     "sb3": "recsys_env.trained.sb3:load",
     "table": "recsys_env.exact.policies:SavedTable",
 }
-_PACKAGED = frozenset(LOADERS)
 
 
 def knowledge(policy: str) -> str:
@@ -130,11 +129,6 @@ def loaders() -> dict[str, str | Callable[[Path], Policy]]:
     """Return all loaders of policy folders by name: the package's own, those of `register_loader`, and the entry points
     "recsys_env.loaders" of other installed packages."""
     return {**_declared_loaders(), **LOADERS}
-
-
-def needs_registration(loader: str) -> bool:
-    """Whether another process knows a loader only after `register_loader`."""
-    return loader not in _PACKAGED and loader not in _declared_loaders()
 
 
 @cache
